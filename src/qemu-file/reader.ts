@@ -1,0 +1,249 @@
+import { QevmError, type ErrorCode, type ErrorPlace } from "../errors.js";
+import type { ByteSource } from "./source.js";
+
+/** Bytes asked of the source at a time: measured best for reading whole files (see spec/architecture.md). */
+export const DEFAULT_BUFFER_SIZE = 1 << 20;
+
+/**
+ * The reading half of QEMUFile: big-endian fields over a refillable buffer that knows its absolute byte offset.
+ *
+ * Field reads (`u8`, `u32`, `bytes`, ...) are synchronous and take what is in the buffer; `fill` and `need` wait for
+ * more, and only when the buffer runs short. A field read beyond the buffer throws `truncated`: call `need` first.
+ * Views returned by `view` are valid until the next `fill`, `need` or `discard`.
+ *
+ * Source: QEMU migration/qemu-file.c (5.2 to 11.1): all integers are big-endian.
+ */
+export class QemuFileReader {
+  /** The bytes at hand are `buffer[position .. end)`. Hot loops may read them directly and then call `skip`. */
+  buffer: Uint8Array;
+  position = 0;
+  end = 0;
+  /** Steps from the outside in, put into every error made here. */
+  readonly path: string[] = [];
+  private data: DataView;
+  private base: number;
+  private ended = false;
+  private readonly chunk: number;
+
+  constructor(
+    readonly source: ByteSource,
+    options: { bufferSize?: number; /** absolute offset of the source's first byte */ offset?: number } = {},
+  ) {
+    this.chunk = Math.max(16, options.bufferSize ?? DEFAULT_BUFFER_SIZE);
+    this.base = options.offset ?? 0;
+    this.buffer = new Uint8Array(this.chunk);
+    this.data = new DataView(this.buffer.buffer);
+  }
+
+  /** A reader over bytes that are all in memory already; nothing is copied. `offset` is the absolute offset of the first one. */
+  static over(bytes: Uint8Array, offset = 0): QemuFileReader {
+    const reader = new QemuFileReader(NO_SOURCE, { bufferSize: 16, offset });
+    reader.buffer = bytes;
+    reader.data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    reader.end = bytes.length;
+    reader.ended = true;
+    return reader;
+  }
+
+  /** Absolute byte offset of the next byte. */
+  get offset(): number {
+    return this.base + this.position;
+  }
+
+  /** Bytes that can be read without waiting. */
+  get available(): number {
+    return this.end - this.position;
+  }
+
+  /** True when the source has said that nothing follows the bytes at hand. */
+  get atEnd(): boolean {
+    return this.ended && this.position === this.end;
+  }
+
+  /**
+   * Makes at least `n` bytes available if the source has them. Answers at once (no promise) when they are there already
+   * or the source answers at once. False: the input ends before `n` bytes; what there is, is available.
+   */
+  fill(n: number): boolean | Promise<boolean> {
+    if (this.end - this.position >= n) return true;
+    if (this.ended) return false;
+    this.makeRoom(n);
+    while (this.end - this.position < n) {
+      const got = this.source.read(this.buffer.subarray(this.end));
+      if (typeof got !== "number") return this.fillLater(got, n);
+      if (got === 0) {
+        this.ended = true;
+        return false;
+      }
+      this.end += got;
+    }
+    return true;
+  }
+
+  /** Like `fill`, but a short input is the error `truncated`. */
+  need(n: number, what = "field"): void | Promise<void> {
+    const ok = this.fill(n);
+    if (ok === true) return;
+    if (ok === false) throw this.short(n, what);
+    return ok.then((enough) => {
+      if (!enough) throw this.short(n, what);
+    });
+  }
+
+  /**
+   * Reads everything up to the end into the buffer, which grows as the bytes come, but never past `limit` bytes.
+   * False: the limit was reached first.
+   */
+  async fillToEnd(limit: number): Promise<boolean> {
+    while (this.available < limit) {
+      if (!(await this.fill(Math.min(limit, this.available + 1)))) return true;
+    }
+    return !(await this.fill(limit + 1));
+  }
+
+  /** Drops `n` bytes without keeping them in memory, seeking where the source can. */
+  async discard(n: number, what = "data"): Promise<void> {
+    let left = n;
+    while (left > 0) {
+      const here = Math.min(left, this.available);
+      this.position += here;
+      left -= here;
+      if (left === 0) return;
+      const { source } = this;
+      if (left > 4 * this.chunk && source.seek !== undefined && source.length !== undefined && !this.ended) {
+        const target = this.offset + left;
+        if (target > source.length) throw this.short(left, what);
+        source.seek(target);
+        this.base = target;
+        this.position = 0;
+        this.end = 0;
+        return;
+      }
+      if (!(await this.fill(1))) throw this.short(left, what);
+    }
+  }
+
+  u8(): number {
+    this.check(1, "u8");
+    return this.buffer[this.position++]!;
+  }
+
+  u16(): number {
+    this.check(2, "be16");
+    const value = this.data.getUint16(this.position);
+    this.position += 2;
+    return value;
+  }
+
+  u32(): number {
+    this.check(4, "be32");
+    const value = this.data.getUint32(this.position);
+    this.position += 4;
+    return value;
+  }
+
+  u64(): bigint {
+    this.check(8, "be64");
+    const value = this.data.getBigUint64(this.position);
+    this.position += 8;
+    return value;
+  }
+
+  /** A be64 that must be a length or offset below 2^53; larger ones are the error `limit`, never rounded. */
+  length64(what: string): number {
+    const at = this.offset;
+    const value = this.u64();
+    if (value > BigInt(Number.MAX_SAFE_INTEGER)) {
+      throw this.error("limit", `${what} is larger than 2^53`, { offset: at, found: String(value) });
+    }
+    return Number(value);
+  }
+
+  /** A view of the next `n` bytes, valid until the buffer is refilled. */
+  view(n: number, what = "data"): Uint8Array {
+    this.check(n, what);
+    const bytes = this.buffer.subarray(this.position, this.position + n);
+    this.position += n;
+    return bytes;
+  }
+
+  /** A copy of the next `n` bytes. */
+  bytes(n: number, what = "data"): Uint8Array {
+    return this.view(n, what).slice();
+  }
+
+  /** A counted string: u8 length, then that many bytes, each one character (Latin-1), so that no byte is lost. */
+  string8(what = "string"): string {
+    this.check(1, what);
+    const n = this.buffer[this.position]!;
+    this.check(1 + n, what);
+    this.position++;
+    return latin1(this.view(n, what));
+  }
+
+  /** The byte `ahead` places on, or -1 when it is not in the buffer. */
+  peek(ahead = 0): number {
+    const at = this.position + ahead;
+    return at < this.end ? this.buffer[at]! : -1;
+  }
+
+  /** Passes over `n` bytes that are in the buffer. */
+  skip(n: number): void {
+    this.check(n, "data");
+    this.position += n;
+  }
+
+  /** An error at this place; `place` overrides the offset and path. */
+  error(code: ErrorCode, what: string, place: ErrorPlace = {}): QevmError {
+    return new QevmError(code, what, { offset: this.offset, path: [...this.path], ...place });
+  }
+
+  private check(n: number, what: string): void {
+    if (this.end - this.position < n) throw this.short(n, what);
+  }
+
+  private short(n: number, what: string): QevmError {
+    return this.error("truncated", `the input ends inside ${what}`, {
+      expected: `${n} bytes`,
+      found: `${this.available}`,
+    });
+  }
+
+  private async fillLater(first: Promise<number>, n: number): Promise<boolean> {
+    let got = await first;
+    for (;;) {
+      if (got === 0) {
+        this.ended = true;
+        return false;
+      }
+      this.end += got;
+      if (this.end - this.position >= n) return true;
+      got = await this.source.read(this.buffer.subarray(this.end));
+    }
+  }
+
+  /** Moves what is left to the front, and grows the buffer when `n` bytes do not fit. */
+  private makeRoom(n: number): void {
+    const left = this.end - this.position;
+    if (n > this.buffer.length) {
+      const grown = new Uint8Array(Math.max(n, this.buffer.length * 2));
+      grown.set(this.buffer.subarray(this.position, this.end));
+      this.buffer = grown;
+      this.data = new DataView(grown.buffer);
+    } else if (this.position > 0) {
+      this.buffer.copyWithin(0, this.position, this.end);
+    }
+    this.base += this.position;
+    this.position = 0;
+    this.end = left;
+  }
+}
+
+const NO_SOURCE: ByteSource = { read: () => 0 };
+
+/** Bytes as characters 0 to 255. Names on the wire are bytes; this keeps every one of them. */
+export function latin1(bytes: Uint8Array): string {
+  let text = "";
+  for (const byte of bytes) text += String.fromCharCode(byte);
+  return text;
+}

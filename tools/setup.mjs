@@ -1,0 +1,28 @@
+// Installs the locked dependencies when they are missing or out of date, so that every npm script works on a bare clone.
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const major = Number(process.versions.node.split(".")[0]);
+if (major < 20) {
+  console.error(`qevm needs Node 20.19 or later, this is ${process.version}`);
+  process.exit(1);
+}
+const stamp = `${root}node_modules/.qevm-setup`;
+const want = createHash("sha256")
+  .update(readFileSync(`${root}package-lock.json`))
+  .update(process.versions.modules)
+  .digest("hex");
+if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== want) {
+  if (!process.argv.includes("--quiet")) console.error("qevm: installing dependencies (npm ci)");
+  const npm = process.platform === "win32" ? "npm.cmd" : "npm";
+  const run = spawnSync(npm, ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
+    cwd: root,
+    stdio: ["ignore", 2, 2],
+    env: { ...process.env, NODE_ENV: "development" },
+  });
+  if (run.status !== 0) process.exit(run.status ?? 1);
+  writeFileSync(stamp, want);
+}
