@@ -90,6 +90,13 @@ export class QemuFileReader {
     });
   }
 
+  /** Like `need` for a length that the stream states: memory is taken as the bytes come, not as they are promised. */
+  async needLarge(n: number, what = "data"): Promise<void> {
+    while (this.available < n) {
+      if (!(await this.fill(Math.min(n, this.available + this.chunk)))) throw this.short(n, what);
+    }
+  }
+
   /**
    * Reads everything up to the end into the buffer, which grows as the bytes come, but never past `limit` bytes.
    * False: the limit was reached first.

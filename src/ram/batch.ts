@@ -1,0 +1,105 @@
+import { encodingOf, type RamEncoding } from "./flags.js";
+import type { BlockList } from "./block-list.js";
+import type { RamBlock } from "./state.js";
+
+/** Records that a batch holds at most. */
+export const BATCH_RECORDS = 4096;
+
+/**
+ * Records of one buffer's worth, as columns: one record costs no allocation. A batch and everything it shows (bodies,
+ * the record object of the iterator) is valid until the next batch is asked for.
+ */
+export class RamBatch implements Iterable<RamRecord> {
+  count = 0;
+  /** Bytes that the bodies point into. */
+  buffer: Uint8Array = new Uint8Array(0);
+  /** The flag of each record, without CONTINUE. */
+  readonly flag = new Uint16Array(BATCH_RECORDS);
+  /** 1 where CONTINUE was set. */
+  readonly continues = new Uint8Array(BATCH_RECORDS);
+  /** The block of each page record; undefined for other records. */
+  readonly block: (RamBlock | undefined)[] = Array.from({ length: BATCH_RECORDS });
+  /** The offset of the page in its block in bytes; for MEM_SIZE the total; otherwise the upper bits as they were. */
+  readonly offset = new Float64Array(BATCH_RECORDS);
+  /** ZERO: the fill byte. */
+  readonly fill = new Uint8Array(BATCH_RECORDS);
+  /** Where in `buffer` the body stands: page, compressed payload, XBZRLE payload. */
+  readonly bodyStart = new Uint32Array(BATCH_RECORDS);
+  readonly bodyLength = new Uint32Array(BATCH_RECORDS);
+  /** Absolute stream offset of each record. */
+  readonly position = new Float64Array(BATCH_RECORDS);
+  /** MEM_SIZE stands alone in its batch; this is its list. */
+  blockList: BlockList | undefined;
+  /** Number of the batch's first record in its section, from 0. */
+  firstRecord = 0;
+
+  reset(buffer: Uint8Array): void {
+    this.firstRecord += this.count;
+    this.count = 0;
+    this.buffer = buffer;
+    this.blockList = undefined;
+  }
+
+  body(i: number): Uint8Array {
+    const start = this.bodyStart[i]!;
+    return this.buffer.subarray(start, start + this.bodyLength[i]!);
+  }
+
+  /** Yields one record object that moves along; keep what you need of it before the next step. */
+  *[Symbol.iterator](): Iterator<RamRecord> {
+    const record = new RamRecord(this);
+    for (let i = 0; i < this.count; i++) {
+      record.index = i;
+      yield record;
+    }
+  }
+}
+
+/** A window on one record of a batch. */
+export class RamRecord {
+  index = 0;
+
+  constructor(private readonly batch: RamBatch) {}
+
+  get encoding(): RamEncoding {
+    return encodingOf(this.batch.flag[this.index]!);
+  }
+
+  /** The flag without CONTINUE, see `RamFlag`. */
+  get flag(): number {
+    return this.batch.flag[this.index]!;
+  }
+
+  /** Whether the block's name was left out. */
+  get continues(): boolean {
+    return this.batch.continues[this.index] === 1;
+  }
+
+  get block(): RamBlock | undefined {
+    return this.batch.block[this.index];
+  }
+
+  /** Offset of the page in its block, in bytes. */
+  get offset(): number {
+    return this.batch.offset[this.index]!;
+  }
+
+  /** ZERO: the byte that fills the page (0 since QEMU 1.5). */
+  get fill(): number {
+    return this.batch.fill[this.index]!;
+  }
+
+  /** A view of the body: the page, the zlib stream or the XBZRLE delta; empty for other records. */
+  get body(): Uint8Array {
+    return this.batch.body(this.index);
+  }
+
+  /** Absolute offset of the record in the stream. */
+  get position(): number {
+    return this.batch.position[this.index]!;
+  }
+
+  get blockList(): BlockList | undefined {
+    return this.batch.blockList;
+  }
+}

@@ -1,0 +1,11 @@
+export { BATCH_RECORDS, RamBatch, RamRecord } from "./batch.js";
+export {
+  decodeBlockList,
+  encodeBlockEntry,
+  encodeBlockList,
+  type BlockList,
+  type BlockListOptions,
+} from "./block-list.js";
+export { compressBound, encodingOf, PAGE_FLAGS, RamFlag, type RamEncoding } from "./flags.js";
+export { decodeRecords, encodePageBody, encodeRecordHeader, encodeRecords, type DecodeStatus } from "./records.js";
+export { RamState, type MappedRamHeader, type RamBlock } from "./state.js";
