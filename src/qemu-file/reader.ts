@@ -23,6 +23,8 @@ export class QemuFileReader {
   private data: DataView;
   private base: number;
   private ended = false;
+  /** Absolute offset of the source's first byte: what `seek` counts from. */
+  private readonly origin: number;
   private readonly chunk: number;
 
   constructor(
@@ -30,7 +32,8 @@ export class QemuFileReader {
     options: { bufferSize?: number; /** absolute offset of the source's first byte */ offset?: number } = {},
   ) {
     this.chunk = Math.max(16, options.bufferSize ?? DEFAULT_BUFFER_SIZE);
-    this.base = options.offset ?? 0;
+    this.origin = options.offset ?? 0;
+    this.base = this.origin;
     this.buffer = new Uint8Array(this.chunk);
     this.data = new DataView(this.buffer.buffer);
   }
@@ -110,23 +113,22 @@ export class QemuFileReader {
 
   /** Drops `n` bytes without keeping them in memory, seeking where the source can. */
   async discard(n: number, what = "data"): Promise<void> {
+    const start = this.offset;
     let left = n;
     while (left > 0) {
       const here = Math.min(left, this.available);
       this.position += here;
       left -= here;
+      if (left > 4 * this.chunk) left -= this.jump(left);
       if (left === 0) return;
-      const { source } = this;
-      if (left > 4 * this.chunk && source.seek !== undefined && source.length !== undefined && !this.ended) {
-        const target = this.offset + left;
-        if (target > source.length) throw this.short(left, what);
-        source.seek(target);
-        this.base = target;
-        this.position = 0;
-        this.end = 0;
-        return;
+      // The error is the same one, at the same place, whether the source was read or sought.
+      if (!(await this.fill(1))) {
+        throw this.error("truncated", `the input ends inside ${what}`, {
+          offset: start,
+          expected: `${n} bytes`,
+          found: `${n - left}`,
+        });
       }
-      if (!(await this.fill(1))) throw this.short(left, what);
     }
   }
 
@@ -214,6 +216,20 @@ export class QemuFileReader {
       expected: `${n} bytes`,
       found: `${this.available}`,
     });
+  }
+
+  /** Seeks up to `n` bytes on from an empty buffer, but not past the source's end; answers how many, 0 where it cannot. */
+  private jump(n: number): number {
+    const { source } = this;
+    if (source.seek === undefined || source.length === undefined || this.ended) return 0;
+    const target = Math.min(this.offset + n, this.origin + source.length);
+    const jumped = target - this.offset;
+    if (jumped <= 0) return 0;
+    source.seek(target - this.origin);
+    this.base = target;
+    this.position = 0;
+    this.end = 0;
+    return jumped;
   }
 
   private async fillLater(first: Promise<number>, n: number): Promise<boolean> {

@@ -1,0 +1,165 @@
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import test from "tape";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+interface Manifest {
+  name: string;
+  version: string;
+  type: string;
+  license: string;
+  engines: Record<string, string>;
+  bin: Record<string, string>;
+  exports: Record<string, Record<string, string> | string>;
+  files: string[];
+  scripts: Record<string, string>;
+  dependencies: Record<string, string>;
+  devDependencies: Record<string, string>;
+}
+
+interface Lock {
+  version: string;
+  packages: Record<
+    string,
+    { version?: string; integrity?: string; resolved?: string; optional?: boolean; optionalDependencies?: object }
+  >;
+}
+
+function json<T>(name: string): T {
+  return JSON.parse(readFileSync(`${root}${name}`, "utf8")) as T;
+}
+
+const manifest = json<Manifest>("package.json");
+const lock = json<Lock>("package-lock.json");
+
+test("name, licence, module kind, Node version", (t) => {
+  t.equal(manifest.name, "qevm");
+  t.equal(manifest.license, "MIT");
+  t.equal(manifest.type, "module");
+  t.equal(manifest.engines["node"], ">=20.19.0");
+  t.match(readFileSync(`${root}LICENSE`, "utf8"), /MIT License/u);
+  t.equal(lock.version, manifest.version, "the lock file is of this version");
+  t.end();
+});
+
+test("dependencies are few and exact", (t) => {
+  const exact = /^\d+\.\d+\.\d+$/u;
+  for (const [name, version] of Object.entries({ ...manifest.dependencies, ...manifest.devDependencies })) {
+    t.match(version, exact, name);
+    t.equal(lock.packages[`node_modules/${name}`]?.version, version, `${name} is locked at that version`);
+  }
+  t.deepEqual(Object.keys(manifest.dependencies), ["binary-parser", "pako"]);
+  const hooks = ["preinstall", "install", "postinstall", "prepare"];
+  t.deepEqual(
+    Object.keys(manifest.scripts).filter((script) => hooks.includes(script)),
+    [],
+    "no install scripts",
+  );
+  t.end();
+});
+
+test("the lock file names every package, and no address", (t) => {
+  const text = readFileSync(`${root}package-lock.json`, "utf8");
+  t.notOk(text.includes('"resolved"'), "no download addresses");
+  t.notOk(/registry/iu.test(text), "no registry");
+  const incomplete: string[] = [];
+  for (const [path, { version, integrity, optional }] of Object.entries(lock.packages)) {
+    if (path === "") continue;
+    // Packages for other platforms may lack a checksum: where the lock file was made they could not be had.
+    if (version === undefined || (integrity === undefined && optional !== true)) incomplete.push(path);
+  }
+  t.deepEqual(incomplete, [], "version and checksum of each");
+  const missing: string[] = [];
+  for (const { optionalDependencies } of Object.values(lock.packages)) {
+    for (const name of Object.keys(optionalDependencies ?? {})) {
+      if (lock.packages[`node_modules/${name}`] === undefined) missing.push(name);
+    }
+  }
+  t.deepEqual(missing, [], "packages that other platforms need are there too, or npm ci refuses");
+  t.end();
+});
+
+test("the two commands set up what they need", (t) => {
+  for (const script of ["demo", "test", "build", "bench"]) {
+    t.match(manifest.scripts[script] ?? "", /^node tools\/setup\.mjs/u, `npm run ${script}`);
+  }
+  t.match(readFileSync(`${root}.ci/run`, "utf8"), /npm test/u, "CI runs the same");
+  t.end();
+});
+
+test("the program and the entry are where the package says", (t) => {
+  const program = `${root}${manifest.bin["qevm"] ?? ""}`;
+  t.match(readFileSync(program, "utf8"), /^#!\/usr\/bin\/env node\n/u, "the program has its first line");
+  t.ok((statSync(program).mode & 0o111) !== 0, "and may be executed");
+  const entry = manifest.exports["."];
+  for (const file of Object.values(typeof entry === "object" ? entry : {})) t.ok(existsSync(`${root}${file}`), file);
+  t.end();
+});
+
+test("what is shipped, and what is not", (t) => {
+  const npm = process.platform === "win32" ? "npm.cmd" : "npm";
+  const packed = spawnSync(npm, ["pack", "--dry-run", "--json", "--loglevel=error", "--ignore-scripts"], {
+    cwd: root,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [tarball] = JSON.parse(packed.stdout) as [{ files: { path: string }[]; unpackedSize: number }];
+  const files = tarball.files.map(({ path }) => path);
+  for (const file of [
+    "package.json",
+    "LICENSE",
+    "README.md",
+    "CHANGELOG.md",
+    "dist/src/index.js",
+    "dist/src/index.d.ts",
+  ]) {
+    t.ok(files.includes(file), file);
+  }
+  const strays = files.filter(
+    (path) => !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/src\/.+)$/u.test(path),
+  );
+  t.deepEqual(strays, [], "nothing else: no corpus, no specification, no tools");
+  t.ok(tarball.unpackedSize < 3_000_000, `${tarball.unpackedSize} bytes unpacked`);
+  t.end();
+});
+
+test("the top level holds what the plan says", (t) => {
+  const listed = spawnSync("git", ["ls-files"], { cwd: root, encoding: "utf8" });
+  if (listed.status !== 0) {
+    t.skip("not a git checkout");
+    t.end();
+    return;
+  }
+  const top = new Set(
+    listed.stdout
+      .trim()
+      .split("\n")
+      .map((path) => path.replace(/\/.*$/u, "")),
+  );
+  const allowed =
+    /^(\..+|package(-lock)?\.json|tsconfig(\..+)?\.json|src|spec|corpus|tools|LICENSE|README\.md|CHANGELOG\.md)$/u;
+  t.deepEqual(
+    [...top].filter((name) => !allowed.test(name)),
+    [],
+  );
+  t.end();
+});
+
+test("every room has its chapter, and every chapter its prose", (t) => {
+  const spec = readdirSync(`${root}spec`);
+  const prose = spec.filter((name) => name.endsWith(".md"));
+  const text = prose.map((name) => readFileSync(`${root}spec/${name}`, "utf8")).join("\n");
+  for (const { name } of readdirSync(`${root}src`, { withFileTypes: true }).filter((entry) => entry.isDirectory())) {
+    t.ok(text.includes(`src/${name}`), `src/${name} is named in a chapter`);
+  }
+  for (const name of spec.filter((file) => file.endsWith(".spec.ts"))) {
+    const number = name.slice(0, 3);
+    t.ok(
+      prose.some((file) => file.startsWith(number)),
+      `${name} belongs to a chapter of prose`,
+    );
+  }
+  t.end();
+});

@@ -1,0 +1,24 @@
+/** Small helpers that every chapter shares: bytes as hex, and what a call refuses with. */
+import { QevmError } from "../../src/errors.js";
+
+/** `"00ff"` (blanks allowed) as bytes. */
+export function fromHex(hex: string): Uint8Array {
+  const digits = hex.replaceAll(/\s/gu, "");
+  if (digits.length % 2 !== 0 || /[^0-9a-f]/iu.test(digits)) throw new Error(`not hex: ${hex}`);
+  return Uint8Array.from(Buffer.from(digits, "hex"));
+}
+
+export function toHex(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
+}
+
+/** The `QevmError` that `run` refuses with; undefined when it does not. Any other error is a bug and goes on up. */
+export async function refusal(run: () => unknown): Promise<QevmError | undefined> {
+  try {
+    await run();
+    return undefined;
+  } catch (error) {
+    if (error instanceof QevmError) return error;
+    throw error;
+  }
+}

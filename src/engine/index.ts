@@ -1,0 +1,17 @@
+export { createDeflater, createInflater, hasFastEngine } from "./create.js";
+export { ExactDeflater, ExactInflater } from "./exact.js";
+export { FastDeflater, FastInflater } from "./fast.js";
+export {
+  DEFAULT_LEVEL,
+  DEFAULT_PAGE_SIZE,
+  ENGINE_KINDS,
+  payloadBound,
+  RECORD_HEADER,
+  type DeflateBatch,
+  type EngineKind,
+  type EngineOptions,
+  type InflateBatch,
+  type PageDeflater,
+  type PageInflater,
+} from "./page-engine.js";
+export { isZeroPage } from "./zero.js";

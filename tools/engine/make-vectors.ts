@@ -1,0 +1,41 @@
+/**
+ * Writes spec/06-engine.vectors.json: what C zlib makes of known pages at every level. Run it only where python3 has the zlib
+ * that QEMU is meant to link (1.2.13 in Debian 12): `node dist/tools/engine/make-vectors.js`.
+ */
+import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
+import { makePage, PAGE_MAKERS } from "./pages.js";
+import { pythonCompress, pythonZlibVersion } from "./python-zlib.js";
+
+const sha = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex").slice(0, 32);
+const SEEDS = 3;
+
+const pages: { kind: string; seed: number; page: string; levels: string[] }[] = [];
+const plain: Uint8Array[] = [];
+for (const kind of Object.keys(PAGE_MAKERS)) {
+  for (let seed = 1; seed <= SEEDS; seed++) {
+    const page = makePage(kind, seed);
+    plain.push(page);
+    pages.push({ kind, seed, page: sha(page), levels: [] });
+  }
+}
+const all = Buffer.concat(plain);
+for (let level = 0; level <= 9; level++) {
+  pythonCompress(all, 4096, level).forEach((payload, i) => {
+    pages[i]!.levels.push(`${payload.length} ${sha(payload)}`);
+  });
+}
+const whole = pythonCompress(new Uint8Array(4096), 4096, 1)[0]!;
+writeFileSync(
+  new URL("../../../spec/06-engine.vectors.json", import.meta.url),
+  `${JSON.stringify(
+    {
+      madeBy: `zlib ${pythonZlibVersion()} (C) through Python: zlib.compress(page, level)`,
+      hash: "first 32 hex digits of SHA-256; levels: index 0 to 9, bytes of the payload and its hash",
+      zeroPageLevel1: Buffer.from(whole).toString("hex"),
+      pages,
+    },
+    null,
+    1,
+  )}\n`,
+);

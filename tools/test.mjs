@@ -1,0 +1,109 @@
+// Everything that must hold before a change goes in: lint, format, a clean build, the executable specification with its
+// coverage, and the packed package. Each chapter's tests run in a process of their own, so that a crash or a hang in one
+// hides nothing of the others. The last line is always "N passed, N failed".
+//
+//   node tools/test.mjs [--no-lint] [--no-coverage] [--no-package] [--jobs N] [--timeout SECONDS] [FILTER...]
+//
+// With a FILTER (a part of a file name: 05, ram) only the matching chapters run, without lint, coverage and package.
+import { readdirSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { check, instrument, report, tape } from "./test/coverage.mjs";
+import { checkPackage } from "./test/package.mjs";
+import { bin, node, root } from "./test/process.mjs";
+import { TapReader } from "./test/tap.mjs";
+
+const { values: options, positionals: filters } = parseArgs({
+  allowPositionals: true,
+  options: {
+    "no-lint": { type: "boolean" },
+    "no-coverage": { type: "boolean" },
+    "no-package": { type: "boolean" },
+    jobs: { type: "string", default: "2" },
+    timeout: { type: "string", default: "600" },
+  },
+});
+const whole = filters.length === 0;
+const collect = whole && options["no-coverage"] !== true;
+const total = { passed: 0, failed: 0 };
+const skipped = [];
+
+/** One step that is not a test file: a line when it went well, everything it said when it did not. */
+function step(name, { code, signal, timedOut, output, seconds }) {
+  const time = seconds === undefined ? "" : ` ${seconds.toFixed(1)} s`;
+  const ok = code === 0 && timedOut !== true;
+  console.log(`${ok ? "ok  " : "FAIL"} ${name}${time}`);
+  if (ok) return true;
+  total.failed++;
+  if (timedOut === true) console.log("timed out");
+  else if (signal) console.log(`ended by ${signal}`);
+  console.log(output.trimEnd());
+  return false;
+}
+
+async function chapter(file) {
+  const folder = collect ? "dist-cov" : "dist";
+  const tap = new TapReader();
+  const run = await node(tape(`${root}${folder}/spec/${file}`, collect), {
+    timeout: Number(options.timeout) * 1000,
+    onOutput: (text) => tap.write(text),
+  });
+  tap.end();
+  const trouble = verdict(run, tap);
+  const failed = tap.failed + (trouble === undefined ? 0 : 1);
+  total.passed += tap.passed;
+  total.failed += failed;
+  for (const text of tap.skipped) skipped.push(`${file.replace(/\.spec\.js$/u, "")}: ${text}`);
+  const counts = `${tap.passed} passed${failed > 0 ? `, ${failed} failed` : ""}`;
+  const notes = tap.skipped.length > 0 ? `, ${tap.skipped.length} skipped` : "";
+  console.log(
+    `${failed > 0 ? "FAIL" : "ok  "} ${file.replace(/\.js$/u, "")} ${run.seconds.toFixed(1)} s, ${counts}${notes}`,
+  );
+  for (const text of tap.failures) console.log(text);
+  if (trouble !== undefined) console.log(`${file}: ${trouble}`);
+  if (failed > 0 && run.output !== "") console.log(run.output.trimEnd());
+}
+
+/** What is wrong with the process itself, its assertions aside. */
+function verdict(run, tap) {
+  if (run.timedOut) return `no end after ${options.timeout} s`;
+  if (run.signal !== null) return `ended by ${run.signal}`;
+  if (tap.plan === undefined) return `crashed (exit code ${run.code}) before its end`;
+  if (run.code !== 0 && tap.failed === 0) return `exit code ${run.code}`;
+  if (tap.plan === 0 && tap.skipped.length === 0) return "holds no assertion";
+  return undefined;
+}
+
+async function lint() {
+  step("oxlint", await node([bin("oxlint/bin/oxlint"), "--type-aware", "--deny-warnings"]));
+  step("prettier", await node([bin("prettier/bin/prettier.cjs"), "--check", "--log-level=warn", "."]));
+}
+
+async function specification() {
+  const files = readdirSync(`${root}dist/spec`, { recursive: true })
+    .filter((name) => name.endsWith(".spec.js") && (whole || filters.some((part) => name.includes(part))))
+    .toSorted();
+  if (files.length === 0) step("specification", { code: 1, output: `no chapter matches ${filters.join(" ")}` });
+  const jobs = Array.from({ length: Math.max(1, Number(options.jobs)) }, async () => {
+    for (let file = files.shift(); file !== undefined; file = files.shift()) await chapter(file);
+  });
+  await Promise.all(jobs);
+}
+
+async function main() {
+  if (whole && options["no-lint"] !== true) await lint();
+  if (!step("build", await node([`${root}tools/build.mjs`, "--clean"]))) return;
+  if (collect && !step("instrument", await instrument())) return;
+  await specification();
+  if (collect) {
+    const { table, unloaded } = await report();
+    console.log(`\n${table}`);
+    for (const name of unloaded) console.log(`never loaded by any test: ${name}`);
+    step("coverage thresholds", await check());
+  }
+  if (whole && options["no-package"] !== true) for (const { name, ...run } of await checkPackage()) step(name, run);
+}
+
+await main();
+if (skipped.length > 0) console.log(`\nskipped:\n${skipped.map((text) => `  ${text}`).join("\n")}`);
+console.log(`\n${total.passed} passed, ${total.failed} failed`);
+process.exitCode = total.failed > 0 ? 1 : 0;
