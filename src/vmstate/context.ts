@@ -1,0 +1,87 @@
+import { QevmError } from "../errors.js";
+import type { QemuFileReader, QemuFileWriter } from "../qemu-file/index.js";
+
+/** What a decoding attempt carries along. */
+export interface DecodeContext {
+  readonly reader: QemuFileReader;
+  readonly choices: Choices;
+  /** Bytes kept under a name only. */
+  named: number;
+  /** Values that may still be made; what bounds memory where elements take no bytes. */
+  budget: number;
+  /** Inside an element that has no description of its own (not the first of a compressed array): sizes may differ. */
+  shared: boolean;
+}
+
+export interface EncodeContext {
+  readonly writer: QemuFileWriter;
+  /** Steps from the outside in, for errors. */
+  readonly path: string[];
+  shared: boolean;
+}
+
+/** Takes `n` values from the budget. */
+export function spend(ctx: DecodeContext, n: number): void {
+  ctx.budget -= n;
+  if (ctx.budget < 0) throw ctx.reader.error("limit", "the device state has too many values (maxValues)");
+}
+
+/**
+ * Where a description can be read in more than one way, decoding takes the likeliest and writes down that it had a
+ * choice. When the attempt fails (a size that does not add up, no footer where one must be), the last choice is changed
+ * and the attempt repeated.
+ */
+export class Choices {
+  private readonly taken: number[] = [];
+  private readonly options: number[] = [];
+  private cursor = 0;
+
+  /** A place with `options` ways: which one to go in this attempt, and the number of the place for `widen`. */
+  take(options: number): { way: number; place: number } {
+    const place = this.cursor++;
+    if (place === this.taken.length) {
+      this.taken.push(0);
+      this.options.push(options);
+    }
+    return { way: this.taken[place]!, place };
+  }
+
+  /** A place turned out to have more ways than it was taken with. */
+  widen(place: number, options: number): void {
+    this.options[place] = Math.max(options, this.options[place]!);
+  }
+
+  /** Makes ready for the next attempt; false when everything has been tried. */
+  next(): boolean {
+    // Places after the cursor were not reached in this attempt.
+    this.taken.length = Math.min(this.taken.length, this.cursor);
+    this.options.length = this.taken.length;
+    this.cursor = 0;
+    while (this.taken.length > 0) {
+      const last = this.taken.length - 1;
+      if (this.taken[last]! + 1 < this.options[last]!) {
+        this.taken[last]!++;
+        return true;
+      }
+      this.taken.pop();
+      this.options.pop();
+    }
+    return false;
+  }
+}
+
+/** The size that a description states against what was found. */
+export function checkSize(ctx: DecodeContext, from: number, size: number, what: string): void {
+  const took = ctx.reader.position - from;
+  if (took === size) return;
+  throw ctx.reader.error("bad-description", `${what} takes another number of bytes than its description says`, {
+    offset: ctx.reader.offset - took,
+    expected: `${size} bytes`,
+    found: `${took}`,
+  });
+}
+
+/** A {@link QevmError} about a value that cannot be encoded, at the place where encoding stands. */
+export function refuse(ctx: EncodeContext, what: string, expected?: string, found?: string): QevmError {
+  return new QevmError("does-not-fit", what, { path: [...ctx.path], expected, found });
+}

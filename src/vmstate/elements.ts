@@ -1,0 +1,141 @@
+import { decodeNull, NULL_MARKER } from "./arrays.js";
+import { refuse, type DecodeContext, type EncodeContext } from "./context.js";
+import type { FieldDescription } from "./description.js";
+import { isNullType } from "./groups.js";
+import { decodeList, decodeTree, encodeList, encodeTree } from "./lists.js";
+import { describeValue, primitive } from "./primitives.js";
+import { isStructState, type FieldValue } from "./state.js";
+import { decodeStruct, encodeStruct } from "./struct.js";
+
+/**
+ * One value of one field object.
+ *
+ * | JSON type             | bytes          | encoding                                                      |
+ * |-----------------------|----------------|---------------------------------------------------------------|
+ * | see primitives.ts     | fixed          |                                                               |
+ * | `buffer`              | `size`         | as it is; also the `data` of old-style handlers               |
+ * | `unused_buffer`       | `size`         | zeros by QEMU; kept as they are                               |
+ * | `bitmap`              | 8 x words      | be64 words, bit i is bit i mod 64 of word i / 64              |
+ * | `capability`          | 1 + n          | counted string                                                |
+ * | `fd`                  | 1 or 4         | 0x20 beside a passed descriptor, or its number                |
+ * | `nullptr`             | 1              | 0x30                                                          |
+ * | `struct`              | varies         | fields, subsections                                           |
+ * | `vstruct`, `tmp`      | varies         | the same; described inside the field object                   |
+ * | `qtailq`, `qlist`     | varies         | see lists.ts                                                  |
+ * | `gtree`               | varies         | see lists.ts                                                  |
+ * | anything else         | `size`         | a codec private to the device: bytes under the field's name   |
+ *
+ * Source: QEMU migration/vmstate-types.c (5.2 to 11.x).
+ */
+export function decodeElement(ctx: DecodeContext, entry: FieldDescription): FieldValue {
+  const { reader } = ctx;
+  const fixed = primitive(entry.type);
+  if (fixed !== undefined) return entry.size === 1 && fixed.size !== 1 ? decodeNull(ctx) : fixed.read(reader);
+  if (isNullType(entry) || entry.struct === null) return decodeNull(ctx);
+  switch (entry.type) {
+    case "struct":
+      if (entry.struct !== undefined) return decodeStruct(ctx, entry.struct);
+      break;
+    case "vstruct":
+    case "tmp":
+      if (entry.inlined?.length === 1) return decodeStruct(ctx, entry.inlined[0]!);
+      break;
+    case "qtailq":
+    case "qlist":
+      return decodeList(ctx, entry);
+    case "gtree":
+      return decodeTree(ctx, entry);
+    case "bitmap":
+      if (entry.size % 8 === 0) return decodeWords(ctx, entry.size / 8);
+      break;
+    case "capability":
+      return reader.string8("capability");
+    case "fd":
+      if (entry.size === 1) return reader.u8();
+      if (entry.size === 4) return reader.u32();
+      break;
+    case "buffer":
+    case "unused_buffer":
+      return reader.bytes(entry.size, entry.type);
+    default:
+  }
+  ctx.named += entry.size;
+  return reader.bytes(entry.size, entry.type);
+}
+
+export function encodeElement(ctx: EncodeContext, entry: FieldDescription, value: FieldValue): void {
+  const { writer } = ctx;
+  const fixed = primitive(entry.type);
+  if (value === null) {
+    const may =
+      isNullType(entry) || entry.struct === null || (fixed !== undefined && entry.size === 1 && fixed.size !== 1);
+    if (!may) throw wrong(ctx, "a value", value);
+    writer.u8(NULL_MARKER);
+    return;
+  }
+  if (fixed !== undefined) {
+    fixed.write(writer, value);
+    return;
+  }
+  const kind = structKind(entry);
+  if (kind !== undefined) {
+    if (!isStructState(value) || value.description !== kind) throw wrong(ctx, "the struct of its description", value);
+    encodeStruct(ctx, value);
+    return;
+  }
+  switch (entry.type) {
+    case "qtailq":
+    case "qlist":
+      encodeList(ctx, entry, value);
+      return;
+    case "gtree":
+      encodeTree(ctx, entry, value);
+      return;
+    case "bitmap":
+      if (entry.size % 8 === 0) {
+        encodeWords(ctx, entry.size / 8, value);
+        return;
+      }
+      break;
+    case "capability":
+      if (typeof value !== "string") throw wrong(ctx, "a string", value);
+      writer.string8(value, "capability");
+      return;
+    case "fd":
+      if (entry.size === 1 || entry.size === 4) {
+        if (typeof value !== "number") throw wrong(ctx, "a number", value);
+        if (entry.size === 1) writer.u8(value);
+        else writer.u32(value);
+        return;
+      }
+      break;
+    default:
+  }
+  if (!(value instanceof Uint8Array)) throw wrong(ctx, `${entry.size} bytes`, value);
+  writer.bytes(value);
+}
+
+/** The struct that this field object describes as a whole, if it does. */
+export function structKind(entry: FieldDescription): (FieldDescription["struct"] & {}) | undefined {
+  if (entry.type === "struct") return entry.struct ?? undefined;
+  if ((entry.type === "vstruct" || entry.type === "tmp") && entry.inlined?.length === 1) return entry.inlined[0];
+  return undefined;
+}
+
+function decodeWords(ctx: DecodeContext, count: number): bigint[] {
+  const words: bigint[] = [];
+  for (let i = 0; i < count; i++) words.push(ctx.reader.u64());
+  return words;
+}
+
+function encodeWords(ctx: EncodeContext, count: number, value: FieldValue): void {
+  if (!Array.isArray(value) || value.length !== count) throw wrong(ctx, `${count} bigint words`, value);
+  for (const word of value) {
+    if (typeof word !== "bigint") throw wrong(ctx, "a bigint", word);
+    ctx.writer.u64(word);
+  }
+}
+
+function wrong(ctx: EncodeContext, expected: string, value: unknown): Error {
+  return refuse(ctx, "the value does not fit its field", expected, describeValue(value));
+}

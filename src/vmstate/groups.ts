@@ -1,0 +1,139 @@
+import type { FieldDescription, StructDescription } from "./description.js";
+import { primitive } from "./primitives.js";
+
+/**
+ * From field objects to arrays. One array may be described by several consecutive objects of one name, and QEMU's
+ * counts are not always true.
+ *
+ * | era         | an array is written as                                                                               |
+ * |-------------|------------------------------------------------------------------------------------------------------|
+ * | - 9.2       | one object with `array_len`, or one an element with `index`; NULL pointers inside go unmentioned      |
+ * | 10.0 - 10.x | NULL runs (`nullptr`) are objects of their own; the first run's `array_len` may be the whole array's, |
+ * |             | and NULL elements that cannot be compressed each claim the rest of the array; the last has no `index` |
+ * | 11.x        | the same with `ptr-marker`, no `index` at all; "auto alloc" arrays: a marker before every element     |
+ *
+ * Source: QEMU migration/vmstate.c (5.2 to 11.x), the loop of `vmstate_save_state_v`.
+ */
+export interface FieldGroup {
+  /** The field's name, made unique inside its struct where the description repeats it. */
+  readonly key: string;
+  readonly entries: readonly FieldDescription[];
+  readonly isArray: boolean;
+  /** Every way to read the description, the likeliest first. At least one. */
+  readonly layouts: readonly Layout[];
+}
+
+/** So many consecutive elements that one object describes. */
+export interface Run {
+  entry: FieldDescription;
+  count: number;
+  /** Elements are NULL pointers. */
+  isNull: boolean;
+  /** A marker byte 0x31 stands before every element ("auto alloc" arrays). */
+  marked: boolean;
+}
+
+/** One way to read the description of an array. */
+export interface Layout {
+  runs: Run[];
+  /** Total number of elements. */
+  length: number;
+  /** Any element may be a NULL pointer (descriptions up to QEMU 9.2 do not say which). */
+  nullable: boolean;
+}
+
+const groupsOf = new WeakMap<StructDescription, FieldGroup[]>();
+
+/** The fields of a struct with the objects of each array brought together. */
+export function fieldGroups(struct: StructDescription): readonly FieldGroup[] {
+  const known = groupsOf.get(struct);
+  if (known !== undefined) return known;
+  const groups: FieldGroup[] = [];
+  const taken = new Set<string>(struct.subsections === undefined ? [] : [SUBSECTIONS_KEY]);
+  let at = 0;
+  while (at < struct.fields.length) {
+    const first = struct.fields[at]!;
+    let end = at + 1;
+    while (end < struct.fields.length && struct.fields[end]!.name === first.name) end++;
+    const entries = struct.fields.slice(at, end);
+    groups.push({
+      key: unique(first.name, taken),
+      entries,
+      isArray: entries.length > 1 || first.arrayLength !== undefined || first.index !== undefined,
+      layouts: layoutsOf(entries),
+    });
+    at = end;
+  }
+  groupsOf.set(struct, groups);
+  return groups;
+}
+
+/** The key under which the plain form keeps subsections; a field of that name gives way. */
+export const SUBSECTIONS_KEY = "subsections";
+
+/** A key not taken yet: `name`, else `name#2`, `name#3`, ... */
+export function unique(name: string, taken: Set<string>): string {
+  let key = name;
+  for (let n = 2; taken.has(key); n++) key = `${name}#${n}`;
+  taken.add(key);
+  return key;
+}
+
+export function isNullType(entry: FieldDescription): boolean {
+  return entry.type === "nullptr" || entry.type === "ptr-marker";
+}
+
+function layoutsOf(entries: readonly FieldDescription[]): Layout[] {
+  if (entries.length === 1) {
+    const entry = entries[0]!;
+    const literal = layoutOf([run(entry)]);
+    const width = primitive(entry.type)?.size;
+    // The first element is a NULL pointer: one byte where the type says otherwise.
+    if (entry.struct === null || (entry.size === 1 && width !== undefined && width !== 1)) {
+      return [{ ...literal, nullable: true }];
+    }
+    return literal.length > 1 && entry.size !== 1 ? [literal, { ...literal, nullable: true }] : [literal];
+  }
+  const found = [autoAlloc(entries), firstRunCorrected(entries), layoutOf(entries.map((entry) => run(entry)))];
+  if (entries.some((entry) => isNullType(entry) && entry.arrayLength !== undefined)) {
+    found.push(layoutOf(entries.map((entry) => (isNullType(entry) ? run(entry, 1) : run(entry)))));
+  }
+  return found.filter((layout) => layout !== undefined);
+}
+
+function run(entry: FieldDescription, count = entry.arrayLength ?? 1): Run {
+  return { entry, count, isNull: isNullType(entry), marked: false };
+}
+
+function layoutOf(runs: Run[]): Layout {
+  let length = 0;
+  for (const part of runs) length += part.count;
+  return { runs, length, nullable: false };
+}
+
+/** The first run claims the whole array although NULL runs follow. */
+function firstRunCorrected(entries: readonly FieldDescription[]): Layout | undefined {
+  const first = entries[0]!;
+  if (first.arrayLength === undefined || isNullType(first)) return undefined;
+  const rest = entries.slice(1).map((entry) => run(entry));
+  if (!rest.some((part) => part.isNull)) return undefined;
+  const count = first.arrayLength - layoutOf(rest).length;
+  return count >= 1 ? layoutOf([run(first, count), ...rest]) : undefined;
+}
+
+/** Markers before every element: `ptr-marker`, element, `ptr-marker`, `ptr-marker`, element: three elements, the second NULL. */
+function autoAlloc(entries: readonly FieldDescription[]): Layout | undefined {
+  const runs: Run[] = [];
+  for (let at = 0; at < entries.length; at++) {
+    const marker = entries[at]!;
+    if (marker.type !== "ptr-marker" || marker.arrayLength !== undefined) return undefined;
+    const next = entries[at + 1];
+    if (next === undefined || isNullType(next)) {
+      runs.push(run(marker, 1));
+    } else {
+      runs.push({ entry: next, count: 1, isNull: false, marked: true });
+      at++;
+    }
+  }
+  return runs.some((part) => part.marked) ? layoutOf(runs) : undefined;
+}

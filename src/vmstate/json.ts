@@ -1,0 +1,291 @@
+import { QevmError, type ErrorCode } from "../errors.js";
+
+/**
+ * A small JSON reader and printer for VMDESCRIPTION texts.
+ *
+ * Why not `JSON.parse` or a library: queues and trees write *duplicate keys* into one object (all of them matter), the
+ * order of members is the order of bytes on the wire, integers are up to 64 bits wide, and both text forms of QEMU must
+ * come back character for character. `jsonc-parser` keeps duplicates, but recurses without bound.
+ *
+ * | form      | written by | text                                     |
+ * |-----------|------------|------------------------------------------|
+ * | `compact` | QEMU 6.0 - | `{"a": 1, "b": [], "c": {}}`, ASCII only |
+ * | `spaced`  | QEMU - 5.2 | `{ "a" : 1, "b" : [  ], "c" : {  } }`    |
+ *
+ * Source: QEMU qobject/json-writer.c (6.0 to 10.1), migration/qjson.c (up to 5.2, which escapes nothing).
+ */
+export type JsonValue = null | boolean | string | JsonNumber | JsonValue[] | JsonObject;
+
+/** A number as its exact text. */
+export class JsonNumber {
+  constructor(readonly text: string) {}
+}
+
+/** An object as its members in order, duplicates included. */
+export class JsonObject {
+  readonly members: JsonMember[] = [];
+  /** @param offset absolute offset of the opening brace, for errors */
+  constructor(readonly offset = 0) {}
+}
+
+export interface JsonMember {
+  key: string;
+  value: JsonValue;
+  /** Absolute offset of the key. */
+  offset: number;
+}
+
+export type JsonStyle = "compact" | "spaced";
+
+export interface JsonLimits {
+  /** Nesting of objects and arrays. Default 128. */
+  maxDepth?: number;
+  /** Values and members together. Default 4,000,000. */
+  maxNodes?: number;
+  /** Characters of text. Default 64 Mi. */
+  maxLength?: number;
+}
+
+/**
+ * Reads one JSON text. Characters are taken as they are (give Latin-1 text to keep bytes).
+ * @param offset absolute byte offset of the text, for errors
+ * @throws QevmError `bad-description` with the offset of the first wrong character, `limit` where a bound is passed
+ */
+export function parseJson(text: string, offset = 0, limits: JsonLimits = {}): JsonValue {
+  const maxLength = limits.maxLength ?? 1 << 26;
+  if (text.length > maxLength) {
+    throw new QevmError("limit", "the description is too long", {
+      offset,
+      expected: `at most ${maxLength} characters`,
+      found: `${text.length}`,
+    });
+  }
+  const parser = new Parser(text, offset, limits.maxDepth ?? 128, limits.maxNodes ?? 4_000_000);
+  return parser.whole();
+}
+
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const COLON = 0x3a;
+const BACKSLASH = 0x5c;
+const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+const ESCAPES: Record<string, string> = {
+  '"': '"',
+  "\\": "\\",
+  "/": "/",
+  b: "\b",
+  f: "\f",
+  n: "\n",
+  r: "\r",
+  t: "\t",
+};
+
+class Parser {
+  private at = 0;
+  private depth = 0;
+  private nodes = 0;
+
+  constructor(
+    private readonly text: string,
+    private readonly base: number,
+    private readonly maxDepth: number,
+    private readonly maxNodes: number,
+  ) {}
+
+  whole(): JsonValue {
+    const value = this.value();
+    this.space();
+    if (this.at < this.text.length) throw this.fail("text follows the JSON value");
+    return value;
+  }
+
+  private value(): JsonValue {
+    this.space();
+    this.count();
+    const code = this.text.charCodeAt(this.at);
+    if (code === QUOTE) return this.string();
+    if (code === 0x7b) return this.object();
+    if (code === 0x5b) return this.array();
+    if (this.text.startsWith("true", this.at)) return this.word(4, true);
+    if (this.text.startsWith("false", this.at)) return this.word(5, false);
+    if (this.text.startsWith("null", this.at)) return this.word(4, null);
+    return this.number();
+  }
+
+  private object(): JsonObject {
+    const object = new JsonObject(this.base + this.at);
+    this.open();
+    if (this.closes(0x7d)) return object;
+    for (;;) {
+      this.space();
+      this.count();
+      const offset = this.base + this.at;
+      if (this.text.charCodeAt(this.at) !== QUOTE) throw this.fail("expected a member name");
+      const key = this.string();
+      this.space();
+      if (this.text.charCodeAt(this.at) !== COLON) throw this.fail("expected ':'");
+      this.at++;
+      object.members.push({ key, value: this.value(), offset });
+      if (!this.comma(0x7d)) return object;
+    }
+  }
+
+  private array(): JsonValue[] {
+    const array: JsonValue[] = [];
+    this.open();
+    if (this.closes(0x5d)) return array;
+    do array.push(this.value());
+    while (this.comma(0x5d));
+    return array;
+  }
+
+  /** After a member: true when a comma came, false when the container ended. */
+  private comma(close: number): boolean {
+    this.space();
+    if (this.text.charCodeAt(this.at) === COMMA) {
+      this.at++;
+      return true;
+    }
+    if (this.closes(close)) return false;
+    throw this.fail(`expected ',' or '${String.fromCharCode(close)}'`);
+  }
+
+  private closes(close: number): boolean {
+    this.space();
+    if (this.text.charCodeAt(this.at) !== close) return false;
+    this.at++;
+    this.depth--;
+    return true;
+  }
+
+  private open(): void {
+    this.at++;
+    if (++this.depth > this.maxDepth) {
+      throw this.fail(`nested deeper than ${this.maxDepth} (maxDepth)`, "limit");
+    }
+  }
+
+  private count(): void {
+    if (++this.nodes > this.maxNodes) throw this.fail(`more than ${this.maxNodes} values (maxNodes)`, "limit");
+  }
+
+  private string(): string {
+    const { text } = this;
+    let from = ++this.at;
+    let out = "";
+    for (;;) {
+      const code = text.charCodeAt(this.at);
+      if (code === QUOTE) {
+        out += text.slice(from, this.at++);
+        return out;
+      }
+      // NaN (the end) fails this comparison too.
+      if (!(code >= 0x20)) throw this.fail("unterminated string or control character in it");
+      if (code !== BACKSLASH) {
+        this.at++;
+        continue;
+      }
+      out += text.slice(from, this.at) + this.escape();
+      from = this.at;
+    }
+  }
+
+  private escape(): string {
+    const letter = this.text.charAt(this.at + 1);
+    if (letter === "u") {
+      const digits = this.text.slice(this.at + 2, this.at + 6);
+      if (!/^[0-9a-fA-F]{4}$/.test(digits)) throw this.fail("bad \\u escape");
+      this.at += 6;
+      return String.fromCharCode(Number.parseInt(digits, 16));
+    }
+    const plain = Object.hasOwn(ESCAPES, letter) ? ESCAPES[letter] : undefined;
+    if (plain === undefined) throw this.fail("bad escape");
+    this.at += 2;
+    return plain;
+  }
+
+  private number(): JsonNumber {
+    NUMBER.lastIndex = this.at;
+    const match = NUMBER.exec(this.text);
+    if (match === null) throw this.fail("expected a value");
+    this.at = NUMBER.lastIndex;
+    return new JsonNumber(match[0]);
+  }
+
+  private word<T>(length: number, value: T): T {
+    this.at += length;
+    return value;
+  }
+
+  private space(): void {
+    for (;;) {
+      const code = this.text.charCodeAt(this.at);
+      if (code !== 0x20 && code !== 0x0a && code !== 0x0d && code !== 0x09) return;
+      this.at++;
+    }
+  }
+
+  private fail(what: string, code: ErrorCode = "bad-description"): QevmError {
+    const found =
+      this.at < this.text.length ? JSON.stringify(this.text.slice(this.at, this.at + 12)) : "the end of the text";
+    return new QevmError(code, `VMDESCRIPTION JSON: ${what}`, { offset: this.base + this.at, found });
+  }
+}
+
+/** Prints in the form that the named writer of QEMU uses. */
+export function printJson(value: JsonValue, style: JsonStyle): string {
+  const out: string[] = [];
+  print(value, style === "spaced" ? SPACED : COMPACT, out);
+  return out.join("");
+}
+
+interface Form {
+  inner: string;
+  colon: string;
+  quote: (text: string) => string;
+}
+const COMPACT: Form = { inner: "", colon: ": ", quote: quoteAscii };
+const SPACED: Form = { inner: " ", colon: " : ", quote: (text) => `"${text}"` };
+
+function print(value: JsonValue, form: Form, out: string[]): void {
+  if (typeof value === "string") {
+    out.push(form.quote(value));
+  } else if (value instanceof JsonNumber) {
+    out.push(value.text);
+  } else if (Array.isArray(value)) {
+    out.push("[", form.inner);
+    for (const [index, item] of value.entries()) {
+      if (index > 0) out.push(", ");
+      print(item, form, out);
+    }
+    out.push(form.inner, "]");
+  } else if (value instanceof JsonObject) {
+    out.push("{", form.inner);
+    for (const [index, member] of value.members.entries()) {
+      if (index > 0) out.push(", ");
+      out.push(form.quote(member.key), form.colon);
+      print(member.value, form, out);
+    }
+    out.push(form.inner, "}");
+  } else {
+    out.push(String(value));
+  }
+}
+
+const SHORT: Record<string, string> = {
+  '"': '\\"',
+  "\\": "\\\\",
+  "\b": "\\b",
+  "\f": "\\f",
+  "\n": "\\n",
+  "\r": "\\r",
+  "\t": "\\t",
+};
+
+function quoteAscii(text: string): string {
+  // eslint-disable-next-line no-control-regex -- control characters are what must be escaped
+  const escaped = text.replace(/["\\\u0000-\u001f\u007f-\uffff]/g, (char) => {
+    return SHORT[char] ?? `\\u${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
+  });
+  return `"${escaped}"`;
+}

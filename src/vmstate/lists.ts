@@ -1,0 +1,118 @@
+import { refuse, spend, type DecodeContext, type EncodeContext } from "./context.js";
+import type { FieldDescription, StructDescription } from "./description.js";
+import { describeValue } from "./primitives.js";
+import { isStructState, isTreeNode, type FieldValue, type StructState, type TreeNode } from "./state.js";
+import { decodeStruct, encodeStruct } from "./struct.js";
+
+/**
+ * Queues and trees. Their elements are described by structs inlined into the field object under duplicate keys, one an
+ * element (for trees with struct keys: key, value, key, value, ...); the presence bytes are not described.
+ *
+ * | `qtailq`, `qlist`                 | `gtree`                                                                      |
+ * |-----------------------------------|------------------------------------------------------------------------------|
+ * | { u8 1, element } ... then u8 0   | be32 count, { u8 1, key (be64 or struct), value } ... then u8 0                |
+ *
+ * Source: QEMU migration/vmstate-types.c (5.2 to 11.x).
+ */
+export function decodeList(ctx: DecodeContext, entry: FieldDescription): StructState[] {
+  const described = entry.inlined ?? [];
+  const elements: StructState[] = [];
+  while (present(ctx)) {
+    elements.push(decodeStruct(ctx, elementAt(ctx, described, elements.length)));
+  }
+  checkCount(ctx, described.length, elements.length);
+  return elements;
+}
+
+export function encodeList(ctx: EncodeContext, entry: FieldDescription, value: FieldValue): void {
+  const described = entry.inlined ?? [];
+  if (!Array.isArray(value) || (!ctx.shared && value.length !== described.length)) {
+    throw refuse(ctx, "the list does not fit its description", `${described.length} elements`, describeValue(value));
+  }
+  for (const element of value) {
+    ctx.writer.u8(1);
+    encodeOne(ctx, described, element);
+  }
+  ctx.writer.u8(0);
+}
+
+export function decodeTree(ctx: DecodeContext, entry: FieldDescription): TreeNode[] {
+  const { reader } = ctx;
+  const at = reader.offset;
+  const count = reader.u32();
+  const described = entry.inlined ?? [];
+  const direct = described.length <= count;
+  const nodes: TreeNode[] = [];
+  let next = 0;
+  while (present(ctx)) {
+    const key = direct ? reader.u64() : decodeStruct(ctx, elementAt(ctx, described, next++));
+    nodes.push({ key, value: decodeStruct(ctx, elementAt(ctx, described, next++)) });
+  }
+  if (nodes.length !== count) {
+    throw reader.error("bad-length", "the tree has another number of nodes than it says", {
+      offset: at,
+      expected: `${count}`,
+      found: `${nodes.length}`,
+    });
+  }
+  checkCount(ctx, described.length, next);
+  return nodes;
+}
+
+export function encodeTree(ctx: EncodeContext, entry: FieldDescription, value: FieldValue): void {
+  const described = entry.inlined ?? [];
+  if (!Array.isArray(value)) throw refuse(ctx, "not a tree", "an array of nodes", describeValue(value));
+  const nodes = value.filter((node) => isTreeNode(node));
+  const structs = nodes.length + nodes.filter((node) => typeof node.key !== "bigint").length;
+  if (nodes.length !== value.length || (!ctx.shared && structs !== described.length)) {
+    throw refuse(ctx, "the tree does not fit its description", `${described.length} structs`, `${structs}`);
+  }
+  ctx.writer.u32(nodes.length);
+  for (const node of nodes) {
+    ctx.writer.u8(1);
+    if (typeof node.key === "bigint") ctx.writer.u64(node.key);
+    else encodeOne(ctx, described, node.key);
+    encodeOne(ctx, described, node.value);
+  }
+  ctx.writer.u8(0);
+}
+
+function encodeOne(ctx: EncodeContext, described: readonly StructDescription[], element: FieldValue): void {
+  if (!isStructState(element) || !described.includes(element.description)) {
+    throw refuse(ctx, "not a struct of this list", "a struct", describeValue(element));
+  }
+  encodeStruct(ctx, element);
+}
+
+/** Elements beyond the description occur only where one description stands for a whole array. */
+function elementAt(ctx: DecodeContext, described: readonly StructDescription[], index: number): StructDescription {
+  const struct = described[index] ?? (ctx.shared ? described[described.length - 1] : undefined);
+  if (struct === undefined) {
+    throw ctx.reader.error("bad-description", "the list is longer than its description", {
+      expected: `${described.length} structs`,
+    });
+  }
+  return struct;
+}
+
+function checkCount(ctx: DecodeContext, expected: number, found: number): void {
+  if (ctx.shared || expected === found) return;
+  throw ctx.reader.error("bad-description", "the list is shorter than its description", {
+    expected: `${expected} structs`,
+    found: `${found}`,
+  });
+}
+
+function present(ctx: DecodeContext): boolean {
+  const at = ctx.reader.offset;
+  const byte = ctx.reader.u8();
+  if (byte > 1) {
+    throw ctx.reader.error("bad-value", "no presence byte here", {
+      offset: at,
+      expected: "0 or 1",
+      found: `0x${byte.toString(16)}`,
+    });
+  }
+  spend(ctx, 1);
+  return byte === 1;
+}

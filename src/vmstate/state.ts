@@ -1,0 +1,73 @@
+import type { DeviceDescription, StructDescription } from "./description.js";
+
+/**
+ * Decoded device state: typed values under the names of the stream, together with the schema that says how they go back.
+ * Values may be changed in place; encoding takes nothing but these values and the schema.
+ */
+export interface StructState {
+  readonly description: StructDescription;
+  /** In wire order, under the names of the stream (`env.eip`). No prototype, so any name is safe. */
+  fields: Record<string, FieldValue>;
+  /** Those in the stream, in order. */
+  subsections: StructState[];
+}
+
+export interface DeviceState extends StructState {
+  readonly description: DeviceDescription;
+  /** How the bytes of the payload were understood. Filled by decoding. */
+  bytes: ByteCounts;
+}
+
+export interface ByteCounts {
+  /** Decoded to typed fields (framing of subsections and lists included). */
+  typed: number;
+  /** Kept as bytes under the name of a field whose codec is private to the device. */
+  named: number;
+  /** Not understood at all. */
+  opaque: number;
+}
+
+/**
+ * | kind of field                              | value                                                              |
+ * |--------------------------------------------|--------------------------------------------------------------------|
+ * | integers of up to 32 bits, `fd`            | number                                                             |
+ * | 64-bit integers, timers, `CPU_Double_U`    | bigint (a double's bit pattern: NaN payloads survive)              |
+ * | `bool`                                     | boolean; a byte other than 0 and 1 stays a number                  |
+ * | buffers, unused space, private codecs      | Uint8Array (private ones that are known: {@link RecordValue})      |
+ * | `bitmap`                                   | array of bigint words                                              |
+ * | `capability`                               | string                                                             |
+ * | `struct`, `vstruct`, `tmp`                 | {@link StructState}                                                |
+ * | arrays, `qtailq`, `qlist`                  | array                                                              |
+ * | `gtree`                                    | array of {@link TreeNode}                                          |
+ * | NULL pointers                              | null                                                               |
+ */
+export type FieldValue =
+  null | boolean | number | bigint | string | Uint8Array | StructState | TreeNode | RecordValue | FieldValue[];
+
+/** One node of a `gtree`: its key is direct (64 bits) or a struct. */
+export interface TreeNode {
+  key: bigint | StructState;
+  value: StructState;
+}
+
+/** Named values of a private codec that this library knows. */
+export interface RecordValue {
+  record: Record<string, FieldValue>;
+}
+
+/** An object that any name can be a key of. */
+export function emptyRecord<T>(): Record<string, T> {
+  return Object.create(null) as Record<string, T>;
+}
+
+export function isStructState(value: unknown): value is StructState {
+  return typeof value === "object" && value !== null && "description" in value && "fields" in value;
+}
+
+export function isRecordValue(value: unknown): value is RecordValue {
+  return typeof value === "object" && value !== null && "record" in value;
+}
+
+export function isTreeNode(value: unknown): value is TreeNode {
+  return typeof value === "object" && value !== null && "key" in value && "value" in value;
+}
