@@ -1,0 +1,85 @@
+/** What a capture is made from: the machine, the steps, and what it is there to show. */
+import type { JsonObject } from "../qemu/qmp.js";
+
+/** One step of a capture, run in order and recorded as it is. Strings may use `$DIR`, the working folder. */
+export type Step =
+  /** A QMP command. */
+  | { readonly execute: string; readonly arguments?: JsonObject }
+  /** A human monitor command. */
+  | { readonly human: string }
+  /** Until the first CPU halts (firmware has nothing left to do). */
+  | { readonly wait: "halted" }
+  /** Until the guest has set its mark. */
+  | { readonly wait: "guest" }
+  /** Until the migration has looked through the dirty memory so many times. */
+  | { readonly wait: "rounds"; readonly count: number }
+  /** Until the migration is over; a failed one ends the capture. */
+  | { readonly wait: "completed" };
+
+/** A file made in the working folder before QEMU starts. */
+export interface WorkFile {
+  readonly name: string;
+  readonly content: () => Uint8Array;
+}
+
+/** One folder of the corpus. */
+export interface Entry {
+  readonly name: string;
+  /** One line for the table in corpus/README.md. */
+  readonly shows: string;
+  /** `major.minor` of the QEMU that makes it. */
+  readonly qemu: string;
+  /** Arguments after the common ones. */
+  readonly args: readonly string[];
+  readonly files: readonly WorkFile[];
+  readonly capabilities: readonly string[];
+  readonly parameters: JsonObject;
+  readonly steps: readonly Step[];
+  /** Why the stream cannot be loaded by the QEMU that made it, where that is known. */
+  readonly notLoadable?: string;
+}
+
+/** How an entry is described in the lists; {@link entry} makes the steps. */
+export interface Recipe {
+  readonly name: string;
+  readonly shows: string;
+  readonly qemu?: string;
+  readonly args: readonly string[];
+  readonly files?: readonly WorkFile[];
+  readonly capabilities?: readonly string[];
+  readonly parameters?: JsonObject;
+  /** Steps after the machine has reached its wait and before the migration. */
+  readonly before?: readonly Step[];
+  /** What to wait for first; "nothing" for a VM that never starts (`-S`). */
+  readonly until?: "halted" | "guest" | "nothing";
+  /** Keep the guest running while it is captured, for at least so many rounds. */
+  readonly rounds?: number;
+  readonly notLoadable?: string;
+}
+
+/** Bytes a second while a live capture is held in its rounds. */
+const liveBandwidth = 1 << 20;
+
+/** Turns a recipe into the exact steps. */
+export function entry(recipe: Recipe): Entry {
+  const { name, shows, qemu = "7.2", args, files = [], capabilities = [], parameters = {}, until = "halted" } = recipe;
+  const live = recipe.rounds !== undefined;
+  const all: JsonObject = live ? { "max-bandwidth": liveBandwidth, "downtime-limit": 1, ...parameters } : parameters;
+  const steps: Step[] = [];
+  if (until !== "nothing") steps.push({ wait: until });
+  steps.push(...(recipe.before ?? []));
+  if (!live && until !== "nothing") steps.push({ execute: "stop" });
+  if (capabilities.length > 0) {
+    const list = capabilities.map((capability) => ({ capability, state: true }));
+    steps.push({ execute: "migrate-set-capabilities", arguments: { capabilities: list } });
+  }
+  if (Object.keys(all).length > 0) steps.push({ execute: "migrate-set-parameters", arguments: all });
+  steps.push({ execute: "migrate", arguments: { uri: "exec:cat > $DIR/stream" } });
+  if (recipe.rounds !== undefined) {
+    steps.push({ wait: "rounds", count: recipe.rounds });
+    steps.push({ execute: "migrate-set-parameters", arguments: { "downtime-limit": 20_000 } });
+  }
+  steps.push({ wait: "completed" });
+  const made: Entry = { name, shows, qemu, args, files, capabilities, parameters: all, steps };
+  return recipe.notLoadable === undefined ? made : { ...made, notLoadable: recipe.notLoadable };
+}

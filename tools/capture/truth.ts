@@ -1,0 +1,80 @@
+/** What the stopped source holds, taken without any code of the decoder. */
+import { createHash } from "node:crypto";
+import { readFileSync, rmSync } from "node:fs";
+import type { LoadCheck } from "../destination/check.js";
+import { hashBlock, locateBlocks } from "../qemu/memory.js";
+import type { QemuProcess } from "../qemu/process.js";
+import type { Json, JsonObject } from "../qemu/qmp.js";
+
+/** One RAM block of the source. */
+export interface BlockTruth {
+  readonly name: string;
+  /** Used length in bytes, as the stream names it. */
+  readonly length: number;
+  /** SHA-256 of those bytes; null where they could not be read, with the reason in `how`. */
+  readonly sha256: string | null;
+  /** Where the bytes were found. */
+  readonly how: string;
+}
+
+/** A guest-physical range as the guest sees it. */
+export interface RangeTruth {
+  readonly start: number;
+  readonly length: number;
+  readonly sha256: string;
+}
+
+/** The content of truth.json. */
+export interface Truth {
+  readonly blocks: readonly BlockTruth[];
+  /** `pmemsave` of the stopped source. */
+  readonly pmemsave: readonly RangeTruth[];
+  /** `info registers` of the stopped source; empty for a machine without CPU. */
+  readonly registers: string;
+  readonly queryMigrate: Json;
+  /** `query-status` after the migration. */
+  readonly status: Json;
+  /** Run state before the migration, which the stream carries in `globalstate`. */
+  readonly statusBefore: Json;
+  /** What a real destination of the same version made of the stream. */
+  readonly destination: LoadCheck | null;
+}
+
+/** Reads everything that can be read from a stopped machine, except for the destination's word. */
+export async function takeTruth(vm: QemuProcess, statusBefore: Json): Promise<Omit<Truth, "destination">> {
+  const registers = await vm.human("info registers").catch(() => "");
+  const queryMigrate = await vm.execute("query-migrate");
+  const status = await vm.execute("query-status");
+  const located = await locateBlocks(vm);
+  const blocks = located.map((block): BlockTruth => {
+    const sha256 = hashBlock(vm, block) ?? null;
+    return { name: block.name, length: block.used, sha256, how: block.how };
+  });
+  const pmemsave = await saveRanges(vm);
+  return { blocks, pmemsave, registers, queryMigrate, status, statusBefore };
+}
+
+/** SHA-256 of a guest-physical range by `pmemsave`. */
+export async function hashRange(vm: QemuProcess, start: number, length: number): Promise<string> {
+  await vm.execute("pmemsave", { val: start, size: length, filename: "$DIR/range" });
+  const sha256 = createHash("sha256")
+    .update(readFileSync(vm.file("range")))
+    .digest("hex");
+  rmSync(vm.file("range"));
+  return sha256;
+}
+
+/** Low memory below the VGA window, and main memory from 1 MiB on. */
+async function saveRanges(vm: QemuProcess): Promise<RangeTruth[]> {
+  const cpus = (await vm.execute("query-cpus-fast")) as readonly Json[];
+  if (cpus.length === 0) return [];
+  const size = (await vm.execute("query-memory-size-summary")) as JsonObject;
+  const end = Math.min(Number(size["base-memory"]), 0x8000_0000);
+  const ranges = [
+    { start: 0, length: Math.min(end, 0xa_0000) },
+    { start: 0x10_0000, length: end - 0x10_0000 },
+  ].filter(({ length }) => length > 0);
+  const out: RangeTruth[] = [];
+  for (const { start, length } of ranges) out.push({ start, length, sha256: await hashRange(vm, start, length) });
+  return out;
+}

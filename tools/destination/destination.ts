@@ -1,0 +1,132 @@
+/**
+ * A real QEMU as the judge of a stream: started with `-incoming defer`, given the capabilities over QMP, then the stream; what
+ * it says and what it then holds is read back.
+ */
+import { copyFileSync, existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { QemuBinary } from "../qemu/find.js";
+import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
+import { type JsonObject, textOf } from "../qemu/qmp.js";
+
+/** What to load, and where. */
+export interface DestinationOptions {
+  readonly qemu: QemuBinary;
+  /** Arguments after the common ones; `$DIR` is the destination's working folder. `-incoming` is added. */
+  readonly args: readonly string[];
+  readonly capabilities?: readonly string[];
+  readonly parameters?: JsonObject;
+  /**
+   * The stream: bytes, the path of a file, or a migration URI (`exec:cat FILE`, `unix:PATH`, `tcp:...`) passed as it is, except
+   * for `$DIR`. Bytes and files are copied into the working folder, so they reach a QEMU in a chroot too.
+   */
+  readonly stream: Uint8Array | string;
+  /** Files to place in the working folder first: name to bytes. */
+  readonly files?: Readonly<Record<string, Uint8Array>>;
+  /** QMP commands before the load, for example the device_add that the source had. */
+  readonly before?: readonly { readonly execute: string; readonly arguments?: JsonObject }[];
+  /** Milliseconds for the load; default 30 000. */
+  readonly timeout?: number;
+  /** Called when the destination is listening, for `unix:` and `tcp:` streams that somebody has to send. */
+  readonly onListening?: (vm: QemuProcess) => Promise<void>;
+}
+
+/** What became of a load. */
+export interface LoadResult {
+  /** The stream was loaded and the machine stands ready. */
+  readonly loaded: boolean;
+  /** Status of the migration: "completed", "failed", "exited" (QEMU is gone), "timeout". */
+  readonly status: string;
+  /** QEMU's own words, one a line; empty when it said nothing. */
+  readonly error: string;
+  /** Exit code, when QEMU ended. */
+  readonly code: number | null;
+  /** Signal that ended QEMU, for example "SIGABRT" for an assertion. */
+  readonly signal: string | null;
+}
+
+/** A destination after its load. Always `close()` the process. */
+export interface Destination {
+  readonly vm: QemuProcess;
+  readonly result: LoadResult;
+}
+
+/** Starts a destination, loads the stream, and waits for the outcome. The guest stays stopped (`-S`). */
+export async function startDestination(options: DestinationOptions): Promise<Destination> {
+  const { qemu, args, stream, timeout = 30_000 } = options;
+  const folder = makeWorkFolder(qemu);
+  for (const [name, bytes] of Object.entries(options.files ?? {})) writeFileSync(join(folder, name), bytes);
+  const uri = placeStream(stream, folder);
+  const stopped = args.includes("-S") ? [] : ["-S"];
+  const vm = await QemuProcess.start(qemu, [...args, ...stopped, "-incoming", "defer"], folder);
+  try {
+    for (const step of options.before ?? []) await vm.execute(step.execute, step.arguments);
+    const capabilities = ["events", ...(options.capabilities ?? [])].map((capability) => ({ capability, state: true }));
+    await vm.execute("migrate-set-capabilities", { capabilities });
+    if (options.parameters !== undefined) await vm.execute("migrate-set-parameters", options.parameters);
+    const refused = await start(vm, uri);
+    if (refused !== undefined) return { vm, result: refused };
+    await options.onListening?.(vm);
+    return { vm, result: await outcome(vm, timeout) };
+  } catch (error) {
+    await vm.close();
+    throw error;
+  }
+}
+
+/** Lets a loaded guest run for so many milliseconds, then stops it again. */
+export async function runGuest(vm: QemuProcess, milliseconds: number): Promise<void> {
+  await vm.execute("cont");
+  await sleep(milliseconds);
+  await vm.execute("stop");
+}
+
+function placeStream(stream: Uint8Array | string, folder: string): string {
+  const uri = "exec:cat $DIR/incoming";
+  if (typeof stream !== "string") writeFileSync(join(folder, "incoming"), stream);
+  else if (existsSync(stream)) copyFileSync(stream, join(folder, "incoming"));
+  else return stream;
+  return uri;
+}
+
+async function start(vm: QemuProcess, uri: string): Promise<LoadResult | undefined> {
+  try {
+    await vm.execute("migrate-incoming", { uri });
+    return undefined;
+  } catch (error) {
+    if (vm.exit !== undefined || vm.qmp.closed) return undefined;
+    return {
+      loaded: false,
+      status: "failed",
+      error: [String(error), vm.stderr.trim()].join("\n").trim(),
+      code: null,
+      signal: null,
+    };
+  }
+}
+
+async function outcome(vm: QemuProcess, timeout: number): Promise<LoadResult> {
+  const final = new Set(["completed", "failed", "cancelled"]);
+  await vm.qmp.waitEvent("MIGRATION", timeout, (data) => final.has(textOf(data["status"])));
+  const seen = vm.qmp.events.findLast(({ event, data }) => event === "MIGRATION" && final.has(textOf(data["status"])));
+  const status = seen === undefined ? "timeout" : textOf(seen.data["status"]);
+  // A refused stream ends QEMU; an accepted one leaves it running. Give an ending one the time to say why.
+  if (status !== "completed") await vm.waitExit(status === "failed" || vm.qmp.closed ? 3000 : 0);
+  const exit = vm.exit;
+  const description = status === "failed" && exit === undefined ? await errorText(vm) : "";
+  const error = [description, vm.stderr.trim()].filter((text) => text !== "").join("\n");
+  const gone = exit !== undefined && status !== "failed";
+  const code = exit?.code ?? null;
+  return {
+    loaded: status === "completed" && exit === undefined,
+    status: gone ? "exited" : status,
+    error,
+    code,
+    signal: exit?.signal ?? null,
+  };
+}
+
+async function errorText(vm: QemuProcess): Promise<string> {
+  const info = (await vm.execute("query-migrate").catch(() => ({}))) as JsonObject;
+  return textOf(info["error-desc"]);
+}

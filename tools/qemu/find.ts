@@ -1,0 +1,64 @@
+/**
+ * Finds the QEMU binaries of this machine: the one on PATH, and those in chroots of other distributions, named by
+ * `QEVM_QEMU_ROOTS=dir:dir` or by a folder of chroots in `QEVM_QEMU_CHROOTS`. Nothing is installed here.
+ */
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { delimiter, join } from "node:path";
+
+/** One program that can be started as a source or a destination. */
+export interface QemuBinary {
+  /** `major.minor`, for example "7.2": what machine types and wire format go by. */
+  readonly version: string;
+  /** The first line of `--version`, with the distribution's package version. */
+  readonly banner: string;
+  /** Folder that becomes `/` for the program; undefined for the machine's own. */
+  readonly root: string | undefined;
+  /** Program and leading arguments that start it. */
+  readonly command: readonly string[];
+}
+
+const program = "qemu-system-x86_64";
+
+let known: readonly QemuBinary[] | undefined;
+
+/** Every `qemu-system-x86_64` found, the machine's own first. Asked once a process. */
+export function findQemus(): readonly QemuBinary[] {
+  known ??= [undefined, ...chroots()].flatMap((root) => probe(root));
+  return known;
+}
+
+/** The binary of one `major.minor`, or undefined when this machine has none. */
+export function findQemu(version: string): QemuBinary | undefined {
+  return findQemus().find((qemu) => qemu.version === version);
+}
+
+/** Folder, seen from outside, in which working folders for this binary are made. */
+export function workRoot(qemu: QemuBinary): string {
+  return qemu.root === undefined ? tmpdir() : join(qemu.root, "tmp");
+}
+
+/** A path as the program itself sees it. */
+export function innerPath(qemu: QemuBinary, path: string): string {
+  if (qemu.root === undefined) return path;
+  return path.startsWith(qemu.root) ? path.slice(qemu.root.length) || "/" : path;
+}
+
+function chroots(): string[] {
+  const named = (process.env["QEVM_QEMU_ROOTS"] ?? "").split(delimiter).filter((path) => path !== "");
+  const folder = process.env["QEVM_QEMU_CHROOTS"];
+  const found = folder !== undefined && existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
+  return [...named, ...found]
+    .map((path) => path.replace(/\/+$/u, ""))
+    .filter((path) => existsSync(join(path, "usr/bin", program)));
+}
+
+function probe(root: string | undefined): QemuBinary[] {
+  const command = root === undefined ? [program] : ["chroot", root, program];
+  const [file = program, ...rest] = command;
+  const run = spawnSync(file, [...rest, "--version"], { encoding: "utf8", timeout: 20_000 });
+  const banner = run.status === 0 ? (run.stdout.split("\n")[0] ?? "").trim() : "";
+  const version = /version (\d+\.\d+)/u.exec(banner)?.[1];
+  return version === undefined ? [] : [{ version, banner, root, command }];
+}

@@ -1,0 +1,169 @@
+/**
+ * One running QEMU: its own working folder, its QMP monitor, its error text, and the certainty that it ends.
+ * Arguments and QMP steps name the working folder `$DIR`, so that what is recorded holds no path of this machine.
+ */
+import { spawn, type ChildProcess } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { QevmError } from "../../src/errors.js";
+import { innerPath, type QemuBinary, workRoot } from "./find.js";
+import { type Json, type JsonObject, QmpClient } from "./qmp.js";
+
+/** How a program ended. */
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+}
+
+/** Arguments every QEMU of ours starts with: no window, no network, software CPU, nothing on stdio. */
+export const commonArguments: readonly string[] =
+  "-accel tcg -display none -serial none -parallel none -monitor none -qmp unix:$DIR/qmp.sock,server=on,wait=off".split(
+    " ",
+  );
+
+const running = new Set<QemuProcess>();
+process.once("exit", () => {
+  for (const qemu of running) qemu.killNow();
+});
+
+/** Makes a working folder that a binary can see. */
+export function makeWorkFolder(qemu: QemuBinary): string {
+  return mkdtempSync(join(workRoot(qemu), "qevm-"));
+}
+
+/** A started QEMU. Always `close()` it, in a `finally`. */
+export class QemuProcess {
+  readonly qemu: QemuBinary;
+  /** The working folder, from outside. */
+  readonly folder: string;
+  readonly child: ChildProcess;
+  readonly qmp: QmpClient;
+  readonly #state: Watched;
+
+  private constructor(qemu: QemuBinary, folder: string, child: ChildProcess, state: Watched, qmp: QmpClient) {
+    this.qemu = qemu;
+    this.folder = folder;
+    this.child = child;
+    this.#state = state;
+    this.qmp = qmp;
+    running.add(this);
+  }
+
+  /**
+   * Starts QEMU and connects to its monitor. `args` may use `$DIR`. With no `folder` one is made; it is removed by
+   * {@link close} either way. Rejects with QEMU's error text when it ends first.
+   */
+  static async start(qemu: QemuBinary, args: readonly string[], folder = makeWorkFolder(qemu)): Promise<QemuProcess> {
+    const inner = innerPath(qemu, folder);
+    const [file = "", ...lead] = qemu.command;
+    const full = [...lead, ...commonArguments, ...args].map((text) => text.replaceAll("$DIR", inner));
+    const child = spawn(file, full, { stdio: ["ignore", "ignore", "pipe"] });
+    const state = watch(child);
+    const kill = (): boolean => child.kill("SIGKILL");
+    process.once("exit", kill);
+    try {
+      const qmp = await connect(join(folder, "qmp.sock"), state);
+      return new QemuProcess(qemu, folder, child, state, qmp);
+    } catch (error) {
+      kill();
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    } finally {
+      process.removeListener("exit", kill);
+    }
+  }
+
+  /** What QEMU wrote to stderr so far, without the path of its working folder. */
+  get stderr(): string {
+    return this.#state.text.replaceAll(innerPath(this.qemu, this.folder), "$DIR");
+  }
+
+  /** How it ended, or undefined while it runs. */
+  get exit(): Exit | undefined {
+    return this.#state.exit;
+  }
+
+  /** A file in the working folder, from outside. */
+  file(name: string): string {
+    return join(this.folder, name);
+  }
+
+  /** Runs a QMP command; strings in the arguments may use `$DIR`. */
+  async execute(command: string, args: JsonObject = {}, timeout?: number): Promise<Json> {
+    return await this.qmp.execute(command, this.#expand(args) as JsonObject, timeout);
+  }
+
+  /** Runs a human monitor command. */
+  async human(commandLine: string, timeout?: number): Promise<string> {
+    return await this.qmp.human(commandLine.replaceAll("$DIR", innerPath(this.qemu, this.folder)), timeout);
+  }
+
+  /** Waits until the program has ended, for at most so many milliseconds. */
+  async waitExit(timeout: number): Promise<Exit | undefined> {
+    await Promise.race([this.#state.ended, sleep(timeout, undefined, { ref: false })]);
+    return this.#state.exit;
+  }
+
+  /** Ends QEMU whatever it is doing, and removes the working folder. */
+  async close(): Promise<void> {
+    this.qmp.close();
+    this.killNow();
+    await this.#state.ended;
+    running.delete(this);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Kills without waiting; for exit handlers. */
+  killNow(): void {
+    if (this.#state.exit === undefined) this.child.kill("SIGKILL");
+  }
+
+  #expand(value: Json): Json {
+    if (typeof value === "string") return value.replaceAll("$DIR", innerPath(this.qemu, this.folder));
+    if (Array.isArray(value)) return value.map((item: Json) => this.#expand(item));
+    if (value === null || typeof value !== "object") return value;
+    return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, this.#expand(item)]));
+  }
+}
+
+interface Watched {
+  text: string;
+  exit: Exit | undefined;
+  ended: Promise<void>;
+}
+
+function watch(child: ChildProcess): Watched {
+  const state: Watched = { text: "", exit: undefined, ended: Promise.resolve() };
+  child.stderr?.setEncoding("utf8");
+  child.stderr?.on("data", (text: string) => {
+    if (state.text.length < 65_536) state.text += text;
+  });
+  state.ended = new Promise((resolve) => {
+    child.once("error", (error) => {
+      state.text += error.message;
+      state.exit = { code: null, signal: null };
+      resolve();
+    });
+    child.once("close", (code, signal) => {
+      state.exit = { code, signal };
+      resolve();
+    });
+  });
+  return state;
+}
+
+async function connect(path: string, state: Watched): Promise<QmpClient> {
+  const until = Date.now() + 30_000;
+  while (state.exit === undefined && Date.now() < until) {
+    if (existsSync(path)) {
+      try {
+        return await QmpClient.connect(path);
+      } catch (error) {
+        if (state.exit === undefined && !/ECONNREFUSED/u.test(String(error))) throw error;
+      }
+    }
+    await sleep(20);
+  }
+  throw new QevmError("io", `QEMU did not start: ${state.text.trim() || "no monitor in 30 s"}`);
+}
