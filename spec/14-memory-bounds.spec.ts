@@ -33,6 +33,10 @@ interface Inspected {
   bytes: { total: number; opaque: number };
 }
 
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}
+
 test("16 GiB of RAM made on the fly and piped in", async (t) => {
   const small = await inspectMade("4G");
   const large = await inspectMade("16G");
@@ -46,7 +50,6 @@ test("16 GiB of RAM made on the fly and piped in", async (t) => {
   t.equal(large.seen.machine, "none");
   t.equal(large.seen.complete, true);
   t.equal(large.seen.bytes.opaque, 0);
-  const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
   t.ok(large.maxRss < 150e6, `resident memory ${megabytes(large.maxRss)} is under 150 MB`);
   t.ok(
     large.maxRss < small.maxRss + 10e6,
