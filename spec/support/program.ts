@@ -1,0 +1,80 @@
+/** The built program as chapters run it: as a process, judged by what it prints and how it ends. */
+import { spawn } from "node:child_process";
+import type { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+
+/** The program beside this specification: instrumented when coverage is measured. */
+export const PROGRAM = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+/** The program as it is shipped, whatever build this specification runs from: for time and memory. */
+export const PLAIN_PROGRAM = PROGRAM.replace(/([\\/])dist-cov([\\/]src[\\/]cli[\\/]main\.js)$/u, "$1dist$2");
+
+export interface Ended {
+  code: number | null;
+  signal: NodeJS.Signals | null;
+  stdout: string;
+  stderr: string;
+  seconds: number;
+  /** Largest resident memory in bytes; only with `plain`. */
+  maxRss: number;
+}
+
+export interface RunOptions {
+  stdin?: Readable | Uint8Array;
+  /** Runs the build as it is shipped, without instruments, and measures its memory. */
+  plain?: boolean;
+  /** Milliseconds after which it is killed. */
+  timeout?: number;
+  cwd?: string;
+}
+
+/** Runs `qevm ARGS` to its end. */
+export async function qevm(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const plain = options.plain === true;
+  const start = performance.now();
+  const child = spawn(process.execPath, plain ? ["--import", RSS_HOOK, PLAIN_PROGRAM, ...args] : [PROGRAM, ...args], {
+    stdio: "pipe",
+    env: plain ? plainEnvironment() : process.env,
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    timeout: options.timeout ?? 120_000,
+  });
+  // A program that refuses its input early closes the pipe: its answer is what counts.
+  child.stdin.on("error", () => undefined);
+  if (options.stdin === undefined) child.stdin.end();
+  else if (options.stdin instanceof Uint8Array) child.stdin.end(options.stdin);
+  else options.stdin.pipe(child.stdin);
+  const [stdout, stderr, [code, signal]] = await Promise.all([
+    text(child.stdout),
+    text(child.stderr),
+    new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+      child.on("error", reject);
+      child.on("close", (...end) => resolve(end));
+    }),
+  ]);
+  const rss = RSS_LINE.exec(stderr)?.[1];
+  return {
+    code,
+    signal,
+    stdout,
+    stderr: stderr.replace(RSS_LINE, ""),
+    seconds: (performance.now() - start) / 1000,
+    maxRss: Number(rss ?? Number.NaN) * 1024,
+  };
+}
+
+/** The environment without what measures coverage. */
+export function plainEnvironment(): NodeJS.ProcessEnv {
+  const kept = Object.entries(process.env).filter(([name]) => name !== "NODE_OPTIONS" && !name.startsWith("NYC_"));
+  return Object.fromEntries(kept);
+}
+
+const RSS_LINE = /qevm-max-rss=(\d+)\n/u;
+const RSS_HOOK = `data:text/javascript,${encodeURIComponent(
+  'import { writeSync } from "node:fs"; process.on("exit", () => writeSync(2, `qevm-max-rss=${process.resourceUsage().maxRSS}\\n`));',
+)}`;
+
+async function text(stream: Readable): Promise<string> {
+  let all = "";
+  stream.setEncoding("utf8");
+  for await (const chunk of stream) all += String(chunk);
+  return all;
+}

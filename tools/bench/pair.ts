@@ -1,0 +1,125 @@
+/**
+ * Paired measurements: the two things that are compared run in turn, A B, then B A, and so on, so that a machine whose
+ * speed drifts troubles both alike. What is stated is the median of the per-round ratios.
+ */
+import { spawnSync } from "node:child_process";
+import { cpus } from "node:os";
+import { fileURLToPath } from "node:url";
+
+/** One line of the result. `ratio` is always "how many times the other"; the units are the row's own business. */
+export interface BenchRow {
+  name: string;
+  /** Median over the rounds of (this figure / the other's figure). */
+  ratio: number;
+  /** What the other is. */
+  against: string;
+  /** Rounds that were counted. */
+  runs: number;
+  min: number;
+  max: number;
+  /** For people only: figures behind the ratio. Not part of `--json`. */
+  note?: string;
+}
+
+export interface BenchOptions {
+  /** Rounds to count; each row has its own default. */
+  runs?: number | undefined;
+  /** Arguments after WHAT that the frame did not take. */
+  arguments: string[];
+}
+
+/** One of the two sides: `measure` answers its figure (seconds, or pages per second) for one round. */
+export interface Side {
+  measure(): number | Promise<number>;
+  /** Runs before each measurement, uncounted: removing the last output, `sync`. */
+  before?(): void | Promise<void>;
+}
+
+export interface Pairs {
+  ratio: number;
+  min: number;
+  max: number;
+  runs: number;
+  /** Each side's median figure. */
+  a: number;
+  b: number;
+  /** Median over the rounds of (a - b). */
+  difference: number;
+}
+
+/** Measures `a` and `b` in turn; one uncounted round first. */
+export async function pairs(a: Side, b: Side, runs: number): Promise<Pairs> {
+  const rounds: { a: number; b: number }[] = [];
+  for (let round = -1; round < runs; round++) {
+    const figures = { a: 0, b: 0 };
+    const order = round % 2 === 0 ? (["a", "b"] as const) : (["b", "a"] as const);
+    for (const which of order) {
+      const side = which === "a" ? a : b;
+      await side.before?.();
+      figures[which] = await side.measure();
+    }
+    if (round >= 0) rounds.push(figures);
+  }
+  const ratios = rounds.map((round) => round.a / round.b);
+  return {
+    ratio: median(ratios),
+    min: Math.min(...ratios),
+    max: Math.max(...ratios),
+    runs,
+    a: median(rounds.map((round) => round.a)),
+    b: median(rounds.map((round) => round.b)),
+    difference: median(rounds.map((round) => round.a - round.b)),
+  };
+}
+
+/** A row from measured pairs. */
+export function row(name: string, against: string, measured: Pairs, note?: string): BenchRow {
+  const { ratio, runs, min, max } = measured;
+  return { name, ratio, against, runs, min, max, ...(note === undefined ? {} : { note }) };
+}
+
+/** A whole process as a side: its wall time in seconds, start included. A run that fails ends the bench. */
+export function command(program: string, args: readonly string[], before?: () => void): Side {
+  return {
+    measure: () => seconds(program, args),
+    ...(before === undefined ? {} : { before }),
+  };
+}
+
+/** A shell line as a side. */
+export function shell(line: string, before?: () => void): Side {
+  return command("sh", ["-c", line], before);
+}
+
+/** The built program, as a side. */
+export function qevm(args: readonly string[], before?: () => void): Side {
+  return command(process.execPath, [PROGRAM, ...args], before);
+}
+
+/** The built program's path. */
+export const PROGRAM = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+
+function seconds(program: string, args: readonly string[]): number {
+  const start = process.hrtime.bigint();
+  const run = spawnSync(program, args, { stdio: ["ignore", "ignore", "pipe"], encoding: "utf8" });
+  const elapsed = Number(process.hrtime.bigint() - start) / 1e9;
+  if (run.status !== 0) {
+    throw new Error(
+      `${[program, ...args].join(" ")}: ${run.error?.message ?? `exit code ${run.status}`}\n${run.stderr}`,
+    );
+  }
+  return elapsed;
+}
+
+export function median(figures: readonly number[]): number {
+  const sorted = figures.toSorted((x, y) => x - y);
+  const middle = sorted.length >> 1;
+  const upper = sorted[middle] ?? Number.NaN;
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
+}
+
+/** What the figures were measured on. */
+export function machine(): string {
+  const cores = cpus();
+  return `${cores[0]?.model.trim() ?? "unknown processor"}, ${cores.length} cores, Node ${process.versions.node}`;
+}
