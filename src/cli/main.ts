@@ -1,2 +1,23 @@
 #!/usr/bin/env node
-process.exitCode = 2;
+// The program. It imports nothing but the help texts, so that `qevm --help` starts at once; a command loads its own code.
+import { COMMANDS, helpFor, overview } from "./help.js";
+
+const [name, ...args] = process.argv.slice(2);
+
+if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+  const topic = name === "help" ? args[0] : undefined;
+  const text = topic === undefined ? overview() : helpFor(topic);
+  (name === undefined ? process.stderr : process.stdout).write(text);
+  process.exitCode = name === undefined ? 2 : 0;
+} else if (name === "--version" || name === "-V") {
+  const { version } = await import("./version.js");
+  process.stdout.write(`${version()}\n`);
+} else if (!(name in COMMANDS)) {
+  process.stderr.write(`qevm: no command ${JSON.stringify(name)}\n\n${overview()}`);
+  process.exitCode = 2;
+} else if (args.includes("--help") || args.includes("-h")) {
+  process.stdout.write(helpFor(name));
+} else {
+  const { run } = await import("./run.js");
+  process.exitCode = await run(name, args);
+}

@@ -112,14 +112,14 @@ async function decodeMappedHeader(reader: QemuFileReader): Promise<MappedRamHead
 
 /**
  * Whether a backing page size follows. Nothing announces it, but the two cases cannot be confused: a page size starts
- * with a zero byte, which no block name does (names are not empty), and its low bits are clear, which no record's are.
+ * with a zero byte, which no block name does (names are not empty), and is a power of two with no bit below the target page size, which no
+ * record's leading word is.
  */
 async function hasPageSize(reader: QemuFileReader, last: boolean, pageSize: number): Promise<boolean> {
   if (!(await reader.fill(1)) || reader.peek() !== 0) return false;
   if (!last) return true;
   if (!(await reader.fill(8))) return false;
-  const low = (reader.peek(6) << 8) | reader.peek(7);
-  if ((low & (Math.min(pageSize, 0x10000) - 1)) !== 0) return false;
-  for (let i = 0; i < 8; i++) if (reader.peek(i) !== 0) return true;
-  return false;
+  let value = 0n;
+  for (let i = 0; i < 8; i++) value = (value << 8n) | BigInt(reader.peek(i));
+  return value >= BigInt(pageSize) && (value & (value - 1n)) === 0n;
 }

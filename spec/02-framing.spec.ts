@@ -1,0 +1,180 @@
+import test from "tape";
+import { Diagnostics } from "../src/errors.js";
+import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
+import {
+  DEFAULT_LIMITS,
+  decodeCommand,
+  decodeConfiguration,
+  decodeFooter,
+  decodeFullHeader,
+  decodeHeader,
+  encodeCommand,
+  encodeConfiguration,
+  encodeFooter,
+  encodeHeader,
+  encodeSectionHeader,
+  ExactWriter,
+  StreamReader,
+  type StreamItem,
+} from "../src/stream/index.js";
+import { arrivals } from "./support/arrivals.js";
+import { fromHex, refusal, toHex } from "./support/bytes.js";
+
+/** One structure: its bytes as QEMU's sources define them, and its fields; tested in four directions. */
+interface Row {
+  name: string;
+  hex: string;
+  value: unknown;
+  decode: (reader: QemuFileReader) => Promise<unknown>;
+  encode: (writer: QemuFileWriter, value: never) => void;
+}
+
+const command = (reader: QemuFileReader) => decodeCommand(reader, DEFAULT_LIMITS, new Diagnostics());
+const configuration = (reader: QemuFileReader) => decodeConfiguration(reader, DEFAULT_LIMITS);
+const ascii = (text: string): string => Buffer.from(text, "latin1").toString("hex");
+
+const rows: Row[] = [
+  { name: "header", hex: "5145564d 00000003", value: { version: 3 }, decode: decodeHeader, encode: encodeHeader },
+  {
+    name: "configuration of an x86 machine",
+    hex: `07 0000000d ${ascii("pc-i440fx-7.2")}`,
+    value: { machine: "pc-i440fx-7.2", subsections: [] },
+    decode: configuration,
+    encode: encodeConfiguration,
+  },
+  {
+    name: "configuration with target-page-bits, as arm virt writes it",
+    hex: `07 00000008 ${ascii("virt-7.2")} 05 1e ${ascii("configuration/target-page-bits")} 00000001 0000000c`,
+    value: { machine: "virt-7.2", subsections: [{ name: "configuration/target-page-bits", version: 1, bits: 12 }] },
+    decode: configuration,
+    encode: encodeConfiguration,
+  },
+  {
+    name: "configuration with capabilities and uuid",
+    hex: `07 00000004 ${ascii("none")} 05 1a ${ascii("configuration/capabilities")} 00000001 00000001 0f ${ascii("x-ignore-shared")}
+      05 12 ${ascii("configuration/uuid")} 00000001 000102030405060708090a0b0c0d0e0f`,
+    value: {
+      machine: "none",
+      subsections: [
+        { name: "configuration/capabilities", version: 1, capabilities: ["x-ignore-shared"] },
+        { name: "configuration/uuid", version: 1, uuid: Uint8Array.from({ length: 16 }, (_, i) => i) },
+      ],
+    },
+    decode: configuration,
+    encode: encodeConfiguration,
+  },
+  {
+    name: "FULL header",
+    hex: `04 00000005 0a ${ascii("cpu_common")} 00000001 00000001`,
+    value: { type: "full", sectionId: 5, idstr: "cpu_common", instanceId: 1, versionId: 1 },
+    decode: (reader) => decodeFullHeader(reader, "full"),
+    encode: encodeSectionHeader,
+  },
+  { name: "footer", hex: "7e 00000002", value: 2, decode: decodeFooter, encode: encodeFooter },
+  {
+    name: "SWITCHOVER_START",
+    hex: "08 000b 0000",
+    value: { command: 11, payload: new Uint8Array(0) },
+    decode: command,
+    encode: encodeCommand,
+  },
+  {
+    name: "PACKAGED with its blob outside the command's length",
+    hex: "08 0007 0004 00000005 0800050000",
+    value: { command: 7, payload: fromHex("00000005"), blob: fromHex("0800050000") },
+    decode: command,
+    encode: encodeCommand,
+  },
+];
+
+for (const row of rows) {
+  test(`${row.name}: four directions`, async (t) => {
+    const bytes = fromHex(row.hex);
+    const encoded = (value: unknown): string => {
+      const sink = new MemorySink();
+      const writer = new QemuFileWriter(sink);
+      row.encode(writer, value as never);
+      void writer.flush();
+      return toHex(sink.bytes());
+    };
+    for (const [way, source] of Object.entries(arrivals(bytes))) {
+      const reader = new QemuFileReader(source());
+      t.deepEqual(await row.decode(reader), row.value, `decode, ${way}`);
+      t.equal(reader.offset, bytes.length, `every byte is taken, ${way}`);
+    }
+    t.equal(encoded(row.value), toHex(bytes), "encode");
+    t.equal(encoded(await row.decode(QemuFileReader.over(bytes))), toHex(bytes), "encode(decode)");
+    t.deepEqual(await row.decode(QemuFileReader.over(fromHex(encoded(row.value)))), row.value, "decode(encode)");
+    for (const cut of new Set([0, 1, bytes.length >> 1, bytes.length - 2, bytes.length - 1])) {
+      // A configuration may end before any subsection: that is not a cut.
+      if (row.name.startsWith("configuration") && cut === bytes.length >> 1) continue;
+      const error = await refusal(() => row.decode(QemuFileReader.over(bytes.subarray(0, cut))));
+      t.equal(error?.code, "truncated", `cut to ${cut} bytes`);
+    }
+  });
+}
+
+const HEADER = "5145564d 00000003";
+
+async function items(bytes: Uint8Array, options: { lenient?: boolean } = {}): Promise<StreamItem[]> {
+  const all: StreamItem[] = [];
+  for await (const item of new StreamReader(new MemorySource(bytes), options)) all.push(item);
+  return all;
+}
+
+test("refusals have a code and an address", async (t) => {
+  const ram = `01 00000002 03 ${ascii("ram")} 00000000 00000004`;
+  const eos = "0000000000000010";
+  const cases: [string, string, string, number][] = [
+    ["no stream at all", "7f454c46 02010100", "bad-magic", 0],
+    ["the format of before 2009", "5145564d 00000002", "unsupported-version", 4],
+    ["nothing behind the header", HEADER, "truncated", 8],
+    ["a type byte that does not exist", `${HEADER} 09`, "unknown-type", 8],
+    ["SUBSECTION at top level", `${HEADER} 05`, "unknown-type", 8],
+    ["a machine name without end", `${HEADER} 07 7fffffff 61`, "limit", 9],
+    ["an unknown configuration subsection", `${HEADER} 07 00000001 61 05 01 62 00000001`, "unsupported", 14],
+    ["PART of a section that never started", `${HEADER} 02 00000007`, "unknown-reference", 8],
+    ["command 0", `${HEADER} 08 0000 0000`, "unknown-type", 9],
+    ["command 12", `${HEADER} 08 000c 0000`, "unknown-type", 9],
+    ["PING of three bytes", `${HEADER} 08 0002 0003 000000`, "bad-length", 11],
+    ["a blob of 4 GiB", `${HEADER} 08 0007 0004 ffffffff`, "limit", 13],
+    ["ram of another version", `${HEADER} 01 00000002 03 ${ascii("ram")} 00000000 00000003`, "unsupported-version", 25],
+    ["a footer of another section", `${HEADER} ${ram} ${eos} 7e 00000003 00`, "bad-footer", 34],
+    ["a footer that is missing", `${HEADER} ${ram} ${eos} 7e 00000002 03 00000002 ${eos} 00`, "bad-footer", 51],
+    ["a VMDESCRIPTION longer than all memory", `${HEADER} 00 06 ffffffff`, "limit", 10],
+    ["a VMDESCRIPTION that is no JSON", `${HEADER} 00 06 00000002 7b5d`, "bad-description", 15],
+  ];
+  for (const [name, hex, code, offset] of cases) {
+    const error = await refusal(() => items(fromHex(hex)));
+    t.equal(error?.code, code, `${name}: ${code}`);
+    t.equal(error?.offset, offset, `${name}: at byte ${offset}`);
+  }
+});
+
+test("lenient mode passes over what can be passed over, with the same codes", async (t) => {
+  const bytes = fromHex(`${HEADER} 08 000c 0002 abcd 00`);
+  t.equal((await refusal(() => items(bytes)))?.code, "unknown-type", "strict refuses");
+  const reader = new StreamReader(new MemorySource(bytes), { lenient: true });
+  const kinds: string[] = [];
+  for await (const item of reader) kinds.push(item.kind);
+  t.deepEqual(kinds, ["header", "command", "eof"], "lenient goes on");
+  t.deepEqual(
+    reader.diagnostics.warnings.map((w) => [w.code, w.offset]),
+    [["unknown-type", 9]],
+    "and says so",
+  );
+});
+
+test("bytes behind the end are kept and told apart", async (t) => {
+  const bytes = fromHex(`${HEADER} 00 0000 ff`);
+  const sink = new MemorySink();
+  const writer = new ExactWriter(sink);
+  const kinds: string[] = [];
+  for await (const item of new StreamReader(new MemorySource(bytes))) {
+    kinds.push(item.kind);
+    await writer.item(item);
+  }
+  await writer.finish();
+  t.deepEqual(kinds, ["header", "eof", "trailing"]);
+  t.equal(toHex(sink.bytes()), toHex(bytes));
+});

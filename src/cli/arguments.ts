@@ -1,0 +1,64 @@
+import { parseArgs, type ParseArgsConfig } from "node:util";
+
+/** Wrong use of the command line: exit status 2. */
+export class UsageError extends Error {}
+
+type Options = NonNullable<ParseArgsConfig["options"]>;
+
+/** Parsed command line: positionals checked for their number. */
+export interface Arguments {
+  positionals: string[];
+  flag(name: string): boolean;
+  text(name: string): string | undefined;
+  /** A whole number in a range, or the default. */
+  number(name: string, range: { min: number; max: number }): number | undefined;
+}
+
+/** Options that every command that reads a stream takes. */
+export const STREAM_OPTIONS: Options = {
+  json: { type: "boolean" },
+  lenient: { type: "boolean" },
+  "page-size": { type: "string" },
+};
+
+/** @param positionals least and most number of positional arguments */
+export function parse(args: string[], options: Options, positionals: [number, number], names: string): Arguments {
+  let parsed: ReturnType<typeof parseArgs>;
+  try {
+    parsed = parseArgs({ args, options, allowPositionals: true, strict: true });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+  const [least, most] = positionals;
+  if (parsed.positionals.length < least) throw new UsageError(`expected ${names}`);
+  if (parsed.positionals.length > most) {
+    throw new UsageError(`expected ${names}, and nothing behind: ${JSON.stringify(parsed.positionals[most])}`);
+  }
+  const values = parsed.values as Record<string, string | boolean | undefined>;
+  return {
+    positionals: parsed.positionals,
+    flag: (name) => values[name] === true,
+    text: (name) => {
+      const value = values[name];
+      return typeof value === "string" ? value : undefined;
+    },
+    number: (name, { min, max }) => {
+      const value = values[name];
+      if (typeof value !== "string") return undefined;
+      const number = /^(0x[0-9a-f]+|[0-9]+)$/i.test(value) ? Number(value) : Number.NaN;
+      if (!Number.isSafeInteger(number) || number < min || number > max) {
+        throw new UsageError(`--${name} takes a whole number from ${min} to ${max}, not ${JSON.stringify(value)}`);
+      }
+      return number;
+    },
+  };
+}
+
+/** The options of `StreamReader` that the command line gives. */
+export function streamOptions(args: Arguments): { lenient: boolean; pageSize?: number } {
+  const pageSize = args.number("page-size", { min: 1024, max: 65536 });
+  if (pageSize !== undefined && !Number.isInteger(Math.log2(pageSize))) {
+    throw new UsageError("--page-size takes a power of two");
+  }
+  return { lenient: args.flag("lenient"), ...(pageSize === undefined ? {} : { pageSize }) };
+}

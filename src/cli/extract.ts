@@ -1,0 +1,24 @@
+import { extractBlocks } from "../memory/extract-blocks.js";
+import { openSource } from "../transport/file.js";
+import { parse, STREAM_OPTIONS, streamOptions, UsageError } from "./arguments.js";
+import { memorySize, print, printJson, safe, table, withProgress } from "./output.js";
+
+/** `qevm extract FILE --out DIR --format blocks`. */
+export async function run(argv: string[]): Promise<number> {
+  const options = { ...STREAM_OPTIONS, out: { type: "string" }, format: { type: "string" } } as const;
+  const args = parse(argv, options, [1, 1], "one FILE");
+  const out = args.text("out");
+  if (out === undefined) throw new UsageError("--out is missing");
+  const format = args.text("format");
+  if (format !== "blocks") throw new UsageError("--format takes blocks");
+  const source = withProgress(openSource(args.positionals[0]!), "extracting");
+  const result = await extractBlocks(source, out, streamOptions(args)).finally(() => source.done());
+  await source.close?.();
+  if (args.flag("json")) printJson(result);
+  else print(["", ...table([["block", "length", "file"], ...rows(result.blocks)], [0, 2])].slice(1));
+  return 0;
+}
+
+function rows(blocks: readonly { name: string; file: string; length: number }[]): string[][] {
+  return blocks.map(({ name, file, length }) => [safe(name), memorySize(length), safe(file)]);
+}

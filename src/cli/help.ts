@@ -1,0 +1,81 @@
+/** One command's help. Lines stay within 80 columns. */
+interface CommandHelp {
+  /** What stands behind `qevm NAME`. */
+  usage: string;
+  /** One line for the overview. */
+  line: string;
+  /** Options and what they mean. */
+  options?: [string, string][];
+  /** More, below the options. */
+  text?: string;
+}
+
+const FILE_TEXT = "FILE may be - for standard input.";
+const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings on stderr"];
+const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
+const PAGE_SIZE: [string, string] = [
+  "--page-size N",
+  "target page size in bytes where the stream does not say it (4096)",
+];
+
+export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
+  inspect: {
+    usage: "FILE [--json] [--lenient] [--page-size N]",
+    line: "what is in a stream: machine, RAM, sections, devices",
+    options: [JSON_OUT, LENIENT, PAGE_SIZE],
+    text: FILE_TEXT,
+  },
+  devices: {
+    usage: "FILE [NAME] [--json] [--lenient]",
+    line: "device state as named values",
+    options: [JSON_OUT, LENIENT],
+    text: `NAME is a section name ("cpu") or name/instance ("cpu/0"); without it all\ndevices are listed. ${FILE_TEXT}`,
+  },
+  verify: {
+    usage: "FILE [--json] [--lenient] [--page-size N]",
+    line: "decode, encode again from the fields, compare every byte",
+    options: [JSON_OUT, LENIENT, PAGE_SIZE],
+    text: `Compressed pages are compressed again at the level found, XBZRLE pages encoded\nagain from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
+  },
+  extract: {
+    usage: "FILE --out DIR --format blocks [--json] [--lenient]",
+    line: "guest memory as files",
+    options: [
+      ["--out PATH", "the folder to make; it must not exist or must be empty"],
+      ["--format F", "blocks: one sparse file a RAM block, named in blocks.json"],
+      JSON_OUT,
+      LENIENT,
+      PAGE_SIZE,
+    ],
+    text: FILE_TEXT,
+  },
+};
+
+/** `qevm --help`. */
+export function overview(): string {
+  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
+  const lines = Object.entries(COMMANDS).map(([name, { line }]) => `  ${name.padEnd(width)}  ${line}`);
+  return [
+    "qevm: read, check and write QEMU's migration stream",
+    "",
+    "usage: qevm COMMAND ...",
+    "",
+    ...lines,
+    "",
+    "qevm COMMAND --help tells more. Results go to stdout, messages to stderr.",
+    "Exit 0: fine; 1: the input is wrong (the message has the address); 2: usage.",
+    "",
+  ].join("\n");
+}
+
+/** `qevm NAME --help`. */
+export function helpFor(name: string): string {
+  const help = COMMANDS[name];
+  if (help === undefined) return `qevm: no command ${JSON.stringify(name)}\n\n${overview()}`;
+  const lines = [`usage: qevm ${name} ${help.usage}`, "", help.line, ""];
+  const width = Math.max(...(help.options ?? []).map(([option]) => option.length), 0);
+  for (const [option, meaning] of help.options ?? []) lines.push(`  ${option.padEnd(width)}  ${meaning}`);
+  if (help.options !== undefined) lines.push("");
+  if (help.text !== undefined) lines.push(help.text, "");
+  return lines.join("\n");
+}

@@ -1,0 +1,88 @@
+import { inspectStream, type Inspection, type PageCounts } from "../inspect/inspect.js";
+import { openSource } from "../transport/file.js";
+import { parse, STREAM_OPTIONS, streamOptions } from "./arguments.js";
+import { count, fileSize, memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
+
+/** `qevm inspect FILE`. */
+export async function run(argv: string[]): Promise<number> {
+  const args = parse(argv, STREAM_OPTIONS, [1, 1], "one FILE");
+  const file = args.positionals[0]!;
+  const source = withProgress(openSource(file), "reading");
+  const inspection = await inspectStream(source, streamOptions(args)).finally(() => source.done());
+  await source.close?.();
+  if (args.flag("json")) {
+    printJson(inspection);
+    return 0;
+  }
+  printWarnings(inspection.warnings);
+  print(report(file === "-" ? "standard input" : file, inspection));
+  return 0;
+}
+
+const COLUMNS: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"];
+
+/** The report for people. */
+export function report(file: string, inspection: Inspection): string[] {
+  const { ram, bytes } = inspection;
+  const lines = [headline(file, inspection), ""];
+  if (ram.blocks.length > 0) {
+    const columns = COLUMNS.filter((column) => column === "normal" || column === "zero" || ram.pages[column] > 0);
+    const total = ram.blocks.reduce((sum, block) => sum + block.length, 0);
+    lines.push(
+      `RAM: ${ram.blocks.length} ${ram.blocks.length === 1 ? "block" : "blocks"}, ${memorySize(total)}, ${memorySize(inspection.pageSize)} pages`,
+      ...table([
+        ["block", "length", ...columns],
+        ...ram.blocks.map((block) =>
+          [safe(block.name), memorySize(block.length)].concat(columns.map((c) => count(block[c]))),
+        ),
+      ]),
+      "",
+    );
+  }
+  lines.push(...sectionLines(inspection));
+  if (inspection.commands.length > 0) lines.push(`Commands: ${inspection.commands.map((c) => c.name).join(", ")}`);
+  lines.push("", ...understood(inspection));
+  if (bytes.trailing > 0) lines.push(`Behind the stream: ${fileSize(bytes.trailing)}`);
+  return lines;
+}
+
+function headline(file: string, inspection: Inspection): string {
+  const machine = inspection.machine === null ? "no configuration section" : `machine ${safe(inspection.machine)}`;
+  const kind = inspection.evident.includes("postcopy-ram") ? "postcopy" : "precopy";
+  const parts = ["QEMU migration stream", fileSize(inspection.bytes.total), machine, kind];
+  const capabilities = [...inspection.capabilities, ...inspection.evident.filter((c) => c !== "postcopy-ram")];
+  if (capabilities.length > 0) parts.push(capabilities.map(safe).join(" "));
+  parts.push(inspection.complete ? "complete" : "NOT complete");
+  return `${safe(file)}: ${parts.join(", ")}`;
+}
+
+function sectionLines({ sections, devices, footers }: Inspection): string[] {
+  const iterative = new Map<string, number>();
+  let deviceBytes = 0;
+  for (const section of sections) {
+    if (section.type === "full") deviceBytes += section.length;
+    else iterative.set(section.name, (iterative.get(section.name) ?? 0) + 1);
+  }
+  const parts = [...iterative].map(([name, n]) => `${safe(name)} ${n} ${n === 1 ? "part" : "parts"}`);
+  parts.push(
+    devices.length === 0
+      ? "no devices decoded"
+      : `${devices.length} devices in ${fileSize(deviceBytes)} (qevm devices FILE)`,
+  );
+  return [`Sections: ${parts.join("; ")}${footers === false ? "; no footers" : ""}`];
+}
+
+function understood({ bytes, undecoded }: Inspection): string[] {
+  const lines: string[] = [];
+  if (bytes.opaque === 0) {
+    lines.push("Understood: every byte");
+  } else {
+    lines.push(`Not understood: ${fileSize(bytes.opaque)}`);
+    for (const part of undecoded.slice(0, 20)) {
+      lines.push(`  at byte 0x${part.offset.toString(16)}, ${fileSize(part.length)}: ${safe(part.reason)}`);
+    }
+    if (undecoded.length > 20) lines.push(`  and ${undecoded.length - 20} more (--json lists all)`);
+  }
+  if (bytes.named > 0) lines.push(`  of which ${fileSize(bytes.named)} in device-private fields kept by name`);
+  return lines;
+}

@@ -1,0 +1,92 @@
+import type { Warning } from "../errors.js";
+import type { ByteSource } from "../qemu-file/source.js";
+
+/** Prints one JSON document; 64-bit integers appear as decimal strings. */
+export function printJson(value: unknown): void {
+  const text = JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? v.toString() : v), 2);
+  process.stdout.write(`${text}\n`);
+}
+
+export function print(lines: readonly string[]): void {
+  process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+export function printWarnings(warnings: readonly Warning[]): void {
+  for (const { message, offset, path } of warnings) {
+    const where = [...(offset === undefined ? [] : [`at byte 0x${offset.toString(16)}`]), ...path].join(", ");
+    process.stderr.write(`warning: ${where}${where === "" ? "" : ": "}${message}\n`);
+  }
+}
+
+/** `103.0 MB`: decimal units, for files. */
+export function fileSize(bytes: number): string {
+  return scaled(bytes, 1000, ["bytes", "kB", "MB", "GB", "TB", "PB"]);
+}
+
+/** `177.3 MiB`: binary units, for memory. */
+export function memorySize(bytes: number): string {
+  return scaled(bytes, 1024, ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]);
+}
+
+function scaled(bytes: number, step: number, units: readonly string[]): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= step && unit < units.length - 1) {
+    value /= step;
+    unit++;
+  }
+  return `${Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** `24,980`; `-` for none. */
+export function count(n: number): string {
+  return n === 0 ? "-" : n.toLocaleString("en-US");
+}
+
+/** Names from a stream for a terminal: control characters and bytes beyond ASCII never reach it raw. */
+export function safe(name: string): string {
+  return name.replace(/[^\x20-\x7e]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
+/** Columns, the first left, the others right aligned. */
+export function table(rows: readonly (readonly string[])[], left: readonly number[] = [0]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  return rows.map((row) =>
+    `  ${row.map((cell, i) => (left.includes(i) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  ")}`.trimEnd(),
+  );
+}
+
+/** A line on stderr that tells how far long work is; only on a terminal, and gone when the work is done. */
+export function withProgress(source: ByteSource, what: string): ByteSource & { done(): void } {
+  const total = source.length;
+  const show = process.stderr.isTTY;
+  const start = Date.now();
+  let bytes = 0;
+  let next = start + 500;
+  let shown = false;
+  const tick = (n: number): number => {
+    bytes += n;
+    if (!show || Date.now() < next) return n;
+    next = Date.now() + 200;
+    shown = true;
+    const part = total === undefined ? "" : ` of ${fileSize(total)} (${Math.floor((bytes * 100) / total)} %)`;
+    process.stderr.write(`\r\x1b[K${what}: ${fileSize(bytes)}${part}`);
+    return n;
+  };
+  return {
+    length: total,
+    read: (into) => {
+      const got = source.read(into);
+      return typeof got === "number" ? tick(got) : got.then(tick);
+    },
+    ...(source.readAt === undefined
+      ? {}
+      : { readAt: (position: number, into: Uint8Array) => source.readAt!(position, into) }),
+    ...(source.seek === undefined ? {} : { seek: (position: number) => source.seek!(position) }),
+    close: () => source.close?.(),
+    done: () => {
+      if (shown) process.stderr.write("\r\x1b[K");
+    },
+  };
+}

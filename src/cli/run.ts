@@ -1,0 +1,43 @@
+import { QevmError } from "../errors.js";
+import { helpFor } from "./help.js";
+import { UsageError } from "./arguments.js";
+
+/** Each command's module, loaded when it is called. */
+const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => Promise<number> }>>> = {
+  inspect: () => import("./inspect.js"),
+  verify: () => import("./verify.js"),
+  extract: () => import("./extract.js"),
+};
+
+/** Runs a command. Returns the exit status: 0 fine, 1 the input is wrong, 2 wrong usage. */
+export async function run(name: string, args: string[]): Promise<number> {
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    // The reader of a pipe has closed it (`| head`): nothing is left to say.
+    process.exit(error.code === "EPIPE" ? 0 : 1);
+  });
+  try {
+    const { run: command } = await LOADERS[name]!();
+    return await command(args);
+  } catch (error) {
+    if (error instanceof UsageError || (error instanceof QevmError && error.code === "usage")) {
+      process.stderr.write(`qevm ${name}: ${error.message}\n${helpFor(name).split("\n", 1)[0]}\n`);
+      return 2;
+    }
+    if (!(error instanceof QevmError)) throw error;
+    const json = args.includes("--json");
+    if (json) process.stdout.write(`${JSON.stringify({ error }, undefined, 2)}\n`);
+    process.stderr.write(`${refusal(name, args, error)}\n`);
+    return 1;
+  }
+}
+
+/** `vm.mig: refused at byte 0x1a5ae3d, section 2 "ram" > record 812` and what is wrong, indented. */
+function refusal(name: string, args: string[], error: QevmError): string {
+  if (error.offset === undefined) return `qevm ${name}: ${error.message}`;
+  const file = args.find((arg) => !arg.startsWith("-")) ?? "-";
+  const where = [`at byte 0x${error.offset.toString(16)}`, ...(error.path.length > 0 ? [error.path.join(" > ")] : [])];
+  let what = error.what;
+  if (error.expected !== undefined) what += `: expected ${error.expected}`;
+  if (error.found !== undefined) what += `${error.expected === undefined ? ":" : ","} found ${error.found}`;
+  return `${file === "-" ? "standard input" : file}: refused ${where.join(", ")}\n  ${what}`;
+}

@@ -1,0 +1,63 @@
+import { inspectStream } from "../inspect/inspect.js";
+import { verifyStream, type Verification } from "../inspect/verify.js";
+import { openSource } from "../transport/file.js";
+import { parse, STREAM_OPTIONS, streamOptions } from "./arguments.js";
+import { fileSize, print, printJson, printWarnings, safe, withProgress } from "./output.js";
+
+/** `qevm verify FILE`. */
+export async function run(argv: string[]): Promise<number> {
+  const args = parse(argv, STREAM_OPTIONS, [1, 1], "one FILE");
+  const file = args.positionals[0]!;
+  const options = streamOptions(args);
+  const keepMemory = await needsMemory(file, options);
+  const source = withProgress(openSource(file), "verifying");
+  const verification = await verifyStream(source, { ...options, keepMemory }).finally(() => source.done());
+  await source.close?.();
+  const { inspection, ...result } = verification;
+  if (args.flag("json")) {
+    printJson({ ...result, warnings: inspection.warnings });
+  } else {
+    printWarnings(inspection.warnings);
+    print(report(file === "-" ? "standard input" : file, verification));
+  }
+  return verification.identical ? 0 : 1;
+}
+
+/** Guest memory is kept only where XBZRLE pages need it; a file can be asked beforehand, a pipe cannot. */
+async function needsMemory(file: string, options: { lenient: boolean; pageSize?: number }): Promise<boolean> {
+  if (file === "-") return true;
+  const source = openSource(file);
+  try {
+    if (source.readAt === undefined) return true;
+    const { ram } = await inspectStream(source, options);
+    return ram.pages.xbzrle > 0;
+  } finally {
+    await source.close?.();
+  }
+}
+
+/** The report for people. */
+export function report(file: string, result: Verification): string[] {
+  const lines: string[] = [];
+  if (result.identical) {
+    lines.push(`${safe(file)}: identical, ${fileSize(result.bytes)} encoded again from the decoded fields`);
+  } else {
+    const at = result.firstDifference === null ? "" : ` from byte 0x${result.firstDifference.toString(16)}`;
+    lines.push(`${safe(file)}: DIFFERENT${at}`);
+  }
+  const { recompressed, xbzrle } = result;
+  if (recompressed.pages > 0) {
+    lines.push(
+      `compressed pages: ${recompressed.identical} of ${recompressed.pages} identical when compressed again (level ${recompressed.levels.join(", ")})`,
+    );
+  }
+  if (xbzrle.pages > 0) lines.push(`XBZRLE pages: ${xbzrle.identical} of ${xbzrle.pages} identical when encoded again`);
+  lines.push(result.opaqueBytes === 0 ? "understood: every byte" : `not understood: ${result.opaqueBytes} bytes`);
+  for (const part of result.inspection.undecoded.slice(0, 20)) {
+    lines.push(`  at byte 0x${part.offset.toString(16)}, ${fileSize(part.length)}: ${safe(part.reason)}`);
+  }
+  if (result.namedBytes > 0)
+    lines.push(`  of which ${fileSize(result.namedBytes)} in device-private fields kept by name`);
+  if (!result.complete) lines.push("the stream is NOT complete");
+  return lines;
+}

@@ -1,0 +1,240 @@
+import type { Warning } from "../errors.js";
+import type { ByteSource } from "../qemu-file/source.js";
+import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
+import { StreamReader, type StreamItem, type StreamOptions } from "../stream/index.js";
+
+/** Pages of one block by how they came. */
+export interface PageCounts {
+  normal: number;
+  zero: number;
+  compressed: number;
+  xbzrle: number;
+  /** Pages on multifd channels; only recordings have them. */
+  multifd: number;
+  /** Pages in the page area of a mapped-ram file. */
+  mapped: number;
+}
+
+/** What `qevm inspect` tells; the keys are fixed. */
+export interface Inspection {
+  /** What the stream came wrapped in; null: nothing. */
+  container: string | null;
+  /** Version of the stream header (3). */
+  version: number;
+  /** Machine type; null without a configuration section. */
+  machine: string | null;
+  /** Capabilities that the configuration announces. */
+  capabilities: string[];
+  /** Capabilities that the stream's contents show (`compress`, `xbzrle`, `postcopy-ram`, ...). */
+  evident: string[];
+  /** Target page size in bytes. */
+  pageSize: number;
+  ram: {
+    blocks: ({ name: string; length: number } & PageCounts)[];
+    pages: PageCounts;
+  };
+  sections: SectionSummary[];
+  commands: { name: string; offset: number }[];
+  /** "name/instance" of every device, in stream order. */
+  devices: string[];
+  /** `named` are bytes of device-private codecs that are kept by name without being taken apart; `opaque` are not understood. */
+  bytes: { total: number; opaque: number; named: number; trailing: number };
+  /** What is opaque, and why. */
+  undecoded: { offset: number; length: number; reason: string }[];
+  /** EOF was reached. */
+  complete: boolean;
+  /** Whether sections have footers; null without sections. */
+  footers: boolean | null;
+  vmdescription: boolean;
+  warnings: Warning[];
+}
+
+export interface SectionSummary {
+  type: string;
+  id: number;
+  name: string;
+  instance: number;
+  version: number;
+  offset: number;
+  /** Bytes of header, payload and footer. */
+  length: number;
+}
+
+/** Reads a stream once and tells what is in it. Errors: as `StreamReader`. */
+export async function inspectStream(source: ByteSource, options: StreamOptions = {}): Promise<Inspection> {
+  const reader = new StreamReader(source, options);
+  const tally = new Tally(reader);
+  for await (const item of reader) await tally.item(item);
+  return tally.result();
+}
+
+/** Gathers an inspection while a stream is walked for whatever purpose. */
+export class Tally {
+  private version = 0;
+  private readonly counts = new Map<RamBlock, PageCounts>();
+  private readonly sections: SectionSummary[] = [];
+  private readonly commands: { name: string; offset: number }[] = [];
+  private readonly devices: string[] = [];
+  private readonly undecoded: { offset: number; length: number; reason: string }[] = [];
+  private readonly evident = new Set<string>();
+  private named = 0;
+  private trailing = 0;
+  private vmdescription = false;
+
+  constructor(private readonly reader: StreamReader) {}
+
+  /** Takes note of an item and reads its records and chunks. */
+  async item(item: StreamItem): Promise<void> {
+    this.note(item);
+    if (item.kind === "section" && item.content.kind === "ram") {
+      for await (const batch of item.records()) this.batch(batch);
+      this.sectionEnds();
+    } else if (item.kind === "opaque" || item.kind === "trailing") {
+      for await (const chunk of item.chunks()) this.chunk(item, chunk);
+    }
+  }
+
+  /** Takes note of an item whose records and chunks the caller reads and hands to `batch`, `chunk` and `sectionEnds`. */
+  note(item: StreamItem): void {
+    switch (item.kind) {
+      case "header":
+        this.version = item.version;
+        break;
+      case "section": {
+        const { type, sectionId, idstr, instanceId, versionId, offset, content } = item;
+        this.sections.push({
+          type,
+          id: sectionId,
+          name: idstr,
+          instance: instanceId,
+          version: versionId,
+          offset,
+          length: 0,
+        });
+        if (content.kind !== "ram") this.sectionEnds();
+        if (type === "full") this.devices.push(`${idstr}/${instanceId}`);
+        if (content.kind === "device") {
+          this.named += content.state.bytes.named;
+          if (content.state.bytes.opaque > 0) {
+            const reason = `parts of device ${JSON.stringify(idstr)}`;
+            this.undecoded.push({ offset, length: content.state.bytes.opaque, reason });
+          }
+        } else if (content.kind === "opaque") {
+          this.undecoded.push({ offset, length: content.bytes.length, reason: content.reason });
+        }
+        break;
+      }
+      case "footer":
+        this.sectionEnds();
+        break;
+      case "command":
+        this.commands.push({ name: item.name, offset: item.offset });
+        if (item.name === "POSTCOPY_ADVISE") {
+          this.evident.add(item.command.payload.length > 0 ? "postcopy-ram" : "dirty-bitmaps");
+        }
+        if (item.name === "OPEN_RETURN_PATH") this.evident.add("return-path");
+        if (item.command.blob !== undefined) {
+          this.undecoded.push({ offset: item.offset + 9, length: item.command.blob.length, reason: "PACKAGED blob" });
+        }
+        break;
+      case "vmdescription":
+        this.vmdescription = true;
+        break;
+      case "opaque":
+        this.undecoded.push({ offset: item.offset, length: 0, reason: item.reason });
+        break;
+      default:
+        break;
+    }
+  }
+
+  batch(batch: RamBatch): void {
+    const { counts } = this;
+    let block: RamBlock | undefined;
+    let at: PageCounts | undefined;
+    for (let i = 0; i < batch.count; i++) {
+      const of = batch.block[i];
+      if (of === undefined) continue;
+      if (of !== block || at === undefined) {
+        block = of;
+        at = counts.get(of);
+        if (at === undefined) counts.set(of, (at = noPages()));
+      }
+      switch (batch.flag[i]) {
+        case RamFlag.PAGE:
+          at.normal++;
+          break;
+        case RamFlag.ZERO:
+          at.zero++;
+          break;
+        case RamFlag.COMPRESS_PAGE:
+          at.compressed++;
+          break;
+        case RamFlag.XBZRLE:
+          at.xbzrle++;
+          break;
+      }
+    }
+  }
+
+  chunk(item: StreamItem, chunk: Uint8Array): void {
+    if (item.kind === "trailing") {
+      this.trailing += chunk.length;
+      if (!chunk.every((byte) => byte === 0)) {
+        this.undecoded.push({
+          offset: item.offset,
+          length: chunk.length,
+          reason: "bytes behind the end of the stream",
+        });
+      }
+    } else {
+      this.undecoded.at(-1)!.length += chunk.length;
+    }
+  }
+
+  sectionEnds(): void {
+    const section = this.sections.at(-1);
+    if (section !== undefined) section.length = this.reader.offset - section.offset;
+  }
+
+  result(): Inspection {
+    const { reader } = this;
+    const pages = noPages();
+    const blocks = reader.ram.blocks.map((block) => {
+      const at = this.counts.get(block) ?? noPages();
+      for (const key of PAGE_KEYS) pages[key] += at[key];
+      return { name: block.idstr, length: block.usedLength, ...at };
+    });
+    if (pages.compressed > 0) this.evident.add("compress");
+    if (pages.xbzrle > 0) this.evident.add("xbzrle");
+    return {
+      container: null,
+      version: this.version,
+      machine: reader.machine ?? null,
+      capabilities: reader.capabilities,
+      evident: [...this.evident],
+      pageSize: reader.ram.pageSize,
+      ram: { blocks, pages },
+      sections: this.sections,
+      commands: this.commands,
+      devices: this.devices,
+      bytes: {
+        total: reader.offset,
+        opaque: this.undecoded.reduce((sum, part) => sum + part.length, 0),
+        named: this.named,
+        trailing: this.trailing,
+      },
+      undecoded: this.undecoded,
+      complete: reader.complete,
+      footers: reader.footers ?? null,
+      vmdescription: this.vmdescription,
+      warnings: reader.diagnostics.warnings,
+    };
+  }
+}
+
+const PAGE_KEYS: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"];
+
+function noPages(): PageCounts {
+  return { normal: 0, zero: 0, compressed: 0, xbzrle: 0, multifd: 0, mapped: 0 };
+}

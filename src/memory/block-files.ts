@@ -1,0 +1,138 @@
+import { ftruncateSync, mkdirSync, openSync, closeSync, readSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { QevmError } from "../errors.js";
+import type { RamBlock } from "../ram/index.js";
+import { attempt } from "../transport/file.js";
+import { FileNames } from "./file-names.js";
+import type { PageStore } from "./page-store.js";
+
+/** Bytes gathered before a write: what stays in the processor's cache measured best. */
+const GATHER = 1 << 20;
+
+/** One block as a sparse file. */
+interface BlockFile {
+  fd: number;
+  file: string;
+  block: RamBlock;
+  /** One bit a page that was ever written, in pieces that are made on demand: zeros need writing only over data. */
+  written: Map<number, Uint8Array>;
+}
+
+/**
+ * Guest memory as one sparse file a block in a folder. Pages that follow each other are gathered and written together.
+ */
+export class BlockFiles implements PageStore {
+  private readonly files = new Map<string, BlockFile>();
+  private readonly names = new FileNames(["blocks.json"]);
+  private readonly gathered = new Uint8Array(GATHER);
+  private used = 0;
+  private owner: BlockFile | undefined;
+  private start = 0;
+  private last: BlockFile | undefined;
+
+  constructor(
+    readonly folder: string,
+    private readonly pageSize: number,
+  ) {
+    attempt(folder, () => mkdirSync(folder, { recursive: true }));
+  }
+
+  /** Makes the file of a block, as long as the block and all hole. */
+  add(block: RamBlock): void {
+    if (this.files.has(block.idstr)) return;
+    const file = this.names.claim(block.idstr);
+    const path = join(this.folder, file);
+    const fd = attempt(path, () => openSync(path, "wx+"));
+    this.files.set(block.idstr, { fd, file, block, written: new Map() });
+    attempt(path, () => ftruncateSync(fd, block.usedLength));
+  }
+
+  /** Blocks added so far. */
+  get size(): number {
+    return this.files.size;
+  }
+
+  /** Name, file name and length of every block, in the order of the block list. */
+  list(): { name: string; file: string; length: number }[] {
+    return [...this.files.values()].map(({ block, file }) => ({ name: block.idstr, file, length: block.usedLength }));
+  }
+
+  read(block: RamBlock, offset: number, into: Uint8Array): void {
+    const target = this.of(block);
+    if (this.owner === target && offset < this.start + this.used && offset + into.length > this.start) this.flush();
+    let done = 0;
+    while (done < into.length) {
+      const n = attempt(target.file, () => readSync(target.fd, into, done, into.length - done, offset + done));
+      if (n === 0) {
+        into.fill(0, done);
+        break;
+      }
+      done += n;
+    }
+  }
+
+  write(block: RamBlock, offset: number, page: Uint8Array): void {
+    const target = this.of(block);
+    this.mark(target, offset);
+    this.gather(target, offset, page);
+  }
+
+  zero(block: RamBlock, offset: number, length: number): void {
+    const target = this.of(block);
+    if (!this.isMarked(target, offset)) return;
+    this.gather(target, offset, new Uint8Array(length));
+  }
+
+  /** Writes what was gathered. */
+  flush(): void {
+    const { owner } = this;
+    if (owner === undefined || this.used === 0) return;
+    let done = 0;
+    while (done < this.used) {
+      done += attempt(owner.file, () => writeSync(owner.fd, this.gathered, done, this.used - done, this.start + done));
+    }
+    this.used = 0;
+  }
+
+  close(): void {
+    for (const { fd } of this.files.values()) closeSync(fd);
+    this.files.clear();
+  }
+
+  private gather(target: BlockFile, offset: number, page: Uint8Array): void {
+    if (this.owner !== target || offset !== this.start + this.used || this.used + page.length > GATHER) {
+      this.flush();
+      this.owner = target;
+      this.start = offset;
+    }
+    this.gathered.set(page, this.used);
+    this.used += page.length;
+  }
+
+  private of(block: RamBlock): BlockFile {
+    if (this.last?.block === block) return this.last;
+    const target = this.files.get(block.idstr);
+    if (target === undefined) throw new QevmError("usage", `RAM block ${JSON.stringify(block.idstr)} was not added`);
+    this.last = target;
+    return target;
+  }
+
+  private mark(target: BlockFile, offset: number): void {
+    const page = offset / this.pageSize;
+    const piece = Math.floor(page / PIECE);
+    let bits = target.written.get(piece);
+    if (bits === undefined) target.written.set(piece, (bits = new Uint8Array(PIECE / 8)));
+    const at = page % PIECE;
+    bits[at >> 3]! |= 1 << (at & 7);
+  }
+
+  private isMarked(target: BlockFile, offset: number): boolean {
+    const page = offset / this.pageSize;
+    const bits = target.written.get(Math.floor(page / PIECE));
+    const at = page % PIECE;
+    return bits !== undefined && (bits[at >> 3]! & (1 << (at & 7))) !== 0;
+  }
+}
+
+/** Pages a piece of the bitmap of written pages. */
+const PIECE = 1 << 18;

@@ -1,0 +1,84 @@
+import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import { QevmError } from "../errors.js";
+import { createInflater, hasFastEngine } from "../engine/index.js";
+import type { ByteSource } from "../qemu-file/source.js";
+import { StreamReader, type StreamOptions } from "../stream/index.js";
+import { attempt, rememberUnfinished } from "../transport/file.js";
+import { RecordApplier } from "./apply.js";
+import { BlockFiles } from "./block-files.js";
+
+export interface ExtractedBlocks {
+  machine: string | null;
+  pageSize: number;
+  complete: boolean;
+  blocks: { name: string; file: string; length: number }[];
+}
+
+/**
+ * Writes guest memory as one sparse file a RAM block, with `blocks.json` that says which file holds which block. The
+ * folder appears whole or not at all; it must not exist yet, or be empty. Errors: as `StreamReader`; usage, io.
+ */
+export async function extractBlocks(
+  source: ByteSource,
+  folder: string,
+  options: StreamOptions = {},
+): Promise<ExtractedBlocks> {
+  const out = resolve(folder);
+  const existed = checkFree(out);
+  const partial = join(dirname(out), `.${basename(out)}.${process.pid}.partial`);
+  attempt(out, () => mkdirSync(dirname(out), { recursive: true }));
+  attempt(out, () => mkdirSync(partial));
+  const unfinished = rememberUnfinished(partial);
+  try {
+    const result = await writeBlocks(source, partial, options);
+    attempt(out, () => writeFileSync(join(partial, "blocks.json"), `${JSON.stringify(result, undefined, 2)}\n`));
+    if (existed) attempt(out, () => rmdirSync(out));
+    attempt(out, () => renameSync(partial, out));
+    return result;
+  } finally {
+    rmSync(partial, { recursive: true, force: true });
+    unfinished.forget();
+  }
+}
+
+async function writeBlocks(source: ByteSource, folder: string, options: StreamOptions): Promise<ExtractedBlocks> {
+  const reader = new StreamReader(source, options);
+  let files: BlockFiles | undefined;
+  let applier: RecordApplier | undefined;
+  try {
+    for await (const item of reader) {
+      if (item.kind !== "section" || item.content.kind !== "ram") continue;
+      for await (const batch of item.records()) {
+        if (files === undefined || applier === undefined) {
+          files = new BlockFiles(folder, reader.ram.pageSize);
+          const { pageSize } = reader.ram;
+          const inflater = await createInflater(hasFastEngine() ? "fast" : "exact", { pageSize });
+          applier = new RecordApplier(files, pageSize, inflater, [`section ${item.sectionId} "ram"`]);
+        }
+        for (const block of reader.ram.blocks.slice(files.size)) files.add(block);
+        applier.apply(batch);
+      }
+    }
+    if (files === undefined)
+      throw new QevmError("unsupported", "the stream has no RAM section", { offset: reader.offset });
+    files.flush();
+    const { machine, complete } = reader;
+    return { machine: machine ?? null, pageSize: reader.ram.pageSize, complete, blocks: files.list() };
+  } finally {
+    files?.close();
+  }
+}
+
+/** Whether the folder exists (empty). A folder with something in it is not touched. */
+function checkFree(out: string): boolean {
+  let entries: string[];
+  try {
+    entries = readdirSync(out);
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
+    throw new QevmError("usage", `--out ${out} is not a folder`, { cause: error });
+  }
+  if (entries.length > 0) throw new QevmError("usage", `--out ${out} is not empty`);
+  return true;
+}

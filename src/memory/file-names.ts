@@ -1,0 +1,35 @@
+/** The longest file name made here, in characters; every usual file system takes 255 bytes. */
+const LONGEST = 200;
+
+/**
+ * File names for names that come from a stream. A name on the wire is up to 255 arbitrary bytes (`../../x`, control
+ * characters, `/`); what comes out is one plain file name, always the same for the same name, never the same for two.
+ */
+export class FileNames {
+  private readonly taken: Set<string>;
+
+  /** @param reserved names that must not be given away */
+  constructor(reserved: readonly string[] = []) {
+    this.taken = new Set(reserved.map((name) => name.toLowerCase()));
+  }
+
+  claim(name: string): string {
+    const plain = plainName(name);
+    let candidate = plain;
+    for (let n = 2; this.taken.has(candidate.toLowerCase()); n++) candidate = `${plain}~${n}`;
+    this.taken.add(candidate.toLowerCase());
+    return candidate;
+  }
+}
+
+/** Letters, digits and `._-@+:` stay; everything else, and a leading dot, becomes %XX. */
+export function plainName(name: string): string {
+  let plain = name.replace(/[^A-Za-z0-9._\-@+:]/g, percent);
+  if (plain.startsWith(".")) plain = `%2E${plain.slice(1)}`;
+  if (plain === "") plain = "%";
+  return plain.length > LONGEST ? `${plain.slice(0, LONGEST)}~` : plain;
+}
+
+function percent(character: string): string {
+  return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`;
+}

@@ -1,0 +1,34 @@
+export { CommandNumber, commandName, decodeCommand, encodeCommand, type Command } from "./command.js";
+export {
+  capabilitiesOf,
+  decodeConfiguration,
+  encodeConfiguration,
+  type Configuration,
+  type ConfigurationSubsection,
+} from "./configuration.js";
+export { decodeHeader, encodeHeader, STREAM_MAGIC, STREAM_VERSION, type StreamHeader } from "./header.js";
+export type {
+  CommandItem,
+  ConfigurationItem,
+  EofItem,
+  FooterItem,
+  HeaderItem,
+  OpaqueItem,
+  SectionContent,
+  SectionItem,
+  StreamItem,
+  TrailingItem,
+  VmDescriptionItem,
+} from "./items.js";
+export { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
+export { StreamReader, type StreamOptions } from "./reader.js";
+export { ExactWriter } from "./writer.js";
+export {
+  decodeFooter,
+  decodeFullHeader,
+  decodePartHeader,
+  encodeFooter,
+  encodeSectionHeader,
+  type SectionHeader,
+} from "./section.js";
+export { TypeByte, type SectionType } from "./types.js";

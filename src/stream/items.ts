@@ -1,0 +1,92 @@
+import type { RamBatch } from "../ram/batch.js";
+import type { DeviceState, VmDescription } from "../vmstate/index.js";
+import type { Command } from "./command.js";
+import type { Configuration } from "./configuration.js";
+import type { SectionType } from "./types.js";
+
+/** The parts of a stream, in the order in which they stand there. `offset` is the absolute byte offset of the first byte. */
+export type StreamItem =
+  | HeaderItem
+  | ConfigurationItem
+  | SectionItem
+  | FooterItem
+  | CommandItem
+  | EofItem
+  | VmDescriptionItem
+  | OpaqueItem
+  | TrailingItem;
+
+export interface HeaderItem {
+  kind: "header";
+  offset: number;
+  version: number;
+}
+
+export interface ConfigurationItem {
+  kind: "configuration";
+  offset: number;
+  configuration: Configuration;
+}
+
+/** A section header and what it holds. */
+export interface SectionItem {
+  kind: "section";
+  offset: number;
+  type: SectionType;
+  sectionId: number;
+  idstr: string;
+  instanceId: number;
+  versionId: number;
+  content: SectionContent;
+  /** The RAM records of a "ram" section, a batch at a time, once; empty for other sections. What is not read is passed over. */
+  records(): AsyncGenerator<RamBatch>;
+}
+
+export type SectionContent =
+  | { kind: "ram" }
+  | { kind: "device"; state: DeviceState; length: number }
+  /** A payload whose end was found (by its footer) though its fields are not known. */
+  | { kind: "opaque"; bytes: Uint8Array; reason: string };
+
+export interface FooterItem {
+  kind: "footer";
+  offset: number;
+  sectionId: number;
+}
+
+export interface CommandItem {
+  kind: "command";
+  offset: number;
+  name: string;
+  command: Command;
+}
+
+export interface EofItem {
+  kind: "eof";
+  offset: number;
+}
+
+export interface VmDescriptionItem {
+  kind: "vmdescription";
+  offset: number;
+  /** The JSON text as it stands in the stream. */
+  text: string;
+  description: VmDescription;
+}
+
+/** The rest of a stream from the first part that cannot be decoded, with the reason. */
+export interface OpaqueItem {
+  kind: "opaque";
+  offset: number;
+  reason: string;
+  /** Whether the rest ends the way a whole stream without VMDESCRIPTION does (footer, EOF). Known once `chunks` is done. */
+  endsInEof(): boolean;
+  chunks(): AsyncGenerator<Uint8Array>;
+}
+
+/** What follows a stream that has ended: padding of a block device or container. */
+export interface TrailingItem {
+  kind: "trailing";
+  offset: number;
+  chunks(): AsyncGenerator<Uint8Array>;
+}

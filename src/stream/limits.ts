@@ -1,0 +1,29 @@
+/**
+ * Every bound that the stream decoder enforces before it takes memory. All are options of `openStream`.
+ */
+export interface StreamLimits {
+  /** Bytes of a machine name in the configuration section (QEMU: unbounded be32). */
+  machineName: number;
+  /** Subsections of the configuration, and capabilities in their list. */
+  configurationItems: number;
+  /** RAM blocks in a block list (there is no count on the wire). */
+  ramBlocks: number;
+  /** Different section ids in one stream. */
+  sections: number;
+  /** Bytes buffered for the device part: device states, EOF, VMDESCRIPTION. */
+  deviceBytes: number;
+  /** Bytes of a PACKAGED blob (QEMU: 16 MiB until 2.11, then 4 GiB). */
+  packagedBytes: number;
+  /** Bytes of the VMDESCRIPTION text. */
+  descriptionBytes: number;
+}
+
+export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
+  machineName: 1024,
+  configurationItems: 256,
+  ramBlocks: 65_536,
+  sections: 65_536,
+  deviceBytes: 256 * 1024 * 1024,
+  packagedBytes: 256 * 1024 * 1024,
+  descriptionBytes: 64 * 1024 * 1024,
+};

@@ -1,0 +1,270 @@
+import { Diagnostics, hex, QevmError } from "../errors.js";
+import { QemuFileReader } from "../qemu-file/reader.js";
+import type { ByteSource } from "../qemu-file/source.js";
+import { RamState, type RamBatch } from "../ram/index.js";
+import { latin1 } from "../qemu-file/reader.js";
+import { parseVmDescription } from "../vmstate/index.js";
+import { decodeCommand, commandName } from "./command.js";
+import { capabilitiesOf, decodeConfiguration, type Configuration } from "./configuration.js";
+import { DevicePart } from "./device-part.js";
+import { decodeHeader } from "./header.js";
+import type { OpaqueItem, SectionItem, StreamItem, TrailingItem } from "./items.js";
+import { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
+import { ramRecords } from "./ram-section.js";
+import { decodeFooter, decodeFullHeader, decodePartHeader, type SectionHeader } from "./section.js";
+import { TypeByte } from "./types.js";
+
+export interface StreamOptions {
+  /** Pass over anomalies that can be passed over, as warnings. Default: refuse them. */
+  lenient?: boolean;
+  /** Target page size in bytes where the stream does not say it. Default 4096. */
+  pageSize?: number;
+  limits?: Partial<StreamLimits>;
+  /** Bytes asked of the source at a time. */
+  bufferSize?: number;
+  /** Absolute offset of the source's first byte, for errors. */
+  offset?: number;
+}
+
+/**
+ * Walks a migration stream part by part.
+ *
+ * One pass, bounded memory: RAM comes in batches that live in the read buffer; only the device part is held whole,
+ * because its description stands at the very end.
+ *
+ * Source: QEMU migration/savevm.c qemu_loadvm_state (5.2 to 11.1).
+ */
+export class StreamReader implements AsyncIterable<StreamItem> {
+  readonly diagnostics: Diagnostics;
+  readonly limits: StreamLimits;
+  readonly ram: RamState;
+  configuration: Configuration | undefined;
+  /** Whether sections have footers; undefined before the first section has ended. */
+  footers: boolean | undefined;
+  /** EOF was reached, or the undecodable rest ends in one. */
+  complete = false;
+  private readonly reader: QemuFileReader;
+  private readonly sections = new Map<number, SectionHeader>();
+  private readonly devices: DevicePart;
+
+  constructor(source: ByteSource, options: StreamOptions = {}) {
+    this.diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
+    this.limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.reader = new QemuFileReader(source, {
+      ...(options.bufferSize === undefined ? {} : { bufferSize: options.bufferSize }),
+      offset: options.offset ?? 0,
+    });
+    this.ram = new RamState(options.pageSize ?? 4096);
+    this.devices = new DevicePart(this.reader, this.limits, this.diagnostics);
+  }
+
+  /** Machine type, or undefined before the configuration or without one. */
+  get machine(): string | undefined {
+    return this.configuration?.machine;
+  }
+
+  get capabilities(): string[] {
+    return capabilitiesOf(this.configuration);
+  }
+
+  /** Bytes read so far. */
+  get offset(): number {
+    return this.reader.offset;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<StreamItem> {
+    const { reader } = this;
+    yield { kind: "header", offset: reader.offset, ...(await decodeHeader(reader)) };
+    if ((await reader.fill(1)) && reader.peek() === TypeByte.CONFIGURATION) {
+      const offset = reader.offset;
+      reader.path.push("configuration");
+      this.configuration = await decodeConfiguration(reader, this.limits);
+      reader.path.pop();
+      this.learnPageSize(this.configuration);
+      yield { kind: "configuration", offset, configuration: this.configuration };
+    }
+    for (;;) {
+      const offset = reader.offset;
+      await reader.need(1, "the stream: a section, command or EOF");
+      switch (reader.peek()) {
+        case TypeByte.EOF:
+          reader.skip(1);
+          this.complete = true;
+          yield { kind: "eof", offset };
+          yield* this.afterEof();
+          return;
+        case TypeByte.COMMAND: {
+          const command = await decodeCommand(reader, this.limits, this.diagnostics);
+          yield { kind: "command", offset, name: commandName(command.command), command };
+          break;
+        }
+        case TypeByte.SECTION_START:
+        case TypeByte.SECTION_FULL:
+        case TypeByte.SECTION_PART:
+        case TypeByte.SECTION_END: {
+          const rest = yield* this.section(offset);
+          if (rest === "rest") return;
+          break;
+        }
+        default:
+          throw reader.error("unknown-type", "unknown section type", {
+            expected: "a section, a command or EOF",
+            found: hex(reader.peek()),
+          });
+      }
+    }
+  }
+
+  private learnPageSize(configuration: Configuration): void {
+    for (const subsection of configuration.subsections) {
+      if (subsection.name !== "configuration/target-page-bits") continue;
+      if (subsection.bits < 10 || subsection.bits > 20) {
+        throw this.reader.error("bad-value", "target page bits", { expected: "10 to 20", found: `${subsection.bits}` });
+      }
+      this.ram.pageSize = 2 ** subsection.bits;
+    }
+  }
+
+  /** One section with its footer. Answers "rest" where nothing that follows can be decoded. */
+  private async *section(offset: number): AsyncGenerator<StreamItem, "rest" | undefined> {
+    const { reader } = this;
+    const type = reader.peek();
+    let header: SectionHeader;
+    if (type === TypeByte.SECTION_START || type === TypeByte.SECTION_FULL) {
+      const full = type === TypeByte.SECTION_FULL;
+      if (full && (await this.devices.prepare()) === "absent") {
+        yield this.rest(offset, "device state without a VMDESCRIPTION that describes it");
+        return "rest";
+      }
+      header = await decodeFullHeader(reader, full ? "full" : "start");
+      if (this.sections.size >= this.limits.sections) throw reader.error("limit", "too many sections", { offset });
+      this.sections.set(header.sectionId, header);
+    } else {
+      const sectionId = await decodePartHeader(reader);
+      const start = this.sections.get(sectionId);
+      if (start === undefined) {
+        throw reader.error("unknown-reference", "a part of a section that was never started", {
+          offset,
+          found: `section_id ${sectionId}`,
+        });
+      }
+      header = { ...start, type: type === TypeByte.SECTION_PART ? "part" : "end" };
+    }
+    reader.path.push(`section ${header.sectionId} ${JSON.stringify(header.idstr)}`);
+    const item: SectionItem = { kind: "section", offset, ...header, content: { kind: "ram" }, records: noRecords };
+    if (header.idstr === "ram") {
+      this.checkRamVersion(header);
+      const records = ramRecords(reader, this.ram, this.diagnostics, this.limits, this.capabilities);
+      item.records = () => records;
+      yield item;
+      // Whatever the consumer left is passed over here, so that the walk goes on at the footer.
+      for await (const _ of records);
+    } else if (header.type === "full") {
+      item.content = this.devices.decode(header, this.footers);
+      yield item;
+    } else {
+      reader.path.pop();
+      yield item;
+      yield this.rest(reader.offset, `no codec for the iterative section ${JSON.stringify(header.idstr)}`);
+      return "rest";
+    }
+    yield* this.footer(header);
+    reader.path.pop();
+    return undefined;
+  }
+
+  private checkRamVersion(header: SectionHeader): void {
+    if (header.versionId === 4) return;
+    const { reader } = this;
+    this.diagnostics.anomaly(
+      reader.error("unsupported-version", 'version of section "ram"', { expected: "4", found: `${header.versionId}` }),
+    );
+  }
+
+  private async *footer(header: SectionHeader): AsyncGenerator<StreamItem> {
+    const { reader } = this;
+    const offset = reader.offset;
+    const present = (await reader.fill(1)) && reader.peek() === TypeByte.SECTION_FOOTER;
+    if (this.footers === undefined) this.footers = present;
+    if (present !== this.footers && (present || (await reader.fill(1)))) {
+      const where = { offset, expected: this.footers ? "0x7e" : "none", found: hex(Math.max(0, reader.peek())) };
+      this.diagnostics.anomaly(reader.error("bad-footer", "section footer", where));
+    }
+    if (!present) return;
+    const sectionId = await decodeFooter(reader);
+    if (sectionId !== header.sectionId) {
+      const where = { offset: offset + 1, expected: `${header.sectionId}`, found: `${sectionId}` };
+      this.diagnostics.anomaly(reader.error("bad-footer", "section_id in the section footer", where));
+    }
+    yield { kind: "footer", offset, sectionId };
+  }
+
+  private async *afterEof(): AsyncGenerator<StreamItem> {
+    const { reader } = this;
+    const offset = reader.offset;
+    if (!(await reader.fill(1))) return;
+    if (reader.peek() === TypeByte.VMDESCRIPTION) {
+      await reader.need(5, "VMDESCRIPTION");
+      reader.skip(1);
+      const length = reader.u32();
+      if (length > this.limits.descriptionBytes) {
+        throw reader.error("limit", "VMDESCRIPTION", {
+          offset: offset + 1,
+          expected: `at most ${this.limits.descriptionBytes} bytes`,
+          found: `${length}`,
+        });
+      }
+      await reader.needLarge(length, "VMDESCRIPTION");
+      const text = latin1(reader.view(length));
+      const description = this.devices.descriptionOf(text) ?? parseVmDescription(text, { offset: offset + 5 });
+      yield { kind: "vmdescription", offset, text, description };
+    }
+    if (await reader.fill(1)) {
+      const trailing: TrailingItem = { kind: "trailing", offset: reader.offset, chunks: () => this.remaining() };
+      yield trailing;
+      for await (const _ of this.remaining());
+    }
+  }
+
+  private rest(offset: number, reason: string): OpaqueItem {
+    const tail: number[] = [];
+    const endsInEof = (): boolean =>
+      tail.length === 6 && tail[0] === TypeByte.SECTION_FOOTER && tail[5] === TypeByte.EOF;
+    const setComplete = (): void => {
+      this.complete = endsInEof();
+    };
+    const remaining = this.remaining();
+    return {
+      kind: "opaque",
+      offset,
+      reason,
+      endsInEof,
+      async *chunks() {
+        for await (const chunk of remaining) {
+          tail.push(...chunk.subarray(Math.max(0, chunk.length - 6)));
+          tail.splice(0, tail.length - 6);
+          yield chunk;
+        }
+        setComplete();
+      },
+    };
+  }
+
+  /** Everything that is left, a buffer at a time. */
+  private async *remaining(): AsyncGenerator<Uint8Array> {
+    const { reader } = this;
+    while (await reader.fill(1)) {
+      const { available } = reader;
+      yield reader.view(Math.min(available, 1 << 20));
+    }
+  }
+}
+
+async function* noRecords(): AsyncGenerator<RamBatch> {
+  // Sections other than "ram" have none.
+}
+
+/** An error for a caller that wants the whole stream and got a cut one. */
+export function incomplete(offset: number): QevmError {
+  return new QevmError("truncated", "the stream ends before its EOF", { offset });
+}

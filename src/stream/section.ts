@@ -1,0 +1,73 @@
+import type { QemuFileReader } from "../qemu-file/reader.js";
+import type { QemuFileWriter } from "../qemu-file/writer.js";
+import { TypeByte, type SectionType } from "./types.js";
+
+/**
+ * Section headers and footers.
+ *
+ * | START 0x01, FULL 0x04                                                       | PART 0x02, END 0x03 |
+ * |-----------------------------------------------------------------------------|---------------------|
+ * | u8 type, be32 section_id, str8 idstr, be32 instance_id, be32 version_id     | u8 type, be32 section_id |
+ *
+ * Footer, behind every payload unless send-section-footer=off (machine types up to 2.3): u8 0x7e, be32 section_id.
+ * A payload carries no length.
+ *
+ * Source: QEMU migration/savevm.c save_section_header, save_section_footer (5.2 to 11.1).
+ */
+export interface SectionHeader {
+  type: SectionType;
+  sectionId: number;
+  /** START and FULL: on the wire. PART and END: as the START of this section_id said. */
+  idstr: string;
+  instanceId: number;
+  versionId: number;
+}
+
+const TYPE_BYTES: Readonly<Record<SectionType, number>> = {
+  start: TypeByte.SECTION_START,
+  part: TypeByte.SECTION_PART,
+  end: TypeByte.SECTION_END,
+  full: TypeByte.SECTION_FULL,
+};
+
+/** Reads a START or FULL header, its type byte included. */
+export async function decodeFullHeader(reader: QemuFileReader, type: "start" | "full"): Promise<SectionHeader> {
+  await reader.need(6, "section header");
+  await reader.need(6 + reader.peek(5) + 8, "section header");
+  reader.skip(1);
+  return {
+    type,
+    sectionId: reader.u32(),
+    idstr: reader.string8("section name"),
+    instanceId: reader.u32(),
+    versionId: reader.u32(),
+  };
+}
+
+/** Reads a PART or END header, its type byte included; returns the section_id. */
+export async function decodePartHeader(reader: QemuFileReader): Promise<number> {
+  await reader.need(5, "section header");
+  reader.skip(1);
+  return reader.u32();
+}
+
+export function encodeSectionHeader(writer: QemuFileWriter, header: SectionHeader): void {
+  writer.u8(TYPE_BYTES[header.type]);
+  writer.u32(header.sectionId);
+  if (header.type === "part" || header.type === "end") return;
+  writer.string8(header.idstr, "section name");
+  writer.u32(header.instanceId);
+  writer.u32(header.versionId);
+}
+
+/** Reads a footer, its type byte included; returns the section_id. */
+export async function decodeFooter(reader: QemuFileReader): Promise<number> {
+  await reader.need(5, "section footer");
+  reader.skip(1);
+  return reader.u32();
+}
+
+export function encodeFooter(writer: QemuFileWriter, sectionId: number): void {
+  writer.u8(TypeByte.SECTION_FOOTER);
+  writer.u32(sectionId);
+}
