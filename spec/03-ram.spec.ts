@@ -55,6 +55,10 @@ function collect(batch: RamBatch, all: Event[]): void {
   }
 }
 
+function withoutPosition({ encoding, block, offset, continues, fill, body }: Omit<Event, "position">): unknown[] {
+  return [encoding, block, offset, continues, fill, body];
+}
+
 const stream = [
   LIST,
   `0000000000000008 01 ${ascii("a")} ${PAGE}`,
@@ -81,11 +85,7 @@ test("every record kind, in both directions, however the bytes arrive", async (t
   const bytes = fromHex(stream);
   for (const [way, source] of Object.entries(arrivals(bytes))) {
     const result = await events(new QemuFileReader(source(), { bufferSize: 64 }));
-    t.deepEqual(
-      result.events.map((event) => ({ ...event, position: undefined })),
-      expected.map((event) => ({ ...event, position: undefined })),
-      `events, ${way}`,
-    );
+    t.deepEqual(result.events.map(withoutPosition), expected.map(withoutPosition), `events, ${way}`);
     t.equal(result.again, toHex(bytes), `the same bytes again, ${way}`);
     t.deepEqual(
       result.events.map((event) => event.position),
