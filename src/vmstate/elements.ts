@@ -4,7 +4,9 @@ import type { FieldDescription } from "./description.js";
 import { isNullType } from "./groups.js";
 import { decodeList, decodeTree, encodeList, encodeTree } from "./lists.js";
 import { describeValue, primitive } from "./primitives.js";
-import { isStructState, type FieldValue } from "./state.js";
+import { privateCodec, tryRecord } from "./private/index.js";
+import { encodeRecord } from "./private/walk.js";
+import { isRecordValue, isStructState, type FieldValue } from "./state.js";
 import { decodeStruct, encodeStruct } from "./struct.js";
 
 /**
@@ -59,8 +61,12 @@ export function decodeElement(ctx: DecodeContext, entry: FieldDescription): Fiel
       return reader.bytes(entry.size, entry.type);
     default:
   }
+  const bytes = reader.view(entry.size, entry.type);
+  const codec = privateCodec(entry.type);
+  const record = codec === undefined ? undefined : tryRecord(codec, bytes);
+  if (record !== undefined) return record;
   ctx.named += entry.size;
-  return reader.bytes(entry.size, entry.type);
+  return bytes.slice();
 }
 
 export function encodeElement(ctx: EncodeContext, entry: FieldDescription, value: FieldValue): void {
@@ -110,6 +116,11 @@ export function encodeElement(ctx: EncodeContext, entry: FieldDescription, value
       }
       break;
     default:
+  }
+  const codec = privateCodec(entry.type);
+  if (codec !== undefined && isRecordValue(value)) {
+    encodeRecord(writer, codec, entry.size, value, ctx.path);
+    return;
   }
   if (!(value instanceof Uint8Array)) throw wrong(ctx, `${entry.size} bytes`, value);
   writer.bytes(value);

@@ -1,0 +1,110 @@
+import { parseArray, parseBig, parseBytes, parseSmall, Taking, type KeyPath } from "../plain-values.js";
+import { emptyRecord, type FieldValue, type RecordValue } from "../state.js";
+import { BaseWalk, LIMITS, type PrivateCodec, type Scalar, type Wide } from "./walk.js";
+
+/** The third walker over a private codec: takes the plain form and makes the typed record. */
+class PlainWalk extends BaseWalk {
+  record = emptyRecord<FieldValue>();
+
+  constructor(
+    private taking: Taking,
+    private readonly path: KeyPath,
+  ) {
+    super();
+  }
+
+  protected scalar(name: string, kind: Scalar): number {
+    const [min, max] = LIMITS[kind];
+    return this.put(
+      name,
+      this.at(name, (plain) => parseSmall(plain, min, max, this.path)),
+    );
+  }
+
+  protected wide(name: string, _kind: Wide): bigint {
+    return this.put(
+      name,
+      this.at(name, (plain) => parseBig(plain, 0n, 0xffffffffffffffffn, this.path)),
+    );
+  }
+
+  bytes(name: string, count: number): Uint8Array {
+    return this.put(
+      name,
+      this.at(name, (plain) => parseBytes(plain, count, this.path)),
+    );
+  }
+
+  until(name: string): Uint8Array {
+    return this.put(
+      name,
+      this.at(name, (plain) => parseBytes(plain, undefined, this.path)),
+    );
+  }
+
+  group(name: string, body: () => void): void {
+    this.put(
+      name,
+      this.at(name, (plain) => this.inner(plain, body)),
+    );
+  }
+
+  array(name: string, count: number, body: () => void): void {
+    this.items(name, count, body);
+  }
+
+  repeat(name: string, _more: (rest: Uint8Array) => boolean, body: () => void): void {
+    this.items(name, undefined, body);
+  }
+
+  optional(name: string, _present: (rest: Uint8Array) => boolean, body: () => void): void {
+    this.put(
+      name,
+      this.at(name, (plain) => (plain === null ? null : this.inner(plain, body))),
+    );
+  }
+
+  constant(): void {}
+
+  private items(name: string, count: number | undefined, body: () => void): void {
+    const records = this.at(name, (plain) => {
+      const items = parseArray(plain, "an array", this.path);
+      if (count !== undefined && items.length !== count) parseArray(null, `an array of ${count}`, this.path);
+      return items.map((item) => this.inner(item, body));
+    });
+    this.put(name, records);
+  }
+
+  private inner(plain: unknown, body: () => void): RecordValue {
+    const outer = { record: this.record, taking: this.taking };
+    const record = emptyRecord<FieldValue>();
+    this.record = record;
+    this.taking = new Taking(plain, this.path);
+    body();
+    this.taking.done();
+    this.record = outer.record;
+    this.taking = outer.taking;
+    return { record };
+  }
+
+  private at<T>(name: string, read: (plain: unknown) => T): T {
+    const plain = this.taking.take(name);
+    this.path.push(name);
+    const value = read(plain);
+    this.path.pop();
+    return value;
+  }
+
+  private put<T extends FieldValue>(name: string, value: T): T {
+    this.record[name] = value;
+    return value;
+  }
+}
+
+export function recordFromPlain(codec: PrivateCodec, size: number, plain: unknown, path: KeyPath): RecordValue {
+  const taking = new Taking(plain, path);
+  const walk = new PlainWalk(taking, path);
+  codec(walk, size);
+  taking.done();
+  return { record: walk.record };
+}
