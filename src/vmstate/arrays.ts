@@ -27,13 +27,14 @@ export function decodeArray(ctx: DecodeContext, group: FieldGroup): FieldValue[]
   const layout = layouts[way]!;
   const values: FieldValue[] = [];
   for (const run of layout.runs) {
-    checkRoom(ctx, run, layout.nullable);
     const width = run.isNull || layout.nullable ? undefined : primitive(run.entry.type);
     if (width !== undefined) {
       if (width.size !== run.entry.size) throw ctx.reader.error("bad-description", "the size does not fit the type");
       if (sealed && sees(ctx, run, width.size)) ctx.choices.widen(place, 2);
+      checkRoom(ctx, run, layout.nullable);
       for (let i = 0; i < run.count; i++) values.push(width.read(ctx.reader));
     } else {
+      checkRoom(ctx, run, layout.nullable);
       for (let i = 0; i < run.count; i++) {
         if (sealed && ctx.reader.peek() === NULL_MARKER) ctx.choices.widen(place, 2);
         values.push(decodeMember(ctx, run, layout, i));
@@ -79,7 +80,7 @@ export function encodeArray(ctx: EncodeContext, group: FieldGroup, value: FieldV
       ctx.path[depth] = `[${at++}]`;
       const from = writer.offset;
       if (element === null) {
-        writer.u8(NULL_MARKER);
+        encodeNull(ctx, element);
       } else {
         if (run.marked) writer.u8(PRESENT_MARKER);
         ctx.shared = shared || i > 0;
@@ -121,6 +122,11 @@ export function decodeNull(ctx: DecodeContext): null {
   return null;
 }
 
+export function encodeNull(ctx: EncodeContext, value: FieldValue): void {
+  if (value !== null) throw refuse(ctx, "the description has a NULL pointer here", "null", describeValue(value));
+  ctx.writer.u8(NULL_MARKER);
+}
+
 function expectMarker(ctx: DecodeContext, marker: number): void {
   const at = ctx.reader.offset;
   const byte = ctx.reader.u8();
@@ -140,7 +146,8 @@ function isNullHere(ctx: DecodeContext, entry: FieldDescription): boolean {
 }
 
 function sees(ctx: DecodeContext, run: Run, width: number): boolean {
-  for (let i = 0; i < run.count; i++) if (ctx.reader.peek(i * width) === NULL_MARKER) return true;
+  const count = Math.min(run.count, Math.ceil(ctx.reader.available / width));
+  for (let i = 0; i < count; i++) if (ctx.reader.peek(i * width) === NULL_MARKER) return true;
   return false;
 }
 

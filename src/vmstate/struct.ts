@@ -1,8 +1,8 @@
-import { decodeArray, encodeArray } from "./arrays.js";
+import { decodeArray, decodeNull, encodeArray, encodeNull } from "./arrays.js";
 import { checkSize, refuse, type DecodeContext, type EncodeContext } from "./context.js";
 import type { StructDescription } from "./description.js";
 import { decodeElement, encodeElement } from "./elements.js";
-import { fieldGroups } from "./groups.js";
+import { fieldGroups, isNull } from "./groups.js";
 import { emptyRecord, type FieldValue, type StructState } from "./state.js";
 
 /**
@@ -31,7 +31,7 @@ export function decodeStruct(ctx: DecodeContext, description: StructDescription)
     } else {
       const entry = group.entries[0]!;
       const from = reader.position;
-      fields[group.key] = decodeElement(ctx, entry);
+      fields[group.key] = isNull(entry) ? decodeNull(ctx) : decodeElement(ctx, entry);
       if (!ctx.shared) checkSize(ctx, from, entry.size, `field "${group.key}"`);
     }
   }
@@ -58,7 +58,8 @@ export function encodeStruct(ctx: EncodeContext, state: StructState): void {
     } else {
       const entry = group.entries[0]!;
       const from = ctx.writer.offset;
-      encodeElement(ctx, entry, value);
+      if (isNull(entry)) encodeNull(ctx, value);
+      else encodeElement(ctx, entry, value);
       if (!ctx.shared) checkWritten(ctx, from, entry.size);
     }
   }
