@@ -2,8 +2,7 @@ import { refuse, type DecodeContext, type EncodeContext } from "./context.js";
 import type { FieldDescription } from "./description.js";
 import { decodeList, decodeTree, encodeList, encodeTree } from "./lists.js";
 import { describeValue, primitive } from "./primitives.js";
-import { privateCodec, tryRecord } from "./private/index.js";
-import { encodeRecord } from "./private/walk.js";
+import { encodeRecord, privateCodec, tryRecord } from "./private/index.js";
 import { isRecordValue, isStructState, type FieldValue } from "./state.js";
 import { decodeStruct, encodeStruct } from "./struct.js";
 
@@ -59,10 +58,9 @@ export function decodeElement(ctx: DecodeContext, entry: FieldDescription): Fiel
   }
   const bytes = reader.view(entry.size, entry.type);
   const codec = privateCodec(entry.type);
-  const record = codec === undefined ? undefined : tryRecord(codec, bytes);
-  if (record !== undefined) return record;
-  ctx.named += entry.size;
-  return bytes.slice();
+  const found = codec === undefined ? undefined : tryRecord(codec, bytes);
+  ctx.named += found?.named ?? entry.size;
+  return found?.value ?? bytes.slice();
 }
 
 export function encodeElement(ctx: EncodeContext, entry: FieldDescription, value: FieldValue): void {

@@ -15,8 +15,7 @@ import {
   type PlainValue,
 } from "./plain-values.js";
 import { primitive } from "./primitives.js";
-import { privateCodec } from "./private/index.js";
-import { recordFromPlain } from "./private/plain-walk.js";
+import { privateCodec, recordFromPlain } from "./private/index.js";
 import {
   emptyRecord,
   isRecordValue,

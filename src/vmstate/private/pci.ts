@@ -15,9 +15,10 @@ import type { Walk } from "./walk.js";
  *
  * Source: QEMU hw/pci/pci.c (5.2 to 11.x), `vmstate_info_pci_config`; the PCI specification for the registers.
  */
-export function pciConfig(walk: Walk, size: number): void {
+export function pciConfig(walk: Walk, size: number): PciConfig {
   walk.le16("vendor_id");
-  walk.le16("device_id");
+  const deviceId = walk.le16("device_id");
+  let capabilities = 0;
   walk.le16("command");
   walk.le16("status");
   walk.u8("revision");
@@ -33,7 +34,7 @@ export function pciConfig(walk: Walk, size: number): void {
     walk.le16("subsystem_vendor_id");
     walk.le16("subsystem_id");
     walk.le32("rom_bar");
-    walk.u8("capabilities");
+    capabilities = walk.u8("capabilities");
     walk.bytes("reserved", 7);
     walk.u8("interrupt_line");
     walk.u8("interrupt_pin");
@@ -42,7 +43,25 @@ export function pciConfig(walk: Walk, size: number): void {
   } else {
     walk.bytes("header", 48);
   }
-  walk.bytes("registers", size - 64);
+  const registers = walk.bytes("registers", size - 64);
+  return { deviceId, capability: (id) => findCapability(registers, capabilities, id) };
+}
+
+/** What other codecs ask of a configuration space. */
+export interface PciConfig {
+  deviceId: number;
+  /** The registers from the capability with this number on; undefined when the device does not have it. */
+  capability: (id: number) => Uint8Array | undefined;
+}
+
+/** Capabilities are a chain of { u8 id, u8 next } in the first 256 bytes. */
+function findCapability(registers: Uint8Array, first: number, id: number): Uint8Array | undefined {
+  let at = first;
+  for (let steps = 0; at >= 64 && steps < 48; steps++) {
+    if (registers[at - 64] === id) return registers.subarray(at - 64);
+    at = registers[at - 63] ?? 0;
+  }
+  return undefined;
 }
 
 /** Levels of the pins INTA to INTD: four be32, 0 or 1. Source: QEMU hw/pci/pci.c, `vmstate_info_pci_irq_state`. */

@@ -1,4 +1,4 @@
-import { parseArray, parseBig, parseBytes, parseSmall, Taking, type KeyPath } from "../plain-values.js";
+import { parseArray, parseBig, parseBytes, parseSmall, refusePlain, Taking, type KeyPath } from "../plain-values.js";
 import { emptyRecord, type FieldValue, type RecordValue } from "../state.js";
 import { BaseWalk, LIMITS, type PrivateCodec, type Scalar, type Wide } from "./walk.js";
 
@@ -35,10 +35,24 @@ class PlainWalk extends BaseWalk {
     );
   }
 
-  until(name: string): Uint8Array {
+  string8(name: string): string {
     return this.put(
       name,
-      this.at(name, (plain) => parseBytes(plain, undefined, this.path)),
+      this.at(name, (plain) => {
+        if (typeof plain !== "string") throw refusePlain(this.path, "a string", plain);
+        return plain;
+      }),
+    );
+  }
+
+  until(name: string, _end: (rest: Uint8Array) => number, codec?: PrivateCodec): void {
+    this.put(
+      name,
+      this.at(name, (plain) =>
+        codec !== undefined && typeof plain === "object"
+          ? recordFromPlain(codec, 0, plain, this.path)
+          : parseBytes(plain, undefined, this.path),
+      ),
     );
   }
 
@@ -50,26 +64,33 @@ class PlainWalk extends BaseWalk {
   }
 
   array(name: string, count: number, body: () => void): void {
+    this.items(name, count, body, count);
+  }
+
+  table(name: string, count: number, _width: number, body: () => void): void {
     this.items(name, count, body);
   }
 
   repeat(name: string, _more: (rest: Uint8Array) => boolean, body: () => void): void {
-    this.items(name, undefined, body);
+    this.items(name, Number.POSITIVE_INFINITY, body);
   }
 
-  optional(name: string, _present: (rest: Uint8Array) => boolean, body: () => void): void {
-    this.put(
+  optional(name: string, _present: (rest: Uint8Array) => boolean, body: () => void): boolean {
+    const value = this.put(
       name,
       this.at(name, (plain) => (plain === null ? null : this.inner(plain, body))),
     );
+    return value !== null;
   }
 
   constant(): void {}
 
-  private items(name: string, count: number | undefined, body: () => void): void {
+  private items(name: string, most: number, body: () => void, least = 0): void {
     const records = this.at(name, (plain) => {
       const items = parseArray(plain, "an array", this.path);
-      if (count !== undefined && items.length !== count) parseArray(null, `an array of ${count}`, this.path);
+      if (items.length < least || items.length > most) {
+        throw refusePlain(this.path, `an array of ${least === most ? "" : "up to "}${most}`, plain);
+      }
       return items.map((item) => this.inner(item, body));
     });
     this.put(name, records);
