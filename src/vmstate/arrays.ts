@@ -29,7 +29,7 @@ export function decodeArray(ctx: DecodeContext, group: FieldGroup): FieldValue[]
   for (const run of layout.runs) {
     const width = run.isNull || layout.nullable ? undefined : primitive(run.entry.type);
     if (width !== undefined) {
-      if (width.size !== run.entry.size) throw ctx.reader.error("bad-description", "the size does not fit the type");
+      if (width.size !== run.size) throw ctx.reader.error("bad-description", "the size does not fit the type");
       if (sealed && sees(ctx, run, width.size)) ctx.choices.widen(place, 2);
       checkRoom(ctx, run, layout.nullable);
       for (let i = 0; i < run.count; i++) values.push(width.read(ctx.reader));
@@ -59,9 +59,9 @@ function decodeMember(ctx: DecodeContext, run: Run, layout: Layout, i: number): 
     ctx.shared = shared || i > 0;
     value = decodeElement(ctx, entry);
     ctx.shared = shared;
-    if (run.marked && !shared) checkSize(ctx, body, entry.size, "the element");
+    if (run.marked && !shared) checkSize(ctx, body, run.size, "the element");
   }
-  if (!run.marked && i === 0 && !shared) checkSize(ctx, from, entry.size, "the first element");
+  if (!run.marked && i === 0 && !shared) checkSize(ctx, from, run.size, "the first element");
   reader.path.pop();
   return value;
 }
@@ -87,7 +87,7 @@ export function encodeArray(ctx: EncodeContext, group: FieldGroup, value: FieldV
         encodeElement(ctx, run.entry, element);
         ctx.shared = shared;
       }
-      if (i === 0 && !shared) checkWritten(ctx, from, run.entry.size + (run.marked ? 1 : 0));
+      if (i === 0 && !shared) checkWritten(ctx, from, run.size + (run.marked ? 1 : 0));
     }
   }
   ctx.path.length = depth;
@@ -154,8 +154,8 @@ function sees(ctx: DecodeContext, run: Run, width: number): boolean {
 /** Refuses counts that the bytes at hand cannot hold, before memory is taken. */
 function checkRoom(ctx: DecodeContext, run: Run, nullable: boolean): void {
   const { reader } = ctx;
-  const { entry, count } = run;
-  const least = entry.size === 0 ? 0 : run.isNull || nullable ? 1 : (primitive(entry.type)?.size ?? 1);
+  const { entry, size, count } = run;
+  const least = size === 0 ? 0 : run.isNull || nullable ? 1 : (primitive(entry.type)?.size ?? 1);
   if (count * least > reader.available) {
     throw reader.error("truncated", `the input ends inside an array of ${count} elements`, {
       expected: `at least ${count * least} bytes`,

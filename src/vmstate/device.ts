@@ -15,6 +15,8 @@ export interface DecodeDeviceOptions {
   maxValues?: number;
   /** Readings of an ambiguous description that are tried. Default 256. */
   maxAttempts?: number;
+  /** Bytes that may be decoded in vain before no further reading is tried. Default 32 MiB. */
+  maxWork?: number;
 }
 
 /**
@@ -31,6 +33,7 @@ export function decodeDevice(
   const depth = reader.path.length;
   const choices = new Choices();
   const attempts = options.maxAttempts ?? 256;
+  let work = options.maxWork ?? 1 << 25;
   let failure: QevmError | undefined;
   if (depth === 0) reader.path.push(`device "${description.name}"/${description.instanceId}`);
   const steps = reader.path.length;
@@ -44,7 +47,8 @@ export function decodeDevice(
         if (!(error instanceof QevmError)) throw error;
         failure ??= error;
       }
-      if (!choices.next()) break;
+      work -= reader.position - start;
+      if (work < 0 || !choices.next()) break;
     }
     reader.position = start;
     throw failure ?? reader.error("usage", "maxAttempts must be at least 1");

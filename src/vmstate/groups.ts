@@ -1,5 +1,6 @@
 import type { FieldDescription, StructDescription } from "./description.js";
 import { primitive } from "./primitives.js";
+import { undescribedStruct } from "./undescribed.js";
 
 /**
  * From field objects to arrays. One array may be described by several consecutive objects of one name, and QEMU's
@@ -26,6 +27,8 @@ export interface FieldGroup {
 /** So many consecutive elements that one object describes. */
 export interface Run {
   entry: FieldDescription;
+  /** Bytes of the first element, as the description says. */
+  size: number;
   count: number;
   /** Elements are NULL pointers. */
   isNull: boolean;
@@ -60,7 +63,7 @@ export function fieldGroups(struct: StructDescription): readonly FieldGroup[] {
       key: keys.unique(first.name),
       entries,
       isArray: entries.length > 1 || first.arrayLength !== undefined || first.index !== undefined,
-      layouts: layoutsOf(entries),
+      layouts: layoutsOf(entries, struct.vmsdName),
     });
     at = end;
   }
@@ -97,11 +100,11 @@ export function isNull(entry: FieldDescription): boolean {
   return entry.size === 1 && (primitive(entry.type)?.size ?? 1) > 1;
 }
 
-function layoutsOf(entries: readonly FieldDescription[]): Layout[] {
+function layoutsOf(entries: readonly FieldDescription[], vmsdName: string | undefined): Layout[] {
   if (entries.length === 1) {
     const entry = entries[0]!;
     const literal = layoutOf([run(entry)]);
-    const nullable = { ...literalValues(literal), nullable: true };
+    const nullable = { ...maybeNull(literal, undescribedStruct(vmsdName, entry)), nullable: true };
     if (literal.length === 1 || isMarker(entry)) return [literal];
     if (isNull(entry)) return [nullable];
     return entry.size === 1 ? [literal] : [literal, nullable];
@@ -118,12 +121,17 @@ function isMarker(entry: FieldDescription): boolean {
   return entry.type === "nullptr" || entry.type === "ptr-marker";
 }
 
-function literalValues(layout: Layout): Layout {
-  return { ...layout, runs: layout.runs.map((part) => ({ ...part, isNull: false })) };
+function maybeNull(layout: Layout, known: FieldDescription["struct"]): Layout {
+  const runs = layout.runs.map((part) => ({
+    ...part,
+    isNull: false,
+    entry: known ? { ...part.entry, struct: known } : part.entry,
+  }));
+  return { ...layout, runs };
 }
 
 function run(entry: FieldDescription, count = entry.arrayLength ?? 1): Run {
-  return { entry, count, isNull: isNull(entry), marked: false };
+  return { entry, size: entry.size, count, isNull: isNull(entry), marked: false };
 }
 
 function layoutOf(runs: Run[]): Layout {
@@ -152,7 +160,7 @@ function autoAlloc(entries: readonly FieldDescription[]): Layout | undefined {
     if (next === undefined || isNull(next)) {
       runs.push(run(marker, 1));
     } else {
-      runs.push({ entry: next, count: 1, isNull: false, marked: true });
+      runs.push({ entry: next, size: next.size, count: 1, isNull: false, marked: true });
       at++;
     }
   }
