@@ -8,9 +8,9 @@ class PlainWalk extends BaseWalk {
 
   constructor(
     private taking: Taking,
-    private readonly path: KeyPath,
+    path: KeyPath,
   ) {
-    super();
+    super(path);
   }
 
   protected scalar(name: string, kind: Scalar): number {

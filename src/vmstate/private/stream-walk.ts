@@ -12,7 +12,7 @@ class DecodeWalk extends BaseWalk {
   private budget: number;
 
   constructor(private readonly reader: QemuFileReader) {
-    super();
+    super(reader.path);
     this.budget = 1024 + reader.available;
   }
 
@@ -101,9 +101,9 @@ class EncodeWalk extends BaseWalk {
   constructor(
     private readonly writer: QemuFileWriter,
     private record: Record<string, FieldValue>,
-    private readonly path: string[],
+    path: string[],
   ) {
-    super();
+    super(path);
   }
 
   protected scalar(name: string, kind: Scalar): number {
@@ -185,8 +185,13 @@ class EncodeWalk extends BaseWalk {
 
   /** All values of the record at hand must have been taken. */
   done(): void {
-    const keys = Object.keys(this.record);
-    if (keys.length !== this.used) throw this.wrong(keys.join(", "), `${this.used} values`, `${keys.length}`);
+    const count = Object.keys(this.record).length;
+    if (count === this.used) return;
+    throw new QevmError("does-not-fit", "values that the codec does not know", {
+      path: [...this.path],
+      expected: `${this.used} values`,
+      found: `${count}`,
+    });
   }
 
   private inner(name: string, value: FieldValue, body: () => void): void {

@@ -57,6 +57,9 @@ export const LIMITS: Record<Scalar, [number, number]> = {
 
 /** What is common to the walkers over bytes (`stream-walk.ts`) and over the plain form (`plain-walk.ts`). */
 export abstract class BaseWalk implements Walk {
+  /** @param path steps from the outside in, for errors; changed along the way */
+  constructor(protected readonly path: string[]) {}
+
   u8(name: string): number {
     return this.scalar(name, "u8");
   }
@@ -93,6 +96,6 @@ export abstract class BaseWalk implements Walk {
   abstract optional(name: string, present: (rest: Uint8Array) => boolean, body: () => void): boolean;
   abstract constant(bytes: readonly number[]): void;
   unknown(what: string): never {
-    throw new QevmError("unsupported", what);
+    throw new QevmError("unsupported", what, { path: [...this.path] });
   }
 }
