@@ -67,6 +67,7 @@ export function encodeDevice(writer: QemuFileWriter, state: DeviceState): void {
     writer,
     path: [`device "${description.name}"/${description.instanceId}`],
     shared: false,
+    vmsdName: undefined,
   };
   try {
     encodeStruct(ctx, state);
@@ -84,7 +85,14 @@ function decodeOnce(
   options: DecodeDeviceOptions,
 ): DeviceState {
   const start = reader.position;
-  const ctx: DecodeContext = { reader, choices, named: 0, budget: options.maxValues ?? 1 << 24, shared: false };
+  const ctx: DecodeContext = {
+    reader,
+    choices,
+    named: 0,
+    budget: options.maxValues ?? 1 << 24,
+    shared: false,
+    vmsdName: undefined,
+  };
   const struct = decodeStruct(ctx, description);
   if (description.size !== undefined) checkSize(ctx, start, description.size, "the device");
   if (options.endsAt !== undefined && !options.endsAt(reader.offset)) {

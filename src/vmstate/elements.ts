@@ -57,7 +57,7 @@ export function decodeElement(ctx: DecodeContext, entry: FieldDescription): Fiel
     default:
   }
   const bytes = reader.view(entry.size, entry.type);
-  const codec = privateCodec(entry.type);
+  const codec = privateCodec(entry.type, ctx.vmsdName);
   const found = codec === undefined ? undefined : tryRecord(codec, bytes);
   ctx.named += found?.named ?? entry.size;
   return found?.value ?? bytes.slice();
@@ -104,7 +104,7 @@ export function encodeElement(ctx: EncodeContext, entry: FieldDescription, value
       break;
     default:
   }
-  const codec = privateCodec(entry.type);
+  const codec = privateCodec(entry.type, ctx.vmsdName);
   if (codec !== undefined && isRecordValue(value)) {
     encodeRecord(writer, codec, entry.size, value, ctx.path);
     return;

@@ -54,6 +54,7 @@ interface PlainContext {
   readonly path: KeyPath;
   /** Inside an element that has no description of its own (not the first of a compressed array). */
   shared: boolean;
+  vmsdName: string | undefined;
 }
 
 /**
@@ -61,7 +62,11 @@ interface PlainContext {
  * @throws QevmError `bad-description` for unknown and missing keys, `does-not-fit` for values; with the path of keys
  */
 export function deviceFromPlain(description: DeviceDescription, plain: unknown): DeviceState {
-  const ctx: PlainContext = { path: [`device "${description.name}"/${description.instanceId}`], shared: false };
+  const ctx: PlainContext = {
+    path: [`device "${description.name}"/${description.instanceId}`],
+    shared: false,
+    vmsdName: undefined,
+  };
   const taking = new Taking(plain, ctx.path);
   ctx.path.push("fields");
   const fields = fieldsFrom(description, new Taking(taking.take("fields"), ctx.path), ctx);
@@ -132,12 +137,15 @@ function subsectionsFrom(description: StructDescription, outer: Taking, ctx: Pla
 /** Takes every field of the struct, after which nothing may be left. */
 function fieldsFrom(description: StructDescription, taking: Taking, ctx: PlainContext): Record<string, FieldValue> {
   const fields = emptyRecord<FieldValue>();
+  const outer = ctx.vmsdName;
+  ctx.vmsdName = description.vmsdName;
   for (const group of fieldGroups(description)) {
     const plain = taking.take(group.key);
     ctx.path.push(group.key);
     fields[group.key] = group.isArray ? arrayFrom(group, plain, ctx) : singleFrom(group.entries[0]!, plain, ctx);
     ctx.path.pop();
   }
+  ctx.vmsdName = outer;
   taking.done();
   return fields;
 }
@@ -197,7 +205,7 @@ function elementFrom(entry: FieldDescription, plain: unknown, ctx: PlainContext)
       break;
     default:
   }
-  const codec = privateCodec(entry.type);
+  const codec = privateCodec(entry.type, ctx.vmsdName);
   if (codec !== undefined && typeof plain === "object") return recordFromPlain(codec, entry.size, plain, ctx.path);
   return parseBytes(plain, entry.size, ctx.path);
 }

@@ -24,6 +24,8 @@ export function decodeStruct(ctx: DecodeContext, description: StructDescription)
   const { reader } = ctx;
   const fields = emptyRecord<FieldValue>();
   const depth = reader.path.length;
+  const outer = ctx.vmsdName;
+  ctx.vmsdName = description.vmsdName;
   for (const group of fieldGroups(description)) {
     reader.path[depth] = group.key;
     if (group.isArray) {
@@ -35,6 +37,7 @@ export function decodeStruct(ctx: DecodeContext, description: StructDescription)
       if (!ctx.shared) checkSize(ctx, from, entry.size, `field "${group.key}"`);
     }
   }
+  ctx.vmsdName = outer;
   const subsections: StructState[] = [];
   for (const subsection of description.subsections ?? []) {
     reader.path[depth] = `subsection "${subsection.vmsdName}"`;
@@ -49,6 +52,8 @@ export function encodeStruct(ctx: EncodeContext, state: StructState): void {
   const { description } = state;
   const depth = ctx.path.length;
   const groups = fieldGroups(description);
+  const outer = ctx.vmsdName;
+  ctx.vmsdName = description.vmsdName;
   for (const group of groups) {
     ctx.path[depth] = group.key;
     const value = state.fields[group.key];
@@ -63,6 +68,7 @@ export function encodeStruct(ctx: EncodeContext, state: StructState): void {
       if (!ctx.shared) checkWritten(ctx, from, entry.size);
     }
   }
+  ctx.vmsdName = outer;
   ctx.path.length = depth;
   if (Object.keys(state.fields).length !== groups.length) {
     const known = new Set(groups.map((group) => group.key));

@@ -1,5 +1,6 @@
 import { msixState, pciConfig, pciIrqState, shpc } from "./pci.js";
 import { scsiRequests } from "./scsi.js";
+import { virtioDevice, virtioGpu } from "./virtio-devices.js";
 import { virtio } from "./virtio.js";
 import type { PrivateCodec } from "./walk.js";
 
@@ -14,9 +15,15 @@ const CODECS = new Map<string, PrivateCodec>([
   ["msix state", msixState],
   ["shpc", shpc],
   ["scsi-requests", scsiRequests],
-  ["virtio", virtio],
+  ["virtio-gpu", virtioGpu],
 ]);
 
-export function privateCodec(type: string): PrivateCodec | undefined {
-  return CODECS.get(type);
+/**
+ * The codec of a private field.
+ * @param vmsdName of the struct that the field is in: says what kind of virtio device it is
+ */
+export function privateCodec(type: string, vmsdName: string | undefined): PrivateCodec | undefined {
+  if (type !== "virtio") return CODECS.get(type);
+  const device = virtioDevice(vmsdName);
+  return (walk) => virtio(walk, device);
 }

@@ -17,7 +17,7 @@ import type { Walk } from "./walk.js";
  */
 export function pciConfig(walk: Walk, size: number): PciConfig {
   walk.le16("vendor_id");
-  const deviceId = walk.le16("device_id");
+  walk.le16("device_id");
   let capabilities = 0;
   walk.le16("command");
   walk.le16("status");
@@ -44,12 +44,11 @@ export function pciConfig(walk: Walk, size: number): PciConfig {
     walk.bytes("header", 48);
   }
   const registers = walk.bytes("registers", size - 64);
-  return { deviceId, capability: (id) => findCapability(registers, capabilities, id) };
+  return { capability: (id) => findCapability(registers, capabilities, id) };
 }
 
 /** What other codecs ask of a configuration space. */
 export interface PciConfig {
-  deviceId: number;
   /** The registers from the capability with this number on; undefined when the device does not have it. */
   capability: (id: number) => Uint8Array | undefined;
 }

@@ -1,29 +1,23 @@
 import type { PrivateCodec, Walk } from "./walk.js";
 
 /**
- * What kinds of virtio device add to the common state, told apart by their PCI device number (0x1000 to 0x103f for
- * transitional devices, 0x1040 + kind for modern ones). Kinds without an entry are kept as bytes.
+ * What kinds of virtio device add to the common state, told apart by the name of their vmsd. Kinds without an entry are
+ * kept as bytes.
  *
- * Source: QEMU hw/net/virtio-net.c, hw/block/virtio-blk.c, hw/char/virtio-serial-bus.c, hw/virtio/virtio-balloon.c
- * (5.2 to 10.1).
+ * Source: QEMU hw/net/virtio-net.c, hw/block/virtio-blk.c, hw/char/virtio-serial-bus.c, hw/virtio/virtio-balloon.c,
+ * hw/virtio/virtio-mem.c, hw/virtio/virtio-iommu.c, hw/display/virtio-gpu.c (5.2 to 11.x).
  */
-export function virtioDevice(deviceId: number): PrivateCodec | undefined {
-  switch (deviceId) {
-    case 0x1000:
-    case 0x1041:
-      return net;
-    case 0x1001:
-    case 0x1042:
-      return blk;
-    case 0x1002:
-    case 0x1045:
-      return balloon;
-    case 0x1003:
-    case 0x1043:
-      return console;
-    default:
-      return undefined;
-  }
+const DEVICES = new Map<string, PrivateCodec>([
+  ["virtio-net", net],
+  ["virtio-blk", blk],
+  ["virtio-balloon", balloon],
+  ["virtio-console", console],
+  ["virtio-mem", mem],
+  ["virtio-iommu", iommu],
+]);
+
+export function virtioDevice(vmsdName: string | undefined): PrivateCodec | undefined {
+  return vmsdName === undefined ? undefined : DEVICES.get(vmsdName);
 }
 
 /**
@@ -90,5 +84,78 @@ function console(walk: Walk): void {
     walk.u8("guest_connected");
     walk.u8("host_connected");
     if (walk.u32("elem_popped") !== 0) walk.unknown("a port with half-read data");
+  });
+}
+
+/** Hot-plugged memory. Since machine types 8.0 most of it stands in a section of its own, sent before RAM. */
+function mem(walk: Walk): void {
+  const late = walk.optional(
+    "sanity-checks",
+    (rest) => rest.length > 16,
+    () => {
+      walk.u64("addr");
+      walk.u64("region_size");
+      walk.u64("block_size");
+      walk.u32("node");
+    },
+  );
+  walk.u64("usable_region_size");
+  if (late) walk.u64("size");
+  walk.u64("requested_size");
+  if (!late) return;
+  walk.repeat(
+    "bitmap",
+    (rest) => rest.length > 0,
+    () => walk.u64("word"),
+  );
+}
+
+/** IOMMU, version 2: a tree of domains, each with a tree of mappings and a list of endpoints. */
+function iommu(walk: Walk): void {
+  walk.u32("domain_count");
+  list(walk, "domains", () => {
+    walk.u64("key");
+    walk.u32("id");
+    walk.u32("mapping_count");
+    list(walk, "mappings", () => {
+      walk.u64("low");
+      walk.u64("high");
+      walk.u64("phys_addr");
+      walk.u32("flags");
+    });
+    list(walk, "endpoint_list", () => walk.u32("id"));
+    walk.u8("bypass");
+  });
+  walk.u8("config.bypass");
+}
+
+/** { 1, element } ... 0 */
+function list(walk: Walk, name: string, element: () => void): void {
+  walk.repeat(
+    name,
+    (rest) => rest[0] === 1,
+    () => {
+      walk.constant([1]);
+      element();
+    },
+  );
+  walk.constant([0]);
+}
+
+/**
+ * The field `virtio-gpu`: resources (decoded only if there are none), a zero word, then the scanouts. From 8.1 on each
+ * has six words more; which of several has them depends on stray memory of the source, so mixtures stay bytes.
+ */
+export function virtioGpu(walk: Walk, size: number): void {
+  walk.constant([0, 0, 0, 0]);
+  walk.i32("enable");
+  const count = walk.u32("max_outputs");
+  const long = size === 12 + 64 * count;
+  walk.array("scanout", count, () => {
+    for (const name of ["resource_id", "width", "height"]) walk.u32(name);
+    for (const name of ["x", "y"]) walk.i32(name);
+    for (const name of ["resource_id", "hot_x", "hot_y", "pos.x", "pos.y"]) walk.u32(`cursor.${name}`);
+    if (!long) return;
+    for (const name of ["format", "bytes_pp", "width", "height", "stride", "offset"]) walk.u32(`fb.${name}`);
   });
 }

@@ -1,6 +1,5 @@
-import { virtioDevice } from "./virtio-devices.js";
 import { msixSize, msixState, pciConfig, pciIrqState } from "./pci.js";
-import type { Walk } from "./walk.js";
+import type { PrivateCodec, Walk } from "./walk.js";
 
 /**
  * A virtio device: one field of type `virtio` in the description, written by hand in QEMU.
@@ -16,14 +15,12 @@ import type { Walk } from "./walk.js";
  *
  * Source: QEMU hw/virtio/virtio.c, virtio-pci.c, virtio-mmio.c (5.2 to 11.x).
  */
-export function virtio(walk: Walk): void {
+export function virtio(walk: Walk, device: PrivateCodec | undefined): void {
   let vectors = 0;
-  let deviceId = 0;
   const isPci = walk.optional("pci", startsAsPci, () => {
     walk.i32("version_id");
     walk.group("config", () => {
       const config = pciConfig(walk, 256);
-      ({ deviceId } = config);
       if (config.capability(PCI_EXPRESS) !== undefined) walk.bytes("extended", 4096 - 256);
       const msix = config.capability(MSIX);
       if (msix !== undefined) vectors = ((msix[2]! | (msix[3]! << 8)) & 0x7ff) + 1;
@@ -53,7 +50,7 @@ export function virtio(walk: Walk): void {
     walk.u16("last_avail_idx");
     if (vectors > 0) walk.u16("vector");
   });
-  walk.until("device", subsectionsFrom, virtioDevice(deviceId));
+  walk.until("device", subsectionsFrom, device);
   walk.repeat(
     "subsections",
     (rest) => rest.length > 0,
