@@ -27,13 +27,14 @@ export function decodeArray(ctx: DecodeContext, group: FieldGroup): FieldValue[]
   const layout = layouts[way]!;
   const values: FieldValue[] = [];
   for (const run of layout.runs) {
-    checkRoom(ctx, run, layout.nullable);
     const width = run.isNull || layout.nullable ? undefined : primitive(run.entry.type);
     if (width !== undefined) {
-      if (width.size !== run.entry.size) throw ctx.reader.error("bad-description", "the size does not fit the type");
+      if (width.size !== run.size) throw ctx.reader.error("bad-description", "the size does not fit the type");
       if (sealed && sees(ctx, run, width.size)) ctx.choices.widen(place, 2);
+      checkRoom(ctx, run, layout.nullable);
       for (let i = 0; i < run.count; i++) values.push(width.read(ctx.reader));
     } else {
+      checkRoom(ctx, run, layout.nullable);
       for (let i = 0; i < run.count; i++) {
         if (sealed && ctx.reader.peek() === NULL_MARKER) ctx.choices.widen(place, 2);
         values.push(decodeMember(ctx, run, layout, i));
@@ -58,9 +59,9 @@ function decodeMember(ctx: DecodeContext, run: Run, layout: Layout, i: number): 
     ctx.shared = shared || i > 0;
     value = decodeElement(ctx, entry);
     ctx.shared = shared;
-    if (run.marked && !shared) checkSize(ctx, body, entry.size, "the element");
+    if (run.marked && !shared) checkSize(ctx, body, run.size, "the element");
   }
-  if (!run.marked && i === 0 && !shared) checkSize(ctx, from, entry.size, "the first element");
+  if (!run.marked && i === 0 && !shared) checkSize(ctx, from, run.size, "the first element");
   reader.path.pop();
   return value;
 }
@@ -79,14 +80,14 @@ export function encodeArray(ctx: EncodeContext, group: FieldGroup, value: FieldV
       ctx.path[depth] = `[${at++}]`;
       const from = writer.offset;
       if (element === null) {
-        writer.u8(NULL_MARKER);
+        encodeNull(ctx, element);
       } else {
         if (run.marked) writer.u8(PRESENT_MARKER);
         ctx.shared = shared || i > 0;
         encodeElement(ctx, run.entry, element);
         ctx.shared = shared;
       }
-      if (i === 0 && !shared) checkWritten(ctx, from, run.entry.size + (run.marked ? 1 : 0));
+      if (i === 0 && !shared) checkWritten(ctx, from, run.size + (run.marked ? 1 : 0));
     }
   }
   ctx.path.length = depth;
@@ -121,6 +122,11 @@ export function decodeNull(ctx: DecodeContext): null {
   return null;
 }
 
+export function encodeNull(ctx: EncodeContext, value: FieldValue): void {
+  if (value !== null) throw refuse(ctx, "the description has a NULL pointer here", "null", describeValue(value));
+  ctx.writer.u8(NULL_MARKER);
+}
+
 function expectMarker(ctx: DecodeContext, marker: number): void {
   const at = ctx.reader.offset;
   const byte = ctx.reader.u8();
@@ -140,15 +146,16 @@ function isNullHere(ctx: DecodeContext, entry: FieldDescription): boolean {
 }
 
 function sees(ctx: DecodeContext, run: Run, width: number): boolean {
-  for (let i = 0; i < run.count; i++) if (ctx.reader.peek(i * width) === NULL_MARKER) return true;
+  const count = Math.min(run.count, Math.ceil(ctx.reader.available / width));
+  for (let i = 0; i < count; i++) if (ctx.reader.peek(i * width) === NULL_MARKER) return true;
   return false;
 }
 
 /** Refuses counts that the bytes at hand cannot hold, before memory is taken. */
 function checkRoom(ctx: DecodeContext, run: Run, nullable: boolean): void {
   const { reader } = ctx;
-  const { entry, count } = run;
-  const least = entry.size === 0 ? 0 : run.isNull || nullable ? 1 : (primitive(entry.type)?.size ?? 1);
+  const { entry, size, count } = run;
+  const least = size === 0 ? 0 : run.isNull || nullable ? 1 : (primitive(entry.type)?.size ?? 1);
   if (count * least > reader.available) {
     throw reader.error("truncated", `the input ends inside an array of ${count} elements`, {
       expected: `at least ${count * least} bytes`,

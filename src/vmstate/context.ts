@@ -11,6 +11,8 @@ export interface DecodeContext {
   budget: number;
   /** Inside an element that has no description of its own (not the first of a compressed array): sizes may differ. */
   shared: boolean;
+  /** Of the struct at hand. */
+  vmsdName: string | undefined;
 }
 
 export interface EncodeContext {
@@ -18,6 +20,7 @@ export interface EncodeContext {
   /** Steps from the outside in, for errors. */
   readonly path: string[];
   shared: boolean;
+  vmsdName: string | undefined;
 }
 
 /** Takes `n` values from the budget. */

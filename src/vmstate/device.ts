@@ -15,6 +15,8 @@ export interface DecodeDeviceOptions {
   maxValues?: number;
   /** Readings of an ambiguous description that are tried. Default 256. */
   maxAttempts?: number;
+  /** Bytes that may be decoded in vain before no further reading is tried. Default 32 MiB. */
+  maxWork?: number;
 }
 
 /**
@@ -31,6 +33,7 @@ export function decodeDevice(
   const depth = reader.path.length;
   const choices = new Choices();
   const attempts = options.maxAttempts ?? 256;
+  let work = options.maxWork ?? 1 << 25;
   let failure: QevmError | undefined;
   if (depth === 0) reader.path.push(`device "${description.name}"/${description.instanceId}`);
   const steps = reader.path.length;
@@ -44,7 +47,8 @@ export function decodeDevice(
         if (!(error instanceof QevmError)) throw error;
         failure ??= error;
       }
-      if (!choices.next()) break;
+      work -= reader.position - start;
+      if (work < 0 || !choices.next()) break;
     }
     reader.position = start;
     throw failure ?? reader.error("usage", "maxAttempts must be at least 1");
@@ -63,6 +67,7 @@ export function encodeDevice(writer: QemuFileWriter, state: DeviceState): void {
     writer,
     path: [`device "${description.name}"/${description.instanceId}`],
     shared: false,
+    vmsdName: undefined,
   };
   try {
     encodeStruct(ctx, state);
@@ -80,7 +85,14 @@ function decodeOnce(
   options: DecodeDeviceOptions,
 ): DeviceState {
   const start = reader.position;
-  const ctx: DecodeContext = { reader, choices, named: 0, budget: options.maxValues ?? 1 << 24, shared: false };
+  const ctx: DecodeContext = {
+    reader,
+    choices,
+    named: 0,
+    budget: options.maxValues ?? 1 << 24,
+    shared: false,
+    vmsdName: undefined,
+  };
   const struct = decodeStruct(ctx, description);
   if (description.size !== undefined) checkSize(ctx, start, description.size, "the device");
   if (options.endsAt !== undefined && !options.endsAt(reader.offset)) {

@@ -1,14 +1,13 @@
-import { decodeNull, NULL_MARKER } from "./arrays.js";
 import { refuse, type DecodeContext, type EncodeContext } from "./context.js";
 import type { FieldDescription } from "./description.js";
-import { isNullType } from "./groups.js";
 import { decodeList, decodeTree, encodeList, encodeTree } from "./lists.js";
 import { describeValue, primitive } from "./primitives.js";
-import { isStructState, type FieldValue } from "./state.js";
+import { encodeRecord, privateCodec, tryRecord } from "./private/index.js";
+import { isRecordValue, isStructState, type FieldValue } from "./state.js";
 import { decodeStruct, encodeStruct } from "./struct.js";
 
 /**
- * One value of one field object.
+ * One value of one field object; NULL pointers never come here (see arrays.ts).
  *
  * | JSON type             | bytes          | encoding                                                      |
  * |-----------------------|----------------|---------------------------------------------------------------|
@@ -18,7 +17,6 @@ import { decodeStruct, encodeStruct } from "./struct.js";
  * | `bitmap`              | 8 x words      | be64 words, bit i is bit i mod 64 of word i / 64              |
  * | `capability`          | 1 + n          | counted string                                                |
  * | `fd`                  | 1 or 4         | 0x20 beside a passed descriptor, or its number                |
- * | `nullptr`             | 1              | 0x30                                                          |
  * | `struct`              | varies         | fields, subsections                                           |
  * | `vstruct`, `tmp`      | varies         | the same; described inside the field object                   |
  * | `qtailq`, `qlist`     | varies         | see lists.ts                                                  |
@@ -30,11 +28,10 @@ import { decodeStruct, encodeStruct } from "./struct.js";
 export function decodeElement(ctx: DecodeContext, entry: FieldDescription): FieldValue {
   const { reader } = ctx;
   const fixed = primitive(entry.type);
-  if (fixed !== undefined) return entry.size === 1 && fixed.size !== 1 ? decodeNull(ctx) : fixed.read(reader);
-  if (isNullType(entry) || entry.struct === null) return decodeNull(ctx);
+  if (fixed !== undefined) return fixed.read(reader);
   switch (entry.type) {
     case "struct":
-      if (entry.struct !== undefined) return decodeStruct(ctx, entry.struct);
+      if (entry.struct) return decodeStruct(ctx, entry.struct);
       break;
     case "vstruct":
     case "tmp":
@@ -59,20 +56,16 @@ export function decodeElement(ctx: DecodeContext, entry: FieldDescription): Fiel
       return reader.bytes(entry.size, entry.type);
     default:
   }
-  ctx.named += entry.size;
-  return reader.bytes(entry.size, entry.type);
+  const bytes = reader.view(entry.size, entry.type);
+  const codec = privateCodec(entry.type, ctx.vmsdName);
+  const found = codec === undefined ? undefined : tryRecord(codec, bytes);
+  ctx.named += found?.named ?? entry.size;
+  return found?.value ?? bytes.slice();
 }
 
 export function encodeElement(ctx: EncodeContext, entry: FieldDescription, value: FieldValue): void {
   const { writer } = ctx;
   const fixed = primitive(entry.type);
-  if (value === null) {
-    const may =
-      isNullType(entry) || entry.struct === null || (fixed !== undefined && entry.size === 1 && fixed.size !== 1);
-    if (!may) throw wrong(ctx, "a value", value);
-    writer.u8(NULL_MARKER);
-    return;
-  }
   if (fixed !== undefined) {
     fixed.write(writer, value);
     return;
@@ -110,6 +103,11 @@ export function encodeElement(ctx: EncodeContext, entry: FieldDescription, value
       }
       break;
     default:
+  }
+  const codec = privateCodec(entry.type, ctx.vmsdName);
+  if (codec !== undefined && isRecordValue(value)) {
+    encodeRecord(writer, codec, entry.size, value, ctx.path);
+    return;
   }
   if (!(value instanceof Uint8Array)) throw wrong(ctx, `${entry.size} bytes`, value);
   writer.bytes(value);

@@ -1,5 +1,6 @@
 import type { FieldDescription, StructDescription } from "./description.js";
 import { primitive } from "./primitives.js";
+import { undescribedStruct } from "./undescribed.js";
 
 /**
  * From field objects to arrays. One array may be described by several consecutive objects of one name, and QEMU's
@@ -26,6 +27,8 @@ export interface FieldGroup {
 /** So many consecutive elements that one object describes. */
 export interface Run {
   entry: FieldDescription;
+  /** Bytes of the first element, as the description says. */
+  size: number;
   count: number;
   /** Elements are NULL pointers. */
   isNull: boolean;
@@ -49,7 +52,7 @@ export function fieldGroups(struct: StructDescription): readonly FieldGroup[] {
   const known = groupsOf.get(struct);
   if (known !== undefined) return known;
   const groups: FieldGroup[] = [];
-  const taken = new Set<string>(struct.subsections === undefined ? [] : [SUBSECTIONS_KEY]);
+  const keys = new Keys(struct.subsections === undefined ? [] : [SUBSECTIONS_KEY]);
   let at = 0;
   while (at < struct.fields.length) {
     const first = struct.fields[at]!;
@@ -57,10 +60,10 @@ export function fieldGroups(struct: StructDescription): readonly FieldGroup[] {
     while (end < struct.fields.length && struct.fields[end]!.name === first.name) end++;
     const entries = struct.fields.slice(at, end);
     groups.push({
-      key: unique(first.name, taken),
+      key: keys.unique(first.name),
       entries,
       isArray: entries.length > 1 || first.arrayLength !== undefined || first.index !== undefined,
-      layouts: layoutsOf(entries),
+      layouts: layoutsOf(entries, struct.vmsdName),
     });
     at = end;
   }
@@ -71,38 +74,64 @@ export function fieldGroups(struct: StructDescription): readonly FieldGroup[] {
 /** The key under which the plain form keeps subsections; a field of that name gives way. */
 export const SUBSECTIONS_KEY = "subsections";
 
-/** A key not taken yet: `name`, else `name#2`, `name#3`, ... */
-export function unique(name: string, taken: Set<string>): string {
-  let key = name;
-  for (let n = 2; taken.has(key); n++) key = `${name}#${n}`;
-  taken.add(key);
-  return key;
+/** Hands out keys: a name as it is, else `name#2`, `name#3`, ... */
+export class Keys {
+  private readonly next = new Map<string, number>();
+
+  constructor(taken: readonly string[] = []) {
+    for (const key of taken) this.next.set(key, 2);
+  }
+
+  unique(name: string): string {
+    let key = name;
+    let n = this.next.get(name);
+    if (n !== undefined) {
+      while (this.next.has((key = `${name}#${n}`))) n++;
+      this.next.set(name, n + 1);
+    }
+    this.next.set(key, 2);
+    return key;
+  }
 }
 
-export function isNullType(entry: FieldDescription): boolean {
-  return entry.type === "nullptr" || entry.type === "ptr-marker";
+/** Does this object describe a NULL pointer (of an array: as its first element)? Up to 9.2 by a size of one byte alone. */
+export function isNull(entry: FieldDescription): boolean {
+  if (entry.type === "nullptr" || entry.type === "ptr-marker" || entry.struct === null) return true;
+  return entry.size === 1 && (primitive(entry.type)?.size ?? 1) > 1;
 }
 
-function layoutsOf(entries: readonly FieldDescription[]): Layout[] {
+function layoutsOf(entries: readonly FieldDescription[], vmsdName: string | undefined): Layout[] {
   if (entries.length === 1) {
     const entry = entries[0]!;
     const literal = layoutOf([run(entry)]);
-    const width = primitive(entry.type)?.size;
-    // The first element is a NULL pointer: one byte where the type says otherwise.
-    if (entry.struct === null || (entry.size === 1 && width !== undefined && width !== 1)) {
-      return [{ ...literal, nullable: true }];
-    }
-    return literal.length > 1 && entry.size !== 1 ? [literal, { ...literal, nullable: true }] : [literal];
+    const nullable = { ...maybeNull(literal, undescribedStruct(vmsdName, entry)), nullable: true };
+    if (literal.length === 1 || isMarker(entry)) return [literal];
+    if (isNull(entry)) return [nullable];
+    return entry.size === 1 ? [literal] : [literal, nullable];
   }
   const found = [autoAlloc(entries), firstRunCorrected(entries), layoutOf(entries.map((entry) => run(entry)))];
-  if (entries.some((entry) => isNullType(entry) && entry.arrayLength !== undefined)) {
-    found.push(layoutOf(entries.map((entry) => (isNullType(entry) ? run(entry, 1) : run(entry)))));
+  if (entries.some((entry) => isNull(entry) && entry.arrayLength !== undefined)) {
+    found.push(layoutOf(entries.map((entry) => (isNull(entry) ? run(entry, 1) : run(entry)))));
   }
   return found.filter((layout) => layout !== undefined);
 }
 
+/** From 10.0 on NULL pointers are described as such. */
+function isMarker(entry: FieldDescription): boolean {
+  return entry.type === "nullptr" || entry.type === "ptr-marker";
+}
+
+function maybeNull(layout: Layout, known: FieldDescription["struct"]): Layout {
+  const runs = layout.runs.map((part) => ({
+    ...part,
+    isNull: false,
+    entry: known ? { ...part.entry, struct: known } : part.entry,
+  }));
+  return { ...layout, runs };
+}
+
 function run(entry: FieldDescription, count = entry.arrayLength ?? 1): Run {
-  return { entry, count, isNull: isNullType(entry), marked: false };
+  return { entry, size: entry.size, count, isNull: isNull(entry), marked: false };
 }
 
 function layoutOf(runs: Run[]): Layout {
@@ -114,7 +143,7 @@ function layoutOf(runs: Run[]): Layout {
 /** The first run claims the whole array although NULL runs follow. */
 function firstRunCorrected(entries: readonly FieldDescription[]): Layout | undefined {
   const first = entries[0]!;
-  if (first.arrayLength === undefined || isNullType(first)) return undefined;
+  if (first.arrayLength === undefined || isNull(first)) return undefined;
   const rest = entries.slice(1).map((entry) => run(entry));
   if (!rest.some((part) => part.isNull)) return undefined;
   const count = first.arrayLength - layoutOf(rest).length;
@@ -128,10 +157,10 @@ function autoAlloc(entries: readonly FieldDescription[]): Layout | undefined {
     const marker = entries[at]!;
     if (marker.type !== "ptr-marker" || marker.arrayLength !== undefined) return undefined;
     const next = entries[at + 1];
-    if (next === undefined || isNullType(next)) {
+    if (next === undefined || isNull(next)) {
       runs.push(run(marker, 1));
     } else {
-      runs.push({ entry: next, count: 1, isNull: false, marked: true });
+      runs.push({ entry: next, size: next.size, count: 1, isNull: false, marked: true });
       at++;
     }
   }

@@ -26,6 +26,8 @@ export {
   type JsonStyle,
   type JsonValue,
 } from "./json.js";
+export { deviceFromPlain, deviceToPlain, type PlainDevice } from "./plain.js";
+export type { PlainValue } from "./plain-values.js";
 export {
   isRecordValue,
   isStructState,

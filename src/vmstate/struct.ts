@@ -1,8 +1,8 @@
-import { decodeArray, encodeArray } from "./arrays.js";
+import { decodeArray, decodeNull, encodeArray, encodeNull } from "./arrays.js";
 import { checkSize, refuse, type DecodeContext, type EncodeContext } from "./context.js";
 import type { StructDescription } from "./description.js";
 import { decodeElement, encodeElement } from "./elements.js";
-import { fieldGroups } from "./groups.js";
+import { fieldGroups, isNull } from "./groups.js";
 import { emptyRecord, type FieldValue, type StructState } from "./state.js";
 
 /**
@@ -24,6 +24,8 @@ export function decodeStruct(ctx: DecodeContext, description: StructDescription)
   const { reader } = ctx;
   const fields = emptyRecord<FieldValue>();
   const depth = reader.path.length;
+  const outer = ctx.vmsdName;
+  ctx.vmsdName = description.vmsdName;
   for (const group of fieldGroups(description)) {
     reader.path[depth] = group.key;
     if (group.isArray) {
@@ -31,10 +33,11 @@ export function decodeStruct(ctx: DecodeContext, description: StructDescription)
     } else {
       const entry = group.entries[0]!;
       const from = reader.position;
-      fields[group.key] = decodeElement(ctx, entry);
+      fields[group.key] = isNull(entry) ? decodeNull(ctx) : decodeElement(ctx, entry);
       if (!ctx.shared) checkSize(ctx, from, entry.size, `field "${group.key}"`);
     }
   }
+  ctx.vmsdName = outer;
   const subsections: StructState[] = [];
   for (const subsection of description.subsections ?? []) {
     reader.path[depth] = `subsection "${subsection.vmsdName}"`;
@@ -49,6 +52,8 @@ export function encodeStruct(ctx: EncodeContext, state: StructState): void {
   const { description } = state;
   const depth = ctx.path.length;
   const groups = fieldGroups(description);
+  const outer = ctx.vmsdName;
+  ctx.vmsdName = description.vmsdName;
   for (const group of groups) {
     ctx.path[depth] = group.key;
     const value = state.fields[group.key];
@@ -58,10 +63,12 @@ export function encodeStruct(ctx: EncodeContext, state: StructState): void {
     } else {
       const entry = group.entries[0]!;
       const from = ctx.writer.offset;
-      encodeElement(ctx, entry, value);
+      if (isNull(entry)) encodeNull(ctx, value);
+      else encodeElement(ctx, entry, value);
       if (!ctx.shared) checkWritten(ctx, from, entry.size);
     }
   }
+  ctx.vmsdName = outer;
   ctx.path.length = depth;
   if (Object.keys(state.fields).length !== groups.length) {
     const known = new Set(groups.map((group) => group.key));
