@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { findQemu } from "../qemu/find.js";
 import { projectRoot } from "../corpus.js";
 import { makeCapture } from "./capture.js";
-import { entries } from "./entries.js";
+import { entries } from "./entries/index.js";
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => entries.every((item) => item.name !== name));

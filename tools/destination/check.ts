@@ -31,6 +31,7 @@ export async function checkLoad(
   entry: Entry,
   stream: Uint8Array,
   expected: Expected,
+  files: Readonly<Record<string, Uint8Array>>,
 ): Promise<LoadCheck> {
   const migrate = entry.steps.findIndex((step) => "execute" in step && step.execute === "migrate");
   const added = entry.steps.slice(0, migrate).flatMap((step) => {
@@ -41,7 +42,7 @@ export async function checkLoad(
     qemu,
     args: entry.args,
     capabilities: entry.capabilities.filter((name) => name !== "events"),
-    files: Object.fromEntries(entry.files.map(({ name, content }) => [name, content()])),
+    files,
     before: added,
     stream,
   });
