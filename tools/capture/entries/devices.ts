@@ -2,7 +2,7 @@
 import { entry, type Entry, type Recipe } from "../entry.js";
 import { bare, devices, emptyDisks, words } from "./parts.js";
 
-const chardev = ["-chardev", "null,id=nothing"];
+const chardev = words("-chardev null,id=nothing -audiodev none,id=silence");
 
 /** The same list for several versions of QEMU: the device set whose description text is compared between versions. */
 export const commonDevices: readonly string[] = [
@@ -18,7 +18,7 @@ export const commonDevices: readonly string[] = [
     e1000e,romfile=
     qemu-xhci,id=xhci usb-tablet,bus=xhci.0 usb-storage,bus=xhci.0,drive=disk-usb
     ahci,id=ahci0 ide-hd,bus=ahci0.0,drive=disk-ahci
-    intel-hda hda-duplex
+    intel-hda hda-duplex,audiodev=silence
     vmgenid,guid=6f1c9d2e-5a0b-4c3d-8e7f-0123456789ab`),
 ];
 
@@ -98,8 +98,8 @@ const recipes: readonly Recipe[] = [
         ich9-usb-uhci3,masterbus=ehci.0,firstport=4,addr=1d.2
         usb-ehci,id=ehci2 pci-ohci,id=ohci usb-mouse,bus=ohci.0
         piix3-usb-uhci,id=uhci usb-hub,bus=uhci.0,port=1 usb-ccid,bus=uhci.0,port=2
-        intel-hda,id=hda hda-duplex,bus=hda.0 hda-micro,bus=hda.0 hda-output,bus=hda.0
-        ich9-intel-hda AC97 ES1370
+        intel-hda,id=hda hda-duplex,bus=hda.0,audiodev=silence hda-micro,bus=hda.0,audiodev=silence hda-output,bus=hda.0,audiodev=silence
+        ich9-intel-hda AC97,audiodev=silence ES1370,audiodev=silence
         pcie-pci-bridge,id=bridge0
         pci-bridge,id=bridge1,bus=bridge0,chassis_nr=7,addr=1
         pxb-pcie,id=pxb0,bus_nr=128 i82801b11-bridge`),
@@ -107,14 +107,18 @@ const recipes: readonly Recipe[] = [
   },
   {
     name: "q35-displays",
-    shows: "q35 with every display adapter that migrates, each with its own VRAM block",
+    shows: "q35 with seven display adapters, each with its own VRAM block",
     args: [
       ...bare("q35"),
       ...devices(`
-        VGA,vgamem_mb=4 secondary-vga,vgamem_mb=2 bochs-display,vgamem=2M cirrus-vga,vgamem_mb=4
-        vmware-svga,vgamem_mb=4 ati-vga,vgamem_mb=4 virtio-vga ramfb
-        qxl,ram_size_mb=16,vram_size_mb=4,vgamem_mb=8`),
+        VGA,vgamem_mb=2 secondary-vga,vgamem_mb=1 bochs-display,vgamem=16M cirrus-vga,vgamem_mb=4,romfile=
+        virtio-vga,romfile= virtio-gpu-pci ramfb qxl,ram_size_mb=32,vram_size_mb=64,vgamem_mb=8,romfile=`),
     ],
+  },
+  {
+    name: "pc-vmware-svga",
+    shows: "pc with the VMware display adapter and its FIFO block",
+    args: [...bare("pc"), ...devices("vmware-svga,vgamem_mb=4,romfile=")],
   },
   {
     name: "pc-isa",
@@ -125,10 +129,10 @@ const recipes: readonly Recipe[] = [
       ...words("-chardev null,id=nothing2 -chardev null,id=nothing3"),
       ...devices(`
         isa-serial,chardev=nothing isa-parallel,chardev=nothing2
-        sb16 cs4231a
+        sb16,audiodev=silence cs4231a,audiodev=silence
         ib700 ipmi-bmc-sim,id=bmc0 isa-ipmi-bt,bmc=bmc0 ipmi-bmc-sim,id=bmc1 smbus-ipmi,bmc=bmc1
         isa-applesmc,osk=none ne2k_isa,iobase=0x300,irq=5
-        pvpanic isa-debugcon,chardev=nothing3 isa-debug-exit isa-cirrus-vga piix4-ide piix4-usb-uhci
+        pvpanic isa-debugcon,chardev=nothing3 isa-debug-exit piix4-ide piix4-usb-uhci
         i82801b11-bridge hyperv-testdev`),
     ],
   },
