@@ -33,13 +33,13 @@ const recipes: readonly Recipe[] = [
     notLoadable: "QEMU 7.2's own loader asserts on the state of ISA VGA (memory_region_set_alias_offset)",
   },
   {
-    name: "none",
+    name: "machine-none",
     shows: "`-machine none`: RAM, timer and globalstate only",
     args: words("-machine none -m 4"),
     until: "nothing",
   },
   {
-    name: "none-tiny",
+    name: "machine-none-tiny",
     shows: "`-machine none` with 64 KiB, for tests that take every prefix",
     args: words("-machine none -m 64K"),
     until: "nothing",
