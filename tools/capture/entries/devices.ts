@@ -10,7 +10,7 @@ export const commonDevices: readonly string[] = [
   ...chardev,
   ...devices(`
     pcie-root-port,id=port0,chassis=1,slot=1
-    virtio-net-pci,bus=port0
+    virtio-net-pci,bus=port0,romfile=
     virtio-blk-pci,drive=disk-blk
     virtio-scsi-pci,id=scsi0 scsi-hd,bus=scsi0.0,drive=disk-scsi
     virtio-serial-pci virtserialport,chardev=nothing
