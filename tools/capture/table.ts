@@ -3,18 +3,25 @@ import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { QevmError } from "../../src/errors.js";
 import type { CorpusEntry } from "../corpus.js";
+import type { LoadCheck } from "../destination/check.js";
 
 const begin = "<!-- table: npm run capture -->";
 const end = "<!-- end of table -->";
 
 const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
 
+function verdict(load: LoadCheck | null): string {
+  if (load === null) return "not tried";
+  if (!load.loaded) return load.signal === null ? "no" : `no, ${load.signal}`;
+  const checks = [load.differentBlocks.length === 0, load.pmemsaveEqual !== false, load.registersEqual !== false];
+  return checks.every(Boolean) ? "yes, equal" : "yes, different";
+}
+
 /** One row a capture: what it shows, what made it, how big it is, how much of its truth is known. */
 export function tableOf(entries: readonly CorpusEntry[]): string {
   const head = ["entry", "QEMU", "machine", "shows", "stream", "packed", "truth", "loaded by the same QEMU"];
   const rows = entries.map(({ name, folder, capture, truth }) => {
     const known = truth.blocks.filter(({ sha256 }) => sha256 !== null).length;
-    const load = truth.destination;
     const packed = statSync(join(folder, "stream.gz")).size;
     return [
       `\`${name}\``,
@@ -24,7 +31,7 @@ export function tableOf(entries: readonly CorpusEntry[]): string {
       capture.stream.length.toLocaleString("en"),
       packed.toLocaleString("en"),
       `${known} of ${truth.blocks.length} blocks`,
-      load?.loaded === true ? "yes, equal" : `no${load?.signal === null || load === null ? "" : `, ${load.signal}`}`,
+      verdict(truth.destination),
     ];
   });
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
