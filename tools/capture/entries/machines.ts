@@ -35,13 +35,13 @@ const recipes: readonly Recipe[] = [
   {
     name: "machine-none",
     shows: "`-machine none`: RAM, timer and globalstate only",
-    args: words("-machine none -m 4"),
+    args: words("-machine none -m 4 -nodefaults"),
     until: "nothing",
   },
   {
     name: "machine-none-tiny",
     shows: "`-machine none` with 64 KiB, for tests that take every prefix",
-    args: words("-machine none -m 64K"),
+    args: words("-machine none -m 64K -nodefaults"),
     until: "nothing",
   },
   old("pc-i440fx-1.4", "machine type 1.4: the oldest that 7.2 has; no configuration section, no footers"),
@@ -74,7 +74,7 @@ const recipes: readonly Recipe[] = [
     name: "framing-off",
     shows: "`-machine none` without configuration, footers and globalstate",
     args: [
-      ...words("-machine none -m 1"),
+      ...words("-machine none -m 1 -nodefaults"),
       ...off("send-configuration"),
       ...off("send-section-footer"),
       ...off("store-global-state"),

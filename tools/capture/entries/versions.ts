@@ -62,7 +62,7 @@ const recipes: readonly Recipe[] = [
     name: "v10.0-none",
     qemu: "10.0",
     shows: "QEMU 10.0: `-machine none`",
-    args: words("-machine none -m 1"),
+    args: words("-machine none -m 1 -nodefaults"),
     until: "nothing",
   },
   guest("11.1", { name: "v11.1-live", shows: "QEMU 11.1: plain, live" }),
