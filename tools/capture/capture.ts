@@ -64,7 +64,9 @@ export async function makeCapture(entry: Entry, corpus: string): Promise<Made> {
     }
     const taken = await takeTruth(vm, statusBefore);
     const stream = readFileSync(vm.file("stream"));
-    const truth: Truth = { ...taken, destination: await checkLoad(qemu, entry, stream, taken) };
+    // As the source left them: a shared memory file carries what x-ignore-shared keeps out of the stream.
+    const left = Object.fromEntries(files.map(({ name }) => [name, readFileSync(vm.file(name))]));
+    const truth: Truth = { ...taken, destination: await checkLoad(qemu, entry, stream, taken, left) };
     const capture: Capture = {
       name: entry.name,
       shows: entry.shows,

@@ -4,9 +4,10 @@
  */
 import { join } from "node:path";
 import { findQemu } from "../qemu/find.js";
-import { projectRoot } from "../corpus.js";
+import { listCorpus, projectRoot } from "../corpus.js";
 import { makeCapture } from "./capture.js";
-import { entries } from "./entries.js";
+import { entries } from "./entries/index.js";
+import { writeTable } from "./table.js";
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => entries.every((item) => item.name !== name));
@@ -37,4 +38,5 @@ for (const item of entries.filter(({ name }) => wanted.length === 0 || wanted.in
     console.error(`${item.name}: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
+writeTable(join(projectRoot(), "corpus", "README.md"), listCorpus());
 process.exit(failed === 0 ? 0 : 1);

@@ -104,3 +104,28 @@ export const readyAddress = 0x600;
 
 /** "qevm", little-endian. */
 export const readyMark = 0x6d766571;
+
+/**
+ * A firmware image of 64 KiB around a boot sector: the reset vector jumps to a stub that copies the sector to 0x7c00 and runs
+ * it. With it a capture holds no foreign code and starts at once, on any x86 machine type.
+ */
+export function firmwareAround(sector: Uint8Array): Uint8Array {
+  const stub = new Listing(0x200)
+    .op("cli", 0xfa)
+    .op("cld", 0xfc)
+    .op("mov ax, cs", 0x8c, 0xc8)
+    .op("mov ds, ax", 0x8e, 0xd8)
+    .op("xor ax, ax", 0x31, 0xc0)
+    .op("mov es, ax", 0x8e, 0xc0)
+    .op("xor si, si", 0x31, 0xf6)
+    .op("mov di, 0x7c00", 0xbf, 0x00, 0x7c)
+    .op("mov cx, 256", 0xb9, 0x00, 0x01)
+    .op("rep movsw", 0xf3, 0xa5)
+    .op("jmp 0:0x7c00", 0xea, 0x00, 0x7c, 0x00, 0x00)
+    .bootSector();
+  const image = new Uint8Array(0x10000);
+  image.set(sector);
+  image.set(stub.subarray(0, 510), 0x200);
+  image.set([0xea, 0x00, 0x02, 0x00, 0xf0], 0xfff0); // jmp 0xf000:0x0200
+  return image;
+}

@@ -160,10 +160,12 @@ async function connect(path: string, state: Watched): Promise<QmpClient> {
       try {
         return await QmpClient.connect(path);
       } catch (error) {
+        await Promise.race([state.ended, sleep(500, undefined, { ref: false })]);
         if (state.exit === undefined && !/ECONNREFUSED/u.test(String(error))) throw error;
       }
     }
     await sleep(20);
   }
-  throw new QevmError("io", `QEMU did not start: ${state.text.trim() || "no monitor in 30 s"}`);
+  const how = state.exit?.signal === undefined || state.exit.signal === null ? "" : ` (${state.exit.signal})`;
+  throw new QevmError("io", `QEMU did not start${how}: ${state.text.trim() || "no monitor in 30 s"}`);
 }

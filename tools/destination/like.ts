@@ -1,0 +1,51 @@
+/** A destination like the source of a capture: the same machine, capabilities, hot-plugged devices and files. */
+import { createHash } from "node:crypto";
+import { QevmError } from "../../src/errors.js";
+import type { Step } from "../capture/entry.js";
+import { entries } from "../capture/entries/index.js";
+import type { CorpusEntry } from "../corpus.js";
+import { findQemu, type QemuBinary } from "../qemu/find.js";
+import { commonArguments } from "../qemu/process.js";
+import type { DestinationOptions } from "./destination.js";
+
+/** What may differ from the source. */
+export interface LikeOptions {
+  /** Default: the version that made the capture; throws `QevmError` (unsupported) when it is not here. */
+  readonly qemu?: QemuBinary;
+  /** Default: the capture's own stream. */
+  readonly stream?: DestinationOptions["stream"];
+  /** Default: the capture's own capabilities. */
+  readonly capabilities?: readonly string[];
+}
+
+/**
+ * Options for `startDestination` that fit a corpus entry. The files are made again from the list of entries; shared memory
+ * files of `x-ignore-shared` entries hold what they held before the source ran, not what it left.
+ */
+export function destinationLike({ name, capture, open }: CorpusEntry, change: LikeOptions = {}): DestinationOptions {
+  const qemu = change.qemu ?? findQemu(capture.version);
+  if (qemu === undefined) throw new QevmError("unsupported", `no QEMU ${capture.version} here`);
+  const made = entries.find((item) => item.name === name)?.files ?? [];
+  const files = capture.files.map((file) => {
+    const bytes = made.find((item) => item.name === file.name)?.content();
+    if (bytes === undefined || createHash("sha256").update(bytes).digest("hex") !== file.sha256) {
+      throw new QevmError("usage", `${file.name} is no longer what ${name} was captured with: capture it again`);
+    }
+    return [file.name, bytes] as const;
+  });
+  return {
+    qemu,
+    args: capture.command.slice(1 + commonArguments.length),
+    capabilities: change.capabilities ?? capture.capabilities,
+    before: pluggedIn(capture.steps),
+    files: Object.fromEntries(files),
+    stream: change.stream ?? open(),
+  };
+}
+
+/** The commands by which a source was given more devices before it migrated. */
+export function pluggedIn(steps: readonly Step[]): Extract<Step, { execute: string }>[] {
+  return steps.flatMap((step) =>
+    "execute" in step && /^(?:object-add|device_add)$/u.test(step.execute) ? [step] : [],
+  );
+}
