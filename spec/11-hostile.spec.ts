@@ -4,7 +4,7 @@ import { inspectStream } from "../src/inspect/inspect.js";
 import { MemorySource } from "../src/qemu-file/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 
-const good = corpusEntry("machine-none").open();
+const good = corpusEntry("machine-none-tiny").open();
 const pc = corpusEntry("pc-firmware").open();
 
 /** "fine", or the error; anything that is no QevmError is a bug and goes on up. */

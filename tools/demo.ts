@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { corpusEntry, projectRoot } from "./corpus.js";
 
-const entry = corpusEntry(process.argv[2] ?? "pc-live");
+const entry = corpusEntry(process.argv[2] ?? "compress-live");
 const folder = mkdtempSync(join(tmpdir(), "qevm-demo-"));
 const file = join(folder, `${entry.name}.mig`);
 let status = 0;

@@ -5,6 +5,7 @@ import { UsageError } from "./arguments.js";
 /** Each command's module, loaded when it is called. */
 const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => Promise<number> }>>> = {
   inspect: () => import("./inspect.js"),
+  devices: () => import("./devices.js"),
   verify: () => import("./verify.js"),
   extract: () => import("./extract.js"),
 };

@@ -1,0 +1,70 @@
+import { StreamReader, type SectionItem } from "../stream/index.js";
+import { openSource } from "../transport/file.js";
+import { deviceToPlain } from "../vmstate/index.js";
+import { parse, STREAM_OPTIONS, streamOptions, UsageError } from "./arguments.js";
+import { fileSize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
+
+/** `qevm devices FILE [NAME]`. */
+export async function run(argv: string[]): Promise<number> {
+  const args = parse(argv, STREAM_OPTIONS, [1, 2], "FILE and at most one NAME");
+  const [file, name] = args.positionals as [string, string | undefined];
+  const source = withProgress(openSource(file), "reading");
+  const stream = new StreamReader(source, streamOptions(args));
+  const found: SectionItem[] = [];
+  let rest: string | undefined;
+  for await (const item of stream) {
+    if (item.kind === "section" && item.type === "full" && matches(item, name)) found.push(item);
+    if (item.kind === "opaque") rest = `from byte 0x${item.offset.toString(16)}: ${item.reason}`;
+  }
+  source.done();
+  await source.close?.();
+  printWarnings(stream.diagnostics.warnings);
+  if (rest !== undefined) process.stderr.write(`not decoded ${rest}\n`);
+  if (name !== undefined && found.length === 0) throw new UsageError(`no device ${JSON.stringify(name)} in ${file}`);
+  if (args.flag("json")) printJson({ devices: found.map(deviceDocument) });
+  else if (name === undefined) print(overview(found));
+  else for (const item of found) print(values(item));
+  return 0;
+}
+
+function matches(item: SectionItem, name: string | undefined): boolean {
+  return name === undefined || item.idstr === name || `${item.idstr}/${item.instanceId}` === name;
+}
+
+function deviceDocument(item: SectionItem): Record<string, unknown> {
+  const { idstr, instanceId, versionId, sectionId, offset, content } = item;
+  const head = { name: idstr, instance: instanceId, version: versionId, section: sectionId, offset };
+  if (content.kind === "device") return { ...head, length: content.length, ...deviceToPlain(content.state) };
+  if (content.kind === "opaque") return { ...head, length: content.bytes.length, opaque: content.reason };
+  return head;
+}
+
+function overview(items: readonly SectionItem[]): string[] {
+  const rows = items.map((item) => {
+    const { content } = item;
+    const length = content.kind === "device" ? content.length : content.kind === "opaque" ? content.bytes.length : 0;
+    const note = content.kind === "opaque" ? "not understood" : "";
+    return [`${safe(item.idstr)}/${item.instanceId}`, `v${item.versionId}`, fileSize(length), note];
+  });
+  return table([["device", "version", "state", ""], ...rows]);
+}
+
+function values(item: SectionItem): string[] {
+  const lines = [
+    `${safe(item.idstr)}/${item.instanceId} version ${item.versionId} at byte 0x${item.offset.toString(16)}`,
+  ];
+  if (item.content.kind === "device") flatten(deviceToPlain(item.content.state), "", lines);
+  else if (item.content.kind === "opaque") lines.push(`  not understood: ${item.content.reason}`);
+  return lines;
+}
+
+/** One line a value: `fields.env.eip = 0xfff0`. */
+function flatten(value: unknown, path: string, lines: string[]): void {
+  if (Array.isArray(value) && value.some((element) => typeof element === "object")) {
+    value.forEach((element, i) => flatten(element, `${path}[${i}]`, lines));
+  } else if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    for (const [key, member] of Object.entries(value)) flatten(member, path === "" ? key : `${path}.${key}`, lines);
+  } else {
+    lines.push(`  ${safe(path)} = ${Array.isArray(value) ? value.map(String).join(" ") : safe(String(value))}`);
+  }
+}
