@@ -37,11 +37,13 @@ export async function qevm(args: readonly string[], options: RunOptions = {}): P
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     timeout: options.timeout ?? 120_000,
   });
-  // A program that refuses its input early closes the pipe: its answer is what counts.
+  // A program that refuses its input early closes the pipe: its answer is what counts, and whoever feeds it is told.
   child.stdin.on("error", () => undefined);
-  if (options.stdin === undefined) child.stdin.end();
-  else if (options.stdin instanceof Uint8Array) child.stdin.end(options.stdin);
-  else options.stdin.pipe(child.stdin);
+  const { stdin } = options;
+  if (stdin === undefined) child.stdin.end();
+  else if (stdin instanceof Uint8Array) child.stdin.end(stdin);
+  else child.stdin.on("close", () => stdin.destroy());
+  if (stdin !== undefined && !(stdin instanceof Uint8Array)) stdin.pipe(child.stdin);
   const [stdout, stderr, [code, signal]] = await Promise.all([
     text(child.stdout),
     text(child.stderr),

@@ -38,9 +38,9 @@ function scaled(bytes: number, step: number, units: readonly string[]): string {
   return `${Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`;
 }
 
-/** `24,980`; `-` for none. */
+/** `24,980`; `-` for none. (`toLocaleString` takes 14 ms to wake up.) */
 export function count(n: number): string {
-  return n === 0 ? "-" : n.toLocaleString("en-US");
+  return n === 0 ? "-" : String(n).replaceAll(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** Names from a stream for a terminal: control characters and bytes beyond ASCII never reach it raw. */

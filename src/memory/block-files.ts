@@ -6,8 +6,12 @@ import { attempt } from "../transport/file.js";
 import { FileNames } from "./file-names.js";
 import type { PageStore } from "./page-store.js";
 
-/** Bytes gathered before a write: what stays in the processor's cache measured best. */
-const GATHER = 1 << 20;
+/**
+ * Bytes gathered before a write, which never crosses a multiple of this in the file. Measured on ext4 (Linux 6.18): 1.5 GiB
+ * in writes of 128 KiB took 0.33 to 0.35 s, of 64 KiB 0.42 to 0.63, of 512 KiB and 1 MiB 0.4 to 1.6 (the page cache then
+ * looks for larger pieces of memory); writes that are not aligned took a third longer.
+ */
+const GATHER = 1 << 17;
 
 /** One block as a sparse file. */
 interface BlockFile {
@@ -100,7 +104,7 @@ export class BlockFiles implements PageStore {
   }
 
   private gather(target: BlockFile, offset: number, page: Uint8Array): void {
-    if (this.owner !== target || offset !== this.start + this.used || this.used + page.length > GATHER) {
+    if (this.owner !== target || offset !== this.start + this.used || offset % GATHER === 0) {
       this.flush();
       this.owner = target;
       this.start = offset;

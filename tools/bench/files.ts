@@ -11,11 +11,44 @@ import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makePlainStream } from "../streams/plain.js";
-import { command, pairs, qevm, row, shell, type BenchOptions, type BenchRow } from "./pair.js";
+import { command, pairs, qevm, row, shell, type BenchOptions, type BenchRow, type Pairs } from "./pair.js";
 
 const RAM = 2 * 1024 ** 3;
 
-export async function rows({ runs }: BenchOptions): Promise<BenchRow[]> {
+type Row = (place: { file: string; folder: string; size: string }, runs: number | undefined) => Promise<BenchRow>;
+
+const ROWS: Readonly<Record<string, Row>> = {
+  inspect: async ({ file, size }, runs) => {
+    const measured = await pairs(qevm(["inspect", file]), shell(`cat '${file}' > /dev/null`), runs ?? 9);
+    return row("inspect", "cat f > /dev/null", measured, `${size}: ${seconds(measured)}`);
+  },
+  extract: async ({ file, folder, size }, runs) => {
+    const copy = join(folder, "copy");
+    const blocks = join(folder, "blocks");
+    const clean = (): void => {
+      rmSync(copy, { force: true });
+      rmSync(blocks, { recursive: true, force: true });
+      spawnSync("sync");
+    };
+    const measured = await pairs(
+      qevm(["extract", file, "--out", blocks, "--format", "blocks"], clean),
+      shell(`cat '${file}' > '${copy}'`, clean),
+      runs ?? 9,
+    );
+    clean();
+    return row("extract", "cat f > g", measured, `${size}: ${seconds(measured)}`);
+  },
+  "start-up": async (_place, runs) => {
+    const measured = await pairs(qevm(["--help"]), command(process.execPath, ["-e", "0"]), runs ?? 21);
+    const longer = (measured.difference * 1000).toFixed(1);
+    return row("start-up", "node -e 0", measured, `qevm --help takes ${longer} ms longer`);
+  },
+};
+
+/** The rows named behind WHAT, or all. */
+export async function rows({ runs, arguments: wanted }: BenchOptions): Promise<BenchRow[]> {
+  for (const name of wanted)
+    if (!(name in ROWS)) throw new Error(`no row ${name}, only ${Object.keys(ROWS).join(", ")}`);
   const folder = mkdtempSync(join(tmpdir(), "qevm-bench-"));
   const remove = (): void => rmSync(folder, { recursive: true, force: true });
   process.once("SIGINT", () => {
@@ -23,36 +56,21 @@ export async function rows({ runs }: BenchOptions): Promise<BenchRow[]> {
     process.exit(130);
   });
   try {
-    return await measure(folder, runs);
+    const file = join(folder, "stream");
+    makeFile(file);
+    const place = { file, folder, size: `${(statSync(file).size / 1e9).toFixed(2)} GB` };
+    const done: BenchRow[] = [];
+    for (const [name, measure] of Object.entries(ROWS)) {
+      if (wanted.length === 0 || wanted.includes(name)) done.push(await measure(place, runs));
+    }
+    return done;
   } finally {
     remove();
   }
 }
 
-async function measure(folder: string, runs: number | undefined): Promise<BenchRow[]> {
-  const file = join(folder, "stream");
-  const copy = join(folder, "copy");
-  const blocks = join(folder, "blocks");
-  makeFile(file);
-  const clean = (): void => {
-    rmSync(copy, { force: true });
-    rmSync(blocks, { recursive: true, force: true });
-    spawnSync("sync");
-  };
-  const size = `${(statSync(file).size / 1e9).toFixed(2)} GB`;
-
-  const inspect = await pairs(qevm(["inspect", file]), shell(`cat '${file}' > /dev/null`), runs ?? 9);
-  const extract = await pairs(
-    qevm(["extract", file, "--out", blocks, "--format", "blocks"], clean),
-    shell(`cat '${file}' > '${copy}'`, clean),
-    runs ?? 7,
-  );
-  const startUp = await pairs(qevm(["--help"]), command(process.execPath, ["-e", "0"]), runs ?? 21);
-  return [
-    row("inspect", "cat f > /dev/null", inspect, `${size}: ${inspect.a.toFixed(3)} s to ${inspect.b.toFixed(3)} s`),
-    row("extract", "cat f > g", extract, `${size}: ${extract.a.toFixed(3)} s to ${extract.b.toFixed(3)} s`),
-    row("start-up", "node -e 0", startUp, `qevm --help takes ${(startUp.difference * 1000).toFixed(1)} ms longer`),
-  ];
+function seconds({ a, b }: Pairs): string {
+  return `${a.toFixed(3)} s to ${b.toFixed(3)} s`;
 }
 
 function makeFile(path: string): void {

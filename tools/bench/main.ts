@@ -1,6 +1,6 @@
 /**
- * `npm run --silent bench -- WHAT [--json] [--runs N]`: ratios against something that anybody can run. WHAT is the name
- * of a file beside this one.
+ * `npm run --silent bench -- WHAT [ROW...] [--json] [--runs N]`: ratios against something that anybody can run.
+ * WHAT is the name of a file beside this one; with ROW only those rows are measured.
  */
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -23,7 +23,7 @@ function names(): string[] {
 }
 
 function usage(message: string): never {
-  console.error(`${message}\nusage: npm run --silent bench -- ${names().join("|")} [--json] [--runs N]`);
+  console.error(`${message}\nusage: npm run --silent bench -- ${names().join("|")} [ROW...] [--json] [--runs N]`);
   process.exit(2);
 }
 

@@ -24,7 +24,7 @@ export interface BenchRow {
 export interface BenchOptions {
   /** Rounds to count; each row has its own default. */
   runs?: number | undefined;
-  /** Arguments after WHAT that the frame did not take. */
+  /** Names of rows; none: all of them. */
   arguments: string[];
 }
 

@@ -1,0 +1,67 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import test from "tape";
+import { plainEnvironment, qevm } from "./support/program.js";
+import { makePlainStream } from "../tools/streams/plain.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const readme = readFileSync(`${root}README.md`, "utf8");
+
+test("the README's library example compiles strictly and runs", (t) => {
+  const [, example] = /```ts\n([\s\S]*?)```/u.exec(readme) ?? [];
+  if (example === undefined) {
+    t.fail("README has no example");
+    t.end();
+    return;
+  }
+  // Inside the package, so that "qevm" is what a user's import of it would be.
+  mkdirSync(`${root}dist`, { recursive: true });
+  const folder = mkdtempSync(join(root, "dist", "readme-"));
+  try {
+    writeFileSync(join(folder, "example.mts"), example);
+    const chunks: Uint8Array[] = [];
+    const sent = makePlainStream({ ram: 1 << 20, zero: 0.5, run: 7 }, (chunk) => chunks.push(chunk.slice()));
+    writeFileSync(join(folder, "vm.mig"), Buffer.concat(chunks));
+    const options = ["--strict", "--noUncheckedIndexedAccess", "--skipLibCheck", "--module", "NodeNext"];
+    const target = ["--target", "ES2022", "--types", "node", "--ignoreConfig", "example.mts"];
+    const tsc = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, ...options, ...target], {
+      cwd: folder,
+      encoding: "utf8",
+    });
+    t.equal(tsc.stdout, "", "no complaint from the compiler");
+    const run = spawnSync(process.execPath, ["example.mjs"], {
+      cwd: folder,
+      encoding: "utf8",
+      env: plainEnvironment(),
+    });
+    t.equal(run.stderr, "");
+    t.equal(run.stdout, `none ${sent.zero}\n`, "it prints what was sent");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  t.end();
+});
+
+test("the README lists the commands that exist, and no others", async (t) => {
+  const { stdout, code } = await qevm(["--help"]);
+  t.equal(code, 0);
+  const real = [...stdout.matchAll(/^ {2}(\w+) {2,}\S/gmu)].map(([, name]) => name);
+  const listed = [...readme.matchAll(/^\| `qevm (\w+)/gmu)].map(([, name]) => name);
+  t.ok(real.length >= 4, `${real.length} commands`);
+  t.deepEqual(listed, real);
+  for (const name of listed) {
+    const help = await qevm([name ?? "", "--help"]);
+    t.equal(help.code, 0, `qevm ${name} --help`);
+    t.ok(help.stdout.startsWith(`usage: qevm ${name}`));
+  }
+});
+
+test("every file that the README links to is there", (t) => {
+  const tracked = spawnSync("git", ["ls-files"], { cwd: root, encoding: "utf8" }).stdout;
+  for (const [, path] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/gu)) {
+    t.ok(tracked === "" || tracked.includes(path ?? ""), path);
+  }
+  t.end();
+});
