@@ -22,10 +22,3 @@ export function putDynamicHeader(
     putBits(((code & 0xffff) | ((run >> 16) << bits)) as u64, bits + ((run >> 8) & 0xff));
   }
 }
-
-/** How many symbols have to be sent so that the last one with a code is among them. */
-export function usedSymbols(bits: u32, symbols: u32, least: u32): u32 {
-  let count = symbols;
-  while (count > least && load<u8>(bits + count - 1) == 0) count--;
-  return count;
-}

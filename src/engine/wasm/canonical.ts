@@ -11,28 +11,39 @@ export function reverse(code: u32, bits: u32): u32 {
 }
 
 /**
- * Canonical codes (RFC 1951 section 3.2.2) for the code lengths at `bits`: `code | bits << 16` at `codes` for each symbol
- * that has one.
+ * Lists the symbols whose frequency is not 0 at `used` (u16 each, growing) and returns the address behind the last one. No
+ * branch: which symbols a page uses cannot be foretold.
  */
-export function assignCodes(bits: u32, codes: u32, symbols: u32): void {
-  memory.fill(COUNT, 0, 64);
+export function listUsed(frequency: u32, symbols: u32, used: u32): u32 {
+  let to = used;
   for (let s: u32 = 0; s < symbols; s++) {
-    const at = COUNT + (load<u8>(bits + s) as u32) * 4;
-    store<u32>(at, load<u32>(at) + 1);
+    store<u16>(to, s);
+    to += ((load<u32>(frequency + s * 4) != 0) as u32) << 1;
   }
-  store<u32>(COUNT, 0);
+  return to;
+}
+
+/**
+ * Canonical codes (RFC 1951 section 3.2.2) for the symbols listed from `used` to `stop`, whose code lengths are at `bits`:
+ * `code | bits << 16` at `codes` for each.
+ */
+export function assignCodes(used: u32, stop: u32, bits: u32, codes: u32): void {
+  memory.fill(COUNT, 0, 64);
+  for (let at = used; at < stop; at += 2) {
+    const counter = COUNT + (load<u8>(bits + (load<u16>(at) as u32)) as u32) * 4;
+    store<u32>(counter, load<u32>(counter) + 1);
+  }
   let code: u32 = 0;
-  store<u32>(NEXT_CODE, 0);
   for (let length: u32 = 1; length < 16; length++) {
     code = (code + load<u32>(COUNT + (length - 1) * 4)) << 1;
     store<u32>(NEXT_CODE + length * 4, code);
   }
-  for (let s: u32 = 0; s < symbols; s++) {
+  for (let at = used; at < stop; at += 2) {
+    const s = load<u16>(at) as u32;
     const length = load<u8>(bits + s) as u32;
-    if (length == 0) continue;
-    const at = NEXT_CODE + length * 4;
-    const next = load<u32>(at);
-    store<u32>(at, next + 1);
-    store<u32>(codes + s * 4, reverse(next, length) | (length << 16));
+    const next = NEXT_CODE + length * 4;
+    const value = load<u32>(next);
+    store<u32>(next, value + 1);
+    store<u32>(codes + s * 4, reverse(value, length) | (length << 16));
   }
 }

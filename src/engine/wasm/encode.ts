@@ -13,6 +13,13 @@ export function startBits(out: u32): void {
   bitOut = out;
 }
 
+/** Goes on where a loop of its own has stopped. */
+export function continueBits(buffer: u64, count: u32, out: u32): void {
+  bitBuffer = buffer;
+  bitCount = count;
+  bitOut = out;
+}
+
 /** Writes up to 56 bits. */
 export function putBits(value: u64, count: u32): void {
   const buffer = bitBuffer | (value << bitCount);
@@ -33,22 +40,20 @@ export function finishBits(): u32 {
 
 /**
  * The body of a block: the page as literals and the sequences up to `stop`, then the end of the block. No code is longer
- * than 15 bits, so three literals, or a match with all its extra bits (15 + 5 + 15 + 10), fit beside seven bits that wait.
+ * than 15 bits, so three literals, or two and a length with its extra bits (5), fit beside seven bits that wait.
  */
 export function putSequences(data: u32, stop: u32, lastLiterals: u32, literalCode: u32, distanceCode: u32): void {
   let buffer = bitBuffer;
   let count = bitCount;
   let out = bitOut;
   let at = data;
-  let sequence = SEQUENCES;
-  while (true) {
-    const s = sequence < stop ? load<u32>(sequence) : lastLiterals << 20;
-    const whole = sequence < stop;
-    const literals = at + (whole ? s >> 20 : lastLiterals);
-    while (at + 3 <= literals) {
+  for (let sequence = SEQUENCES; sequence < stop; sequence += 4) {
+    const s = load<u32>(sequence);
+    let left = s >> 20;
+    while (left > 2) {
       const a = load<u32>(literalCode + (load<u8>(at) as u32) * 4);
-      const b = load<u32>(literalCode + (load<u8>(at + 1) as u32) * 4);
-      const c = load<u32>(literalCode + (load<u8>(at + 2) as u32) * 4);
+      const b = load<u32>(literalCode + (load<u8>(at, 1) as u32) * 4);
+      const c = load<u32>(literalCode + (load<u8>(at, 2) as u32) * 4);
       buffer |= ((a & 0xffff) as u64) << count;
       count += a >> 16;
       buffer |= ((b & 0xffff) as u64) << count;
@@ -60,25 +65,26 @@ export function putSequences(data: u32, stop: u32, lastLiterals: u32, literalCod
       buffer >>= count & 56;
       count &= 7;
       at += 3;
+      left -= 3;
     }
-    while (at < literals) {
-      const a = load<u32>(literalCode + (load<u8>(at) as u32) * 4);
-      buffer |= ((a & 0xffff) as u64) << count;
-      count += a >> 16;
-      at++;
-    }
-    store<u64>(out, buffer);
-    out += count >> 3;
-    buffer >>= count & 56;
-    count &= 7;
-    if (!whole) break;
-
+    // None, one or two literals are left: a code that is not wanted is masked away, not jumped over.
+    const a = load<u32>(literalCode + (load<u8>(at) as u32) * 4) & (0 - ((left + 1) >> 1));
+    const b = load<u32>(literalCode + (load<u8>(at, 1) as u32) * 4) & (0 - (left >> 1));
+    buffer |= ((a & 0xffff) as u64) << count;
+    count += a >> 16;
+    buffer |= ((b & 0xffff) as u64) << count;
+    count += b >> 16;
     const entry = load<u32>(LENGTHS + (s & 0xff) * 4);
     const lengthCode = load<u32>(literalCode + (entry & 0xffff) * 4);
     buffer |= ((lengthCode & 0xffff) as u64) << count;
     count += lengthCode >> 16;
     buffer |= ((entry >> 24) as u64) << count;
     count += (entry >> 16) & 0xff;
+    store<u64>(out, buffer);
+    out += count >> 3;
+    buffer >>= count & 56;
+    count &= 7;
+
     const less = ((s >> 8) & 0xfff) - 1;
     const symbol = distanceSymbol(less);
     const code = load<u32>(distanceCode + symbol * 4);
@@ -91,14 +97,22 @@ export function putSequences(data: u32, stop: u32, lastLiterals: u32, literalCod
     out += count >> 3;
     buffer >>= count & 56;
     count &= 7;
-    at += (s & 0xff) + 3;
-    sequence += 4;
+    at += left + (s & 0xff) + 3;
   }
-  bitBuffer = buffer;
-  bitCount = count;
-  bitOut = out;
-  const end = load<u32>(literalCode + 256 * 4);
-  putBits((end & 0xffff) as u64, end >> 16);
+  const end = at + lastLiterals;
+  while (at < end) {
+    const a = load<u32>(literalCode + (load<u8>(at) as u32) * 4);
+    buffer |= ((a & 0xffff) as u64) << count;
+    count += a >> 16;
+    store<u64>(out, buffer);
+    out += count >> 3;
+    buffer >>= count & 56;
+    count &= 7;
+    at++;
+  }
+  continueBits(buffer, count, out);
+  const last = load<u32>(literalCode + 256 * 4);
+  putBits((last & 0xffff) as u64, last >> 16);
 }
 
 /** One stored block of the whole page, the last of the stream, at a byte boundary. */

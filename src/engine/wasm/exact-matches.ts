@@ -1,5 +1,6 @@
 // Follows the method of deflate_fast and longest_match in zlib 1.2.13 (deflate.c), so that the same matches are found.
 // zlib is (C) 1995-2022 Jean-loup Gailly and Mark Adler; see the notice in exact.ts.
+import { countLiteral, countMatch, startCounting } from "./histogram";
 import { EXACT_HEADS, PREVIOUS, SEQUENCES } from "./memory";
 
 const FIRST_EPOCH: u32 = 0x1000;
@@ -25,72 +26,76 @@ export function findExactMatches(data: u32, length: u32): u32 {
     memory.fill(EXACT_HEADS, 0, 0x10000);
     epoch = FIRST_EPOCH;
   }
+  startCounting();
   const era = epoch;
-  const last = data + length - 3;
   const end = data + length;
+  const last = end - 3;
   let out = SEQUENCES;
   let at = data;
   let anchor = data;
   while (at <= last) {
-    const three = load<u32>(at) & 0xffffff;
-    const head = headOf(three);
-    const entry = load<u16>(head) as u32;
-    let candidate: u32 = (entry & 0xf000) == era ? entry & 0xfff : 0;
-    store<u16>(PREVIOUS + (at - data) * 2, candidate);
-    store<u16>(head, era | (at - data));
+    const four = load<u32>(at);
+    let candidate = insert(data, at, four, era);
     if (candidate == 0) {
+      countLiteral(four & 0xff);
       at++;
       continue;
     }
 
+    // zlib compares a candidate's bytes only where it would have to be longer than the best one; here eight bytes are
+    // compared at once, and the same candidate wins.
     const most = min(MAX_MATCH, end - at);
     const nice = min(NICE, most);
+    const eight = load<u64>(at);
     let best: u32 = 2;
     let from: u32 = 0;
     let chain = CHAIN;
     do {
-      const other = data + candidate;
-      // Only what agrees in its first bytes and where it would have to be longer is compared.
-      if (
-        load<u8>(other + best) == load<u8>(at + best) &&
-        (load<u32>(other) & 0xffffff) == three &&
-        load<u8>(other + best - 1) == load<u8>(at + best - 1)
-      ) {
-        const same = min(equalBytes(other, at, end), most);
-        if (same > best) {
-          best = same;
-          from = candidate;
-          if (same >= nice) break;
-        }
+      const differ = load<u64>(data + candidate) ^ eight;
+      const same = (ctz(differ) >> 3) as u32;
+      if (same >= nice) {
+        best = differ != 0 ? most : min(8 + equalBytes(data + candidate + 8, at + 8, end), most);
+        from = candidate;
+        break;
       }
+      from = same > best ? candidate : from;
+      best = max(same, best);
       candidate = load<u16>(PREVIOUS + candidate * 2) as u32;
     } while (candidate != 0 && --chain != 0);
     if (best < 3) {
+      countLiteral(four & 0xff);
       at++;
       continue;
     }
 
-    store<u32>(out, ((at - anchor) << 20) | ((at - data - from) << 8) | (best - 3));
+    const distance = at - data - from;
+    store<u32>(out, ((at - anchor) << 20) | (distance << 8) | (best - 3));
     out += 4;
+    countMatch(best - 3, distance - 1);
     const to = at + best;
     if (best <= INSERT && end - to >= 3) {
-      while (++at < to) {
-        const inner = headOf(load<u32>(at) & 0xffffff);
-        const old = load<u16>(inner) as u32;
-        store<u16>(PREVIOUS + (at - data) * 2, (old & 0xf000) == era ? old & 0xfff : 0);
-        store<u16>(inner, era | (at - data));
-      }
+      insert(data, at + 1, load<u32>(at + 1), era);
+      insert(data, at + 2, load<u32>(at + 2), era);
+      if (best == 4) insert(data, at + 3, load<u32>(at + 3), era);
     }
     at = to;
     anchor = to;
   }
+  while (at < end) countLiteral(load<u8>(at++) as u32);
   exactLastLiterals = end - anchor;
   return out;
 }
 
-/** Fifteen bits of three bytes, each shifted by five. */
-function headOf(three: u32): u32 {
-  return EXACT_HEADS + ((((three << 10) ^ ((three & 0xff00) >> 3) ^ (three >> 16)) & 0x7fff) << 1);
+/** Puts a position, given its first bytes, at the head of its chain; returns the one that was there, 0 for none. */
+function insert(data: u32, at: u32, four: u32, era: u32): u32 {
+  // Fifteen bits of three bytes, each shifted by five.
+  const hash = ((four << 10) ^ ((four & 0xff00) >> 3) ^ ((four >> 16) & 0xff)) & 0x7fff;
+  const head = EXACT_HEADS + (hash << 1);
+  const entry = load<u16>(head) as u32;
+  const before: u32 = (entry & 0xf000) == era ? entry & 0xfff : 0;
+  store<u16>(PREVIOUS + (at - data) * 2, before);
+  store<u16>(head, era | (at - data));
+  return before;
 }
 
 /** How many bytes agree; the last step may look seven bytes beyond `end`. */

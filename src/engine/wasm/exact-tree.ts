@@ -1,5 +1,6 @@
 // Follows the method of build_tree and gen_bitlen in zlib 1.2.13 (trees.c), so that ties are broken the same way.
 // zlib is (C) 1995-2022 Jean-loup Gailly and Mark Adler; see the notice in exact.ts.
+import { listUsed } from "./canonical";
 import { COUNT, HEAP, NODE_BITS, ORDER, PARENT } from "./memory";
 
 /** Nodes of the largest tree, 2 * 286 + 1, which is also where the order of nodes ends. */
@@ -13,27 +14,24 @@ const NODE_MASK: u32 = 0x3ff;
 
 /**
  * Optimal code lengths as zlib makes them: Huffman by a heap, then cut to `limit` bits. Frequencies (u32) of `symbols` symbols
- * at `frequency`, at least one of them not 0; where fewer than two are used the first free ones are forced, as in
- * zlib, which counts them as free of charge. One byte each to `bits`. Returns the number of the last symbol with a code.
+ * at `frequency`; where fewer than two are used the first free ones are forced, as in zlib, which counts them as free of
+ * charge. One byte each to `bits`; the symbols with a code are listed at `used`. Returns the address behind the list.
  */
-export function exactCode(frequency: u32, bits: u32, symbols: u32, limit: u32): u32 {
+export function exactCode(frequency: u32, bits: u32, symbols: u32, limit: u32, used: u32): u32 {
   memory.fill(bits, 0, symbols);
-  let size: u32 = 0;
-  let lastSymbol: u32 = 0;
-  let any = false;
-  for (let s: u32 = 0; s < symbols; s++) {
-    const f = load<u32>(frequency + s * 4);
-    if (f == 0) continue;
-    store<u32>(HEAP + ++size * 4, (f << 15) | s);
-    lastSymbol = s;
-    any = true;
+  let stop = listUsed(frequency, symbols, used);
+  const few = (stop - used) >> 1;
+  if (few < 2) {
+    const only = few == 0 ? 0 : (load<u16>(used) as u32);
+    const forced: u32 = few == 0 || only < 2 ? only + 1 : 0;
+    store<u16>(used, min(only, forced));
+    store<u16>(used + 2, max(only, forced));
+    stop = used + 4;
   }
-  while (size < 2) {
-    // zlib starts below symbol 0 when nothing is used, takes the next of the first symbols else.
-    const s: u32 = !any ? 0 : lastSymbol < 2 ? lastSymbol + 1 : 0;
-    if (s > lastSymbol) lastSymbol = s;
-    any = true;
-    store<u32>(HEAP + ++size * 4, (1 << 15) | s);
+  let size: u32 = 0;
+  for (let at = used; at < stop; at += 2) {
+    const s = load<u16>(at) as u32;
+    store<u32>(HEAP + ++size * 4, (max(load<u32>(frequency + s * 4), 1) << 15) | s);
   }
   for (let at = size >> 1; at >= 1; at--) siftDown(at, size);
 
@@ -60,29 +58,26 @@ export function exactCode(frequency: u32, bits: u32, symbols: u32, limit: u32): 
   store<u16>(ORDER + --order * 2, load<u32>(HEAP + 4) & NODE_MASK);
 
   assignLengths(order, bits, symbols, limit);
-  return lastSymbol;
+  return stop;
 }
 
-/** Lets the entry at `at` sink until no child is smaller; of equal children the right one goes up. */
+/** Lets the entry at `at` sink until no child is smaller; of equal children the right one goes up. What lies behind the heap is larger than all. */
 function siftDown(at: u32, size: u32): void {
   const entry = load<u32>(HEAP + at * 4);
-  let place = at;
-  let child = at << 1;
-  while (child <= size) {
-    let small = load<u32>(HEAP + child * 4);
-    if (child < size) {
-      const right = load<u32>(HEAP + child * 4 + 4);
-      if (right >> 10 <= small >> 10) {
-        small = right;
-        child++;
-      }
-    }
+  const end = HEAP + size * 4;
+  let place = HEAP + at * 4;
+  let child = HEAP + at * 8;
+  store<u32>(end + 4, 0xffffffff);
+  while (child <= end) {
+    // A comparison added instead of a branch taken: which child is the smaller cannot be foretold.
+    child += ((load<u32>(child, 4) >> 10 <= load<u32>(child) >> 10) as u32) << 2;
+    const small = load<u32>(child);
     if (entry >> 10 <= small >> 10) break;
-    store<u32>(HEAP + place * 4, small);
+    store<u32>(place, small);
     place = child;
-    child <<= 1;
+    child = (child << 1) - HEAP;
   }
-  store<u32>(HEAP + place * 4, entry);
+  store<u32>(place, entry);
 }
 
 /** Depths from the root down; lengths beyond the limit are cut and paid for by lengthening the longest of the others. */

@@ -21,18 +21,20 @@ import { assignCodes } from "./canonical";
 import { putBits, putChecksum, putSequences, putStored, startBits } from "./encode";
 import { exactLastLiterals, findExactMatches } from "./exact-matches";
 import { exactCode } from "./exact-tree";
-import { countSymbols } from "./histogram";
 import {
+  CODE_LENGTHS_USED,
   DISTANCE_BITS,
   DISTANCE_CODE,
   DISTANCE_FREQUENCY,
   DISTANCE_RESULTS,
+  DISTANCES_USED,
   FIXED_DISTANCE,
   FIXED_LITERAL,
   LITERAL_BITS,
   LITERAL_CODE,
   LITERAL_FREQUENCY,
   LITERAL_RESULTS,
+  LITERALS_USED,
   PRECODE_BITS,
   PRECODE_CODE,
   PRECODE_FREQUENCY,
@@ -51,11 +53,12 @@ const ZLIB_HEADER: u16 = 0x0178;
 export function deflateExact(data: u32, length: u32, out: u32): u32 {
   const stop = findExactMatches(data, length);
   const tail = exactLastLiterals;
-  countSymbols(data, stop, tail);
 
-  const lastLiteral = exactCode(LITERAL_FREQUENCY, LITERAL_BITS, 286, 15);
-  const lastDistance = exactCode(DISTANCE_FREQUENCY, DISTANCE_BITS, 30, 15);
-  const runs = scanRuns(DISTANCE_BITS, lastDistance + 1, scanRuns(LITERAL_BITS, lastLiteral + 1, RUNS));
+  const literals = exactCode(LITERAL_FREQUENCY, LITERAL_BITS, 286, 15, LITERALS_USED);
+  const distances = exactCode(DISTANCE_FREQUENCY, DISTANCE_BITS, 30, 15, DISTANCES_USED);
+  const literalCount = (load<u16>(literals - 2) as u32) + 1;
+  const distanceCount = (load<u16>(distances - 2) as u32) + 1;
+  const runs = scanRuns(DISTANCE_BITS, distanceCount, scanRuns(LITERAL_BITS, literalCount, RUNS));
   memory.fill(PRECODE_FREQUENCY, 0, 19 * 4);
   let runExtra: u32 = 0;
   for (let at = RUNS; at < runs; at += 4) {
@@ -64,23 +67,25 @@ export function deflateExact(data: u32, length: u32, out: u32): u32 {
     store<u32>(counter, load<u32>(counter) + 1);
     runExtra += (run >> 8) & 0xff;
   }
-  exactCode(PRECODE_FREQUENCY, PRECODE_BITS, 19, 7);
+  const codeLengths = exactCode(PRECODE_FREQUENCY, PRECODE_BITS, 19, 7, CODE_LENGTHS_USED);
   let precodes: u32 = 19;
   while (precodes > 4 && load<u8>(PRECODE_BITS + (load<u8>(PRECODE_ORDER + precodes - 1) as u32)) == 0) precodes--;
 
-  // Bits of the block both ways.
+  // Bits of the block both ways. Forced codes have frequency 0.
   let dynamicBits: u32 = 14 + 3 * precodes + runExtra;
   for (let s: u32 = 0; s < 19; s++) {
     dynamicBits += load<u32>(PRECODE_FREQUENCY + s * 4) * (load<u8>(PRECODE_BITS + s) as u32);
   }
   let fixedBits: u32 = 0;
-  for (let s: u32 = 0; s <= lastLiteral; s++) {
+  for (let at = LITERALS_USED; at < literals; at += 2) {
+    const s = load<u16>(at) as u32;
     const f = load<u32>(LITERAL_FREQUENCY + s * 4);
-    const extra: u32 = s > 256 ? load<u32>(LITERAL_RESULTS + s * 4) & 0xff : 0;
+    const extra = load<u32>(LITERAL_RESULTS + s * 4) & 0xff;
     dynamicBits += f * ((load<u8>(LITERAL_BITS + s) as u32) + extra);
     fixedBits += f * ((load<u32>(FIXED_LITERAL + s * 4) >> 16) + extra);
   }
-  for (let s: u32 = 0; s <= lastDistance; s++) {
+  for (let at = DISTANCES_USED; at < distances; at += 2) {
+    const s = load<u16>(at) as u32;
     const f = load<u32>(DISTANCE_FREQUENCY + s * 4);
     const extra = load<u32>(DISTANCE_RESULTS + s * 4) & 0xff;
     dynamicBits += f * ((load<u8>(DISTANCE_BITS + s) as u32) + extra);
@@ -98,10 +103,10 @@ export function deflateExact(data: u32, length: u32, out: u32): u32 {
     putBits(3, 3);
     putSequences(data, stop, tail, FIXED_LITERAL, FIXED_DISTANCE);
   } else {
-    assignCodes(PRECODE_BITS, PRECODE_CODE, 19);
-    assignCodes(LITERAL_BITS, LITERAL_CODE, lastLiteral + 1);
-    assignCodes(DISTANCE_BITS, DISTANCE_CODE, lastDistance + 1);
-    putDynamicHeader(lastLiteral + 1, lastDistance + 1, precodes, PRECODE_BITS, PRECODE_CODE, runs);
+    assignCodes(CODE_LENGTHS_USED, codeLengths, PRECODE_BITS, PRECODE_CODE);
+    assignCodes(LITERALS_USED, literals, LITERAL_BITS, LITERAL_CODE);
+    assignCodes(DISTANCES_USED, distances, DISTANCE_BITS, DISTANCE_CODE);
+    putDynamicHeader(literalCount, distanceCount, precodes, PRECODE_BITS, PRECODE_CODE, runs);
     putSequences(data, stop, tail, LITERAL_CODE, DISTANCE_CODE);
   }
   return putChecksum(adler32(data, length));

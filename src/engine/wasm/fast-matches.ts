@@ -1,3 +1,4 @@
+import { countLiteral, countMatch, startCounting } from "./histogram";
 import { FAST_HEADS, SEQUENCES } from "./memory";
 
 /** Entries of the hash table: 2^12. */
@@ -24,6 +25,7 @@ export function findMatches(data: u32, length: u32): u32 {
     memory.fill(FAST_HEADS, 0, 2 << HASH_BITS);
     epoch = FIRST_EPOCH;
   }
+  startCounting();
   const era = epoch;
   const end = data + length;
   const last = end - 4;
@@ -33,50 +35,55 @@ export function findMatches(data: u32, length: u32): u32 {
   let misses: u32 = 1 << SKIP_SHIFT;
   while (at <= last) {
     const four = load<u32>(at);
-    const head = FAST_HEADS + ((four * 0x9e3779b1) >> (32 - HASH_BITS)) * 2;
+    const head = headOf(four);
     const entry = load<u16>(head) as u32;
+    const from = data + (entry & 0xfff);
     store<u16>(head, era | (at - data));
-    let from = data + (entry & 0xfff);
-    if ((entry & 0xf000) != era || load<u32>(from) != four) {
-      at += misses++ >> SKIP_SHIFT;
+    // One question instead of two: which of them fails cannot be foretold.
+    if ((((entry ^ era) & 0xf000) | (load<u32>(from) ^ four)) != 0) {
+      countLiteral(four & 0xff);
+      at++;
+      const step = misses++ >> SKIP_SHIFT;
+      if (step > 1) for (const to = min(at + step - 1, end); at < to; at++) countLiteral(load<u8>(at) as u32);
       continue;
     }
     misses = 1 << SKIP_SHIFT;
-    let to = at + 4;
-    let other = from + 4;
     // The last step may read seven bytes beyond the page, which are the batch's; what they add is cut off.
-    while (to < end) {
-      const differ = load<u64>(to) ^ load<u64>(other);
-      if (differ != 0) {
-        to += (ctz(differ) >> 3) as u32;
-        break;
-      }
-      to += 8;
-      other += 8;
+    let to = at + 4;
+    let differ = load<u64>(to) ^ load<u64>(from + 4);
+    if (differ == 0) {
+      let other = from + 4;
+      do {
+        to += 8;
+        other += 8;
+        differ = load<u64>(to) ^ load<u64>(other);
+      } while (differ == 0 && to < end);
     }
-    if (to > end) to = end;
-    while (at > anchor && from > data && load<u8>(at - 1) == load<u8>(from - 1)) {
-      at--;
-      from--;
-    }
+    to = min(to + ((ctz(differ) >> 3) as u32), end);
     const distance = at - from;
-    let left = to - at;
-    let before = at - anchor;
-    do {
+    let take = to - at;
+    while (take > 258) {
       // Never leave one or two bytes: no match is that short.
-      const take: u32 = left > 260 ? 258 : left > 258 ? left - 3 : left;
-      store<u32>(out, (before << 20) | (distance << 8) | (take - 3));
+      const part: u32 = take > 260 ? 258 : take - 3;
+      store<u32>(out, ((at - anchor) << 20) | (distance << 8) | (part - 3));
       out += 4;
-      before = 0;
-      left -= take;
-    } while (left != 0);
+      countMatch(part - 3, distance - 1);
+      at += part;
+      anchor = at;
+      take -= part;
+    }
+    store<u32>(out, ((at - anchor) << 20) | (distance << 8) | (take - 3));
+    out += 4;
+    countMatch(take - 3, distance - 1);
     at = to;
     anchor = to;
-    if (at <= last) {
-      const back = at - 2;
-      store<u16>(FAST_HEADS + ((load<u32>(back) * 0x9e3779b1) >> (32 - HASH_BITS)) * 2, era | (back - data));
-    }
+    if (at <= last) store<u16>(headOf(load<u32>(at - 2)), era | (at - 2 - data));
   }
+  while (at < end) countLiteral(load<u8>(at++) as u32);
   lastLiterals = end - anchor;
   return out;
+}
+
+function headOf(four: u32): u32 {
+  return FAST_HEADS + ((four * 0x9e3779b1) >> (32 - HASH_BITS)) * 2;
 }

@@ -2,15 +2,14 @@ import {
   DISTANCE_RESULTS,
   EXACT_HEADS,
   FAST_HEADS,
-  FAST_PRECODE,
-  FAST_PRECODE_BITS,
   FIXED_DISTANCE,
   FIXED_LITERAL,
   LENGTHS,
   LITERAL_RESULTS,
   PRECODE_ORDER,
 } from "./memory";
-import { assignCodes, reverse } from "./canonical";
+import { reverse } from "./canonical";
+import { initFastHeader } from "./fast-header";
 import { buildFixedTables } from "./inflate-tables";
 
 /** Symbol 256 ends a block; 257 to 285 are lengths. */
@@ -24,7 +23,7 @@ export function init(): void {
   fixedCodes();
   distances();
   precodeOrder();
-  fastPrecode();
+  initFastHeader();
   buildFixedTables();
 }
 
@@ -82,16 +81,4 @@ function precodeOrder(): void {
   for (let i: u32 = 0; i < 15; i++) {
     store<u8>(PRECODE_ORDER + 4 + i, (i & 1) == 0 ? 8 + (i >> 1) : 7 - (i >> 1));
   }
-}
-
-/**
- * The code in which the fast mode sends its code lengths. Counted over guest pages once and for all: to make one for each
- * page costs more time than it saves bytes. Code lengths 14 and 15 never occur there.
- */
-function fastPrecode(): void {
-  // Symbols 0 to 7, 8 to 15, 16 to 18, one byte each.
-  store<u64>(FAST_PRECODE_BITS, 0x0404040507070703);
-  store<u64>(FAST_PRECODE_BITS + 8, 0x0000070704030203);
-  store<u32>(FAST_PRECODE_BITS + 16, 0x00070506);
-  assignCodes(FAST_PRECODE_BITS, FAST_PRECODE, 19);
 }

@@ -1,4 +1,4 @@
-import { BUCKETS, NEXT_IN_BUCKET, USED } from "./memory";
+import { BUCKETS, NEXT_IN_BUCKET } from "./memory";
 
 /** No code is longer: with at most 4,097 symbols the rule below never asks for more. */
 const LIMIT: u32 = 13;
@@ -8,51 +8,46 @@ const LIMIT: u32 = 13;
  * (the Kraft sum is at most 1), and the spare space goes to the symbols that lost most by rounding up. The sum is exactly
  * 1 in the end, since decoders refuse incomplete codes. Returns the bits that all symbols take together.
  *
- * `symbols` frequencies (u32) at `frequency` whose sum is `total`, at least two of them not 0; one byte each to `bits`.
+ * The symbols are listed from `used` to `stop`, at least two; frequencies (u32) at `frequency`; one byte each to `bits`.
  */
-export function logCode(frequency: u32, bits: u32, symbols: u32, total: u32): u32 {
+export function logCode(used: u32, stop: u32, frequency: u32, bits: u32): u32 {
   memory.fill(BUCKETS, 0xff, 32);
+  let total: u32 = 0;
+  for (let at = used; at < stop; at += 2) total += load<u32>(frequency + (load<u16>(at) as u32) * 4);
   let spare: i32 = 1 << LIMIT;
-  let used = USED;
   let sum: u32 = 0;
   const scale = (16 << 16) / total;
   const width = clz(total);
-  for (let s: u32 = 0; s < symbols; s++) {
+  for (let at = used; at < stop; at += 2) {
+    const s = load<u16>(at) as u32;
     const f = load<u32>(frequency + s * 4);
-    if (f == 0) {
-      store<u8>(bits + s, 0);
-      continue;
-    }
     let length = clz(f) - width;
-    if (f << length < total) length++;
-    if (length == 0) length = 1;
+    length += (f << length < total) as u32;
+    length = max(length, 1);
     store<u8>(bits + s, length);
     spare -= 1 << (LIMIT - length);
     sum += f * length;
-    store<u16>(used, s);
-    used += 2;
     // f << length is from total to twice of it: the more, the more was lost.
-    const bucket = (((f << length) * scale) >> 16) & 15;
-    store<u16>(NEXT_IN_BUCKET + s * 2, load<u16>(BUCKETS + bucket * 2));
-    store<u16>(BUCKETS + bucket * 2, s);
+    const bucket = BUCKETS + ((((f << length) * scale) >> 16) & 15) * 2;
+    store<u16>(NEXT_IN_BUCKET + s * 2, load<u16>(bucket));
+    store<u16>(bucket, s);
   }
-  for (let bucket: i32 = 15; bucket >= 0 && spare > 0; bucket--) {
-    let s = load<u16>(BUCKETS + bucket * 2) as u32;
+  for (let bucket = BUCKETS + 30; bucket >= BUCKETS && spare > 0; bucket -= 2) {
+    let s = load<u16>(bucket) as u32;
     while (s != 0xffff) {
       const length = load<u8>(bits + s) as u32;
       const cost = 1 << (LIMIT - length);
-      if (cost <= spare && length > 1) {
-        store<u8>(bits + s, length - 1);
-        spare -= cost;
-        sum -= load<u32>(frequency + s * 4);
-      }
+      const fits = (cost <= spare && length > 1) as u32;
+      store<u8>(bits + s, length - fits);
+      spare -= cost & -fits;
+      sum -= load<u32>(frequency + s * 4) & (0 - fits);
       s = load<u16>(NEXT_IN_BUCKET + s * 2);
     }
   }
-  // All lengths are multiples of the longest code's share, so some code always fits into what is left.
+  // All shares are multiples of the longest code's, so some code always fits into what is left.
   while (spare > 0) {
-    for (let u = USED; u < used; u += 2) {
-      const s = load<u16>(u) as u32;
+    for (let at = used; at < stop; at += 2) {
+      const s = load<u16>(at) as u32;
       const length = load<u8>(bits + s) as u32;
       const cost = 1 << (LIMIT - length);
       if (cost > spare || length == 1) continue;

@@ -26,8 +26,9 @@ export const DISTANCE_BITS: u32 = 0x1a40;
 /** Codes of the page: code | bits << 16, u32 each. */
 export const LITERAL_CODE: u32 = 0x1b00;
 export const DISTANCE_CODE: u32 = 0x1f80;
-/** The symbols in use, u16 each; and lists of them by rounding loss. */
-export const USED: u32 = 0x2000;
+/** The symbols in use in growing order, u16 each: of literals and lengths, of distances; lists by rounding loss. */
+export const LITERALS_USED: u32 = 0x2000;
+export const DISTANCES_USED: u32 = 0x2240;
 export const NEXT_IN_BUCKET: u32 = 0x2280;
 export const BUCKETS: u32 = 0x2500;
 /** Counts by code length (u32 each) and what follows from them. */
@@ -44,6 +45,7 @@ export const NODE_BITS: u32 = 0x4000;
 export const PRECODE_FREQUENCY: u32 = 0x4300;
 export const PRECODE_BITS: u32 = 0x4380;
 export const PRECODE_CODE: u32 = 0x4400;
+export const CODE_LENGTHS_USED: u32 = 0x4480;
 export const PREVIOUS: u32 = 0x4600;
 
 /** Matches of the page, u32 each: literals before << 20 | distance << 8 | length - 3. */

@@ -1,5 +1,3 @@
-import { RUNS } from "./memory";
-
 /** Symbols of the code of code lengths beyond the lengths themselves. */
 const REPEAT: u32 = 16;
 const ZEROS: u32 = 17;
@@ -41,14 +39,4 @@ export function scanRuns(bits: u32, symbols: u32, out: u32): u32 {
     previous = length;
   }
   return out;
-}
-
-/** Bits that the runs up to `stop` take in a code of code lengths. */
-export function runBits(stop: u32, precode: u32): u32 {
-  let sum: u32 = 0;
-  for (let at = RUNS; at < stop; at += 4) {
-    const run = load<u32>(at);
-    sum += (load<u32>(precode + (run & 0xff) * 4) >> 16) + ((run >> 8) & 0xff);
-  }
-  return sum;
 }
