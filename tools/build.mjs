@@ -1,6 +1,8 @@
-// Compiles everything (src, spec, tools) into dist/ with tsc alone, then makes the program executable.
+// Compiles everything (src, spec, tools) into dist/ with tsc, the page engine (AssemblyScript) with asc where it changed, then makes
+// the program executable.
 import { spawnSync } from "node:child_process";
-import { chmodSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -10,3 +12,39 @@ const run = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc
 });
 if (run.status !== 0) process.exit(run.status ?? 1);
 chmodSync(`${root}dist/src/cli/main.js`, 0o755);
+buildPageEngine();
+
+/** dist/src/engine/page.wasm and page-simd.wasm, made again when a source, the compiler or its options changed. */
+function buildPageEngine() {
+  const sources = `${root}src/engine/wasm/`;
+  const common = [
+    "-O3",
+    "--noAssert",
+    "--runtime",
+    "stub",
+    "--use",
+    "abort=",
+    "--memoryBase",
+    "0",
+    "--initialMemory",
+    "3",
+  ];
+  const outputs = [
+    { file: `${root}dist/src/engine/page.wasm`, options: common },
+    { file: `${root}dist/src/engine/page-simd.wasm`, options: [...common, "--enable", "simd"] },
+  ];
+  const hash = createHash("sha256").update(JSON.stringify(outputs.map(({ options }) => options)));
+  hash.update(readFileSync(`${root}node_modules/assemblyscript/package.json`));
+  for (const name of readdirSync(sources).toSorted()) hash.update(name).update(readFileSync(sources + name));
+  const want = hash.digest("hex");
+  const stamp = `${root}dist/.page-engine`;
+  const fresh =
+    existsSync(stamp) && readFileSync(stamp, "utf8") === want && outputs.every(({ file }) => existsSync(file));
+  if (fresh) return;
+  for (const { file, options } of outputs) {
+    const asc = [`${root}node_modules/assemblyscript/bin/asc.js`, `${sources}index.ts`, "--outFile", file, ...options];
+    const made = spawnSync(process.execPath, asc, { stdio: ["ignore", 2, 2], cwd: root });
+    if (made.status !== 0) process.exit(made.status ?? 1);
+  }
+  writeFileSync(stamp, want);
+}

@@ -1,4 +1,4 @@
-export { createDeflater, createInflater, hasFastEngine } from "./create.js";
+export { createDeflater, createInflater, hasFastEngine, type CreateOptions } from "./create.js";
 export { ExactDeflater, ExactInflater } from "./exact.js";
 export { FastDeflater, FastInflater } from "./fast.js";
 export {
@@ -14,4 +14,5 @@ export {
   type PageDeflater,
   type PageInflater,
 } from "./page-engine.js";
+export { loadPageModule } from "./page-module.js";
 export { isZeroPage } from "./zero.js";

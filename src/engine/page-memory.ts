@@ -1,0 +1,62 @@
+/** What src/engine/wasm/index.ts exports. All addresses and lengths are unsigned 32-bit numbers. */
+export interface PageExports {
+  readonly memory: WebAssembly.Memory;
+  /** First byte of the memory that is ours. */
+  readonly SCRATCH_END: WebAssembly.Global;
+  init(): void;
+  deflatePage(mode: number, data: number, length: number, out: number): number;
+  deflateBatch(
+    mode: number,
+    pages: number,
+    length: number,
+    count: number,
+    output: number,
+    starts: number,
+    lengths: number,
+    zero: number,
+    words: number,
+  ): number;
+  inflatePage(data: number, length: number, out: number, size: number): number;
+  inflateBatch(
+    input: number,
+    starts: number,
+    lengths: number,
+    count: number,
+    pages: number,
+    size: number,
+    good: number,
+  ): number;
+}
+
+/** Bytes of one WebAssembly memory page. */
+const GRAIN = 65536;
+
+/** One instance of the page engine and its memory, of which regions are given out and never taken back. */
+export class PageMemory {
+  readonly exports: PageExports;
+  private next: number;
+  private view: Uint8Array<ArrayBuffer>;
+
+  constructor(module: WebAssembly.Module) {
+    this.exports = new WebAssembly.Instance(module, {}).exports as unknown as PageExports;
+    this.exports.init();
+    this.next = this.exports.SCRATCH_END.value as number;
+    this.view = new Uint8Array(this.exports.memory.buffer);
+  }
+
+  /** All of the memory. Views of it go stale when another region is taken: take them from here every time. */
+  get bytes(): Uint8Array<ArrayBuffer> {
+    const { buffer } = this.exports.memory;
+    if (this.view.buffer !== buffer) this.view = new Uint8Array(buffer);
+    return this.view;
+  }
+
+  /** A region of `length` bytes, aligned to 64; returns its address. */
+  take(length: number): number {
+    const at = (this.next + 63) & ~63;
+    this.next = at + length;
+    const missing = this.next - this.exports.memory.buffer.byteLength;
+    if (missing > 0) this.exports.memory.grow(Math.ceil(missing / GRAIN));
+    return at;
+  }
+}

@@ -1,0 +1,133 @@
+import { distanceSymbol } from "./histogram";
+import { LENGTHS, SEQUENCES } from "./memory";
+
+/** A bit writer between calls: the bits that do not fill a byte yet, and where the next byte goes. */
+export let bitBuffer: u64 = 0;
+export let bitCount: u32 = 0;
+export let bitOut: u32 = 0;
+
+/** Starts writing at a byte boundary. */
+export function startBits(out: u32): void {
+  bitBuffer = 0;
+  bitCount = 0;
+  bitOut = out;
+}
+
+/** Goes on where a loop of its own has stopped. */
+export function continueBits(buffer: u64, count: u32, out: u32): void {
+  bitBuffer = buffer;
+  bitCount = count;
+  bitOut = out;
+}
+
+/** Writes up to 56 bits. */
+export function putBits(value: u64, count: u32): void {
+  const buffer = bitBuffer | (value << bitCount);
+  const total = bitCount + count;
+  store<u64>(bitOut, buffer);
+  bitOut += total >> 3;
+  bitBuffer = buffer >> (total & 56);
+  bitCount = total & 7;
+}
+
+/** Fills the last byte with zeros and returns the address behind it. */
+export function finishBits(): u32 {
+  store<u64>(bitOut, bitBuffer);
+  const end = bitOut + ((bitCount + 7) >> 3);
+  startBits(end);
+  return end;
+}
+
+/**
+ * The body of a block: the page as literals and the sequences up to `stop`, then the end of the block. No code is longer
+ * than 15 bits, so three literals, or two and a length with its extra bits (5), fit beside seven bits that wait.
+ */
+export function putSequences(data: u32, stop: u32, lastLiterals: u32, literalCode: u32, distanceCode: u32): void {
+  let buffer = bitBuffer;
+  let count = bitCount;
+  let out = bitOut;
+  let at = data;
+  for (let sequence = SEQUENCES; sequence < stop; sequence += 4) {
+    const s = load<u32>(sequence);
+    let left = s >> 20;
+    while (left > 2) {
+      const a = load<u32>(literalCode + (load<u8>(at) as u32) * 4);
+      const b = load<u32>(literalCode + (load<u8>(at, 1) as u32) * 4);
+      const c = load<u32>(literalCode + (load<u8>(at, 2) as u32) * 4);
+      buffer |= ((a & 0xffff) as u64) << count;
+      count += a >> 16;
+      buffer |= ((b & 0xffff) as u64) << count;
+      count += b >> 16;
+      buffer |= ((c & 0xffff) as u64) << count;
+      count += c >> 16;
+      store<u64>(out, buffer);
+      out += count >> 3;
+      buffer >>= count & 56;
+      count &= 7;
+      at += 3;
+      left -= 3;
+    }
+    // None, one or two literals are left: a code that is not wanted is masked away, not jumped over.
+    const a = load<u32>(literalCode + (load<u8>(at) as u32) * 4) & (0 - ((left + 1) >> 1));
+    const b = load<u32>(literalCode + (load<u8>(at, 1) as u32) * 4) & (0 - (left >> 1));
+    buffer |= ((a & 0xffff) as u64) << count;
+    count += a >> 16;
+    buffer |= ((b & 0xffff) as u64) << count;
+    count += b >> 16;
+    const entry = load<u32>(LENGTHS + (s & 0xff) * 4);
+    const lengthCode = load<u32>(literalCode + (entry & 0xffff) * 4);
+    buffer |= ((lengthCode & 0xffff) as u64) << count;
+    count += lengthCode >> 16;
+    buffer |= ((entry >> 24) as u64) << count;
+    count += (entry >> 16) & 0xff;
+    store<u64>(out, buffer);
+    out += count >> 3;
+    buffer >>= count & 56;
+    count &= 7;
+
+    const less = ((s >> 8) & 0xfff) - 1;
+    const symbol = distanceSymbol(less);
+    const code = load<u32>(distanceCode + symbol * 4);
+    buffer |= ((code & 0xffff) as u64) << count;
+    count += code >> 16;
+    const extra: u32 = symbol < 4 ? 0 : (symbol >> 1) - 1;
+    buffer |= ((less & ((1 << extra) - 1)) as u64) << count;
+    count += extra;
+    store<u64>(out, buffer);
+    out += count >> 3;
+    buffer >>= count & 56;
+    count &= 7;
+    at += left + (s & 0xff) + 3;
+  }
+  const end = at + lastLiterals;
+  while (at < end) {
+    const a = load<u32>(literalCode + (load<u8>(at) as u32) * 4);
+    buffer |= ((a & 0xffff) as u64) << count;
+    count += a >> 16;
+    store<u64>(out, buffer);
+    out += count >> 3;
+    buffer >>= count & 56;
+    count &= 7;
+    at++;
+  }
+  continueBits(buffer, count, out);
+  const last = load<u32>(literalCode + 256 * 4);
+  putBits((last & 0xffff) as u64, last >> 16);
+}
+
+/** One stored block of the whole page, the last of the stream, at a byte boundary. */
+export function putStored(data: u32, length: u32): void {
+  let out = finishBits();
+  store<u8>(out, 1);
+  store<u16>(out + 1, length);
+  store<u16>(out + 3, length ^ 0xffff);
+  memory.copy(out + 5, data, length);
+  startBits(out + 5 + length);
+}
+
+/** Adler-32, big-endian, behind the block; returns the address behind the stream. */
+export function putChecksum(sum: u32): u32 {
+  const out = finishBits();
+  store<u32>(out, bswap<u32>(sum));
+  return out + 4;
+}

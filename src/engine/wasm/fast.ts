@@ -1,0 +1,100 @@
+import { adler32 } from "./adler";
+import { assignCodes, listUsed } from "./canonical";
+import { bitCount, bitOut, putBits, putChecksum, putSequences, putStored, startBits } from "./encode";
+import { putFastHeader } from "./fast-header";
+import { findMatches, lastLiterals } from "./fast-matches";
+import { logCode } from "./log-code";
+import {
+  DISTANCE_BITS,
+  DISTANCE_CODE,
+  DISTANCE_FREQUENCY,
+  DISTANCES_USED,
+  FIXED_DISTANCE,
+  FIXED_LITERAL,
+  LITERAL_BITS,
+  LITERAL_CODE,
+  LITERAL_FREQUENCY,
+  LITERALS_USED,
+} from "./memory";
+
+/** Header of a zlib stream: deflate, 32 KiB window, fastest. What level 1 writes. */
+const ZLIB_HEADER: u16 = 0x0178;
+/** Below so many bits the fixed codes may be the smaller ones: they save the header. */
+const FEW_BITS: u32 = 4096;
+/** A stored page: zlib header, block header, checksum. */
+const STORED_OVERHEAD: u32 = 11;
+
+/**
+ * One page as a zlib stream at `out`, fast: one block, dynamic codes, or fixed or stored where that is smaller.
+ * Returns the address behind the stream. May write 600 bytes beyond a stored page's size.
+ */
+export function deflateFast(data: u32, length: u32, out: u32): u32 {
+  const stop = findMatches(data, length);
+  const tail = lastLiterals;
+  const literals = listUsed(LITERAL_FREQUENCY, 286, LITERALS_USED);
+  const literalBits = logCode(LITERALS_USED, literals, LITERAL_FREQUENCY, LITERAL_BITS);
+  if (literalBits >> 3 >= length) return stored(data, length, out);
+  addPartners();
+  const distances = listUsed(DISTANCE_FREQUENCY, 30, DISTANCES_USED);
+  const distanceBits = logCode(DISTANCES_USED, distances, DISTANCE_FREQUENCY, DISTANCE_BITS);
+
+  store<u16>(out, ZLIB_HEADER);
+  startBits(out + 2);
+  putFastHeader(LITERALS_USED, literals, LITERAL_BITS, DISTANCES_USED, distances, DISTANCE_BITS);
+  const bits = (bitOut - out - 2) * 8 + bitCount + literalBits + distanceBits;
+  if (bits < FEW_BITS && fixedBits(literals, distances) <= bits) return fixed(data, length, out, stop, tail);
+  assignCodes(LITERALS_USED, literals, LITERAL_BITS, LITERAL_CODE);
+  assignCodes(DISTANCES_USED, distances, DISTANCE_BITS, DISTANCE_CODE);
+  putSequences(data, stop, tail, LITERAL_CODE, DISTANCE_CODE);
+  return finish(data, length, out);
+}
+
+/** The same with the fixed codes: nothing to count, nothing to build. */
+export function deflateFixed(data: u32, length: u32, out: u32): u32 {
+  const stop = findMatches(data, length);
+  return fixed(data, length, out, stop, lastLiterals);
+}
+
+function fixed(data: u32, length: u32, out: u32, stop: u32, tail: u32): u32 {
+  store<u16>(out, ZLIB_HEADER);
+  startBits(out + 2);
+  putBits(3, 3);
+  putSequences(data, stop, tail, FIXED_LITERAL, FIXED_DISTANCE);
+  return finish(data, length, out);
+}
+
+/** Ends the stream; where it became longer than a stored page it is made again as one. */
+function finish(data: u32, length: u32, out: u32): u32 {
+  if (bitOut - out + 5 > length + STORED_OVERHEAD) return stored(data, length, out);
+  return putChecksum(adler32(data, length));
+}
+
+function stored(data: u32, length: u32, out: u32): u32 {
+  store<u16>(out, ZLIB_HEADER);
+  startBits(out + 2);
+  putStored(data, length);
+  return putChecksum(adler32(data, length));
+}
+
+/** Decoders may refuse fewer than two distance codes: adds unused ones. */
+function addPartners(): void {
+  let used: u32 = 0;
+  for (let s: u32 = 0; s < 30; s++) used += (load<u32>(DISTANCE_FREQUENCY + s * 4) != 0) as u32;
+  if (used >= 2) return;
+  if (load<u32>(DISTANCE_FREQUENCY) == 0) store<u32>(DISTANCE_FREQUENCY, 1);
+  else store<u32>(DISTANCE_FREQUENCY + 4, 1);
+  if (used == 0) store<u32>(DISTANCE_FREQUENCY + 4, 1);
+}
+
+/** Bits of the symbols listed in the fixed codes, extra bits left out (they are the same in both). */
+function fixedBits(literals: u32, distances: u32): u32 {
+  let sum: u32 = 3;
+  for (let at = LITERALS_USED; at < literals; at += 2) {
+    const s = (load<u16>(at) as u32) * 4;
+    sum += load<u32>(LITERAL_FREQUENCY + s) * (load<u32>(FIXED_LITERAL + s) >> 16);
+  }
+  for (let at = DISTANCES_USED; at < distances; at += 2) {
+    sum += load<u32>(DISTANCE_FREQUENCY + (load<u16>(at) as u32) * 4) * 5;
+  }
+  return sum;
+}

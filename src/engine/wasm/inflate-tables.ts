@@ -1,0 +1,128 @@
+import { reverse } from "./canonical";
+import {
+  CODE_LENGTHS,
+  COUNT,
+  DISTANCE_RESULTS,
+  FIXED_DISTANCE_TABLE,
+  FIXED_LITERAL_TABLE,
+  LITERAL_RESULTS,
+  NEXT_CODE,
+  SORTED,
+} from "./memory";
+
+/** Bits that one look-up decodes; longer codes take a second one. */
+export const LITERAL_TABLE_BITS: u32 = 11;
+export const DISTANCE_TABLE_BITS: u32 = 8;
+
+/** What an entry is where it is not a plain length or distance: bit 15 alone leads to a second table. */
+export const SPECIAL: u32 = 0x8000;
+const INVALID: u32 = 0xe000;
+const LONGEST: u32 = 15;
+
+/**
+ * A decoding table for the canonical code whose lengths are at `bits`, indexed by the next `tableBits` bits of input.
+ *
+ * An entry is made of `results` (base << 16 | extra bits, or literal or special) and the code's length n:
+ *
+ * ```
+ * literal   1 31     0 24..30   byte 16..23   0 8..15   n 0..5
+ * length    base 16..30         n 8..13       n + extra bits 0..5
+ * special   1 15, 1 14          (end of block; with bit 13: not a symbol)   n 0..5
+ * link      1 15                offset of the second table in entries 16..30, its bits 8..11, tableBits 0..5
+ * ```
+ *
+ * The code must be complete; with `lenient` a code of one symbol in one bit or of none also passes, as zlib lets it for
+ * distances: what has no code is `INVALID` then. Returns false for anything else.
+ */
+export function buildTable(bits: u32, symbols: u32, results: u32, table: u32, tableBits: u32, lenient: bool): bool {
+  memory.fill(COUNT, 0, 64);
+  for (let s: u32 = 0; s < symbols; s++) {
+    const at = COUNT + (load<u8>(bits + s) as u32) * 4;
+    store<u32>(at, load<u32>(at) + 1);
+  }
+  // Where each length's symbols start in the sorted list; how much of the code space is taken.
+  let place: u32 = 0;
+  let left: i32 = 1;
+  let longest: u32 = 0;
+  for (let length: u32 = 1; length <= LONGEST; length++) {
+    const count = load<u32>(COUNT + length * 4);
+    store<u32>(NEXT_CODE + length * 4, place);
+    place += count;
+    left = (left << 1) - count;
+    if (left < 0) return false;
+    if (count != 0) longest = length;
+  }
+  if (left != 0) {
+    if (!lenient || longest > 1) return false;
+    for (let i: u32 = 0; i < 1 << tableBits; i++) store<u32>(table + i * 4, INVALID | 1);
+    if (longest == 0) return true;
+  }
+  for (let s: u32 = 0; s < symbols; s++) {
+    const length = load<u8>(bits + s) as u32;
+    if (length == 0) continue;
+    const at = NEXT_CODE + length * 4;
+    const to = load<u32>(at);
+    store<u32>(at, to + 1);
+    store<u16>(SORTED + to * 2, s);
+  }
+
+  // Codes of growing length: the table of all shorter ones is doubled, then the codes of this length are put in.
+  let code: u32 = 0;
+  let sorted = SORTED;
+  let size: u32 = 1;
+  for (let length: u32 = 1; length <= tableBits; length++) {
+    if (left == 0) memory.copy(table + size * 4, table, size * 4);
+    size <<= 1;
+    code <<= 1;
+    let count = load<u32>(COUNT + length * 4);
+    while (count-- != 0) {
+      const result = load<u32>(results + (load<u16>(sorted) as u32) * 4);
+      sorted += 2;
+      const entry = (result & 0x8000c000) != 0 ? result + length : result + ((length << 8) | length);
+      store<u32>(table + reverse(code, length) * 4, entry);
+      code++;
+    }
+  }
+  if (left != 0) {
+    // One symbol in one bit: it stands at index 0, and at every other even index.
+    const entry = load<u32>(table);
+    for (let i: u32 = 0; i < size; i += 2) store<u32>(table + i * 4, entry);
+    return true;
+  }
+
+  // Longer codes: all that share their first `tableBits` bits in one second table, large enough for the longest.
+  const more = longest - tableBits;
+  let second = size;
+  let link: u32 = 0xffffffff;
+  for (let length = tableBits + 1; length <= longest; length++) {
+    code <<= 1;
+    let count = load<u32>(COUNT + length * 4);
+    while (count-- != 0) {
+      const result = load<u32>(results + (load<u16>(sorted) as u32) * 4);
+      sorted += 2;
+      const reversed = reverse(code, length);
+      const head = reversed & (size - 1);
+      if (head != link) {
+        if (link != 0xffffffff) second += 1 << more;
+        link = head;
+        store<u32>(table + head * 4, (second << 16) | SPECIAL | (more << 8) | tableBits);
+      }
+      const rest = length - tableBits;
+      const entry = (result & 0x8000c000) != 0 ? result + rest : result + ((rest << 8) | rest);
+      for (let i = reversed >> tableBits; i < 1 << more; i += 1 << rest) store<u32>(table + (second + i) * 4, entry);
+      code++;
+    }
+  }
+  return true;
+}
+
+/** The tables of the fixed codes. */
+export function buildFixedTables(): void {
+  memory.fill(CODE_LENGTHS, 8, 144);
+  memory.fill(CODE_LENGTHS + 144, 9, 112);
+  memory.fill(CODE_LENGTHS + 256, 7, 24);
+  memory.fill(CODE_LENGTHS + 280, 8, 8);
+  buildTable(CODE_LENGTHS, 288, LITERAL_RESULTS, FIXED_LITERAL_TABLE, LITERAL_TABLE_BITS, false);
+  memory.fill(CODE_LENGTHS, 5, 32);
+  buildTable(CODE_LENGTHS, 32, DISTANCE_RESULTS, FIXED_DISTANCE_TABLE, DISTANCE_TABLE_BITS, false);
+}

@@ -1,0 +1,277 @@
+import { adler32 } from "./adler";
+import { buildTable, DISTANCE_TABLE_BITS, LITERAL_TABLE_BITS, SPECIAL } from "./inflate-tables";
+import {
+  CODE_LENGTHS,
+  DISTANCE_RESULTS,
+  DISTANCE_TABLE,
+  FIXED_DISTANCE_TABLE,
+  FIXED_LITERAL_TABLE,
+  LITERAL_RESULTS,
+  LITERAL_TABLE,
+  PRECODE_BITS,
+  PRECODE_ORDER,
+  PRECODE_TABLE,
+} from "./memory";
+
+/** A zlib stream is at least a header, a block and a checksum. */
+const LEAST: u32 = 8;
+const LITERAL: u32 = 0x80000000;
+const END_OF_BLOCK: u32 = 0xc000;
+
+/** The input between blocks: bits taken from memory but not used yet, and where the next ones are. */
+let buffer: u64 = 0;
+let count: u32 = 0;
+let next: u32 = 0;
+
+/**
+ * Inflates one zlib stream of exactly `length` bytes at `data` to exactly `size` bytes at `out`, checksum included. False
+ * for anything else, without saying why.
+ *
+ * Reads up to 64 bytes beyond the stream and writes up to 300 beyond the page: the batch has that room, and whatever was
+ * made of foreign bytes is refused in the end because more was consumed than there was.
+ */
+export function inflatePage(data: u32, length: u32, out: u32, size: u32): bool {
+  if (length < LEAST) return false;
+  const header = ((load<u8>(data) as u32) << 8) | (load<u8>(data + 1) as u32);
+  // Deflate, a window of up to 32 KiB, no preset dictionary, header check.
+  if ((header & 0x0f20) != 0x0800 || header >> 12 > 7 || header % 31 != 0) return false;
+  const end = data + length - 4;
+  const stop = out + size;
+  let to = out;
+  buffer = 0;
+  count = 0;
+  next = data + 2;
+  let last: u32 = 0;
+  do {
+    refill();
+    if (next > end + 8) return false;
+    last = (buffer & 1) as u32;
+    const type = ((buffer >> 1) & 3) as u32;
+    drop(3);
+    if (type == 0) to = storedBlock(end, to, stop);
+    else if (type == 1) to = codedBlock(end, out, to, stop, FIXED_LITERAL_TABLE, FIXED_DISTANCE_TABLE);
+    else if (type == 2 && readCodes(end)) to = codedBlock(end, out, to, stop, LITERAL_TABLE, DISTANCE_TABLE);
+    else return false;
+    if (to == 0) return false;
+  } while (last == 0);
+  if (to != stop || next - (count >> 3) != end) return false;
+  return bswap<u32>(load<u32>(end)) == adler32(out, size);
+}
+
+/** At least 56 bits in `buffer`. What lies above `count` is right already or zero: the same bits are or-ed in again. */
+function refill(): void {
+  buffer |= load<u64>(next) << count;
+  next += (63 - count) >> 3;
+  count |= 56;
+}
+
+function drop(bits: u32): void {
+  buffer >>= bits;
+  count -= bits;
+}
+
+/** Copies a stored block; 0 where it is damaged or does not fit. */
+function storedBlock(end: u32, to: u32, stop: u32): u32 {
+  const at = next - (count >> 3);
+  if (at + 4 > end) return 0;
+  const length = load<u16>(at) as u32;
+  if ((length ^ 0xffff) != (load<u16>(at + 2) as u32)) return 0;
+  if (length > end - at - 4 || length > stop - to) return 0;
+  memory.copy(to, at + 4, length);
+  buffer = 0;
+  count = 0;
+  next = at + 4 + length;
+  return to + length;
+}
+
+/** Reads the codes of a dynamic block and makes their tables. */
+function readCodes(end: u32): bool {
+  refill();
+  const literals: u32 = 257 + ((buffer & 31) as u32);
+  const distances: u32 = 1 + (((buffer >> 5) & 31) as u32);
+  const precodes: u32 = 4 + (((buffer >> 10) & 15) as u32);
+  drop(14);
+  if (literals > 286 || distances > 30) return false;
+  store<u64>(PRECODE_BITS, 0);
+  store<u64>(PRECODE_BITS + 8, 0);
+  store<u32>(PRECODE_BITS + 16, 0);
+  for (let i: u32 = 0; i < precodes; i++) {
+    if (count < 3) refill();
+    store<u8>(PRECODE_BITS + (load<u8>(PRECODE_ORDER + i) as u32), buffer & 7);
+    drop(3);
+  }
+  if (!buildPrecode()) return false;
+
+  const all = literals + distances;
+  let at: u32 = 0;
+  while (at < all) {
+    if (count < 14) {
+      refill();
+      if (next > end + 8) return false;
+    }
+    const entry = load<u16>(PRECODE_TABLE + ((buffer & 127) as u32) * 2) as u32;
+    drop(entry & 0xff);
+    const symbol = entry >> 8;
+    if (symbol < 16) {
+      store<u8>(CODE_LENGTHS + at, symbol);
+      at++;
+      continue;
+    }
+    let value: u32 = 0;
+    let run: u32;
+    if (symbol == 16) {
+      if (at == 0) return false;
+      value = load<u8>(CODE_LENGTHS + at - 1) as u32;
+      run = 3 + ((buffer & 3) as u32);
+      drop(2);
+    } else if (symbol == 17) {
+      run = 3 + ((buffer & 7) as u32);
+      drop(3);
+    } else {
+      run = 11 + ((buffer & 127) as u32);
+      drop(7);
+    }
+    if (at + run > all) return false;
+    const eight = (value as u64) * 0x0101010101010101;
+    const to = at + run;
+    // Up to seven bytes too many; the next lengths overwrite them.
+    for (; at < to; at += 8) store<u64>(CODE_LENGTHS + at, eight);
+    at = to;
+  }
+  if (load<u8>(CODE_LENGTHS + 256) == 0) return false;
+  return (
+    buildTable(CODE_LENGTHS, literals, LITERAL_RESULTS, LITERAL_TABLE, LITERAL_TABLE_BITS, false) &&
+    buildTable(CODE_LENGTHS + literals, distances, DISTANCE_RESULTS, DISTANCE_TABLE, DISTANCE_TABLE_BITS, true)
+  );
+}
+
+/** The 128 entries `symbol << 8 | bits` of the code of code lengths. */
+function buildPrecode(): bool {
+  let code: u32 = 0;
+  // Kraft sum in 128ths; canonical codes counted in them, which is what reversing needs.
+  for (let length: u32 = 1; length <= 7; length++) {
+    for (let s: u32 = 0; s < 19; s++) {
+      if ((load<u8>(PRECODE_BITS + s) as u32) != length) continue;
+      if (code >= 128) return false;
+      let reversed: u32 = 0;
+      for (let bit: u32 = 0; bit < 7; bit++) reversed |= ((code >> bit) & 1) << (6 - bit);
+      for (let i = reversed; i < 128; i += 1 << length) store<u16>(PRECODE_TABLE + i * 2, (s << 8) | length);
+      code += 128 >> length;
+    }
+  }
+  return code == 128;
+}
+
+/**
+ * Decodes one block of symbols to `to`, the page being [`start`, `stop`); returns where it ends, 0 where something is wrong.
+ *
+ * One round reads up to two literals and what follows, from one or two refills, without asking where the input or the page
+ * ends; that is asked once a round.
+ */
+function codedBlock(end: u32, start: u32, to: u32, stop: u32, literalTable: u32, distanceTable: u32): u32 {
+  let bits = buffer;
+  let n = count;
+  let from = next;
+  let out = to;
+  const limit = end + 8;
+  const literalMask: u64 = (1 << LITERAL_TABLE_BITS) - 1;
+  const distanceMask: u64 = (1 << DISTANCE_TABLE_BITS) - 1;
+  while (true) {
+    if (out > stop || from > limit) return 0;
+    bits |= load<u64>(from) << n;
+    from += (63 - n) >> 3;
+    n |= 56;
+    let entry = load<u32>(literalTable + ((bits & literalMask) as u32) * 4);
+    if ((entry & LITERAL) != 0) {
+      bits >>= entry & 63;
+      n -= entry & 63;
+      store<u8>(out, entry >> 16);
+      out++;
+      entry = load<u32>(literalTable + ((bits & literalMask) as u32) * 4);
+      if ((entry & LITERAL) != 0) {
+        bits >>= entry & 63;
+        n -= entry & 63;
+        store<u8>(out, entry >> 16);
+        out++;
+        entry = load<u32>(literalTable + ((bits & literalMask) as u32) * 4);
+        if ((entry & LITERAL) != 0) {
+          bits >>= entry & 63;
+          n -= entry & 63;
+          store<u8>(out, entry >> 16);
+          out++;
+          continue;
+        }
+      }
+      bits |= load<u64>(from) << n;
+      from += (63 - n) >> 3;
+      n |= 56;
+    }
+    if ((entry & SPECIAL) != 0) {
+      if ((entry & END_OF_BLOCK) != END_OF_BLOCK) {
+        bits >>= LITERAL_TABLE_BITS;
+        n -= LITERAL_TABLE_BITS;
+        const index = (entry >> 16) + ((bits & ((1 << ((entry >> 8) & 15)) - 1)) as u32);
+        entry = load<u32>(literalTable + index * 4);
+        if ((entry & LITERAL) != 0) {
+          bits >>= entry & 63;
+          n -= entry & 63;
+          store<u8>(out, entry >> 16);
+          out++;
+          continue;
+        }
+      }
+      if ((entry & SPECIAL) != 0) {
+        bits >>= entry & 63;
+        n -= entry & 63;
+        if ((entry & 0x2000) != 0 || out > stop) return 0;
+        buffer = bits;
+        count = n;
+        next = from;
+        return out;
+      }
+    }
+    const length =
+      ((entry >> 16) & 0x7fff) + (((bits & (((1 as u64) << (entry & 63)) - 1)) >> ((entry >> 8) & 63)) as u32);
+    bits >>= entry & 63;
+    n -= entry & 63;
+
+    // At least 36 bits are left; a distance takes up to 28.
+    entry = load<u32>(distanceTable + ((bits & distanceMask) as u32) * 4);
+    if ((entry & SPECIAL) != 0) {
+      if ((entry & END_OF_BLOCK) == END_OF_BLOCK) return 0;
+      bits >>= DISTANCE_TABLE_BITS;
+      n -= DISTANCE_TABLE_BITS;
+      const index = (entry >> 16) + ((bits & ((1 << ((entry >> 8) & 15)) - 1)) as u32);
+      entry = load<u32>(distanceTable + index * 4);
+      if ((entry & SPECIAL) != 0) return 0;
+    }
+    const distance = (entry >> 16) + (((bits & (((1 as u64) << (entry & 63)) - 1)) >> ((entry >> 8) & 63)) as u32);
+    bits >>= entry & 63;
+    n -= entry & 63;
+    if (distance > out - start) return 0;
+
+    // Eight bytes at a time, up to seven too many. Where the distance is below eight, each step repeats what the last one made.
+    let source = out - distance;
+    const done = out + length;
+    if (distance >= 8) {
+      do {
+        store<u64>(out, load<u64>(source));
+        out += 8;
+        source += 8;
+      } while (out < done);
+    } else if (distance == 1) {
+      const same = (load<u8>(source) as u64) * 0x0101010101010101;
+      do {
+        store<u64>(out, same);
+        out += 8;
+      } while (out < done);
+    } else {
+      do {
+        store<u64>(out, load<u64>(source));
+        out += distance;
+        source += distance;
+      } while (out < done);
+    }
+    out = done;
+  }
+}

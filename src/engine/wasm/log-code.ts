@@ -1,0 +1,60 @@
+import { BUCKETS, NEXT_IN_BUCKET } from "./memory";
+
+/** No code is longer: with at most 4,097 symbols the rule below never asks for more. */
+const LIMIT: u32 = 13;
+
+/**
+ * Code lengths without a tree: `ceil(log2(total / frequency))` bits for each symbol leaves part of the code space unused
+ * (the Kraft sum is at most 1), and the spare space goes to the symbols that lost most by rounding up. The sum is exactly
+ * 1 in the end, since decoders refuse incomplete codes. Returns the bits that all symbols take together.
+ *
+ * The symbols are listed from `used` to `stop`, at least two; frequencies (u32) at `frequency`; one byte each to `bits`.
+ */
+export function logCode(used: u32, stop: u32, frequency: u32, bits: u32): u32 {
+  memory.fill(BUCKETS, 0xff, 32);
+  let total: u32 = 0;
+  for (let at = used; at < stop; at += 2) total += load<u32>(frequency + (load<u16>(at) as u32) * 4);
+  let spare: i32 = 1 << LIMIT;
+  let sum: u32 = 0;
+  const scale = (16 << 16) / total;
+  const width = clz(total);
+  for (let at = used; at < stop; at += 2) {
+    const s = load<u16>(at) as u32;
+    const f = load<u32>(frequency + s * 4);
+    let length = clz(f) - width;
+    length += (f << length < total) as u32;
+    length = max(length, 1);
+    store<u8>(bits + s, length);
+    spare -= 1 << (LIMIT - length);
+    sum += f * length;
+    // f << length is from total to twice of it: the more, the more was lost.
+    const bucket = BUCKETS + ((((f << length) * scale) >> 16) & 15) * 2;
+    store<u16>(NEXT_IN_BUCKET + s * 2, load<u16>(bucket));
+    store<u16>(bucket, s);
+  }
+  for (let bucket = BUCKETS + 30; bucket >= BUCKETS && spare > 0; bucket -= 2) {
+    let s = load<u16>(bucket) as u32;
+    while (s != 0xffff) {
+      const length = load<u8>(bits + s) as u32;
+      const cost = 1 << (LIMIT - length);
+      const fits = (cost <= spare && length > 1) as u32;
+      store<u8>(bits + s, length - fits);
+      spare -= cost & -fits;
+      sum -= load<u32>(frequency + s * 4) & (0 - fits);
+      s = load<u16>(NEXT_IN_BUCKET + s * 2);
+    }
+  }
+  // All shares are multiples of the longest code's, so some code always fits into what is left.
+  while (spare > 0) {
+    for (let at = used; at < stop; at += 2) {
+      const s = load<u16>(at) as u32;
+      const length = load<u8>(bits + s) as u32;
+      const cost = 1 << (LIMIT - length);
+      if (cost > spare || length == 1) continue;
+      store<u8>(bits + s, length - 1);
+      spare -= cost;
+      sum -= load<u32>(frequency + s * 4);
+    }
+  }
+  return sum;
+}
