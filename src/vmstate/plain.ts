@@ -178,7 +178,7 @@ function singleFrom(entry: FieldDescription, plain: unknown, ctx: PlainContext):
 function elementFrom(entry: FieldDescription, plain: unknown, ctx: PlainContext): FieldValue {
   const fixed = primitive(entry.type);
   if (fixed !== undefined) {
-    if (entry.type === "bool") {
+    if (fixed.isBool) {
       return typeof plain === "boolean" ? plain : parseSmall(plain, 2, 255, ctx.path);
     }
     return fixed.size === 8

@@ -16,8 +16,11 @@ import type { FieldValue } from "./state.js";
  * | `int64 equal`                                | 8     | be, unsigned in spite of its name                    |
  * | `CPU_Double_U`, `float64`                    | 8     | upper word, lower word: one be64 bit pattern         |
  * | `timer`                                      | 8     | be64 ns; all ones: not armed                         |
+ * | `cpsr` `fpscr`                               | 4     | be; ARM, private in QEMU but no more than that       |
+ * | `fpcr` `fpsr`                                | 8     | be; ARM                                              |
+ * | `powered_off`                                | 1     | as `bool`; ARM                                       |
  *
- * Source: QEMU migration/vmstate-types.c, migration/savevm.c (5.2 to 11.x).
+ * Source: QEMU migration/vmstate-types.c, migration/savevm.c, target/arm/machine.c (5.2 to 11.x).
  */
 export interface Primitive {
   readonly size: number;
@@ -27,6 +30,8 @@ export interface Primitive {
   /** Values outside are refused, before the writer sees them. */
   readonly min: bigint;
   readonly max: bigint;
+  /** Values are booleans, except for bytes above 1. */
+  readonly isBool?: true;
 }
 
 function small(bits: 8 | 16 | 32, signed: boolean): Primitive {
@@ -71,6 +76,7 @@ function large(signed: boolean): Primitive {
 }
 
 const bool: Primitive = {
+  isBool: true,
   size: 1,
   min: 0n,
   max: 255n,
@@ -110,6 +116,11 @@ const PRIMITIVES = new Map<string, Primitive>([
   ["CPU_Double_U", u64],
   ["float64", u64],
   ["timer", u64],
+  ["fpscr", u32],
+  ["cpsr", u32],
+  ["fpcr", u64],
+  ["fpsr", u64],
+  ["powered_off", bool],
 ]);
 
 /** The primitive that a JSON type names, or undefined. */
