@@ -14,6 +14,11 @@ export async function run(argv: string[]): Promise<number> {
   const source = withProgress(openSource(args.positionals[0]!), "extracting");
   const result = await extractBlocks(source, out, streamOptions(args)).finally(() => source.done());
   await source.close?.();
+  for (const { name } of result.blocks.filter(({ inStream }) => !inStream)) {
+    process.stderr.write(
+      `warning: the stream carries no page of RAM block ${JSON.stringify(name)}; its file is empty\n`,
+    );
+  }
   if (args.flag("json")) printJson(result);
   else print(["", ...table([["block", "length", "file"], ...rows(result.blocks)], [0, 2])].slice(1));
   return 0;

@@ -13,11 +13,23 @@ import type { PageStore } from "./page-store.js";
  */
 const GATHER = 1 << 17;
 
+/** What became of one block. */
+export interface BlockFileEntry {
+  name: string;
+  file: string;
+  /** Bytes. */
+  length: number;
+  /** False: the stream lists the block but carries no page of it (x-ignore-shared, memory that virtio-mem has not plugged); the file is all hole. */
+  inStream: boolean;
+}
+
 /** One block as a sparse file. */
 interface BlockFile {
   fd: number;
   file: string;
   block: RamBlock;
+  /** Whether any page of it came, a zero page included. */
+  touched: boolean;
   /** One bit a page that was ever written, in pieces that are made on demand: zeros need writing only over data. */
   written: Map<number, Uint8Array>;
 }
@@ -47,7 +59,7 @@ export class BlockFiles implements PageStore {
     const file = this.names.claim(block.idstr);
     const path = join(this.folder, file);
     const fd = attempt(path, () => openSync(path, "wx+"));
-    this.files.set(block.idstr, { fd, file, block, written: new Map() });
+    this.files.set(block.idstr, { fd, file, block, touched: false, written: new Map() });
     attempt(path, () => ftruncateSync(fd, block.usedLength));
   }
 
@@ -56,9 +68,14 @@ export class BlockFiles implements PageStore {
     return this.files.size;
   }
 
-  /** Name, file name and length of every block, in the order of the block list. */
-  list(): { name: string; file: string; length: number }[] {
-    return [...this.files.values()].map(({ block, file }) => ({ name: block.idstr, file, length: block.usedLength }));
+  /** Every block in the order of the block list. */
+  list(): BlockFileEntry[] {
+    return [...this.files.values()].map(({ block, file, touched }) => ({
+      name: block.idstr,
+      file,
+      length: block.usedLength,
+      inStream: touched || block.usedLength === 0,
+    }));
   }
 
   read(block: RamBlock, offset: number, into: Uint8Array): void {
@@ -77,12 +94,14 @@ export class BlockFiles implements PageStore {
 
   write(block: RamBlock, offset: number, page: Uint8Array): void {
     const target = this.of(block);
+    target.touched = true;
     this.mark(target, offset);
     this.gather(target, offset, page);
   }
 
   zero(block: RamBlock, offset: number, length: number): void {
     const target = this.of(block);
+    target.touched = true;
     if (!this.isMarked(target, offset)) return;
     this.gather(target, offset, new Uint8Array(length));
   }

@@ -6,13 +6,13 @@ import type { ByteSource } from "../qemu-file/source.js";
 import { StreamReader, type StreamOptions } from "../stream/index.js";
 import { attempt, rememberUnfinished } from "../transport/file.js";
 import { RecordApplier } from "./apply.js";
-import { BlockFiles } from "./block-files.js";
+import { BlockFiles, type BlockFileEntry } from "./block-files.js";
 
 export interface ExtractedBlocks {
   machine: string | null;
   pageSize: number;
   complete: boolean;
-  blocks: { name: string; file: string; length: number }[];
+  blocks: BlockFileEntry[];
 }
 
 /**
