@@ -208,7 +208,7 @@ const NUMBERS: [RegExp, number, number][] = [
   [/ICH9LPC$/u, 0x8086, 0x2918],
   [/e1000$/u, 0x8086, 0x100e],
   [/e1000e$/u, 0x8086, 0x10d3],
-  [/vga$/u, 0x1234, 0x1111],
+  [/\/vga$/u, 0x1234, 0x1111],
 ];
 
 test("PCI configuration spaces of real devices hold their vendor and device numbers", (t) => {

@@ -13,10 +13,7 @@ interface CommandHelp {
 const FILE_TEXT = "FILE may be - for standard input.";
 const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings on stderr"];
 const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
-const PAGE_SIZE: [string, string] = [
-  "--page-size N",
-  "target page size in bytes where the stream does not say it (4096)",
-];
+const PAGE_SIZE: [string, string] = ["--page-size N", "target page size in bytes if the stream does not say it (4096)"];
 
 export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   inspect: {

@@ -1,0 +1,167 @@
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import test from "tape";
+import { COMMANDS, helpFor, overview } from "../src/cli/help.js";
+import { FileNames } from "../src/memory/file-names.js";
+import { corpusEntry } from "../tools/corpus.js";
+
+const program = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
+const folder = mkdtempSync(join(tmpdir(), "qevm-cli-"));
+const entry = corpusEntry("compress-live");
+const file = join(folder, "vm.mig");
+writeFileSync(file, entry.open());
+test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
+
+interface Result {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** Runs the program; `input` goes through a pipe in pieces. */
+function qevm(args: string[], input?: Uint8Array): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "pipe", "pipe"], cwd: folder });
+    let stdout = "";
+    let stderr = "";
+    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
+    child.on("error", reject);
+    child.on("close", (status) => resolve({ status, stdout, stderr }));
+    child.stdin.on("error", () => {
+      // The program may stop reading before the pipe is empty.
+    });
+    child.stdin.end(input);
+  });
+}
+
+const document = (result: Result): Record<string, never> => JSON.parse(result.stdout) as Record<string, never>;
+
+test("help and usage", async (t) => {
+  const help = await qevm(["--help"]);
+  t.equal(help.status, 0);
+  t.equal(help.stdout, overview());
+  for (const name of Object.keys(COMMANDS)) {
+    t.equal((await qevm([name, "--help"])).stdout, helpFor(name), `${name} --help`);
+    const wide = helpFor(name)
+      .split("\n")
+      .filter((line) => line.length > 80);
+    t.deepEqual(wide, [], `${name}: 80 columns`);
+  }
+  t.equal((await qevm([])).status, 2, "no command");
+  t.equal((await qevm(["frobnicate"])).status, 2, "an unknown command");
+  t.equal((await qevm(["inspect"])).status, 2, "no file");
+  t.equal((await qevm(["inspect", file, "--frob"])).status, 2, "an unknown option");
+  t.equal((await qevm(["inspect", file, "second"])).status, 2, "too many files");
+  t.equal((await qevm(["inspect", file, "--page-size", "1000"])).status, 2, "a page size that is none");
+  t.equal((await qevm(["extract", file, "--out", join(folder, "x")])).status, 2, "no format");
+  t.equal((await qevm(["--version"])).stdout, "0.1.0\n");
+});
+
+test("inspect tells what is there, from a file and from a pipe", async (t) => {
+  const told = document(await qevm(["inspect", file, "--json"]));
+  for (const key of ["container", "version", "machine", "capabilities", "pageSize", "ram", "sections", "commands"]) {
+    t.ok(key in told, key);
+  }
+  t.equal(told["machine"], "pc-i440fx-7.2");
+  t.equal(told["complete"], true);
+  t.deepEqual(told["bytes"], { total: entry.open().length, opaque: 0, named: 0, trailing: 0 });
+  const { pages, blocks } = told["ram"] as { pages: Record<string, number>; blocks: { name: string }[] };
+  t.ok((pages["compressed"] ?? 0) > 0, "compressed pages");
+  t.equal(blocks[0]?.name, "pc.ram");
+  const piped = await qevm(["inspect", "-", "--json"], entry.open());
+  t.deepEqual(document(piped), told, "the same from a pipe");
+  const text = await qevm(["inspect", file]);
+  t.match(text.stdout, /machine pc-i440fx-7\.2, precopy, compress, complete/u);
+  t.match(text.stdout, /Understood: every byte/u);
+  t.equal(text.stderr, "", "nothing on stderr");
+});
+
+test("verify and devices", async (t) => {
+  const told = document(await qevm(["verify", file, "--json"]));
+  t.equal(told["identical"], true);
+  t.equal(told["opaqueBytes"], 0);
+  const { pages, identical } = told["recompressed"] as { pages: number; identical: number };
+  t.ok(pages > 0 && pages === identical, `${pages} recompressed`);
+  t.equal((await qevm(["verify", "-"], entry.open())).status, 0, "from a pipe");
+  const list = await qevm(["devices", file]);
+  t.match(list.stdout, /cpu\/0/u);
+  const cpu = document(await qevm(["devices", file, "cpu/0", "--json"]));
+  const [device] = cpu["devices"] as { name: string; fields: Record<string, unknown> }[];
+  t.equal(device?.name, "cpu");
+  t.ok(device !== undefined && "env.eip" in device.fields, "env.eip");
+  t.equal((await qevm(["devices", file, "nosuch"])).status, 2, "a device that is not there");
+});
+
+test("extract writes a folder whole or not at all", async (t) => {
+  const out = join(folder, "blocks");
+  const told = await qevm(["extract", file, "--out", out, "--format", "blocks"]);
+  t.equal(told.status, 0);
+  t.match(told.stdout, /pc\.ram/u);
+  const manifest = JSON.parse(readFileSync(join(out, "blocks.json"), "utf8")) as { blocks: { file: string }[] };
+  t.deepEqual(
+    readdirSync(out).toSorted(),
+    [...manifest.blocks.map((block) => block.file), "blocks.json"].toSorted(),
+    "the manifest names every file",
+  );
+  const again = await qevm(["extract", file, "--out", out, "--format", "blocks"]);
+  t.equal(again.status, 2, "a folder with something in it is refused");
+  const cut = join(folder, "cut.mig");
+  writeFileSync(cut, entry.open().subarray(0, 150_000));
+  const broken = join(folder, "broken");
+  const refused = await qevm(["extract", cut, "--out", broken, "--format", "blocks"]);
+  t.equal(refused.status, 1, "a cut stream");
+  t.match(refused.stderr, /refused at byte 0x249f0, section 2 "ram"/u, "with its address");
+  t.notOk(existsSync(broken), "nothing is left");
+  t.deepEqual(
+    readdirSync(folder).filter((name) => name.includes("partial")),
+    [],
+    "no partial folder either",
+  );
+  mkdirSync(join(folder, "empty"));
+  t.equal(
+    (await qevm(["extract", file, "--out", join(folder, "empty"), "--format", "blocks"])).status,
+    0,
+    "an empty folder",
+  );
+});
+
+test("refusals have an address, in words and as JSON, and no stack", async (t) => {
+  const bytes = Uint8Array.from(entry.open());
+  bytes[0] = 0x7f;
+  const bad = await qevm(["inspect", "-"], bytes);
+  t.equal(bad.status, 1);
+  t.match(bad.stderr, /^standard input: refused at byte 0x0\n {2}not a QEMU migration stream/u);
+  t.notOk(/^ +at /mu.test(bad.stderr), "no stack");
+  const json = await qevm(["verify", "-", "--json"], bytes);
+  t.equal(json.status, 1);
+  t.equal((document(json)["error"] as { code: string }).code, "bad-magic");
+  t.equal((await qevm(["inspect", join(folder, "missing")])).status, 1, "a file that is not there");
+  t.equal((await qevm(["inspect", folder])).status, 1, "a folder");
+  t.equal((await qevm(["inspect", "-"], new Uint8Array(0))).status, 1, "an empty pipe");
+});
+
+test("names from a stream are file names, never paths", (t) => {
+  const names = new FileNames(["blocks.json"]);
+  const given = [
+    "../../x",
+    "pc.ram",
+    "PC.RAM",
+    "blocks.json",
+    "..",
+    ".",
+    "a/b",
+    "a%2Fb",
+    "\u0000\u001b[2J",
+    "x".repeat(255),
+  ];
+  const claimed = given.map((name) => names.claim(name));
+  t.equal(new Set(claimed.map((name) => name.toLowerCase())).size, given.length, "no two alike");
+  for (const name of claimed) t.match(name, /^[A-Za-z0-9_\-@+:%~][A-Za-z0-9._\-@+:%~]*$/u, name);
+  t.ok(claimed.every((name) => name.length <= 255));
+  t.equal(claimed[1], "pc.ram", "a plain name stays");
+  t.end();
+});
