@@ -78,6 +78,45 @@ for (const [version, name] of [
   });
 }
 
+for (const [name, version] of [
+  ["v5.2-live", "7.2"],
+  ["v5.2-live", "11.1"],
+  ["xbzrle", "10.0"],
+  ["live", "10.0"],
+  ["live", "11.1"],
+  ["q35-common-devices", "11.1"],
+] as const) {
+  test(`QEMU ${version} loads ${name} of an older version on the same machine type`, async (t) => {
+    const qemu = qemuOf(t, version);
+    if (qemu === undefined) return;
+    const entry = corpusEntry(name);
+    await withDestination(destinationLike(entry, { qemu }), async ({ vm, result }) => {
+      t.equal(result.loaded, true, result.error);
+      const found = await compare(vm, entry.truth);
+      t.deepEqual(
+        found.equalBlocks,
+        entry.truth.blocks.map((block) => block.name),
+        "every block is equal",
+      );
+      t.deepEqual([found.pmemsaveEqual, found.registersEqual], [true, true]);
+    });
+  });
+}
+
+test("QEMU 10.0 and later refuse compressed pages; 7.2 does without its capability", async (t) => {
+  for (const version of ["7.2", "10.0", "11.1"]) {
+    const qemu = qemuOf(t, version);
+    if (qemu === undefined) continue;
+    const entry = corpusEntry("compress-live");
+    await withDestination(destinationLike(entry, { qemu, capabilities: [] }), ({ result }) => {
+      t.equal(result.loaded, false, version);
+      const words =
+        version === "7.2" ? /unexpected compressed page/u : /Unknown combination of migration flags: 0x120/u;
+      t.match(result.error, words);
+    });
+  }
+});
+
 /** The fill guest's stream with one byte of a text page changed. */
 function withChangedByte({ open }: CorpusEntry): Buffer {
   const bytes = open();

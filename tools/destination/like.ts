@@ -1,6 +1,7 @@
 /** A destination like the source of a capture: the same machine, capabilities, hot-plugged devices and files. */
 import { createHash } from "node:crypto";
 import { QevmError } from "../../src/errors.js";
+import type { Capture } from "../capture/capture.js";
 import type { Step } from "../capture/entry.js";
 import { entries } from "../capture/entries/index.js";
 import type { CorpusEntry } from "../corpus.js";
@@ -10,7 +11,7 @@ import type { DestinationOptions } from "./destination.js";
 
 /** What may differ from the source. */
 export interface LikeOptions {
-  /** Default: the version that made the capture; throws `QevmError` (unsupported) when it is not here. */
+  /** Another version gets the source's machine type by its full name. Default: the version that made the capture; throws `QevmError` (unsupported) when it is not here. */
   readonly qemu?: QemuBinary;
   /** Default: the capture's own stream. */
   readonly stream?: DestinationOptions["stream"];
@@ -35,12 +36,19 @@ export function destinationLike({ name, capture, open }: CorpusEntry, change: Li
   });
   return {
     qemu,
-    args: capture.command.slice(1 + commonArguments.length),
+    args: sameMachine(capture.command.slice(1 + commonArguments.length), capture, qemu),
     capabilities: change.capabilities ?? capture.capabilities,
     before: pluggedIn(capture.steps),
     files: Object.fromEntries(files),
     stream: change.stream ?? open(),
   };
+}
+
+/** In another version `pc` and `q35` mean another machine type: name the source's own. */
+function sameMachine(args: readonly string[], { machine, version }: Capture, qemu: QemuBinary): string[] {
+  return args.map((word, index) =>
+    qemu.version === version || args[index - 1] !== "-machine" ? word : word.replace(/^[^,]+/u, machine),
+  );
 }
 
 /** The commands by which a source was given more devices before it migrated. */
