@@ -1,0 +1,82 @@
+import { openSync, readdirSync, readSync, closeSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { isZeroPage } from "../../src/engine/index.js";
+import { FileSource } from "../../src/transport/file.js";
+import { capturedPages } from "./capture-payloads.js";
+
+const PAGE = 4096;
+/** Pages that are taken together: neighbours in memory are alike, and lie together in caches. */
+const RUN = 64;
+
+/** Non-zero pages that a stream holds plainly, `count` of them in runs spread over all of it. */
+export async function pagesOfStream(file: string, count: number): Promise<Uint8Array> {
+  const source = FileSource.open(file);
+  const all: Uint8Array[] = [];
+  for await (const { compressed, body } of capturedPages(source)) {
+    if (!compressed && !isZeroPage(body)) all.push(body);
+  }
+  return spread(all, count);
+}
+
+/** Non-zero pages of files that any Linux has: programs, libraries, texts. About what a guest's page cache holds. */
+export function pagesOfHost(count: number): Uint8Array {
+  const all: Uint8Array[] = [];
+  const folders = ["/usr/lib", "/usr/bin", "/usr/share", "/usr/include", "/etc"];
+  const files = folders.flatMap((folder) => listFiles(folder, 4000)).toSorted();
+  for (const file of [process.execPath, ...files]) {
+    for (const page of filePages(file, 256)) if (!isZeroPage(page)) all.push(page);
+    if (all.length > 8 * count) break;
+  }
+  if (all.length === 0) throw new Error("no files to take pages from");
+  return spread(all, count);
+}
+
+/** Regular files below a folder, at most `most`, without following links. */
+export function listFiles(folder: string, most: number): string[] {
+  const found: string[] = [];
+  const folders = [folder];
+  for (let next = folders.pop(); next !== undefined && found.length < most; next = folders.pop()) {
+    try {
+      for (const entry of readdirSync(next, { withFileTypes: true })) {
+        const path = join(next, entry.name);
+        if (entry.isDirectory()) folders.push(path);
+        else if (entry.isFile() && statSync(path).size >= PAGE) found.push(path);
+      }
+    } catch {
+      // Not ours to read.
+    }
+  }
+  return found;
+}
+
+/** Whole pages of a file, spread over it, at most `most`. */
+export function filePages(file: string, most: number): Uint8Array[] {
+  let descriptor: number;
+  try {
+    descriptor = openSync(file, "r");
+  } catch {
+    return [];
+  }
+  try {
+    const total = Math.floor(statSync(file).size / PAGE);
+    const step = Math.max(1, Math.floor(total / most));
+    const pages: Uint8Array[] = [];
+    for (let i = 0; i < total && pages.length < most; i += step) {
+      const page = new Uint8Array(PAGE);
+      if (readSync(descriptor, page, 0, PAGE, i * PAGE) === PAGE) pages.push(page);
+    }
+    return pages;
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function spread(all: readonly Uint8Array[], count: number): Uint8Array {
+  const out = new Uint8Array(count * PAGE);
+  const runs = Math.ceil(count / RUN);
+  const step = Math.max(RUN, Math.floor(all.length / runs));
+  for (let n = 0; n < count; n++) {
+    out.set(all[(Math.floor(n / RUN) * step + (n % RUN)) % all.length]!, n * PAGE);
+  }
+  return out;
+}
