@@ -38,7 +38,7 @@ function qevm(args: string[], input?: Uint8Array): Promise<Result> {
   });
 }
 
-const document = (result: Result): Record<string, never> => JSON.parse(result.stdout) as Record<string, never>;
+const document = (result: Result): Record<string, unknown> => JSON.parse(result.stdout) as Record<string, unknown>;
 
 test("help and usage", async (t) => {
   const help = await qevm(["--help"]);
