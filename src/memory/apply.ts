@@ -30,7 +30,8 @@ export class RecordApplier {
       const offset = batch.offset[i]!;
       switch (batch.flag[i]) {
         case RamFlag.PAGE:
-          memory.write(block, offset, batch.body(i));
+          if (memory.writeFrom === undefined) memory.write(block, offset, batch.body(i));
+          else memory.writeFrom(block, offset, batch.buffer, batch.bodyStart[i]!, pageSize);
           break;
         case RamFlag.ZERO:
           if (batch.fill[i] === 0) memory.zero(block, offset, pageSize);

@@ -45,6 +45,8 @@ export class BlockFiles implements PageStore {
   private owner: BlockFile | undefined;
   private start = 0;
   private last: BlockFile | undefined;
+  private copied: Uint8Array | undefined;
+  private copiedBuffer: Buffer = Buffer.alloc(0);
 
   constructor(
     readonly folder: string,
@@ -99,6 +101,20 @@ export class BlockFiles implements PageStore {
     this.gather(target, offset, page);
   }
 
+  writeFrom(block: RamBlock, offset: number, from: Uint8Array, start: number, length: number): void {
+    const target = this.of(block);
+    target.touched = true;
+    this.mark(target, offset);
+    this.turn(target, offset);
+    // Buffer.copy between two long-lived objects: a view a page would cost as much as the copy.
+    if (this.copied !== from) {
+      this.copied = from;
+      this.copiedBuffer = Buffer.from(from.buffer, from.byteOffset, from.length);
+    }
+    this.copiedBuffer.copy(this.gathered, this.used, start, start + length);
+    this.used += length;
+  }
+
   zero(block: RamBlock, offset: number, length: number): void {
     const target = this.of(block);
     target.touched = true;
@@ -123,13 +139,17 @@ export class BlockFiles implements PageStore {
   }
 
   private gather(target: BlockFile, offset: number, page: Uint8Array): void {
-    if (this.owner !== target || offset !== this.start + this.used || offset % GATHER === 0) {
-      this.flush();
-      this.owner = target;
-      this.start = offset;
-    }
+    this.turn(target, offset);
     this.gathered.set(page, this.used);
     this.used += page.length;
+  }
+
+  /** Writes what was gathered unless the next page at `offset` goes right behind it. */
+  private turn(target: BlockFile, offset: number): void {
+    if (this.owner === target && offset === this.start + this.used && offset % GATHER !== 0) return;
+    this.flush();
+    this.owner = target;
+    this.start = offset;
   }
 
   private of(block: RamBlock): BlockFile {

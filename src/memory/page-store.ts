@@ -9,6 +9,8 @@ export interface PageStore {
   /** `page` belongs to the caller again on return. */
   write(block: RamBlock, offset: number, page: Uint8Array): void;
   zero(block: RamBlock, offset: number, length: number): void;
+  /** Like `write` with `from[start .. start + length)`, without a view a page; a store may leave it out. */
+  writeFrom?(block: RamBlock, offset: number, from: Uint8Array, start: number, length: number): void;
 }
 
 const CHUNK = 1 << 16;

@@ -33,6 +33,12 @@ export class RamBatch implements Iterable<RamRecord> {
   /** Number of the batch's first record in its section, from 0. */
   firstRecord = 0;
 
+  /** Empties the batch for a new section. */
+  begin(): void {
+    this.count = 0;
+    this.firstRecord = 0;
+  }
+
   reset(buffer: Uint8Array): void {
     this.firstRecord += this.count;
     this.count = 0;

@@ -6,7 +6,7 @@ import type { StreamLimits } from "./limits.js";
 /**
  * The records of one RAM chunk, a batch at a time, up to and including its EOS.
  *
- * A batch is one buffer's worth; waiting happens between batches, never a record.
+ * One batch object serves all of them (and, handed in, all sections of a stream): it is one buffer's worth; waiting happens between batches, never a record.
  */
 export async function* ramRecords(
   reader: QemuFileReader,
@@ -14,8 +14,9 @@ export async function* ramRecords(
   diagnostics: Diagnostics,
   limits: StreamLimits,
   capabilities: readonly string[],
+  batch = new RamBatch(),
 ): AsyncGenerator<RamBatch> {
-  const batch = new RamBatch();
+  batch.begin();
   for (;;) {
     batch.reset(reader.buffer);
     const status = decodeRecords(reader, ram, batch, diagnostics);

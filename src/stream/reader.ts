@@ -1,7 +1,7 @@
 import { Diagnostics, hex, QevmError } from "../errors.js";
 import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
-import { RamState, type RamBatch } from "../ram/index.js";
+import { RamBatch, RamState } from "../ram/index.js";
 import { latin1 } from "../qemu-file/reader.js";
 import { parseVmDescription } from "../vmstate/index.js";
 import { decodeCommand, commandName } from "./command.js";
@@ -44,6 +44,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   /** EOF was reached, or the undecodable rest ends in one. */
   complete = false;
   private readonly reader: QemuFileReader;
+  private readonly batch = new RamBatch();
   private readonly sections = new Map<number, SectionHeader>();
   private readonly devices: DevicePart;
 
@@ -154,7 +155,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     const item: SectionItem = { kind: "section", offset, ...header, content: { kind: "ram" }, records: noRecords };
     if (header.idstr === "ram") {
       this.checkRamVersion(header);
-      const records = ramRecords(reader, this.ram, this.diagnostics, this.limits, this.capabilities);
+      const records = ramRecords(reader, this.ram, this.diagnostics, this.limits, this.capabilities, this.batch);
       item.records = () => records;
       yield item;
       // Whatever the consumer left is passed over here, so that the walk goes on at the footer.
