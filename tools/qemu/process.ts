@@ -22,6 +22,9 @@ export const commonArguments: readonly string[] =
     " ",
   );
 
+/** util-linux: the kernel ends QEMU when this program is killed and runs no handler of its own. */
+const dieWithParent = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] : [];
+
 const running = new Set<QemuProcess>();
 process.once("exit", () => {
   for (const qemu of running) qemu.killNow();
@@ -56,7 +59,7 @@ export class QemuProcess {
    */
   static async start(qemu: QemuBinary, args: readonly string[], folder = makeWorkFolder(qemu)): Promise<QemuProcess> {
     const inner = innerPath(qemu, folder);
-    const [file = "", ...lead] = qemu.command;
+    const [file = "", ...lead] = [...dieWithParent, ...qemu.command];
     const full = [...lead, ...commonArguments, ...args].map((text) => text.replaceAll("$DIR", inner));
     const child = spawn(file, full, { stdio: ["ignore", "ignore", "pipe"] });
     const state = watch(child);
