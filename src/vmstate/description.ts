@@ -52,6 +52,11 @@ export interface DeviceDescription extends StructDescription {
   size?: number;
 }
 
+/** The name of a device that is described as one buffer by an old-style handler; undefined for all others. */
+export function oldStyleName(device: DeviceDescription): string | undefined {
+  return device.size === undefined ? undefined : device.name;
+}
+
 export interface FieldDescription {
   name: string;
   /** This one object stands for so many consecutive elements. */
