@@ -209,6 +209,8 @@ const NUMBERS: [RegExp, number, number][] = [
   [/e1000$/u, 0x8086, 0x100e],
   [/e1000e$/u, 0x8086, 0x10d3],
   [/\/vga$/u, 0x1234, 0x1111],
+  [/\/cirrus_vga$/u, 0x1013, 0x00b8],
+  [/\/vmware_vga$/u, 0x15ad, 0x0405],
 ];
 
 test("PCI configuration spaces of real devices hold their vendor and device numbers", (t) => {

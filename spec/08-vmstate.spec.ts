@@ -327,6 +327,38 @@ const BY_HAND: Row[] = [
     hex: "0badca",
   },
   {
+    what: "slirp, with one lease",
+    description: { name: "slirp", instanceId: 0, size: 131, fields: [field("data", "buffer", 131)] },
+    fields: {
+      data: {
+        ip_id: 5,
+        bootp_clients: Array.from({ length: 16 }, (_, i) =>
+          i === 0 ? { allocated: 1, macaddr: "525400123456" } : { allocated: 0, macaddr: "000000000000" },
+        ),
+      },
+    },
+    hex: `00 0005 0001 525400123456 ${"00".repeat(120)}`,
+  },
+  {
+    what: "the s390 clock",
+    description: { name: "todclock", instanceId: 0, size: 10, fields: [field("data", "buffer", 10)] },
+    fields: { data: { high: 2, low: "0x3" } },
+    hex: "01 02 0000000000000003",
+  },
+  {
+    what: "s390 storage keys, two ranges",
+    description: { name: "s390-skeys", instanceId: 0, size: 43, fields: [field("data", "buffer", 43)] },
+    fields: {
+      data: {
+        ranges: [
+          { address_and_flags: "0x2", count: "0x2", keys: "0610" },
+          { address_and_flags: "0x10002", count: "0x1", keys: "00" },
+        ],
+      },
+    },
+    hex: "0000000000000002 0000000000000002 0610  0000000000010002 0000000000000001 00  0000000000000001",
+  },
+  {
     what: "PCI interrupt state and MSI-X",
     description: device([field("irq_state", "pci irq state", 16), field("msix", "msix state", 17)]),
     fields: {

@@ -13,6 +13,8 @@ export interface DecodeContext {
   shared: boolean;
   /** Of the struct at hand. */
   vmsdName: string | undefined;
+  /** The section's name, in old-style handlers. */
+  readonly oldStyle: string | undefined;
 }
 
 export interface EncodeContext {
@@ -21,6 +23,8 @@ export interface EncodeContext {
   readonly path: string[];
   shared: boolean;
   vmsdName: string | undefined;
+  /** The section's name, in old-style handlers. */
+  readonly oldStyle: string | undefined;
 }
 
 /** Takes `n` values from the budget. */

@@ -3,9 +3,8 @@ import {
   JsonNumber,
   JsonObject,
   parseJson,
-  printJson,
+  JsonWriter,
   type JsonLimits,
-  type JsonMember,
   type JsonStyle,
   type JsonValue,
 } from "./json.js";
@@ -53,6 +52,11 @@ export interface DeviceDescription extends StructDescription {
   size?: number;
 }
 
+/** The name of a device that is described as one buffer by an old-style handler; undefined for all others. */
+export function oldStyleName(device: DeviceDescription): string | undefined {
+  return device.size === undefined ? undefined : device.name;
+}
+
 export interface FieldDescription {
   name: string;
   /** This one object stands for so many consecutive elements. */
@@ -77,9 +81,9 @@ export interface ParseDescriptionOptions extends JsonLimits {
  * Reads a VMDESCRIPTION text (Latin-1 decoded, so that characters are bytes).
  * @throws QevmError `bad-description` or `limit`, with the absolute offset
  */
-export function parseVmDescription(text: string, options: ParseDescriptionOptions = {}): VmDescription {
+export function parseVmDescription(json: string, options: ParseDescriptionOptions = {}): VmDescription {
   const offset = options.offset ?? 0;
-  const top = new Members(expectObject(parseJson(text, offset, options), offset, "the description"), "the description");
+  const top = new Members(expectObject(parseJson(json, offset, options), offset, "the description"), "the description");
   const configuration = top.optional("configuration", (value, at) => structOf(value, at, "configuration"));
   const pageSize = top.required("page_size", integer);
   const devices = top.required("devices", (value, at) => listOf(value, at, "devices", deviceOf));
@@ -87,50 +91,57 @@ export function parseVmDescription(text: string, options: ParseDescriptionOption
     pageSize,
     ...(configuration === undefined ? {} : { configuration }),
     devices,
-    style: text.startsWith("{ ") ? "spaced" : "compact",
+    style: json.startsWith("{ ") ? "spaced" : "compact",
     exact: false,
   };
-  description.exact = printVmDescription(description) === text;
+  description.exact = printVmDescription(description) === json;
   return description;
 }
 
 /** The text of a description in its own style, as the matching QEMU would write it. */
 export function printVmDescription(description: VmDescription): string {
-  const top = new JsonObject();
-  if (description.configuration !== undefined) put(top, "configuration", fromStruct(description.configuration));
-  put(top, "page_size", number(description.pageSize));
-  put(top, "devices", description.devices.map(fromDevice));
-  return printJson(top, description.style);
+  const writer = new JsonWriter(description.style);
+  writer.open("{");
+  if (description.configuration !== undefined) {
+    writer.key("configuration");
+    printStruct(writer, description.configuration);
+  }
+  number(writer, "page_size", description.pageSize);
+  list(writer, "devices", description.devices, printDevice);
+  writer.close("}");
+  return writer.text;
 }
 
 function deviceOf(value: JsonValue, offset: number): DeviceDescription {
   const members = new Members(expectObject(value, offset, "a device"), "a device");
-  const name = members.required("name", string);
+  const name = members.required("name", text);
   const instanceId = members.required("instance_id", integer);
   const size = members.optional("size", integer);
-  return { name, instanceId, ...(size === undefined ? {} : { size }), ...structFrom(members) };
+  const device: DeviceDescription = { name, instanceId, ...structFrom(members) };
+  if (size !== undefined) device.size = size;
+  return device;
 }
 
-function fromDevice(device: DeviceDescription): JsonObject {
-  const object = new JsonObject();
-  put(object, "name", device.name);
-  put(object, "instance_id", number(device.instanceId));
+function printDevice(writer: JsonWriter, device: DeviceDescription): void {
+  writer.open("{");
+  string(writer, "name", device.name);
+  number(writer, "instance_id", device.instanceId);
   if (device.size === undefined) {
-    putStruct(object, device);
+    structMembers(writer, device);
   } else {
-    put(object, "size", number(device.size));
-    put(object, "fields", device.fields.map(fromOldStyleField));
+    number(writer, "size", device.size);
+    list(writer, "fields", device.fields, printOldStyleField);
   }
-  return object;
+  writer.close("}");
 }
 
 /** Old-style handlers describe their one field in another order. */
-function fromOldStyleField(field: FieldDescription): JsonObject {
-  const object = new JsonObject();
-  put(object, "name", field.name);
-  put(object, "size", number(field.size));
-  put(object, "type", field.type);
-  return object;
+function printOldStyleField(writer: JsonWriter, field: FieldDescription): void {
+  writer.open("{");
+  string(writer, "name", field.name);
+  number(writer, "size", field.size);
+  string(writer, "type", field.type);
+  writer.close("}");
 }
 
 function structOf(value: JsonValue, offset: number, what = "a struct"): StructDescription {
@@ -138,45 +149,45 @@ function structOf(value: JsonValue, offset: number, what = "a struct"): StructDe
 }
 
 function structFrom(members: Members): StructDescription {
-  const vmsdName = members.optional("vmsd_name", string);
+  const vmsdName = members.optional("vmsd_name", text);
   const version = members.optional("version", integer);
-  const fields = members.required("fields", (value, at) => listOf(value, at, "fields", fieldOf));
-  const subsections = members.optional("subsections", (value, at) =>
-    listOf(value, at, "subsections", (item, itemAt) => {
-      const subsection = structOf(item, itemAt, "a subsection");
-      if (subsection.vmsdName === undefined || subsection.version === undefined) {
-        throw bad(itemAt, "a subsection without vmsd_name or version");
-      }
-      return subsection;
-    }),
-  );
-  return {
-    ...(vmsdName === undefined ? {} : { vmsdName }),
-    ...(version === undefined ? {} : { version }),
-    fields,
-    ...(subsections === undefined ? {} : { subsections }),
+  const struct: StructDescription = {
+    fields: members.required("fields", (value, at) => listOf(value, at, "fields", fieldOf)),
   };
+  if (vmsdName !== undefined) struct.vmsdName = vmsdName;
+  if (version !== undefined) struct.version = version;
+  const subsections = members.optional("subsections", (value, at) => listOf(value, at, "subsections", subsectionOf));
+  if (subsections !== undefined) struct.subsections = subsections;
+  return struct;
 }
 
-function fromStruct(struct: StructDescription): JsonObject {
-  const object = new JsonObject();
-  putStruct(object, struct);
-  return object;
+function subsectionOf(value: JsonValue, offset: number): StructDescription {
+  const subsection = structOf(value, offset, "a subsection");
+  if (subsection.vmsdName === undefined || subsection.version === undefined) {
+    throw bad(offset, "a subsection without vmsd_name or version");
+  }
+  return subsection;
 }
 
-function putStruct(object: JsonObject, struct: StructDescription): void {
-  if (struct.vmsdName !== undefined) put(object, "vmsd_name", struct.vmsdName);
-  if (struct.version !== undefined) put(object, "version", number(struct.version));
-  put(object, "fields", struct.fields.map(fromField));
-  if (struct.subsections !== undefined) put(object, "subsections", struct.subsections.map(fromStruct));
+function printStruct(writer: JsonWriter, struct: StructDescription): void {
+  writer.open("{");
+  structMembers(writer, struct);
+  writer.close("}");
+}
+
+function structMembers(writer: JsonWriter, struct: StructDescription): void {
+  if (struct.vmsdName !== undefined) string(writer, "vmsd_name", struct.vmsdName);
+  if (struct.version !== undefined) number(writer, "version", struct.version);
+  list(writer, "fields", struct.fields, printField);
+  if (struct.subsections !== undefined) list(writer, "subsections", struct.subsections, printStruct);
 }
 
 function fieldOf(value: JsonValue, offset: number): FieldDescription {
   const object = expectObject(value, offset, "a field");
   const members = new Members(object, "a field");
   const field: FieldDescription = {
-    name: members.required("name", string),
-    type: members.required("type", string),
+    name: members.required("name", text),
+    type: members.required("type", text),
     size: members.required("size", integer),
   };
   const arrayLength = members.optional("array_len", integer);
@@ -212,40 +223,41 @@ function inlinedIn(object: JsonObject): StructDescription[] {
 
 const INLINED_KEYS = new Set(["vmsd_name", "version", "fields", "subsections"]);
 
-function fromField(field: FieldDescription): JsonObject {
-  const object = new JsonObject();
-  put(object, "name", field.name);
-  if (field.arrayLength !== undefined) put(object, "array_len", number(field.arrayLength));
-  if (field.index !== undefined) put(object, "index", number(field.index));
-  put(object, "type", field.type);
+function printField(writer: JsonWriter, field: FieldDescription): void {
+  writer.open("{");
+  string(writer, "name", field.name);
+  if (field.arrayLength !== undefined) number(writer, "array_len", field.arrayLength);
+  if (field.index !== undefined) number(writer, "index", field.index);
+  string(writer, "type", field.type);
   if (field.struct !== undefined) {
-    put(object, "struct", field.struct === null ? new JsonObject() : fromStruct(field.struct));
+    writer.key("struct");
+    writer.open("{");
+    if (field.struct !== null) structMembers(writer, field.struct);
+    writer.close("}");
   }
-  for (const struct of field.inlined ?? []) putStruct(object, struct);
-  put(object, "size", number(field.size));
-  return object;
+  for (const struct of field.inlined ?? []) structMembers(writer, struct);
+  number(writer, "size", field.size);
+  writer.close("}");
 }
 
 /** The members of one object; the first of duplicates counts. Unknown members are passed over (the text is then not `exact`). */
 class Members {
-  private readonly byKey = new Map<string, JsonMember>();
-
   constructor(
     private readonly object: JsonObject,
     private readonly what: string,
-  ) {
-    for (const member of object.members) if (!this.byKey.has(member.key)) this.byKey.set(member.key, member);
-  }
+  ) {}
 
   required<T>(key: string, read: (value: JsonValue, offset: number, what: string) => T): T {
-    const member = this.byKey.get(key);
-    if (member === undefined) throw bad(this.object.offset, `${this.what} without "${key}"`);
-    return read(member.value, member.offset, key);
+    const value = this.optional(key, read);
+    if (value === undefined) throw bad(this.object.offset, `${this.what} without "${key}"`);
+    return value;
   }
 
   optional<T>(key: string, read: (value: JsonValue, offset: number, what: string) => T): T | undefined {
-    const member = this.byKey.get(key);
-    return member === undefined ? undefined : read(member.value, member.offset, key);
+    for (const member of this.object.members) {
+      if (member.key === key) return read(member.value, member.offset, key);
+    }
+    return undefined;
   }
 }
 
@@ -259,24 +271,39 @@ function expectObject(value: JsonValue, offset: number, what: string): JsonObjec
   throw bad(offset, `${what} is not an object`);
 }
 
-function string(value: JsonValue, offset: number, what: string): string {
+function text(value: JsonValue, offset: number, what: string): string {
   if (typeof value === "string") return value;
   throw bad(offset, `"${what}" is not a string`);
 }
 
 function integer(value: JsonValue, offset: number, what: string): number {
-  if (value instanceof JsonNumber && /^[0-9]+$/.test(value.text) && Number.isSafeInteger(Number(value.text))) {
-    return Number(value.text);
+  if (value instanceof JsonNumber && /^[0-9]+$/.test(value.text)) {
+    const number_ = Number(value.text);
+    if (Number.isSafeInteger(number_)) return number_;
   }
   throw bad(offset, `"${what}" is not an integer from 0 to 2^53`);
 }
 
-function number(value: number): JsonNumber {
-  return new JsonNumber(String(value));
+function string(writer: JsonWriter, key: string, value: string): void {
+  writer.key(key);
+  writer.string(value);
 }
 
-function put(object: JsonObject, key: string, value: JsonValue): void {
-  object.members.push({ key, value, offset: 0 });
+function number(writer: JsonWriter, key: string, value: number): void {
+  writer.key(key);
+  writer.raw(value);
+}
+
+function list<T>(
+  writer: JsonWriter,
+  key: string,
+  items: readonly T[],
+  print: (writer: JsonWriter, item: T) => void,
+): void {
+  writer.key(key);
+  writer.open("[");
+  for (const item of items) print(writer, item);
+  writer.close("]");
 }
 
 function bad(offset: number, what: string): QevmError {

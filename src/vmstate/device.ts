@@ -1,7 +1,7 @@
 import { QevmError } from "../errors.js";
 import type { QemuFileReader, QemuFileWriter } from "../qemu-file/index.js";
 import { Choices, checkSize, type DecodeContext, type EncodeContext } from "./context.js";
-import type { DeviceDescription } from "./description.js";
+import { oldStyleName, type DeviceDescription } from "./description.js";
 import type { DeviceState } from "./state.js";
 import { decodeStruct, encodeStruct } from "./struct.js";
 
@@ -68,6 +68,7 @@ export function encodeDevice(writer: QemuFileWriter, state: DeviceState): void {
     path: [`device "${description.name}"/${description.instanceId}`],
     shared: false,
     vmsdName: undefined,
+    oldStyle: oldStyleName(description),
   };
   try {
     encodeStruct(ctx, state);
@@ -92,6 +93,7 @@ function decodeOnce(
     budget: options.maxValues ?? 1 << 24,
     shared: false,
     vmsdName: undefined,
+    oldStyle: oldStyleName(description),
   };
   const struct = decodeStruct(ctx, description);
   if (description.size !== undefined) checkSize(ctx, start, description.size, "the device");
@@ -102,6 +104,5 @@ function decodeOnce(
     });
   }
   const total = reader.position - start;
-  if (description.size !== undefined) ctx.named = total;
   return { ...struct, description, bytes: { typed: total - ctx.named, named: ctx.named, opaque: 0 } };
 }

@@ -52,12 +52,14 @@ export function decodeElement(ctx: DecodeContext, entry: FieldDescription): Fiel
       if (entry.size === 4) return reader.u32();
       break;
     case "buffer":
+      if (ctx.oldStyle !== undefined) break;
+      return reader.bytes(entry.size, entry.type);
     case "unused_buffer":
       return reader.bytes(entry.size, entry.type);
     default:
   }
   const bytes = reader.view(entry.size, entry.type);
-  const codec = privateCodec(entry.type, ctx.vmsdName);
+  const codec = privateCodec(entry.type, ctx);
   const found = codec === undefined ? undefined : tryRecord(codec, bytes);
   ctx.named += found?.named ?? entry.size;
   return found?.value ?? bytes.slice();
@@ -104,7 +106,7 @@ export function encodeElement(ctx: EncodeContext, entry: FieldDescription, value
       break;
     default:
   }
-  const codec = privateCodec(entry.type, ctx.vmsdName);
+  const codec = privateCodec(entry.type, ctx);
   if (codec !== undefined && isRecordValue(value)) {
     encodeRecord(writer, codec, entry.size, value, ctx.path);
     return;

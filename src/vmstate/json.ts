@@ -234,44 +234,79 @@ class Parser {
 
 /** Prints in the form that the named writer of QEMU uses. */
 export function printJson(value: JsonValue, style: JsonStyle): string {
-  const out: string[] = [];
-  print(value, style === "spaced" ? SPACED : COMPACT, out);
-  return out.join("");
+  const writer = new JsonWriter(style);
+  print(value, writer);
+  return writer.text;
 }
 
-interface Form {
-  inner: string;
-  colon: string;
-  quote: (text: string) => string;
-}
-const COMPACT: Form = { inner: "", colon: ": ", quote: quoteAscii };
-const SPACED: Form = { inner: " ", colon: " : ", quote: (text) => `"${text}"` };
-
-function print(value: JsonValue, form: Form, out: string[]): void {
+function print(value: JsonValue, writer: JsonWriter): void {
   if (typeof value === "string") {
-    out.push(form.quote(value));
+    writer.string(value);
   } else if (value instanceof JsonNumber) {
-    out.push(value.text);
+    writer.raw(value.text);
   } else if (Array.isArray(value)) {
-    out.push("[", form.inner);
-    for (const [index, item] of value.entries()) {
-      if (index > 0) out.push(", ");
-      print(item, form, out);
-    }
-    out.push(form.inner, "]");
+    writer.open("[");
+    for (const item of value) print(item, writer);
+    writer.close("]");
   } else if (value instanceof JsonObject) {
-    out.push("{", form.inner);
-    for (const [index, member] of value.members.entries()) {
-      if (index > 0) out.push(", ");
-      out.push(form.quote(member.key), form.colon);
-      print(member.value, form, out);
+    writer.open("{");
+    for (const member of value.members) {
+      writer.key(member.key);
+      print(member.value, writer);
     }
-    out.push(form.inner, "}");
+    writer.close("}");
   } else {
-    out.push(String(value));
+    writer.raw(String(value));
   }
 }
 
+/** Writes JSON piece by piece; commas are its business. */
+export class JsonWriter {
+  text = "";
+  private readonly inner: string;
+  private readonly colon: string;
+  private readonly ascii: boolean;
+  private comma = false;
+
+  constructor(style: JsonStyle) {
+    this.ascii = style === "compact";
+    this.inner = this.ascii ? "" : " ";
+    this.colon = this.ascii ? ": " : " : ";
+  }
+
+  open(bracket: "[" | "{"): void {
+    this.raw(bracket);
+    this.text += this.inner;
+    this.comma = false;
+  }
+
+  close(bracket: "]" | "}"): void {
+    this.text += this.inner;
+    this.text += bracket;
+    this.comma = true;
+  }
+
+  key(key: string): void {
+    this.string(key);
+    this.text += this.colon;
+    this.comma = false;
+  }
+
+  string(value: string): void {
+    this.raw(this.ascii && SPECIAL.test(value) ? quoteAscii(value) : `"${value}"`);
+  }
+
+  /** A number, or any other text as it is. */
+  raw(text: string | number): void {
+    if (this.comma) this.text += ", ";
+    this.text += text;
+    this.comma = true;
+  }
+}
+
+// oxlint-disable-next-line no-control-regex -- control characters are what must be escaped
+const SPECIAL = /["\\\u0000-\u001f\u007f-\uffff]/;
+const SPECIALS = new RegExp(SPECIAL, "g");
 const SHORT: Record<string, string> = {
   '"': '\\"',
   "\\": "\\\\",
@@ -283,8 +318,7 @@ const SHORT: Record<string, string> = {
 };
 
 function quoteAscii(text: string): string {
-  // eslint-disable-next-line no-control-regex -- control characters are what must be escaped
-  const escaped = text.replace(/["\\\u0000-\u001f\u007f-\uffff]/g, (char) => {
+  const escaped = text.replace(SPECIALS, (char) => {
     return SHORT[char] ?? `\\u${char.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
   });
   return `"${escaped}"`;

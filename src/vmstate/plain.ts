@@ -1,5 +1,5 @@
 import { describeLayouts, layoutFor } from "./arrays.js";
-import type { DeviceDescription, FieldDescription, StructDescription } from "./description.js";
+import { oldStyleName, type DeviceDescription, type FieldDescription, type StructDescription } from "./description.js";
 import { structKind } from "./elements.js";
 import { fieldGroups, isNull, Keys, SUBSECTIONS_KEY, type FieldGroup } from "./groups.js";
 import {
@@ -55,6 +55,7 @@ interface PlainContext {
   /** Inside an element that has no description of its own (not the first of a compressed array). */
   shared: boolean;
   vmsdName: string | undefined;
+  readonly oldStyle: string | undefined;
 }
 
 /**
@@ -66,6 +67,7 @@ export function deviceFromPlain(description: DeviceDescription, plain: unknown):
     path: [`device "${description.name}"/${description.instanceId}`],
     shared: false,
     vmsdName: undefined,
+    oldStyle: oldStyleName(description),
   };
   const taking = new Taking(plain, ctx.path);
   ctx.path.push("fields");
@@ -205,7 +207,7 @@ function elementFrom(entry: FieldDescription, plain: unknown, ctx: PlainContext)
       break;
     default:
   }
-  const codec = privateCodec(entry.type, ctx.vmsdName);
+  const codec = privateCodec(entry.type, ctx);
   if (codec !== undefined && typeof plain === "object") return recordFromPlain(codec, entry.size, plain, ctx.path);
   return parseBytes(plain, entry.size, ctx.path);
 }

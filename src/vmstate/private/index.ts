@@ -1,4 +1,5 @@
 import { msixState, pciConfig, pciIrqState, shpc } from "./pci.js";
+import { oldStyleCodec } from "./old-style.js";
 import { scsiRequests } from "./scsi.js";
 import { virtioDevice, virtioGpu } from "./virtio-devices.js";
 import { virtio } from "./virtio.js";
@@ -18,12 +19,18 @@ const CODECS = new Map<string, PrivateCodec>([
   ["virtio-gpu", virtioGpu],
 ]);
 
-/**
- * The codec of a private field.
- * @param vmsdName of the struct that the field is in: says what kind of virtio device it is
- */
-export function privateCodec(type: string, vmsdName: string | undefined): PrivateCodec | undefined {
+/** Where a private field stands. */
+export interface Surroundings {
+  /** Of the struct that the field is in: says what kind of virtio device it is. */
+  vmsdName: string | undefined;
+  /** The section's name, in old-style handlers. */
+  oldStyle: string | undefined;
+}
+
+/** The codec of a private field, if it is known. */
+export function privateCodec(type: string, where: Surroundings): PrivateCodec | undefined {
+  if (type === "buffer" && where.oldStyle !== undefined) return oldStyleCodec(where.oldStyle);
   if (type !== "virtio") return CODECS.get(type);
-  const device = virtioDevice(vmsdName);
+  const device = virtioDevice(where.vmsdName);
   return (walk) => virtio(walk, device);
 }
