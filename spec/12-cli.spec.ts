@@ -116,6 +116,19 @@ test("extract writes a folder whole or not at all", async (t) => {
   t.equal(refused.status, 1, "a cut stream");
   t.match(refused.stderr, /refused at byte 0x249f0, section 2 "ram"/u, "with its address");
   t.notOk(existsSync(broken), "nothing is left");
+  const rescued = await qevm([
+    "extract",
+    cut,
+    "--out",
+    join(folder, "rescued"),
+    "--format",
+    "blocks",
+    "--lenient",
+    "--json",
+  ]);
+  t.equal(rescued.status, 0, "lenient: what came before the cut");
+  t.match(rescued.stderr, /^warning: at byte 0x249f0/u, "with a warning that has the address");
+  t.equal(document(rescued)["complete"], false, "and not called complete");
   t.deepEqual(
     readdirSync(folder).filter((name) => name.includes("partial")),
     [],

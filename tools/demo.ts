@@ -23,8 +23,8 @@ try {
   writeFileSync(file, entry.open());
   process.stdout.write(`${entry.name}: ${entry.capture.shows} (${entry.capture.qemu.split("\n")[0]})\n`);
   qevm("verify", file);
-  qevm("devices", file, "globalstate");
   qevm("inspect", file);
+  qevm("devices", file);
 } finally {
   rmSync(folder, { recursive: true, force: true });
 }

@@ -1,7 +1,7 @@
 import { extractBlocks } from "../memory/extract-blocks.js";
 import { openSource } from "../transport/file.js";
 import { parse, STREAM_OPTIONS, streamOptions, UsageError } from "./arguments.js";
-import { memorySize, print, printJson, safe, table, withProgress } from "./output.js";
+import { memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm extract FILE --out DIR --format blocks`. */
 export async function run(argv: string[]): Promise<number> {
@@ -14,6 +14,7 @@ export async function run(argv: string[]): Promise<number> {
   const source = withProgress(openSource(args.positionals[0]!), "extracting");
   const result = await extractBlocks(source, out, streamOptions(args)).finally(() => source.done());
   await source.close?.();
+  printWarnings(result.warnings);
   for (const { name } of result.blocks.filter(({ inStream }) => !inStream)) {
     process.stderr.write(
       `warning: the stream carries no page of RAM block ${JSON.stringify(name)}; its file is empty\n`,

@@ -1,6 +1,6 @@
 import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { QevmError } from "../errors.js";
+import { QevmError, type Warning } from "../errors.js";
 import { createInflater, hasFastEngine } from "../engine/index.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { StreamReader, type StreamOptions } from "../stream/index.js";
@@ -12,6 +12,7 @@ export interface ExtractedBlocks {
   machine: string | null;
   pageSize: number;
   complete: boolean;
+  warnings: Warning[];
   blocks: BlockFileEntry[];
 }
 
@@ -63,8 +64,9 @@ async function writeBlocks(source: ByteSource, folder: string, options: StreamOp
     if (files === undefined)
       throw new QevmError("unsupported", "the stream has no RAM section", { offset: reader.offset });
     files.flush();
-    const { machine, complete } = reader;
-    return { machine: machine ?? null, pageSize: reader.ram.pageSize, complete, blocks: files.list() };
+    const { machine, complete, diagnostics } = reader;
+    const { pageSize } = reader.ram;
+    return { machine: machine ?? null, pageSize, complete, warnings: diagnostics.warnings, blocks: files.list() };
   } finally {
     files?.close();
   }

@@ -44,6 +44,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   /** EOF was reached, or the undecodable rest ends in one. */
   complete = false;
   private readonly reader: QemuFileReader;
+  /** Lenient: the stream ended inside something. */
+  private cut = false;
   private readonly batch = new RamBatch();
   private readonly sections = new Map<number, SectionHeader>();
   private readonly devices: DevicePart;
@@ -73,7 +75,18 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return this.reader.offset;
   }
 
+  /**
+   * Lenient: a stream that is cut off ends with a warning and `complete` false, and everything before the cut counts.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<StreamItem> {
+    try {
+      yield* this.walk();
+    } catch (error) {
+      if (!this.passOver(error)) throw error;
+    }
+  }
+
+  private async *walk(): AsyncGenerator<StreamItem> {
     const { reader } = this;
     yield { kind: "header", offset: reader.offset, ...(await decodeHeader(reader)) };
     if ((await reader.fill(1)) && reader.peek() === TypeByte.CONFIGURATION) {
@@ -155,11 +168,12 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     const item: SectionItem = { kind: "section", offset, ...header, content: { kind: "ram" }, records: noRecords };
     if (header.idstr === "ram") {
       this.checkRamVersion(header);
-      const records = ramRecords(reader, this.ram, this.diagnostics, this.limits, this.capabilities, this.batch);
+      const records = this.records();
       item.records = () => records;
       yield item;
       // Whatever the consumer left is passed over here, so that the walk goes on at the footer.
       for await (const _ of records);
+      if (this.cut) return "rest";
     } else if (header.type === "full") {
       item.content = this.devices.decode(header, this.footers);
       yield item;
@@ -172,6 +186,25 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     yield* this.footer(header);
     reader.path.pop();
     return undefined;
+  }
+
+  private async *records(): AsyncGenerator<RamBatch> {
+    try {
+      yield* ramRecords(this.reader, this.ram, this.diagnostics, this.limits, this.capabilities, this.batch);
+    } catch (error) {
+      if (!this.passOver(error)) throw error;
+    }
+  }
+
+  /** Whether an error is the end of a cut stream, which lenient mode passes over. */
+  private passOver(error: unknown): boolean {
+    if (!this.diagnostics.lenient || !(error instanceof QevmError) || error.code !== "truncated") return false;
+    // Nothing of a stream that is shorter than its header can be told.
+    if (this.offset < 8) return false;
+    this.diagnostics.warn(error);
+    this.cut = true;
+    this.complete = false;
+    return true;
   }
 
   private checkRamVersion(header: SectionHeader): void {
