@@ -5,7 +5,7 @@
 //   node tools/test.mjs [--no-lint] [--no-coverage] [--no-package] [--jobs N] [--timeout SECONDS] [FILTER...]
 //
 // With a FILTER (a part of a file name: 05, ram) only the matching chapters run, without lint, coverage and package.
-import { readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { check, instrument, report, tape } from "./test/coverage.mjs";
@@ -83,6 +83,7 @@ async function lint() {
 
 async function specification() {
   const files = readdirSync(`${root}dist/spec`, { recursive: true })
+    .filter((name) => existsSync(`${root}spec/${name.replace(/\.js$/u, ".ts")}`))
     .filter((name) => name.endsWith(".spec.js") && (whole || filters.some((part) => name.includes(part))))
     // Later chapters take longer: starting with them leaves no core idle at the end.
     .toSorted()
@@ -96,7 +97,7 @@ async function specification() {
 
 async function main() {
   if (whole && options["no-lint"] !== true) await lint();
-  if (!step("build", await node([`${root}tools/build.mjs`, "--clean"]))) return;
+  if (!step("build", await node([`${root}tools/build.mjs`, ...(whole ? ["--clean"] : [])]))) return;
   if (collect && !step("instrument", await instrument())) return;
   await specification();
   if (collect) {
