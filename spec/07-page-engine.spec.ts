@@ -15,6 +15,7 @@ import { QevmError } from "../src/errors.js";
 import { MemorySource } from "../src/qemu-file/source.js";
 import { listCorpus } from "../tools/corpus.js";
 import { capturedPages } from "../tools/engine/capture-payloads.js";
+import { damage } from "../tools/engine/damage.js";
 import { makePage, PAGE_MAKERS, Random } from "../tools/engine/pages.js";
 import { pythonDecompress, pythonZlibVersion } from "../tools/engine/python-zlib.js";
 
@@ -204,30 +205,6 @@ test("damage: the page engine and pako agree, in words and in bytes produced", a
     t.ok(counts.unseen <= 4, `${counts.unseen} of 4,000 changed the page and still have the right Adler-32`);
   }
 });
-
-/** One of the things that happen to bytes on their way. */
-function damage(payload: Uint8Array, random: Random): Uint8Array {
-  const copy = payload.slice();
-  switch (random.below(6)) {
-    case 0:
-      return copy.subarray(0, random.below(copy.length));
-    case 1:
-      return Buffer.concat([copy, makePage("random bytes", random.next()).subarray(0, 1 + random.below(9))]);
-    case 2:
-      // The head of the block, where the codes are.
-      copy[2 + random.below(Math.min(60, copy.length - 2))]! ^= 1 << random.below(8);
-      return copy;
-    case 3:
-      for (let n = 1 + random.below(8); n > 0; n--) copy[random.below(copy.length)] = random.below(256);
-      return copy;
-    case 4:
-      copy.fill(random.below(2) * 255, random.below(copy.length));
-      return copy;
-    default:
-      copy[random.below(copy.length)]! ^= 1 << random.below(8);
-      return copy;
-  }
-}
 
 test("hostile payloads change nothing but their own page", async (t) => {
   const module = await load(true);

@@ -4,7 +4,8 @@
  * - `deflate page`, `deflate exact`: pages per second against deflate at level 1.
  * - `inflate`: pages per second, over the payloads that C zlib writes at level 1.
  *
- * Pages are non-zero pages of STREAM, a capture with plain pages, or else of this machine's files. C zlib runs in a process
+ * Pages are non-zero pages of STREAM, a capture with plain pages, or else of this machine's files and this
+ * process's memory. C zlib runs in a process
  * of its own and measures itself; ours copies pages in and payloads or pages out through batches, as a thread does.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -23,7 +24,7 @@ export async function rows({ runs, arguments: [stream] }: BenchOptions): Promise
   const folder = mkdtempSync(join(tmpdir(), "qevm-bench-"));
   try {
     const pages = stream === undefined ? pagesOfHost(PAGES) : await pagesOfStream(stream, PAGES);
-    return await measure(folder, pages, stream ?? "files of this machine", runs ?? 15);
+    return await measure(folder, pages, stream ?? "files and memory of this machine", runs ?? 15);
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
