@@ -46,6 +46,26 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     ],
     text: FILE_TEXT,
   },
+  convert: {
+    usage: "FILE --out FILE [--ram normal|zlib] [--flatten] ...",
+    line: "write a stream again: other page encodings, one round, other machine",
+    options: [
+      ["--out FILE", "appears whole or not at all; - for standard output"],
+      ["--ram normal", "plain pages, from compressed and XBZRLE ones"],
+      ["--ram zlib", "compressed pages (capability compress, QEMU 2.4 to 9.0)"],
+      ["--level N", "zlib: 0 to 9 (1)"],
+      ["--threads N", "worker threads, 1 to 64 (1: none)"],
+      ["--exact", "zlib: the very bytes that QEMU's zlib writes; slower"],
+      ["--flatten", "one round with the last content of every page"],
+      ["--machine NAME", "another machine name in the configuration section"],
+      ["--drop-vmdescription", "leave out the JSON behind the stream's end"],
+      ["--to stream", "the form of the output (stream)"],
+      JSON_OUT,
+      ["--lenient", "pass over what can be passed over, with warnings"],
+      ["--page-size N", "target page size where the stream does not say it (4096)"],
+    ],
+    text: `Everything else stays as it is, byte for byte. --flatten alone writes plain\npages. ${FILE_TEXT}`,
+  },
 };
 
 /** `qevm --help`. */

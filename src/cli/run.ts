@@ -8,6 +8,7 @@ const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => 
   devices: () => import("./devices.js"),
   verify: () => import("./verify.js"),
   extract: () => import("./extract.js"),
+  convert: () => import("./convert.js"),
 };
 
 /** Runs a command. Returns the exit status: 0 fine, 1 the input is wrong, 2 wrong usage. */

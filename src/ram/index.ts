@@ -7,5 +7,12 @@ export {
   type BlockListOptions,
 } from "./block-list.js";
 export { compressBound, encodingOf, PAGE_FLAGS, RamFlag, type RamEncoding } from "./flags.js";
-export { decodeRecords, encodePageBody, encodeRecordHeader, encodeRecords, type DecodeStatus } from "./records.js";
+export {
+  decodeRecords,
+  encodePageBody,
+  encodeRecord,
+  encodeRecordHeader,
+  encodeRecords,
+  type DecodeStatus,
+} from "./records.js";
 export { RamState, type MappedRamHeader, type RamBlock } from "./state.js";

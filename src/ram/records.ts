@@ -138,16 +138,19 @@ export function decodeRecords(
 
 /** Writes the records of a batch exactly as their fields say. */
 export function encodeRecords(writer: QemuFileWriter, batch: RamBatch): void {
-  for (let i = 0; i < batch.count; i++) {
-    const flag = batch.flag[i]!;
-    if (flag === RamFlag.MEM_SIZE) {
-      encodeBlockList(writer, batch.blockList!);
-      continue;
-    }
-    encodeRecordHeader(writer, flag, batch.offset[i]!, batch.block[i]?.idstr, batch.continues[i] === 1);
-    if (flag === RamFlag.ZERO) writer.u8(batch.fill[i]!);
-    else if ((flag & PAGE_FLAGS) !== 0) encodePageBody(writer, flag, batch.body(i));
+  for (let i = 0; i < batch.count; i++) encodeRecord(writer, batch, i);
+}
+
+/** Writes one record of a batch exactly as its fields say. */
+export function encodeRecord(writer: QemuFileWriter, batch: RamBatch, i: number): void {
+  const flag = batch.flag[i]!;
+  if (flag === RamFlag.MEM_SIZE) {
+    encodeBlockList(writer, batch.blockList!);
+    return;
   }
+  encodeRecordHeader(writer, flag, batch.offset[i]!, batch.block[i]?.idstr, batch.continues[i] === 1);
+  if (flag === RamFlag.ZERO) writer.u8(batch.fill[i]!);
+  else if ((flag & PAGE_FLAGS) !== 0) encodePageBody(writer, flag, batch.body(i));
 }
 
 /** `be64 offset|flags`, and the block name unless `continues`. */

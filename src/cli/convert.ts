@@ -1,0 +1,72 @@
+import { convertToFile } from "../convert/convert-file.js";
+import type { ConvertOptions, ConvertReport, PageTally, RamTarget } from "../convert/types.js";
+import { openSource } from "../transport/file.js";
+import { parse, STREAM_OPTIONS, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { count, fileSize, print, printJson, safe, table, withProgress } from "./output.js";
+
+/** `qevm convert FILE --out FILE`. */
+export async function run(argv: string[]): Promise<number> {
+  const options = {
+    ...STREAM_OPTIONS,
+    out: { type: "string" },
+    ram: { type: "string" },
+    to: { type: "string" },
+    level: { type: "string" },
+    threads: { type: "string" },
+    exact: { type: "boolean" },
+    flatten: { type: "boolean" },
+    machine: { type: "string" },
+    "drop-vmdescription": { type: "boolean" },
+  } as const;
+  const args = parse(argv, options, [1, 1], "one FILE");
+  const out = args.text("out");
+  if (out === undefined) throw new UsageError("--out is missing");
+  const json = args.flag("json");
+  if (json && out === "-") throw new UsageError("--json and --out - both write to standard output");
+  const wanted = convertOptions(args);
+  const source = withProgress(openSource(args.positionals[0]!), "converting");
+  const report = await convertToFile(source, out, { ...streamOptions(args), ...wanted }).finally(() => source.done());
+  await source.close?.();
+  if (!report.complete) process.stderr.write("warning: the stream ends before its EOF\n");
+  if (json) printJson(report);
+  else if (out !== "-") print(lines(out, report));
+  return 0;
+}
+
+function convertOptions(args: Arguments): ConvertOptions {
+  const ram = args.text("ram");
+  if (ram !== undefined && ram !== "normal" && ram !== "zlib") {
+    throw new UsageError(`--ram takes normal or zlib, not ${JSON.stringify(ram)}`);
+  }
+  const to = args.text("to") ?? "stream";
+  if (to !== "stream") throw new UsageError(`--to takes stream, not ${JSON.stringify(to)}`);
+  const level = args.number("level", { min: 0, max: 9 });
+  const exact = args.flag("exact");
+  if (ram !== "zlib" && (level !== undefined || exact)) {
+    throw new UsageError(`--${exact ? "exact" : "level"} goes with --ram zlib`);
+  }
+  return {
+    ram: (ram ?? "keep") satisfies RamTarget,
+    level,
+    threads: args.number("threads", { min: 1, max: 64 }),
+    exact,
+    flatten: args.flag("flatten"),
+    machine: args.text("machine"),
+    dropVmdescription: args.flag("drop-vmdescription"),
+  };
+}
+
+function lines(out: string, { machine, bytes, pages }: ConvertReport): string[] {
+  return [
+    `${safe(out)}: ${machine === null ? "no configuration section" : `machine ${safe(machine)}`}`,
+    ...table([
+      ["pages", "normal", "zero", "compressed", "xbzrle", "stream"],
+      row("read", pages.in, bytes.in),
+      row("written", pages.out, bytes.out),
+    ]),
+  ];
+}
+
+function row(name: string, tally: PageTally, size: number): string[] {
+  return [name, count(tally.normal), count(tally.zero), count(tally.compressed), count(tally.xbzrle), fileSize(size)];
+}

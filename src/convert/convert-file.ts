@@ -1,0 +1,31 @@
+import { tmpdir } from "node:os";
+import { basename, dirname, join } from "node:path";
+import type { ByteSource } from "../qemu-file/source.js";
+import type { StreamOptions } from "../stream/index.js";
+import { AtomicFile } from "../transport/file.js";
+import { WritableSink } from "../transport/writable.js";
+import { convertStream } from "./convert.js";
+import type { ConvertOptions, ConvertReport } from "./types.js";
+
+/**
+ * Converts into a file that appears whole or not at all; `-` is standard output. What has to be kept of the guest's memory
+ * lies beside the file meanwhile (in the system's folder for temporary files for `-`).
+ */
+export async function convertToFile(
+  source: ByteSource,
+  out: string,
+  options: ConvertOptions & StreamOptions,
+): Promise<ConvertReport> {
+  const folder = out === "-" ? tmpdir() : dirname(out);
+  const scratch = join(folder, `.${out === "-" ? "qevm" : basename(out)}.${process.pid}.memory.partial`);
+  if (out === "-")
+    return await convertStream(source, new WritableSink(process.stdout, "standard output"), options, scratch);
+  const file = new AtomicFile(out);
+  try {
+    const report = await convertStream(source, file, options, scratch);
+    file.commit();
+    return report;
+  } finally {
+    file.abort();
+  }
+}

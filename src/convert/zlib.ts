@@ -1,0 +1,162 @@
+import { createDeflater, isZeroPage, type DeflateBatch, type EngineKind } from "../engine/index.js";
+import type { QemuFileWriter } from "../qemu-file/writer.js";
+import { encodeRecordHeader, RamFlag, type RamBlock } from "../ram/index.js";
+import { BATCH_PAGES, WorkerPool, type Job } from "./pool.js";
+import { noPages, type PageEncoder, type PageTally } from "./types.js";
+
+/** The engine for a level: `exact` promises the bytes of QEMU's zlib, otherwise any bytes that inflate will do. */
+export function deflaterKind(level: number, exact: boolean): EngineKind {
+  if (exact) return level === 1 ? "page-exact" : "exact";
+  return level === 1 ? "page" : "fast";
+}
+
+export interface ZlibOptions {
+  level: number;
+  exact: boolean;
+  threads: number;
+  pageSize: number;
+}
+
+/**
+ * Pages as COMPRESS_PAGE records, by QEMU's rule (migration/ram.c 3.0 to 9.0): a page that names its block goes raw, zero pages go as
+ * ZERO, all others compressed. Pages that follow each other are compressed together, and their order is kept.
+ */
+export async function createZlibEncoder(writer: QemuFileWriter, options: ZlibOptions): Promise<PageEncoder> {
+  const { level, exact, threads, pageSize } = options;
+  const kind = deflaterKind(level, exact);
+  if (threads > 1)
+    return new ThreadedEncoder(writer, WorkerPool.start(threads, { work: "deflate", kind, level, pageSize }));
+  const deflater = await createDeflater(kind, { level, pageSize });
+  return new SingleEncoder(writer, deflater.batch(BATCH_PAGES), pageSize);
+}
+
+/** What both have in common: the records that are never compressed. */
+abstract class ZlibEncoder implements PageEncoder {
+  readonly pages = noPages();
+
+  constructor(protected readonly writer: QemuFileWriter) {}
+
+  page(block: RamBlock, offset: number, page: Uint8Array, continues: boolean): void | Promise<void> {
+    if (continues) return this.add(offset, page);
+    const settled = this.settle();
+    if (settled !== undefined) return settled.then(() => this.raw(block, offset, page));
+    return this.raw(block, offset, page);
+  }
+
+  zero(block: RamBlock, offset: number, continues: boolean): void | Promise<void> {
+    if (continues) return this.add(offset, undefined);
+    const settled = this.settle();
+    if (settled !== undefined) return settled.then(() => this.rawZero(block, offset));
+    return this.rawZero(block, offset);
+  }
+
+  abstract settle(): void | Promise<void>;
+  abstract close(): Promise<void>;
+  /** A page of the current block; undefined: of zeros. */
+  protected abstract add(offset: number, page: Uint8Array | undefined): void | Promise<void>;
+
+  private raw(block: RamBlock, offset: number, page: Uint8Array): void | Promise<void> {
+    if (isZeroPage(page)) return this.rawZero(block, offset);
+    this.pages.normal++;
+    encodeRecordHeader(this.writer, RamFlag.PAGE, offset, block.idstr, false);
+    this.writer.bytes(page);
+    return this.writer.drain();
+  }
+
+  private rawZero(block: RamBlock, offset: number): void | Promise<void> {
+    this.pages.zero++;
+    encodeRecordHeader(this.writer, RamFlag.ZERO, offset, block.idstr, false);
+    this.writer.u8(0);
+    return this.writer.drain();
+  }
+}
+
+/** In this thread. */
+class SingleEncoder extends ZlibEncoder {
+  private count = 0;
+
+  constructor(
+    writer: QemuFileWriter,
+    private readonly batch: DeflateBatch,
+    private readonly pageSize: number,
+  ) {
+    super(writer);
+  }
+
+  settle(): void | Promise<void> {
+    const { batch, count } = this;
+    if (count === 0) return;
+    const length = batch.runRecords(count);
+    countRecords(this.pages, batch.zero, count);
+    this.count = 0;
+    this.writer.bytes(batch.output.subarray(0, length));
+    return this.writer.drain();
+  }
+
+  async close(): Promise<void> {
+    // Nothing is held open.
+  }
+
+  protected add(offset: number, page: Uint8Array | undefined): void | Promise<void> {
+    const { batch, pageSize } = this;
+    const at = this.count++ * pageSize;
+    if (page === undefined) batch.pages.fill(0, at, at + pageSize);
+    else batch.pages.set(page, at);
+    batch.words[this.count - 1] = BigInt(offset + RamFlag.CONTINUE);
+    return this.count === batch.capacity ? this.settle() : undefined;
+  }
+}
+
+/** In worker threads: batches go out as they fill and come back in the order in which they went. */
+class ThreadedEncoder extends ZlibEncoder {
+  private job: Job | undefined;
+  private readonly running: Promise<Job>[] = [];
+
+  constructor(
+    writer: QemuFileWriter,
+    private readonly pool: WorkerPool,
+  ) {
+    super(writer);
+  }
+
+  async settle(): Promise<void> {
+    this.submit();
+    while (this.running.length > 0) await this.collect();
+  }
+
+  async close(): Promise<void> {
+    await this.pool.close();
+  }
+
+  protected add(offset: number, page: Uint8Array | undefined): void | Promise<void> {
+    const job = this.job ?? this.pool.take();
+    if (job === undefined) return this.collect().then(() => this.add(offset, page));
+    this.job = job;
+    const at = job.count++ * this.pool.pageSize;
+    if (page === undefined) job.input.fill(0, at, at + this.pool.pageSize);
+    else job.input.set(page, at);
+    job.words[job.count - 1] = BigInt(offset + RamFlag.CONTINUE);
+    if (job.count === BATCH_PAGES) this.submit();
+  }
+
+  private submit(): void {
+    if (this.job === undefined) return;
+    this.running.push(this.pool.run(this.job));
+    this.job = undefined;
+  }
+
+  private async collect(): Promise<void> {
+    const job = await this.running.shift()!;
+    countRecords(this.pages, job.flags, job.count);
+    this.writer.bytes(job.output.subarray(0, job.length));
+    this.pool.give(job);
+    await this.writer.drain();
+  }
+}
+
+function countRecords(pages: PageTally, zero: Uint8Array, count: number): void {
+  let zeros = 0;
+  for (let i = 0; i < count; i++) zeros += zero[i]!;
+  pages.zero += zeros;
+  pages.compressed += count - zeros;
+}
