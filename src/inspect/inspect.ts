@@ -139,6 +139,10 @@ export class Tally {
         break;
       case "vmdescription":
         this.vmdescription = true;
+        if (!item.description.exact) {
+          const reason = "VMDESCRIPTION in a text form that QEMU does not write: kept as it is";
+          this.undecoded.push({ offset: item.offset + 5, length: item.text.length, reason });
+        }
         break;
       case "opaque":
         this.undecoded.push({ offset: item.offset, length: 0, reason: item.reason });

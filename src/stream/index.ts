@@ -22,6 +22,14 @@ export type {
 } from "./items.js";
 export { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 export { StreamReader, type StreamOptions } from "./reader.js";
+export {
+  createStreamWriter,
+  describedConfiguration,
+  RamWriter,
+  StreamWriter,
+  type StreamWriterOptions,
+  type WrittenDevice,
+} from "./stream-writer.js";
 export { ExactWriter } from "./writer.js";
 export {
   decodeFooter,

@@ -2,7 +2,7 @@ import { QevmError } from "../errors.js";
 import { QemuFileWriter, fromLatin1 } from "../qemu-file/writer.js";
 import type { ByteSink } from "../qemu-file/source.js";
 import { encodeRecords, type RamBatch } from "../ram/index.js";
-import { encodeDevice, printVmDescription, type VmDescription } from "../vmstate/index.js";
+import { encodeDevice, printVmDescription } from "../vmstate/index.js";
 import { encodeCommand } from "./command.js";
 import { encodeConfiguration } from "./configuration.js";
 import { encodeHeader } from "./header.js";
@@ -50,7 +50,7 @@ export class ExactWriter {
         file.u8(TypeByte.EOF);
         break;
       case "vmdescription":
-        this.description(item.description);
+        this.description(item.description.exact ? printVmDescription(item.description) : item.text);
         break;
       case "opaque":
       case "trailing":
@@ -69,9 +69,9 @@ export class ExactWriter {
     await this.file.drain();
   }
 
-  /** The JSON behind EOF, printed from its tree in its own style. */
-  description(description: VmDescription): void {
-    const text = fromLatin1(printVmDescription(description), "VMDESCRIPTION");
+  /** The JSON behind EOF. */
+  private description(json: string): void {
+    const text = fromLatin1(json, "VMDESCRIPTION");
     this.file.u8(TypeByte.VMDESCRIPTION);
     this.file.u32(text.length);
     this.file.bytes(text);
