@@ -10,6 +10,8 @@ export interface Arguments {
   positionals: string[];
   flag(name: string): boolean;
   text(name: string): string | undefined;
+  /** All values of an option that may be given several times. */
+  list(name: string): string[];
   /** A whole number in a range, or the default. */
   number(name: string, range: { min: number; max: number }): number | undefined;
 }
@@ -34,13 +36,17 @@ export function parse(args: string[], options: Options, positionals: [number, nu
   if (parsed.positionals.length > most) {
     throw new UsageError(`expected ${names}, and nothing behind: ${JSON.stringify(parsed.positionals[most])}`);
   }
-  const values = parsed.values as Record<string, string | boolean | undefined>;
+  const values = parsed.values as Record<string, string | boolean | string[] | undefined>;
   return {
     positionals: parsed.positionals,
     flag: (name) => values[name] === true,
     text: (name) => {
       const value = values[name];
       return typeof value === "string" ? value : undefined;
+    },
+    list: (name) => {
+      const value = values[name];
+      return Array.isArray(value) ? value : [];
     },
     number: (name, { min, max }) => {
       const value = values[name];

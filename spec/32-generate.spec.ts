@@ -1,0 +1,186 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "tape";
+import { verifyStream } from "../src/inspect/verify.js";
+import { namedFill } from "../src/generate/fill.js";
+import { generateNone, type NoneOptions } from "../src/generate/none.js";
+import { generateFromTemplate } from "../src/generate/template.js";
+import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
+import { createStreamWriter, StreamReader } from "../src/stream/index.js";
+import { deviceToPlain } from "../src/vmstate/index.js";
+import { corpusEntry, listCorpus } from "../tools/corpus.js";
+import { readRamBlock, readStatus, startDestination } from "../tools/destination/index.js";
+import { refusal } from "./support/bytes.js";
+import { loads, qemuOf } from "./support/loads.js";
+
+async function made(options: Partial<NoneOptions>): Promise<Uint8Array> {
+  const sink = new MemorySink();
+  const defaults = { memory: 8 << 20, fill: namedFill("zero", 1), pages: "normal", level: 1, qemu: [7, 2] } as const;
+  await generateNone(sink, { ...defaults, ...options });
+  return sink.bytes();
+}
+
+/** Those with the framing of their time: nothing switched off. */
+const none = listCorpus().filter(
+  ({ capture: { machine, capabilities, command } }) =>
+    machine === "none" && capabilities.length === 0 && !command.includes("-global"),
+);
+
+test("there are captures of -machine none", (t) => {
+  t.ok(none.length >= 2, none.map(({ name }) => name).join(", "));
+  t.end();
+});
+
+for (const entry of none) {
+  test(`${entry.name}: made from nothing, byte for byte what QEMU ${entry.capture.version} wrote`, async (t) => {
+    const bytes = entry.open();
+    let memory = 0;
+    let timer: Record<string, unknown> = {};
+    for await (const item of new StreamReader(new MemorySource(bytes))) {
+      if (item.kind !== "section") continue;
+      for await (const batch of item.records()) memory = batch.blockList?.total ?? memory;
+      if (item.idstr === "timer" && item.content.kind === "device") timer = item.content.state.fields;
+    }
+    const [major = 0, minor = 0] = entry.capture.version.split(".").map(Number);
+    const again = await made({
+      memory,
+      qemu: [major, minor],
+      ticks: timer["cpu_ticks_offset"] as bigint,
+      clock: timer["cpu_clock_offset"] as bigint,
+    });
+    t.equal(again.length, bytes.length, "length");
+    t.ok(bytes.equals(again), "every byte");
+  });
+}
+
+const MIB = 1 << 20;
+
+for (const [name, options, capabilities] of [
+  ["8 MiB of text, raw", { memory: 8 * MIB, fill: namedFill("text", 3) }, []],
+  ["8 MiB of text, zlib level 1", { memory: 8 * MIB, fill: namedFill("text", 3), pages: "zlib" }, ["compress"]],
+  [
+    "8 MiB random, zlib level 9",
+    { memory: 8 * MIB, fill: namedFill("random", 3), pages: "zlib", level: 9 },
+    ["compress"],
+  ],
+  ["8 MiB of text, XBZRLE", { memory: 8 * MIB, fill: namedFill("text", 5), pages: "xbzrle" }, ["xbzrle"]],
+] as const) {
+  test(`${name}: understood, and loaded by a real 7.2 with equal memory`, async (t) => {
+    const bytes = await made(options);
+    const result = await verifyStream(new MemorySource(bytes));
+    t.ok(result.identical && result.opaqueBytes === 0 && result.complete, "understood");
+    t.equal(result.recompressed.identical, result.recompressed.pages, "compressed pages");
+    t.equal(result.xbzrle.identical, result.xbzrle.pages, "XBZRLE pages");
+    const qemu = qemuOf(t, "7.2");
+    if (qemu === undefined) return;
+    const destination = await startDestination({
+      qemu,
+      args: ["-machine", "none", "-m", String(options.memory / MIB), "-nodefaults"],
+      capabilities: [...capabilities],
+      stream: bytes,
+    });
+    try {
+      t.equal(destination.result.status, "completed", `loaded ${destination.result.error}`);
+      const held = await readRamBlock(destination.vm, "ram");
+      const want = Buffer.alloc(options.memory);
+      for (let at = 0; at < want.length; at += 4096) options.fill(want.subarray(at, at + 4096), at);
+      t.ok(held?.equals(want), "memory equal");
+      t.match(await readStatus(destination.vm), /^(?:running|paused)$/u);
+    } finally {
+      await destination.vm.close();
+    }
+  });
+}
+
+test("4 GiB, mostly text of a few pages: loaded by a real 7.2", async (t) => {
+  const qemu = qemuOf(t, "7.2");
+  if (qemu === undefined) return;
+  const folder = mkdtempSync(join(tmpdir(), "qevm-generate-"));
+  const text = namedFill("text", 1);
+  try {
+    // One page in 256 holds text: a stream of 25 MB for 4 GiB of memory.
+    const bytes = await made({ memory: 4096 * MIB, fill: (page, at) => at % MIB === 4096 && text(page, at) });
+    const file = join(folder, "4g.mig");
+    writeFileSync(file, bytes);
+    const args = ["-machine", "none", "-m", "4096", "-nodefaults"];
+    const destination = await startDestination({ qemu, args, stream: file });
+    try {
+      t.equal(destination.result.status, "completed", `loaded ${destination.result.error}`);
+    } finally {
+      await destination.vm.close();
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("a template with other memory and another register", async (t) => {
+  const entry = corpusEntry("live");
+  const image = Buffer.alloc(8 * MIB);
+  image.write("qevm was here", 0x2000);
+  const sink = new MemorySink();
+  await generateFromTemplate(new MemorySource(entry.open()), sink, {
+    images: new Map([
+      ["pc.ram", (offset: number, into: Uint8Array) => image.copy(into, 0, offset, offset + into.length)],
+    ]),
+    values: [["cpu/0:env.eip", "0x7c00"]],
+  });
+  const bytes = sink.bytes();
+  const result = await verifyStream(new MemorySource(bytes));
+  t.ok(result.identical && result.opaqueBytes === 0, "understood");
+  for await (const item of new StreamReader(new MemorySource(bytes))) {
+    if (item.kind !== "section" || item.idstr !== "cpu" || item.content.kind !== "device") continue;
+    t.equal(deviceToPlain(item.content.state).fields["env.eip"], "0x7c00", "eip in the stream");
+  }
+  const qemu = qemuOf(t, "7.2");
+  if (qemu === undefined) return;
+  const truth = {
+    ...entry.truth,
+    pmemsave: [],
+    registers: "",
+    blocks: entry.truth.blocks.map((block) =>
+      block.name === "pc.ram" ? { ...block, sha256: createHash("sha256").update(image).digest("hex") } : block,
+    ),
+  };
+  await loads(t, { ...entry, truth }, bytes, "the template's stream");
+});
+
+test("refusals", async (t) => {
+  const sink = new MemorySink();
+  const template = (values: [string, string][], images: string[] = []) =>
+    generateFromTemplate(new MemorySource(corpusEntry("live").open()), sink, {
+      images: new Map(images.map((name) => [name, () => 0])),
+      values,
+    });
+  t.equal((await refusal(() => template([["cpu:env.nosuch", "1"]])))?.code, "usage", "a field that is not there");
+  t.equal((await refusal(() => template([["nosuch:x", "1"]])))?.code, "usage", "a device that is not there");
+  t.equal((await refusal(() => template([], ["nosuch"])))?.code, "usage", "a block that is not there");
+  t.equal(
+    (await refusal(() => template([["cpu:env.eip", "0x1ffffffffffffffff"]])))?.code,
+    "does-not-fit",
+    "a large value",
+  );
+  t.equal((await refusal(() => made({ memory: 4097 })))?.code, "usage", "memory of half a page");
+  t.equal((await refusal(() => made({ pages: "zlib", qemu: [10, 0] })))?.code, "usage", "zlib for 10.0");
+});
+
+/** The code of what `run` refuses with. */
+async function codes(run: () => unknown): Promise<string | undefined> {
+  return (await refusal(run))?.code;
+}
+
+test("the writer refuses another order and pages outside a block", async (t) => {
+  const writer = createStreamWriter(new MemorySink(), { machine: "none" });
+  const [block] = writer.ram.blocks([{ idstr: "ram", usedLength: 8192 }]);
+  if (block === undefined) throw new Error("no block");
+  t.equal(await codes(() => writer.ram.page(block, 8192, new Uint8Array(4096))), "does-not-fit", "behind the block");
+  t.equal(await codes(() => writer.ram.page(block, 1, new Uint8Array(4096))), "does-not-fit", "between pages");
+  t.equal(await codes(() => writer.ram.page(block, 0, new Uint8Array(4095))), "does-not-fit", "a short page");
+  t.equal(await codes(() => writer.finish()), "usage", "the end before the last round");
+  writer.ram.end();
+  t.equal(await codes(() => writer.ram.zero(block, 0)), "usage", "pages behind the last round");
+  await writer.finish("none");
+  t.equal(await codes(() => writer.finish()), "usage", "two ends");
+});

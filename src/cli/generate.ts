@@ -1,0 +1,135 @@
+import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { QevmError } from "../errors.js";
+import { fileFill, namedFill, type Fill } from "../generate/fill.js";
+import { generateNone, type PageEncoding } from "../generate/none.js";
+import { generateFromTemplate } from "../generate/template.js";
+import { AtomicFile, attempt, openSource } from "../transport/file.js";
+import { parse, UsageError, type Arguments } from "./arguments.js";
+import { fileSize, print, printJson, safe, withProgress } from "./output.js";
+
+/** `qevm generate --machine none --out FILE` and `qevm generate --template FILE --out FILE`. */
+export async function run(argv: string[]): Promise<number> {
+  const options = {
+    json: { type: "boolean" },
+    out: { type: "string" },
+    machine: { type: "string" },
+    memory: { type: "string" },
+    fill: { type: "string" },
+    pages: { type: "string" },
+    level: { type: "string" },
+    qemu: { type: "string" },
+    seed: { type: "string" },
+    template: { type: "string" },
+    ram: { type: "string", multiple: true },
+    set: { type: "string", multiple: true },
+  } as const;
+  const args = parse(argv, options, [0, 0], "options only");
+  const out = args.text("out");
+  if (out === undefined) throw new UsageError("--out is missing");
+  const template = args.text("template");
+  const file = new AtomicFile(out);
+  try {
+    const made = template === undefined ? await fromNothing(args, file) : await fromTemplate(args, template, file);
+    file.commit();
+    if (args.flag("json")) printJson({ out, ...made });
+    else print([`${safe(out)}: ${fileSize(made.bytes)}`]);
+    return 0;
+  } finally {
+    file.abort();
+  }
+}
+
+async function fromNothing(args: Arguments, file: AtomicFile): Promise<{ bytes: number }> {
+  const machine = args.text("machine");
+  if (machine === undefined) throw new UsageError("--machine none or --template FILE is missing");
+  if (machine !== "none") throw new UsageError("--machine takes none; other machines need a --template capture");
+  if (args.list("ram").length + args.list("set").length > 0) throw new UsageError("--ram and --set go with --template");
+  const pages = args.text("pages") ?? "normal";
+  if (pages !== "normal" && pages !== "zlib" && pages !== "xbzrle") {
+    throw new UsageError("--pages takes normal, zlib or xbzrle");
+  }
+  const { fill, close } = chosenFill(args);
+  try {
+    return await generateNone(file, {
+      memory: size(args.text("memory") ?? "8M"),
+      fill,
+      pages: pages satisfies PageEncoding,
+      level: args.number("level", { min: 0, max: 9 }) ?? 1,
+      qemu: version(args.text("qemu") ?? "7.2"),
+    });
+  } finally {
+    close();
+  }
+}
+
+async function fromTemplate(args: Arguments, template: string, file: AtomicFile): Promise<{ bytes: number }> {
+  for (const name of ["machine", "memory", "fill", "pages", "qemu"]) {
+    if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --template`);
+  }
+  const source = withProgress(openSource(template), "generating");
+  const open: number[] = [];
+  const images = new Map<string, (offset: number, into: Uint8Array) => number>();
+  try {
+    for (const text of args.list("ram")) {
+      const [block, path] = split(text, "--ram takes BLOCK=FILE");
+      const fd = attempt(path, () => openSync(path, "r"));
+      open.push(fd);
+      images.set(block, (offset, into) => readFully(fd, offset, into, path));
+    }
+    const values = args.list("set").map((text) => split(text, "--set takes DEVICE:FIELD=VALUE"));
+    return await generateFromTemplate(source, file, { images, values });
+  } finally {
+    for (const fd of open) closeSync(fd);
+    source.done();
+    await source.close?.();
+  }
+}
+
+function split(text: string, usage: string): [string, string] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new UsageError(`${usage}, not ${JSON.stringify(text)}`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** There is nothing to close. */
+function nothing(): void {
+  // Named fills hold no file.
+}
+
+function chosenFill(args: Arguments): { fill: Fill; close: () => void } {
+  const name = args.text("fill") ?? "zero";
+  const seed = args.number("seed", { min: 0, max: 0xffffffff }) ?? 1;
+  if (name === "zero" || name === "text" || name === "random") return { fill: namedFill(name, seed), close: nothing };
+  if (!existsSync(name)) throw new UsageError(`--fill takes zero, text, random or a file, not ${JSON.stringify(name)}`);
+  const fd = attempt(name, () => openSync(name, "r"));
+  return { fill: fileFill((offset, into) => readFully(fd, offset, into, name)), close: () => closeSync(fd) };
+}
+
+function readFully(fd: number, offset: number, into: Uint8Array, path: string): number {
+  let done = 0;
+  while (done < into.length) {
+    const n = attempt(path, () => readSync(fd, into, done, into.length - done, offset + done));
+    if (n === 0) break;
+    done += n;
+  }
+  return done;
+}
+
+/** `8M`, `4G`, `4096`. */
+function size(text: string): number {
+  const [, digits, unit] = /^(\d+)([KMGT]?)(?:i?B)?$/iu.exec(text) ?? [];
+  const bytes = Number(digits) * 1024 ** " KMGT".indexOf((unit ?? "").toUpperCase() || " ");
+  if (!Number.isSafeInteger(bytes))
+    throw new UsageError(`--memory takes a size like 8M or 4G, not ${JSON.stringify(text)}`);
+  if (bytes % 4096 !== 0) throw new UsageError("--memory takes a multiple of 4096 bytes");
+  return bytes;
+}
+
+function version(text: string): [number, number] {
+  const [, major, minor] = /^(\d+)\.(\d+)(?:\.\d+)?$/u.exec(text) ?? [];
+  if (major === undefined || minor === undefined) {
+    throw new UsageError(`--qemu takes a version like 7.2, not ${JSON.stringify(text)}`);
+  }
+  if (Number(major) < 4) throw new QevmError("usage", "--qemu: streams of QEMU 4.0 and later can be made");
+  return [Number(major), Number(minor)];
+}

@@ -1,0 +1,167 @@
+import { QevmError } from "../errors.js";
+import { isZeroPage } from "../engine/index.js";
+import type { ByteSink, ByteSource } from "../qemu-file/source.js";
+import {
+  encodeBlockList,
+  encodePageBody,
+  encodeRecordHeader,
+  PAGE_FLAGS,
+  RamFlag,
+  type RamBlock,
+} from "../ram/index.js";
+import { encodeSectionHeader, ExactWriter, StreamReader, type SectionItem } from "../stream/index.js";
+import { deviceFromPlain, deviceToPlain, type DeviceState, type PlainValue } from "../vmstate/index.js";
+
+export interface TemplateOptions {
+  /** New contents by block name: fills a page from the image and says how many bytes it had (the rest is zeros). */
+  images: ReadonlyMap<string, (offset: number, into: Uint8Array) => number>;
+  /** New device values: `cpu/0:env.eip` and the value as `qevm devices --json` shows it, or `cpu:...` for instance 0. */
+  values: readonly (readonly [string, string])[];
+}
+
+/**
+ * A stream like `template` with other memory or device values. Blocks with an image lose all their pages and get the
+ * image's in the first chunk behind the block list; everything else stays as it is.
+ * Errors: usage for a block or field that the template does not have; does-not-fit; as `StreamReader`.
+ */
+export async function generateFromTemplate(
+  template: ByteSource,
+  sink: ByteSink,
+  options: TemplateOptions,
+): Promise<{ bytes: number }> {
+  const reader = new StreamReader(template);
+  const writer = new ExactWriter(sink);
+  const changes = new DeviceChanges(options.values);
+  const ram = new RamReplacer(reader, writer, options.images);
+  for await (const item of reader) {
+    if (item.kind === "section" && item.content.kind === "ram") {
+      await ram.section(item);
+    } else if (item.kind === "section" && item.content.kind === "device") {
+      const state = changes.apply(item.idstr, item.instanceId, item.content.state);
+      await writer.item({ ...item, content: { ...item.content, state } });
+    } else {
+      await writer.item(item);
+    }
+  }
+  await writer.finish();
+  ram.check();
+  changes.check();
+  return { bytes: writer.offset };
+}
+
+class RamReplacer {
+  private done = false;
+  private current: RamBlock | undefined;
+  private readonly page: Uint8Array;
+
+  constructor(
+    private readonly reader: StreamReader,
+    private readonly writer: ExactWriter,
+    private readonly images: TemplateOptions["images"],
+  ) {
+    this.page = new Uint8Array(reader.ram.pageSize);
+  }
+
+  async section(item: SectionItem): Promise<void> {
+    const { file } = this.writer;
+    encodeSectionHeader(file, item);
+    if (item.type !== "start" && !this.done) {
+      this.done = true;
+      for (const block of this.reader.ram.blocks) {
+        const image = this.images.get(block.idstr);
+        if (image !== undefined) await this.write(block, image);
+      }
+    }
+    for await (const batch of item.records()) {
+      for (let i = 0; i < batch.count; i++) {
+        const flag = batch.flag[i]!;
+        const block = batch.block[i];
+        if (flag === RamFlag.MEM_SIZE) {
+          encodeBlockList(file, batch.blockList!);
+        } else if (block === undefined) {
+          encodeRecordHeader(file, flag, batch.offset[i]!, undefined, batch.continues[i] === 1);
+        } else if (!this.images.has(block.idstr)) {
+          this.header(flag, block, batch.offset[i]!);
+          if (flag === RamFlag.ZERO) file.u8(batch.fill[i]!);
+          else if ((flag & PAGE_FLAGS) !== 0) encodePageBody(file, flag, batch.body(i));
+        }
+      }
+      await file.drain();
+    }
+    await file.drain();
+  }
+
+  check(): void {
+    for (const name of this.images.keys()) {
+      if (this.reader.ram.find(name) === undefined) {
+        const names = this.reader.ram.blocks.map((block) => block.idstr).join(", ");
+        throw new QevmError("usage", `the template has no RAM block ${JSON.stringify(name)}; it has ${names}`);
+      }
+    }
+  }
+
+  private async write(block: RamBlock, image: (offset: number, into: Uint8Array) => number): Promise<void> {
+    const { file } = this.writer;
+    const { page } = this;
+    for (let offset = 0; offset < block.usedLength; offset += page.length) {
+      page.fill(0, image(offset, page));
+      if (isZeroPage(page)) {
+        this.header(RamFlag.ZERO, block, offset);
+        file.u8(0);
+      } else {
+        this.header(RamFlag.PAGE, block, offset);
+        encodePageBody(file, RamFlag.PAGE, page);
+      }
+      await file.drain();
+    }
+  }
+
+  private header(flag: number, block: RamBlock, offset: number): void {
+    encodeRecordHeader(this.writer.file, flag, offset, block.idstr, this.current === block);
+    this.current = block;
+  }
+}
+
+class DeviceChanges {
+  private readonly changes: { device: string; path: string; value: string; used: boolean }[];
+
+  constructor(values: TemplateOptions["values"]) {
+    this.changes = values.map(([key, value]) => {
+      // Section names may hold colons (PCI paths): the field begins behind the last one.
+      const at = key.lastIndexOf(":");
+      if (at < 1) throw new QevmError("usage", `--set takes DEVICE:FIELD=VALUE, not ${JSON.stringify(key)}`);
+      return { device: key.slice(0, at), path: key.slice(at + 1), value, used: false };
+    });
+  }
+
+  apply(idstr: string, instanceId: number, state: DeviceState): DeviceState {
+    const mine = this.changes.filter(
+      ({ device }) => device === `${idstr}/${instanceId}` || (device === idstr && instanceId === 0),
+    );
+    if (mine.length === 0) return state;
+    const plain = deviceToPlain(state);
+    for (const change of mine) {
+      if (!(change.path in plain.fields)) {
+        throw new QevmError("usage", `device ${change.device} has no field ${JSON.stringify(change.path)}`);
+      }
+      plain.fields[change.path] = parsed(change.value);
+      change.used = true;
+    }
+    return deviceFromPlain(state.description, plain);
+  }
+
+  check(): void {
+    const unused = this.changes.find(({ used }) => !used);
+    if (unused !== undefined)
+      throw new QevmError("usage", `the template has no device ${JSON.stringify(unused.device)}`);
+  }
+}
+
+/** JSON where it is JSON (numbers, booleans, arrays), else the text itself (`0x...`, hex digits). */
+function parsed(text: string): PlainValue {
+  try {
+    return JSON.parse(text) as PlainValue;
+  } catch {
+    return text;
+  }
+}
