@@ -21,6 +21,7 @@ export const STREAM_OPTIONS: Options = {
   json: { type: "boolean" },
   lenient: { type: "boolean" },
   "page-size": { type: "string" },
+  snapshot: { type: "string" },
 };
 
 /** @param positionals least and most number of positional arguments */
@@ -67,4 +68,9 @@ export function streamOptions(args: Arguments): { lenient: boolean; pageSize?: n
     throw new UsageError("--page-size takes a power of two");
   }
   return { lenient: args.flag("lenient"), ...(pageSize === undefined ? {} : { pageSize }) };
+}
+
+/** The options of `openInput` that the command line gives. */
+export function inputOptions(args: Arguments): { snapshot: string | undefined } {
+  return { snapshot: args.text("snapshot") };
 }

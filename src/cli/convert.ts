@@ -1,7 +1,7 @@
 import { convertToFile } from "../convert/convert-file.js";
 import type { ConvertOptions, ConvertReport, PageTally, RamTarget } from "../convert/types.js";
-import { openSource } from "../transport/file.js";
-import { parse, STREAM_OPTIONS, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { openInput } from "../container/index.js";
+import { inputOptions, parse, STREAM_OPTIONS, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { count, fileSize, print, printJson, safe, table, withProgress } from "./output.js";
 
 /** `qevm convert FILE --out FILE`. */
@@ -24,7 +24,7 @@ export async function run(argv: string[]): Promise<number> {
   const json = args.flag("json");
   if (json && out === "-") throw new UsageError("--json and --out - both write to standard output");
   const wanted = convertOptions(args);
-  const source = withProgress(openSource(args.positionals[0]!), "converting");
+  const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "converting");
   const report = await convertToFile(source, out, { ...streamOptions(args), ...wanted }).finally(() => source.done());
   await source.close?.();
   if (!report.complete) process.stderr.write("warning: the stream ends before its EOF\n");

@@ -1,14 +1,14 @@
 import { StreamReader, type SectionItem } from "../stream/index.js";
-import { openSource } from "../transport/file.js";
+import { openInput } from "../container/index.js";
 import { deviceToPlain } from "../vmstate/index.js";
-import { parse, STREAM_OPTIONS, streamOptions, UsageError } from "./arguments.js";
+import { inputOptions, parse, STREAM_OPTIONS, streamOptions, UsageError } from "./arguments.js";
 import { fileSize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm devices FILE [NAME]`. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, STREAM_OPTIONS, [1, 2], "FILE and at most one NAME");
   const [file, name] = args.positionals as [string, string | undefined];
-  const source = withProgress(openSource(file), "reading");
+  const source = withProgress(await openInput(file, inputOptions(args)), "reading");
   const stream = new StreamReader(source, streamOptions(args));
   const found: SectionItem[] = [];
   let rest: string | undefined;

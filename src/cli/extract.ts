@@ -1,6 +1,6 @@
 import { extractBlocks } from "../memory/extract-blocks.js";
-import { openSource } from "../transport/file.js";
-import { parse, STREAM_OPTIONS, streamOptions, UsageError } from "./arguments.js";
+import { openInput } from "../container/index.js";
+import { inputOptions, parse, STREAM_OPTIONS, streamOptions, UsageError } from "./arguments.js";
 import { memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm extract FILE --out DIR --format blocks`. */
@@ -11,7 +11,7 @@ export async function run(argv: string[]): Promise<number> {
   if (out === undefined) throw new UsageError("--out is missing");
   const format = args.text("format");
   if (format !== "blocks") throw new UsageError("--format takes blocks");
-  const source = withProgress(openSource(args.positionals[0]!), "extracting");
+  const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "extracting");
   const result = await extractBlocks(source, out, streamOptions(args)).finally(() => source.done());
   await source.close?.();
   printWarnings(result.warnings);

@@ -10,8 +10,10 @@ interface CommandHelp {
   text?: string;
 }
 
-const FILE_TEXT = "FILE may be - for standard input.";
+const FILE_TEXT =
+  "FILE may be - for standard input. libvirt save images, qcow2 snapshots, and\ngzip, bzip2, xz, lzop, lz4 and zstd files are seen through.";
 const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings on stderr"];
+const SNAPSHOT: [string, string] = ["--snapshot NAME", "which snapshot of a qcow2 image (name or id)"];
 const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
 const PAGE_SIZE: [string, string] = ["--page-size N", "target page size in bytes if the stream does not say it (4096)"];
 
@@ -19,19 +21,19 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   inspect: {
     usage: "FILE [--json] [--lenient] [--page-size N]",
     line: "what is in a stream: machine, RAM, sections, devices",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, SNAPSHOT],
     text: FILE_TEXT,
   },
   devices: {
     usage: "FILE [NAME] [--json] [--lenient]",
     line: "device state as named values",
-    options: [JSON_OUT, LENIENT],
+    options: [JSON_OUT, LENIENT, SNAPSHOT],
     text: `NAME is a section name ("cpu") or name/instance ("cpu/0"); without it all\ndevices are listed. ${FILE_TEXT}`,
   },
   verify: {
     usage: "FILE [--json] [--lenient] [--page-size N]",
     line: "decode, encode again from the fields, compare every byte",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, SNAPSHOT],
     text: `Compressed pages are compressed again at the level found, XBZRLE pages encoded\nagain from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
   },
   extract: {
@@ -43,6 +45,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       JSON_OUT,
       LENIENT,
       PAGE_SIZE,
+      SNAPSHOT,
     ],
     text: FILE_TEXT,
   },

@@ -1,30 +1,33 @@
 import { inspectStream, type Inspection, type PageCounts } from "../inspect/inspect.js";
-import { openSource } from "../transport/file.js";
-import { parse, STREAM_OPTIONS, streamOptions } from "./arguments.js";
+import { containerName, openInput, type Container } from "../container/index.js";
+import { inputOptions, parse, STREAM_OPTIONS, streamOptions } from "./arguments.js";
 import { count, fileSize, memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm inspect FILE`. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, STREAM_OPTIONS, [1, 1], "one FILE");
   const file = args.positionals[0]!;
-  const source = withProgress(openSource(file), "reading");
-  const inspection = await inspectStream(source, streamOptions(args)).finally(() => source.done());
+  const input = await openInput(file, inputOptions(args));
+  const source = withProgress(input, "reading");
+  const inspected = await inspectStream(source, streamOptions(args)).finally(() => source.done());
   await source.close?.();
+  const { containers } = input;
+  const inspection = { ...inspected, container: containerName(containers), containers };
   if (args.flag("json")) {
     printJson(inspection);
     return 0;
   }
   printWarnings(inspection.warnings);
-  print(report(file === "-" ? "standard input" : file, inspection));
+  print(report(file === "-" ? "standard input" : file, inspection, containers));
   return 0;
 }
 
 const COLUMNS: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"];
 
 /** The report for people. */
-export function report(file: string, inspection: Inspection): string[] {
+export function report(file: string, inspection: Inspection, containers: readonly Container[] = []): string[] {
   const { ram, bytes } = inspection;
-  const lines = [headline(file, inspection), ""];
+  const lines = [headline(file, inspection), ...containers.flatMap(containerLines), ""];
   if (ram.blocks.length > 0) {
     const columns = COLUMNS.filter((column) => column === "normal" || column === "zero" || ram.pages[column] > 0);
     const total = ram.blocks.reduce((sum, block) => sum + block.length, 0);
@@ -44,6 +47,39 @@ export function report(file: string, inspection: Inspection): string[] {
   lines.push("", ...understood(inspection));
   if (bytes.trailing > 0) lines.push(`Behind the stream: ${fileSize(bytes.trailing)}`);
   return lines;
+}
+
+function containerLines(container: Container): string[] {
+  switch (container.kind) {
+    case "libvirt": {
+      const { header, format, data } = container;
+      const texts = data.cookie === undefined ? [data.xml] : [data.xml, data.cookie];
+      return [
+        `libvirt save image, version ${header.version}, ${format}, the guest was ${header.wasRunning === 1 ? "running" : "paused"}`,
+        ...texts.flatMap((xml) => xml.trimEnd().split("\n")).map((line) => `  | ${safe(line)}`),
+      ];
+    }
+    case "qcow2":
+      return [
+        `qcow2 image, version ${container.version}, VM state of snapshot ${safe(JSON.stringify(container.snapshot))}`,
+        ...table(
+          [
+            ["id", "snapshot", "date", "VM state"],
+            ...container.snapshots.map(({ id, name, date, vmStateSize }) => [
+              safe(id),
+              safe(name),
+              date,
+              fileSize(vmStateSize),
+            ]),
+          ],
+          [0, 1],
+        ),
+      ];
+    case "foreign":
+      return [`the stream begins behind ${container.length} other bytes`];
+    default:
+      return [`inside ${container.kind}`];
+  }
 }
 
 function headline(file: string, inspection: Inspection): string {

@@ -76,6 +76,8 @@ export function withProgress(source: ByteSource, what: string): ByteSource & { d
   };
   return {
     length: total,
+    offset: source.offset,
+    within: source.within,
     read: (into) => {
       const got = source.read(into);
       return typeof got === "number" ? tick(got) : got.then(tick);

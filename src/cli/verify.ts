@@ -1,7 +1,7 @@
 import { inspectStream } from "../inspect/inspect.js";
 import { verifyStream, type Verification } from "../inspect/verify.js";
-import { openSource } from "../transport/file.js";
-import { parse, STREAM_OPTIONS, streamOptions } from "./arguments.js";
+import { openInput, type InputOptions } from "../container/index.js";
+import { inputOptions, parse, STREAM_OPTIONS, streamOptions } from "./arguments.js";
 import { fileSize, print, printJson, printWarnings, safe, withProgress } from "./output.js";
 
 /** `qevm verify FILE`. */
@@ -9,8 +9,8 @@ export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, STREAM_OPTIONS, [1, 1], "one FILE");
   const file = args.positionals[0]!;
   const options = streamOptions(args);
-  const keepMemory = await needsMemory(file, options);
-  const source = withProgress(openSource(file), "verifying");
+  const keepMemory = await needsMemory(file, options, inputOptions(args));
+  const source = withProgress(await openInput(file, inputOptions(args)), "verifying");
   const verification = await verifyStream(source, { ...options, keepMemory }).finally(() => source.done());
   await source.close?.();
   const { inspection, ...result } = verification;
@@ -24,9 +24,13 @@ export async function run(argv: string[]): Promise<number> {
 }
 
 /** Guest memory is kept only where XBZRLE pages need it; a file can be asked beforehand, a pipe cannot. */
-async function needsMemory(file: string, options: { lenient: boolean; pageSize?: number }): Promise<boolean> {
+async function needsMemory(
+  file: string,
+  options: { lenient: boolean; pageSize?: number },
+  how: InputOptions,
+): Promise<boolean> {
   if (file === "-") return true;
-  const source = openSource(file);
+  const source = await openInput(file, how);
   try {
     if (source.readAt === undefined) return true;
     const { ram } = await inspectStream(source, options);

@@ -6,6 +6,8 @@ import type { ByteSink, ByteSource } from "../qemu-file/source.js";
  */
 export class Tap implements ByteSource {
   readonly length: number | undefined;
+  readonly offset: number | undefined;
+  readonly within: readonly string[] | undefined;
   readonly readAt?: (position: number, into: Uint8Array) => number | Promise<number>;
   /** Offset of the first byte that came back different; undefined: none so far. */
   difference: number | undefined;
@@ -15,6 +17,8 @@ export class Tap implements ByteSource {
 
   constructor(private readonly source: ByteSource) {
     this.length = source.length;
+    this.offset = source.offset;
+    this.within = source.within;
     if (source.readAt !== undefined) this.readAt = (position, into) => source.readAt!(position, into);
   }
 

@@ -223,7 +223,7 @@ export class Tally {
       commands: this.commands,
       devices: this.devices,
       bytes: {
-        total: reader.offset,
+        total: reader.offset - reader.start,
         opaque: this.undecoded.reduce((sum, part) => sum + part.length, 0),
         named: this.named,
         trailing: this.trailing,

@@ -57,6 +57,7 @@ export async function verifyStream(source: ByteSource, options: VerifyOptions = 
   await writer.finish();
   const inspection = tally.result();
   const { difference } = tap;
+  const differs = difference ?? (tap.pending > 0 ? tap.compared : undefined);
   return {
     identical: difference === undefined && tap.pending === 0,
     bytes: inspection.bytes.total,
@@ -64,7 +65,7 @@ export async function verifyStream(source: ByteSource, options: VerifyOptions = 
     namedBytes: inspection.bytes.named,
     recompressed: pages.recompressed,
     xbzrle: pages.xbzrle,
-    firstDifference: difference ?? (tap.pending > 0 ? tap.compared : null),
+    firstDifference: differs === undefined ? null : (tap.offset ?? 0) + differs,
     complete: inspection.complete,
     inspection,
   };

@@ -29,10 +29,15 @@ export class QemuFileReader {
 
   constructor(
     readonly source: ByteSource,
-    options: { bufferSize?: number; /** absolute offset of the source's first byte */ offset?: number } = {},
+    options: {
+      bufferSize?: number;
+      /** absolute offset of the source's first byte; default: as the source says, or 0 */
+      offset?: number | undefined;
+    } = {},
   ) {
     this.chunk = Math.max(16, options.bufferSize ?? DEFAULT_BUFFER_SIZE);
-    this.origin = options.offset ?? 0;
+    this.origin = options.offset ?? source.offset ?? 0;
+    this.path.push(...(source.within ?? []));
     this.base = this.origin;
     this.buffer = new Uint8Array(this.chunk);
     this.data = new DataView(this.buffer.buffer);

@@ -9,6 +9,10 @@ export interface ByteSource {
   read(into: Uint8Array): number | Promise<number>;
   /** Total length in bytes, where it is known. */
   readonly length?: number | undefined;
+  /** Absolute offset of the first byte in the file that people hold (a container's payload does not begin at 0). Default 0. */
+  readonly offset?: number | undefined;
+  /** What offsets count in where that is not the file itself, for errors: `["gzip content"]`. */
+  readonly within?: readonly string[] | undefined;
   /** Reads at an absolute position without moving `read`'s; present only where that is possible. Returns 0 at the end. */
   readAt?(position: number, into: Uint8Array): number | Promise<number>;
   /** Moves `read` forward to an absolute position without reading what lies between. Present only where possible. */

@@ -43,6 +43,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   footers: boolean | undefined;
   /** EOF was reached, or the undecodable rest ends in one. */
   complete = false;
+  /** Absolute offset of the stream's first byte. */
+  readonly start: number;
   private readonly reader: QemuFileReader;
   /** Lenient: the stream ended inside something. */
   private cut = false;
@@ -55,8 +57,9 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.reader = new QemuFileReader(source, {
       ...(options.bufferSize === undefined ? {} : { bufferSize: options.bufferSize }),
-      offset: options.offset ?? 0,
+      offset: options.offset,
     });
+    this.start = this.reader.offset;
     this.ram = new RamState(options.pageSize ?? 4096);
     this.devices = new DevicePart(this.reader, this.limits, this.diagnostics);
   }
@@ -70,7 +73,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return capabilitiesOf(this.configuration);
   }
 
-  /** Bytes read so far. */
+  /** Absolute offset of the next byte. */
   get offset(): number {
     return this.reader.offset;
   }

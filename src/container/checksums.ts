@@ -1,0 +1,42 @@
+const CRC = table((value) => {
+  let crc = value;
+  for (let bit = 0; bit < 8; bit++) crc = (crc & 1) !== 0 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  return crc;
+});
+
+const BZIP2_CRC = table((value) => {
+  let crc = value << 24;
+  for (let bit = 0; bit < 8; bit++) crc = crc < 0 ? (crc << 1) ^ 0x04c11db7 : crc << 1;
+  return crc;
+});
+
+/** CRC-32 as in gzip, zip, lzop (reflected, 0xedb88320). */
+export function crc32(bytes: Uint8Array): number {
+  let crc = -1;
+  for (const byte of bytes) crc = (crc >>> 8) ^ CRC[(crc ^ byte) & 0xff]!;
+  return ~crc >>> 0;
+}
+
+/** One byte more of bzip2's CRC-32 (not reflected, 0x04c11db7); begin with -1, end with `~`. */
+export function bzip2Crc(crc: number, byte: number): number {
+  return (crc << 8) ^ BZIP2_CRC[((crc >>> 24) ^ byte) & 0xff]!;
+}
+
+/** Adler-32 (RFC 1950). */
+export function adler32(bytes: Uint8Array): number {
+  let a = 1;
+  let b = 0;
+  for (let at = 0; at < bytes.length;) {
+    for (const end = Math.min(bytes.length, at + 5552); at < end; at++) {
+      a += bytes[at]!;
+      b += a;
+    }
+    a %= 65521;
+    b %= 65521;
+  }
+  return ((b << 16) | a) >>> 0;
+}
+
+function table(entry: (value: number) => number): Int32Array {
+  return Int32Array.from({ length: 256 }, (_, value) => entry(value));
+}

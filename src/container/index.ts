@@ -1,0 +1,21 @@
+/** What a stream comes wrapped in, detected by content; everything presents the bare stream as a source. */
+export {
+  containerName,
+  openContainers,
+  openInput,
+  type Container,
+  type Input,
+  type InputOptions,
+  type SnapshotSummary,
+} from "./open.js";
+export {
+  decodeLibvirtData,
+  decodeLibvirtHeader,
+  encodeLibvirtData,
+  encodeLibvirtHeader,
+  type LibvirtData,
+  type LibvirtHeader,
+} from "./libvirt.js";
+export { decodeQcow2Header, encodeQcow2Header, type Qcow2Header } from "./qcow2-header.js";
+export { encodeSnapshot, readSnapshots, vmStateSize, type Qcow2Snapshot } from "./qcow2-snapshots.js";
+export { readQcow2, type Qcow2Image } from "./qcow2.js";

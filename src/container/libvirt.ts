@@ -1,0 +1,164 @@
+import { Parser } from "binary-parser";
+import { hex, QevmError } from "../errors.js";
+import { latin1 } from "../qemu-file/reader.js";
+
+/**
+ * A libvirt save image begins with 92 bytes, integers in the byte order of the machine that saved:
+ *
+ * | offset | size     | field                                                                    |
+ * | ------ | -------- | ------------------------------------------------------------------------ |
+ * | 0      | 16       | magic: `LibvirtQemudSave`, or `LibvirtQemudPart` while it is being saved |
+ * | 16     | u32      | version, 1 or 2                                                          |
+ * | 20     | u32      | data_len: bytes of XML, cookie and padding behind the header             |
+ * | 24     | u32      | was_running                                                              |
+ * | 28     | u32      | format, see {@link FORMATS} (version 1: not looked at)                   |
+ * | 32     | u32      | cookieOffset: 0, or where in the data the cookie begins                  |
+ * | 36     | 56       | zero                                                                     |
+ * | 92     | data_len | domain XML, NUL, [cookie XML, NUL], zeros                                |
+ *
+ * The stream follows. Source: libvirt src/qemu/qemu_saveimage.h, 9.0 to 11.3.
+ */
+export interface LibvirtHeader {
+  magic: string;
+  version: number;
+  dataLength: number;
+  wasRunning: number;
+  format: number;
+  cookieOffset: number;
+  unused: number[];
+  littleEndian: boolean;
+}
+
+export const LIBVIRT_HEADER_LENGTH = 92;
+export const LIBVIRT_MAGIC = "LibvirtQemudSave";
+export const LIBVIRT_PART_MAGIC = "LibvirtQemudPart";
+/** The format's names by number. */
+export const FORMATS: readonly string[] = ["raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse"];
+
+type Fields = Omit<LibvirtHeader, "littleEndian">;
+
+function headerParser(endianness: "little" | "big"): Parser {
+  return new Parser()
+    .endianness(endianness)
+    .string("magic", { length: 16, encoding: "latin1" })
+    .uint32("version")
+    .uint32("dataLength")
+    .uint32("wasRunning")
+    .uint32("format")
+    .uint32("cookieOffset")
+    .array("unused", { type: endianness === "little" ? "uint32le" : "uint32be", length: 14 });
+}
+
+/** Decodes the header at `offset`. Errors: truncated, unsupported-version, unsupported (unfinished image), bad-length. */
+export function decodeLibvirtHeader(bytes: Uint8Array, offset = 0): LibvirtHeader {
+  const path = ["libvirt header"];
+  if (bytes.length < LIBVIRT_HEADER_LENGTH) {
+    throw new QevmError("truncated", "the input ends inside the libvirt header", {
+      offset,
+      path,
+      expected: `${LIBVIRT_HEADER_LENGTH} bytes`,
+      found: `${bytes.length}`,
+    });
+  }
+  let littleEndian = true;
+  let fields = headerParser("little").parse<Fields>(bytes);
+  if (fields.version > 2) {
+    littleEndian = false;
+    fields = headerParser("big").parse<Fields>(bytes);
+  }
+  if (fields.magic === LIBVIRT_PART_MAGIC) {
+    throw new QevmError("unsupported", "an incomplete libvirt save image: saving was interrupted or failed", {
+      offset,
+      path,
+      expected: LIBVIRT_MAGIC,
+      found: LIBVIRT_PART_MAGIC,
+    });
+  }
+  if (fields.version < 1 || fields.version > 2) {
+    const found = hex(headerParser("little").parse<Fields>(bytes).version);
+    throw new QevmError("unsupported-version", "version of the libvirt save image", {
+      offset: offset + 16,
+      path,
+      expected: "1 or 2",
+      found,
+    });
+  }
+  if (fields.dataLength === 0)
+    throw new QevmError("bad-length", "the libvirt image has no domain XML", { offset: offset + 20, path });
+  if (fields.version >= 2 && fields.format >= FORMATS.length) {
+    throw new QevmError("unsupported", "compression of the libvirt save image", {
+      offset: offset + 28,
+      path,
+      expected: FORMATS.map((name, code) => `${code} ${name}`).join(", "),
+      found: `${fields.format}`,
+    });
+  }
+  if (fields.cookieOffset !== 0 && fields.cookieOffset >= fields.dataLength) {
+    throw new QevmError("bad-offset", "libvirt cookie offset", {
+      offset: offset + 32,
+      path,
+      expected: `below ${fields.dataLength}`,
+      found: `${fields.cookieOffset}`,
+    });
+  }
+  return { ...fields, littleEndian };
+}
+
+/** Encodes the header. */
+export function encodeLibvirtHeader(header: LibvirtHeader): Uint8Array {
+  const bytes = new Uint8Array(LIBVIRT_HEADER_LENGTH);
+  const view = new DataView(bytes.buffer);
+  for (let k = 0; k < 16; k++) bytes[k] = header.magic.charCodeAt(k);
+  const { version, dataLength, wasRunning, format, cookieOffset, unused, littleEndian } = header;
+  [version, dataLength, wasRunning, format, cookieOffset, ...unused].forEach((value, k) => {
+    view.setUint32(16 + 4 * k, value, littleEndian);
+  });
+  return bytes;
+}
+
+/** The XML texts in the data area. */
+export interface LibvirtData {
+  xml: string;
+  cookie: string | undefined;
+  /** Zero bytes behind the texts. */
+  padding: number;
+}
+
+/** Takes the data area apart. Text is UTF-8. Errors: bad-value with the place of the first byte that is not zero where padding should be. */
+export function decodeLibvirtData(data: Uint8Array, header: LibvirtHeader, offset: number): LibvirtData {
+  const { cookieOffset } = header;
+  const texts = cookieOffset === 0 ? [data] : [data.subarray(0, cookieOffset), data.subarray(cookieOffset)];
+  const decoded = texts.map((bytes, k) => {
+    const end = bytes.indexOf(0);
+    const stop = end < 0 ? bytes.length : end;
+    const wrong = bytes.subarray(stop).findIndex((byte) => byte !== 0);
+    if (wrong >= 0) {
+      const at = offset + (k === 0 ? 0 : cookieOffset) + stop + wrong;
+      throw new QevmError("bad-value", "libvirt image: padding that is not zero", {
+        offset: at,
+        path: ["libvirt header"],
+      });
+    }
+    return { text: new TextDecoder().decode(bytes.subarray(0, stop)), rest: bytes.length - stop };
+  });
+  const [xml, cookie] = decoded;
+  return { xml: xml!.text, cookie: cookie?.text, padding: Math.max(0, (cookie ?? xml!).rest - 1) };
+}
+
+/** Encodes the data area and the header's fields that depend on it. With `length`, padding fills up to it where the texts leave room. */
+export function encodeLibvirtData(data: LibvirtData, length?: number): { bytes: Uint8Array; cookieOffset: number } {
+  const encoder = new TextEncoder();
+  const xml = encoder.encode(`${data.xml}\0`);
+  const cookie = data.cookie === undefined ? new Uint8Array(0) : encoder.encode(`${data.cookie}\0`);
+  const least = xml.length + cookie.length;
+  const bytes = new Uint8Array(length !== undefined && length >= least ? length : least + data.padding);
+  bytes.set(xml);
+  bytes.set(cookie, xml.length);
+  return { bytes, cookieOffset: data.cookie === undefined ? 0 : xml.length };
+}
+
+/** Whether bytes begin with one of the two magics. */
+export function isLibvirt(head: Uint8Array): boolean {
+  const magic = latin1(head.subarray(0, 16));
+  return magic === LIBVIRT_MAGIC || magic === LIBVIRT_PART_MAGIC;
+}

@@ -1,0 +1,153 @@
+import { Parser } from "binary-parser";
+import { QevmError } from "../errors.js";
+import type { Qcow2Header } from "./qcow2-header.js";
+import { readFully, type SeekableSource } from "./sources.js";
+
+/**
+ * An entry of the snapshot table, big-endian, each beginning at a multiple of 8:
+ *
+ * | offset     | size | field                           | offset   | size | field                                   |
+ * | ---------- | ---- | ------------------------------- | -------- | ---- | --------------------------------------- |
+ * | 0          | be64 | L1 table offset                 | 32       | be32 | VM state size, when below 4 GiB         |
+ * | 8          | be32 | L1 entries                      | 36       | be32 | extra data size                         |
+ * | 12         | be16 | id length                       | 40       | be64 | VM state size (extra data of 8 and more)|
+ * | 14         | be16 | name length                     | 48       | be64 | virtual disk size (16 and more)         |
+ * | 16         | be32 | date, seconds since 1970        | 56       | be64 | icount, all ones: none (24 and more)    |
+ * | 20         | be32 | date, nanoseconds               | 40+extra |      | id, name, zeros up to a multiple of 8   |
+ * | 24         | be64 | guest clock, nanoseconds        |          |      |                                         |
+ *
+ * Source: QEMU docs/interop/qcow2.txt, 7.2.
+ */
+export interface Qcow2Snapshot {
+  l1TableOffset: bigint;
+  l1Size: number;
+  dateSeconds: number;
+  dateNanoseconds: number;
+  clockNanoseconds: bigint;
+  vmStateSize32: number;
+  /** The rest of the extra data, behind the fields that are known. */
+  extra: { vmStateSize?: bigint; diskSize?: bigint; icount?: bigint; rest: Uint8Array };
+  id: string;
+  name: string;
+}
+
+const FIXED = new Parser()
+  .endianness("big")
+  .uint64("l1TableOffset")
+  .uint32("l1Size")
+  .uint16("idLength")
+  .uint16("nameLength")
+  .uint32("dateSeconds")
+  .uint32("dateNanoseconds")
+  .uint64("clockNanoseconds")
+  .uint32("vmStateSize32")
+  .uint32("extraLength");
+
+type Fixed = Omit<Qcow2Snapshot, "extra" | "id" | "name"> & {
+  idLength: number;
+  nameLength: number;
+  extraLength: number;
+};
+
+/** QEMU's own bounds: 65,536 snapshots, 1 KiB of extra data each. */
+const MOST = 65_536;
+const MOST_EXTRA = 1024;
+
+/** Bytes of state that a snapshot holds; 0: a snapshot of the disk alone. */
+export function vmStateSize(snapshot: Qcow2Snapshot): bigint {
+  return snapshot.extra.vmStateSize ?? BigInt(snapshot.vmStateSize32);
+}
+
+/** Reads the snapshot table. Errors: truncated, limit, bad-offset. */
+export async function readSnapshots(source: SeekableSource, header: Qcow2Header): Promise<Qcow2Snapshot[]> {
+  if (header.snapshots > MOST) {
+    throw new QevmError("limit", "qcow2 snapshots", {
+      offset: 60,
+      path: ["qcow2 header"],
+      expected: `at most ${MOST}`,
+      found: `${header.snapshots}`,
+    });
+  }
+  const snapshots: Qcow2Snapshot[] = [];
+  let at = Number(header.snapshotsOffset);
+  for (let k = 0; k < header.snapshots; k++) {
+    const path = ["qcow2 snapshot table", `snapshot ${k}`];
+    if (at % 8 !== 0)
+      throw new QevmError("bad-offset", "qcow2 snapshot table", { offset: 64, path: ["qcow2 header"], found: `${at}` });
+    const fixed = FIXED.parse<Fixed>(await exactly(source, at, 40, path));
+    if (fixed.extraLength > MOST_EXTRA) {
+      throw new QevmError("limit", "extra data of a qcow2 snapshot", {
+        offset: at + 36,
+        path,
+        expected: `at most ${MOST_EXTRA}`,
+        found: `${fixed.extraLength}`,
+      });
+    }
+    const length = 40 + fixed.extraLength + fixed.idLength + fixed.nameLength;
+    const entry = await exactly(source, at, length, path);
+    snapshots.push(decodeSnapshot(entry, fixed));
+    at += Math.ceil(length / 8) * 8;
+  }
+  return snapshots;
+}
+
+function decodeSnapshot(entry: Uint8Array, fixed: Fixed): Qcow2Snapshot {
+  const { idLength, nameLength, extraLength, ...fields } = fixed;
+  const view = new DataView(entry.buffer, entry.byteOffset, entry.byteLength);
+  const extra: Qcow2Snapshot["extra"] = {
+    rest: entry.slice(40 + Math.min(24, extraLength - (extraLength % 8)), 40 + extraLength),
+  };
+  if (extraLength >= 8) extra.vmStateSize = view.getBigUint64(40);
+  if (extraLength >= 16) extra.diskSize = view.getBigUint64(48);
+  if (extraLength >= 24) extra.icount = view.getBigUint64(56);
+  const text = (start: number, length: number): string =>
+    new TextDecoder().decode(entry.subarray(start, start + length));
+  const idAt = 40 + extraLength;
+  return { ...fields, extra, id: text(idAt, idLength), name: text(idAt + idLength, nameLength) };
+}
+
+/** Encodes an entry, zeros up to a multiple of 8 included. */
+export function encodeSnapshot(snapshot: Qcow2Snapshot): Uint8Array {
+  const { extra } = snapshot;
+  const id = new TextEncoder().encode(snapshot.id);
+  const name = new TextEncoder().encode(snapshot.name);
+  const words = [extra.vmStateSize, extra.diskSize, extra.icount].filter((word) => word !== undefined);
+  const extraLength = words.length * 8 + extra.rest.length;
+  const length = 40 + extraLength + id.length + name.length;
+  const bytes = new Uint8Array(Math.ceil(length / 8) * 8);
+  const view = new DataView(bytes.buffer);
+  view.setBigUint64(0, snapshot.l1TableOffset);
+  view.setUint32(8, snapshot.l1Size);
+  view.setUint16(12, id.length);
+  view.setUint16(14, name.length);
+  view.setUint32(16, snapshot.dateSeconds);
+  view.setUint32(20, snapshot.dateNanoseconds);
+  view.setBigUint64(24, snapshot.clockNanoseconds);
+  view.setUint32(32, snapshot.vmStateSize32);
+  view.setUint32(36, extraLength);
+  words.forEach((word, k) => view.setBigUint64(40 + 8 * k, word));
+  bytes.set(extra.rest, 40 + 8 * words.length);
+  bytes.set(id, 40 + extraLength);
+  bytes.set(name, 40 + extraLength + id.length);
+  return bytes;
+}
+
+/** Reads exactly so many bytes. Errors: truncated. */
+export async function exactly(
+  source: SeekableSource,
+  at: number,
+  length: number,
+  path: readonly string[],
+): Promise<Uint8Array> {
+  const bytes =
+    at > source.length ? new Uint8Array(0) : await readFully(source, at, Math.min(length, source.length - at));
+  if (bytes.length < length) {
+    throw new QevmError("truncated", "the qcow2 image ends inside a table", {
+      offset: at,
+      path,
+      expected: `${length} bytes`,
+      found: `${bytes.length}`,
+    });
+  }
+  return bytes;
+}

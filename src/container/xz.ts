@@ -1,0 +1,60 @@
+import { QevmError } from "../errors.js";
+import type { QemuFileReader } from "../qemu-file/reader.js";
+
+/** Bytes handed to the decoder at a time: errors are placed within so many bytes. */
+const PIECE = 1 << 16;
+
+interface XzBundle {
+  XzReadableStream: new (compressed: ReadableStream<Uint8Array>) => ReadableStream<Uint8Array>;
+}
+
+/** The library's decoder exists once a process and waits for itself: a second one would wait for ever. */
+let busy = false;
+
+/**
+ * xz by `xz-decompress` (xz-embedded compiled to WebAssembly), which checks CRC-32 and CRC-64. Its memory is the
+ * dictionary the file asks for (8 MiB from `xz -6`), inside WebAssembly. Errors: truncated, bad-compressed-data,
+ * at most 64 KiB behind the damage.
+ */
+export async function* unxz(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
+  // A CommonJS bundle: Node gives its names as `default`, whatever its types say.
+  const bundle = (await import("xz-decompress")) as XzBundle & { default?: XzBundle };
+  const { XzReadableStream } = bundle.default ?? bundle;
+  if (busy) throw reader.error("unsupported", "two xz files at once: decompress one of them first");
+  busy = true;
+  let failure: unknown;
+  const compressed = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          if (!(await reader.fill(1))) controller.close();
+          else controller.enqueue(reader.view(Math.min(reader.available, PIECE)).slice());
+        } catch (error) {
+          failure = error;
+          controller.error(error);
+        }
+      },
+    },
+    { highWaterMark: 0 },
+  );
+  const plain = new XzReadableStream(compressed).getReader();
+  try {
+    for (;;) {
+      const { done, value } = await plain.read();
+      if (done) return;
+      if (value.length > 0) yield value;
+    }
+  } catch (error) {
+    if (failure instanceof QevmError) throw failure;
+    const message = error instanceof Error ? error.message : String(error);
+    const ended = reader.atEnd && /end|input/iu.test(message);
+    throw new QevmError(ended ? "truncated" : "bad-compressed-data", `xz: ${message}`, {
+      offset: reader.offset,
+      path: [...reader.path],
+      cause: error,
+    });
+  } finally {
+    await plain.cancel().catch(() => undefined);
+    busy = false;
+  }
+}
