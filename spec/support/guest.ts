@@ -1,0 +1,69 @@
+import { Worker } from "node:worker_threads";
+import type { SharedBlock } from "../../src/save/index.js";
+
+/** What a writer thread is told. */
+export interface WriterSetup {
+  memory: SharedArrayBuffer;
+  log: SharedArrayBuffer;
+  /** Word 0: 1 while the guest stands; words 1 on: 1 for each writer that stands. */
+  control: SharedArrayBuffer;
+  writer: number;
+  writers: number;
+  /** Pages a second and writer; 0: as fast as it can. */
+  rate: number;
+}
+
+/** A guest whose threads write all of its memory, over and over, until it is stopped. */
+export class WritingGuest {
+  readonly block: SharedBlock;
+  private readonly control: Int32Array<SharedArrayBuffer>;
+  private readonly workers: Worker[];
+
+  private constructor(block: SharedBlock, control: Int32Array<SharedArrayBuffer>, workers: Worker[]) {
+    this.block = block;
+    this.control = control;
+    this.workers = workers;
+  }
+
+  /** Starts so many writers over a block that is filled with text-like bytes and some zero pages. */
+  static async start(block: SharedBlock, writers: number, rate: number): Promise<WritingGuest> {
+    const control = new Int32Array(new SharedArrayBuffer(4 * (writers + 1)));
+    const workers = Array.from({ length: writers }, (_, writer) => {
+      const setup: WriterSetup = {
+        memory: block.buffer,
+        log: block.log.buffer as SharedArrayBuffer,
+        control: control.buffer,
+        writer,
+        writers,
+        rate,
+      };
+      return new Worker(new URL("guest-writer.js", import.meta.url), { workerData: setup });
+    });
+    await Promise.all(workers.map((worker) => new Promise((resolve) => worker.once("message", resolve))));
+    return new WritingGuest(block, control, workers);
+  }
+
+  /** Stops all writers; when it resolves, everything written is logged. */
+  async stop(): Promise<void> {
+    Atomics.store(this.control, 0, 1);
+    await Promise.all(
+      this.workers.map((worker) =>
+        worker.threadId < 0 ? Promise.resolve() : new Promise<void>((resolve) => worker.once("exit", () => resolve())),
+      ),
+    );
+  }
+}
+
+/** Fills memory with something like a guest's: words, tables, noise, a fifth of it zero pages. */
+export function fillMemory(bytes: Uint8Array, seed: number): void {
+  let x = seed | 1;
+  for (let page = 0; page < bytes.length / 4096; page++) {
+    const at = page * 4096;
+    const kind = page % 5;
+    if (kind === 0) continue;
+    for (let i = 0; i < 4096; i++) {
+      x = (Math.imul(x, 1103515245) + 12345) & 0x7fffffff;
+      bytes[at + i] = kind === 1 ? (x >> 16) & 0xff : kind === 2 ? (i >> 4) & 0xff : ((x >> 16) & 15) + 97;
+    }
+  }
+}

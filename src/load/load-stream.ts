@@ -1,0 +1,144 @@
+import { QevmError } from "../errors.js";
+import type { EngineKind } from "../engine/index.js";
+import type { PageStore } from "../memory/page-store.js";
+import { pageError } from "../memory/apply.js";
+import type { ByteSource } from "../qemu-file/source.js";
+import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
+import { decodeXbzrle } from "../ram/xbzrle.js";
+import { StreamReader, type StreamOptions } from "../stream/index.js";
+import { incomplete } from "../stream/reader.js";
+import { DecompressThreads } from "./decompress-threads.js";
+
+/** Where pages go: a `PageStore` that may want to know its blocks first. */
+export interface LoadSink extends PageStore {
+  /** Called once a block, before its first page. */
+  add?(block: RamBlock): void;
+  /** Everything was written. */
+  flush?(): void;
+}
+
+export interface LoadOptions extends StreamOptions {
+  /** QEMU's `decompress-threads`, default 2. */
+  decompressThreads?: number | undefined;
+  engine?: EngineKind | undefined;
+  /** QEMU's `decompress-error-check`; default on, and off for machine types up to 2.12, as in QEMU. */
+  decompressErrorCheck?: boolean | undefined;
+  signal?: AbortSignal | undefined;
+}
+
+/** What was loaded. */
+export interface Loaded {
+  machine: string | undefined;
+  blocks: readonly RamBlock[];
+  pages: { normal: number; zero: number; compressed: number; xbzrle: number };
+  /** Damaged pages that were passed over, with `decompressErrorCheck` off. */
+  damaged: number;
+  /** Bytes read. */
+  bytes: number;
+}
+
+/**
+ * Loads the RAM of a whole stream into a sink, COMPRESS_PAGE by threads. Device state is passed over.
+ *
+ * Errors: as `StreamReader`; bad-compressed-data and bad-xbzrle with the record's byte offset, block and page; truncated where the
+ * stream has no EOF.
+ */
+export async function loadStream(source: ByteSource, sink: LoadSink, options: LoadOptions = {}): Promise<Loaded> {
+  const reader = new StreamReader(source, options);
+  const pages = { normal: 0, zero: 0, compressed: 0, xbzrle: 0 };
+  let loader: RamLoader | undefined;
+  try {
+    for await (const item of reader) {
+      if (item.kind !== "section" || item.content.kind !== "ram") continue;
+      loader ??= await RamLoader.start(sink, reader, options, [`section ${item.sectionId} "ram"`], pages);
+      try {
+        for await (const batch of item.records()) {
+          if (options.signal?.aborted === true) throw new QevmError("io", "the load was cancelled");
+          loader.addBlocks(reader.ram.blocks);
+          loader.apply(batch);
+        }
+      } catch (error) {
+        // Damage that came earlier in the stream is what there is to say first.
+        loader.threads.flush();
+        throw error;
+      }
+      loader.threads.flush();
+    }
+    if (!reader.complete) throw incomplete(reader.offset);
+    sink.flush?.();
+    const damaged = loader?.threads.damaged ?? 0;
+    return { machine: reader.machine, blocks: reader.ram.blocks, pages, damaged, bytes: reader.offset };
+  } finally {
+    await loader?.threads.close();
+  }
+}
+
+class RamLoader {
+  private known = 0;
+  private readonly page: Uint8Array;
+
+  private constructor(
+    readonly threads: DecompressThreads,
+    private readonly sink: LoadSink,
+    private readonly pageSize: number,
+    private readonly path: readonly string[],
+    private readonly pages: Loaded["pages"],
+  ) {
+    this.page = new Uint8Array(pageSize);
+  }
+
+  static async start(
+    sink: LoadSink,
+    reader: StreamReader,
+    options: LoadOptions,
+    path: readonly string[],
+    pages: Loaded["pages"],
+  ): Promise<RamLoader> {
+    const { pageSize } = reader.ram;
+    const { decompressThreads = 2, engine, decompressErrorCheck = !isBefore30(reader.machine) } = options;
+    const setup = { threads: decompressThreads, engine, pageSize, errorCheck: decompressErrorCheck };
+    return new RamLoader(await DecompressThreads.start(sink, setup, path), sink, pageSize, path, pages);
+  }
+
+  addBlocks(blocks: readonly RamBlock[]): void {
+    for (; this.known < blocks.length; this.known++) this.sink.add?.(blocks[this.known]!);
+  }
+
+  apply(batch: RamBatch): void {
+    const { threads, sink, pages, page, pageSize } = this;
+    for (let i = 0; i < batch.count; i++) {
+      const block = batch.block[i];
+      if (block === undefined) continue;
+      const offset = batch.offset[i]!;
+      if (batch.flag[i] === RamFlag.COMPRESS_PAGE) {
+        pages.compressed++;
+        threads.add(batch, i);
+        continue;
+      }
+      threads.settle(block, offset);
+      if (batch.flag[i] === RamFlag.PAGE) {
+        pages.normal++;
+        sink.write(block, offset, batch.body(i));
+      } else if (batch.flag[i] === RamFlag.ZERO) {
+        pages.zero++;
+        if (batch.fill[i] === 0) sink.zero(block, offset, pageSize);
+        else sink.write(block, offset, page.fill(batch.fill[i]!));
+      } else {
+        pages.xbzrle++;
+        sink.read(block, offset, page);
+        try {
+          decodeXbzrle(page, batch.body(i));
+        } catch (error) {
+          throw error instanceof QevmError ? pageError(error, batch, i, this.path) : error;
+        }
+        sink.write(block, offset, page);
+      }
+    }
+  }
+}
+
+/** Machine types whose QEMU let damaged pages pass, trusting that they come again (wire: 2.4 to 2.12). */
+function isBefore30(machine: string | undefined): boolean {
+  const [, major] = /-(\d+)\.\d+$/u.exec(machine ?? "") ?? [];
+  return major !== undefined && Number(major) < 3;
+}

@@ -1,0 +1,8 @@
+export { CompressThreads, DEFAULT_BATCH, type CompressedBatch, type CompressOptions } from "./compress-threads.js";
+export type { SharedMemory } from "./compress-work.js";
+export { markDirty, SharedBlock, type GuestBlock } from "./guest-memory.js";
+export { PageCache } from "./page-cache.js";
+export { PageStrategy, type SavePageHook, type StrategyParts } from "./page-strategy.js";
+export { RamSave, type SaveOptions, type SaveParameters } from "./ram-save.js";
+export { type MigrationStatistics } from "./statistics.js";
+export { saveStream } from "./save-stream.js";
