@@ -55,6 +55,7 @@ function globalState(since9: boolean): DeviceState {
     version: 1,
     fields: [{ name: "size", type: "uint32", size: 4 }, ...tail],
   };
+  // "running" in hex, as buffers are written in plain form.
   const running = "72756e6e696e67";
   const more = since9 ? { has_vm_was_suspended: 1, vm_was_suspended: 0, unused: "00".repeat(66) } : {};
   const fields = { size: 8, runstate: running.padEnd(since9 ? 64 : 200, "0"), ...more };
