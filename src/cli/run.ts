@@ -10,6 +10,8 @@ const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => 
   extract: () => import("./extract.js"),
   generate: () => import("./generate.js"),
   convert: () => import("./convert.js"),
+  unpack: () => import("./unpack.js"),
+  pack: () => import("./pack.js"),
 };
 
 /** Runs a command. Returns the exit status: 0 fine, 1 the input is wrong, 2 wrong usage. */

@@ -1,0 +1,23 @@
+import { unpackStream } from "../pack/unpack.js";
+import { parse, STREAM_OPTIONS, streamOptions } from "./arguments.js";
+import { memorySize, print, printJson, safe, table } from "./output.js";
+
+/** `qevm unpack FILE DIR`. */
+export async function run(argv: string[]): Promise<number> {
+  const args = parse(argv, STREAM_OPTIONS, [2, 2], "FILE and DIR");
+  const [file = "", folder = ""] = args.positionals;
+  const manifest = await unpackStream(file, folder, streamOptions(args));
+  if (args.flag("json")) {
+    printJson(manifest);
+    return 0;
+  }
+  const devices = manifest.items.filter((item) => item.item === "section" && item.content.endsWith(".json")).length;
+  print([
+    `${safe(folder)}: manifest.json, ${manifest.ram.blocks.length} RAM blocks, ${devices} devices`,
+    ...table(
+      manifest.ram.blocks.map(({ name, length, file: path }) => [safe(name), memorySize(length), safe(path)]),
+      [0, 2],
+    ),
+  ]);
+  return 0;
+}

@@ -1,0 +1,189 @@
+import { readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { QevmError } from "../errors.js";
+import { QemuFileWriter } from "../qemu-file/index.js";
+import {
+  encodeCommand,
+  encodeConfiguration,
+  encodeFooter,
+  encodeHeader,
+  encodeSectionHeader,
+  TypeByte,
+} from "../stream/index.js";
+import { attempt, AtomicFile, FileSource } from "../transport/file.js";
+import {
+  deviceFromPlain,
+  encodeDevice,
+  parseVmDescription,
+  type DeviceDescription,
+  type VmDescription,
+} from "../vmstate/index.js";
+import { Keys, refuse, type Manifest } from "./manifest.js";
+import { RamPacker, type RamEdits } from "./pack-ram.js";
+import { parseManifest, type PackItem } from "./parse-manifest.js";
+
+export interface PackReport {
+  bytes: number;
+  /** What edits of RAM files made of records. */
+  edits: RamEdits;
+}
+
+/**
+ * Writes the stream that an unpacked folder describes. Untouched it is the stream that was unpacked, byte for byte; edited RAM
+ * files and device values win. The file appears whole or not at all. Errors name the file and the key: bad-description,
+ * does-not-fit, io.
+ */
+export async function packFolder(folder: string, out: string): Promise<PackReport> {
+  const { manifest, items } = parseManifest(readJson(folder, "manifest.json"));
+  const file = new AtomicFile(out);
+  const writer = new QemuFileWriter(file);
+  const scratch = join(dirname(out), `.${basename(out)}.${process.pid}.memory.partial`);
+  let packer: Packer | undefined;
+  try {
+    packer = new Packer(folder, writer, manifest, items, scratch);
+    const edits = await packer.run();
+    await writer.flush();
+    file.commit();
+    return { bytes: writer.offset, edits };
+  } finally {
+    packer?.close();
+    file.abort();
+  }
+}
+
+class Packer {
+  private readonly ram: RamPacker | undefined;
+  private readonly description: VmDescription | undefined;
+  private readonly used = new Set<DeviceDescription>();
+
+  constructor(
+    private readonly folder: string,
+    private readonly writer: QemuFileWriter,
+    manifest: Manifest,
+    private readonly items: readonly PackItem[],
+    scratch: string,
+  ) {
+    const text = items.find((item) => item.kind === "vmdescription");
+    if (text !== undefined)
+      this.description = inFile(text.file, () => parseVmDescription(this.read(text.file).toString("latin1")));
+    if (items.some((item) => item.kind === "ram")) {
+      this.ram = new RamPacker(writer, folder, manifest.ram, manifest.pageSize, scratch);
+    }
+  }
+
+  async run(): Promise<RamEdits> {
+    const last = this.items.findLast((item) => item.kind === "ram");
+    for (const item of this.items) {
+      await this.item(item, item === last);
+      await this.writer.drain();
+    }
+    this.ram?.done();
+    return this.ram?.edits ?? { becamePages: 0, recompressed: 0, added: 0 };
+  }
+
+  close(): void {
+    this.ram?.close();
+  }
+
+  private async item(item: PackItem, lastRam: boolean): Promise<void> {
+    const { writer } = this;
+    switch (item.kind) {
+      case "header":
+        encodeHeader(writer, item);
+        break;
+      case "configuration":
+        inFile(item.at, () => encodeConfiguration(writer, item.configuration));
+        break;
+      case "ram":
+        encodeSectionHeader(writer, item.header);
+        await this.ram!.chunk(lastRam);
+        break;
+      case "section":
+        encodeSectionHeader(writer, item.header);
+        if (item.content.endsWith(".json")) this.device(item.content, item.header.idstr, item.header.instanceId);
+        else await this.copy(item.content);
+        break;
+      case "footer":
+        encodeFooter(writer, item.sectionId);
+        break;
+      case "command":
+        encodeCommand(writer, {
+          command: item.command,
+          payload: item.payload,
+          ...(item.blob === undefined ? {} : { blob: this.read(item.blob) }),
+        });
+        break;
+      case "eof":
+        writer.u8(TypeByte.EOF);
+        break;
+      case "vmdescription": {
+        const text = this.read(item.file);
+        writer.u8(TypeByte.VMDESCRIPTION);
+        writer.u32(text.length);
+        writer.bytes(text);
+        break;
+      }
+      case "bytes":
+        await this.copy(item.file);
+        break;
+    }
+  }
+
+  private device(file: string, name: string, instance: number): void {
+    const keys = new Keys(readJson(this.folder, file), file);
+    const device = keys.text("device");
+    const found = keys.integer("instance", 0xffffffff);
+    if (device !== name || found !== instance) {
+      throw refuse(`${file}: device`, `${name}/${instance}, as manifest.json says`, `${device}/${found}`);
+    }
+    const plain = { fields: keys.take("fields"), subsections: keys.take("subsections") };
+    keys.done();
+    const description = this.description?.devices.find(
+      (d) => d.name === name && d.instanceId === instance && !this.used.has(d),
+    );
+    if (description === undefined) {
+      throw new QevmError("bad-description", `${file}: vmdescription.json does not describe this device`);
+    }
+    this.used.add(description);
+    inFile(file, () => encodeDevice(this.writer, deviceFromPlain(description, plain)));
+  }
+
+  private async copy(file: string): Promise<void> {
+    const source = FileSource.open(join(this.folder, file));
+    try {
+      const chunk = new Uint8Array(1 << 18);
+      for (let n = source.read(chunk); n > 0; n = source.read(chunk)) {
+        this.writer.bytes(chunk.subarray(0, n));
+        await this.writer.drain();
+      }
+    } finally {
+      source.close();
+    }
+  }
+
+  private read(file: string): Buffer {
+    return attempt(file, () => readFileSync(join(this.folder, file)));
+  }
+}
+
+function readJson(folder: string, file: string): unknown {
+  const text = attempt(file, () => readFileSync(join(folder, file), "utf8"));
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new QevmError("bad-description", `${file}: ${error instanceof Error ? error.message : String(error)}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Puts the file's name in front of an error's path. */
+function inFile<T>(file: string, work: () => T): T {
+  try {
+    return work();
+  } catch (error) {
+    if (!(error instanceof QevmError)) throw error;
+    const { code, what, path, expected, found } = error;
+    throw new QevmError(code, what, { path: [file, ...path], expected, found, cause: error });
+  }
+}

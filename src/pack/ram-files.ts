@@ -1,0 +1,52 @@
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { QevmError } from "../errors.js";
+import { attempt } from "../transport/file.js";
+
+const WINDOW = 1 << 18;
+
+/** The file of one RAM block, read a page at a time mostly in order. */
+export class RamFile {
+  private readonly fd: number;
+  private readonly window = new Uint8Array(WINDOW);
+  private start = 0;
+  private end = 0;
+
+  /** Errors: io (missing), bad-description (another length than the block's). */
+  constructor(
+    folder: string,
+    readonly file: string,
+    readonly length: number,
+  ) {
+    this.fd = attempt(file, () => openSync(join(folder, file), "r"));
+    const { size } = fstatSync(this.fd);
+    if (size === length) return;
+    closeSync(this.fd);
+    throw new QevmError("bad-description", `${file}: a RAM block's file has another length than the block`, {
+      expected: `${length} bytes`,
+      found: `${size}`,
+    });
+  }
+
+  /** A view of `length` bytes at `offset`, valid until the next call; zeros beyond the end. */
+  view(offset: number, length: number): Uint8Array {
+    if (offset < this.start || offset + length > this.end) this.load(offset);
+    return this.window.subarray(offset - this.start, offset - this.start + length);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+
+  private load(offset: number): void {
+    let done = 0;
+    while (done < WINDOW) {
+      const n = attempt(this.file, () => readSync(this.fd, this.window, done, WINDOW - done, offset + done));
+      if (n === 0) break;
+      done += n;
+    }
+    this.window.fill(0, done);
+    this.start = offset;
+    this.end = offset + WINDOW;
+  }
+}
