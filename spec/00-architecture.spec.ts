@@ -37,7 +37,7 @@ function readModules(): Module[] {
     .map((path) => {
       const text = readFileSync(`${root}src/${path}`, "utf8");
       const code = text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/gu, "");
-      const imports = [...code.matchAll(/(?:from|import)\s*\(?\s*"([^"]+)"/gu)].map(([, name]) => name ?? "");
+      const imports = [...code.matchAll(/(?<![.\w])(?:from|import)\s*\(?\s*"([^"]+)"/gu)].map(([, name]) => name ?? "");
       const [room = ""] = path.split("/");
       return { room, file: path, imports, code: code.replaceAll(/"[^"\n]*"|`[^`]*`/gu, '""') };
     });

@@ -15,6 +15,7 @@ import { inspectStream } from "../src/inspect/inspect.js";
 import { packFolder, type PackReport } from "../src/pack/pack.js";
 import { unpackStream } from "../src/pack/unpack.js";
 import { MemorySource } from "../src/qemu-file/source.js";
+import { FileSource } from "../src/transport/file.js";
 import { corpusEntry, listCorpus } from "../tools/corpus.js";
 import {
   destinationLike,
@@ -32,7 +33,8 @@ async function unpacked(name: string, use: (folder: string, dir: string) => Prom
   const folder = mkdtempSync(join(tmpdir(), "qevm-"));
   try {
     writeFileSync(join(folder, "stream"), corpusEntry(name).open());
-    await unpackStream(join(folder, "stream"), join(folder, "dir"));
+    const open = (): FileSource => FileSource.open(join(folder, "stream"));
+    await unpackStream({ open, again: true }, join(folder, "dir"));
     await use(folder, join(folder, "dir"));
   } finally {
     rmSync(folder, { recursive: true });

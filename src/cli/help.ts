@@ -93,12 +93,18 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--pages E", "normal, zlib or xbzrle (normal)"],
       ["--level N", "compress-level of zlib, 0 to 9 (1)"],
       ["--qemu VERSION", "whose stream: 5.2, 7.2, 10.0, ... (7.2)"],
-      ["--template FILE", "a capture to take everything else from"],
+      ["--template FILE", "a capture that gives everything else"],
       ["--ram BLOCK=FILE", "template: other contents of a RAM block; repeatable"],
       ["--set DEV:FIELD=V", "template: another device value; repeatable"],
       JSON_OUT,
     ],
     text: "DEV is a section name (cpu) or name/instance (cpu/0); FIELD and its value are\nwritten as `qevm devices --json` shows them: --set cpu/0:env.eip=0xfff0",
+  },
+  send: {
+    usage: "FILE URI [--max-bandwidth N] [--json]",
+    line: "send a stream to a waiting QEMU",
+    options: [["--max-bandwidth N", "bytes a second, with K, M or G (no limit)"], JSON_OUT],
+    text: `URI is where QEMU waits (-incoming): tcp:HOST:PORT, unix:PATH, exec:COMMAND,\nfd:N. ${FILE_TEXT}`,
   },
 };
 

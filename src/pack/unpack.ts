@@ -5,6 +5,7 @@ import { QevmError } from "../errors.js";
 import { pageError } from "../memory/apply.js";
 import { BlockFiles } from "../memory/block-files.js";
 import { FileNames } from "../memory/file-names.js";
+import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag, type RamBatch } from "../ram/index.js";
 import { decodeXbzrle, encodeXbzrle } from "../ram/xbzrle.js";
 import {
@@ -14,7 +15,7 @@ import {
   type StreamItem,
   type StreamOptions,
 } from "../stream/index.js";
-import { attempt, FileSource, openSource } from "../transport/file.js";
+import { attempt, FileSource } from "../transport/file.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { deviceToPlain } from "../vmstate/index.js";
 import { hexOf, type Manifest, type ManifestItem, type ManifestSubsection } from "./manifest.js";
@@ -24,32 +25,36 @@ import { LastRecords } from "./last-records.js";
 
 /**
  * Takes a stream apart into a folder that can be edited and packed again. Two passes: the first finds the last record of every
- * page. The folder appears whole or not at all. Errors: as `StreamReader`; usage, io, unsupported (mapped-ram).
+ * page. Where the input cannot be opened twice (standard input) it is kept in a file meanwhile. The folder appears whole or not at all. Errors: as `StreamReader`; usage, io, unsupported (mapped-ram).
  */
-export async function unpackStream(file: string, folder: string, options: StreamOptions = {}): Promise<Manifest> {
+export async function unpackStream(
+  input: { open(): ByteSource | Promise<ByteSource>; again: boolean },
+  folder: string,
+  options: StreamOptions = {},
+): Promise<Manifest> {
   const out = new AtomicFolder(folder);
   try {
-    const path = file === "-" ? await spool(out.temporary) : file;
-    const last = await findLast(path, options);
-    const source = FileSource.open(path);
+    const spooled = input.again ? undefined : await spool(await input.open(), out.temporary);
+    const open = spooled === undefined ? () => input.open() : () => FileSource.open(spooled);
+    const last = await findLast(await open(), options);
+    const source = await open();
     try {
       const manifest = await new Unpacker(source, out.temporary, last, options).run();
-      if (path !== file) rmSync(path);
+      if (spooled !== undefined) rmSync(spooled);
       out.commit();
       return manifest;
     } finally {
-      source.close();
+      await source.close?.();
     }
   } finally {
     out.abort();
   }
 }
 
-/** Standard input as a file, since it is read twice. */
-async function spool(folder: string): Promise<string> {
+/** An input that cannot be opened again, as a file. */
+async function spool(source: ByteSource, folder: string): Promise<string> {
   const path = join(folder, "stream.partial");
   const file = new GatheredFile(path, path);
-  const source = openSource("-");
   const chunk = new Uint8Array(1 << 20);
   for (let n = await source.read(chunk); n > 0; n = await source.read(chunk)) file.write(chunk.subarray(0, n));
   file.flush();
@@ -57,8 +62,7 @@ async function spool(folder: string): Promise<string> {
   return path;
 }
 
-async function findLast(file: string, options: StreamOptions): Promise<LastRecords> {
-  const source = FileSource.open(file);
+async function findLast(source: ByteSource, options: StreamOptions): Promise<LastRecords> {
   try {
     const reader = new StreamReader(source, options);
     const last = new LastRecords();
@@ -68,7 +72,7 @@ async function findLast(file: string, options: StreamOptions): Promise<LastRecor
     }
     return last;
   } finally {
-    source.close();
+    await source.close?.();
   }
 }
 
@@ -103,7 +107,7 @@ class Unpacker {
   private record = 0;
 
   constructor(
-    source: FileSource,
+    source: ByteSource,
     private readonly folder: string,
     private readonly last: LastRecords,
     options: StreamOptions,

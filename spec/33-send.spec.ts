@@ -1,0 +1,137 @@
+import { spawn } from "node:child_process";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "tape";
+import { corpusEntry } from "../tools/corpus.js";
+import { compare, destinationLike, startDestination } from "../tools/destination/index.js";
+import { qemuOf } from "./support/loads.js";
+import { PROGRAM, qevm, type Ended } from "./support/program.js";
+
+const entry = corpusEntry("live");
+
+/** A folder with the capture as `stream`. */
+async function withStream(use: (folder: string, file: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-"));
+  try {
+    writeFileSync(join(folder, "stream"), entry.open());
+    await use(folder, join(folder, "stream"));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+for (const kind of ["unix", "tcp"] as const) {
+  test(`a real 7.2 waits at ${kind}: and loads what is sent`, async (t) => {
+    if (qemuOf(t, "7.2") === undefined) return;
+    await withStream(async (_, file) => {
+      const port = await freePort();
+      const uri = kind === "unix" ? "unix:$DIR/in.sock" : `tcp:127.0.0.1:${port}`;
+      let sent: Ended | undefined;
+      const { vm, result } = await startDestination({
+        ...destinationLike(entry, { stream: uri }),
+        onListening: async (destination) => {
+          sent = await qevm(["send", file, uri.replace("$DIR", destination.folder), "--json"]);
+        },
+      });
+      try {
+        t.equal(sent?.code, 0, sent?.stderr);
+        t.equal((JSON.parse(sent?.stdout ?? "{}") as { bytes: number }).bytes, entry.open().length);
+        t.equal(result.status, "completed", result.error);
+        const found = await compare(vm, entry.truth);
+        t.deepEqual([found.differentBlocks, found.registersEqual], [[], true]);
+      } finally {
+        await vm.close();
+      }
+    });
+  });
+}
+
+test("a real 7.2 of another machine type hangs up: the report says after how much", async (t) => {
+  if (qemuOf(t, "7.2") === undefined) return;
+  await withStream(async (folder, file) => {
+    // Larger than what a socket buffers, so that the sender is still at it.
+    const other = join(folder, "other");
+    writeFileSync(other, Buffer.concat([entry.open(), Buffer.alloc(32 << 20)]));
+    let sent: Ended | undefined;
+    const like = destinationLike(entry, { stream: "unix:$DIR/in.sock" });
+    const { vm, result } = await startDestination({
+      ...like,
+      args: ["-machine", "none", "-m", "8"],
+      files: {},
+      onListening: async (destination) => {
+        sent = await qevm(["send", other, `unix:${destination.folder}/in.sock`]);
+      },
+    });
+    try {
+      t.equal(result.loaded, false);
+      t.match(result.error, /Machine type received is/u);
+      t.equal(sent?.code, 1);
+      t.match(sent?.stderr ?? "", /the destination closed after \d+ of \d+ bytes/u);
+    } finally {
+      await vm.close();
+    }
+    t.ok(file.length > 0);
+  });
+});
+
+test("exec: and fd: get every byte", async (t) => {
+  await withStream(async (folder, file) => {
+    const out = join(folder, "out");
+    t.equal((await qevm(["send", file, `exec:cat > '${out}'`])).code, 0);
+    t.ok(readFileSync(out).equals(entry.open()), "exec:");
+    const fd = openSync(join(folder, "fd"), "w");
+    const child = spawn(process.execPath, [PROGRAM, "send", file, "fd:3"], {
+      stdio: ["ignore", "ignore", "inherit", fd],
+    });
+    const code = await new Promise((resolve) => {
+      child.once("close", resolve);
+    });
+    closeSync(fd);
+    t.equal(code, 0);
+    t.ok(readFileSync(join(folder, "fd")).equals(entry.open()), "fd:");
+    const failed = await qevm(["send", file, "exec:cat > /dev/null; exit 3"]);
+    t.equal(failed.code, 1);
+    t.match(failed.stderr, /ended with exit code 3/u);
+    t.match(
+      (await qevm(["send", file, "exec:head -c 1000 > /dev/null"])).stderr,
+      /the destination closed after \d+ of/u,
+    );
+  });
+});
+
+test("no faster than --max-bandwidth, and no faster than the destination reads", async (t) => {
+  await withStream(async (_, file) => {
+    const { length } = entry.open();
+    const limited = await qevm(["send", file, "exec:cat > /dev/null", "--max-bandwidth", "4M", "--json"]);
+    const { seconds } = JSON.parse(limited.stdout) as { seconds: number };
+    t.ok(seconds > (length / (4 << 20)) * 0.9, `${seconds.toFixed(2)} s for ${length} bytes at 4 MiB a second`);
+    const slow = await qevm(["send", file, "exec:sleep 1; cat > /dev/null", "--json"]);
+    t.ok((JSON.parse(slow.stdout) as { seconds: number }).seconds > 0.9, "a destination that sleeps is waited for");
+  });
+});
+
+test("what is no destination", async (t) => {
+  await withStream(async (folder, file) => {
+    for (const uri of ["nonsense", "tcp:host", "tcp:host:99999", "unix:", "exec:", "fd:x", "rdma:host:1"]) {
+      t.equal((await qevm(["send", file, uri])).code, 2, uri);
+    }
+    t.equal((await qevm(["send", file, "exec:true", "--max-bandwidth", "fast"])).code, 2);
+    const nobody = await qevm(["send", file, `unix:${join(folder, "nobody")}`]);
+    t.equal(nobody.code, 1);
+    t.match(nobody.stderr, /ENOENT/u);
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => {
+    server.close(resolve);
+  });
+  return port;
+}

@@ -1,0 +1,101 @@
+import { spawn } from "node:child_process";
+import { createWriteStream } from "node:fs";
+import { connect, type Socket } from "node:net";
+import type { Writable } from "node:stream";
+import { QevmError } from "../errors.js";
+import type { ByteSink } from "../qemu-file/source.js";
+import { WritableSink } from "./writable.js";
+
+/** A destination that takes a stream. */
+export interface Destination extends ByteSink {
+  /**
+   * Tells that all bytes were written, and waits until the destination has let go: the socket closed, the program ended.
+   * A program that ends with another exit code than 0, or a socket reset, is the error `io`.
+   */
+  end(): Promise<void>;
+  /** Gives up. */
+  abort(): void;
+}
+
+/**
+ * Connects to what QEMU calls a migration URI.
+ *
+ * | URI              | what                                                   |
+ * |------------------|--------------------------------------------------------|
+ * | `tcp:HOST:PORT`  | a socket; `[::1]` for IPv6                              |
+ * | `unix:PATH`      | a socket                                               |
+ * | `exec:COMMAND`   | `sh -c COMMAND`, the stream on its standard input      |
+ * | `fd:N`           | a descriptor that this process was started with        |
+ *
+ * What a socket sends back (the return path) is read and dropped. Errors: usage (no such URI), io.
+ */
+export async function openDestination(uri: string): Promise<Destination> {
+  const [, scheme = "", rest = ""] = /^([a-z]+):(.*)$/su.exec(uri) ?? [];
+  switch (scheme) {
+    case "tcp": {
+      const [, bracketed, plain, port = ""] = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/u.exec(rest) ?? [];
+      if (port === "" || Number(port) > 65_535) throw badUri(uri, "tcp:HOST:PORT");
+      const host = bracketed ?? (plain === "" ? "localhost" : (plain ?? "localhost"));
+      return await socketTo(connect({ host, port: Number(port) }), uri);
+    }
+    case "unix":
+      if (rest === "") throw badUri(uri, "unix:PATH");
+      return await socketTo(connect({ path: rest }), uri);
+    case "exec":
+      if (rest === "") throw badUri(uri, "exec:COMMAND");
+      return program(rest, uri);
+    case "fd": {
+      const fd = /^\d{1,6}$/u.test(rest) ? Number(rest) : Number.NaN;
+      if (!(fd > 0)) throw badUri(uri, "fd:NUMBER");
+      const stream = createWriteStream("", { fd });
+      return sinkOf(stream, uri, () => undefined);
+    }
+    default:
+      throw badUri(uri, "tcp:, unix:, exec: or fd:");
+  }
+}
+
+function badUri(uri: string, expected: string): QevmError {
+  return new QevmError("usage", "no such destination", { expected, found: JSON.stringify(uri) });
+}
+
+async function socketTo(socket: Socket, uri: string): Promise<Destination> {
+  await new Promise<void>((resolve, reject) => {
+    socket.once("connect", resolve);
+    socket.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
+  });
+  const closed = new Promise<void>((resolve) => {
+    socket.once("close", () => resolve());
+  });
+  // The return path is not ours to answer, but it must not fill up.
+  socket.resume();
+  return sinkOf(socket, uri, () => closed);
+}
+
+function program(command: string, uri: string): Destination {
+  const child = spawn("/bin/sh", ["-c", command], { stdio: ["pipe", "inherit", "inherit"] });
+  const ended = new Promise<void>((resolve, reject) => {
+    child.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
+    child.once("close", (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new QevmError("io", `${uri}: ended ${signal === null ? `with exit code ${code}` : `by ${signal}`}`));
+    });
+  });
+  // Whoever waits for the end hears of it.
+  ended.catch(() => undefined);
+  return sinkOf(child.stdin, uri, () => ended);
+}
+
+function sinkOf(stream: Writable, uri: string, ended: () => Promise<void> | undefined): Destination {
+  const sink = new WritableSink(stream, uri);
+  return {
+    write: (chunk) => sink.write(chunk),
+    end: async () => {
+      await sink.end();
+      await ended();
+    },
+    abort: () => {
+      stream.destroy();
+    },
+  };
+}
