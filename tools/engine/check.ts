@@ -1,5 +1,5 @@
 /**
- * `node dist/tools/engine/check.js --pages N [--seed S] [--stream FILE]...`: pages of every kind through every mode of the
+ * `node dist/tools/engine/check.js --pages N [--seconds N] [--seed S] [--stream FILE]...`: pages of every kind through every mode of the
  * page engine, each payload judged by pako, node:zlib, C zlib (through Python) and the engine's own inflater; the exact mode
  * is held to pako and to C zlib byte for byte; every eighth payload is damaged, and the engine's refusal held to pako's.
  *
@@ -104,6 +104,7 @@ class Pages {
 const { values } = parseArgs({
   options: {
     pages: { type: "string", default: "20000" },
+    seconds: { type: "string", default: "Infinity" },
     seed: { type: "string", default: "1" },
     stream: { type: "string", multiple: true, default: [] },
   },
@@ -158,8 +159,9 @@ const other = new Uint8Array(PAGE);
 const figures = { pages: 0, zero: 0, damaged: 0, refused: 0, unseen: 0 };
 const bytes: Record<string, number> = { page: 0, "page-fixed": 0, "page-exact": 0 };
 const start = Date.now();
+const until = start + Number(values.seconds) * 1000;
 
-while (figures.pages < total && failures.length < 100) {
+while (figures.pages < total && Date.now() < until && failures.length < 100) {
   for (const page of pages) source.next(page);
   const payloads = pages.map(() => [] as Uint8Array[]);
   // Both builds make the same bytes: every fourth round proves it, the others take turns.
