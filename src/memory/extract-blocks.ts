@@ -1,7 +1,7 @@
 import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { QevmError, type Warning } from "../errors.js";
-import { createInflater, hasFastEngine } from "../engine/index.js";
+import { createInflater } from "../engine/index.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { StreamReader, type StreamOptions } from "../stream/index.js";
 import { attempt, rememberUnfinished } from "../transport/file.js";
@@ -54,7 +54,7 @@ async function writeBlocks(source: ByteSource, folder: string, options: StreamOp
         if (files === undefined || applier === undefined) {
           files = new BlockFiles(folder, reader.ram.pageSize);
           const { pageSize } = reader.ram;
-          const inflater = await createInflater(hasFastEngine() ? "fast" : "exact", { pageSize });
+          const inflater = await createInflater("page", { pageSize });
           applier = new RecordApplier(files, pageSize, inflater, [`section ${item.sectionId} "ram"`]);
         }
         for (const block of reader.ram.blocks.slice(files.size)) files.add(block);
