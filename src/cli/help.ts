@@ -15,7 +15,7 @@ const FILE_TEXT =
 const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings on stderr"];
 const SNAPSHOT: [string, string] = ["--snapshot NAME", "which snapshot of a qcow2 image (name or id)"];
 const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
-const PAGE_SIZE: [string, string] = ["--page-size N", "target page size in bytes if the stream does not say it (4096)"];
+const PAGE_SIZE: [string, string] = ["--page-size N", "target page size if the stream does not say it (4096)"];
 
 export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   inspect: {
