@@ -137,6 +137,17 @@ test("a page that changes under the compressor never makes a record that does no
   await guest.stop();
 });
 
+test("pages that threads still have when the guest stops belong to END", async (t) => {
+  // Everything fits the downtime limit after the first part: END begins with batches under way.
+  const options = { compressThreads: 2, maxBandwidth: 4e6, downtimeLimit: 1e6 };
+  const { stream, statistics, memory, name } = await live(options, 1, 1);
+  const sink = new FlatMemory();
+  const loaded = await loadStream(new MemorySource(stream), sink);
+  t.equal(loaded.pages.compressed, statistics.compression.pages);
+  t.equal(loaded.bytes, stream.length);
+  t.ok(Buffer.from(memory).equals(sink.blocks.get(name)!), "the memory is whole");
+});
+
 test("a cancelled save ends its threads and says so", async (t) => {
   const abort = new AbortController();
   setTimeout(() => abort.abort(), 150);

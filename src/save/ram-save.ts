@@ -160,9 +160,9 @@ export class RamSave {
   /** END: everything that is left, whatever the limit says. */
   private async complete(): Promise<void> {
     this.strategy.lastStage = true;
+    this.open("end");
     this.threads?.flush();
     this.sync();
-    this.open("end");
     while (this.remaining() > 0) {
       while (this.next()) {
         const written = this.file.drain();
