@@ -12,9 +12,10 @@ import {
 } from "../src/save/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { startDestination, readRamBlock } from "../tools/destination/index.js";
+import { fillMemory } from "../tools/guest/fill-memory.js";
 import { findQemu } from "../tools/qemu/find.js";
 import { commonArguments } from "../tools/qemu/process.js";
-import { fillMemory, WritingGuest } from "./support/guest.js";
+import { WritingGuest } from "./support/guest.js";
 
 const template = corpusEntry("machine-none");
 
