@@ -1,16 +1,28 @@
+import { extractPhysical } from "../memory/extract-physical.js";
 import { extractBlocks } from "../memory/extract-blocks.js";
 import { openInput } from "../container/index.js";
-import { inputOptions, parse, STREAM_OPTIONS, streamOptions, UsageError } from "./arguments.js";
+import { inputOptions, parse, STREAM_OPTIONS, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
-/** `qevm extract FILE --out DIR --format blocks`. */
+/** `qevm extract FILE --out PATH --format blocks|raw|elf|lime`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = { ...STREAM_OPTIONS, out: { type: "string" }, format: { type: "string" } } as const;
+  const options = {
+    ...STREAM_OPTIONS,
+    out: { type: "string" },
+    format: { type: "string" },
+    layout: { type: "string" },
+    from: { type: "string" },
+    length: { type: "string" },
+  } as const;
   const args = parse(argv, options, [1, 1], "one FILE");
   const out = args.text("out");
   if (out === undefined) throw new UsageError("--out is missing");
   const format = args.text("format");
-  if (format !== "blocks") throw new UsageError("--format takes blocks");
+  if (format === "raw" || format === "elf" || format === "lime") return await physical(args, out, format);
+  if (format !== "blocks") throw new UsageError("--format takes blocks, raw, elf or lime");
+  for (const name of ["layout", "from", "length"]) {
+    if (args.text(name) !== undefined) throw new UsageError(`--${name} is for raw, elf and lime`);
+  }
   const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "extracting");
   const result = await extractBlocks(source, out, streamOptions(args)).finally(() => source.done());
   await source.close?.();
@@ -22,6 +34,42 @@ export async function run(argv: string[]): Promise<number> {
   }
   if (args.flag("json")) printJson(result);
   else print(["", ...table([["block", "length", "file"], ...rows(result.blocks)], [0, 2])].slice(1));
+  return 0;
+}
+
+async function physical(args: Arguments, out: string, format: "raw" | "elf" | "lime"): Promise<number> {
+  const most = Number.MAX_SAFE_INTEGER;
+  const how = {
+    ...streamOptions(args),
+    format,
+    layout: args.text("layout"),
+    from: args.number("from", { min: 0, max: most }),
+    length: args.number("length", { min: 1, max: most }),
+  };
+  const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "extracting");
+  const result = await extractPhysical(source, out, how).finally(() => source.done());
+  await source.close?.();
+  printWarnings(result.warnings);
+  if (args.flag("json")) {
+    printJson(result);
+    return 0;
+  }
+  const address = (value: number): string => `0x${value.toString(16)}`;
+  print([
+    ...table(
+      [
+        ["address", "length", "block", "offset"],
+        ...result.segments.map(({ start, length, block, offset }) => [
+          address(start),
+          memorySize(length),
+          safe(block),
+          address(offset),
+        ]),
+      ],
+      [2],
+    ),
+    ...result.layout.map((line) => `layout: ${safe(line)}`),
+  ]);
   return 0;
 }
 

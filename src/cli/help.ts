@@ -37,11 +37,15 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     text: `Compressed pages are compressed again at the level found, XBZRLE pages encoded\nagain from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
   },
   extract: {
-    usage: "FILE --out DIR --format blocks [--json] [--lenient]",
+    usage: "FILE --out PATH --format blocks|raw|elf|lime [--json] [--lenient]",
     line: "guest memory as files",
     options: [
-      ["--out PATH", "the folder to make; it must not exist or must be empty"],
+      ["--out PATH", "the file to make; for blocks a folder, new or empty"],
       ["--format F", "blocks: one sparse file a RAM block, named in blocks.json"],
+      ["", "raw: guest-physical memory, sparse; elf: a core with CPU notes"],
+      ["", "lime: ranges with headers, as LiME writes them"],
+      ["--from A, --length N", "only these guest-physical addresses"],
+      ["--layout L", "BLOCK@ADDRESS[:OFFSET:LENGTH],... where it is not found"],
       JSON_OUT,
       LENIENT,
       PAGE_SIZE,

@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { QevmError, type Warning } from "../errors.js";
 import { createInflater } from "../engine/index.js";
 import type { ByteSource } from "../qemu-file/source.js";
-import { StreamReader, type StreamOptions } from "../stream/index.js";
+import { StreamReader, type StreamItem, type StreamOptions } from "../stream/index.js";
 import { attempt, rememberUnfinished } from "../transport/file.js";
 import { RecordApplier } from "./apply.js";
 import { BlockFiles, type BlockFileEntry } from "./block-files.js";
@@ -23,7 +23,7 @@ export interface ExtractedBlocks {
 export async function extractBlocks(
   source: ByteSource,
   folder: string,
-  options: StreamOptions = {},
+  options: StreamOptions & { onItem?: (item: StreamItem) => void } = {},
 ): Promise<ExtractedBlocks> {
   const out = resolve(folder);
   const existed = checkFree(out);
@@ -43,12 +43,17 @@ export async function extractBlocks(
   }
 }
 
-async function writeBlocks(source: ByteSource, folder: string, options: StreamOptions): Promise<ExtractedBlocks> {
+async function writeBlocks(
+  source: ByteSource,
+  folder: string,
+  options: StreamOptions & { onItem?: (item: StreamItem) => void },
+): Promise<ExtractedBlocks> {
   const reader = new StreamReader(source, options);
   let files: BlockFiles | undefined;
   let applier: RecordApplier | undefined;
   try {
     for await (const item of reader) {
+      options.onItem?.(item);
       if (item.kind !== "section" || item.content.kind !== "ram") continue;
       for await (const batch of item.records()) {
         if (files === undefined || applier === undefined) {

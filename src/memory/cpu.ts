@@ -1,0 +1,91 @@
+import type { DeviceState } from "../vmstate/index.js";
+import { deviceToPlain } from "../vmstate/index.js";
+
+/** A segment register. */
+export interface SegmentRegister {
+  selector: bigint;
+  base: bigint;
+  limit: bigint;
+  flags: bigint;
+}
+
+/** An x86_64 CPU's registers by their names. */
+export interface CpuRegisters {
+  /** rax, rbx, ..., r15, rip, rflags. */
+  general: Record<string, bigint>;
+  /** es, cs, ss, ds, fs, gs, ldt, tr, gdt, idt. */
+  segments: Record<string, SegmentRegister>;
+  /** cr0, cr2, cr3, cr4, xcr0. */
+  control: Record<string, bigint>;
+  /** By the usual names of the MSRs. */
+  msrs: Record<string, bigint>;
+}
+
+const GENERAL = [
+  "rax",
+  "rcx",
+  "rdx",
+  "rbx",
+  "rsp",
+  "rbp",
+  "rsi",
+  "rdi",
+  "r8",
+  "r9",
+  "r10",
+  "r11",
+  "r12",
+  "r13",
+  "r14",
+  "r15",
+];
+const SEGMENTS = ["es", "cs", "ss", "ds", "fs", "gs"];
+const MSRS: Readonly<Record<string, string>> = {
+  EFER: "env.efer",
+  STAR: "env.star",
+  LSTAR: "env.lstar",
+  CSTAR: "env.cstar",
+  FMASK: "env.fmask",
+  KERNEL_GS_BASE: "env.kernelgsbase",
+  SYSENTER_CS: "env.sysenter_cs",
+  SYSENTER_ESP: "env.sysenter_esp",
+  SYSENTER_EIP: "env.sysenter_eip",
+  TSC: "env.tsc",
+  TSC_AUX: "env.tsc_aux",
+  PAT: "env.pat",
+};
+
+/** The registers in the state of a "cpu" section of x86 (QEMU target/i386/machine.c, version 12); undefined for another CPU. */
+export function cpuRegisters(state: DeviceState): CpuRegisters | undefined {
+  const fields = deviceToPlain(state).fields as Record<string, unknown>;
+  const regs = fields["env.regs"];
+  const segs = fields["env.segs"];
+  if (!Array.isArray(regs) || !Array.isArray(segs) || segs.length < 6 || fields["env.eip"] === undefined)
+    return undefined;
+  const general: Record<string, bigint> = {};
+  regs.forEach((value, k) => {
+    const name = GENERAL[k];
+    if (name !== undefined) general[name] = number(value);
+  });
+  general["rip"] = number(fields["env.eip"]);
+  general["rflags"] = number(fields["env.eflags"]);
+  const segments: Record<string, SegmentRegister> = {};
+  SEGMENTS.forEach((name, k) => (segments[name] = segment(segs[k])));
+  for (const name of ["ldt", "tr", "gdt", "idt"]) segments[name] = segment(fields[`env.${name}`]);
+  const control: Record<string, bigint> = {};
+  for (const k of [0, 2, 3, 4]) control[`cr${k}`] = number(fields[`env.cr[${k}]`]);
+  control["xcr0"] = number(fields["env.xcr0"]);
+  const msrs: Record<string, bigint> = {};
+  for (const [name, field] of Object.entries(MSRS)) if (fields[field] !== undefined) msrs[name] = number(fields[field]);
+  return { general, segments, control, msrs };
+}
+
+function number(value: unknown): bigint {
+  return typeof value === "string" || typeof value === "number" || typeof value === "bigint" ? BigInt(value) : 0n;
+}
+
+function segment(value: unknown): SegmentRegister {
+  const of = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const { selector, base, limit, flags } = of;
+  return { selector: number(selector), base: number(base), limit: number(limit), flags: number(flags) };
+}

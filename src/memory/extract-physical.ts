@@ -1,0 +1,188 @@
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { QevmError, type Warning } from "../errors.js";
+import { QemuFileWriter } from "../qemu-file/writer.js";
+import { MemorySink, type ByteSource } from "../qemu-file/source.js";
+import type { StreamItem, StreamOptions } from "../stream/index.js";
+import { AtomicFile, attempt, rememberUnfinished } from "../transport/file.js";
+import { encodeDevice, type DeviceState } from "../vmstate/index.js";
+import { cpuRegisters, type CpuRegisters } from "./cpu.js";
+import { elfHead } from "./elf.js";
+import { extractBlocks, type ExtractedBlocks } from "./extract-blocks.js";
+import { findLayout, parseLayout, type Layout, type LayoutFacts, type Segment } from "./layout.js";
+
+export interface PhysicalOptions extends StreamOptions {
+  format: "raw" | "elf" | "lime";
+  /** As `--layout`; default: found. */
+  layout?: string | undefined;
+  /** Guest-physical range; default: all. */
+  from?: number | undefined;
+  length?: number | undefined;
+}
+
+export interface ExtractedPhysical {
+  machine: string | null;
+  complete: boolean;
+  format: string;
+  segments: Segment[];
+  /** How the layout was found. */
+  layout: string[];
+  cpus: number;
+  /** Bytes of the file. */
+  bytes: number;
+  warnings: Warning[];
+}
+
+/**
+ * Writes guest-physical memory to one file, which appears whole or not at all. raw: byte N is address `from` + N, holes where there
+ * is no memory. elf: a 64-bit core with CPU notes. lime: a header before each range.
+ * The blocks go through sparse temporary files beside the output, because a page may come again later and the host bridge's
+ * state comes last. Errors: as `extractBlocks`; unsupported (no layout), usage.
+ */
+export async function extractPhysical(
+  source: ByteSource,
+  path: string,
+  options: PhysicalOptions,
+): Promise<ExtractedPhysical> {
+  const out = resolve(path);
+  const work = attempt(out, () => mkdtempSync(join(dirname(out), ".qevm-extract-")));
+  const unfinished = rememberUnfinished(work);
+  const found: Found = { cpus: [] };
+  try {
+    const folder = join(work, "blocks");
+    const extracted = await extractBlocks(source, folder, { ...options, onItem: (item) => look(item, found) });
+    const facts: LayoutFacts = { ...found, machine: extracted.machine ?? undefined, blocks: extracted.blocks };
+    const layout = options.layout === undefined ? findLayout(facts) : parseLayout(options.layout, extracted.blocks);
+    const ranges = cut(layout, options);
+    const file = new AtomicFile(out);
+    try {
+      const bytes = write(file.fd, folder, extracted, ranges, found.cpus, options);
+      file.commit();
+      const { machine, complete, warnings } = extracted;
+      return {
+        machine,
+        complete,
+        format: options.format,
+        segments: ranges,
+        layout: layout.how,
+        cpus: found.cpus.length,
+        bytes,
+        warnings,
+      };
+    } finally {
+      file.abort();
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+    unfinished.forget();
+  }
+}
+
+interface Found {
+  cpus: CpuRegisters[];
+  pam?: Uint8Array;
+  cmos?: Uint8Array;
+}
+
+/** Takes what the layout needs from the device state. */
+function look(item: StreamItem, found: Found): void {
+  if (item.kind !== "section" || item.content.kind !== "device") return;
+  const { state } = item.content;
+  if (item.idstr === "cpu") {
+    const registers = cpuRegisters(state);
+    if (registers !== undefined) found.cpus.push(registers);
+  } else if (/(?:^|\/)I440FX$/u.test(item.idstr)) {
+    // be32 version, then 256 bytes of PCI configuration.
+    found.pam = payload(state).slice(4 + 0x59, 4 + 0x60);
+  } else if (/(?:^|\/)mch$/u.test(item.idstr)) {
+    found.pam = payload(state).slice(4 + 0x90, 4 + 0x97);
+  } else if (/(?:^|\/)mc146818rtc$/u.test(item.idstr)) {
+    found.cmos = payload(state).slice(0, 128);
+  }
+}
+
+function payload(state: DeviceState): Uint8Array {
+  const sink = new MemorySink();
+  const writer = new QemuFileWriter(sink);
+  encodeDevice(writer, state);
+  void writer.flush();
+  return sink.bytes();
+}
+
+/** The parts of the segments inside the range asked for. Raw files leave out firmware below 4 GiB when no memory lies above it. */
+function cut({ segments }: Layout, { format, from = 0, length }: PhysicalOptions): Segment[] {
+  const end = length === undefined ? Number.MAX_SAFE_INTEGER : from + length;
+  const top = segments.filter(({ block }) => !/^(?:pc\.bios|system\.flash\d)$/u.test(block)).at(-1);
+  const ranges: Segment[] = [];
+  for (const segment of segments) {
+    if (format === "raw" && length === undefined && top !== undefined && segment.start > top.start) continue;
+    const start = Math.max(segment.start, from);
+    const stop = Math.min(segment.start + segment.length, end);
+    if (start < stop)
+      ranges.push({ ...segment, start, length: stop - start, offset: segment.offset + start - segment.start });
+  }
+  if (ranges.length === 0) throw new QevmError("usage", "no memory in this range");
+  return ranges;
+}
+
+function write(
+  fd: number,
+  folder: string,
+  extracted: ExtractedBlocks,
+  ranges: readonly Segment[],
+  cpus: readonly CpuRegisters[],
+  options: PhysicalOptions,
+): number {
+  const { format, from = 0 } = options;
+  let at = 0;
+  if (format === "elf") {
+    const head = elfHead(ranges, cpus, 62);
+    writeSync(fd, head, 0, head.length, 0);
+    at = head.length;
+  }
+  for (const range of ranges) {
+    if (format === "lime") {
+      const head = limeHeader(range);
+      writeSync(fd, head, 0, head.length, at);
+      at += head.length;
+    } else if (format === "raw") {
+      at = range.start - from;
+    }
+    const { file } = extracted.blocks.find(({ name }) => name === range.block)!;
+    copy(join(folder, file), range, fd, at);
+    at += range.length;
+  }
+  const bytes = format === "raw" && options.length !== undefined ? options.length : at;
+  ftruncateSync(fd, bytes);
+  return bytes;
+}
+
+/** u32 magic "EMiL", u32 version 1, u64 first and last address, 8 zero bytes; little-endian. */
+function limeHeader({ start, length }: Segment): Uint8Array {
+  const bytes = new Uint8Array(32);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 0x4c694d45, true);
+  view.setUint32(4, 1, true);
+  view.setBigUint64(8, BigInt(start), true);
+  view.setBigUint64(16, BigInt(start + length - 1), true);
+  return bytes;
+}
+
+const PIECE = 1 << 17;
+const buffer = Buffer.alloc(PIECE);
+const zeros = Buffer.alloc(PIECE);
+
+/** Copies what is not zero; the rest stays a hole. */
+function copy(path: string, { offset, length }: Segment, to: number, at: number): void {
+  const from = attempt(path, () => openSync(path, "r"));
+  try {
+    for (let done = 0; done < length;) {
+      const n = readSync(from, buffer, 0, Math.min(PIECE, length - done), offset + done);
+      if (n === 0) break;
+      if (buffer.compare(zeros, 0, n, 0, n) !== 0) writeSync(to, buffer, 0, n, at + done);
+      done += n;
+    }
+  } finally {
+    closeSync(from);
+  }
+}

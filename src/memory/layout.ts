@@ -1,0 +1,258 @@
+import { QevmError } from "../errors.js";
+
+/** A run of guest-physical addresses and the RAM block bytes that stand there. All in bytes. */
+export interface Segment {
+  start: number;
+  length: number;
+  block: string;
+  offset: number;
+}
+
+/** Where RAM blocks stand in guest-physical memory, by ascending address. */
+export interface Layout {
+  segments: Segment[];
+  /** How it was found, a line each; what is guessed is called a guess. */
+  how: string[];
+}
+
+export interface LayoutFacts {
+  machine: string | undefined;
+  blocks: readonly { name: string; length: number }[];
+  /** The host bridge's PAM registers, 7 bytes (i440fx from 0x59, q35 from 0x90). */
+  pam?: Uint8Array | undefined;
+  /** The RTC's 128 bytes of CMOS memory. */
+  cmos?: Uint8Array | undefined;
+}
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const FOUR_GIB = 4 * GIB;
+const MAIN = ["pc.ram", "microvm.ram", "mach-virt.ram", "riscv_virt_board.ram", "s390.ram", "ppc_spapr.ram"];
+const BASES: Readonly<Record<string, number>> = { "mach-virt.ram": GIB, "riscv_virt_board.ram": 2 * GIB };
+
+/**
+ * Finds the layout from the machine type, the block list and what the device state tells.
+ *
+ * x86: RAM below L at 0, the rest from 4 GiB. L stands in the RTC's CMOS (0x34: 64 KiB units above 16 MiB; 0x5b: above 4 GiB) as
+ * the machine wrote it for its firmware; where that does not add up, the machine type's rule is taken. 0xa0000 to 0xbffff is not RAM; 0xc0000 to
+ * 0xfffff is RAM where the host bridge's PAM registers say so, else pc.rom and the end of pc.bios.
+ * Source: QEMU hw/i386/pc_piix.c, pc_q35.c, pc.c, x86.c, microvm.c, hw/pci-host/pam.c, hw/arm/virt.c (7.2 to 11.1).
+ * Errors: unsupported, when no block is main memory.
+ */
+export function findLayout(facts: LayoutFacts): Layout {
+  const how: string[] = [];
+  const main = mainMemory(facts, how);
+  const total = main.reduce((sum, { length }) => sum + length, 0);
+  const [only] = main;
+  const base = only === undefined || main.length > 1 ? undefined : BASES[only.name];
+  const segments: Segment[] = [];
+  if (base !== undefined) {
+    how.push(`${only!.name} begins at 0x${base.toString(16)} on this machine`);
+    place(segments, main, 0, total, base);
+    return finish(segments, how);
+  }
+  if (only !== undefined && (only.name === "s390.ram" || only.name === "ppc_spapr.ram")) {
+    how.push(`${only.name} begins at 0 on this machine`);
+    place(segments, main, 0, total, 0);
+    return finish(segments, how);
+  }
+  const low = lowMemory(facts, total, how);
+  placeLow(segments, main, low, facts, how);
+  if (total > low) place(segments, main, low, total - low, FOUR_GIB);
+  placeFirmware(segments, facts);
+  placeHotplugged(segments, facts, main, total - low, how);
+  return finish(segments, how);
+}
+
+/** Reads `--layout`: `BLOCK@ADDRESS[:OFFSET:LENGTH]`, separated by commas. Errors: usage. */
+export function parseLayout(text: string, blocks: readonly { name: string; length: number }[]): Layout {
+  const segments = text.split(",").map((part) => {
+    const match = /^(.+)@(0x[0-9a-f]+|\d+)(?::(0x[0-9a-f]+|\d+):(0x[0-9a-f]+|\d+))?$/iu.exec(part.trim());
+    const block = blocks.find(({ name }) => name === match?.[1]);
+    if (match === null || block === undefined) {
+      throw new QevmError(
+        "usage",
+        `--layout takes BLOCK@ADDRESS[:OFFSET:LENGTH],... of blocks in the stream, not ${JSON.stringify(part)}`,
+      );
+    }
+    const offset = Number(match[3] ?? 0);
+    const length = Number(match[4] ?? block.length);
+    if (offset + length > block.length)
+      throw new QevmError("usage", `--layout: ${JSON.stringify(block.name)} has ${block.length} bytes`);
+    return { start: Number(match[2]), length, block: block.name, offset };
+  });
+  const layout = finish(segments, ["as stated by --layout"]);
+  layout.segments.forEach((segment, k) => {
+    const next = layout.segments[k + 1];
+    if (next !== undefined && segment.start + segment.length > next.start) {
+      throw new QevmError(
+        "usage",
+        `--layout: ${JSON.stringify(segment.block)} and ${JSON.stringify(next.block)} overlap`,
+      );
+    }
+  });
+  return layout;
+}
+
+type Block = LayoutFacts["blocks"][number];
+
+/** Main memory as one block, or several NUMA nodes in order. */
+function mainMemory({ blocks }: LayoutFacts, how: string[]): Block[] {
+  const named = blocks.find(({ name }) => MAIN.includes(name));
+  if (named !== undefined) return [named];
+  const others = blocks.filter(({ name }) => !isDeviceBlock(name));
+  const nodes = others.filter(({ name }) => /node/u.test(name));
+  if (nodes.length > 1) {
+    const sorted = nodes.toSorted((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
+    how.push(`guess: main memory is ${sorted.map(({ name }) => JSON.stringify(name)).join(", ")} in this order`);
+    return sorted;
+  }
+  const [largest] = others.toSorted((a, b) => b.length - a.length);
+  if (largest === undefined)
+    throw new QevmError("unsupported", "no RAM block is main memory: state the layout with --layout");
+  how.push(`guess: main memory is the largest block, ${JSON.stringify(largest.name)}`);
+  return [largest];
+}
+
+function isDeviceBlock(name: string): boolean {
+  return (
+    name.startsWith("/rom@") || /\.rom$|vga\.vram$|^(?:pc\.bios|isa-bios|system\.flash\d|virt\.flash\d)$/u.test(name)
+  );
+}
+
+/** Bytes of main memory below 4 GiB. */
+function lowMemory(facts: LayoutFacts, total: number, how: string[]): number {
+  const { cmos, machine = "" } = facts;
+  if (cmos !== undefined && cmos.length >= 0x5e) {
+    const low = 16 * MIB + (cmos[0x34]! + cmos[0x35]! * 256) * 64 * KIB;
+    const high = (cmos[0x5b]! + cmos[0x5c]! * 256 + cmos[0x5d]! * 65_536) * 64 * KIB;
+    if (total > 16 * MIB && low + high === total) {
+      if (high > 0) how.push(`0x${low.toString(16)} bytes below 4 GiB, as the RTC's CMOS says`);
+      return low;
+    }
+  }
+  const low = ruledLow(machine, total);
+  const known = /^(?:pc-(?:i440fx|q35)-|microvm|isapc)/u.test(machine) || /^pc-[\d.]+$/u.test(machine);
+  if (total > 2 * GIB) {
+    how.push(
+      `${known ? "" : "guess: "}0x${low.toString(16)} bytes below 4 GiB by the rule of ${machine === "" ? "pc (no machine type in the stream)" : JSON.stringify(machine)}; max-ram-below-4g could move it`,
+    );
+  }
+  return low;
+}
+
+function ruledLow(machine: string, total: number): number {
+  if (machine.startsWith("isapc")) return total;
+  if (machine.startsWith("microvm")) return Math.min(total, 3 * GIB);
+  if (machine.startsWith("pc-q35")) {
+    const limit = total >= 0xb0000000 ? 0x80000000 : 0xb0000000;
+    return total >= limit ? limit : total;
+  }
+  if (total < 0xe0000000) return total;
+  const old = /^pc-(?:i440fx-)?(?:1\.\d|0\.\d+)/u.test(machine);
+  return old ? 0xe0000000 : 3 * GIB;
+}
+
+/** The first megabyte, and the rest of low memory. */
+function placeLow(segments: Segment[], main: readonly Block[], low: number, facts: LayoutFacts, how: string[]): void {
+  const { machine = "", pam, blocks } = facts;
+  if (machine.startsWith("microvm")) {
+    place(segments, main, 0, low, 0);
+    return;
+  }
+  place(segments, main, 0, Math.min(low, 640 * KIB), 0);
+  if (low <= MIB) return;
+  place(segments, main, MIB, low - MIB, MIB);
+  if (pam === undefined)
+    how.push("0xc0000 to 0xfffff: no host bridge says what is there; ROM is taken where there is a block for it");
+  for (let start = 0xc0000; start < 0xf0000; start += 0x4000) {
+    const k = (start - 0xc0000) / 0x4000;
+    const register = pam?.[1 + (k >> 1)] ?? 0;
+    shadow(segments, main, blocks, start, 0x4000, ((k & 1) === 0 ? register : register >> 4) & 1);
+  }
+  shadow(segments, main, blocks, 0xf0000, 0x10000, ((pam?.[0] ?? 0) >> 4) & 1);
+}
+
+/** One piece of the shadow area: RAM, or the ROM behind it. */
+function shadow(
+  segments: Segment[],
+  main: readonly Block[],
+  blocks: readonly Block[],
+  start: number,
+  length: number,
+  ram: number,
+): void {
+  if (ram === 1) {
+    place(segments, main, start, length, start);
+    return;
+  }
+  const find = (name: string): Block | undefined => blocks.find((block) => block.name === name);
+  const bios = find("pc.bios");
+  const rom = find("pc.rom");
+  const alias = Math.min(bios?.length ?? 0, 128 * KIB);
+  if (bios !== undefined && start >= MIB - alias) {
+    segments.push({ start, length, block: bios.name, offset: bios.length - (MIB - start) });
+  } else if (rom !== undefined && start - 0xc0000 + length <= rom.length) {
+    segments.push({ start, length, block: rom.name, offset: start - 0xc0000 });
+  }
+}
+
+function placeFirmware(segments: Segment[], { blocks }: LayoutFacts): void {
+  let end = FOUR_GIB;
+  for (const name of ["pc.bios", "system.flash0", "system.flash1"]) {
+    const block = blocks.find((one) => one.name === name);
+    if (block === undefined) continue;
+    segments.push({ start: end - block.length, length: block.length, block: name, offset: 0 });
+    end -= block.length;
+  }
+}
+
+function placeHotplugged(
+  segments: Segment[],
+  { blocks }: LayoutFacts,
+  main: readonly Block[],
+  high: number,
+  how: string[],
+): void {
+  let at = Math.ceil((FOUR_GIB + high) / GIB) * GIB;
+  for (const block of blocks) {
+    if (main.includes(block) || isDeviceBlock(block.name)) continue;
+    segments.push({ start: at, length: block.length, block: block.name, offset: 0 });
+    how.push(
+      `guess: ${JSON.stringify(block.name)} is hot-plugged memory at 0x${at.toString(16)}; the stream does not say`,
+    );
+    at += Math.ceil(block.length / (128 * MIB)) * 128 * MIB;
+  }
+}
+
+/** Puts bytes `from` to `from + length` of main memory at `start`. */
+function place(segments: Segment[], main: readonly Block[], from: number, length: number, start: number): void {
+  let before = 0;
+  for (const block of main) {
+    const begin = Math.max(from, before);
+    const end = Math.min(from + length, before + block.length);
+    if (begin < end)
+      segments.push({ start: start + begin - from, length: end - begin, block: block.name, offset: begin - before });
+    before += block.length;
+  }
+}
+
+/** Ascending, neighbours of one block joined. */
+function finish(segments: readonly Segment[], how: string[]): Layout {
+  const joined: Segment[] = [];
+  for (const segment of segments.toSorted((a, b) => a.start - b.start)) {
+    const last = joined.at(-1);
+    if (
+      last !== undefined &&
+      last.block === segment.block &&
+      last.start + last.length === segment.start &&
+      last.offset + last.length === segment.offset
+    ) {
+      last.length += segment.length;
+    } else {
+      joined.push({ ...segment });
+    }
+  }
+  return { segments: joined, how };
+}
