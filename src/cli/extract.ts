@@ -54,7 +54,6 @@ async function physical(args: Arguments, out: string, format: "raw" | "elf" | "l
     printJson(result);
     return 0;
   }
-  const address = (value: number): string => `0x${value.toString(16)}`;
   print([
     ...table(
       [
@@ -75,4 +74,8 @@ async function physical(args: Arguments, out: string, format: "raw" | "elf" | "l
 
 function rows(blocks: readonly { name: string; file: string; length: number }[]): string[][] {
   return blocks.map(({ name, file, length }) => [safe(name), memorySize(length), safe(file)]);
+}
+
+function address(value: number): string {
+  return `0x${value.toString(16)}`;
 }

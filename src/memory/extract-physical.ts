@@ -112,7 +112,7 @@ function payload(state: DeviceState): Uint8Array {
 /** The parts of the segments inside the range asked for. Raw files leave out firmware below 4 GiB when no memory lies above it. */
 function cut({ segments }: Layout, { format, from = 0, length }: PhysicalOptions): Segment[] {
   const end = length === undefined ? Number.MAX_SAFE_INTEGER : from + length;
-  const top = segments.filter(({ block }) => !/^(?:pc\.bios|system\.flash\d)$/u.test(block)).at(-1);
+  const top = segments.findLast(({ block }) => !/^(?:pc\.bios|system\.flash\d)$/u.test(block));
   const ranges: Segment[] = [];
   for (const segment of segments) {
     if (format === "raw" && length === undefined && top !== undefined && segment.start > top.start) continue;

@@ -28,14 +28,14 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const FOUR_GIB = 4 * GIB;
-const MAIN = ["pc.ram", "microvm.ram", "mach-virt.ram", "riscv_virt_board.ram", "s390.ram", "ppc_spapr.ram"];
+const MAIN = new Set(["pc.ram", "microvm.ram", "mach-virt.ram", "riscv_virt_board.ram", "s390.ram", "ppc_spapr.ram"]);
 const BASES: Readonly<Record<string, number>> = { "mach-virt.ram": GIB, "riscv_virt_board.ram": 2 * GIB };
 
 /**
  * Finds the layout from the machine type, the block list and what the device state tells.
  *
  * x86: RAM below L at 0, the rest from 4 GiB. L stands in the RTC's CMOS (0x34: 64 KiB units above 16 MiB; 0x5b: above 4 GiB) as
- * the machine wrote it for its firmware; where that does not add up, the machine type's rule is taken. 0xa0000 to 0xbffff is not RAM; 0xc0000 to
+ * the machine wrote it for its firmware; where that does not add up, the machine type's rule is taken. 0xa0000 to 0xbffff is RAM unless there is a VGA adapter; 0xc0000 to
  * 0xfffff is RAM where the host bridge's PAM registers say so, else pc.rom and the end of pc.bios.
  * Source: QEMU hw/i386/pc_piix.c, pc_q35.c, pc.c, x86.c, microvm.c, hw/pci-host/pam.c, hw/arm/virt.c (7.2 to 11.1).
  * Errors: unsupported, when no block is main memory.
@@ -99,7 +99,7 @@ type Block = LayoutFacts["blocks"][number];
 
 /** Main memory as one block, or several NUMA nodes in order. */
 function mainMemory({ blocks }: LayoutFacts, how: string[]): Block[] {
-  const named = blocks.find(({ name }) => MAIN.includes(name));
+  const named = blocks.find(({ name }) => MAIN.has(name));
   if (named !== undefined) return [named];
   const others = blocks.filter(({ name }) => !isDeviceBlock(name));
   const nodes = others.filter(({ name }) => /node/u.test(name));
@@ -161,7 +161,10 @@ function placeLow(segments: Segment[], main: readonly Block[], low: number, fact
     place(segments, main, 0, low, 0);
     return;
   }
-  place(segments, main, 0, Math.min(low, 640 * KIB), 0);
+  // Where no VGA adapter answers at 0xa0000, the RAM below is seen.
+  const vga = blocks.some(({ name }) => /vga|vram|cirrus|qxl/iu.test(name));
+  place(segments, main, 0, Math.min(low, vga ? 640 * KIB : 768 * KIB), 0);
+  if (vga) how.push("0xa0000 to 0xbffff is the VGA window, not RAM");
   if (low <= MIB) return;
   place(segments, main, MIB, low - MIB, MIB);
   if (pam === undefined)
