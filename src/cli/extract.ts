@@ -20,7 +20,7 @@ export async function run(argv: string[]): Promise<number> {
   const format = args.text("format");
   if (format === "raw" || format === "elf" || format === "lime") return await physical(args, out, format);
   if (format !== "blocks") throw new UsageError("--format takes blocks, raw, elf or lime");
-  for (const name of ["layout", "from", "length"]) {
+  for (const name of "layout from length".split(" ")) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} is for raw, elf and lime`);
   }
   const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "extracting");
@@ -43,7 +43,7 @@ async function physical(args: Arguments, out: string, format: "raw" | "elf" | "l
     ...streamOptions(args),
     format,
     layout: args.text("layout"),
-    from: args.number("from", { min: 0, max: most }),
+    from: args.number(`from`, { min: 0, max: most }),
     length: args.number("length", { min: 1, max: most }),
   };
   const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "extracting");

@@ -11,9 +11,9 @@ interface CommandHelp {
 }
 
 const FILE_TEXT =
-  "FILE may be - for standard input. libvirt save images, qcow2 snapshots, and\ngzip, bzip2, xz, lzop, lz4 and zstd files are seen through.";
+  "FILE may be - for standard input.\nContainers are seen through: libvirt, qcow2, gzip, bzip2, xz, lzop, lz4, zstd.";
 const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings on stderr"];
-const SNAPSHOT: [string, string] = ["--snapshot NAME", "which snapshot of a qcow2 image (name or id)"];
+const SNAPSHOT: [string, string] = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
 const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
 const PAGE_SIZE: [string, string] = ["--page-size N", "target page size if the stream does not say it (4096)"];
 
@@ -37,14 +37,15 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     text: `Compressed pages are compressed again at the level found, XBZRLE pages encoded\nagain from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
   },
   extract: {
-    usage: "FILE --out PATH --format blocks|raw|elf|lime [--json] [--lenient]",
+    usage: "FILE --out PATH --format blocks|raw|elf|lime",
     line: "guest memory as files",
     options: [
       ["--out PATH", "the file to make; for blocks a folder, new or empty"],
       ["--format F", "blocks: one sparse file a RAM block, named in blocks.json"],
       ["", "raw: guest-physical memory, sparse; elf: a core with CPU notes"],
       ["", "lime: ranges with headers, as LiME writes them"],
-      ["--from A, --length N", "only these guest-physical addresses"],
+      ["--from N", "only guest-physical addresses N and above"],
+      ["--length N", "only so many bytes of addresses"],
       ["--layout L", "BLOCK@ADDRESS[:OFFSET:LENGTH],... where it is not found"],
       JSON_OUT,
       LENIENT,
