@@ -87,7 +87,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     text: `Everything else stays as it is, byte for byte. --flatten alone writes plain\npages. ${FILE_TEXT}`,
   },
   generate: {
-    usage: "--machine none --out FILE [...] | --template FILE --out FILE [...]",
+    usage: "--machine none|--template FILE --out FILE ...",
     line: "a stream from nothing, or from a capture with other contents",
     options: [
       ["--out FILE", "the stream to make; it appears whole or not at all"],
