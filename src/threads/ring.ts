@@ -180,8 +180,9 @@ export class Ring {
   claim(wait: boolean): Slot | undefined {
     const { control } = this;
     for (;;) {
-      if (Atomics.load(control, STOP) !== 0) return undefined;
+      // In this order: `stop` sets the word first and moves the number then, so that nobody sleeps through it.
       const published = Atomics.load(control, PUBLISHED);
+      if (Atomics.load(control, STOP) !== 0) return undefined;
       const claimed = Atomics.load(control, CLAIMED);
       if (claimed !== published) {
         if (Atomics.compareExchange(control, CLAIMED, claimed, (claimed + 1) | 0) === claimed)
@@ -248,6 +249,7 @@ export class Ring {
   /** Owner: workers end as soon as they have finished what they have. */
   stop(): void {
     Atomics.store(this.control, STOP, 1);
+    Atomics.add(this.control, PUBLISHED, 1);
     Atomics.notify(this.control, PUBLISHED);
   }
 
