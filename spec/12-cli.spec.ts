@@ -68,7 +68,7 @@ test("inspect tells what is there, from a file and from a pipe", async (t) => {
   }
   t.equal(told["machine"], "pc-i440fx-7.2");
   t.equal(told["complete"], true);
-  t.deepEqual(told["bytes"], { total: entry.open().length, opaque: 0, named: 0, trailing: 0 });
+  t.deepEqual(told["bytes"], { total: entry.open().length, opaque: 0, named: 0, stale: 0, trailing: 0 });
   const { pages, blocks } = told["ram"] as { pages: Record<string, number>; blocks: { name: string }[] };
   t.ok((pages["compressed"] ?? 0) > 0, "compressed pages");
   t.equal(blocks[0]?.name, "pc.ram");

@@ -38,8 +38,11 @@ function convertOptions(args: Arguments): ConvertOptions {
   if (ram !== undefined && ram !== "normal" && ram !== "zlib") {
     throw new UsageError(`--ram takes normal or zlib, not ${JSON.stringify(ram)}`);
   }
-  const to = args.text("to") ?? "stream";
-  if (to !== "stream") throw new UsageError(`--to takes stream, not ${JSON.stringify(to)}`);
+  const to = args.text("to");
+  if (to !== undefined && to !== "stream" && to !== "mapped-ram") {
+    throw new UsageError(`--to takes stream or mapped-ram, not ${JSON.stringify(to)}`);
+  }
+  if (to === "mapped-ram" && ram !== undefined) throw new UsageError("--ram does not go with --to mapped-ram");
   const level = args.number("level", { min: 0, max: 9 });
   const exact = args.flag("exact");
   if (ram !== "zlib" && (level !== undefined || exact)) {
@@ -52,6 +55,7 @@ function convertOptions(args: Arguments): ConvertOptions {
     exact,
     flatten: args.flag("flatten"),
     machine: args.text("machine"),
+    to,
     dropVmdescription: args.flag("drop-vmdescription"),
   };
 }

@@ -79,7 +79,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--flatten", "one round with the last content of every page"],
       ["--machine NAME", "another machine name in the configuration section"],
       ["--drop-vmdescription", "leave out the JSON behind the stream's end"],
-      ["--to stream", "the form of the output (stream)"],
+      ["--to FORM", "stream or mapped-ram (QEMU 9.0 on), in one round"],
       JSON_OUT,
       ["--lenient", "pass over what can be passed over, with warnings"],
       ["--page-size N", "target page size where the stream does not say it (4096)"],

@@ -45,6 +45,7 @@ export function report(file: string, inspection: Inspection, containers: readonl
   lines.push(...sectionLines(inspection));
   if (inspection.commands.length > 0) lines.push(`Commands: ${inspection.commands.map((c) => c.name).join(", ")}`);
   lines.push("", ...understood(inspection));
+  if (bytes.stale > 0) lines.push(`Left over in page areas, never read: ${fileSize(bytes.stale)}`);
   if (bytes.trailing > 0) lines.push(`Behind the stream: ${fileSize(bytes.trailing)}`);
   return lines;
 }

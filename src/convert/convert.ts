@@ -3,6 +3,7 @@ import type { ByteSink, ByteSource } from "../qemu-file/source.js";
 import { ExactWriter, StreamReader, type StreamItem, type StreamOptions } from "../stream/index.js";
 import { KeepItems, ReencodePages, type ItemConverter } from "./conversion.js";
 import { FlattenRounds } from "./flatten.js";
+import { ToMappedRam, withMappedRam } from "./mapped-ram.js";
 import { mayHoldXbzrle } from "./scan.js";
 import type { ConvertOptions, ConvertReport } from "./types.js";
 
@@ -22,22 +23,35 @@ export async function convertStream(
   const remembers = reencodes && options.flatten !== true && (await mayHoldXbzrle(source, options));
   const reader = new StreamReader(source, options);
   const writer = new ExactWriter(sink);
-  let converter: ItemConverter;
-  if (options.flatten === true) converter = new FlattenRounds(reader, writer, options, scratch);
-  else if (reencodes) converter = new ReencodePages(reader, writer, options, remembers ? scratch : undefined);
-  else converter = new KeepItems(writer);
+  let converter: ItemConverter | undefined;
+  const choose = (): ItemConverter => {
+    const mapped = reader.capabilities.includes("mapped-ram");
+    if (options.to === "mapped-ram" && !mapped) return new ToMappedRam(reader, writer, scratch);
+    if (options.flatten === true || (mapped && (reencodes || options.to === "stream"))) {
+      return new FlattenRounds(reader, writer, options, scratch);
+    }
+    if (reencodes) return new ReencodePages(reader, writer, options, remembers ? scratch : undefined);
+    return new KeepItems(writer);
+  };
   try {
     for await (const item of reader) {
       if (item.kind === "vmdescription" && options.dropVmdescription === true) continue;
-      await converter.item(renamed(item, options));
+      if (item.kind === "header") {
+        await writer.item(item);
+        continue;
+      }
+      // The configuration decides: it names mapped-ram.
+      converter ??= choose();
+      await converter.item(configured(item, options, converter));
     }
     if (options.machine !== undefined && reader.configuration === undefined) {
       throw new QevmError("usage", "the stream has no configuration section that could name a machine");
     }
+    converter ??= choose();
     await converter.end();
     await writer.file.flush();
   } finally {
-    await converter.close();
+    await converter?.close();
   }
   return {
     machine: reader.configuration === undefined ? null : (options.machine ?? reader.configuration.machine),
@@ -47,7 +61,12 @@ export async function convertStream(
   };
 }
 
-function renamed(item: StreamItem, { machine }: ConvertOptions): StreamItem {
-  if (item.kind !== "configuration" || machine === undefined) return item;
-  return { ...item, configuration: { ...item.configuration, machine } };
+/** The configuration with the machine name and the capability that the output has. */
+function configured(item: StreamItem, { machine }: ConvertOptions, converter: ItemConverter): StreamItem {
+  if (item.kind !== "configuration") return item;
+  let { configuration } = item;
+  if (machine !== undefined) configuration = { ...configuration, machine };
+  if (converter instanceof ToMappedRam) configuration = withMappedRam(configuration, true);
+  else if (converter instanceof FlattenRounds) configuration = withMappedRam(configuration, false);
+  return { ...item, configuration };
 }

@@ -2,7 +2,14 @@ import { createInflater, isZeroPage } from "../engine/index.js";
 import { RecordApplier } from "../memory/apply.js";
 import { PageSet } from "../memory/page-set.js";
 import { ScratchMemory } from "../memory/scratch.js";
-import { PAGE_FLAGS, RamFlag, encodeRecordHeader, type RamBatch, type RamBlock } from "../ram/index.js";
+import {
+  PAGE_FLAGS,
+  RamFlag,
+  encodeBlockList,
+  encodeRecordHeader,
+  type RamBatch,
+  type RamBlock,
+} from "../ram/index.js";
 import {
   encodeFooter,
   encodeSectionHeader,
@@ -74,8 +81,9 @@ export class FlattenRounds implements ItemConverter {
       encodeSectionHeader(this.writer.file, item);
       for await (const batch of item.records()) {
         await this.take(item, batch);
-        if (batch.blockList !== undefined) await this.writer.records(batch);
       }
+      const blocks = this.reader.ram.blocks.map((block) => ({ ...block, mapped: undefined }));
+      encodeBlockList(this.writer.file, { total: blocks.reduce((sum, block) => sum + block.usedLength, 0), blocks });
       this.endOfChunk();
       this.owed = item;
       return;

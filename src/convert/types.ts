@@ -17,6 +17,8 @@ export interface ConvertOptions {
   flatten?: boolean | undefined;
   /** Machine type for the configuration section. */
   machine?: string | undefined;
+  /** "stream" makes a plain stream of a mapped-ram file, "mapped-ram" the other way; both write one round. Default: as it is. */
+  to?: "stream" | "mapped-ram" | undefined;
   dropVmdescription?: boolean | undefined;
 }
 

@@ -37,8 +37,9 @@ export interface Inspection {
   commands: { name: string; offset: number }[];
   /** "name/instance" of every device, in stream order. */
   devices: string[];
-  /** `named` are bytes of device-private codecs that are kept by name without being taken apart; `opaque` are not understood. */
-  bytes: { total: number; opaque: number; named: number; trailing: number };
+  /** `named` are bytes of device-private codecs that are kept by name without being taken apart; `opaque` are not understood; `stale` are left over where a
+   * mapped-ram file has no page: earlier copies, which no reader looks at. */
+  bytes: { total: number; opaque: number; named: number; stale: number; trailing: number };
   /** What is opaque, and why. */
   undecoded: { offset: number; length: number; reason: string }[];
   /** EOF was reached. */
@@ -78,6 +79,7 @@ export class Tally {
   private readonly undecoded: { offset: number; length: number; reason: string }[] = [];
   private readonly evident = new Set<string>();
   private named = 0;
+  private stale = 0;
   private trailing = 0;
   private vmdescription = false;
 
@@ -154,6 +156,11 @@ export class Tally {
 
   batch(batch: RamBatch): void {
     const { counts } = this;
+    this.stale += batch.mappedBlock?.gap?.length ?? 0;
+    if (batch.area) {
+      this.area(batch);
+      return;
+    }
     let block: RamBlock | undefined;
     let at: PageCounts | undefined;
     for (let i = 0; i < batch.count; i++) {
@@ -178,6 +185,18 @@ export class Tally {
           at.xbzrle++;
           break;
       }
+    }
+  }
+
+  /** Pages of a mapped-ram page area. */
+  private area(batch: RamBatch): void {
+    const block = batch.block[0];
+    if (block === undefined) return;
+    let at = this.counts.get(block);
+    if (at === undefined) this.counts.set(block, (at = noPages()));
+    for (let i = 0; i < batch.count; i++) {
+      if (batch.flag[i] === RamFlag.PAGE) at.mapped++;
+      else this.stale += batch.bodyLength[i]!;
     }
   }
 
@@ -226,6 +245,7 @@ export class Tally {
         total: reader.offset - reader.start,
         opaque: this.undecoded.reduce((sum, part) => sum + part.length, 0),
         named: this.named,
+        stale: this.stale,
         trailing: this.trailing,
       },
       undecoded: this.undecoded,

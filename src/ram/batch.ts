@@ -1,4 +1,5 @@
 import { encodingOf, type RamEncoding } from "./flags.js";
+import type { MappedBlock } from "./mapped-area.js";
 import type { BlockList } from "./block-list.js";
 import type { RamBlock } from "./state.js";
 
@@ -30,6 +31,10 @@ export class RamBatch implements Iterable<RamRecord> {
   readonly position = new Float64Array(BATCH_RECORDS);
   /** MEM_SIZE stands alone in its batch; this is its list. */
   blockList: BlockList | undefined;
+  /** mapped-ram: a block's list entry, header and bitmap stand alone in their batch, which has no records. */
+  mappedBlock: MappedBlock | undefined;
+  /** mapped-ram: the records are pages as they lie in the page area, without headers. */
+  area = false;
   /** Number of the batch's first record in its section, from 0. */
   firstRecord = 0;
 
@@ -44,6 +49,8 @@ export class RamBatch implements Iterable<RamRecord> {
     this.count = 0;
     this.buffer = buffer;
     this.blockList = undefined;
+    this.mappedBlock = undefined;
+    this.area = false;
   }
 
   body(i: number): Uint8Array {

@@ -31,8 +31,6 @@ export interface BlockListOptions {
   /** Target page size in bytes. */
   pageSize: number;
   maxBlocks: number;
-  /** Called behind each mapped-ram header: passes over the bitmap and the page area. */
-  afterMapped?: (block: RamBlock) => Promise<void>;
 }
 
 /** Reads the list behind its leading be64, whose upper bits are `total`. Errors: truncated, bad-length, bad-value, limit. */
@@ -42,39 +40,47 @@ export async function decodeBlockList(
   options: BlockListOptions,
 ): Promise<BlockList> {
   const list: BlockList = { total, blocks: [] };
-  let sum = 0;
-  while (sum < total) {
-    if (list.blocks.length >= options.maxBlocks) {
-      throw reader.error("limit", `more than ${options.maxBlocks} RAM blocks`);
-    }
-    const at = reader.offset;
-    const index = list.blocks.length;
-    await reader.need(1, "RAM block list");
-    await reader.need(1 + reader.peek() + 8, "RAM block list");
-    const idstr = reader.string8("RAM block name");
-    if (idstr === "") throw reader.error("bad-value", "a RAM block without a name", { offset: at });
-    const usedLength = reader.length64(`length of RAM block "${idstr}"`);
-    sum += usedLength;
-    if (sum > total) {
-      throw reader.error("bad-length", `the RAM blocks are longer than the total that precedes them`, {
-        offset: at,
-        expected: hex(total),
-        found: hex(sum),
-      });
-    }
-    const block: { -readonly [K in keyof RamBlock]: RamBlock[K] } = { index, idstr, usedLength };
-    if (!options.ignoreShared && (await hasPageSize(reader, sum === total, options.pageSize))) {
-      block.pageSize = reader.u64();
-    }
-    if (options.ignoreShared) {
-      await reader.need(8, `address of RAM block "${idstr}"`);
-      block.address = reader.u64();
-    }
-    if (options.mappedRam) block.mapped = await decodeMappedHeader(reader);
-    list.blocks.push(block);
-    if (block.mapped !== undefined) await options.afterMapped?.(block);
+  for (let sum = 0; sum < total; sum += list.blocks.at(-1)!.usedLength) {
+    list.blocks.push(await decodeBlockEntry(reader, total, sum, list.blocks.length, options));
   }
   return list;
+}
+
+/** Reads one entry, its mapped-ram header included. `before`: bytes of the blocks so far; `index`: how many they are. */
+export async function decodeBlockEntry(
+  reader: QemuFileReader,
+  total: number,
+  before: number,
+  index: number,
+  options: BlockListOptions,
+): Promise<RamBlock> {
+  if (index >= options.maxBlocks) throw reader.error("limit", `more than ${options.maxBlocks} RAM blocks`);
+  const at = reader.offset;
+  await reader.need(1, "RAM block list");
+  await reader.need(1 + reader.peek() + 8, "RAM block list");
+  const idstr = reader.string8("RAM block name");
+  if (idstr === "") throw reader.error("bad-value", "a RAM block without a name", { offset: at });
+  const usedLength = reader.length64(`length of RAM block "${idstr}"`);
+  const sum = before + usedLength;
+  if (sum > total) {
+    throw reader.error("bad-length", `the RAM blocks are longer than the total that precedes them`, {
+      offset: at,
+      expected: hex(total),
+      found: hex(sum),
+    });
+  }
+  const block: { -readonly [K in keyof RamBlock]: RamBlock[K] } = { index, idstr, usedLength };
+  if (options.mappedRam) {
+    // No postcopy, so no page size.
+  } else if (!options.ignoreShared && (await hasPageSize(reader, sum === total, options.pageSize))) {
+    block.pageSize = reader.u64();
+  }
+  if (options.ignoreShared) {
+    await reader.need(8, `address of RAM block "${idstr}"`);
+    block.address = reader.u64();
+  }
+  if (options.mappedRam) block.mapped = await decodeMappedHeader(reader);
+  return block;
 }
 
 /** The twin of `decodeBlockList`, its leading be64 included; page areas of mapped-ram are not written here. */

@@ -1,5 +1,6 @@
 export { BATCH_RECORDS, RamBatch, RamRecord } from "./batch.js";
 export {
+  decodeBlockEntry,
   decodeBlockList,
   encodeBlockEntry,
   encodeBlockList,
@@ -16,3 +17,17 @@ export {
   type DecodeStatus,
 } from "./records.js";
 export { RamState, type MappedRamHeader, type RamBlock } from "./state.js";
+export { indexMappedRam, readMappedPage, type MappedRamIndex, type MappedRamStart } from "./mapped-access.js";
+export {
+  bitmapLength,
+  decodeArea,
+  decodeMappedBlock,
+  encodeArea,
+  encodeMappedBlock,
+  hasPage,
+  mappedHeader,
+  PAGES_ALIGNMENT,
+  writeZeros,
+  type MappedBlock,
+  type MappedLimits,
+} from "./mapped-area.js";

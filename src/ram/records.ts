@@ -2,6 +2,7 @@ import { hex, QevmError, type Diagnostics } from "../errors.js";
 import { latin1, type QemuFileReader } from "../qemu-file/reader.js";
 import type { QemuFileWriter } from "../qemu-file/writer.js";
 import { BATCH_RECORDS, type RamBatch } from "./batch.js";
+import { encodeArea, encodeMappedBlock } from "./mapped-area.js";
 import { encodeBlockList } from "./block-list.js";
 import { compressBound, PAGE_FLAGS, RamFlag } from "./flags.js";
 import type { RamBlock, RamState } from "./state.js";
@@ -138,7 +139,9 @@ export function decodeRecords(
 
 /** Writes the records of a batch exactly as their fields say. */
 export function encodeRecords(writer: QemuFileWriter, batch: RamBatch): void {
-  for (let i = 0; i < batch.count; i++) encodeRecord(writer, batch, i);
+  if (batch.mappedBlock !== undefined) encodeMappedBlock(writer, batch.mappedBlock);
+  else if (batch.area) encodeArea(writer, batch);
+  else for (let i = 0; i < batch.count; i++) encodeRecord(writer, batch, i);
 }
 
 /** Writes one record of a batch exactly as its fields say. */

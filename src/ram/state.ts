@@ -11,7 +11,7 @@ export interface RamBlock {
   /** Address inside the parent region; on the wire for every block when x-ignore-shared is on (4.0). */
   readonly address?: bigint;
   /** Where the pages of a mapped-ram file lie (9.0). */
-  readonly mapped?: MappedRamHeader;
+  readonly mapped?: MappedRamHeader | undefined;
 }
 
 /** The mapped-ram header that follows a block's length in the block list (QEMU migration/ram.c, 9.0). */

@@ -10,6 +10,10 @@ export interface StreamLimits {
   ramBlocks: number;
   /** Different section ids in one stream. */
   sections: number;
+  /** Bytes of the bitmap of one block of a mapped-ram file (one bit a page). */
+  bitmapBytes: number;
+  /** Bytes between such a bitmap and its pages (QEMU: less than 1 MiB). */
+  gapBytes: number;
   /** Bytes buffered for the device part: device states, EOF, VMDESCRIPTION. */
   deviceBytes: number;
   /** Bytes of a PACKAGED blob (QEMU: 16 MiB until 2.11, then 4 GiB). */
@@ -23,6 +27,8 @@ export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
   configurationItems: 256,
   ramBlocks: 65_536,
   sections: 65_536,
+  bitmapBytes: 64 * 1024 * 1024,
+  gapBytes: 2 * 1024 * 1024,
   deviceBytes: 256 * 1024 * 1024,
   packagedBytes: 256 * 1024 * 1024,
   descriptionBytes: 64 * 1024 * 1024,

@@ -1,6 +1,16 @@
-import { QevmError, type Diagnostics } from "../errors.js";
+import { hex, QevmError, type Diagnostics } from "../errors.js";
 import type { QemuFileReader } from "../qemu-file/reader.js";
-import { decodeBlockList, decodeRecords, RamBatch, RamFlag, type RamState } from "../ram/index.js";
+import {
+  decodeArea,
+  decodeMappedBlock,
+  decodeBlockEntry,
+  decodeBlockList,
+  decodeRecords,
+  RamBatch,
+  RamFlag,
+  type BlockList,
+  type RamState,
+} from "../ram/index.js";
 import type { StreamLimits } from "./limits.js";
 
 /**
@@ -37,7 +47,9 @@ export async function* ramRecords(
         }
         break;
       case "blocks":
-        yield await blockList(reader, ram, batch, limits, capabilities);
+        if (capabilities.includes("mapped-ram"))
+          yield* mappedList(reader, ram, batch, diagnostics, limits, capabilities);
+        else yield await blockList(reader, ram, batch, limits, capabilities);
         break;
     }
   }
@@ -52,14 +64,9 @@ async function blockList(
   capabilities: readonly string[],
 ): Promise<RamBatch> {
   const position = reader.offset;
-  batch.reset(reader.buffer);
-  const lead = reader.u64();
-  const total = lead & ~BigInt(ram.pageSize - 1);
-  if (total > BigInt(Number.MAX_SAFE_INTEGER)) {
-    throw reader.error("limit", "total of the RAM blocks", { offset: position, found: `${total} bytes` });
-  }
+  const total = readTotal(reader, ram);
   reader.path.push("block list");
-  const list = await decodeBlockList(reader, Number(total), {
+  const list = await decodeBlockList(reader, total, {
     ignoreShared: capabilities.includes("x-ignore-shared"),
     mappedRam: capabilities.includes("mapped-ram"),
     pageSize: ram.pageSize,
@@ -67,13 +74,74 @@ async function blockList(
   });
   reader.path.pop();
   for (const block of list.blocks) ram.add(block);
+  return showList(batch, reader, list, position);
+}
+
+function readTotal(reader: QemuFileReader, ram: RamState): number {
+  const position = reader.offset;
+  const total = reader.u64() & ~BigInt(ram.pageSize - 1);
+  if (total > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw reader.error("limit", "total of the RAM blocks", { offset: position, found: `${total} bytes` });
+  }
+  return Number(total);
+}
+
+function showList(batch: RamBatch, reader: QemuFileReader, list: BlockList, position: number): RamBatch {
+  batch.reset(reader.buffer);
   batch.blockList = list;
   batch.flag[0] = RamFlag.MEM_SIZE;
   batch.continues[0] = 0;
   batch.block[0] = undefined;
-  batch.offset[0] = Number(total);
+  batch.offset[0] = list.total;
   batch.position[0] = position;
   batch.bodyLength[0] = 0;
   batch.count = 1;
   return batch;
+}
+
+/**
+ * The block list of a mapped-ram file: a batch with the total (and no blocks), then for each block one with its entry and bitmap, and
+ * its page area in as many as it takes.
+ */
+async function* mappedList(
+  reader: QemuFileReader,
+  ram: RamState,
+  batch: RamBatch,
+  diagnostics: Diagnostics,
+  limits: StreamLimits,
+  capabilities: readonly string[],
+): AsyncGenerator<RamBatch> {
+  const position = reader.offset;
+  const { pageSize } = ram;
+  const total = readTotal(reader, ram);
+  yield showList(batch, reader, { total, blocks: [] }, position);
+  const options = {
+    ignoreShared: capabilities.includes("x-ignore-shared"),
+    mappedRam: true,
+    pageSize,
+    maxBlocks: limits.ramBlocks,
+  };
+  reader.path.push("block list");
+  for (let sum = 0; sum < total;) {
+    const block = await decodeBlockEntry(reader, total, sum, ram.blocks.length, options);
+    sum += block.usedLength;
+    if (block.usedLength % pageSize !== 0) {
+      throw reader.error("bad-length", `length of RAM block "${block.idstr}"`, {
+        expected: "whole pages",
+        found: hex(block.usedLength),
+      });
+    }
+    ram.add(block);
+    const mapped = await decodeMappedBlock(reader, block, block.mapped!, pageSize, limits, diagnostics);
+    batch.reset(reader.buffer);
+    batch.mappedBlock = mapped;
+    yield batch;
+    for (let page = 0; page < block.usedLength / pageSize;) {
+      await reader.need(pageSize, `page area of RAM block "${block.idstr}"`);
+      batch.reset(reader.buffer);
+      page += decodeArea(reader, mapped, page, batch, pageSize);
+      yield batch;
+    }
+  }
+  reader.path.pop();
 }

@@ -1,0 +1,127 @@
+import { readFileSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import tape from "tape";
+import { convertStream } from "../src/convert/convert.js";
+import { inspectStream } from "../src/inspect/inspect.js";
+import { verifyStream } from "../src/inspect/verify.js";
+import { indexMappedRam, readMappedPage } from "../src/ram/index.js";
+import { MemorySink, MemorySource, QemuFileWriter, type ByteSource } from "../src/qemu-file/index.js";
+import { projectRoot } from "../tools/corpus.js";
+
+const VERSIONS = ["10.0", "11.1"] as const;
+
+function file(version: string): Buffer {
+  return gunzipSync(readFileSync(join(projectRoot(), "spec", "support", `mapped-ram-${version}.gz`)));
+}
+
+async function convert(bytes: Uint8Array, to: "stream" | "mapped-ram"): Promise<Uint8Array> {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-mapped-"));
+  const sink = new MemorySink();
+  try {
+    await convertStream(new MemorySource(bytes), sink, { to }, join(folder, "memory"));
+    return sink.bytes();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Where the block list starts: right behind the START header of "ram". */
+function listOffset(bytes: Buffer): number {
+  return bytes.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) + 12;
+}
+
+for (const version of VERSIONS) {
+  tape(`QEMU ${version}: a mapped-ram file comes back byte for byte`, async (t) => {
+    const bytes = file(version);
+    const result = await verifyStream(new MemorySource(bytes, 10_007));
+    t.ok(result.identical, "identical");
+    t.equal(result.opaqueBytes, 0, "nothing opaque");
+    t.ok(result.complete, "complete");
+    const inspection = await inspectStream(new MemorySource(bytes));
+    t.deepEqual(inspection.capabilities, ["mapped-ram"]);
+    t.ok(inspection.ram.pages.mapped > 100, `${inspection.ram.pages.mapped} pages`);
+    t.equal(inspection.ram.pages.normal + inspection.ram.pages.zero, 0, "no record carries a page");
+  });
+
+  tape(`QEMU ${version}: to a stream and back, page by page`, async (t) => {
+    const bytes = file(version);
+    const plain = await convert(bytes, "stream");
+    const inspection = await inspectStream(new MemorySource(plain));
+    t.deepEqual(inspection.capabilities, [], "the capability is gone");
+    t.equal(inspection.ram.pages.mapped, 0);
+    const back = Buffer.from(await convert(plain, "mapped-ram"));
+    const start = { offset: listOffset(bytes), pageSize: 4096, ignoreShared: false, maxBlocks: 100 };
+    const { blocks } = await indexMappedRam(new MemorySource(bytes), start);
+    t.ok(blocks.length >= 6, `${blocks.length} blocks`);
+    for (const { idstr, usedLength, mapped } of blocks) {
+      const [from, to] = [Number(mapped!.bitmapOffset), Number(mapped!.pagesOffset) + usedLength];
+      t.ok(bytes.subarray(from, to).equals(back.subarray(from, to)), `${idstr}: bitmap and pages as QEMU placed them`);
+    }
+    t.ok((await verifyStream(new MemorySource(back))).identical, "what was made verifies");
+  });
+
+  tape(`QEMU ${version}: a flipped bit and a cut file are noticed`, async (t) => {
+    const bytes = file(version);
+    const start = listOffset(bytes);
+    const shifted = Buffer.from(bytes);
+    // The low byte of the first block's bitmap offset: list, name, length, version, page size.
+    const at = start + 8 + 1 + bytes[start + 8]! + 8 + 12 + 7;
+    shifted[at] = shifted[at]! ^ 1;
+    await refused(t, verifyStream(new MemorySource(shifted)), "bad-offset");
+    await refused(t, verifyStream(new MemorySource(bytes.subarray(0, 3_000_000))), "truncated");
+  });
+}
+
+tape("one page of 5 GiB costs less than 1 MB of reading", async (t) => {
+  const GIB = 2 ** 30;
+  const bytes = file("10.0");
+  const start = listOffset(bytes);
+  // The list that QEMU wrote for 8 MiB, told as 5 GiB: only what is read of it exists.
+  const sink = new MemorySink();
+  const writer = new QemuFileWriter(sink);
+  writer.length64(5 * GIB + 4);
+  writer.string8("pc.ram");
+  writer.length64(5 * GIB);
+  writer.u32(1);
+  writer.u64(4096n);
+  writer.u64(0x1000n);
+  writer.u64(0x100000n);
+  await writer.finish();
+  const list = sink.bytes();
+  let read = 0;
+  const source: ByteSource = {
+    length: 6 * GIB,
+    read: () => 0,
+    readAt: (position, into) => {
+      read += into.length;
+      for (let i = 0; i < into.length; i++) {
+        const place = position + i;
+        if (place >= start && place < start + list.length) into[i] = list[place - start]!;
+        else if (place >= 0x1000 && place < 0x100000) into[i] = 0x55;
+        else into[i] = Math.floor(place / 4096) & 0xff;
+      }
+      return into.length;
+    },
+  };
+  const index = await indexMappedRam(source, { offset: start, pageSize: 4096, ignoreShared: false, maxBlocks: 100 });
+  const page = new Uint8Array(4096);
+  const offset = 5 * GIB - 2 * 4096;
+  t.ok(await readMappedPage(source, index.blocks[0]!, offset, page), "present");
+  t.ok(
+    page.every((byte) => byte === (((0x100000 + offset) / 4096) & 0xff)),
+    "from its place",
+  );
+  t.notOk(await readMappedPage(source, index.blocks[0]!, offset + 4096, page), "absent");
+  t.ok(read < 1_000_000, `${read} bytes read`);
+});
+
+async function refused(t: tape.Test, work: Promise<unknown>, code: string): Promise<void> {
+  try {
+    await work;
+    t.fail(`not refused: ${code}`);
+  } catch (error) {
+    t.equal((error as { code?: string }).code, code);
+  }
+}

@@ -1,0 +1,156 @@
+import { createInflater, isZeroPage } from "../engine/index.js";
+import { QevmError } from "../errors.js";
+import { RecordApplier } from "../memory/apply.js";
+import { ScratchMemory } from "../memory/scratch.js";
+import {
+  bitmapLength,
+  encodeMappedBlock,
+  encodeRecordHeader,
+  hasPage,
+  mappedHeader,
+  RamFlag,
+  writeZeros,
+  type RamBlock,
+} from "../ram/index.js";
+import {
+  encodeFooter,
+  encodeSectionHeader,
+  type CommandItem,
+  type Configuration,
+  type ConfigurationSubsection,
+  type ExactWriter,
+  type SectionItem,
+  type StreamItem,
+  type StreamReader,
+} from "../stream/index.js";
+import type { ItemConverter } from "./conversion.js";
+import { tallyBatch } from "./records.js";
+import { noPages } from "./types.js";
+
+/**
+ * A mapped-ram file: all rounds go into the guest's memory; START holds the last content of every page at its place, END is empty.
+ * The file must start where its name does: the offsets in it are absolute.
+ */
+export class ToMappedRam implements ItemConverter {
+  readonly pages = { in: noPages(), out: noPages() };
+  private memory: ScratchMemory | undefined;
+  private applier: RecordApplier | undefined;
+  /** The START that is owed until every page has come. */
+  private start: SectionItem | undefined;
+  private held: CommandItem[] = [];
+  private skipFooter = false;
+
+  constructor(
+    private readonly reader: StreamReader,
+    private readonly writer: ExactWriter,
+    private readonly scratch: string,
+  ) {}
+
+  async item(item: StreamItem): Promise<void> {
+    if (item.kind === "section" && item.content.kind === "ram") {
+      await this.section(item);
+    } else if (item.kind === "footer" && this.skipFooter) {
+      this.skipFooter = false;
+    } else if (item.kind === "command" && this.start !== undefined) {
+      this.held.push(item);
+    } else {
+      // Without an END (background snapshots have none) the pages are written before the devices.
+      if (item.kind !== "footer") await this.pay();
+      await this.writer.item(item);
+    }
+  }
+
+  async end(): Promise<void> {
+    await this.pay();
+  }
+
+  async close(): Promise<void> {
+    this.memory?.close();
+  }
+
+  private async section(item: SectionItem): Promise<void> {
+    const { pageSize, blocks } = this.reader.ram;
+    const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
+    this.memory ??= new ScratchMemory(this.scratch, pageSize);
+    this.applier ??= new RecordApplier(this.memory.files, pageSize, await createInflater("page", { pageSize }), path);
+    for await (const batch of item.records()) {
+      tallyBatch(this.pages.in, batch);
+      for (const block of blocks.slice(this.memory.files.size)) this.memory.files.add(block);
+      this.applier.apply(batch);
+    }
+    this.skipFooter = item.type !== "end";
+    if (item.type === "start") this.start = item;
+    if (item.type !== "end") return;
+    await this.pay();
+    encodeSectionHeader(this.writer.file, item);
+    this.endOfChunk();
+  }
+
+  private async pay(): Promise<void> {
+    const { start, held } = this;
+    if (start === undefined) return;
+    this.start = undefined;
+    this.held = [];
+    const { file } = this.writer;
+    encodeSectionHeader(file, start);
+    const { blocks } = this.reader.ram;
+    file.length64(blocks.reduce((sum, block) => sum + block.usedLength, 0) + RamFlag.MEM_SIZE);
+    this.memory?.files.flush();
+    for (const block of blocks) await this.block(block);
+    this.endOfChunk();
+    if (this.reader.footers === true) encodeFooter(file, start.sectionId);
+    for (const command of held) await this.writer.item(command);
+  }
+
+  private async block(block: RamBlock): Promise<void> {
+    const { file } = this.writer;
+    const { pageSize } = this.reader.ram;
+    const { pageSize: _, ...plain } = block;
+    if (block.usedLength % pageSize !== 0) {
+      throw new QevmError("unsupported", `RAM block "${block.idstr}" is not made of whole pages`);
+    }
+    const page = new Uint8Array(pageSize);
+    const pages = block.usedLength / pageSize;
+    const bitmap = new Uint8Array(bitmapLength(pages));
+    for (let i = 0; i < pages; i++) {
+      this.memory!.files.read(block, i * pageSize, page);
+      if (!isZeroPage(page)) bitmap[i >> 3]! |= 1 << (i & 7);
+    }
+    const header = 1 + block.idstr.length + 8 + (block.address === undefined ? 0 : 8) + 28;
+    const mapped = mappedHeader(file.offset + header, block.usedLength, pageSize);
+    const gapLength = Number(mapped.pagesOffset - mapped.bitmapOffset) - bitmap.length;
+    encodeMappedBlock(file, { block: { ...plain, mapped }, bitmap, gapLength, gap: undefined });
+    for (let i = 0; i < pages; i++) {
+      if (hasPage(bitmap, i)) {
+        this.memory!.files.read(block, i * pageSize, page);
+        file.bytes(page);
+        this.pages.out.normal++;
+      } else {
+        writeZeros(file, pageSize);
+        this.pages.out.zero++;
+      }
+      if ((i & 63) === 63) await file.drain();
+    }
+    await file.drain();
+  }
+
+  private endOfChunk(): void {
+    encodeRecordHeader(this.writer.file, RamFlag.EOS, 0, undefined, false);
+  }
+}
+
+const NAME = "configuration/capabilities";
+
+/** The configuration with or without the capability mapped-ram; x-ignore-shared stays in front of it. */
+export function withMappedRam(configuration: Configuration, on: boolean): Configuration {
+  const old = configuration.subsections.find((subsection) => subsection.name === NAME);
+  const others = (old?.name === NAME ? old.capabilities : []).filter((capability) => capability !== "mapped-ram");
+  const capabilities = on ? [...others, "mapped-ram"] : others;
+  const rest = configuration.subsections.filter((subsection) => subsection.name !== NAME);
+  if (capabilities.length === 0) return { ...configuration, subsections: rest };
+  // Behind target-page-bits, before uuid.
+  const at = rest[0]?.name === "configuration/target-page-bits" ? 1 : 0;
+  const version = old?.version ?? 1;
+  const subsection: ConfigurationSubsection = { name: NAME, version, capabilities };
+  return { ...configuration, subsections: [...rest.slice(0, at), subsection, ...rest.slice(at)] };
+}
