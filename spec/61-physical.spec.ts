@@ -120,8 +120,7 @@ function programHeaders(core: Buffer): { loads: Load[]; notes: Buffer } {
   return { loads, notes };
 }
 
-// Not q35: its boot sector may not have begun, and of a guest outside long mode QEMU writes 32-bit notes, which we do not.
-for (const machine of ["pc"]) {
+for (const machine of ["pc", "q35"]) {
   test(`the ELF core is what dump-guest-memory writes: ${machine}`, skip, async (t) => {
     const work = mkdtempSync(join(tmpdir(), "qevm-elf-"));
     const boot = join(work, "boot.img");
@@ -156,11 +155,8 @@ for (const machine of ["pc"]) {
       const core = readFileSync(out);
       const theirs = programHeaders(truth);
       const ours = programHeaders(core);
-      t.ok(
-        ours.notes.equals(theirs.notes.subarray(0, ours.notes.length)),
-        `${ours.notes.length} bytes of notes are the same`,
-      );
-      if (machine === "pc") t.equal(ours.notes.length, theirs.notes.length);
+      // On q35 the guest may stand before long mode, where QEMU writes 32-bit notes and we do not.
+      if (machine === "pc") t.ok(ours.notes.equals(theirs.notes), `${ours.notes.length} bytes of notes are the same`);
       const addresses = (loads: readonly Load[]): number[][] => loads.map(({ address, length }) => [address, length]);
       t.deepEqual(addresses(ours.loads), addresses(theirs.loads), "PT_LOAD ranges");
       for (const load of theirs.loads) {
