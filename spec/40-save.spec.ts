@@ -63,6 +63,14 @@ async function live(options: SaveOptions, writers = 8, rate = 150): Promise<Run>
   }
 }
 
+/** On a machine so busy that the writers hardly run, the save ends before any page goes a second time: then once more. */
+async function liveWithDifferences(options: SaveOptions): ReturnType<typeof live> {
+  for (let attempt = 1; ; attempt++) {
+    const saved = await live(options);
+    if (options.xbzrle !== true || saved.statistics["xbzrle-cache"].pages > 0 || attempt === 5) return saved;
+  }
+}
+
 const VARIANTS: readonly [string, SaveOptions][] = [
   ["1 thread, level 1, waits, fast", { compressThreads: 1, engine: "fast" }],
   [
@@ -81,7 +89,7 @@ const VARIANTS: readonly [string, SaveOptions][] = [
 
 for (const [name, options] of VARIANTS) {
   test(`a memory that 8 threads write arrives whole: ${name}`, async (t) => {
-    const { stream, statistics, memory, name: block } = await live(options);
+    const { stream, statistics, memory, name: block } = await liveWithDifferences(options);
     const sink = new FlatMemory();
     const loaded = await loadStream(new MemorySource(stream), sink);
     t.ok(Buffer.from(memory).equals(sink.blocks.get(block)!), "our own load path holds what the guest held");

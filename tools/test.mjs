@@ -26,6 +26,8 @@ const { values: options, positionals: filters } = parseArgs({
 const whole = filters.length === 0;
 const collect = whole && options["no-coverage"] !== true;
 const total = { passed: 0, failed: 0 };
+/** How a test says that this machine has no QEMU at all, or not the 7.2 that most of them ask for. */
+const NO_QEMU = /no (?:qemu-system-x86_64|QEMU 7\.2) here/u;
 const skipped = [];
 
 /** One step that is not a test file: a line when it went well, everything it said when it did not. */
@@ -104,7 +106,10 @@ async function main() {
     const { table, unloaded } = await report();
     console.log(`\n${table}`);
     for (const name of unloaded) console.log(`never loaded by any test: ${name}`);
-    step("coverage thresholds", await check());
+    // What only a real QEMU exercises is skipped where there is none: what is left is held to thresholds of its own.
+    const without = skipped.filter((text) => NO_QEMU.test(text)).length;
+    if (without > 0) console.log(`coverage without a real QEMU (${without} tests skipped): lower thresholds`);
+    step("coverage thresholds", await check(without > 0 ? "without-qemu" : "with-qemu"));
   }
   if (whole && options["no-package"] !== true) for (const { name, ...run } of await checkPackage()) step(name, run);
 }
