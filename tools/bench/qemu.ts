@@ -103,7 +103,9 @@ async function migrate(vm: QemuProcess, uri: string): Promise<number> {
   for (;;) {
     const info = (await vm.execute("query-migrate")) as JsonObject;
     const status = textOf(info["status"]);
-    if (status === "completed") return Math.min((performance.now() - start) / 1000, Number(info["total-time"]) / 1000);
+    // "completed" can be seen a moment before the total time is set.
+    const total = Number(info["total-time"] ?? 0) / 1000;
+    if (status === "completed" && total > 0) return Math.min((performance.now() - start) / 1000, total);
     if (status === "failed" || status === "cancelled") throw new Error(`QEMU did not save: ${JSON.stringify(info)}`);
     await sleep(10);
   }
