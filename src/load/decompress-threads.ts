@@ -1,8 +1,8 @@
 import { QevmError, hex } from "../errors.js";
 import type { EngineKind } from "../engine/index.js";
-import type { PageStore } from "../memory/page-store.js";
 import type { RamBatch, RamBlock } from "../ram/index.js";
 import { ThreadPool, type Slot } from "../threads/index.js";
+import type { LoadSink } from "./load-stream.js";
 import { decompressSetup, decompressShape, DecompressWork, refusal } from "./decompress-work.js";
 
 export interface DecompressOptions {
@@ -11,7 +11,7 @@ export interface DecompressOptions {
   /** Default "page". */
   engine?: EngineKind | undefined;
   pageSize?: number | undefined;
-  /** Pages a batch, default 64. */
+  /** Pages a batch, default 32. */
   batch?: number | undefined;
   /** QEMU's property `decompress-error-check`, default true. Off: what was inflated before the damage is kept, and the load goes on. */
   errorCheck?: boolean | undefined;
@@ -29,9 +29,11 @@ interface Places {
 }
 
 /**
- * QEMU's decompress threads: payloads in, pages to a store, in the order in which they came.
+ * QEMU's decompress threads: payloads in, pages to a sink, in the order in which they came.
  *
- * Whoever wants to touch a page by another way asks `settle` first, so that pages of one address are applied in stream order.
+ * Where the sink lends a block's memory the threads write into it by themselves, and one page is never under way twice; else
+ * they give their pages back. Whoever wants to touch a page by another way asks `settle` first, so that pages of one
+ * address are applied in stream order.
  */
 export class DecompressThreads {
   /** Pages that were damaged and kept as far as they went (`errorCheck` off). */
@@ -43,7 +45,9 @@ export class DecompressThreads {
 
   private constructor(
     private readonly pool: ThreadPool,
-    private readonly store: PageStore,
+    private readonly sink: LoadSink,
+    /** By block index: which of the threads' memories it is, or -1. */
+    private readonly memories: readonly number[],
     private readonly capacity: number,
     private readonly pageSize: number,
     private readonly errorCheck: boolean,
@@ -58,14 +62,22 @@ export class DecompressThreads {
     }));
   }
 
+  /** @param blocks those whose memory the threads may be lent; pages of others are given back */
   static async start(
-    store: PageStore,
+    sink: LoadSink,
     options: DecompressOptions,
+    blocks: readonly RamBlock[] = [],
     path: readonly string[] = ['section "ram"'],
   ): Promise<DecompressThreads> {
-    const { threads, engine = "page", pageSize = 4096, batch = 64, errorCheck = true } = options;
-    const data = await decompressSetup({ engine, pageSize, capacity: batch });
-    const slots = 2 ** Math.ceil(Math.log2(Math.max(4, threads * 3)));
+    const { threads, engine = "page", pageSize = 4096, batch = 32, errorCheck = true } = options;
+    const lent: SharedArrayBuffer[] = [];
+    const memories: number[] = [];
+    for (const block of blocks) {
+      const memory = block.usedLength % pageSize === 0 ? sink.memory?.(block) : undefined;
+      memories[block.index] = memory === undefined ? -1 : lent.push(memory) - 1;
+    }
+    const data = await decompressSetup({ engine, pageSize, capacity: batch, memories: lent });
+    const slots = 2 ** Math.ceil(Math.log2(Math.max(4, threads * 6)));
     const pool = await ThreadPool.start({
       threads,
       shape: decompressShape(data, slots),
@@ -73,7 +85,7 @@ export class DecompressThreads {
       data,
       work: await DecompressWork.create(data),
     });
-    return new DecompressThreads(pool, store, batch, pageSize, errorCheck, path, slots);
+    return new DecompressThreads(pool, sink, memories, batch, pageSize, errorCheck, path, slots);
   }
 
   /** Takes over the COMPRESS_PAGE record `i`; its payload is copied now. */
@@ -82,11 +94,18 @@ export class DecompressThreads {
     const offset = batch.offset[i]!;
     const start = batch.bodyStart[i]!;
     const length = batch.bodyLength[i]!;
-    const slot = (this.slot ??= this.open());
+    const memory = this.memories[block.index] ?? -1;
+    if (memory >= 0) {
+      this.settle(block, offset);
+      this.sink.willWrite?.(block, offset, this.pageSize);
+    }
+    if (this.slot?.source !== memory) this.publish();
+    const slot = (this.slot ??= this.open(memory));
     const n = slot.count;
     slot.input.set(batch.buffer.subarray(start, start + length), this.used);
     slot.starts[n] = this.used;
     slot.lengths[n] = length;
+    slot.setWord(n, offset, 0);
     this.used += length;
     const places = this.places[slot.index]!;
     places.blocks[n] = block;
@@ -114,11 +133,12 @@ export class DecompressThreads {
     return this.pool.close();
   }
 
-  private open(): Slot {
+  private open(memory: number): Slot {
     while (this.pool.isBack) this.retire();
     if (this.pool.open() === undefined) this.retire();
     const slot = this.pool.open()!;
     slot.count = 0;
+    slot.source = memory;
     this.used = 0;
     return slot;
   }
@@ -130,7 +150,7 @@ export class DecompressThreads {
   }
 
   private retire(): void {
-    const { store, pageSize } = this;
+    const { sink, pageSize } = this;
     const slot = this.pool.take();
     const { blocks, offsets } = this.places[slot.index]!;
     for (let i = 0; i < slot.count; i++) {
@@ -138,7 +158,7 @@ export class DecompressThreads {
       const offset = offsets[i]!;
       this.inFlight[this.hash(block, offset)]!--;
       if (slot.flags[i] !== 0) this.refused(slot, i);
-      else store.write(block, offset, slot.output.subarray(i * pageSize, (i + 1) * pageSize));
+      else if (slot.source < 0) sink.write(block, offset, slot.output.subarray(i * pageSize, (i + 1) * pageSize));
     }
     this.pool.release(slot);
   }
@@ -159,9 +179,9 @@ export class DecompressThreads {
     this.damaged++;
     const produced = slot.words[i * 2]!;
     const page = new Uint8Array(this.pageSize);
-    this.store.read(block, offset, page);
+    this.sink.read(block, offset, page);
     page.set(slot.output.subarray(i * this.pageSize, i * this.pageSize + produced));
-    this.store.write(block, offset, page);
+    this.sink.write(block, offset, page);
   }
 
   private hash(block: RamBlock, offset: number): number {

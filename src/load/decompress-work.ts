@@ -8,6 +8,8 @@ export interface DecompressSetup {
   /** Pages a batch. */
   capacity: number;
   module: WebAssembly.Module | undefined;
+  /** Memory that threads write pages into; a slot's `source` says which, -1: its output. */
+  memories: readonly SharedArrayBuffer[];
 }
 
 /** Fills in what can only be had asynchronously. */
@@ -35,11 +37,16 @@ export class DecompressWork implements SlotWork {
   private constructor(
     private readonly batch: InflateBatch,
     private readonly pageSize: number,
+    private readonly memories: readonly Uint8Array[],
   ) {}
 
-  static async create({ engine, pageSize, capacity, module }: DecompressSetup): Promise<DecompressWork> {
+  static async create({ engine, pageSize, capacity, module, memories }: DecompressSetup): Promise<DecompressWork> {
     const inflater = await createInflater(engine, { pageSize, module });
-    return new DecompressWork(inflater.batch(capacity), pageSize);
+    return new DecompressWork(
+      inflater.batch(capacity),
+      pageSize,
+      memories.map((memory) => new Uint8Array(memory)),
+    );
   }
 
   run(slot: Slot): void {
@@ -50,14 +57,19 @@ export class DecompressWork implements SlotWork {
     batch.starts.set(slot.starts.subarray(0, count));
     batch.lengths.set(slot.lengths.subarray(0, count));
     const refused = batch.run(count);
-    slot.output.set(batch.pages.subarray(0, count * pageSize));
     slot.flags.fill(0, 0, count);
     slot.length = count * pageSize;
+    const memory = this.memories[slot.source];
+    if (memory === undefined) slot.output.set(batch.pages.subarray(0, count * pageSize));
+    else this.write(memory, slot);
     if (refused === 0) return;
     for (let i = 0; i < count; i++) {
       const error = batch.failure(i);
       if (error === undefined) continue;
       slot.flags[i] = 1;
+      if (memory !== undefined) {
+        slot.output.set(batch.pages.subarray(i * pageSize, (i + 1) * pageSize), i * pageSize);
+      }
       slot.words[i * 2] = batch.produced[i]!;
       const { what, expected, found } = error;
       const reason: Refusal = { what, expected, found };
@@ -65,6 +77,20 @@ export class DecompressWork implements SlotWork {
       const at = reasonAt(slot, i, pageSize);
       slot.output.fill(0, at, at + REASON);
       slot.output.set(bytes, at);
+    }
+  }
+
+  /** Puts the pages into their places, neighbours in one go. Those that were refused stay out. */
+  private write(memory: Uint8Array, slot: Slot): void {
+    const { batch, pageSize } = this;
+    const { count } = slot;
+    for (let i = 0; i < count;) {
+      const first = i;
+      const start = slot.offset(first, pageSize);
+      while (i < count && batch.failure(i) === undefined && slot.offset(i, pageSize) === start + (i - first) * pageSize)
+        i++;
+      if (i > first) memory.set(batch.pages.subarray(first * pageSize, i * pageSize), start);
+      else i++;
     }
   }
 }

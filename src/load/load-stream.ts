@@ -13,6 +13,10 @@ import { DecompressThreads } from "./decompress-threads.js";
 export interface LoadSink extends PageStore {
   /** Called once a block, before its first page. */
   add?(block: RamBlock): void;
+  /** The whole block's memory, where decompress threads may write pages into it by themselves. */
+  memory?(block: RamBlock): SharedArrayBuffer | undefined;
+  /** A thread is about to write these bytes of `memory`. */
+  willWrite?(block: RamBlock, offset: number, length: number): void;
   /** Everything was written. */
   flush?(): void;
 }
@@ -45,94 +49,91 @@ export interface Loaded {
  */
 export async function loadStream(source: ByteSource, sink: LoadSink, options: LoadOptions = {}): Promise<Loaded> {
   const reader = new StreamReader(source, options);
-  const pages = { normal: 0, zero: 0, compressed: 0, xbzrle: 0 };
-  let loader: RamLoader | undefined;
+  const loader = new RamLoader(sink, reader, options);
   try {
     for await (const item of reader) {
       if (item.kind !== "section" || item.content.kind !== "ram") continue;
-      loader ??= await RamLoader.start(sink, reader, options, [`section ${item.sectionId} "ram"`], pages);
+      loader.path = [`section ${item.sectionId} "ram"`];
       try {
         for await (const batch of item.records()) {
           if (options.signal?.aborted === true) throw new QevmError("io", "the load was cancelled");
-          loader.addBlocks(reader.ram.blocks);
-          loader.apply(batch);
+          await loader.apply(batch);
         }
       } catch (error) {
         // Damage that came earlier in the stream is what there is to say first.
-        loader.threads.flush();
+        loader.threads?.flush();
         throw error;
       }
-      loader.threads.flush();
+      loader.threads?.flush();
     }
     if (!reader.complete) throw incomplete(reader.offset);
     sink.flush?.();
-    const damaged = loader?.threads.damaged ?? 0;
+    const { pages } = loader;
+    const damaged = loader.threads?.damaged ?? 0;
     return { machine: reader.machine, blocks: reader.ram.blocks, pages, damaged, bytes: reader.offset };
   } finally {
-    await loader?.threads.close();
+    await loader.threads?.close();
   }
 }
 
 class RamLoader {
+  readonly pages = { normal: 0, zero: 0, compressed: 0, xbzrle: 0 };
+  /** They start at the first compressed page. */
+  threads: DecompressThreads | undefined;
+  path: readonly string[] = [];
   private known = 0;
-  private readonly page: Uint8Array;
+  private page = new Uint8Array(0);
 
-  private constructor(
-    readonly threads: DecompressThreads,
+  constructor(
     private readonly sink: LoadSink,
-    private readonly pageSize: number,
-    private readonly path: readonly string[],
-    private readonly pages: Loaded["pages"],
-  ) {
-    this.page = new Uint8Array(pageSize);
-  }
+    private readonly reader: StreamReader,
+    private readonly options: LoadOptions,
+  ) {}
 
-  static async start(
-    sink: LoadSink,
-    reader: StreamReader,
-    options: LoadOptions,
-    path: readonly string[],
-    pages: Loaded["pages"],
-  ): Promise<RamLoader> {
-    const { pageSize } = reader.ram;
-    const { decompressThreads = 2, engine, decompressErrorCheck = !isBefore30(reader.machine) } = options;
-    const setup = { threads: decompressThreads, engine, pageSize, errorCheck: decompressErrorCheck };
-    return new RamLoader(await DecompressThreads.start(sink, setup, path), sink, pageSize, path, pages);
-  }
-
-  addBlocks(blocks: readonly RamBlock[]): void {
+  async apply(batch: RamBatch): Promise<void> {
+    const { blocks, pageSize } = this.reader.ram;
     for (; this.known < blocks.length; this.known++) this.sink.add?.(blocks[this.known]!);
-  }
-
-  apply(batch: RamBatch): void {
-    const { threads, sink, pages, page, pageSize } = this;
+    if (this.page.length !== pageSize) this.page = new Uint8Array(pageSize);
+    const { threads } = this;
     for (let i = 0; i < batch.count; i++) {
       const block = batch.block[i];
       if (block === undefined) continue;
-      const offset = batch.offset[i]!;
       if (batch.flag[i] === RamFlag.COMPRESS_PAGE) {
-        pages.compressed++;
-        threads.add(batch, i);
-        continue;
-      }
-      threads.settle(block, offset);
-      if (batch.flag[i] === RamFlag.PAGE) {
-        pages.normal++;
-        sink.write(block, offset, batch.body(i));
-      } else if (batch.flag[i] === RamFlag.ZERO) {
-        pages.zero++;
-        if (batch.fill[i] === 0) sink.zero(block, offset, pageSize);
-        else sink.write(block, offset, page.fill(batch.fill[i]!));
+        this.pages.compressed++;
+        (threads ?? this.threads ?? (await this.startThreads())).add(batch, i);
       } else {
-        pages.xbzrle++;
-        sink.read(block, offset, page);
-        try {
-          decodeXbzrle(page, batch.body(i));
-        } catch (error) {
-          throw error instanceof QevmError ? pageError(error, batch, i, this.path) : error;
-        }
-        sink.write(block, offset, page);
+        this.threads?.settle(block, batch.offset[i]!);
+        this.applyHere(batch, i, block);
       }
+    }
+  }
+
+  private async startThreads(): Promise<DecompressThreads> {
+    const { ram, machine } = this.reader;
+    const { decompressThreads = 2, engine, decompressErrorCheck = !isBefore30(machine) } = this.options;
+    const setup = { threads: decompressThreads, engine, pageSize: ram.pageSize, errorCheck: decompressErrorCheck };
+    return (this.threads = await DecompressThreads.start(this.sink, setup, ram.blocks, this.path));
+  }
+
+  private applyHere(batch: RamBatch, i: number, block: RamBlock): void {
+    const { sink, pages, page } = this;
+    const offset = batch.offset[i]!;
+    if (batch.flag[i] === RamFlag.PAGE) {
+      pages.normal++;
+      sink.write(block, offset, batch.body(i));
+    } else if (batch.flag[i] === RamFlag.ZERO) {
+      pages.zero++;
+      if (batch.fill[i] === 0) sink.zero(block, offset, page.length);
+      else sink.write(block, offset, page.fill(batch.fill[i]!));
+    } else {
+      pages.xbzrle++;
+      sink.read(block, offset, page);
+      try {
+        decodeXbzrle(page, batch.body(i));
+      } catch (error) {
+        throw error instanceof QevmError ? pageError(error, batch, i, this.path) : error;
+      }
+      sink.write(block, offset, page);
     }
   }
 }

@@ -2,39 +2,74 @@ import { QevmError } from "../errors.js";
 import type { RamBlock } from "../ram/index.js";
 import type { LoadSink } from "./load-stream.js";
 
-/** Guest memory as one flat buffer a block; only for blocks that one trusts to be as long as they say. */
+/** Bytes that one mark of `Flat.touched` stands for. */
+const MARK = 4096;
+
+interface Flat {
+  readonly bytes: Uint8Array;
+  readonly buffer: SharedArrayBuffer;
+  /** 1 where something was written: what was not is zero as it is, and costs the machine no memory. */
+  readonly touched: Uint8Array;
+}
+
+/**
+ * Guest memory as one flat buffer a block, shared, so that threads write into it; only for blocks that one trusts to be as
+ * long as they say.
+ */
 export class FlatMemory implements LoadSink {
-  readonly blocks = new Map<string, Uint8Array>();
+  private readonly flat = new Map<string, Flat>();
 
   /** @param limit the largest sum of blocks to take, in bytes */
   constructor(private readonly limit = 4 * 1024 ** 3) {}
 
+  /** The bytes of every block, by `idstr`. */
+  get blocks(): ReadonlyMap<string, Uint8Array> {
+    return new Map(Array.from(this.flat, ([idstr, { bytes }]) => [idstr, bytes]));
+  }
+
   add(block: RamBlock): void {
     let sum = block.usedLength;
-    for (const bytes of this.blocks.values()) sum += bytes.length;
+    for (const { bytes } of this.flat.values()) sum += bytes.length;
     if (sum > this.limit)
       throw new QevmError("limit", "the RAM blocks are longer than this memory", {
         expected: `at most ${this.limit} bytes`,
       });
-    this.blocks.set(block.idstr, new Uint8Array(block.usedLength));
+    const buffer = new SharedArrayBuffer(block.usedLength);
+    const touched = new Uint8Array(Math.ceil(block.usedLength / MARK));
+    this.flat.set(block.idstr, { bytes: new Uint8Array(buffer), buffer, touched });
+  }
+
+  memory(block: RamBlock): SharedArrayBuffer {
+    return this.of(block).buffer;
+  }
+
+  willWrite(block: RamBlock, offset: number, length: number): void {
+    const { touched } = this.of(block);
+    const end = (offset + length) / MARK;
+    for (let i = Math.floor(offset / MARK); i < end; i++) touched[i] = 1;
   }
 
   read(block: RamBlock, offset: number, into: Uint8Array): void {
-    into.set(this.of(block).subarray(offset, offset + into.length));
+    into.set(this.of(block).bytes.subarray(offset, offset + into.length));
   }
 
   write(block: RamBlock, offset: number, page: Uint8Array): void {
-    this.of(block).set(page, offset);
+    this.willWrite(block, offset, page.length);
+    this.of(block).bytes.set(page, offset);
   }
 
   zero(block: RamBlock, offset: number, length: number): void {
-    this.of(block).fill(0, offset, offset + length);
+    const { bytes, touched } = this.of(block);
+    const end = (offset + length) / MARK;
+    let i = Math.floor(offset / MARK);
+    while (i < end && touched[i] === 0) i++;
+    if (i < end) bytes.fill(0, offset, offset + length);
   }
 
-  private of(block: RamBlock): Uint8Array {
-    const bytes = this.blocks.get(block.idstr);
-    if (bytes === undefined) throw new QevmError("usage", `RAM block ${JSON.stringify(block.idstr)} was not added`);
-    return bytes;
+  private of(block: RamBlock): Flat {
+    const flat = this.flat.get(block.idstr);
+    if (flat === undefined) throw new QevmError("usage", `RAM block ${JSON.stringify(block.idstr)} was not added`);
+    return flat;
   }
 }
 
