@@ -5,10 +5,12 @@ import { FlatMemory, loadStream } from "../src/load/index.js";
 import { MemorySink, MemorySource, QemuFileReader } from "../src/qemu-file/index.js";
 import {
   CompressThreads,
+  markDirty,
   SharedBlock,
   saveStream,
   type MigrationStatistics,
   type SaveOptions,
+  type SavePageHook,
 } from "../src/save/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { startDestination, readRamBlock } from "../tools/destination/index.js";
@@ -44,6 +46,21 @@ interface Run {
 const machine = template.open();
 const [ram] = templateBlocks(machine);
 
+/**
+ * Takes no page, but changes the first 256 again whenever they go, three times: however little a busy machine lets the
+ * writers run, there is a third round, and XBZRLE has something to find.
+ */
+function touchAgain(): SavePageHook {
+  let left = 3 * 256;
+  return (block, offset, page) => {
+    if (offset >= 256 * 4096 || left === 0) return false;
+    left--;
+    page[left % 4096]! ^= 0x5a;
+    markDirty(block.log, offset / 4096);
+    return false;
+  };
+}
+
 async function live(options: SaveOptions, writers = 8, rate = 150): Promise<Run> {
   const buffer = new SharedArrayBuffer(ram!.length);
   const block = new SharedBlock(0, ram!.idstr, buffer);
@@ -54,20 +71,13 @@ async function live(options: SaveOptions, writers = 8, rate = 150): Promise<Run>
     const statistics = await saveStream(new MemorySource(machine), sink, [block], {
       maxBandwidth: 8e6,
       downtimeLimit: 30,
+      hook: touchAgain(),
       ...options,
       stop: () => guest.stop(),
     });
     return { stream: sink.bytes(), statistics, memory: block.bytes, name: block.idstr };
   } finally {
     await guest.stop();
-  }
-}
-
-/** On a machine so busy that the writers hardly run, the save ends before any page goes a second time: then once more. */
-async function liveWithDifferences(options: SaveOptions): ReturnType<typeof live> {
-  for (let attempt = 1; ; attempt++) {
-    const saved = await live(options);
-    if (options.xbzrle !== true || saved.statistics["xbzrle-cache"].pages > 0 || attempt === 5) return saved;
   }
 }
 
@@ -89,7 +99,7 @@ const VARIANTS: readonly [string, SaveOptions][] = [
 
 for (const [name, options] of VARIANTS) {
   test(`a memory that 8 threads write arrives whole: ${name}`, async (t) => {
-    const { stream, statistics, memory, name: block } = await liveWithDifferences(options);
+    const { stream, statistics, memory, name: block } = await live(options);
     const sink = new FlatMemory();
     const loaded = await loadStream(new MemorySource(stream), sink);
     t.ok(Buffer.from(memory).equals(sink.blocks.get(block)!), "our own load path holds what the guest held");
