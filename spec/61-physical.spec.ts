@@ -6,6 +6,7 @@ import test from "tape";
 import { longModeGuest } from "../tools/guest/long-mode.js";
 import { findQemus } from "../tools/qemu/find.js";
 import { QemuProcess } from "../tools/qemu/process.js";
+import { coreParts, type Piece } from "./support/cores.js";
 import { qevm } from "./support/program.js";
 
 const qemu = findQemus()[0];
@@ -101,23 +102,8 @@ for (const { name, args, addresses, guess } of CASES) {
   });
 }
 
-interface Load {
-  at: number;
-  address: number;
-  length: number;
-}
-
-function programHeaders(core: Buffer): { loads: Load[]; notes: Buffer } {
-  const loads: Load[] = [];
-  let notes: Buffer = Buffer.alloc(0);
-  for (let k = 0; k < core.readUInt16LE(56); k++) {
-    const header = Number(core.readBigUInt64LE(32)) + 56 * k;
-    const at = Number(core.readBigUInt64LE(header + 8));
-    const length = Number(core.readBigUInt64LE(header + 32));
-    if (core.readUInt32LE(header) === 4) notes = core.subarray(at, at + length);
-    else loads.push({ at, address: Number(core.readBigUInt64LE(header + 24)), length });
-  }
-  return { loads, notes };
+function rangesOf(loads: readonly Piece[]): number[][] {
+  return loads.map(({ address, length }) => [address, length]);
 }
 
 for (const machine of ["pc", "q35"]) {
@@ -153,12 +139,12 @@ for (const machine of ["pc", "q35"]) {
       const run = await qevm(["extract", stream, "--format", "elf", "--out", out]);
       t.equal(run.code, 0, run.stderr);
       const core = readFileSync(out);
-      const theirs = programHeaders(truth);
-      const ours = programHeaders(core);
+      const theirs = coreParts(truth);
+      const ours = coreParts(core);
       // On q35 the guest may stand before long mode, where QEMU writes 32-bit notes and we do not.
-      if (machine === "pc") t.ok(ours.notes.equals(theirs.notes), `${ours.notes.length} bytes of notes are the same`);
-      const addresses = (loads: readonly Load[]): number[][] => loads.map(({ address, length }) => [address, length]);
-      t.deepEqual(addresses(ours.loads), addresses(theirs.loads), "PT_LOAD ranges");
+      if (machine === "pc")
+        t.ok(ours.noteBytes.equals(theirs.noteBytes), `${ours.noteBytes.length} bytes of notes are the same`);
+      t.deepEqual(rangesOf(ours.loads), rangesOf(theirs.loads), "PT_LOAD ranges");
       for (const load of theirs.loads) {
         const mine = ours.loads.find(({ address }) => address === load.address);
         const there = truth.subarray(load.at, load.at + load.length);

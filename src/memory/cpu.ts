@@ -17,6 +17,8 @@ export interface CpuRegisters {
   segments: Record<string, SegmentRegister>;
   /** cr0, cr2, cr3, cr4, xcr0. */
   control: Record<string, bigint>;
+  /** dr0 to dr3, dr6, dr7. */
+  debug: Record<string, bigint>;
   /** By the usual names of the MSRs. */
   msrs: Record<string, bigint>;
 }
@@ -75,9 +77,12 @@ export function cpuRegisters(state: DeviceState): CpuRegisters | undefined {
   const control: Record<string, bigint> = {};
   for (const k of [0, 2, 3, 4]) control[`cr${k}`] = number(fields[`env.cr[${k}]`]);
   control["xcr0"] = number(fields["env.xcr0"]);
+  const debug: Record<string, bigint> = {};
+  const dr: unknown = fields["env.dr"];
+  if (Array.isArray(dr)) for (const k of [0, 1, 2, 3, 6, 7]) debug[`dr${k}`] = number(dr[k]);
   const msrs: Record<string, bigint> = {};
   for (const [name, field] of Object.entries(MSRS)) if (fields[field] !== undefined) msrs[name] = number(fields[field]);
-  return { general, segments, control, msrs };
+  return { general, segments, control, debug, msrs };
 }
 
 function number(value: unknown): bigint {

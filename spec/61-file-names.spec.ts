@@ -1,0 +1,220 @@
+/** Names of blocks come from the stream, and files are named after them: whatever they hold, nothing lies outside the folder. */
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "tape";
+import { BlockFiles } from "../src/memory/block-files.js";
+import { extractBlocks } from "../src/memory/extract-blocks.js";
+import { extractPhysical } from "../src/memory/extract-physical.js";
+import { FileNames, plainName } from "../src/memory/file-names.js";
+import { PageSet } from "../src/memory/page-set.js";
+import { MemoryPages } from "../src/memory/page-store.js";
+import { ScratchMemory } from "../src/memory/scratch.js";
+import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
+import type { RamBlock } from "../src/ram/index.js";
+import { createStreamWriter } from "../src/stream/index.js";
+import { corpusEntry } from "../tools/corpus.js";
+import { refusal } from "./support/bytes.js";
+import { qevm } from "./support/program.js";
+
+const PAGE = 4096;
+const ALL_BYTES = Array.from({ length: 255 }, (_, k) => String.fromCharCode(k + 1)).join("");
+const HOSTILE = [
+  "../../x",
+  "/etc/passwd",
+  "..",
+  ".",
+  "blocks.json",
+  "BLOCKS.JSON",
+  "a/../../b",
+  "con\u0000trol\n\u001b[31m",
+  "C:\\windows\\x",
+  "%2E%2E%2Fx",
+  "x".repeat(255),
+  `${"x".repeat(254)}y`,
+  ALL_BYTES,
+  "vga.vram",
+  "VGA.VRAM",
+  "aux ",
+  "-rf",
+  "~root",
+];
+
+/** A page that no other block has. */
+function pageOf(k: number): Uint8Array {
+  return new Uint8Array(PAGE).map((_, at) => (at * 7 + k + 1) & 0xff);
+}
+
+async function hostileStream(): Promise<Uint8Array> {
+  const sink = new MemorySink();
+  const writer = createStreamWriter(sink, { machine: "pc-i440fx-7.2", pageSize: PAGE });
+  const blocks = writer.ram.blocks(HOSTILE.map((idstr) => ({ idstr, usedLength: 2 * PAGE })));
+  for (const [k, block] of blocks.entries()) {
+    await writer.ram.page(block, 0, pageOf(k));
+    await writer.ram.zero(block, PAGE);
+  }
+  writer.ram.end();
+  await writer.finish();
+  return sink.bytes();
+}
+
+test("a name becomes one plain file name", (t) => {
+  const names = new FileNames(["blocks.json"]);
+  const claimed = HOSTILE.map((name) => names.claim(name));
+  t.equal(new Set(claimed.map((name) => name.toLowerCase())).size, HOSTILE.length, "never the same for two");
+  for (const name of claimed) {
+    t.ok(/^[A-Za-z0-9%_\-@+:~][A-Za-z0-9._\-@+:%~]*$/u.test(name) && name.length < 240, name);
+  }
+  t.notOk(claimed.includes("blocks.json"), "reserved");
+  const again = new FileNames(["blocks.json"]);
+  t.deepEqual(
+    HOSTILE.map((name) => again.claim(name)),
+    claimed,
+    "always the same",
+  );
+  t.equal(plainName(""), "%");
+  t.equal(plainName("pc.ram"), "pc.ram");
+  t.equal(plainName("0000:00:02.0/vga.vram"), "0000:00:02.0%2Fvga.vram");
+  t.end();
+});
+
+test("blocks with hostile names stay in their folder", async (t) => {
+  const work = mkdtempSync(join(tmpdir(), "qevm-names-"));
+  try {
+    const bytes = await hostileStream();
+    const out = join(work, "deep", "out");
+    const { blocks } = await extractBlocks(new MemorySource(bytes), out);
+    t.deepEqual(readdirSync(work), ["deep"], "nothing beside");
+    t.deepEqual(readdirSync(join(work, "deep")), ["out"], "nothing above");
+    t.equal(readdirSync(out).length, HOSTILE.length + 1);
+    t.deepEqual(
+      blocks.map(({ name }) => name),
+      HOSTILE,
+    );
+    for (const [k, { file }] of blocks.entries()) {
+      const content = readFileSync(join(out, file));
+      t.ok(content.length === 2 * PAGE && content.subarray(0, PAGE).equals(pageOf(k)), `content of ${file}`);
+    }
+    const listed = JSON.parse(readFileSync(join(out, "blocks.json"), "utf8")) as { blocks: unknown[] };
+    t.deepEqual(listed.blocks, blocks, "blocks.json");
+    const path = join(work, "stream");
+    writeFileSync(path, bytes);
+    const told = await qevm(["extract", path, "--format", "blocks", "--out", join(work, "told")]);
+    t.equal(told.code, 0, told.stderr);
+    t.ok(/^[\x20-\x7e\n]*$/u.test(told.stdout), "no control character reaches the terminal");
+    t.match(told.stdout, /\.\.\/\.\.\/x/u);
+    const raw = await extractPhysical(new MemorySource(bytes), join(work, "raw"), {
+      format: "raw",
+      layout: "../../x@0x1000,/etc/passwd@0x4000:0x1000:0x1000",
+    });
+    t.equal(raw.bytes, 0x5000);
+    t.ok(readFileSync(join(work, "raw")).subarray(0x1000, 0x2000).equals(pageOf(0)));
+    t.deepEqual(readdirSync(work).toSorted(), ["deep", "raw", "stream", "told"]);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  t.end();
+});
+
+test("a folder in use is not touched", async (t) => {
+  const work = mkdtempSync(join(tmpdir(), "qevm-folder-"));
+  try {
+    const bytes = corpusEntry("machine-none-tiny").open();
+    const file = join(work, "file");
+    writeFileSync(file, "mine");
+    const notFolder = await refusal(async () => await extractBlocks(new MemorySource(bytes), file));
+    t.equal(`${notFolder?.code}: ${notFolder?.what}`, `usage: --out ${file} is not a folder`);
+    const full = join(work, "full");
+    mkdirSync(full);
+    writeFileSync(join(full, "mine"), "mine");
+    const notEmpty = await refusal(async () => await extractBlocks(new MemorySource(bytes), full));
+    t.equal(`${notEmpty?.code}: ${notEmpty?.what}`, `usage: --out ${full} is not empty`);
+    const empty = join(work, "empty");
+    mkdirSync(empty);
+    await extractBlocks(new MemorySource(bytes), empty);
+    t.ok(existsSync(join(empty, "blocks.json")), "an empty one is taken");
+    const sink = new MemorySink();
+    const writer = createStreamWriter(sink, { machine: "none" });
+    await writer.finish();
+    const noRam = await refusal(async () => await extractBlocks(new MemorySource(sink.bytes()), join(work, "none")));
+    t.equal(noRam?.code, "unsupported");
+    t.deepEqual(readdirSync(work).toSorted(), ["empty", "file", "full"], "nothing else is left");
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  t.end();
+});
+
+const BLOCK: RamBlock = { idstr: "ram", usedLength: 1 << 20, index: 0 };
+const OTHER: RamBlock = { idstr: "other", usedLength: PAGE, index: 1 };
+
+test("files and memory take the same writes", async (t) => {
+  const work = mkdtempSync(join(tmpdir(), "qevm-stores-"));
+  const scratch = new ScratchMemory(join(work, "scratch"), PAGE);
+  const { files } = scratch;
+  const memory = new MemoryPages();
+  try {
+    files.add(BLOCK);
+    files.add(BLOCK);
+    t.equal(files.size, 1, "added once");
+    const wide = new Uint8Array(3 * PAGE).map((_, at) => at % 251);
+    for (const store of [files, memory]) {
+      store.write(BLOCK, 0, pageOf(1));
+      store.write(BLOCK, PAGE, pageOf(2));
+      store.zero(BLOCK, PAGE, PAGE);
+      store.zero(BLOCK, 5 * PAGE, PAGE);
+      store.write(BLOCK, 17 * PAGE, pageOf(3));
+      store.write(BLOCK, 17 * PAGE, pageOf(4));
+    }
+    files.writeFrom(BLOCK, 18 * PAGE, wide, PAGE, PAGE);
+    memory.write(BLOCK, 18 * PAGE, wide.subarray(PAGE, 2 * PAGE));
+    const ours = new Uint8Array(PAGE);
+    const theirs = new Uint8Array(PAGE);
+    for (let offset = 0; offset < 20 * PAGE; offset += PAGE) {
+      files.read(BLOCK, offset, ours);
+      memory.read(BLOCK, offset, theirs);
+      t.deepEqual(ours, theirs, `page at ${offset}`);
+    }
+    const unknown = await refusal(() => files.write(OTHER, 0, ours));
+    t.equal(unknown?.code, "usage");
+    const past = new Uint8Array(2 * PAGE).fill(9);
+    files.read(BLOCK, BLOCK.usedLength - PAGE, past);
+    t.ok(
+      past.every((byte) => byte === 0),
+      "zeros behind the end",
+    );
+  } finally {
+    scratch.close();
+    t.notOk(existsSync(join(work, "scratch")), "gone when the work is done");
+    rmSync(work, { recursive: true, force: true });
+  }
+  t.end();
+});
+
+test("block files are never written over others", async (t) => {
+  const work = mkdtempSync(join(tmpdir(), "qevm-over-"));
+  try {
+    writeFileSync(join(work, "ram"), "mine");
+    const files = new BlockFiles(work, PAGE);
+    const error = await refusal(() => files.add(BLOCK));
+    t.equal(error?.code, "io");
+    files.close();
+    t.equal(readFileSync(join(work, "ram"), "utf8"), "mine");
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+  t.end();
+});
+
+test("a set of pages", (t) => {
+  const set = new PageSet(PAGE);
+  const far = (1 << 18) * PAGE * 3;
+  for (const offset of [far + PAGE, 9 * PAGE, 0, 10 * PAGE, 9 * PAGE]) set.add(BLOCK, offset);
+  t.deepEqual([...set.offsets(BLOCK)], [0, 9 * PAGE, 10 * PAGE, far + PAGE]);
+  t.ok(set.has(BLOCK, far + PAGE));
+  t.notOk(set.has(BLOCK, far));
+  t.notOk(set.has(OTHER, 0));
+  t.notOk(set.add(BLOCK, 0), "not fresh");
+  t.deepEqual([...set.offsets(OTHER)], []);
+  t.end();
+});
