@@ -19,7 +19,7 @@ if (unknown.length > 0) {
 let failed = 0;
 for (const item of entries.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
   if (findQemu(item.qemu) === undefined) {
-    console.log(`${item.name}: skipped, no QEMU ${item.qemu} here (see QEVM_QEMU_ROOTS in spec/20-corpus.md)`);
+    console.log(`${item.name}: skipped, no QEMU ${item.qemu} here (npm run test:versions installs it)`);
     continue;
   }
   const start = Date.now();

@@ -27,6 +27,8 @@ export interface DestinationOptions {
   readonly before?: readonly { readonly execute: string; readonly arguments?: JsonObject }[];
   /** Milliseconds for the load; default 30 000. */
   readonly timeout?: number;
+  /** Default: the guest stays stopped (`-S`) whatever the source was doing. True: it does what the source did. */
+  readonly autostart?: boolean;
   /** Called when the destination is listening, for `unix:` and `tcp:` streams that somebody has to send. */
   readonly onListening?: (vm: QemuProcess) => Promise<void>;
 }
@@ -51,13 +53,13 @@ export interface Destination {
   readonly result: LoadResult;
 }
 
-/** Starts a destination, loads the stream, and waits for the outcome. The guest stays stopped (`-S`). */
+/** Starts a destination, loads the stream, and waits for the outcome. */
 export async function startDestination(options: DestinationOptions): Promise<Destination> {
   const { qemu, args, stream, timeout = 30_000 } = options;
   const folder = makeWorkFolder(qemu);
   for (const [name, bytes] of Object.entries(options.files ?? {})) writeFileSync(join(folder, name), bytes);
   const uri = placeStream(stream, folder);
-  const stopped = args.includes("-S") ? [] : ["-S"];
+  const stopped = args.includes("-S") || options.autostart === true ? [] : ["-S"];
   const vm = await QemuProcess.start(qemu, [...args, ...stopped, "-incoming", "defer"], folder);
   try {
     for (const step of options.before ?? []) await vm.execute(step.execute, step.arguments);

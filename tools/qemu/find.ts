@@ -1,10 +1,11 @@
 /**
- * Finds the QEMU binaries of this machine: the one on PATH, and those in chroots of other distributions, named by
- * `QEVM_QEMU_ROOTS=dir:dir` or by a folder of chroots in `QEVM_QEMU_CHROOTS`. Nothing is installed here.
+ * Finds the QEMU binaries of this machine: the one on PATH, and those in chroots of other distributions: named one by one in
+ * `QEVM_QEMU_ROOTS=dir:dir`, or all in one folder, `QEVM_QEMU_DIR`, by default where `npm run test:versions` puts them.
+ * Nothing is installed here.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 
 /** One program that can be started as a source or a destination. */
@@ -23,10 +24,19 @@ const program = "qemu-system-x86_64";
 
 let known: readonly QemuBinary[] | undefined;
 
-/** Every `qemu-system-x86_64` found, the machine's own first. Asked once a process. */
-export function findQemus(): readonly QemuBinary[] {
-  known ??= [undefined, ...chroots()].flatMap((root) => probe(root));
+/** Every `qemu-system-x86_64` found, the machine's own first; of two with one version the first. Asked once a process, or `anew`. */
+export function findQemus(anew = false): readonly QemuBinary[] {
+  if (anew) known = undefined;
+  known ??= [undefined, ...chroots()]
+    .flatMap((root) => probe(root))
+    .filter(({ version }, index, all) => all.findIndex((other) => other.version === version) === index);
   return known;
+}
+
+/** The folder whose folders are chroots with a QEMU each. */
+export function qemuFolder(): string {
+  const { QEVM_QEMU_DIR: folder, QEVM_QEMU_CHROOTS: older, XDG_CACHE_HOME: cache } = process.env;
+  return folder ?? older ?? join(cache ?? join(homedir(), ".cache"), "qevm", "qemu");
 }
 
 /** The binary of one `major.minor`, or undefined when this machine has none. */
@@ -47,8 +57,12 @@ export function innerPath(qemu: QemuBinary, path: string): string {
 
 function chroots(): string[] {
   const named = (process.env["QEVM_QEMU_ROOTS"] ?? "").split(delimiter).filter((path) => path !== "");
-  const folder = process.env["QEVM_QEMU_CHROOTS"];
-  const found = folder !== undefined && existsSync(folder) ? readdirSync(folder).map((name) => join(folder, name)) : [];
+  const folder = qemuFolder();
+  const found = existsSync(folder)
+    ? readdirSync(folder)
+        .toSorted()
+        .map((name) => join(folder, name))
+    : [];
   return [...named, ...found]
     .map((path) => path.replace(/\/+$/u, ""))
     .filter((path) => existsSync(join(path, "usr/bin", program)));

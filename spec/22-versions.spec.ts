@@ -1,0 +1,49 @@
+import test from "tape";
+import { type CorpusEntry, listCorpus } from "../tools/corpus.js";
+import { destinationLike, readStatus, startDestination } from "../tools/destination/index.js";
+import { type JsonObject, textOf } from "../tools/qemu/qmp.js";
+import { reencode } from "../tools/versions/reencode.js";
+import { folderName, suites } from "../tools/versions/suites.js";
+import { loads, qemuOf } from "./support/loads.js";
+
+const entries = listCorpus().filter(({ truth }) => truth.destination !== null);
+
+/** What `x-ignore-shared` keeps out of a stream comes from a file, which has no say in what is shown here. */
+function ofStream(entry: CorpusEntry): CorpusEntry {
+  if (!entry.capture.capabilities.includes("x-ignore-shared")) return entry;
+  const blocks = entry.truth.blocks.filter(({ name }) => !/^(?:\/objects\/)?(?:main|dimm-shared)$/u.test(name));
+  return { ...entry, truth: { ...entry.truth, blocks, pmemsave: [] } };
+}
+
+test("each suite has a folder of its own", (t) => {
+  t.deepEqual(suites.map(folderName), ["bullseye", "bookworm", "trixie", "trixie-backports"]);
+  t.end();
+});
+
+for (const entry of entries) {
+  const { version } = entry.capture;
+  test(`${entry.name}: written again from its fields, loaded by QEMU ${version}`, async (t) => {
+    const stream = entry.open();
+    const { bytes, opaque } = await reencode(stream);
+    t.equal(bytes.length, stream.length, `${opaque} bytes were passed on without being understood`);
+    if (qemuOf(t, version) === undefined) return;
+    if (entry.truth.destination?.loaded !== true) {
+      // QEMU 7.2 cannot load what it saves of ISA VGA: its own stream ends in the same assertion.
+      const { vm, result } = await startDestination(destinationLike(entry, { stream: bytes }));
+      await vm.close();
+      t.deepEqual([result.status, result.signal], ["exited", "SIGABRT"], "as QEMU's own stream");
+      return;
+    }
+    await loads(t, ofStream(entry), bytes, entry.name);
+    // Machine types before 2.4 send no run state: the guest starts.
+    const told = stream.includes("\x0bglobalstate", 0, "latin1");
+    const source = told ? textOf((entry.truth.statusBefore as JsonObject)["status"]) : "running";
+    const { vm, result } = await startDestination({ ...destinationLike(entry, { stream: bytes }), autostart: true });
+    try {
+      t.equal(result.status, "completed", `without -S ${result.error}`);
+      t.equal(await readStatus(vm), source, `without -S it is ${source}${told ? ", as the source was" : ""}`);
+    } finally {
+      await vm.close();
+    }
+  });
+}
