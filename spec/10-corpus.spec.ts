@@ -6,7 +6,7 @@ import test from "tape";
 import { verifyStream } from "../src/inspect/verify.js";
 import { extractBlocks } from "../src/memory/extract-blocks.js";
 import { IterableSource, MemorySource, type ByteSource } from "../src/qemu-file/index.js";
-import { StreamReader, type StreamItem } from "../src/stream/index.js";
+import { commandToPlain, StreamReader, type StreamItem } from "../src/stream/index.js";
 import { listCorpus } from "../tools/corpus.js";
 
 const corpus = listCorpus();
@@ -97,7 +97,7 @@ async function event(item: StreamItem, slow: boolean): Promise<string> {
   } else if (item.kind === "vmdescription") {
     digest.update(item.text);
   } else if (item.kind === "command") {
-    digest.update(item.name).update(item.command.payload);
+    digest.update(JSON.stringify(commandToPlain(item.command)));
   }
   return digest.digest("hex");
 }

@@ -1,6 +1,7 @@
 import { inspectStream, type Inspection, type PageCounts } from "../inspect/inspect.js";
 import { containerName, openInput, type Container } from "../container/index.js";
 import { inputOptions, parse, STREAM_OPTIONS, streamOptions } from "./arguments.js";
+import { commandLines } from "./commands.js";
 import { count, fileSize, memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm inspect FILE`. */
@@ -43,7 +44,7 @@ export function report(file: string, inspection: Inspection, containers: readonl
     );
   }
   lines.push(...sectionLines(inspection));
-  if (inspection.commands.length > 0) lines.push(`Commands: ${inspection.commands.map((c) => c.name).join(", ")}`);
+  lines.push(...commandLines(inspection));
   lines.push("", ...understood(inspection));
   if (bytes.stale > 0) lines.push(`Left over in page areas, never read: ${fileSize(bytes.stale)}`);
   if (bytes.trailing > 0) lines.push(`Behind the stream: ${fileSize(bytes.trailing)}`);

@@ -13,13 +13,13 @@ import {
 import {
   encodeFooter,
   encodeSectionHeader,
-  type CommandItem,
   type ExactWriter,
   type SectionItem,
   type StreamItem,
   type StreamReader,
 } from "../stream/index.js";
 import { createEncoder, type ItemConverter } from "./conversion.js";
+import { OneWay } from "./one-way.js";
 import { tallyBatch } from "./records.js";
 import { noPages, type ConvertOptions, type PageEncoder } from "./types.js";
 
@@ -36,7 +36,8 @@ export class FlattenRounds implements ItemConverter {
   /** The section whose PART is owed. */
   private owed: SectionItem | undefined;
   /** Commands between the rounds: they stand behind the pages now. */
-  private held: CommandItem[] = [];
+  private held: StreamItem[] = [];
+  private readonly oneWay = new OneWay();
   /** The footer of a section that was left out is left out too. */
   private skipFooter = false;
   private current: RamBlock | undefined;
@@ -49,6 +50,7 @@ export class FlattenRounds implements ItemConverter {
   ) {}
 
   async item(item: StreamItem): Promise<void> {
+    if (this.oneWay.drops(item)) return;
     if (item.kind === "section" && item.content.kind === "ram") {
       await this.section(item);
       return;
@@ -58,17 +60,21 @@ export class FlattenRounds implements ItemConverter {
       return;
     }
     if (item.kind === "command" && this.owed !== undefined) {
-      const payload = item.command.payload.slice();
-      this.held.push({ ...item, command: { ...item.command, payload } });
+      this.held.push(item);
       return;
     }
     // Device state, EOF: without an END (background snapshots have none) the pages are written here.
-    if (item.kind !== "footer") await this.pay();
+    if (item.kind !== "footer") await this.settle();
     await this.writer.item(item);
   }
 
   async end(): Promise<void> {
+    await this.settle();
+  }
+
+  private async settle(): Promise<void> {
     await this.pay();
+    await this.oneWay.release(this.writer);
   }
 
   async close(): Promise<void> {
@@ -125,7 +131,7 @@ export class FlattenRounds implements ItemConverter {
     await this.writePages();
     this.endOfChunk();
     if (this.reader.footers === true) encodeFooter(this.writer.file, owed.sectionId);
-    for (const command of held) await this.writer.item(command);
+    for (const later of held) await this.writer.item(later);
   }
 
   private async writePages(): Promise<void> {

@@ -15,7 +15,6 @@ import {
 import {
   encodeFooter,
   encodeSectionHeader,
-  type CommandItem,
   type Configuration,
   type ConfigurationSubsection,
   type ExactWriter,
@@ -24,6 +23,7 @@ import {
   type StreamReader,
 } from "../stream/index.js";
 import type { ItemConverter } from "./conversion.js";
+import { OneWay } from "./one-way.js";
 import { tallyBatch } from "./records.js";
 import { noPages } from "./types.js";
 
@@ -37,7 +37,8 @@ export class ToMappedRam implements ItemConverter {
   private applier: RecordApplier | undefined;
   /** The START that is owed until every page has come. */
   private start: SectionItem | undefined;
-  private held: CommandItem[] = [];
+  private held: StreamItem[] = [];
+  private readonly oneWay = new OneWay();
   private skipFooter = false;
 
   constructor(
@@ -47,6 +48,7 @@ export class ToMappedRam implements ItemConverter {
   ) {}
 
   async item(item: StreamItem): Promise<void> {
+    if (this.oneWay.drops(item)) return;
     if (item.kind === "section" && item.content.kind === "ram") {
       await this.section(item);
     } else if (item.kind === "footer" && this.skipFooter) {
@@ -55,13 +57,18 @@ export class ToMappedRam implements ItemConverter {
       this.held.push(item);
     } else {
       // Without an END (background snapshots have none) the pages are written before the devices.
-      if (item.kind !== "footer") await this.pay();
+      if (item.kind !== "footer") await this.settle();
       await this.writer.item(item);
     }
   }
 
   async end(): Promise<void> {
+    await this.settle();
+  }
+
+  private async settle(): Promise<void> {
     await this.pay();
+    await this.oneWay.release(this.writer);
   }
 
   async close(): Promise<void> {
@@ -99,7 +106,7 @@ export class ToMappedRam implements ItemConverter {
     for (const block of blocks) await this.block(block);
     this.endOfChunk();
     if (this.reader.footers === true) encodeFooter(file, start.sectionId);
-    for (const command of held) await this.writer.item(command);
+    for (const later of held) await this.writer.item(later);
   }
 
   private async block(block: RamBlock): Promise<void> {

@@ -3,7 +3,7 @@ import { ExactDeflater } from "../engine/index.js";
 import type { ByteSink } from "../qemu-file/source.js";
 import type { RamBlock } from "../ram/index.js";
 import { encodeXbzrle, XBZRLE_OVERFLOW } from "../ram/xbzrle.js";
-import { CommandNumber, createStreamWriter, describedConfiguration, type RamWriter } from "../stream/index.js";
+import { createStreamWriter, describedConfiguration, type RamWriter } from "../stream/index.js";
 import { deviceFromPlain, type DeviceDescription, type DeviceState } from "../vmstate/index.js";
 import type { Fill } from "./fill.js";
 
@@ -85,7 +85,7 @@ export async function generateNone(sink: ByteSink, options: NoneOptions): Promis
   const [block] = ram.blocks(memory === 0 ? [] : [{ idstr: "ram", usedLength: memory }]);
   if (block !== undefined) await rounds(ram, block, options);
   ram.endRound();
-  if (since(10, 0)) writer.command(CommandNumber.SWITCHOVER_START);
+  if (since(10, 0)) writer.command({ name: "SWITCHOVER_START" });
   ram.end();
   const timer = {
     cpu_ticks_offset: options.ticks ?? 0n,

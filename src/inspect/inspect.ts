@@ -1,7 +1,15 @@
 import type { Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
-import { StreamReader, type StreamItem, type StreamOptions } from "../stream/index.js";
+import {
+  COMMAND_HEADER,
+  commandToPlain,
+  StreamReader,
+  type CommandItem,
+  type PlainCommand,
+  type StreamItem,
+  type StreamOptions,
+} from "../stream/index.js";
 
 /** Pages of one block by how they came. */
 export interface PageCounts {
@@ -34,7 +42,8 @@ export interface Inspection {
     pages: PageCounts;
   };
   sections: SectionSummary[];
-  commands: { name: string; offset: number }[];
+  /** Commands with the fields of their payloads. The sections of a package stand in `sections`. */
+  commands: (PlainCommand & { offset: number })[];
   /** "name/instance" of every device, in stream order. */
   devices: string[];
   /** `named` are bytes of device-private codecs that are kept by name without being taken apart; `opaque` are not understood; `stale` are left over where a
@@ -74,7 +83,7 @@ export class Tally {
   private version = 0;
   private readonly counts = new Map<RamBlock, PageCounts>();
   private readonly sections: SectionSummary[] = [];
-  private readonly commands: { name: string; offset: number }[] = [];
+  private readonly commands: Inspection["commands"] = [];
   private readonly devices: string[] = [];
   private readonly undecoded: { offset: number; length: number; reason: string }[] = [];
   private readonly evident = new Set<string>();
@@ -130,14 +139,7 @@ export class Tally {
         this.sectionEnds();
         break;
       case "command":
-        this.commands.push({ name: item.name, offset: item.offset });
-        if (item.name === "POSTCOPY_ADVISE") {
-          this.evident.add(item.command.payload.length > 0 ? "postcopy-ram" : "dirty-bitmaps");
-        }
-        if (item.name === "OPEN_RETURN_PATH") this.evident.add("return-path");
-        if (item.command.blob !== undefined) {
-          this.undecoded.push({ offset: item.offset + 9, length: item.command.blob.length, reason: "PACKAGED blob" });
-        }
+        this.command(item);
         break;
       case "vmdescription":
         this.vmdescription = true;
@@ -151,6 +153,18 @@ export class Tally {
         break;
       default:
         break;
+    }
+  }
+
+  private command({ command, name, offset }: CommandItem): void {
+    this.commands.push({ offset, ...commandToPlain(command) });
+    if (command.name === "POSTCOPY_ADVISE") {
+      this.evident.add(command.ram === undefined ? "dirty-bitmaps" : "postcopy-ram");
+    }
+    if (command.name === "OPEN_RETURN_PATH") this.evident.add("return-path");
+    if (command.name === "OPAQUE") {
+      const reason = `payload of the command ${name}`;
+      this.undecoded.push({ offset: offset + COMMAND_HEADER, length: command.payload.length, reason });
     }
   }
 

@@ -1,4 +1,5 @@
 import { QevmError } from "../errors.js";
+import type { PlainCommand } from "../stream/index.js";
 
 /** `manifest.json` of an unpacked stream. Every key is required unless it says otherwise; others are refused. */
 export interface Manifest {
@@ -41,7 +42,9 @@ export type ManifestItem =
     }
   | { item: "section"; type: "part" | "end"; id: number; content: string }
   | { item: "footer"; id: number }
-  | { item: "command"; command: number; name: string; payload: string; blob?: string }
+  /** A command with the fields of its payload. PACKAGED has none: what stands up to `package-end` is its package. */
+  | ({ item: "command" } & PlainCommand)
+  | { item: "package-end" }
   | { item: "eof" }
   | { item: "vmdescription"; file: string }
   | { item: "bytes"; what: string; file: string };

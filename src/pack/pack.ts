@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { QevmError } from "../errors.js";
-import { QemuFileWriter } from "../qemu-file/index.js";
+import { MemorySink, QemuFileWriter } from "../qemu-file/index.js";
 import {
   encodeCommand,
   encodeConfiguration,
@@ -55,10 +55,12 @@ class Packer {
   private readonly ram: RamPacker | undefined;
   private readonly description: VmDescription | undefined;
   private readonly used = new Set<DeviceDescription>();
+  /** The package that is being written, and what it is for. */
+  private package: { sink: MemorySink; outer: QemuFileWriter } | undefined;
 
   constructor(
     private readonly folder: string,
-    private readonly writer: QemuFileWriter,
+    private writer: QemuFileWriter,
     manifest: Manifest,
     private readonly items: readonly PackItem[],
     scratch: string,
@@ -77,6 +79,7 @@ class Packer {
       await this.item(item, item === last);
       await this.writer.drain();
     }
+    if (this.package !== undefined) throw refuse("manifest.json: items", "package-end behind PACKAGED", "none");
     this.ram?.done();
     return this.ram?.edits ?? { becamePages: 0, recompressed: 0, added: 0 };
   }
@@ -95,6 +98,7 @@ class Packer {
         inFile(item.at, () => encodeConfiguration(writer, item.configuration));
         break;
       case "ram":
+        if (this.package !== undefined) throw refuse("manifest.json: items", "no RAM in a package", "ram");
         encodeSectionHeader(writer, item.header);
         await this.ram!.chunk(lastRam);
         break;
@@ -107,11 +111,11 @@ class Packer {
         encodeFooter(writer, item.sectionId);
         break;
       case "command":
-        encodeCommand(writer, {
-          command: item.command,
-          payload: item.payload,
-          ...(item.blob === undefined ? {} : { blob: this.read(item.blob) }),
-        });
+        if (item.command.name === "PACKAGED") this.openPackage();
+        else encodeCommand(writer, item.command);
+        break;
+      case "package-end":
+        await this.closePackage();
         break;
       case "eof":
         writer.u8(TypeByte.EOF);
@@ -127,6 +131,25 @@ class Packer {
         await this.copy(item.file);
         break;
     }
+  }
+
+  /** What follows goes into memory: its length stands in front of it. */
+  private openPackage(): void {
+    if (this.package !== undefined) throw refuse("manifest.json: items", "no PACKAGED in PACKAGED", "PACKAGED");
+    const sink = new MemorySink();
+    this.package = { sink, outer: this.writer };
+    this.writer = new QemuFileWriter(sink);
+  }
+
+  private async closePackage(): Promise<void> {
+    if (this.package === undefined) throw refuse("manifest.json: items", "PACKAGED before package-end", "none");
+    const { sink, outer } = this.package;
+    await this.writer.flush();
+    this.package = undefined;
+    this.writer = outer;
+    const bytes = sink.bytes();
+    encodeCommand(outer, { name: "PACKAGED", length: bytes.length });
+    outer.bytes(bytes);
   }
 
   private device(file: string, name: string, instance: number): void {

@@ -1,5 +1,6 @@
 import { QevmError } from "../errors.js";
-import type { Configuration, ConfigurationSubsection, SectionHeader } from "../stream/index.js";
+import type { Command, Configuration, ConfigurationSubsection, SectionHeader } from "../stream/index.js";
+import { commandOf } from "./commands.js";
 import { Keys, refuse, type Manifest, type ManifestBlock } from "./manifest.js";
 
 /** An item of the manifest, checked. */
@@ -9,7 +10,8 @@ export type PackItem =
   | { kind: "ram"; header: SectionHeader }
   | { kind: "section"; header: SectionHeader; content: string }
   | { kind: "footer"; sectionId: number }
-  | { kind: "command"; command: number; payload: Uint8Array; blob: string | undefined }
+  | { kind: "command"; command: Command }
+  | { kind: "package-end" }
   | { kind: "eof" }
   | { kind: "vmdescription"; file: string }
   | { kind: "bytes"; file: string };
@@ -74,12 +76,9 @@ function contentOf(kind: string, keys: Keys, starts: Map<number, SectionHeader>)
       return sectionOf(keys, starts);
     case "footer":
       return { kind, sectionId: keys.integer("id", BE32) };
-    case "command": {
-      keys.text("name");
-      const command = keys.integer("command", 0xffff);
-      const payload = keys.hex("payload");
-      return { kind, command, payload, blob: keys.has("blob") ? keys.file("blob") : undefined };
-    }
+    case "command":
+      return { kind, command: commandOf(keys) };
+    case "package-end":
     case "eof":
       return { kind };
     case "vmdescription":

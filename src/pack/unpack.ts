@@ -9,6 +9,7 @@ import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag, type RamBatch } from "../ram/index.js";
 import { decodeXbzrle, encodeXbzrle } from "../ram/xbzrle.js";
 import {
+  commandToPlain,
   StreamReader,
   type ConfigurationSubsection,
   type SectionItem,
@@ -161,15 +162,15 @@ class Unpacker {
         items.push({ item: "footer", id: item.sectionId });
         break;
       case "command": {
-        const { command, payload, blob } = item.command;
-        const entry: ManifestItem = { item: "command", command, name: item.name, payload: hexOf(payload) };
-        if (blob !== undefined) {
-          entry.blob = this.names.claim(`package-${items.length}.bin`);
-          this.write(entry.blob, blob);
-        }
+        const entry: ManifestItem = { item: "command", ...commandToPlain(item.command) };
+        // The length of a package is that of what it holds.
+        if (item.command.name === "PACKAGED") delete entry["length"];
         items.push(entry);
         break;
       }
+      case "package-end":
+        items.push({ item: "package-end" });
+        break;
       case "eof":
         items.push({ item: "eof" });
         break;

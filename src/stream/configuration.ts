@@ -127,3 +127,15 @@ export function capabilitiesOf(configuration: Configuration | undefined): string
     configuration?.subsections.flatMap((s) => (s.name === "configuration/capabilities" ? s.capabilities : [])) ?? []
   );
 }
+
+/** Bytes of a target page, where the configuration says it. Errors: bad-value. */
+export function targetPageSize(reader: QemuFileReader, configuration: Configuration): number | undefined {
+  for (const subsection of configuration.subsections) {
+    if (subsection.name !== "configuration/target-page-bits") continue;
+    if (subsection.bits < 10 || subsection.bits > 20) {
+      throw reader.error("bad-value", "target page bits", { expected: "10 to 20", found: `${subsection.bits}` });
+    }
+    return 2 ** subsection.bits;
+  }
+  return undefined;
+}

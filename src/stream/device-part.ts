@@ -7,10 +7,17 @@ import {
   type DeviceDescription,
   type VmDescription,
 } from "../vmstate/index.js";
+import { isCommandNumber } from "./command.js";
 import type { SectionContent } from "./items.js";
 import type { StreamLimits } from "./limits.js";
 import type { SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
+
+/** Why device state is not decoded in a stream that does not describe it. */
+export const UNDESCRIBED = "device state without a VMDESCRIPTION that describes it";
+
+/** Bytes of a section footer. */
+const FOOTER = 5;
 
 /** How far from the end of a seekable source a VMDESCRIPTION is looked for when the device part cannot be buffered whole. */
 const TAIL_WINDOW = 16 * 1024 * 1024;
@@ -40,9 +47,13 @@ export class DevicePart {
     this.state = "ready";
   }
 
-  /** Called with the reader at a FULL header: finds the description that the section needs. */
-  async prepare(): Promise<"ready" | "absent"> {
+  /**
+   * Called with the reader at a FULL header: finds the description that the section needs. A stream with a package has none,
+   * and the package is in the buffer.
+   */
+  async prepare(packageEnd?: number): Promise<"ready" | "absent"> {
     const { reader } = this;
+    if (packageEnd !== undefined) return this.description === undefined ? "absent" : "ready";
     if (this.state === "unread" || this.description === undefined) {
       const whole = await reader.fillToEnd(this.limits.deviceBytes);
       this.state = this.search(reader.buffer.subarray(reader.position, reader.end)) ? "ready" : "absent";
@@ -88,6 +99,16 @@ export class DevicePart {
     return { kind: "opaque", bytes: reader.bytes(length), reason };
   }
 
+  /**
+   * The payload behind `header` up to its footer, where nothing describes it: device state in a package. Undefined: no footer
+   * of its section was found.
+   */
+  opaque(header: SectionHeader, packageEnd: number): SectionContent | undefined {
+    const { reader } = this;
+    const length = this.findFooter(reader.position, header.sectionId, packageEnd);
+    return length < 0 ? undefined : { kind: "opaque", bytes: reader.bytes(length), reason: UNDESCRIBED };
+  }
+
   private match(header: SectionHeader): DeviceDescription | undefined {
     const found = this.description?.devices.find(
       (d) => d.name === header.idstr && d.instanceId === header.instanceId && !this.used.has(d),
@@ -115,35 +136,37 @@ export class DevicePart {
     return id;
   }
 
-  /** Bytes from `start` to the footer of `sectionId` that is followed by EOF, a command or a section the description names; -1: none. */
-  private findFooter(start: number, sectionId: number): number {
+  /** Bytes from `start` to the footer of `sectionId` that is followed by what can follow a section; -1: none. */
+  private findFooter(start: number, sectionId: number, packageEnd?: number): number {
     const { reader } = this;
-    const { buffer, end } = reader;
-    for (let at = buffer.indexOf(TypeByte.SECTION_FOOTER, start); at >= 0 && at + 5 < end;) {
-      const ahead = at - reader.position;
-      if (this.idAt(ahead + 1) === sectionId && this.legalNext(ahead + 5)) return at - start;
+    const { buffer } = reader;
+    const end = packageEnd === undefined ? reader.end : reader.position + packageEnd - reader.offset;
+    for (let at = buffer.indexOf(TypeByte.SECTION_FOOTER, start); at >= 0 && at + FOOTER <= end;) {
+      const ahead = at - reader.position + FOOTER;
+      if (this.idAt(ahead - 4) === sectionId && this.legalNext(ahead, packageEnd)) return at - start;
       at = buffer.indexOf(TypeByte.SECTION_FOOTER, at + 1);
     }
     return -1;
   }
 
-  private legalNext(ahead: number): boolean {
+  private legalNext(ahead: number, packageEnd: number | undefined): boolean {
     const { reader } = this;
     const type = reader.peek(ahead);
+    if (packageEnd !== undefined && reader.offset + ahead === packageEnd) return true;
+    if (type === TypeByte.COMMAND) return reader.peek(ahead + 1) === 0 && isCommandNumber(reader.peek(ahead + 2));
+    if (type === TypeByte.SECTION_FULL) {
+      const idstr = this.nameAt(ahead);
+      if (idstr === undefined) return false;
+      // Without a description any name that a device could have will do.
+      return this.description?.devices.some((d) => d.name === idstr) ?? /^[ -~]+$/u.test(idstr);
+    }
+    if (packageEnd !== undefined) return false;
     if (type === TypeByte.EOF) return reader.peek(ahead + 1) === TypeByte.VMDESCRIPTION;
-    if (type === TypeByte.COMMAND) return reader.peek(ahead + 1) === 0;
-    if (type === TypeByte.SECTION_END || type === TypeByte.SECTION_PART) return true;
-    if (type !== TypeByte.SECTION_FULL) return false;
-    const n = reader.peek(ahead + 5);
-    if (n <= 0) return false;
-    const name: number[] = [];
-    for (let i = 0; i < n; i++) name.push(Math.max(0, reader.peek(ahead + 6 + i)));
-    const idstr = latin1(Uint8Array.from(name));
-    return this.description?.devices.some((d) => d.name === idstr) ?? false;
+    return type === TypeByte.SECTION_END || type === TypeByte.SECTION_PART;
   }
 
   private search(bytes: Uint8Array): boolean {
-    const idstr = this.nextName();
+    const idstr = this.nameAt(0);
     for (const candidate of findVmDescription(bytes, 0)) {
       if (candidate.length > this.limits.descriptionBytes) continue;
       const text = latin1(bytes.subarray(candidate.start, candidate.start + candidate.length));
@@ -176,11 +199,12 @@ export class DevicePart {
     return this.search(tail.subarray(0, filled));
   }
 
-  /** The idstr of the FULL header that the reader stands at. */
-  private nextName(): string | undefined {
+  /** The idstr of the FULL header so many bytes on. */
+  private nameAt(ahead: number): string | undefined {
     const { reader } = this;
-    const n = reader.peek(5);
-    if (n <= 0 || reader.available < 6 + n) return undefined;
-    return latin1(reader.buffer.subarray(reader.position + 6, reader.position + 6 + n));
+    const n = reader.peek(ahead + 5);
+    if (n <= 0 || reader.available < ahead + 6 + n) return undefined;
+    const at = reader.position + ahead + 6;
+    return latin1(reader.buffer.subarray(at, at + n));
   }
 }

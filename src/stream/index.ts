@@ -1,4 +1,16 @@
-export { CommandNumber, commandName, decodeCommand, encodeCommand, type Command } from "./command.js";
+export {
+  COMMAND_HEADER,
+  CommandNumber,
+  commandName,
+  commandToPlain,
+  decodeCommand,
+  encodeCommand,
+  type BareCommand,
+  type Command,
+  type DiscardRange,
+  type PlainCommand,
+  type PostcopyPageSizes,
+} from "./command.js";
 export {
   capabilitiesOf,
   decodeConfiguration,
@@ -14,6 +26,7 @@ export type {
   FooterItem,
   HeaderItem,
   OpaqueItem,
+  PackageEndItem,
   SectionContent,
   SectionItem,
   StreamItem,

@@ -11,6 +11,7 @@ export type StreamItem =
   | SectionItem
   | FooterItem
   | CommandItem
+  | PackageEndItem
   | EofItem
   | VmDescriptionItem
   | OpaqueItem
@@ -57,8 +58,15 @@ export interface FooterItem {
 export interface CommandItem {
   kind: "command";
   offset: number;
+  /** As `commandName` says it. */
   name: string;
   command: Command;
+}
+
+/** The end of a package: the sections and commands since PACKAGED stood in it. */
+export interface PackageEndItem {
+  kind: "package-end";
+  offset: number;
 }
 
 export interface EofItem {
@@ -74,7 +82,7 @@ export interface VmDescriptionItem {
   description: VmDescription;
 }
 
-/** The rest of a stream from the first part that cannot be decoded, with the reason. */
+/** The rest of a stream (or of a package, which the stream goes on behind) from the first part that cannot be decoded. */
 export interface OpaqueItem {
   kind: "opaque";
   offset: number;

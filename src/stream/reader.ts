@@ -4,13 +4,14 @@ import type { ByteSource } from "../qemu-file/source.js";
 import { RamBatch, RamState } from "../ram/index.js";
 import { latin1 } from "../qemu-file/reader.js";
 import { parseVmDescription } from "../vmstate/index.js";
-import { decodeCommand, commandName } from "./command.js";
-import { capabilitiesOf, decodeConfiguration, type Configuration } from "./configuration.js";
-import { DevicePart } from "./device-part.js";
+import { commandName, decodeCommand } from "./command.js";
+import { capabilitiesOf, decodeConfiguration, targetPageSize, type Configuration } from "./configuration.js";
+import { DevicePart, UNDESCRIBED } from "./device-part.js";
 import { decodeHeader } from "./header.js";
-import type { OpaqueItem, SectionItem, StreamItem, TrailingItem } from "./items.js";
+import type { CommandItem, SectionItem, StreamItem, TrailingItem } from "./items.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 import { ramRecords } from "./ram-section.js";
+import { remaining, restOfPackage, restOfStream } from "./rest.js";
 import { decodeFooter, decodeFullHeader, decodePartHeader, type SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
 
@@ -48,6 +49,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private readonly reader: QemuFileReader;
   /** Lenient: the stream ended inside something. */
   private cut = false;
+  /** Absolute offset of the end of the package that is being read. */
+  private packageEnd: number | undefined;
   private readonly batch = new RamBatch();
   private readonly sections = new Map<number, SectionHeader>();
   private readonly devices: DevicePart;
@@ -97,7 +100,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       reader.path.push("configuration");
       this.configuration = await decodeConfiguration(reader, this.limits);
       reader.path.pop();
-      this.learnPageSize(this.configuration);
+      this.ram.pageSize = targetPageSize(reader, this.configuration) ?? this.ram.pageSize;
       yield { kind: "configuration", offset, configuration: this.configuration };
     }
     for (;;) {
@@ -110,11 +113,9 @@ export class StreamReader implements AsyncIterable<StreamItem> {
           yield { kind: "eof", offset };
           yield* this.afterEof();
           return;
-        case TypeByte.COMMAND: {
-          const command = await decodeCommand(reader, this.limits, this.diagnostics);
-          yield { kind: "command", offset, name: commandName(command.command), command };
+        case TypeByte.COMMAND:
+          yield* this.command(offset);
           break;
-        }
         case TypeByte.SECTION_START:
         case TypeByte.SECTION_FULL:
         case TypeByte.SECTION_PART:
@@ -124,22 +125,57 @@ export class StreamReader implements AsyncIterable<StreamItem> {
           break;
         }
         default:
-          throw reader.error("unknown-type", "unknown section type", {
-            expected: "a section, a command or EOF",
-            found: hex(reader.peek()),
-          });
+          throw this.unknownType("a section, a command or EOF");
       }
     }
   }
 
-  private learnPageSize(configuration: Configuration): void {
-    for (const subsection of configuration.subsections) {
-      if (subsection.name !== "configuration/target-page-bits") continue;
-      if (subsection.bits < 10 || subsection.bits > 20) {
-        throw this.reader.error("bad-value", "target page bits", { expected: "10 to 20", found: `${subsection.bits}` });
-      }
-      this.ram.pageSize = 2 ** subsection.bits;
+  private async *command(offset: number): AsyncGenerator<StreamItem> {
+    const { reader } = this;
+    const command = await decodeCommand(reader, this.limits, this.diagnostics);
+    this.checkPackage();
+    const item: CommandItem = { kind: "command", offset, name: commandName(command), command };
+    if (command.name !== "PACKAGED") {
+      yield item;
+      return;
     }
+    if (this.packageEnd !== undefined) throw reader.error("unsupported", "PACKAGED in PACKAGED", { offset });
+    await reader.needLarge(command.length, "the package");
+    this.packageEnd = reader.offset + command.length;
+    yield item;
+    reader.path.push("PACKAGED");
+    yield* this.package(this.packageEnd);
+    reader.path.pop();
+    this.packageEnd = undefined;
+  }
+
+  /** What stands in a package: FULL sections and commands, no header and no EOF. All of it is in the buffer. */
+  private async *package(end: number): AsyncGenerator<StreamItem> {
+    const { reader } = this;
+    while (reader.offset < end) {
+      const { offset } = reader;
+      const type = reader.peek();
+      if (type === TypeByte.COMMAND) yield* this.command(offset);
+      else if (type === TypeByte.SECTION_FULL) yield* this.section(offset);
+      else throw this.unknownType("a FULL section or a command");
+    }
+    yield { kind: "package-end", offset: end };
+  }
+
+  /** What was read last must have ended within the package. */
+  private checkPackage(): void {
+    const { reader, packageEnd } = this;
+    if (packageEnd === undefined || reader.offset <= packageEnd) return;
+    throw reader.error("bad-length", "the package ends inside a section or command", {
+      offset: packageEnd,
+      expected: `an end at byte ${hex(reader.offset)} or later`,
+      found: hex(packageEnd),
+    });
+  }
+
+  private unknownType(expected: string): QevmError {
+    const { reader } = this;
+    return reader.error("unknown-type", "unknown section type", { expected, found: hex(reader.peek()) });
   }
 
   /** One section with its footer. Answers "rest" where nothing that follows can be decoded. */
@@ -149,9 +185,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     let header: SectionHeader;
     if (type === TypeByte.SECTION_START || type === TypeByte.SECTION_FULL) {
       const full = type === TypeByte.SECTION_FULL;
-      if (full && (await this.devices.prepare()) === "absent") {
-        yield this.rest(offset, "device state without a VMDESCRIPTION that describes it");
-        return "rest";
+      if (full && (await this.devices.prepare(this.packageEnd)) === "absent") {
+        return yield* this.undescribed(offset);
       }
       header = await decodeFullHeader(reader, full ? "full" : "start");
       if (this.sections.size >= this.limits.sections) throw reader.error("limit", "too many sections", { offset });
@@ -179,13 +214,36 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       if (this.cut) return "rest";
     } else if (header.type === "full") {
       item.content = this.devices.decode(header, this.footers);
+      this.checkPackage();
       yield item;
     } else {
       reader.path.pop();
       yield item;
-      yield this.rest(reader.offset, `no codec for the iterative section ${JSON.stringify(header.idstr)}`);
+      yield restOfStream(this, reader, `no codec for the iterative section ${JSON.stringify(header.idstr)}`);
       return "rest";
     }
+    yield* this.footer(header);
+    reader.path.pop();
+    return undefined;
+  }
+
+  /** Device state that nothing describes: in a package up to its footer, or else all that is left. */
+  private async *undescribed(offset: number): AsyncGenerator<StreamItem, "rest" | undefined> {
+    const { reader, packageEnd } = this;
+    if (packageEnd === undefined) {
+      yield restOfStream(this, reader, UNDESCRIBED);
+      return "rest";
+    }
+    const start = reader.position;
+    const header = await decodeFullHeader(reader, "full");
+    const content = this.footers === true ? this.devices.opaque(header, packageEnd) : undefined;
+    if (content === undefined) {
+      reader.position = start;
+      yield* restOfPackage(reader, packageEnd, UNDESCRIBED);
+      return undefined;
+    }
+    reader.path.push(`section ${header.sectionId} ${JSON.stringify(header.idstr)}`);
+    yield { kind: "section", offset, ...header, content, records: noRecords };
     yield* this.footer(header);
     reader.path.pop();
     return undefined;
@@ -233,6 +291,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       const where = { offset: offset + 1, expected: `${header.sectionId}`, found: `${sectionId}` };
       this.diagnostics.anomaly(reader.error("bad-footer", "section_id in the section footer", where));
     }
+    this.checkPackage();
     yield { kind: "footer", offset, sectionId };
   }
 
@@ -257,42 +316,9 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       yield { kind: "vmdescription", offset, text, description };
     }
     if (await reader.fill(1)) {
-      const trailing: TrailingItem = { kind: "trailing", offset: reader.offset, chunks: () => this.remaining() };
+      const trailing: TrailingItem = { kind: "trailing", offset: reader.offset, chunks: () => remaining(reader) };
       yield trailing;
-      for await (const _ of this.remaining());
-    }
-  }
-
-  private rest(offset: number, reason: string): OpaqueItem {
-    const tail: number[] = [];
-    const endsInEof = (): boolean =>
-      tail.length === 6 && tail[0] === TypeByte.SECTION_FOOTER && tail[5] === TypeByte.EOF;
-    const setComplete = (): void => {
-      this.complete = endsInEof();
-    };
-    const remaining = this.remaining();
-    return {
-      kind: "opaque",
-      offset,
-      reason,
-      endsInEof,
-      async *chunks() {
-        for await (const chunk of remaining) {
-          tail.push(...chunk.subarray(Math.max(0, chunk.length - 6)));
-          tail.splice(0, tail.length - 6);
-          yield chunk;
-        }
-        setComplete();
-      },
-    };
-  }
-
-  /** Everything that is left, a buffer at a time. */
-  private async *remaining(): AsyncGenerator<Uint8Array> {
-    const { reader } = this;
-    while (await reader.fill(1)) {
-      const { available } = reader;
-      yield reader.view(Math.min(available, 1 << 20));
+      for await (const _ of remaining(reader));
     }
   }
 }

@@ -9,7 +9,7 @@ import {
   type StructDescription,
   type VmDescription,
 } from "../vmstate/index.js";
-import { encodeCommand } from "./command.js";
+import { encodeCommand, type Command } from "./command.js";
 import { encodeConfiguration, type Configuration } from "./configuration.js";
 import { encodeHeader, STREAM_VERSION } from "./header.js";
 import { encodeFooter, encodeSectionHeader } from "./section.js";
@@ -68,10 +68,10 @@ export class StreamWriter {
     if (machine !== undefined) encodeConfiguration(this.file, { machine, subsections: subsections ?? [] });
   }
 
-  /** A command between sections, for example SWITCHOVER_START. `payload` is what follows the length. */
-  command(command: number, payload: Uint8Array = new Uint8Array(0)): void {
+  /** A command between sections, for example `{ name: "SWITCHOVER_START" }`. */
+  command(command: Command): void {
     this.ram.closePart();
-    encodeCommand(this.file, { command, payload });
+    encodeCommand(this.file, command);
   }
 
   /** One FULL section. Errors: does-not-fit where a value does not fit its field. */

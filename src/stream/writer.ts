@@ -46,6 +46,9 @@ export class ExactWriter {
       case "command":
         encodeCommand(file, item.command);
         break;
+      case "package-end":
+        // Its length stands in front of it, in PACKAGED.
+        break;
       case "eof":
         file.u8(TypeByte.EOF);
         break;
