@@ -1,0 +1,42 @@
+/** What a multifd packet's flags say (QEMU migration/multifd.h, 4.0 to 11.1). */
+export const MultifdFlag = {
+  /** Everything that this channel got before belongs before the mark in the main stream (4.0). */
+  SYNC: 0x01,
+  ZLIB: 0x02,
+  ZSTD: 0x04,
+  /** Intel Query Processing Library (9.1). */
+  QPL: 0x08,
+  /** UADK, Kunpeng's accelerators (9.1). */
+  UADK: 0x10,
+  /** Intel QuickAssist (9.2). */
+  QATZIP: 0x20,
+  /** The packet holds the state of a device, not pages (10.0). */
+  DEVICE_STATE: 0x40,
+} as const;
+
+/** The bits that name the method. */
+export const METHOD_MASK = 0x3e;
+/** Every bit that has a meaning. */
+export const KNOWN_FLAGS = 0x7f;
+
+/** How the payloads of a channel are compressed: the values of `multifd-compression`. */
+export type MultifdMethod = "none" | "zlib" | "zstd" | "qpl" | "uadk" | "qatzip";
+
+const METHODS: Readonly<Record<number, MultifdMethod>> = {
+  0: "none",
+  [MultifdFlag.ZLIB]: "zlib",
+  [MultifdFlag.ZSTD]: "zstd",
+  [MultifdFlag.QPL]: "qpl",
+  [MultifdFlag.UADK]: "uadk",
+  [MultifdFlag.QATZIP]: "qatzip",
+};
+
+/** The method that flags name; undefined where two are named at once. */
+export function methodOf(flags: number): MultifdMethod | undefined {
+  return METHODS[flags & METHOD_MASK];
+}
+
+/** The flag of a method. */
+export function flagOf(method: MultifdMethod): number {
+  return Number(Object.keys(METHODS).find((flag) => METHODS[Number(flag)] === method));
+}

@@ -1,0 +1,20 @@
+/** multifd channels: the packets that carry pages beside the main stream, both ways. */
+export { ChannelPages, type PacketPages } from "./channel-pages.js";
+export { ChannelReader, type ChannelItem, type ChannelOptions } from "./channel-reader.js";
+export { encodeChannelItem } from "./channel-writer.js";
+export { decodeDevicePacket, DEVICE_PACKET_LENGTH, encodeDevicePacket, type DevicePacket } from "./device-packet.js";
+export { flagOf, methodOf, METHOD_MASK, MultifdFlag, type MultifdMethod } from "./flags.js";
+export {
+  decodeInitPacket,
+  encodeInitPacket,
+  INIT_LENGTH,
+  isMultifdChannel,
+  MULTIFD_MAGIC,
+  MULTIFD_VERSION,
+  type InitPacket,
+} from "./init-packet.js";
+export { decodePageTable, encodePageTable } from "./page-table.js";
+export { payloadDecoder, type PayloadDecoder } from "./payload.js";
+export { decodeRamPacket, encodeRamPacket, pagesPerPacket, ramPacketLength, type RamPacket } from "./ram-packet.js";
+export { ZlibStreamDecoder, ZlibStreamEncoder } from "./zlib-stream.js";
+export { ZstdStreamDecoder } from "./zstd-stream.js";
