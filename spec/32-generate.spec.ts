@@ -1,7 +1,4 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import test from "tape";
 import { verifyStream } from "../src/inspect/verify.js";
 import { namedFill } from "../src/generate/fill.js";
@@ -93,28 +90,6 @@ for (const [name, options, capabilities] of [
     }
   });
 }
-
-test("4 GiB, mostly text of a few pages: loaded by a real 7.2", async (t) => {
-  const qemu = qemuOf(t, "7.2");
-  if (qemu === undefined) return;
-  const folder = mkdtempSync(join(tmpdir(), "qevm-generate-"));
-  const text = namedFill("text", 1);
-  try {
-    // One page in 256 holds text: a stream of 25 MB for 4 GiB of memory.
-    const bytes = await made({ memory: 4096 * MIB, fill: (page, at) => at % MIB === 4096 && text(page, at) });
-    const file = join(folder, "4g.mig");
-    writeFileSync(file, bytes);
-    const args = ["-machine", "none", "-m", "4096", "-nodefaults"];
-    const destination = await startDestination({ qemu, args, stream: file });
-    try {
-      t.equal(destination.result.status, "completed", `loaded ${destination.result.error}`);
-    } finally {
-      await destination.vm.close();
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-});
 
 test("a template with other memory and another register", async (t) => {
   const entry = corpusEntry("live");

@@ -72,6 +72,31 @@ export function readBlock(vm: QemuProcess, block: LocatedBlock): Buffer | undefi
   return Buffer.concat(parts);
 }
 
+/**
+ * The first offset at which a located block is not what is expected; undefined when it is equal. `fill` writes what stands at
+ * an offset into a buffer of up to 1 MiB, which holds zeros. Made for blocks that are too large to be hashed in passing.
+ */
+export function firstDifference(
+  vm: QemuProcess,
+  { address, used }: LocatedBlock,
+  fill: (offset: number, into: Buffer) => void,
+): number | undefined {
+  if (address === undefined) return 0;
+  const want = Buffer.alloc(1 << 20);
+  let at = 0;
+  let different: number | undefined;
+  readProcess(vm, address, used, (bytes) => {
+    if (different === undefined) {
+      const expected = want.subarray(0, bytes.length);
+      expected.fill(0);
+      fill(at, expected);
+      if (!expected.equals(bytes)) different = at + expected.findIndex((byte, index) => byte !== bytes[index]);
+    }
+    at += bytes.length;
+  });
+  return different ?? (at < used ? at : undefined);
+}
+
 /** Lines of `info ramblock`: name, page size, offset, used, total, and from 10.0 on the host address. */
 export function parseRamBlocks(text: string): Line[] {
   const pattern = /^\s*(\S+)\s+\d+ [KMG]iB\s+0x[0-9a-f]+\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)(?:\s+0x([0-9a-f]+))?/u;
