@@ -1,7 +1,13 @@
 /** Whether a real QEMU loads a stream that was made from a capture, and then holds what the capture's source held. */
 import type { Test } from "tape";
 import type { CorpusEntry } from "../../tools/corpus.js";
-import { compare, destinationLike, startDestination, type Destination } from "../../tools/destination/index.js";
+import {
+  compare,
+  destinationLike,
+  startDestination,
+  type Destination,
+  type LikeOptions,
+} from "../../tools/destination/index.js";
 import { findQemus, type QemuBinary } from "../../tools/qemu/find.js";
 
 const NO_QEMU = "no qemu-system-x86_64 here (apt-get install --no-install-recommends qemu-system-x86)";
@@ -14,9 +20,7 @@ export function qemuOf(t: Test, version: string): QemuBinary | undefined {
   return found;
 }
 
-export interface LoadsOptions {
-  qemu?: QemuBinary;
-  capabilities?: readonly string[];
+export interface LoadsOptions extends Omit<LikeOptions, "stream"> {
   /** Blocks whose bytes are not compared. */
   except?: readonly string[];
   /** Looks at the loaded machine. */

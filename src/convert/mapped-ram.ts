@@ -1,6 +1,7 @@
 import { createInflater, isZeroPage } from "../engine/index.js";
 import { QevmError } from "../errors.js";
 import { RecordApplier } from "../memory/apply.js";
+import { PageSet } from "../memory/page-set.js";
 import { ScratchMemory } from "../memory/scratch.js";
 import {
   bitmapLength,
@@ -8,8 +9,10 @@ import {
   encodeRecordHeader,
   hasPage,
   mappedHeader,
+  PAGE_FLAGS,
   RamFlag,
   writeZeros,
+  type RamBatch,
   type RamBlock,
 } from "../ram/index.js";
 import {
@@ -28,6 +31,13 @@ import { tallyBatch } from "./records.js";
 import { noPages } from "./types.js";
 
 /**
+ * Blocks below this size may hold what a destination has put there itself before it loads: ACPI tables, firmware, option
+ * ROMs, which another version fills otherwise. QEMU's loader leaves a page without a bit as it is, so pages of zeros that
+ * the stream sends for such blocks get their bit. In larger ones, guest memory, absent pages are zeros already.
+ */
+const FILLED_BELOW = 8 << 20;
+
+/**
  * A mapped-ram file: all rounds go into the guest's memory; START holds the last content of every page at its place, END is empty.
  * The file must start where its name does: the offsets in it are absolute.
  */
@@ -35,6 +45,8 @@ export class ToMappedRam implements ItemConverter {
   readonly pages = { in: noPages(), out: noPages() };
   private memory: ScratchMemory | undefined;
   private applier: RecordApplier | undefined;
+  /** Pages that the stream sends, of blocks that a destination may have filled. */
+  private told: PageSet | undefined;
   /** The START that is owed until every page has come. */
   private start: SectionItem | undefined;
   private held: StreamItem[] = [];
@@ -83,6 +95,7 @@ export class ToMappedRam implements ItemConverter {
     for await (const batch of item.records()) {
       tallyBatch(this.pages.in, batch);
       for (const block of blocks.slice(this.memory.files.size)) this.memory.files.add(block);
+      this.note(batch, (this.told ??= new PageSet(pageSize)));
       this.applier.apply(batch);
     }
     this.skipFooter = item.type !== "end";
@@ -91,6 +104,14 @@ export class ToMappedRam implements ItemConverter {
     await this.pay();
     encodeSectionHeader(this.writer.file, item);
     this.endOfChunk();
+  }
+
+  private note(batch: RamBatch, told: PageSet): void {
+    for (let i = 0; i < batch.count; i++) {
+      const block = batch.block[i];
+      if (block === undefined || block.usedLength >= FILLED_BELOW) continue;
+      if ((batch.flag[i]! & PAGE_FLAGS) !== 0) told.add(block, batch.offset[i]!);
+    }
   }
 
   private async pay(): Promise<void> {
@@ -121,7 +142,7 @@ export class ToMappedRam implements ItemConverter {
     const bitmap = new Uint8Array(bitmapLength(pages));
     for (let i = 0; i < pages; i++) {
       this.memory!.files.read(block, i * pageSize, page);
-      if (!isZeroPage(page)) bitmap[i >> 3]! |= 1 << (i & 7);
+      if (!isZeroPage(page) || this.told?.has(block, i * pageSize) === true) bitmap[i >> 3]! |= 1 << (i & 7);
     }
     const header = 1 + block.idstr.length + 8 + (block.address === undefined ? 0 : 8) + 28;
     const mapped = mappedHeader(file.offset + header, block.usedLength, pageSize);

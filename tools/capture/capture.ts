@@ -31,18 +31,26 @@ export interface Capture {
   readonly stream: { readonly length: number; readonly sha256: string };
 }
 
-/** The result of {@link makeCapture}, for the line printed about it. */
+/** A capture that was just made. */
 export interface Made {
-  readonly streamBytes: number;
-  readonly packedBytes: number;
+  readonly capture: Capture;
   readonly truth: Truth;
+  readonly stream: Buffer;
+  /** The entry's files as the source left them. */
+  readonly left: Readonly<Record<string, Uint8Array>>;
 }
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const pretty = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
 
-/** Captures an entry into `corpus/NAME`. Rejects with QEMU's own text when anything in it fails. */
-export async function makeCapture(entry: Entry, corpus: string): Promise<Made> {
+/**
+ * Makes a capture and keeps nothing: starts QEMU, runs the steps, takes the truth. The stream stands in `$DIR/stream`.
+ * Rejects with QEMU's own text when anything in it fails. `look` sees the source before it ends.
+ */
+export async function takeCapture(
+  entry: Entry,
+  look: (vm: QemuProcess) => Promise<void> | void = () => undefined,
+): Promise<Made> {
   const qemu = findQemu(entry.qemu);
   if (qemu === undefined) throw new QevmError("unsupported", `no QEMU ${entry.qemu} here`);
   const folder = makeWorkFolder(qemu);
@@ -63,10 +71,10 @@ export async function makeCapture(entry: Entry, corpus: string): Promise<Made> {
       await runStep(vm, step);
     }
     const taken = await takeTruth(vm, statusBefore);
+    await look(vm);
     const stream = readFileSync(vm.file("stream"));
     // As the source left them: a shared memory file carries what x-ignore-shared keeps out of the stream.
     const left = Object.fromEntries(files.map(({ name }) => [name, readFileSync(vm.file(name))]));
-    const truth: Truth = { ...taken, destination: await checkLoad(qemu, entry, stream, taken, left) };
     const capture: Capture = {
       name: entry.name,
       shows: entry.shows,
@@ -80,14 +88,22 @@ export async function makeCapture(entry: Entry, corpus: string): Promise<Made> {
       steps: entry.steps,
       stream: { length: stream.length, sha256: sha256(stream) },
     };
-    const packed = gzipSync(stream, { level: constants.Z_BEST_COMPRESSION });
-    const target = join(corpus, entry.name);
-    mkdirSync(target, { recursive: true });
-    writeFileSync(join(target, "stream.gz"), packed);
-    writeFileSync(join(target, "capture.json"), pretty(capture));
-    writeFileSync(join(target, "truth.json"), pretty(truth));
-    return { streamBytes: stream.length, packedBytes: packed.length, truth };
+    return { capture, stream, left, truth: { ...taken, destination: null } };
   } finally {
     await vm.close();
   }
+}
+
+/** Captures an entry into `corpus/NAME`, with what a destination of the same version makes of it. */
+export async function makeCapture(entry: Entry, corpus: string): Promise<Made & { readonly packedBytes: number }> {
+  const made = await takeCapture(entry);
+  const qemu = findQemu(entry.qemu)!;
+  const truth: Truth = { ...made.truth, destination: await checkLoad(qemu, entry, made.stream, made.truth, made.left) };
+  const packed = gzipSync(made.stream, { level: constants.Z_BEST_COMPRESSION });
+  const target = join(corpus, entry.name);
+  mkdirSync(target, { recursive: true });
+  writeFileSync(join(target, "stream.gz"), packed);
+  writeFileSync(join(target, "capture.json"), pretty(made.capture));
+  writeFileSync(join(target, "truth.json"), pretty(truth));
+  return { ...made, truth, packedBytes: packed.length };
 }

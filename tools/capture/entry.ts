@@ -55,6 +55,8 @@ export interface Recipe {
   /** Keep the guest running while it is captured, for at least so many rounds. */
   readonly rounds?: number;
   readonly notLoadable?: string;
+  /** Where the stream goes; default `exec:cat > $DIR/stream`. */
+  readonly uri?: string;
 }
 
 /** Bytes a second while a live capture is held in its rounds. */
@@ -74,7 +76,8 @@ export function entry(recipe: Recipe): Entry {
     steps.push({ execute: "migrate-set-capabilities", arguments: { capabilities: list } });
   }
   if (Object.keys(all).length > 0) steps.push({ execute: "migrate-set-parameters", arguments: all });
-  steps.push({ execute: "migrate", arguments: { uri: "exec:cat > $DIR/stream" } });
+  const uri = recipe.uri ?? "exec:cat > $DIR/stream";
+  steps.push({ execute: "migrate", arguments: { uri } });
   if (recipe.rounds !== undefined) {
     steps.push({ wait: "rounds", count: recipe.rounds });
     steps.push({ execute: "migrate-set-parameters", arguments: { "downtime-limit": 20_000 } });

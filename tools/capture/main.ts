@@ -31,7 +31,7 @@ for (const item of entries.filter(({ name }) => wanted.length === 0 || wanted.in
       destination?.loaded === true
         ? `loads, ${destination.equalBlocks.length} blocks equal, ${destination.differentBlocks.length} differ, registers ${destination.registersEqual === true ? "equal" : "not equal"}`
         : `does not load (${destination?.signal ?? destination?.error ?? "not tried"})`;
-    const size = `${made.streamBytes} bytes, ${made.packedBytes} packed`;
+    const size = `${made.stream.length} bytes, ${made.packedBytes} packed`;
     console.log(`${item.name}: ${size}; truth of ${found}/${blocks.length} blocks; ${load}; ${Date.now() - start} ms`);
   } catch (error) {
     failed += 1;

@@ -21,6 +21,8 @@ export interface DestinationOptions {
    * for `$DIR`. Bytes and files are copied into the working folder, so they reach a QEMU in a chroot too.
    */
   readonly stream: Uint8Array | string;
+  /** How bytes and files are handed over: through a pipe (default), or as a file that QEMU opens itself (8.2 and later). */
+  readonly from?: "exec" | "file";
   /** Files to place in the working folder first: name to bytes. */
   readonly files?: Readonly<Record<string, Uint8Array>>;
   /** QMP commands before the load, for example the device_add that the source had. */
@@ -58,7 +60,7 @@ export async function startDestination(options: DestinationOptions): Promise<Des
   const { qemu, args, stream, timeout = 30_000 } = options;
   const folder = makeWorkFolder(qemu);
   for (const [name, bytes] of Object.entries(options.files ?? {})) writeFileSync(join(folder, name), bytes);
-  const uri = placeStream(stream, folder);
+  const uri = placeStream(stream, folder, options.from ?? "exec");
   const stopped = args.includes("-S") || options.autostart === true ? [] : ["-S"];
   const vm = await QemuProcess.start(qemu, [...args, ...stopped, "-incoming", "defer"], folder);
   try {
@@ -83,8 +85,8 @@ export async function runGuest(vm: QemuProcess, milliseconds: number): Promise<v
   await vm.execute("stop");
 }
 
-function placeStream(stream: Uint8Array | string, folder: string): string {
-  const uri = "exec:cat $DIR/incoming";
+function placeStream(stream: Uint8Array | string, folder: string, from: "exec" | "file"): string {
+  const uri = from === "file" ? "file:$DIR/incoming" : "exec:cat $DIR/incoming";
   if (typeof stream !== "string") writeFileSync(join(folder, "incoming"), stream);
   else if (existsSync(stream)) copyFileSync(stream, join(folder, "incoming"));
   else return stream;

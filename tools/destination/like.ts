@@ -17,6 +17,10 @@ export interface LikeOptions {
   readonly stream?: DestinationOptions["stream"];
   /** Default: the capture's own capabilities. */
   readonly capabilities?: readonly string[];
+  /** Default: through a pipe. */
+  readonly from?: DestinationOptions["from"];
+  /** Files of the working folder; default: made again from the list of entries. */
+  readonly files?: DestinationOptions["files"];
 }
 
 /**
@@ -27,7 +31,8 @@ export function destinationLike({ name, capture, open }: CorpusEntry, change: Li
   const qemu = change.qemu ?? findQemu(capture.version);
   if (qemu === undefined) throw new QevmError("unsupported", `no QEMU ${capture.version} here`);
   const made = entries.find((item) => item.name === name)?.files ?? [];
-  const files = capture.files.map((file) => {
+  const own = change.files === undefined ? capture.files : [];
+  const files = own.map((file) => {
     const bytes = made.find((item) => item.name === file.name)?.content();
     if (bytes === undefined || createHash("sha256").update(bytes).digest("hex") !== file.sha256) {
       throw new QevmError("usage", `${file.name} is no longer what ${name} was captured with: capture it again`);
@@ -39,8 +44,9 @@ export function destinationLike({ name, capture, open }: CorpusEntry, change: Li
     args: sameMachine(capture.command.slice(1 + commonArguments.length), capture, qemu),
     capabilities: change.capabilities ?? capture.capabilities,
     before: pluggedIn(capture.steps),
-    files: Object.fromEntries(files),
+    files: change.files ?? Object.fromEntries(files),
     stream: change.stream ?? open(),
+    ...(change.from === undefined ? {} : { from: change.from }),
   };
 }
 
