@@ -8,6 +8,7 @@ const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => 
   devices: () => import("./devices.js"),
   verify: () => import("./verify.js"),
   extract: () => import("./extract.js"),
+  read: () => import("./read.js"),
   send: () => import("./send.js"),
   generate: () => import("./generate.js"),
   convert: () => import("./convert.js"),

@@ -1,14 +1,13 @@
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { QevmError, type Warning } from "../errors.js";
-import { QemuFileWriter } from "../qemu-file/writer.js";
-import { MemorySink, type ByteSource } from "../qemu-file/source.js";
-import type { StreamItem, StreamOptions } from "../stream/index.js";
+import type { ByteSource } from "../qemu-file/source.js";
+import type { StreamOptions } from "../stream/index.js";
 import { AtomicFile, attempt, rememberUnfinished } from "../transport/file.js";
-import { encodeDevice, type DeviceState } from "../vmstate/index.js";
-import { cpuRegisters, type CpuRegisters } from "./cpu.js";
+import type { CpuRegisters } from "./cpu.js";
 import { elfHead } from "./elf.js";
 import { extractBlocks, type ExtractedBlocks } from "./extract-blocks.js";
+import { noteFacts, type DeviceFacts } from "./facts.js";
 import { findLayout, parseLayout, type Layout, type LayoutFacts, type Segment } from "./layout.js";
 
 export interface PhysicalOptions extends StreamOptions {
@@ -47,10 +46,10 @@ export async function extractPhysical(
   const out = resolve(path);
   const work = attempt(out, () => mkdtempSync(join(dirname(out), ".qevm-extract-")));
   const unfinished = rememberUnfinished(work);
-  const found: Found = { cpus: [] };
+  const found: DeviceFacts = { cpus: [] };
   try {
     const folder = join(work, "blocks");
-    const extracted = await extractBlocks(source, folder, { ...options, onItem: (item) => look(item, found) });
+    const extracted = await extractBlocks(source, folder, { ...options, onItem: (item) => noteFacts(item, found) });
     const facts: LayoutFacts = { ...found, machine: extracted.machine ?? undefined, blocks: extracted.blocks };
     const layout = options.layout === undefined ? findLayout(facts) : parseLayout(options.layout, extracted.blocks);
     const ranges = cut(layout, options);
@@ -76,37 +75,6 @@ export async function extractPhysical(
     rmSync(work, { recursive: true, force: true });
     unfinished.forget();
   }
-}
-
-interface Found {
-  cpus: CpuRegisters[];
-  pam?: Uint8Array;
-  cmos?: Uint8Array;
-}
-
-/** Takes what the layout needs from the device state. */
-function look(item: StreamItem, found: Found): void {
-  if (item.kind !== "section" || item.content.kind !== "device") return;
-  const { state } = item.content;
-  if (item.idstr === "cpu") {
-    const registers = cpuRegisters(state);
-    if (registers !== undefined) found.cpus.push(registers);
-  } else if (/(?:^|\/)I440FX$/u.test(item.idstr)) {
-    // be32 version, then 256 bytes of PCI configuration.
-    found.pam = payload(state).slice(4 + 0x59, 4 + 0x60);
-  } else if (/(?:^|\/)mch$/u.test(item.idstr)) {
-    found.pam = payload(state).slice(4 + 0x90, 4 + 0x97);
-  } else if (/(?:^|\/)mc146818rtc$/u.test(item.idstr)) {
-    found.cmos = payload(state).slice(0, 128);
-  }
-}
-
-function payload(state: DeviceState): Uint8Array {
-  const sink = new MemorySink();
-  const writer = new QemuFileWriter(sink);
-  encodeDevice(writer, state);
-  void writer.flush();
-  return sink.bytes();
 }
 
 /** The parts of the segments inside the range asked for. Raw files leave out firmware below 4 GiB when no memory lies above it. */

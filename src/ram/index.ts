@@ -27,6 +27,7 @@ export {
   hasPage,
   mappedHeader,
   PAGES_ALIGNMENT,
+  skipMappedBlock,
   writeZeros,
   type MappedBlock,
   type MappedLimits,

@@ -68,6 +68,36 @@ export async function decodeMappedBlock(
   limits: MappedLimits,
   diagnostics: Diagnostics,
 ): Promise<MappedBlock> {
+  const { length, gapLength } = checkPlaces(reader, block, mapped, pageSize, limits, diagnostics);
+  await reader.needLarge(length, "mapped-ram bitmap");
+  const bitmap = reader.bytes(length);
+  await reader.needLarge(gapLength, "the hole behind a mapped-ram bitmap");
+  const hole = reader.view(gapLength);
+  return { block, bitmap, gapLength, gap: isZero(hole, 0, gapLength) ? undefined : hole.slice() };
+}
+
+/** Passes over bitmap, hole and pages, without reading them where the source can seek. Errors: as `decodeMappedBlock`. */
+export async function skipMappedBlock(
+  reader: QemuFileReader,
+  block: RamBlock,
+  mapped: MappedRamHeader,
+  pageSize: number,
+  limits: MappedLimits,
+  diagnostics: Diagnostics,
+): Promise<void> {
+  const { length, gapLength } = checkPlaces(reader, block, mapped, pageSize, limits, diagnostics);
+  await reader.discard(length + gapLength + block.usedLength, `page area of RAM block "${block.idstr}"`);
+}
+
+/** Bytes of the bitmap, which begins here, and of the hole behind it. */
+function checkPlaces(
+  reader: QemuFileReader,
+  block: RamBlock,
+  mapped: MappedRamHeader,
+  pageSize: number,
+  limits: MappedLimits,
+  diagnostics: Diagnostics,
+): { length: number; gapLength: number } {
   if (mapped.pageSize !== BigInt(pageSize)) {
     throw reader.error("bad-value", "page size of the mapped-ram header", {
       expected: `${pageSize}`,
@@ -97,12 +127,7 @@ export async function decodeMappedBlock(
       found: `0x${mapped.pagesOffset.toString(16)}`,
     });
   }
-  await reader.needLarge(length, "mapped-ram bitmap");
-  const bitmap = reader.bytes(length);
-  const gapLength = Number(gap);
-  await reader.needLarge(gapLength, "the hole behind a mapped-ram bitmap");
-  const hole = reader.view(gapLength);
-  return { block, bitmap, gapLength, gap: isZero(hole, 0, gapLength) ? undefined : hole.slice() };
+  return { length, gapLength: Number(gap) };
 }
 
 /** The twin of `decodeMappedBlock`, the block's entry in the list with its header included. */

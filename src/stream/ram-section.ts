@@ -8,6 +8,7 @@ import {
   decodeRecords,
   RamBatch,
   RamFlag,
+  skipMappedBlock,
   type BlockList,
   type RamState,
 } from "../ram/index.js";
@@ -25,6 +26,7 @@ export async function* ramRecords(
   limits: StreamLimits,
   capabilities: readonly string[],
   batch = new RamBatch(),
+  skipMappedPages = false,
 ): AsyncGenerator<RamBatch> {
   batch.begin();
   for (;;) {
@@ -48,7 +50,7 @@ export async function* ramRecords(
         break;
       case "blocks":
         if (capabilities.includes("mapped-ram"))
-          yield* mappedList(reader, ram, batch, diagnostics, limits, capabilities);
+          yield* mappedList(reader, ram, batch, diagnostics, limits, capabilities, skipMappedPages);
         else yield await blockList(reader, ram, batch, limits, capabilities);
         break;
     }
@@ -110,6 +112,7 @@ async function* mappedList(
   diagnostics: Diagnostics,
   limits: StreamLimits,
   capabilities: readonly string[],
+  skipPages: boolean,
 ): AsyncGenerator<RamBatch> {
   const position = reader.offset;
   const { pageSize } = ram;
@@ -132,6 +135,10 @@ async function* mappedList(
       });
     }
     ram.add(block);
+    if (skipPages) {
+      await skipMappedBlock(reader, block, block.mapped!, pageSize, limits, diagnostics);
+      continue;
+    }
     const mapped = await decodeMappedBlock(reader, block, block.mapped!, pageSize, limits, diagnostics);
     batch.reset(reader.buffer);
     batch.mappedBlock = mapped;

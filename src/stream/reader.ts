@@ -25,6 +25,8 @@ export interface StreamOptions {
   bufferSize?: number;
   /** Absolute offset of the source's first byte, for errors. */
   offset?: number;
+  /** mapped-ram: pass over bitmaps and pages, without reading them where the source can seek; `ram.blocks` says where they are. */
+  skipMappedPages?: boolean;
 }
 
 /**
@@ -54,6 +56,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private readonly batch = new RamBatch();
   private readonly sections = new Map<number, SectionHeader>();
   private readonly devices: DevicePart;
+  private readonly skipMappedPages: boolean;
 
   constructor(source: ByteSource, options: StreamOptions = {}) {
     this.diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
@@ -64,6 +67,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     });
     this.start = this.reader.offset;
     this.ram = new RamState(options.pageSize ?? 4096);
+    this.skipMappedPages = options.skipMappedPages ?? false;
     this.devices = new DevicePart(this.reader, this.limits, this.diagnostics);
   }
 
@@ -251,7 +255,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
 
   private async *records(): AsyncGenerator<RamBatch> {
     try {
-      yield* ramRecords(this.reader, this.ram, this.diagnostics, this.limits, this.capabilities, this.batch);
+      const { reader, ram, diagnostics, limits, capabilities, batch } = this;
+      yield* ramRecords(reader, ram, diagnostics, limits, capabilities, batch, this.skipMappedPages);
     } catch (error) {
       if (!this.passOver(error)) throw error;
     }

@@ -1,0 +1,40 @@
+/** Bytes a line. */
+const WIDTH = 16;
+
+/** Bytes as `xxd` prints them: address, eight groups of two bytes, the printable characters. */
+export class HexLines {
+  private readonly line = new Uint8Array(WIDTH);
+  private used = 0;
+
+  /** @param address of the first byte; lines begin there, wherever it is */
+  constructor(private address: number) {}
+
+  /** The lines that are full now. */
+  add(bytes: Uint8Array): string {
+    let text = "";
+    for (const byte of bytes) {
+      this.line[this.used++] = byte;
+      if (this.used === WIDTH) text += this.take();
+    }
+    return text;
+  }
+
+  /** The last line, if anything is left for it. */
+  end(): string {
+    return this.used === 0 ? "" : this.take();
+  }
+
+  private take(): string {
+    const bytes = this.line.subarray(0, this.used);
+    let digits = "";
+    let letters = "";
+    bytes.forEach((byte, k) => {
+      digits += byte.toString(16).padStart(2, "0") + (k % 2 === 1 ? " " : "");
+      letters += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : ".";
+    });
+    const text = `${this.address.toString(16).padStart(8, "0")}: ${digits.padEnd(WIDTH * 2.5)} ${letters}\n`;
+    this.address += this.used;
+    this.used = 0;
+    return text;
+  }
+}

@@ -1,0 +1,133 @@
+import { openInput } from "../container/index.js";
+import { extractedPages } from "../memory/extracted-pages.js";
+import { layoutOf, scanPages, type GuestPages } from "../memory/guest-memory.js";
+import { indexedPages, variantOf } from "../memory/indexed-pages.js";
+import { parseLayout, type Layout, type Segment } from "../memory/layout.js";
+import { blockRange, physicalRange, readParts } from "../memory/range.js";
+import type { ByteSource } from "../qemu-file/source.js";
+import { WritableSink } from "../transport/writable.js";
+import { inputOptions, parse, STREAM_OPTIONS, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { HexLines } from "./hex.js";
+import { printJson, printWarnings, safe, withProgress } from "./output.js";
+
+/** Bytes that `--json` prints at most. */
+const MOST_JSON = 16 << 20;
+
+/** What is asked for: a range of addresses or of one block. */
+interface Wanted {
+  physical: number | undefined;
+  block: string | undefined;
+  /** Address or offset. */
+  start: number;
+  length: number;
+}
+
+/** `qevm read FILE --physical ADDRESS|--block NAME --offset N --length N`. */
+export async function run(argv: string[]): Promise<number> {
+  const options = {
+    ...STREAM_OPTIONS,
+    physical: { type: "string" },
+    block: { type: "string" },
+    offset: { type: "string" },
+    length: { type: "string" },
+    layout: { type: "string" },
+    index: { type: "string" },
+    raw: { type: "boolean" },
+  } as const;
+  const args = parse(argv, options, [1, 1], "one FILE");
+  const wanted = wantedRange(args);
+  const [file] = args.positionals as [string];
+  const input = await openInput(file, inputOptions(args));
+  const source = withProgress(input, "scanning");
+  try {
+    const variant = variantOf(input.containers, streamOptions(args));
+    const opened = await open(args, source, { file, variant, devices: wanted.physical !== undefined });
+    try {
+      await print(args, opened, wanted);
+    } finally {
+      opened.close?.();
+    }
+  } finally {
+    source.done();
+    await source.close?.();
+  }
+  return 0;
+}
+
+function wantedRange(args: Arguments): Wanted {
+  const most = Number.MAX_SAFE_INTEGER;
+  const physical = args.number("physical", { min: 0, max: most });
+  const block = args.text("block");
+  const offset = args.number("offset", { min: 0, max: most });
+  if ((physical === undefined) === (block === undefined)) throw new UsageError("--physical or --block says where");
+  if (physical !== undefined && offset !== undefined) throw new UsageError("--offset goes with --block");
+  if (block !== undefined && args.text("layout") !== undefined) throw new UsageError("--layout goes with --physical");
+  const length = args.number("length", { min: 1, max: most }) ?? 256;
+  if (args.flag("json") && length > MOST_JSON) throw new UsageError(`--json prints at most ${MOST_JSON} bytes`);
+  if (args.flag("json") && args.flag("raw")) throw new UsageError("--json and --raw exclude each other");
+  return { physical, block, start: physical ?? offset ?? 0, length };
+}
+
+interface Opened {
+  pages: GuestPages;
+  /** Known from an index; else found when it is asked for. */
+  layout: Layout | undefined;
+  index: "made" | "used" | null;
+  close?: () => void;
+}
+
+async function open(
+  args: Arguments,
+  source: ByteSource,
+  what: { file: string; variant: string; devices: boolean },
+): Promise<Opened> {
+  const options = { ...streamOptions(args), ...what };
+  const index = args.text("index");
+  const seekable = source.readAt !== undefined && source.seek !== undefined && source.length !== undefined;
+  if (index !== undefined) {
+    if (what.file === "-" || !seekable) throw new UsageError("--index is for files that can be read anywhere");
+    return await indexedPages(source, { ...options, index, say: note });
+  }
+  if (seekable) return { pages: await scanPages(source, options), layout: undefined, index: null };
+  const pages = await extractedPages(source, options);
+  return { pages, layout: undefined, index: null, close: () => pages.close() };
+}
+
+async function print(args: Arguments, { pages, layout: known, index }: Opened, wanted: Wanted): Promise<void> {
+  printWarnings(pages.warnings);
+  const { start, length, physical, block } = wanted;
+  let layout: Layout | undefined;
+  if (physical !== undefined) {
+    const stated = args.text("layout");
+    layout = stated === undefined ? (known ?? layoutOf(pages)) : parseLayout(stated, pages.blocks);
+    for (const line of layout.how) if (line.startsWith("guess")) note(`layout: ${safe(line)}`);
+  }
+  const parts =
+    layout === undefined ? blockRange(pages.blocks, block!, start, length) : physicalRange(layout, start, length);
+  if (args.flag("json")) {
+    await printDocument(pages, parts, { physical: physical ?? null, length, layout: layout?.how ?? null, index });
+    return;
+  }
+  const sink = new WritableSink(process.stdout, "standard output");
+  const lines = new HexLines(start);
+  for await (const bytes of readParts(pages, parts)) {
+    await sink.write(args.flag("raw") ? bytes : Buffer.from(lines.add(bytes), "latin1"));
+  }
+  if (!args.flag("raw")) await sink.write(Buffer.from(lines.end(), "latin1"));
+}
+
+async function printDocument(
+  pages: GuestPages,
+  parts: readonly Segment[],
+  more: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const bytes: string[] = [];
+  for await (const piece of readParts(pages, parts)) bytes.push(Buffer.from(piece).toString("hex"));
+  const { machine } = pages;
+  const shown = parts.map(({ start, length, block, offset }) => ({ address: start, length, block, offset }));
+  printJson({ machine: machine ?? null, ...more, parts: shown, bytes: bytes.join("") });
+}
+
+function note(line: string): void {
+  process.stderr.write(`${line}\n`);
+}

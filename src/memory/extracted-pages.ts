@@ -1,0 +1,57 @@
+import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { QevmError } from "../errors.js";
+import type { ByteSource } from "../qemu-file/source.js";
+import { attempt, rememberUnfinished } from "../transport/file.js";
+import { extractBlocks } from "./extract-blocks.js";
+import { noteFacts, type DeviceFacts } from "./facts.js";
+import type { GuestPages, ScanOptions } from "./guest-memory.js";
+
+/**
+ * The RAM of a stream that comes through a pipe or a decompressor: it is extracted into a temporary folder of sparse files, which `close`
+ * removes. Errors: as `extractBlocks`.
+ */
+export async function extractedPages(
+  source: ByteSource,
+  options: ScanOptions,
+): Promise<GuestPages & { close(): void }> {
+  const work = attempt(tmpdir(), () => mkdtempSync(join(tmpdir(), "qevm-read-")));
+  const unfinished = rememberUnfinished(work);
+  const close = (): void => {
+    rmSync(work, { recursive: true, force: true });
+    unfinished.forget();
+  };
+  try {
+    const facts: DeviceFacts = { cpus: [] };
+    const folder = join(work, "blocks");
+    const found = await extractBlocks(source, folder, { ...options, onItem: (item) => noteFacts(item, facts) });
+    return {
+      machine: found.machine ?? undefined,
+      pageSize: found.pageSize,
+      blocks: found.blocks,
+      facts,
+      warnings: found.warnings,
+      places: undefined,
+      close,
+      read: (block, offset, into) => {
+        const { file, inStream } = found.blocks.find(({ name }) => name === block)!;
+        if (!inStream) {
+          const what = `the stream carries no page of RAM block ${JSON.stringify(block)}`;
+          return Promise.reject(new QevmError("unsupported", what));
+        }
+        const fd = attempt(work, () => openSync(join(folder, file), "r"));
+        try {
+          into.fill(0);
+          attempt(work, () => readSync(fd, into, 0, into.length, offset));
+        } finally {
+          closeSync(fd);
+        }
+        return Promise.resolve();
+      },
+    };
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
