@@ -8,6 +8,7 @@ import { findQemus } from "../tools/qemu/find.js";
 import { QemuProcess } from "../tools/qemu/process.js";
 import { coreParts, type Piece } from "./support/cores.js";
 import { qevm } from "./support/program.js";
+import { saveStream } from "./support/save-stream.js";
 
 const qemu = findQemus()[0];
 const skip = qemu === undefined ? { skip: "no qemu-system-x86_64 here" } : {};
@@ -20,17 +21,6 @@ function marks(addresses: readonly number[]): string[] {
     "-device",
     `loader,addr=0x${at.toString(16)},data=0x${(at + 0x1234567).toString(16)},data-len=8`,
   ]);
-}
-
-async function capture(vm: QemuProcess): Promise<string> {
-  await vm.execute("migrate-set-parameters", { "max-bandwidth": 2 ** 40 });
-  await vm.execute("migrate", { uri: "exec:cat > $DIR/stream" });
-  for (;;) {
-    const state = (await vm.execute("query-migrate")) as { status?: string };
-    if (state.status === "completed") return vm.file("stream");
-    if (state.status === "failed") throw new Error("migration failed");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }
 
 async function pmemsave(vm: QemuProcess, at: number, length: number): Promise<Buffer> {
@@ -80,7 +70,7 @@ for (const { name, args, addresses, guess } of CASES) {
     const work = mkdtempSync(join(tmpdir(), "qevm-physical-"));
     const vm = await QemuProcess.start(qemu!, [...args, "-nodefaults", "-vga", "none", "-S", ...marks(addresses)]);
     try {
-      const stream = await capture(vm);
+      const stream = await saveStream(vm);
       const out = join(work, "raw");
       const run = await qevm(["extract", stream, "--format", "raw", "--out", out]);
       t.equal(run.code, 0, run.stderr);
@@ -134,7 +124,7 @@ for (const machine of ["pc", "q35"]) {
       await vm.execute("stop");
       await vm.execute("dump-guest-memory", { paging: false, protocol: "file:$DIR/core" });
       const truth = readFileSync(vm.file("core"));
-      const stream = await capture(vm);
+      const stream = await saveStream(vm);
       const out = join(work, "core");
       const run = await qevm(["extract", stream, "--format", "elf", "--out", out]);
       t.equal(run.code, 0, run.stderr);

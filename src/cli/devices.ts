@@ -1,7 +1,9 @@
 import { StreamReader, type SectionItem } from "../stream/index.js";
 import { openInput } from "../container/index.js";
-import { deviceToPlain } from "../vmstate/index.js";
+import { cpuRegisters, REGISTER_FIELDS } from "../memory/cpu.js";
+import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
 import { inputOptions, parse, STREAM_OPTIONS, streamOptions, UsageError } from "./arguments.js";
+import { registerLines } from "./registers.js";
 import { fileSize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm devices FILE [NAME]`. */
@@ -53,9 +55,23 @@ function values(item: SectionItem): string[] {
   const lines = [
     `${safe(item.idstr)}/${item.instanceId} version ${item.versionId} at byte 0x${item.offset.toString(16)}`,
   ];
-  if (item.content.kind === "device") flatten(deviceToPlain(item.content.state), "", lines);
+  if (item.content.kind === "device") stateLines(item.idstr, item.content.state, lines);
   else if (item.content.kind === "opaque") lines.push(`  not understood: ${item.content.reason}`);
   return lines;
+}
+
+/** An x86 CPU shows its registers first, and then what is left of its fields. */
+function stateLines(idstr: string, state: DeviceState, lines: string[]): void {
+  const plain = deviceToPlain(state);
+  const registers = idstr === "cpu" ? cpuRegisters(state) : undefined;
+  if (registers === undefined) {
+    flatten(plain, "", lines);
+    return;
+  }
+  lines.push(...registerLines(registers));
+  const { fields, ...rest } = plain;
+  const left = Object.entries(fields).filter(([name]) => !REGISTER_FIELDS.has(name));
+  flatten({ fields: Object.fromEntries(left), ...rest }, "", lines);
 }
 
 /** One line a value: `fields.env.eip = 0xfff0`. */

@@ -42,6 +42,7 @@ const GENERAL = [
   "r15",
 ];
 const SEGMENTS = ["es", "cs", "ss", "ds", "fs", "gs"];
+/** MSRs by their usual names, and the fields that hold them; the later ones stand in subsections. */
 const MSRS: Readonly<Record<string, string>> = {
   EFER: "env.efer",
   STAR: "env.star",
@@ -55,11 +56,38 @@ const MSRS: Readonly<Record<string, string>> = {
   TSC: "env.tsc",
   TSC_AUX: "env.tsc_aux",
   PAT: "env.pat",
+  MTRR_DEF_TYPE: "env.mtrr_deftype",
+  MCG_CAP: "env.mcg_cap",
+  MCG_STATUS: "env.mcg_status",
+  MCG_CTL: "env.mcg_ctl",
+  VM_HSAVE_PA: "env.vm_hsave",
+  KVM_SYSTEM_TIME: "env.system_time_msr",
+  KVM_WALL_CLOCK: "env.wall_clock_msr",
+  KVM_ASYNC_PF_EN: "env.async_pf_en_msr",
+  KVM_STEAL_TIME: "env.steal_time_msr",
+  KVM_PV_EOI_EN: "env.pv_eoi_en_msr",
+  KVM_POLL_CONTROL: "env.poll_control_msr",
+  SMI_COUNT: "env.msr_smi_count",
+  TSC_ADJUST: "env.tsc_adjust",
+  TSC_DEADLINE: "env.tsc_deadline",
+  MISC_ENABLE: "env.msr_ia32_misc_enable",
+  FEATURE_CONTROL: "env.msr_ia32_feature_control",
+  XSS: "env.xss",
+  SPEC_CTRL: "env.spec_ctrl",
+  TSX_CTRL: "env.tsx_ctrl",
 };
+
+/** The fields of which every part is among the registers. */
+export const REGISTER_FIELDS: ReadonlySet<string> = new Set([
+  ..."env.regs env.eip env.eflags env.segs env.ldt env.tr env.gdt env.idt env.dr env.xcr0".split(" "),
+  ..."env.cr[0] env.cr[2] env.cr[3] env.cr[4]".split(" "),
+  ...Object.values(MSRS),
+]);
 
 /** The registers in the state of a "cpu" section of x86 (QEMU target/i386/machine.c, version 12); undefined for another CPU. */
 export function cpuRegisters(state: DeviceState): CpuRegisters | undefined {
-  const fields = deviceToPlain(state).fields as Record<string, unknown>;
+  const plain = deviceToPlain(state);
+  const fields = plain.fields as Record<string, unknown>;
   const regs = fields["env.regs"];
   const segs = fields["env.segs"];
   if (!Array.isArray(regs) || !Array.isArray(segs) || segs.length < 6 || fields["env.eip"] === undefined)
@@ -81,7 +109,8 @@ export function cpuRegisters(state: DeviceState): CpuRegisters | undefined {
   const dr: unknown = fields["env.dr"];
   if (Array.isArray(dr)) for (const k of [0, 1, 2, 3, 6, 7]) debug[`dr${k}`] = number(dr[k]);
   const msrs: Record<string, bigint> = {};
-  for (const [name, field] of Object.entries(MSRS)) if (fields[field] !== undefined) msrs[name] = number(fields[field]);
+  const named: Record<string, unknown> = Object.assign({}, ...Object.values(plain.subsections as object), fields);
+  for (const [name, field] of Object.entries(MSRS)) if (named[field] !== undefined) msrs[name] = number(named[field]);
   return { general, segments, control, debug, msrs };
 }
 
