@@ -14,6 +14,7 @@ const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => 
   convert: () => import("./convert.js"),
   unpack: () => import("./unpack.js"),
   pack: () => import("./pack.js"),
+  fuzz: () => import("./fuzz.js"),
 };
 
 /** Runs a command. Returns the exit status: 0 fine, 1 the input is wrong, 2 wrong usage. */

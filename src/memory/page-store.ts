@@ -13,9 +13,9 @@ export interface PageStore {
   writeFrom?(block: RamBlock, offset: number, from: Uint8Array, start: number, length: number): void;
 }
 
-const CHUNK = 1 << 16;
+const CHUNK = 1 << 14;
 
-/** Guest memory in this process's memory; only chunks of 64 KiB that hold data are kept. */
+/** Guest memory in this process's memory; only chunks of 16 KiB that hold data are kept. */
 export class MemoryPages implements PageStore {
   private readonly blocks = new Map<string, Map<number, Uint8Array>>();
 

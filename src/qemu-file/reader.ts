@@ -39,14 +39,16 @@ export class QemuFileReader {
     this.origin = options.offset ?? source.offset ?? 0;
     this.path.push(...(source.within ?? []));
     this.base = this.origin;
-    this.buffer = new Uint8Array(this.chunk);
+    // A small input of known length needs no big buffer; one byte more, so that its end is seen at once.
+    this.buffer = new Uint8Array(Math.max(16, Math.min(this.chunk, (source.length ?? this.chunk) + 1)));
     this.data = new DataView(this.buffer.buffer);
   }
 
   /** A reader over bytes that are all in memory already; nothing is copied. `offset` is the absolute offset of the first one. */
   static over(bytes: Uint8Array, offset = 0): QemuFileReader {
     const reader = new QemuFileReader(NO_SOURCE, { bufferSize: 16, offset });
-    reader.buffer = bytes;
+    // Not a Buffer: its `slice` would share the bytes that `bytes()` promises to copy.
+    reader.buffer = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     reader.data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     reader.end = bytes.length;
     reader.ended = true;

@@ -1,6 +1,9 @@
 import { QevmError } from "../errors.js";
 import type { ByteSink } from "./source.js";
 
+/** Bytes of a writer's first buffer; it doubles up to what is drained at a time. */
+const FIRST_BUFFER = 4096;
+
 /**
  * The writing half of QEMUFile: big-endian fields into a buffer that goes to a sink.
  *
@@ -20,7 +23,7 @@ export class QemuFileWriter {
     private readonly sink: ByteSink,
     private readonly threshold = 1 << 19,
   ) {
-    this.buffer = new Uint8Array(Math.max(64, threshold + (threshold >> 3)));
+    this.buffer = new Uint8Array(FIRST_BUFFER);
     this.data = new DataView(this.buffer.buffer);
   }
 

@@ -15,20 +15,20 @@ export class RamBatch implements Iterable<RamRecord> {
   /** Bytes that the bodies point into. */
   buffer: Uint8Array = new Uint8Array(0);
   /** The flag of each record, without CONTINUE. */
-  readonly flag = new Uint16Array(BATCH_RECORDS);
+  readonly flag: Uint16Array;
   /** 1 where CONTINUE was set. */
-  readonly continues = new Uint8Array(BATCH_RECORDS);
+  readonly continues: Uint8Array;
   /** The block of each page record; undefined for other records. */
-  readonly block: (RamBlock | undefined)[] = Array.from({ length: BATCH_RECORDS });
+  readonly block: (RamBlock | undefined)[];
   /** The offset of the page in its block in bytes; for MEM_SIZE the total; otherwise the upper bits as they were. */
-  readonly offset = new Float64Array(BATCH_RECORDS);
+  readonly offset: Float64Array;
   /** ZERO: the fill byte. */
-  readonly fill = new Uint8Array(BATCH_RECORDS);
+  readonly fill: Uint8Array;
   /** Where in `buffer` the body stands: page, compressed payload, XBZRLE payload. */
-  readonly bodyStart = new Uint32Array(BATCH_RECORDS);
-  readonly bodyLength = new Uint32Array(BATCH_RECORDS);
+  readonly bodyStart: Uint32Array;
+  readonly bodyLength: Uint32Array;
   /** Absolute stream offset of each record. */
-  readonly position = new Float64Array(BATCH_RECORDS);
+  readonly position: Float64Array;
   /** MEM_SIZE stands alone in its batch; this is its list. */
   blockList: BlockList | undefined;
   /** mapped-ram: a block's list entry, header and bitmap stand alone in their batch, which has no records. */
@@ -37,6 +37,18 @@ export class RamBatch implements Iterable<RamRecord> {
   area = false;
   /** Number of the batch's first record in its section, from 0. */
   firstRecord = 0;
+
+  /** @param capacity records that it holds at most; a short input needs fewer */
+  constructor(readonly capacity = BATCH_RECORDS) {
+    this.flag = new Uint16Array(capacity);
+    this.continues = new Uint8Array(capacity);
+    this.block = Array.from({ length: capacity });
+    this.offset = new Float64Array(capacity);
+    this.fill = new Uint8Array(capacity);
+    this.bodyStart = new Uint32Array(capacity);
+    this.bodyLength = new Uint32Array(capacity);
+    this.position = new Float64Array(capacity);
+  }
 
   /** Empties the batch for a new section. */
   begin(): void {

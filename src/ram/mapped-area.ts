@@ -1,7 +1,7 @@
 import { hex, type Diagnostics } from "../errors.js";
 import type { QemuFileReader } from "../qemu-file/reader.js";
 import type { QemuFileWriter } from "../qemu-file/writer.js";
-import { BATCH_RECORDS, type RamBatch } from "./batch.js";
+import type { RamBatch } from "./batch.js";
 import { encodeBlockEntry } from "./block-list.js";
 import { RamFlag } from "./flags.js";
 import type { MappedRamHeader, RamBlock } from "./state.js";
@@ -150,7 +150,7 @@ export function decodeArea(
   pageSize: number,
 ): number {
   const pages = mapped.block.usedLength / pageSize;
-  const n = Math.min(pages - first, Math.floor(reader.available / pageSize), BATCH_RECORDS);
+  const n = Math.min(pages - first, Math.floor(reader.available / pageSize), batch.capacity);
   const base = reader.offset - reader.position;
   for (let i = 0; i < n; i++) {
     const at = reader.position;

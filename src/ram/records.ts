@@ -1,7 +1,7 @@
 import { hex, QevmError, type Diagnostics } from "../errors.js";
 import { latin1, type QemuFileReader } from "../qemu-file/reader.js";
 import type { QemuFileWriter } from "../qemu-file/writer.js";
-import { BATCH_RECORDS, type RamBatch } from "./batch.js";
+import type { RamBatch } from "./batch.js";
 import { encodeArea, encodeMappedBlock } from "./mapped-area.js";
 import { encodeBlockList } from "./block-list.js";
 import { compressBound, PAGE_FLAGS, RamFlag } from "./flags.js";
@@ -37,12 +37,13 @@ export function decodeRecords(
 ): DecodeStatus {
   const { buffer, end } = reader;
   const { pageSize } = ram;
+  const { capacity } = batch;
   const mask = pageSize - 1;
   const base = reader.offset - reader.position;
   let at = reader.position;
   let i = batch.count;
   let status = FULL;
-  for (; i < BATCH_RECORDS; i++) {
+  for (; i < capacity; i++) {
     if (end - at < 8) {
       status = { kind: "short", need: 8, what: "RAM record" };
       break;

@@ -1,7 +1,7 @@
 import { Diagnostics, hex, QevmError } from "../errors.js";
 import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
-import { RamBatch, RamState } from "../ram/index.js";
+import { BATCH_RECORDS, RamBatch, RamState } from "../ram/index.js";
 import { latin1 } from "../qemu-file/reader.js";
 import { parseVmDescription } from "../vmstate/index.js";
 import { commandName, decodeCommand } from "./command.js";
@@ -53,7 +53,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private cut = false;
   /** Absolute offset of the end of the package that is being read. */
   private packageEnd: number | undefined;
-  private readonly batch = new RamBatch();
+  private readonly batch: RamBatch;
   private readonly sections = new Map<number, SectionHeader>();
   private readonly devices: DevicePart;
   private readonly skipMappedPages: boolean;
@@ -65,6 +65,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       ...(options.bufferSize === undefined ? {} : { bufferSize: options.bufferSize }),
       offset: options.offset,
     });
+    // No record is shorter than 8 bytes: a small stream needs no room for thousands.
+    this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));
     this.start = this.reader.offset;
     this.ram = new RamState(options.pageSize ?? 4096);
     this.skipMappedPages = options.skipMappedPages ?? false;

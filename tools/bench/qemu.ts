@@ -19,7 +19,7 @@ import { RamSave, saveStream, SharedBlock } from "../../src/save/index.js";
 import { FileSource } from "../../src/transport/file.js";
 import { findQemu, type QemuBinary } from "../qemu/find.js";
 import { QemuProcess } from "../qemu/process.js";
-import { type JsonObject, textOf } from "../qemu/qmp.js";
+import { type JsonObject, textOf } from "../../src/transport/qmp.js";
 import { pairs, row, type BenchOptions, type BenchRow, type Side } from "./pair.js";
 
 const RAM = 1024 ** 3;

@@ -7,7 +7,7 @@ import { QevmError } from "../../src/errors.js";
 import { checkLoad } from "../destination/check.js";
 import { findQemu } from "../qemu/find.js";
 import { commonArguments, makeWorkFolder, QemuProcess } from "../qemu/process.js";
-import { type JsonObject, textOf } from "../qemu/qmp.js";
+import { type JsonObject, textOf } from "../../src/transport/qmp.js";
 import type { Entry, Step } from "./entry.js";
 import { runStep } from "./steps.js";
 import { takeTruth, type Truth } from "./truth.js";

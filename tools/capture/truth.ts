@@ -4,7 +4,7 @@ import { readFileSync, rmSync } from "node:fs";
 import type { LoadCheck } from "../destination/check.js";
 import { hashBlock, locateBlocks } from "../qemu/memory.js";
 import type { QemuProcess } from "../qemu/process.js";
-import type { Json, JsonObject } from "../qemu/qmp.js";
+import type { Json, JsonObject } from "../../src/transport/qmp.js";
 
 /** One RAM block of the source. */
 export interface BlockTruth {

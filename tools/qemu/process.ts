@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../src/errors.js";
 import { innerPath, type QemuBinary, workRoot } from "./find.js";
-import { type Json, type JsonObject, QmpClient } from "./qmp.js";
+import { type Json, type JsonObject, QmpClient } from "../../src/transport/qmp.js";
 
 /** How a program ended. */
 export interface Exit {

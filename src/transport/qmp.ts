@@ -1,9 +1,10 @@
 /**
- * A QMP client over a unix socket: one JSON document a line, replies matched by id, events kept and awaited.
- * Every command and every wait has a time limit.
+ * A QMP client over a unix socket or a program's standard streams: one JSON document a line, replies matched by id, events kept
+ * and awaited. Every command and every wait has a time limit.
  */
-import { createConnection, type Socket } from "node:net";
-import { QevmError } from "../../src/errors.js";
+import { createConnection } from "node:net";
+import type { Readable, Writable } from "node:stream";
+import { QevmError } from "../errors.js";
 
 /** Anything that JSON can hold. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
@@ -30,24 +31,38 @@ interface Pending {
 }
 
 const defaultTimeout = 30_000;
+const longestLine = 64 * 1024 * 1024;
+
+function parse(line: string): JsonObject | undefined {
+  try {
+    const value = JSON.parse(line) as Json;
+    return value !== null && typeof value === "object" && !Array.isArray(value) ? (value as JsonObject) : undefined;
+  } catch {
+    return undefined;
+  }
+}
 
 /** One connection to a QEMU monitor, greeted and ready for commands. */
 export class QmpClient {
   /** Events since the connection was made, in order of arrival. */
   readonly events: QmpEvent[] = [];
-  readonly #socket: Socket;
+  readonly #from: Readable;
+  readonly #to: Writable;
   readonly #pending = new Map<number, Pending>();
   readonly #watchers = new Set<() => void>();
   #nextId = 1;
   #rest = "";
   #closed = false;
 
-  private constructor(socket: Socket) {
-    this.#socket = socket;
-    socket.setEncoding("utf8");
-    socket.on("data", (text: string) => this.#take(text));
-    socket.on("error", () => this.#end());
-    socket.on("close", () => this.#end());
+  private constructor(from: Readable, to: Writable) {
+    this.#from = from;
+    this.#to = to;
+    from.setEncoding("utf8");
+    from.on("data", (text: string) => this.#take(text));
+    for (const stream of [from, to]) {
+      stream.on("error", () => this.#end());
+      stream.on("close", () => this.#end());
+    }
   }
 
   /** Connects to a socket that exists already and negotiates capabilities. */
@@ -57,7 +72,12 @@ export class QmpClient {
       socket.once("connect", resolve);
       socket.once("error", reject);
     });
-    const client = new QmpClient(socket);
+    return await QmpClient.over(socket, socket, timeout);
+  }
+
+  /** Talks over streams that are open already (`-qmp stdio`) and negotiates capabilities. */
+  static async over(from: Readable, to: Writable, timeout = defaultTimeout): Promise<QmpClient> {
+    const client = new QmpClient(from, to);
     await client.execute("qmp_capabilities", {}, timeout);
     return client;
   }
@@ -78,7 +98,7 @@ export class QmpClient {
       }, timeout);
       this.#pending.set(id, { resolve, reject, timer, command });
       const empty = Object.keys(args).length === 0;
-      this.#socket.write(
+      this.#to.write(
         `${JSON.stringify(empty ? { execute: command, id } : { execute: command, arguments: args, id })}\n`,
       );
     });
@@ -116,14 +136,22 @@ export class QmpClient {
 
   /** Closes the connection; QEMU goes on. */
   close(): void {
-    this.#socket.destroy();
+    this.#from.destroy();
+    this.#to.destroy();
     this.#end();
   }
 
   #take(text: string): void {
     const lines = (this.#rest + text).split("\n");
     this.#rest = lines.pop() ?? "";
-    for (const line of lines) if (line.trim() !== "") this.#message(JSON.parse(line) as JsonObject);
+    if (this.#rest.length > longestLine) return this.#end();
+    for (const line of lines) {
+      if (line.trim() === "") continue;
+      const message = parse(line);
+      // A program that talks something else is no monitor.
+      if (message === undefined) return this.#end();
+      this.#message(message);
+    }
   }
 
   #message(message: JsonObject): void {

@@ -1,0 +1,76 @@
+import { openInput } from "../../container/index.js";
+import { QevmError } from "../../errors.js";
+import { QemuFileReader } from "../../qemu-file/index.js";
+import { openSource } from "../../transport/file.js";
+import type { Outcomes } from "../../fuzz/tally.js";
+import { columns } from "../../fuzz/tally.js";
+import { UsageError, type Arguments } from "../arguments.js";
+import { count, table } from "../output.js";
+
+/** The longest input that is damaged as a whole. */
+const LONGEST = 256 * 1024 * 1024;
+
+/** Options that choose cases. */
+export const CASE_OPTIONS = {
+  seed: { type: "string" },
+  cases: { type: "string" },
+  kinds: { type: "string" },
+  repair: { type: "string" },
+  "as-is": { type: "boolean" },
+} as const;
+
+export interface CaseChoice {
+  seed: number;
+  cases: number | undefined;
+  kinds: string[] | undefined;
+  repair: boolean | undefined;
+}
+
+export function caseChoice(args: Arguments): CaseChoice {
+  const repair = args.text("repair");
+  if (repair !== undefined && repair !== "always" && repair !== "never") {
+    throw new UsageError(`--repair takes always or never, not ${JSON.stringify(repair)}`);
+  }
+  return {
+    seed: args.number("seed", { min: 0, max: Number.MAX_SAFE_INTEGER / 2 }) ?? 1,
+    cases: args.number("cases", { min: 1, max: 1e12 }),
+    kinds: args.text("kinds")?.split(","),
+    repair: repair === undefined ? undefined : repair === "always",
+  };
+}
+
+/** A whole input: the stream inside its containers, or the file as it is. */
+export async function readWhole(path: string, asIs: boolean): Promise<Uint8Array> {
+  const source = asIs ? openSource(path) : await openInput(path);
+  try {
+    const reader = new QemuFileReader(source);
+    if (!(await reader.fillToEnd(LONGEST))) {
+      throw new QevmError("limit", `${path} is too long to be damaged`, { expected: `at most ${LONGEST} bytes` });
+    }
+    if (reader.available === 0) throw new QevmError("truncated", `${path} is empty`, { offset: 0 });
+    return reader.bytes(reader.available);
+  } finally {
+    await source.close?.();
+  }
+}
+
+/** Kinds of damage against outcomes: accepted or refused, whatever for. */
+export function shortTable(outcomes: Outcomes): string[] {
+  const short: Outcomes = {};
+  for (const [kind, row] of Object.entries(outcomes)) {
+    const { accepted = 0, opaque = 0 } = row;
+    const all = Object.values(row).reduce((sum, n) => sum + n, 0);
+    short[kind] = { accepted, opaque, refused: all - accepted - opaque };
+  }
+  return outcomeTable(short);
+}
+
+/** Kinds of damage against outcomes. */
+export function outcomeTable(outcomes: Outcomes): string[] {
+  const names = columns(outcomes);
+  const rows = Object.entries(outcomes).toSorted(([a], [b]) => (a < b ? -1 : 1));
+  return table([
+    ["kind of damage", ...names],
+    ...rows.map(([kind, row]) => [kind].concat(names.map((name) => count(row[name] ?? 0)))),
+  ]);
+}

@@ -1,0 +1,59 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { runDecode, type DecodeRun } from "../../fuzz/run-decode.js";
+import { attempt } from "../../transport/file.js";
+import { parse } from "../arguments.js";
+import { count, print, printJson, safe } from "../output.js";
+import { CASE_OPTIONS, caseChoice, readWhole, shortTable } from "./common.js";
+
+/** `qevm fuzz decode FILE...`: exit 1 on any find. */
+export async function run(argv: string[]): Promise<number> {
+  const options = {
+    ...CASE_OPTIONS,
+    seconds: { type: "string" },
+    jobs: { type: "string" },
+    out: { type: "string" },
+    json: { type: "boolean" },
+  } as const;
+  const args = parse(argv, options, [1, Infinity], "a FILE");
+  const inputs: Uint8Array[] = [];
+  for (const file of args.positionals) inputs.push(await readWhole(file, args.flag("as-is")));
+  const folder = args.text("out");
+  if (folder !== undefined) attempt(folder, () => mkdirSync(folder, { recursive: true }));
+  const show = process.stderr.isTTY;
+  const result = await runDecode(inputs, {
+    ...caseChoice(args),
+    seconds: args.number("seconds", { min: 1, max: 1e9 }),
+    jobs: args.number("jobs", { min: 1, max: 64 }) ?? 1,
+    onProgress: (cases, finds) => {
+      if (show) process.stderr.write(`\r\x1b[K${count(cases)} cases, ${finds} finds`);
+    },
+    onFind: (find, bytes) => {
+      if (folder === undefined) return;
+      const path = join(folder, `find-${find.seed}-${find.find}.bin`);
+      attempt(path, () => writeFileSync(path, bytes));
+    },
+  });
+  if (show) process.stderr.write("\r\x1b[K");
+  if (args.flag("json")) printJson(result);
+  else print(report(result, args.positionals));
+  return result.finds.length === 0 ? 0 : 1;
+}
+
+function report(result: DecodeRun, files: readonly string[]): string[] {
+  const { cases, seconds, perSecond, seed, finds } = result;
+  const lines = [
+    ...shortTable(result.outcomes),
+    `${count(cases)} cases from seed ${seed} in ${seconds.toFixed(1)} s (${count(perSecond)} a second): ${finds.length === 0 ? "no" : finds.length} finds`,
+  ];
+  for (const find of finds) {
+    lines.push(
+      `  ${find.find}: --seed ${find.seed} --cases 1 of ${safe(files[find.input] ?? "")}: ${safe(find.did)}`,
+      ...find.message
+        .split("\n")
+        .slice(0, 6)
+        .map((line) => `    ${safe(line)}`),
+    );
+  }
+  return lines;
+}

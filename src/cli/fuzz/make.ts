@@ -1,0 +1,52 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { kindsNamed, makeCase, type FuzzCase } from "../../fuzz/cases.js";
+import { takeApart } from "../../fuzz/parts.js";
+import { AtomicFolder } from "../../transport/folder.js";
+import { WritableSink } from "../../transport/writable.js";
+import { parse, UsageError } from "../arguments.js";
+import { print, safe } from "../output.js";
+import { CASE_OPTIONS, caseChoice, readWhole } from "./common.js";
+
+/** `qevm fuzz make FILE --out DIR|-`: cases for any program. */
+export async function run(argv: string[]): Promise<number> {
+  const args = parse(argv, { ...CASE_OPTIONS, out: { type: "string" } }, [1, 1], "one FILE");
+  const out = args.text("out");
+  if (out === undefined) throw new UsageError("--out is missing: a folder, or - for standard output");
+  const { seed, cases = 100, kinds, repair } = caseChoice(args);
+  const options = { kinds: kinds === undefined ? undefined : kindsNamed(kinds), repair };
+  const base = await takeApart(await readWhole(args.positionals[0]!, args.flag("as-is")));
+  const all = function* (): Generator<FuzzCase> {
+    for (let i = 0; i < cases; i++) yield makeCase(base, seed + i, options);
+  };
+  if (out === "-") await toPipe(all());
+  else toFolder(all(), out);
+  return 0;
+}
+
+/** A line of JSON that says how many bytes follow, the bytes, the next line. */
+async function toPipe(cases: Iterable<FuzzCase>): Promise<void> {
+  const sink = new WritableSink(process.stdout, "standard output");
+  for (const test of cases) {
+    await sink.write(Buffer.from(`${JSON.stringify({ ...test, bytes: test.bytes.length })}\n`));
+    await sink.write(test.bytes);
+  }
+}
+
+/** One file a case, and `cases.jsonl` with a line for each. */
+function toFolder(cases: Iterable<FuzzCase>, path: string): void {
+  const folder = new AtomicFolder(path);
+  try {
+    const lines: string[] = [];
+    for (const test of cases) {
+      const file = `case-${test.seed}.mig`;
+      writeFileSync(join(folder.temporary, file), test.bytes);
+      lines.push(JSON.stringify({ file, ...test, bytes: test.bytes.length }));
+    }
+    writeFileSync(join(folder.temporary, "cases.jsonl"), `${lines.join("\n")}\n`);
+    folder.commit();
+    print([`${safe(path)}: ${lines.length} cases, and a line for each in cases.jsonl`]);
+  } finally {
+    folder.abort();
+  }
+}

@@ -1,0 +1,42 @@
+import { reportOf } from "../../fuzz/report.js";
+import { runQemu } from "../../fuzz/run-qemu.js";
+import { parse, UsageError } from "../arguments.js";
+import { count, print, printJson } from "../output.js";
+import { CASE_OPTIONS, caseChoice, readWhole } from "./common.js";
+import { reportLines } from "./report.js";
+
+/** `qevm fuzz qemu FILE --out RESULTS -- QEMU ARGS...`: exit 1 where a destination hung or was ended by a signal. */
+export async function run(argv: string[]): Promise<number> {
+  const options = {
+    ...CASE_OPTIONS,
+    seconds: { type: "string" },
+    jobs: { type: "string" },
+    out: { type: "string" },
+    capability: { type: "string", multiple: true },
+    json: { type: "boolean" },
+  } as const;
+  const args = parse(argv, options, [1, Infinity], "one FILE and, behind --, the destination's command");
+  const [file = "", ...command] = args.positionals;
+  const out = args.text("out");
+  if (out === undefined) throw new UsageError("--out is missing: the file for the results, a line a case");
+  if (command.length === 0) throw new UsageError("the destination's command is missing: -- qemu-system-x86_64 ...");
+  const { cases = 100, ...choice } = caseChoice(args);
+  const show = process.stderr.isTTY;
+  const results = await runQemu(await readWhole(file, args.flag("as-is")), {
+    ...choice,
+    cases,
+    out,
+    command,
+    capabilities: args.list("capability"),
+    seconds: args.number("seconds", { min: 1, max: 3600 }),
+    jobs: args.number("jobs", { min: 1, max: 64 }) ?? 2,
+    onProgress: (done) => {
+      if (show) process.stderr.write(`\r\x1b[K${count(done)} of ${count(cases)} cases`);
+    },
+  });
+  if (show) process.stderr.write("\r\x1b[K");
+  const report = reportOf(results);
+  if (args.flag("json")) printJson(report);
+  else print(reportLines(report));
+  return report.remarkable.length === 0 ? 0 : 1;
+}

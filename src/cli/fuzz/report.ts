@@ -1,0 +1,42 @@
+import { readFileSync } from "node:fs";
+import { reportOf, type QemuReport } from "../../fuzz/report.js";
+import { parseResults } from "../../fuzz/run-qemu.js";
+import { attempt } from "../../transport/file.js";
+import { parse } from "../arguments.js";
+import { count, print, printJson, safe, table } from "../output.js";
+import { outcomeTable } from "./common.js";
+
+/** `qevm fuzz report RESULTS...`. */
+export async function run(argv: string[]): Promise<number> {
+  const args = parse(argv, { json: { type: "boolean" } }, [1, Infinity], "a file of results");
+  const results = args.positionals.flatMap((path) => {
+    const text = attempt(path, () => readFileSync(path, "utf8"));
+    return parseResults(text, path).results;
+  });
+  const report = reportOf(results);
+  if (args.flag("json")) printJson(report);
+  else print(reportLines(report));
+  return 0;
+}
+
+/** The report for people. */
+export function reportLines(report: QemuReport): string[] {
+  const lines = [`${count(report.cases)} cases`, "", ...outcomeTable(report.outcomes)];
+  lines.push("", "What the destination said:");
+  lines.push(...table([["cases", "text"], ...report.texts.map(({ text, cases }) => [count(cases), safe(text)])], [1]));
+  if (report.differences.length > 0) {
+    lines.push("", "Where one accepts what the other refuses:");
+    for (const { qemu, ours, cases, seed, did } of report.differences) {
+      lines.push(`  ${count(cases)} cases, for example seed ${seed}: ${safe(did)}`);
+      lines.push(`    QEMU: ${safe(qemu)}`, `    qevm: ${safe(ours)}`);
+    }
+  }
+  if (report.remarkable.length > 0) {
+    lines.push("", "Hangs, signals and other ends:");
+    for (const { seed, outcome, signal, did, text } of report.remarkable) {
+      lines.push(`  seed ${seed}: ${outcome}${signal === null ? "" : ` by ${signal}`}: ${safe(did)}`);
+      if (text.trim() !== "") lines.push(`    ${safe(text.trim().split("\n")[0]!)}`);
+    }
+  }
+  return lines;
+}
