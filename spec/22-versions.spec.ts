@@ -1,7 +1,7 @@
 import test from "tape";
 import { type CorpusEntry, listCorpus } from "../tools/corpus.js";
 import { destinationLike, readStatus, startDestination } from "../tools/destination/index.js";
-import { type JsonObject, textOf } from "../tools/qemu/qmp.js";
+import { type JsonObject, textOf } from "../src/transport/qmp.js";
 import { reencode } from "../tools/versions/reencode.js";
 import { folderName, suites } from "../tools/versions/suites.js";
 import { loads, qemuOf } from "./support/loads.js";

@@ -106,6 +106,9 @@ class Borders {
       case "command":
         this.at(item.offset, "command", item.name);
         break;
+      case "package-end":
+        // Where a package ends, no byte stands.
+        break;
       default:
         this.at(item.offset, item.kind, "");
     }
