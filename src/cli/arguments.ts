@@ -71,6 +71,9 @@ export function streamOptions(args: Arguments): { lenient: boolean; pageSize?: n
 }
 
 /** The options of `openInput` that the command line gives. */
-export function inputOptions(args: Arguments): { snapshot: string | undefined } {
-  return { snapshot: args.text("snapshot") };
+export function inputOptions(args: Arguments): {
+  snapshot: string | undefined;
+  stream: { lenient: boolean; pageSize?: number };
+} {
+  return { snapshot: args.text("snapshot"), stream: streamOptions(args) };
 }

@@ -24,7 +24,12 @@ export async function run(argv: string[]): Promise<number> {
   const json = args.flag("json");
   if (json && out === "-") throw new UsageError("--json and --out - both write to standard output");
   const wanted = convertOptions(args);
-  const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "converting");
+  const input = await openInput(args.positionals[0]!, inputOptions(args));
+  // A recorded postcopy migration loads from a file in one round only.
+  if (input.containers.some((one) => one.kind === "recording" && one.postcopy) && wanted.to !== "mapped-ram") {
+    wanted.flatten = true;
+  }
+  const source = withProgress(input, "converting");
   const report = await convertToFile(source, out, { ...streamOptions(args), ...wanted }).finally(() => source.done());
   await source.close?.();
   if (!report.complete) process.stderr.write("warning: the stream ends before its EOF\n");

@@ -11,7 +11,7 @@ interface CommandHelp {
 }
 
 const FILE_TEXT =
-  "FILE may be - for standard input.\nContainers are seen through: libvirt, qcow2, gzip, bzip2, xz, lzop, lz4, zstd.";
+  "FILE may be - (standard input) or a folder (recording).\nContainers are seen through: libvirt, qcow2, gzip, bzip2, xz, lzop, lz4, zstd.";
 const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings on stderr"];
 const SNAPSHOT: [string, string] = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
 const JSON_OUT: [string, string] = ["--json", "print one JSON document"];

@@ -1,6 +1,8 @@
 import { inspectStream, type Inspection, type PageCounts } from "../inspect/inspect.js";
-import { containerName, openInput, type Container } from "../container/index.js";
-import { inputOptions, parse, STREAM_OPTIONS, streamOptions } from "./arguments.js";
+import type { ChannelSummary } from "../inspect/channel.js";
+import { inspectRecording } from "../inspect/recording.js";
+import { containerName, isFolder, openInput, openRecording, type Container } from "../container/index.js";
+import { inputOptions, parse, STREAM_OPTIONS, streamOptions, type Arguments } from "./arguments.js";
 import { commandLines } from "./commands.js";
 import { count, fileSize, memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
@@ -8,6 +10,7 @@ import { count, fileSize, memorySize, print, printJson, printWarnings, safe, tab
 export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, STREAM_OPTIONS, [1, 1], "one FILE");
   const file = args.positionals[0]!;
+  if (isFolder(file)) return await recording(file, args);
   const input = await openInput(file, inputOptions(args));
   const source = withProgress(input, "reading");
   const inspected = await inspectStream(source, streamOptions(args)).finally(() => source.done());
@@ -21,6 +24,27 @@ export async function run(argv: string[]): Promise<number> {
   printWarnings(inspection.warnings);
   print(report(file === "-" ? "standard input" : file, inspection, containers));
   return 0;
+}
+
+/** A folder with the channels of a migration. */
+async function recording(folder: string, args: Arguments): Promise<number> {
+  const inspection = await inspectRecording(openRecording(folder), streamOptions(args));
+  if (args.flag("json")) {
+    printJson(inspection);
+    return 0;
+  }
+  printWarnings(inspection.warnings);
+  print([...report(folder, inspection), "", ...channelLines(inspection.channels)]);
+  return 0;
+}
+
+function channelLines(channels: readonly ChannelSummary[]): string[] {
+  const rows = channels.map(({ file, role, bytes, packets, syncs, method, normal, zero }) => {
+    const counts = [packets, syncs, normal, zero].map(count);
+    return [safe(file), role, fileSize(bytes), method ?? "-", ...counts];
+  });
+  const head = ["channel", "role", "bytes", "method", "packets", "syncs", "pages", "zero"];
+  return rows.length === 0 ? [] : table([head, ...rows], [0, 1]);
 }
 
 const COLUMNS: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"];

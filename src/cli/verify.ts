@@ -1,14 +1,16 @@
 import { inspectStream } from "../inspect/inspect.js";
 import { verifyStream, type Verification } from "../inspect/verify.js";
-import { openInput, type InputOptions } from "../container/index.js";
-import { inputOptions, parse, STREAM_OPTIONS, streamOptions } from "./arguments.js";
-import { fileSize, print, printJson, printWarnings, safe, withProgress } from "./output.js";
+import { verifyRecording } from "../inspect/recording.js";
+import { isFolder, openInput, openRecording, type InputOptions } from "../container/index.js";
+import { inputOptions, parse, STREAM_OPTIONS, streamOptions, type Arguments } from "./arguments.js";
+import { fileSize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm verify FILE`. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, STREAM_OPTIONS, [1, 1], "one FILE");
   const file = args.positionals[0]!;
   const options = streamOptions(args);
+  if (isFolder(file)) return await recording(file, args);
   const keepMemory = await needsMemory(file, options, inputOptions(args));
   const source = withProgress(await openInput(file, inputOptions(args)), "verifying");
   const verification = await verifyStream(source, { ...options, keepMemory }).finally(() => source.done());
@@ -21,6 +23,22 @@ export async function run(argv: string[]): Promise<number> {
     print(report(file === "-" ? "standard input" : file, verification));
   }
   return verification.identical ? 0 : 1;
+}
+
+/** A folder with the channels of a migration. */
+async function recording(folder: string, args: Arguments): Promise<number> {
+  const { inspection, ...result } = await verifyRecording(openRecording(folder), streamOptions(args));
+  if (args.flag("json")) {
+    printJson({ ...result, warnings: inspection.warnings });
+  } else {
+    printWarnings(inspection.warnings);
+    const files = result.files.map(({ file, role, bytes, identical, firstDifference }) => {
+      const verdict = identical ? "identical" : `DIFFERENT from byte 0x${(firstDifference ?? 0).toString(16)}`;
+      return [safe(file), role, fileSize(bytes), verdict];
+    });
+    print([...report(folder, { ...result, inspection }), ...table(files, [0, 1, 3])]);
+  }
+  return result.identical ? 0 : 1;
 }
 
 /** Guest memory is kept only where XBZRLE pages need it; a file can be asked beforehand, a pipe cannot. */

@@ -1,6 +1,8 @@
 import { QevmError } from "../errors.js";
 import { QemuFileReader } from "../qemu-file/reader.js";
 import { IterableSource, type ByteSource } from "../qemu-file/source.js";
+import { mergedSource } from "../recording/index.js";
+import type { StreamOptions } from "../stream/index.js";
 import { openSource } from "../transport/file.js";
 import { detect, type Compression } from "./detect.js";
 import {
@@ -13,6 +15,7 @@ import {
 } from "./libvirt.js";
 import { chooseSnapshot, openVmState, readQcow2 } from "./qcow2.js";
 import { vmStateSize } from "./qcow2-snapshots.js";
+import { isFolder, isPostcopy, openRecording } from "./recording.js";
 import { isSeekable, readFully, RestSource, SliceSource } from "./sources.js";
 
 /** One wrapping of a stream, as `inspect` tells it. */
@@ -21,7 +24,9 @@ export type Container =
   | { kind: "libvirt"; offset: number; header: LibvirtHeader; format: string; data: LibvirtData }
   | { kind: "qcow2"; version: number; clusterSize: number; snapshot: string; snapshots: SnapshotSummary[] }
   /** Bytes that are none of these before the stream. */
-  | { kind: "foreign"; length: number };
+  | { kind: "foreign"; length: number }
+  /** A folder with every channel of a migration: read as one stream that holds the pages of all. */
+  | { kind: "recording"; files: string[]; postcopy: boolean };
 
 export interface SnapshotSummary {
   id: string;
@@ -41,6 +46,8 @@ export interface Input extends ByteSource {
 export interface InputOptions {
   /** Name or id of a qcow2 snapshot. */
   snapshot?: string | undefined;
+  /** How the channels of a recording are read. */
+  stream?: StreamOptions | undefined;
 }
 
 /** Wrappings inside each other that are followed. */
@@ -48,8 +55,9 @@ const DEEPEST = 4;
 /** How far a stream behind foreign bytes is looked for. */
 const FARTHEST = 1 << 20;
 
-/** Opens a path, or `-` for standard input, through its containers. Errors: io, and as `openContainers`. */
+/** Opens a path, or `-` for standard input, through its containers; a folder is a recording. Errors: io, and as `openContainers`. */
 export async function openInput(path: string, options: InputOptions = {}): Promise<Input> {
+  if (isFolder(path)) return await openFolder(path, options);
   const source = openSource(path);
   try {
     return await openContainers(source, options);
@@ -57,6 +65,16 @@ export async function openInput(path: string, options: InputOptions = {}): Promi
     await source.close?.();
     throw error;
   }
+}
+
+/** A recording, its channels brought together. */
+async function openFolder(path: string, options: InputOptions): Promise<Input> {
+  if (options.snapshot !== undefined) throw new QevmError("usage", "--snapshot is for qcow2 images");
+  const recording = openRecording(path);
+  const channels = [recording.main, ...recording.multifd, ...recording.preempt, ...recording.returnPath];
+  const postcopy = await isPostcopy(recording);
+  const container: Container = { kind: "recording", files: channels.map(({ name }) => name), postcopy };
+  return Object.assign(mergedSource(recording, options.stream), { containers: [container] });
 }
 
 /**

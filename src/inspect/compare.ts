@@ -40,6 +40,10 @@ export class Tap implements ByteSource {
     },
   };
 
+  close(): void | Promise<void> {
+    return this.source.close?.();
+  }
+
   private keep(into: Uint8Array, n: number): number {
     if (n > 0) this.chunks.push(into.slice(0, n));
     return n;

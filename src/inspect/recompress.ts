@@ -1,7 +1,7 @@
 import { ExactDeflater } from "../engine/index.js";
 
 /** Levels that share the two header bytes of a zlib stream (RFC 1950 FLEVEL as zlib 1.2.13 writes it). */
-const LEVELS_BY_HEADER: Readonly<Record<number, readonly number[]>> = {
+export const LEVELS_BY_HEADER: Readonly<Record<number, readonly number[]>> = {
   0x01: [1, 0],
   0x5e: [5, 4, 3, 2],
   0x9c: [6],

@@ -43,6 +43,13 @@ export {
   type StreamWriterOptions,
   type WrittenDevice,
 } from "./stream-writer.js";
+export {
+  BITMAP_END,
+  decodeReturnMessage,
+  encodeReturnMessage,
+  isReturnPath,
+  type ReturnMessage,
+} from "./return-path.js";
 export { ExactWriter } from "./writer.js";
 export {
   decodeFooter,

@@ -53,8 +53,15 @@ export function still(pages = PAGES): Pick<Recipe, "args" | "files"> {
 /** A pc whose firmware never stops to write a little memory. */
 export function live(): Pick<Recipe, "args" | "files"> {
   return {
-    args: direct("pc", 2),
-    files: { "bios.img": firmwareAround(dirtyGuest([{ start: mebi, end: 1.25 * mebi }])) },
+    args: direct("pc"),
+    files: {
+      "bios.img": firmwareAround(
+        dirtyGuest([
+          { start: mebi, end: 1.125 * mebi },
+          { start: 2 * mebi, end: 2.75 * mebi },
+        ]),
+      ),
+    },
   };
 }
 

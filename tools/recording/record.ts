@@ -35,7 +35,7 @@ export async function migrateTo(
   if (recipe.files["bios.img"] !== undefined) await waitGuest(vm);
   const list = capabilities.map((capability) => ({ capability, state: true }));
   if (list.length > 0) await vm.execute("migrate-set-capabilities", { capabilities: list });
-  const slow = rounds === undefined ? {} : { "max-bandwidth": 1 << 18, "downtime-limit": 1 };
+  const slow = rounds === undefined ? {} : { "max-bandwidth": 1 << 20, "downtime-limit": 1 };
   await vm.execute("migrate-set-parameters", { ...recipe.parameters, ...slow });
   await vm.execute("migrate", { uri });
   if (rounds !== undefined) {

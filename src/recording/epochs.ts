@@ -1,0 +1,107 @@
+import { Diagnostics, QevmError } from "../errors.js";
+import { ChannelPages, ChannelReader, MultifdFlag, type ChannelItem, type PacketPages } from "../multifd/index.js";
+import type { ByteSource } from "../qemu-file/source.js";
+import type { RamState } from "../ram/index.js";
+import type { RecordedChannel } from "./recording.js";
+
+/** Takes the pages of a packet; a promise where it has to wait. */
+export type TakePages = (pages: PacketPages) => void | Promise<void>;
+
+interface Channel {
+  readonly name: string;
+  readonly source: ByteSource;
+  readonly reader: ChannelReader;
+  readonly items: AsyncIterator<ChannelItem>;
+  readonly pages: ChannelPages;
+  ended: boolean;
+}
+
+/**
+ * The multifd channels of a recording, read up to their SYNC packets: what stands before the n-th SYNC of each channel belongs before
+ * the n-th mark of the main channel. Within an epoch a page is sent once, so the order of the channels does not matter.
+ *
+ * Source: QEMU migration/multifd.c multifd_recv_sync_main (4.0 to 11.1).
+ */
+export class MultifdEpochs {
+  /** Marks passed. */
+  count = 0;
+  private channels: Channel[] | undefined;
+  private packets = 0;
+  private last = -1n;
+
+  constructor(
+    private readonly recorded: readonly RecordedChannel[],
+    private readonly ram: RamState,
+    private readonly diagnostics: Diagnostics,
+    private readonly take: TakePages,
+  ) {}
+
+  /** Every channel up to its next SYNC. Errors: as `ChannelReader`; truncated where a channel ends before it. */
+  async sync(): Promise<void> {
+    this.count++;
+    for (const channel of this.open()) {
+      if (await this.run(channel, true)) continue;
+      const what = `the channel ends before SYNC ${this.count}, which the main channel has a mark for`;
+      this.diagnostics.anomaly(
+        new QevmError("truncated", what, { offset: channel.reader.offset, path: [channel.name] }),
+      );
+    }
+  }
+
+  /** Every channel up to its end: from 9.1 on the last pages have no mark behind them. */
+  async drain(): Promise<void> {
+    for (const channel of this.open()) await this.run(channel, false);
+    // Packets are numbered over all channels (a number overwritten by SYNC, until 8.2, comes twice instead).
+    if (BigInt(this.packets) > this.last) return;
+    const what = "packets are missing: a channel of this migration is not here, or is cut off";
+    const place = { expected: `${this.last + 1n} packets`, found: `${this.packets}` };
+    this.diagnostics.anomaly(new QevmError("unknown-reference", what, place));
+  }
+
+  async close(): Promise<void> {
+    for (const { items, source } of this.channels ?? []) {
+      await items.return?.();
+      await source.close?.();
+    }
+  }
+
+  private open(): Channel[] {
+    this.channels ??= this.recorded.map((channel) => {
+      const source = channel.open();
+      const reader = new ChannelReader(source, {
+        pageSize: this.ram.pageSize,
+        lenient: this.diagnostics.lenient,
+        block: (idstr) => this.ram.find(idstr),
+        bufferSize: 1 << 17,
+      });
+      const pages = new ChannelPages(this.ram.pageSize);
+      return { name: channel.name, source, reader, items: reader[Symbol.asyncIterator](), pages, ended: false };
+    });
+    return this.channels;
+  }
+
+  /** Gives on pages until a SYNC (true) or the end (false). */
+  private async run(channel: Channel, toSync: boolean): Promise<boolean> {
+    const { reader, items, pages } = channel;
+    while (!channel.ended) {
+      const { done, value: item } = await items.next();
+      if (done === true) break;
+      if (item.kind !== "pages") continue;
+      this.packets++;
+      if (item.packet.packetNum > this.last) this.last = item.packet.packetNum;
+      if (item.packet.normalPages + item.packet.zeroPages > 0) {
+        const opened = pages.open(item, reader.path);
+        if (opened.data === undefined) {
+          const what = `no codec opens the ${pages.method} payload`;
+          throw new QevmError("unsupported", what, { offset: item.offset, path: reader.path });
+        }
+        const wait = this.take(opened);
+        if (wait !== undefined) await wait;
+      }
+      if (toSync && (item.packet.flags & MultifdFlag.SYNC) !== 0) return true;
+    }
+    if (!channel.ended) for (const warning of reader.diagnostics.warnings) this.diagnostics.warnings.push(warning);
+    channel.ended = true;
+    return false;
+  }
+}

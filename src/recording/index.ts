@@ -1,0 +1,7 @@
+/** Recordings of migrations with more than one connection: telling the channels apart, and bringing their pages together. */
+export { Handover } from "./handover.js";
+export { mergedSource, mergeRecording, type MergeReport } from "./merge.js";
+export { MultifdEpochs } from "./epochs.js";
+export { preemptRecords } from "./preempt.js";
+export { type RecordedChannel, type Recording } from "./recording.js";
+export { roleOf, ROLE_BYTES, type ChannelRole } from "./roles.js";

@@ -1,0 +1,187 @@
+import { QevmError } from "../errors.js";
+import type { PacketPages } from "../multifd/index.js";
+import type { ByteSink, ByteSource } from "../qemu-file/source.js";
+import {
+  encodePageBody,
+  encodeRecord,
+  encodeRecordHeader,
+  PAGE_FLAGS,
+  RamFlag,
+  type RamBatch,
+  type RamBlock,
+} from "../ram/index.js";
+import {
+  encodeSectionHeader,
+  ExactWriter,
+  StreamReader,
+  type SectionItem,
+  type StreamItem,
+  type StreamOptions,
+} from "../stream/index.js";
+import { MultifdEpochs } from "./epochs.js";
+import { Handover } from "./handover.js";
+import { preemptRecords } from "./preempt.js";
+import type { Recording } from "./recording.js";
+
+/** What was brought together. */
+export interface MergeReport {
+  /** Pages that came over multifd channels. */
+  pages: { normal: number; zero: number };
+  /** Marks of the main channel that the multifd channels were waited for at. */
+  epochs: number;
+  /** EOF was reached. */
+  complete: boolean;
+}
+
+/**
+ * Writes a recording as one plain stream: pages of the multifd channels become PAGE and ZERO records of the main one at the marks where
+ * a destination would have waited for them, pages of the preempt channel stand in the last section. Marks, and what asks for an answer
+ * (OPEN_RETURN_PATH, PING), are left out. All else stays as it is. Errors: as `StreamReader` and `ChannelReader`, each with its channel's name.
+ */
+export async function mergeRecording(
+  recording: Recording,
+  sink: ByteSink,
+  options: StreamOptions = {},
+): Promise<MergeReport> {
+  const merger = new Merger(recording, sink, options);
+  try {
+    return await merger.run();
+  } finally {
+    await merger.close();
+  }
+}
+
+/** The merged stream as a source that is made while it is read. */
+export function mergedSource(recording: Recording, options: StreamOptions = {}): ByteSource {
+  return new Handover(
+    async (sink) => {
+      await mergeRecording(recording, sink, options);
+    },
+    ["merged recording"],
+  );
+}
+
+class Merger {
+  private readonly main: ByteSource;
+  private readonly reader: StreamReader;
+  private readonly writer: ExactWriter;
+  private readonly epochs: MultifdEpochs;
+  private readonly pages = { normal: 0, zero: 0 };
+  /** Where the main channel's marks stand: in MULTIFD_FLUSH (8.1 on), or in EOS. Learnt from START. */
+  private flushes = false;
+  private current: RamBlock | undefined;
+  private inPackage = false;
+  private drained = false;
+
+  constructor(
+    private readonly recording: Recording,
+    sink: ByteSink,
+    options: StreamOptions,
+  ) {
+    this.main = recording.main.open();
+    this.reader = new StreamReader(this.main, options);
+    this.writer = new ExactWriter(sink);
+    const { ram, diagnostics } = this.reader;
+    this.epochs = new MultifdEpochs(recording.multifd, ram, diagnostics, (pages) => this.packet(pages));
+  }
+
+  async run(): Promise<MergeReport> {
+    for await (const item of this.reader) await this.item(item);
+    await this.writer.finish();
+    return { pages: this.pages, epochs: this.epochs.count, complete: this.reader.complete };
+  }
+
+  async close(): Promise<void> {
+    await this.epochs.close();
+    await this.main.close?.();
+  }
+
+  private async item(item: StreamItem): Promise<void> {
+    if (item.kind === "section" && item.content.kind === "ram") return await this.section(item);
+    if (item.kind === "package-end") this.inPackage = false;
+    if (item.kind === "command") {
+      const { name } = item.command;
+      // What stands in a package is counted by its length.
+      if (!this.inPackage && (name === "OPEN_RETURN_PATH" || name === "PING")) return;
+      if (name === "PACKAGED") this.inPackage = true;
+    }
+    await this.writer.item(item);
+  }
+
+  private async section(item: SectionItem): Promise<void> {
+    encodeSectionHeader(this.writer.file, item);
+    for await (const batch of item.records()) {
+      if (batch.area || batch.mappedBlock !== undefined) {
+        throw new QevmError("unsupported", "a mapped-ram file has no channels", { offset: item.offset });
+      }
+      await this.batch(item, batch);
+    }
+  }
+
+  private async batch(item: SectionItem, batch: RamBatch): Promise<void> {
+    const { file } = this.writer;
+    for (let i = 0; i < batch.count; i++) {
+      const flag = batch.flag[i]!;
+      if (flag === RamFlag.MULTIFD_FLUSH) {
+        if (item.type === "start") this.flushes = true;
+        await this.sync();
+      } else if ((flag & PAGE_FLAGS) !== 0) {
+        this.record(batch, i);
+      } else {
+        if (flag === RamFlag.EOS) await this.endOfChunk(item);
+        encodeRecord(file, batch, i);
+      }
+    }
+    await file.drain();
+  }
+
+  private async endOfChunk(item: SectionItem): Promise<void> {
+    if (!this.flushes) await this.sync();
+    if (item.type !== "end" || this.drained) return;
+    this.drained = true;
+    await this.epochs.drain();
+    for (const channel of this.recording.preempt) {
+      const source = channel.open();
+      for await (const batch of preemptRecords(source, this.reader.ram, this.reader.diagnostics)) {
+        for (let i = 0; i < batch.count; i++) if ((batch.flag[i]! & PAGE_FLAGS) !== 0) this.record(batch, i);
+        await this.writer.file.drain();
+      }
+      await source.close?.();
+    }
+  }
+
+  private async sync(): Promise<void> {
+    if (this.recording.multifd.length > 0) await this.epochs.sync();
+  }
+
+  /** A record of the main channel, its CONTINUE by what stands before it now. */
+  private record(batch: RamBatch, i: number): void {
+    const { file } = this.writer;
+    const flag = batch.flag[i]!;
+    this.head(flag, batch.block[i]!, batch.offset[i]!);
+    if (flag === RamFlag.ZERO) file.u8(batch.fill[i]!);
+    else encodePageBody(file, flag, batch.body(i));
+  }
+
+  private packet({ idstr, normal, zero, data }: PacketPages): void | Promise<void> {
+    const { file } = this.writer;
+    const { pageSize } = this.reader.ram;
+    const block = this.reader.ram.find(idstr)!;
+    for (let k = 0; k < normal.length; k++) {
+      this.head(RamFlag.PAGE, block, Number(normal[k]));
+      file.bytes(data!.subarray(k * pageSize, (k + 1) * pageSize));
+    }
+    for (const offset of zero) {
+      this.head(RamFlag.ZERO, block, Number(offset));
+      file.u8(0);
+    }
+    this.pages.normal += normal.length;
+    this.pages.zero += zero.length;
+    return file.drain();
+  }
+
+  private head(flag: number, block: RamBlock, offset: number): void {
+    encodeRecordHeader(this.writer.file, flag, offset, block.idstr, this.current === block);
+    this.current = block;
+  }
+}
