@@ -1,4 +1,8 @@
 import { parseArgs, type ParseArgsConfig } from "node:util";
+import { openInput } from "../container/index.js";
+import { QevmError } from "../errors.js";
+import { descriptionOf } from "../stream/index.js";
+import type { VmDescription } from "../vmstate/index.js";
 
 /** Wrong use of the command line: exit status 2. */
 export class UsageError extends Error {}
@@ -23,6 +27,9 @@ export const STREAM_OPTIONS: Options = {
   "page-size": { type: "string" },
   snapshot: { type: "string" },
 };
+
+/** Those of commands that decode device state too. */
+export const DECODE_OPTIONS: Options = { ...STREAM_OPTIONS, schema: { type: "string", multiple: true } };
 
 /** @param positionals least and most number of positional arguments */
 export function parse(args: string[], options: Options, positionals: [number, number], names: string): Arguments {
@@ -61,8 +68,19 @@ export function parse(args: string[], options: Options, positionals: [number, nu
   };
 }
 
-/** The options of `StreamReader` that the command line gives. */
-export function streamOptions(args: Arguments): { lenient: boolean; pageSize?: number } {
+/** The options of `StreamReader` that the command line gives. A schema is read here. */
+export async function streamOptions(args: Arguments): Promise<ReadOptions & { schema?: VmDescription[] }> {
+  const schema: VmDescription[] = [];
+  for (const file of args.list("schema")) schema.push(await readSchema(file));
+  return { ...readOptions(args), ...(schema.length === 0 ? {} : { schema }) };
+}
+
+interface ReadOptions {
+  lenient: boolean;
+  pageSize?: number;
+}
+
+function readOptions(args: Arguments): ReadOptions {
   const pageSize = args.number("page-size", { min: 1024, max: 65536 });
   if (pageSize !== undefined && !Number.isInteger(Math.log2(pageSize))) {
     throw new UsageError("--page-size takes a power of two");
@@ -70,10 +88,21 @@ export function streamOptions(args: Arguments): { lenient: boolean; pageSize?: n
   return { lenient: args.flag("lenient"), ...(pageSize === undefined ? {} : { pageSize }) };
 }
 
+async function readSchema(file: string): Promise<VmDescription> {
+  if (file === "-") throw new UsageError("--schema takes a file");
+  const source = await openInput(file);
+  try {
+    return await descriptionOf(source);
+  } catch (error) {
+    if (!(error instanceof QevmError)) throw error;
+    const { code, what, offset, path, expected, found } = error;
+    throw new QevmError(code, what, { offset, path: [`--schema ${file}`, ...path], expected, found, cause: error });
+  } finally {
+    await source.close?.();
+  }
+}
+
 /** The options of `openInput` that the command line gives. */
-export function inputOptions(args: Arguments): {
-  snapshot: string | undefined;
-  stream: { lenient: boolean; pageSize?: number };
-} {
-  return { snapshot: args.text("snapshot"), stream: streamOptions(args) };
+export function inputOptions(args: Arguments): { snapshot: string | undefined; stream: ReadOptions } {
+  return { snapshot: args.text("snapshot"), stream: readOptions(args) };
 }

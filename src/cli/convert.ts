@@ -1,13 +1,13 @@
 import { convertToFile } from "../convert/convert-file.js";
 import type { ConvertOptions, ConvertReport, PageTally, RamTarget } from "../convert/types.js";
 import { openInput } from "../container/index.js";
-import { inputOptions, parse, STREAM_OPTIONS, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { count, fileSize, print, printJson, safe, table, withProgress } from "./output.js";
 
 /** `qevm convert FILE --out FILE`. */
 export async function run(argv: string[]): Promise<number> {
   const options = {
-    ...STREAM_OPTIONS,
+    ...DECODE_OPTIONS,
     out: { type: "string" },
     ram: { type: "string" },
     to: { type: "string" },
@@ -30,7 +30,9 @@ export async function run(argv: string[]): Promise<number> {
     wanted.flatten = true;
   }
   const source = withProgress(input, "converting");
-  const report = await convertToFile(source, out, { ...streamOptions(args), ...wanted }).finally(() => source.done());
+  const report = await convertToFile(source, out, { ...(await streamOptions(args)), ...wanted }).finally(() =>
+    source.done(),
+  );
   await source.close?.();
   if (!report.complete) process.stderr.write("warning: the stream ends before its EOF\n");
   if (json) printJson(report);

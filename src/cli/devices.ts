@@ -2,16 +2,16 @@ import { StreamReader, type SectionItem } from "../stream/index.js";
 import { openInput } from "../container/index.js";
 import { cpuRegisters, REGISTER_FIELDS } from "../memory/cpu.js";
 import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
-import { inputOptions, parse, STREAM_OPTIONS, streamOptions, UsageError } from "./arguments.js";
+import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
 import { registerLines } from "./registers.js";
 import { fileSize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm devices FILE [NAME]`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, STREAM_OPTIONS, [1, 2], "FILE and at most one NAME");
+  const args = parse(argv, DECODE_OPTIONS, [1, 2], "FILE and at most one NAME");
   const [file, name] = args.positionals as [string, string | undefined];
   const source = withProgress(await openInput(file, inputOptions(args)), "reading");
-  const stream = new StreamReader(source, streamOptions(args));
+  const stream = new StreamReader(source, await streamOptions(args));
   const found: SectionItem[] = [];
   let rest: string | undefined;
   for await (const item of stream) {

@@ -1,13 +1,13 @@
 import { extractPhysical } from "../memory/extract-physical.js";
 import { extractBlocks } from "../memory/extract-blocks.js";
 import { openInput } from "../container/index.js";
-import { inputOptions, parse, STREAM_OPTIONS, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm extract FILE --out PATH --format blocks|raw|elf|lime`. */
 export async function run(argv: string[]): Promise<number> {
   const options = {
-    ...STREAM_OPTIONS,
+    ...DECODE_OPTIONS,
     out: { type: "string" },
     format: { type: "string" },
     layout: { type: "string" },
@@ -24,7 +24,7 @@ export async function run(argv: string[]): Promise<number> {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} is for raw, elf and lime`);
   }
   const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "extracting");
-  const result = await extractBlocks(source, out, streamOptions(args)).finally(() => source.done());
+  const result = await extractBlocks(source, out, await streamOptions(args)).finally(() => source.done());
   await source.close?.();
   printWarnings(result.warnings);
   for (const { name } of result.blocks.filter(({ inStream }) => !inStream)) {
@@ -40,7 +40,7 @@ export async function run(argv: string[]): Promise<number> {
 async function physical(args: Arguments, out: string, format: "raw" | "elf" | "lime"): Promise<number> {
   const most = Number.MAX_SAFE_INTEGER;
   const how = {
-    ...streamOptions(args),
+    ...(await streamOptions(args)),
     format,
     layout: args.text("layout"),
     from: args.number(`from`, { min: 0, max: most }),

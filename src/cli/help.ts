@@ -14,6 +14,10 @@ const FILE_TEXT =
   "FILE may be - (standard input) or a folder (recording).\nContainers are seen through: libvirt, qcow2, gzip, bzip2, xz, lzop, lz4, zstd.";
 const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings on stderr"];
 const SNAPSHOT: [string, string] = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
+const SCHEMA: [string, string][] = [
+  ["--schema FILE", "another capture of the same QEMU and machine lends its"],
+  ["", "VMDESCRIPTION to a stream without one; repeatable"],
+];
 const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
 const PAGE_SIZE: [string, string] = ["--page-size N", "target page size if the stream does not say it (4096)"];
 
@@ -21,19 +25,19 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   inspect: {
     usage: "FILE [--json] [--lenient] [--page-size N]",
     line: "what is in a stream: machine, RAM, sections, devices",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, SNAPSHOT],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT],
     text: FILE_TEXT,
   },
   devices: {
     usage: "FILE [NAME] [--json] [--lenient]",
     line: "device state as named values",
-    options: [JSON_OUT, LENIENT, SNAPSHOT],
+    options: [JSON_OUT, LENIENT, ...SCHEMA, SNAPSHOT],
     text: `NAME is a section name ("cpu") or name/instance ("cpu/0"); without it all\ndevices are listed. ${FILE_TEXT}`,
   },
   verify: {
     usage: "FILE [--json] [--lenient] [--page-size N]",
     line: "decode, encode again from the fields, compare every byte",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, SNAPSHOT],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT],
     text: `Compressed pages are compressed again at the level found, XBZRLE pages encoded\nagain from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
   },
   extract: {
@@ -42,7 +46,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     options: [
       ["--out PATH", "the file to make; for blocks a folder, new or empty"],
       ["--format F", "blocks: one sparse file a RAM block, named in blocks.json"],
-      ["", "raw: guest-physical memory, sparse; elf: a core with CPU notes"],
+      ["", "raw: guest-physical memory, sparse; elf: core, CPU notes"],
       ["", "lime: ranges with headers, as LiME writes them"],
       ["--from N", "only guest-physical addresses N and above"],
       ["--length N", "only so many bytes of addresses"],
@@ -50,6 +54,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       JSON_OUT,
       LENIENT,
       PAGE_SIZE,
+      ...SCHEMA,
       SNAPSHOT,
     ],
     text: FILE_TEXT,
@@ -75,7 +80,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   unpack: {
     usage: "FILE DIR [--json] [--page-size N]",
     line: "take a stream apart into a folder of files to edit",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA],
     text: `DIR must not exist or must be empty. It gets manifest.json (framing, order,\nids), one sparse file a RAM block in ram/, one JSON file a device in devices/.\n${FILE_TEXT}`,
   },
   pack: {
@@ -101,6 +106,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       JSON_OUT,
       ["--lenient", "pass over what can be passed over, with warnings"],
       ["--page-size N", "target page size where the stream does not say it (4096)"],
+      ...SCHEMA,
     ],
     text: `Everything else stays as it is, byte for byte. --flatten alone writes plain\npages. ${FILE_TEXT}`,
   },

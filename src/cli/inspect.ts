@@ -2,18 +2,18 @@ import { inspectStream, type Inspection, type PageCounts } from "../inspect/insp
 import type { ChannelSummary } from "../inspect/channel.js";
 import { inspectRecording } from "../inspect/recording.js";
 import { containerName, isFolder, openInput, openRecording, type Container } from "../container/index.js";
-import { inputOptions, parse, STREAM_OPTIONS, streamOptions, type Arguments } from "./arguments.js";
+import { DECODE_OPTIONS, inputOptions, parse, streamOptions, type Arguments } from "./arguments.js";
 import { commandLines } from "./commands.js";
 import { count, fileSize, memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm inspect FILE`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, STREAM_OPTIONS, [1, 1], "one FILE");
+  const args = parse(argv, DECODE_OPTIONS, [1, 1], "one FILE");
   const file = args.positionals[0]!;
   if (isFolder(file)) return await recording(file, args);
   const input = await openInput(file, inputOptions(args));
   const source = withProgress(input, "reading");
-  const inspected = await inspectStream(source, streamOptions(args)).finally(() => source.done());
+  const inspected = await inspectStream(source, await streamOptions(args)).finally(() => source.done());
   await source.close?.();
   const { containers } = input;
   const inspection = { ...inspected, container: containerName(containers), containers };
@@ -28,7 +28,7 @@ export async function run(argv: string[]): Promise<number> {
 
 /** A folder with the channels of a migration. */
 async function recording(folder: string, args: Arguments): Promise<number> {
-  const inspection = await inspectRecording(openRecording(folder), streamOptions(args));
+  const inspection = await inspectRecording(openRecording(folder), await streamOptions(args));
   if (args.flag("json")) {
     printJson(inspection);
     return 0;

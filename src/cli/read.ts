@@ -40,7 +40,7 @@ export async function run(argv: string[]): Promise<number> {
   const input = await openInput(file, inputOptions(args));
   const source = withProgress(input, "scanning");
   try {
-    const variant = variantOf(input.containers, streamOptions(args));
+    const variant = variantOf(input.containers, await streamOptions(args));
     const opened = await open(args, source, { file, variant, devices: wanted.physical !== undefined });
     try {
       await print(args, opened, wanted);
@@ -81,7 +81,7 @@ async function open(
   source: ByteSource,
   what: { file: string; variant: string; devices: boolean },
 ): Promise<Opened> {
-  const options = { ...streamOptions(args), ...what };
+  const options = { ...(await streamOptions(args)), ...what };
   const index = args.text("index");
   const seekable = source.readAt !== undefined && source.seek !== undefined && source.length !== undefined;
   if (index !== undefined) {

@@ -1,15 +1,15 @@
 import { openInput } from "../container/index.js";
 import { unpackStream } from "../pack/unpack.js";
 import type { ByteSource } from "../qemu-file/source.js";
-import { inputOptions, parse, STREAM_OPTIONS, streamOptions } from "./arguments.js";
+import { DECODE_OPTIONS, inputOptions, parse, streamOptions } from "./arguments.js";
 import { memorySize, print, printJson, safe, table } from "./output.js";
 
 /** `qevm unpack FILE DIR`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, STREAM_OPTIONS, [2, 2], "FILE and DIR");
+  const args = parse(argv, DECODE_OPTIONS, [2, 2], "FILE and DIR");
   const [file = "", folder = ""] = args.positionals;
   const open = (): Promise<ByteSource> => openInput(file, inputOptions(args));
-  const manifest = await unpackStream({ open, again: file !== "-" }, folder, streamOptions(args));
+  const manifest = await unpackStream({ open, again: file !== "-" }, folder, await streamOptions(args));
   if (args.flag("json")) {
     printJson(manifest);
     return 0;

@@ -2,14 +2,14 @@ import { inspectStream } from "../inspect/inspect.js";
 import { verifyStream, type Verification } from "../inspect/verify.js";
 import { verifyRecording } from "../inspect/recording.js";
 import { isFolder, openInput, openRecording, type InputOptions } from "../container/index.js";
-import { inputOptions, parse, STREAM_OPTIONS, streamOptions, type Arguments } from "./arguments.js";
+import { DECODE_OPTIONS, inputOptions, parse, streamOptions, type Arguments } from "./arguments.js";
 import { fileSize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm verify FILE`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, STREAM_OPTIONS, [1, 1], "one FILE");
+  const args = parse(argv, DECODE_OPTIONS, [1, 1], "one FILE");
   const file = args.positionals[0]!;
-  const options = streamOptions(args);
+  const options = await streamOptions(args);
   if (isFolder(file)) return await recording(file, args);
   const keepMemory = await needsMemory(file, options, inputOptions(args));
   const source = withProgress(await openInput(file, inputOptions(args)), "verifying");
@@ -27,7 +27,7 @@ export async function run(argv: string[]): Promise<number> {
 
 /** A folder with the channels of a migration. */
 async function recording(folder: string, args: Arguments): Promise<number> {
-  const { inspection, ...result } = await verifyRecording(openRecording(folder), streamOptions(args));
+  const { inspection, ...result } = await verifyRecording(openRecording(folder), await streamOptions(args));
   if (args.flag("json")) {
     printJson({ ...result, warnings: inspection.warnings });
   } else {

@@ -7,6 +7,8 @@ export interface Manifest {
   version: 1;
   pageSize: number;
   ram: ManifestRam;
+  /** The description by which devices were taken apart, where the stream has none and one was lent. */
+  schema?: string;
   items: ManifestItem[];
 }
 

@@ -65,9 +65,10 @@ class Packer {
     private readonly items: readonly PackItem[],
     scratch: string,
   ) {
-    const text = items.find((item) => item.kind === "vmdescription");
-    if (text !== undefined)
-      this.description = inFile(text.file, () => parseVmDescription(this.read(text.file).toString("latin1")));
+    const text = manifest.schema ?? items.find((item) => item.kind === "vmdescription")?.file;
+    if (text !== undefined) {
+      this.description = inFile(text, () => parseVmDescription(this.read(text).toString("latin1")));
+    }
     if (items.some((item) => item.kind === "ram")) {
       this.ram = new RamPacker(writer, folder, manifest.ram, manifest.pageSize, scratch);
     }
@@ -165,7 +166,7 @@ class Packer {
       (d) => d.name === name && d.instanceId === instance && !this.used.has(d),
     );
     if (description === undefined) {
-      throw new QevmError("bad-description", `${file}: vmdescription.json does not describe this device`);
+      throw new QevmError("bad-description", `${file}: the description of the folder does not describe this device`);
     }
     this.used.add(description);
     inFile(file, () => encodeDevice(this.writer, deviceFromPlain(description, plain)));

@@ -43,8 +43,9 @@ export function parseManifest(value: unknown): { manifest: Manifest; items: Pack
   ram.done();
   const starts = new Map<number, SectionHeader>();
   const items = top.list("items", (item, at) => itemOf(item, at, starts));
+  const schema = top.has("schema") ? { schema: top.file("schema") } : {};
   top.done();
-  return { manifest: { qevm: mark, version, pageSize, ram: { blocks, lists, xbzrle }, items: [] }, items };
+  return { manifest: { qevm: mark, version, pageSize, ram: { blocks, lists, xbzrle }, ...schema, items: [] }, items };
 }
 
 function blockOf(value: unknown, at: string): ManifestBlock {

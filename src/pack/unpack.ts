@@ -18,7 +18,7 @@ import {
 } from "../stream/index.js";
 import { attempt, FileSource } from "../transport/file.js";
 import { AtomicFolder } from "../transport/folder.js";
-import { deviceToPlain } from "../vmstate/index.js";
+import { deviceToPlain, printVmDescription, type DeviceDescription } from "../vmstate/index.js";
 import { hexOf, type Manifest, type ManifestItem, type ManifestSubsection } from "./manifest.js";
 import { Kind, OrderWriter } from "./order.js";
 import { GatheredFile } from "./gathered-file.js";
@@ -95,7 +95,13 @@ const KINDS: ReadonlyMap<number, number> = new Map([
 class Unpacker {
   private readonly reader: StreamReader;
   private readonly items: ManifestItem[] = [];
-  private readonly names = new FileNames(["manifest.json", "vmdescription.json", "records.bin", "versions.bin"]);
+  private readonly names = new FileNames([
+    "manifest.json",
+    "vmdescription.json",
+    "schema.json",
+    "records.bin",
+    "versions.bin",
+  ]);
   private readonly manifest: Manifest;
   private readonly order: OrderWriter;
   private readonly files: GatheredFile[] = [];
@@ -106,12 +112,13 @@ class Unpacker {
   private readonly level = new Map<number, number>();
   private scratch = { old: new Uint8Array(0), page: new Uint8Array(0), payload: new Uint8Array(0) };
   private record = 0;
+  private readonly lent: DeviceDescription[] = [];
 
   constructor(
     source: ByteSource,
     private readonly folder: string,
     private readonly last: LastRecords,
-    options: StreamOptions,
+    private readonly options: StreamOptions,
   ) {
     this.reader = new StreamReader(source, options);
     this.order = new OrderWriter(this.appender("records.bin"));
@@ -136,6 +143,7 @@ class Unpacker {
         if (address !== undefined) block.address = `0x${address.toString(16)}`;
         manifest.ram.blocks.push(block);
       });
+      if (this.lent.length > 0) this.writeSchema();
       this.write("manifest.json", printManifest(manifest));
       return manifest;
     } finally {
@@ -189,6 +197,14 @@ class Unpacker {
     }
   }
 
+  /** What the lent schema turned out to be for the devices of this stream. */
+  private writeSchema(): void {
+    const { manifest, lent } = this;
+    manifest.schema = "schema.json";
+    const description = { pageSize: manifest.pageSize, devices: lent, style: "compact", exact: true } as const;
+    this.write(manifest.schema, Buffer.from(printVmDescription(description), "latin1"));
+  }
+
   private async section(item: SectionItem): Promise<void> {
     const content = await this.content(item);
     const { type, sectionId: id } = item;
@@ -203,6 +219,7 @@ class Unpacker {
   private async content(item: SectionItem): Promise<string> {
     const stem = `devices/${this.names.claim(`${String(this.items.length).padStart(3, "0")}-${item.idstr.slice(0, 100)}-${item.instanceId}`)}`;
     if (item.content.kind === "device") {
+      if (this.options.schema !== undefined) this.lent.push(item.content.state.description);
       const { fields, subsections } = deviceToPlain(item.content.state);
       const plain = { device: item.idstr, instance: item.instanceId, fields, subsections };
       this.write(`${stem}.json`, `${JSON.stringify(plain, undefined, 2)}\n`);

@@ -5,6 +5,7 @@ import {
   findVmDescription,
   parseVmDescription,
   type DeviceDescription,
+  type Schema,
   type VmDescription,
 } from "../vmstate/index.js";
 import { isCommandNumber } from "./command.js";
@@ -18,6 +19,12 @@ export const UNDESCRIBED = "device state without a VMDESCRIPTION that describes 
 
 /** Bytes of a section footer. */
 const FOOTER = 5;
+
+/** Bytes of a section that are read at first where a schema is lent. */
+const LENT_ROOM = 64 * 1024;
+
+/** A footer, or a subsection's head, may be what is missing. */
+const LENT_MARGIN = 300;
 
 /** How far from the end of a seekable source a VMDESCRIPTION is looked for when the device part cannot be buffered whole. */
 const TAIL_WINDOW = 16 * 1024 * 1024;
@@ -39,13 +46,9 @@ export class DevicePart {
     private readonly reader: QemuFileReader,
     private readonly limits: StreamLimits,
     private readonly diagnostics: Diagnostics,
+    /** Descriptions of other captures; they are used and the stream's own is not. */
+    private readonly schema: Schema | undefined,
   ) {}
-
-  /** Uses a description that stands elsewhere (another capture of the same QEMU and machine). */
-  lend(description: VmDescription): void {
-    this.description = description;
-    this.state = "ready";
-  }
 
   /**
    * Called with the reader at a FULL header: finds the description that the section needs. A stream with a package has none,
@@ -53,13 +56,14 @@ export class DevicePart {
    */
   async prepare(packageEnd?: number): Promise<"ready" | "absent"> {
     const { reader } = this;
+    if (this.schema !== undefined) return "ready";
     if (packageEnd !== undefined) return this.description === undefined ? "absent" : "ready";
     if (this.state === "unread" || this.description === undefined) {
       const whole = await reader.fillToEnd(this.limits.deviceBytes);
       this.state = this.search(reader.buffer.subarray(reader.position, reader.end)) ? "ready" : "absent";
       if (this.state === "absent" && !whole && (await this.searchTail())) this.state = "ready";
     } else {
-      // The lent or early-found description: the section itself must still be in the buffer whole.
+      // The description that was found early: the section itself must still be in the buffer whole.
       await reader.fillToEnd(this.limits.deviceBytes);
     }
     return this.state;
@@ -71,8 +75,9 @@ export class DevicePart {
   }
 
   /** Decodes the payload behind `header`. Where its fields do not fit, its end is sought by its footer. */
-  decode(header: SectionHeader, footers: boolean | undefined): SectionContent {
-    const { reader } = this;
+  async decode(header: SectionHeader, footers: boolean | undefined, packageEnd?: number): Promise<SectionContent> {
+    const { reader, schema } = this;
+    if (schema !== undefined) return await this.decodeLent(schema, header, footers, packageEnd);
     const start = reader.position;
     const depth = reader.path.length;
     const description = this.match(header);
@@ -97,6 +102,43 @@ export class DevicePart {
     }
     this.diagnostics.warn(failure ?? reader.error("bad-description", reason));
     return { kind: "opaque", bytes: reader.bytes(length), reason };
+  }
+
+  /** The same by a lent schema: what does not fit is refused, or in lenient mode opaque up to its footer. */
+  private async decodeLent(
+    schema: Schema,
+    header: SectionHeader,
+    footers: boolean | undefined,
+    packageEnd: number | undefined,
+  ): Promise<SectionContent> {
+    const { reader, limits } = this;
+    const depth = reader.path.length;
+    const endsAt = (offset: number): boolean => this.endsAt(offset, header.sectionId, footers);
+    for (let room = LENT_ROOM; ; room = Math.min(4 * room, limits.deviceBytes)) {
+      const more = packageEnd === undefined && (await reader.fill(room)) && room < limits.deviceBytes;
+      const start = reader.position;
+      try {
+        const state = schema.decode(reader, header, { endsAt });
+        return { kind: "device", state, length: reader.position - start };
+      } catch (error) {
+        if (!(error instanceof QevmError)) throw error;
+        reader.position = start;
+        reader.path.length = depth;
+        if (more && this.wantsMore(error)) continue;
+        if (!this.diagnostics.lenient) throw error;
+        if (packageEnd === undefined) await reader.fillToEnd(limits.deviceBytes);
+        const length = footers === false ? -1 : this.findFooter(reader.position, header.sectionId, packageEnd);
+        if (length < 0) throw error;
+        this.diagnostics.warn(error);
+        return { kind: "opaque", bytes: reader.bytes(length), reason: error.message };
+      }
+    }
+  }
+
+  /** Whether a refusal may be due to bytes that are not in the buffer yet. */
+  private wantsMore({ code, offset = 0 }: QevmError): boolean {
+    const { reader } = this;
+    return code === "truncated" || offset + LENT_MARGIN > reader.offset + reader.available;
   }
 
   /**
@@ -161,7 +203,10 @@ export class DevicePart {
       return this.description?.devices.some((d) => d.name === idstr) ?? /^[ -~]+$/u.test(idstr);
     }
     if (packageEnd !== undefined) return false;
-    if (type === TypeByte.EOF) return reader.peek(ahead + 1) === TypeByte.VMDESCRIPTION;
+    if (type === TypeByte.EOF) {
+      const next = reader.peek(ahead + 1);
+      return next === TypeByte.VMDESCRIPTION || (next < 0 && this.schema !== undefined);
+    }
     return type === TypeByte.SECTION_END || type === TypeByte.SECTION_PART;
   }
 

@@ -3,7 +3,7 @@ import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { BATCH_RECORDS, RamBatch, RamState } from "../ram/index.js";
 import { latin1 } from "../qemu-file/reader.js";
-import { parseVmDescription } from "../vmstate/index.js";
+import { parseVmDescription, Schema, type VmDescription } from "../vmstate/index.js";
 import { commandName, decodeCommand } from "./command.js";
 import { capabilitiesOf, decodeConfiguration, targetPageSize, type Configuration } from "./configuration.js";
 import { DevicePart, UNDESCRIBED } from "./device-part.js";
@@ -21,6 +21,11 @@ export interface StreamOptions {
   /** Target page size in bytes where the stream does not say it. Default 4096. */
   pageSize?: number;
   limits?: Partial<StreamLimits>;
+  /**
+   * Descriptions of other captures of the same QEMU and machine, for device state that the stream does not describe itself: behind
+   * a switch to postcopy, with `suppress-vmdesc`, before a cut. They are used for all of it; where they do not fit is an error.
+   */
+  schema?: Schema | readonly VmDescription[] | undefined;
   /** Bytes asked of the source at a time. */
   bufferSize?: number;
   /** Absolute offset of the source's first byte, for errors. */
@@ -70,7 +75,9 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.start = this.reader.offset;
     this.ram = new RamState(options.pageSize ?? 4096);
     this.skipMappedPages = options.skipMappedPages ?? false;
-    this.devices = new DevicePart(this.reader, this.limits, this.diagnostics);
+    const { schema } = options;
+    const lent = schema === undefined || schema instanceof Schema ? schema : new Schema(schema);
+    this.devices = new DevicePart(this.reader, this.limits, this.diagnostics, lent);
   }
 
   /** Machine type, or undefined before the configuration or without one. */
@@ -219,7 +226,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       for await (const _ of records);
       if (this.cut) return "rest";
     } else if (header.type === "full") {
-      item.content = this.devices.decode(header, this.footers);
+      item.content = await this.devices.decode(header, this.footers, this.packageEnd);
       this.checkPackage();
       yield item;
     } else {

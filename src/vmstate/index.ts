@@ -28,6 +28,7 @@ export {
 } from "./json.js";
 export { deviceFromPlain, deviceToPlain, type PlainDevice } from "./plain.js";
 export type { PlainValue } from "./plain-values.js";
+export { Schema, type LentSection } from "./schema.js";
 export {
   isRecordValue,
   isStructState,

@@ -17,7 +17,7 @@ import { decodeStruct, encodeStruct } from "./struct.js";
 export function decodeList(ctx: DecodeContext, entry: FieldDescription): StructState[] {
   const described = entry.inlined ?? [];
   const elements: StructState[] = [];
-  while (present(ctx)) {
+  while (presentElement(ctx)) {
     elements.push(decodeStruct(ctx, elementAt(ctx, described, elements.length)));
   }
   checkCount(ctx, described.length, elements.length);
@@ -44,7 +44,7 @@ export function decodeTree(ctx: DecodeContext, entry: FieldDescription): TreeNod
   const direct = described.length <= count;
   const nodes: TreeNode[] = [];
   let next = 0;
-  while (present(ctx)) {
+  while (presentElement(ctx)) {
     const key = direct ? reader.u64() : decodeStruct(ctx, elementAt(ctx, described, next++));
     nodes.push({ key, value: decodeStruct(ctx, elementAt(ctx, described, next++)) });
   }
@@ -103,7 +103,8 @@ function checkCount(ctx: DecodeContext, expected: number, found: number): void {
   });
 }
 
-function present(ctx: DecodeContext): boolean {
+/** The presence byte in front of an element, or the 0 that ends the list. */
+export function presentElement(ctx: DecodeContext): boolean {
   const at = ctx.reader.offset;
   const byte = ctx.reader.u8();
   if (byte > 1) {

@@ -1,4 +1,5 @@
 import { decodeArray, decodeNull, encodeArray, encodeNull } from "./arrays.js";
+import { latin1, type QemuFileReader } from "../qemu-file/index.js";
 import { checkSize, refuse, type DecodeContext, type EncodeContext } from "./context.js";
 import type { StructDescription } from "./description.js";
 import { decodeElement, encodeElement } from "./elements.js";
@@ -97,7 +98,16 @@ export function checkWritten(ctx: EncodeContext, from: number, size: number): vo
   if (wrote !== size) throw refuse(ctx, "the value takes another number of bytes", `${size}`, `${wrote}`);
 }
 
-function decodeSubsectionHead(ctx: DecodeContext, subsection: StructDescription): void {
+/** The name of the subsection of `struct` that the reader stands at, told as QEMU's loader tells it; undefined: none. */
+export function subsectionAhead(reader: QemuFileReader, struct: StructDescription): string | undefined {
+  const n = reader.peek(1);
+  if (reader.peek() !== SUBSECTION || struct.vmsdName === undefined || n <= struct.vmsdName.length) return undefined;
+  if (reader.available < 2 + n) return undefined;
+  const name = latin1(reader.buffer.subarray(reader.position + 2, reader.position + 2 + n));
+  return name.startsWith(struct.vmsdName) ? name : undefined;
+}
+
+export function decodeSubsectionHead(ctx: DecodeContext, subsection: StructDescription): void {
   const { reader } = ctx;
   let at = reader.offset;
   const type = reader.u8();

@@ -84,6 +84,27 @@ export function dirtyGuest(regions: readonly Region[]): Uint8Array {
   return routines(code).bootSector();
 }
 
+/**
+ * Fills the regions, sets the mark, then reads one dword of every page of them for ever and writes nothing: what it finds on
+ * the other side of a migration is what was sent, and what it misses there it asks for.
+ */
+export function readingGuest(regions: readonly Region[]): Uint8Array {
+  const code = protectedModeStart();
+  callFills(code, regions);
+  markReady(code).label("again");
+  regions.forEach(({ start, end }, i) => {
+    code
+      .op("mov edi, start", 0xbf, ...dword(start))
+      .label(`page ${i}`)
+      .op("mov eax, [edi]", 0x8b, 0x07)
+      .op("add edi, 0x1000", 0x81, 0xc7, ...dword(0x1000))
+      .op("cmp edi, end", 0x81, 0xff, ...dword(end))
+      .to("jb page", "near8", `page ${i}`, 0x72);
+  });
+  code.to("jmp again", "near32", "again", 0xe9);
+  return routines(code).bootSector();
+}
+
 const nextPage = (code: Listing): Listing => code.op("add edi, 0x1000", 0x81, 0xc7, ...dword(0x1000));
 
 /** What happens to the page at edi; each body leaves edi at the next page. ebx is the round. */

@@ -1,0 +1,125 @@
+import type { QemuFileReader } from "../qemu-file/index.js";
+import { decodeArray, decodeNull } from "./arrays.js";
+import { checkSize, Choices, type DecodeContext } from "./context.js";
+import { oldStyleName, type DeviceDescription, type FieldDescription, type StructDescription } from "./description.js";
+import { decodeElement, structKind } from "./elements.js";
+import { fieldGroups, isNull, type FieldGroup } from "./groups.js";
+import { presentElement } from "./lists.js";
+import { decodeSubsectionHead, subsectionAhead } from "./struct.js";
+
+/** The subsections that a vmsd may have, by name. */
+export type KnownSubsections = (struct: StructDescription) => ReadonlyMap<string, StructDescription> | undefined;
+
+interface FitContext extends DecodeContext {
+  readonly known: KnownSubsections;
+}
+
+/**
+ * What a description that is true of another capture would be for the bytes at hand: with the subsections that are here (the
+ * loader itself tells them by 0x05 and a name that begins with the vmsd's) and queues as long as they are. The reader, whose buffer
+ * holds the payload, stands where it stood; on errors too.
+ * @throws QevmError `bad-description`, `bad-value`, `truncated` at the first byte that does not fit
+ */
+export function fitDevice(
+  reader: QemuFileReader,
+  device: DeviceDescription,
+  known: KnownSubsections,
+): DeviceDescription {
+  const start = reader.position;
+  const depth = reader.path.length;
+  const ctx: FitContext = {
+    reader,
+    choices: new Choices(),
+    named: 0,
+    budget: 1 << 24,
+    shared: false,
+    vmsdName: undefined,
+    oldStyle: oldStyleName(device),
+    known,
+  };
+  try {
+    const { subsections: _, ...rest } = device;
+    return { ...rest, ...fitStruct(ctx, device) };
+  } finally {
+    reader.position = start;
+    reader.path.length = depth;
+  }
+}
+
+function fitStruct(ctx: FitContext, struct: StructDescription): StructDescription {
+  const { reader } = ctx;
+  const depth = reader.path.length;
+  const outer = ctx.vmsdName;
+  ctx.vmsdName = struct.vmsdName;
+  const fields: FieldDescription[] = [];
+  for (const group of fieldGroups(struct)) {
+    reader.path[depth] = group.key;
+    fields.push(...fitGroup(ctx, group));
+  }
+  ctx.vmsdName = outer;
+  const subsections: StructDescription[] = [];
+  const candidates = ctx.known(struct);
+  for (let name = subsectionAhead(reader, struct); name !== undefined; name = subsectionAhead(reader, struct)) {
+    reader.path[depth] = `subsection ${JSON.stringify(name)}`;
+    const found = candidates?.get(name);
+    if (found === undefined) {
+      throw reader.error("bad-description", "the schema does not describe this subsection", {
+        found: JSON.stringify(name),
+      });
+    }
+    decodeSubsectionHead(ctx, found);
+    subsections.push(fitStruct(ctx, found));
+  }
+  reader.path.length = depth;
+  const { subsections: _, ...rest } = struct;
+  return subsections.length === 0 ? { ...rest, fields } : { ...rest, fields, subsections };
+}
+
+function fitGroup(ctx: FitContext, group: FieldGroup): readonly FieldDescription[] {
+  const { entries } = group;
+  // Only arrays that are described element by element can hold structs with subsections.
+  if (entries.every((entry) => isAdaptable(entry))) return entries.map((entry) => fitEntry(ctx, entry));
+  if (group.isArray) {
+    decodeArray(ctx, group);
+    return entries;
+  }
+  const entry = entries[0]!;
+  const from = ctx.reader.position;
+  if (isNull(entry)) decodeNull(ctx);
+  else decodeElement(ctx, entry);
+  checkSize(ctx, from, entry.size, `field "${group.key}"`);
+  return entries;
+}
+
+function isAdaptable(entry: FieldDescription): boolean {
+  if (entry.arrayLength !== undefined || isNull(entry)) return false;
+  return structKind(entry) !== undefined || isList(entry);
+}
+
+function isList({ type }: FieldDescription): boolean {
+  return type === "qtailq" || type === "qlist";
+}
+
+function fitEntry(ctx: FitContext, entry: FieldDescription): FieldDescription {
+  const { reader } = ctx;
+  const from = reader.position;
+  if (isList(entry)) {
+    const described = entry.inlined ?? [];
+    const inlined: StructDescription[] = [];
+    while (presentElement(ctx)) {
+      const like = described[inlined.length] ?? described.at(-1);
+      if (like === undefined) {
+        throw reader.error("bad-description", "the schema's queue is empty: it does not say what its elements are", {
+          offset: reader.offset - 1,
+        });
+      }
+      inlined.push(fitStruct(ctx, like));
+    }
+    const { inlined: _, ...rest } = entry;
+    const size = reader.position - from;
+    return inlined.length === 0 ? { ...rest, size } : { ...rest, inlined, size };
+  }
+  const struct = fitStruct(ctx, structKind(entry)!);
+  const size = reader.position - from;
+  return entry.type === "struct" ? { ...entry, struct, size } : { ...entry, inlined: [struct], size };
+}

@@ -1,0 +1,108 @@
+/** One postcopy migration between a real source and a real destination, recorded by a relay between them. */
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { QevmError } from "../../src/errors.js";
+import { runStep, waitGuest } from "../capture/steps.js";
+import { takeTruth, type Truth } from "../capture/truth.js";
+import { innerPath, type QemuBinary } from "../qemu/find.js";
+import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
+import { type JsonObject, textOf } from "../../src/transport/qmp.js";
+import { Relay, type Arrival, type RelayedChannel } from "./relay.js";
+
+/** What is migrated, and how. */
+export interface PostcopyRecipe {
+  readonly name: string;
+  /** One line for the table in corpus/README.md. */
+  readonly shows: string;
+  /** `major.minor` of the QEMU that makes it. */
+  readonly qemu: string;
+  /** Arguments of both, after the common ones; `$DIR` is each one's working folder. */
+  readonly args: readonly string[];
+  readonly files: Readonly<Record<string, Uint8Array>>;
+  /** Beside postcopy-ram. */
+  readonly capabilities: readonly string[];
+  readonly parameters: JsonObject;
+  /** Switch to postcopy when the source has looked through dirty memory so many times; 0: as soon as pages flow. */
+  readonly rounds: number;
+  /** Whether the guest runs on in the destination, and so asks for pages. */
+  readonly runs: boolean;
+}
+
+/** A recorded migration. */
+export interface RecordedPostcopy {
+  readonly channels: readonly RelayedChannel[];
+  readonly sequence: readonly Arrival[];
+  /** The stopped destination after the last page. */
+  readonly truth: Omit<Truth, "destination">;
+  /** `query-migrate` of the source when it was done. */
+  readonly source: JsonObject;
+}
+
+/** Slow enough for the switch to come while pages are left. */
+const SLOW = { "max-bandwidth": 1 << 18, "downtime-limit": 1 };
+const TIME_LIMIT = 60_000;
+
+/** Migrates and records. Rejects with QEMU's own text where it fails. */
+export async function recordPostcopy(qemu: QemuBinary, recipe: PostcopyRecipe): Promise<RecordedPostcopy> {
+  const source = await start(qemu, recipe, []);
+  let destination: QemuProcess | undefined;
+  let relay: Relay | undefined;
+  try {
+    destination = await start(qemu, recipe, [...(recipe.runs ? [] : ["-S"]), "-incoming", "defer"]);
+    await setUp(destination, recipe, {});
+    await destination.execute("migrate-incoming", { uri: "unix:$DIR/in.sock" });
+    relay = await Relay.listen(source.file("out.sock"), destination.file("in.sock"));
+    if (recipe.files["bios.img"] !== undefined) await waitGuest(source);
+    await setUp(source, recipe, { ...SLOW, ...recipe.parameters });
+    await source.execute("migrate", { uri: "unix:$DIR/out.sock" });
+    await flowing(source, recipe.rounds);
+    await source.execute("migrate-start-postcopy");
+    await runStep(source, { wait: "completed" });
+    await arrived(destination);
+    await relay.ended(5000);
+    const before = await destination.execute("query-status");
+    if (recipe.runs) await destination.execute("stop");
+    const truth = await takeTruth(destination, before);
+    const told = (await source.execute("query-migrate")) as JsonObject;
+    return { channels: relay.channels, sequence: relay.sequence, truth, source: told };
+  } finally {
+    relay?.close();
+    await destination?.close();
+    await source.close();
+  }
+}
+
+async function start(qemu: QemuBinary, { args, files }: PostcopyRecipe, more: readonly string[]): Promise<QemuProcess> {
+  const folder = makeWorkFolder(qemu);
+  for (const [name, bytes] of Object.entries(files)) writeFileSync(join(folder, name), bytes);
+  return await QemuProcess.start(qemu, [...args, ...more], folder);
+}
+
+async function setUp(vm: QemuProcess, { capabilities }: PostcopyRecipe, parameters: JsonObject): Promise<void> {
+  const list = ["events", "postcopy-ram", ...capabilities].map((capability) => ({ capability, state: true }));
+  await vm.execute("migrate-set-capabilities", { capabilities: list });
+  if (Object.keys(parameters).length > 0) await vm.execute("migrate-set-parameters", parameters);
+}
+
+/** Until pages flow and the rounds have been made. */
+async function flowing(vm: QemuProcess, rounds: number): Promise<void> {
+  if (rounds > 0) return await runStep(vm, { wait: "rounds", count: rounds });
+  for (const until = Date.now() + TIME_LIMIT; Date.now() < until; await sleep(5)) {
+    const info = (await vm.execute("query-migrate")) as JsonObject;
+    if (textOf(info["status"]) === "active" && Number((info["ram"] as JsonObject)["normal"]) > 0) return;
+    if (textOf(info["status"]) === "failed") break;
+  }
+  throw new QevmError("io", `no page was sent: ${vm.stderr.trim()}`);
+}
+
+/** Until the destination has all pages. */
+async function arrived(vm: QemuProcess): Promise<void> {
+  const done = new Set(["completed", "failed"]);
+  const event = await vm.qmp.waitEvent("MIGRATION", TIME_LIMIT, (data) => done.has(textOf(data["status"])));
+  const status = textOf(event?.data["status"]);
+  if (status !== "completed") {
+    const where = innerPath(vm.qemu, vm.folder);
+    throw new QevmError("io", `the destination in ${where} is ${status || "not done"}: ${vm.stderr.trim()}`);
+  }
+}

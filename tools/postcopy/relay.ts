@@ -1,0 +1,100 @@
+/**
+ * Stands between a migrating source and its destination and writes down every connection, both ways, without any code of
+ * `src`: what the decoder is judged by.
+ */
+import { createConnection, createServer, type Server, type Socket } from "node:net";
+
+/** Index of the channel, where in its bytes, how many; in the order of arrival, neighbours of one channel joined. */
+export type Arrival = readonly [channel: number, offset: number, length: number];
+
+/** One direction of one connection. */
+export interface RelayedChannel {
+  /** Number of the connection, in the order in which they were made. */
+  readonly connection: number;
+  readonly direction: "forth" | "back";
+  readonly bytes: Buffer;
+}
+
+/** A relay from one unix socket to another. Always `close()` it. */
+export class Relay {
+  /** Who said what, in the order of arrival. */
+  readonly sequence: Arrival[] = [];
+  private readonly parts: { connection: number; direction: "forth" | "back"; chunks: Buffer[]; length: number }[] = [];
+  private readonly sockets: Socket[] = [];
+  private readonly ends: Promise<void>[] = [];
+  private readonly server: Server;
+  private connections = 0;
+
+  private constructor(private readonly to: string) {
+    this.server = createServer({ allowHalfOpen: true }, (socket) => this.accept(socket));
+  }
+
+  /** Listens at `from` and hands every connection on to `to`; both are paths as this process sees them. */
+  static async listen(from: string, to: string): Promise<Relay> {
+    const relay = new Relay(to);
+    await new Promise<void>((resolve, reject) => {
+      relay.server.once("error", reject);
+      relay.server.listen(from, resolve);
+    });
+    return relay;
+  }
+
+  /** Every direction that carried something; a connection's way forth stands before its way back. */
+  get channels(): RelayedChannel[] {
+    return this.parts.map(({ connection, direction, chunks }) => ({
+      connection,
+      direction,
+      bytes: Buffer.concat(chunks),
+    }));
+  }
+
+  /** Until every connection made so far is over, for at most so many milliseconds. */
+  async ended(timeout: number): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeout);
+    });
+    await Promise.race([Promise.all(this.ends), late]);
+    clearTimeout(timer);
+  }
+
+  close(): void {
+    for (const socket of this.sockets) socket.destroy();
+    this.server.close();
+  }
+
+  private accept(source: Socket): void {
+    const connection = this.connections++;
+    const destination = createConnection({ path: this.to, allowHalfOpen: true });
+    this.sockets.push(source, destination);
+    this.pump(source, destination, connection, "forth");
+    this.pump(destination, source, connection, "back");
+  }
+
+  private pump(from: Socket, to: Socket, connection: number, direction: "forth" | "back"): void {
+    const channel = this.parts.push({ connection, direction, chunks: [], length: 0 }) - 1;
+    const part = this.parts[channel]!;
+    from.on("data", (bytes) => {
+      this.note(channel, part.length, bytes.length);
+      part.chunks.push(bytes);
+      part.length += bytes.length;
+      if (!to.write(bytes)) {
+        from.pause();
+        to.once("drain", () => from.resume());
+      }
+    });
+    from.on("end", () => to.end());
+    from.on("error", () => to.destroy());
+    this.ends.push(
+      new Promise((resolve) => {
+        from.once("close", () => resolve());
+      }),
+    );
+  }
+
+  private note(channel: number, offset: number, length: number): void {
+    const last = this.sequence.at(-1);
+    if (last?.[0] === channel) this.sequence[this.sequence.length - 1] = [channel, last[1], last[2] + length];
+    else this.sequence.push([channel, offset, length]);
+  }
+}
