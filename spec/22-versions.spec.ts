@@ -1,7 +1,11 @@
+import { join } from "node:path";
 import test from "tape";
-import { type CorpusEntry, listCorpus } from "../tools/corpus.js";
+import { type CorpusEntry, listCorpus, projectRoot } from "../tools/corpus.js";
 import { destinationLike, readStatus, startDestination } from "../tools/destination/index.js";
 import { type JsonObject, textOf } from "../src/transport/qmp.js";
+import { wordsOf } from "../tools/versions/feature.js";
+import { features } from "../tools/versions/features.js";
+import { capabilitiesOf, proveCell, tableIn } from "../tools/versions/matrix.js";
 import { reencode } from "../tools/versions/reencode.js";
 import { folderName, suites } from "../tools/versions/suites.js";
 import { loads, qemuOf } from "./support/loads.js";
@@ -18,6 +22,37 @@ function ofStream(entry: CorpusEntry): CorpusEntry {
 test("each suite has a folder of its own", (t) => {
   t.deepEqual(suites.map(folderName), ["bullseye", "bookworm", "trixie", "trixie-backports"]);
   t.end();
+});
+
+const page = join(projectRoot(), "spec", "22-versions.md");
+
+test("the matrix has a row for every feature and words in every cell", (t) => {
+  const [head = "", , ...rows] = tableIn(page).split("\n");
+  t.equal(head, `| feature | ${suites.map(({ version }) => `QEMU ${version}`).join(" | ")} |`);
+  t.deepEqual(
+    rows.map((row) => row.split(" | ")[0]?.slice(2)),
+    features.map(({ name }) => name),
+  );
+  for (const row of rows) {
+    const cells = row.replace(/ \|$/u, "").split(" | ").slice(1);
+    const explained = cells.filter((cell) =>
+      /^(?:identical, equal, loads|not in this version: .+|no: .+)$/u.test(cell),
+    );
+    t.equal(explained.length, suites.length, row);
+  }
+  t.end();
+});
+
+test("two rows of the matrix, with the QEMU that is here", async (t) => {
+  const qemu = qemuOf(t, "7.2");
+  if (qemu === undefined) return;
+  const known = await capabilitiesOf(qemu);
+  for (const feature of features.filter(({ name }) => /^(?:xbzrle|x-ignore-shared)$/u.test(name))) {
+    t.equal(wordsOf(await proveCell(feature, qemu, known)), "identical, equal, loads", feature.name);
+  }
+  const mapped = features.find(({ name }) => name === "mapped-ram");
+  const cell = mapped === undefined ? "" : await proveCell(mapped, qemu, known);
+  t.equal(cell, "not in this version: no capability mapped-ram");
 });
 
 for (const entry of entries) {

@@ -2,11 +2,20 @@
 import type { Entry } from "../capture/entry.js";
 import type { QemuBinary } from "../qemu/find.js";
 import { compare, type Comparison, type Expected } from "./compare.js";
-import { type LoadResult, startDestination } from "./destination.js";
-import { pluggedIn } from "./like.js";
+import { type DestinationOptions, type LoadResult, startDestination } from "./destination.js";
+import type { QemuProcess } from "../qemu/process.js";
+import { inOrder, pluggedIn } from "./like.js";
 
 /** What a destination made of a stream; the comparison is empty when it did not load. */
 export type LoadCheck = Omit<LoadResult, "code"> & Omit<Comparison, "runState"> & { readonly runState: string | null };
+
+/** What may be different from the usual check. */
+export interface CheckOptions {
+  /** Default: through a pipe. */
+  readonly from?: DestinationOptions["from"];
+  /** Looks at the machine that has loaded. */
+  readonly look?: (vm: QemuProcess) => Promise<void> | void;
+}
 
 /** Runs the entry's own QEMU as destination, with the files as the source left them. Never rejects because of the stream. */
 export async function checkLoad(
@@ -15,13 +24,26 @@ export async function checkLoad(
   stream: Uint8Array,
   expected: Expected,
   files: Readonly<Record<string, Uint8Array>>,
+  { from = "exec", look }: CheckOptions = {},
 ): Promise<LoadCheck> {
   const { args, capabilities, steps } = entry;
-  const { vm, result } = await startDestination({ qemu, args, capabilities, files, before: pluggedIn(steps), stream });
+  const before = pluggedIn(steps);
+  const { vm, result } = await startDestination({
+    qemu,
+    args,
+    capabilities,
+    files,
+    before,
+    stream,
+    from,
+    ...inOrder(capabilities),
+  });
   try {
     const { loaded, status, error, signal } = result;
     const nothing = { runState: null, equalBlocks: [], differentBlocks: [], pmemsaveEqual: null, registersEqual: null };
-    return { loaded, status, error, signal, ...(loaded ? await compare(vm, expected) : nothing) };
+    const found = loaded ? await compare(vm, expected) : nothing;
+    if (loaded) await look?.(vm);
+    return { loaded, status, error, signal, ...found };
   } finally {
     await vm.close();
   }

@@ -5,6 +5,8 @@
  *   --dir DIR      where the chroots are; default `QEVM_QEMU_DIR`, else the user's cache folder
  *   --mirror URL   Debian mirror; default debootstrap's own
  *   --no-install   use what is there
+ *   --matrix       only the table of versions and features
+ *   --write        put the table into spec/22-versions.md; only where all four versions are
  *
  * Exit 1 when a proof fails. A version that cannot be had is named with the reason, and its proofs are left out.
  */
@@ -12,8 +14,11 @@ import { spawnSync } from "node:child_process";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { projectRoot } from "../corpus.js";
-import { findQemus, qemuFolder } from "../qemu/find.js";
+import { findQemu, findQemus, qemuFolder } from "../qemu/find.js";
+import { good, wordsOf } from "./feature.js";
+import { features } from "./features.js";
 import { install, whyNot } from "./install.js";
+import { proveAll, tableOf, writeTable } from "./matrix.js";
 import { suites } from "./suites.js";
 
 /** Chapters with proofs that ask for other versions than the machine's own. */
@@ -21,7 +26,13 @@ const chapters = ["20-corpus", "21-destination", "22-versions", "30-convert", "3
 
 const { values: options, positionals } = parseArgs({
   allowPositionals: true,
-  options: { dir: { type: "string" }, mirror: { type: "string" }, "no-install": { type: "boolean" } },
+  options: {
+    dir: { type: "string" },
+    mirror: { type: "string" },
+    "no-install": { type: "boolean" },
+    matrix: { type: "boolean" },
+    write: { type: "boolean" },
+  },
 });
 
 const folder = resolve(options.dir ?? qemuFolder());
@@ -63,7 +74,28 @@ for (const { version, banner, root } of findQemus())
   console.log(`QEMU ${version}: ${banner}${root === undefined ? "" : `, in ${root}`}`);
 for (const [version, why] of without) console.log(`QEMU ${version}: left out, with all its proofs: ${why}`);
 
-const env = { ...process.env, QEVM_VERSIONS: "all" };
-const args = [join(projectRoot(), "tools/test.mjs"), "--no-coverage", "--no-lint", "--no-package", ...chapters];
-const { status } = spawnSync(process.execPath, args, { stdio: "inherit", env });
-process.exitCode = status === 0 ? 0 : 1;
+/** Runs the chapters; true when all went well. */
+function proveChapters(): boolean {
+  const env = { ...process.env, QEVM_VERSIONS: "all" };
+  const args = [join(projectRoot(), "tools/test.mjs"), "--no-coverage", "--no-lint", "--no-package", ...chapters];
+  return spawnSync(process.execPath, args, { stdio: "inherit", env }).status === 0;
+}
+
+/** Makes the table, prints it, and writes it where that is asked for; true when all went well. */
+async function proveMatrix(): Promise<boolean> {
+  const versions = suites.map(({ version }) => version);
+  const rows = await proveAll(features, versions, (version, name, cell) => {
+    if (!good(cell)) console.log(`QEMU ${version}, ${name}: ${wordsOf(cell)}`);
+  });
+  const table = tableOf(rows, versions);
+  console.log(`\n${table}\n`);
+  const fine = rows.every(({ cells }) => Object.values(cells).every((cell) => good(cell)));
+  if (options.write === true && versions.every((version) => findQemu(version) !== undefined)) {
+    writeTable(join(projectRoot(), "spec/22-versions.md"), table);
+  }
+  return fine;
+}
+
+const proven = options.matrix === true || proveChapters();
+const fine = await proveMatrix();
+process.exitCode = proven && fine ? 0 : 1;

@@ -1,0 +1,115 @@
+/** The rows of the version matrix. */
+import { commonDevices } from "../capture/entries/devices.js";
+import { bare, booting, direct, dirtyFirmware, fillDisk, fillFirmware, mebi, words } from "../capture/entries/parts.js";
+import type { Feature } from "./feature.js";
+import { single, type SingleFeature } from "./single.js";
+
+/** Compressed pages are small: a slower link keeps several 100 ms windows in each round. */
+const slow = { "max-bandwidth": 256 << 10 };
+
+/** A guest that has filled memory and halted. */
+const still = { args: direct("pc"), files: [fillFirmware], until: "guest" } as const;
+
+/** A guest that goes on writing. */
+const live = { args: direct("pc"), files: [dirtyFirmware], until: "guest", rounds: 4 } as const;
+
+const mapped = { from: "file", uri: "file:$DIR/stream" } as const;
+
+function compressed(level: number, threads: number): SingleFeature {
+  return {
+    name: `compress, level ${level}`,
+    ...still,
+    capabilities: ["compress"],
+    parameters: { "compress-level": level, "compress-threads": threads },
+    holds: ({ ram }) => ram.pages.compressed > 0,
+  };
+}
+
+const rows: readonly SingleFeature[] = [
+  { name: "zero and normal pages", ...still, holds: ({ ram }) => ram.pages.normal > 0 && ram.pages.zero > 0 },
+  { name: "rounds of a running guest", ...live, holds: ({ ram }) => ram.pages.normal > 300 },
+  {
+    name: "`-machine none`",
+    args: words("-machine none -m 8 -nodefaults"),
+    until: "nothing",
+    holds: ({ ram }) => ram.pages.zero === 2048,
+  },
+  {
+    name: "q35 with many devices",
+    args: [...bare("q35"), ...commonDevices],
+    holds: ({ devices }) => devices.length > 40,
+  },
+  {
+    name: "SeaBIOS, boot disk",
+    args: booting("pc"),
+    files: [fillDisk],
+    until: "guest",
+    holds: ({ ram }) => ram.pages.normal > 0,
+  },
+  compressed(1, 8),
+  compressed(9, 1),
+  {
+    name: "compress, running guest",
+    ...live,
+    capabilities: ["compress"],
+    parameters: { ...slow, "compress-level": 1, "compress-threads": 8 },
+    holds: ({ ram }) => ram.pages.compressed > 0,
+  },
+  {
+    name: "xbzrle",
+    ...live,
+    capabilities: ["xbzrle"],
+    parameters: { "xbzrle-cache-size": 64 * mebi },
+    rounds: 6,
+    holds: ({ ram }) => ram.pages.xbzrle > 0,
+  },
+  {
+    name: "xbzrle with compress",
+    ...live,
+    capabilities: ["xbzrle", "compress"],
+    parameters: { ...slow, "compress-level": 1, "xbzrle-cache-size": 64 * mebi },
+    rounds: 5,
+    holds: ({ ram }) => ram.pages.compressed + ram.pages.xbzrle > 0,
+  },
+  {
+    name: "x-ignore-shared",
+    args: [
+      ...direct("pc,memory-backend=main"),
+      ...words("-object memory-backend-file,id=main,mem-path=$DIR/main.img,size=8M,share=on"),
+    ],
+    files: [fillFirmware, { name: "main.img", content: () => new Uint8Array(8 * mebi) }],
+    until: "guest",
+    capabilities: ["x-ignore-shared"],
+    holds: ({ capabilities }) => capabilities.includes("x-ignore-shared"),
+  },
+  {
+    name: "validate-uuid",
+    ...still,
+    args: [...direct("pc"), ...words("-uuid 6f1c9d2e-5a0b-4c3d-8e7f-0123456789ab")],
+    capabilities: ["validate-uuid"],
+    holds: ({ ram }) => ram.pages.normal > 0,
+  },
+  {
+    name: "mapped-ram",
+    ...still,
+    ...mapped,
+    capabilities: ["mapped-ram"],
+    holds: ({ ram }) => ram.pages.mapped > 0,
+  },
+  {
+    name: "mapped-ram, running guest, multifd",
+    ...live,
+    ...mapped,
+    capabilities: ["mapped-ram", "multifd"],
+    holds: ({ ram }) => ram.pages.mapped > 0,
+  },
+  {
+    name: "background snapshot",
+    ...still,
+    capabilities: ["background-snapshot"],
+    holds: ({ ram }) => ram.pages.normal > 0,
+  },
+];
+
+/** Every row, in the order of the table. */
+export const features: readonly Feature[] = rows.map(single);
