@@ -39,7 +39,7 @@ export class Relay {
     return relay;
   }
 
-  /** Every direction that carried something; a connection's way forth stands before its way back. */
+  /** Every direction that carried something, in the order of its first byte. */
   get channels(): RelayedChannel[] {
     return this.parts.map(({ connection, direction, chunks }) => ({
       connection,
@@ -72,10 +72,10 @@ export class Relay {
   }
 
   private pump(from: Socket, to: Socket, connection: number, direction: "forth" | "back"): void {
-    const channel = this.parts.push({ connection, direction, chunks: [], length: 0 }) - 1;
-    const part = this.parts[channel]!;
+    const part = { connection, direction, chunks: [] as Buffer[], length: 0 };
     from.on("data", (bytes) => {
-      this.note(channel, part.length, bytes.length);
+      if (part.length === 0) this.parts.push(part);
+      this.note(this.parts.indexOf(part), part.length, bytes.length);
       part.chunks.push(bytes);
       part.length += bytes.length;
       if (!to.write(bytes)) {

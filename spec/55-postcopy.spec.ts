@@ -1,0 +1,291 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createConnection } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type Test } from "tape";
+import { openRecording } from "../src/container/index.js";
+import { verifyRecording, type RecordingVerification } from "../src/inspect/recording.js";
+import { extractBlocks } from "../src/memory/extract-blocks.js";
+import { MemorySink, MemorySource, QemuFileReader } from "../src/qemu-file/index.js";
+import { RamState } from "../src/ram/index.js";
+import { mergedSource, mergeRecording, preemptRecords, type Recording as Channels } from "../src/recording/index.js";
+import {
+  decodeReturnMessage,
+  descriptionOf,
+  ExactWriter,
+  StreamReader,
+  type Command,
+  type ReturnMessage,
+} from "../src/stream/index.js";
+import type { VmDescription } from "../src/vmstate/index.js";
+import { corpusEntry, projectRoot } from "../tools/corpus.js";
+import { compare, startDestination } from "../tools/destination/index.js";
+import { recordPostcopy, type RecordedPostcopy } from "../tools/postcopy/record.js";
+import { recipes } from "../tools/postcopy/recipes.js";
+import type { QemuProcess } from "../tools/qemu/process.js";
+import { recordingNamed, unpackRecording } from "../tools/recording/corpus.js";
+import { qemuOf } from "./support/loads.js";
+
+/** Which capture's description fits which recording. */
+const LENDERS: Readonly<Record<string, string>> = {
+  "postcopy-7.2": "live",
+  "postcopy-7.2-preempt": "live",
+  "postcopy-7.2-dirty": "compress-0",
+  "postcopy-10.0-preempt": "v10.0-live",
+  "postcopy-11.1": "v11.1-live",
+};
+
+async function schemaOf(name: string): Promise<VmDescription[]> {
+  return [await descriptionOf(new MemorySource(corpusEntry(LENDERS[name]!).open()))];
+}
+
+/** A recording of the corpus as a folder, for as long as `use` takes. */
+async function opened(name: string, use: (channels: Channels, beside: string) => Promise<void>): Promise<void> {
+  const beside = mkdtempSync(join(tmpdir(), "qevm-postcopy-"));
+  try {
+    unpackRecording(recordingNamed(name), join(beside, "rec"));
+    await use(openRecording(join(beside, "rec")), beside);
+  } finally {
+    rmSync(beside, { recursive: true, force: true });
+  }
+}
+
+async function memoryIs(
+  t: Test,
+  channels: Channels,
+  beside: string,
+  blocks: readonly { name: string; sha256: string | null }[],
+): Promise<void> {
+  const found = await extractBlocks(mergedSource(channels), join(beside, "blocks"));
+  t.ok(found.complete, "complete");
+  for (const { name, file } of found.blocks) {
+    const expected = blocks.find((one) => one.name === name)?.sha256;
+    if (expected === null) continue;
+    const sha256 = createHash("sha256").update(readFileSync(join(beside, "blocks", file)));
+    t.equal(sha256.digest("hex"), expected, `${name}: the destination's`);
+  }
+}
+
+function understood(t: Test, result: RecordingVerification): void {
+  t.ok(result.identical && result.complete, "every channel is written again from its fields");
+  t.equal(result.opaqueBytes, 0, "every byte is understood");
+}
+
+for (const name of Object.keys(LENDERS)) {
+  test(`${name}: with a lent schema every byte is understood`, async (t) => {
+    await opened(name, async (channels) => {
+      const schema = await schemaOf(name);
+      understood(t, await verifyRecording(channels, { schema, keepMemory: false }));
+    });
+  });
+
+  test(`${name}: memory is complete, and the destination's`, async (t) => {
+    await opened(name, (channels, beside) => memoryIs(t, channels, beside, recordingNamed(name).truth.blocks));
+  });
+}
+
+/** What stands in the channels of a recording. */
+interface Heard {
+  /** `position`: on the main channel; infinite on the preempt channel, which carries nothing before the switch. */
+  pages: { block: string; offset: number; position: number }[];
+  messages: ReturnMessage[];
+  commands: { command: Command; position: number }[];
+}
+
+async function listen(name: string): Promise<Heard> {
+  const recording = recordingNamed(name);
+  const heard: Heard = { pages: [], messages: [], commands: [] };
+  const reader = new StreamReader(new MemorySource(recording.open("main.bin")));
+  for await (const item of reader) {
+    if (item.kind === "command") heard.commands.push({ command: item.command, position: item.offset });
+    if (item.kind !== "section") continue;
+    for await (const batch of item.records()) {
+      for (const { block, offset, position } of batch) {
+        if (block !== undefined) heard.pages.push({ block: block.idstr, offset, position });
+      }
+    }
+  }
+  if (recording.files.includes("preempt.bin")) {
+    const ram = new RamState(4096);
+    for (const block of reader.ram.blocks) ram.add(block);
+    const source = new MemorySource(recording.open("preempt.bin"));
+    for await (const batch of preemptRecords(source, ram, reader.diagnostics)) {
+      for (const { block, offset } of batch) {
+        if (block !== undefined) heard.pages.push({ block: block.idstr, offset, position: Infinity });
+      }
+    }
+  }
+  const back = QemuFileReader.over(recording.open("return-path.bin"));
+  for (;;) {
+    const message = await decodeReturnMessage(back);
+    if (message === undefined) return heard;
+    heard.messages.push(message);
+  }
+}
+
+test("a recording's sequence accounts for every byte, in order", (t) => {
+  for (const name of Object.keys(LENDERS)) {
+    const recording = recordingNamed(name);
+    const list = readFileSync(join(projectRoot(), "corpus", name, "recording.json"), "utf8");
+    const { channels, sequence } = JSON.parse(list) as {
+      channels: { file: string }[];
+      sequence: [channel: number, offset: number, length: number][];
+    };
+    const heard = channels.map(() => 0);
+    const gaps = sequence.filter(([channel, offset, length]) => {
+      const expected = heard[channel]!;
+      heard[channel] = expected + length;
+      return offset !== expected;
+    });
+    t.deepEqual(gaps, [], `${name}: no gaps`);
+    const lengths = channels.map(({ file }) => recording.open(file).length);
+    t.deepEqual(heard, lengths, `${name}: ${channels.map(({ file }) => file).join(", ")}`);
+  }
+  t.end();
+});
+
+const names = (commands: Heard["commands"]): string =>
+  commands
+    .map(({ command }) => (command.name === "PING" ? `PING ${command.value}` : command.name))
+    .filter((name, i, all) => name !== all[i - 1])
+    .join(" ");
+
+test("the order of the commands, by version", async (t) => {
+  const switched = "POSTCOPY_RAM_DISCARD PING 2 PACKAGED POSTCOPY_LISTEN PING 3";
+  const head = "OPEN_RETURN_PATH PING 1 POSTCOPY_ADVISE";
+  t.equal(names((await listen("postcopy-7.2")).commands), `${head} ${switched} POSTCOPY_RUN PING 4`, "7.2");
+  const { commands } = await listen("postcopy-11.1");
+  t.equal(names(commands), `${head} SWITCHOVER_START ${switched} PING 66 POSTCOPY_RUN PING 4`, "11.1");
+});
+
+for (const name of Object.keys(LENDERS)) {
+  test(`${name}: what is asked is answered`, async (t) => {
+    const { commands, messages, pages } = await listen(name);
+    const pings = commands.flatMap(({ command }) => (command.name === "PING" ? [command.value] : []));
+    const pongs = messages.flatMap((message) => (message.name === "PONG" ? [message.value] : []));
+    t.deepEqual(new Set(pongs), new Set(pings), "every PING has its PONG");
+    t.deepEqual(messages.at(-1), { name: "SHUT", value: 0 }, "SHUT comes last, without an error");
+    const sent = new Set(pages.map(({ block, offset }) => `${block} ${offset}`));
+    let block = "";
+    let asked = 0;
+    for (const message of messages) {
+      if (message.name !== "REQ_PAGES") continue;
+      block = message.block ?? block;
+      asked++;
+      if (!sent.has(`${block} ${message.start}`)) t.fail(`${block} ${message.start} was asked for and never came`);
+    }
+    t.ok(name.endsWith("-dirty") ? asked === 0 : asked > 0, `${asked} pages were asked for, and came`);
+    let discarded = 0;
+    for (const { command, position } of commands) {
+      if (command.name !== "POSTCOPY_RAM_DISCARD") continue;
+      const behind = pages.filter((page) => page.position > position && page.block === command.block);
+      const again = new Set(behind.map((page) => page.offset));
+      for (const { start, length } of command.ranges) {
+        discarded += length / 4096;
+        for (let offset = start; offset < start + length; offset += 4096) {
+          if (!again.has(offset)) t.fail(`${command.block} ${offset} was discarded and did not come again`);
+        }
+      }
+    }
+    t.ok(discarded > 0, `${discarded} pages were discarded, and came behind the switch`);
+  });
+}
+
+/** The main channel, written again from its fields alone. */
+async function rewritten(name: string): Promise<Uint8Array> {
+  const sink = new MemorySink();
+  const writer = new ExactWriter(sink);
+  const schema = await schemaOf(name);
+  const source = new MemorySource(recordingNamed(name).open("main.bin"));
+  for await (const item of new StreamReader(source, { schema })) {
+    if (item.kind === "section" && item.content.kind === "opaque") throw new Error(`${item.idstr} is opaque`);
+    await writer.item(item);
+  }
+  await writer.finish();
+  return sink.bytes();
+}
+
+async function play(vm: QemuProcess, bytes: Uint8Array): Promise<void> {
+  const socket = createConnection(vm.file("in.sock"));
+  await new Promise<void>((resolve, reject) => {
+    socket.once("connect", resolve);
+    socket.once("error", reject);
+  });
+  // What the destination answers is heard and not acted upon: all pages come by themselves.
+  socket.on("error", () => socket.destroy());
+  socket.resume();
+  socket.write(bytes);
+}
+
+for (const name of ["postcopy-7.2", "postcopy-7.2-dirty"]) {
+  test(`${name}: written again, a real destination takes it, postcopy and all`, async (t) => {
+    const qemu = qemuOf(t, "7.2");
+    const { args, files } = recipes.find((one) => one.name === name)!;
+    if (qemu === undefined) return;
+    const bytes = await rewritten(name);
+    const { vm, result } = await startDestination({
+      qemu,
+      args,
+      files,
+      capabilities: ["postcopy-ram"],
+      stream: "unix:$DIR/in.sock",
+      onListening: (started) => play(started, bytes),
+    });
+    try {
+      t.equal(result.status, "completed", result.error);
+      const found = await compare(vm, recordingNamed(name).truth);
+      t.deepEqual(found.differentBlocks, [], "memory equal");
+      t.ok(found.equalBlocks.length > 0, `${found.equalBlocks.length} blocks compared`);
+    } finally {
+      await vm.close();
+    }
+  });
+}
+
+test("in one round it loads from a file, as any other stream", async (t) => {
+  await opened("postcopy-7.2-preempt", async (channels, beside) => {
+    const { convertToFile } = await import("../src/convert/convert-file.js");
+    const out = join(beside, "plain");
+    await convertToFile(mergedSource(channels), out, { flatten: true });
+    const qemu = qemuOf(t, "7.2");
+    if (qemu === undefined) return;
+    const { args, files } = recipes.find((one) => one.name === "postcopy-7.2-preempt")!;
+    const { vm, result } = await startDestination({ qemu, args, files, stream: out });
+    try {
+      t.equal(result.status, "completed", result.error);
+      t.deepEqual(
+        (await compare(vm, recordingNamed("postcopy-7.2-preempt").truth)).differentBlocks,
+        [],
+        "memory equal",
+      );
+    } finally {
+      await vm.close();
+    }
+  });
+});
+
+function filesOf({ channels }: RecordedPostcopy): Map<string, Uint8Array> {
+  return new Map(channels.map(({ connection, direction, bytes }) => [`${connection}-${direction}`, bytes]));
+}
+
+test("recorded anew between two real QEMUs: understood whole, memory equal", async (t) => {
+  const qemu = qemuOf(t, "7.2");
+  if (qemu === undefined) return;
+  const beside = mkdtempSync(join(tmpdir(), "qevm-postcopy-"));
+  try {
+    const recorded = await recordPostcopy(
+      qemu,
+      recipes.find((one) => one.name === "postcopy-7.2-preempt")!,
+    );
+    for (const [file, bytes] of filesOf(recorded)) writeFileSync(join(beside, file), bytes);
+    const channels = openRecording(beside);
+    t.deepEqual([channels.preempt.length, channels.returnPath.length], [1, 1], "three channels");
+    const schema = await schemaOf("postcopy-7.2-preempt");
+    understood(t, await verifyRecording(channels, { schema, keepMemory: false }));
+    await memoryIs(t, channels, beside, recorded.truth.blocks);
+    t.ok((await mergeRecording(channels, { write: () => undefined }, { schema })).complete, "and merged");
+  } finally {
+    rmSync(beside, { recursive: true, force: true });
+  }
+});
