@@ -68,6 +68,7 @@ async function physical(args: Arguments, out: string, format: "raw" | "elf" | "l
       [2],
     ),
     ...result.layout.map((line) => `layout: ${safe(line)}`),
+    ...(result.vmcoreinfo === null ? [] : [`VMCOREINFO note: ${result.vmcoreinfo}`]),
   ]);
   return 0;
 }

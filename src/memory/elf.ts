@@ -11,17 +11,37 @@ const PRSTATUS =
 const QEMU_GENERAL = "rax rbx rcx rdx rsi rdi rsp rbp r8 r9 r10 r11 r12 r13 r14 r15 rip rflags".split(" ");
 const QEMU_SEGMENTS = "cs ds es fs gs ss ldt tr gdt idt".split(" ");
 
+/** The order of the words in a Linux i386 prstatus; segment selectors are 16 bits of them. */
+const PRSTATUS_32 = "rbx rcx rdx rsi rdi rbp rax ds es fs gs orig_eax rip cs rflags rsp ss".split(" ");
+const EM_386 = 3;
+const EM_X86_64 = 62;
+/** EFER.LMA: the CPU is in long mode. */
+const LONG_MODE = 0x400n;
+
+/** What a core's notes tell, beside its memory. */
+export interface CoreNotes {
+  cpus: readonly CpuRegisters[];
+  /** The guest's VMCOREINFO note as it stands in its memory, header included. */
+  vmcoreinfo?: Uint8Array | undefined;
+}
+
 /**
  * The head of a 64-bit ELF core: header, program headers (one PT_NOTE, a PT_LOAD a segment), notes; the segments' bytes follow in
- * order. Notes as QEMU's dump-guest-memory writes them: a "CORE" NT_PRSTATUS a CPU (336 bytes: 32 zero, u32 pid, 76 zero, 27 registers,
- * 8 zero), then a "QEMU" note of type 0 a CPU (440 bytes: u32 version 1, u32 size, 18 registers, 10 segments of
- * u32 selector, limit, flags, pad, u64 base, cr0 to cr4, kernel_gs_base).
+ * order. Notes as QEMU's dump-guest-memory writes them: a "CORE" NT_PRSTATUS a CPU, then a "QEMU" note of type 0 a CPU (440 bytes: u32
+ * version 1, u32 size, 18 registers, 10 segments of u32 selector, limit, flags, pad, u64 base, cr0 to cr4, kernel_gs_base), then VMCOREINFO.
+ *
+ * NT_PRSTATUS is x86_64's where the first CPU is in long mode (336 bytes: 32 zero, u32 pid, 76 zero, 27 registers, 8 zero), else i386's
+ * (144 bytes: 24 zero, u32 pid, 44 zero, 17 words, 4 zero), and so is the machine of the header. Where no memory reaches 4 GiB QEMU makes
+ * such a guest's core an ELF of 32 bits; firmware ends there on every PC.
  * Source: QEMU dump/dump.c, target/i386/arch_dump.c (7.2).
  */
-export function elfHead(segments: readonly Segment[], cpus: readonly CpuRegisters[], emMachine: number): Uint8Array {
+export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo }: CoreNotes): Uint8Array {
+  const [first] = cpus;
+  const long = first === undefined || ((first.msrs["EFER"] ?? 0n) & LONG_MODE) !== 0n;
   const notes = [
-    ...cpus.map((cpu, k) => note("CORE", 1, prstatus(cpu, k))),
+    ...cpus.map((cpu, k) => note("CORE", 1, long ? prstatus(cpu, k) : prstatus32(cpu, k))),
     ...cpus.map((cpu) => note("QEMU", 0, qemuState(cpu))),
+    ...(vmcoreinfo === undefined ? [] : [vmcoreinfo]),
   ];
   const notesAt = HEADER + PROGRAM_HEADER * (1 + segments.length);
   const notesLength = notes.reduce((sum, { length }) => sum + length, 0);
@@ -29,7 +49,7 @@ export function elfHead(segments: readonly Segment[], cpus: readonly CpuRegister
   const view = new DataView(bytes.buffer);
   bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
   view.setUint16(16, 4, true);
-  view.setUint16(18, emMachine, true);
+  view.setUint16(18, long ? EM_X86_64 : EM_386, true);
   view.setUint32(20, 1, true);
   view.setBigUint64(32, BigInt(HEADER), true);
   view.setUint16(52, HEADER, true);
@@ -85,6 +105,17 @@ function prstatus(cpu: CpuRegisters, index: number): Uint8Array {
   };
   for (const name of ["cs", "ss", "ds", "es", "fs", "gs"]) values[name] = cpu.segments[name]!.selector;
   PRSTATUS.forEach((name, k) => view.setBigUint64(112 + 8 * k, BigInt.asUintN(64, values[name] ?? 0n), true));
+  return bytes;
+}
+
+function prstatus32(cpu: CpuRegisters, index: number): Uint8Array {
+  const bytes = new Uint8Array(144);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(24, index + 1, true);
+  PRSTATUS_32.forEach((name, k) => {
+    const value = cpu.segments[name]?.selector ?? cpu.general[name] ?? 0n;
+    view.setUint32(72 + 4 * k, Number(BigInt.asUintN(32, value)), true);
+  });
   return bytes;
 }
 

@@ -1,14 +1,14 @@
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { QevmError, type Warning } from "../errors.js";
+import { hex, QevmError, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { StreamOptions } from "../stream/index.js";
 import { AtomicFile, attempt, rememberUnfinished } from "../transport/file.js";
-import type { CpuRegisters } from "./cpu.js";
-import { elfHead } from "./elf.js";
-import { extractBlocks, type ExtractedBlocks } from "./extract-blocks.js";
+import { elfHead, type CoreNotes } from "./elf.js";
+import { extractBlocks } from "./extract-blocks.js";
 import { noteFacts, type DeviceFacts } from "./facts.js";
 import { findLayout, parseLayout, type Layout, type LayoutFacts, type Segment } from "./layout.js";
+import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
 
 export interface PhysicalOptions extends StreamOptions {
   format: "raw" | "elf" | "lime";
@@ -27,6 +27,8 @@ export interface ExtractedPhysical {
   /** How the layout was found. */
   layout: string[];
   cpus: number;
+  /** How the guest's VMCOREINFO note was found; null: not looked for (only elf has notes) or not there. */
+  vmcoreinfo: string | null;
   /** Bytes of the file. */
   bytes: number;
   warnings: Warning[];
@@ -55,7 +57,10 @@ export async function extractPhysical(
     const ranges = cut(layout, options);
     const file = new AtomicFile(out);
     try {
-      const bytes = write(file.fd, folder, extracted, ranges, found.cpus, options);
+      const place = (block: string): string => join(folder, extracted.blocks.find(({ name }) => name === block)!.file);
+      const vmcoreinfo =
+        options.format === "elf" ? guestNote({ segments: layout.segments, path: place }, found) : undefined;
+      const bytes = write(file.fd, place, ranges, { cpus: found.cpus, vmcoreinfo: vmcoreinfo?.note }, options);
       file.commit();
       const { machine, complete, warnings } = extracted;
       return {
@@ -65,6 +70,7 @@ export async function extractPhysical(
         segments: ranges,
         layout: layout.how,
         cpus: found.cpus.length,
+        vmcoreinfo: vmcoreinfo?.how ?? null,
         bytes,
         warnings,
       };
@@ -93,18 +99,26 @@ function cut({ segments }: Layout, { format, from = 0, length }: PhysicalOptions
   return ranges;
 }
 
+/** The guest's VMCOREINFO note: where its device says, else where it is found. */
+function guestNote(memory: PhysicalFiles, facts: DeviceFacts): { note: Uint8Array; how: string } | undefined {
+  const told = facts.vmcoreinfo === undefined ? undefined : readNote(memory, facts.vmcoreinfo);
+  if (told !== undefined)
+    return { note: told, how: `at ${hex(facts.vmcoreinfo!.address)}, as the vmcoreinfo device says` };
+  const found = findNote(memory);
+  return found === undefined ? undefined : { note: found.note, how: `found in memory at ${hex(found.address)}` };
+}
+
 function write(
   fd: number,
-  folder: string,
-  extracted: ExtractedBlocks,
+  path: (block: string) => string,
   ranges: readonly Segment[],
-  cpus: readonly CpuRegisters[],
+  notes: CoreNotes,
   options: PhysicalOptions,
 ): number {
   const { format, from = 0 } = options;
   let at = 0;
   if (format === "elf") {
-    const head = elfHead(ranges, cpus, 62);
+    const head = elfHead(ranges, notes);
     writeSync(fd, head, 0, head.length, 0);
     at = head.length;
   }
@@ -116,8 +130,7 @@ function write(
     } else if (format === "raw") {
       at = range.start - from;
     }
-    const { file } = extracted.blocks.find(({ name }) => name === range.block)!;
-    copy(join(folder, file), range, fd, at);
+    copy(path(range.block), range, fd, at);
     at += range.length;
   }
   const bytes = format === "raw" && options.length !== undefined ? options.length : at;

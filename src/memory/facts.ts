@@ -3,6 +3,7 @@ import { MemorySink } from "../qemu-file/source.js";
 import type { StreamItem } from "../stream/index.js";
 import { encodeDevice, type DeviceState } from "../vmstate/index.js";
 import { cpuRegisters, type CpuRegisters } from "./cpu.js";
+import { vmcoreinfoPlace, type NotePlace } from "./vmcoreinfo.js";
 
 /** What the device state says about guest-physical memory and the CPUs. */
 export interface DeviceFacts {
@@ -11,6 +12,8 @@ export interface DeviceFacts {
   pam?: Uint8Array;
   /** The RTC's 128 bytes of CMOS memory. */
   cmos?: Uint8Array;
+  /** Where the guest says that its VMCOREINFO note lies. */
+  vmcoreinfo?: NotePlace;
 }
 
 /** Takes from one part of a stream what the layout and a core's notes need. */
@@ -27,6 +30,9 @@ export function noteFacts(item: StreamItem, facts: DeviceFacts): void {
     facts.pam = payload(state).slice(4 + 0x90, 4 + 0x97);
   } else if (/(?:^|\/)mc146818rtc$/u.test(item.idstr)) {
     facts.cmos = payload(state).slice(0, 128);
+  } else if (item.idstr === "vmcoreinfo") {
+    const place = vmcoreinfoPlace(state);
+    if (place !== undefined) facts.vmcoreinfo = place;
   }
 }
 

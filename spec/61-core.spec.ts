@@ -1,0 +1,224 @@
+/** ELF cores as debuggers want them: notes of the guest's kernel, and what gdb, drgn, crash and readelf make of them. */
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "tape";
+import { longModeGuest } from "../tools/guest/long-mode.js";
+import { corpusEntry } from "../tools/corpus.js";
+import { findQemu } from "../tools/qemu/find.js";
+import { QemuProcess } from "../tools/qemu/process.js";
+import { coreParts } from "./support/cores.js";
+import { qevm } from "./support/program.js";
+import { saveStream } from "./support/save-stream.js";
+
+const work = mkdtempSync(join(tmpdir(), "qevm-core-"));
+test.onFinish(() => rmSync(work, { recursive: true, force: true }));
+
+const TEXT = [
+  "OSRELEASE=6.1.0-qevm",
+  "BUILD-ID=0123456789abcdef0123456789abcdef01234567",
+  "PAGESIZE=4096",
+  "SYMBOL(init_uts_ns)=ffffffff82a12340",
+  "OFFSET(uts_namespace.name)=0",
+  "SYMBOL(node_online_map)=ffffffff82c4b2f8",
+  "SYMBOL(swapper_pg_dir)=ffffffff82a10000",
+  "SYMBOL(_stext)=ffffffff81000000",
+  "NUMBER(phys_base)=0",
+  "SYMBOL(init_top_pgt)=ffffffff82a10000",
+  "NUMBER(pgtable_l5_enabled)=0",
+  "KERNELOFFSET=0",
+  "NUMBER(KERNEL_IMAGE_SIZE)=1073741824",
+  "",
+].join("\n");
+
+/** The note as a kernel lays it into its memory. */
+function kernelNote(text = TEXT): Buffer {
+  const note = Buffer.alloc(24 + Math.ceil(text.length / 4) * 4);
+  note.writeUInt32LE(11, 0);
+  note.writeUInt32LE(text.length, 4);
+  note.write("VMCOREINFO", 12, "latin1");
+  note.write(text, 24, "latin1");
+  return note;
+}
+
+/** A capture with other contents of main memory, and other device values. */
+async function edited(template: string, memory: Buffer | undefined, set: readonly string[]): Promise<string> {
+  const ram = join(work, "ram");
+  const out = join(work, "stream");
+  if (memory !== undefined) writeFileSync(ram, memory);
+  const contents = memory === undefined ? [] : ["--ram", `pc.ram=${ram}`];
+  const run = await qevm([
+    "generate",
+    "--template",
+    template,
+    ...contents,
+    ...set.flatMap((one) => ["--set", one]),
+    "--out",
+    out,
+  ]);
+  if (run.code !== 0) throw new Error(run.stderr);
+  return out;
+}
+
+async function core(t: test.Test, stream: string): Promise<{ path: string; said: string | null }> {
+  const path = join(work, "core");
+  const run = await qevm(["extract", stream, "--format", "elf", "--out", path, "--json"]);
+  t.equal(run.code, 0, run.stderr);
+  return { path, said: (JSON.parse(run.stdout) as { vmcoreinfo: string | null }).vmcoreinfo };
+}
+
+function guestNotes(path: string): Buffer[] {
+  const { notes } = coreParts(readFileSync(path));
+  return notes.filter(({ name }) => name === "VMCOREINFO").map(({ content }) => content);
+}
+
+const TEMPLATE = join(work, "template");
+writeFileSync(TEMPLATE, corpusEntry("pc-fill").open());
+const NOTE_AT = 0x612000;
+
+/** pc-fill's 16 MiB with notes in it; text that is no note before them. */
+function memoryWithNote(): Buffer {
+  const memory = Buffer.alloc(16 << 20);
+  memory.write("VMCOREINFO\0\0OSRELEASE=false", 0x200100, "latin1");
+  kernelNote("not what kernels write").copy(memory, 0x300000);
+  kernelNote("OSRELEASE=unaligned\n").copy(memory, 0x400010);
+  kernelNote().copy(memory, NOTE_AT);
+  return memory;
+}
+
+test("a note that the kernel left in memory is found", async (t) => {
+  const { path, said } = await core(t, await edited(TEMPLATE, memoryWithNote(), []));
+  t.equal(said, "found in memory at 0x612000");
+  t.deepEqual(
+    guestNotes(path).map((content) => content.toString("latin1")),
+    [TEXT],
+  );
+  const { said: nothing, path: without } = await core(t, TEMPLATE);
+  t.equal(nothing, null, "a guest without one");
+  t.deepEqual(guestNotes(without), []);
+  t.end();
+});
+
+test("debuggers open the core", async (t) => {
+  const registers = ["env.efer=0x500", "env.eip=0xffffffff81000123"].map((one) => `cpu/0:${one}`);
+  const { path } = await core(t, await edited(TEMPLATE, memoryWithNote(), registers));
+  const tool = (name: string, args: readonly string[], wanted: RegExp, what: string): void => {
+    const run = spawnSync(name, args, { encoding: "utf8", timeout: 60_000 });
+    if (run.error === undefined) t.match(run.stdout + run.stderr, wanted, what);
+    else t.comment(`SKIP ${what}: no ${name} here`);
+  };
+  const readelf = spawnSync("readelf", ["-a", path], { encoding: "utf8" });
+  if (readelf.error === undefined) {
+    t.match(readelf.stdout, /VMCOREINFO +0x[0-9a-f]+/u, "readelf lists the note");
+    t.doesNotMatch(readelf.stdout + readelf.stderr, /warning|error/iu, "readelf has no complaint");
+  } else {
+    t.comment("SKIP readelf: not here");
+  }
+  const ask = ["-ex", "info registers rip", "-ex", `x/s ${NOTE_AT + 24}`];
+  tool(
+    "gdb",
+    ["-batch", "-c", path, ...ask],
+    /rip +0xffffffff81000123[^]*OSRELEASE=6\.1\.0-qevm/u,
+    "gdb: registers and memory",
+  );
+  tool("crash", ["--osrelease", path], /^6\.1\.0-qevm$/mu, "crash: the kernel's release");
+  const script = [
+    "import drgn",
+    "p = drgn.Program()",
+    `p.set_core_dump(${JSON.stringify(path)})`,
+    "print(p.flags, p.platform.arch)",
+    `print(p.read(${NOTE_AT + 24}, 20, True))`,
+  ].join("\n");
+  const python = "/usr/bin/python3";
+  const drgn = existsSync(python) && spawnSync(python, ["-c", "import drgn"]).status === 0;
+  if (drgn)
+    tool(python, ["-c", script], /IS_LINUX_KERNEL[^]*X86_64[^]*OSRELEASE=6\.1\.0-qevm/u, "drgn: a Linux kernel");
+  else t.comment("SKIP drgn: no python3-drgn here");
+  t.end();
+});
+
+/** What the vmcoreinfo device is made to remember. */
+function told(address: string, length: number): string[] {
+  const fields = ["host_format=1", "guest_format=1", `size=${length}`, `paddr=${address}`];
+  return ["has_vmcoreinfo=true", ...fields.map((field) => `vmcoreinfo.${field}`)].map((one) => `vmcoreinfo/0:${one}`);
+}
+
+test("a device that points at something else is not believed", async (t) => {
+  if (qemu === undefined) {
+    t.comment("SKIP no QEMU 7.2 here to make a capture with the device");
+    t.end();
+    return;
+  }
+  const vm = await QemuProcess.start(qemu, "-machine pc -m 16 -nodefaults -vga none -S -device vmcoreinfo".split(" "));
+  try {
+    const stream = await saveStream(vm);
+    for (const address of ["0x612000", "0xfffffff8", "0xfffffffffffffff0", "0x4000"]) {
+      const { said } = await core(t, await edited(stream, memoryWithNote(), told(address, 4096)));
+      const believed =
+        address === "0x612000" ? "at 0x612000, as the vmcoreinfo device says" : "found in memory at 0x612000";
+      t.equal(said, believed, address);
+    }
+  } finally {
+    await vm.close();
+  }
+  t.end();
+});
+
+const qemu = findQemu("7.2");
+const skip = qemu === undefined ? { skip: "no QEMU 7.2 here" } : {};
+
+async function longMode(vm: QemuProcess): Promise<void> {
+  for (let k = 0; k < 300; k++) {
+    if (/EFER=0*500\n/u.test(await vm.human("info registers"))) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+for (const mode of ["long mode", "32 bits"]) {
+  test(`the notes are those of dump-guest-memory, VMCOREINFO among them: ${mode}`, skip, async (t) => {
+    const boot = join(work, "boot.img");
+    const note = join(work, "note");
+    writeFileSync(boot, longModeGuest());
+    writeFileSync(note, kernelNote());
+    const machine = "-machine pc -m 32 -smp 2 -nodefaults -vga none -device vmcoreinfo".split(" ");
+    const loader = [
+      "-device",
+      `loader,file=${note},addr=${NOTE_AT},force-raw=on`,
+      "-drive",
+      `file=${boot},format=raw,if=ide`,
+    ];
+    const source = await QemuProcess.start(qemu!, [...machine, ...loader, ...(mode === "long mode" ? [] : ["-S"])]);
+    let stream: string;
+    try {
+      if (mode === "long mode") await longMode(source);
+      await source.execute("stop");
+      stream = await edited(await saveStream(source), undefined, told(String(NOTE_AT), kernelNote().length));
+    } finally {
+      await source.close();
+    }
+    const drive = ["-drive", `file=${boot},format=raw,if=ide`];
+    const vm = await QemuProcess.start(qemu!, [...machine, ...drive, "-S", "-incoming", `exec:cat ${stream}`]);
+    try {
+      for (let k = 0; k < 200; k++) {
+        const { status } = (await vm.execute("query-status")) as { status: string };
+        if (status !== "inmigrate") break;
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+      await vm.execute("dump-guest-memory", { paging: false, protocol: "file:$DIR/core" });
+      const theirs = coreParts(readFileSync(vm.file("core")));
+      const { path, said } = await core(t, stream);
+      const ours = coreParts(readFileSync(path));
+      t.equal(said, "at 0x612000, as the vmcoreinfo device says");
+      const names = theirs.notes.map(({ name, content }) => `${name} ${content.length}`);
+      const status = mode === "long mode" ? "CORE 336" : "CORE 144";
+      t.deepEqual(names, [status, status, "QEMU 440", "QEMU 440", `VMCOREINFO ${TEXT.length}`]);
+      t.ok(ours.noteBytes.equals(theirs.noteBytes), `${theirs.noteBytes.length} bytes of notes are the same`);
+      const head = readFileSync(vm.file("core")).subarray(0, 64);
+      t.deepEqual(readFileSync(path).subarray(0, 32), head.subarray(0, 32), "class, type and machine");
+    } finally {
+      await vm.close();
+    }
+    t.end();
+  });
+}

@@ -1,0 +1,119 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import { attempt } from "../transport/file.js";
+import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
+import type { Segment } from "./layout.js";
+
+/**
+ * A Linux guest's VMCOREINFO note: what a debugger must know of the kernel. The guest hands its place to the `vmcoreinfo` device; where it
+ * has no such device the note still lies in its memory, at the beginning of a page.
+ *
+ * | offset | size | field                              |
+ * |--------|------|------------------------------------|
+ * | 0      | u32  | bytes of the name, 11              |
+ * | 4      | u32  | bytes of the text                  |
+ * | 8      | u32  | type, 0                            |
+ * | 12     | 12   | "VMCOREINFO", padded               |
+ * | 24     |      | text, lines of KEY=value, padded   |
+ */
+export interface NotePlace {
+  /** Guest-physical address. */
+  address: number;
+  /** Bytes. */
+  length: number;
+}
+
+/** The longest note that is taken; kernels write some kilobytes. */
+const LONGEST = 1 << 20;
+const HEAD = 24;
+const NAME = Buffer.from("VMCOREINFO\0\0", "latin1");
+/** The device's name for an ELF note. */
+const FORMAT_ELF = 1n;
+
+/** What the `vmcoreinfo` device remembers (QEMU hw/misc/vmcoreinfo.c, 2.12 to 11.1); undefined: the guest told it nothing. */
+export function vmcoreinfoPlace(state: DeviceState): NotePlace | undefined {
+  const fields = deviceToPlain(state).fields as Record<string, unknown>;
+  const told = fields["has_vmcoreinfo"];
+  if (told !== true && told !== 1) return undefined;
+  const value = (name: string): bigint => {
+    const found = fields[`vmcoreinfo.${name}`];
+    return typeof found === "string" || typeof found === "number" ? BigInt(found) : 0n;
+  };
+  const length = Number(value("size"));
+  const address = value("paddr");
+  if (value("guest_format") !== FORMAT_ELF || length < HEAD || length > LONGEST) return undefined;
+  return address > BigInt(Number.MAX_SAFE_INTEGER) ? undefined : { address: Number(address), length };
+}
+
+/** How guest-physical memory is read from files of blocks. */
+export interface PhysicalFiles {
+  segments: readonly Segment[];
+  /** The file of a block. */
+  path: (block: string) => string;
+}
+
+/** The note at a place; undefined where there is none. As long as its header says, as QEMU writes it. */
+export function readNote(memory: PhysicalFiles, { address, length }: NotePlace): Uint8Array | undefined {
+  const bytes = readPhysical(memory, address, length);
+  return bytes === undefined ? undefined : wholeNote(bytes);
+}
+
+/** Looks through all memory for the note, at the beginning of each page. */
+export function findNote(memory: PhysicalFiles): { note: Uint8Array; address: number } | undefined {
+  const buffer = Buffer.alloc(1 << 20);
+  for (const segment of memory.segments) {
+    const path = memory.path(segment.block);
+    const fd = attempt(path, () => openSync(path, "r"));
+    try {
+      for (let done = 0; done < segment.length; done += buffer.length) {
+        const wanted = Math.min(buffer.length, segment.length - done);
+        const n = attempt(path, () => readSync(fd, buffer, 0, wanted, segment.offset + done));
+        const found = inBuffer(memory, buffer.subarray(0, n), segment.start + done);
+        if (found !== undefined) return found;
+      }
+    } finally {
+      closeSync(fd);
+    }
+  }
+  return undefined;
+}
+
+function inBuffer(
+  memory: PhysicalFiles,
+  buffer: Buffer,
+  start: number,
+): { note: Uint8Array; address: number } | undefined {
+  for (let at = buffer.indexOf(NAME); at >= 0; at = buffer.indexOf(NAME, at + 1)) {
+    const address = start + at - 12;
+    if (address % 4096 !== 0) continue;
+    const note = readNote(memory, { address, length: LONGEST });
+    if (note !== undefined) return { note, address };
+  }
+  return undefined;
+}
+
+/** Exactly one note, its text beginning as kernels begin it; undefined where the bytes are no such thing. */
+function wholeNote(bytes: Buffer): Uint8Array | undefined {
+  if (bytes.length < HEAD || bytes.readUInt32LE(0) !== 11 || bytes.readUInt32LE(8) !== 0) return undefined;
+  if (!bytes.subarray(12, HEAD).equals(NAME)) return undefined;
+  const text = bytes.readUInt32LE(4);
+  const length = HEAD + Math.ceil(text / 4) * 4;
+  if (text === 0 || length > bytes.length || !/^[A-Z]+=/u.test(bytes.toString("latin1", HEAD, HEAD + 16)))
+    return undefined;
+  return bytes.subarray(0, length);
+}
+
+/** Bytes from an address on, as many as lie there without a gap. */
+function readPhysical({ segments, path }: PhysicalFiles, address: number, length: number): Buffer | undefined {
+  const segment = segments.find(({ start, length: bytes }) => start <= address && address < start + bytes);
+  if (segment === undefined) return undefined;
+  const within = address - segment.start;
+  const bytes = Buffer.alloc(Math.min(length, segment.length - within));
+  const file = path(segment.block);
+  const fd = attempt(file, () => openSync(file, "r"));
+  try {
+    const n = attempt(file, () => readSync(fd, bytes, 0, bytes.length, segment.offset + within));
+    return bytes.subarray(0, n);
+  } finally {
+    closeSync(fd);
+  }
+}
