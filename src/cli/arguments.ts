@@ -1,3 +1,4 @@
+import { DEFAULT_LIMITS, type StreamLimits } from "../stream/limits.js";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { openInput } from "../container/index.js";
 import { QevmError } from "../errors.js";
@@ -26,6 +27,7 @@ export const STREAM_OPTIONS: Options = {
   lenient: { type: "boolean" },
   "page-size": { type: "string" },
   snapshot: { type: "string" },
+  limit: { type: "string", multiple: true },
 };
 
 /** Those of commands that decode device state too. */
@@ -75,9 +77,33 @@ export async function streamOptions(args: Arguments): Promise<ReadOptions & { sc
   return { ...readOptions(args), ...(schema.length === 0 ? {} : { schema }) };
 }
 
-interface ReadOptions {
+/** `8M`, `4G`, `4096`: bytes, or undefined where it is none. */
+export function sizeOf(text: string): number | undefined {
+  const [, digits, unit = ""] = /^(\d{1,15})([KMGT]?)(?:i?B)?$/iu.exec(text) ?? [];
+  const bytes = Number(digits) * 1024 ** " KMGT".indexOf(unit === "" ? " " : unit.toUpperCase());
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
+/** `--limit deviceBytes=1G`, several times. */
+function limitsOf(args: Arguments): Partial<StreamLimits> {
+  const limits: Partial<StreamLimits> = {};
+  for (const text of args.list("limit")) {
+    const [name = "", value = ""] = text.split("=", 2);
+    const size = sizeOf(value);
+    if (!Object.hasOwn(DEFAULT_LIMITS, name) || size === undefined) {
+      const names = Object.keys(DEFAULT_LIMITS).join(", ");
+      throw new UsageError(`--limit takes NAME=N, not ${JSON.stringify(text)}; the names are ${names}`);
+    }
+    limits[name as keyof StreamLimits] = size;
+  }
+  return limits;
+}
+
+/** The options that need nothing read. */
+export interface ReadOptions {
   lenient: boolean;
   pageSize?: number;
+  limits: Partial<StreamLimits>;
 }
 
 function readOptions(args: Arguments): ReadOptions {
@@ -85,7 +111,7 @@ function readOptions(args: Arguments): ReadOptions {
   if (pageSize !== undefined && !Number.isInteger(Math.log2(pageSize))) {
     throw new UsageError("--page-size takes a power of two");
   }
-  return { lenient: args.flag("lenient"), ...(pageSize === undefined ? {} : { pageSize }) };
+  return { lenient: args.flag("lenient"), limits: limitsOf(args), ...(pageSize === undefined ? {} : { pageSize }) };
 }
 
 async function readSchema(file: string): Promise<VmDescription> {

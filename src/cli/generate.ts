@@ -4,7 +4,7 @@ import { fileFill, namedFill, type Fill } from "../generate/fill.js";
 import { generateNone, type PageEncoding } from "../generate/none.js";
 import { generateFromTemplate } from "../generate/template.js";
 import { AtomicFile, attempt, openSource } from "../transport/file.js";
-import { parse, UsageError, type Arguments } from "./arguments.js";
+import { parse, sizeOf, UsageError, type Arguments } from "./arguments.js";
 import { fileSize, print, printJson, safe, withProgress } from "./output.js";
 
 /** `qevm generate --machine none --out FILE` and `qevm generate --template FILE --out FILE`. */
@@ -117,10 +117,8 @@ function readFully(fd: number, offset: number, into: Uint8Array, path: string): 
 
 /** `8M`, `4G`, `4096`. */
 function size(text: string): number {
-  const [, digits, unit] = /^(\d+)([KMGT]?)(?:i?B)?$/iu.exec(text) ?? [];
-  const bytes = Number(digits) * 1024 ** " KMGT".indexOf((unit ?? "").toUpperCase() || " ");
-  if (!Number.isSafeInteger(bytes))
-    throw new UsageError(`--memory takes a size like 8M or 4G, not ${JSON.stringify(text)}`);
+  const bytes = sizeOf(text);
+  if (bytes === undefined) throw new UsageError(`--memory takes a size like 8M or 4G, not ${JSON.stringify(text)}`);
   if (bytes % 4096 !== 0) throw new UsageError("--memory takes a multiple of 4096 bytes");
   return bytes;
 }

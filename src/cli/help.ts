@@ -13,6 +13,7 @@ interface CommandHelp {
 const FILE_TEXT =
   "FILE may be - (standard input) or a folder (recording).\nContainers are seen through: libvirt, qcow2, gzip, bzip2, xz, lzop, lz4, zstd.";
 const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings on stderr"];
+const LIMIT: [string, string] = ["--limit NAME=N", "another bound (spec/71-bounds.md): deviceBytes=1G; repeatable"];
 const SNAPSHOT: [string, string] = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
 const SCHEMA: [string, string][] = [
   ["--schema FILE", "another capture of the same QEMU and machine lends its"],
@@ -25,19 +26,19 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   inspect: {
     usage: "FILE [--json] [--lenient] [--page-size N]",
     line: "what is in a stream: machine, RAM, sections, devices",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
     text: FILE_TEXT,
   },
   devices: {
     usage: "FILE [NAME] [--json] [--lenient]",
     line: "device state as named values",
-    options: [JSON_OUT, LENIENT, ...SCHEMA, SNAPSHOT],
+    options: [JSON_OUT, LENIENT, ...SCHEMA, SNAPSHOT, LIMIT],
     text: `NAME is a section name ("cpu") or name/instance ("cpu/0"); without it all\ndevices are listed. ${FILE_TEXT}`,
   },
   verify: {
     usage: "FILE [--json] [--lenient] [--page-size N]",
     line: "decode, encode again from the fields, compare every byte",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
     text: `Compressed pages are compressed again at the level found, XBZRLE pages encoded\nagain from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
   },
   extract: {
@@ -56,6 +57,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       PAGE_SIZE,
       ...SCHEMA,
       SNAPSHOT,
+      LIMIT,
     ],
     text: FILE_TEXT,
   },
@@ -74,13 +76,14 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       LENIENT,
       PAGE_SIZE,
       SNAPSHOT,
+      LIMIT,
     ],
     text: `One pass over the RAM, since a page may come again; of a mapped-ram file only\nthe pages asked for are read. An index that is damaged, or whose file has\nchanged, is made anew. Pipes and compressed files go through a temporary\nfolder. ${FILE_TEXT}`,
   },
   unpack: {
     usage: "FILE DIR [--json] [--page-size N]",
     line: "take a stream apart into a folder of files to edit",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, LIMIT],
     text: `DIR must not exist or must be empty. It gets manifest.json (framing, order,\nids), one sparse file a RAM block in ram/, one JSON file a device in devices/.\n${FILE_TEXT}`,
   },
   pack: {
@@ -107,6 +110,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--lenient", "pass over what can be passed over, with warnings"],
       ["--page-size N", "target page size where the stream does not say it (4096)"],
       ...SCHEMA,
+      LIMIT,
     ],
     text: `Everything else stays as it is, byte for byte. --flatten alone writes plain\npages. ${FILE_TEXT}`,
   },

@@ -1,7 +1,7 @@
 import { openInput } from "../container/index.js";
 import { openDestination } from "../transport/destination-uri.js";
 import { sendStream } from "../transport/send.js";
-import { inputOptions, parse, STREAM_OPTIONS, UsageError } from "./arguments.js";
+import { inputOptions, parse, sizeOf, STREAM_OPTIONS, UsageError } from "./arguments.js";
 import { fileSize, print, printJson, withProgress } from "./output.js";
 
 /** `qevm send FILE URI`. */
@@ -23,8 +23,7 @@ export async function run(argv: string[]): Promise<number> {
 /** `32M`: bytes a second. */
 function bandwidth(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const [, digits, unit = ""] = /^(\d{1,12})([KMGT]?)$/iu.exec(text) ?? [];
-  const bytes = Number(digits) * 1024 ** " KMGT".indexOf(unit === "" ? " " : unit.toUpperCase());
-  if (!(bytes > 0)) throw new UsageError(`--max-bandwidth takes bytes a second (32M), not ${JSON.stringify(text)}`);
+  const bytes = sizeOf(text) ?? 0;
+  if (bytes === 0) throw new UsageError(`--max-bandwidth takes bytes a second (32M), not ${JSON.stringify(text)}`);
   return bytes;
 }

@@ -10,7 +10,7 @@ import {
 } from "../vmstate/index.js";
 import { isCommandNumber } from "./command.js";
 import type { SectionContent } from "./items.js";
-import type { StreamLimits } from "./limits.js";
+import { descriptionLimits, type StreamLimits } from "./limits.js";
 import type { SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
 
@@ -41,6 +41,8 @@ export class DevicePart {
   private description: VmDescription | undefined;
   private text: string | undefined;
   private used = new Set<DeviceDescription>();
+  /** Everything up to the input's end is in the buffer. */
+  private whole = true;
 
   constructor(
     private readonly reader: QemuFileReader,
@@ -59,12 +61,12 @@ export class DevicePart {
     if (this.schema !== undefined) return "ready";
     if (packageEnd !== undefined) return this.description === undefined ? "absent" : "ready";
     if (this.state === "unread" || this.description === undefined) {
-      const whole = await reader.fillToEnd(this.limits.deviceBytes);
+      this.whole = await reader.fillToEnd(this.limits.deviceBytes);
       this.state = this.search(reader.buffer.subarray(reader.position, reader.end)) ? "ready" : "absent";
-      if (this.state === "absent" && !whole && (await this.searchTail())) this.state = "ready";
+      if (this.state === "absent" && !this.whole && (await this.searchTail())) this.state = "ready";
     } else {
       // The description that was found early: the section itself must still be in the buffer whole.
-      await reader.fillToEnd(this.limits.deviceBytes);
+      this.whole = await reader.fillToEnd(this.limits.deviceBytes);
     }
     return this.state;
   }
@@ -85,11 +87,13 @@ export class DevicePart {
     let failure: QevmError | undefined;
     if (description !== undefined) {
       try {
+        const { deviceValues: maxValues, deviceReadings: maxAttempts, deviceWork: maxWork } = this.limits;
         const endsAt = (offset: number): boolean => this.endsAt(offset, header.sectionId, footers);
-        const state = decodeDevice(reader, description, { endsAt });
+        const state = decodeDevice(reader, description, { endsAt, maxValues, maxAttempts, maxWork });
         return { kind: "device", state, length: reader.position - start };
       } catch (error) {
         if (!(error instanceof QevmError)) throw error;
+        if (error.code === "truncated" && !this.whole) throw this.tooLong();
         failure = error;
         reason = error.message;
         reader.position = start;
@@ -149,6 +153,12 @@ export class DevicePart {
     const { reader } = this;
     const length = this.findFooter(reader.position, header.sectionId, packageEnd);
     return length < 0 ? undefined : { kind: "opaque", bytes: reader.bytes(length), reason: UNDESCRIBED };
+  }
+
+  private tooLong(): QevmError {
+    return this.reader.error("limit", "the device part does not fit the buffer", {
+      expected: `at most ${this.limits.deviceBytes} bytes (deviceBytes)`,
+    });
   }
 
   private match(header: SectionHeader): DeviceDescription | undefined {
@@ -217,7 +227,10 @@ export class DevicePart {
       const text = latin1(bytes.subarray(candidate.start, candidate.start + candidate.length));
       let description: VmDescription;
       try {
-        description = parseVmDescription(text, { offset: this.reader.offset + candidate.start });
+        description = parseVmDescription(text, {
+          offset: this.reader.offset + candidate.start,
+          ...descriptionLimits(this.limits),
+        });
       } catch (error) {
         if (error instanceof QevmError) continue;
         throw error;

@@ -1,5 +1,6 @@
 /**
- * Every bound that the stream decoder enforces before it takes memory. All are options of `openStream`.
+ * Every bound that the stream decoder enforces before it takes memory. All are options (`limits`) of
+ * `StreamReader` and of everything built on it, and of the commands (`--limit NAME=N`).
  */
 export interface StreamLimits {
   /** Bytes of a machine name in the configuration section (QEMU: unbounded be32). */
@@ -20,6 +21,16 @@ export interface StreamLimits {
   packagedBytes: number;
   /** Bytes of the VMDESCRIPTION text. */
   descriptionBytes: number;
+  /** Nesting of objects and arrays in it. */
+  descriptionDepth: number;
+  /** Values and members in it. */
+  descriptionValues: number;
+  /** Values of one device. */
+  deviceValues: number;
+  /** Readings of an ambiguous description that are tried for one device. */
+  deviceReadings: number;
+  /** Bytes decoded in vain before no further reading is tried. */
+  deviceWork: number;
 }
 
 export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
@@ -32,4 +43,15 @@ export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
   deviceBytes: 256 * 1024 * 1024,
   packagedBytes: 256 * 1024 * 1024,
   descriptionBytes: 64 * 1024 * 1024,
+  descriptionDepth: 128,
+  descriptionValues: 4_000_000,
+  deviceValues: 16 * 1024 * 1024,
+  deviceReadings: 256,
+  deviceWork: 32 * 1024 * 1024,
 };
+
+/** The limits of a VMDESCRIPTION, as its parser takes them. */
+export function descriptionLimits(limits: StreamLimits): { maxDepth: number; maxNodes: number; maxLength: number } {
+  const { descriptionDepth, descriptionValues, descriptionBytes } = limits;
+  return { maxDepth: descriptionDepth, maxNodes: descriptionValues, maxLength: descriptionBytes };
+}

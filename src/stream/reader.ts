@@ -9,7 +9,7 @@ import { capabilitiesOf, decodeConfiguration, targetPageSize, type Configuration
 import { DevicePart, UNDESCRIBED } from "./device-part.js";
 import { decodeHeader } from "./header.js";
 import type { CommandItem, SectionItem, StreamItem, TrailingItem } from "./items.js";
-import { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
+import { DEFAULT_LIMITS, descriptionLimits, type StreamLimits } from "./limits.js";
 import { ramRecords } from "./ram-section.js";
 import { remaining, restOfPackage, restOfStream } from "./rest.js";
 import { decodeFooter, decodeFullHeader, decodePartHeader, type SectionHeader } from "./section.js";
@@ -326,7 +326,9 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       }
       await reader.needLarge(length, "VMDESCRIPTION");
       const text = latin1(reader.view(length));
-      const description = this.devices.descriptionOf(text) ?? parseVmDescription(text, { offset: offset + 5 });
+      const description =
+        this.devices.descriptionOf(text) ??
+        parseVmDescription(text, { offset: offset + 5, ...descriptionLimits(this.limits) });
       yield { kind: "vmdescription", offset, text, description };
     }
     if (await reader.fill(1)) {
