@@ -13,7 +13,7 @@ interface CommandHelp {
 const FILE_TEXT =
   "FILE may be - (standard input) or a folder (recording).\nContainers are seen through: libvirt, qcow2, gzip, bzip2, xz, lzop, lz4, zstd.";
 const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings on stderr"];
-const LIMIT: [string, string] = ["--limit NAME=N", "another bound (spec/71-bounds.md): deviceBytes=1G; repeatable"];
+const LIMIT: [string, string] = ["--limit NAME=N", "another bound, as deviceBytes=1G (spec/71-bounds.md)"];
 const SNAPSHOT: [string, string] = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
 const SCHEMA: [string, string][] = [
   ["--schema FILE", "another capture of the same QEMU and machine lends its"],
