@@ -139,6 +139,18 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     options: [["--max-bandwidth N", "bytes a second, with K, M or G (no limit)"], JSON_OUT],
     text: `URI is where QEMU waits (-incoming): tcp:HOST:PORT, unix:PATH, exec:COMMAND,\nfd:N. ${FILE_TEXT}`,
   },
+  receive: {
+    usage: "URI --out DIR|FILE [--as recording|stream] [--json] ...",
+    line: "be the destination of a migration and write down what comes",
+    options: [
+      ["--out PATH", "appears whole or not at all"],
+      ["--as FORM", "recording: a folder with every channel (where PATH is"],
+      ["", "one, or ends with /); stream: the pages of all in one"],
+      ["--switchover-ack", "for sources of 8.1 to 10.2 that have this capability"],
+      JSON_OUT,
+    ],
+    text: "URI is where to listen: tcp:HOST:PORT (port 0: any), unix:PATH; or what to\nread: exec:COMMAND, fd:N. The source completes: its return path is answered.",
+  },
   fuzz: {
     usage: "decode|make|qemu|minimise|report FILE ...",
     line: "wrong streams: for our decoder, a real QEMU, or any program",

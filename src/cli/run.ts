@@ -10,6 +10,7 @@ const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => 
   extract: () => import("./extract.js"),
   read: () => import("./read.js"),
   send: () => import("./send.js"),
+  receive: () => import("./receive.js"),
   generate: () => import("./generate.js"),
   convert: () => import("./convert.js"),
   unpack: () => import("./unpack.js"),

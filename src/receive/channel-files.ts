@@ -1,0 +1,118 @@
+import { closeSync, openSync, readSync, renameSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { roleOf, ROLE_BYTES, type ChannelRole } from "../recording/index.js";
+import { attempt } from "../transport/file.js";
+
+/** One file of a recording while it grows. */
+export class ChannelFile {
+  length = 0;
+  /** The name that it has in the end. */
+  name = "";
+  private readonly head = new Uint8Array(ROLE_BYTES);
+  private readonly path: string;
+  private fd: number | undefined;
+
+  constructor(
+    private readonly folder: string,
+    readonly index: number,
+  ) {
+    this.path = join(folder, `channel-${index}.partial`);
+    this.fd = attempt(this.path, () => openSync(this.path, "wx+"));
+  }
+
+  write(chunk: Uint8Array): void {
+    if (this.length < ROLE_BYTES) this.head.set(chunk.subarray(0, ROLE_BYTES - this.length), this.length);
+    let done = 0;
+    while (done < chunk.length) {
+      done += attempt(this.path, () => writeSync(this.fd!, chunk, done, chunk.length - done));
+    }
+    this.length += chunk.length;
+  }
+
+  /** What the bytes so far say; undefined: nothing yet. */
+  get role(): ChannelRole | undefined {
+    return roleOf(this.head.subarray(0, Math.min(this.length, ROLE_BYTES)));
+  }
+
+  /** Channel id of a multifd channel. */
+  get id(): number {
+    return this.head[24]!;
+  }
+
+  tail(most: number): Uint8Array {
+    const bytes = new Uint8Array(Math.min(most, this.length));
+    let done = 0;
+    while (done < bytes.length) {
+      const at = this.length - bytes.length + done;
+      const n = attempt(this.path, () => readSync(this.fd!, bytes, done, bytes.length - done, at));
+      if (n === 0) break;
+      done += n;
+    }
+    return bytes;
+  }
+
+  /** Closes the file and gives it its name. */
+  settle(name: string): void {
+    this.close();
+    this.name = name;
+    attempt(this.path, () => renameSync(this.path, join(this.folder, name)));
+  }
+
+  close(): void {
+    if (this.fd !== undefined) closeSync(this.fd);
+    this.fd = undefined;
+  }
+}
+
+/** Who wrote what when: [channel, offset, length], neighbours of one channel joined; on disk, since long migrations have many. */
+export class Sequence {
+  private readonly path: string;
+  private fd: number | undefined;
+  private text = "";
+  private first = true;
+  private last: [channel: number, offset: number, length: number] | undefined;
+
+  /** Everything before the first entry stands in front. */
+  constructor(folder: string, name: string) {
+    this.path = join(folder, name);
+    this.fd = attempt(this.path, () => openSync(this.path, "wx"));
+  }
+
+  add(channel: number, offset: number, length: number): void {
+    if (this.last?.[0] === channel) {
+      this.last[2] += length;
+      return;
+    }
+    this.put();
+    this.last = [channel, offset, length];
+  }
+
+  /** Closes the list, with the names of the channels behind it. */
+  settle(files: readonly string[], facts: Readonly<Record<string, unknown>>): void {
+    this.put();
+    const rest = Object.entries({ channels: files.map((file) => ({ file })), ...facts });
+    this.text += `${this.first ? '{"version":1,"sequence":[' : ""}]`;
+    for (const [key, value] of rest) this.text += `,\n${JSON.stringify(key)}:${JSON.stringify(value)}`;
+    this.text += "}\n";
+    this.flush();
+    this.close();
+  }
+
+  close(): void {
+    if (this.fd !== undefined) closeSync(this.fd);
+    this.fd = undefined;
+  }
+
+  private put(): void {
+    if (this.last === undefined) return;
+    this.text += `${this.first ? '{"version":1,"sequence":[\n' : ",\n"}${JSON.stringify(this.last)}`;
+    this.first = false;
+    this.last = undefined;
+    if (this.text.length > 1 << 16) this.flush();
+  }
+
+  private flush(): void {
+    attempt(this.path, () => writeSync(this.fd!, this.text));
+    this.text = "";
+  }
+}
