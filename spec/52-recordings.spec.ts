@@ -178,9 +178,9 @@ const MESSAGES: readonly [string, ReturnMessage][] = [
   ["000200040000002a", { name: "PONG", value: 42 }],
   [
     "000300140000000000003000000010000770632e72616d31",
-    { name: "REQ_PAGES", start: 0x3000n, length: 0x1000, block: "pc.ram1" },
+    { name: "REQ_PAGES", start: 0x3000, length: 0x1000, block: "pc.ram1" },
   ],
-  ["0004000c000000000000500000001000", { name: "REQ_PAGES", start: 0x5000n, length: 0x1000 }],
+  ["0004000c000000000000500000001000", { name: "REQ_PAGES", start: 0x5000, length: 0x1000 }],
   [
     "000500040372616d0000000000000008ff000000000000000123456789abcdef",
     { name: "RECV_BITMAP", block: "ram", bitmap: Uint8Array.of(255, 0, 0, 0, 0, 0, 0, 0), end: 0x0123456789abcdefn },
@@ -256,7 +256,7 @@ test("a preempt channel: records without framing, ended by EOS or by closing", a
   const result = await verifyRecording(pong);
   t.ok(result.identical);
   t.deepEqual(
-    result.inspection.channels.map(({ role, messages }) => [role, messages]),
+    result.inspection.channels.map(({ role, messages }) => [role, messages.map(({ name }) => name)]),
     [
       ["preempt", []],
       ["return-path", ["PONG"]],

@@ -44,7 +44,11 @@ function channelLines(channels: readonly ChannelSummary[]): string[] {
     return [safe(file), role, fileSize(bytes), method ?? "-", ...counts];
   });
   const head = ["channel", "role", "bytes", "method", "packets", "syncs", "pages", "zero"];
-  return rows.length === 0 ? [] : table([head, ...rows], [0, 1]);
+  const said = channels.flatMap(({ file, messageCounts }) => {
+    const counts = Object.entries(messageCounts).map(([name, n]) => `${count(n)} ${name}`);
+    return counts.length === 0 ? [] : [`${safe(file)}: ${counts.join(", ")}`];
+  });
+  return rows.length === 0 ? [] : [...table([head, ...rows], [0, 1]), ...said];
 }
 
 const COLUMNS: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"];

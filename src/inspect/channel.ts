@@ -7,11 +7,14 @@ import {
   MultifdFlag,
   type ChannelItem,
 } from "../multifd/index.js";
-import { QemuFileReader, QemuFileWriter, type ByteSource } from "../qemu-file/index.js";
+import { QemuFileWriter, type ByteSource } from "../qemu-file/index.js";
 import { encodeRecords, RamFlag, type RamState } from "../ram/index.js";
 import { preemptRecords, type ChannelRole, type RecordedChannel } from "../recording/index.js";
-import { decodeReturnMessage, encodeReturnMessage, type StreamOptions } from "../stream/index.js";
+import { encodeReturnMessage, returnMessageToPlain, ReturnPathReader, type StreamOptions } from "../stream/index.js";
 import { StreamRecompressor } from "./recompress-stream.js";
+
+/** Messages of a return path that are listed one by one. */
+const MOST_MESSAGES = 10_000;
 
 /** What is in one channel of a recording beside the main one. */
 export interface ChannelSummary {
@@ -26,8 +29,10 @@ export interface ChannelSummary {
   method: string | null;
   normal: number;
   zero: number;
-  /** Names of the messages of a return path, in order. */
-  messages: string[];
+  /** Messages of a return path with their values, the first {@link MOST_MESSAGES} of them. */
+  messages: ({ offset: number; name: string } & Record<string, string | number>)[];
+  /** How many there are of each. */
+  messageCounts: Record<string, number>;
 }
 
 /** Counts by block name, and what is not understood. */
@@ -74,7 +79,7 @@ class Walk {
     private readonly options: StreamOptions,
     private readonly again: Again | undefined,
   ) {
-    const none = { id: null, packets: 0, syncs: 0, method: null, normal: 0, zero: 0, messages: [] };
+    const none = { id: null, packets: 0, syncs: 0, method: null, normal: 0, zero: 0, messages: [], messageCounts: {} };
     const summary: ChannelSummary = { file: name, role, bytes: length, ...none };
     this.diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
     const { warnings } = this.diagnostics;
@@ -118,14 +123,23 @@ class Walk {
   }
 
   async returnPath(source: ByteSource): Promise<void> {
-    const reader = new QemuFileReader(source, { bufferSize: 1 << 12 });
-    for (let message = await decodeReturnMessage(reader); message; message = await decodeReturnMessage(reader)) {
-      this.facts.summary.messages.push(message.name);
+    const { ram, facts } = this;
+    const { summary } = facts;
+    const reader = new ReturnPathReader(source, {
+      pageSize: ram.pageSize,
+      lenient: this.options.lenient,
+      block: (idstr) => ram.find(idstr),
+    });
+    for await (const { offset, message } of reader) {
+      const { messages, messageCounts: counts } = summary;
+      counts[message.name] = (counts[message.name] ?? 0) + 1;
+      if (messages.length < MOST_MESSAGES) messages.push({ offset, ...returnMessageToPlain(message) });
       if (this.again !== undefined) {
         encodeReturnMessage(this.again.writer, message);
         await this.again.writer.drain();
       }
     }
+    facts.warnings.push(...reader.diagnostics.warnings);
   }
 
   private packet(item: Exclude<ChannelItem, { kind: "init" }>): void {

@@ -34,6 +34,12 @@ export type {
   TrailingItem,
   VmDescriptionItem,
 } from "./items.js";
+export {
+  ReturnPathReader,
+  returnMessageToPlain,
+  type ReturnPathItem,
+  type ReturnPathOptions,
+} from "./return-path-reader.js";
 export { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 export { StreamReader, type StreamOptions } from "./reader.js";
 export {

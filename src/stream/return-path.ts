@@ -18,7 +18,9 @@ import type { QemuFileWriter } from "../qemu-file/writer.js";
  */
 export type ReturnMessage =
   | { name: "SHUT" | "PONG" | "RESUME_ACK"; value: number }
-  | { name: "REQ_PAGES"; start: bigint; length: number; block?: string }
+  /** Bytes of a block; without its name the block is that of the message before. Errors of `start`: limit beyond 2^53. */
+  | { name: "REQ_PAGES"; start: number; length: number; block?: string }
+  /** Bit i (of byte i / 8, the lowest first) says that page i has arrived; `end` is {@link BITMAP_END}. */
   | { name: "RECV_BITMAP"; block: string; bitmap: Uint8Array; end: bigint }
   | { name: "SWITCHOVER_ACK" };
 
@@ -79,9 +81,9 @@ export async function decodeReturnMessage(reader: QemuFileReader): Promise<Retur
     case TYPES.RESUME_ACK:
       return { name: "RESUME_ACK", value: reader.u32() };
     case TYPES.REQ_PAGES:
-      return { name: "REQ_PAGES", start: reader.u64(), length: reader.u32() };
+      return { name: "REQ_PAGES", start: reader.length64("start of the pages"), length: reader.u32() };
     case TYPES.REQ_PAGES_ID: {
-      const pages = { start: reader.u64(), length: reader.u32() };
+      const pages = { start: reader.length64("start of the pages"), length: reader.u32() };
       return { name: "REQ_PAGES", ...pages, block: nameOf(reader, length - 12) };
     }
     case TYPES.RECV_BITMAP:
@@ -104,7 +106,7 @@ export function encodeReturnMessage(writer: QemuFileWriter, message: ReturnMessa
         block === undefined ? TYPES.REQ_PAGES : TYPES.REQ_PAGES_ID,
         block === undefined ? 12 : 13 + block.length,
       );
-      writer.u64(start);
+      writer.length64(start);
       writer.u32(length);
       if (block !== undefined) writer.string8(block, "RAM block name");
       return;

@@ -35,6 +35,10 @@ export const recipes: readonly PostcopyRecipe[] = [
     capabilities: ["postcopy-preempt"],
   }),
   dirtying("postcopy-7.2-dirty", "7.2", "postcopy behind two rounds: pages that were sent are discarded"),
+  reading("postcopy-7.2-recovered", "7.2", "postcopy over a connection that breaks, and another that goes on", {
+    parameters: { "max-postcopy-bandwidth": 1 << 18 },
+    breaks: true,
+  }),
   reading("postcopy-10.0-preempt", "10.0", "postcopy of 10.0 with a channel of its own, which ends by closing", {
     capabilities: ["postcopy-preempt"],
   }),

@@ -27,6 +27,8 @@ export interface PostcopyRecipe {
   readonly rounds: number;
   /** Whether the guest runs on in the destination, and so asks for pages. */
   readonly runs: boolean;
+  /** Break the connection behind the switch and go on over another one. */
+  readonly breaks?: boolean;
 }
 
 /** A recorded migration. */
@@ -43,11 +45,15 @@ export interface RecordedPostcopy {
 const SLOW = { "max-bandwidth": 1 << 18, "downtime-limit": 1 };
 const TIME_LIMIT = 60_000;
 
+/** Milliseconds of postcopy before a connection is broken. */
+const BREAK_AFTER = 150;
+
 /** Migrates and records. Rejects with QEMU's own text where it fails. */
 export async function recordPostcopy(qemu: QemuBinary, recipe: PostcopyRecipe): Promise<RecordedPostcopy> {
   const source = await start(qemu, recipe, []);
   let destination: QemuProcess | undefined;
   let relay: Relay | undefined;
+  let second: Relay | undefined;
   try {
     destination = await start(qemu, recipe, [...(recipe.runs ? [] : ["-S"]), "-incoming", "defer"]);
     await setUp(destination, recipe, {});
@@ -58,19 +64,45 @@ export async function recordPostcopy(qemu: QemuBinary, recipe: PostcopyRecipe): 
     await source.execute("migrate", { uri: "unix:$DIR/out.sock" });
     await flowing(source, recipe.rounds);
     await source.execute("migrate-start-postcopy");
+    if (recipe.breaks === true) {
+      await comesTo(source, "postcopy-active");
+      await sleep(BREAK_AFTER);
+      await source.execute("migrate-pause");
+      await comesTo(source, "postcopy-paused");
+      await comesTo(destination, "postcopy-paused");
+      await relay.ended(5000);
+      relay.close();
+      await destination.execute("migrate-recover", { uri: "unix:$DIR/in2.sock" });
+      second = await relay.next(source.file("out2.sock"), destination.file("in2.sock"));
+      await source.execute("migrate-set-parameters", { "max-postcopy-bandwidth": 0 });
+      await source.execute("migrate", { uri: "unix:$DIR/out2.sock", resume: true });
+    }
     await runStep(source, { wait: "completed" });
     await arrived(destination);
-    await relay.ended(5000);
+    await (second ?? relay).ended(5000);
     const before = await destination.execute("query-status");
     if (recipe.runs) await destination.execute("stop");
     const truth = await takeTruth(destination, before);
     const told = (await source.execute("query-migrate")) as JsonObject;
-    return { channels: relay.channels, sequence: relay.sequence, truth, source: told };
+    const { channels, sequence } = second ?? relay;
+    return { channels, sequence, truth, source: told };
   } finally {
     relay?.close();
+    second?.close();
     await destination?.close();
     await source.close();
   }
+}
+
+/** Until `query-migrate` says so. */
+async function comesTo(vm: QemuProcess, wanted: string): Promise<void> {
+  let last = "";
+  for (const until = Date.now() + TIME_LIMIT; Date.now() < until; await sleep(10)) {
+    last = textOf(((await vm.execute("query-migrate")) as JsonObject)["status"]);
+    if (last === wanted) return;
+    if (last === "failed" || last === "completed") break;
+  }
+  throw new QevmError("io", `${wanted} did not come, but ${last}: ${vm.stderr.trim()}`);
 }
 
 async function start(qemu: QemuBinary, { args, files }: PostcopyRecipe, more: readonly string[]): Promise<QemuProcess> {

@@ -15,28 +15,46 @@ export interface RelayedChannel {
   readonly bytes: Buffer;
 }
 
+interface Part {
+  readonly connection: number;
+  readonly direction: "forth" | "back";
+  readonly chunks: Buffer[];
+  length: number;
+}
+
 /** A relay from one unix socket to another. Always `close()` it. */
 export class Relay {
   /** Who said what, in the order of arrival. */
-  readonly sequence: Arrival[] = [];
-  private readonly parts: { connection: number; direction: "forth" | "back"; chunks: Buffer[]; length: number }[] = [];
+  readonly sequence: Arrival[];
+  private readonly parts: Part[];
   private readonly sockets: Socket[] = [];
   private readonly ends: Promise<void>[] = [];
   private readonly server: Server;
-  private connections = 0;
+  private connections: number;
 
-  private constructor(private readonly to: string) {
+  private constructor(
+    private readonly to: string,
+    before?: Relay,
+  ) {
+    this.sequence = before?.sequence ?? [];
+    this.parts = before?.parts ?? [];
+    this.connections = before?.connections ?? 0;
     this.server = createServer({ allowHalfOpen: true }, (socket) => this.accept(socket));
   }
 
   /** Listens at `from` and hands every connection on to `to`; both are paths as this process sees them. */
-  static async listen(from: string, to: string): Promise<Relay> {
-    const relay = new Relay(to);
+  static async listen(from: string, to: string, before?: Relay): Promise<Relay> {
+    const relay = new Relay(to, before);
     await new Promise<void>((resolve, reject) => {
       relay.server.once("error", reject);
       relay.server.listen(from, resolve);
     });
     return relay;
+  }
+
+  /** A relay between two other sockets that goes on with this one's list. */
+  async next(from: string, to: string): Promise<Relay> {
+    return await Relay.listen(from, to, this);
   }
 
   /** Every direction that carried something, in the order of its first byte. */
@@ -72,7 +90,7 @@ export class Relay {
   }
 
   private pump(from: Socket, to: Socket, connection: number, direction: "forth" | "back"): void {
-    const part = { connection, direction, chunks: [] as Buffer[], length: 0 };
+    const part: Part = { connection, direction, chunks: [], length: 0 };
     from.on("data", (bytes) => {
       if (part.length === 0) this.parts.push(part);
       this.note(this.parts.indexOf(part), part.length, bytes.length);
