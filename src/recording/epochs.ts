@@ -13,6 +13,8 @@ interface Channel {
   readonly reader: ChannelReader;
   readonly items: AsyncIterator<ChannelItem>;
   readonly pages: ChannelPages;
+  /** Its last packet so far has pages and SYNC. */
+  rides: boolean;
   ended: boolean;
 }
 
@@ -51,8 +53,10 @@ export class MultifdEpochs {
   /** Every channel up to its end: from 9.1 on the last pages have no mark behind them. */
   async drain(): Promise<void> {
     for (const channel of this.open()) await this.run(channel, false);
-    // Packets are numbered over all channels (a number overwritten by SYNC, until 8.2, comes twice instead).
-    if (BigInt(this.packets) > this.last) return;
+    // Packets are numbered over all channels. Until 8.2 SYNC may overtake pages that wait for their thread: it rides on them, and its
+    // number comes twice, the second time on an empty packet, which is not sent any more when the migration has just ended.
+    const unsent = this.open().filter(({ rides }) => rides).length;
+    if (BigInt(this.packets + unsent) > this.last) return;
     const what = "packets are missing: a channel of this migration is not here, or is cut off";
     const place = { expected: `${this.last + 1n} packets`, found: `${this.packets}` };
     this.diagnostics.anomaly(new QevmError("unknown-reference", what, place));
@@ -75,7 +79,15 @@ export class MultifdEpochs {
         bufferSize: 1 << 17,
       });
       const pages = new ChannelPages(this.ram.pageSize);
-      return { name: channel.name, source, reader, items: reader[Symbol.asyncIterator](), pages, ended: false };
+      return {
+        name: channel.name,
+        source,
+        reader,
+        items: reader[Symbol.asyncIterator](),
+        pages,
+        rides: false,
+        ended: false,
+      };
     });
     return this.channels;
   }
@@ -89,7 +101,9 @@ export class MultifdEpochs {
       if (item.kind !== "pages") continue;
       this.packets++;
       if (item.packet.packetNum > this.last) this.last = item.packet.packetNum;
-      if (item.packet.normalPages + item.packet.zeroPages > 0) {
+      const pagesHere = item.packet.normalPages + item.packet.zeroPages > 0;
+      channel.rides = pagesHere && (item.packet.flags & MultifdFlag.SYNC) !== 0;
+      if (pagesHere) {
         const opened = pages.open(item, reader.path);
         if (opened.data === undefined) {
           const what = `no codec opens the ${pages.method} payload`;

@@ -36,7 +36,7 @@ export async function migrateTo(
   const list = capabilities.map((capability) => ({ capability, state: true }));
   if (list.length > 0) await vm.execute("migrate-set-capabilities", { capabilities: list });
   const slow = rounds === undefined ? {} : { "max-bandwidth": 1 << 20, "downtime-limit": 1 };
-  await vm.execute("migrate-set-parameters", { ...recipe.parameters, ...slow });
+  await vm.execute("migrate-set-parameters", { ...slow, ...recipe.parameters });
   await vm.execute("migrate", { uri });
   if (rounds !== undefined) {
     await runStep(vm, { wait: "rounds", count: rounds });

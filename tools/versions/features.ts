@@ -2,6 +2,8 @@
 import { commonDevices } from "../capture/entries/devices.js";
 import { bare, booting, direct, dirtyFirmware, fillDisk, fillFirmware, mebi, words } from "../capture/entries/parts.js";
 import type { Feature } from "./feature.js";
+import { live as writing, still as memory } from "../recording/machines.js";
+import { channels, type ChannelFeature } from "./channels.js";
 import { single, type SingleFeature } from "./single.js";
 
 /** Compressed pages are small: a slower link keeps several 100 ms windows in each round. */
@@ -111,5 +113,52 @@ const rows: readonly SingleFeature[] = [
   },
 ];
 
+function multifd(
+  method: string,
+  count: number,
+  more: Partial<ChannelFeature> & { readonly name: string },
+): ChannelFeature {
+  const parameters = { "multifd-channels": count, ...(method === "none" ? {} : { "multifd-compression": method }) };
+  return {
+    ...memory(),
+    capabilities: ["multifd"],
+    holds: ({ ram }) => ram.pages.multifd > 0,
+    ...more,
+    parameters: { ...parameters, ...more.parameters },
+  };
+}
+
+/** Where zero pages go is a matter of choice since 9.0. */
+const chosenZeros = (version: string): string | undefined =>
+  Number(version) < 9 ? "no: before 9.0 zero pages always go over the main channel" : undefined;
+
+/** QEMU knows zstd since 5.0, but not every build. */
+const withoutZstd = (version: string): string | undefined =>
+  version === "5.2" ? "not in this version: Debian built it without zstd" : undefined;
+
+/** Compressed rounds are short: a slow link makes them long enough to be counted. */
+const compressing = { ...writing(), rounds: 2, parameters: { "max-bandwidth": 64 << 10 } };
+
+const recordings: readonly ChannelFeature[] = [
+  multifd("none", 2, { name: "multifd, 2 channels" }),
+  multifd("zlib", 2, { name: "multifd, zlib, 2 channels" }),
+  multifd("zstd", 2, { name: "multifd, zstd, 2 channels", without: withoutZstd }),
+  multifd("none", 8, { name: "multifd, 8 channels, running guest", ...writing(), rounds: 4 }),
+  multifd("zlib", 8, { name: "multifd, zlib, 8 channels, running guest", ...compressing }),
+  multifd("zstd", 8, { name: "multifd, zstd, 8 channels, running guest", ...compressing, without: withoutZstd }),
+  multifd("none", 2, {
+    name: "multifd, zero pages on the main channel",
+    parameters: { "zero-page-detection": "legacy" },
+    without: chosenZeros,
+    holds: ({ ram }) => ram.pages.multifd > 0 && ram.pages.zero > 0,
+  }),
+  multifd("zlib", 2, {
+    name: "multifd, zlib, zero pages as any other",
+    parameters: { "zero-page-detection": "none" },
+    without: chosenZeros,
+    holds: ({ ram }) => ram.pages.multifd > 0 && ram.pages.zero === 0,
+  }),
+];
+
 /** Every row, in the order of the table. */
-export const features: readonly Feature[] = rows.map(single);
+export const features: readonly Feature[] = [...rows.map(single), ...recordings.map(channels)];
