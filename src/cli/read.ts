@@ -105,12 +105,12 @@ async function print(args: Arguments, { pages, layout: known, index }: Opened, w
   const parts =
     layout === undefined ? blockRange(pages.blocks, block!, start, length) : physicalRange(layout, start, length);
   if (args.flag("json")) {
-    await printDocument(pages, parts, { physical: physical ?? null, length, layout: layout?.how ?? null, index });
+    await printDocument(pages, parts, { physical: physical ?? null, length, layout, index });
     return;
   }
   const sink = new WritableSink(process.stdout, "standard output");
   const lines = new HexLines(start);
-  for await (const bytes of readParts(pages, parts)) {
+  for await (const bytes of readParts(pages, parts, layout?.vga)) {
     await sink.write(args.flag("raw") ? bytes : Buffer.from(lines.add(bytes), "latin1"));
   }
   if (!args.flag("raw")) await sink.write(Buffer.from(lines.end(), "latin1"));
@@ -119,13 +119,13 @@ async function print(args: Arguments, { pages, layout: known, index }: Opened, w
 async function printDocument(
   pages: GuestPages,
   parts: readonly Segment[],
-  more: Readonly<Record<string, unknown>>,
+  { layout, ...more }: { physical: number | null; length: number; layout: Layout | undefined; index: string | null },
 ): Promise<void> {
   const bytes: string[] = [];
-  for await (const piece of readParts(pages, parts)) bytes.push(Buffer.from(piece).toString("hex"));
+  for await (const piece of readParts(pages, parts, layout?.vga)) bytes.push(Buffer.from(piece).toString("hex"));
   const { machine } = pages;
   const shown = parts.map(({ start, length, block, offset }) => ({ address: start, length, block, offset }));
-  printJson({ machine: machine ?? null, ...more, parts: shown, bytes: bytes.join("") });
+  printJson({ machine: machine ?? null, ...more, layout: layout?.how ?? null, parts: shown, bytes: bytes.join("") });
 }
 
 function note(line: string): void {

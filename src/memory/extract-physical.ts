@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { hex, QevmError, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
@@ -6,8 +6,9 @@ import type { StreamOptions } from "../stream/index.js";
 import { AtomicFile, attempt, rememberUnfinished } from "../transport/file.js";
 import { elfHead, type CoreNotes } from "./elf.js";
 import { extractBlocks } from "./extract-blocks.js";
-import { noteFacts, type DeviceFacts } from "./facts.js";
+import { noFacts, noteFacts, type DeviceFacts } from "./facts.js";
 import { findLayout, parseLayout, type Layout, type LayoutFacts, type Segment } from "./layout.js";
+import { VGA_WINDOW, VGA_WINDOW_LENGTH, vgaWindow } from "./vga-window.js";
 import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
 
 export interface PhysicalOptions extends StreamOptions {
@@ -48,7 +49,7 @@ export async function extractPhysical(
   const out = resolve(path);
   const work = attempt(out, () => mkdtempSync(join(dirname(out), ".qevm-extract-")));
   const unfinished = rememberUnfinished(work);
-  const found: DeviceFacts = { cpus: [] };
+  const found: DeviceFacts = noFacts();
   try {
     const folder = join(work, "blocks");
     const extracted = await extractBlocks(source, folder, { ...options, onItem: (item) => noteFacts(item, found) });
@@ -61,6 +62,7 @@ export async function extractPhysical(
       const vmcoreinfo =
         options.format === "elf" ? guestNote({ segments: layout.segments, path: place }, found) : undefined;
       const bytes = write(file.fd, place, ranges, { cpus: found.cpus, vmcoreinfo: vmcoreinfo?.note }, options);
+      if (options.format === "raw") writeWindow(file.fd, place, layout, bytes, options.from ?? 0);
       file.commit();
       const { machine, complete, warnings } = extracted;
       return {
@@ -83,10 +85,10 @@ export async function extractPhysical(
   }
 }
 
-/** The parts of the segments inside the range asked for. Raw files leave out firmware below 4 GiB when no memory lies above it. */
+/** The parts of the segments inside the range asked for. A whole raw file ends with the last memory: it does not reach out for devices above. */
 function cut({ segments }: Layout, { format, from = 0, length }: PhysicalOptions): Segment[] {
   const end = length === undefined ? Number.MAX_SAFE_INTEGER : from + length;
-  const top = segments.findLast(({ block }) => !/^(?:pc\.bios|system\.flash\d)$/u.test(block));
+  const top = segments.findLast(({ device }) => device !== true);
   const ranges: Segment[] = [];
   for (const segment of segments) {
     if (format === "raw" && length === undefined && top !== undefined && segment.start > top.start) continue;
@@ -136,6 +138,16 @@ function write(
   const bytes = format === "raw" && options.length !== undefined ? options.length : at;
   ftruncateSync(fd, bytes);
   return bytes;
+}
+
+/** The part of the VGA window that is inside the file: what a CPU would read there. */
+function writeWindow(fd: number, path: (block: string) => string, { vga }: Layout, bytes: number, from: number): void {
+  const start = Math.max(from, VGA_WINDOW);
+  const end = Math.min(from + bytes, VGA_WINDOW + VGA_WINDOW_LENGTH);
+  if (vga === undefined || start >= end) return;
+  const vram = attempt(path(vga.block), () => readFileSync(path(vga.block)));
+  const window = vgaWindow(vga.registers, vram);
+  writeSync(fd, window, start - VGA_WINDOW, end - start, start - from);
 }
 
 /** u32 magic "EMiL", u32 version 1, u64 first and last address, 8 zero bytes; little-endian. */

@@ -5,7 +5,7 @@ import { QevmError } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { attempt, rememberUnfinished } from "../transport/file.js";
 import { extractBlocks } from "./extract-blocks.js";
-import { noteFacts, type DeviceFacts } from "./facts.js";
+import { noFacts, noteFacts, type DeviceFacts } from "./facts.js";
 import type { GuestPages, ScanOptions } from "./guest-memory.js";
 
 /**
@@ -23,7 +23,7 @@ export async function extractedPages(
     unfinished.forget();
   };
   try {
-    const facts: DeviceFacts = { cpus: [] };
+    const facts: DeviceFacts = noFacts();
     const folder = join(work, "blocks");
     const found = await extractBlocks(source, folder, { ...options, onItem: (item) => noteFacts(item, facts) });
     return {

@@ -3,6 +3,8 @@ import { MemorySink } from "../qemu-file/source.js";
 import type { StreamItem } from "../stream/index.js";
 import { encodeDevice, type DeviceState } from "../vmstate/index.js";
 import { cpuRegisters, type CpuRegisters } from "./cpu.js";
+import { pciConfig } from "./pci.js";
+import { vgaRegisters, type VgaRegisters } from "./vga-window.js";
 import { vmcoreinfoPlace, type NotePlace } from "./vmcoreinfo.js";
 
 /** What the device state says about guest-physical memory and the CPUs. */
@@ -12,28 +14,58 @@ export interface DeviceFacts {
   pam?: Uint8Array;
   /** The RTC's 128 bytes of CMOS memory. */
   cmos?: Uint8Array;
+  /** The host bridge's SMRAM register. */
+  smram?: number;
+  /** Configuration of the PCI devices, by path. */
+  pci: Map<string, Uint8Array>;
+  vga?: VgaRegisters;
   /** Where the guest says that its VMCOREINFO note lies. */
   vmcoreinfo?: NotePlace;
+}
+
+/** Nothing known yet. */
+export function noFacts(): DeviceFacts {
+  return { cpus: [], pci: new Map() };
 }
 
 /** Takes from one part of a stream what the layout and a core's notes need. */
 export function noteFacts(item: StreamItem, facts: DeviceFacts): void {
   if (item.kind !== "section" || item.content.kind !== "device") return;
+  const { idstr } = item;
   const { state } = item.content;
-  if (item.idstr === "cpu") {
+  if (idstr === "cpu") {
     const registers = cpuRegisters(state);
     if (registers !== undefined) facts.cpus.push(registers);
-  } else if (/(?:^|\/)I440FX$/u.test(item.idstr)) {
-    // be32 version, then 256 bytes of PCI configuration.
-    facts.pam = payload(state).slice(4 + 0x59, 4 + 0x60);
-  } else if (/(?:^|\/)mch$/u.test(item.idstr)) {
-    facts.pam = payload(state).slice(4 + 0x90, 4 + 0x97);
-  } else if (/(?:^|\/)mc146818rtc$/u.test(item.idstr)) {
+  } else if (/(?:^|\/)mc146818rtc$/u.test(idstr)) {
     facts.cmos = payload(state).slice(0, 128);
-  } else if (item.idstr === "vmcoreinfo") {
+  } else if (idstr === "vmcoreinfo") {
     const place = vmcoreinfoPlace(state);
     if (place !== undefined) facts.vmcoreinfo = place;
+  } else if (idstr === "vga") {
+    const vga = vgaRegisters(idstr, state);
+    if (vga !== undefined) facts.vga = vga;
+  } else if (/[/.]|I440FX$|mch$/u.test(idstr)) {
+    notePci(idstr, state, facts);
   }
+}
+
+/** PAM and SMRAM registers of the host bridges: i440fx 0x59 and 0x72, q35 0x90 and 0x9d. */
+function notePci(idstr: string, state: DeviceState, facts: DeviceFacts): void {
+  const bytes = payload(state);
+  const bridge = /(?:^|\/)(I440FX|mch)$/u.exec(idstr)?.[1];
+  if (bridge !== undefined) {
+    const [pam, smram] = bridge === "mch" ? [0x90, 0x9d] : [0x59, 0x72];
+    // be32 version, then 256 bytes of PCI configuration.
+    facts.pam = bytes.slice(4 + pam, 4 + pam + 7);
+    facts.smram = bytes[4 + smram] ?? 0;
+  }
+  const device = pciConfig(idstr, bytes);
+  if (device !== undefined && !facts.pci.has(device.path)) facts.pci.set(device.path, device.config);
+  // Class 0x0300: an adapter that answers at the VGA addresses; the others are displays beside it.
+  const config = facts.pci.get(idstr.slice(0, idstr.lastIndexOf("/")));
+  if (config?.[11] !== 3 || config[10] !== 0 || facts.vga !== undefined) return;
+  const vga = vgaRegisters(idstr, state);
+  if (vga !== undefined) facts.vga = vga;
 }
 
 function payload(state: DeviceState): Uint8Array {

@@ -3,7 +3,7 @@ import { createInflater, type PageInflater } from "../engine/index.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { readMappedPage, type RamBlock } from "../ram/index.js";
 import { StreamReader, type StreamOptions } from "../stream/index.js";
-import { noteFacts, type DeviceFacts } from "./facts.js";
+import { noFacts, noteFacts, type DeviceFacts } from "./facts.js";
 import { findLayout, type Layout } from "./layout.js";
 import { PagePlaces, type PageFinder } from "./page-places.js";
 import { applyRecordAt } from "./record-at.js";
@@ -46,7 +46,7 @@ export async function scanPages(source: ByteSource, options: ScanOptions): Promi
   source.seek(0);
   const how = mapped ? { skipMappedPages: true, bufferSize: SMALL_READ } : {};
   const stream = new StreamReader(source, { ...options, ...how });
-  const facts: DeviceFacts = { cpus: [] };
+  const facts: DeviceFacts = noFacts();
   let places: PagePlaces | undefined;
   let hasRam = false;
   for await (const item of stream) {

@@ -1,4 +1,6 @@
 import { QevmError } from "../errors.js";
+import { pciSegments, type PciConfigs } from "./pci.js";
+import type { VgaRegisters } from "./vga-window.js";
 
 /** A run of guest-physical addresses and the RAM block bytes that stand there. All in bytes. */
 export interface Segment {
@@ -6,6 +8,8 @@ export interface Segment {
   length: number;
   block: string;
   offset: number;
+  /** Memory of a device or firmware, which a whole raw file does not reach out for. */
+  device?: true;
 }
 
 /** Where RAM blocks stand in guest-physical memory, by ascending address. */
@@ -13,6 +17,8 @@ export interface Layout {
   segments: Segment[];
   /** How it was found, a line each; what is guessed is called a guess. */
   how: string[];
+  /** The VGA adapter whose window stands at 0xa0000, and its memory. */
+  vga?: { registers: VgaRegisters; block: string };
 }
 
 export interface LayoutFacts {
@@ -22,6 +28,10 @@ export interface LayoutFacts {
   pam?: Uint8Array | undefined;
   /** The RTC's 128 bytes of CMOS memory. */
   cmos?: Uint8Array | undefined;
+  /** The host bridge's SMRAM register. */
+  smram?: number | undefined;
+  pci?: PciConfigs | undefined;
+  vga?: VgaRegisters | undefined;
 }
 
 const KIB = 1024;
@@ -62,7 +72,8 @@ export function findLayout(facts: LayoutFacts): Layout {
   if (total > low) place(segments, main, low, total - low, FOUR_GIB);
   placeFirmware(segments, facts);
   placeHotplugged(segments, facts, main, total - low, how);
-  return finish(segments, how);
+  if (facts.pci !== undefined) segments.push(...pciSegments(facts.blocks, facts.pci, segments));
+  return { ...finish(segments, how), ...window(facts, how) };
 }
 
 /** Reads `--layout`: `BLOCK@ADDRESS[:OFFSET:LENGTH]`, separated by commas. Errors: usage. */
@@ -116,8 +127,9 @@ function mainMemory({ blocks }: LayoutFacts, how: string[]): Block[] {
 }
 
 function isDeviceBlock(name: string): boolean {
+  const firmware = /^(?:pc\.bios|isa-bios|pc\.rom|system\.flash\d|virt\.flash\d)$/u.test(name);
   return (
-    name.startsWith("/rom@") || /\.rom$|vga\.vram$|^(?:pc\.bios|isa-bios|system\.flash\d|virt\.flash\d)$/u.test(name)
+    firmware || name.startsWith("/rom@") || /\.v?rom$|(?:vga\.|qxl\.|qxl\.vga|display-)vram$|^vmsvga\.fifo$/u.test(name)
   );
 }
 
@@ -162,9 +174,8 @@ function placeLow(segments: Segment[], main: readonly Block[], low: number, fact
     return;
   }
   // Where no VGA adapter answers at 0xa0000, the RAM below is seen.
-  const vga = blocks.some(({ name }) => /vga|vram|cirrus|qxl/iu.test(name));
-  place(segments, main, 0, Math.min(low, vga ? 640 * KIB : 768 * KIB), 0);
-  if (vga) how.push("0xa0000 to 0xbffff is the VGA window, not RAM");
+  const hidden = hasVga(blocks) && !isOpen(facts.smram);
+  place(segments, main, 0, Math.min(low, hidden ? 640 * KIB : 768 * KIB), 0);
   if (low <= MIB) return;
   place(segments, main, MIB, low - MIB, MIB);
   if (pam === undefined)
@@ -175,6 +186,27 @@ function placeLow(segments: Segment[], main: readonly Block[], low: number, fact
     shadow(segments, main, blocks, start, 0x4000, ((k & 1) === 0 ? register : register >> 4) & 1);
   }
   shadow(segments, main, blocks, 0xf0000, 0x10000, ((pam?.[0] ?? 0) >> 4) & 1);
+}
+
+/** Whether a block is the memory of an adapter that may answer at 0xa0000. */
+function hasVga(blocks: readonly Block[]): boolean {
+  return blocks.some(({ name }) => /vga|vram|cirrus|qxl/iu.test(name));
+}
+
+/** The VGA adapter behind 0xa0000 to 0xbffff, unless the host bridge opens the SMRAM there. */
+function window({ blocks, vga, smram }: LayoutFacts, how: string[]): Pick<Layout, "vga"> {
+  if (!hasVga(blocks) || isOpen(smram)) return {};
+  const own =
+    vga === undefined ? [] : blocks.filter(({ name }) => name.startsWith(vga.path) && name.endsWith("vga.vram"));
+  const [block] = own.length > 0 ? own : blocks.filter(({ name }) => name === "vga.vram");
+  const known = vga !== undefined && block !== undefined && own.length <= 1;
+  how.push(`0xa0000 to 0xbffff is the VGA window, not RAM${known ? "" : ", whose registers are not known"}`);
+  return known ? { vga: { registers: vga, block: block.name } } : {};
+}
+
+/** Bit 6 of the SMRAM register (D_OPEN): RAM is seen at 0xa0000. */
+function isOpen(smram: number | undefined): boolean {
+  return ((smram ?? 0) & 0x40) !== 0;
 }
 
 /** One piece of the shadow area: RAM, or the ROM behind it. */
@@ -206,7 +238,7 @@ function placeFirmware(segments: Segment[], { blocks }: LayoutFacts): void {
   for (const name of ["pc.bios", "system.flash0", "system.flash1"]) {
     const block = blocks.find((one) => one.name === name);
     if (block === undefined) continue;
-    segments.push({ start: end - block.length, length: block.length, block: name, offset: 0 });
+    segments.push({ start: end - block.length, length: block.length, block: name, offset: 0, device: true });
     end -= block.length;
   }
 }

@@ -1,14 +1,20 @@
 import { hex, QevmError } from "../errors.js";
 import type { GuestPages } from "./guest-memory.js";
 import type { Layout, Segment } from "./layout.js";
+import { VGA_WINDOW, VGA_WINDOW_LENGTH, vgaWindow } from "./vga-window.js";
+
+/** What stands for the VGA window in a list of parts. */
+const WINDOW = "VGA window";
 
 /** The parts of RAM blocks that a guest-physical range is made of. Errors: usage (an address that is no memory). */
-export function physicalRange({ segments }: Layout, from: number, length: number): Segment[] {
+export function physicalRange({ segments, vga }: Layout, from: number, length: number): Segment[] {
   const parts: Segment[] = [];
   let at = from;
   const end = from + length;
+  const window: Segment = { start: VGA_WINDOW, length: VGA_WINDOW_LENGTH, block: WINDOW, offset: 0 };
+  const all = vga === undefined ? segments : [...segments, window];
   while (at < end) {
-    const segment = segments.find(({ start, length: bytes }) => start <= at && at < start + bytes);
+    const segment = all.find(({ start, length: bytes }) => start <= at && at < start + bytes);
     if (segment === undefined) throw new QevmError("usage", `no memory at address ${hex(at)}`);
     const stop = Math.min(end, segment.start + segment.length);
     parts.push({ start: at, length: stop - at, block: segment.block, offset: segment.offset + at - segment.start });
@@ -30,14 +36,31 @@ export function blockRange(blocks: GuestPages["blocks"], name: string, offset: n
   return [{ start: offset, length, block: name, offset }];
 }
 
+/** What a CPU reads at the VGA window; all of the adapter's memory is read for it. */
+async function readWindow(
+  pages: Pick<GuestPages, "pageSize" | "read" | "blocks">,
+  { registers, block }: NonNullable<Layout["vga"]>,
+): Promise<Uint8Array> {
+  const vram = new Uint8Array(pages.blocks.find(({ name }) => name === block)!.length);
+  for (let at = 0; at < vram.length; at += pages.pageSize) {
+    await pages.read(block, at, vram.subarray(at, at + pages.pageSize));
+  }
+  return vgaWindow(registers, vram);
+}
+
 /** The bytes of the parts, a page or less at a time; each is valid until the next is asked for. */
 export async function* readParts(
-  pages: Pick<GuestPages, "pageSize" | "read">,
+  pages: Pick<GuestPages, "pageSize" | "read" | "blocks">,
   parts: readonly Segment[],
+  vga?: Layout["vga"],
 ): AsyncGenerator<Uint8Array> {
   const { pageSize } = pages;
   const page = new Uint8Array(pageSize);
   for (const { block, offset, length } of parts) {
+    if (block === WINDOW && vga !== undefined) {
+      yield (await readWindow(pages, vga)).subarray(offset, offset + length);
+      continue;
+    }
     for (let at = offset; at < offset + length;) {
       const start = at - (at % pageSize);
       const stop = Math.min(start + pageSize, offset + length);

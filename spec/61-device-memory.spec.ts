@@ -1,0 +1,197 @@
+/** Memory that belongs to devices: the VGA window, video memory and ROMs behind PCI base address registers. */
+import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "tape";
+import { findLayout } from "../src/memory/layout.js";
+import { pciConfig, pciSegments } from "../src/memory/pci.js";
+import { vgaWindow } from "../src/memory/vga-window.js";
+import { findQemu } from "../tools/qemu/find.js";
+import { QemuProcess } from "../tools/qemu/process.js";
+import { coreParts } from "./support/cores.js";
+import { qevm } from "./support/program.js";
+import { saveStream } from "./support/save-stream.js";
+
+/** Byte n of plane p is 16 n + p, in a memory of 512 KiB. */
+const VRAM = Uint8Array.from({ length: 1 << 19 }, (_, k) => ((k >> 2) * 16 + (k & 3)) & 0xff);
+
+/** The window under registers given by number. */
+function shown(sr4: number, gr: Readonly<Record<number, number>>, bankOffset = 0): Uint8Array {
+  const all = Buffer.alloc(16);
+  for (const [k, value] of Object.entries(gr)) all[Number(k)] = value;
+  const sr = Buffer.of(0, 0, 0, 0, sr4, 0, 0, 0);
+  return vgaWindow({ path: "", sr: sr.toString("hex"), gr: all.toString("hex"), bankOffset }, VRAM);
+}
+
+test("the VGA window by its registers", (t) => {
+  const chained = shown(8, { 6: 4 });
+  t.deepEqual([...chained.subarray(0, 6)], [0, 1, 2, 3, 16, 17], "chain 4: all of it in a row");
+  t.deepEqual([chained[0xffff], chained[0x10000]], [VRAM[0xffff], 0xff], "64 KiB at 0xa0000");
+  t.equal(shown(8, { 6: 0 })[0x1ffff], VRAM[0x1ffff], "128 KiB");
+  t.deepEqual([...shown(8, { 6: 4 }, 0x10000).subarray(0, 2)], [VRAM[0x10000], VRAM[0x10001]], "the second bank");
+  const plane = shown(0, { 4: 2, 6: 4 });
+  t.deepEqual([...plane.subarray(0, 3)], [2, 18, 34], "plane 2");
+  const text = shown(0, { 5: 0x10, 6: 0x0e });
+  t.equal(text[0x17fff], 0xff, "nothing below 0xb8000");
+  t.deepEqual([...text.subarray(0x18000, 0x18004)], [0, 1, 16, 17], "characters and attributes of planes 0 and 1");
+  const mono = shown(0, { 5: 0x10, 6: 0x0a });
+  t.deepEqual([mono[0x10000], mono[0x18000]], [0, 0xff], "0xb0000");
+  // Colour 0 in plane 1 alone: where plane 1 has a zero bit the answer has a one.
+  const compared = shown(0, { 2: 0, 5: 8, 6: 4, 7: 2 });
+  t.deepEqual([...compared.subarray(0, 2)], [~1 & 0xff, ~17 & 0xff], "read mode 1");
+  t.equal(shown(0, { 2: 0x0f, 5: 8, 6: 4, 7: 0 })[5], 0xff, "no plane is compared");
+  t.end();
+});
+
+/** A configuration space with registers set. */
+function config(set: Readonly<Record<number, number>>): Uint8Array {
+  const bytes = Buffer.alloc(64);
+  for (const [at, value] of Object.entries(set)) bytes.writeUInt32LE(value, Number(at));
+  return bytes;
+}
+
+test("PCI memory is where enabled registers and bridges let it", (t) => {
+  const MIB = 1 << 20;
+  const vga = (more: Readonly<Record<number, number>>): Uint8Array =>
+    config({ 0: 0x11111234, 4: 2, 0x10: 0xfd000008, ...more });
+  const place = (
+    configs: Record<string, Uint8Array>,
+    name: string,
+    length = MIB,
+    others: { start: number; length: number }[] = [],
+  ): number[] =>
+    pciSegments(
+      [{ name, length }],
+      new Map(Object.entries(configs)),
+      others.map((one) => ({ ...one, block: "pc.ram", offset: 0 })),
+    ).map(({ start }) => start);
+  const at = "0000:00:02.0";
+  t.deepEqual(place({ [at]: vga({}) }, `${at}/vga.vram`), [0xfd000000]);
+  t.deepEqual(place({ [at]: vga({ 4: 1 }) }, `${at}/vga.vram`), [], "memory is not enabled");
+  t.deepEqual(place({ [at]: vga({ 0x10: 0 }) }, `${at}/vga.vram`), [], "not programmed");
+  t.deepEqual(place({ [at]: vga({ 0x10: 0xc001 }) }, `${at}/vga.vram`), [], "an I/O register");
+  t.deepEqual(place({ [at]: vga({ 0x10: 0xfff00000 }) }, `${at}/vga.vram`), [], "all ones: being measured");
+  t.deepEqual(place({ [at]: vga({ 0x10: 0xc, 0x14: 0x80 }) }, `${at}/vga.vram`), [0x8000000000], "64 bits");
+  t.deepEqual(place({ [at]: vga({}) }, `${at}/vga.vram`, MIB, [{ start: 0xfd0ff000, length: 4096 }]), [], "taken");
+  t.deepEqual(place({ [at]: vga({ 0x30: 0xfe000001 }) }, `${at}/vga.rom`, 0x10000), [0xfe000000], "a ROM");
+  t.deepEqual(place({ [at]: vga({ 0x30: 0xfe000000 }) }, `${at}/vga.rom`, 0x10000), [], "a ROM that is off");
+  t.deepEqual(
+    place({ [at]: config({ 0: 0x00b81013, 4: 2, 0x10: 0xfd000008 }) }, `${at}/vga.vram`),
+    [],
+    "Cirrus is left out",
+  );
+  const vmware = { [at]: config({ 0: 0x040515ad, 4: 2, 0x14: 0xf0000008, 0x18: 0xf8000008 }) };
+  t.deepEqual(place(vmware, `${at}/vga.vram`), [0xf0000000], "VMware's second register");
+  t.deepEqual(place(vmware, "vmsvga.fifo", 0x10000), [0xf8000000], "and its third");
+  t.deepEqual(
+    place({ [at]: vga({ 8: 0x03000000 }) }, "vga.vram"),
+    [0xfd000000],
+    "a name without path, of old machine types",
+  );
+  t.deepEqual(place({}, "vmsvga.fifo", 0x10000), [], "no such adapter");
+  const behind = `${at}:01.0`;
+  const bridge = (more: Readonly<Record<number, number>>): Uint8Array => config({ 0: 0x12348086, 4: 2, ...more });
+  // Memory base and limit at 0x20, prefetchable ones at 0x24 with the upper halves at 0x28 and 0x2c.
+  const open = { [at]: bridge({ 0x20: 0xfdf0fd00 }), [behind]: vga({}) };
+  t.deepEqual(place(open, `${behind}/vga.vram`), [0xfd000000], "behind a bridge");
+  t.deepEqual(place({ ...open, [at]: bridge({ 0x20: 0xfcf0fc00 }) }, `${behind}/vga.vram`), [], "outside its windows");
+  t.deepEqual(
+    place({ ...open, [at]: bridge({ 4: 0, 0x20: 0xfdf0fd00 }) }, `${behind}/vga.vram`),
+    [],
+    "bridge disabled",
+  );
+  t.deepEqual(place({ [behind]: vga({}) }, `${behind}/vga.vram`), [], "no such bridge");
+  const far = {
+    [at]: bridge({ 0x20: 0x0000fff0, 0x24: 0xfff10001, 0x28: 0x80, 0x2c: 0x80 }),
+    [behind]: vga({ 0x10: 0xc, 0x14: 0x80 }),
+  };
+  t.deepEqual(place(far, `${behind}/vga.vram`), [0x8000000000], "its prefetchable window");
+  t.equal(pciConfig("timer", new Uint8Array(300)), undefined);
+  t.equal(pciConfig(`${at}/vga`, new Uint8Array(300)), undefined, "no version, no vendor");
+  t.equal(pciConfig(`${at}/vga`, Buffer.concat([Buffer.of(0, 0, 0, 2), vga({})]))?.path, at);
+  t.end();
+});
+
+test("an open SMRAM shows the RAM behind the VGA window", (t) => {
+  const blocks = [
+    { name: "pc.ram", length: 64 << 20 },
+    { name: "0000:00:02.0/vga.vram", length: 1 << 24 },
+  ];
+  const ends = (smram: number): number | undefined =>
+    findLayout({ machine: "pc-i440fx-7.2", blocks, smram }).segments[0]?.length;
+  t.equal(ends(0x02), 0xa0000);
+  t.equal(ends(0x4a), 0xc0000);
+  t.end();
+});
+
+const qemu = findQemu("7.2");
+const skip = qemu === undefined ? { skip: "no QEMU 7.2 here" } : {};
+
+function readAt(file: string, at: number, length: number): Buffer {
+  const bytes = Buffer.alloc(length);
+  const fd = openSync(file, "r");
+  readSync(fd, bytes, 0, length, at);
+  closeSync(fd);
+  return bytes;
+}
+
+const ADAPTERS: readonly [string, string][] = [
+  ["pc", "-vga std"],
+  ["q35", "-vga std -device bochs-display"],
+  ["pc", "-vga qxl"],
+  ["pc", "-vga vmware"],
+  ["q35", "-vga virtio -device secondary-vga"],
+];
+
+for (const [machine, display] of ADAPTERS) {
+  test(`device memory is what QEMU shows: ${machine} ${display}`, skip, async (t) => {
+    const work = mkdtempSync(join(tmpdir(), "qevm-device-memory-"));
+    const vm = await QemuProcess.start(qemu!, ["-machine", machine, "-m", "16", "-nodefaults", ...display.split(" ")]);
+    try {
+      // SeaBIOS has written its text when it has found nothing to boot.
+      for (let k = 0; k < 150; k++) {
+        if (/HLT=1/u.test(await vm.human("info registers"))) break;
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+      await vm.execute("stop");
+      await vm.human('pmemsave 0xa0000 0x20000 "$DIR/window"');
+      await vm.execute("dump-guest-memory", { paging: false, protocol: "file:$DIR/core" });
+      const stream = await saveStream(vm);
+      const raw = join(work, "raw");
+      t.equal((await qevm(["extract", stream, "--format", "raw", "--out", raw])).code, 0);
+      const window = readFileSync(vm.file("window"));
+      t.ok(
+        window.some((byte) => byte !== 0 && byte !== 0xff),
+        "there is something on the screen",
+      );
+      t.ok(readAt(raw, 0xa0000, 0x20000).equals(window), "the VGA window in a raw file");
+      const asked = ["--physical", "0xb7ff0", "--length", "0x8020", "--raw"];
+      const part = await qevm(["read", stream, ...asked, "--json"].filter((one) => one !== "--raw"));
+      t.equal(
+        (JSON.parse(part.stdout) as { bytes: string }).bytes,
+        readAt(raw, 0xb7ff0, 0x8020).toString("hex"),
+        "and read",
+      );
+      const core = join(work, "core");
+      t.equal((await qevm(["extract", stream, "--format", "elf", "--out", core])).code, 0);
+      const truth = readFileSync(vm.file("core"));
+      const mine = readFileSync(core);
+      const [theirs, ours] = [coreParts(truth).loads, coreParts(mine).loads];
+      t.deepEqual(
+        ours.map(({ address, length }) => [address, length]),
+        theirs.map(({ address, length }) => [address, length]),
+        `${theirs.length} ranges`,
+      );
+      for (const { at, address, length } of theirs) {
+        const one = ours.find((load) => load.address === address);
+        const same =
+          one !== undefined && mine.subarray(one.at, one.at + length).equals(truth.subarray(at, at + length));
+        t.ok(same, `contents from 0x${address.toString(16)}`);
+      }
+    } finally {
+      await vm.close();
+      rmSync(work, { recursive: true, force: true });
+    }
+    t.end();
+  });
+}

@@ -1,0 +1,71 @@
+import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
+
+/** The registers of a VGA adapter that decide what its window shows. */
+export interface VgaRegisters {
+  /** Path of the PCI device; empty: the state has a section of its own (VMware). */
+  path: string;
+  /** Sequencer registers, 8, in hexadecimal. */
+  sr: string;
+  /** Graphics controller registers, 16, in hexadecimal. */
+  gr: string;
+  /** Bytes that the window is moved by in the first two mappings (VBE banks). */
+  bankOffset: number;
+}
+
+/** Where the window stands, and how long it is. */
+export const VGA_WINDOW = 0xa0000;
+export const VGA_WINDOW_LENGTH = 0x20000;
+
+/** The VGA registers in a device's state; undefined where there are none. Cirrus adapters have banks of their own and are left out. */
+export function vgaRegisters(idstr: string, state: DeviceState): VgaRegisters | undefined {
+  const path = idstr === "vga" ? "" : /^(.+)\/(?:vga|virtio-vga|qxl)$/u.exec(idstr)?.[1];
+  const { fields } = deviceToPlain(state);
+  const vga: unknown = idstr === "vga" ? fields : (fields as Record<string, unknown>)["vga"];
+  if (path === undefined || typeof vga !== "object" || vga === null) return undefined;
+  const { sr, gr, bank_offset: bankOffset } = vga as Record<string, unknown>;
+  if (typeof sr !== "string" || typeof gr !== "string" || sr.length < 16 || gr.length < 32) return undefined;
+  return { path, sr, gr, bankOffset: Number(bankOffset ?? 0) };
+}
+
+/**
+ * What a CPU reads at 0xa0000 to 0xbffff, from the adapter's memory: 4 planes, byte n of each at 4n to 4n + 3, or all of it
+ * one after the other (chain 4). Reading loads latches in a real adapter; here nothing changes.
+ *
+ * GR6 bits 2-3 choose 128 KiB, 64 KiB at 0xa0000, 32 KiB at 0xb0000 or at 0xb8000 (what is outside reads as 0xff); SR4 bit 3 is chain 4; GR5 bit 4
+ * reads odd and even bytes from two planes (text); GR5 bit 3 compares with the colour GR2 in the planes GR7; else GR4 is the plane read.
+ * Source: the IBM VGA's registers; QEMU hw/display/vga.c (7.2).
+ */
+export function vgaWindow(registers: VgaRegisters, vram: Uint8Array): Uint8Array {
+  const { bankOffset } = registers;
+  const sr = Buffer.from(registers.sr, "hex");
+  const gr = Buffer.from(registers.gr, "hex");
+  const window = new Uint8Array(VGA_WINDOW_LENGTH).fill(0xff);
+  const mapping = (gr[6]! >> 2) & 3;
+  const [from, length] = MAPPINGS[mapping]!;
+  const bank = mapping < 2 ? bankOffset : 0;
+  for (let k = 0; k < length; k++) window[from + k] = readByte(sr, gr, vram, k + bank);
+  return window;
+}
+
+const MAPPINGS: readonly (readonly [number, number])[] = [
+  [0, 0x20000],
+  [0, 0x10000],
+  [0x10000, 0x8000],
+  [0x18000, 0x8000],
+];
+
+function readByte(sr: Uint8Array, gr: Uint8Array, vram: Uint8Array, at: number): number {
+  if ((sr[4]! & 8) !== 0) return vram[at] ?? 0xff;
+  if ((gr[5]! & 0x10) !== 0) {
+    const plane = (gr[4]! & 2) | (at & 1);
+    return vram[(at - (at & 1)) * 2 + plane] ?? 0xff;
+  }
+  if (at * 4 + 3 >= vram.length) return 0xff;
+  if ((gr[5]! & 8) === 0) return vram[at * 4 + (gr[4]! & 3)]!;
+  let different = 0;
+  for (let plane = 0; plane < 4; plane++) {
+    if (((gr[7]! >> plane) & 1) === 0) continue;
+    different |= vram[at * 4 + plane]! ^ (((gr[2]! >> plane) & 1) === 1 ? 0xff : 0);
+  }
+  return ~different & 0xff;
+}
