@@ -44,7 +44,7 @@ export async function decodeCase(bytes: Uint8Array, lenient: boolean): Promise<D
     if (plain && !result.identical && (result.complete || !lenient)) {
       return { outcome: "accepted", find: "not-identical", message: `differs from byte ${result.firstDifference}` };
     }
-    return { outcome: result.opaqueBytes > 0 ? "opaque" : "accepted" };
+    return { outcome: result.inspection.undecoded.length > 0 ? "opaque" : "accepted" };
   } catch (error) {
     if (!(error instanceof QevmError)) {
       const message = error instanceof Error ? (error.stack ?? error.message) : String(error);

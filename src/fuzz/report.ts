@@ -48,8 +48,9 @@ export function plainText(text: string): string {
   return first
     .replace(/^[^ ]*qemu-system-[a-z0-9_]+: /u, "")
     .replace(/^at byte 0x[0-9a-f]+(?:, [^:]*)?: /u, "")
-    .replaceAll(/(["']).*?\1/gu, "$1..$1")
-    .replaceAll(/0x[0-9a-f]+|\b[0-9]+\b/gu, "N")
+    .replaceAll(/(?<=^|[ (])(["']).*?\1/gu, "$1..$1")
+    .replace(/(?<=find block ).*/u, "..")
+    .replaceAll(/0x[0-9a-f]+|\b[0-9][0-9,]*\b|\b(?=[a-f]*[0-9])[0-9a-f]{4,}\b/gu, "N")
     .replaceAll(/[^\x20-\x7e]/gu, "?")
     .slice(0, 160);
 }
