@@ -8,7 +8,7 @@ const READ: readonly Region[] = [{ start: mebi, end: 1.5 * mebi }];
 const DIRTIED: readonly Region[] = [{ start: mebi, end: 1.25 * mebi }];
 
 /** A guest that only reads: it goes on in the destination and asks for what is not there yet. */
-function reading(name: string, qemu: string, shows: string, more: Partial<PostcopyRecipe> = {}): PostcopyRecipe {
+export function reading(name: string, qemu: string, shows: string, more: Partial<PostcopyRecipe> = {}): PostcopyRecipe {
   return {
     name,
     shows,
@@ -24,7 +24,7 @@ function reading(name: string, qemu: string, shows: string, more: Partial<Postco
 }
 
 /** A guest that dirties memory until the switch and stands still in the destination: pages that were sent are discarded. */
-function dirtying(name: string, qemu: string, shows: string): PostcopyRecipe {
+export function dirtying(name: string, qemu: string, shows: string): PostcopyRecipe {
   const files = { "bios.img": firmwareAround(dirtyGuest(DIRTIED)) };
   return { ...reading(name, qemu, shows), args: direct("pc", 4), files, parameters: {}, rounds: 2, runs: false };
 }

@@ -2,8 +2,11 @@
 import { commonDevices } from "../capture/entries/devices.js";
 import { bare, booting, direct, dirtyFirmware, fillDisk, fillFirmware, mebi, words } from "../capture/entries/parts.js";
 import type { Feature } from "./feature.js";
+import type { RecordingInspection } from "../../src/inspect/recording.js";
+import { dirtying, reading } from "../postcopy/recipes.js";
 import { live as writing, still as memory } from "../recording/machines.js";
 import { channels, type ChannelFeature } from "./channels.js";
+import { postcopy, type PostcopyFeature } from "./postcopy.js";
 import { single, type SingleFeature } from "./single.js";
 
 /** Compressed pages are small: a slower link keeps several 100 ms windows in each round. */
@@ -92,6 +95,13 @@ const rows: readonly SingleFeature[] = [
     holds: ({ ram }) => ram.pages.normal > 0,
   },
   {
+    name: "no VMDESCRIPTION, another capture's lent",
+    ...still,
+    args: direct("pc,suppress-vmdesc=on"),
+    lent: direct("pc"),
+    holds: ({ vmdescription }) => !vmdescription,
+  },
+  {
     name: "mapped-ram",
     ...still,
     ...mapped,
@@ -160,5 +170,24 @@ const recordings: readonly ChannelFeature[] = [
   }),
 ];
 
+const asked = ({ channels: found }: RecordingInspection): boolean =>
+  found.some(({ messages }) => messages.some(({ name }) => name.startsWith("REQ_PAGES")));
+
+const postcopies: readonly PostcopyFeature[] = [
+  { ...reading("postcopy", "", ""), holds: asked },
+  {
+    ...reading("postcopy, preempt channel", "", "", { capabilities: ["postcopy-preempt"] }),
+    holds: (found) => asked(found) && found.channels.some(({ role }) => role === "preempt"),
+  },
+  {
+    ...dirtying("postcopy behind rounds, pages discarded", "", ""),
+    holds: ({ commands }) => commands.some(({ name }) => name === "POSTCOPY_RAM_DISCARD"),
+  },
+];
+
 /** Every row, in the order of the table. */
-export const features: readonly Feature[] = [...rows.map(single), ...recordings.map(channels)];
+export const features: readonly Feature[] = [
+  ...rows.map(single),
+  ...recordings.map(channels),
+  ...postcopies.map(postcopy),
+];

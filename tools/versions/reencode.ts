@@ -1,13 +1,16 @@
 /** A stream decoded into fields and written again from nothing but these. */
 import { MemorySink, MemorySource } from "../../src/qemu-file/index.js";
-import { ExactWriter, StreamReader } from "../../src/stream/index.js";
+import { ExactWriter, StreamReader, type StreamOptions } from "../../src/stream/index.js";
 
 /** The stream again, and how many of its bytes were passed on without being understood. Errors: as `StreamReader`. */
-export async function reencode(stream: Uint8Array): Promise<{ bytes: Uint8Array; opaque: number }> {
+export async function reencode(
+  stream: Uint8Array,
+  options: StreamOptions = {},
+): Promise<{ bytes: Uint8Array; opaque: number }> {
   const sink = new MemorySink();
   const writer = new ExactWriter(sink);
   let opaque = 0;
-  for await (const item of new StreamReader(new MemorySource(stream))) {
+  for await (const item of new StreamReader(new MemorySource(stream), options)) {
     const before = writer.offset;
     await writer.item(item);
     if (item.kind === "opaque" || (item.kind === "section" && item.content.kind === "opaque")) {

@@ -11,6 +11,7 @@ import type { QemuBinary } from "../qemu/find.js";
 import type { QemuProcess } from "../qemu/process.js";
 import type { Feature } from "./feature.js";
 import { attempted, differing, hashesOf, judge, type Once } from "./judge.js";
+import { descriptionLike } from "./lent.js";
 import { reencode } from "./reencode.js";
 
 /** A feature as a recipe of the corpus has it, without what every such recipe says alike. */
@@ -20,6 +21,8 @@ export interface SingleFeature extends Partial<Omit<Recipe, "shows" | "qemu">> {
   readonly without?: (version: string) => string | undefined;
   /** How the stream is handed to the destination; default a pipe. */
   readonly from?: "exec" | "file";
+  /** Arguments of a machine whose capture lends its description, where the stream has none. */
+  readonly lent?: readonly string[];
   /** Whether the stream holds what the row is about. */
   readonly holds: (found: Inspection) => boolean;
   /** Files of the destination, where they are not those that the source left. */
@@ -45,12 +48,14 @@ async function prove(feature: SingleFeature, qemu: QemuBinary): Promise<Once> {
   const { stream, truth, left } = await takeCapture(recipe, async (vm) => {
     before = (await feature.state?.(vm)) ?? "";
   });
-  const verified = await verifyStream(new MemorySource(stream));
+  const options =
+    feature.lent === undefined ? {} : { schema: [await descriptionLike({ ...feature, args: feature.lent }, qemu)] };
+  const verified = await verifyStream(new MemorySource(stream), options);
   if (!feature.holds(verified.inspection)) {
     throw new QevmError("bad-value", `the stream holds nothing of "${feature.name}"`);
   }
   const read = await hashesOf(new MemorySource(stream));
-  const { bytes } = await reencode(stream);
+  const { bytes } = await reencode(stream, options);
   let after = before;
   let held = new Map<string, string>();
   const load = await checkLoad(qemu, recipe, bytes, truth, feature.fresh?.(left) ?? left, {
