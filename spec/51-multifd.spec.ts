@@ -98,7 +98,7 @@ for (const { name, files, open, truth } of recordings) {
       });
     }
     t.equal(createHash("sha256").update(memory).digest("hex"), truth.blocks[0]!.sha256);
-    t.equal(zero > 0, name.includes("10.0"), `${zero} zero pages in packets`);
+    t.equal(zero > 0, /1\d\.\d/u.test(name), `${zero} zero pages in packets`);
   });
 }
 

@@ -5,4 +5,18 @@ export * from "./multifd/index.js";
 export * from "./stream/index.js";
 export * from "./vmstate/index.js";
 export { inspectStream, type Inspection } from "./inspect/inspect.js";
+export {
+  inspectRecording,
+  verifyRecording,
+  type RecordingInspection,
+  type RecordingVerification,
+} from "./inspect/recording.js";
+export {
+  mergedSource,
+  mergeRecording,
+  roleOf,
+  type ChannelRole,
+  type RecordedChannel,
+  type Recording,
+} from "./recording/index.js";
 export { verifyStream, type Verification, type VerifyOptions } from "./inspect/verify.js";

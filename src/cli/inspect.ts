@@ -74,7 +74,7 @@ export function report(file: string, inspection: Inspection, containers: readonl
   lines.push(...sectionLines(inspection));
   lines.push(...commandLines(inspection));
   lines.push("", ...understood(inspection));
-  if (bytes.stale > 0) lines.push(`Left over in page areas, never read: ${fileSize(bytes.stale)}`);
+  if (bytes.stale > 0) lines.push(`Left over, never read: ${fileSize(bytes.stale)}`);
   if (bytes.trailing > 0) lines.push(`Behind the stream: ${fileSize(bytes.trailing)}`);
   return lines;
 }

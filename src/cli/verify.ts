@@ -10,7 +10,7 @@ export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, DECODE_OPTIONS, [1, 1], "one FILE");
   const file = args.positionals[0]!;
   const options = await streamOptions(args);
-  if (isFolder(file)) return await recording(file, args);
+  if (isFolder(file)) return await verifyFolder(file, args);
   const keepMemory = await needsMemory(file, options, inputOptions(args));
   const source = withProgress(await openInput(file, inputOptions(args)), "verifying");
   const verification = await verifyStream(source, { ...options, keepMemory }).finally(() => source.done());
@@ -26,7 +26,7 @@ export async function run(argv: string[]): Promise<number> {
 }
 
 /** A folder with the channels of a migration. */
-async function recording(folder: string, args: Arguments): Promise<number> {
+async function verifyFolder(folder: string, args: Arguments): Promise<number> {
   const { inspection, ...result } = await verifyRecording(openRecording(folder), await streamOptions(args));
   if (args.flag("json")) {
     printJson({ ...result, warnings: inspection.warnings });

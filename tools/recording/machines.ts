@@ -82,6 +82,8 @@ export const recipes: readonly Recipe[] = [
   multifd("7.2", "zstd", 2, { name: "recording-7.2-zstd", shows: "multifd, 2 channels, zstd" }),
   multifd("10.0", "zlib", 2, { name: "recording-10.0-zlib", shows: "multifd, zlib, zero pages in the packets" }),
   multifd("10.0", "zstd", 2, { name: "recording-10.0-zstd", shows: "multifd, zstd, zero pages in the packets" }),
+  multifd("5.2", "zlib", 2, { name: "recording-5.2-zlib", shows: "multifd, zlib, SYNC on packets with pages" }),
+  multifd("11.1", "zstd", 2, { name: "recording-11.1-zstd", shows: "multifd, zstd, zero pages in the packets" }),
   multifd("7.2", "zlib", 3, {
     name: "recording-7.2-live",
     shows: "multifd, 3 channels, zlib, a guest that keeps writing: later rounds overtake earlier ones",
