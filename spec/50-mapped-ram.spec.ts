@@ -1,13 +1,17 @@
-import { readFileSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import tape from "tape";
 import { convertStream } from "../src/convert/convert.js";
+import { convertToFile } from "../src/convert/convert-file.js";
+import { namedFill, type Fill } from "../src/generate/fill.js";
+import { generateNone } from "../src/generate/none.js";
 import { inspectStream } from "../src/inspect/inspect.js";
 import { verifyStream } from "../src/inspect/verify.js";
 import { indexMappedRam, readMappedPage } from "../src/ram/index.js";
 import { MemorySink, MemorySource, QemuFileWriter, type ByteSource } from "../src/qemu-file/index.js";
+import { AtomicFile, openSource } from "../src/transport/file.js";
 import { projectRoot } from "../tools/corpus.js";
 
 const VERSIONS = ["10.0", "11.1"] as const;
@@ -128,6 +132,55 @@ tape("one page of 5 GiB costs less than 1 MB of reading", async (t) => {
   );
   t.notOk(await readMappedPage(source, index.blocks[0]!, offset + 4096, page), "absent");
   t.ok(read < 1_000_000, `${read} bytes read`);
+});
+
+tape("zeros become holes, and the file is the same", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-holes-"));
+  try {
+    // Data at both ends, runs of zeros that begin and end between blocks, one zero block alone, zeros at the end.
+    const bytes = Buffer.alloc(3_000_000);
+    for (const [from, to] of [
+      [0, 5000],
+      [900_001, 1_300_000],
+      [1_310_000, 1_318_000],
+      [2_000_000, 2_000_001],
+    ]) {
+      bytes.fill("not zero ", from, to);
+    }
+    for (const [k, length] of [bytes.length, 1, 7, 4096, 65_536, 100_003].entries()) {
+      const path = join(folder, `${k}`);
+      const sink = new AtomicFile(path);
+      const part = length === 1 || length === 7 ? bytes.subarray(0, 20_000) : bytes;
+      for (let at = 0; at < part.length; at += length) sink.write(part.subarray(at, at + length));
+      sink.commit();
+      t.ok(readFileSync(path).equals(part), `in chunks of ${length}`);
+    }
+    const { blocks, size } = statSync(join(folder, "0"));
+    t.ok(blocks * 512 < 600_000, `${blocks * 512} of ${size} bytes on the disk`);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+  t.end();
+});
+
+tape("1 GiB with 32 pages of words as a mapped-ram file takes little of the disk", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-holes-"));
+  try {
+    const [stream, out, back] = ["stream", "mapped", "back"].map((name) => join(folder, name));
+    const text = namedFill("text", 1);
+    const sink = new MemorySink();
+    const fill: Fill = (page, offset) => offset % (32 << 20) === 4096 && text(page, offset);
+    await generateNone(sink, { memory: 1 << 30, fill, pages: "normal", level: 1, qemu: [10, 0] });
+    writeFileSync(stream!, sink.bytes());
+    await convertToFile(openSource(stream!), out!, { to: "mapped-ram" });
+    const { blocks, size } = statSync(out!);
+    t.ok(size > 1 << 30, `${size} bytes long`);
+    t.ok(blocks * 512 < 4e6, `${blocks * 512} bytes on the disk`);
+    await convertToFile(openSource(out!), back!, { to: "stream" });
+    t.ok(readFileSync(back!).equals(sink.bytes()), "and back: the very stream");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 });
 
 async function refused(t: tape.Test, work: Promise<unknown>, code: string): Promise<void> {

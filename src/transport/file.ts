@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { QevmError } from "../errors.js";
 import { IterableSource, type ByteSink, type ByteSource } from "../qemu-file/source.js";
@@ -83,13 +83,21 @@ export function openSource(path: string): ByteSource {
   return { read: (into) => source.read(into), close: () => source.close() };
 }
 
+/** What a hole is made of: file systems keep files in blocks of this many bytes, aligned in the file. */
+const HOLE = 4096;
+const ZEROS = Buffer.alloc(HOLE);
+
 /**
- * A file that appears under its name whole or not at all: bytes go to a temporary file beside it, `commit` renames.
+ * A file that appears under its name whole or not at all: bytes go to a temporary file beside it, `commit` renames. Blocks of zeros
+ * are not written: they become holes.
  */
 export class AtomicFile implements ByteSink {
   readonly temporary: string;
   readonly fd: number;
   private open = true;
+  /** Where the next byte belongs, and the end of what was written. */
+  private position = 0;
+  private written = 0;
 
   constructor(readonly path: string) {
     this.temporary = join(dirname(path), `.${basename(path)}.${process.pid}.partial`);
@@ -98,13 +106,21 @@ export class AtomicFile implements ByteSink {
   }
 
   write(chunk: Uint8Array): void {
-    let done = 0;
-    while (done < chunk.length) {
-      done += attempt(this.path, () => writeSync(this.fd, chunk, done, chunk.length - done));
+    const { position } = this;
+    // Start of bytes that are not written yet.
+    let from = 0;
+    for (let at = (HOLE - (position % HOLE)) % HOLE; at + HOLE <= chunk.length; at += HOLE) {
+      // Bytes are compared only where the first and the last one agree.
+      if (chunk[at] !== 0 || chunk[at + HOLE - 1] !== 0 || ZEROS.compare(chunk, at, at + HOLE) !== 0) continue;
+      this.put(chunk, from, at);
+      from = at + HOLE;
     }
+    this.put(chunk, from, chunk.length);
+    this.position = position + chunk.length;
   }
 
   commit(): void {
+    if (this.position > this.written) attempt(this.path, () => ftruncateSync(this.fd, this.position));
     this.close();
     attempt(this.path, () => renameSync(this.temporary, this.path));
     unfinished.delete(this.temporary);
@@ -114,6 +130,14 @@ export class AtomicFile implements ByteSink {
   abort(): void {
     this.close();
     if (unfinished.delete(this.temporary)) rmSync(this.temporary, { force: true });
+  }
+
+  /** Writes a part of a chunk whose first byte belongs at `position`. */
+  private put(chunk: Uint8Array, from: number, to: number): void {
+    for (let done = from; done < to;) {
+      done += attempt(this.path, () => writeSync(this.fd, chunk, done, to - done, this.position + done));
+    }
+    if (to > from) this.written = this.position + to;
   }
 
   private close(): void {
