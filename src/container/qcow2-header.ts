@@ -111,6 +111,15 @@ export function decodeQcow2Header(bytes: Uint8Array): Qcow2Header {
   if (fields.version === 2) return { ...fields, ...VERSION_2_DEFAULTS, compression: 0 };
   if (bytes.length < 104) throw short(104);
   const more = VERSION_3.parse<typeof VERSION_2_DEFAULTS>(bytes);
+  // Bytes of the header itself; its extensions follow.
+  if (more.headerLength < 104 || more.headerLength % 8 !== 0) {
+    throw new QevmError("bad-value", "length of the qcow2 header", {
+      offset: 100,
+      path,
+      expected: "a multiple of 8, at least 104",
+      found: `${more.headerLength}`,
+    });
+  }
   const known = Object.values(Incompatible).reduce((all, bit) => all | bit, 0n);
   if ((more.incompatibleFeatures & ~known) !== 0n) {
     throw new QevmError("unsupported", "qcow2 incompatible features", {
