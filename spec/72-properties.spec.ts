@@ -132,7 +132,7 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       "POSTCOPY_RESUME",
       "SWITCHOVER_START",
     )
-    .map((n) => ({ name: n }) as Command),
+    .map((n) => ({ name: n })),
   fc.record({ name: fc.constant("PING" as const), value: u32 }),
   fc.record({ name: fc.constant("POSTCOPY_ADVISE" as const), ram: fc.record({ pageSizes: u64, pageSize: u64 }) }),
   fc.constant<Command>({ name: "POSTCOPY_ADVISE" }),
@@ -191,10 +191,10 @@ const ramPacket = fc
     packetName,
     fc.array(u64, { minLength: 8, maxLength: 8 }),
   )
-  .map(([fields, unused, named, offsets]) => ({ ...fields, unused, ...named, offsets }));
+  .map(([fields, unused, named, offsets]) => Object.assign(fields, named, { unused, offsets }));
 const devicePacket = fc
   .tuple(fc.record({ magic: u32, version: u32, flags: u32, instanceId: u32, nextPacketSize: u32 }), packetName)
-  .map(([fields, named]) => ({ ...fields, ...named }));
+  .map(([fields, named]) => Object.assign(fields, named));
 const initPacket = fc.record({
   magic: fc.constant(0x11223344),
   version: fc.constant(1),
@@ -498,11 +498,13 @@ test("VMDESCRIPTION: what was parsed prints to what parses to the same", (t) => 
 
 /** Deep equality where bytes are bytes and an absent member is an undefined one. */
 function same(a: unknown, b: unknown): boolean {
-  const plain = (value: unknown): string =>
-    JSON.stringify(value, (_, item: unknown) =>
-      typeof item === "bigint" ? `${item}n` : item instanceof Uint8Array ? [...item] : sorted(item),
-    );
   return plain(a) === plain(b);
+}
+
+function plain(value: unknown): string {
+  return JSON.stringify(value, (_, item: unknown) =>
+    typeof item === "bigint" ? `${item}n` : item instanceof Uint8Array ? [...item] : sorted(item),
+  );
 }
 
 function sorted(item: unknown): unknown {
