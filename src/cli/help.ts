@@ -136,7 +136,11 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   send: {
     usage: "FILE URI [--max-bandwidth N] [--json]",
     line: "send a stream to a waiting QEMU",
-    options: [["--max-bandwidth N", "bytes a second, with K, M or G (no limit)"], JSON_OUT],
+    options: [
+      ["--max-bandwidth N", "bytes a second, with K, M or G (no limit)"],
+      ["--channels", "a recording channel by channel, to a QEMU with multifd"],
+      JSON_OUT,
+    ],
     text: `URI is where QEMU waits (-incoming): tcp:HOST:PORT, unix:PATH, exec:COMMAND,\nfd:N. ${FILE_TEXT}`,
   },
   receive: {

@@ -1,19 +1,36 @@
-import { openInput } from "../container/index.js";
+import { isFolder, isPostcopy, openInput, openRecording } from "../container/index.js";
 import { openDestination } from "../transport/destination-uri.js";
+import { sendChannels } from "../transport/send-channels.js";
 import { sendStream } from "../transport/send.js";
-import { inputOptions, parse, sizeOf, STREAM_OPTIONS, UsageError } from "./arguments.js";
+import { inputOptions, parse, sizeOf, STREAM_OPTIONS, UsageError, type Arguments } from "./arguments.js";
 import { fileSize, print, printJson, withProgress } from "./output.js";
 
 /** `qevm send FILE URI`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = { ...STREAM_OPTIONS, "max-bandwidth": { type: "string" } } as const;
+  const options = { ...STREAM_OPTIONS, "max-bandwidth": { type: "string" }, channels: { type: "boolean" } } as const;
   const args = parse(argv, options, [2, 2], "FILE and URI");
   const [file = "", uri = ""] = args.positionals;
   const maxBandwidth = bandwidth(args.text("max-bandwidth"));
-  const source = withProgress(await openInput(file, inputOptions(args)), "sending");
   const start = performance.now();
+  if (args.flag("channels")) return report(args, uri, await replay(file, uri, maxBandwidth), start);
+  const source = withProgress(await openInput(file, inputOptions(args)), "sending");
   const bytes = await sendStream(source, await openDestination(uri), { maxBandwidth }).finally(() => source.done());
   await source.close?.();
+  return report(args, uri, bytes, start);
+}
+
+/** Every channel of a recording over a connection of its own. */
+async function replay(folder: string, uri: string, maxBandwidth: number | undefined): Promise<number> {
+  if (!isFolder(folder)) throw new UsageError("--channels is for recordings: folders with every channel");
+  if (!/^(?:tcp|unix):/u.test(uri)) throw new UsageError("--channels takes tcp: or unix:");
+  const recording = openRecording(folder);
+  if (recording.preempt.length > 0 || (await isPostcopy(recording))) {
+    throw new UsageError("--channels: a postcopy migration goes on only with its source; send it without --channels");
+  }
+  return await sendChannels([recording.main, ...recording.multifd], uri, { maxBandwidth });
+}
+
+function report(args: Arguments, uri: string, bytes: number, start: number): number {
   const seconds = (performance.now() - start) / 1000;
   if (args.flag("json")) printJson({ uri, bytes, seconds });
   else print([`${fileSize(bytes)} sent to ${uri} in ${seconds.toFixed(1)} s`]);

@@ -16,7 +16,7 @@ export {
   type LibvirtData,
   type LibvirtHeader,
 } from "./libvirt.js";
-export { isFolder, openRecording, RECORDING_LIST, type RecordingFolder } from "./recording.js";
+export { isFolder, isPostcopy, openRecording, RECORDING_LIST, type RecordingFolder } from "./recording.js";
 export { decodeQcow2Header, encodeQcow2Header, type Qcow2Header } from "./qcow2-header.js";
 export { encodeSnapshot, readSnapshots, vmStateSize, type Qcow2Snapshot } from "./qcow2-snapshots.js";
 export { readQcow2, type Qcow2Image } from "./qcow2.js";
