@@ -9,11 +9,18 @@ import { verifyRecording, type RecordingVerification } from "../src/inspect/reco
 import { extractBlocks } from "../src/memory/extract-blocks.js";
 import { MemorySink, MemorySource, QemuFileReader } from "../src/qemu-file/index.js";
 import { RamState } from "../src/ram/index.js";
-import { mergedSource, mergeRecording, preemptRecords, type Recording as Channels } from "../src/recording/index.js";
+import {
+  mergedSource,
+  mergeRecording,
+  preemptRecords,
+  type RecordedChannel,
+  type Recording as Channels,
+} from "../src/recording/index.js";
 import {
   decodeReturnMessage,
   descriptionOf,
   ExactWriter,
+  ReturnPathReader,
   StreamReader,
   type Command,
   type ReturnMessage,
@@ -25,6 +32,7 @@ import { recordPostcopy, type RecordedPostcopy } from "../tools/postcopy/record.
 import { recipes } from "../tools/postcopy/recipes.js";
 import type { QemuProcess } from "../tools/qemu/process.js";
 import { recordingNamed, unpackRecording } from "../tools/recording/corpus.js";
+import { refusal } from "./support/bytes.js";
 import { qemuOf } from "./support/loads.js";
 
 /** Which capture's description fits which recording. */
@@ -32,6 +40,7 @@ const LENDERS: Readonly<Record<string, string>> = {
   "postcopy-7.2": "live",
   "postcopy-7.2-preempt": "live",
   "postcopy-7.2-dirty": "compress-0",
+  "postcopy-7.2-recovered": "live",
   "postcopy-10.0-preempt": "v10.0-live",
   "postcopy-11.1": "v11.1-live",
 };
@@ -159,7 +168,7 @@ test("the order of the commands, by version", async (t) => {
   t.equal(names(commands), `${head} SWITCHOVER_START ${switched} PING 66 POSTCOPY_RUN PING 4`, "11.1");
 });
 
-for (const name of Object.keys(LENDERS)) {
+for (const name of Object.keys(LENDERS).filter((one) => !one.endsWith("-recovered"))) {
   test(`${name}: what is asked is answered`, async (t) => {
     const { commands, messages, pages } = await listen(name);
     const pings = commands.flatMap(({ command }) => (command.name === "PING" ? [command.value] : []));
@@ -190,6 +199,75 @@ for (const name of Object.keys(LENDERS)) {
     }
     t.ok(discarded > 0, `${discarded} pages were discarded, and came behind the switch`);
   });
+}
+
+test("a connection that broke and one that went on: the bitmaps say what came before, and the rest comes", async (t) => {
+  const name = "postcopy-7.2-recovered";
+  const recording = recordingNamed(name);
+  const strict = new StreamReader(new MemorySource(recording.open("main.bin")));
+  t.equal((await refusal(() => pagesOf(strict)))?.code, "truncated", "by itself the first connection is cut off");
+  const broken = new StreamReader(new MemorySource(recording.open("main.bin")), { broken: true });
+  const before = await pagesOf(broken);
+  t.notOk(broken.complete, "it is known not to be whole");
+  const resumed = new StreamReader(new MemorySource(recording.open("resumed-1.bin")), { after: broken.known });
+  const behind = await pagesOf(resumed);
+  t.ok(resumed.complete, "the second one is");
+  let bitmaps = 0;
+  for await (const { message } of new ReturnPathReader(new MemorySource(recording.open("return-path-1.bin")), {
+    block: (idstr) => broken.ram.find(idstr),
+  })) {
+    if (message.name !== "RECV_BITMAP") continue;
+    bitmaps++;
+    const pages = broken.ram.find(message.block)!.usedLength / 4096;
+    const received: string[] = [];
+    const missing: string[] = [];
+    for (let i = 0; i < pages; i++) {
+      const has = ((message.bitmap[i >> 3]! >> (i & 7)) & 1) === 1;
+      (has ? received : missing).push(`${message.block} ${i * 4096}`);
+    }
+    t.deepEqual(
+      received.filter((page) => !before.has(page)),
+      [],
+      `${message.block}: ${received.length} pages had come`,
+    );
+    const rest = [...behind].filter((page) => page.startsWith(`${message.block} `));
+    t.deepEqual(new Set(rest), new Set(missing), `${message.block}: the ${missing.length} others come`);
+  }
+  t.equal(bitmaps, broken.ram.blocks.length, "a bitmap for every block");
+});
+
+test("a connection that broke inside a record", async (t) => {
+  const recording = recordingNamed("postcopy-7.2-recovered");
+  const channel = (file: string, cut = 0): RecordedChannel => {
+    const bytes = recording.open(file);
+    const kept = bytes.subarray(0, bytes.length - cut);
+    return { name: file, length: kept.length, open: () => new MemorySource(kept) };
+  };
+  const schema = await schemaOf("postcopy-7.2-recovered");
+  for (const cut of [1, 3, 9, 1000]) {
+    const whole = { multifd: [], preempt: [], returnPath: [], resumed: [channel("resumed-1.bin")] };
+    const result = await verifyRecording({ ...whole, main: channel("main.bin", cut) }, { schema, keepMemory: false });
+    t.ok(result.identical && result.complete, `${cut} bytes less: the rest of the record is kept`);
+    const sink = new MemorySink();
+    await mergeRecording({ ...whole, main: channel("main.bin", cut) }, sink, { schema });
+    const merged = new StreamReader(new MemorySource(sink.bytes()), { schema });
+    t.ok((await pagesOf(merged)).size > 0 && merged.complete, `${cut} bytes less: one stream of both`);
+  }
+  const last = { multifd: [], preempt: [], returnPath: [], resumed: [channel("resumed-1.bin", 1000)] };
+  const error = await refusal(() => verifyRecording({ ...last, main: channel("main.bin") }, { schema }));
+  t.equal(error?.code, "truncated", "the last connection must be whole");
+});
+
+/** Every page of a stream, as block and offset. */
+async function pagesOf(reader: StreamReader): Promise<Set<string>> {
+  const pages = new Set<string>();
+  for await (const item of reader) {
+    if (item.kind !== "section") continue;
+    for await (const batch of item.records()) {
+      for (const { block, offset } of batch) if (block !== undefined) pages.add(`${block.idstr} ${offset}`);
+    }
+  }
+  return pages;
 }
 
 /** The main channel, written again from its fields alone. */

@@ -71,7 +71,13 @@ export async function openInput(path: string, options: InputOptions = {}): Promi
 async function openFolder(path: string, options: InputOptions): Promise<Input> {
   if (options.snapshot !== undefined) throw new QevmError("usage", "--snapshot is for qcow2 images");
   const recording = openRecording(path);
-  const channels = [recording.main, ...recording.multifd, ...recording.preempt, ...recording.returnPath];
+  const channels = [
+    recording.main,
+    ...recording.multifd,
+    ...recording.preempt,
+    ...recording.returnPath,
+    ...(recording.resumed ?? []),
+  ];
   const postcopy = await isPostcopy(recording);
   const container: Container = { kind: "recording", files: channels.map(({ name }) => name), postcopy };
   return Object.assign(mergedSource(recording, options.stream), { containers: [container] });

@@ -26,7 +26,13 @@ export function isFolder(path: string): boolean {
  * exactly one main channel, or a channel id comes twice.
  */
 export function openRecording(folder: string): RecordingFolder {
-  const found: Record<ChannelRole, RecordedChannel[]> = { main: [], multifd: [], preempt: [], "return-path": [] };
+  const found: Record<ChannelRole, RecordedChannel[]> = {
+    main: [],
+    multifd: [],
+    preempt: [],
+    "return-path": [],
+    resumed: [],
+  };
   const others: string[] = [];
   const ids = new Map<RecordedChannel, number>();
   const entries = attempt(folder, () => readdirSync(folder, { withFileTypes: true }));
@@ -66,7 +72,7 @@ export function openRecording(folder: string): RecordingFolder {
       },
     );
   });
-  return { main, multifd, preempt: found.preempt, returnPath: found["return-path"], others };
+  return { main, multifd, preempt: found.preempt, returnPath: found["return-path"], resumed: found.resumed, others };
 }
 
 /** Whether the source said, before its first section, that it may switch to postcopy. */

@@ -10,7 +10,13 @@ import {
 import { QemuFileWriter, type ByteSource } from "../qemu-file/index.js";
 import { encodeRecords, RamFlag, type RamState } from "../ram/index.js";
 import { preemptRecords, type ChannelRole, type RecordedChannel } from "../recording/index.js";
-import { encodeReturnMessage, returnMessageToPlain, ReturnPathReader, type StreamOptions } from "../stream/index.js";
+import {
+  encodeReturnMessage,
+  returnMessageToPlain,
+  ReturnPathReader,
+  type PlainCommand,
+  type StreamOptions,
+} from "../stream/index.js";
 import { StreamRecompressor } from "./recompress-stream.js";
 
 /** Messages of a return path that are listed one by one. */
@@ -29,8 +35,8 @@ export interface ChannelSummary {
   method: string | null;
   normal: number;
   zero: number;
-  /** Messages of a return path with their values, the first {@link MOST_MESSAGES} of them. */
-  messages: ({ offset: number; name: string } & Record<string, string | number>)[];
+  /** Messages of a return path, or commands of a connection that went on, with their values, the first {@link MOST_MESSAGES} of them. */
+  messages: ({ offset: number } & PlainCommand)[];
   /** How many there are of each. */
   messageCounts: Record<string, number>;
 }

@@ -1,7 +1,7 @@
 import { RamState } from "../ram/index.js";
 import { QemuFileWriter, type ByteSink } from "../qemu-file/index.js";
 import { mergeRecording, type ChannelRole, type RecordedChannel, type Recording } from "../recording/index.js";
-import type { StreamOptions } from "../stream/index.js";
+import type { SectionHeader, SectionType, StreamOptions } from "../stream/index.js";
 import { walkChannel, type ChannelFacts, type ChannelSummary } from "./channel.js";
 import { Tap } from "./compare.js";
 import { inspectStream, type Inspection } from "./inspect.js";
@@ -19,9 +19,15 @@ export async function inspectRecording(
   options: StreamOptions = {},
 ): Promise<RecordingInspection> {
   const source = recording.main.open();
-  const main = await inspectStream(source, options).finally(() => source.close?.());
+  const main = await inspectStream(source, mayBreak(recording, options)).finally(() => source.close?.());
   const ram = ramOf(main);
   const all: ChannelFacts[] = [];
+  for (const [channel, how] of resumed(recording, main, options)) {
+    const input = channel.open();
+    const inspection = await inspectStream(input, how).finally(() => input.close?.());
+    main.complete = inspection.complete;
+    all.push(resumedFacts(channel, inspection));
+  }
   for (const [role, channel] of others(recording)) {
     const input = channel.open();
     all.push(await walkChannel(role, channel, input, ram, options).finally(() => input.close?.()));
@@ -58,19 +64,17 @@ export async function verifyRecording(
   options: VerifyOptions = {},
 ): Promise<RecordingVerification> {
   const source = recording.main.open();
-  const main = await verifyStream(source, options).finally(() => source.close?.());
+  const main = await verifyStream(source, mayBreak(recording, options)).finally(() => source.close?.());
   const ram = ramOf(main.inspection);
-  const files: FileVerification[] = [
-    {
-      file: recording.main.name,
-      role: "main",
-      bytes: main.bytes,
-      identical: main.identical,
-      firstDifference: main.firstDifference,
-      opaqueBytes: main.opaqueBytes,
-    },
-  ];
+  const files = [verifiedStream(recording.main, "main", main)];
   const all: ChannelFacts[] = [];
+  for (const [channel, how] of resumed(recording, main.inspection, options)) {
+    const input = channel.open();
+    const verified = await verifyStream(input, { ...options, ...how }).finally(() => input.close?.());
+    files.push(verifiedStream(channel, "resumed", verified));
+    main.complete = main.inspection.complete = verified.complete;
+    all.push(resumedFacts(channel, verified.inspection));
+  }
   const recompressed = { ...main.recompressed, levels: [...main.recompressed.levels] };
   for (const [role, channel] of others(recording)) {
     const tap = new Tap(channel.open());
@@ -98,6 +102,54 @@ export async function verifyRecording(
     files,
     epochs,
   };
+}
+
+function verifiedStream(channel: RecordedChannel, role: ChannelRole, found: Verification): FileVerification {
+  const { bytes, identical, firstDifference, opaqueBytes } = found;
+  return { file: channel.name, role, bytes, identical, firstDifference, opaqueBytes };
+}
+
+function mayBreak<T extends StreamOptions>({ resumed: later = [] }: Recording, options: T): T {
+  return later.length === 0 ? options : { ...options, broken: true };
+}
+
+/** The connections that went on after the main one broke, and how each is to be read. */
+function* resumed(
+  { resumed: channels = [] }: Recording,
+  main: Inspection,
+  options: StreamOptions,
+): Generator<[RecordedChannel, StreamOptions]> {
+  const { pageSize, footers } = main;
+  const started = main.sections.filter(({ type }) => type === "start" || type === "full");
+  const sections = started.map(({ type, id, name, instance, version }): SectionHeader => {
+    return { type: type as SectionType, sectionId: id, idstr: name, instanceId: instance, versionId: version };
+  });
+  const after = { pageSize, blocks: ramOf(main).blocks, sections, footers: footers ?? undefined };
+  for (const channel of channels) yield [channel, { ...options, after, broken: channel !== channels.at(-1) }];
+}
+
+/** What a connection that went on carried, in the form of the other channels; its commands are its messages. */
+function resumedFacts(
+  channel: RecordedChannel,
+  { ram, bytes, commands, undecoded, warnings }: Inspection,
+): ChannelFacts {
+  const messageCounts: Record<string, number> = {};
+  for (const { name } of commands) messageCounts[name] = (messageCounts[name] ?? 0) + 1;
+  const summary: ChannelSummary = {
+    file: channel.name,
+    role: "resumed",
+    bytes: bytes.total,
+    id: null,
+    packets: 0,
+    syncs: 0,
+    method: null,
+    normal: ram.pages.normal,
+    zero: ram.pages.zero,
+    messages: commands,
+    messageCounts,
+  };
+  const blocks = new Map(ram.blocks.map(({ name, normal, zero }) => [name, { normal, zero }]));
+  return { summary, blocks, undecoded, stale: bytes.stale, warnings, recompressed: undefined };
 }
 
 const NOWHERE: ByteSink = {
@@ -134,7 +186,7 @@ function together(main: Inspection, all: readonly ChannelFacts[]): RecordingInsp
   const evident = new Set(main.evident);
   for (const facts of all) {
     const { role, file } = facts.summary;
-    evident.add(role === "preempt" ? "postcopy-preempt" : role);
+    if (role !== "resumed") evident.add(role === "preempt" ? "postcopy-preempt" : role);
     bytes.total += facts.summary.bytes;
     bytes.stale += facts.stale;
     for (const part of facts.undecoded) {

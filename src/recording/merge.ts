@@ -11,6 +11,7 @@ import {
   type RamBlock,
 } from "../ram/index.js";
 import {
+  encodeFooter,
   encodeSectionHeader,
   ExactWriter,
   StreamReader,
@@ -21,7 +22,7 @@ import {
 import { MultifdEpochs } from "./epochs.js";
 import { Handover } from "./handover.js";
 import { preemptRecords } from "./preempt.js";
-import type { Recording } from "./recording.js";
+import type { RecordedChannel, Recording } from "./recording.js";
 
 /** What was brought together. */
 export interface MergeReport {
@@ -70,16 +71,18 @@ class Merger {
   /** Where the main channel's marks stand: in MULTIFD_FLUSH (8.1 on), or in EOS. Learnt from START. */
   private flushes = false;
   private current: RamBlock | undefined;
+  /** The RAM section that has not had its footer yet. */
+  private open: { readonly sectionId: number; ended: boolean } | undefined;
   private inPackage = false;
   private drained = false;
 
   constructor(
     private readonly recording: Recording,
     sink: ByteSink,
-    options: StreamOptions,
+    private readonly options: StreamOptions,
   ) {
     this.main = recording.main.open();
-    this.reader = new StreamReader(this.main, options);
+    this.reader = new StreamReader(this.main, { ...options, broken: (recording.resumed ?? []).length > 0 });
     this.writer = new ExactWriter(sink);
     const { ram, diagnostics } = this.reader;
     this.epochs = new MultifdEpochs(recording.multifd, ram, diagnostics, (pages) => this.packet(pages));
@@ -87,8 +90,14 @@ class Merger {
 
   async run(): Promise<MergeReport> {
     for await (const item of this.reader) await this.item(item);
+    let { complete } = this.reader;
+    const { resumed = [] } = this.recording;
+    for (const channel of resumed) {
+      this.closeSection();
+      complete = await this.goOn(channel, channel !== resumed.at(-1));
+    }
     await this.writer.finish();
-    return { pages: this.pages, epochs: this.epochs.count, complete: this.reader.complete };
+    return { pages: this.pages, epochs: this.epochs.count, complete };
   }
 
   async close(): Promise<void> {
@@ -96,8 +105,38 @@ class Merger {
     await this.main.close?.();
   }
 
+  /** A connection that went on after the one before broke. It asked what had arrived; the rest is the stream's. */
+  private async goOn(channel: RecordedChannel, broken: boolean): Promise<boolean> {
+    const source = channel.open();
+    try {
+      const reader = new StreamReader(source, { ...this.options, broken, after: this.reader.known });
+      for await (const item of reader) {
+        const { kind } = item;
+        if (kind === "command" && (item.command.name === "RECV_BITMAP" || item.command.name === "POSTCOPY_RESUME"))
+          continue;
+        if (kind !== "opaque") await this.item(item);
+      }
+      return reader.complete;
+    } finally {
+      await source.close?.();
+    }
+  }
+
+  /** Ends the section that a connection broke in. */
+  private closeSection(): void {
+    const { open } = this;
+    if (open === undefined) return;
+    if (!open.ended) encodeRecordHeader(this.writer.file, RamFlag.EOS, 0, undefined, false);
+    if (this.reader.footers === true) encodeFooter(this.writer.file, open.sectionId);
+    this.open = undefined;
+    this.current = undefined;
+  }
+
   private async item(item: StreamItem): Promise<void> {
     if (item.kind === "section" && item.content.kind === "ram") return await this.section(item);
+    if (item.kind === "footer") this.open = undefined;
+    // What is left of a record that a connection broke in comes again, whole, over the next one.
+    if (item.kind === "opaque" && (this.recording.resumed ?? []).length > 0) return;
     if (item.kind === "package-end") this.inPackage = false;
     if (item.kind === "command") {
       const { name } = item.command;
@@ -110,6 +149,7 @@ class Merger {
 
   private async section(item: SectionItem): Promise<void> {
     encodeSectionHeader(this.writer.file, item);
+    this.open = { sectionId: item.sectionId, ended: false };
     for await (const batch of item.records()) {
       if (batch.area || batch.mappedBlock !== undefined) {
         throw new QevmError("unsupported", "a mapped-ram file has no channels", { offset: item.offset });
@@ -128,7 +168,10 @@ class Merger {
       } else if ((flag & PAGE_FLAGS) !== 0) {
         this.record(batch, i);
       } else {
-        if (flag === RamFlag.EOS) await this.endOfChunk(item);
+        if (flag === RamFlag.EOS) {
+          await this.endOfChunk(item);
+          if (this.open !== undefined) this.open.ended = true;
+        }
         encodeRecord(file, batch, i);
       }
     }

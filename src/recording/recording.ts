@@ -15,4 +15,6 @@ export interface Recording {
   readonly multifd: readonly RecordedChannel[];
   readonly preempt: readonly RecordedChannel[];
   readonly returnPath: readonly RecordedChannel[];
+  /** Connections that went on with the stream where the one before broke, in order. */
+  readonly resumed?: readonly RecordedChannel[];
 }

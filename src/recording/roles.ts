@@ -1,11 +1,13 @@
 import { isMultifdChannel } from "../multifd/index.js";
 import { RamFlag } from "../ram/index.js";
-import { isReturnPath } from "../stream/index.js";
+import { CommandNumber, isReturnPath, TypeByte } from "../stream/index.js";
 
 /** What the connections of one migration are for. */
 export type ChannelRole =
   /** The stream: header, sections, commands. */
   | "main"
+  /** The stream again, over another connection than the one that broke: sections and commands without a header (3.0). */
+  | "resumed"
   /** Packets of pages. */
   | "multifd"
   /** RAM records without any framing: pages that the destination asked for (postcopy-preempt, 7.1). */
@@ -19,9 +21,18 @@ export const ROLE_BYTES = 266;
 /** Tells by the first bytes what a channel is; undefined: none of these. */
 export function roleOf(head: Uint8Array): ChannelRole | undefined {
   if (head[0] === 0x51 && head[1] === 0x45 && head[2] === 0x56 && head[3] === 0x4d) return "main";
+  if (isResumed(head)) return "resumed";
   if (isMultifdChannel(head)) return "multifd";
   if (isReturnPath(head)) return "return-path";
   return isPreempt(head) ? "preempt" : undefined;
+}
+
+/** RECV_BITMAP or, where there is no block to ask about, POSTCOPY_RESUME. */
+function isResumed(head: Uint8Array): boolean {
+  if (head[0] !== TypeByte.COMMAND || head[1] !== 0) return false;
+  const length = (head[3] ?? 0) * 256 + (head[4] ?? 0);
+  if (head[2] === CommandNumber.POSTCOPY_RESUME) return length === 0;
+  return head[2] === CommandNumber.RECV_BITMAP && length === 1 + (head[5] ?? 0);
 }
 
 /** A page's record with a block name, or EOS alone (7.1 and 7.2, where nothing was asked for). */

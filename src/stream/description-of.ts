@@ -2,7 +2,8 @@ import { QevmError } from "../errors.js";
 import { latin1, QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { findVmDescription, parseVmDescription, type VmDescription } from "../vmstate/index.js";
-import { StreamReader, type StreamOptions } from "./reader.js";
+import type { StreamOptions } from "./options.js";
+import { StreamReader } from "./reader.js";
 
 /** How far from the end of a seekable source the description is looked for before the whole stream is walked. */
 const TAIL_WINDOW = 16 * 1024 * 1024;

@@ -41,7 +41,8 @@ export {
   type ReturnPathOptions,
 } from "./return-path-reader.js";
 export { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
-export { StreamReader, type StreamOptions } from "./reader.js";
+export { type Continued, type StreamOptions } from "./options.js";
+export { StreamReader } from "./reader.js";
 export {
   createStreamWriter,
   describedConfiguration,

@@ -3,36 +3,18 @@ import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { BATCH_RECORDS, RamBatch, RamState } from "../ram/index.js";
 import { latin1 } from "../qemu-file/reader.js";
-import { parseVmDescription, Schema, type VmDescription } from "../vmstate/index.js";
+import { parseVmDescription, Schema } from "../vmstate/index.js";
 import { commandName, decodeCommand } from "./command.js";
 import { capabilitiesOf, decodeConfiguration, targetPageSize, type Configuration } from "./configuration.js";
 import { DevicePart, UNDESCRIBED } from "./device-part.js";
 import { decodeHeader } from "./header.js";
 import type { CommandItem, SectionItem, StreamItem, TrailingItem } from "./items.js";
 import { DEFAULT_LIMITS, descriptionLimits, type StreamLimits } from "./limits.js";
+import type { Continued, StreamOptions } from "./options.js";
 import { ramRecords } from "./ram-section.js";
 import { remaining, restOfPackage, restOfStream } from "./rest.js";
 import { decodeFooter, decodeFullHeader, decodePartHeader, type SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
-
-export interface StreamOptions {
-  /** Pass over anomalies that can be passed over, as warnings. Default: refuse them. */
-  lenient?: boolean;
-  /** Target page size in bytes where the stream does not say it. Default 4096. */
-  pageSize?: number;
-  limits?: Partial<StreamLimits>;
-  /**
-   * Descriptions of other captures of the same QEMU and machine, for device state that the stream does not describe itself: behind
-   * a switch to postcopy, with `suppress-vmdesc`, before a cut. They are used for all of it; where they do not fit is an error.
-   */
-  schema?: Schema | readonly VmDescription[] | undefined;
-  /** Bytes asked of the source at a time. */
-  bufferSize?: number;
-  /** Absolute offset of the source's first byte, for errors. */
-  offset?: number;
-  /** mapped-ram: pass over bitmaps and pages, without reading them where the source can seek; `ram.blocks` says where they are. */
-  skipMappedPages?: boolean;
-}
 
 /**
  * Walks a migration stream part by part.
@@ -62,6 +44,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private readonly sections = new Map<number, SectionHeader>();
   private readonly devices: DevicePart;
   private readonly skipMappedPages: boolean;
+  private readonly broken: boolean;
+  private readonly goesOn: boolean;
 
   constructor(source: ByteSource, options: StreamOptions = {}) {
     this.diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
@@ -73,7 +57,13 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     // No record is shorter than 8 bytes: a small stream needs no room for thousands.
     this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));
     this.start = this.reader.offset;
-    this.ram = new RamState(options.pageSize ?? 4096);
+    const { after } = options;
+    this.ram = new RamState(after?.pageSize ?? options.pageSize ?? 4096);
+    for (const block of after?.blocks ?? []) this.ram.add(block);
+    for (const header of after?.sections ?? []) this.sections.set(header.sectionId, header);
+    this.footers = after?.footers;
+    this.goesOn = after !== undefined;
+    this.broken = options.broken ?? false;
     this.skipMappedPages = options.skipMappedPages ?? false;
     const { schema } = options;
     const lent = schema === undefined || schema instanceof Schema ? schema : new Schema(schema);
@@ -87,6 +77,12 @@ export class StreamReader implements AsyncIterable<StreamItem> {
 
   get capabilities(): string[] {
     return capabilitiesOf(this.configuration);
+  }
+
+  /** What a connection that goes on after this one relies on. */
+  get known(): Continued {
+    const { ram, sections, footers } = this;
+    return { pageSize: ram.pageSize, blocks: ram.blocks, sections: [...sections.values()], footers };
   }
 
   /** Absolute offset of the next byte. */
@@ -106,6 +102,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   }
 
   private async *walk(): AsyncGenerator<StreamItem> {
+    if (!this.goesOn) yield* this.head();
+    yield* this.elements();
+  }
+
+  private async *head(): AsyncGenerator<StreamItem> {
     const { reader } = this;
     yield { kind: "header", offset: reader.offset, ...(await decodeHeader(reader)) };
     if ((await reader.fill(1)) && reader.peek() === TypeByte.CONFIGURATION) {
@@ -116,6 +117,10 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       this.ram.pageSize = targetPageSize(reader, this.configuration) ?? this.ram.pageSize;
       yield { kind: "configuration", offset, configuration: this.configuration };
     }
+  }
+
+  private async *elements(): AsyncGenerator<StreamItem> {
+    const { reader } = this;
     for (;;) {
       const offset = reader.offset;
       await reader.need(1, "the stream: a section, command or EOF");
@@ -224,7 +229,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       yield item;
       // Whatever the consumer left is passed over here, so that the walk goes on at the footer.
       for await (const _ of records);
-      if (this.cut) return "rest";
+      if (this.cut) {
+        if (this.broken && reader.available > 0)
+          yield restOfStream(this, reader, "a record that the connection broke in");
+        return "rest";
+      }
     } else if (header.type === "full") {
       item.content = await this.devices.decode(header, this.footers, this.packageEnd);
       this.checkPackage();
@@ -273,10 +282,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
 
   /** Whether an error is the end of a cut stream, which lenient mode passes over. */
   private passOver(error: unknown): boolean {
-    if (!this.diagnostics.lenient || !(error instanceof QevmError) || error.code !== "truncated") return false;
+    const { lenient } = this.diagnostics;
+    if (!(lenient || this.broken) || !(error instanceof QevmError) || error.code !== "truncated") return false;
     // Nothing of a stream that is shorter than its header can be told.
-    if (this.offset < 8) return false;
-    this.diagnostics.warn(error);
+    if (this.offset < 8 && !this.goesOn) return false;
+    if (!this.broken) this.diagnostics.warn(error);
     this.cut = true;
     this.complete = false;
     return true;

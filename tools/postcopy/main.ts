@@ -59,9 +59,11 @@ function write(recipe: PostcopyRecipe, banner: string, recorded: RecordedPostcop
   return packed;
 }
 
-/** The main connection comes first; the way back on it is the return path. */
+/** The main connection comes first; the way back on it is the return path, and so with one that goes on after a break. */
 function fileOf({ connection, direction, bytes }: RelayedChannel): string {
-  if (connection === 0) return direction === "forth" ? "main.bin" : "return-path.bin";
-  if (direction === "back") return `back-${connection}.bin`;
+  const number = connection === 0 ? "" : `-${connection}`;
+  if (direction === "back") return `return-path${number}.bin`;
+  if (connection === 0) return "main.bin";
+  if (bytes[0] === 0x08) return `resumed${number}.bin`;
   return bytes.length > 25 && bytes.readUInt32BE(0) === 0x11223344 ? `multifd-${bytes[24]}.bin` : "preempt.bin";
 }

@@ -1,0 +1,39 @@
+import type { RamBlock } from "../ram/index.js";
+import type { Schema, VmDescription } from "../vmstate/index.js";
+import type { StreamLimits } from "./limits.js";
+import type { SectionHeader } from "./section.js";
+
+export interface StreamOptions {
+  /** Pass over anomalies that can be passed over, as warnings. Default: refuse them. */
+  lenient?: boolean;
+  /** Target page size in bytes where the stream does not say it. Default 4096. */
+  pageSize?: number;
+  limits?: Partial<StreamLimits>;
+  /**
+   * Descriptions of other captures of the same QEMU and machine, for device state that the stream does not describe itself: behind
+   * a switch to postcopy, with `suppress-vmdesc`, before a cut. They are used for all of it; where they do not fit is an error.
+   */
+  schema?: Schema | readonly VmDescription[] | undefined;
+  /** Bytes asked of the source at a time. */
+  bufferSize?: number;
+  /** Absolute offset of the source's first byte, for errors. */
+  offset?: number;
+  /** mapped-ram: pass over bitmaps and pages, without reading them where the source can seek; `ram.blocks` says where they are. */
+  skipMappedPages?: boolean;
+  /**
+   * The connection may have broken off, so that the stream ends anywhere: no anomaly, but not complete. What is left of a record is
+   * opaque.
+   */
+  broken?: boolean;
+  /** The stream goes on where an earlier connection broke (postcopy recovery): no header, and what came before is known. */
+  after?: Continued | undefined;
+}
+
+/** What a connection that goes on relies on. */
+export interface Continued {
+  pageSize: number;
+  blocks: readonly RamBlock[];
+  /** As their START or FULL said. */
+  sections: readonly SectionHeader[];
+  footers: boolean | undefined;
+}
