@@ -2,6 +2,7 @@ export { Diagnostics, QevmError, type ErrorCode, type ErrorPlace, type Warning }
 export * from "./qemu-file/index.js";
 export * from "./ram/index.js";
 export * from "./multifd/index.js";
+export * from "./sections/index.js";
 export * from "./stream/index.js";
 export * from "./vmstate/index.js";
 export { inspectStream, type Inspection } from "./inspect/inspect.js";

@@ -123,13 +123,21 @@ function headline(file: string, inspection: Inspection): string {
 }
 
 function sectionLines({ sections, devices, footers }: Inspection): string[] {
-  const iterative = new Map<string, number>();
+  const iterative = new Map<string, { parts: number; records: Map<string, number> }>();
   let deviceBytes = 0;
   for (const section of sections) {
     if (section.type === "full") deviceBytes += section.length;
-    else iterative.set(section.name, (iterative.get(section.name) ?? 0) + 1);
+    if (section.type === "full" && section.records === undefined) continue;
+    const at = iterative.get(section.name) ?? { parts: 0, records: new Map<string, number>() };
+    iterative.set(section.name, at);
+    at.parts++;
+    for (const [kind, n] of Object.entries(section.records ?? {}))
+      at.records.set(kind, (at.records.get(kind) ?? 0) + n);
   }
-  const parts = [...iterative].map(([name, n]) => `${safe(name)} ${n} ${n === 1 ? "part" : "parts"}`);
+  const parts = [...iterative].map(([name, { parts: n, records }]) => {
+    const kinds = [...records].map(([kind, of]) => `${kind} ${count(of)}`);
+    return `${safe(name)} ${n} ${n === 1 ? "part" : "parts"}${kinds.length === 0 ? "" : ` (${kinds.join(", ")})`}`;
+  });
   parts.push(
     devices.length === 0
       ? "no devices decoded"

@@ -63,6 +63,11 @@ export class FlattenRounds implements ItemConverter {
       this.held.push(item);
       return;
     }
+    if (item.kind === "section" && item.content.kind === "records" && item.type !== "full") {
+      // Sections between the rounds have nothing to do with the pages.
+      await this.writer.item(item);
+      return;
+    }
     // Device state, EOF: without an END (background snapshots have none) the pages are written here.
     if (item.kind !== "footer") await this.settle();
     await this.writer.item(item);

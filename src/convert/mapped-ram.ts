@@ -67,6 +67,9 @@ export class ToMappedRam implements ItemConverter {
       this.skipFooter = false;
     } else if (item.kind === "command" && this.start !== undefined) {
       this.held.push(item);
+    } else if (item.kind === "section" && item.content.kind === "records" && item.type !== "full") {
+      // Sections between the rounds have nothing to do with the pages.
+      await this.writer.item(item);
     } else {
       // Without an END (background snapshots have none) the pages are written before the devices.
       if (item.kind !== "footer") await this.settle();

@@ -27,6 +27,7 @@ export async function mayHoldXbzrle(source: ByteSource, options: StreamOptions):
   try {
     for await (const item of new StreamReader(ahead, options)) {
       if (item.kind !== "section") continue;
+      if (item.content.kind === "records") continue;
       if (item.type === "full" || item.content.kind !== "ram") return false;
       for await (const batch of item.records()) if (batch.flag.indexOf(RamFlag.XBZRLE) >= 0) return true;
     }

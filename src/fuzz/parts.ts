@@ -130,6 +130,10 @@ class Borders {
     const full = item.type === "start" || item.type === "full";
     this.at(item.offset, "section", item.idstr);
     const body = item.offset + (full ? 14 + item.idstr.length : 5);
+    if (item.content.kind === "records") {
+      for await (const { offset } of item.content.entries()) this.at(offset, "device", item.idstr);
+      return;
+    }
     if (item.content.kind !== "ram") {
       this.at(body, "device", item.idstr);
       return;

@@ -1,6 +1,7 @@
 import type { Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
+import { privateBytes, type SectionRecord } from "../sections/index.js";
 import {
   COMMAND_HEADER,
   commandToPlain,
@@ -68,6 +69,8 @@ export interface SectionSummary {
   offset: number;
   /** Bytes of header, payload and footer. */
   length: number;
+  /** Records by kind, of sections other than "ram" that consist of records ("block", "dirty-bitmap", ...). */
+  records?: Record<string, number>;
 }
 
 /** Reads a stream once and tells what is in it. Errors: as `StreamReader`. */
@@ -100,6 +103,9 @@ export class Tally {
     if (item.kind === "section" && item.content.kind === "ram") {
       for await (const batch of item.records()) this.batch(batch);
       this.sectionEnds();
+    } else if (item.kind === "section" && item.content.kind === "records") {
+      for await (const record of item.content.entries()) this.record(record);
+      this.sectionEnds();
     } else if (item.kind === "opaque" || item.kind === "trailing") {
       for await (const chunk of item.chunks()) this.chunk(item, chunk);
     }
@@ -122,7 +128,8 @@ export class Tally {
           offset,
           length: 0,
         });
-        if (content.kind !== "ram") this.sectionEnds();
+        if (content.kind === "records") this.sections.at(-1)!.records = {};
+        else if (content.kind !== "ram") this.sectionEnds();
         if (type === "full") this.devices.push(`${idstr}/${instanceId}`);
         if (content.kind === "device") {
           this.named += content.state.bytes.named;
@@ -200,6 +207,13 @@ export class Tally {
           break;
       }
     }
+  }
+
+  /** A record of the section noted last. */
+  record(record: SectionRecord): void {
+    const { records } = this.sections.at(-1)!;
+    if (records !== undefined) records[record.kind] = (records[record.kind] ?? 0) + 1;
+    this.named += privateBytes(record);
   }
 
   /** Pages of a mapped-ram page area. */

@@ -5,6 +5,7 @@ import { MemoryPages, type PageStore } from "../memory/page-store.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag, type RamBatch } from "../ram/index.js";
 import { decodeXbzrle, encodeXbzrle } from "../ram/xbzrle.js";
+import type { SectionRecord } from "../sections/index.js";
 import { ExactWriter, StreamReader, type StreamItem, type StreamOptions } from "../stream/index.js";
 import { Tap } from "./compare.js";
 import { Tally, type Inspection } from "./inspect.js";
@@ -87,6 +88,10 @@ function watched(item: StreamItem, tally: Tally, pages: PageChecks): StreamItem 
       },
     };
   }
+  if (item.kind === "section" && item.content.kind === "records") {
+    const { entries } = item.content;
+    return { ...item, content: { kind: "records", entries: () => counted(entries(), tally) } };
+  }
   if (item.kind === "opaque" || item.kind === "trailing") {
     return {
       ...item,
@@ -99,6 +104,14 @@ function watched(item: StreamItem, tally: Tally, pages: PageChecks): StreamItem 
     };
   }
   return item;
+}
+
+async function* counted(entries: AsyncGenerator<SectionRecord>, tally: Tally): AsyncGenerator<SectionRecord> {
+  for await (const record of entries) {
+    tally.record(record);
+    yield record;
+  }
+  tally.sectionEnds();
 }
 
 /** Decodes what is inside page records and encodes it again. */

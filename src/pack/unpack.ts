@@ -19,6 +19,7 @@ import {
 import { attempt, FileSource } from "../transport/file.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { deviceToPlain, printVmDescription, type DeviceDescription } from "../vmstate/index.js";
+import { ChunkFiles } from "./chunk-files.js";
 import { hexOf, type Manifest, type ManifestItem, type ManifestSubsection } from "./manifest.js";
 import { Kind, OrderWriter } from "./order.js";
 import { GatheredFile } from "./gathered-file.js";
@@ -106,6 +107,7 @@ class Unpacker {
   private readonly order: OrderWriter;
   private readonly files: GatheredFile[] = [];
   private readonly versions: (bytes: Uint8Array) => void;
+  private readonly chunks: ChunkFiles;
   private memory: BlockFiles | undefined;
   private inflater: PageInflater | undefined;
   private readonly deflaters = new Map<number, PageDeflater>();
@@ -123,6 +125,7 @@ class Unpacker {
     this.reader = new StreamReader(source, options);
     this.order = new OrderWriter(this.appender("records.bin"));
     this.versions = this.appender("versions.bin");
+    this.chunks = new ChunkFiles(folder);
     const ram = { blocks: [], lists: [], xbzrle: false };
     this.manifest = { qevm: "unpacked stream", version: 1, pageSize: 4096, ram, items: this.items };
   }
@@ -228,6 +231,9 @@ class Unpacker {
     if (item.content.kind === "opaque") {
       this.write(`${stem}.bin`, item.content.bytes);
       return `${stem}.bin`;
+    }
+    if (item.content.kind === "records") {
+      return await this.chunks.write(`${stem}.bin`, item.content.entries());
     }
     const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
     for await (const batch of item.records()) {

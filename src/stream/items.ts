@@ -1,4 +1,5 @@
 import type { RamBatch } from "../ram/batch.js";
+import type { SectionRecord } from "../sections/index.js";
 import type { DeviceState, VmDescription } from "../vmstate/index.js";
 import type { Command } from "./command.js";
 import type { Configuration } from "./configuration.js";
@@ -46,6 +47,8 @@ export interface SectionItem {
 export type SectionContent =
   | { kind: "ram" }
   | { kind: "device"; state: DeviceState; length: number }
+  /** Another section with a grammar of its own ("block", "dirty-bitmap", ...): `entries` once, but for FULL. What is not read is passed over. */
+  | { kind: "records"; entries(): AsyncGenerator<SectionRecord> }
   /** A payload whose end was found (by its footer) though its fields are not known. */
   | { kind: "opaque"; bytes: Uint8Array; reason: string };
 

@@ -17,6 +17,8 @@ export interface StreamLimits {
   gapBytes: number;
   /** Bytes buffered for the device part: device states, EOF, VMDESCRIPTION. */
   deviceBytes: number;
+  /** Bytes that one record of a section of `src/sections` may state. */
+  sectionRecordBytes: number;
   /** Bytes of a PACKAGED blob (QEMU: 16 MiB until 2.11, then 4 GiB). */
   packagedBytes: number;
   /** Bytes of the VMDESCRIPTION text. */
@@ -41,6 +43,7 @@ export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
   bitmapBytes: 64 * 1024 * 1024,
   gapBytes: 2 * 1024 * 1024,
   deviceBytes: 256 * 1024 * 1024,
+  sectionRecordBytes: 64 * 1024 * 1024,
   packagedBytes: 256 * 1024 * 1024,
   descriptionBytes: 64 * 1024 * 1024,
   descriptionDepth: 128,

@@ -3,10 +3,12 @@ import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { BATCH_RECORDS, RamBatch, RamState } from "../ram/index.js";
 import { latin1 } from "../qemu-file/reader.js";
+import { chunkDecoder, type ChunkDecoder, type SectionRecord } from "../sections/index.js";
 import { parseVmDescription, Schema } from "../vmstate/index.js";
 import { commandName, decodeCommand } from "./command.js";
 import { capabilitiesOf, decodeConfiguration, targetPageSize, type Configuration } from "./configuration.js";
 import { DevicePart, UNDESCRIBED } from "./device-part.js";
+import { fullDecoder, wholeChunk } from "./chunk.js";
 import { decodeHeader } from "./header.js";
 import type { CommandItem, SectionItem, StreamItem, TrailingItem } from "./items.js";
 import { DEFAULT_LIMITS, descriptionLimits, type StreamLimits } from "./limits.js";
@@ -203,7 +205,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     let header: SectionHeader;
     if (type === TypeByte.SECTION_START || type === TypeByte.SECTION_FULL) {
       const full = type === TypeByte.SECTION_FULL;
-      if (full && (await this.devices.prepare(this.packageEnd)) === "absent") {
+      const needsDescription = full && (await fullDecoder(reader)) === undefined;
+      if (needsDescription && (await this.devices.prepare(this.packageEnd)) === "absent") {
         return yield* this.undescribed(offset);
       }
       header = await decodeFullHeader(reader, full ? "full" : "start");
@@ -222,6 +225,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     }
     reader.path.push(`section ${header.sectionId} ${JSON.stringify(header.idstr)}`);
     const item: SectionItem = { kind: "section", offset, ...header, content: { kind: "ram" }, records: noRecords };
+    const decoder = chunkDecoder(header.idstr, header.type);
     if (header.idstr === "ram") {
       this.checkRamVersion(header);
       const records = this.records();
@@ -234,6 +238,10 @@ export class StreamReader implements AsyncIterable<StreamItem> {
           yield restOfStream(this, reader, "a record that the connection broke in");
         return "rest";
       }
+    } else if (decoder !== undefined) {
+      yield* this.chunk(item, decoder);
+      if (this.cut) return "rest";
+      this.checkPackage();
     } else if (header.type === "full") {
       item.content = await this.devices.decode(header, this.footers, this.packageEnd);
       this.checkPackage();
@@ -275,6 +283,27 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     try {
       const { reader, ram, diagnostics, limits, capabilities, batch } = this;
       yield* ramRecords(reader, ram, diagnostics, limits, capabilities, batch, this.skipMappedPages);
+    } catch (error) {
+      if (!this.passOver(error)) throw error;
+    }
+  }
+
+  /** A section that consists of records, which its consumer may leave. */
+  private async *chunk(item: SectionItem, decoder: ChunkDecoder): AsyncGenerator<StreamItem> {
+    if (item.type === "full") {
+      item.content = { kind: "records", entries: await wholeChunk(decoder, this.reader, this.limits) };
+      yield item;
+      return;
+    }
+    const entries = this.entries(decoder);
+    item.content = { kind: "records", entries: () => entries };
+    yield item;
+    for await (const _ of entries);
+  }
+
+  private async *entries(decoder: ChunkDecoder): AsyncGenerator<SectionRecord> {
+    try {
+      yield* decoder(this.reader, this.limits.sectionRecordBytes);
     } catch (error) {
       if (!this.passOver(error)) throw error;
     }

@@ -2,6 +2,7 @@ import { QevmError } from "../errors.js";
 import { QemuFileWriter, fromLatin1 } from "../qemu-file/writer.js";
 import type { ByteSink } from "../qemu-file/source.js";
 import { encodeRecords, type RamBatch } from "../ram/index.js";
+import { encodeSectionRecord } from "../sections/index.js";
 import { encodeDevice, printVmDescription } from "../vmstate/index.js";
 import { encodeCommand } from "./command.js";
 import { encodeConfiguration } from "./configuration.js";
@@ -92,6 +93,12 @@ export class ExactWriter {
         break;
       case "device":
         encodeDevice(this.file, item.content.state);
+        break;
+      case "records":
+        for await (const record of item.content.entries()) {
+          encodeSectionRecord(this.file, record);
+          await this.file.drain();
+        }
         break;
       case "opaque":
         this.file.bytes(item.content.bytes);

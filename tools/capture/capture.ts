@@ -16,7 +16,7 @@ import { takeTruth, type Truth } from "./truth.js";
 export interface Capture {
   readonly name: string;
   readonly shows: string;
-  /** First line of `qemu-system-x86_64 --version`. */
+  /** First line of the program's `--version`. */
   readonly qemu: string;
   readonly version: string;
   /** The machine type without "-machine", as the configuration section names it where there is one. */
@@ -51,8 +51,8 @@ export async function takeCapture(
   entry: Entry,
   look: (vm: QemuProcess) => Promise<void> | void = () => undefined,
 ): Promise<Made> {
-  const qemu = findQemu(entry.qemu);
-  if (qemu === undefined) throw new QevmError("unsupported", `no QEMU ${entry.qemu} here`);
+  const qemu = findQemu(entry.qemu, entry.program);
+  if (qemu === undefined) throw new QevmError("unsupported", `no ${entry.program} ${entry.qemu} here`);
   const folder = makeWorkFolder(qemu);
   const files = entry.files.map(({ name, content }) => {
     const bytes = content();
@@ -81,7 +81,7 @@ export async function takeCapture(
       qemu: qemu.banner,
       version: qemu.version,
       machine,
-      command: ["qemu-system-x86_64", ...commonArguments, ...entry.args],
+      command: [entry.program, ...commonArguments, ...entry.args],
       files,
       capabilities: entry.capabilities,
       parameters: entry.parameters,
@@ -97,7 +97,7 @@ export async function takeCapture(
 /** Captures an entry into `corpus/NAME`, with what a destination of the same version makes of it. */
 export async function makeCapture(entry: Entry, corpus: string): Promise<Made & { readonly packedBytes: number }> {
   const made = await takeCapture(entry);
-  const qemu = findQemu(entry.qemu)!;
+  const qemu = findQemu(entry.qemu, entry.program)!;
   const truth: Truth = { ...made.truth, destination: await checkLoad(qemu, entry, made.stream, made.truth, made.left) };
   const packed = gzipSync(made.stream, { level: constants.Z_BEST_COMPRESSION });
   const target = join(corpus, entry.name);

@@ -1,5 +1,6 @@
 /** What a capture is made from: the machine, the steps, and what it is there to show. */
 import type { JsonObject } from "../../src/transport/qmp.js";
+import { usualProgram } from "../qemu/find.js";
 
 /** One step of a capture, run in order and recorded as it is. Strings may use `$DIR`, the working folder. */
 export type Step =
@@ -29,6 +30,8 @@ export interface Entry {
   readonly shows: string;
   /** `major.minor` of the QEMU that makes it. */
   readonly qemu: string;
+  /** The program, for example "qemu-system-s390x". */
+  readonly program: string;
   /** Arguments after the common ones. */
   readonly args: readonly string[];
   readonly files: readonly WorkFile[];
@@ -44,6 +47,8 @@ export interface Recipe {
   readonly name: string;
   readonly shows: string;
   readonly qemu?: string;
+  /** Default: `usualProgram`. */
+  readonly program?: string;
   readonly args: readonly string[];
   readonly files?: readonly WorkFile[];
   readonly capabilities?: readonly string[];
@@ -55,6 +60,8 @@ export interface Recipe {
   /** Keep the guest running while it is captured, for at least so many rounds. */
   readonly rounds?: number;
   readonly notLoadable?: string;
+  /** Arguments of `migrate` beside the URI. */
+  readonly migrate?: JsonObject;
   /** Where the stream goes; default `exec:cat > $DIR/stream`. */
   readonly uri?: string;
 }
@@ -65,6 +72,7 @@ const liveBandwidth = 1 << 20;
 /** Turns a recipe into the exact steps. */
 export function entry(recipe: Recipe): Entry {
   const { name, shows, qemu = "7.2", args, files = [], capabilities = [], parameters = {}, until = "halted" } = recipe;
+  const { program = usualProgram } = recipe;
   const live = recipe.rounds !== undefined;
   const all: JsonObject = live ? { "max-bandwidth": liveBandwidth, "downtime-limit": 1, ...parameters } : parameters;
   const steps: Step[] = [];
@@ -77,12 +85,12 @@ export function entry(recipe: Recipe): Entry {
   }
   if (Object.keys(all).length > 0) steps.push({ execute: "migrate-set-parameters", arguments: all });
   const uri = recipe.uri ?? "exec:cat > $DIR/stream";
-  steps.push({ execute: "migrate", arguments: { uri } });
+  steps.push({ execute: "migrate", arguments: { uri, ...recipe.migrate } });
   if (recipe.rounds !== undefined) {
     steps.push({ wait: "rounds", count: recipe.rounds });
     steps.push({ execute: "migrate-set-parameters", arguments: { "downtime-limit": 20_000 } });
   }
   steps.push({ wait: "completed" });
-  const made: Entry = { name, shows, qemu, args, files, capabilities, parameters: all, steps };
+  const made: Entry = { name, shows, qemu, program, args, files, capabilities, parameters: all, steps };
   return recipe.notLoadable === undefined ? made : { ...made, notLoadable: recipe.notLoadable };
 }

@@ -18,8 +18,8 @@ if (unknown.length > 0) {
 
 let failed = 0;
 for (const item of entries.filter(({ name }) => wanted.length === 0 || wanted.includes(name))) {
-  if (findQemu(item.qemu) === undefined) {
-    console.log(`${item.name}: skipped, no QEMU ${item.qemu} here (npm run test:versions installs it)`);
+  if (findQemu(item.qemu, item.program) === undefined) {
+    console.log(`${item.name}: skipped, no ${item.program} ${item.qemu} here (npm run test:versions installs it)`);
     continue;
   }
   const start = Date.now();

@@ -28,7 +28,7 @@ export interface LikeOptions {
  * files of `x-ignore-shared` entries hold what they held before the source ran, not what it left.
  */
 export function destinationLike({ name, capture, open }: CorpusEntry, change: LikeOptions = {}): DestinationOptions {
-  const qemu = change.qemu ?? findQemu(capture.version);
+  const qemu = change.qemu ?? findQemu(capture.version, capture.command[0]);
   if (qemu === undefined) throw new QevmError("unsupported", `no QEMU ${capture.version} here`);
   const made = entries.find((item) => item.name === name)?.files ?? [];
   const own = change.files === undefined ? capture.files : [];

@@ -20,17 +20,22 @@ export interface QemuBinary {
   readonly command: readonly string[];
 }
 
-const program = "qemu-system-x86_64";
+/** The program that is meant where none is named. */
+export const usualProgram = "qemu-system-x86_64";
 
-let known: readonly QemuBinary[] | undefined;
+const known = new Map<string, readonly QemuBinary[]>();
 
-/** Every `qemu-system-x86_64` found, the machine's own first; of two with one version the first. Asked once a process, or `anew`. */
-export function findQemus(anew = false): readonly QemuBinary[] {
-  if (anew) known = undefined;
-  known ??= [undefined, ...chroots()]
-    .flatMap((root) => probe(root))
-    .filter(({ version }, index, all) => all.findIndex((other) => other.version === version) === index);
-  return known;
+/** Every QEMU of that name found, the machine's own first; of two with one version the first. Asked once a process, or `anew`. */
+export function findQemus(anew = false, program = usualProgram): readonly QemuBinary[] {
+  if (anew) known.delete(program);
+  let found = known.get(program);
+  if (found === undefined) {
+    found = [undefined, ...chroots(program)]
+      .flatMap((root) => probe(root, program))
+      .filter(({ version }, index, all) => all.findIndex((other) => other.version === version) === index);
+    known.set(program, found);
+  }
+  return found;
 }
 
 /** The folder whose folders are chroots with a QEMU each. */
@@ -39,9 +44,9 @@ export function qemuFolder(): string {
   return folder ?? older ?? join(cache ?? join(homedir(), ".cache"), "qevm", "qemu");
 }
 
-/** The binary of one `major.minor`, or undefined when this machine has none. */
-export function findQemu(version: string): QemuBinary | undefined {
-  return findQemus().find((qemu) => qemu.version === version);
+/** The binary of one `major.minor` (and program, for other targets), or undefined when this machine has none. */
+export function findQemu(version: string, program = usualProgram): QemuBinary | undefined {
+  return findQemus(false, program).find((qemu) => qemu.version === version);
 }
 
 /** Folder, seen from outside, in which working folders for this binary are made. */
@@ -55,7 +60,7 @@ export function innerPath(qemu: QemuBinary, path: string): string {
   return path.startsWith(qemu.root) ? path.slice(qemu.root.length) || "/" : path;
 }
 
-function chroots(): string[] {
+function chroots(program: string): string[] {
   const named = (process.env["QEVM_QEMU_ROOTS"] ?? "").split(delimiter).filter((path) => path !== "");
   const folder = qemuFolder();
   const found = existsSync(folder)
@@ -68,7 +73,7 @@ function chroots(): string[] {
     .filter((path) => existsSync(join(path, "usr/bin", program)));
 }
 
-function probe(root: string | undefined): QemuBinary[] {
+function probe(root: string | undefined, program: string): QemuBinary[] {
   const command = root === undefined ? [program] : ["chroot", root, program];
   const [file = program, ...rest] = command;
   const run = spawnSync(file, [...rest, "--version"], { encoding: "utf8", timeout: 20_000 });

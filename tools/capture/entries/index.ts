@@ -4,6 +4,7 @@ import { deviceEntries } from "./devices.js";
 import { liveEntries } from "./live.js";
 import { machineEntries } from "./machines.js";
 import { memoryEntries } from "./memory.js";
+import { sectionEntries } from "./sections.js";
 import { versionEntries } from "./versions.js";
 
 /** Every entry, in the order of the table in corpus/README.md. */
@@ -13,4 +14,5 @@ export const entries: readonly Entry[] = [
   ...memoryEntries,
   ...deviceEntries,
   ...versionEntries,
+  ...sectionEntries,
 ];
