@@ -128,7 +128,9 @@ test("memory behind the fill firmware is what its rules say", (t) => {
   ];
   const firmware = sha256(firmwareAround(fillGuest(regions)));
   const expected = sha256(filledMemory());
-  const filled = corpus.filter(({ capture }) => capture.files.some((file) => file.sha256 === firmware));
+  const filled = corpus.filter(
+    ({ capture }) => !capture.command.includes("-S") && capture.files.some((file) => file.sha256 === firmware),
+  );
   t.ok(filled.length > 15, `${filled.length} entries`);
   for (const { name, truth } of filled) {
     const range = truth.pmemsave.find(({ start, length }) => start === 0x10_0000 && length === 7 << 20);

@@ -32,6 +32,17 @@ function device(payload: Uint8Array, fields: string): Uint8Array {
   return concat(HEADER, section, [0, 6], be(json.length, 4), Buffer.from(json));
 }
 
+/** A FULL section of s390 storage keys of five pages. */
+const storageKeys = concat(
+  HEADER,
+  [4],
+  be(3, 4),
+  str8("s390-skeys"),
+  be(0, 4),
+  be(1, 4),
+  ...[be(2n, 8), be(5n, 8), new Uint8Array(5), be(1n, 8), [0x7e], be(3, 4), [0]],
+);
+
 /** Ten arrays of eight two-byte structs over bytes that could all be NULL markers: many readings, none of which fits. */
 const ambiguous = device(
   new Uint8Array(159).fill(0x30),
@@ -56,6 +67,7 @@ const CASES: Readonly<Record<keyof StreamLimits, Case>> = {
   bitmapBytes: { bytes: mappedRamFile(), needs: 0 },
   gapBytes: { bytes: mappedRamFile(), needs: 0 },
   deviceBytes: { bytes: pc, needs: 0 },
+  sectionRecordBytes: { bytes: storageKeys, needs: 5 },
   packagedBytes: {
     bytes: concat(HEADER, [8], be(7, 2), be(4, 2), be(9, 4), [8], be(2, 2), be(4, 2), be(1, 4), [0]),
     needs: 9,

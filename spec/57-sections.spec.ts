@@ -1,0 +1,364 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "tape";
+import { QevmError } from "../src/errors.js";
+import { be, concat, str8 } from "../src/fuzz/damage.js";
+import { inspectStream } from "../src/inspect/inspect.js";
+import { verifyStream } from "../src/inspect/verify.js";
+import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
+import {
+  BLOCK_CHUNK,
+  chunkDecoder,
+  encodeSectionRecord,
+  ownRecord,
+  type BitmapRecord,
+  type BlockRecord,
+  type SectionRecord,
+} from "../src/sections/index.js";
+import { ExactWriter, StreamReader } from "../src/stream/index.js";
+import { smallDisk } from "../tools/capture/entries/sections.js";
+import { corpusEntry } from "../tools/corpus.js";
+import { destinationLike, startDestination } from "../tools/destination/index.js";
+import { qemuOf } from "./support/loads.js";
+import { qevm } from "./support/program.js";
+
+const LIMIT = 1 << 20;
+type SectionType = "start" | "part" | "end" | "full";
+
+/** Every record of a chunk that is decoded from these bytes, and the rest of them. */
+async function decode(
+  idstr: string,
+  type: SectionType,
+  bytes: Uint8Array,
+): Promise<{ records: SectionRecord[]; rest: number }> {
+  const reader = new QemuFileReader(new MemorySource(bytes, 3), { bufferSize: 16 });
+  const records: SectionRecord[] = [];
+  for await (const record of chunkDecoder(idstr, type)!(reader, LIMIT)) records.push(ownRecord(record));
+  return { records, rest: bytes.length - reader.offset };
+}
+
+function encode(records: readonly SectionRecord[]): Buffer {
+  const sink = new MemorySink();
+  const writer = new QemuFileWriter(sink);
+  for (const record of records) encodeSectionRecord(writer, record);
+  void writer.flush();
+  return Buffer.from(sink.bytes());
+}
+
+/** The records of one section of a capture, with bytes of their own. */
+async function recordsOf(entry: string, name: string): Promise<SectionRecord[]> {
+  const found: SectionRecord[] = [];
+  for await (const item of new StreamReader(new MemorySource(corpusEntry(entry).open()))) {
+    if (item.kind !== "section" || item.idstr !== name || item.content.kind !== "records") continue;
+    for await (const record of item.content.entries()) found.push(ownRecord(record));
+  }
+  return found;
+}
+
+/** Kinds without their bytes and addresses, for comparison. */
+const shown = (records: readonly SectionRecord[]): unknown[] =>
+  records.map((record) =>
+    Object.fromEntries(
+      Object.entries(record).flatMap(([key, value]: [string, unknown]) =>
+        key === "offset" || key === "section"
+          ? []
+          : [[key, value instanceof Uint8Array ? Buffer.from(value).toString("hex") : value]],
+      ),
+    ),
+  );
+
+const VFIO = 0xffffffffef100000n;
+
+/** Chunks written by hand from the tables. */
+const chunks: readonly { name: string; idstr: string; type: SectionType; bytes: Uint8Array; means: unknown[] }[] = [
+  {
+    name: "htab: START with a table of 16 MiB",
+    idstr: "spapr/htab",
+    type: "start",
+    bytes: be(24, 4),
+    means: [{ kind: "table", shift: 24 }],
+  },
+  {
+    name: "htab: START of a guest without table",
+    idstr: "spapr/htab",
+    type: "start",
+    bytes: be(0xffffffff, 4),
+    means: [{ kind: "table", shift: undefined }],
+  },
+  {
+    name: "htab: PART with two valid entries and three invalid",
+    idstr: "spapr/htab",
+    type: "part",
+    bytes: concat(be(0, 4), be(5, 4), be(2, 2), be(3, 2), new Uint8Array(32).fill(0xab), new Uint8Array(8)),
+    means: [
+      { kind: "begin" },
+      { kind: "entries", index: 5, valid: 2, invalid: 3, entries: "ab".repeat(32) },
+      { kind: "end" },
+    ],
+  },
+  {
+    name: "attributes: four pages from 2 MiB on",
+    idstr: "s390-storage_attributes",
+    type: "end",
+    bytes: concat(be(0x200002n, 8), be(4n, 8), [1, 2, 3, 4], be(8n, 8), be(1n, 8)),
+    means: [
+      { kind: "values", address: 0x200000n, values: "01020304" },
+      { kind: "done", address: 0n },
+      { kind: "end", address: 0n },
+    ],
+  },
+  {
+    name: "keys: none could be read",
+    idstr: "s390-skeys",
+    type: "full",
+    bytes: concat(be(4n, 8), be(1n, 8)),
+    means: [
+      { kind: "error", address: 0n },
+      { kind: "end", address: 0n },
+    ],
+  },
+  {
+    name: "vfio: PART with data",
+    idstr: "0000:00:04.0/vfio",
+    type: "part",
+    bytes: concat(be(VFIO + 4n, 8), be(3n, 8), [7, 8, 9], be(VFIO + 1n, 8)),
+    means: [{ kind: "data", data: "070809" }, { kind: "end" }],
+  },
+  {
+    name: "vfio: START",
+    idstr: "vfio",
+    type: "start",
+    bytes: concat(be(VFIO + 3n, 8), be(VFIO + 1n, 8)),
+    means: [{ kind: "setup" }, { kind: "end" }],
+  },
+  {
+    name: "vfio: all sent (8.1)",
+    idstr: "vfio",
+    type: "part",
+    bytes: be(VFIO + 5n, 8),
+    means: [{ kind: "init-sent" }],
+  },
+  { name: "vfio: ready (10.1)", idstr: "vfio", type: "part", bytes: be(VFIO + 6n, 8), means: [{ kind: "load-ready" }] },
+  {
+    name: "block: zeros, progress",
+    idstr: "block",
+    type: "part",
+    bytes: concat(be(0x300009n, 8), str8("hd"), be(57n * 512n + 4n, 8), be(2n, 8)),
+    means: [{ kind: "zero", device: "hd", position: 0x300000 }, { kind: "progress", percent: 57 }, { kind: "end" }],
+  },
+  {
+    name: "dirty-bitmap: names left out, end on another record",
+    idstr: "dirty-bitmap",
+    type: "end",
+    bytes: concat(
+      ...[[0x4c], str8("disk"), str8("b"), be(128n, 8), be(256, 4), be(4n, 8), [1, 0, 0, 0x80]],
+      ...[[0x42], be(384n, 8), be(64, 4)],
+      ...[[0x14], str8("c"), be(65536, 4), [6]],
+      [0x21],
+    ),
+    means: [
+      { kind: "bits", node: "disk", bitmap: "b", last: false, sector: 128n, sectors: 256, bits: "01000080" },
+      { kind: "bits", node: undefined, bitmap: undefined, last: false, sector: 384n, sectors: 64, bits: undefined },
+      {
+        ...{ kind: "start", node: undefined, bitmap: "c", last: false, granularity: 65536 },
+        ...{ enabled: false, persistent: true, autoload: true },
+      },
+      { kind: "complete", node: undefined, bitmap: undefined, last: true },
+    ],
+  },
+];
+
+for (const { name, idstr, type, bytes, means } of chunks) {
+  test(name, async (t) => {
+    const { records, rest } = await decode(idstr, type, concat(bytes, [0x7e, 0, 0, 0, 9]));
+    t.deepEqual(shown(records), means, "means what the table says");
+    t.equal(rest, 5, "ends before the footer");
+    t.equal(encode(records).toString("hex"), Buffer.from(bytes).toString("hex"), "comes back");
+    for (let length = 0; length < bytes.length; length++) {
+      const error = await decode(idstr, type, bytes.subarray(0, length)).then(
+        () => undefined,
+        (e: unknown) => e,
+      );
+      if (error instanceof QevmError && error.code === "truncated" && error.offset !== undefined) continue;
+      t.fail(`cut after ${length} bytes: ${String(error)}`);
+    }
+    t.pass(`cut at each of ${bytes.length} bytes: truncated, with an address`);
+  });
+}
+
+test("what no table has is refused where it stands", async (t) => {
+  const wrong: [string, SectionType, Uint8Array, string, number][] = [
+    ["block", "part", be(3n, 8), "unknown-type", 0],
+    ["block", "part", concat(be(4n, 8), be(0x202n, 8)), "bad-value", 8],
+    ["block", "part", be(1n << 63n, 8), "limit", 0],
+    ["dirty-bitmap", "start", concat([0x30], be(1, 4)), "unknown-type", 0],
+    ["dirty-bitmap", "start", concat([0x80, 0]), "unknown-type", 0],
+    ["dirty-bitmap", "start", concat([0x10], be(65536, 4), [8]), "bad-value", 5],
+    ["dirty-bitmap", "end", concat([0x40], be(0n, 8), be(1, 4), be(10_241n, 8)), "bad-length", 13],
+    ["s390-skeys", "full", be(3n, 8), "unknown-type", 0],
+    ["s390-storage_attributes", "part", concat(be(2n, 8), be(BigInt(LIMIT) + 1n, 8)), "limit", 8],
+    ["vfio", "part", be(5n, 8), "unknown-type", 0],
+    ["vfio", "end", be(VFIO + 2n, 8), "unsupported", 0],
+    ["vfio", "part", concat(be(VFIO + 4n, 8), be(1n << 40n, 8)), "limit", 8],
+  ];
+  for (const [idstr, type, bytes, code, offset] of wrong) {
+    const error = await decode(idstr, type, concat(bytes, new Uint8Array(32))).then(
+      () => undefined,
+      (e: unknown) => e,
+    );
+    t.ok(error instanceof QevmError, String(error));
+    if (!(error instanceof QevmError)) continue;
+    t.deepEqual([error.code, error.offset], [code, offset], `${idstr}: ${code} at byte ${offset}`);
+    t.ok(
+      error.path.some((step) => step.startsWith("record ")),
+      "with the record's number",
+    );
+  }
+  t.equal(chunkDecoder("cpu", "full"), undefined, "a device is none of these sections");
+  t.equal(chunkDecoder("block", "full"), undefined, "nor is a FULL section that has the name of one");
+});
+
+test("a section that nothing knows is an opaque rest, named", async (t) => {
+  const start = concat(be(0x5145564d00000003n, 8), [1], be(7, 4), str8("something"), be(0, 4), be(1, 4), [1, 2, 3]);
+  const { undecoded, bytes } = await inspectStream(new MemorySource(start));
+  t.equal(bytes.opaque, 3, "counted");
+  t.ok(undecoded[0]!.reason.includes('"something"'), undecoded[0]!.reason);
+});
+
+test("lenient: a stream cut inside a section keeps what came before", async (t) => {
+  const bytes = corpusEntry("block").open();
+  const cut = bytes.subarray(0, bytes.indexOf("sector 0 of a disk") + 1000);
+  const result = await verifyStream(new MemorySource(cut), { lenient: true });
+  t.notOk(result.complete, "not complete");
+  t.equal(result.inspection.warnings[0]?.code, "truncated", result.inspection.warnings[0]?.message);
+  const sections = result.inspection.sections.filter(({ name }) => name === "block");
+  t.deepEqual(sections[0]?.records, { end: 1 }, "START was read");
+});
+
+for (const entry of ["block", "v5.2-block"]) {
+  test(`${entry}: the disk is the source's file`, async (t) => {
+    const records = (await recordsOf(entry, "block")) as BlockRecord[];
+    const disks = new Map<string, Buffer>();
+    for (const record of records) {
+      if (record.kind !== "data" && record.kind !== "zero") continue;
+      const end = record.position + BLOCK_CHUNK;
+      const old = disks.get(record.device) ?? Buffer.alloc(0);
+      const disk = old.length >= end ? old : Buffer.concat([old, Buffer.alloc(end - old.length)]);
+      if (record.kind === "data") disk.set(record.data, record.position);
+      disks.set(record.device, disk);
+    }
+    t.deepEqual([...disks.keys()].toSorted(), ["empty", "hd"], "two disks");
+    t.ok(disks.get("hd")?.equals(Buffer.from(smallDisk.content())), "hd");
+    t.ok(disks.get("empty")?.equals(Buffer.alloc(1 << 20)), "empty");
+    t.deepEqual(records.at(-1)?.kind, "end", "ends");
+    const done = records.findLast((record) => record.kind === "progress");
+    t.equal(done?.kind === "progress" ? done.percent : -1, 100, "100 percent");
+  });
+}
+
+for (const entry of ["dirty-bitmap", "v5.2-dirty-bitmap", "v10.0-dirty-bitmap", "v11.1-dirty-bitmap"]) {
+  test(`${entry}: the bits are those of what was written`, async (t) => {
+    const records = (await recordsOf(entry, "dirty-bitmap")) as BitmapRecord[];
+    const bitmaps = new Map<string, { granularity: number; enabled: boolean; dirty: Set<number>; complete: boolean }>();
+    let node = "";
+    let bitmap = "";
+    for (const record of records) {
+      node = record.node ?? node;
+      bitmap = record.bitmap ?? bitmap;
+      const name = `${node}/${bitmap}`;
+      const at = bitmaps.get(name);
+      if (record.kind === "start") {
+        const { granularity, enabled, persistent, autoload } = record;
+        t.notOk(persistent || autoload, `${name} is not stored`);
+        bitmaps.set(name, { granularity, enabled, dirty: new Set(), complete: false });
+      } else if (record.kind === "complete") {
+        at!.complete = true;
+      } else if (record.kind === "bits" && record.bits !== undefined) {
+        const first = Number(record.sector) / (at!.granularity / 512);
+        record.bits.forEach((byte, i) => {
+          for (let bit = 0; bit < 8; bit++) if ((byte & (1 << bit)) !== 0) at!.dirty.add(first + i * 8 + bit);
+        });
+      }
+    }
+    // What the capture's steps wrote: 200 KiB from 64 KiB on, 3 MiB from 32 MiB on.
+    const written = (granularity: number): number[] => {
+      const granules: number[] = [];
+      for (const [from, length] of [
+        [64 << 10, 200 << 10],
+        [32 << 20, 3 << 20],
+      ] as const) {
+        const last = Math.ceil((from + length) / granularity);
+        for (let i = Math.floor(from / granularity); i < last; i++) granules.push(i);
+      }
+      return granules;
+    };
+    const bitsOf = (name: string): number[] => [...(bitmaps.get(name)?.dirty ?? [])].toSorted((a, b) => a - b);
+    t.deepEqual([...bitmaps.keys()].toSorted(), ["disk0/fine", "disk0/since-monday", "disk1/still"], "three bitmaps");
+    t.deepEqual(bitsOf("disk0/since-monday"), written(65_536), "granules of 64 KiB");
+    t.deepEqual(bitsOf("disk0/fine"), written(512), "sectors");
+    t.deepEqual(bitsOf("disk1/still"), [], "none");
+    t.deepEqual([bitmaps.get("disk0/fine")?.enabled, bitmaps.get("disk1/still")?.enabled], [true, false], "enabled");
+    t.ok(
+      [...bitmaps.values()].every(({ complete }) => complete),
+      "all complete",
+    );
+  });
+}
+
+test("inspect names them with counts", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-57-"));
+  try {
+    const file = join(folder, "s");
+    writeFileSync(file, corpusEntry("dirty-bitmap").open());
+    const { stdout: out } = await qevm(["inspect", file]);
+    t.ok(
+      /dirty-bitmap \d+ parts? \(start 3, .*complete 3\)/u.test(out),
+      out.split("\n").find((line) => line.startsWith("Sections")),
+    );
+    t.ok(out.includes("Understood: every byte"), "every byte");
+    const unpacked = join(folder, "u");
+    t.equal((await qevm(["unpack", file, unpacked])).code, 0, "unpack");
+    t.equal((await qevm(["pack", unpacked, "--out", join(folder, "again")])).code, 0, "pack");
+    t.ok(readFileSync(join(folder, "again")).equals(readFileSync(file)), "the same stream");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("a changed record makes a changed disk in QEMU 7.2", async (t) => {
+  if (qemuOf(t, "7.2") === undefined) return;
+  const entry = corpusEntry("block");
+  const sink = new MemorySink();
+  const writer = new ExactWriter(sink);
+  for await (const item of new StreamReader(new MemorySource(entry.open()))) {
+    if (item.kind !== "section" || item.content.kind !== "records") {
+      await writer.item(item);
+      continue;
+    }
+    const { entries } = item.content;
+    await writer.item({ ...item, content: { kind: "records", entries: () => changed(entries()) } });
+  }
+  await writer.finish();
+  const { vm, result } = await startDestination(destinationLike(entry, { stream: sink.bytes() }));
+  try {
+    t.ok(result.loaded, `loaded ${result.error}`);
+    const want = Buffer.from(smallDisk.content());
+    want.write("changed on the way", 5000);
+    t.ok(readFileSync(vm.file("disk.img")).equals(want), "the destination's disk");
+  } finally {
+    await vm.close();
+  }
+});
+
+async function* changed(records: AsyncGenerator<SectionRecord>): AsyncGenerator<SectionRecord> {
+  for await (const record of records) {
+    if (record.section !== "block" || record.kind !== "data" || record.position > 0) {
+      yield record;
+      continue;
+    }
+    const data = Buffer.from(record.data);
+    data.write("changed on the way", 5000);
+    yield { ...record, data };
+  }
+}
