@@ -40,7 +40,7 @@ const storageKeys = concat(
   str8("s390-skeys"),
   be(0, 4),
   be(1, 4),
-  ...[be(2n, 8), be(5n, 8), new Uint8Array(5), be(1n, 8), [0x7e], be(3, 4), [0]],
+  concat(be(2n, 8), be(5n, 8), new Uint8Array(5), be(1n, 8), [0x7e], be(3, 4), [0]),
 );
 
 /** Ten arrays of eight two-byte structs over bytes that could all be NULL markers: many readings, none of which fits. */

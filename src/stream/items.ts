@@ -48,7 +48,7 @@ export type SectionContent =
   | { kind: "ram" }
   | { kind: "device"; state: DeviceState; length: number }
   /** Another section with a grammar of its own ("block", "dirty-bitmap", ...): `entries` once, but for FULL. What is not read is passed over. */
-  | { kind: "records"; entries(): AsyncGenerator<SectionRecord> }
+  | { kind: "records"; entries: () => AsyncGenerator<SectionRecord> }
   /** A payload whose end was found (by its footer) though its fields are not known. */
   | { kind: "opaque"; bytes: Uint8Array; reason: string };
 
