@@ -22,6 +22,10 @@ export interface CompressOptions {
    * sleeping. With false `add` answers false at once.
    */
   wait?: boolean | undefined;
+  /** Whether the owner works off batches itself while it waits, default `wait`. */
+  help?: boolean | undefined;
+  /** Another module for the threads than our own, started with the same `CompressSetup`; it serves the ring by other means. */
+  script?: URL | undefined;
   /** Memories that the threads read by themselves, by their place in this list. */
   memories?: readonly SharedMemory[] | undefined;
 }
@@ -72,14 +76,14 @@ export class CompressThreads<T> {
     onBatch: (batch: CompressedBatch<T>) => void,
   ): Promise<CompressThreads<T>> {
     const { threads, engine = "page", level = DEFAULT_LEVEL, pageSize = DEFAULT_PAGE_SIZE } = options;
-    const { batch = DEFAULT_BATCH, wait = true, memories = [] } = options;
+    const { batch = DEFAULT_BATCH, wait = true, help = wait, memories = [] } = options;
     const data = await compressSetup({ engine, level, pageSize, capacity: batch, memories });
     const pool = await ThreadPool.start({
       threads,
       shape: compressShape(data, slotsFor(threads)),
-      script: new URL("compress-worker.js", import.meta.url),
+      script: options.script ?? new URL("compress-worker.js", import.meta.url),
       data,
-      work: wait ? await CompressWork.create(data) : undefined,
+      work: help ? await CompressWork.create(data) : undefined,
     });
     return new CompressThreads(pool, batch, pageSize, wait, onBatch);
   }

@@ -4,7 +4,7 @@ import type { EngineKind } from "../engine/index.js";
 import type { QemuFileWriter } from "../qemu-file/writer.js";
 import { encodeBlockList, RamFlag } from "../ram/index.js";
 import { encodeFooter, encodeSectionHeader } from "../stream/section.js";
-import { CompressThreads } from "./compress-threads.js";
+import { CompressThreads, type CompressOptions } from "./compress-threads.js";
 import { DirtyBitmap } from "./dirty-bitmap.js";
 import type { GuestBlock } from "./guest-memory.js";
 import { PageCache } from "./page-cache.js";
@@ -41,6 +41,8 @@ export interface SaveOptions extends SaveParameters {
   sectionId?: number | undefined;
   /** Whether sections have footers, default true. */
   footers?: boolean | undefined;
+  /** More about the compress threads than QEMU has parameters for: batches, who helps, another module. */
+  threads?: Pick<CompressOptions, "batch" | "help" | "script"> | undefined;
   /** Makes the strategy; default `PageStrategy` itself. */
   strategy?: typeof PageStrategy | undefined;
 }
@@ -258,6 +260,7 @@ async function startThreads(
       level: compressLevel,
       pageSize,
       wait: options.compressWaitThread ?? true,
+      ...options.threads,
       memories: blocks.map(({ shared }) => shared ?? { buffer: none, start: 0, length: 0 }),
     },
     (batch) => strategy.finished(batch),

@@ -1,49 +1,38 @@
-/** A compress thread as it was before the series, or with parts of it: a state a page, or one that is kept. */
-import { deflateSync } from "node:zlib";
+/**
+ * A compress thread without some of the series' parts: `worker.js?state,buffer` names those it has. It fills slots with records as our own
+ * threads do, so that everything else of the save is the same.
+ */
 import { workerData } from "node:worker_threads";
-import { createDeflater, type PageDeflater } from "../../../src/engine/index.js";
+import type { CompressSetup } from "../../../src/save/compress-work.js";
 import { serve, type Slot, type WorkerStart } from "../../../src/threads/index.js";
+import { pageCompressor } from "./compressor.js";
 
-/** Which parts of the series are there. */
-export interface SeriesSetup {
-  memory: SharedArrayBuffer;
-  pageSize: number;
-  /** One deflate state a thread, reset a page; otherwise a new one each page. */
-  keptState: boolean;
-  /** The page is copied to the thread's own buffer first. */
-  ownBuffer: boolean;
-}
+const COMPRESS_PAGE = 0x100;
+const HEADER = 12;
 
-/** One page to one zlib stream, with or without the series' parts. */
-export async function pageCompressor(setup: SeriesSetup): Promise<(offset: number) => Uint8Array> {
-  const { pageSize, keptState, ownBuffer } = setup;
-  const bytes = new Uint8Array(setup.memory);
-  const own = new Uint8Array(pageSize);
-  const kept: PageDeflater | undefined = keptState ? await createDeflater("fast", { level: 1, pageSize }) : undefined;
-  return (offset) => {
-    let page: Uint8Array = bytes.subarray(offset, offset + pageSize);
-    if (ownBuffer) {
-      own.set(page);
-      page = own;
-    }
-    return kept === undefined ? deflateSync(page, { level: 1 }) : kept.deflate(page);
-  };
-}
+const { ring, data } = workerData as WorkerStart<CompressSetup>;
+const parts = new URL(import.meta.url).searchParams;
+const compress = await pageCompressor(data.pageSize, { keptState: parts.has("state"), ownBuffer: parts.has("buffer") });
+const memories = data.memories.map(({ buffer, start, length }) => new Uint8Array(buffer, start, length));
 
-/** Compresses the pages of a slot, one behind the other. */
-export function runSlot(slot: Slot, compress: (offset: number) => Uint8Array, pageSize: number): void {
+function run(slot: Slot): void {
+  const { pageSize } = data;
+  const memory = memories[slot.source]!;
+  const out = new DataView(slot.output.buffer, slot.output.byteOffset);
   let at = 0;
   for (let i = 0; i < slot.count; i++) {
-    const payload = compress(slot.offset(i, pageSize));
-    slot.output.set(payload, at);
-    slot.lengths[i] = payload.length;
-    at += payload.length;
+    const offset = slot.offset(i, pageSize);
+    const payload = compress(memory.subarray(offset, offset + pageSize));
+    out.setUint32(at, slot.words[i * 2 + 1]!);
+    out.setUint32(at + 4, (slot.words[i * 2]! | COMPRESS_PAGE) >>> 0);
+    out.setUint32(at + 8, payload.length);
+    slot.output.set(payload, at + HEADER);
+    slot.starts[i] = at;
+    slot.lengths[i] = HEADER + payload.length;
+    slot.flags[i] = 0;
+    at += HEADER + payload.length;
   }
   slot.length = at;
 }
 
-if (workerData !== null) {
-  const { ring, data } = workerData as WorkerStart<SeriesSetup>;
-  const compress = await pageCompressor(data);
-  serve(ring, { run: (slot) => runSlot(slot, compress, data.pageSize) });
-}
+serve(ring, { run });
