@@ -181,13 +181,16 @@ test("what does not fit is refused with file and key, and nothing is written", a
 
 const MARK = Buffer.from("edited by hand", "latin1");
 
-for (const [name, capabilities] of [
-  ["live", []],
-  ["compress-live", ["compress"]],
-  ["xbzrle", ["xbzrle"]],
+for (const [name, version, capabilities] of [
+  ["live", "7.2", []],
+  ["compress-live", "7.2", ["compress"]],
+  ["xbzrle", "7.2", ["xbzrle"]],
+  ["v5.2-compress-live", "5.2", ["compress"]],
+  ["v10.0-xbzrle", "10.0", ["xbzrle"]],
+  ["v11.1-live", "11.1", []],
 ] as const) {
-  test(`edits of ${name} show in a real 7.2: registers, rip and bytes of memory`, async (t) => {
-    if (qemuOf(t, "7.2") === undefined) return;
+  test(`edits of ${name} show in a real ${version}: registers, rip and bytes of memory`, async (t) => {
+    if (qemuOf(t, version) === undefined) return;
     await unpacked(name, async (folder, dir) => {
       const ram = ramFile(dir, "pc.ram");
       const before = readFileSync(ram);

@@ -13,8 +13,8 @@ interface Channel {
   readonly reader: ChannelReader;
   readonly items: AsyncIterator<ChannelItem>;
   readonly pages: ChannelPages;
-  /** Its last packet so far has pages and SYNC. */
-  rides: boolean;
+  /** SYNC came on a packet with pages, and the empty packet that follows has not come. */
+  owes: boolean;
   ended: boolean;
 }
 
@@ -55,7 +55,7 @@ export class MultifdEpochs {
     for (const channel of this.open()) await this.run(channel, false);
     // Packets are numbered over all channels. Until 8.2 SYNC may overtake pages that wait for their thread: it rides on them, and its
     // number comes twice, the second time on an empty packet, which is not sent any more when the migration has just ended.
-    const unsent = this.open().filter(({ rides }) => rides).length;
+    const unsent = this.open().filter(({ owes }) => owes).length;
     if (BigInt(this.packets + unsent) > this.last) return;
     const what = "packets are missing: a channel of this migration is not here, or is cut off";
     const place = { expected: `${this.last + 1n} packets`, found: `${this.packets}` };
@@ -85,7 +85,7 @@ export class MultifdEpochs {
         reader,
         items: reader[Symbol.asyncIterator](),
         pages,
-        rides: false,
+        owes: false,
         ended: false,
       };
     });
@@ -102,7 +102,9 @@ export class MultifdEpochs {
       this.packets++;
       if (item.packet.packetNum > this.last) this.last = item.packet.packetNum;
       const pagesHere = item.packet.normalPages + item.packet.zeroPages > 0;
-      channel.rides = pagesHere && (item.packet.flags & MultifdFlag.SYNC) !== 0;
+      const syncs = (item.packet.flags & MultifdFlag.SYNC) !== 0;
+      // Only an empty packet without SYNC pays what is owed: another SYNC may overtake that one too.
+      if (pagesHere || !syncs) channel.owes = pagesHere && syncs;
       if (pagesHere) {
         const opened = pages.open(item, reader.path);
         if (opened.data === undefined) {
