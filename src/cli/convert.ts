@@ -2,6 +2,7 @@ import { convertToFile } from "../convert/convert-file.js";
 import type { ConvertOptions, ConvertReport, PageTally, RamTarget } from "../convert/types.js";
 import { openInput } from "../container/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { toRecording } from "./convert-recording.js";
 import { count, fileSize, print, printJson, safe, table, withProgress } from "./output.js";
 
 /** `qevm convert FILE --out FILE`. */
@@ -17,10 +18,17 @@ export async function run(argv: string[]): Promise<number> {
     flatten: { type: "boolean" },
     machine: { type: "string" },
     "drop-vmdescription": { type: "boolean" },
+    multifd: { type: "string" },
+    channels: { type: "string" },
+    qemu: { type: "string" },
   } as const;
   const args = parse(argv, options, [1, 1], "one FILE");
   const out = args.text("out");
   if (out === undefined) throw new UsageError("--out is missing");
+  if (args.text("to") === "recording") return await toRecording(args, out);
+  for (const name of ["multifd", "channels", "qemu"]) {
+    if (args.text(name) !== undefined) throw new UsageError(`--${name} goes with --to recording`);
+  }
   const json = args.flag("json");
   if (json && out === "-") throw new UsageError("--json and --out - both write to standard output");
   const wanted = convertOptions(args);
@@ -47,7 +55,7 @@ function convertOptions(args: Arguments): ConvertOptions {
   }
   const to = args.text("to");
   if (to !== undefined && to !== "stream" && to !== "mapped-ram") {
-    throw new UsageError(`--to takes stream or mapped-ram, not ${JSON.stringify(to)}`);
+    throw new UsageError(`--to takes stream, mapped-ram or recording, not ${JSON.stringify(to)}`);
   }
   if (to === "mapped-ram" && ram !== undefined) throw new UsageError("--ram does not go with --to mapped-ram");
   const level = args.number("level", { min: 0, max: 9 });

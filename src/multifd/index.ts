@@ -1,6 +1,12 @@
 /** multifd channels: the packets that carry pages beside the main stream, both ways. */
 export { ChannelPages, type PacketPages } from "./channel-pages.js";
 export { ChannelReader, type ChannelItem, type ChannelOptions } from "./channel-reader.js";
+export {
+  ChannelEncoder,
+  type ChannelEncoderOptions,
+  type WrittenMethod,
+  type WrittenPages,
+} from "./channel-encoder.js";
 export { encodeChannelItem } from "./channel-writer.js";
 export { decodeDevicePacket, DEVICE_PACKET_LENGTH, encodeDevicePacket, type DevicePacket } from "./device-packet.js";
 export { flagOf, methodOf, METHOD_MASK, MultifdFlag, type MultifdMethod } from "./flags.js";
@@ -17,4 +23,5 @@ export { decodePageTable, encodePageTable } from "./page-table.js";
 export { payloadDecoder, type PayloadDecoder } from "./payload.js";
 export { decodeRamPacket, encodeRamPacket, pagesPerPacket, ramPacketLength, type RamPacket } from "./ram-packet.js";
 export { ZlibStreamDecoder, ZlibStreamEncoder } from "./zlib-stream.js";
+export { ZstdStreamStore } from "./zstd-store.js";
 export { ZstdStreamDecoder } from "./zstd-stream.js";

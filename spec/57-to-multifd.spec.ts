@@ -1,0 +1,158 @@
+import { createHash } from "node:crypto";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test, { type Test } from "tape";
+import { splitStream } from "../src/convert/to-recording.js";
+import { QevmError } from "../src/errors.js";
+import { ChannelEncoder, payloadDecoder, ZstdStreamStore } from "../src/multifd/index.js";
+import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
+import { corpusEntry, type CorpusEntry } from "../tools/corpus.js";
+import { compare, destinationLike, startDestination } from "../tools/destination/index.js";
+import { qemuOf } from "./support/loads.js";
+import { qevm, type Ended } from "./support/program.js";
+
+/** Calls `use` with a folder that holds the capture as `stream`. */
+async function withStream(entry: CorpusEntry, use: (folder: string) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-split-"));
+  try {
+    writeFileSync(join(folder, "stream"), entry.open());
+    await use(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Converts the capture in `folder`, and proves that what was written is understood and holds the source's memory. */
+async function converted(t: Test, folder: string, { truth }: CorpusEntry, options: readonly string[]): Promise<void> {
+  const rec = join(folder, "rec");
+  const run = await qevm(["convert", join(folder, "stream"), "--to", "recording", "--out", rec, ...options]);
+  t.equal(run.code, 0, run.stderr);
+  const verified = await qevm(["verify", rec, "--json"]);
+  const { identical, opaqueBytes } = JSON.parse(verified.stdout) as { identical: boolean; opaqueBytes: number };
+  t.deepEqual([identical, opaqueBytes], [true, 0], options.join(" "));
+  const out = join(folder, "blocks");
+  const extracted = await qevm(["extract", rec, "--out", out, "--format", "blocks", "--json"]);
+  t.equal(extracted.code, 0, extracted.stderr);
+  const { blocks } = JSON.parse(extracted.stdout) as { blocks: { name: string; file: string }[] };
+  for (const { name, file } of blocks) {
+    const sha256 = createHash("sha256")
+      .update(readFileSync(join(out, file)))
+      .digest("hex");
+    const expected = truth.blocks.find((block) => block.name === name)?.sha256;
+    if (expected !== null) t.equal(sha256, expected, name);
+  }
+}
+
+const CASES: readonly [entry: string, options: readonly string[]][] = [
+  ["live", ["--multifd", "zlib", "--channels", "3"]],
+  ["live", ["--multifd", "zstd", "--channels", "2"]],
+  ["machine-none", ["--channels", "8"]],
+  ["xbzrle", ["--multifd", "zlib", "--level", "9", "--flatten"]],
+  ["compress-1-threads-8", []],
+  ["v10.0-live", ["--multifd", "zlib"]],
+  ["v10.0-live", ["--multifd", "zstd", "--channels", "4"]],
+  ["v10.0-pc-7.2", ["--qemu", "10.0"]],
+];
+
+for (const [name, options] of CASES) {
+  const entry = corpusEntry(name);
+  test(`${name} ${options.join(" ")}: channels with the source's memory, which a real QEMU takes`, async (t) => {
+    await withStream(entry, async (folder) => {
+      await converted(t, folder, entry, options);
+      const qemu = qemuOf(t, entry.capture.version);
+      if (qemu === undefined) return;
+      const channels = readdirSync(join(folder, "rec")).filter((file) => file.startsWith("multifd-")).length;
+      const method = options[options.indexOf("--multifd") + 1] ?? "none";
+      const how = {
+        "multifd-channels": channels,
+        "multifd-compression": options.includes("--multifd") ? method : "none",
+      };
+      let sent: Ended | undefined;
+      const { vm, result } = await startDestination({
+        ...destinationLike(entry, { qemu, capabilities: ["multifd"], stream: "unix:$DIR/in.sock" }),
+        parameters: how,
+        onListening: async (destination) => {
+          sent = await qevm(["send", join(folder, "rec"), `unix:${destination.folder}/in.sock`, "--channels"]);
+        },
+      });
+      try {
+        t.equal(sent?.code, 0, sent?.stderr);
+        t.equal(result.status, "completed", result.error);
+        const found = await compare(vm, entry.truth);
+        t.deepEqual([found.differentBlocks, found.registersEqual === false], [[], false], "memory and registers equal");
+        t.ok(found.equalBlocks.length > 0, `${found.equalBlocks.length} blocks`);
+      } finally {
+        await vm.close();
+      }
+    });
+  });
+}
+
+/** What becomes of splitting a capture, changed or not. */
+async function splitting(name: string, change?: (bytes: Buffer) => Uint8Array): Promise<string> {
+  const bytes = corpusEntry(name).open();
+  try {
+    await splitStream(new MemorySource(change?.(bytes) ?? bytes), new MemorySink(), [new MemorySink()]);
+    return "written";
+  } catch (error) {
+    return error instanceof QevmError ? `${error.code}: ${error.what}` : String(error);
+  }
+}
+
+/** The second page record of the PART of machine-none, ZERO with CONTINUE, once more at the place of the third. */
+function twice(bytes: Buffer): Uint8Array {
+  const at = bytes.indexOf(Buffer.from("000000000000102200", "hex"));
+  return Buffer.concat([bytes.subarray(0, at + 9), bytes.subarray(at, at + 9), bytes.subarray(at + 18)]);
+}
+
+test("what cannot be written", async (t) => {
+  t.match(await splitting("compress-6"), /unsupported: no plain page/u);
+  t.match(await splitting("xbzrle"), /unsupported: no plain page/u);
+  t.equal(await splitting("machine-none"), "written");
+  t.match(await splitting("machine-none", twice), /comes twice/u);
+  await withStream(corpusEntry("machine-none"), async (folder) => {
+    const convert = async (...options: string[]): Promise<number | null> =>
+      (await qevm(["convert", join(folder, "stream"), "--out", join(folder, "rec"), ...options])).code;
+    for (const wrong of [
+      ["--to", "recording", "--multifd", "song"],
+      ["--to", "recording", "--channels", "0"],
+      ["--to", "recording", "--level", "1"],
+      ["--to", "recording", "--ram", "zlib"],
+      ["--to", "recording", "--exact"],
+      ["--to", "recording", "--qemu", "3.1"],
+      ["--channels", "2"],
+      ["--to", "song"],
+    ]) {
+      t.equal(await convert(...wrong), 2, wrong.join(" "));
+    }
+    writeFileSync(join(folder, "stream"), corpusEntry("machine-none").open().subarray(0, 5000));
+    t.equal(await convert("--to", "recording"), 1, "a stream that is cut off");
+    t.deepEqual(readdirSync(folder), ["stream"], "nothing is left");
+  });
+});
+
+test("packets must fit, and zstd stores in blocks of 128 KiB at most", (t) => {
+  const encoder = new ChannelEncoder({ channel: 0 });
+  const page = new Uint8Array(4096);
+  t.throws(
+    () => encoder.pages({ idstr: "ram", packetNum: 0, normal: [0, 4096], data: page, zero: [] }),
+    /does not fit|pages of a multifd/u,
+  );
+  const many = Array.from({ length: 129 }, (_, k) => k * 4096);
+  t.throws(
+    () => encoder.pages({ idstr: "ram", packetNum: 0, normal: [], data: page.subarray(0, 0), zero: many }),
+    QevmError,
+  );
+  let x = 1;
+  const pages = new Uint8Array(100 * 4096).map(() => (x = Math.imul(x, 1_103_515_245) + 12_345) >>> 24);
+  pages.fill(7, 40 * 4096, 42 * 4096);
+  const store = new ZstdStreamStore();
+  const decoder = payloadDecoder("zstd", 4096)!;
+  for (let k = 0; k < 2; k++) {
+    const payload = store.encode(pages);
+    t.ok(payload.length < pages.length - 4096, `${payload.length} bytes`);
+    t.ok(Buffer.from(pages).equals(decoder.decode(payload, new Uint8Array(pages.length))), `packet ${k}`);
+  }
+  t.end();
+});

@@ -1,0 +1,72 @@
+import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { basename, dirname, join, resolve } from "node:path";
+import type { ByteSink, ByteSource } from "../qemu-file/source.js";
+import { Handover } from "../recording/index.js";
+import { attempt } from "../transport/file.js";
+import { AtomicFolder } from "../transport/folder.js";
+import { convertStream } from "./convert.js";
+import { splitStream, type ToRecordingOptions, type ToRecordingReport } from "./to-recording.js";
+import type { ConvertOptions } from "./types.js";
+
+/** What the folder holds. */
+export interface RecordingFolderReport extends ToRecordingReport {
+  files: { file: string; bytes: number }[];
+}
+
+/**
+ * Writes any stream as the recording of a migration with multifd, into a folder that appears whole or not at all: `main.bin`,
+ * `multifd-N.bin` and `recording.json`. Compressed, XBZRLE and mapped pages become plain ones on the way. Errors: as `convertStream` and
+ * `splitStream`.
+ */
+export async function convertToRecording(
+  source: ByteSource,
+  out: string,
+  options: ToRecordingOptions &
+    Pick<ConvertOptions, "flatten" | "machine" | "dropVmdescription"> & { channels: number },
+): Promise<RecordingFolderReport> {
+  const { flatten, machine, dropVmdescription, channels, ...how } = options;
+  const path = resolve(out);
+  const folder = new AtomicFolder(path);
+  const scratch = join(dirname(path), `.${basename(path)}.${process.pid}.memory.partial`);
+  const names = ["main.bin", ...Array.from({ length: channels }, (_, k) => `multifd-${k}.bin`)];
+  const files = names.map((name) => new FileSink(join(folder.temporary, name)));
+  const plain = new Handover(async (sink) => {
+    const wanted = { ram: "normal", to: "stream", flatten, machine, dropVmdescription } as const;
+    await convertStream(source, sink, { ...how, ...wanted, level: undefined }, scratch);
+  }, []);
+  try {
+    const report = await splitStream(plain, files[0]!, files.slice(1), { ...how, lenient: false });
+    for (const file of files) file.close();
+    const list = { version: 1, channels: names.map((file) => ({ file })) };
+    writeFileSync(join(folder.temporary, "recording.json"), `${JSON.stringify(list)}\n`);
+    folder.commit();
+    return { ...report, files: names.map((file, k) => ({ file, bytes: files[k]!.length })) };
+  } finally {
+    plain.close();
+    for (const file of files) file.close();
+    folder.abort();
+  }
+}
+
+/** A file that is written from its start to its end. */
+class FileSink implements ByteSink {
+  length = 0;
+  private fd: number | undefined;
+
+  constructor(private readonly path: string) {
+    this.fd = attempt(path, () => openSync(path, "wx"));
+  }
+
+  write(chunk: Uint8Array): void {
+    let done = 0;
+    while (done < chunk.length) {
+      done += attempt(this.path, () => writeSync(this.fd!, chunk, done, chunk.length - done));
+    }
+    this.length += chunk.length;
+  }
+
+  close(): void {
+    if (this.fd !== undefined) closeSync(this.fd);
+    this.fd = undefined;
+  }
+}
