@@ -20,4 +20,5 @@ export {
   type RecordedChannel,
   type Recording,
 } from "./recording/index.js";
+export { openStream, Stream, type OpenOptions, type StreamInput } from "./open.js";
 export { verifyStream, type Verification, type VerifyOptions } from "./inspect/verify.js";

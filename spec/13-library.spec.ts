@@ -1,0 +1,106 @@
+import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Readable } from "node:stream";
+import test from "tape";
+import { MemorySource, openStream, QevmError, type StreamInput } from "../src/index.js";
+import * as node from "../src/node.js";
+import { corpusEntry } from "../tools/corpus.js";
+
+const entry = corpusEntry("pc-firmware");
+const bytes = entry.open();
+const folder = mkdtempSync(join(tmpdir(), "qevm-library-"));
+const path = join(folder, "vm.mig");
+writeFileSync(path, bytes);
+test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
+
+async function walk(input: StreamInput): Promise<{ machine: string | undefined; kinds: string; pages: number }> {
+  const stream = await openStream(input);
+  const { machine } = stream;
+  const kinds: string[] = [];
+  let pages = 0;
+  for await (const item of stream) {
+    kinds.push(item.kind);
+    if (item.kind !== "section") continue;
+    for await (const batch of item.records()) for (const record of batch) if (record.block !== undefined) pages++;
+  }
+  return { machine, kinds: kinds.join(" "), pages };
+}
+
+test("every kind of input gives the same stream", async (t) => {
+  const first = await walk(path);
+  t.equal(first.machine, "pc-i440fx-7.2");
+  t.ok(first.kinds.startsWith("header configuration section footer section"), "from its first item on");
+  t.ok(first.kinds.endsWith("eof vmdescription"), "to its last");
+  t.ok(first.pages > 1000, `${first.pages} pages`);
+  const inputs: [string, StreamInput][] = [
+    ["bytes", bytes],
+    ["a Node stream", createReadStream(path)],
+    ["a web stream", Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array>],
+    ["a source", new MemorySource(bytes)],
+    ["a container", join(entry.folder, "stream.gz")],
+    ["a container on a pipe", createReadStream(join(entry.folder, "stream.gz"))],
+  ];
+  for (const [what, input] of inputs) t.deepEqual(await walk(input), first, what);
+});
+
+test("what is known before the first item", async (t) => {
+  const stream = await openStream(path);
+  t.deepEqual(
+    [stream.machine, stream.pageSize, stream.capabilities, stream.containers],
+    ["pc-i440fx-7.2", 4096, [], []],
+  );
+  await stream.close();
+  const wrapped = await openStream(join(entry.folder, "stream.gz"));
+  t.deepEqual(wrapped.containers, [{ kind: "gzip" }]);
+  await wrapped.close();
+  const old = await openStream(corpusEntry("pc-2.3").open());
+  t.equal(old.machine, undefined, "machine types up to 2.3 have no configuration");
+  const kinds: string[] = [];
+  for await (const item of old) kinds.push(item.kind);
+  t.equal(kinds.slice(0, 2).join(), "header,section", "and nothing is lost of such a stream");
+  t.ok(old.complete, "complete");
+});
+
+test("devices by name", async (t) => {
+  const stream = await openStream(path);
+  const cpu = await stream.device("cpu", 0);
+  t.equal(cpu.fields["env.eip"], 0x12839n, "env.eip");
+  t.ok(cpu.subsections.length > 0, "subsections");
+  await stream.close();
+  const missing: unknown = await stream.device("nothing").catch((error: unknown) => error);
+  t.equal(missing instanceof QevmError ? missing.code : missing, "unknown-reference");
+  const once = await openStream(createReadStream(path));
+  const early: unknown = await once.device("cpu").catch((error: unknown) => error);
+  t.equal(early instanceof QevmError ? early.code : early, "usage", "an input that can be read once");
+  for await (const _ of once);
+  t.deepEqual(await once.device("cpu"), cpu, "knows its devices when it was iterated");
+});
+
+test("what is wrong with an input", async (t) => {
+  for (const [what, input, code] of [
+    ["no file", join(folder, "nothing"), "io"],
+    ["no stream", Buffer.from("hello, this is no stream"), "bad-magic"],
+    ["an empty one", new Uint8Array(0), "truncated"],
+  ] as const) {
+    const error: unknown = await openStream(input).catch((reason: unknown) => reason);
+    t.equal(error instanceof QevmError ? error.code : error, code, what);
+  }
+});
+
+test("qevm/node has what the chapters speak of", (t) => {
+  const names = new Set(Object.keys(node));
+  for (const name of [
+    "RamSave",
+    "loadStream",
+    "createDeflater",
+    "convertStream",
+    "extractPhysical",
+    "generateNone",
+    "sendStream",
+    "runDecode",
+  ]) {
+    t.ok(names.has(name), name);
+  }
+  t.end();
+});
