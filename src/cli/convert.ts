@@ -1,6 +1,8 @@
+import { readFileSync } from "node:fs";
 import { convertToFile } from "../convert/convert-file.js";
 import type { ConvertOptions, ConvertReport, PageTally, RamTarget } from "../convert/types.js";
-import { openInput } from "../container/index.js";
+import { FORMATS, libvirtImage, openInput, type Container, type LibvirtImage } from "../container/index.js";
+import { attempt } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { toRecording } from "./convert-recording.js";
 import { count, fileSize, print, printJson, safe, table, withProgress } from "./output.js";
@@ -21,6 +23,8 @@ export async function run(argv: string[]): Promise<number> {
     multifd: { type: "string" },
     channels: { type: "string" },
     qemu: { type: "string" },
+    xml: { type: "string" },
+    compression: { type: "string" },
   } as const;
   const args = parse(argv, options, [1, 1], "one FILE");
   const out = args.text("out");
@@ -37,10 +41,10 @@ export async function run(argv: string[]): Promise<number> {
   if (input.containers.some((one) => one.kind === "recording" && one.postcopy) && wanted.to !== "mapped-ram") {
     wanted.flatten = true;
   }
+  const image = args.text("to") === "libvirt" ? wrapped(args, input.containers, wanted) : undefined;
   const source = withProgress(input, "converting");
-  const report = await convertToFile(source, out, { ...(await streamOptions(args)), ...wanted }).finally(() =>
-    source.done(),
-  );
+  const how = { ...(await streamOptions(args)), ...wanted };
+  const report = await convertToFile(source, out, how, image).finally(() => source.done());
   await source.close?.();
   if (!report.complete) process.stderr.write("warning: the stream ends before its EOF\n");
   if (json) printJson(report);
@@ -54,9 +58,13 @@ function convertOptions(args: Arguments): ConvertOptions {
     throw new UsageError(`--ram takes normal or zlib, not ${JSON.stringify(ram)}`);
   }
   const to = args.text("to");
-  if (to !== undefined && to !== "stream" && to !== "mapped-ram") {
-    throw new UsageError(`--to takes stream, mapped-ram or recording, not ${JSON.stringify(to)}`);
+  if (to !== undefined && to !== "stream" && to !== "mapped-ram" && to !== "libvirt") {
+    throw new UsageError(`--to takes stream, mapped-ram, recording or libvirt, not ${JSON.stringify(to)}`);
   }
+  for (const name of ["xml", "compression"]) {
+    if (args.text(name) !== undefined && to !== "libvirt") throw new UsageError(`--${name} goes with --to libvirt`);
+  }
+  if (to === "libvirt" && args.text("out") === "-") throw new UsageError("a libvirt save image is a file: --out PATH");
   if (to === "mapped-ram" && ram !== undefined) throw new UsageError("--ram does not go with --to mapped-ram");
   const level = args.number("level", { min: 0, max: 9 });
   const exact = args.flag("exact");
@@ -70,9 +78,29 @@ function convertOptions(args: Arguments): ConvertOptions {
     exact,
     flatten: args.flag("flatten"),
     machine: args.text("machine"),
-    to,
+    to: to === "libvirt" ? undefined : to,
     dropVmdescription: args.flag("drop-vmdescription"),
   };
+}
+
+/** The save image to write: the one that was read, or a new one round a bare stream. */
+function wrapped(args: Arguments, containers: readonly Container[], wanted: ConvertOptions): LibvirtImage {
+  const format = args.text("compression");
+  if (format !== undefined && !FORMATS.includes(format)) {
+    throw new UsageError(`--compression takes ${FORMATS.join(", ")}, not ${JSON.stringify(format)}`);
+  }
+  const file = args.text("xml");
+  const xml = file === undefined ? undefined : attempt(file, () => readFileSync(file, "utf8"));
+  const kept = containers.find((container) => container.kind === "libvirt");
+  if (kept === undefined && xml === undefined) {
+    throw new UsageError("the input is no libvirt save image: --xml FILE gives the domain XML of a new one");
+  }
+  const image = libvirtImage(kept, { xml, format });
+  // The pages of a sparse image have places of their own; all other formats hold a plain stream.
+  if (image.format === "sparse") wanted.to = "mapped-ram";
+  else if (kept?.format === "sparse") wanted.to = "stream";
+  if (image.format === "sparse" && wanted.ram !== "keep") throw new UsageError("--ram does not go with a sparse image");
+  return image;
 }
 
 function lines(out: string, { machine, bytes, pages }: ConvertReport): string[] {

@@ -6,7 +6,7 @@ import { parseLayout, type Layout, type Segment } from "../memory/layout.js";
 import { blockRange, physicalRange, readParts } from "../memory/range.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { WritableSink } from "../transport/writable.js";
-import { inputOptions, parse, STREAM_OPTIONS, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "./hex.js";
 import { printJson, printWarnings, safe, withProgress } from "./output.js";
 
@@ -25,7 +25,7 @@ interface Wanted {
 /** `qevm read FILE --physical ADDRESS|--block NAME --offset N --length N`. */
 export async function run(argv: string[]): Promise<number> {
   const options = {
-    ...STREAM_OPTIONS,
+    ...DECODE_OPTIONS,
     physical: { type: "string" },
     block: { type: "string" },
     offset: { type: "string" },
@@ -40,7 +40,7 @@ export async function run(argv: string[]): Promise<number> {
   const input = await openInput(file, inputOptions(args));
   const source = withProgress(input, "scanning");
   try {
-    const variant = variantOf(input.containers, await streamOptions(args));
+    const variant = variantOf(input.containers, await streamOptions(args), args.list("schema"));
     const opened = await open(args, source, { file, variant, devices: wanted.physical !== undefined });
     try {
       await print(args, opened, wanted);

@@ -1,5 +1,6 @@
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
+import { streamSink, type LibvirtImage } from "../container/index.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { StreamOptions } from "../stream/index.js";
 import { AtomicFile } from "../transport/file.js";
@@ -9,12 +10,14 @@ import type { ConvertOptions, ConvertReport } from "./types.js";
 
 /**
  * Converts into a file that appears whole or not at all; `-` is standard output. What has to be kept of the guest's memory
- * lies beside the file meanwhile (in the system's folder for temporary files for `-`).
+ * lies beside the file meanwhile (in the system's folder for temporary files for `-`). With `image` the file is a libvirt save image
+ * (not for `-`).
  */
 export async function convertToFile(
   source: ByteSource,
   out: string,
   options: ConvertOptions & StreamOptions,
+  image?: LibvirtImage,
 ): Promise<ConvertReport> {
   const folder = out === "-" ? tmpdir() : dirname(out);
   const scratch = join(folder, `.${out === "-" ? "qevm" : basename(out)}.${process.pid}.memory.partial`);
@@ -22,7 +25,10 @@ export async function convertToFile(
     return await convertStream(source, new WritableSink(process.stdout, "standard output"), options, scratch);
   const file = new AtomicFile(out);
   try {
-    const report = await convertStream(source, file, options, scratch);
+    if (image !== undefined) file.write(image.head);
+    const sink = streamSink(image?.format ?? "raw", file);
+    const report = await convertStream(source, sink, { ...options, outOffset: image?.head.length }, scratch);
+    await sink.end();
     file.commit();
     return report;
   } finally {

@@ -21,8 +21,9 @@ export async function convertStream(
 ): Promise<ConvertReport> {
   const reencodes = options.ram === "normal" || options.ram === "zlib";
   const remembers = reencodes && options.flatten !== true && (await mayHoldXbzrle(source, options));
+  const { outOffset: start = 0 } = options;
   const reader = new StreamReader(source, options);
-  const writer = new ExactWriter(sink);
+  const writer = new ExactWriter(sink, start);
   let converter: ItemConverter | undefined;
   const choose = (): ItemConverter => {
     const mapped = reader.capabilities.includes("mapped-ram");
@@ -55,7 +56,7 @@ export async function convertStream(
   }
   return {
     machine: reader.configuration === undefined ? null : (options.machine ?? reader.configuration.machine),
-    bytes: { in: reader.offset, out: writer.offset },
+    bytes: { in: reader.offset, out: writer.offset - start },
     pages: converter.pages,
     complete: reader.complete,
   };

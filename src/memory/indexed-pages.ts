@@ -27,12 +27,16 @@ export interface IndexedPages {
 }
 
 /** What of a file an index is about: the same file holds other pages as another snapshot, or read with other options. */
-export function variantOf(containers: readonly object[], options: StreamOptions): string {
+export function variantOf(
+  containers: readonly object[],
+  options: StreamOptions,
+  schemas: readonly string[] = [],
+): string {
   const kinds = containers.map((one) => ({
     kind: "kind" in one && one.kind,
     snapshot: "snapshot" in one && one.snapshot,
   }));
-  return JSON.stringify([kinds, options.lenient ?? false, options.pageSize ?? null]);
+  return JSON.stringify([kinds, options.lenient ?? false, options.pageSize ?? null, schemas]);
 }
 
 /**

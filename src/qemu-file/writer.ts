@@ -17,12 +17,15 @@ export class QemuFileWriter {
   private buffer: Uint8Array;
   private data: DataView;
   private used = 0;
-  private base = 0;
+  private base: number;
 
+  /** @param offset absolute offset of the first byte in the file that it goes into */
   constructor(
     private readonly sink: ByteSink,
     private readonly threshold = 1 << 19,
+    offset = 0,
   ) {
+    this.base = offset;
     this.buffer = new Uint8Array(FIRST_BUFFER);
     this.data = new DataView(this.buffer.buffer);
   }

@@ -20,8 +20,9 @@ import { TypeByte } from "./types.js";
 export class ExactWriter {
   readonly file: QemuFileWriter;
 
-  constructor(sink: ByteSink) {
-    this.file = new QemuFileWriter(sink);
+  /** @param offset of the stream's first byte in the file that it goes into: mapped-ram counts from that file's beginning */
+  constructor(sink: ByteSink, offset = 0) {
+    this.file = new QemuFileWriter(sink, undefined, offset);
   }
 
   get offset(): number {
