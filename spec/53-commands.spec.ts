@@ -12,6 +12,7 @@ import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src
 import { DEFAULT_LIMITS, StreamReader, decodeCommand, encodeCommand, type Command } from "../src/stream/index.js";
 import { arrivals } from "./support/arrivals.js";
 import { fromHex, refusal, toHex } from "./support/bytes.js";
+import { qevm } from "./support/program.js";
 
 const ascii = (text: string): string => Buffer.from(text, "latin1").toString("hex");
 
@@ -149,6 +150,21 @@ test("a package: its sections and commands are items of the stream", async (t) =
     pageSizes: "0x201000",
     pageSize: "0x1000",
   });
+});
+
+test("for people: commands with their values, and what is not understood in few lines", async (t) => {
+  const { stdout } = await qevm(["inspect", "-"], { stdin: POSTCOPY });
+  t.match(stdout, /POSTCOPY_ADVISE pageSizes 0x201000 pageSize 0x1000\n/u);
+  t.match(stdout, /PACKAGED 77 bytes\n/u);
+  t.match(stdout, /PING 3\n/u);
+  t.match(stdout, /2 parts from byte 0x[0-9a-f]+, 10 bytes: device state without/u);
+  t.match(stdout, /--schema CAPTURE/u);
+  const verified = await qevm(["verify", "-"], { stdin: POSTCOPY });
+  t.match(verified.stdout, /not understood: 10 bytes\n {2}2 parts/u);
+  const many = fromHex(`${HEADER} ${`${rows[6]![0]} ${rows[1]![0]} `.repeat(25)} 00`);
+  const long = await qevm(["inspect", "-"], { stdin: many });
+  t.match(long.stdout, /POSTCOPY_RAM_DISCARD block pc.ram 2 ranges, 72 KiB\n/u);
+  t.match(long.stdout, /and 10 more/u);
 });
 
 test("packages that are wrong", async (t) => {

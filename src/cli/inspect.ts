@@ -4,6 +4,7 @@ import { inspectRecording } from "../inspect/recording.js";
 import { containerName, isFolder, openInput, openRecording, type Container } from "../container/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, type Arguments } from "./arguments.js";
 import { commandLines } from "./commands.js";
+import { opaqueLines } from "./opaque.js";
 import { count, fileSize, memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm inspect FILE`. */
@@ -152,10 +153,7 @@ function understood({ bytes, undecoded }: Inspection): string[] {
     lines.push("Understood: every byte");
   } else {
     lines.push(`Not understood: ${fileSize(bytes.opaque)}`);
-    for (const part of undecoded.slice(0, 20)) {
-      lines.push(`  at byte 0x${part.offset.toString(16)}, ${fileSize(part.length)}: ${safe(part.reason)}`);
-    }
-    if (undecoded.length > 20) lines.push(`  and ${undecoded.length - 20} more (--json lists all)`);
+    lines.push(...opaqueLines(undecoded));
   }
   if (bytes.named > 0) lines.push(`  of which ${fileSize(bytes.named)} in device-private fields kept by name`);
   return lines;

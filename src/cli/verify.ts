@@ -3,6 +3,7 @@ import { verifyStream, type Verification } from "../inspect/verify.js";
 import { verifyRecording } from "../inspect/recording.js";
 import { isFolder, openInput, openRecording, type InputOptions } from "../container/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, type Arguments, type ReadOptions } from "./arguments.js";
+import { opaqueLines } from "./opaque.js";
 import { fileSize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
 
 /** `qevm verify FILE`. */
@@ -71,9 +72,7 @@ export function report(file: string, result: Verification): string[] {
   }
   if (xbzrle.pages > 0) lines.push(`XBZRLE pages: ${xbzrle.identical} of ${xbzrle.pages} identical when encoded again`);
   lines.push(result.opaqueBytes === 0 ? "understood: every byte" : `not understood: ${result.opaqueBytes} bytes`);
-  for (const part of result.inspection.undecoded.slice(0, 20)) {
-    lines.push(`  at byte 0x${part.offset.toString(16)}, ${fileSize(part.length)}: ${safe(part.reason)}`);
-  }
+  lines.push(...opaqueLines(result.inspection.undecoded));
   if (result.namedBytes > 0)
     lines.push(`  of which ${fileSize(result.namedBytes)} in device-private fields kept by name`);
   if (!result.complete) lines.push("the stream is NOT complete");

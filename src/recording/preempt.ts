@@ -4,7 +4,7 @@ import type { ByteSource } from "../qemu-file/source.js";
 import { decodeRecords, RamBatch, RamState } from "../ram/index.js";
 
 /**
- * The records of a preempt channel, a batch at a time: no header, no sections, a CONTINUE of its own. It ends with EOS (7.1, 7.2) or by closing.
+ * The records of a preempt channel, a batch at a time: no header, no sections, a CONTINUE of its own. It ends with EOS (7.2, 10.0) or where it was closed.
  *
  * Source: QEMU migration/ram.c ram_load_postcopy on the preempt channel (7.1 to 11.1).
  */

@@ -18,6 +18,7 @@ export {
   type Configuration,
   type ConfigurationSubsection,
 } from "./configuration.js";
+export { UNDESCRIBED } from "./device-part.js";
 export { descriptionOf } from "./description-of.js";
 export { decodeHeader, encodeHeader, STREAM_MAGIC, STREAM_VERSION, type StreamHeader } from "./header.js";
 export type {

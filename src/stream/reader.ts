@@ -2,20 +2,19 @@ import { Diagnostics, hex, QevmError } from "../errors.js";
 import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { BATCH_RECORDS, RamBatch, RamState } from "../ram/index.js";
-import { latin1 } from "../qemu-file/reader.js";
 import { chunkDecoder, type ChunkDecoder, type SectionRecord } from "../sections/index.js";
-import { parseVmDescription, Schema } from "../vmstate/index.js";
+import { Schema } from "../vmstate/index.js";
 import { commandName, decodeCommand } from "./command.js";
 import { capabilitiesOf, decodeConfiguration, targetPageSize, type Configuration } from "./configuration.js";
 import { DevicePart, UNDESCRIBED } from "./device-part.js";
 import { fullDecoder, wholeChunk } from "./chunk.js";
 import { decodeHeader } from "./header.js";
-import type { CommandItem, SectionItem, StreamItem, TrailingItem } from "./items.js";
-import { DEFAULT_LIMITS, descriptionLimits, type StreamLimits } from "./limits.js";
+import type { CommandItem, SectionItem, StreamItem } from "./items.js";
+import { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 import type { Continued, StreamOptions } from "./options.js";
 import { ramRecords } from "./ram-section.js";
-import { remaining, restOfPackage, restOfStream } from "./rest.js";
-import { decodeFooter, decodeFullHeader, decodePartHeader, type SectionHeader } from "./section.js";
+import { endOfStream, restOfPackage, restOfStream } from "./rest.js";
+import { checkRamVersion, decodeFullHeader, decodePartHeader, nextFooter, type SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
 
 /**
@@ -131,7 +130,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
           reader.skip(1);
           this.complete = true;
           yield { kind: "eof", offset };
-          yield* this.afterEof();
+          yield* endOfStream(reader, this.limits, this.devices);
           return;
         case TypeByte.COMMAND:
           yield* this.command(offset);
@@ -227,21 +226,15 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     const item: SectionItem = { kind: "section", offset, ...header, content: { kind: "ram" }, records: noRecords };
     const decoder = chunkDecoder(header.idstr, header.type);
     if (header.idstr === "ram") {
-      this.checkRamVersion(header);
+      checkRamVersion(reader, this.diagnostics, header);
       const records = this.records();
       item.records = () => records;
       yield item;
       // Whatever the consumer left is passed over here, so that the walk goes on at the footer.
       for await (const _ of records);
-      if (this.cut) {
-        if (this.broken && reader.available > 0)
-          yield restOfStream(this, reader, "a record that the connection broke in");
-        return "rest";
-      }
     } else if (decoder !== undefined) {
       yield* this.chunk(item, decoder);
-      if (this.cut) return "rest";
-      this.checkPackage();
+      if (!this.cut) this.checkPackage();
     } else if (header.type === "full") {
       item.content = await this.devices.decode(header, this.footers, this.packageEnd);
       this.checkPackage();
@@ -250,6 +243,10 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       reader.path.pop();
       yield item;
       yield restOfStream(this, reader, `no codec for the iterative section ${JSON.stringify(header.idstr)}`);
+      return "rest";
+    }
+    if (this.cut) {
+      if (this.broken && reader.available > 0) yield restOfStream(this, reader, BROKEN);
       return "rest";
     }
     yield* this.footer(header);
@@ -321,62 +318,18 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return true;
   }
 
-  private checkRamVersion(header: SectionHeader): void {
-    if (header.versionId === 4) return;
-    const { reader } = this;
-    this.diagnostics.anomaly(
-      reader.error("unsupported-version", 'version of section "ram"', { expected: "4", found: `${header.versionId}` }),
-    );
-  }
-
   private async *footer(header: SectionHeader): AsyncGenerator<StreamItem> {
     const { reader } = this;
     const offset = reader.offset;
-    const present = (await reader.fill(1)) && reader.peek() === TypeByte.SECTION_FOOTER;
-    if (this.footers === undefined) this.footers = present;
-    if (present !== this.footers && (present || (await reader.fill(1)))) {
-      const where = { offset, expected: this.footers ? "0x7e" : "none", found: hex(Math.max(0, reader.peek())) };
-      this.diagnostics.anomaly(reader.error("bad-footer", "section footer", where));
-    }
-    if (!present) return;
-    const sectionId = await decodeFooter(reader);
-    if (sectionId !== header.sectionId) {
-      const where = { offset: offset + 1, expected: `${header.sectionId}`, found: `${sectionId}` };
-      this.diagnostics.anomaly(reader.error("bad-footer", "section_id in the section footer", where));
-    }
+    const sectionId = await nextFooter(reader, this.diagnostics, header.sectionId, this.footers);
+    this.footers ??= sectionId !== undefined;
+    if (sectionId === undefined) return;
     this.checkPackage();
     yield { kind: "footer", offset, sectionId };
   }
-
-  private async *afterEof(): AsyncGenerator<StreamItem> {
-    const { reader } = this;
-    const offset = reader.offset;
-    if (!(await reader.fill(1))) return;
-    if (reader.peek() === TypeByte.VMDESCRIPTION) {
-      await reader.need(5, "VMDESCRIPTION");
-      reader.skip(1);
-      const length = reader.u32();
-      if (length > this.limits.descriptionBytes) {
-        throw reader.error("limit", "VMDESCRIPTION", {
-          offset: offset + 1,
-          expected: `at most ${this.limits.descriptionBytes} bytes`,
-          found: `${length}`,
-        });
-      }
-      await reader.needLarge(length, "VMDESCRIPTION");
-      const text = latin1(reader.view(length));
-      const description =
-        this.devices.descriptionOf(text) ??
-        parseVmDescription(text, { offset: offset + 5, ...descriptionLimits(this.limits) });
-      yield { kind: "vmdescription", offset, text, description };
-    }
-    if (await reader.fill(1)) {
-      const trailing: TrailingItem = { kind: "trailing", offset: reader.offset, chunks: () => remaining(reader) };
-      yield trailing;
-      for await (const _ of remaining(reader));
-    }
-  }
 }
+
+const BROKEN = "a record that the connection broke in";
 
 async function* noRecords(): AsyncGenerator<RamBatch> {
   // Sections other than "ram" have none.

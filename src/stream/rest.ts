@@ -1,5 +1,7 @@
-import type { QemuFileReader } from "../qemu-file/reader.js";
-import type { OpaqueItem } from "./items.js";
+import { latin1, type QemuFileReader } from "../qemu-file/reader.js";
+import { parseVmDescription, type VmDescription } from "../vmstate/index.js";
+import type { OpaqueItem, TrailingItem, VmDescriptionItem } from "./items.js";
+import { descriptionLimits, type StreamLimits } from "./limits.js";
 import { TypeByte } from "./types.js";
 
 const PIECE = 1 << 20;
@@ -39,7 +41,38 @@ export function* restOfPackage(reader: QemuFileReader, end: number, reason: stri
   reader.skip(end - reader.offset);
 }
 
+/** What stands behind EOF: the VMDESCRIPTION, and what follows the end of the stream. */
+export async function* endOfStream(
+  reader: QemuFileReader,
+  limits: StreamLimits,
+  devices: { descriptionOf(text: string): VmDescription | undefined },
+): AsyncGenerator<VmDescriptionItem | TrailingItem> {
+  const { offset } = reader;
+  if (!(await reader.fill(1))) return;
+  if (reader.peek() === TypeByte.VMDESCRIPTION) {
+    await reader.need(5, "VMDESCRIPTION");
+    reader.skip(1);
+    const length = reader.u32();
+    if (length > limits.descriptionBytes) {
+      throw reader.error("limit", "VMDESCRIPTION", {
+        offset: offset + 1,
+        expected: `at most ${limits.descriptionBytes} bytes`,
+        found: `${length}`,
+      });
+    }
+    await reader.needLarge(length, "VMDESCRIPTION");
+    const text = latin1(reader.view(length));
+    const known = devices.descriptionOf(text);
+    const description = known ?? parseVmDescription(text, { offset: offset + 5, ...descriptionLimits(limits) });
+    yield { kind: "vmdescription", offset, text, description };
+  }
+  if (await reader.fill(1)) {
+    yield { kind: "trailing", offset: reader.offset, chunks: () => remaining(reader) };
+    for await (const _ of remaining(reader));
+  }
+}
+
 /** Everything that is left, a buffer at a time. */
-export async function* remaining(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
+async function* remaining(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
   while (await reader.fill(1)) yield reader.view(Math.min(reader.available, PIECE));
 }

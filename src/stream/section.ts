@@ -1,3 +1,4 @@
+import { hex, type Diagnostics } from "../errors.js";
 import type { QemuFileReader } from "../qemu-file/reader.js";
 import type { QemuFileWriter } from "../qemu-file/writer.js";
 import { TypeByte, type SectionType } from "./types.js";
@@ -65,6 +66,38 @@ export async function decodeFooter(reader: QemuFileReader): Promise<number> {
   await reader.need(5, "section footer");
   reader.skip(1);
   return reader.u32();
+}
+
+/**
+ * The footer behind a payload; its section_id, or undefined where there is none. `footers` says whether sections of this stream have
+ * them; undefined: not known yet. Errors: bad-footer (may be passed over), truncated.
+ */
+export async function nextFooter(
+  reader: QemuFileReader,
+  diagnostics: Diagnostics,
+  expected: number,
+  footers: boolean | undefined,
+): Promise<number | undefined> {
+  const { offset } = reader;
+  const present = (await reader.fill(1)) && reader.peek() === TypeByte.SECTION_FOOTER;
+  if (footers !== undefined && present !== footers && (present || (await reader.fill(1)))) {
+    const where = { offset, expected: footers ? "0x7e" : "none", found: hex(Math.max(0, reader.peek())) };
+    diagnostics.anomaly(reader.error("bad-footer", "section footer", where));
+  }
+  if (!present) return undefined;
+  const sectionId = await decodeFooter(reader);
+  if (sectionId !== expected) {
+    const where = { offset: offset + 1, expected: `${expected}`, found: `${sectionId}` };
+    diagnostics.anomaly(reader.error("bad-footer", "section_id in the section footer", where));
+  }
+  return sectionId;
+}
+
+/** QEMU writes "ram" in version 4, and loads no other. */
+export function checkRamVersion(reader: QemuFileReader, diagnostics: Diagnostics, { versionId }: SectionHeader): void {
+  if (versionId === 4) return;
+  const place = { expected: "4", found: `${versionId}` };
+  diagnostics.anomaly(reader.error("unsupported-version", 'version of section "ram"', place));
 }
 
 export function encodeFooter(writer: QemuFileWriter, sectionId: number): void {

@@ -39,7 +39,7 @@ export const recipes: readonly PostcopyRecipe[] = [
     parameters: { "max-postcopy-bandwidth": 1 << 18 },
     breaks: true,
   }),
-  reading("postcopy-10.0-preempt", "10.0", "postcopy of 10.0 with a channel of its own, which ends by closing", {
+  reading("postcopy-10.0-preempt", "10.0", "postcopy of 10.0 with a channel of its own, made at the switch", {
     capabilities: ["postcopy-preempt"],
   }),
   reading("postcopy-11.1", "11.1", "postcopy of 11.1: PING 0x42 in the package"),

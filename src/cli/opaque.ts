@@ -1,0 +1,31 @@
+import type { Inspection } from "../inspect/inspect.js";
+import { UNDESCRIBED } from "../stream/index.js";
+import { fileSize, safe } from "./output.js";
+
+type Part = Inspection["undecoded"][number];
+
+/** Lines that are printed before the rest is counted. */
+const MOST = 20;
+
+/** What is not understood and why; neighbours with one reason on one line. */
+export function opaqueLines(undecoded: readonly Part[]): string[] {
+  const runs: (Part & { parts: number })[] = [];
+  for (const part of undecoded) {
+    const last = runs.at(-1);
+    if (last?.reason !== part.reason) runs.push({ ...part, parts: 1 });
+    else {
+      last.parts++;
+      last.length += part.length;
+    }
+  }
+  const lines = runs.slice(0, MOST).map(({ offset, length, parts, reason }) => {
+    const where =
+      parts === 1 ? `at byte 0x${offset.toString(16)}` : `${parts} parts from byte 0x${offset.toString(16)}`;
+    return `  ${where}, ${fileSize(length)}: ${safe(reason)}`;
+  });
+  if (runs.length > MOST) lines.push(`  and ${runs.length - MOST} more (--json lists all)`);
+  if (runs.some(({ reason }) => reason === UNDESCRIBED)) {
+    lines.push("  --schema CAPTURE reads it by another capture of the same QEMU and machine");
+  }
+  return lines;
+}
