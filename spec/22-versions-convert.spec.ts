@@ -42,7 +42,7 @@ for (const entry of plain.filter(({ name }) => all || forTest.has(name))) {
       for (const level of [1, 9]) {
         for (const exact of [false, true]) {
           for (const threads of [1, 4]) {
-            const stream = await convert(entry, { ram: "zlib", level, exact, threads });
+            const stream = await convert(entry, { ram: "zlib", level, engine: exact ? "exact" : undefined, threads });
             const what = `level ${level}, ${exact ? "exact" : "fast"}, ${threads} threads`;
             await loads(t, entry, stream, what, { qemu, capabilities });
           }

@@ -72,13 +72,16 @@ for (const [name, level] of [
     t.equal(plain.report.pages.out.compressed, 0);
     t.equal(plain.report.pages.out.normal, plain.report.pages.in.normal + plain.report.pages.in.compressed);
     t.ok(same((await convert(stream, { ram: "normal", threads: 3 })).bytes, plain.bytes), "threads: the same bytes");
-    const back = await convert(plain.bytes, { ram: "zlib", level, exact: true });
+    const back = await convert(plain.bytes, { ram: "zlib", level, engine: "exact" });
     t.ok(same(back.bytes, stream), "exact at the capture's level: the very bytes of QEMU");
-    const threaded = await convert(plain.bytes, { ram: "zlib", level, exact: true, threads: 3 });
+    const threaded = await convert(plain.bytes, { ram: "zlib", level, engine: "exact", threads: 3 });
     t.ok(same(threaded.bytes, back.bytes), "threads: the same bytes");
     const fast = await convert(plain.bytes, { ram: "zlib", level });
     t.ok(same((await convert(fast.bytes, { ram: "normal" })).bytes, plain.bytes), "fast and back: the same pages");
-    t.ok(same((await convert(stream, { ram: "zlib", level, exact: true })).bytes, stream), "straight from compressed");
+    t.ok(
+      same((await convert(stream, { ram: "zlib", level, engine: "exact" })).bytes, stream),
+      "straight from compressed",
+    );
   });
 }
 
@@ -217,6 +220,21 @@ test("damage: an address, and nothing is written", async (t) => {
   }
 });
 
+test("engines: other bytes, the same pages", async (t) => {
+  const stream = corpusEntry("compress-1-threads-1").open();
+  const plain = await convert(stream, { ram: "normal" });
+  for (const engine of ["page", "fast", "exact"] as const) {
+    t.ok(same((await convert(stream, { ram: "normal", engine })).bytes, plain.bytes), `${engine} decompresses`);
+    const made = await convert(plain.bytes, { ram: "zlib", engine, threads: 2 });
+    t.equal(same(made.bytes, stream), engine === "exact", `${engine}: ${made.bytes.length} bytes`);
+    t.ok(same((await convert(made.bytes, { ram: "normal" })).bytes, plain.bytes), `${engine} compresses`);
+  }
+  const error: unknown = await convert(plain.bytes, { ram: "zlib", engine: "page", level: 9 }).catch(
+    (reason: unknown) => reason,
+  );
+  t.equal(error instanceof QevmError ? error.code : error, "usage", "page knows one level");
+});
+
 test("a real 7.2 loads what was converted", async (t) => {
   if (qemuOf(t, "7.2") === undefined) return;
   const live = corpusEntry("live");
@@ -226,7 +244,7 @@ test("a real 7.2 loads what was converted", async (t) => {
     [9, true, 4],
     [9, false, 1],
   ] as const) {
-    const { bytes } = await convert(live.open(), { ram: "zlib", level, exact, threads });
+    const { bytes } = await convert(live.open(), { ram: "zlib", level, engine: exact ? "exact" : undefined, threads });
     const what = `live to zlib level ${level}${exact ? ", exact" : ""}, ${threads} threads`;
     await loads(t, live, bytes, what, { capabilities: ["compress"] });
   }
@@ -261,7 +279,12 @@ test("QEMU 5.2 loads its own capture compressed by us", async (t) => {
     [1, true],
     [9, false],
   ] as const) {
-    const { bytes } = await convert(entry.open(), { ram: "zlib", level, exact, threads: 4 });
+    const { bytes } = await convert(entry.open(), {
+      ram: "zlib",
+      level,
+      engine: exact ? "exact" : undefined,
+      threads: 4,
+    });
     await loads(t, entry, bytes, `v5.2-live to zlib level ${level}`, { qemu, capabilities: ["compress"] });
   }
 });

@@ -17,6 +17,7 @@ export async function run(argv: string[]): Promise<number> {
     level: { type: "string" },
     threads: { type: "string" },
     exact: { type: "boolean" },
+    engine: { type: "string" },
     flatten: { type: "boolean" },
     machine: { type: "string" },
     "drop-vmdescription": { type: "boolean" },
@@ -71,11 +72,16 @@ function convertOptions(args: Arguments): ConvertOptions {
   if (ram !== "zlib" && (level !== undefined || exact)) {
     throw new UsageError(`--${exact ? "exact" : "level"} goes with --ram zlib`);
   }
+  const engine = args.text("engine") ?? (exact ? "exact" : undefined);
+  if (engine !== undefined && engine !== "page" && engine !== "fast" && engine !== "exact") {
+    throw new UsageError(`--engine takes page, fast or exact, not ${JSON.stringify(engine)}`);
+  }
+  if (exact && engine !== "exact") throw new UsageError("--exact is --engine exact");
   return {
     ram: (ram ?? "keep") satisfies RamTarget,
     level,
     threads: args.number("threads", { min: 1, max: 64 }),
-    exact,
+    engine,
     flatten: args.flag("flatten"),
     machine: args.text("machine"),
     to: to === "libvirt" ? undefined : to,

@@ -102,6 +102,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--level N", "zlib: 0 to 9 (1)"],
       ["--threads N", "worker threads, 1 to 64 (1: none)"],
       ["--exact", "zlib: the very bytes that QEMU's zlib writes; slower"],
+      ["--engine E", "page, fast (node:zlib) or exact; default: the fastest"],
       ["--flatten", "one round with the last content of every page"],
       ["--machine NAME", "another machine name in the configuration section"],
       ["--drop-vmdescription", "leave out the JSON behind the stream's end"],

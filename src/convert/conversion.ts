@@ -103,14 +103,15 @@ export class ReencodePages implements ItemConverter {
     if (this.scratch !== undefined) this.memory = new ScratchMemory(this.scratch, pageSize);
     const encoder = await createEncoder(this.writer, options, pageSize);
     this.pages.out = encoder.pages;
-    const inflater = await createInflater("page", { pageSize });
+    const kind = options.engine ?? "page";
+    const inflater = await createInflater(kind, { pageSize });
     let records: RecordConverter;
     const take: PageEncoder["page"] = (...page) => records.inflated(...page);
     // One pool is enough: where the pages are compressed again, that is the longer work.
     const inflate =
       threads > 1 && options.ram === "normal"
         ? new ThreadedInflate(
-            WorkerPool.start(threads, { work: "inflate", kind: "page", level: 1, pageSize }),
+            WorkerPool.start(threads, { work: "inflate", kind, level: 1, pageSize }),
             inflater,
             reader.diagnostics,
             take,
@@ -128,6 +129,6 @@ export async function createEncoder(
   pageSize: number,
 ): Promise<PageEncoder> {
   if (options.ram !== "zlib") return new NormalEncoder(writer.file);
-  const { level = 1, exact = false, threads = 1 } = options;
-  return await createZlibEncoder(writer.file, { level, exact, threads, pageSize });
+  const { level = 1, engine, threads = 1 } = options;
+  return await createZlibEncoder(writer.file, { level, engine, threads, pageSize });
 }

@@ -3,6 +3,9 @@ import type { RamBlock } from "../ram/index.js";
 /** What pages become: as they are, plain pages, or COMPRESS_PAGE. */
 export type RamTarget = "keep" | "normal" | "zlib";
 
+/** Our own WebAssembly, node:zlib, or the bytes of QEMU's zlib. */
+export type ConvertEngine = "page" | "fast" | "exact";
+
 /** What `convertStream` is asked for. Everything that is not named here stays as it is, byte for byte. */
 export interface ConvertOptions {
   /** Default "keep". */
@@ -11,8 +14,8 @@ export interface ConvertOptions {
   level?: number | undefined;
   /** Worker threads that compress or decompress; 1 (default): none, everything in this one. */
   threads?: number | undefined;
-  /** "zlib": the bytes that QEMU's zlib would write, at its price. */
-  exact?: boolean | undefined;
+  /** What compresses and decompresses; default: the fastest. "exact" writes the bytes that QEMU's zlib would, at its price. */
+  engine?: ConvertEngine | undefined;
   /** One round that holds the last content of every page, as plain pages where `ram` does not say otherwise. */
   flatten?: boolean | undefined;
   /** Machine type for the configuration section. */

@@ -1,18 +1,25 @@
+import { QevmError } from "../errors.js";
 import { createDeflater, isZeroPage, type DeflateBatch, type EngineKind } from "../engine/index.js";
 import type { QemuFileWriter } from "../qemu-file/writer.js";
 import { encodeRecordHeader, RamFlag, type RamBlock } from "../ram/index.js";
 import { BATCH_PAGES, WorkerPool, type Job } from "./pool.js";
-import { noPages, type PageEncoder, type PageTally } from "./types.js";
+import { noPages, type ConvertEngine, type PageEncoder, type PageTally } from "./types.js";
 
-/** The engine for a level: `exact` promises the bytes of QEMU's zlib, otherwise any bytes that inflate will do. */
-export function deflaterKind(level: number, exact: boolean): EngineKind {
-  if (exact) return level === 1 ? "page-exact" : "exact";
-  return level === 1 ? "page" : "fast";
+/**
+ * The engine that compresses: `exact` promises the bytes of QEMU's zlib, the others any bytes that inflate. Left out: the faster of these.
+ * Errors: usage where `page`, which knows one effort, is asked for another level.
+ */
+export function deflaterKind(level: number, engine: ConvertEngine | undefined): EngineKind {
+  if (engine === "exact") return level === 1 ? "page-exact" : "exact";
+  if (engine === "page" && level !== 1) {
+    throw new QevmError("usage", "the page engine compresses at level 1", { found: `level ${level}` });
+  }
+  return engine ?? (level === 1 ? "page" : "fast");
 }
 
 export interface ZlibOptions {
   level: number;
-  exact: boolean;
+  engine: ConvertEngine | undefined;
   threads: number;
   pageSize: number;
 }
@@ -22,8 +29,8 @@ export interface ZlibOptions {
  * ZERO, all others compressed. Pages that follow each other are compressed together, and their order is kept.
  */
 export async function createZlibEncoder(writer: QemuFileWriter, options: ZlibOptions): Promise<PageEncoder> {
-  const { level, exact, threads, pageSize } = options;
-  const kind = deflaterKind(level, exact);
+  const { level, engine, threads, pageSize } = options;
+  const kind = deflaterKind(level, engine);
   if (threads > 1)
     return new ThreadedEncoder(writer, WorkerPool.start(threads, { work: "deflate", kind, level, pageSize }));
   const deflater = await createDeflater(kind, { level, pageSize });
