@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { inflateSync } from "node:zlib";
 import test from "tape";
+import { QevmError } from "../src/errors.js";
 import { convertStream } from "../src/convert/convert.js";
 import type { ConvertOptions, ConvertReport } from "../src/convert/types.js";
 import { MemorySink, MemorySource } from "../src/qemu-file/source.js";
