@@ -1,0 +1,226 @@
+/** qcow2 images laid out here, cluster by cluster, from the format's documentation: what no QEMU at hand writes, and what is broken. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { deflateRawSync } from "node:zlib";
+import test from "tape";
+import { openContainers } from "../src/container/index.js";
+import { MemorySource } from "../src/qemu-file/index.js";
+import { corpusEntry } from "../tools/corpus.js";
+import { refusal } from "./support/bytes.js";
+import { qevm } from "./support/program.js";
+
+const BITS = 12;
+const CLUSTER = 1 << BITS;
+const ENTRIES = CLUSTER / 8;
+const COPIED = 1n << 63n;
+const COMPRESSED = 1n << 62n;
+
+interface Wanted {
+  states: { name: string; bytes: Buffer }[];
+  /** Which clusters of a state are compressed, by number. */
+  packed?: (cluster: number) => boolean;
+  /** Takes raw deflate by default. */
+  pack?: (cluster: Buffer) => Buffer;
+  compression?: number;
+  dataFile?: string;
+  encryption?: number;
+}
+
+/** Where things stand, for tests that spoil them. */
+interface Laid {
+  bytes: Buffer;
+  /** Of each snapshot: its first L1 entry of the state, and its first L2 table. */
+  places: { l1: number; l2: number }[];
+}
+
+/** An image of a disk of one cluster with snapshots that hold states. */
+function image({ states, packed, pack = deflateRawSync, compression = 0, dataFile, encryption = 0 }: Wanted): Laid {
+  const clusters: Buffer[] = [];
+  const take = (): number => clusters.push(Buffer.alloc(CLUSTER)) - 1;
+  const header = clusters[take()]!;
+  const table = take();
+  const entries: Buffer[] = [];
+  const places: Laid["places"] = [];
+  states.forEach(({ name, bytes }, number) => {
+    const count = Math.ceil(bytes.length / CLUSTER);
+    const l1Size = 1 + Math.ceil(count / ENTRIES);
+    const l1 = take();
+    // The disk takes the first L1 entry; the state begins at the next.
+    const l2s = Array.from({ length: l1Size - 1 }, () => take());
+    l2s.forEach((l2, k) => clusters[l1]!.writeBigUInt64BE(COPIED | BigInt(l2 * CLUSTER), 8 * (k + 1)));
+    places.push({ l1: l1 * CLUSTER + 8, l2: l2s[0]! * CLUSTER });
+    for (let k = 0; k < count; k++) {
+      const content = Buffer.alloc(CLUSTER);
+      bytes.copy(content, 0, k * CLUSTER);
+      let entry = 0n;
+      if (packed?.(k) === true) {
+        const small = pack(content);
+        // Not at the beginning of a sector, as compressed clusters stand.
+        const at = take() * CLUSTER + 100;
+        for (let more = at + small.length; more > clusters.length * CLUSTER;) take();
+        const whole = Buffer.concat(clusters);
+        small.copy(whole, at);
+        for (let c = Math.floor(at / CLUSTER); c < clusters.length; c++) whole.copy(clusters[c]!, 0, c * CLUSTER);
+        const sectors = Math.floor((at + small.length - 1) / 512) - Math.floor(at / 512);
+        entry = COMPRESSED | (BigInt(sectors) << BigInt(62 - (BITS - 8))) | BigInt(at);
+      } else if (content.some((byte) => byte !== 0)) {
+        const host = take();
+        content.copy(clusters[host]!);
+        entry = COPIED | BigInt(host * CLUSTER);
+      } else if (k % 2 === 0) {
+        entry = 1n;
+      }
+      clusters[l2s[Math.floor(k / ENTRIES)]!]!.writeBigUInt64BE(entry, 8 * (k % ENTRIES));
+    }
+    entries.push(snapshot(name, number, l1 * CLUSTER, l1Size, bytes.length));
+  });
+  Buffer.concat(entries).copy(clusters[table]!);
+  header.write("QFI\u00fb", "latin1");
+  const incompatible = (dataFile === undefined ? 0n : 4n) | (compression === 0 ? 0n : 8n);
+  for (const [at, value] of [
+    [4, 3],
+    [20, BITS],
+    [32, encryption],
+    [36, 1],
+    [56, 1],
+    [60, states.length],
+    [96, 4],
+    [100, 112],
+  ] as const) {
+    header.writeUInt32BE(value, at);
+  }
+  header.writeBigUInt64BE(BigInt(CLUSTER), 24);
+  header.writeBigUInt64BE(BigInt(places[0]!.l1 - 8), 40);
+  header.writeBigUInt64BE(BigInt(table * CLUSTER), 64);
+  header.writeBigUInt64BE(incompatible, 72);
+  header[104] = compression;
+  if (dataFile !== undefined) {
+    header.writeUInt32BE(0x44415441, 112);
+    header.writeUInt32BE(dataFile.length, 116);
+    header.write(dataFile, 120, "latin1");
+  }
+  return { bytes: Buffer.concat(clusters), places };
+}
+
+function snapshot(name: string, number: number, l1: number, l1Size: number, size: number): Buffer {
+  const id = String(number + 1);
+  const bytes = Buffer.alloc(Math.ceil((40 + 24 + id.length + name.length) / 8) * 8);
+  bytes.writeBigUInt64BE(BigInt(l1), 0);
+  bytes.writeUInt32BE(l1Size, 8);
+  bytes.writeUInt16BE(id.length, 12);
+  bytes.writeUInt16BE(name.length, 14);
+  bytes.writeUInt32BE(24, 36);
+  bytes.writeBigUInt64BE(BigInt(size), 40);
+  bytes.writeBigUInt64BE(BigInt(CLUSTER), 48);
+  bytes.writeBigUInt64BE(2n ** 64n - 1n, 56);
+  bytes.write(id + name, 64, "latin1");
+  return bytes;
+}
+
+async function read(bytes: Buffer, name?: string): Promise<Buffer> {
+  const source = await openContainers(new MemorySource(bytes), { snapshot: name });
+  const all = Buffer.alloc(source.length ?? 0);
+  for (let done = 0; done < all.length;) {
+    const n = await source.read(all.subarray(done));
+    if (n === 0) break;
+    done += n;
+  }
+  return all;
+}
+
+const FIRST = { name: "first", bytes: corpusEntry("machine-none").open() };
+const SECOND = { name: "second one", bytes: corpusEntry("pc-never-run").open() };
+
+test("two snapshots by name and by id", async (t) => {
+  const { bytes } = image({ states: [FIRST, SECOND] });
+  t.ok((await read(bytes, "first")).equals(FIRST.bytes), "first");
+  t.ok((await read(bytes, "second one")).equals(SECOND.bytes), "second");
+  t.ok((await read(bytes, "2")).equals(SECOND.bytes), "by its id");
+  const none = await refusal(async () => await read(bytes));
+  t.match(none?.what ?? "", /several snapshots.*"first" \(id 1\), "second one" \(id 2\)/u);
+  const other = await refusal(async () => await read(bytes, "third"));
+  t.match(other?.what ?? "", /no snapshot "third" in the image; there are: "first" \(id 1\), "second one" \(id 2\)/u);
+  const work = mkdtempSync(join(tmpdir(), "qevm-laid-"));
+  const file = join(work, "disk.qcow2");
+  writeFileSync(file, bytes);
+  const verified = await qevm(["verify", file, "--snapshot", "second one"]);
+  t.equal(verified.code, 0, verified.stderr);
+  const listed = spawnSync("qemu-img", ["snapshot", "-l", "-U", file], { encoding: "utf8" });
+  if (listed.error === undefined)
+    t.match(listed.stdout, /1 +first[^]*2 +second one/u, "qemu-img reads the image as we laid it");
+  else t.comment("SKIP no qemu-img here");
+  rmSync(work, { recursive: true });
+  t.end();
+});
+
+function zstdOf(cluster: Buffer): Buffer {
+  return spawnSync("zstd", ["-c", "--no-check"], { input: cluster }).stdout;
+}
+
+test("compressed clusters of a state", async (t) => {
+  const deflated = image({ states: [FIRST, SECOND], packed: (k) => k % 3 !== 1 });
+  t.ok((await read(deflated.bytes, "second one")).equals(SECOND.bytes), "deflate");
+  const zstd = spawnSync("zstd", ["-c"], { input: Buffer.alloc(1) });
+  if (zstd.error === undefined) {
+    const { bytes } = image({ states: [FIRST], packed: () => true, pack: zstdOf, compression: 1 });
+    t.ok((await read(bytes)).equals(FIRST.bytes), "zstd");
+  } else {
+    t.comment("SKIP no zstd here");
+  }
+  const short = image({ states: [FIRST], packed: (k) => k === 1, pack: () => deflateRawSync(Buffer.alloc(100)) });
+  const wrong = await refusal(async () => await read(short.bytes));
+  t.equal(wrong?.code, "bad-compressed-data", wrong?.message);
+  const garbage = image({ states: [FIRST], packed: (k) => k === 1, pack: () => Buffer.alloc(600, 0xff) });
+  const broken = await refusal(async () => await read(garbage.bytes));
+  t.equal(broken?.code, "bad-compressed-data");
+  t.equal((broken?.offset ?? 0) % CLUSTER, 100, "at the cluster's place");
+  t.end();
+});
+
+test("an external data file is named, encryption is said", async (t) => {
+  const external = await refusal(async () => await read(image({ states: [FIRST], dataFile: "disk.raw" }).bytes));
+  t.equal(external?.code, "unsupported");
+  t.match(external?.what ?? "", /another file, "disk\.raw"/u);
+  const locked = await refusal(async () => await read(image({ states: [FIRST], encryption: 2 }).bytes));
+  t.match(locked?.what ?? "", /encrypted/u);
+  t.end();
+});
+
+test("broken tables and loops are errors with an address", async (t) => {
+  const { bytes, places } = image({ states: [FIRST, SECOND], packed: (k) => k === 2 });
+  const [{ l1, l2 }, second] = places as [Laid["places"][0], Laid["places"][0]];
+  const entry = bytes.readBigUInt64BE(l2);
+  const spoiled: [string, number, bigint][] = [
+    ["L1 outside the file", l1, COPIED | (1n << 50n)],
+    ["L1 not aligned", l1, COPIED | BigInt(l2 + 512)],
+    ["L1 with reserved bits", l1, COPIED | BigInt(l2) | 2n],
+    ["L1 leads to its own table", l1, COPIED | BigInt(l1 - 8)],
+    ["L1 leads to the header", l1, COPIED],
+    ["L1 leads to the snapshot table", l1, COPIED | BigInt(CLUSTER)],
+    ["L2 leads to its own table", l2, COPIED | BigInt(l2)],
+    ["L2 leads to the L1 table", l2, COPIED | BigInt(l1 - 8)],
+    ["L2 outside the file", l2, COPIED | (1n << 50n)],
+    ["L2 not aligned", l2, entry + 512n],
+    ["L2 with reserved bits", l2, entry | 4n],
+    ["two clusters at one place", l2 + 8, entry],
+    ["compressed outside the file", l2 + 16, COMPRESSED | (1n << 50n)],
+  ];
+  for (const [what, at, value] of spoiled) {
+    const copy = Buffer.from(bytes);
+    copy.writeBigUInt64BE(value, at);
+    const error = await refusal(async () => await read(copy, "first"));
+    // An entry of zero is no table: it reads as zeros, which is no stream.
+    if (what === "L1 leads to the header") t.ok(error === undefined || error.code === "bad-magic", what);
+    else t.equal(error?.offset, at, `${what}: ${error?.message}`);
+  }
+  const table = Buffer.from(bytes);
+  table.writeUInt32BE(1, CLUSTER + 8);
+  const small = await refusal(async () => await read(table, "first"));
+  t.equal(small?.code, "bad-length", "an L1 table that is too short for the state");
+  t.equal(small?.offset, l1 - 8);
+  const cut = await refusal(async () => await read(bytes.subarray(0, second.l2), "second one"));
+  t.ok(cut !== undefined && cut.offset !== undefined, `cut: ${cut?.message}`);
+  t.end();
+});
