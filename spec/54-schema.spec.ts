@@ -2,10 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
+import { convertStream } from "../src/convert/convert.js";
 import { verifyStream } from "../src/inspect/verify.js";
 import { packFolder } from "../src/pack/pack.js";
 import { unpackStream } from "../src/pack/unpack.js";
-import { MemorySource } from "../src/qemu-file/index.js";
+import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
 import { descriptionOf, StreamReader, type StreamOptions } from "../src/stream/index.js";
 import { deviceToPlain, parseVmDescription, Schema, type VmDescription } from "../src/vmstate/index.js";
 import { corpusEntry } from "../tools/corpus.js";
@@ -221,6 +222,31 @@ test("on the command line, and in a folder", async (t) => {
     t.equal(toHex(readFileSync(out!)), toHex(bytes), "unpacked and packed again");
     const manifest = JSON.parse(readFileSync(join(dir!, "manifest.json"), "utf8")) as { schema: string };
     t.equal(manifest.schema, "schema.json", "the folder says by what");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("convert --add-vmdescription: the output describes itself", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-schema-"));
+  try {
+    const whole = corpusEntry("live").open();
+    const schema = [await descriptionOf(new MemorySource(corpusEntry("compress-0").open()))];
+    const sink = new MemorySink();
+    await convertStream(new MemorySource(bare(whole)), sink, { schema, addVmdescription: true }, folder);
+    t.equal(toHex(sink.bytes()), toHex(whole), "what QEMU had written there, character for character");
+    const again = new MemorySink();
+    await convertStream(new MemorySource(whole), again, { addVmdescription: true }, folder);
+    t.equal(toHex(again.bytes()), toHex(whole), "its own stays as it is");
+    const padded = new MemorySink();
+    const bytes = Buffer.concat([bare(whole), Buffer.alloc(512)]);
+    await convertStream(new MemorySource(bytes), padded, { schema, addVmdescription: true }, folder);
+    t.equal(toHex(padded.bytes()), toHex(Buffer.concat([whole, Buffer.alloc(512)])), "before what follows the stream");
+    const nothing = { addVmdescription: true };
+    const error = await refusal(() => convertStream(new MemorySource(bare(whole)), new MemorySink(), nothing, folder));
+    t.equal(error?.code, "unsupported", "nothing to describe it by");
+    const both = ["--add-vmdescription", "--drop-vmdescription"];
+    t.equal((await qevm(["convert", "a", "--out", "b", ...both])).code, 2, "not with --drop-vmdescription");
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

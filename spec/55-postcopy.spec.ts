@@ -6,7 +6,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test, { type Test } from "tape";
 import { openRecording } from "../src/container/index.js";
+import { convertToFile } from "../src/convert/convert-file.js";
 import { verifyRecording, type RecordingVerification } from "../src/inspect/recording.js";
+import { verifyStream } from "../src/inspect/verify.js";
 import { extractBlocks } from "../src/memory/extract-blocks.js";
 import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
 import { encodeRecords, RamState } from "../src/ram/index.js";
@@ -31,6 +33,7 @@ import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { compare, startDestination } from "../tools/destination/index.js";
 import { recordPostcopy, type RecordedPostcopy } from "../tools/postcopy/record.js";
 import { recipes } from "../tools/postcopy/recipes.js";
+import type { QemuBinary } from "../tools/qemu/find.js";
 import type { QemuProcess } from "../tools/qemu/process.js";
 import { recordingNamed, unpackRecording } from "../tools/recording/corpus.js";
 import { refusal } from "./support/bytes.js";
@@ -341,27 +344,36 @@ for (const name of Object.keys(LENDERS).filter((one) => !one.endsWith("-recovere
   });
 }
 
-test("in one round it loads from a file, as any other stream", async (t) => {
-  await opened("postcopy-7.2-preempt", async (channels, beside) => {
-    const { convertToFile } = await import("../src/convert/convert-file.js");
-    const out = join(beside, "plain");
-    await convertToFile(mergedSource(channels), out, { flatten: true });
+test("in one round it loads from a file, as any other stream, and describes itself if it is to", async (t) => {
+  const name = "postcopy-7.2-preempt";
+  await opened(name, async (channels, beside) => {
     const qemu = qemuOf(t, "7.2");
-    if (qemu === undefined) return;
-    const { args, files } = recipes.find((one) => one.name === "postcopy-7.2-preempt")!;
-    const { vm, result } = await startDestination({ qemu, args, files, stream: out });
-    try {
-      t.equal(result.status, "completed", result.error);
-      t.deepEqual(
-        (await compare(vm, recordingNamed("postcopy-7.2-preempt").truth)).differentBlocks,
-        [],
-        "memory equal",
-      );
-    } finally {
-      await vm.close();
+    const schema = await schemaOf(name);
+    for (const options of [{}, { schema, addVmdescription: true }]) {
+      const described = "schema" in options;
+      const out = join(beside, described ? "described" : "plain");
+      await convertToFile(mergedSource(channels), out, { flatten: true, ...options });
+      const result = await verifyStream(new MemorySource(readFileSync(out)));
+      t.ok(result.identical && result.complete, "what was made verifies");
+      t.equal(result.opaqueBytes === 0, described, `${result.opaqueBytes} bytes are opaque without a schema`);
+      if (qemu !== undefined) await loads(t, qemu, name, out, described);
     }
   });
 });
+
+async function loads(t: Test, qemu: QemuBinary, name: string, stream: string, described: boolean): Promise<void> {
+  const { args, files } = recipes.find((one) => one.name === name)!;
+  const { vm, result } = await startDestination({ qemu, args, files, stream });
+  try {
+    t.equal(result.status, "completed", result.error);
+    if (described) t.equal(result.error, "", "and QEMU misses nothing");
+    else t.match(result.error, /vmdescription/iu, "QEMU misses the description, and loads all the same");
+    const found = await compare(vm, recordingNamed(name).truth);
+    t.deepEqual(found.differentBlocks, [], "memory equal");
+  } finally {
+    await vm.close();
+  }
+}
 
 function filesOf({ channels }: RecordedPostcopy): Map<string, Uint8Array> {
   return new Map(channels.map(({ connection, direction, bytes }) => [`${connection}-${direction}`, bytes]));

@@ -21,6 +21,7 @@ export async function run(argv: string[]): Promise<number> {
     flatten: { type: "boolean" },
     machine: { type: "string" },
     "drop-vmdescription": { type: "boolean" },
+    "add-vmdescription": { type: "boolean" },
     multifd: { type: "string" },
     channels: { type: "string" },
     qemu: { type: "string" },
@@ -77,6 +78,9 @@ function convertOptions(args: Arguments): ConvertOptions {
     throw new UsageError(`--engine takes page, fast or exact, not ${JSON.stringify(engine)}`);
   }
   if (exact && engine !== "exact") throw new UsageError("--exact is --engine exact");
+  if (args.flag("drop-vmdescription") && args.flag("add-vmdescription")) {
+    throw new UsageError("--add-vmdescription does not go with --drop-vmdescription");
+  }
   return {
     ram: (ram ?? "keep") satisfies RamTarget,
     level,
@@ -86,6 +90,7 @@ function convertOptions(args: Arguments): ConvertOptions {
     machine: args.text("machine"),
     to: to === "libvirt" ? undefined : to,
     dropVmdescription: args.flag("drop-vmdescription"),
+    addVmdescription: args.flag("add-vmdescription"),
   };
 }
 

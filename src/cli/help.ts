@@ -106,6 +106,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--flatten", "one round with the last content of every page"],
       ["--machine NAME", "another machine name in the configuration section"],
       ["--drop-vmdescription", "leave out the JSON behind the stream's end"],
+      ["--add-vmdescription", "put there by what devices were read (--schema)"],
       ["--to FORM", "stream, mapped-ram (QEMU 9.0 on; one round) or libvirt;"],
       ["", "recording: a folder of channels, as multifd sends them"],
       ["--multifd M", "recording: none, zlib or zstd, which stores (none)"],

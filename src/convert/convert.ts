@@ -2,13 +2,14 @@ import { QevmError } from "../errors.js";
 import type { ByteSink, ByteSource } from "../qemu-file/source.js";
 import { ExactWriter, StreamReader, type StreamItem, type StreamOptions } from "../stream/index.js";
 import { KeepItems, ReencodePages, type ItemConverter } from "./conversion.js";
+import { Described } from "./described.js";
 import { FlattenRounds } from "./flatten.js";
 import { ToMappedRam, withMappedRam } from "./mapped-ram.js";
 import { mayHoldXbzrle } from "./scan.js";
 import type { ConvertOptions, ConvertReport } from "./types.js";
 
 /**
- * Writes a stream again with other page encodings, in one round, under another machine name, or without VMDESCRIPTION; all else byte
+ * Writes a stream again with other page encodings, in one round, under another machine name, with or without VMDESCRIPTION; all else byte
  * for byte. One pass, and memory is bounded by the buffers: XBZRLE pages and `flatten` need the guest's memory, which is kept in
  * sparse files in the folder `scratch`, made when it is needed and removed afterwards. The sink is not ended.
  * Errors: as `StreamReader`; usage, bad-compressed-data, bad-xbzrle.
@@ -34,21 +35,29 @@ export async function convertStream(
     if (reencodes) return new ReencodePages(reader, writer, options, remembers ? scratch : undefined);
     return new KeepItems(writer);
   };
+  const described = options.addVmdescription === true ? new Described() : undefined;
+  const describe = async (to: ItemConverter): Promise<void> => {
+    const item = described?.take(reader.ram.pageSize, reader.offset);
+    if (item !== undefined) await to.item(item);
+  };
   try {
     for await (const item of reader) {
-      if (item.kind === "vmdescription" && options.dropVmdescription === true) continue;
+      if (item.kind === "vmdescription" && (options.dropVmdescription === true || described !== undefined)) continue;
       if (item.kind === "header") {
         await writer.item(item);
         continue;
       }
       // The configuration decides: it names mapped-ram.
       converter ??= choose();
+      described?.note(item);
+      if (item.kind === "trailing") await describe(converter);
       await converter.item(configured(item, options, converter));
     }
     if (options.machine !== undefined && reader.configuration === undefined) {
       throw new QevmError("usage", "the stream has no configuration section that could name a machine");
     }
     converter ??= choose();
+    await describe(converter);
     await converter.end();
     await writer.file.flush();
   } finally {

@@ -23,6 +23,8 @@ export interface ConvertOptions {
   /** "stream" makes a plain stream of a mapped-ram file, "mapped-ram" the other way; both write one round. Default: as it is. */
   to?: "stream" | "mapped-ram" | undefined;
   dropVmdescription?: boolean | undefined;
+  /** Behind EOF stands the description by which device state was decoded: a lent schema's, or the stream's own. */
+  addVmdescription?: boolean | undefined;
   /** Offset of the output's first byte in its file: what stands before it is written already. Default 0. */
   outOffset?: number | undefined;
 }
