@@ -1,12 +1,17 @@
 /** The rows of the version matrix. */
+import { readFileSync } from "node:fs";
+import type { QemuProcess } from "../qemu/process.js";
 import { commonDevices } from "../capture/entries/devices.js";
 import { bare, booting, direct, dirtyFirmware, fillDisk, fillFirmware, mebi, words } from "../capture/entries/parts.js";
 import type { Feature } from "./feature.js";
+import type { JsonObject } from "../../src/transport/qmp.js";
+import type { WorkFile } from "../capture/entry.js";
 import type { RecordingInspection } from "../../src/inspect/recording.js";
 import { dirtying, reading } from "../postcopy/recipes.js";
 import { live as writing, still as memory } from "../recording/machines.js";
 import { channels, type ChannelFeature } from "./channels.js";
 import { postcopy, type PostcopyFeature } from "./postcopy.js";
+import { received, type ReceivedFeature } from "./received.js";
 import { single, type SingleFeature } from "./single.js";
 
 /** Compressed pages are small: a slower link keeps several 100 ms windows in each round. */
@@ -20,6 +25,31 @@ const live = { args: direct("pc"), files: [dirtyFirmware], until: "guest", round
 
 const mapped = { from: "file", uri: "file:$DIR/stream" } as const;
 
+const disk: WorkFile = {
+  name: "disk.img",
+  content: () => {
+    const bytes = Buffer.alloc(4 * mebi);
+    bytes.fill("a disk of 4 MiB; ", mebi + 5000, 2 * mebi - 700);
+    bytes.fill("the last sectors; ", 3 * mebi + 512);
+    return bytes;
+  },
+};
+
+const onDisk = words(
+  "-blockdev driver=file,node-name=file0,filename=$DIR/disk.img -blockdev driver=raw,node-name=disk0,file=file0",
+);
+
+/** Every bitmap of the disk: its state, and QEMU's own hash of its bits. */
+async function bitmaps(vm: QemuProcess): Promise<string> {
+  const nodes = (await vm.execute("query-named-block-nodes")) as readonly JsonObject[];
+  const found = nodes.flatMap((node) => (node["dirty-bitmaps"] ?? []) as readonly JsonObject[]);
+  const rows = found.map(async ({ name, count, granularity, recording, persistent }) => {
+    const bits = await vm.execute("x-debug-block-dirty-bitmap-sha256", { node: "disk0", name: name ?? "" });
+    return JSON.stringify({ name, count, granularity, recording, persistent, bits });
+  });
+  return (await Promise.all(rows)).toSorted().join("\n");
+}
+
 function compressed(level: number, threads: number): SingleFeature {
   return {
     name: `compress, level ${level}`,
@@ -29,6 +59,9 @@ function compressed(level: number, threads: number): SingleFeature {
     holds: ({ ram }) => ram.pages.compressed > 0,
   };
 }
+
+/** A memory backend that is added later. */
+const plugged = { "qom-type": "memory-backend-ram", id: "mem-hot1", size: 2 * mebi };
 
 const rows: readonly SingleFeature[] = [
   { name: "zero and normal pages", ...still, holds: ({ ram }) => ram.pages.normal > 0 && ram.pages.zero > 0 },
@@ -77,6 +110,26 @@ const rows: readonly SingleFeature[] = [
     holds: ({ ram }) => ram.pages.compressed + ram.pages.xbzrle > 0,
   },
   {
+    name: "NUMA nodes of unequal size",
+    ...still,
+    args: [
+      ...direct("q35"),
+      ...words("-smp 2 -object memory-backend-ram,id=node-b,size=6M -object memory-backend-ram,id=node-a,size=2M"),
+      ...words("-numa node,nodeid=0,cpus=0,memdev=node-a -numa node,nodeid=1,cpus=1,memdev=node-b"),
+    ],
+    holds: ({ ram }) => ram.blocks.some(({ name }) => name === "node-b"),
+  },
+  {
+    name: "hot-plugged DIMM",
+    ...still,
+    args: direct("pc").map((word) => (word === "8" ? "8,slots=4,maxmem=1G" : word)),
+    before: [
+      { execute: "object-add", arguments: plugged },
+      { execute: "device_add", arguments: { driver: "pc-dimm", id: "hot1", memdev: "mem-hot1" } },
+    ],
+    holds: ({ ram }) => ram.blocks.some(({ name }) => name === "mem-hot1"),
+  },
+  {
     name: "x-ignore-shared",
     args: [
       ...direct("pc,memory-backend=main"),
@@ -116,10 +169,52 @@ const rows: readonly SingleFeature[] = [
     holds: ({ ram }) => ram.pages.mapped > 0,
   },
   {
+    name: "mapped-ram, multifd, direct-io",
+    ...still,
+    ...mapped,
+    capabilities: ["mapped-ram", "multifd"],
+    parameters: { "direct-io": true },
+    holds: ({ ram }) => ram.pages.mapped > 0,
+  },
+  {
+    name: "mode cpr-reboot",
+    ...still,
+    parameters: { mode: "cpr-reboot" },
+    without: (version) => (Number(version) < 8 ? "not in this version: no parameter mode" : undefined),
+    holds: ({ ram }) => ram.pages.normal > 0,
+  },
+  {
     name: "background snapshot",
     ...still,
     capabilities: ["background-snapshot"],
     holds: ({ ram }) => ram.pages.normal > 0,
+  },
+  {
+    name: "dirty-bitmap",
+    ...still,
+    args: [...direct("pc"), ...onDisk],
+    files: [fillFirmware, disk],
+    capabilities: ["dirty-bitmaps"],
+    before: [
+      { execute: "block-dirty-bitmap-add", arguments: { node: "disk0", name: "since-monday" } },
+      { execute: "block-dirty-bitmap-add", arguments: { node: "disk0", name: "fine", granularity: 512 } },
+      { human: 'qemu-io disk0 "write -P 7 1M 70000"' },
+    ],
+    holds: ({ sections }) => sections.some(({ name }) => name === "dirty-bitmap"),
+    state: bitmaps,
+  },
+  {
+    name: "block migration",
+    ...still,
+    args: [
+      ...direct("pc"),
+      ...words("-drive if=none,id=disk0,file=$DIR/disk.img,format=raw -device virtio-blk-pci,drive=disk0"),
+    ],
+    files: [fillFirmware, disk],
+    capabilities: ["block"],
+    holds: ({ sections }) => sections.some(({ name }) => name === "block"),
+    fresh: (left) => ({ ...left, "disk.img": new Uint8Array(left["disk.img"]?.length ?? 0) }),
+    state: (vm) => readFileSync(vm.file("disk.img"), "latin1"),
   },
 ];
 
@@ -156,6 +251,13 @@ const recordings: readonly ChannelFeature[] = [
   multifd("none", 8, { name: "multifd, 8 channels, running guest", ...writing(), rounds: 4 }),
   multifd("zlib", 8, { name: "multifd, zlib, 8 channels, running guest", ...compressing }),
   multifd("zstd", 8, { name: "multifd, zstd, 8 channels, running guest", ...compressing, without: withoutZstd }),
+  // Machine types up to 8.0 wait for the channels behind every section, later ones behind every round.
+  multifd("none", 2, {
+    name: "multifd, machine type of 5.2",
+    ...writing(),
+    args: direct("pc-i440fx-5.2"),
+    rounds: 3,
+  }),
   multifd("none", 2, {
     name: "multifd, zero pages on the main channel",
     parameters: { "zero-page-detection": "legacy" },
@@ -185,9 +287,31 @@ const postcopies: readonly PostcopyFeature[] = [
   },
 ];
 
+const answered = ({ channels: found }: RecordingInspection): boolean =>
+  found.some(({ role }) => role === "return-path");
+
+const receptions: readonly ReceivedFeature[] = [
+  {
+    name: "return path, `qevm receive` as destination",
+    ...writing(),
+    rounds: 3,
+    capabilities: ["return-path"],
+    parameters: {},
+    holds: answered,
+  },
+  {
+    name: "return path and multifd, `qevm receive` as destination",
+    ...memory(),
+    capabilities: ["return-path", "multifd"],
+    parameters: { "multifd-channels": 4 },
+    holds: (found) => answered(found) && found.ram.pages.multifd > 0,
+  },
+];
+
 /** Every row, in the order of the table. */
 export const features: readonly Feature[] = [
   ...rows.map(single),
   ...recordings.map(channels),
   ...postcopies.map(postcopy),
+  ...receptions.map(received),
 ];

@@ -1,0 +1,75 @@
+/** Judges a folder with the channels of a migration: verified, brought together, and loaded as the plain stream that qevm makes of it. */
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { openInput, openRecording } from "../../src/container/index.js";
+import { convertToFile } from "../../src/convert/convert-file.js";
+import { QevmError } from "../../src/errors.js";
+import { type RecordingInspection, verifyRecording } from "../../src/inspect/recording.js";
+import type { VmDescription } from "../../src/vmstate/index.js";
+import type { Truth } from "../capture/truth.js";
+import { blockHashes, compare } from "../destination/compare.js";
+import { startDestination } from "../destination/destination.js";
+import type { QemuBinary } from "../qemu/find.js";
+import { differing, hashesOf, judge, type Once } from "./judge.js";
+
+/** What a row says of its recording. */
+export interface RecordedFeature {
+  readonly name: string;
+  /** Arguments and files of the machine. */
+  readonly args: readonly string[];
+  readonly files: Readonly<Record<string, Uint8Array>>;
+  /** Whether the recording holds what the row is about. */
+  readonly holds: (found: RecordingInspection) => boolean;
+}
+
+/** What is known beside the folder. */
+export interface Known {
+  readonly qemu: QemuBinary;
+  readonly truth: Omit<Truth, "destination">;
+  /** Lent where the stream describes no device state. */
+  readonly schema?: readonly VmDescription[];
+  /** The guest that the truth is about ran on: its registers are not those of the stream. */
+  readonly ranOn?: boolean;
+}
+
+/** Calls `use` with a folder that is removed afterwards. */
+export async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  const beside = mkdtempSync(join(tmpdir(), "qevm-matrix-"));
+  try {
+    const folder = join(beside, "recording");
+    mkdirSync(folder);
+    return await use(folder);
+  } finally {
+    rmSync(beside, { recursive: true, force: true });
+  }
+}
+
+/** Judges a folder; the plain stream is written beside it. */
+export async function judgeFolder(folder: string, feature: RecordedFeature, known: Known): Promise<Once> {
+  const { qemu, truth, ranOn = false } = known;
+  const options = known.schema === undefined ? {} : { schema: known.schema };
+  const verified = await verifyRecording(openRecording(folder), options);
+  if (!feature.holds(verified.inspection)) {
+    throw new QevmError("bad-value", `the recording holds nothing of "${feature.name}"`);
+  }
+  const read = await hashesOf(await openInput(folder));
+  const stream = `${folder}.plain`;
+  await convertToFile(await openInput(folder), stream, { flatten: true, ...options });
+  const { args, files } = feature;
+  const { vm, result } = await startDestination({ qemu, args, files, stream });
+  try {
+    const found = result.loaded ? await compare(vm, truth) : undefined;
+    const held = result.loaded ? await blockHashes(vm) : new Map<string, string>();
+    return judge({
+      ...verified,
+      wrong: differing(truth, read, {}),
+      read,
+      held,
+      found: found === undefined || !ranOn ? found : { ...found, registersEqual: null },
+      error: result.error,
+    });
+  } finally {
+    await vm.close();
+  }
+}
