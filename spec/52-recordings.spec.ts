@@ -59,11 +59,9 @@ for (const recording of multifd) {
         "all bytes",
       );
       const { channels, ram, evident } = result.inspection;
+      const epochs = result.epochs ?? 0;
       const syncs = channels.map((channel) => channel.syncs);
-      t.ok(
-        new Set(syncs).size === 1 && syncs[0]! >= result.epochs && result.epochs >= 2,
-        `${result.epochs} epochs of ${syncs.join()}`,
-      );
+      t.ok(new Set(syncs).size === 1 && syncs[0]! >= epochs && epochs >= 2, `${epochs} epochs of ${syncs.join()}`);
       t.ok(ram.pages.multifd > 0 && ram.pages.normal === 0, `${ram.pages.multifd} pages`);
       t.ok(evident.includes("multifd"));
     });
@@ -109,6 +107,34 @@ for (const recording of multifd) {
     });
   });
 }
+
+test("damage anywhere in a recording is refused with a typed error, or taken", async (t) => {
+  const codes = new Map<string, number>();
+  let x = 5;
+  const random = (n: number): number => {
+    x = (Math.imul(x, 1_664_525) + 1_013_904_223) >>> 0;
+    return Math.floor((x / 2 ** 32) * n);
+  };
+  const { files, open } = recordingNamed("recording-10.0-zstd");
+  for (let k = 0; k < 120; k++) {
+    const damaged = files.map((file) => channelOf(file, open(file)));
+    const at = random(files.length);
+    const bytes = open(files[at]!);
+    const place = random(k % 2 === 0 ? bytes.length : Math.min(bytes.length, 3000));
+    bytes[place] = random(256);
+    damaged[at] = channelOf(files[at]!, k % 5 === 0 ? bytes.subarray(0, place) : bytes);
+    const [main, ...others] = damaged;
+    const work = verifyRecording({ main: main!, multifd: others, preempt: [], returnPath: [] });
+    const code = (await codeOf(work)) ?? "taken";
+    codes.set(code, (codes.get(code) ?? 0) + 1);
+  }
+  const told = JSON.stringify([...codes]);
+  t.ok(
+    [...codes.keys()].every((code) => /^[a-z-]+$/u.test(code)),
+    told,
+  );
+  t.ok(codes.size >= 4 && (codes.get("taken") ?? 0) > 10, "of several kinds");
+});
 
 test("names of files do not matter, and what is no channel is left alone", async (t) => {
   await unpacked(recordingNamed("recording-7.2-zstd"), async (folder) => {

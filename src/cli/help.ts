@@ -156,8 +156,10 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     line: "be the destination of a migration and write down what comes",
     options: [
       ["--out PATH", "appears whole or not at all"],
-      ["--as FORM", "recording: a folder with every channel (where PATH is"],
-      ["", "one, or ends with /); stream: the pages of all in one"],
+      ["--as FORM", "recording: a folder with every channel; stream: one file,"],
+      ["", "with the pages of all. Default: recording where PATH is a"],
+      ["", "folder or ends with /, or has no extension and there are"],
+      ["", "more channels than one"],
       ["--switchover-ack", "for sources of 8.1 to 10.2 that have this capability"],
       JSON_OUT,
     ],

@@ -1,5 +1,5 @@
-import { mkdirSync, renameSync, rmSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { basename, dirname, extname, join, resolve } from "node:path";
 import { isFolder, openInput } from "../container/index.js";
 import { convertToFile } from "../convert/convert-file.js";
 import { receiveInto, type Received, type ReceiveOptions } from "../receive/index.js";
@@ -19,51 +19,76 @@ export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, options, [1, 1], "one URI");
   const out = args.text("out");
   if (out === undefined) throw new UsageError("--out is missing");
-  const as = args.text("as") ?? (out.endsWith("/") || isFolder(out) ? "recording" : "stream");
-  if (as !== "recording" && as !== "stream") {
-    throw new UsageError(`--as takes recording or stream, not ${JSON.stringify(as)}`);
+  const wanted = args.text("as") ?? (out.endsWith("/") || isFolder(out) ? "recording" : undefined);
+  if (wanted !== undefined && wanted !== "recording" && wanted !== "stream") {
+    throw new UsageError(`--as takes recording or stream, not ${JSON.stringify(wanted)}`);
   }
   // An unfinished folder goes when the waiting is broken off.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
   const uri = args.positionals[0]!;
   const how = { onListening, switchoverAck: args.flag("switchover-ack") };
-  const received = as === "recording" ? await intoFolder(uri, out, how) : await intoFile(uri, out, how);
+  const { as, ...received } =
+    wanted === "recording" ? await intoFolder(uri, out, how) : await settle(uri, out, how, wanted);
   if (args.flag("json")) printJson({ ...received, out, as });
   else print(lines(out, received));
   return 0;
 }
 
-async function intoFolder(uri: string, out: string, how: ReceiveOptions): Promise<Received> {
+/** What was received, and what it was written as. */
+type Written = Received & { as: "recording" | "stream" };
+
+async function intoFolder(uri: string, out: string, how: ReceiveOptions): Promise<Written> {
   const folder = new AtomicFolder(out);
   try {
     const received = await receiveInto(folder.temporary, uri, how);
     folder.commit();
-    return received;
+    return { ...received, as: "recording" };
   } finally {
     folder.abort();
   }
 }
 
-/** One stream: as it came where it came alone, or else its channels brought together. */
-async function intoFile(uri: string, out: string, how: ReceiveOptions): Promise<Received> {
+/**
+ * One stream: as it came where it came alone, or else its channels brought together. Where it was not asked for, and the name has no
+ * extension, the channels of more than one stay a folder.
+ */
+async function settle(uri: string, out: string, how: ReceiveOptions, wanted: "stream" | undefined): Promise<Written> {
   const path = resolve(out);
   const folder = join(dirname(path), `.${basename(path)}.${process.pid}.recording.partial`);
   attempt(folder, () => mkdirSync(folder));
   const unfinished = rememberUnfinished(folder);
   try {
     const received = await receiveInto(folder, uri, how);
+    const forth = received.channels.filter(({ role }) => role !== "return-path").length;
+    if (wanted === undefined && forth > 1 && extname(path) === "") {
+      attempt(path, () => renameSync(folder, path));
+      return { ...received, as: "recording" };
+    }
     if (received.channels.length === 1) {
       attempt(path, () => renameSync(join(folder, received.channels[0]!.file), path));
-      return received;
+    } else {
+      await together(folder, path);
     }
+    return { ...received, as: "stream" };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+    unfinished.forget();
+  }
+}
+
+/** The channels in `folder` as one stream. What came cannot be had again: where that fails, the folder is kept. */
+async function together(folder: string, path: string): Promise<void> {
+  try {
     const input = await openInput(folder);
     const flatten = input.containers.some((one) => one.kind === "recording" && one.postcopy);
     await convertToFile(input, path, { ram: "keep", flatten });
     await input.close?.();
-    return received;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-    unfinished.forget();
+  } catch (error) {
+    const kept = `${path}.recording`;
+    if (existsSync(kept)) throw error;
+    attempt(kept, () => renameSync(folder, kept));
+    process.stderr.write(`qevm receive: the channels cannot be brought together; they are kept in ${kept}\n`);
+    throw error;
   }
 }
 

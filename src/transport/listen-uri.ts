@@ -1,8 +1,9 @@
 import { spawn } from "node:child_process";
-import { createReadStream } from "node:fs";
-import { createServer, type AddressInfo, type ListenOptions, type Server } from "node:net";
+import { createReadStream, statSync, unlinkSync } from "node:fs";
+import { connect, createServer, type AddressInfo, type ListenOptions, type Server } from "node:net";
 import type { Duplex, Readable, Writable } from "node:stream";
 import { QevmError } from "../errors.js";
+import { attempt } from "./file.js";
 
 /** One connection of a source. */
 export interface Connection {
@@ -74,11 +75,26 @@ async function listen(where: ListenOptions, uri: string, take: (connection: Conn
   const server = createServer({ allowHalfOpen: true }, (socket: Duplex) => {
     take({ input: socket, output: socket, ended: () => Promise.resolve(), destroy: () => void socket.destroy() });
   });
+  // A socket that nobody listens at any more is in the way of nobody.
+  if (where.path !== undefined && (await isStale(where.path))) attempt(where.path, () => unlinkSync(where.path!));
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
     server.listen(where, resolve);
   });
   return server;
+}
+
+async function isStale(path: string): Promise<boolean> {
+  if (statSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return false;
+  const socket = connect(path);
+  try {
+    return await new Promise<boolean>((resolve) => {
+      socket.once("connect", () => resolve(false));
+      socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
+    });
+  } finally {
+    socket.destroy();
+  }
 }
 
 function listening(uri: string, server: Server): Listening {

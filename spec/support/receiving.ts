@@ -1,0 +1,60 @@
+/** `qevm receive` as chapters run it, and what talks to it. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { PROGRAM, type Ended } from "./program.js";
+
+/** A running `qevm receive`, its folder, and where it listens. */
+export interface Receiving {
+  readonly folder: string;
+  readonly uri: string;
+  readonly child: ChildProcess;
+  readonly ended: () => Promise<Ended>;
+}
+
+/** Starts it (`$DIR` is a new folder), waits until it listens, and ends it whatever happens. */
+export async function receiving(
+  args: readonly string[],
+  use: (receiving: Receiving) => Promise<void>,
+  uri = "tcp:127.0.0.1:0",
+): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-receive-"));
+  const full = ["receive", uri.replace("$DIR", folder), ...args.map((arg) => arg.replace("$DIR", folder))];
+  const child = spawn(process.execPath, [PROGRAM, ...full], { stdio: ["ignore", "pipe", "pipe"] });
+  const said = { stdout: "", stderr: "" };
+  child.stdout.setEncoding("utf8").on("data", (text: string) => (said.stdout += text));
+  const closed = new Promise<number | null>((resolve) => {
+    child.once("close", resolve);
+  });
+  try {
+    const where = await new Promise<string>((resolve, reject) => {
+      child.stderr.setEncoding("utf8").on("data", (text: string) => {
+        said.stderr += text;
+        const [, found] = /^listening at (\S+)$/mu.exec(said.stderr) ?? [];
+        if (found !== undefined) resolve(found);
+      });
+      void closed.then(() => reject(new Error(`it does not listen: ${said.stderr}`)));
+    });
+    const ended = async (): Promise<Ended> => {
+      const code = await closed;
+      return { ...said, code: code ?? -1 } as Ended;
+    };
+    await use({ folder, uri: where, child, ended });
+  } finally {
+    child.kill("SIGKILL");
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A connection to it. */
+export async function dial(uri: string): Promise<Socket> {
+  const port = Number(/\d+$/u.exec(uri)?.[0]);
+  const socket = uri.startsWith("unix:") ? connect(uri.slice(5)) : connect(port, "127.0.0.1");
+  socket.on("error", () => undefined);
+  await new Promise<void>((resolve) => {
+    socket.once("connect", resolve);
+  });
+  return socket;
+}
