@@ -92,11 +92,16 @@ async function run(program: string, args: readonly string[]): Promise<void> {
   });
   const late = sleep(limit, "takes too long", { signal: timer.signal, ref: false }).catch(() => "");
   const stop = (): void => {
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGKILL");
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+      process.kill(-child.pid, "SIGKILL");
   };
+  // It has a process group of its own, so that all of it ends: then Ctrl-C has to be handed on.
+  const interrupted = (): void => process.exit(130);
   process.once("exit", stop);
+  process.once("SIGINT", interrupted);
   const trouble = await Promise.race([ended, late]);
   process.removeListener("exit", stop);
+  process.removeListener("SIGINT", interrupted);
   timer.abort();
   if (trouble === "") return;
   stop();

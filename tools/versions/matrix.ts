@@ -22,6 +22,9 @@ export async function proveCell(feature: Feature, qemu: QemuBinary, known: Reado
     return await feature.prove(qemu);
   } catch (error) {
     const text = error instanceof Error ? error.message : String(error);
+    if (/not supported by host kernel|Postcopy is not supported/u.test(text)) {
+      return "not on this machine: the kernel gives QEMU no userfaultfd (root has it)";
+    }
     return { verify: `failed: ${text.split("\n")[0] ?? ""}`, memory: "-", loads: "-" };
   }
 }
