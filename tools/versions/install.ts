@@ -75,6 +75,11 @@ async function inside(root: string, command: readonly string[]): Promise<void> {
   await run("chroot", [root, "/usr/bin/env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", ...command]);
 }
 
+/** The installer has a process group of its own, so that all of it can be ended: Ctrl-C has to be handed on by an exit. */
+function interrupted(): void {
+  process.exit(130);
+}
+
 /** Runs a program to its end; what it says is shown only when it fails. */
 async function run(program: string, args: readonly string[]): Promise<void> {
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
@@ -95,8 +100,6 @@ async function run(program: string, args: readonly string[]): Promise<void> {
     if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
       process.kill(-child.pid, "SIGKILL");
   };
-  // It has a process group of its own, so that all of it ends: then Ctrl-C has to be handed on.
-  const interrupted = (): void => process.exit(130);
   process.once("exit", stop);
   process.once("SIGINT", interrupted);
   const trouble = await Promise.race([ended, late]);
