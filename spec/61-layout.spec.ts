@@ -1,6 +1,7 @@
 /** Where blocks stand, from made-up facts: the tables of QEMU's sources and documentation are the judge here. */
 import test from "tape";
 import { findLayout, type Layout, type LayoutFacts } from "../src/memory/layout.js";
+import { numaNodes } from "../src/memory/srat.js";
 import { refusal } from "./support/bytes.js";
 
 const KIB = 1024;
@@ -152,9 +153,97 @@ test("what the stream does not say is called a guess", async (t) => {
     blocks: [{ name: "pc.ram", length: 5.5 * GIB }, ...SMALL_BLOCKS, ...dimms],
   });
   t.deepEqual(parts(hot, "dimm0"), [[7 * GIB, 130 * MIB]], "the first GiB behind main memory");
-  t.deepEqual(parts(hot, "dimm1"), [[7 * GIB + 256 * MIB, 256 * MIB]], "the next 128 MiB");
+  t.deepEqual(parts(hot, "dimm1"), [[7 * GIB + 130 * MIB, 256 * MIB]], "right behind it");
   t.equal(hot.how.filter((line) => /^guess: "dimm\d" is hot-plugged/u.test(line)).length, 2);
   const none = await refusal(() => findLayout({ machine: "none", blocks: SMALL_BLOCKS }));
   t.equal(none?.code, "unsupported");
+  t.end();
+});
+
+/** An SRAT as QEMU writes it: ranges of node, base, length. */
+function srat(ranges: readonly (readonly [number, number, number, number?])[]): Uint8Array {
+  const bytes = Buffer.alloc(48 + 16 + 40 * ranges.length);
+  bytes.write("SRAT");
+  bytes.writeUInt32LE(bytes.length, 4);
+  // A processor's entry in front, to be passed over.
+  bytes.set([0, 16], 48);
+  ranges.forEach(([node, base, length, flags = 1], k) => {
+    const entry = 64 + 40 * k;
+    bytes.set([1, 40], entry);
+    bytes.writeUInt32LE(node, entry + 2);
+    bytes.writeBigUInt64LE(BigInt(base), entry + 8);
+    bytes.writeBigUInt64LE(BigInt(length), entry + 16);
+    bytes.writeUInt32LE(flags, entry + 28);
+  });
+  return bytes;
+}
+
+test("NUMA nodes are told by the SRAT", (t) => {
+  const tables = Buffer.concat([
+    Buffer.from("FACP with SRAT in it is no table"),
+    srat([
+      [1, 2 * GIB, GIB],
+      [0, 0, 0xa0000],
+      [0, MIB, 2 * GIB - MIB],
+      [1, 4 * GIB, GIB],
+      [2, 8 * GIB, 64 * GIB, 3],
+      [3, 0, 0, 0],
+    ]),
+  ]);
+  const nodes = numaNodes(tables);
+  t.deepEqual(nodes, [2 * GIB, 2 * GIB], "by node, the first megabyte's hole counted, room for more left out");
+  t.equal(numaNodes(Buffer.from("SRAT")), undefined);
+  t.equal(numaNodes(srat([])), undefined);
+  const blocks = [
+    { name: "b", length: 3 * GIB },
+    { name: "a", length: GIB },
+    { name: "dimm", length: GIB / 2 },
+    ...SMALL_BLOCKS,
+  ];
+  const sure = findLayout({ machine: "pc-q35-7.2", blocks, nodes: [3 * GIB, GIB], cmos: cmos(2 * GIB, 2 * GIB) });
+  t.deepEqual(parts(sure, "b"), [
+    [MIB, 2 * GIB - MIB],
+    [4 * GIB, GIB],
+  ]);
+  t.deepEqual(parts(sure, "a"), [[5 * GIB, GIB]]);
+  t.equal(sure.how[0], 'main memory is "b", "a" by their lengths in the SRAT');
+  t.match(sure.how.join("\n"), /guess: "dimm" is hot-plugged/u);
+  const equal = [{ name: "node10", length: GIB }, { name: "node9", length: GIB }, ...SMALL_BLOCKS];
+  const unsure = findLayout({ machine: "pc-q35-7.2", blocks: equal, nodes: [GIB, GIB] });
+  t.match(unsure.how[0] ?? "", /^guess: main memory is "node9", "node10" in this order, by their names/u);
+  const other = findLayout({ machine: "pc-q35-7.2", blocks: equal, nodes: [GIB, 7 * GIB] });
+  t.match(other.how[0] ?? "", /^guess: main memory is "node9", "node10" in this order$/u, "an SRAT that does not fit");
+  t.end();
+});
+
+test("one block of the length that the CMOS says is main memory", (t) => {
+  const blocks = [{ name: "dimm", length: GIB }, { name: "mine", length: 64 * MIB }, ...SMALL_BLOCKS];
+  const found = findLayout({ machine: "pc-i440fx-7.2", blocks, cmos: cmos(64 * MIB, 0) });
+  t.deepEqual(parts(found, "mine"), [[MIB, 63 * MIB]]);
+  t.match(found.how.join("\n"), /main memory is "mine", the block of the length that the RTC's CMOS says/u);
+  const tiny = new Uint8Array(128);
+  new DataView(tiny.buffer).setUint16(0x17, 7 * 1024, true);
+  const small = findLayout({
+    machine: "pc-i440fx-7.2",
+    blocks: [
+      { name: "a", length: 6 * MIB },
+      { name: "b", length: 2 * MIB },
+    ],
+    cmos: tiny,
+  });
+  t.match(small.how[0] ?? "", /^guess: main memory is "a", "b" in this order/u, "8 MiB in all, below what 0x34 counts");
+  t.end();
+});
+
+test("microvm's firmware stands below the first megabyte too", (t) => {
+  const blocks = [
+    { name: "microvm.ram", length: 64 * MIB },
+    { name: "pc.bios", length: 64 * KIB },
+  ];
+  const layout = findLayout({ machine: "microvm", blocks });
+  t.equal(at(layout, 0xeffff), "microvm.ram+0xeffff");
+  t.equal(at(layout, 0xf0000), "pc.bios+0x0");
+  t.equal(at(layout, 0x100000), "microvm.ram+0x100000");
+  t.equal(at(findLayout({ machine: "microvm", blocks: blocks.slice(0, 1) }), 0xf0000), "microvm.ram+0xf0000");
   t.end();
 });

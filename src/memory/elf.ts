@@ -23,6 +23,8 @@ export interface CoreNotes {
   cpus: readonly CpuRegisters[];
   /** The guest's VMCOREINFO note as it stands in its memory, header included. */
   vmcoreinfo?: Uint8Array | undefined;
+  /** e_machine where there is no x86 CPU; default EM_X86_64. */
+  machine?: number | undefined;
 }
 
 /**
@@ -35,7 +37,7 @@ export interface CoreNotes {
  * such a guest's core an ELF of 32 bits; firmware ends there on every PC.
  * Source: QEMU dump/dump.c, target/i386/arch_dump.c (7.2).
  */
-export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo }: CoreNotes): Uint8Array {
+export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo, machine }: CoreNotes): Uint8Array {
   const [first] = cpus;
   const long = first === undefined || ((first.msrs["EFER"] ?? 0n) & LONG_MODE) !== 0n;
   const notes = [
@@ -49,7 +51,7 @@ export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo }: Core
   const view = new DataView(bytes.buffer);
   bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
   view.setUint16(16, 4, true);
-  view.setUint16(18, long ? EM_X86_64 : EM_386, true);
+  view.setUint16(18, long ? (machine ?? EM_X86_64) : EM_386, true);
   view.setUint32(20, 1, true);
   view.setBigUint64(32, BigInt(HEADER), true);
   view.setUint16(52, HEADER, true);

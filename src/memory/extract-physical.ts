@@ -6,8 +6,9 @@ import type { StreamOptions } from "../stream/index.js";
 import { AtomicFile, attempt, rememberUnfinished } from "../transport/file.js";
 import { elfHead, type CoreNotes } from "./elf.js";
 import { extractBlocks } from "./extract-blocks.js";
-import { noFacts, noteFacts, type DeviceFacts } from "./facts.js";
+import { noFacts, noteFacts, noteTables, type DeviceFacts } from "./facts.js";
 import { findLayout, parseLayout, type Layout, type LayoutFacts, type Segment } from "./layout.js";
+import { ACPI_TABLES, tablesOf } from "./srat.js";
 import { VGA_WINDOW, VGA_WINDOW_LENGTH, vgaWindow } from "./vga-window.js";
 import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
 
@@ -53,15 +54,28 @@ export async function extractPhysical(
   try {
     const folder = join(work, "blocks");
     const extracted = await extractBlocks(source, folder, { ...options, onItem: (item) => noteFacts(item, found) });
+    const tables = extracted.blocks.find(({ name }) => name === ACPI_TABLES);
+    if (tables !== undefined) noteTables(tablesOf(join(folder, tables.file)), found);
     const facts: LayoutFacts = { ...found, machine: extracted.machine ?? undefined, blocks: extracted.blocks };
     const layout = options.layout === undefined ? findLayout(facts) : parseLayout(options.layout, extracted.blocks);
     const ranges = cut(layout, options);
     const file = new AtomicFile(out);
     try {
       const place = (block: string): string => join(folder, extracted.blocks.find(({ name }) => name === block)!.file);
+      const whole = options.from === undefined && options.length === undefined;
       const vmcoreinfo =
-        options.format === "elf" ? guestNote({ segments: layout.segments, path: place }, found) : undefined;
-      const bytes = write(file.fd, place, ranges, { cpus: found.cpus, vmcoreinfo: vmcoreinfo?.note }, options);
+        options.format === "elf" ? guestNote({ segments: layout.segments, path: place }, found, whole) : undefined;
+      const bytes = write(
+        file.fd,
+        place,
+        ranges,
+        {
+          cpus: found.cpus,
+          vmcoreinfo: vmcoreinfo?.note,
+          machine: options.format === "elf" ? elfMachine(extracted.blocks) : undefined,
+        },
+        options,
+      );
       if (options.format === "raw") writeWindow(file.fd, place, layout, bytes, options.from ?? 0);
       file.commit();
       const { machine, complete, warnings } = extracted;
@@ -91,6 +105,8 @@ function cut({ segments }: Layout, { format, from = 0, length }: PhysicalOptions
   const top = segments.findLast(({ device }) => device !== true);
   const ranges: Segment[] = [];
   for (const segment of segments) {
+    // dump-guest-memory takes RAM and ROM; a flash is neither.
+    if (format !== "raw" && /^virt\.flash\d$/u.test(segment.block)) continue;
     if (format === "raw" && length === undefined && top !== undefined && segment.start > top.start) continue;
     const start = Math.max(segment.start, from);
     const stop = Math.min(segment.start + segment.length, end);
@@ -101,11 +117,32 @@ function cut({ segments }: Layout, { format, from = 0, length }: PhysicalOptions
   return ranges;
 }
 
+/** The machine number of an ELF core without x86 CPUs, by the name of its main memory. Errors: unsupported (big-endian machines). */
+function elfMachine(blocks: readonly { name: string }[]): number | undefined {
+  const numbers: Readonly<Record<string, number>> = { "mach-virt.ram": 183, "riscv_virt_board.ram": 243 };
+  for (const { name } of blocks) {
+    if (name === "s390.ram" || name === "ppc_spapr.ram") {
+      throw new QevmError(
+        "unsupported",
+        `cores of big-endian machines (RAM block ${JSON.stringify(name)}); raw and lime work`,
+      );
+    }
+    if (numbers[name] !== undefined) return numbers[name];
+  }
+  return undefined;
+}
+
 /** The guest's VMCOREINFO note: where its device says, else where it is found. */
-function guestNote(memory: PhysicalFiles, facts: DeviceFacts): { note: Uint8Array; how: string } | undefined {
+function guestNote(
+  memory: PhysicalFiles,
+  facts: DeviceFacts,
+  whole: boolean,
+): { note: Uint8Array; how: string } | undefined {
   const told = facts.vmcoreinfo === undefined ? undefined : readNote(memory, facts.vmcoreinfo);
   if (told !== undefined)
     return { note: told, how: `at ${hex(facts.vmcoreinfo!.address)}, as the vmcoreinfo device says` };
+  // All memory is searched: not for a part of it.
+  if (!whole) return undefined;
   const found = findNote(memory);
   return found === undefined ? undefined : { note: found.note, how: `found in memory at ${hex(found.address)}` };
 }

@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { QevmError } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
+import { ACPI_TABLES, tablesOf } from "./srat.js";
 import { attempt, rememberUnfinished } from "../transport/file.js";
 import { extractBlocks } from "./extract-blocks.js";
-import { noFacts, noteFacts, type DeviceFacts } from "./facts.js";
+import { noFacts, noteFacts, noteTables, type DeviceFacts } from "./facts.js";
 import type { GuestPages, ScanOptions } from "./guest-memory.js";
 
 /**
@@ -26,6 +27,8 @@ export async function extractedPages(
     const facts: DeviceFacts = noFacts();
     const folder = join(work, "blocks");
     const found = await extractBlocks(source, folder, { ...options, onItem: (item) => noteFacts(item, facts) });
+    const tables = found.blocks.find(({ name }) => name === ACPI_TABLES);
+    if (tables !== undefined) noteTables(tablesOf(join(folder, tables.file)), facts);
     return {
       machine: found.machine ?? undefined,
       pageSize: found.pageSize,

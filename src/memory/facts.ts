@@ -4,6 +4,7 @@ import type { StreamItem } from "../stream/index.js";
 import { encodeDevice, type DeviceState } from "../vmstate/index.js";
 import { cpuRegisters, type CpuRegisters } from "./cpu.js";
 import { pciConfig } from "./pci.js";
+import { numaNodes } from "./srat.js";
 import { vgaRegisters, type VgaRegisters } from "./vga-window.js";
 import { vmcoreinfoPlace, type NotePlace } from "./vmcoreinfo.js";
 
@@ -19,6 +20,8 @@ export interface DeviceFacts {
   /** Configuration of the PCI devices, by path. */
   pci: Map<string, Uint8Array>;
   vga?: VgaRegisters;
+  /** Bytes of each NUMA node, as the ACPI tables say. */
+  nodes?: readonly number[];
   /** Where the guest says that its VMCOREINFO note lies. */
   vmcoreinfo?: NotePlace;
 }
@@ -26,6 +29,12 @@ export interface DeviceFacts {
 /** Nothing known yet. */
 export function noFacts(): DeviceFacts {
   return { cpus: [], pci: new Map() };
+}
+
+/** Takes from the ACPI tables (`ACPI_TABLES`) what the layout needs. */
+export function noteTables(tables: Uint8Array, facts: DeviceFacts): void {
+  const nodes = numaNodes(tables);
+  if (nodes !== undefined) facts.nodes = nodes;
 }
 
 /** Takes from one part of a stream what the layout and a core's notes need. */

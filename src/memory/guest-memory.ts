@@ -3,9 +3,10 @@ import { createInflater, type PageInflater } from "../engine/index.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { readMappedPage, type RamBlock } from "../ram/index.js";
 import { StreamReader, type StreamOptions } from "../stream/index.js";
-import { noFacts, noteFacts, type DeviceFacts } from "./facts.js";
+import { noFacts, noteFacts, noteTables, type DeviceFacts } from "./facts.js";
 import { findLayout, type Layout } from "./layout.js";
 import { PagePlaces, type PageFinder } from "./page-places.js";
+import { ACPI_TABLES, MOST_TABLES } from "./srat.js";
 import { applyRecordAt } from "./record-at.js";
 
 /** Bytes read at a time where the RAM of a mapped-ram file is passed over: what is read in vain between blocks. */
@@ -63,6 +64,11 @@ export async function scanPages(source: ByteSource, options: ScanOptions): Promi
   if (!hasRam) throw new QevmError("unsupported", "the stream has no RAM section", { offset: stream.offset });
   const { pageSize, blocks } = stream.ram;
   const inflater = await createInflater("page", { pageSize });
+  const read = places === undefined ? mappedReader(source, blocks) : placedReader(source, places, inflater);
+  const tables = blocks.find(({ idstr }) => idstr === ACPI_TABLES);
+  if (options.devices && tables !== undefined && (places?.has(ACPI_TABLES) ?? true)) {
+    noteTables(await readHead(read, tables, pageSize), facts);
+  }
   return {
     machine: stream.machine,
     pageSize,
@@ -70,8 +76,17 @@ export async function scanPages(source: ByteSource, options: ScanOptions): Promi
     facts: options.devices ? facts : undefined,
     warnings: stream.diagnostics.warnings,
     places,
-    read: places === undefined ? mappedReader(source, blocks) : placedReader(source, places, inflater),
+    read,
   };
+}
+
+/** The first bytes of a block, as many as its tables may take. */
+async function readHead(read: GuestPages["read"], block: RamBlock, pageSize: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(Math.min(block.usedLength, MOST_TABLES));
+  for (let at = 0; at + pageSize <= bytes.length; at += pageSize) {
+    await read(block.idstr, at, bytes.subarray(at, at + pageSize));
+  }
+  return bytes;
 }
 
 /** What the configuration section says, at the price of one small read. */

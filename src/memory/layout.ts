@@ -1,4 +1,5 @@
 import { QevmError } from "../errors.js";
+import { byName, cmosMemory, isDeviceBlock, mainMemory } from "./main-memory.js";
 import { pciSegments, type PciConfigs } from "./pci.js";
 import type { VgaRegisters } from "./vga-window.js";
 
@@ -32,13 +33,16 @@ export interface LayoutFacts {
   smram?: number | undefined;
   pci?: PciConfigs | undefined;
   vga?: VgaRegisters | undefined;
+  /** Bytes of each NUMA node, as the ACPI tables say. */
+  nodes?: readonly number[] | undefined;
 }
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const FOUR_GIB = 4 * GIB;
-const MAIN = new Set(["pc.ram", "microvm.ram", "mach-virt.ram", "riscv_virt_board.ram", "s390.ram", "ppc_spapr.ram"]);
+/** Hot-plugged memory stands side by side, at multiples of this. */
+const DIMM_ALIGNMENT = 2 * MIB;
 const BASES: Readonly<Record<string, number>> = { "mach-virt.ram": GIB, "riscv_virt_board.ram": 2 * GIB };
 
 /**
@@ -57,6 +61,7 @@ export function findLayout(facts: LayoutFacts): Layout {
   const [only] = main;
   const base = only === undefined || main.length > 1 ? undefined : BASES[only.name];
   const segments: Segment[] = [];
+  if (only?.name === "mach-virt.ram") placeFlash(segments, facts);
   if (base !== undefined) {
     how.push(`${only!.name} begins at 0x${base.toString(16)} on this machine`);
     place(segments, main, 0, total, base);
@@ -108,41 +113,13 @@ export function parseLayout(text: string, blocks: readonly { name: string; lengt
 
 type Block = LayoutFacts["blocks"][number];
 
-/** Main memory as one block, or several NUMA nodes in order. */
-function mainMemory({ blocks }: LayoutFacts, how: string[]): Block[] {
-  const named = blocks.find(({ name }) => MAIN.has(name));
-  if (named !== undefined) return [named];
-  const others = blocks.filter(({ name }) => !isDeviceBlock(name));
-  const nodes = others.filter(({ name }) => /node/u.test(name));
-  if (nodes.length > 1) {
-    const sorted = nodes.toSorted((a, b) => a.name.localeCompare(b.name, "en", { numeric: true }));
-    how.push(`guess: main memory is ${sorted.map(({ name }) => JSON.stringify(name)).join(", ")} in this order`);
-    return sorted;
-  }
-  const [largest] = others.toSorted((a, b) => b.length - a.length);
-  if (largest === undefined)
-    throw new QevmError("unsupported", "no RAM block is main memory: state the layout with --layout");
-  how.push(`guess: main memory is the largest block, ${JSON.stringify(largest.name)}`);
-  return [largest];
-}
-
-function isDeviceBlock(name: string): boolean {
-  const firmware = /^(?:pc\.bios|isa-bios|pc\.rom|system\.flash\d|virt\.flash\d)$/u.test(name);
-  return (
-    firmware || name.startsWith("/rom@") || /\.v?rom$|(?:vga\.|qxl\.|qxl\.vga|display-)vram$|^vmsvga\.fifo$/u.test(name)
-  );
-}
-
 /** Bytes of main memory below 4 GiB. */
 function lowMemory(facts: LayoutFacts, total: number, how: string[]): number {
-  const { cmos, machine = "" } = facts;
-  if (cmos !== undefined && cmos.length >= 0x5e) {
-    const low = 16 * MIB + (cmos[0x34]! + cmos[0x35]! * 256) * 64 * KIB;
-    const high = (cmos[0x5b]! + cmos[0x5c]! * 256 + cmos[0x5d]! * 65_536) * 64 * KIB;
-    if (total > 16 * MIB && low + high === total) {
-      if (high > 0) how.push(`0x${low.toString(16)} bytes below 4 GiB, as the RTC's CMOS says`);
-      return low;
-    }
+  const { machine = "" } = facts;
+  const told = cmosMemory(facts.cmos);
+  if (told !== undefined && told.low + told.high === total) {
+    if (told.high > 0) how.push(`0x${told.low.toString(16)} bytes below 4 GiB, as the RTC's CMOS says`);
+    return told.low;
   }
   const low = ruledLow(machine, total);
   const known = /^(?:pc-(?:i440fx|q35)-|microvm|isapc)/u.test(machine) || /^pc-[\d.]+$/u.test(machine);
@@ -170,7 +147,10 @@ function ruledLow(machine: string, total: number): number {
 function placeLow(segments: Segment[], main: readonly Block[], low: number, facts: LayoutFacts, how: string[]): void {
   const { machine = "", pam, blocks } = facts;
   if (machine.startsWith("microvm")) {
-    place(segments, main, 0, low, 0);
+    const alias = Math.min(blocks.find(({ name }) => name === "pc.bios")?.length ?? 0, 128 * KIB, low);
+    place(segments, main, 0, Math.min(low, MIB - alias), 0);
+    if (alias > 0) shadow(segments, main, blocks, MIB - alias, alias, 0);
+    if (low > MIB) place(segments, main, MIB, low - MIB, MIB);
     return;
   }
   // Where no VGA adapter answers at 0xa0000, the RAM below is seen.
@@ -243,6 +223,15 @@ function placeFirmware(segments: Segment[], { blocks }: LayoutFacts): void {
   }
 }
 
+/** The two flashes of ARM's virt machine, 64 MiB each from 0 on. */
+function placeFlash(segments: Segment[], { blocks }: LayoutFacts): void {
+  ["virt.flash0", "virt.flash1"].forEach((name, k) => {
+    const block = blocks.find((one) => one.name === name);
+    if (block !== undefined)
+      segments.push({ start: k * 64 * MIB, length: block.length, block: name, offset: 0, device: true });
+  });
+}
+
 function placeHotplugged(
   segments: Segment[],
   { blocks }: LayoutFacts,
@@ -251,13 +240,13 @@ function placeHotplugged(
   how: string[],
 ): void {
   let at = Math.ceil((FOUR_GIB + high) / GIB) * GIB;
-  for (const block of blocks) {
+  for (const block of blocks.toSorted(byName)) {
     if (main.includes(block) || isDeviceBlock(block.name)) continue;
     segments.push({ start: at, length: block.length, block: block.name, offset: 0 });
     how.push(
       `guess: ${JSON.stringify(block.name)} is hot-plugged memory at 0x${at.toString(16)}; the stream does not say`,
     );
-    at += Math.ceil(block.length / (128 * MIB)) * 128 * MIB;
+    at += Math.ceil(block.length / DIMM_ALIGNMENT) * DIMM_ALIGNMENT;
   }
 }
 
