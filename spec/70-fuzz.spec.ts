@@ -2,10 +2,12 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
+import { bundle } from "../src/fuzz/bundle.js";
 import { KINDS, kindsNamed, makeCase } from "../src/fuzz/cases.js";
 import { join as joined, takeApart } from "../src/fuzz/parts.js";
 import { runDecode } from "../src/fuzz/run-decode.js";
 import { corpusEntry } from "../tools/corpus.js";
+import { recordingNamed } from "../tools/recording/corpus.js";
 import { mappedRamFile } from "./support/mapped-ram-file.js";
 import { qevm } from "./support/program.js";
 
@@ -13,6 +15,12 @@ const folder = mkdtempSync(join(tmpdir(), "qevm-fuzz-spec-"));
 test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
 const tiny = corpusEntry("machine-none-tiny").open();
 const pc = corpusEntry("pc-firmware").open();
+
+/** The files of a recording of the corpus as one input. */
+function recorded(name: string): Uint8Array {
+  const recording = recordingNamed(name);
+  return bundle(recording.files.map((file) => ({ name: file, bytes: Uint8Array.from(recording.open(file)) })));
+}
 
 test("parts laid end to end are the stream", async (t) => {
   for (const name of [
@@ -40,7 +48,14 @@ test("parts laid end to end are the stream", async (t) => {
 
 test("every kind of damage finds something to damage in the corpus, says what, and repeats by its seed", async (t) => {
   const bases = await Promise.all(
-    [tiny, pc, mappedRamFile(), corpusEntry("xbzrle-compress").open()].map((b) => takeApart(b)),
+    [
+      tiny,
+      pc,
+      mappedRamFile(),
+      corpusEntry("xbzrle-compress").open(),
+      recorded("recording-7.2-zlib"),
+      recorded("postcopy-7.2-preempt"),
+    ].map((b) => takeApart(b)),
   );
   for (const kind of KINDS) {
     let changed = 0;
@@ -81,6 +96,11 @@ test("our decoder, with today's seed", { timeout: 120_000 }, async (t) => {
       "machines with devices and every page encoding",
       [pc, corpusEntry("xbzrle-compress").open(), corpusEntry("isapc-bare").open()],
       8,
+    ],
+    [
+      "recordings",
+      [recorded("recording-7.2-zlib"), recorded("recording-11.1-zstd"), recorded("postcopy-7.2-preempt")],
+      6,
     ],
     ["containers", [readFileSync(join(corpusEntry("machine-none-tiny").folder, "stream.gz"))], 2],
   ];

@@ -192,6 +192,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--repair R", "always or never: keep lengths, sums and footers"],
       ["", "right around the damage (default: every other case)"],
       ["--as-is", "damage a container itself, not the stream inside it"],
+      ["", "(decode, make: FILE may be a recording, too)"],
       JSON_OUT,
     ],
     text: "CMD is a QEMU as the source was started; -display none -S -qmp stdio\n-incoming defer are added. The same FILE, options and seed give the same bytes.",

@@ -1,9 +1,13 @@
 import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { QevmError } from "../errors.js";
-import { decodeInitPacket, INIT_LENGTH } from "../multifd/index.js";
 import type { ByteSource } from "../qemu-file/source.js";
-import { roleOf, ROLE_BYTES, type ChannelRole, type RecordedChannel, type Recording } from "../recording/index.js";
+import {
+  gatherRecording,
+  ROLE_BYTES,
+  type GatheredRecording,
+  type RecordedChannel,
+  type Recording,
+} from "../recording/index.js";
 import { StreamReader } from "../stream/index.js";
 import { attempt, FileSource } from "../transport/file.js";
 
@@ -11,10 +15,7 @@ import { attempt, FileSource } from "../transport/file.js";
 export const RECORDING_LIST = "recording.json";
 
 /** A folder of channels, and what else lies in it. */
-export interface RecordingFolder extends Recording {
-  /** Files that are no channel. */
-  readonly others: readonly string[];
-}
+export type RecordingFolder = GatheredRecording;
 
 /** Whether a path is a folder. */
 export function isFolder(path: string): boolean {
@@ -26,53 +27,14 @@ export function isFolder(path: string): boolean {
  * exactly one main channel, or a channel id comes twice.
  */
 export function openRecording(folder: string): RecordingFolder {
-  const found: Record<ChannelRole, RecordedChannel[]> = {
-    main: [],
-    multifd: [],
-    preempt: [],
-    "return-path": [],
-    resumed: [],
-  };
-  const others: string[] = [];
-  const ids = new Map<RecordedChannel, number>();
   const entries = attempt(folder, () => readdirSync(folder, { withFileTypes: true }));
-  for (const entry of entries.toSorted((a, b) => (a.name < b.name ? -1 : 1))) {
-    const head = entry.isFile() ? headOf(join(folder, entry.name)) : new Uint8Array(0);
-    const role = entry.name.endsWith(".json") ? undefined : roleOf(head);
-    if (role === undefined) {
-      others.push(entry.name);
-      continue;
-    }
-    const channel = channelAt(folder, entry.name);
-    found[role].push(channel);
-    if (role === "multifd" && head.length >= INIT_LENGTH) {
-      ids.set(channel, decodeInitPacket(head, 0, [entry.name]).channel);
-    }
-  }
-  const [main, second] = found.main;
-  if (main === undefined) {
-    throw new QevmError("bad-value", `${folder} is no recording: no file in it begins as a migration stream does`);
-  }
-  if (second !== undefined) {
-    throw new QevmError(
-      "bad-value",
-      `${folder} is no recording: ${main.name} and ${second.name} are both main channels`,
-    );
-  }
-  const multifd = found.multifd.toSorted((a, b) => (ids.get(a) ?? 256) - (ids.get(b) ?? 256));
-  multifd.forEach((channel, k) => {
-    const before = multifd[k - 1];
-    if (before === undefined || ids.get(before) !== ids.get(channel) || !ids.has(channel)) return;
-    throw new QevmError(
-      "bad-value",
-      `${before.name} and ${channel.name} are both multifd channel ${ids.get(channel)}`,
-      {
-        offset: 24,
-        path: [channel.name],
-      },
-    );
-  });
-  return { main, multifd, preempt: found.preempt, returnPath: found["return-path"], resumed: found.resumed, others };
+  const files = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1)).filter((entry) => entry.isFile());
+  const channels = files.map(({ name }) =>
+    Object.assign(channelAt(folder, name), { head: headOf(join(folder, name)) }),
+  );
+  const { others, ...recording } = gatherRecording(folder, channels);
+  const rest = entries.filter((entry) => !entry.isFile()).map(({ name }) => name);
+  return { ...recording, others: [...others, ...rest].toSorted() };
 }
 
 /** Whether the source said, before its first section, that it may switch to postcopy. */

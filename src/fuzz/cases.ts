@@ -1,6 +1,7 @@
 import { QevmError } from "../errors.js";
 import { Work, type DamageKind } from "./damage.js";
 import { BYTE_KINDS } from "./kinds/bytes.js";
+import { CHANNEL_KINDS } from "./kinds/channels.js";
 import { DESCRIPTION_KINDS } from "./kinds/description.js";
 import { DEVICE_KINDS } from "./kinds/device.js";
 import { MAPPED_RAM_KINDS } from "./kinds/mapped-ram.js";
@@ -16,6 +17,7 @@ export const KINDS: readonly DamageKind[] = [
   ...DEVICE_KINDS,
   ...DESCRIPTION_KINDS,
   ...MAPPED_RAM_KINDS,
+  ...CHANNEL_KINDS,
   ...BYTE_KINDS,
 ];
 

@@ -51,7 +51,8 @@ export class Work {
   }
 
   insert(index: number, kind: PartKind, bytes: Uint8Array, name = ""): void {
-    this.list.splice(index, 0, { kind, bytes, name, flag: 0 });
+    const file = (this.list[index] ?? this.list.at(-1))?.file;
+    this.list.splice(index, 0, { kind, bytes, name, flag: 0, file });
   }
 
   remove(index: number, count = 1): void {

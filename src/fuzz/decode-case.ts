@@ -1,7 +1,9 @@
 import { openContainers } from "../container/index.js";
 import { QevmError } from "../errors.js";
+import { verifyRecording } from "../inspect/recording.js";
 import { verifyStream } from "../inspect/verify.js";
 import { MemorySource } from "../qemu-file/index.js";
+import { recordingOf, unbundle, type BundledFile } from "./bundle.js";
 
 /** What a decoder must never do. */
 export type FindKind =
@@ -35,6 +37,8 @@ const WITHOUT_ADDRESS: ReadonlySet<string> = new Set(["usage", "limit", "unsuppo
 
 /** Opens, decodes, encodes again and compares, as `qevm verify` does, and looks for what must never happen. */
 export async function decodeCase(bytes: Uint8Array, lenient: boolean): Promise<DecodeOutcome> {
+  const files = unbundle(bytes);
+  if (files !== undefined) return await decodeRecordingCase(files, lenient);
   let source: Awaited<ReturnType<typeof openContainers>> | undefined;
   try {
     source = await openContainers(new MemorySource(bytes));
@@ -46,23 +50,46 @@ export async function decodeCase(bytes: Uint8Array, lenient: boolean): Promise<D
     }
     return { outcome: result.inspection.undecoded.length > 0 ? "opaque" : "accepted" };
   } catch (error) {
-    if (!(error instanceof QevmError)) {
-      const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-      return { outcome: "untyped", message, find: "untyped-error" };
-    }
+    if (!(error instanceof QevmError)) return untyped(error);
     const inside = source === undefined || source.containers.length > 0;
     return {
       outcome: error.code,
       message: error.message,
-      ...(addressed(error, bytes, inside) ? {} : { find: "no-address" as const }),
+      ...(addressed(error, bytes.length, inside) ? {} : { find: "no-address" as const }),
     };
   } finally {
     await source?.close?.();
   }
 }
 
+/** The same for the files of a recording. */
+async function decodeRecordingCase(files: readonly BundledFile[], lenient: boolean): Promise<DecodeOutcome> {
+  let main = false;
+  try {
+    const recording = recordingOf(files);
+    main = true;
+    const result = await verifyRecording(recording, { lenient });
+    // Lenient: a channel that is cut is compared up to there.
+    if (!result.identical && !lenient) {
+      return { outcome: "accepted", find: "not-identical", message: `differs from byte ${result.firstDifference}` };
+    }
+    return { outcome: result.inspection.undecoded.length > 0 ? "opaque" : "accepted" };
+  } catch (error) {
+    if (!(error instanceof QevmError)) return untyped(error);
+    const longest = Math.max(...files.map((file) => file.bytes.length));
+    // Without a main channel there is no place to name.
+    const fine = !main || addressed(error, longest, false);
+    return { outcome: error.code, message: error.message, ...(fine ? {} : { find: "no-address" as const }) };
+  }
+}
+
+function untyped(error: unknown): DecodeOutcome {
+  const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  return { outcome: "untyped", message, find: "untyped-error" };
+}
+
 /** Whether the address of a refusal makes sense. Offsets inside a compressed container count in its content. */
-function addressed(error: QevmError, bytes: Uint8Array, inside: boolean): boolean {
+function addressed(error: QevmError, length: number, inside: boolean): boolean {
   if (error.offset === undefined) return WITHOUT_ADDRESS.has(error.code);
-  return error.offset >= 0 && (inside || error.offset <= bytes.length);
+  return error.offset >= 0 && (inside || error.offset <= length);
 }

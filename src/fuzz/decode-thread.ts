@@ -2,8 +2,10 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { parentPort, workerData } from "node:worker_threads";
 import { openContainers } from "../container/index.js";
+import { verifyRecording } from "../inspect/recording.js";
 import { verifyStream } from "../inspect/verify.js";
 import { MemorySource } from "../qemu-file/index.js";
+import { recordingOf, unbundle } from "./bundle.js";
 import { kindsNamed, makeCase } from "./cases.js";
 import type { decodeCase, FindKind } from "./decode-case.js";
 import { takeApart, type Parts } from "./parts.js";
@@ -76,7 +78,11 @@ function held(always: boolean): number {
 /** Everything that a decoder says of a good stream. */
 async function portrait(bytes: Uint8Array): Promise<string> {
   try {
-    const verification = await verifyStream(await openContainers(new MemorySource(bytes)), { lenient: true });
+    const files = unbundle(bytes);
+    const verification =
+      files !== undefined
+        ? await verifyRecording(recordingOf(files), { lenient: true })
+        : await verifyStream(await openContainers(new MemorySource(bytes)), { lenient: true });
     return JSON.stringify(verification, (_, value: unknown) => (typeof value === "bigint" ? `${value}` : value));
   } catch (error) {
     return String(error);

@@ -1,7 +1,13 @@
 import { QevmError } from "../errors.js";
+import { ChannelReader, DEVICE_PACKET_LENGTH, type ChannelItem } from "../multifd/index.js";
 import { MemorySource } from "../qemu-file/index.js";
 import { RamFlag, type RamBatch } from "../ram/index.js";
+import { roleOf, ROLE_BYTES } from "../recording/index.js";
 import { StreamReader, type SectionItem, type StreamItem, type StreamOptions } from "../stream/index.js";
+
+import { ReturnPathReader } from "../stream/return-path-reader.js";
+import { bundle, unbundle, type BundledFile } from "./bundle.js";
+import { concat } from "./damage.js";
 
 /** What a part of a stream is; damage is aimed by it. */
 export type PartKind =
@@ -16,6 +22,12 @@ export type PartKind =
   | "command"
   | "eof"
   | "description"
+  /** Of a multifd channel: its first packet, the head of a later one, what follows the head. */
+  | "init"
+  | "packet"
+  | "payload"
+  /** Of a return path. */
+  | "message"
   | "rest";
 
 /** A stretch of a stream that one field table describes. Parts laid end to end are the stream. */
@@ -26,6 +38,8 @@ export interface Part {
   readonly name: string;
   /** record: the flag without CONTINUE; others: 0. */
   readonly flag: number;
+  /** In a recording: the file that it is of. */
+  readonly file?: string | undefined;
 }
 
 /** A stream taken apart at the borders that our decoder sees. */
@@ -53,6 +67,11 @@ interface Border {
 export async function takeApart(input: Uint8Array, options: StreamOptions = {}): Promise<Parts> {
   // A Buffer's `slice` shares its bytes, which must not be written to.
   const bytes = new Uint8Array(input.buffer, input.byteOffset, input.length);
+  const files = unbundle(bytes);
+  return files === undefined ? await takeStreamApart(bytes, options) : await takeRecordingApart(bytes, files, options);
+}
+
+async function takeStreamApart(bytes: Uint8Array, options: StreamOptions): Promise<Parts> {
   const reader = new StreamReader(new MemorySource(bytes), { ...options, lenient: true });
   const borders = new Borders();
   try {
@@ -70,8 +89,58 @@ export async function takeApart(input: Uint8Array, options: StreamOptions = {}):
   };
 }
 
-/** Lays parts end to end. */
+/** Each file by what it is; the parts know their files. */
+async function takeRecordingApart(
+  bytes: Uint8Array,
+  files: readonly BundledFile[],
+  options: StreamOptions,
+): Promise<Parts> {
+  const list: Part[] = [];
+  let { pageSize, blocks, footers } = NOTHING;
+  for (const file of files) {
+    const parts = await takeFileApart(file.bytes, options);
+    // A Work may take parts away until none of a file is left; an empty one keeps the file.
+    list.push({ kind: "rest", name: "", flag: 0, bytes: new Uint8Array(0), file: file.name });
+    for (const part of parts.list) list.push({ ...part, file: file.name });
+    if (parts.blocks.length > 0) ({ pageSize, blocks, footers } = parts);
+  }
+  return { list, pageSize, blocks, footers, bytes };
+}
+
+/** What a channel other than the main one does not say. */
+const NOTHING: Pick<Parts, "pageSize" | "blocks" | "footers"> = { pageSize: 4096, blocks: [], footers: true };
+
+async function takeFileApart(
+  bytes: Uint8Array,
+  options: StreamOptions,
+): Promise<Pick<Parts, "list" | "pageSize" | "blocks" | "footers">> {
+  const role = roleOf(bytes.subarray(0, ROLE_BYTES));
+  if (role === "main") return await takeStreamApart(bytes, options);
+  const borders = new Borders();
+  try {
+    if (role === "multifd") {
+      for await (const item of new ChannelReader(new MemorySource(bytes), { lenient: true })) borders.packet(item);
+    } else if (role === "return-path") {
+      const messages = new ReturnPathReader(new MemorySource(bytes), { lenient: true });
+      for await (const { offset, message } of messages) borders.at(offset, "message", message.name);
+    }
+  } catch (error) {
+    if (!(error instanceof QevmError)) throw error;
+    borders.at(error.offset ?? 0, "rest", "");
+  }
+  return { ...NOTHING, list: borders.parts(bytes) };
+}
+
+/** Lays parts end to end; those of a recording become a bundle again. */
 export function join(list: readonly Part[]): Uint8Array {
+  const files = new Map<string, Uint8Array[]>();
+  for (const { file, bytes } of list) {
+    if (file === undefined) continue;
+    const pieces = files.get(file);
+    if (pieces === undefined) files.set(file, [bytes]);
+    else pieces.push(bytes);
+  }
+  if (files.size > 0) return bundle([...files].map(([name, pieces]) => ({ name, bytes: concat(...pieces) })));
   let length = 0;
   for (const { bytes } of list) length += bytes.length;
   const all = new Uint8Array(length);
@@ -89,6 +158,13 @@ class Borders {
 
   at(offset: number, kind: PartKind, name: string, flag = 0): void {
     this.list.push({ offset, kind, name, flag });
+  }
+
+  packet(item: ChannelItem): void {
+    if (item.kind === "init") return this.at(item.offset, "init", "");
+    const head = item.kind === "pages" ? 320 + 8 * item.packet.offsets.length : DEVICE_PACKET_LENGTH;
+    this.at(item.offset, "packet", item.packet.idstr);
+    if (item.payload.length > 0) this.at(item.offset + head, "payload", item.packet.idstr);
   }
 
   async item(item: StreamItem): Promise<void> {

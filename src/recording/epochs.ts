@@ -30,6 +30,8 @@ export class MultifdEpochs {
   private channels: Channel[] | undefined;
   private packets = 0;
   private last = -1n;
+  /** Where that number stands. */
+  private lastPlace: { offset: number | undefined; path: string[] } = { offset: undefined, path: [] };
 
   constructor(
     private readonly recorded: readonly RecordedChannel[],
@@ -58,7 +60,7 @@ export class MultifdEpochs {
     const unsent = this.open().filter(({ owes }) => owes).length;
     if (BigInt(this.packets + unsent) > this.last) return;
     const what = "packets are missing: a channel of this migration is not here, or is cut off";
-    const place = { expected: `${this.last + 1n} packets`, found: `${this.packets}` };
+    const place = { ...this.lastPlace, expected: `${this.last + 1n} packets`, found: `${this.packets}` };
     this.diagnostics.anomaly(new QevmError("unknown-reference", what, place));
   }
 
@@ -100,7 +102,10 @@ export class MultifdEpochs {
       if (done === true) break;
       if (item.kind !== "pages") continue;
       this.packets++;
-      if (item.packet.packetNum > this.last) this.last = item.packet.packetNum;
+      if (item.packet.packetNum > this.last) {
+        this.last = item.packet.packetNum;
+        this.lastPlace = { offset: item.offset + 24, path: [...reader.path] };
+      }
       const pagesHere = item.packet.normalPages + item.packet.zeroPages > 0;
       const syncs = (item.packet.flags & MultifdFlag.SYNC) !== 0;
       // Only an empty packet without SYNC pays what is owed: another SYNC may overtake that one too.

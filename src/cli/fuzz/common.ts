@@ -1,7 +1,10 @@
-import { openInput } from "../../container/index.js";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { isFolder, openInput, openRecording } from "../../container/index.js";
+import { bundle } from "../../fuzz/bundle.js";
 import { QevmError } from "../../errors.js";
 import { QemuFileReader } from "../../qemu-file/index.js";
-import { openSource } from "../../transport/file.js";
+import { attempt, openSource } from "../../transport/file.js";
 import type { Outcomes } from "../../fuzz/tally.js";
 import { columns } from "../../fuzz/tally.js";
 import { UsageError, type Arguments } from "../arguments.js";
@@ -39,8 +42,9 @@ export function caseChoice(args: Arguments): CaseChoice {
   };
 }
 
-/** A whole input: the stream inside its containers, or the file as it is. */
+/** A whole input: the files of a recording, the stream inside its containers, or the file as it is. */
 export async function readWhole(path: string, asIs: boolean): Promise<Uint8Array> {
+  if (isFolder(path)) return readRecording(path);
   const source = asIs ? openSource(path) : await openInput(path);
   try {
     const reader = new QemuFileReader(source);
@@ -52,6 +56,21 @@ export async function readWhole(path: string, asIs: boolean): Promise<Uint8Array
   } finally {
     await source.close?.();
   }
+}
+
+function readRecording(folder: string): Uint8Array {
+  const { main, multifd, preempt, returnPath, resumed = [] } = openRecording(folder);
+  const channels = [main, ...multifd, ...preempt, ...returnPath, ...resumed];
+  const total = channels.reduce((sum, { length }) => sum + length, 0);
+  if (total > LONGEST) {
+    throw new QevmError("limit", `${folder} is too long to be damaged`, { expected: `at most ${LONGEST} bytes` });
+  }
+  return bundle(
+    channels.map(({ name }) => ({
+      name,
+      bytes: attempt(join(folder, name), () => Uint8Array.from(readFileSync(join(folder, name)))),
+    })),
+  );
 }
 
 /** Kinds of damage against outcomes: accepted or refused, whatever for. */

@@ -1,5 +1,6 @@
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { unbundle, type BundledFile } from "../../fuzz/bundle.js";
 import { kindsNamed, makeCase, type FuzzCase } from "../../fuzz/cases.js";
 import { takeApart } from "../../fuzz/parts.js";
 import { AtomicFolder } from "../../transport/folder.js";
@@ -33,14 +34,22 @@ async function toPipe(cases: Iterable<FuzzCase>): Promise<void> {
   }
 }
 
-/** One file a case, and `cases.jsonl` with a line for each. */
+/** The names are those of the files that were read: they lie in one folder. */
+function writeRecording(folder: string, files: readonly BundledFile[]): void {
+  mkdirSync(folder);
+  for (const { name, bytes } of files) writeFileSync(join(folder, name), bytes);
+}
+
+/** One file (of a recording one folder) a case, and `cases.jsonl` with a line for each. */
 function toFolder(cases: Iterable<FuzzCase>, path: string): void {
   const folder = new AtomicFolder(path);
   try {
     const lines: string[] = [];
     for (const test of cases) {
-      const file = `case-${test.seed}.mig`;
-      writeFileSync(join(folder.temporary, file), test.bytes);
+      const files = unbundle(test.bytes);
+      const file = `case-${test.seed}${files === undefined ? ".mig" : ""}`;
+      if (files === undefined) writeFileSync(join(folder.temporary, file), test.bytes);
+      else writeRecording(join(folder.temporary, file), files);
       lines.push(JSON.stringify({ file, ...test, bytes: test.bytes.length }));
     }
     writeFileSync(join(folder.temporary, "cases.jsonl"), `${lines.join("\n")}\n`);

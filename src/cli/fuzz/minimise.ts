@@ -1,3 +1,4 @@
+import { isFolder } from "../../container/index.js";
 import { decodeCase } from "../../fuzz/decode-case.js";
 import { minimise, type Judge } from "../../fuzz/minimise.js";
 import { tryQemu } from "../../fuzz/qemu-case.js";
@@ -19,6 +20,7 @@ export async function run(argv: string[]): Promise<number> {
   } as const;
   const args = parse(argv, options, [1, Infinity], "one FILE and, behind --, a destination's command");
   const [file = "", ...command] = args.positionals;
+  if (isFolder(file)) throw new UsageError("a recording is made smaller file by file");
   const out = args.text("out");
   if (out === undefined) throw new UsageError("--out is missing: the file for the smaller case");
   const judge: Judge =

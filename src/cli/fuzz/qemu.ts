@@ -1,3 +1,4 @@
+import { isFolder } from "../../container/index.js";
 import { reportOf } from "../../fuzz/report.js";
 import { runQemu } from "../../fuzz/run-qemu.js";
 import { parse, UsageError } from "../arguments.js";
@@ -20,6 +21,7 @@ export async function run(argv: string[]): Promise<number> {
   const out = args.text("out");
   if (out === undefined) throw new UsageError("--out is missing: the file for the results, a line a case");
   if (command.length === 0) throw new UsageError("the destination's command is missing: -- qemu-system-x86_64 ...");
+  if (isFolder(file)) throw new UsageError("a destination takes one stream: a recording is none");
   const { cases = 100, ...choice } = caseChoice(args);
   const show = process.stderr.isTTY;
   const results = await runQemu(await readWhole(file, args.flag("as-is")), {
