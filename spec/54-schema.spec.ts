@@ -68,6 +68,25 @@ test("suppress-vmdesc: what no description of its own says, another capture's do
   t.equal(BigInt(cpu["env.eip"] as string), BigInt(`0x${eip}`), "the CPU stands where QEMU said");
 });
 
+test("devices of their own codec are as long as they are, whatever the lender's were", async (t) => {
+  const bytes = corpusEntry("q35-virtio").open();
+  const lent = await descriptionOf(new MemorySource(bytes));
+  let changed = 0;
+  const others = lent.devices.map((device) => {
+    const fields = device.fields.map((field) => {
+      if (field.type !== "virtio" || device.fields.length > 1) return field;
+      changed++;
+      return { ...field, size: field.size + (changed % 2 === 0 ? 7 : -2) };
+    });
+    return { ...device, fields };
+  });
+  const schema = [{ ...lent, devices: others }];
+  t.ok(changed > 10, `${changed} virtio devices of other lengths`);
+  t.equal(await devices(bare(bytes), { schema }), await devices(bytes), "the values are those of its own description");
+  const found = await verifyStream(new MemorySource(bare(bytes)), { schema });
+  t.ok(found.identical && found.opaqueBytes === 0, "written again from the fields");
+});
+
 test("cut off inside the devices, and still decoded up to there", async (t) => {
   const whole = corpusEntry("live").open();
   const schema = [await descriptionOf(new MemorySource(whole))];

@@ -117,7 +117,7 @@ export class DevicePart {
   ): Promise<SectionContent> {
     const { reader, limits } = this;
     const depth = reader.path.length;
-    const endsAt = (offset: number): boolean => this.endsAt(offset, header.sectionId, footers);
+    const endsAt = (offset: number): boolean => this.endsAt(offset, header.sectionId, footers, packageEnd);
     for (let room = LENT_ROOM; ; room = Math.min(4 * room, limits.deviceBytes)) {
       const more = packageEnd === undefined && (await reader.fill(room)) && room < limits.deviceBytes;
       const start = reader.position;
@@ -169,12 +169,12 @@ export class DevicePart {
     return found;
   }
 
-  private endsAt(offset: number, sectionId: number, footers: boolean | undefined): boolean {
+  private endsAt(offset: number, sectionId: number, footers: boolean | undefined, packageEnd?: number): boolean {
     const { reader } = this;
     const at = offset - reader.offset;
     const type = reader.peek(at);
     if (type === TypeByte.SECTION_FOOTER && footers !== false) return this.idAt(at + 1) === sectionId;
-    return footers !== true && (type === TypeByte.EOF || type === TypeByte.SECTION_FULL || type === TypeByte.COMMAND);
+    return footers !== true && this.legalNext(at, packageEnd);
   }
 
   private idAt(at: number): number {

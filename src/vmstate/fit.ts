@@ -4,6 +4,7 @@ import { checkSize, Choices, type DecodeContext } from "./context.js";
 import { oldStyleName, type DeviceDescription, type FieldDescription, type StructDescription } from "./description.js";
 import { decodeElement, structKind } from "./elements.js";
 import { fieldGroups, isNull, type FieldGroup } from "./groups.js";
+import { privateCodec, tryRecord } from "./private/index.js";
 import { presentElement } from "./lists.js";
 import { decodeSubsectionHead, subsectionAhead } from "./struct.js";
 
@@ -12,7 +13,11 @@ export type KnownSubsections = (struct: StructDescription) => ReadonlyMap<string
 
 interface FitContext extends DecodeContext {
   readonly known: KnownSubsections;
+  readonly endsAt: ((offset: number) => boolean) | undefined;
 }
+
+/** How far the end of a private field is looked for, bytes. */
+const FARTHEST = 1 << 20;
 
 /**
  * What a description that is true of another capture would be for the bytes at hand: with the subsections that are here (the
@@ -24,6 +29,7 @@ export function fitDevice(
   reader: QemuFileReader,
   device: DeviceDescription,
   known: KnownSubsections,
+  endsAt?: (offset: number) => boolean,
 ): DeviceDescription {
   const start = reader.position;
   const depth = reader.path.length;
@@ -36,14 +42,39 @@ export function fitDevice(
     vmsdName: undefined,
     oldStyle: oldStyleName(device),
     known,
+    endsAt,
   };
   try {
+    const whole = fitPrivate(ctx, device);
+    if (whole !== undefined) return whole;
     const { subsections: _, ...rest } = device;
     return { ...rest, ...fitStruct(ctx, device) };
   } finally {
     reader.position = start;
     reader.path.length = depth;
   }
+}
+
+/**
+ * A device that is one field of its own codec (virtio): how long it is depends on its queues and on what the guest has negotiated, so
+ * its end is where the section can end and the codec fits exactly.
+ */
+function fitPrivate(ctx: FitContext, device: DeviceDescription): DeviceDescription | undefined {
+  const [entry, second] = device.fields;
+  const { reader, endsAt } = ctx;
+  if (entry === undefined || second !== undefined || endsAt === undefined) return undefined;
+  ctx.vmsdName = device.vmsdName;
+  const codec = privateCodec(entry.type, ctx);
+  if (codec === undefined) return undefined;
+  const most = Math.min(reader.available, FARTHEST);
+  for (let size = 0; size <= most; size++) {
+    if (!endsAt(reader.offset + size)) continue;
+    const bytes = reader.buffer.subarray(reader.position, reader.position + size);
+    if (tryRecord(codec, bytes) === undefined) continue;
+    const fields = [{ ...entry, size }];
+    return device.size === undefined ? { ...device, fields } : { ...device, fields, size };
+  }
+  return undefined;
 }
 
 function fitStruct(ctx: FitContext, struct: StructDescription): StructDescription {

@@ -63,11 +63,8 @@ export class Schema {
     } catch (error) {
       if (!(error instanceof QevmError)) throw error;
       reader.position = start;
-      return decodeDevice(
-        reader,
-        fitDevice(reader, device, (struct) => this.known(struct)),
-        options,
-      );
+      const fitted = fitDevice(reader, device, (struct) => this.known(struct), options.endsAt);
+      return decodeDevice(reader, fitted, options);
     }
   }
 
