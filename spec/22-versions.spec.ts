@@ -2,6 +2,8 @@ import { join } from "node:path";
 import test from "tape";
 import { type CorpusEntry, listCorpus, projectRoot } from "../tools/corpus.js";
 import { destinationLike, readStatus, startDestination } from "../tools/destination/index.js";
+import { MemorySource } from "../src/qemu-file/index.js";
+import { StreamReader } from "../src/stream/index.js";
 import { type JsonObject, textOf } from "../src/transport/qmp.js";
 import { wordsOf } from "../tools/versions/feature.js";
 import { features } from "../tools/versions/features.js";
@@ -53,6 +55,32 @@ test("two rows of the matrix, with the QEMU that is here", async (t) => {
   const mapped = features.find(({ name }) => name === "mapped-ram");
   const cell = mapped === undefined ? "" : await proveCell(mapped, qemu, known);
   t.equal(cell, "not in this version: no capability mapped-ram");
+});
+
+/** How many pages come again in the section that they came in before. */
+async function twiceInSection(stream: Uint8Array): Promise<number> {
+  let twice = 0;
+  for await (const item of new StreamReader(new MemorySource(stream))) {
+    if (item.kind !== "section") continue;
+    const seen = new Set<string>();
+    for await (const batch of item.records()) {
+      for (const { block, offset } of batch) {
+        if (block === undefined) continue;
+        const key = `${block.idstr} ${offset}`;
+        if (seen.has(key)) twice++;
+        seen.add(key);
+      }
+    }
+  }
+  return twice;
+}
+
+test("a page comes twice in one section only where compress threads are late", async (t) => {
+  for (const { name, capture, open } of entries) {
+    const twice = await twiceInSection(open());
+    if (name === "compress-live") t.ok(twice > 0, `${name}: ${twice} pages`);
+    if (!capture.capabilities.includes("compress")) t.equal(twice, 0, name);
+  }
 });
 
 for (const entry of entries) {
