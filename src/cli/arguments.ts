@@ -107,7 +107,7 @@ export interface ReadOptions {
 }
 
 function readOptions(args: Arguments): ReadOptions {
-  const pageSize = args.number("page-size", { min: 1024, max: 65536 });
+  const pageSize = args.number("page-size", { min: 256, max: 65536 });
   if (pageSize !== undefined && !Number.isInteger(Math.log2(pageSize))) {
     throw new UsageError("--page-size takes a power of two");
   }

@@ -28,7 +28,7 @@ export function parseManifest(value: unknown): { manifest: Manifest; items: Pack
     throw refuse(`${FILE}: qevm, version`, '"unpacked stream" version 1', `${mark} version ${version}`);
   }
   const pageSize = top.integer("pageSize", 1 << 20);
-  if (pageSize < 1024 || !Number.isInteger(Math.log2(pageSize)))
+  if (pageSize < 256 || !Number.isInteger(Math.log2(pageSize)))
     throw refuse(`${FILE}: pageSize`, "a power of two", pageSize);
   const ram = new Keys(top.take("ram"), `${FILE}: ram`);
   const blocks = ram.list("blocks", blockOf);

@@ -12,6 +12,7 @@ import { decodeHeader } from "./header.js";
 import type { CommandItem, SectionItem, StreamItem } from "./items.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 import type { Continued, StreamOptions } from "./options.js";
+import { pageSizeIsOpen, shownPageSize } from "./page-size.js";
 import { ramRecords } from "./ram-section.js";
 import { endOfStream, restOfPackage, restOfStream } from "./rest.js";
 import { checkRamVersion, decodeFullHeader, decodePartHeader, nextFooter, type SectionHeader } from "./section.js";
@@ -47,6 +48,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private readonly skipMappedPages: boolean;
   private readonly broken: boolean;
   private readonly goesOn: boolean;
+  private readonly pageSizeGiven: boolean;
 
   constructor(source: ByteSource, options: StreamOptions = {}) {
     this.diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
@@ -64,6 +66,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     for (const header of after?.sections ?? []) this.sections.set(header.sectionId, header);
     this.footers = after?.footers;
     this.goesOn = after !== undefined;
+    this.pageSizeGiven = options.pageSize !== undefined;
     this.broken = options.broken ?? false;
     this.skipMappedPages = options.skipMappedPages ?? false;
     const { schema } = options;
@@ -115,9 +118,23 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       reader.path.push("configuration");
       this.configuration = await decodeConfiguration(reader, this.limits);
       reader.path.pop();
-      this.ram.pageSize = targetPageSize(reader, this.configuration) ?? this.ram.pageSize;
+      this.ram.pageSize =
+        targetPageSize(reader, this.configuration) ?? (await this.shownPageSize()) ?? this.ram.pageSize;
       yield { kind: "configuration", offset, configuration: this.configuration };
     }
+  }
+
+  /** The page size that the first pages show, where nobody says it and the machine's name leaves it open. */
+  private async shownPageSize(): Promise<number | undefined> {
+    const { configuration, capabilities, pageSizeGiven } = this;
+    if (pageSizeGiven || capabilities.includes("mapped-ram") || !pageSizeIsOpen(configuration?.machine))
+      return undefined;
+    return await shownPageSize(this.reader, (source, pageSize) => {
+      const after = { pageSize, blocks: [], sections: [], footers: undefined };
+      const reader = new StreamReader(source, { after, limits: this.limits });
+      reader.configuration = configuration;
+      return reader;
+    });
   }
 
   private async *elements(): AsyncGenerator<StreamItem> {

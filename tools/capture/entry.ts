@@ -12,6 +12,8 @@ export type Step =
   | { readonly wait: "halted" }
   /** Until the guest has set its mark. */
   | { readonly wait: "guest" }
+  /** Until a word of guest memory has a value: guests of other targets. */
+  | { readonly wait: "mark"; readonly address: number; readonly value: number }
   /** Until the migration has looked through the dirty memory so many times. */
   | { readonly wait: "rounds"; readonly count: number }
   /** Until the migration is over; a failed one ends the capture. */

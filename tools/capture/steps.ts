@@ -19,6 +19,8 @@ export async function runStep(vm: QemuProcess, step: Step): Promise<void> {
     await poll(vm, step.wait, 60, async () => / HLT=1/u.test(await vm.human("info registers")));
   } else if (step.wait === "guest") {
     await waitGuest(vm);
+  } else if (step.wait === "mark") {
+    await waitWord(vm, step.address, step.value);
   } else {
     await poll(vm, step.wait, 20, async () => await migrationReached(vm, step));
   }
@@ -26,8 +28,12 @@ export async function runStep(vm: QemuProcess, step: Step): Promise<void> {
 
 /** Waits until the guest of this project has set its mark. */
 export async function waitGuest(vm: QemuProcess): Promise<void> {
-  const mark = `0x${readyMark.toString(16)}`;
-  await poll(vm, "guest", 30, async () => (await vm.human(`xp /1wx ${readyAddress}`)).includes(mark));
+  await waitWord(vm, readyAddress, readyMark);
+}
+
+async function waitWord(vm: QemuProcess, address: number, value: number): Promise<void> {
+  const word = `0x${value.toString(16).padStart(8, "0")}`;
+  await poll(vm, "guest", 30, async () => (await vm.human(`xp /1wx ${address}`)).includes(word));
 }
 
 async function migrationReached(

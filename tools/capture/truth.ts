@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
 import type { LoadCheck } from "../destination/check.js";
+import { usualProgram } from "../qemu/find.js";
 import { hashBlock, locateBlocks } from "../qemu/memory.js";
 import type { QemuProcess } from "../qemu/process.js";
 import type { Json, JsonObject } from "../../src/transport/qmp.js";
@@ -50,7 +51,8 @@ export async function takeTruth(vm: QemuProcess, statusBefore: Json): Promise<Om
     const sha256 = hashBlock(vm, block) ?? null;
     return { name: block.name, length: block.used, sha256, how: block.how };
   });
-  const pmemsave = await saveRanges(vm);
+  // Where memory begins on other targets is another matter; their blocks are compared.
+  const pmemsave = vm.qemu.command.at(-1) === usualProgram ? await saveRanges(vm) : [];
   return { blocks, pmemsave, registers, queryMigrate, status, statusBefore };
 }
 

@@ -5,6 +5,7 @@ import { liveEntries } from "./live.js";
 import { machineEntries } from "./machines.js";
 import { memoryEntries } from "./memory.js";
 import { sectionEntries } from "./sections.js";
+import { targetEntries } from "./targets.js";
 import { versionEntries } from "./versions.js";
 
 /** Every entry, in the order of the table in corpus/README.md. */
@@ -15,4 +16,5 @@ export const entries: readonly Entry[] = [
   ...deviceEntries,
   ...versionEntries,
   ...sectionEntries,
+  ...targetEntries,
 ];
