@@ -70,7 +70,8 @@ test("the processor's fields are what the stopped source's monitor said", (t) =>
     const cpu = deviceSections(stream, described.description, described.position).find(
       ({ description }) => description.name === "cpu" && description.instanceId === 0,
     );
-    if (cpu === undefined) continue;
+    // The processors of other targets are compared in chapter 58.
+    if (cpu === undefined || !/^[ER]AX=/mu.test(registers)) continue;
     compared += compareRegisters(t, entry.name, registers.split(/CPU#1/u)[0]!, cpu);
   }
   if (compared === 0) t.skip("no capture with a processor in this checkout");

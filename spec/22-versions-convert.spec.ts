@@ -6,6 +6,7 @@ import { convertStream } from "../src/convert/convert.js";
 import type { ConvertOptions } from "../src/convert/types.js";
 import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
 import { type CorpusEntry, listCorpus } from "../tools/corpus.js";
+import { usualProgram } from "../tools/qemu/find.js";
 import { loads, qemuOf } from "./support/loads.js";
 
 /** `npm run test:versions` asks for everything, `npm test` for what shows each kind once. */
@@ -20,7 +21,9 @@ async function convert(entry: CorpusEntry, options: ConvertOptions): Promise<Uin
   return sink.bytes();
 }
 
-const loadable = listCorpus().filter(({ truth }) => truth.destination?.loaded === true);
+const loadable = listCorpus().filter(
+  ({ truth, capture }) => truth.destination?.loaded === true && capture.command[0] === usualProgram,
+);
 const has = ({ capture }: CorpusEntry, capability: string): boolean => capture.capabilities.includes(capability);
 const encoded = (entry: CorpusEntry): boolean => has(entry, "compress") || has(entry, "xbzrle");
 

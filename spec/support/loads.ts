@@ -8,15 +8,17 @@ import {
   type Destination,
   type LikeOptions,
 } from "../../tools/destination/index.js";
-import { findQemus, type QemuBinary } from "../../tools/qemu/find.js";
+import { findQemus, usualProgram, type QemuBinary } from "../../tools/qemu/find.js";
 
-const NO_QEMU = "no qemu-system-x86_64 here (apt-get install --no-install-recommends qemu-system-x86)";
+/** The Debian package of the usual program. */
+const HINT = "apt-get install --no-install-recommends qemu-system-x86";
 
 /** The binary of that version; undefined with a printed reason. */
-export function qemuOf(t: Test, version: string): QemuBinary | undefined {
-  const qemus = findQemus();
+export function qemuOf(t: Test, version: string, program = usualProgram): QemuBinary | undefined {
+  const qemus = findQemus(false, program);
   const found = qemus.find((qemu) => qemu.version === version);
-  if (found === undefined) t.skip(qemus.length === 0 ? NO_QEMU : `no QEMU ${version} here`);
+  const none = program === usualProgram ? `no ${program} here (${HINT})` : `no ${program} here`;
+  if (found === undefined) t.skip(qemus.length === 0 ? none : `no QEMU ${version} here`);
   return found;
 }
 

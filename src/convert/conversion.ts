@@ -1,4 +1,6 @@
+import { QevmError } from "../errors.js";
 import { createInflater } from "../engine/index.js";
+import { RamFlag } from "../ram/index.js";
 import { ScratchMemory } from "../memory/scratch.js";
 import {
   encodeSectionHeader,
@@ -129,6 +131,9 @@ export async function createEncoder(
   pageSize: number,
 ): Promise<PageEncoder> {
   if (options.ram !== "zlib") return new NormalEncoder(writer.file);
+  if (pageSize <= RamFlag.COMPRESS_PAGE) {
+    throw new QevmError("unsupported", `compressed pages of ${pageSize} bytes: the flag has no place below the offset`);
+  }
   const { level = 1, engine, threads = 1 } = options;
   return await createZlibEncoder(writer.file, { level, engine, threads, pageSize });
 }

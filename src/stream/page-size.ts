@@ -12,7 +12,9 @@ import type { StreamItem } from "./items.js";
  * Source: QEMU migration/savevm.c vmstate_target_page_bits_needed; TARGET_PAGE_BITS of the targets (7.2): avr 256 bytes, arm before v7 and
  * v6-M to v8-M 1 KiB, alpha, or1k, sparc64 and cris 8 KiB, loongarch64 and tricore 16 KiB; the others 4 KiB.
  */
-export const PAGE_SIZES: readonly number[] = [4096, 1024, 2048, 8192, 16_384, 65_536, 256, 512];
+const PAGE_SIZES: readonly number[] = [4096, 1024, 2048, 8192, 16_384, 65_536, 256, 512];
+
+const USUAL_SIZE = 4096;
 
 /** Machines that are known by name to have pages of 4 KiB. */
 const USUAL = /^(?:pc|q35|microvm|isapc|xen|x-remote|nitro|s390-ccw|pseries|virt-)/u;
@@ -29,6 +31,8 @@ const STEPS = 4;
 interface Evidence {
   /** Decoding met nothing wrong but the end of what was looked at. */
   fits: boolean;
+  /** It did not meet that end either. */
+  ends: boolean;
   /** Records that follow the one before by a page. */
   steps: number;
   /** Records that follow it by something else. */
@@ -41,22 +45,24 @@ export function pageSizeIsOpen(machine: string | undefined): boolean {
 }
 
 /**
- * The size that the first pages behind `reader` show; undefined: they leave it open, or it is 4096. Nothing is consumed. `walk` decodes
+ * The size that the first pages behind `reader` show; undefined: they leave it open. Nothing is consumed. `walk` decodes
  * bytes that begin where the reader stands, with pages of the given size.
  */
 export async function shownPageSize(
   reader: QemuFileReader,
   walk: (source: MemorySource, pageSize: number) => AsyncIterable<StreamItem>,
 ): Promise<number | undefined> {
-  await reader.fill(WINDOW);
+  const more = await reader.fill(WINDOW);
   const bytes = reader.buffer.subarray(reader.position, Math.min(reader.end, reader.position + WINDOW));
+  const cut: number[] = [];
   for (const pageSize of PAGE_SIZES) {
-    const { fits, steps, jumps } = await look(walk(new MemorySource(bytes), pageSize), pageSize);
-    if (!fits || jumps > 0) continue;
-    if (pageSize === PAGE_SIZES[0]) return undefined;
-    if (steps >= STEPS) return pageSize;
+    const { fits, ends, steps, jumps } = await look(walk(new MemorySource(bytes), pageSize), pageSize);
+    if (!fits || jumps > 0 || (pageSize !== USUAL_SIZE && steps < STEPS)) continue;
+    // A stream that is in the window whole does not break off in it, unless it was cut.
+    if (more || ends) return pageSize;
+    cut.push(pageSize);
   }
-  return undefined;
+  return cut[0];
 }
 
 async function look(items: AsyncIterable<StreamItem>, pageSize: number): Promise<Evidence> {
@@ -70,16 +76,16 @@ async function look(items: AsyncIterable<StreamItem>, pageSize: number): Promise
     }
   } catch (error) {
     if (!(error instanceof QevmError)) throw error;
-    if (error.code !== "truncated") return { ...round, fits: false };
+    return round.evidence(error.code === "truncated", false);
   }
-  return { ...round, fits: true };
+  return round.evidence(true, true);
 }
 
 /** Counts how page records follow each other, until the first one goes back. */
 class FirstRound {
-  steps = 0;
-  jumps = 0;
   over = false;
+  private steps = 0;
+  private jumps = 0;
   private count = 0;
   private block: RamBlock | undefined;
   private last = 0;
@@ -96,6 +102,10 @@ class FirstRound {
       this.last = offset;
       if (++this.count >= RECORDS) this.over = true;
     }
+  }
+
+  evidence(fits: boolean, ends: boolean): Evidence {
+    return { fits, ends, steps: this.steps, jumps: this.jumps };
   }
 
   private follow(distance: number): void {
