@@ -237,7 +237,7 @@ async function* changed(records: AsyncGenerator<SectionRecord>): AsyncGenerator<
 test("pages of 1 KiB, compressed here", async (t) => {
   const entry = corpusEntry("arm-integratorcp");
   const sink = new MemorySink();
-  await convertStream(new MemorySource(entry.open()), sink, { ram: "zlib", level: 1, exact: true }, scratch);
+  await convertStream(new MemorySource(entry.open()), sink, { ram: "zlib", level: 1, engine: "exact" }, scratch);
   const { identical, inspection, recompressed } = await verifyStream(new MemorySource(sink.bytes()));
   t.ok(identical && inspection.ram.pages.compressed > 50, `${inspection.ram.pages.compressed} compressed pages`);
   t.equal(recompressed.identical, recompressed.pages, "each compressed again to the same bytes");
