@@ -116,7 +116,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--compression C", "libvirt: raw gzip bzip2 xz lzop zstd sparse (as it was)"],
       JSON_OUT,
       ["--lenient", "pass over what can be passed over, with warnings"],
-      ["--page-size N", "target page size where the stream does not show it (4096)"],
+      ["--page-size N", "target page size if the stream does not show it (4096)"],
       ...SCHEMA,
       LIMIT,
     ],
