@@ -13,7 +13,7 @@ import { mergeRecording, preemptRecords, roleOf, type RecordedChannel } from "..
 import { Diagnostics } from "../src/errors.js";
 import { RamState } from "../src/ram/index.js";
 import { decodeReturnMessage, encodeReturnMessage, StreamReader, type ReturnMessage } from "../src/stream/index.js";
-import { corpusEntry } from "../tools/corpus.js";
+import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { compare, startDestination } from "../tools/destination/index.js";
 import { listRecordings, recordingNamed, unpackRecording, type Recording } from "../tools/recording/corpus.js";
 import { recipes } from "../tools/recording/machines.js";
@@ -153,6 +153,31 @@ test("names of files do not matter, and what is no channel is left alone", async
       "recording",
     );
   });
+});
+
+test("packed by gzip, as the corpus has them", async (t) => {
+  const { name, files, open } = recordingNamed("recording-10.0-zstd");
+  const folder = join(projectRoot(), "corpus", name);
+  const result = await verifyRecording(openRecording(folder));
+  t.ok(result.identical);
+  t.equal(
+    result.bytes,
+    files.reduce((sum, file) => sum + open(file).length, 0),
+    "bytes of the channels, not of the files",
+  );
+  t.deepEqual(openRecording(folder).others, ["capture.json", "recording.json", "truth.json"]);
+  t.equal((await qevm(["verify", folder])).code, 0);
+  const beside = mkdtempSync(join(tmpdir(), "qevm-recording-"));
+  try {
+    const out = join(beside, "blocks");
+    t.equal((await qevm(["extract", folder, "--out", out, "--format", "blocks"])).code, 0);
+    t.ok(readFileSync(join(out, "ram")).length > 0);
+    const broken = Buffer.from(readFileSync(join(folder, "main.bin.gz")));
+    writeFileSync(join(beside, "main.bin.gz"), broken.fill(0xff, 12, 40));
+    t.throws(() => openRecording(beside), /no recording/u);
+  } finally {
+    rmSync(beside, { recursive: true, force: true });
+  }
 });
 
 test("folders that are no recording, or not a whole one", async (t) => {

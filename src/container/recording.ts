@@ -1,6 +1,8 @@
 import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { ByteSource } from "../qemu-file/source.js";
+import { constants, gunzipSync } from "node:zlib";
+import { QemuFileReader } from "../qemu-file/reader.js";
+import { IterableSource, type ByteSource } from "../qemu-file/source.js";
 import {
   gatherRecording,
   ROLE_BYTES,
@@ -10,6 +12,8 @@ import {
 } from "../recording/index.js";
 import { StreamReader } from "../stream/index.js";
 import { attempt, FileSource } from "../transport/file.js";
+import { detect } from "./detect.js";
+import { gunzip } from "./gzip.js";
 
 /** The list of a recording: who wrote what when. Reading needs it not; the channels tell themselves apart. */
 export const RECORDING_LIST = "recording.json";
@@ -23,15 +27,16 @@ export function isFolder(path: string): boolean {
 }
 
 /**
- * Opens a folder as a recording. Files may have any name: the first bytes say what each is. Errors: io; bad-value where there is not
+ * Opens a folder as a recording. Files may have any name, and be packed by gzip: the first bytes say what each is. Errors: io; bad-value where there is not
  * exactly one main channel, or a channel id comes twice.
  */
 export function openRecording(folder: string): RecordingFolder {
   const entries = attempt(folder, () => readdirSync(folder, { withFileTypes: true }));
   const files = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1)).filter((entry) => entry.isFile());
-  const channels = files.map(({ name }) =>
-    Object.assign(channelAt(folder, name), { head: headOf(join(folder, name)) }),
-  );
+  const channels = files.map(({ name }) => {
+    const { head, packed } = headOf(join(folder, name));
+    return Object.assign(channelAt(folder, name, packed), { head });
+  });
   const { others, ...recording } = gatherRecording(folder, channels);
   const rest = entries.filter((entry) => !entry.isFile()).map(({ name }) => name);
   return { ...recording, others: [...others, ...rest].toSorted() };
@@ -51,25 +56,58 @@ export async function isPostcopy({ main }: Recording): Promise<boolean> {
   }
 }
 
-function headOf(path: string): Uint8Array {
-  const bytes = new Uint8Array(ROLE_BYTES);
+/** Bytes of a file that its role is told by, packed or not. */
+const HEAD_BYTES = 4096;
+
+function rawHead(path: string): Uint8Array {
+  const bytes = new Uint8Array(HEAD_BYTES);
   const fd = attempt(path, () => openSync(path, "r"));
   try {
-    return bytes.subarray(
-      0,
-      attempt(path, () => readSync(fd, bytes, 0, bytes.length, 0)),
-    );
+    const n = attempt(path, () => readSync(fd, bytes, 0, bytes.length, 0));
+    return bytes.subarray(0, n);
   } finally {
     closeSync(fd);
   }
 }
 
-function channelAt(folder: string, name: string): RecordedChannel {
+function isPacked(head: Uint8Array): boolean {
+  return detect(head).kind === "gzip";
+}
+
+/** The first bytes of a channel. What is packed but broken is no channel. */
+function headOf(path: string): { head: Uint8Array; packed: boolean } {
+  const raw = rawHead(path);
+  if (!isPacked(raw)) return { head: raw.subarray(0, ROLE_BYTES), packed: false };
+  try {
+    const head = gunzipSync(raw, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MOST_HEAD });
+    return { head: head.subarray(0, ROLE_BYTES), packed: true };
+  } catch {
+    return { head: new Uint8Array(0), packed: true };
+  }
+}
+
+/** 4 KiB of deflate data hold at most 1032 times as much. */
+const MOST_HEAD = 1032 * HEAD_BYTES + 1024;
+
+function channelAt(folder: string, name: string, packed: boolean): RecordedChannel {
   const path = join(folder, name);
   return {
     name,
     length: attempt(path, () => statSync(path).size),
-    open: () => within(FileSource.open(path), name),
+    open: () => (packed ? unpacked(FileSource.open(path), name) : within(FileSource.open(path), name)),
+  };
+}
+
+/** What a gzip file holds, as a source whose errors name it. */
+function unpacked(file: FileSource, name: string): ByteSource {
+  const plain = new IterableSource(gunzip(new QemuFileReader(within(file, name))));
+  return {
+    within: [name, "inside gzip"],
+    read: (into) => plain.read(into),
+    close: async () => {
+      await plain.close();
+      file.close();
+    },
   };
 }
 

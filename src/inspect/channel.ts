@@ -67,11 +67,30 @@ export async function walkChannel(
   again?: Again,
 ): Promise<ChannelFacts> {
   const walk = new Walk(role, channel, ram, options, again);
-  if (role === "multifd") await walk.multifd(source);
-  else if (role === "preempt") await walk.preempt(source);
-  else await walk.returnPath(source);
+  const { summary } = walk.facts;
+  // A packed file is longer than its name's length says.
+  const counted = counting(source, (n) => {
+    summary.bytes += n;
+  });
+  if (role === "multifd") await walk.multifd(counted);
+  else if (role === "preempt") await walk.preempt(counted);
+  else await walk.returnPath(counted);
   await again?.writer.finish();
   return walk.facts;
+}
+
+function counting(source: ByteSource, count: (bytes: number) => void): ByteSource {
+  const told = (n: number): number => {
+    count(n);
+    return n;
+  };
+  return {
+    within: source.within,
+    read: (into) => {
+      const got = source.read(into);
+      return typeof got === "number" ? told(got) : got.then(told);
+    },
+  };
 }
 
 class Walk {
@@ -80,13 +99,13 @@ class Walk {
 
   constructor(
     role: ChannelRole,
-    { name, length }: RecordedChannel,
+    { name }: RecordedChannel,
     private readonly ram: RamState,
     private readonly options: StreamOptions,
     private readonly again: Again | undefined,
   ) {
     const none = { id: null, packets: 0, syncs: 0, method: null, normal: 0, zero: 0, messages: [], messageCounts: {} };
-    const summary: ChannelSummary = { file: name, role, bytes: length, ...none };
+    const summary: ChannelSummary = { file: name, role, bytes: 0, ...none };
     this.diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
     const { warnings } = this.diagnostics;
     this.facts = { summary, blocks: new Map(), undecoded: [], stale: 0, warnings, recompressed: undefined };

@@ -4,6 +4,7 @@ import type { ByteSource } from "../qemu-file/source.js";
 export interface RecordedChannel {
   /** How people call it: the file's name. */
   readonly name: string;
+  /** Bytes of the file. */
   readonly length: number;
   open(): ByteSource;
 }
