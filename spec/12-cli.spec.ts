@@ -178,3 +178,16 @@ test("names from a stream are file names, never paths", (t) => {
   t.equal(claimed[1], "pc.ram", "a plain name stays");
   t.end();
 });
+
+test("inspect stays within 80 columns", async (t) => {
+  for (const name of ["xbzrle-compress", "v11.1-dirty-bitmap", "suppress-vmdesc", "pc-firmware"]) {
+    const path = join(corpusEntry(name).folder, "stream.gz");
+    writeFileSync(join(folder, "a-rather-long-name-of-a-stream-that-somebody-kept.mig"), corpusEntry(name).open());
+    for (const one of [path, "a-rather-long-name-of-a-stream-that-somebody-kept.mig"]) {
+      const { stdout } = await qevm(["inspect", one]);
+      const wide = stdout.split("\n").filter((line) => line.length > 80 && !line.startsWith(path));
+      t.deepEqual(wide, [], name);
+      t.ok(stdout.startsWith(`${one}:`), "begins with the file's name");
+    }
+  }
+});

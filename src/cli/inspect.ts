@@ -5,7 +5,18 @@ import { containerName, isFolder, openInput, openRecording, type Container } fro
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, type Arguments } from "./arguments.js";
 import { commandLines } from "./commands.js";
 import { opaqueLines } from "./opaque.js";
-import { count, fileSize, memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
+import {
+  count,
+  fileSize,
+  memorySize,
+  print,
+  printJson,
+  printWarnings,
+  safe,
+  table,
+  withProgress,
+  wrapped,
+} from "./output.js";
 
 /** `qevm inspect FILE`. */
 export async function run(argv: string[]): Promise<number> {
@@ -57,7 +68,7 @@ const COLUMNS: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", 
 /** The report for people. */
 export function report(file: string, inspection: Inspection, containers: readonly Container[] = []): string[] {
   const { ram, bytes } = inspection;
-  const lines = [headline(file, inspection), ...containers.flatMap(containerLines), ""];
+  const lines = [...headline(file, inspection), ...containers.flatMap(containerLines), ""];
   if (ram.blocks.length > 0) {
     const columns = COLUMNS.filter((column) => column === "normal" || column === "zero" || ram.pages[column] > 0);
     const total = ram.blocks.reduce((sum, block) => sum + block.length, 0);
@@ -113,14 +124,14 @@ function containerLines(container: Container): string[] {
   }
 }
 
-function headline(file: string, inspection: Inspection): string {
+function headline(file: string, inspection: Inspection): string[] {
   const machine = inspection.machine === null ? "no configuration section" : `machine ${safe(inspection.machine)}`;
   const kind = inspection.evident.includes("postcopy-ram") ? "postcopy" : "precopy";
   const parts = ["QEMU migration stream", fileSize(inspection.bytes.total), machine, kind];
   const capabilities = [...inspection.capabilities, ...inspection.evident.filter((c) => c !== "postcopy-ram")];
   if (capabilities.length > 0) parts.push(capabilities.map(safe).join(" "));
   parts.push(inspection.complete ? "complete" : "NOT complete");
-  return `${safe(file)}: ${parts.join(", ")}`;
+  return wrapped(`${safe(file)}:`, parts);
 }
 
 function sectionLines({ sections, devices, footers }: Inspection): string[] {
@@ -144,7 +155,7 @@ function sectionLines({ sections, devices, footers }: Inspection): string[] {
       ? "no devices decoded"
       : `${devices.length} devices in ${fileSize(deviceBytes)} (qevm devices FILE)`,
   );
-  return [`Sections: ${parts.join("; ")}${footers === false ? "; no footers" : ""}`];
+  return wrapped("Sections:", footers === false ? [...parts, "no footers"] : parts, "; ");
 }
 
 function understood({ bytes, undecoded }: Inspection): string[] {

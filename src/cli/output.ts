@@ -57,6 +57,19 @@ export function table(rows: readonly (readonly string[])[], left: readonly numbe
   );
 }
 
+/** `first`, then the parts with `separator` between them, on as many lines as 80 columns make of it; the later ones are indented. */
+export function wrapped(first: string, parts: readonly string[], separator = ", "): string[] {
+  const lines = [first];
+  parts.forEach((part, i) => {
+    const end = i + 1 < parts.length ? separator.trimEnd() : "";
+    const line = lines.at(-1)!;
+    const space = i === 0 || line.endsWith(separator.trimEnd()) ? " " : "";
+    if (line.length + space.length + part.length + end.length > 80) lines.push(`  ${part}${end}`);
+    else lines[lines.length - 1] = `${line}${space}${part}${end}`;
+  });
+  return lines;
+}
+
 /** A line on stderr that tells how far long work is; only on a terminal, and gone when the work is done. */
 export function withProgress(source: ByteSource, what: string): ByteSource & { done(): void } {
   const total = source.length;

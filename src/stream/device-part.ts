@@ -15,7 +15,7 @@ import type { SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
 
 /** Why device state is not decoded in a stream that does not describe it. */
-export const UNDESCRIBED = "device state without a VMDESCRIPTION that describes it";
+export const UNDESCRIBED = "device state that no VMDESCRIPTION describes";
 
 /** Bytes of a section footer. */
 const FOOTER = 5;
