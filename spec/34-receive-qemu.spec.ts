@@ -3,8 +3,10 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "tape";
 import { dirtyFirmware, direct } from "../tools/capture/entries/parts.js";
+import { runStep, waitGuest } from "../tools/capture/steps.js";
 import { takeTruth, type Truth } from "../tools/capture/truth.js";
 import { compare, startDestination } from "../tools/destination/index.js";
+import type { QemuProcess } from "../tools/qemu/process.js";
 import { still, type Recipe } from "../tools/recording/machines.js";
 import { migrateTo, startSource } from "../tools/recording/record.js";
 import { qemuOf } from "./support/loads.js";
@@ -25,20 +27,23 @@ async function extracted(recording: string, out: string): Promise<Truth["blocks"
 
 const LIVE = { args: direct("pc"), files: { "bios.img": dirtyFirmware.content() }, rounds: 3 };
 
-const LIVE_CASES: readonly [string, number, boolean, Pick<Recipe, "args" | "files" | "rounds">][] = [
-  ["plain", 0, true, still()],
-  ["none", 2, true, LIVE],
-  ["zlib", 8, true, LIVE],
-  ["zstd", 2, false, still()],
-  ["zlib", 2, false, still()],
-  ["zstd", 8, true, still()],
+const LIVE_CASES: readonly [string, string, number, boolean, Pick<Recipe, "args" | "files" | "rounds">][] = [
+  ["7.2", "plain", 0, true, still()],
+  ["7.2", "none", 2, true, LIVE],
+  ["7.2", "zlib", 8, true, LIVE],
+  ["7.2", "zstd", 2, false, still()],
+  ["7.2", "zlib", 2, false, still()],
+  ["7.2", "zstd", 8, true, still()],
+  ["5.2", "zlib", 2, true, still()],
+  ["10.0", "zstd", 2, true, LIVE],
+  ["11.1", "none", 2, true, still()],
 ];
 
-for (const [method, channels, back, machine] of LIVE_CASES) {
+for (const [version, method, channels, back, machine] of LIVE_CASES) {
   const kind = method === "plain" ? "plain" : `multifd ${method}, ${channels} channels`;
   const what = `${kind}, ${back ? "return path" : "one way"}, ${"rounds" in machine ? "live" : "still"}`;
-  test(`a real 7.2 migrates to it: ${what}`, async (t) => {
-    const qemu = qemuOf(t, "7.2");
+  test(`a real ${version} migrates to it: ${what}`, async (t) => {
+    const qemu = qemuOf(t, version);
     if (qemu === undefined) return;
     const multifd = method !== "plain";
     const recipe = {
@@ -77,6 +82,51 @@ for (const [method, channels, back, machine] of LIVE_CASES) {
         t.ok(differentBlocks.length <= ("rounds" in machine ? 1 : 0), `${equalBlocks.length} blocks as in the source`);
       } finally {
         await loaded.vm.close();
+      }
+    });
+  });
+}
+
+/** The source says "completed" of a migration that was told to switch to postcopy behind its second round. */
+async function postcopyTo(vm: QemuProcess, uri: string, capabilities: readonly string[]): Promise<void> {
+  await waitGuest(vm);
+  const list = ["postcopy-ram", ...capabilities].map((capability) => ({ capability, state: true }));
+  await vm.execute("migrate-set-capabilities", { capabilities: list });
+  await vm.execute("migrate-set-parameters", { "max-bandwidth": 1 << 20, "downtime-limit": 1 });
+  await vm.execute("migrate", { uri });
+  await runStep(vm, { wait: "rounds", count: 2 });
+  await vm.execute("migrate-start-postcopy");
+  await runStep(vm, { wait: "completed" });
+}
+
+for (const [version, capabilities] of [
+  ["7.2", ["postcopy-preempt"]],
+  ["10.0", []],
+  ["11.1", ["multifd"]],
+] as const) {
+  test(`a real ${version} switches to postcopy: ${capabilities.join()} one stream that it loads from a file`, async (t) => {
+    const qemu = qemuOf(t, version);
+    if (qemu === undefined) return;
+    await receiving(["--out", "$DIR/vm.mig", "--as", "stream"], async ({ folder, uri, ended }) => {
+      const vm = await startSource(qemu, LIVE);
+      let truth: Omit<Truth, "destination">;
+      try {
+        await postcopyTo(vm, uri, capabilities);
+        t.pass("the source says completed");
+        truth = await takeTruth(vm, null);
+      } finally {
+        await vm.close();
+      }
+      const { code, stderr } = await ended();
+      t.equal(code, 0, stderr);
+      const { args, files } = LIVE;
+      const { vm: loaded, result } = await startDestination({ qemu, args, files, stream: join(folder, "vm.mig") });
+      try {
+        t.equal(result.status, "completed", result.error);
+        const { differentBlocks, equalBlocks } = await compare(loaded, truth);
+        t.ok(differentBlocks.length <= 1 && equalBlocks.length > 0, `${equalBlocks.length} blocks as in the source`);
+      } finally {
+        await loaded.close();
       }
     });
   });
