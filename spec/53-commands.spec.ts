@@ -157,7 +157,7 @@ test("for people: commands with their values, and what is not understood in few 
   t.match(stdout, /POSTCOPY_ADVISE pageSizes 0x201000 pageSize 0x1000\n/u);
   t.match(stdout, /PACKAGED 77 bytes\n/u);
   t.match(stdout, /PING 3\n/u);
-  t.match(stdout, /2 parts from byte 0x[0-9a-f]+, 10 bytes: device state without/u);
+  t.match(stdout, /2 parts from byte 0x[0-9a-f]+, 10 bytes: device state /u);
   t.match(stdout, /--schema CAPTURE/u);
   const verified = await qevm(["verify", "-"], { stdin: POSTCOPY });
   t.match(verified.stdout, /not understood: 10 bytes\n {2}2 parts/u);

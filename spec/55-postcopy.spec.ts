@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test, { type Test } from "tape";
+import { QevmError } from "../src/errors.js";
 import { openRecording } from "../src/container/index.js";
 import { convertToFile } from "../src/convert/convert-file.js";
 import { verifyRecording, type RecordingVerification } from "../src/inspect/recording.js";
@@ -28,7 +29,7 @@ import {
   type Command,
   type ReturnMessage,
 } from "../src/stream/index.js";
-import type { VmDescription } from "../src/vmstate/index.js";
+import { Schema, type VmDescription } from "../src/vmstate/index.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { compare, startDestination } from "../tools/destination/index.js";
 import { recordPostcopy, type RecordedPostcopy } from "../tools/postcopy/record.js";
@@ -36,7 +37,7 @@ import { recipes } from "../tools/postcopy/recipes.js";
 import type { QemuBinary } from "../tools/qemu/find.js";
 import type { QemuProcess } from "../tools/qemu/process.js";
 import { recordingNamed, unpackRecording } from "../tools/recording/corpus.js";
-import { refusal } from "./support/bytes.js";
+import { fromHex, refusal } from "./support/bytes.js";
 import { qemuOf } from "./support/loads.js";
 
 /** Which capture's description fits which recording. */
@@ -257,6 +258,19 @@ test("a connection that broke inside a record", async (t) => {
     const merged = new StreamReader(new MemorySource(sink.bytes()), { schema });
     t.ok((await pagesOf(merged)).size > 0 && merged.complete, `${cut} bytes less: one stream of both`);
   }
+  // At every byte of a PART header, of a footer and of a command.
+  const bytes = recordingNamed("postcopy-7.2").open("main.bin");
+  const places = [bytes.indexOf(fromHex("0800060019")), bytes.indexOf(fromHex("7e000000020200000002"))];
+  for (const place of places) {
+    for (let end = place; end < place + 12; end++) {
+      const found = await verifyStream(new MemorySource(bytes.subarray(0, end)), { broken: true, keepMemory: false });
+      if (!found.identical || found.complete) t.fail(`cut at ${end}: differs from byte ${found.firstDifference}`);
+    }
+  }
+  t.ok(
+    places.every((place) => place > 0),
+    "wherever it breaks",
+  );
   const last = { multifd: [], preempt: [], returnPath: [], resumed: [channel("resumed-1.bin", 1000)] };
   const error = await refusal(() => verifyRecording({ ...last, main: channel("main.bin") }, { schema }));
   t.equal(error?.code, "truncated", "the last connection must be whole");
@@ -273,6 +287,43 @@ async function pagesOf(reader: StreamReader): Promise<Set<string>> {
   }
   return pages;
 }
+
+test("packages damaged by seed are refused with an address, or come back byte for byte", async (t) => {
+  const main = recordingNamed("postcopy-7.2").open("main.bin");
+  const schema = new Schema(await schemaOf("postcopy-7.2"));
+  const start = main.indexOf(fromHex("0800070004"));
+  const length = 9 + main.readUInt32BE(start + 5);
+  let seed = 1;
+  const random = (below: number): number => {
+    seed = (Math.imul(seed, 1_103_515_245) + 12_345) >>> 0;
+    return (seed >>> 8) % below;
+  };
+  let refused = 0;
+  let taken = 0;
+  for (let run = 0; run < 100; run++) {
+    let bytes = Buffer.from(main.subarray(0, start + length + 2000));
+    for (let n = 1 + random(3); n > 0; n--)
+      bytes[start + random(length)] = [0, 5, 7, 8, 0x7e, 0xff, random(256)][random(7)]!;
+    const cut = start + random(length);
+    if (run % 3 === 0) bytes = Buffer.concat([bytes.subarray(0, cut), bytes.subarray(cut + 1 + random(4))]);
+    for (const options of [{}, { schema }, { lenient: true }, { schema, lenient: true }]) {
+      // Cut off behind the package, so that a damaged one is soon told from a whole one.
+      const source = new MemorySource(bytes);
+      let place: number | undefined;
+      try {
+        const result = await verifyStream(source, { ...options, broken: true, keepMemory: false });
+        taken++;
+        if (!result.identical) t.fail(`run ${run}: differs from byte ${result.firstDifference}`);
+      } catch (error) {
+        if (!(error instanceof QevmError)) throw error;
+        refused++;
+        place = error.offset;
+        if (place === undefined || place > bytes.length) t.fail(`run ${run}: ${error.message}`);
+      }
+    }
+  }
+  t.ok(refused > 50 && taken > 100, `${refused} refused, ${taken} taken`);
+});
 
 /** The main channel, written again from its fields alone. */
 async function rewritten(name: string): Promise<Uint8Array> {

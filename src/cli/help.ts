@@ -75,6 +75,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       JSON_OUT,
       LENIENT,
       PAGE_SIZE,
+      ...SCHEMA,
       SNAPSHOT,
       LIMIT,
     ],

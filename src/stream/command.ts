@@ -133,12 +133,13 @@ export async function decodeCommand(
   diagnostics: Diagnostics,
 ): Promise<Command> {
   await reader.need(COMMAND_HEADER, "command");
-  reader.skip(1);
-  const number = reader.u16();
-  const length = reader.u16();
+  const number = reader.peek(1) * 256 + reader.peek(2);
+  const length = reader.peek(3) * 256 + reader.peek(4);
   const name = NAMES[number] ?? `COMMAND_${number}`;
   reader.path.push(`command ${name}`);
-  await reader.need(length, `payload of ${name}`);
+  // Nothing is taken before all of it is there: a stream that breaks off here is left whole.
+  await reader.need(COMMAND_HEADER + length, `command ${name}`);
+  reader.skip(COMMAND_HEADER);
   const start = reader.position;
   let command: Command;
   try {

@@ -102,6 +102,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       yield* this.walk();
     } catch (error) {
       if (!this.passOver(error)) throw error;
+      if (this.broken && this.reader.available > 0) yield restOfStream(this, this.reader, BROKEN);
     }
   }
 
@@ -346,7 +347,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   }
 }
 
-const BROKEN = "a record that the connection broke in";
+const BROKEN = "what the connection broke in";
 
 async function* noRecords(): AsyncGenerator<RamBatch> {
   // Sections other than "ram" have none.
