@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { QevmError, hex } from "../errors.js";
 import type { EngineKind } from "../engine/index.js";
 import type { RamBatch, RamBlock } from "../ram/index.js";
@@ -6,7 +7,10 @@ import type { LoadSink } from "./load-stream.js";
 import { decompressSetup, decompressShape, DecompressWork, refusal } from "./decompress-work.js";
 
 export interface DecompressOptions {
-  /** QEMU's `decompress-threads`, default 2 there. */
+  /**
+   * QEMU's `decompress-threads`, default 2 there. The owner inflates too while it waits, so that no more worker threads are started than
+   * there are cores beside the owner's.
+   */
   threads: number;
   /** Default "page". */
   engine?: EngineKind | undefined;
@@ -78,8 +82,9 @@ export class DecompressThreads {
     }
     const data = await decompressSetup({ engine, pageSize, capacity: batch, memories: lent });
     const slots = 2 ** Math.ceil(Math.log2(Math.max(4, threads * 6)));
+    const workers = Math.min(threads, Math.max(1, availableParallelism() - 1));
     const pool = await ThreadPool.start({
-      threads,
+      threads: workers,
       shape: decompressShape(data, slots),
       script: new URL("decompress-worker.js", import.meta.url),
       data,
