@@ -23,11 +23,25 @@ export interface BlockFileEntry {
   inStream: boolean;
 }
 
+/** Bytes of a block from `at` on stand `by` bytes further on in its file. `at` is a multiple of 128 KiB. */
+export interface Split {
+  at: number;
+  by: number;
+}
+
+/** Where in its file byte `offset` of a block stands. */
+export function fileOffset({ at, by }: Split, offset: number): number {
+  return offset < at ? offset : offset + by;
+}
+
+const WHOLE: Split = { at: 0, by: 0 };
+
 /** One block as a sparse file. */
 interface BlockFile {
   fd: number;
   file: string;
   block: RamBlock;
+  split: Split;
   /** Whether any page of it came, a zero page included. */
   touched: boolean;
   /** One bit a page that was ever written, in pieces that are made on demand: zeros need writing only over data. */
@@ -55,14 +69,14 @@ export class BlockFiles implements PageStore {
     attempt(folder, () => mkdirSync(folder, { recursive: true }));
   }
 
-  /** Makes the file of a block, as long as the block and all hole. */
-  add(block: RamBlock): void {
+  /** Makes the file of a block, all hole, as long as the block and what `split` adds. */
+  add(block: RamBlock, split = WHOLE): void {
     if (this.files.has(block.idstr)) return;
     const file = this.names.claim(block.idstr);
     const path = join(this.folder, file);
     const fd = attempt(path, () => openSync(path, "wx+"));
-    this.files.set(block.idstr, { fd, file, block, touched: false, written: new Map() });
-    attempt(path, () => ftruncateSync(fd, block.usedLength));
+    this.files.set(block.idstr, { fd, file, block, split, touched: false, written: new Map() });
+    attempt(path, () => ftruncateSync(fd, block.usedLength === 0 ? 0 : fileOffset(split, block.usedLength - 1) + 1));
   }
 
   /** Blocks added so far. */
@@ -83,9 +97,10 @@ export class BlockFiles implements PageStore {
   read(block: RamBlock, offset: number, into: Uint8Array): void {
     const target = this.of(block);
     if (this.owner === target && offset < this.start + this.used && offset + into.length > this.start) this.flush();
+    const at = fileOffset(target.split, offset);
     let done = 0;
     while (done < into.length) {
-      const n = attempt(target.file, () => readSync(target.fd, into, done, into.length - done, offset + done));
+      const n = attempt(target.file, () => readSync(target.fd, into, done, into.length - done, at + done));
       if (n === 0) {
         into.fill(0, done);
         break;
@@ -126,9 +141,11 @@ export class BlockFiles implements PageStore {
   flush(): void {
     const { owner } = this;
     if (owner === undefined || this.used === 0) return;
+    // What is gathered never crosses a multiple of `GATHER`, and so no split.
+    const at = fileOffset(owner.split, this.start);
     let done = 0;
     while (done < this.used) {
-      done += attempt(owner.file, () => writeSync(owner.fd, this.gathered, done, this.used - done, this.start + done));
+      done += attempt(owner.file, () => writeSync(owner.fd, this.gathered, done, this.used - done, at + done));
     }
     this.used = 0;
   }

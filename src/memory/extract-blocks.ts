@@ -3,10 +3,11 @@ import { basename, dirname, join, resolve } from "node:path";
 import { QevmError, type Warning } from "../errors.js";
 import { createInflater } from "../engine/index.js";
 import type { ByteSource } from "../qemu-file/source.js";
+import type { RamBlock } from "../ram/index.js";
 import { StreamReader, type StreamItem, type StreamOptions } from "../stream/index.js";
 import { attempt, rememberUnfinished } from "../transport/file.js";
 import { RecordApplier } from "./apply.js";
-import { BlockFiles, type BlockFileEntry } from "./block-files.js";
+import { BlockFiles, type BlockFileEntry, type Split } from "./block-files.js";
 
 export interface ExtractedBlocks {
   machine: string | null;
@@ -16,6 +17,12 @@ export interface ExtractedBlocks {
   blocks: BlockFileEntry[];
 }
 
+export interface ExtractOptions extends StreamOptions {
+  onItem?: (item: StreamItem) => void;
+  /** How a block's bytes are laid into its file; default: one after the other. */
+  split?: (block: RamBlock, machine: string | undefined) => Split | undefined;
+}
+
 /**
  * Writes guest memory as one sparse file a RAM block, with `blocks.json` that says which file holds which block. The
  * folder appears whole or not at all; it must not exist yet, or be empty. Errors: as `StreamReader`; usage, io.
@@ -23,7 +30,7 @@ export interface ExtractedBlocks {
 export async function extractBlocks(
   source: ByteSource,
   folder: string,
-  options: StreamOptions & { onItem?: (item: StreamItem) => void } = {},
+  options: ExtractOptions = {},
 ): Promise<ExtractedBlocks> {
   const out = resolve(folder);
   const existed = checkFree(out);
@@ -43,11 +50,7 @@ export async function extractBlocks(
   }
 }
 
-async function writeBlocks(
-  source: ByteSource,
-  folder: string,
-  options: StreamOptions & { onItem?: (item: StreamItem) => void },
-): Promise<ExtractedBlocks> {
+async function writeBlocks(source: ByteSource, folder: string, options: ExtractOptions): Promise<ExtractedBlocks> {
   const reader = new StreamReader(source, options);
   let files: BlockFiles | undefined;
   let applier: RecordApplier | undefined;
@@ -62,7 +65,8 @@ async function writeBlocks(
           const inflater = await createInflater("page", { pageSize });
           applier = new RecordApplier(files, pageSize, inflater, [`section ${item.sectionId} "ram"`]);
         }
-        for (const block of reader.ram.blocks.slice(files.size)) files.add(block);
+        for (const block of reader.ram.blocks.slice(files.size))
+          files.add(block, options.split?.(block, reader.machine));
         applier.apply(batch);
       }
     }

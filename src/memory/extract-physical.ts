@@ -2,12 +2,16 @@ import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readSync
 import { dirname, join, resolve } from "node:path";
 import { hex, QevmError, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
+import type { RamBlock } from "../ram/index.js";
 import type { StreamOptions } from "../stream/index.js";
 import { AtomicFile, attempt, rememberUnfinished } from "../transport/file.js";
 import { elfHead, type CoreNotes } from "./elf.js";
 import { extractBlocks } from "./extract-blocks.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "./facts.js";
-import { findLayout, parseLayout, type Layout, type LayoutFacts, type Segment } from "./layout.js";
+import { fileOffset, type Split } from "./block-files.js";
+import { isDeviceBlock } from "./main-memory.js";
+import { becomeRaw, fitsInPlace, type PlacedFile } from "./raw-in-place.js";
+import { findLayout, parseLayout, ruledLow, type Layout, type LayoutFacts, type Segment } from "./layout.js";
 import { ACPI_TABLES, tablesOf } from "./srat.js";
 import { VGA_WINDOW, VGA_WINDOW_LENGTH, vgaWindow } from "./vga-window.js";
 import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
@@ -39,7 +43,7 @@ export interface ExtractedPhysical {
 /**
  * Writes guest-physical memory to one file, which appears whole or not at all. raw: byte N is address `from` + N, holes where there
  * is no memory. elf: a 64-bit core with CPU notes. lime: a header before each range.
- * The blocks go through sparse temporary files beside the output, because a page may come again later and the host bridge's
+ * A raw file of everything is made in place (see `Expected`); else the blocks go through sparse temporary files beside the output, because a page may come again later and the host bridge's
  * state comes last. Errors: as `extractBlocks`; unsupported (no layout), usage.
  */
 export async function extractPhysical(
@@ -53,31 +57,23 @@ export async function extractPhysical(
   const found: DeviceFacts = noFacts();
   try {
     const folder = join(work, "blocks");
-    const extracted = await extractBlocks(source, folder, { ...options, onItem: (item) => noteFacts(item, found) });
+    const whole = options.from === undefined && options.length === undefined;
+    const expected = new Expected(options.format === "raw" && whole);
+    const extracted = await extractBlocks(source, folder, {
+      ...options,
+      onItem: (item) => noteFacts(item, found),
+      split: (block, machine) => expected.split(block, machine),
+    });
     const tables = extracted.blocks.find(({ name }) => name === ACPI_TABLES);
     if (tables !== undefined) noteTables(tablesOf(join(folder, tables.file)), found);
     const facts: LayoutFacts = { ...found, machine: extracted.machine ?? undefined, blocks: extracted.blocks };
     const layout = options.layout === undefined ? findLayout(facts) : parseLayout(options.layout, extracted.blocks);
     const ranges = cut(layout, options);
-    const file = new AtomicFile(out);
-    try {
-      const place = (block: string): string => join(folder, extracted.blocks.find(({ name }) => name === block)!.file);
-      const whole = options.from === undefined && options.length === undefined;
-      const vmcoreinfo =
-        options.format === "elf" ? guestNote({ segments: layout.segments, path: place }, found, whole) : undefined;
-      const bytes = write(
-        file.fd,
-        place,
-        ranges,
-        {
-          cpus: found.cpus,
-          vmcoreinfo: vmcoreinfo?.note,
-          machine: options.format === "elf" ? elfMachine(extracted.blocks) : undefined,
-        },
-        options,
-      );
-      if (options.format === "raw") writeWindow(file.fd, place, layout, bytes, options.from ?? 0);
-      file.commit();
+    const place = (block: string): string => join(folder, extracted.blocks.find(({ name }) => name === block)!.file);
+    const rest = (bytes: number, fd: number): void => writeWindow(fd, place, layout, bytes, options.from ?? 0);
+    const vmcoreinfo =
+      options.format === "elf" ? guestNote({ segments: layout.segments, path: place }, found, whole) : undefined;
+    const done = (bytes: number): ExtractedPhysical => {
       const { machine, complete, warnings } = extracted;
       return {
         machine,
@@ -90,6 +86,23 @@ export async function extractPhysical(
         bytes,
         warnings,
       };
+    };
+    const main = expected.file(place);
+    if (main !== undefined && fitsInPlace(main, ranges)) {
+      const bytes = becomeRaw(main, ranges, out, (fd, others) => {
+        for (const range of others) copy(place(range.block), range, fd, range.start);
+        rest(endOf(ranges), fd);
+      });
+      return done(bytes);
+    }
+    const file = new AtomicFile(out);
+    try {
+      const machine = options.format === "elf" ? elfMachine(extracted.blocks) : undefined;
+      const notes = { cpus: found.cpus, vmcoreinfo: vmcoreinfo?.note, machine };
+      const bytes = write(file.fd, place, expected.laid(ranges), notes, options);
+      if (options.format === "raw") rest(bytes, file.fd);
+      file.commit();
+      return done(bytes);
     } finally {
       file.abort();
     }
@@ -98,6 +111,57 @@ export async function extractPhysical(
     unfinished.forget();
   }
 }
+
+/** The first byte behind all ranges. */
+function endOf(ranges: readonly Segment[]): number {
+  const last = ranges.at(-1)!;
+  return last.start + last.length;
+}
+
+/**
+ * A whole raw file is mostly main memory: its block is laid out from the beginning as the machine type's rule says, and where that
+ * proves right its file becomes the raw file. Nothing is written twice.
+ */
+class Expected {
+  private main: { block: string; length: number; split: Split } | undefined;
+
+  constructor(private readonly wanted: boolean) {}
+
+  split({ idstr, usedLength }: RamBlock, machine = ""): Split | undefined {
+    if (!this.wanted || this.main !== undefined || isDeviceBlock(idstr) || usedLength === 0) return undefined;
+    const low = ruledLow(machine, usedLength);
+    const split = { at: low, by: low < usedLength ? FOUR_GIB - low : 0 };
+    this.main = { block: idstr, length: usedLength, split };
+    return split;
+  }
+
+  file(place: (block: string) => string): PlacedFile | undefined {
+    return this.main === undefined ? undefined : { ...this.main, path: place(this.main.block) };
+  }
+
+  /** Ranges by where their bytes stand in the files. */
+  laid(ranges: readonly Segment[]): Segment[] {
+    const { main } = this;
+    if (main === undefined || main.split.by === 0) return [...ranges];
+    return ranges.flatMap((range) => {
+      if (range.block !== main.block) return [range];
+      const { at } = main.split;
+      const low = Math.max(0, Math.min(range.length, at - range.offset));
+      const parts = [
+        { ...range, length: low },
+        {
+          ...range,
+          start: range.start + low,
+          offset: fileOffset(main.split, range.offset + low),
+          length: range.length - low,
+        },
+      ];
+      return parts.filter(({ length }) => length > 0);
+    });
+  }
+}
+
+const FOUR_GIB = 2 ** 32;
 
 /** The parts of the segments inside the range asked for. A whole raw file ends with the last memory: it does not reach out for devices above. */
 function cut({ segments }: Layout, { format, from = 0, length }: PhysicalOptions): Segment[] {

@@ -131,7 +131,8 @@ function lowMemory(facts: LayoutFacts, total: number, how: string[]): number {
   return low;
 }
 
-function ruledLow(machine: string, total: number): number {
+/** Bytes below 4 GiB by the machine type's rule, for `total` bytes of main memory. */
+export function ruledLow(machine: string, total: number): number {
   if (machine.startsWith("isapc")) return total;
   if (machine.startsWith("microvm")) return Math.min(total, 3 * GIB);
   if (machine.startsWith("pc-q35")) {

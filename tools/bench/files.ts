@@ -4,6 +4,7 @@
  * - `inspect`: against `cat f > /dev/null`, the file in the page cache.
  * - `extract`: `--format blocks` against `cat f > g`; the outputs are removed and the disk is synced before each run,
  *   since writeback of an earlier one would be counted otherwise.
+ * - `extract raw`: `--format raw`, the same way; `node copy`: a loop in Node that only reads and writes, the floor of both.
  * - `start-up`: `qevm --help` against a bare `node`.
  */
 import { spawnSync } from "node:child_process";
@@ -11,7 +12,7 @@ import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { makePlainStream } from "../streams/plain.js";
-import { command, pairs, qevm, row, shell, type BenchOptions, type BenchRow, type Pairs } from "./pair.js";
+import { command, pairs, qevm, row, shell, type BenchOptions, type BenchRow, type Pairs, type Side } from "./pair.js";
 
 const RAM = 2 * 1024 ** 3;
 
@@ -22,28 +23,56 @@ const ROWS: Readonly<Record<string, Row>> = {
     const measured = await pairs(qevm(["inspect", file]), shell(`cat '${file}' > /dev/null`), runs ?? 9);
     return row("inspect", "cat f > /dev/null", measured, `${size}: ${seconds(measured)}`);
   },
-  extract: async ({ file, folder, size }, runs) => {
-    const copy = join(folder, "copy");
-    const blocks = join(folder, "blocks");
-    const clean = (): void => {
-      rmSync(copy, { force: true });
-      rmSync(blocks, { recursive: true, force: true });
-      spawnSync("sync");
-    };
-    const measured = await pairs(
-      qevm(["extract", file, "--out", blocks, "--format", "blocks"], clean),
-      shell(`cat '${file}' > '${copy}'`, clean),
-      runs ?? 9,
-    );
-    clean();
-    return row("extract", "cat f > g", measured, `${size}: ${seconds(measured)}`);
-  },
+  extract: async (place, runs) => await againstCat("extract", place, runs, (from, to) => extract(from, to, "blocks")),
+  "extract raw": async (place, runs) =>
+    await againstCat("extract raw", place, runs, (from, to) => extract(from, to, "raw")),
+  "node copy": async (place, runs) => await againstCat("node copy", place, runs, nodeCopy),
   "start-up": async (_place, runs) => {
     const measured = await pairs(qevm(["--help"]), command(process.execPath, ["-e", "0"]), runs ?? 21);
     const longer = (measured.difference * 1000).toFixed(1);
     return row("start-up", "node -e 0", measured, `qevm --help takes ${longer} ms longer`);
   },
 };
+
+/** What makes `to` of `from`, both measured from the process's start. */
+type Making = (from: string, to: string) => (clean: () => void) => Side;
+
+function extract(from: string, to: string, format: string): (clean: () => void) => Side {
+  return (clean) => qevm(["extract", from, "--out", to, "--format", format], clean);
+}
+
+/** Reads 1 MiB, writes it in pieces of 128 KiB, and nothing else: what Node alone costs. */
+const COPY = `
+const { openSync, readSync, writeSync } = require("node:fs");
+const from = openSync(process.argv[1], "r");
+const to = openSync(process.argv[2], "w");
+const buffer = Buffer.allocUnsafe(1 << 20);
+for (let at = 0, n; (n = readSync(from, buffer, 0, buffer.length, null)) > 0; at += n)
+  for (let done = 0; done < n; done += 131072) writeSync(to, buffer, done, Math.min(131072, n - done), at + done);
+`;
+
+function nodeCopy(from: string, to: string): (clean: () => void) => Side {
+  return (clean) => command(process.execPath, ["-e", COPY, from, to], clean);
+}
+
+/** Something that makes a file or folder, against `cat f > g`; outputs are removed and the disk is synced before each run. */
+async function againstCat(
+  name: string,
+  { file, folder, size }: { file: string; folder: string; size: string },
+  runs: number | undefined,
+  making: Making,
+): Promise<BenchRow> {
+  const copy = join(folder, "copy");
+  const made = join(folder, "made");
+  const clean = (): void => {
+    rmSync(copy, { force: true });
+    rmSync(made, { recursive: true, force: true });
+    spawnSync("sync");
+  };
+  const measured = await pairs(making(file, made)(clean), shell(`cat '${file}' > '${copy}'`, clean), runs ?? 9);
+  clean();
+  return row(name, "cat f > g", measured, `${size}: ${seconds(measured)}`);
+}
 
 /** The rows named behind WHAT, or all. */
 export async function rows({ runs, arguments: wanted }: BenchOptions): Promise<BenchRow[]> {
