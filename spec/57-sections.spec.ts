@@ -1,11 +1,15 @@
+import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
+import { convertStream } from "../src/convert/convert.js";
+import type { ConvertOptions } from "../src/convert/types.js";
 import { QevmError } from "../src/errors.js";
 import { be, concat, str8 } from "../src/fuzz/damage.js";
 import { inspectStream } from "../src/inspect/inspect.js";
 import { verifyStream } from "../src/inspect/verify.js";
+import { extractBlocks } from "../src/memory/extract-blocks.js";
 import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
 import {
   BLOCK_CHUNK,
@@ -17,10 +21,11 @@ import {
   type SectionRecord,
 } from "../src/sections/index.js";
 import { ExactWriter, StreamReader } from "../src/stream/index.js";
+import { deviceToPlain } from "../src/vmstate/index.js";
 import { smallDisk } from "../tools/capture/entries/sections.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { destinationLike, startDestination } from "../tools/destination/index.js";
-import { qemuOf } from "./support/loads.js";
+import { loads, qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
 
 const LIMIT = 1 << 20;
@@ -369,3 +374,106 @@ async function* changed(records: AsyncGenerator<SectionRecord>): AsyncGenerator<
     yield { ...record, data };
   }
 }
+
+/** A stream converted, in memory. */
+async function converted(name: string, options: ConvertOptions): Promise<Uint8Array> {
+  const sink = new MemorySink();
+  const scratch = mkdtempSync(join(tmpdir(), "qevm-57-"));
+  try {
+    await convertStream(new MemorySource(corpusEntry(name).open()), sink, options, scratch);
+    return sink.bytes();
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+for (const [name, section] of [
+  ["block", "block"],
+  ["v10.0-dirty-bitmap", "dirty-bitmap"],
+] as const) {
+  test(`${name}: one round keeps the sections between the rounds`, async (t) => {
+    const before = await inspectStream(new MemorySource(corpusEntry(name).open()));
+    const bytes = await converted(name, { flatten: true });
+    const { inspection, identical, opaqueBytes } = await verifyStream(new MemorySource(bytes));
+    const of = ({ sections }: typeof before): unknown[] =>
+      sections.filter((item) => item.name === section).map(({ type, records }) => ({ type, records }));
+    t.deepEqual([identical, opaqueBytes], [true, 0], "identical, nothing opaque");
+    t.deepEqual(of(inspection), of(before), `every part of "${section}"`);
+    const ram = inspection.sections.filter((item) => item.name === "ram").map(({ type }) => type);
+    t.deepEqual(ram, ["start", "part", "end"], "one round of pages");
+    if (qemuOf(t, corpusEntry(name).capture.version) !== undefined) await loads(t, corpusEntry(name), bytes, name);
+  });
+}
+
+test("virtio-mem: what is plugged in stands before the pages and needs neither them nor a VMDESCRIPTION", async (t) => {
+  const bytes = corpusEntry("v10.0-virtio-mem").open();
+  const order: string[] = [];
+  let early: Record<string, unknown> | undefined;
+  // Far less than the memory behind it, but room for the devices.
+  const reader = new StreamReader(new MemorySource(bytes), { limits: { deviceBytes: 200_000 } });
+  for await (const item of reader) {
+    if (item.kind !== "section") continue;
+    order.push(`${item.type} ${item.idstr.replace(/^.*\//u, "")}`);
+    if (item.content.kind === "device" && item.idstr.endsWith("/virtio-mem-device-early")) {
+      early = deviceToPlain(item.content.state).fields;
+    }
+  }
+  t.ok(reader.complete, "complete");
+  t.deepEqual(order.slice(0, 3), ["start ram", "full virtio-mem-device-early", "part ram"], "order");
+  t.deepEqual(
+    { ...(early?.["tmp"] as Record<string, unknown>) },
+    { addr: "0x100000000", region_size: "0x4000000", block_size: "0x100000", node: 0 },
+    "64 MiB from 4 GiB on, in blocks of 1 MiB",
+  );
+  t.deepEqual([early?.["size"], early?.["bitmap"]], ["0x0", ["0x0"]], "nothing is plugged in without a driver");
+
+  const at = bytes.indexOf("/virtio-mem-device-early", 0, "latin1") + 24 + 8;
+  const wrong = Buffer.from(bytes);
+  wrong.fill(0, at + 16, at + 24);
+  const refused = await inspectStream(new MemorySource(wrong)).then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  t.ok(refused instanceof QevmError && refused.code === "bad-value" && refused.offset === at + 16, String(refused));
+  wrong.set(be(1n << 60n, 8), at + 8);
+  wrong.set(be(1n, 8), at + 16);
+  const large = await inspectStream(new MemorySource(wrong)).then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  t.ok(large instanceof QevmError && large.code === "limit" && large.offset === at + 16, String(large));
+});
+
+for (const options of [{ flatten: true }, { to: "mapped-ram" }] as const) {
+  test(`virtio-mem: ${JSON.stringify(options)} keeps the pages behind it`, async (t) => {
+    const entry = corpusEntry("v10.0-virtio-mem");
+    const out = mkdtempSync(join(tmpdir(), "qevm-57-"));
+    try {
+      const bytes = await converted(entry.name, options);
+      const { blocks } = await extractBlocks(new MemorySource(bytes), join(out, "ram"));
+      for (const { name, sha256 } of entry.truth.blocks) {
+        const file = join(out, "ram", blocks.find((block) => block.name === name)?.file ?? "none");
+        t.equal(createHash("sha256").update(readFileSync(file)).digest("hex"), sha256, name);
+      }
+      if (qemuOf(t, "10.0") === undefined) return;
+      const capabilities = "to" in options ? ["mapped-ram"] : [];
+      await loads(t, entry, bytes, "10.0", { capabilities, from: "to" in options ? "file" : "exec" });
+    } finally {
+      rmSync(out, { recursive: true, force: true });
+    }
+  });
+}
+
+test("COLO and CPR are named", async (t) => {
+  const tiny = corpusEntry("machine-none-tiny").open();
+  const header = 8 + 5 + 4;
+  const colo = concat(tiny.subarray(0, header), [8], be(8, 2), be(0, 2), tiny.subarray(header), be(1, 4), be(3, 4));
+  const { commands, undecoded, bytes } = await inspectStream(new MemorySource(colo));
+  t.equal(commands[0]?.name, "ENABLE_COLO", "the command");
+  t.deepEqual([undecoded[0]?.reason, bytes.trailing], ["checkpoints of COLO", 8], "and what follows the stream");
+  const cpr = await inspectStream(new MemorySource(concat(be(0x51435052, 4), be(1, 4)))).then(
+    () => undefined,
+    (e: unknown) => e,
+  );
+  t.ok(cpr instanceof QevmError && cpr.code === "bad-magic" && cpr.message.includes("CPR state"), String(cpr));
+});

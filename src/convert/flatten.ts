@@ -18,6 +18,7 @@ import {
   type StreamItem,
   type StreamReader,
 } from "../stream/index.js";
+import { standsBetween } from "./between.js";
 import { createEncoder, type ItemConverter } from "./conversion.js";
 import { OneWay } from "./one-way.js";
 import { tallyBatch } from "./records.js";
@@ -63,8 +64,7 @@ export class FlattenRounds implements ItemConverter {
       this.held.push(item);
       return;
     }
-    if (item.kind === "section" && item.content.kind === "records" && item.type !== "full") {
-      // Sections between the rounds have nothing to do with the pages.
+    if (standsBetween(item)) {
       await this.writer.item(item);
       return;
     }

@@ -25,6 +25,7 @@ import {
   type StreamItem,
   type StreamReader,
 } from "../stream/index.js";
+import { standsBetween } from "./between.js";
 import type { ItemConverter } from "./conversion.js";
 import { OneWay } from "./one-way.js";
 import { tallyBatch } from "./records.js";
@@ -67,8 +68,7 @@ export class ToMappedRam implements ItemConverter {
       this.skipFooter = false;
     } else if (item.kind === "command" && this.start !== undefined) {
       this.held.push(item);
-    } else if (item.kind === "section" && item.content.kind === "records" && item.type !== "full") {
-      // Sections between the rounds have nothing to do with the pages.
+    } else if (standsBetween(item)) {
       await this.writer.item(item);
     } else {
       // Without an END (background snapshots have none) the pages are written before the devices.

@@ -1,6 +1,7 @@
 import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag } from "../ram/index.js";
 import { StreamReader, type StreamOptions } from "../stream/index.js";
+import { standsBetween } from "./between.js";
 
 /**
  * Whether a stream holds XBZRLE pages: read ahead where the source can go back (pages are passed over, which costs a
@@ -27,7 +28,7 @@ export async function mayHoldXbzrle(source: ByteSource, options: StreamOptions):
   try {
     for await (const item of new StreamReader(ahead, options)) {
       if (item.kind !== "section") continue;
-      if (item.content.kind === "records") continue;
+      if (standsBetween(item)) continue;
       if (item.type === "full" || item.content.kind !== "ram") return false;
       for await (const batch of item.records()) if (batch.flag.indexOf(RamFlag.XBZRLE) >= 0) return true;
     }

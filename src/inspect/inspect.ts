@@ -235,7 +235,7 @@ export class Tally {
         this.undecoded.push({
           offset: item.offset,
           length: chunk.length,
-          reason: "bytes behind the end of the stream",
+          reason: item.what,
         });
       }
     } else {

@@ -17,6 +17,8 @@ export interface StreamHeader {
 }
 
 export const STREAM_MAGIC = 0x5145564d;
+/** What cpr-transfer (10.0) sends on a connection of its own. Source: QEMU migration/cpr.c. */
+const CPR_MAGIC = 0x51435052;
 export const STREAM_VERSION = 3;
 
 /** Errors: truncated, bad-magic, unsupported-version. */
@@ -28,7 +30,7 @@ export async function decodeHeader(reader: QemuFileReader): Promise<StreamHeader
     throw reader.error("bad-magic", "not a QEMU migration stream", {
       offset: at,
       expected: `${hex(STREAM_MAGIC)} "QEVM"`,
-      found: hex(magic),
+      found: magic === CPR_MAGIC ? `${hex(magic)} "QCPR": CPR state, files that are handed over` : hex(magic),
     });
   }
   const version = reader.u32();

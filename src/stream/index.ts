@@ -20,6 +20,7 @@ export {
 } from "./configuration.js";
 export { UNDESCRIBED } from "./device-part.js";
 export { descriptionOf } from "./description-of.js";
+export { isEarlySection } from "./early.js";
 export { decodeHeader, encodeHeader, STREAM_MAGIC, STREAM_VERSION, type StreamHeader } from "./header.js";
 export type {
   CommandItem,

@@ -99,5 +99,7 @@ export interface OpaqueItem {
 export interface TrailingItem {
   kind: "trailing";
   offset: number;
+  /** What the bytes are, if they are not zeros. */
+  what: string;
   chunks(): AsyncGenerator<Uint8Array>;
 }

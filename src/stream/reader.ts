@@ -3,11 +3,12 @@ import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { BATCH_RECORDS, RamBatch, RamState } from "../ram/index.js";
 import { chunkDecoder, type ChunkDecoder, type SectionRecord } from "../sections/index.js";
-import { Schema } from "../vmstate/index.js";
+import { Schema, type DeviceDescription } from "../vmstate/index.js";
 import { commandName, decodeCommand } from "./command.js";
 import { capabilitiesOf, decodeConfiguration, targetPageSize, type Configuration } from "./configuration.js";
 import { DevicePart, UNDESCRIBED } from "./device-part.js";
 import { fullDecoder, wholeChunk } from "./chunk.js";
+import { decodeEarly, earlyDescription } from "./early.js";
 import { decodeHeader } from "./header.js";
 import type { CommandItem, SectionItem, StreamItem } from "./items.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
@@ -17,6 +18,9 @@ import { ramRecords } from "./ram-section.js";
 import { endOfStream, restOfPackage, restOfStream } from "./rest.js";
 import { checkRamVersion, decodeFullHeader, decodePartHeader, nextFooter, type SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
+
+/** What stands behind a stream, where nothing more is known of it. */
+const BEHIND = "bytes behind the end of the stream";
 
 /**
  * Walks a migration stream part by part.
@@ -40,6 +44,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private readonly reader: QemuFileReader;
   /** Lenient: the stream ended inside something. */
   private cut = false;
+  /** The source said that it goes on with checkpoints behind the stream. */
+  private colo = false;
   /** Absolute offset of the end of the package that is being read. */
   private packageEnd: number | undefined;
   private readonly batch: RamBatch;
@@ -148,7 +154,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
           reader.skip(1);
           this.complete = true;
           yield { kind: "eof", offset };
-          yield* endOfStream(reader, this.limits, this.devices);
+          yield* endOfStream(reader, this.limits, this.devices, this.colo ? "checkpoints of COLO" : BEHIND);
           return;
         case TypeByte.COMMAND:
           yield* this.command(offset);
@@ -171,6 +177,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     const { reader } = this;
     const command = await decodeCommand(reader, this.limits, this.diagnostics);
     this.checkPackage();
+    if (command.name === "ENABLE_COLO") this.colo = true;
     const item: CommandItem = { kind: "command", offset, name: commandName(command), command };
     if (command.name !== "PACKAGED") {
       yield item;
@@ -220,9 +227,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     const { reader } = this;
     const type = reader.peek();
     let header: SectionHeader;
+    let early: DeviceDescription | undefined;
     if (type === TypeByte.SECTION_START || type === TypeByte.SECTION_FULL) {
       const full = type === TypeByte.SECTION_FULL;
-      const needsDescription = full && (await fullDecoder(reader)) === undefined;
+      if (full) early = await earlyDescription(reader, this.limits);
+      const needsDescription = full && early === undefined && (await fullDecoder(reader)) === undefined;
       if (needsDescription && (await this.devices.prepare(this.packageEnd)) === "absent") {
         return yield* this.undescribed(offset);
       }
@@ -254,7 +263,10 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       yield* this.chunk(item, decoder);
       if (!this.cut) this.checkPackage();
     } else if (header.type === "full") {
-      item.content = await this.devices.decode(header, this.footers, this.packageEnd);
+      item.content =
+        early === undefined
+          ? await this.devices.decode(header, this.footers, this.packageEnd)
+          : decodeEarly(reader, early);
       this.checkPackage();
       yield item;
     } else {

@@ -46,6 +46,7 @@ export async function* endOfStream(
   reader: QemuFileReader,
   limits: StreamLimits,
   devices: { descriptionOf(text: string): VmDescription | undefined },
+  trailing: string,
 ): AsyncGenerator<VmDescriptionItem | TrailingItem> {
   const { offset } = reader;
   if (!(await reader.fill(1))) return;
@@ -67,7 +68,7 @@ export async function* endOfStream(
     yield { kind: "vmdescription", offset, text, description };
   }
   if (await reader.fill(1)) {
-    yield { kind: "trailing", offset: reader.offset, chunks: () => remaining(reader) };
+    yield { kind: "trailing", offset: reader.offset, what: trailing, chunks: () => remaining(reader) };
     for await (const _ of remaining(reader));
   }
 }

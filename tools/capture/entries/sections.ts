@@ -64,6 +64,19 @@ const recipes: readonly Recipe[] = [
   bitmaps("11.1"),
   disks("7.2"),
   disks("5.2"),
+  {
+    name: "v10.0-virtio-mem",
+    shows: "virtio-mem of 10.0: what is plugged in comes before the pages",
+    qemu: "10.0",
+    args: [
+      ...direct("q35").map((word) => (word === "8" ? "8,slots=2,maxmem=1G" : word)),
+      ...words(
+        "-object memory-backend-ram,id=plugged,size=64M -device virtio-mem-pci,memdev=plugged,requested-size=8M",
+      ),
+    ],
+    files: [fillFirmware],
+    until: "guest",
+  },
 ];
 
 /** Captures of other sections. */
