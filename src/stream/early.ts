@@ -65,8 +65,11 @@ export function decodeEarly(reader: QemuFileReader, description: DeviceDescripti
   return { kind: "device", state, length: reader.offset - start };
 }
 
+function number(name: string, size: number): unknown {
+  return { name, type: `uint${size * 8}`, size };
+}
+
 function describe(name: string, instance: number, bytes: number): DeviceDescription | undefined {
-  const number = (field: string, size: number): unknown => ({ name: field, type: `uint${size * 8}`, size });
   const checks = [number("addr", 8), number("region_size", 8), number("block_size", 8), number("node", 4)];
   const tmp = { name: "tmp", type: "tmp", vmsd_name: "virtio-mem-device/sanity-checks", version: 0, fields: checks };
   const device = {
