@@ -5,7 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import test from "tape";
-import { openContainers } from "../src/container/index.js";
+import {
+  decodeQcow2Header,
+  encodeQcow2Header,
+  encodeSnapshot,
+  openContainers,
+  readSnapshots,
+  vmStateSize,
+} from "../src/container/index.js";
 import { MemorySource } from "../src/qemu-file/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
@@ -222,5 +229,42 @@ test("broken tables and loops are errors with an address", async (t) => {
   t.equal(small?.offset, l1 - 8);
   const cut = await refusal(async () => await read(bytes.subarray(0, second.l2), "second one"));
   t.ok(cut !== undefined && cut.offset !== undefined, `cut: ${cut?.message}`);
+  t.end();
+});
+
+test("header and snapshot table come back from their fields", async (t) => {
+  const { bytes } = image({ states: [FIRST, SECOND] });
+  const header = decodeQcow2Header(bytes);
+  t.deepEqual(Buffer.from(encodeQcow2Header(header)), bytes.subarray(0, 112), "version 3");
+  const snapshots = await readSnapshots(new MemorySource(bytes), header);
+  t.deepEqual(
+    snapshots.map((one) => [one.id, one.name, Number(vmStateSize(one))]),
+    [
+      ["1", "first", FIRST.bytes.length],
+      ["2", "second one", SECOND.bytes.length],
+    ],
+  );
+  const table = Buffer.concat(snapshots.map((one) => encodeSnapshot(one)));
+  t.deepEqual(table, bytes.subarray(CLUSTER, CLUSTER + table.length), "the table");
+  const old = Buffer.from(bytes.subarray(0, 72));
+  old.writeUInt32BE(2, 4);
+  t.deepEqual(Buffer.from(encodeQcow2Header(decodeQcow2Header(old))), old, "version 2");
+  const spoiled: [number, number, string, number | undefined][] = [
+    [0, 0x51464900, "bad-magic", 0],
+    [4, 4, "unsupported-version", 4],
+    [20, 8, "bad-value", 20],
+    [20, 22, "bad-value", 20],
+    [76, 0x20, "unsupported", 72],
+    [104, 0x02000000, "unsupported", 104],
+  ];
+  for (const [at, value, code, offset] of spoiled) {
+    const copy = Buffer.from(bytes.subarray(0, 512));
+    copy.writeUInt32BE(value, at);
+    const error = await refusal(() => decodeQcow2Header(copy));
+    t.deepEqual([error?.code, error?.offset], [code, offset], error?.message);
+  }
+  for (const length of [71, 103]) {
+    t.equal((await refusal(() => decodeQcow2Header(bytes.subarray(0, length))))?.code, "truncated");
+  }
   t.end();
 });

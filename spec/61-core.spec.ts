@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
 import { longModeGuest } from "../tools/guest/long-mode.js";
+import { MemorySink } from "../src/qemu-file/index.js";
+import { createStreamWriter } from "../src/stream/index.js";
+import { deviceFromPlain, type DeviceDescription } from "../src/vmstate/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { findQemu } from "../tools/qemu/find.js";
 import { QemuProcess } from "../tools/qemu/process.js";
@@ -143,6 +146,72 @@ function told(address: string, length: number): string[] {
   const fields = ["host_format=1", "guest_format=1", `size=${length}`, `paddr=${address}`];
   return ["has_vmcoreinfo=true", ...fields.map((field) => `vmcoreinfo.${field}`)].map((one) => `vmcoreinfo/0:${one}`);
 }
+
+/** A stream of 16 MiB with a vmcoreinfo device that remembers a place, made here. */
+async function withDevice(
+  address: string,
+  length: number,
+  more: Readonly<Record<string, unknown>> = {},
+): Promise<string> {
+  const sink = new MemorySink();
+  const writer = createStreamWriter(sink, { machine: "pc-i440fx-7.2", pageSize: 4096 });
+  const memory = memoryWithNote();
+  const [block] = writer.ram.blocks([{ idstr: "pc.ram", usedLength: memory.length }]);
+  for (let at = 0; at < memory.length; at += 4096) {
+    const page = memory.subarray(at, at + 4096);
+    if (page.some((byte) => byte !== 0)) await writer.ram.page(block!, at, page);
+  }
+  writer.ram.end();
+  const fields = { has_vmcoreinfo: true, "vmcoreinfo.host_format": 1, "vmcoreinfo.guest_format": 1 };
+  const place = { "vmcoreinfo.size": length, "vmcoreinfo.paddr": address };
+  const state = deviceFromPlain(VMCOREINFO, { fields: { ...fields, ...place, ...more }, subsections: {} });
+  await writer.device({ state, versionId: 1 });
+  await writer.finish();
+  const path = join(work, "made");
+  writeFileSync(path, sink.bytes());
+  return path;
+}
+
+/** As QEMU 7.2 describes the device. */
+const VMCOREINFO: DeviceDescription = {
+  name: "vmcoreinfo",
+  instanceId: 0,
+  vmsdName: "vmcoreinfo",
+  version: 1,
+  fields: [
+    { name: "has_vmcoreinfo", type: "bool", size: 1 },
+    { name: "vmcoreinfo.host_format", type: "uint16", size: 2 },
+    { name: "vmcoreinfo.guest_format", type: "uint16", size: 2 },
+    { name: "vmcoreinfo.size", type: "uint32", size: 4 },
+    { name: "vmcoreinfo.paddr", type: "uint64", size: 8 },
+  ],
+};
+
+test("where the device says, and where it says something else", async (t) => {
+  const right = "at 0x612000, as the vmcoreinfo device says";
+  const found = "found in memory at 0x612000";
+  for (const [address, length, more, said] of [
+    ["0x612000", 4096, {}, right],
+    ["0x612000", 24 + TEXT.length + 4, {}, right],
+    ["0x612000", 100, {}, found],
+    ["0x612000", 8, {}, found],
+    ["0x612000", 1 << 24, {}, found],
+    ["0x612000", 4096, { "vmcoreinfo.guest_format": 0 }, found],
+    ["0x612000", 4096, { has_vmcoreinfo: false }, found],
+    ["0x5000", 4096, {}, found],
+    ["0x7000000000000000", 4096, {}, found],
+    ["0x4000000", 4096, {}, found],
+    ["0xfff000", 1 << 16, {}, found],
+  ] as const) {
+    const { said: how, path } = await core(t, await withDevice(address, length, more));
+    t.equal(how, said, `${length} bytes at ${address} ${JSON.stringify(more)}`);
+    t.deepEqual(
+      guestNotes(path).map((content) => content.toString("latin1")),
+      [TEXT],
+    );
+  }
+  t.end();
+});
 
 test("a device that points at something else is not believed", async (t) => {
   if (qemu === undefined) {
