@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
@@ -7,10 +7,12 @@ import { QevmError } from "../src/errors.js";
 import { be, concat, str8 } from "../src/fuzz/damage.js";
 import { inspectStream } from "../src/inspect/inspect.js";
 import { verifyStream } from "../src/inspect/verify.js";
+import { extractPhysical } from "../src/memory/extract-physical.js";
 import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
 import { ownRecord, type SectionRecord } from "../src/sections/index.js";
 import { ExactWriter, StreamReader } from "../src/stream/index.js";
 import { deviceToPlain, type PlainValue } from "../src/vmstate/index.js";
+import { targetEntries } from "../tools/capture/entries/targets.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { destinationLike, startDestination } from "../tools/destination/index.js";
 import { hashTableEntries, storageKeyPages } from "../tools/guest/targets.js";
@@ -258,3 +260,20 @@ test("pages of 256 bytes have no room for the flag of compressed ones", async (t
   );
   t.ok(error instanceof QevmError && error.code === "unsupported", String(error));
 });
+
+for (const [name, address] of [
+  ["aarch64-virt", 0x4020_0000],
+  ["riscv64-virt", 0x8000_0000],
+  ["arm-integratorcp", 0x1_0000],
+  ["m68k-virt", 0x1000],
+] as const) {
+  test(`${name}: what QEMU was told to load at an address is at that address`, async (t) => {
+    const fill = targetEntries.find((entry) => entry.name === name)?.files[0]?.content();
+    if (fill === undefined) return t.fail("nothing was loaded");
+    const bytes = corpusEntry(name).open();
+    const out = join(scratch, name);
+    const { length } = fill;
+    await extractPhysical(new MemorySource(bytes), out, { format: "raw", from: address, length });
+    t.ok(readFileSync(out).equals(Buffer.from(fill)), `${fill.length} bytes at 0x${address.toString(16)}`);
+  });
+}

@@ -44,6 +44,8 @@ const FOUR_GIB = 4 * GIB;
 /** Hot-plugged memory stands side by side, at multiples of this. */
 const DIMM_ALIGNMENT = 2 * MIB;
 const BASES: Readonly<Record<string, number>> = { "mach-virt.ram": GIB, "riscv_virt_board.ram": 2 * GIB };
+/** Machines laid out like a PC; "none" has no rule of its own. */
+const PC = /^(?:pc|q35|microvm|isapc|xen|x-remote|nitro|none$)/u;
 
 /**
  * Finds the layout from the machine type, the block list and what the device state tells.
@@ -69,6 +71,11 @@ export function findLayout(facts: LayoutFacts): Layout {
   }
   if (only !== undefined && (only.name === "s390.ram" || only.name === "ppc_spapr.ram")) {
     how.push(`${only.name} begins at 0 on this machine`);
+    place(segments, main, 0, total, 0);
+    return finish(segments, how);
+  }
+  if (facts.machine !== undefined && !PC.test(facts.machine)) {
+    how.push(`guess: main memory begins at 0 on ${JSON.stringify(facts.machine)}`);
     place(segments, main, 0, total, 0);
     return finish(segments, how);
   }

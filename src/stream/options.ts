@@ -6,7 +6,7 @@ import type { SectionHeader } from "./section.js";
 export interface StreamOptions {
   /** Pass over anomalies that can be passed over, as warnings. Default: refuse them. */
   lenient?: boolean;
-  /** Target page size in bytes where the stream does not say it. Default 4096. */
+  /** Target page size in bytes where the stream does not say it. Default: what the first pages show, or 4096. */
   pageSize?: number;
   limits?: Partial<StreamLimits>;
   /**
