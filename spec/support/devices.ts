@@ -68,17 +68,25 @@ export function describe(
  * names the first device up to EOF. Whatever stands there must be a FULL section or a command.
  */
 export function deviceSections(stream: Uint8Array, vm: VmDescription, position: number): DeviceSection[] {
-  const first = vm.devices[0];
-  if (first === undefined) return [];
-  const head = written((writer) => {
-    writer.string8(first.name);
-    writer.u32(first.instanceId);
-  });
+  if (vm.devices.length === 0) return [];
+  const whole = Buffer.from(stream.buffer, stream.byteOffset, stream.length);
+  const headerOf = ({ name, instanceId }: DeviceDescription): number => {
+    const head = written((writer) => {
+      writer.string8(name);
+      writer.u32(instanceId);
+    });
+    return whole.lastIndexOf(head, position) - 5;
+  };
   const reader = QemuFileReader.over(stream);
-  reader.position = Buffer.from(stream.buffer, stream.byteOffset, stream.length).lastIndexOf(head, position) - 5;
+  reader.position = headerOf(vm.devices[0]!);
   const sections: DeviceSection[] = [];
   while (reader.position < position - 1) {
     const type = reader.u8();
+    if ((type === 2 || type === 3) && sections.length === 1) {
+      // What stood in front of the pages (virtio-mem's early section): the other devices stand behind them.
+      reader.position = headerOf(vm.devices[1]!);
+      continue;
+    }
     if (type === 8) {
       reader.u16();
       reader.skip(reader.u16());
