@@ -24,6 +24,8 @@ export interface CompressOptions {
   wait?: boolean | undefined;
   /** Whether the owner works off batches itself while it waits, default `wait`. */
   help?: boolean | undefined;
+  /** Batches under way at most, a power of two; default: enough that no thread waits while the owner writes. */
+  slots?: number | undefined;
   /** Another module for the threads than our own, started with the same `CompressSetup`; it serves the ring by other means. */
   script?: URL | undefined;
   /** Memories that the threads read by themselves, by their place in this list. */
@@ -80,7 +82,7 @@ export class CompressThreads<T> {
     const data = await compressSetup({ engine, level, pageSize, capacity: batch, memories });
     const pool = await ThreadPool.start({
       threads,
-      shape: compressShape(data, slotsFor(threads)),
+      shape: compressShape(data, options.slots ?? slotsFor(threads)),
       script: options.script ?? new URL("compress-worker.js", import.meta.url),
       data,
       work: help ? await CompressWork.create(data) : undefined,

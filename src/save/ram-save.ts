@@ -42,7 +42,7 @@ export interface SaveOptions extends SaveParameters {
   /** Whether sections have footers, default true. */
   footers?: boolean | undefined;
   /** More about the compress threads than QEMU has parameters for: batches, who helps, another module. */
-  threads?: Pick<CompressOptions, "batch" | "help" | "script"> | undefined;
+  threads?: Pick<CompressOptions, "batch" | "help" | "slots" | "script"> | undefined;
   /** Makes the strategy; default `PageStrategy` itself. */
   strategy?: typeof PageStrategy | undefined;
 }

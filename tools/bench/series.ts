@@ -4,7 +4,7 @@
  *
  * The workload is a dirty round over many small blocks: blocks of 64 pages, of which every third page is dirty, so that a block is entered every 21
  * pages. Old: on entering a block the threads are flushed and the migration thread compresses the first page itself; every page takes a new
- * deflate state, no copy is made, and one page goes over at a time. New: nothing of that, batches, and a migration thread that helps while it
+ * deflate state, no copy is made, and each thread has one page at a time, as in QEMU. New: nothing of that, batches, and a migration thread that helps while it
  * waits. The compressor is node:zlib in both, but for the last row.
  *
  * - `bandwidth`: all of it against nothing of it.
@@ -27,14 +27,14 @@ const BLOCKS = 2048;
 const SERIES: Partial<Way> = { dispatchOnly: true, keptState: true, ownBuffer: true };
 
 const ROWS: readonly (readonly [string, Partial<Way>])[] = [
-  ["bandwidth", { ...SERIES, batch: 64, help: true }],
+  ["bandwidth", { ...SERIES, batch: 64, slots: undefined, help: true }],
   ["stop compressing in the migration thread", { dispatchOnly: true }],
   ["one state a thread", { keptState: true }],
   ["an internal buffer a thread", { ownBuffer: true }],
   ["the series as it was", SERIES],
-  ["batches", { batch: 64 }],
+  ["batches", { batch: 64, slots: undefined }],
   ["the migration thread helps", { help: true }],
-  ["all of it, with the page engine", { ...SERIES, batch: 64, help: true, pageEngine: true }],
+  ["all of it, with the page engine", { ...SERIES, batch: 64, slots: undefined, help: true, pageEngine: true }],
 ];
 
 /** What a round took beside its figure, in percent of the time. */
@@ -60,7 +60,7 @@ function side(blocks: readonly GuestBlock[], way: Way, shares: Shares): Side {
         maxBandwidth: LINK,
         hook: everyThird,
         strategy: way.dispatchOnly ? undefined : oldStrategy(inline),
-        threads: { batch: way.batch, help: way.help, script: way.pageEngine ? ours : old },
+        threads: { batch: way.batch, help: way.help, slots: way.slots, script: way.pageEngine ? ours : old },
       });
       const time = performance.now() - start;
       const { user, system } = cpuUsage(before);

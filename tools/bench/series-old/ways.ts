@@ -8,6 +8,8 @@ export interface Way {
   ownBuffer: boolean;
   /** Pages a hand-over. */
   batch: number;
+  /** Batches under way at most; QEMU: one page a thread. Undefined: as many as the save path finds good. */
+  slots: number | undefined;
   /** The migration thread compresses while it waits for a thread. */
   help: boolean;
   /** Our own engine in the threads, instead of node:zlib. */
@@ -20,6 +22,7 @@ export const OLD: Way = {
   keptState: false,
   ownBuffer: false,
   batch: 1,
+  slots: 2,
   help: false,
   pageEngine: false,
 };
