@@ -6,6 +6,8 @@ export {
   DEFAULT_PAGE_SIZE,
   ENGINE_KINDS,
   payloadBound,
+  payloadRoom,
+  WORD,
   RECORD_HEADER,
   type DeflateBatch,
   type EngineKind,

@@ -36,6 +36,14 @@ export function payloadBound(pageSize: number): number {
   return pageSize + (pageSize >>> 12) + (pageSize >>> 14) + (pageSize >>> 25) + 13;
 }
 
+/** Bytes that copies between memories move at a time where both places lie alike in them. */
+export const WORD = 8;
+
+/** Room for a payload in a batch's input, wherever in a word it begins. */
+export function payloadRoom(pageSize: number): number {
+  return payloadBound(pageSize) + WORD;
+}
+
 /** What engines are made with. */
 export interface EngineOptions {
   /** 0 to 9, default 1; the `page` kinds know one effort only and `page-exact` is level 1. */
@@ -104,7 +112,7 @@ export interface PageInflater {
 /** Payloads inflated together: copy them into `input`, say where they are, then `run`. Never keep the arrays. */
 export interface InflateBatch {
   readonly capacity: number;
-  /** Room for `capacity` payloads of `payloadBound(pageSize)` bytes each. */
+  /** Room for `capacity` payloads of `payloadRoom(pageSize)` bytes each. */
   readonly input: Uint8Array;
   readonly starts: Uint32Array;
   readonly lengths: Uint32Array;

@@ -7,6 +7,7 @@ import {
   checkOptions,
   checkPage,
   payloadBound,
+  payloadRoom,
   type EngineOptions,
   type InflateBatch,
   type PageInflater,
@@ -80,7 +81,7 @@ class WasmInflateBatch implements InflateBatch {
     readonly capacity: number,
   ) {
     checkCapacity(capacity);
-    this.room = capacity * payloadBound(exact.pageSize);
+    this.room = capacity * payloadRoom(exact.pageSize);
     this.produced = new Uint32Array(capacity);
     this.at = {
       input: memory.take(this.room + READ_SLACK),

@@ -3,6 +3,7 @@ import {
   checkCapacity,
   checkCount,
   payloadBound,
+  payloadRoom,
   RECORD_HEADER,
   type DeflateBatch,
   type InflateBatch,
@@ -104,7 +105,7 @@ export class PlainInflateBatch implements InflateBatch {
     const pages = new Uint8Array(capacity * size);
     this.pages = pages;
     this.each = Array.from({ length: capacity }, (_, i) => pages.subarray(i * size, (i + 1) * size));
-    this.input = new Uint8Array(capacity * payloadBound(size));
+    this.input = new Uint8Array(capacity * payloadRoom(size));
     this.starts = new Uint32Array(capacity);
     this.lengths = new Uint32Array(capacity);
     this.produced = new Uint32Array(capacity);

@@ -1,17 +1,17 @@
-import { reverse } from "./canonical";
 import {
   CODE_LENGTHS,
   COUNT,
   DISTANCE_RESULTS,
+  FIRST_HALF,
   FIXED_DISTANCE_TABLE,
   FIXED_LITERAL_TABLE,
   LITERAL_RESULTS,
-  NEXT_CODE,
+  SECOND_HALF,
   SORTED,
 } from "./memory";
 
 /** Bits that one look-up decodes; longer codes take a second one. */
-export const LITERAL_TABLE_BITS: u32 = 11;
+export const LITERAL_TABLE_BITS: u32 = 10;
 export const DISTANCE_TABLE_BITS: u32 = 8;
 
 /** What an entry is where it is not a plain length or distance: bit 15 alone leads to a second table. */
@@ -35,18 +35,21 @@ const LONGEST: u32 = 15;
  * distances: what has no code is `INVALID` then. Returns false for anything else.
  */
 export function buildTable(bits: u32, symbols: u32, results: u32, table: u32, tableBits: u32, lenient: bool): bool {
-  memory.fill(COUNT, 0, 64);
-  for (let s: u32 = 0; s < symbols; s++) {
-    const at = COUNT + (load<u8>(bits + s) as u32) * 4;
-    store<u32>(at, load<u32>(at) + 1);
-  }
-  // Where each length's symbols start in the sorted list; how much of the code space is taken.
-  let place: u32 = 0;
+  const half = (symbols + 1) >> 1;
+  countLengths(bits, symbols, half);
+  // Where each length's symbols start in the sorted list; how much of the code space is taken. Symbols without code come first.
+  let place: u32 = load<u32>(FIRST_HALF) + load<u32>(SECOND_HALF);
+  store<u32>(SECOND_HALF, load<u32>(FIRST_HALF));
+  store<u32>(FIRST_HALF, 0);
+  let sorted: u32 = SORTED + place * 2;
   let left: i32 = 1;
   let longest: u32 = 0;
   for (let length: u32 = 1; length <= LONGEST; length++) {
-    const count = load<u32>(COUNT + length * 4);
-    store<u32>(NEXT_CODE + length * 4, place);
+    const first = load<u32>(FIRST_HALF + length * 4);
+    const count = first + load<u32>(SECOND_HALF + length * 4);
+    store<u32>(COUNT + length * 4, count);
+    store<u32>(FIRST_HALF + length * 4, place);
+    store<u32>(SECOND_HALF + length * 4, place + first);
     place += count;
     left = (left << 1) - count;
     if (left < 0) return false;
@@ -57,30 +60,22 @@ export function buildTable(bits: u32, symbols: u32, results: u32, table: u32, ta
     for (let i: u32 = 0; i < 1 << tableBits; i++) store<u32>(table + i * 4, INVALID | 1);
     if (longest == 0) return true;
   }
-  for (let s: u32 = 0; s < symbols; s++) {
-    const length = load<u8>(bits + s) as u32;
-    if (length == 0) continue;
-    const at = NEXT_CODE + length * 4;
-    const to = load<u32>(at);
-    store<u32>(at, to + 1);
-    store<u16>(SORTED + to * 2, s);
-  }
+  sortSymbols(bits, symbols, half);
 
   // Codes of growing length: the table of all shorter ones is doubled, then the codes of this length are put in.
+  // `code` has its bits in the order of the input, so that it is the index; see `nextCode`.
   let code: u32 = 0;
-  let sorted = SORTED;
   let size: u32 = 1;
   for (let length: u32 = 1; length <= tableBits; length++) {
-    if (left == 0) memory.copy(table + size * 4, table, size * 4);
+    if (left == 0) doubleTable(table, size * 4);
     size <<= 1;
-    code <<= 1;
     let count = load<u32>(COUNT + length * 4);
     while (count-- != 0) {
       const result = load<u32>(results + (load<u16>(sorted) as u32) * 4);
       sorted += 2;
       const entry = (result & 0x8000c000) != 0 ? result + length : result + ((length << 8) | length);
-      store<u32>(table + reverse(code, length) * 4, entry);
-      code++;
+      store<u32>(table + code * 4, entry);
+      code = nextCode(code, size);
     }
   }
   if (left != 0) {
@@ -95,13 +90,11 @@ export function buildTable(bits: u32, symbols: u32, results: u32, table: u32, ta
   let second = size;
   let link: u32 = 0xffffffff;
   for (let length = tableBits + 1; length <= longest; length++) {
-    code <<= 1;
     let count = load<u32>(COUNT + length * 4);
     while (count-- != 0) {
       const result = load<u32>(results + (load<u16>(sorted) as u32) * 4);
       sorted += 2;
-      const reversed = reverse(code, length);
-      const head = reversed & (size - 1);
+      const head = code & (size - 1);
       if (head != link) {
         if (link != 0xffffffff) second += 1 << more;
         link = head;
@@ -109,11 +102,67 @@ export function buildTable(bits: u32, symbols: u32, results: u32, table: u32, ta
       }
       const rest = length - tableBits;
       const entry = (result & 0x8000c000) != 0 ? result + rest : result + ((rest << 8) | rest);
-      for (let i = reversed >> tableBits; i < 1 << more; i += 1 << rest) store<u32>(table + (second + i) * 4, entry);
-      code++;
+      for (let i = code >> tableBits; i < 1 << more; i += 1 << rest) store<u32>(table + (second + i) * 4, entry);
+      code = nextCode(code, 1 << length);
     }
   }
   return true;
+}
+
+/**
+ * Counts the lengths of both halves of the symbols, each on its own: neighbours often have the same length, and a counter that was just
+ * written is slow to read.
+ */
+function countLengths(bits: u32, symbols: u32, half: u32): void {
+  memory.fill(FIRST_HALF, 0, 128);
+  const end = bits + symbols - half;
+  for (let at = bits; at < end; at++) {
+    count(FIRST_HALF + (load<u8>(at) as u32) * 4);
+    count(SECOND_HALF + (load<u8>(at + half) as u32) * 4);
+  }
+  if (symbols - half < half) count(FIRST_HALF + (load<u8>(end) as u32) * 4);
+}
+
+function count(counter: u32): void {
+  store<u32>(counter, load<u32>(counter) + 1);
+}
+
+/** Lists the symbols by length, those of one length in growing order, without a branch. */
+function sortSymbols(bits: u32, symbols: u32, half: u32): void {
+  const rest = symbols - half;
+  for (let s: u32 = 0; s < rest; s++) {
+    place(FIRST_HALF + (load<u8>(bits + s) as u32) * 4, s);
+    place(SECOND_HALF + (load<u8>(bits + half + s) as u32) * 4, half + s);
+  }
+  if (rest < half) place(FIRST_HALF + (load<u8>(bits + rest) as u32) * 4, rest);
+}
+
+function place(next: u32, symbol: u32): void {
+  const to = load<u32>(next);
+  store<u32>(next, to + 1);
+  store<u16>(SORTED + to * 2, symbol);
+}
+
+/** Behind a code whose bits stand in the order of the input, `space` being 1 << its length: one more from the last bit up. */
+function nextCode(code: u32, space: u32): u32 {
+  const zeros = code ^ (space - 1);
+  if (zeros == 0) return 0;
+  const bit = (0x80000000 as u32) >> clz<u32>(zeros);
+  return (code & (bit - 1)) | bit;
+}
+
+/** Copies a table behind itself. */
+function doubleTable(table: u32, bytes: u32): void {
+  if (bytes < 16) {
+    store<u64>(table + bytes, load<u64>(table));
+    return;
+  }
+  for (let at: u32 = 0; at < bytes; at += 16) {
+    const low = load<u64>(table + at);
+    const high = load<u64>(table + at + 8);
+    store<u64>(table + bytes + at, low);
+    store<u64>(table + bytes + at + 8, high);
+  }
 }
 
 /** The tables of the fixed codes. */

@@ -1,7 +1,9 @@
 import { adler32 } from "./adler";
+import { reverse } from "./canonical";
 import { buildTable, DISTANCE_TABLE_BITS, LITERAL_TABLE_BITS, SPECIAL } from "./inflate-tables";
 import {
   CODE_LENGTHS,
+  COUNT,
   DISTANCE_RESULTS,
   DISTANCE_TABLE,
   FIXED_DISTANCE_TABLE,
@@ -17,6 +19,8 @@ import {
 const LEAST: u32 = 8;
 const LITERAL: u32 = 0x80000000;
 const END_OF_BLOCK: u32 = 0xc000;
+/** Symbols of the code of code lengths. */
+const PRECODES: u32 = 19;
 
 /** The input between blocks: bits taken from memory but not used yet, and where the next ones are. */
 let buffer: u64 = 0;
@@ -147,19 +151,30 @@ function readCodes(end: u32): bool {
 
 /** The 128 entries `symbol << 8 | bits` of the code of code lengths. */
 function buildPrecode(): bool {
-  let code: u32 = 0;
-  // Kraft sum in 128ths; canonical codes counted in them, which is what reversing needs.
-  for (let length: u32 = 1; length <= 7; length++) {
-    for (let s: u32 = 0; s < 19; s++) {
-      if ((load<u8>(PRECODE_BITS + s) as u32) != length) continue;
-      if (code >= 128) return false;
-      let reversed: u32 = 0;
-      for (let bit: u32 = 0; bit < 7; bit++) reversed |= ((code >> bit) & 1) << (6 - bit);
-      for (let i = reversed; i < 128; i += 1 << length) store<u16>(PRECODE_TABLE + i * 2, (s << 8) | length);
-      code += 128 >> length;
-    }
+  memory.fill(COUNT, 0, 32);
+  for (let s: u32 = 0; s < PRECODES; s++) {
+    const at = COUNT + (load<u8>(PRECODE_BITS + s) as u32) * 4;
+    store<u32>(at, load<u32>(at) + 1);
   }
-  return code == 128;
+  // Canonical codes and the code space they take, both in 128ths.
+  let space: u32 = 0;
+  for (let length: u32 = 1; length <= 7; length++) {
+    const at = COUNT + length * 4;
+    const symbols = load<u32>(at);
+    store<u32>(at, space);
+    space += symbols * (128 >> length);
+  }
+  if (space != 128) return false;
+  for (let s: u32 = 0; s < PRECODES; s++) {
+    const length = load<u8>(PRECODE_BITS + s) as u32;
+    if (length == 0) continue;
+    const at = COUNT + length * 4;
+    const code = load<u32>(at);
+    store<u32>(at, code + (128 >> length));
+    const entry = (s << 8) | length;
+    for (let i = reverse(code, 7); i < 128; i += 1 << length) store<u16>(PRECODE_TABLE + i * 2, entry);
+  }
+  return true;
 }
 
 /**
@@ -183,19 +198,19 @@ function codedBlock(end: u32, start: u32, to: u32, stop: u32, literalTable: u32,
     n |= 56;
     let entry = load<u32>(literalTable + ((bits & literalMask) as u32) * 4);
     if ((entry & LITERAL) != 0) {
-      bits >>= entry & 63;
+      bits >>= entry as u64;
       n -= entry & 63;
       store<u8>(out, entry >> 16);
       out++;
       entry = load<u32>(literalTable + ((bits & literalMask) as u32) * 4);
       if ((entry & LITERAL) != 0) {
-        bits >>= entry & 63;
+        bits >>= entry as u64;
         n -= entry & 63;
         store<u8>(out, entry >> 16);
         out++;
         entry = load<u32>(literalTable + ((bits & literalMask) as u32) * 4);
         if ((entry & LITERAL) != 0) {
-          bits >>= entry & 63;
+          bits >>= entry as u64;
           n -= entry & 63;
           store<u8>(out, entry >> 16);
           out++;
@@ -213,7 +228,7 @@ function codedBlock(end: u32, start: u32, to: u32, stop: u32, literalTable: u32,
         const index = (entry >> 16) + ((bits & ((1 << ((entry >> 8) & 15)) - 1)) as u32);
         entry = load<u32>(literalTable + index * 4);
         if ((entry & LITERAL) != 0) {
-          bits >>= entry & 63;
+          bits >>= entry as u64;
           n -= entry & 63;
           store<u8>(out, entry >> 16);
           out++;
@@ -221,7 +236,7 @@ function codedBlock(end: u32, start: u32, to: u32, stop: u32, literalTable: u32,
         }
       }
       if ((entry & SPECIAL) != 0) {
-        bits >>= entry & 63;
+        bits >>= entry as u64;
         n -= entry & 63;
         if ((entry & 0x2000) != 0 || out > stop) return 0;
         buffer = bits;
@@ -232,7 +247,7 @@ function codedBlock(end: u32, start: u32, to: u32, stop: u32, literalTable: u32,
     }
     const length =
       ((entry >> 16) & 0x7fff) + (((bits & (((1 as u64) << (entry & 63)) - 1)) >> ((entry >> 8) & 63)) as u32);
-    bits >>= entry & 63;
+    bits >>= entry as u64;
     n -= entry & 63;
 
     // At least 36 bits are left; a distance takes up to 28.
@@ -246,32 +261,62 @@ function codedBlock(end: u32, start: u32, to: u32, stop: u32, literalTable: u32,
       if ((entry & SPECIAL) != 0) return 0;
     }
     const distance = (entry >> 16) + (((bits & (((1 as u64) << (entry & 63)) - 1)) >> ((entry >> 8) & 63)) as u32);
-    bits >>= entry & 63;
+    bits >>= entry as u64;
     n -= entry & 63;
     if (distance > out - start) return 0;
 
-    // Eight bytes at a time, up to seven too many. Where the distance is below eight, each step repeats what the last one made.
-    let source = out - distance;
-    const done = out + length;
-    if (distance >= 8) {
-      do {
-        store<u64>(out, load<u64>(source));
-        out += 8;
-        source += 8;
-      } while (out < done);
-    } else if (distance == 1) {
-      const same = (load<u8>(source) as u64) * 0x0101010101010101;
-      do {
-        store<u64>(out, same);
-        out += 8;
-      } while (out < done);
-    } else {
-      do {
-        store<u64>(out, load<u64>(source));
-        out += distance;
-        source += distance;
-      } while (out < done);
+    out = copyMatch(out, distance, length);
+  }
+}
+
+/**
+ * Copies a match to `out` and returns where it ends; up to 31 bytes too many are written. Most matches are short: a fixed number of
+ * bytes is copied first, so that nothing is to be guessed for them.
+ */
+function copyMatch(out: u32, distance: u32, length: u32): u32 {
+  let source = out - distance;
+  const done = out + length;
+  if (distance >= 16) {
+    copy16(out, source);
+    copy16(out + 16, source + 16);
+    while (out + 32 < done) {
+      out += 32;
+      source += 32;
+      copy16(out, source);
+      copy16(out + 16, source + 16);
     }
-    out = done;
+  } else if (distance >= 8) {
+    do {
+      store<u64>(out, load<u64>(source));
+      out += 8;
+      source += 8;
+    } while (out < done);
+  } else if (distance == 1) {
+    const same = (load<u8>(source) as u64) * 0x0101010101010101;
+    do {
+      store<u64>(out, same);
+      store<u64>(out + 8, same);
+      out += 16;
+    } while (out < done);
+  } else {
+    // Each step repeats what the last one made.
+    do {
+      store<u64>(out, load<u64>(source));
+      out += distance;
+      source += distance;
+    } while (out < done);
+  }
+  return done;
+}
+
+/** Sixteen bytes that do not overlap. */
+function copy16(to: u32, from: u32): void {
+  if (ASC_FEATURE_SIMD) {
+    v128.store(to, v128.load(from));
+  } else {
+    const low = load<u64>(from);
+    const high = load<u64>(from + 8);
+    store<u64>(to, low);
+    store<u64>(to + 8, high);
   }
 }

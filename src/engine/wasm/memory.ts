@@ -62,6 +62,9 @@ export const FIXED_DISTANCE_TABLE: u32 = 0x2b000;
 export const PRECODE_TABLE: u32 = 0x2c000;
 export const CODE_LENGTHS: u32 = 0x2c400;
 export const SORTED: u32 = 0x2c600;
+/** Counts and places by code length, u32 each: of the first half of the symbols and of the second. */
+export const FIRST_HALF: u32 = 0x2c900;
+export const SECOND_HALF: u32 = 0x2c940;
 
 /** First byte that is the caller's. */
 export const SCRATCH_END: u32 = 0x2d000;
