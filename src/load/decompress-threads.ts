@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { QevmError, hex } from "../errors.js";
-import type { EngineKind } from "../engine/index.js";
+import { WORD, type EngineKind } from "../engine/index.js";
 import type { RamBatch, RamBlock } from "../ram/index.js";
 import { ThreadPool, type Slot } from "../threads/index.js";
 import type { LoadSink } from "./load-stream.js";
@@ -107,6 +107,8 @@ export class DecompressThreads {
     if (this.slot?.source !== memory) this.publish();
     const slot = (this.slot ??= this.open(memory));
     const n = slot.count;
+    // Shared memory is copied by words only where both places lie alike, else byte by byte.
+    this.used = alike(this.used, start);
     slot.input.set(batch.buffer.subarray(start, start + length), this.used);
     slot.starts[n] = this.used;
     slot.lengths[n] = length;
@@ -192,4 +194,9 @@ export class DecompressThreads {
   private hash(block: RamBlock, offset: number): number {
     return (offset / this.pageSize + block.index * 0x9e37) & (FILTER - 1);
   }
+}
+
+/** The next place from `at` on that lies in its word as `other` does. */
+function alike(at: number, other: number): number {
+  return at + ((other - at) & (WORD - 1));
 }

@@ -1,4 +1,4 @@
-import { createInflater, loadPageModule, payloadBound, type EngineKind, type InflateBatch } from "../engine/index.js";
+import { createInflater, loadPageModule, payloadRoom, type EngineKind, type InflateBatch } from "../engine/index.js";
 import type { RingShape, Slot, SlotWork } from "../threads/index.js";
 
 /** What a decompress thread is told at its start. */
@@ -19,7 +19,7 @@ export async function decompressSetup(setup: Omit<DecompressSetup, "module">): P
 
 /** The ring that such work needs: payloads in, pages out; the words of refused pages stand behind the pages. */
 export function decompressShape({ capacity, pageSize }: DecompressSetup, slots: number): RingShape {
-  return { slots, capacity, input: capacity * payloadBound(pageSize), output: capacity * (pageSize + REASON) };
+  return { slots, capacity, input: capacity * payloadRoom(pageSize), output: capacity * (pageSize + REASON) };
 }
 
 /** Bytes for the reason why a page was refused. */
