@@ -72,7 +72,7 @@ export function wrapped(first: string, parts: readonly string[], separator = ", 
 
 /** A line on stderr that tells how far long work is; only on a terminal, and gone when the work is done. */
 export function withProgress(source: ByteSource, what: string): ByteSource & { done(): void } {
-  const total = source.length;
+  const { length: total, readAhead } = source;
   const show = process.stderr.isTTY;
   const start = Date.now();
   let bytes = 0;
@@ -99,6 +99,7 @@ export function withProgress(source: ByteSource, what: string): ByteSource & { d
       ? {}
       : { readAt: (position: number, into: Uint8Array) => source.readAt!(position, into) }),
     ...(source.seek === undefined ? {} : { seek: (position: number) => source.seek!(position) }),
+    readAhead: readAhead && ((position, into) => readAhead(position, into).then(tick)),
     close: () => source.close?.(),
     done: () => {
       if (shown) process.stderr.write("\r\x1b[K");

@@ -120,6 +120,7 @@ function view(source: ByteSource): ByteSource {
       ? {}
       : { readAt: (position: number, into: Uint8Array) => source.readAt!(position, into) }),
     ...(source.seek === undefined ? {} : { seek: (position: number) => source.seek!(position) }),
+    readAhead: source.readAhead,
     close: () => source.close?.(),
   };
 }

@@ -17,12 +17,14 @@ export class SliceSource implements ByteSource {
   readonly length: number;
   readonly offset: number;
   readonly within: readonly string[] | undefined;
+  readonly readAhead: ByteSource["readAhead"];
   private position = 0;
 
   constructor(
     private readonly whole: SeekableSource,
     private readonly start: number,
   ) {
+    if (whole.readAhead !== undefined) this.readAhead = (position, into) => whole.readAhead!(start + position, into);
     this.length = Math.max(0, whole.length - start);
     this.offset = (whole.offset ?? 0) + start;
     this.within = whole.within;

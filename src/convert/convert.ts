@@ -23,7 +23,7 @@ export async function convertStream(
   const reencodes = options.ram === "normal" || options.ram === "zlib";
   const remembers = reencodes && options.flatten !== true && (await mayHoldXbzrle(source, options));
   const { outOffset: start = 0 } = options;
-  const reader = new StreamReader(source, options);
+  const reader = new StreamReader(source, { readAhead: true, ...options });
   const writer = new ExactWriter(sink, start);
   let converter: ItemConverter | undefined;
   const choose = (): ItemConverter => {

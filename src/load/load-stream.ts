@@ -48,7 +48,7 @@ export interface Loaded {
  * stream has no EOF.
  */
 export async function loadStream(source: ByteSource, sink: LoadSink, options: LoadOptions = {}): Promise<Loaded> {
-  const reader = new StreamReader(source, options);
+  const reader = new StreamReader(source, { readAhead: true, ...options });
   const loader = new RamLoader(sink, reader, options);
   try {
     for await (const item of reader) {

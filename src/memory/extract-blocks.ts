@@ -51,7 +51,7 @@ export async function extractBlocks(
 }
 
 async function writeBlocks(source: ByteSource, folder: string, options: ExtractOptions): Promise<ExtractedBlocks> {
-  const reader = new StreamReader(source, options);
+  const reader = new StreamReader(source, { readAhead: true, ...options });
   let files: BlockFiles | undefined;
   let applier: RecordApplier | undefined;
   try {

@@ -1,8 +1,12 @@
 import { QevmError, type ErrorCode, type ErrorPlace } from "../errors.js";
+import { ReadAhead } from "./read-ahead.js";
 import type { ByteSource } from "./source.js";
 
 /** Bytes asked of the source at a time: measured best for reading whole files (see spec/architecture.md). */
 export const DEFAULT_BUFFER_SIZE = 1 << 20;
+
+/** Refills one behind the other after which the next one is read ahead: what is read here and there is not. */
+const IN_SEQUENCE = 2;
 
 /**
  * The reading half of QEMUFile: big-endian fields over a refillable buffer that knows its absolute byte offset.
@@ -26,6 +30,9 @@ export class QemuFileReader {
   /** Absolute offset of the source's first byte: what `seek` counts from. */
   private readonly origin: number;
   private readonly chunk: number;
+  private readonly ahead: ReadAhead | undefined;
+  /** Refills since the last jump. */
+  private refills = 0;
 
   constructor(
     readonly source: ByteSource,
@@ -33,6 +40,8 @@ export class QemuFileReader {
       bufferSize?: number;
       /** absolute offset of the source's first byte; default: as the source says, or 0 */
       offset?: number | undefined;
+      /** Let another thread read the next piece where the source can: for work that is more than a look at the bytes. */
+      readAhead?: boolean | undefined;
     } = {},
   ) {
     this.chunk = Math.max(16, options.bufferSize ?? DEFAULT_BUFFER_SIZE);
@@ -42,6 +51,7 @@ export class QemuFileReader {
     // A small input of known length needs no big buffer; one byte more, so that its end is seen at once.
     this.buffer = new Uint8Array(Math.max(16, Math.min(this.chunk, (source.length ?? this.chunk) + 1)));
     this.data = new DataView(this.buffer.buffer);
+    this.ahead = options.readAhead === true ? ReadAhead.over(source) : undefined;
   }
 
   /** A reader over bytes that are all in memory already; nothing is copied. `offset` is the absolute offset of the first one. */
@@ -77,6 +87,7 @@ export class QemuFileReader {
   fill(n: number): boolean | Promise<boolean> {
     if (this.end - this.position >= n) return true;
     if (this.ended) return false;
+    if (this.ahead?.isUnderWay === true) return this.fillAhead(n, this.ahead);
     this.makeRoom(n);
     while (this.end - this.position < n) {
       const got = this.source.read(this.buffer.subarray(this.end));
@@ -87,6 +98,7 @@ export class QemuFileReader {
       }
       this.end += got;
     }
+    if (++this.refills >= IN_SEQUENCE) this.ahead?.start(this.offset - this.origin + this.available);
     return true;
   }
 
@@ -126,7 +138,10 @@ export class QemuFileReader {
       const here = Math.min(left, this.available);
       this.position += here;
       left -= here;
-      if (left > 4 * this.chunk) left -= this.jump(left);
+      if (left > 4 * this.chunk) {
+        this.refills = 0;
+        if (this.ahead?.isUnderWay !== true) left -= this.jump(left);
+      }
       if (left === 0) return;
       // The error is the same one, at the same place, whether the source was read or sought.
       if (!(await this.fill(1))) {
@@ -250,6 +265,27 @@ export class QemuFileReader {
       if (this.end - this.position >= n) return true;
       got = await this.source.read(this.buffer.subarray(this.end));
     }
+  }
+
+  /** As `fillLater`, with what was read ahead. */
+  private async fillAhead(n: number, ahead: ReadAhead): Promise<boolean> {
+    while (this.available < n) {
+      if (!ahead.isUnderWay) return await this.fill(n);
+      const next = await ahead.take(this);
+      if (next === undefined) {
+        this.ended = true;
+        return false;
+      }
+      this.base = this.offset - next.position;
+      this.position = next.position;
+      this.end = next.end;
+      if (this.buffer !== next.buffer) {
+        this.buffer = next.buffer;
+        this.data = new DataView(next.buffer.buffer);
+      }
+      if (this.refills >= IN_SEQUENCE) ahead.start(this.offset - this.origin + this.available);
+    }
+    return true;
   }
 
   /** Moves what is left to the front, and grows the buffer when `n` bytes do not fit. */

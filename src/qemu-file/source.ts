@@ -15,6 +15,11 @@ export interface ByteSource {
   readonly within?: readonly string[] | undefined;
   /** Reads at an absolute position without moving `read`'s; present only where that is possible. Returns 0 at the end. */
   readAt?(position: number, into: Uint8Array): number | Promise<number>;
+  /**
+   * Like `readAt`, by another thread, while the caller goes on: `into` is not to be touched before the answer. Present only where that is
+   * possible and `read` is not quicker; one at a time. It needs no `this`.
+   */
+  readonly readAhead?: ((position: number, into: Uint8Array) => Promise<number>) | undefined;
   /** Moves `read` forward to an absolute position without reading what lies between. Present only where possible. */
   seek?(position: number): void;
   close?(): void | Promise<void>;

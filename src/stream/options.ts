@@ -16,6 +16,8 @@ export interface StreamOptions {
   schema?: Schema | readonly VmDescription[] | undefined;
   /** Bytes asked of the source at a time. */
   bufferSize?: number;
+  /** Let another thread read ahead where the source can: quicker for who works on every page, slower for who only looks. Default false. */
+  readAhead?: boolean;
   /** Absolute offset of the source's first byte, for errors. */
   offset?: number;
   /** mapped-ram: pass over bitmaps and pages, without reading them where the source can seek; `ram.blocks` says where they are. */

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, renameSync, rmSync, writeSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { QevmError } from "../errors.js";
 import { IterableSource, type ByteSink, type ByteSource } from "../qemu-file/source.js";
@@ -9,7 +9,11 @@ import { IterableSource, type ByteSink, type ByteSource } from "../qemu-file/sou
  */
 export class FileSource implements ByteSource {
   readonly length: number | undefined;
+  /** Regular files only: see {@link ByteSource.readAhead}. */
+  readonly readAhead: ByteSource["readAhead"];
   private position = 0;
+  /** Settles when no other thread reads any more. */
+  private underWay: Promise<unknown> | undefined;
 
   private constructor(
     readonly path: string,
@@ -17,6 +21,7 @@ export class FileSource implements ByteSource {
   ) {
     const stat = fstatSync(fd);
     this.length = stat.isFile() ? stat.size : undefined;
+    this.readAhead = stat.isFile() ? (position, into) => this.readAside(position, into) : undefined;
   }
 
   /** Opens a regular file or block device. Errors: io. */
@@ -44,8 +49,29 @@ export class FileSource implements ByteSource {
     this.position = position;
   }
 
+  /** Behind a read that is under way: its descriptor is not to become another file's. */
   close(): void {
-    closeSync(this.fd);
+    const { fd, underWay } = this;
+    if (underWay === undefined) closeSync(fd);
+    else void underWay.then(() => closeSync(fd));
+  }
+
+  private readAside(position: number, into: Uint8Array): Promise<number> {
+    const answer = new Promise<number>((resolve, reject) => {
+      read(this.fd, into, 0, into.length, position, (error, n) => {
+        if (error === null) resolve(n);
+        else reject(new QevmError("io", `${this.path}: ${textOf(error)}`, { cause: error }));
+      });
+    });
+    const settled = answer.then(
+      () => {},
+      () => {},
+    );
+    this.underWay = settled;
+    void settled.then(() => {
+      if (this.underWay === settled) this.underWay = undefined;
+    });
+    return answer;
   }
 
   /** Whether `readAt` and `seek` may be used: true for regular files. */

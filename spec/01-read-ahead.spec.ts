@@ -1,0 +1,188 @@
+import {
+  closeSync,
+  ftruncateSync,
+  mkdtempSync,
+  openSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "tape";
+import { refusal } from "./support/bytes.js";
+import { QemuFileReader, type ByteSource } from "../src/qemu-file/index.js";
+import { FileSource } from "../src/transport/file.js";
+
+/** Enough for several pieces: they are 4 MiB, and nothing is read ahead in files below 8 MiB. */
+const LENGTH = 29_000_003;
+
+/** Bytes that say where they stand. */
+const BYTES = new Uint8Array(LENGTH);
+for (let at = 0; at < LENGTH; at++) BYTES[at] = (at ^ (at >> 8) ^ (at >> 16)) & 0xff;
+
+interface Calls {
+  ahead: number;
+  reads: number;
+  seeks: number;
+}
+
+/** A source whose pieces come late and short, and that notices whoever reads while one is under way. */
+function lateSource(shorten: (length: number) => number, calls: Calls, fails = Number.POSITIVE_INFINITY): ByteSource {
+  let position = 0;
+  let underWay = false;
+  const take = (from: number, into: Uint8Array): number => {
+    if (underWay) throw new Error("read while a piece is under way");
+    const n = Math.max(0, Math.min(into.length, Math.max(1, shorten(into.length)), LENGTH - from));
+    into.set(BYTES.subarray(from, from + n));
+    return n;
+  };
+  return {
+    length: LENGTH,
+    read(into) {
+      calls.reads++;
+      const n = take(position, into);
+      position += n;
+      return n;
+    },
+    seek(to) {
+      calls.seeks++;
+      if (underWay) throw new Error("sought while a piece is under way");
+      position = to;
+    },
+    readAhead: async (from, into) => {
+      calls.ahead++;
+      const n = take(from, into);
+      const late = into.slice(0, n);
+      into.fill(0xee, 0, n);
+      underWay = true;
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+      underWay = false;
+      if (from > fails) throw new Error("the disk is gone");
+      into.set(late);
+      return n;
+    },
+  };
+}
+
+function checkView(bytes: Uint8Array, at: number): boolean {
+  return Buffer.compare(bytes, BYTES.subarray(at, at + bytes.length)) === 0;
+}
+
+/** Reads all of it in pieces of the given lengths, some of it passed over; answers the offset of the first wrong byte, or the length. */
+async function readAll(source: ByteSource, lengths: readonly number[]): Promise<number> {
+  const reader = new QemuFileReader(source, { readAhead: true });
+  for (let i = 0; ; i++) {
+    const { offset } = reader;
+    const n = lengths[i % lengths.length]!;
+    if (n < 0) {
+      await reader.discard(Math.min(-n, LENGTH - offset));
+      continue;
+    }
+    if (!(await reader.fill(n))) {
+      return checkView(reader.view(reader.available), offset) && reader.atEnd ? reader.offset : offset;
+    }
+    if (!checkView(reader.view(n), offset)) return offset;
+  }
+}
+
+test("what is read ahead is what is read", async (t) => {
+  const ways: Record<string, readonly number[]> = {
+    "pages and their headers": [8, 4096],
+    "one byte, then more than the room before a piece": [1, 70_000, 8],
+    "longer than a piece": [4104, 9_000_000],
+    "passed over within and beyond a piece": [4104, -100_000, 4104, -6_000_000, 12],
+    "passed over to the end": [4_000_000, -25_000_003, 3],
+  };
+  const shortened: Record<string, (length: number) => number> = {
+    whole: (length) => length,
+    halves: (length) => length >> 1,
+    "odd ones": (length) => Math.min(length, 777_777),
+  };
+  for (const [how, shorten] of Object.entries(shortened)) {
+    for (const [way, lengths] of Object.entries(ways)) {
+      const calls: Calls = { ahead: 0, reads: 0, seeks: 0 };
+      t.equal(await readAll(lateSource(shorten, calls), lengths), LENGTH, `${way}, pieces ${how}`);
+      if (way.startsWith("pages")) t.ok(calls.ahead > 4 && calls.reads < 6, `${calls.ahead} pieces were read ahead`);
+    }
+  }
+});
+
+test("nothing is read ahead of who did not ask for it, or jumps about", async (t) => {
+  const calls: Calls = { ahead: 0, reads: 0, seeks: 0 };
+  const plain = new QemuFileReader(lateSource((length) => length, calls));
+  while (await plain.fill(4104)) plain.skip(4104);
+  t.equal(calls.ahead, 0, "not asked for");
+  const jumping = new QemuFileReader(
+    lateSource((length) => length, calls),
+    { readAhead: true },
+  );
+  for (let i = 0; i < 4; i++) {
+    await jumping.need(100);
+    jumping.skip(100);
+    await jumping.discard(6_000_000);
+  }
+  t.deepEqual([calls.ahead, calls.seeks], [0, 4], "each jump is a seek");
+});
+
+test("a piece that cannot be read is the error of who needs it", async (t) => {
+  const calls: Calls = { ahead: 0, reads: 0, seeks: 0 };
+  const reader = new QemuFileReader(
+    lateSource((length) => length, calls, 9_000_000),
+    { readAhead: true },
+  );
+  let refused: unknown;
+  try {
+    while (await reader.fill(4104)) reader.skip(4104);
+  } catch (error) {
+    refused = error;
+  }
+  t.match(String(refused), /the disk is gone/u);
+  t.ok(reader.offset > 9_000_000, "what came before it was handed out");
+});
+
+test("files: equal bytes, cut ones, and closed while a piece is under way", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-ahead-"));
+  const path = join(folder, "file");
+  writeFileSync(path, BYTES);
+  const whole = FileSource.open(path);
+  t.equal(await readAll(whole, [8, 4096, 70_000]), LENGTH);
+  whole.close();
+
+  const source = FileSource.open(path);
+  const reader = new QemuFileReader(source, { readAhead: true });
+  for (let i = 0; i < 1000; i++) {
+    await reader.need(4104);
+    reader.skip(4104);
+  }
+  truncateSync(path, 20_000_000);
+  const error = await refusal(async () => {
+    for (;;) {
+      await reader.need(4104, "page data");
+      reader.skip(4104);
+    }
+  });
+  t.equal(error?.code, "truncated", "a file that is cut meanwhile ends where it now ends");
+  const at = error?.offset ?? 0;
+  t.ok(at <= 20_000_000 && at > 20_000_000 - 4104, `at ${at}`);
+  source.close();
+
+  // The descriptor's number is free only when nobody reads from it any more.
+  const closing = FileSource.open(path);
+  const into = new Uint8Array(1 << 22);
+  const answer = closing.readAhead!(0, into);
+  closing.close();
+  const other = openSync(join(folder, "other"), "w+");
+  writeSync(other, new Uint8Array(100).fill(0xee));
+  ftruncateSync(other, 1 << 23);
+  t.equal(await answer, 1 << 22);
+  t.ok(checkView(into, 0), "closing does not take the file away from it");
+  closeSync(other);
+  const gone = FileSource.open(path);
+  gone.close();
+  t.equal((await refusal(() => gone.readAhead!(0, into)))?.code, "io", "a closed file is an error");
+  rmSync(folder, { recursive: true });
+});
