@@ -2,8 +2,8 @@
  * `bench -- files`: reading a file of 2 GiB of RAM, 30 % of it zero pages in runs, against `cat`.
  *
  * - `inspect`: against `cat f > /dev/null`, the file in the page cache.
- * - `extract`: `--format blocks` against `cat f > g`; the outputs are removed and the disk is synced before each run,
- *   since writeback of an earlier one would be counted otherwise.
+ * - `extract`: `--format blocks` against `cat f > g`; before each run the outputs are removed, the disk is synced (writeback of an
+ *   earlier run would be counted otherwise) and memory is made resident for the output.
  * - `extract raw`: `--format raw`, the same way; `node copy`: a loop in Node that only reads and writes, the floor of both.
  * - `start-up`: `qevm --help` against a bare `node`.
  */
@@ -11,6 +11,7 @@ import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { makeResident } from "./resident.js";
 import { makePlainStream } from "../streams/plain.js";
 import { command, pairs, qevm, row, shell, type BenchOptions, type BenchRow, type Pairs, type Side } from "./pair.js";
 
@@ -68,6 +69,7 @@ async function againstCat(
     rmSync(copy, { force: true });
     rmSync(made, { recursive: true, force: true });
     spawnSync("sync");
+    makeResident(3);
   };
   const measured = await pairs(making(file, made)(clean), shell(`cat '${file}' > '${copy}'`, clean), runs ?? 9);
   clean();

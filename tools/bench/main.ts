@@ -12,7 +12,7 @@ interface Bench {
   rows(options: BenchOptions): Promise<BenchRow[]>;
 }
 
-const SHARED = new Set(["main", "pair"]);
+const SHARED = new Set(["main", "pair", "resident"]);
 
 function names(): string[] {
   return readdirSync(fileURLToPath(new URL(".", import.meta.url)))

@@ -1,76 +1,55 @@
 /**
  * `bench -- qemu`: our save and load against QEMU 7.2's own, on the same 1 GiB of guest memory, at level 1 with 2 threads.
  *
- * The guest's memory is what a boot-sector guest cannot have and a Linux one does: its 1 GiB is filled with pieces of this machine's
- * programs, libraries and sources, tables and zero pages (37 %), and QEMU gets it by loading a stream that we wrote. Both sides then save the very
- * same bytes to a pipe that is read away, and load the very same stream, which is QEMU's. Figures are non-zero pages a second.
+ * The memory is a Linux guest's (`tools/guest/linux.ts`). Both sides save the same pages to a pipe that is read away (QEMU lets its guest run for
+ * a moment between two migrations, so that some of them change), and load the very same stream, which is QEMU's compressed one.
+ * Figures are non-zero pages a second.
  *
  * - `save page`, `save fast`, `save exact`: our save with that engine against `migrate` with `compress`.
  * - `load`: our load of QEMU's stream against `migrate-incoming` with `decompress-threads` 2.
  */
-import { closeSync, mkdtempSync, openSync, readdirSync, readSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { EngineKind } from "../../src/engine/index.js";
 import { FlatMemory, loadStream } from "../../src/load/index.js";
 import { QemuFileWriter } from "../../src/qemu-file/index.js";
-import { RamSave, saveStream, SharedBlock } from "../../src/save/index.js";
+import { isZeroPage } from "../../src/engine/index.js";
+import { RamSave, SharedBlock } from "../../src/save/index.js";
 import { FileSource } from "../../src/transport/file.js";
+import { linuxGuest, type LinuxGuest } from "../guest/linux.js";
 import { findQemu, type QemuBinary } from "../qemu/find.js";
 import { QemuProcess } from "../qemu/process.js";
 import { type JsonObject, textOf } from "../../src/transport/qmp.js";
+import { makeResident } from "./resident.js";
 import { pairs, row, type BenchOptions, type BenchRow, type Side } from "./pair.js";
 
-const RAM = 1024 ** 3;
 const PAGE = 4096;
-const ARGUMENTS = ["-machine", "none", "-m", "1024"];
 
-/** Real bytes: programs, libraries and texts of this machine, one file behind the other, with runs of zero pages between. */
-function fill(bytes: Uint8Array): number {
-  let page = 0;
+/** A machine with the guest in it, stopped. */
+async function startSource(qemu: QemuBinary, { stream, args }: LinuxGuest): Promise<QemuProcess> {
+  const vm = await QemuProcess.start(qemu, [...args, "-S", "-incoming", "defer"]);
+  await prepare(vm);
+  await incoming(vm, `exec:cat '${stream}'`);
+  return vm;
+}
+
+/** The memory that a stream holds, every block of it. */
+async function blocksOf(path: string): Promise<SharedBlock[]> {
+  const memory = new FlatMemory();
+  const source = FileSource.open(path);
+  const { blocks } = await loadStream(source, memory);
+  source.close();
+  return blocks.map((block) => new SharedBlock(block.index, block.idstr, memory.memory(block)));
+}
+
+function countPages(blocks: readonly SharedBlock[]): number {
   let full = 0;
-  const piece = Buffer.alloc(PAGE * 160);
-  const files = ["/usr/lib/x86_64-linux-gnu", "/usr/bin", "/usr/lib/python3/dist-packages", "/usr/share"].flatMap(
-    (folder) => listFiles(folder),
-  );
-  for (let at = 0; page < RAM / PAGE; at++) {
-    const file = files[at % files.length];
-    if (file === undefined) throw new Error("no files to fill the memory with");
-    const fd = openSync(file, "r");
-    for (let position = 0; page < RAM / PAGE; position += piece.length) {
-      const got = readSync(fd, piece, 0, piece.length, position);
-      if (got === 0) break;
-      const pages = Math.min(Math.ceil(got / PAGE), RAM / PAGE - page);
-      bytes.set(piece.subarray(0, Math.min(got, pages * PAGE)), page * PAGE);
-      full += pages;
-      page += pages + Math.ceil(pages * 0.59);
-    }
-    closeSync(fd);
+  for (const { bytes } of blocks) {
+    for (let at = 0; at < bytes.length; at += PAGE) if (!isZeroPage(bytes.subarray(at, at + PAGE))) full++;
   }
   return full;
-}
-
-function listFiles(folder: string): string[] {
-  try {
-    return readdirSync(folder, { recursive: true, encoding: "utf8" })
-      .map((name) => join(folder, name))
-      .filter((path) => {
-        const stat = statSync(path, { throwIfNoEntry: false });
-        return stat?.isFile() === true && stat.size > 65_536;
-      })
-      .slice(0, 600);
-  } catch {
-    return [];
-  }
-}
-
-/** Starts the machine with the memory in it: it loads a stream of ours, and stays stopped. */
-async function startSource(qemu: QemuBinary, stream: string): Promise<QemuProcess> {
-  const vm = await QemuProcess.start(qemu, [...ARGUMENTS, "-S", "-incoming", "defer"]);
-  await prepare(vm);
-  await incoming(vm, `exec:cat ${stream}`);
-  return vm;
 }
 
 async function prepare(vm: QemuProcess): Promise<void> {
@@ -112,14 +91,14 @@ async function migrate(vm: QemuProcess, uri: string): Promise<number> {
 }
 
 /** Our side: a whole save, threads' start included, into a pipe's far end that throws it away. */
-function save(block: SharedBlock, engine: EngineKind, pages: number, sizes: Map<string, number>): Side {
+function save(blocks: readonly SharedBlock[], engine: EngineKind, pages: number, sizes: Map<string, number>): Side {
   return {
     async measure() {
       const start = performance.now();
       const fd = openSync("/dev/null", "w");
       const sink = { write: (chunk: Uint8Array): void => void writeSync(fd, chunk) };
       const file = new QemuFileWriter(sink);
-      await RamSave.run(file, [block], { compressThreads: 2, engine, maxBandwidth: 0 });
+      await RamSave.run(file, [...blocks], { compressThreads: 2, engine, maxBandwidth: 0 });
       await file.finish();
       closeSync(fd);
       sizes.set(engine, file.offset);
@@ -136,19 +115,13 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
   const want = (name: string): boolean => wanted.length === 0 || wanted.includes(name);
   let source: QemuProcess | undefined;
   try {
-    const block = new SharedBlock(0, "ram", new SharedArrayBuffer(RAM));
-    const pages = fill(block.bytes);
-    const template = join(folder, "template");
-    const ours = join(folder, "ours");
+    const guest = await linuxGuest(qemu);
     const theirs = join(folder, "theirs");
-    await writeTemplate(qemu, template);
-    await writeStream(template, ours, block);
-    const vm = await startSource(qemu, ours);
+    const vm = await startSource(qemu, guest);
     source = vm;
-    await prepare(vm);
     await migrate(vm, `exec:cat > ${theirs}`);
-    rmSync(ours);
-    await checkSame(theirs, block);
+    const blocks = await blocksOf(theirs);
+    const pages = countPages(blocks);
     const qemuSave: Side = { measure: async () => pages / (await migrate(vm, "exec:cat > /dev/null")) };
     const sizes = new Map<string, number>();
     const done: BenchRow[] = [];
@@ -158,7 +131,7 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
       ["save exact", "exact"],
     ] as const) {
       if (!want(name)) continue;
-      const measured = await pairs(save(block, engine, pages, sizes), qemuSave, runs);
+      const measured = await pairs(save(blocks, engine, pages, sizes), qemuSave, runs);
       const bytes = (100 * ((sizes.get(engine) ?? 0) / statSync(theirs).size - 1)).toFixed(1);
       done.push(
         row(
@@ -169,10 +142,16 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
         ),
       );
     }
+    if (done.length > 0) {
+      const after = join(folder, "after");
+      await migrate(vm, `exec:cat > ${after}`);
+      checkSame(blocks, await blocksOf(after), pages);
+      rmSync(after);
+    }
     if (want("load")) {
       await vm.close();
       source = undefined;
-      const measured = await pairs(load(theirs, pages), qemuLoad(qemu, theirs, pages), runs);
+      const measured = await pairs(load(theirs, pages), qemuLoad(qemu, guest, theirs, pages), runs);
       done.push(
         row(
           "load",
@@ -191,6 +170,7 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
 
 function load(path: string, pages: number): Side {
   return {
+    before: () => makeResident(2),
     async measure() {
       const start = performance.now();
       const source = FileSource.open(path);
@@ -201,10 +181,11 @@ function load(path: string, pages: number): Side {
   };
 }
 
-function qemuLoad(qemu: QemuBinary, path: string, pages: number): Side {
+function qemuLoad(qemu: QemuBinary, { args }: LinuxGuest, path: string, pages: number): Side {
   return {
+    before: () => makeResident(2),
     async measure() {
-      const vm = await QemuProcess.start(qemu, [...ARGUMENTS, "-S", "-incoming", "defer"]);
+      const vm = await QemuProcess.start(qemu, [...args, "-S", "-incoming", "defer"]);
       try {
         await prepare(vm);
         return pages / (await incoming(vm, `exec:cat ${path}`));
@@ -215,40 +196,15 @@ function qemuLoad(qemu: QemuBinary, path: string, pages: number): Side {
   };
 }
 
-/** An empty machine's stream: the device state around the memory. */
-async function writeTemplate(qemu: QemuBinary, path: string): Promise<void> {
-  const vm = await QemuProcess.start(qemu, [...ARGUMENTS, "-S"]);
-  try {
-    await migrate(vm, `exec:cat > ${path}`);
-  } finally {
-    await vm.close();
-  }
-}
-
-async function writeStream(template: string, path: string, block: SharedBlock): Promise<void> {
-  const source = FileSource.open(template);
-  const fd = openSync(path, "w");
-  const write = (chunk: Uint8Array): void => {
-    for (let at = 0; at < chunk.length;) at += writeSync(fd, chunk, at);
-  };
-  await saveStream(source, { write }, [block], { compressThreads: 2, maxBandwidth: 0 });
-  closeSync(fd);
-  source.close();
-}
-
-/** What QEMU saved must be the memory that we gave it, or nothing here is worth measuring. */
-async function checkSame(path: string, block: SharedBlock): Promise<void> {
-  const sink = new FlatMemory();
-  const source = FileSource.open(path);
-  await loadStream(source, sink, { decompressThreads: 2 });
-  source.close();
-  const theirs = sink.blocks.get(block.idstr) ?? new Uint8Array(0);
-  for (let at = 0; at < RAM; at += 1 << 20) {
-    const [here, there] = [block.bytes, theirs].map((bytes) => Buffer.from(bytes.subarray(at, at + (1 << 20))));
-    if (here === undefined || there === undefined || !here.equals(there)) {
-      throw new Error(`QEMU saved other memory than ours at ${at}: ${[...sink.blocks.keys()].join(", ")}`);
+/** What QEMU saved last must be the memory that we saved, but for what its guest did in moments, or nothing here is worth measuring. */
+function checkSame(ours: readonly SharedBlock[], theirs: readonly SharedBlock[], pages: number): void {
+  let other = 0;
+  for (const [i, { bytes }] of ours.entries()) {
+    for (let at = 0; at < bytes.length; at += PAGE) {
+      if (Buffer.compare(bytes.subarray(at, at + PAGE), theirs[i]!.bytes.subarray(at, at + PAGE)) !== 0) other++;
     }
   }
+  if (other > pages / 100) throw new Error(`QEMU saved other memory than ours: ${other} of ${pages} pages`);
 }
 
 function thousands(figure: number): string {
