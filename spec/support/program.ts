@@ -5,8 +5,8 @@ import { fileURLToPath } from "node:url";
 
 /** The program beside this specification: instrumented when coverage is measured. */
 export const PROGRAM = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
-/** The program as it is shipped, whatever build this specification runs from: for time and memory. */
-export const PLAIN_PROGRAM = PROGRAM.replace(/([\\/])dist-cov([\\/]src[\\/]cli[\\/]main\.js)$/u, "$1dist$2");
+/** The program as it is shipped, in one piece, whatever build this specification runs from: for time and memory. */
+export const PLAIN_PROGRAM = fileURLToPath(new URL("../../../dist/bin/qevm.js", import.meta.url));
 
 export interface Ended {
   code: number | null;

@@ -1,0 +1,103 @@
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "tape";
+import { COMMANDS } from "../src/cli/help.js";
+import { corpusEntry } from "../tools/corpus.js";
+import { PLAIN_PROGRAM, PROGRAM, plainEnvironment } from "./support/program.js";
+
+/** Every command, in an order in which each finds what it needs: `vm` is a capture with compressed pages. */
+const LINES = `
+  --help
+  convert --help
+  nothing
+  inspect vm --json
+  inspect vm
+  devices vm cpu --json
+  verify vm --json
+  extract vm --out blocks --format blocks --json
+  extract vm --out raw --format raw
+  extract vm --out core --format elf
+  read vm --physical 0x7c00 --length 512
+  unpack vm unpacked
+  pack unpacked --out packed
+  convert vm --out plain --ram normal --flatten --threads 2
+  convert plain --out small --ram zlib --threads 2
+  convert plain --out exact --ram zlib --exact
+  convert plain --out recording --to recording --multifd zlib --channels 2
+  verify recording --json
+  convert recording --out together
+  generate --machine none --out none --fill text --pages zlib
+  generate --template vm --out other --set cpu/0:env.eip=0x1234
+  send plain exec:cat>sent
+  receive exec:cat<plain --out received
+  fuzz decode vm --cases 20 --seed 7 --json
+  fuzz make vm --cases 3 --seed 7 --out cases
+  inspect cut
+  inspect missing
+`;
+
+interface Ended {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+function run(program: string, line: string, cwd: string): Ended {
+  const args = line.split(" ");
+  const uri = args.findIndex((word) => word.startsWith("exec:"));
+  if (uri > 0) args[uri] = args[uri]!.replace("cat>", "cat > ").replace("cat<", "cat < ");
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
+    cwd,
+    encoding: "utf8",
+    env: plainEnvironment(),
+    maxBuffer: 1 << 28,
+  });
+  return { status, stdout: steady(stdout), stderr: steady(stderr) };
+}
+
+/** Without how long it took: that is no part of the answer. */
+function steady(text: string): string {
+  return text.replace(/"(?:seconds|perSecond|heldMore)":\s*[\d.]+/gu, "").replaceAll(/\d+(\.\d+)? s\b/gu, "");
+}
+
+/** Every file below a folder with what is in it. */
+function contents(folder: string): Record<string, string> {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  const named = files.map(({ parentPath, name }) => {
+    const path = join(parentPath, name);
+    return [path.slice(folder.length), createHash("sha256").update(readFileSync(path)).digest("hex")] as const;
+  });
+  return Object.fromEntries(named.toSorted(([a], [b]) => a.localeCompare(b)));
+}
+
+test("the program as it is shipped does what the modules do that were tested", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-program-"));
+  const bytes = corpusEntry("compress-live").open();
+  const places = ["shipped", "modules"].map((name) => {
+    const place = join(folder, name);
+    mkdirSync(place);
+    writeFileSync(join(place, "vm"), bytes);
+    writeFileSync(join(place, "cut"), bytes.subarray(0, bytes.length >> 1));
+    return place;
+  });
+  const [shipped = "", modules = ""] = places;
+  const lines = LINES.trim()
+    .split("\n")
+    .map((line) => line.trim());
+  for (const line of lines) {
+    const ours = run(PLAIN_PROGRAM, line, shipped);
+    t.deepEqual(ours, run(PROGRAM, line, modules), line);
+    const refused = ["nothing", "inspect cut", "inspect missing"].includes(line);
+    t.equal(ours.status === 0, !refused, `exit status ${ours.status}`);
+  }
+  const made = contents(shipped);
+  t.ok(Object.keys(made).length > 20, `${Object.keys(made).length} files were made`);
+  t.deepEqual(made, contents(modules), "and the same files");
+  const asked = new Set(lines.map((line) => line.split(" ")[0]));
+  for (const command of Object.keys(COMMANDS)) t.ok(asked.has(command), `${command} is among them`);
+  rmSync(folder, { recursive: true });
+  t.end();
+});
