@@ -33,6 +33,7 @@ const LINES = `
   generate --template vm --out other --set cpu/0:env.eip=0x1234
   send plain exec:cat>sent
   receive exec:cat<plain --out received
+  relay exec:cat<plain exec:cat>relayed --ram zlib --out passed
   fuzz decode vm --cases 20 --seed 7 --json
   fuzz make vm --cases 3 --seed 7 --out cases
   inspect cut
@@ -47,8 +48,6 @@ interface Ended {
 
 function run(program: string, line: string, cwd: string): Ended {
   const args = line.split(" ");
-  const uri = args.findIndex((word) => word.startsWith("exec:"));
-  if (uri > 0) args[uri] = args[uri]!.replace("cat>", "cat > ").replace("cat<", "cat < ");
   const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
     cwd,
     encoding: "utf8",

@@ -1,4 +1,4 @@
-/** `qevm receive` as chapters run it, and what talks to it. */
+/** Commands that listen, as chapters run them, and what talks to them. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PROGRAM, type Ended } from "./program.js";
 
-/** A running `qevm receive`, its folder, and where it listens. */
+/** A running `qevm receive` or `relay`, its folder, and where it listens. */
 export interface Receiving {
   readonly folder: string;
   readonly uri: string;
@@ -20,8 +20,13 @@ export async function receiving(
   use: (receiving: Receiving) => Promise<void>,
   uri = "tcp:127.0.0.1:0",
 ): Promise<void> {
-  const folder = mkdtempSync(join(tmpdir(), "qevm-receive-"));
-  const full = ["receive", uri.replace("$DIR", folder), ...args.map((arg) => arg.replace("$DIR", folder))];
+  await listening(["receive", uri, ...args], use);
+}
+
+/** The same for any command that says where it listens. */
+export async function listening(args: readonly string[], use: (receiving: Receiving) => Promise<void>): Promise<void> {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-listening-"));
+  const full = args.map((arg) => arg.replace("$DIR", folder));
   const child = spawn(process.execPath, [PROGRAM, ...full], { stdio: ["ignore", "pipe", "pipe"] });
   const said = { stdout: "", stderr: "" };
   child.stdout.setEncoding("utf8").on("data", (text: string) => (said.stdout += text));

@@ -11,6 +11,7 @@ const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => 
   read: () => import("./read.js"),
   send: () => import("./send.js"),
   receive: () => import("./receive.js"),
+  relay: () => import("./relay.js"),
   generate: () => import("./generate.js"),
   convert: () => import("./convert.js"),
   unpack: () => import("./unpack.js"),

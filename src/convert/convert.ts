@@ -23,8 +23,10 @@ export async function convertStream(
   const reencodes = options.ram === "normal" || options.ram === "zlib";
   const remembers = reencodes && options.flatten !== true && (await mayHoldXbzrle(source, options));
   const { outOffset: start = 0 } = options;
-  const reader = new StreamReader(source, { readAhead: true, ...options });
   const writer = new ExactWriter(sink, start);
+  const { live } = options;
+  const input = live === undefined ? source : flushing(source, writer);
+  const reader = new StreamReader(input, { readAhead: true, ...options });
   let converter: ItemConverter | undefined;
   const choose = (): ItemConverter => {
     const mapped = reader.capabilities.includes("mapped-ram");
@@ -51,7 +53,9 @@ export async function convertStream(
       converter ??= choose();
       described?.note(item);
       if (item.kind === "trailing") await describe(converter);
+      if (live !== undefined) live.inRam = item.kind === "section" && item.content.kind === "ram";
       await converter.item(configured(item, options, converter));
+      if (live !== undefined) live.inRam = false;
     }
     if (options.machine !== undefined && reader.configuration === undefined) {
       throw new QevmError("usage", "the stream has no configuration section that could name a machine");
@@ -68,6 +72,17 @@ export async function convertStream(
     bytes: { in: reader.offset, out: writer.offset - start },
     pages: converter.pages,
     complete: reader.complete,
+  };
+}
+
+/** A source behind which everything written so far goes out before anybody waits for more of it. */
+function flushing(source: ByteSource, writer: ExactWriter): ByteSource {
+  return {
+    read: (into) => {
+      const got = source.read(into);
+      if (typeof got === "number") return got;
+      return Promise.resolve(writer.file.flush()).then(() => got);
+    },
   };
 }
 

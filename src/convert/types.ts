@@ -25,6 +25,11 @@ export interface ConvertOptions {
   dropVmdescription?: boolean | undefined;
   /** Behind EOF stands the description by which device state was decoded: a lent schema's, or the stream's own. */
   addVmdescription?: boolean | undefined;
+  /**
+   * The input may pause until somebody has heard what was written: whenever it does, everything goes out. Told whether the pages of a RAM
+   * section are being read.
+   */
+  live?: { inRam: boolean } | undefined;
   /** Offset of the output's first byte in its file: what stands before it is written already. Default 0. */
   outOffset?: number | undefined;
 }

@@ -3,29 +3,13 @@ import { join } from "node:path";
 import { roleOf, ROLE_BYTES, type ChannelRole } from "../recording/index.js";
 import { attempt } from "../transport/file.js";
 
-/** One file of a recording while it grows. */
-export class ChannelFile {
+/** What is known of a channel by the bytes that came over it. */
+export class ChannelHead {
   length = 0;
-  /** The name that it has in the end. */
-  name = "";
   private readonly head = new Uint8Array(ROLE_BYTES);
-  private readonly path: string;
-  private fd: number | undefined;
 
-  constructor(
-    private readonly folder: string,
-    readonly index: number,
-  ) {
-    this.path = join(folder, `channel-${index}.partial`);
-    this.fd = attempt(this.path, () => openSync(this.path, "wx+"));
-  }
-
-  write(chunk: Uint8Array): void {
+  note(chunk: Uint8Array): void {
     if (this.length < ROLE_BYTES) this.head.set(chunk.subarray(0, ROLE_BYTES - this.length), this.length);
-    let done = 0;
-    while (done < chunk.length) {
-      done += attempt(this.path, () => writeSync(this.fd!, chunk, done, chunk.length - done));
-    }
     this.length += chunk.length;
   }
 
@@ -37,6 +21,29 @@ export class ChannelFile {
   /** Channel id of a multifd channel. */
   get id(): number {
     return this.head[24]!;
+  }
+}
+
+/** One file of a recording while it grows. */
+export class ChannelFile extends ChannelHead {
+  private readonly path: string;
+  private fd: number | undefined;
+
+  constructor(
+    private readonly folder: string,
+    readonly index: number,
+  ) {
+    super();
+    this.path = join(folder, `channel-${index}.partial`);
+    this.fd = attempt(this.path, () => openSync(this.path, "wx+"));
+  }
+
+  write(chunk: Uint8Array): void {
+    let done = 0;
+    while (done < chunk.length) {
+      done += attempt(this.path, () => writeSync(this.fd!, chunk, done, chunk.length - done));
+    }
+    this.note(chunk);
   }
 
   tail(most: number): Uint8Array {
@@ -54,7 +61,6 @@ export class ChannelFile {
   /** Closes the file and gives it its name. */
   settle(name: string): void {
     this.close();
-    this.name = name;
     attempt(this.path, () => renameSync(this.path, join(this.folder, name)));
   }
 
@@ -62,6 +68,22 @@ export class ChannelFile {
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
   }
+}
+
+/** The names of a recording's channels, in their order; `answers` is what came back. */
+export function channelNames(
+  channels: readonly ChannelHead[],
+  answers: ChannelHead | undefined,
+): { file: string; role: ChannelRole; bytes: number }[] {
+  const used = new Set<string>();
+  return channels.map((channel) => {
+    const role = channel === answers ? "return-path" : channel.role!;
+    const stem = role === "multifd" ? `multifd-${channel.id}` : role;
+    let file = `${stem}.bin`;
+    for (let k = 1; used.has(file); k++) file = `${stem}-${k}.bin`;
+    used.add(file);
+    return { file, role, bytes: channel.length };
+  });
 }
 
 /** Who wrote what when: [channel, offset, length], neighbours of one channel joined; on disk, since long migrations have many. */

@@ -1,16 +1,8 @@
 import { QevmError } from "../errors.js";
 import { MemorySink, QemuFileWriter } from "../qemu-file/index.js";
 import { encodeReturnMessage, StreamReader, type ReturnMessage, type StreamItem } from "../stream/index.js";
-import { findVmDescription, parseVmDescription } from "../vmstate/index.js";
-import { latin1 } from "../qemu-file/reader.js";
 import { LiveSource } from "./live-source.js";
-
-/** What of the main channel has been written down so far. */
-export interface WrittenTail {
-  readonly length: number;
-  /** The last bytes, at most so many. */
-  tail(most: number): Uint8Array;
-}
+import { StreamEnd, type WrittenTail } from "./stream-end.js";
 
 export interface LiveOptions {
   /**
@@ -19,9 +11,6 @@ export interface LiveOptions {
    */
   switchoverAck?: boolean | undefined;
 }
-
-/** How far from the end the VMDESCRIPTION is looked for. */
-const TAIL = 32 << 20;
 
 /**
  * Follows the main channel while it comes in and answers as a destination does, once the source has asked for a return path: PONG to every
@@ -38,26 +27,22 @@ export class LiveMain {
   failure: unknown;
   readonly done: Promise<void>;
   private readonly source: LiveSource;
-  /** Between the START and the footer of a RAM chunk nothing looks like an end. */
-  private inRam = false;
+  private readonly streamEnd: StreamEnd;
   private packaged = false;
-  private fed = 0;
 
   constructor(
-    private readonly written: WrittenTail,
+    written: WrittenTail,
     private readonly answer: (bytes: Uint8Array) => void,
     private readonly options: LiveOptions = {},
   ) {
-    this.source = new LiveSource(
-      () => this.endsHere(),
-      () => this.mayEndHere(),
-    );
+    this.streamEnd = new StreamEnd(written);
+    this.source = new LiveSource(this.streamEnd);
     this.done = this.follow();
   }
 
   /** Resolves when the bytes were looked at. They must have been written down before. */
   async feed(chunk: Uint8Array): Promise<void> {
-    this.fed += chunk.length;
+    this.streamEnd.note(chunk.length);
     await this.source.feed(chunk);
   }
 
@@ -88,9 +73,9 @@ export class LiveMain {
 
   private async item(item: StreamItem): Promise<void> {
     if (item.kind === "section" && item.content.kind === "ram") {
-      this.inRam = true;
+      this.streamEnd.inRam = true;
       for await (const _ of item.records());
-      this.inRam = false;
+      this.streamEnd.inRam = false;
       if (item.type === "start" && this.options.switchoverAck === true) this.say({ name: "SWITCHOVER_ACK" });
     } else if (item.kind === "opaque" || item.kind === "trailing") {
       for await (const _ of item.chunks());
@@ -108,36 +93,5 @@ export class LiveMain {
     encodeReturnMessage(writer, message);
     void writer.flush();
     this.answer(sink.bytes());
-  }
-
-  /** Everything that was written down was looked at. */
-  private get caughtUp(): boolean {
-    return this.fed === this.written.length;
-  }
-
-  /** Whether a whole VMDESCRIPTION is the last that has come. */
-  private endsHere(): boolean {
-    if (this.inRam || !this.caughtUp || this.written.tail(1)[0] !== 0x7d) return false;
-    const bytes = this.written.tail(TAIL);
-    for (const { start, length } of findVmDescription(bytes)) {
-      if (start + length === bytes.length && isDescription(bytes.subarray(start))) return true;
-    }
-    return false;
-  }
-
-  /** Whether the bytes end with a footer and EOF, as a stream without VMDESCRIPTION does. */
-  private mayEndHere(): boolean {
-    const tail = this.written.tail(6);
-    return !this.inRam && this.caughtUp && tail.length === 6 && tail[0] === 0x7e && tail[5] === 0;
-  }
-}
-
-function isDescription(bytes: Uint8Array): boolean {
-  try {
-    parseVmDescription(latin1(bytes), { offset: 0 });
-    return true;
-  } catch (error) {
-    if (error instanceof QevmError) return false;
-    throw error;
   }
 }

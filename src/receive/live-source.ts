@@ -1,11 +1,12 @@
 import type { ByteSource } from "../qemu-file/source.js";
+import type { StreamEnd } from "./stream-end.js";
 
 /** Milliseconds without a byte after which a stream that looks ended is taken for ended. */
 const QUIET = 1000;
 
 /**
- * The main channel while it comes in. A source that waits for an answer does not close it, so the end has to be seen in the bytes: at
- * once by `endsHere` (a whole VMDESCRIPTION), or by a pause behind what a stream without one ends with.
+ * The main channel while it comes in. It ends where the connection does, at once behind a whole VMDESCRIPTION, or with a pause behind what
+ * a stream without one ends with.
  */
 export class LiveSource implements ByteSource {
   private chunk: Uint8Array = new Uint8Array(0);
@@ -13,10 +14,7 @@ export class LiveSource implements ByteSource {
   private wake: (() => void) | undefined;
   private finished = false;
 
-  constructor(
-    private readonly endsHere: () => boolean,
-    private readonly mayEndHere: () => boolean,
-  ) {}
+  constructor(private readonly end: StreamEnd) {}
 
   /** Resolves when the bytes were read, or nobody wants them. */
   async feed(chunk: Uint8Array): Promise<void> {
@@ -38,9 +36,9 @@ export class LiveSource implements ByteSource {
 
   async read(into: Uint8Array): Promise<number> {
     while (this.chunk.length === 0) {
-      if (this.finished || this.endsHere()) return 0;
+      if (this.finished || this.end.isHere) return 0;
       const woken = await this.more();
-      if (!woken && this.mayEndHere()) return 0;
+      if (!woken && this.end.mayBeHere) return 0;
     }
     const n = Math.min(into.length, this.chunk.length);
     into.set(this.chunk.subarray(0, n));

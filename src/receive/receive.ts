@@ -1,7 +1,7 @@
 import { QevmError } from "../errors.js";
 import type { ChannelRole } from "../recording/index.js";
 import { openListener, type Connection, type Listening } from "../transport/listen-uri.js";
-import { ChannelFile, Sequence } from "./channel-files.js";
+import { ChannelFile, channelNames, Sequence } from "./channel-files.js";
 import { LiveMain, type LiveOptions } from "./live-main.js";
 
 /** What was received. */
@@ -150,16 +150,8 @@ class Receiver {
   }
 
   private settle(): Received {
-    const used = new Set<string>();
-    const channels = this.files.map((file) => {
-      const role = file === this.answers ? "return-path" : file.role!;
-      const stem = role === "multifd" ? `multifd-${file.id}` : role;
-      let name = `${stem}.bin`;
-      for (let k = 1; used.has(name); k++) name = `${stem}-${k}.bin`;
-      used.add(name);
-      file.settle(name);
-      return { file: name, role, bytes: file.length };
-    });
+    const channels = channelNames(this.files, this.answers);
+    for (const [i, { file }] of channels.entries()) this.files[i]!.settle(file);
     const uri = this.listening!.uri;
     this.sequence.settle(
       channels.map(({ file }) => file),

@@ -15,6 +15,8 @@ export interface Destination extends ByteSink {
   end(): Promise<void>;
   /** Gives up. */
   abort(): void;
+  /** Resolves when the destination has let go, for whatever reason; never for a descriptor. */
+  readonly over: Promise<void>;
 }
 
 /**
@@ -27,28 +29,52 @@ export interface Destination extends ByteSink {
  * | `exec:COMMAND`   | `sh -c COMMAND`, the stream on its standard input      |
  * | `fd:N`           | a descriptor that this process was started with        |
  *
- * What a socket sends back (the return path) is read and dropped. Errors: usage (no such URI), io.
+ * What a socket sends back (the return path) is handed to `answers`, or else dropped. Errors: usage (no such URI), io.
  */
-export async function openDestination(uri: string): Promise<Destination> {
+export async function openDestination(uri: string, answers?: (bytes: Uint8Array) => void): Promise<Destination> {
+  const where = parseUri(uri);
+  switch (where.scheme) {
+    case "tcp":
+      return await socketTo(connect({ host: where.host, port: where.port }), uri, answers);
+    case "unix":
+      return await socketTo(connect({ path: where.path }), uri, answers);
+    case "exec":
+      return program(where.command, uri);
+    case "fd":
+      return sinkOf(createWriteStream("", { fd: where.fd }), uri, new Promise(() => {}), false);
+  }
+}
+
+/** Refuses what is no destination, without connecting. Errors: usage. */
+export function checkDestination(uri: string): void {
+  parseUri(uri);
+}
+
+type Where =
+  | { scheme: "tcp"; host: string; port: number }
+  | { scheme: "unix"; path: string }
+  | { scheme: "exec"; command: string }
+  | { scheme: "fd"; fd: number };
+
+function parseUri(uri: string): Where {
   const [, scheme = "", rest = ""] = /^([a-z]+):(.*)$/su.exec(uri) ?? [];
   switch (scheme) {
     case "tcp": {
       const [, bracketed, plain, port = ""] = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/u.exec(rest) ?? [];
       if (port === "" || Number(port) > 65_535) throw badUri(uri, "tcp:HOST:PORT");
       const host = bracketed ?? (plain === "" ? "localhost" : (plain ?? "localhost"));
-      return await socketTo(connect({ host, port: Number(port) }), uri);
+      return { scheme, host, port: Number(port) };
     }
     case "unix":
       if (rest === "") throw badUri(uri, "unix:PATH");
-      return await socketTo(connect({ path: rest }), uri);
+      return { scheme, path: rest };
     case "exec":
       if (rest === "") throw badUri(uri, "exec:COMMAND");
-      return program(rest, uri);
+      return { scheme, command: rest };
     case "fd": {
       const fd = /^\d{1,6}$/u.test(rest) ? Number(rest) : Number.NaN;
       if (!(fd > 0)) throw badUri(uri, "fd:NUMBER");
-      const stream = createWriteStream("", { fd });
-      return sinkOf(stream, uri, () => undefined);
+      return { scheme, fd };
     }
     default:
       throw badUri(uri, "tcp:, unix:, exec: or fd:");
@@ -59,7 +85,7 @@ function badUri(uri: string, expected: string): QevmError {
   return new QevmError("usage", "no such destination", { expected, found: JSON.stringify(uri) });
 }
 
-async function socketTo(socket: Socket, uri: string): Promise<Destination> {
+async function socketTo(socket: Socket, uri: string, answers?: (bytes: Uint8Array) => void): Promise<Destination> {
   await new Promise<void>((resolve, reject) => {
     socket.once("connect", resolve);
     socket.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
@@ -67,9 +93,10 @@ async function socketTo(socket: Socket, uri: string): Promise<Destination> {
   const closed = new Promise<void>((resolve) => {
     socket.once("close", () => resolve());
   });
-  // The return path is not ours to answer, but it must not fill up.
-  socket.resume();
-  return sinkOf(socket, uri, () => closed);
+  // Nobody may listen to the return path, but it must not fill up.
+  if (answers === undefined) socket.resume();
+  else socket.on("data", answers);
+  return sinkOf(socket, uri, closed);
 }
 
 function program(command: string, uri: string): Destination {
@@ -83,19 +110,20 @@ function program(command: string, uri: string): Destination {
   });
   // Whoever waits for the end hears of it.
   ended.catch(() => undefined);
-  return sinkOf(child.stdin, uri, () => ended);
+  return sinkOf(child.stdin, uri, ended);
 }
 
-function sinkOf(stream: Writable, uri: string, ended: () => Promise<void> | undefined): Destination {
+function sinkOf(stream: Writable, uri: string, ended: Promise<void>, waits = true): Destination {
   const sink = new WritableSink(stream, uri);
   return {
     write: (chunk) => sink.write(chunk),
     end: async () => {
       await sink.end();
-      await ended();
+      if (waits) await ended;
     },
     abort: () => {
       stream.destroy();
     },
+    over: ended.catch(() => {}),
   };
 }

@@ -1,0 +1,75 @@
+import type { RamTarget } from "../convert/types.js";
+import { relay, type Relayed, type RelayOptions } from "../relay/index.js";
+import { AtomicFolder } from "../transport/folder.js";
+import { DECODE_OPTIONS, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { fileSize, print, printJson, safe, table } from "./output.js";
+
+/** `qevm relay LISTEN-URI CONNECT-URI`. */
+export async function run(argv: string[]): Promise<number> {
+  const { snapshot: _, ...decoding } = DECODE_OPTIONS;
+  const options = {
+    ...decoding,
+    out: { type: "string" },
+    ram: { type: "string" },
+    level: { type: "string" },
+    machine: { type: "string" },
+    "drop-vmdescription": { type: "boolean" },
+  } as const;
+  const args = parse(argv, options, [2, 2], "LISTEN-URI and CONNECT-URI");
+  const [from = "", to = ""] = args.positionals;
+  const convert = await conversion(args);
+  // An unfinished folder goes when the waiting is broken off.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
+  const out = args.text("out");
+  const relayed = await recorded(out, (record) => relay(from, to, { convert, record, onListening }));
+  if (args.flag("json")) printJson({ ...relayed, out: out ?? null });
+  else print(lines(relayed, out));
+  return 0;
+}
+
+/** What of it asks for a conversion; undefined: the bytes stay as they are. */
+async function conversion(args: Arguments): Promise<RelayOptions["convert"]> {
+  const ram = args.text("ram");
+  if (ram !== undefined && ram !== "normal" && ram !== "zlib") {
+    throw new UsageError(`--ram takes normal or zlib, not ${JSON.stringify(ram)}`);
+  }
+  const level = args.number("level", { min: 0, max: 9 });
+  if (ram !== "zlib" && level !== undefined) throw new UsageError("--level goes with --ram zlib");
+  const machine = args.text("machine");
+  const dropVmdescription = args.flag("drop-vmdescription");
+  if (ram === undefined && machine === undefined && !dropVmdescription) return undefined;
+  const target = ram ?? ("keep" satisfies RamTarget);
+  return { ...(await streamOptions(args)), ram: target, level, machine, dropVmdescription };
+}
+
+/** With a folder that appears whole or not at all, where one is wanted. */
+async function recorded(out: string | undefined, work: (record?: string) => Promise<Relayed>): Promise<Relayed> {
+  if (out === undefined) return await work();
+  const folder = new AtomicFolder(out);
+  try {
+    const relayed = await work(folder.temporary);
+    folder.commit();
+    return relayed;
+  } finally {
+    folder.abort();
+  }
+}
+
+function onListening(uri: string): void {
+  process.stderr.write(`listening at ${uri}\n`);
+}
+
+function lines({ from, to, channels, converted, loaded }: Relayed, out: string | undefined): string[] {
+  const bytes = channels.reduce((sum, channel) => sum + channel.bytes, 0);
+  const rows = channels.map(({ file, role, bytes: size }) => [safe(file.replace(/\.bin$/u, "")), role, fileSize(size)]);
+  const written = converted === null ? [] : [`main channel written anew: ${fileSize(converted.bytes.out)}`];
+  return [
+    `${fileSize(bytes)} from ${from} to ${to}`,
+    ...table(rows, [0, 1]),
+    ...written,
+    loaded === true
+      ? "the destination says that it has loaded all of it"
+      : "no return path: the destination says nothing",
+    ...(out === undefined ? [] : [`written down in ${safe(out)}`]),
+  ];
+}
