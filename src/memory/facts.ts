@@ -2,6 +2,8 @@ import { QemuFileWriter } from "../qemu-file/writer.js";
 import { MemorySink } from "../qemu-file/source.js";
 import type { StreamItem } from "../stream/index.js";
 import { encodeDevice, type DeviceState } from "../vmstate/index.js";
+import type { CoreCpu } from "./core-note.js";
+import { otherCpu } from "./core-other.js";
 import { cpuRegisters, type CpuRegisters } from "./cpu.js";
 import { pciConfig } from "./pci.js";
 import { numaNodes } from "./srat.js";
@@ -11,6 +13,8 @@ import { vmcoreinfoPlace, type NotePlace } from "./vmcoreinfo.js";
 /** What the device state says about guest-physical memory and the CPUs. */
 export interface DeviceFacts {
   cpus: CpuRegisters[];
+  /** CPUs that are not x86. */
+  otherCpus: CoreCpu[];
   /** The host bridge's PAM registers, 7 bytes. */
   pam?: Uint8Array;
   /** The RTC's 128 bytes of CMOS memory. */
@@ -28,7 +32,7 @@ export interface DeviceFacts {
 
 /** Nothing known yet. */
 export function noFacts(): DeviceFacts {
-  return { cpus: [], pci: new Map() };
+  return { cpus: [], otherCpus: [], pci: new Map() };
 }
 
 /** Takes from the ACPI tables (`ACPI_TABLES`) what the layout needs. */
@@ -44,7 +48,9 @@ export function noteFacts(item: StreamItem, facts: DeviceFacts): void {
   const { state } = item.content;
   if (idstr === "cpu") {
     const registers = cpuRegisters(state);
+    const other = registers === undefined ? otherCpu(state) : undefined;
     if (registers !== undefined) facts.cpus.push(registers);
+    if (other !== undefined) facts.otherCpus.push(other);
   } else if (/(?:^|\/)mc146818rtc$/u.test(idstr)) {
     facts.cmos = payload(state).slice(0, 128);
   } else if (idstr === "vmcoreinfo") {

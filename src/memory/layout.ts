@@ -53,7 +53,7 @@ const PC = /^(?:pc|q35|microvm|isapc|xen|x-remote|nitro|none$)/u;
  * x86: RAM below L at 0, the rest from 4 GiB. L stands in the RTC's CMOS (0x34: 64 KiB units above 16 MiB; 0x5b: above 4 GiB) as
  * the machine wrote it for its firmware; where that does not add up, the machine type's rule is taken. 0xa0000 to 0xbffff is RAM unless there is a VGA adapter; 0xc0000 to
  * 0xfffff is RAM where the host bridge's PAM registers say so, else pc.rom and the end of pc.bios.
- * Source: QEMU hw/i386/pc_piix.c, pc_q35.c, pc.c, x86.c, microvm.c, hw/pci-host/pam.c, hw/arm/virt.c (7.2 to 11.1).
+ * Source: QEMU hw/i386/pc_piix.c, pc_q35.c, pc.c, x86.c, microvm.c, hw/pci-host/pam.c, hw/arm/virt.c, hw/riscv/virt.c (7.2 to 11.1).
  * Errors: unsupported, when no block is main memory.
  */
 export function findLayout(facts: LayoutFacts): Layout {
@@ -63,7 +63,13 @@ export function findLayout(facts: LayoutFacts): Layout {
   const [only] = main;
   const base = only === undefined || main.length > 1 ? undefined : BASES[only.name];
   const segments: Segment[] = [];
-  if (only?.name === "mach-virt.ram") placeFlash(segments, facts);
+  if (only?.name === "mach-virt.ram") placeFlash(segments, facts, 0, 64 * MIB);
+  if (only?.name === "riscv_virt_board.ram") {
+    placeFlash(segments, facts, 512 * MIB, 32 * MIB);
+    const rom = facts.blocks.find(({ name }) => name === "riscv_virt_board.mrom");
+    if (rom !== undefined)
+      segments.push({ start: 0x1000, length: rom.length, block: rom.name, offset: 0, device: true });
+  }
   if (base !== undefined) {
     how.push(`${only!.name} begins at 0x${base.toString(16)} on this machine`);
     place(segments, main, 0, total, base);
@@ -231,12 +237,12 @@ function placeFirmware(segments: Segment[], { blocks }: LayoutFacts): void {
   }
 }
 
-/** The two flashes of ARM's virt machine, 64 MiB each from 0 on. */
-function placeFlash(segments: Segment[], { blocks }: LayoutFacts): void {
+/** The two flashes of ARM's and RISC-V's virt machines. */
+function placeFlash(segments: Segment[], { blocks }: LayoutFacts, start: number, size: number): void {
   ["virt.flash0", "virt.flash1"].forEach((name, k) => {
     const block = blocks.find((one) => one.name === name);
     if (block !== undefined)
-      segments.push({ start: k * 64 * MIB, length: block.length, block: name, offset: 0, device: true });
+      segments.push({ start: start + k * size, length: block.length, block: name, offset: 0, device: true });
   });
 }
 
