@@ -15,7 +15,7 @@ export interface CoreNotes {
 }
 
 /**
- * The head of a 64-bit ELF core: header, program headers (one PT_NOTE, a PT_LOAD a segment), notes; the segments' bytes follow in
+ * The head of a 64-bit ELF core: header, program headers (a PT_NOTE where there are notes, a PT_LOAD a segment), notes; the segments' bytes follow in
  * order. Machine and byte order are the first CPU's. Notes as QEMU's dump-guest-memory writes them: those of each CPU in turn, then what
  * stands behind all of them, then VMCOREINFO.
  *
@@ -30,8 +30,10 @@ export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo, fallba
     ),
     ...(vmcoreinfo === undefined ? [] : [vmcoreinfo]),
   ];
-  const notesAt = HEADER + PROGRAM_HEADER * (1 + segments.length);
   const notesLength = notes.reduce((sum, { length }) => sum + length, 0);
+  // readelf warns of a segment of notes that holds none.
+  const noted = notesLength > 0 ? 1 : 0;
+  const notesAt = HEADER + PROGRAM_HEADER * (noted + segments.length);
   const bytes = new Uint8Array(notesAt + notesLength);
   const view = new DataView(bytes.buffer);
   bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, little ? 1 : 2, 1]);
@@ -41,11 +43,11 @@ export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo, fallba
   view.setBigUint64(32, BigInt(HEADER), little);
   view.setUint16(52, HEADER, little);
   view.setUint16(54, PROGRAM_HEADER, little);
-  view.setUint16(56, 1 + segments.length, little);
-  programHeader(view, HEADER, { type: 4, offset: notesAt, address: 0, length: notesLength }, little);
+  view.setUint16(56, noted + segments.length, little);
+  if (noted === 1) programHeader(view, HEADER, { type: 4, offset: notesAt, address: 0, length: notesLength }, little);
   let offset = bytes.length;
   segments.forEach(({ start, length }, k) => {
-    programHeader(view, HEADER + PROGRAM_HEADER * (k + 1), { type: 1, offset, address: start, length }, little);
+    programHeader(view, HEADER + PROGRAM_HEADER * (k + noted), { type: 1, offset, address: start, length }, little);
     offset += length;
   });
   let at = notesAt;
