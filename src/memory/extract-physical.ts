@@ -14,7 +14,8 @@ import { isDeviceBlock } from "./main-memory.js";
 import { becomeRaw, fitsInPlace, type PlacedFile } from "./raw-in-place.js";
 import { findLayout, parseLayout, ruledLow, type Layout, type LayoutFacts, type Segment } from "./layout.js";
 import { ACPI_TABLES, tablesOf } from "./srat.js";
-import { VGA_WINDOW, VGA_WINDOW_LENGTH, vgaWindow } from "./vga-window.js";
+import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "./vga-registers.js";
+import { vgaWindow } from "./vga-window.js";
 import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
 
 export interface PhysicalOptions extends StreamOptions {

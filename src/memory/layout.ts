@@ -1,7 +1,8 @@
 import { QevmError } from "../errors.js";
+import { cirrusBanks } from "./cirrus.js";
 import { byName, cmosMemory, isDeviceBlock, mainMemory } from "./main-memory.js";
-import { pciSegments, type PciConfigs } from "./pci.js";
-import type { VgaRegisters } from "./vga-window.js";
+import { isPciMemory, pciSegments, type PciConfigs } from "./pci.js";
+import type { VgaRegisters } from "./vga-registers.js";
 
 /** A run of guest-physical addresses and the RAM block bytes that stand there. All in bytes. */
 export interface Segment {
@@ -33,6 +34,10 @@ export interface LayoutFacts {
   smram?: number | undefined;
   pci?: PciConfigs | undefined;
   vga?: VgaRegisters | undefined;
+  /** A display adapter's section without a path. */
+  vgaSection?: string | undefined;
+  /** Paths of Cirrus adapters whose memory is seen at their base address register. */
+  cirrus?: ReadonlySet<string> | undefined;
   /** Bytes of each NUMA node, as the ACPI tables say. */
   nodes?: readonly number[] | undefined;
 }
@@ -44,6 +49,8 @@ const FOUR_GIB = 4 * GIB;
 /** Hot-plugged memory stands side by side, at multiples of this. */
 const DIMM_ALIGNMENT = 2 * MIB;
 const BASES: Readonly<Record<string, number>> = { "mach-virt.ram": GIB, "riscv_virt_board.ram": 2 * GIB };
+/** Where the standard VGA's interface of the Bochs emulator has its frame buffer when it is on the ISA bus. */
+const ISA_VGA = 0xe0000000;
 /** Machines laid out like a PC; "none" has no rule of its own. */
 const PC = /^(?:pc|q35|microvm|isapc|xen|x-remote|nitro|none$)/u;
 
@@ -90,8 +97,11 @@ export function findLayout(facts: LayoutFacts): Layout {
   if (total > low) place(segments, main, low, total - low, FOUR_GIB);
   placeFirmware(segments, facts);
   placeHotplugged(segments, facts, main, total - low, how);
-  if (facts.pci !== undefined) segments.push(...pciSegments(facts.blocks, facts.pci, segments));
-  return { ...finish(segments, how), ...window(facts, how) };
+  if (facts.pci !== undefined) segments.push(...pciSegments(facts.blocks, facts.pci, segments, facts.cirrus));
+  placeIsaVga(segments, facts);
+  const behind = window(facts, how);
+  if (behind.vga !== undefined) placeBanks(segments, behind.vga, facts);
+  return { ...finish(segments, how), ...behind };
 }
 
 /** Reads `--layout`: `BLOCK@ADDRESS[:OFFSET:LENGTH]`, separated by commas. Errors: usage. */
@@ -188,14 +198,26 @@ function hasVga(blocks: readonly Block[]): boolean {
 }
 
 /** The VGA adapter behind 0xa0000 to 0xbffff, unless the host bridge opens the SMRAM there. */
-function window({ blocks, vga, smram }: LayoutFacts, how: string[]): Pick<Layout, "vga"> {
+function window(facts: LayoutFacts, how: string[]): Pick<Layout, "vga"> {
+  const { blocks, vga, smram } = facts;
   if (!hasVga(blocks) || isOpen(smram)) return {};
+  const what = "0xa0000 to 0xbffff is the VGA window, not RAM";
+  if (isIsa(facts)) {
+    how.push(`${what}; QEMU does not save the registers of an ISA adapter`);
+    return {};
+  }
   const own =
     vga === undefined ? [] : blocks.filter(({ name }) => name.startsWith(vga.path) && name.endsWith("vga.vram"));
   const [block] = own.length > 0 ? own : blocks.filter(({ name }) => name === "vga.vram");
   const known = vga !== undefined && block !== undefined && own.length <= 1;
-  how.push(`0xa0000 to 0xbffff is the VGA window, not RAM${known ? "" : ", whose registers are not known"}`);
+  how.push(`${what}${known ? "" : ", whose registers are not known"}`);
   return known ? { vga: { registers: vga, block: block.name } } : {};
+}
+
+/** A Cirrus adapter's banks, where they stand in the window as they are. */
+function placeBanks(segments: Segment[], vga: NonNullable<Layout["vga"]>, { blocks }: LayoutFacts): void {
+  const { name, length } = blocks.find((one) => one.name === vga.block)!;
+  for (const bank of cirrusBanks(vga.registers, length)) segments.push({ ...bank, block: name, device: true });
 }
 
 /** Bit 6 of the SMRAM register (D_OPEN): RAM is seen at 0xa0000. */
@@ -246,16 +268,31 @@ function placeFlash(segments: Segment[], { blocks }: LayoutFacts, start: number,
   });
 }
 
+/** Whether a display adapter is on the ISA bus: a section without a path that is not VMware's. */
+function isIsa({ vgaSection, pci }: LayoutFacts): boolean {
+  const vmware = [...(pci?.values() ?? [])].some((config) => config[0] === 0xad && config[1] === 0x15);
+  return vgaSection !== undefined && !vmware;
+}
+
+/** The memory of an ISA VGA adapter, which its BIOS finds at a fixed place; the ISA Cirrus has none. */
+function placeIsaVga(segments: Segment[], facts: LayoutFacts): void {
+  const block = facts.blocks.find(({ name }) => name === "vga.vram");
+  if (block === undefined || facts.vgaSection !== "vga" || !isIsa(facts)) return;
+  const { name, length } = block;
+  const free = segments.every((one) => one.start >= ISA_VGA + length || one.start + one.length <= ISA_VGA);
+  if (free) segments.push({ start: ISA_VGA, length, block: name, offset: 0, device: true });
+}
+
 function placeHotplugged(
   segments: Segment[],
-  { blocks }: LayoutFacts,
+  { blocks, pci = new Map() }: LayoutFacts,
   main: readonly Block[],
   high: number,
   how: string[],
 ): void {
   let at = Math.ceil((FOUR_GIB + high) / GIB) * GIB;
   for (const block of blocks.toSorted(byName)) {
-    if (main.includes(block) || isDeviceBlock(block.name)) continue;
+    if (main.includes(block) || isDeviceBlock(block.name) || isPciMemory(block.name, pci)) continue;
     segments.push({ start: at, length: block.length, block: block.name, offset: 0 });
     how.push(
       `guess: ${JSON.stringify(block.name)} is hot-plugged memory at 0x${at.toString(16)}; the stream does not say`,
