@@ -36,22 +36,31 @@ export function noLibvirt(folder: string): string | undefined {
   return `libvirt's QEMU driver does not start here: ${said ?? String(run.error)} (${install})`;
 }
 
+/** Why libvirt does not save in a format here; undefined: it does. It is not asked: virsh can wait for ever for a save that fails at once. */
+export function notOffered(format: string): string | undefined {
+  const [major = 0, minor = 0] = spawnSync("virsh", ["--version"], { encoding: "utf8" }).stdout.split(".").map(Number);
+  const old = major < 11 || (major === 11 && minor < 3);
+  if (["zstd", "sparse"].includes(format) && old) return `libvirt ${major}.${minor}: ${format} is known of 11.3`;
+  return ["raw", "sparse"].includes(format) || pathOf(format) !== undefined ? undefined : `no ${format} here`;
+}
+
 function uri(folder: string): string {
   return `qemu:///embed?root=${folder}`;
 }
 
 /**
  * Runs virsh and buries what it leaves: QEMU runs as a daemon, whose parent is the first process of the machine or container, and libvirt
- * waits until that one takes note of its end; some do so late or never. So this one does, and ends every QEMU after virsh.
+ * waits until that one takes note of its end; some do so late or never. So this one does, and ends every QEMU after virsh; SIGTERM ends virsh first.
  */
 const BURYING = `
-import ctypes, os, sys
+import ctypes, os, signal, sys
 PR_SET_CHILD_SUBREAPER = 36
 ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 virsh = os.fork()
 if virsh == 0:
     os.dup2(1, 2)
     os.execvp(sys.argv[1], sys.argv[1:])
+signal.signal(signal.SIGTERM, lambda *_: os.kill(virsh, signal.SIGKILL))
 while os.waitpid(-1, 0)[0] != virsh:
     pass
 with open(f"/proc/self/task/{os.getpid()}/children") as children:
@@ -147,7 +156,7 @@ export class Virsh {
       }
     } finally {
       this.#child.stdin?.end();
-      const killed = setTimeout(() => this.#child.kill("SIGKILL"), 10_000);
+      const killed = setTimeout(() => this.#child.kill("SIGTERM"), 20_000);
       await this.#ended;
       clearTimeout(killed);
     }
