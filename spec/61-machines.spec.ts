@@ -98,6 +98,19 @@ const ARM: readonly Case[] = [
   },
 ];
 
+const RISCV: Case = {
+  name: "RISC-V virt",
+  args: "-machine virt -bios none -m 1G",
+  marks: [2 * GIB, 3 * GIB - 8],
+  ranges: [
+    [0x1000, 0xf000],
+    [512 * MIB, 4096],
+    [544 * MIB, 4096],
+  ],
+  how: /riscv_virt_board\.ram begins at 0x80000000 on this machine/u,
+  guesses: 0,
+};
+
 function readAt(file: string, at: number, length: number): Buffer {
   const bytes = Buffer.alloc(length);
   const fd = openSync(file, "r");
@@ -131,7 +144,7 @@ function check(qemu: QemuBinary | undefined, program: string, { name, args, mark
       const part = ["--from", String(marks[0]! - (marks[0]! % 4096)), "--length", "4096"];
       t.equal((await qevm(["extract", stream, "--format", "elf", "--out", elf, ...part])).code, 0);
       const core = readFileSync(elf);
-      t.equal(core.readUInt16LE(18), program.endsWith("aarch64") ? 183 : 3, "the core's machine");
+      t.equal(core.readUInt16LE(18), { aarch64: 183, riscv64: 243 }[program.slice(12)] ?? 3, "the core's machine");
       t.equal(coreParts(core).loads.length, 1);
     } finally {
       await vm.close();
@@ -143,3 +156,4 @@ function check(qemu: QemuBinary | undefined, program: string, { name, args, mark
 
 for (const one of PC) check(findQemu("7.2"), "QEMU 7.2", one);
 for (const one of ARM) check(armQemu(), "qemu-system-aarch64", one);
+check(findQemu("7.2", "qemu-system-riscv64"), "qemu-system-riscv64", RISCV);

@@ -21,29 +21,39 @@ export interface CoreParts {
   noteBytes: Buffer;
 }
 
-/** PT_LOAD and PT_NOTE of a 64-bit little-endian core; the extended count of program headers is understood. */
+/** PT_LOAD and PT_NOTE of a 64-bit core of either byte order; the extended count of program headers is understood. */
 export function coreParts(core: Buffer): CoreParts {
+  const words = wordsOf(core, core[5] === 2);
   const loads: Piece[] = [];
   let noteBytes: Buffer = Buffer.alloc(0);
-  for (let k = 0; k < core.readUInt16LE(56); k++) {
-    const header = Number(core.readBigUInt64LE(32)) + 56 * k;
-    const at = Number(core.readBigUInt64LE(header + 8));
-    const length = Number(core.readBigUInt64LE(header + 32));
-    if (core.readUInt32LE(header) === 4) noteBytes = core.subarray(at, at + length);
-    else loads.push({ at, address: Number(core.readBigUInt64LE(header + 24)), length });
+  for (let k = 0; k < words.u16(56); k++) {
+    const header = words.u64(32) + 56 * k;
+    const at = words.u64(header + 8);
+    const length = words.u64(header + 32);
+    if (words.u32(header) === 4) noteBytes = core.subarray(at, at + length);
+    else loads.push({ at, address: words.u64(header + 24), length });
   }
-  return { loads, notes: splitNotes(noteBytes), noteBytes };
+  return { loads, notes: splitNotes(noteBytes, core[5] === 2), noteBytes };
 }
 
-function splitNotes(bytes: Buffer): CoreNote[] {
+function wordsOf(bytes: Buffer, big: boolean): Record<"u16" | "u32" | "u64", (at: number) => number> {
+  return {
+    u16: (at) => (big ? bytes.readUInt16BE(at) : bytes.readUInt16LE(at)),
+    u32: (at) => (big ? bytes.readUInt32BE(at) : bytes.readUInt32LE(at)),
+    u64: (at) => Number(big ? bytes.readBigUInt64BE(at) : bytes.readBigUInt64LE(at)),
+  };
+}
+
+function splitNotes(bytes: Buffer, big: boolean): CoreNote[] {
+  const words = wordsOf(bytes, big);
   const notes: CoreNote[] = [];
   for (let at = 0; at < bytes.length;) {
-    const name = bytes.readUInt32LE(at);
-    const length = bytes.readUInt32LE(at + 4);
+    const name = words.u32(at);
+    const length = words.u32(at + 4);
     const content = at + 12 + Math.ceil(name / 4) * 4;
     notes.push({
       name: bytes.toString("latin1", at + 12, at + 12 + name - 1),
-      type: bytes.readUInt32LE(at + 8),
+      type: words.u32(at + 8),
       content: bytes.subarray(content, content + length),
     });
     at = content + Math.ceil(length / 4) * 4;

@@ -5,6 +5,7 @@ import type { ByteSource } from "../qemu-file/source.js";
 import type { RamBlock } from "../ram/index.js";
 import type { StreamOptions } from "../stream/index.js";
 import { AtomicFile, attempt, rememberUnfinished } from "../transport/file.js";
+import { x86Cpus } from "./core-x86.js";
 import { elfHead, type CoreNotes } from "./elf.js";
 import { extractBlocks } from "./extract-blocks.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "./facts.js";
@@ -13,7 +14,8 @@ import { isDeviceBlock } from "./main-memory.js";
 import { becomeRaw, fitsInPlace, type PlacedFile } from "./raw-in-place.js";
 import { findLayout, parseLayout, ruledLow, type Layout, type LayoutFacts, type Segment } from "./layout.js";
 import { ACPI_TABLES, tablesOf } from "./srat.js";
-import { VGA_WINDOW, VGA_WINDOW_LENGTH, vgaWindow } from "./vga-window.js";
+import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "./vga-registers.js";
+import { vgaWindow } from "./vga-window.js";
 import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
 
 export interface PhysicalOptions extends StreamOptions {
@@ -81,7 +83,7 @@ export async function extractPhysical(
         format: options.format,
         segments: ranges,
         layout: layout.how,
-        cpus: found.cpus.length,
+        cpus: found.cpus.length + found.otherCpus.length,
         vmcoreinfo: vmcoreinfo?.how ?? null,
         bytes,
         warnings,
@@ -97,8 +99,8 @@ export async function extractPhysical(
     }
     const file = new AtomicFile(out);
     try {
-      const machine = options.format === "elf" ? elfMachine(extracted.blocks) : undefined;
-      const notes = { cpus: found.cpus, vmcoreinfo: vmcoreinfo?.note, machine };
+      const cpus = [...x86Cpus(found.cpus), ...found.otherCpus];
+      const notes = { cpus, vmcoreinfo: vmcoreinfo?.note, fallback: machineOf(extracted.blocks) };
       const bytes = write(file.fd, place, expected.laid(ranges), notes, options);
       if (options.format === "raw") rest(bytes, file.fd);
       file.commit();
@@ -181,19 +183,16 @@ function cut({ segments }: Layout, { format, from = 0, length }: PhysicalOptions
   return ranges;
 }
 
-/** The machine number of an ELF core without x86 CPUs, by the name of its main memory. Errors: unsupported (big-endian machines). */
-function elfMachine(blocks: readonly { name: string }[]): number | undefined {
-  const numbers: Readonly<Record<string, number>> = { "mach-virt.ram": 183, "riscv_virt_board.ram": 243 };
-  for (const { name } of blocks) {
-    if (name === "s390.ram" || name === "ppc_spapr.ram") {
-      throw new QevmError(
-        "unsupported",
-        `cores of big-endian machines (RAM block ${JSON.stringify(name)}); raw and lime work`,
-      );
-    }
-    if (numbers[name] !== undefined) return numbers[name];
-  }
-  return undefined;
+const MACHINES: Readonly<Record<string, CoreNotes["fallback"]>> = {
+  "mach-virt.ram": { machine: 183, littleEndian: true },
+  "riscv_virt_board.ram": { machine: 243, littleEndian: true },
+  "s390.ram": { machine: 22, littleEndian: false },
+  "ppc_spapr.ram": { machine: 21, littleEndian: false },
+};
+
+/** What kind of core the name of main memory asks for, where no CPU is decoded. */
+function machineOf(blocks: readonly { name: string }[]): CoreNotes["fallback"] {
+  return blocks.map(({ name }) => MACHINES[name]).find((one) => one !== undefined);
 }
 
 /** The guest's VMCOREINFO note: where its device says, else where it is found. */

@@ -2,15 +2,20 @@ import { QemuFileWriter } from "../qemu-file/writer.js";
 import { MemorySink } from "../qemu-file/source.js";
 import type { StreamItem } from "../stream/index.js";
 import { encodeDevice, type DeviceState } from "../vmstate/index.js";
+import { isLinear } from "./cirrus.js";
+import type { CoreCpu } from "./core-note.js";
+import { otherCpu } from "./core-other.js";
 import { cpuRegisters, type CpuRegisters } from "./cpu.js";
 import { pciConfig } from "./pci.js";
 import { numaNodes } from "./srat.js";
-import { vgaRegisters, type VgaRegisters } from "./vga-window.js";
+import { hasNoPath, vgaRegisters, type VgaRegisters } from "./vga-registers.js";
 import { vmcoreinfoPlace, type NotePlace } from "./vmcoreinfo.js";
 
 /** What the device state says about guest-physical memory and the CPUs. */
 export interface DeviceFacts {
   cpus: CpuRegisters[];
+  /** CPUs that are not x86. */
+  otherCpus: CoreCpu[];
   /** The host bridge's PAM registers, 7 bytes. */
   pam?: Uint8Array;
   /** The RTC's 128 bytes of CMOS memory. */
@@ -20,6 +25,10 @@ export interface DeviceFacts {
   /** Configuration of the PCI devices, by path. */
   pci: Map<string, Uint8Array>;
   vga?: VgaRegisters;
+  /** A display adapter's section without a path: "vga" of VMware's or of an ISA one, or "cirrus_vga" of an ISA one. */
+  vgaSection?: string;
+  /** Paths of Cirrus adapters whose memory is seen at their base address register. */
+  cirrus: Set<string>;
   /** Bytes of each NUMA node, as the ACPI tables say. */
   nodes?: readonly number[];
   /** Where the guest says that its VMCOREINFO note lies. */
@@ -28,7 +37,7 @@ export interface DeviceFacts {
 
 /** Nothing known yet. */
 export function noFacts(): DeviceFacts {
-  return { cpus: [], pci: new Map() };
+  return { cpus: [], otherCpus: [], pci: new Map(), cirrus: new Set() };
 }
 
 /** Takes from the ACPI tables (`ACPI_TABLES`) what the layout needs. */
@@ -44,13 +53,16 @@ export function noteFacts(item: StreamItem, facts: DeviceFacts): void {
   const { state } = item.content;
   if (idstr === "cpu") {
     const registers = cpuRegisters(state);
+    const other = registers === undefined ? otherCpu(state) : undefined;
     if (registers !== undefined) facts.cpus.push(registers);
+    if (other !== undefined) facts.otherCpus.push(other);
   } else if (/(?:^|\/)mc146818rtc$/u.test(idstr)) {
     facts.cmos = payload(state).slice(0, 128);
   } else if (idstr === "vmcoreinfo") {
     const place = vmcoreinfoPlace(state);
     if (place !== undefined) facts.vmcoreinfo = place;
-  } else if (idstr === "vga") {
+  } else if (hasNoPath(idstr)) {
+    facts.vgaSection = idstr;
     const vga = vgaRegisters(idstr, state);
     if (vga !== undefined) facts.vga = vga;
   } else if (/[/.]|I440FX$|mch$/u.test(idstr)) {
@@ -72,9 +84,10 @@ function notePci(idstr: string, state: DeviceState, facts: DeviceFacts): void {
   if (device !== undefined && !facts.pci.has(device.path)) facts.pci.set(device.path, device.config);
   // Class 0x0300: an adapter that answers at the VGA addresses; the others are displays beside it.
   const config = facts.pci.get(idstr.slice(0, idstr.lastIndexOf("/")));
-  if (config?.[11] !== 3 || config[10] !== 0 || facts.vga !== undefined) return;
+  if (config?.[11] !== 3 || config[10] !== 0) return;
   const vga = vgaRegisters(idstr, state);
-  if (vga !== undefined) facts.vga = vga;
+  if (vga?.cirrus === true && isLinear(vga)) facts.cirrus.add(vga.path);
+  if (vga !== undefined) facts.vga ??= vga;
 }
 
 function payload(state: DeviceState): Uint8Array {

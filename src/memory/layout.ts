@@ -1,7 +1,8 @@
 import { QevmError } from "../errors.js";
+import { cirrusBanks } from "./cirrus.js";
 import { byName, cmosMemory, isDeviceBlock, mainMemory } from "./main-memory.js";
-import { pciSegments, type PciConfigs } from "./pci.js";
-import type { VgaRegisters } from "./vga-window.js";
+import { isPciMemory, pciSegments, type PciConfigs } from "./pci.js";
+import type { VgaRegisters } from "./vga-registers.js";
 
 /** A run of guest-physical addresses and the RAM block bytes that stand there. All in bytes. */
 export interface Segment {
@@ -33,6 +34,10 @@ export interface LayoutFacts {
   smram?: number | undefined;
   pci?: PciConfigs | undefined;
   vga?: VgaRegisters | undefined;
+  /** A display adapter's section without a path. */
+  vgaSection?: string | undefined;
+  /** Paths of Cirrus adapters whose memory is seen at their base address register. */
+  cirrus?: ReadonlySet<string> | undefined;
   /** Bytes of each NUMA node, as the ACPI tables say. */
   nodes?: readonly number[] | undefined;
 }
@@ -44,6 +49,8 @@ const FOUR_GIB = 4 * GIB;
 /** Hot-plugged memory stands side by side, at multiples of this. */
 const DIMM_ALIGNMENT = 2 * MIB;
 const BASES: Readonly<Record<string, number>> = { "mach-virt.ram": GIB, "riscv_virt_board.ram": 2 * GIB };
+/** Where the standard VGA's interface of the Bochs emulator has its frame buffer when it is on the ISA bus. */
+const ISA_VGA = 0xe0000000;
 /** Machines laid out like a PC; "none" has no rule of its own. */
 const PC = /^(?:pc|q35|microvm|isapc|xen|x-remote|nitro|none$)/u;
 
@@ -53,7 +60,7 @@ const PC = /^(?:pc|q35|microvm|isapc|xen|x-remote|nitro|none$)/u;
  * x86: RAM below L at 0, the rest from 4 GiB. L stands in the RTC's CMOS (0x34: 64 KiB units above 16 MiB; 0x5b: above 4 GiB) as
  * the machine wrote it for its firmware; where that does not add up, the machine type's rule is taken. 0xa0000 to 0xbffff is RAM unless there is a VGA adapter; 0xc0000 to
  * 0xfffff is RAM where the host bridge's PAM registers say so, else pc.rom and the end of pc.bios.
- * Source: QEMU hw/i386/pc_piix.c, pc_q35.c, pc.c, x86.c, microvm.c, hw/pci-host/pam.c, hw/arm/virt.c (7.2 to 11.1).
+ * Source: QEMU hw/i386/pc_piix.c, pc_q35.c, pc.c, x86.c, microvm.c, hw/pci-host/pam.c, hw/arm/virt.c, hw/riscv/virt.c (7.2 to 11.1).
  * Errors: unsupported, when no block is main memory.
  */
 export function findLayout(facts: LayoutFacts): Layout {
@@ -63,7 +70,13 @@ export function findLayout(facts: LayoutFacts): Layout {
   const [only] = main;
   const base = only === undefined || main.length > 1 ? undefined : BASES[only.name];
   const segments: Segment[] = [];
-  if (only?.name === "mach-virt.ram") placeFlash(segments, facts);
+  if (only?.name === "mach-virt.ram") placeFlash(segments, facts, 0, 64 * MIB);
+  if (only?.name === "riscv_virt_board.ram") {
+    placeFlash(segments, facts, 512 * MIB, 32 * MIB);
+    const rom = facts.blocks.find(({ name }) => name === "riscv_virt_board.mrom");
+    if (rom !== undefined)
+      segments.push({ start: 0x1000, length: rom.length, block: rom.name, offset: 0, device: true });
+  }
   if (base !== undefined) {
     how.push(`${only!.name} begins at 0x${base.toString(16)} on this machine`);
     place(segments, main, 0, total, base);
@@ -84,8 +97,11 @@ export function findLayout(facts: LayoutFacts): Layout {
   if (total > low) place(segments, main, low, total - low, FOUR_GIB);
   placeFirmware(segments, facts);
   placeHotplugged(segments, facts, main, total - low, how);
-  if (facts.pci !== undefined) segments.push(...pciSegments(facts.blocks, facts.pci, segments));
-  return { ...finish(segments, how), ...window(facts, how) };
+  if (facts.pci !== undefined) segments.push(...pciSegments(facts.blocks, facts.pci, segments, facts.cirrus));
+  placeIsaVga(segments, facts);
+  const behind = window(facts, how);
+  if (behind.vga !== undefined) placeBanks(segments, behind.vga, facts);
+  return { ...finish(segments, how), ...behind };
 }
 
 /** Reads `--layout`: `BLOCK@ADDRESS[:OFFSET:LENGTH]`, separated by commas. Errors: usage. */
@@ -182,14 +198,26 @@ function hasVga(blocks: readonly Block[]): boolean {
 }
 
 /** The VGA adapter behind 0xa0000 to 0xbffff, unless the host bridge opens the SMRAM there. */
-function window({ blocks, vga, smram }: LayoutFacts, how: string[]): Pick<Layout, "vga"> {
+function window(facts: LayoutFacts, how: string[]): Pick<Layout, "vga"> {
+  const { blocks, vga, smram } = facts;
   if (!hasVga(blocks) || isOpen(smram)) return {};
+  const what = "0xa0000 to 0xbffff is the VGA window, not RAM";
+  if (isIsa(facts)) {
+    how.push(`${what}; QEMU does not save the registers of an ISA adapter`);
+    return {};
+  }
   const own =
     vga === undefined ? [] : blocks.filter(({ name }) => name.startsWith(vga.path) && name.endsWith("vga.vram"));
   const [block] = own.length > 0 ? own : blocks.filter(({ name }) => name === "vga.vram");
   const known = vga !== undefined && block !== undefined && own.length <= 1;
-  how.push(`0xa0000 to 0xbffff is the VGA window, not RAM${known ? "" : ", whose registers are not known"}`);
+  how.push(`${what}${known ? "" : ", whose registers are not known"}`);
   return known ? { vga: { registers: vga, block: block.name } } : {};
+}
+
+/** A Cirrus adapter's banks, where they stand in the window as they are. */
+function placeBanks(segments: Segment[], vga: NonNullable<Layout["vga"]>, { blocks }: LayoutFacts): void {
+  const { name, length } = blocks.find((one) => one.name === vga.block)!;
+  for (const bank of cirrusBanks(vga.registers, length)) segments.push({ ...bank, block: name, device: true });
 }
 
 /** Bit 6 of the SMRAM register (D_OPEN): RAM is seen at 0xa0000. */
@@ -231,25 +259,40 @@ function placeFirmware(segments: Segment[], { blocks }: LayoutFacts): void {
   }
 }
 
-/** The two flashes of ARM's virt machine, 64 MiB each from 0 on. */
-function placeFlash(segments: Segment[], { blocks }: LayoutFacts): void {
+/** The two flashes of ARM's and RISC-V's virt machines. */
+function placeFlash(segments: Segment[], { blocks }: LayoutFacts, start: number, size: number): void {
   ["virt.flash0", "virt.flash1"].forEach((name, k) => {
     const block = blocks.find((one) => one.name === name);
     if (block !== undefined)
-      segments.push({ start: k * 64 * MIB, length: block.length, block: name, offset: 0, device: true });
+      segments.push({ start: start + k * size, length: block.length, block: name, offset: 0, device: true });
   });
+}
+
+/** Whether a display adapter is on the ISA bus: a section without a path that is not VMware's. */
+function isIsa({ vgaSection, pci }: LayoutFacts): boolean {
+  const vmware = [...(pci?.values() ?? [])].some((config) => config[0] === 0xad && config[1] === 0x15);
+  return vgaSection !== undefined && !vmware;
+}
+
+/** The memory of an ISA VGA adapter, which its BIOS finds at a fixed place; the ISA Cirrus has none. */
+function placeIsaVga(segments: Segment[], facts: LayoutFacts): void {
+  const block = facts.blocks.find(({ name }) => name === "vga.vram");
+  if (block === undefined || facts.vgaSection !== "vga" || !isIsa(facts)) return;
+  const { name, length } = block;
+  const free = segments.every((one) => one.start >= ISA_VGA + length || one.start + one.length <= ISA_VGA);
+  if (free) segments.push({ start: ISA_VGA, length, block: name, offset: 0, device: true });
 }
 
 function placeHotplugged(
   segments: Segment[],
-  { blocks }: LayoutFacts,
+  { blocks, pci = new Map() }: LayoutFacts,
   main: readonly Block[],
   high: number,
   how: string[],
 ): void {
   let at = Math.ceil((FOUR_GIB + high) / GIB) * GIB;
   for (const block of blocks.toSorted(byName)) {
-    if (main.includes(block) || isDeviceBlock(block.name)) continue;
+    if (main.includes(block) || isDeviceBlock(block.name) || isPciMemory(block.name, pci)) continue;
     segments.push({ start: at, length: block.length, block: block.name, offset: 0 });
     how.push(
       `guess: ${JSON.stringify(block.name)} is hot-plugged memory at 0x${at.toString(16)}; the stream does not say`,

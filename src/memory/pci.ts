@@ -6,6 +6,8 @@ export type PciConfigs = ReadonlyMap<string, Uint8Array>;
 /** `0000:00:02.0`, and `0000:00:02.0:00.0` behind a bridge, before the device's name. */
 const PATH = /^([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7](?::[0-9a-f]{2}\.[0-7])*)\/[^/]+$/u;
 
+const CIRRUS = 0x1013;
+
 /** Bytes of configuration that are looked at. */
 const HEADER = 64;
 
@@ -21,22 +23,36 @@ export function pciConfig(idstr: string, payload: Uint8Array): { path: string; c
   return vendor === 0 || vendor === 0xffff ? undefined : { path, config };
 }
 
-/** Which base address register a block of a display adapter stands behind, by its name and the device's vendor. */
-function barOf(name: string, vendor: number): number | "rom" | undefined {
+/** Which base address register a block of a device stands behind, by its name and the device. */
+function barOf(name: string, config: Uint8Array): number | "rom" | undefined {
+  const vendor = word(config, 0);
   if (name.endsWith(".rom")) return "rom";
-  if (name === "vga.vram") return { 0x1234: 0, 0x1af4: 0, 0x1b36: 0, 0x15ad: 1 }[vendor];
+  if (isShared(config)) return 2;
+  if (name === "vga.vram") return { 0x1234: 0, 0x1af4: 0, 0x1b36: 0, 0x15ad: 1, [CIRRUS]: 0 }[vendor];
   return { "qxl.vgavram": 0, "qxl.vram": 1, "qxl.vrom": 2, "bochs-display-vram": 0 }[name];
 }
 
+/** ivshmem, whose memory has the name that its user gave it. */
+function isShared(config: Uint8Array): boolean {
+  return word(config, 0) === 0x1af4 && word(config, 2) === 0x1110;
+}
+
+/** Whether a block with a PCI device's path is that device's own, and not memory plugged in through it (virtio-mem). */
+export function isPciMemory(name: string, configs: PciConfigs): boolean {
+  const config = configs.get(name.slice(0, Math.max(0, name.lastIndexOf("/"))));
+  return config !== undefined && isShared(config);
+}
+
 /**
- * Where the memory of PCI devices stands: video memory and option ROMs behind base address registers that are programmed and enabled, of the
- * device and of every bridge before it. What would stand where something else does is left out.
- * Source: the PCI specification; QEMU hw/pci/pci.c pci_bar_address, hw/display (7.2).
+ * Where the memory of PCI devices stands: video memory, shared memory and option ROMs behind base address registers that are programmed and enabled, of the
+ * device and of every bridge before it; video memory of the adapters in `cirrus` alone, of Cirrus'. What would stand where something else does is left out.
+ * Source: the PCI specification; QEMU hw/pci/pci.c pci_bar_address, hw/display, hw/misc/ivshmem.c (7.2).
  */
 export function pciSegments(
   blocks: readonly { name: string; length: number }[],
   configs: PciConfigs,
   others: readonly Segment[],
+  cirrus: ReadonlySet<string> = new Set(),
 ): Segment[] {
   const placed: Segment[] = [];
   for (const { name, length } of blocks) {
@@ -44,7 +60,8 @@ export function pciSegments(
     const path = slash < 0 ? pathOf(name, configs) : name.slice(0, slash);
     const config = path === undefined ? undefined : configs.get(path);
     if (path === undefined || config === undefined) continue;
-    const bar = name === "vmsvga.fifo" ? 2 : barOf(name.slice(slash + 1), word(config, 0));
+    if (word(config, 0) === CIRRUS && name.endsWith("vga.vram") && !cirrus.has(path)) continue;
+    const bar = name === "vmsvga.fifo" ? 2 : barOf(name.slice(slash + 1), config);
     const start = bar === undefined ? undefined : address(config, bar, length);
     if (start === undefined || !forwarded(path, start, length, configs)) continue;
     const free = [...others, ...placed].every((one) => start + length <= one.start || one.start + one.length <= start);

@@ -1,7 +1,8 @@
 import { hex, QevmError } from "../errors.js";
 import type { GuestPages } from "./guest-memory.js";
 import type { Layout, Segment } from "./layout.js";
-import { VGA_WINDOW, VGA_WINDOW_LENGTH, vgaWindow } from "./vga-window.js";
+import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "./vga-registers.js";
+import { vgaWindow } from "./vga-window.js";
 
 /** What stands for the VGA window in a list of parts. */
 const WINDOW = "VGA window";

@@ -1,31 +1,5 @@
-import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
-
-/** The registers of a VGA adapter that decide what its window shows. */
-export interface VgaRegisters {
-  /** Path of the PCI device; empty: the state has a section of its own (VMware). */
-  path: string;
-  /** Sequencer registers, 8, in hexadecimal. */
-  sr: string;
-  /** Graphics controller registers, 16, in hexadecimal. */
-  gr: string;
-  /** Bytes that the window is moved by in the first two mappings (VBE banks). */
-  bankOffset: number;
-}
-
-/** Where the window stands, and how long it is. */
-export const VGA_WINDOW = 0xa0000;
-export const VGA_WINDOW_LENGTH = 0x20000;
-
-/** The VGA registers in a device's state; undefined where there are none. Cirrus adapters have banks of their own and are left out. */
-export function vgaRegisters(idstr: string, state: DeviceState): VgaRegisters | undefined {
-  const path = idstr === "vga" ? "" : /^(.+)\/(?:vga|virtio-vga|qxl)$/u.exec(idstr)?.[1];
-  const { fields } = deviceToPlain(state);
-  const vga: unknown = idstr === "vga" ? fields : (fields as Record<string, unknown>)["vga"];
-  if (path === undefined || typeof vga !== "object" || vga === null) return undefined;
-  const { sr, gr, bank_offset: bankOffset } = vga as Record<string, unknown>;
-  if (typeof sr !== "string" || typeof gr !== "string" || sr.length < 16 || gr.length < 32) return undefined;
-  return { path, sr, gr, bankOffset: Number(bankOffset ?? 0) };
-}
+import { cirrusWindow, isExtended } from "./cirrus.js";
+import { VGA_WINDOW_LENGTH, type VgaRegisters } from "./vga-registers.js";
 
 /**
  * What a CPU reads at 0xa0000 to 0xbffff, from the adapter's memory: 4 planes, byte n of each at 4n to 4n + 3, or all of it
@@ -36,6 +10,7 @@ export function vgaRegisters(idstr: string, state: DeviceState): VgaRegisters | 
  * Source: the IBM VGA's registers; QEMU hw/display/vga.c (7.2).
  */
 export function vgaWindow(registers: VgaRegisters, vram: Uint8Array): Uint8Array {
+  if (isExtended(registers)) return cirrusWindow(registers, vram);
   const { bankOffset } = registers;
   const sr = Buffer.from(registers.sr, "hex");
   const gr = Buffer.from(registers.gr, "hex");

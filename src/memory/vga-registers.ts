@@ -1,0 +1,55 @@
+import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
+
+/** The registers of a VGA adapter that decide what its window shows. */
+export interface VgaRegisters {
+  /** Path of the PCI device; empty: the state has a section of its own (VMware). */
+  path: string;
+  /** Sequencer registers, 8 (Cirrus: 256), in hexadecimal. */
+  sr: string;
+  /** Graphics controller registers, 16 (Cirrus: 256), in hexadecimal. */
+  gr: string;
+  /** Bytes that the window is moved by in the first two mappings (VBE banks). */
+  bankOffset: number;
+  /** A Cirrus adapter. */
+  cirrus?: true;
+}
+
+/** Where the window stands, and how long it is. */
+export const VGA_WINDOW = 0xa0000;
+export const VGA_WINDOW_LENGTH = 0x20000;
+
+/** The VGA registers in a device's state; undefined where there are none. The section "vga" of an ISA adapter holds other memory, see `hasNoPath`. */
+export function vgaRegisters(idstr: string, state: DeviceState): VgaRegisters | undefined {
+  const [, path = "", name] = /^(?:(.+)\/)?(vga|virtio-vga|qxl|cirrus_vga)$/u.exec(idstr) ?? [];
+  if (name === undefined || (path === "" && name !== "vga")) return undefined;
+  const fields = deviceToPlain(state).fields as Record<string, unknown>;
+  const cirrus = name === "cirrus_vga";
+  const vga: unknown = path === "" ? fields : fields[cirrus ? name : "vga"];
+  if (typeof vga !== "object" || vga === null) return undefined;
+  return cirrus
+    ? cirrusRegisters(path, vga as Record<string, unknown>)
+    : plainRegisters(path, vga as Record<string, unknown>);
+}
+
+function plainRegisters(path: string, vga: Record<string, unknown>): VgaRegisters | undefined {
+  const { sr, gr, bank_offset: bankOffset } = vga;
+  if (typeof sr !== "string" || typeof gr !== "string" || sr.length < 16 || gr.length < 32) return undefined;
+  return { path, sr, gr, bankOffset: Number(bankOffset ?? 0) };
+}
+
+/** Cirrus keeps the first two graphics registers apart, 8 bits wide; a VGA has 4 of them. */
+function cirrusRegisters(path: string, fields: Record<string, unknown>): VgaRegisters | undefined {
+  const { "vga.sr": sr, "vga.gr": rest, "vga.bank_offset": bankOffset } = fields;
+  if (typeof sr !== "string" || typeof rest !== "string" || sr.length < 512 || rest.length < 508) return undefined;
+  const first = [fields["cirrus_shadow_gr0"], fields["cirrus_shadow_gr1"]].map((value) => Number(value ?? 0) & 0x0f);
+  const gr = Buffer.from(first).toString("hex") + rest;
+  return { path, sr, gr, bankOffset: Number(bankOffset ?? 0), cirrus: true };
+}
+
+/**
+ * A display adapter's section without a path: VMware's, or that of an adapter on the ISA bus. Of the latter QEMU (7.2 and 10.0, tried) saves
+ * other memory in the registers' place: they are not in the stream.
+ */
+export function hasNoPath(idstr: string): boolean {
+  return idstr === "vga" || idstr === "cirrus_vga";
+}
