@@ -74,8 +74,9 @@ function unknownLines({ unknown, mentioned }: Explanation): string[] {
 
 function damageLines({ damage }: Explanation): string[] {
   const lines: string[] = [];
-  for (const { error, means, remedies } of damage.slice(0, 5)) {
-    lines.push("", ...paragraph(`Wrong in the file: ${error.message}`, "", "  "));
+  for (const { error, times, means, remedies } of damage.slice(0, 5)) {
+    const more = times === 1 ? "" : `, and ${times - 1} more of that kind`;
+    lines.push("", ...paragraph(`Wrong in the file: ${error.message}${more}`, "", "  "));
     for (const one of means) lines.push(...paragraph(one, "  ", "  "));
     lines.push(...remedyLines(remedies));
   }

@@ -39,6 +39,18 @@ export interface KnownText {
   explain: (parts: Parts, context: Context) => Answer;
 }
 
+/**
+ * What it means that something a text names is not in the file: where all of the file was read, the text is about another one; else nothing follows.
+ */
+export function elsewhere({ survey }: Context): string {
+  const [first] = survey.damage;
+  if (first !== undefined)
+    return `, as far as it could be read (damage${first.offset === undefined ? "" : ` at byte 0x${first.offset.toString(16)}`})`;
+  const [rest] = survey.inspection.undecoded;
+  if (rest !== undefined) return `, as far as it was understood (not from byte 0x${rest.offset.toString(16)} on)`;
+  return ": the text is about another file";
+}
+
 /** What is wrong in the file itself at or near where a text points, said after what the text is about. */
 export function damageNote({ survey }: Context): string[] {
   const [first] = survey.damage;

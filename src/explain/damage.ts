@@ -6,11 +6,24 @@ import type { Damage, Remedy } from "./types.js";
 /** What is wrong in the file itself, in plain words. */
 export function explainDamage(context: Context): Damage[] {
   const { survey, containers, file } = context;
-  return survey.damage.map((error) => ({
+  return kinds(survey.damage).map(({ error, times }) => ({
     error,
+    times,
     means: meaning(error, context),
     remedies: remedies(error, file, containers),
   }));
+}
+
+/** One of each kind, the first, and how often it is there: what is wrong in a block list is wrong in each of its pages. */
+function kinds(damage: readonly QevmError[]): { error: QevmError; times: number }[] {
+  const found = new Map<string, { error: QevmError; times: number }>();
+  for (const error of damage) {
+    const kind = `${error.code} ${error.what}`;
+    const known = found.get(kind);
+    if (known === undefined) found.set(kind, { error, times: 1 });
+    else known.times++;
+  }
+  return [...found.values()];
 }
 
 function meaning({ code }: QevmError, { survey }: Context): string[] {
@@ -73,7 +86,7 @@ function remedies({ code }: QevmError, file: string, containers: readonly string
 }
 
 /** What is noteworthy and no damage. */
-export function noticed({ survey }: Context): string[] {
+export function noticed({ survey, containers, file }: Context): string[] {
   const { inspection, damage } = survey;
   const notes: string[] = [];
   const { undecoded, bytes, complete, sections, commands } = inspection;
@@ -89,6 +102,11 @@ export function noticed({ survey }: Context): string[] {
   const ram = sections.some(({ name }) => name === "ram");
   if (ram && complete && !sections.some(({ name, type }) => name === "ram" && type === "end")) {
     notes.push("the memory has no END section: a background snapshot, which loads like any other");
+  }
+  if (containers.includes("recording")) {
+    notes.push(
+      `a recording of several channels. As one plain stream (qevm convert ${file} --out NEW) it needs no capability for them; sent channel by channel (qevm send ${file} URI --channels) it needs what the source had: multifd and as many channels, or postcopy`,
+    );
   }
   if (commands.some(({ name }) => name === "PACKAGED")) {
     notes.push(

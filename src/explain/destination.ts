@@ -1,5 +1,6 @@
 import { isDeviceBlock } from "../memory/main-memory.js";
 import { RamFlag } from "../ram/index.js";
+import { OF_PC } from "./device-table.js";
 import { likelyDevices } from "./devices.js";
 import type { Survey } from "./survey.js";
 import type { Destination } from "./types.js";
@@ -28,7 +29,7 @@ export function destinationFor(survey: Survey): Destination {
   const pc = isPc(survey);
   const listed = pc ? devices.likely : [];
   notes.push(...(pc ? devices.notes : []));
-  if (!pc && survey.devices.length > 0) {
+  if (!pc && survey.devices.some(({ name }) => !OF_PC.has(name))) {
     notes.push("devices of machines that are no PCs are not named as options: `qevm devices` lists their sections");
   }
   const bios = blocks.get("pc.bios");
@@ -57,7 +58,7 @@ export function destinationFor(survey: Survey): Destination {
       ...listed.flatMap(({ argument }) => ["-device", argument]),
     ],
     devices: listed,
-    unnamed: pc ? devices.unnamed : survey.devices.map(({ name, instance }) => `${name}/${instance}`),
+    unnamed: pc ? devices.unnamed : [],
     capabilities: capabilitiesFor(survey),
     notes: [...notes, ...(inspection.capabilities.includes("x-ignore-shared") ? [SHARED] : [])],
   };

@@ -1,6 +1,7 @@
-import { isRecordValue, type DeviceState, type FieldValue } from "../vmstate/index.js";
+import { isRecordValue, type DeviceState } from "../vmstate/index.js";
 import { BUS_DEVICES, DEVICE_KINDS, OF_PC, PATHLESS, type DeviceKind } from "./device-table.js";
-import { chassisNumber, msixVectors, pciIdentity, pciPlace, serialMac, slotNumber, type PciPlace } from "./pci.js";
+import { pciIdentity, pciPlace, type PciPlace } from "./pci.js";
+import { findRecord, shownProperties, SLOTTED } from "./properties.js";
 import type { Survey, SurveyedDevice } from "./survey.js";
 import type { LikelyDevice } from "./types.js";
 
@@ -73,18 +74,8 @@ class Namer {
     if (this.needed(place.path)) options.push(`id=${idOf(place.path)}`);
     if (place.bridge !== undefined) options.push(`bus=${idOf(place.bridge)}`);
     options.push(`addr=${place.addr}`);
-    const identity = pciIdentity(state);
-    const slot = identity === undefined || !SLOTTED.has(kind.device) ? undefined : slotNumber(identity);
-    if (slot !== undefined) options.push(`chassis=${this.chassis++}`, `slot=${slot}`);
-    const number = kind.device === "pci-bridge" && identity !== undefined ? chassisNumber(identity) : undefined;
-    if (number !== undefined) options.push(`chassis_nr=${number}`);
-    const vectors = identity === undefined || !VECTORED.has(kind.device) ? undefined : msixVectors(identity);
-    if (vectors !== undefined) options.push(`vectors=${vectors}`);
-    const mac = identity === undefined || kind.serial !== true ? undefined : serialMac(identity);
-    if (mac !== undefined) options.push(`mac=${mac}`);
-    const outputs =
-      kind.name === "virtio-gpu" && state !== undefined ? findKey(Object.values(state.fields), "max_outputs", 0) : 1;
-    if (typeof outputs === "number" && outputs !== 1) options.push(`max_outputs=${outputs}`);
+    if (SLOTTED.has(kind.device)) options.push(`chassis=${this.chassis++}`);
+    options.push(...shownProperties(kind, state));
     if (kind.options !== undefined) options.push(kind.options);
     if (this.shared(place)) options.push("multifunction=on");
     const memory = kind.vgamem === undefined ? undefined : blocks.get(`${place.path}/${kind.vgamem}`);
@@ -206,12 +197,6 @@ class Namer {
   }
 }
 
-/** Ports of PCI Express: their slot number is in their configuration space and must be equal; the chassis only makes them differ. */
-const SLOTTED = new Set(["pcie-root-port", "ioh3420", "xio3130-downstream"]);
-
-/** Devices with the property vectors, which sizes their MSI-X table. */
-const VECTORED = new Set(["virtio-net-pci", "virtio-blk-pci", "virtio-scsi-pci", "virtio-serial-pci"]);
-
 /** `dev-03.0-00.0`: a name for -device id= that tells the place. */
 function idOf(path: string): string {
   return `dev-${path.split(":").slice(2).join("-")}`;
@@ -230,18 +215,9 @@ export function kindOf(name: string, state: DeviceState | undefined): DeviceKind
 }
 
 function activePorts(state: DeviceState | undefined): number[] {
-  const ports = state === undefined ? undefined : findKey(Object.values(state.fields), "ports", 0);
+  const ports = state === undefined ? undefined : findRecord(state, "ports");
   if (!Array.isArray(ports)) return [];
   return ports.flatMap((port) =>
     isRecordValue(port) && typeof port.record["id"] === "number" ? [port.record["id"]] : [],
   );
-}
-
-function findKey(values: readonly FieldValue[], key: string, depth: number): FieldValue | undefined {
-  for (const value of values) {
-    if (!isRecordValue(value) || depth > 4) continue;
-    const found = value.record[key] ?? findKey(Object.values(value.record), key, depth + 1);
-    if (found !== undefined) return found;
-  }
-  return undefined;
 }

@@ -3,7 +3,7 @@ import type { StreamOptions } from "../stream/index.js";
 import type { Context } from "./context.js";
 import { explainDamage, noticed } from "./damage.js";
 import { destinationFor } from "./destination.js";
-import { matchTexts, namesIn } from "./match.js";
+import { matchTexts, namesIn, type Matched } from "./match.js";
 import { surveyStream, type Survey } from "./survey.js";
 import type { Explanation, Finding } from "./types.js";
 import { bounds, versionRules } from "./versions.js";
@@ -29,16 +29,19 @@ export async function explainStream(
   options: ExplainOptions = {},
 ): Promise<Explanation> {
   const { name = "FILE", containers = [], ...reading } = options;
-  const survey = await surveyStream(source, reading);
-  return explainSurvey(survey, text ?? "", name, containers);
+  const matched = matchTexts(text ?? "");
+  const wanted = matched.matches.flatMap(({ parts }) => [parts["section"] ?? "", parts["device"] ?? ""]);
+  const survey = await surveyStream(source, reading, wanted);
+  return explainSurvey(survey, matched, name, containers);
 }
 
-function explainSurvey(survey: Survey, text: string, file: string, containers: readonly string[]): Explanation {
+function explainSurvey(
+  survey: Survey,
+  { matches, unknown, harmless }: Matched,
+  file: string,
+  containers: readonly string[],
+): Explanation {
   const { inspection } = survey;
-  for (const [container, capability] of [["recording", "multifd"]] as const) {
-    if (containers.includes(container) && inspection.ram.pages.multifd > 0) inspection.evident.push(capability);
-  }
-  const { matches, unknown } = matchTexts(text);
   const rules = versionRules(survey, file);
   const context: Context = { survey, file, destination: destinationFor(survey), rules, containers, matches };
   return {
@@ -47,6 +50,7 @@ function explainSurvey(survey: Survey, text: string, file: string, containers: r
     complete: inspection.complete,
     findings: findings(context),
     unknown,
+    harmless,
     mentioned: unknown.flatMap((line) => mentioned(line, survey)),
     damage: explainDamage(context),
     destination: context.destination,

@@ -21,18 +21,24 @@ export interface FieldPlace {
 
 /**
  * Finds a field by the names that QEMU says (`VMSD:FIELD`): first the struct of that name, then its field. The stream counts fields of one name
- * (`parent_obj[1]`); QEMU does not.
+ * (`parent_obj[1]`); QEMU does not. Without a struct's name (11.1 does not say it) the first that has the field is taken.
  */
-export function findField(device: SurveyedDevice, vmsd: string, field: string): FieldPlace | undefined {
+export function findField(device: SurveyedDevice, vmsd: string | undefined, field: string): FieldPlace | undefined {
   const { state } = device;
   if (state === undefined) return undefined;
-  const steps = structSteps(state, vmsd, []);
+  const isIt = (struct: StructState): boolean =>
+    vmsd === undefined ? keyOf(struct, field) !== undefined : struct.description.vmsdName === vmsd;
+  const steps = structSteps(state, isIt, []);
   if (steps === undefined) return undefined;
   const struct: StructState = steps.at(-1)?.struct ?? state;
-  const key = Object.keys(struct.fields).find((name) => name === field || name.replace(/\[\d+\]$/u, "") === field);
+  const key = keyOf(struct, field);
   if (key === undefined) return undefined;
   const path = [...steps.map((step) => step.name), key].join(".");
   return { path, value: struct.fields[key], offset: offsetOf(device, state, steps, key) };
+}
+
+function keyOf({ fields }: StructState, field: string): string | undefined {
+  return Object.keys(fields).find((name) => name === field || name.replace(/\[\d+\]$/u, "") === field);
 }
 
 interface Step {
@@ -43,17 +49,17 @@ interface Step {
 /** Levels of structs that are searched. */
 const DEEPEST = 12;
 
-function structSteps(state: StructState, vmsd: string, steps: Step[]): Step[] | undefined {
-  if (state.description.vmsdName === vmsd) return steps;
+function structSteps(state: StructState, isIt: (struct: StructState) => boolean, steps: Step[]): Step[] | undefined {
+  if (isIt(state)) return steps;
   if (steps.length > DEEPEST) return undefined;
   for (const [name, value] of Object.entries(state.fields)) {
     if (!isStructState(value)) continue;
-    const found = structSteps(value, vmsd, [...steps, { name, struct: value }]);
+    const found = structSteps(value, isIt, [...steps, { name, struct: value }]);
     if (found !== undefined) return found;
   }
   for (const sub of state.subsections) {
     const name = sub.description.vmsdName ?? "";
-    const found = structSteps(sub, vmsd, [...steps, { name, struct: sub }]);
+    const found = structSteps(sub, isIt, [...steps, { name, struct: sub }]);
     if (found !== undefined) return found;
   }
   return undefined;

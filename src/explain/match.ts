@@ -6,10 +6,25 @@ export interface Matched {
   /** In the order in which QEMU said them. */
   matches: Match[];
   unknown: string[];
+  /** Lines that are known to say nothing of the stream. */
+  harmless: string[];
 }
+
+/** Warnings that QEMU prints while it starts, and goes on (5.2 to 11.1). */
+const HARMLESS: readonly RegExp[] = [
+  /warning: nic \S+ has no peer/u,
+  /warning: Machine type '[^']*' is deprecated/u,
+  /warning: multiple floppy disk controllers/u,
+  /the one being picked for CMOS setup/u,
+  /warning: TCG doesn't support requested feature/u,
+];
 
 /** Characters of a text that are looked at: a log of more is cut. */
 const MOST = 1 << 20;
+
+function isHarmless(line: string): boolean {
+  return HARMLESS.some((pattern) => pattern.test(line));
+}
 
 /** Finds every known text in what QEMU printed: one line or several, with whatever stands before and between. */
 export function matchTexts(given: string): Matched {
@@ -25,7 +40,12 @@ export function matchTexts(given: string): Matched {
       matches.push({ text: known, parts: { ...found.groups }, words, index: start });
     }
   }
-  return { matches: unique(matches.toSorted((a, b) => a.index - b.index)), unknown: unknownLines(text, taken) };
+  const left = unknownLines(text, taken);
+  return {
+    matches: unique(matches.toSorted((a, b) => a.index - b.index)),
+    unknown: left.filter((line) => !isHarmless(line)),
+    harmless: left.filter(isHarmless),
+  };
 }
 
 /** A text that comes twice with the same words is said once. */

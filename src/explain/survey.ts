@@ -1,8 +1,16 @@
-import { QevmError, type Diagnostics } from "../errors.js";
+import { hex, QevmError, type Diagnostics } from "../errors.js";
 import { Tally, type Inspection } from "../inspect/inspect.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag, type RamBatch } from "../ram/index.js";
-import { StreamReader, type Configuration, type StreamItem, type StreamOptions } from "../stream/index.js";
+import {
+  StreamReader,
+  UNDESCRIBED,
+  type Configuration,
+  type OpaqueItem,
+  type StreamItem,
+  type StreamOptions,
+} from "../stream/index.js";
+import { SectionSearch } from "./section-search.js";
 import type { DeviceState } from "../vmstate/index.js";
 
 /** A RAM record that stands out: the first of its kind. */
@@ -40,16 +48,22 @@ export interface Survey {
   devices: SurveyedDevice[];
   eof: number | undefined;
   vmdescription: number | undefined;
+  /** Sections that were asked for by name and stand in a part that could not be decoded: offset of their type byte. */
+  seen: Map<string, number>;
   /** What is wrong in the stream itself, in stream order, as a strict reader finds it; the last one may have ended the reading. */
   damage: QevmError[];
 }
 
-/** Reads a stream once. Errors of the source itself (io, usage) are thrown; those of the stream are its `damage`. */
-export async function surveyStream(source: ByteSource, options: StreamOptions = {}): Promise<Survey> {
+/** Reads a stream once. `wanted` are names of sections to look for in parts that cannot be decoded. Errors of the source itself (io, usage) are thrown; those of the stream are its `damage`. */
+export async function surveyStream(
+  source: ByteSource,
+  options: StreamOptions = {},
+  wanted: readonly string[] = [],
+): Promise<Survey> {
   const reader = new StreamReader(source, { ...options, lenient: true });
   const damage = keepAnomalies(reader.diagnostics);
   const tally = new Tally(reader);
-  const survey = new Surveyor();
+  const survey = new Surveyor(wanted);
   try {
     for await (const item of reader) {
       tally.note(item);
@@ -61,7 +75,8 @@ export async function surveyStream(source: ByteSource, options: StreamOptions = 
     damage.push(error);
   }
   const inspection = tally.result();
-  if (damage.length === 0 && !inspection.complete) damage.push(...cutWarnings(reader.diagnostics));
+  if (damage.length === 0 && !inspection.complete)
+    damage.push(...cutWarnings(reader.diagnostics), ...cutRest(survey, reader));
   return { ...survey.result, inspection, damage };
 }
 
@@ -76,8 +91,20 @@ async function readItem(item: StreamItem, tally: Tally, survey: Surveyor): Promi
     for await (const record of item.content.entries()) tally.record(record);
     tally.sectionEnds();
   } else if (item.kind === "opaque" || item.kind === "trailing") {
-    for await (const chunk of item.chunks()) tally.chunk(item, chunk);
+    for await (const chunk of item.chunks()) {
+      tally.chunk(item, chunk);
+      if (item.kind === "opaque") survey.chunk(chunk);
+    }
   }
+}
+
+/** Device state that nothing describes, and that does not end as a stream does: the description is missing since the end is. */
+function cutRest(survey: Surveyor, { offset }: StreamReader): QevmError[] {
+  if (survey.rest?.reason !== UNDESCRIBED) return [];
+  const what = `the input ends before the stream's EOF, in device state that began at byte ${hex(survey.rest.offset)}`;
+  return [
+    new QevmError("truncated", what, { offset, expected: "EOF and VMDESCRIPTION", found: "the end of the input" }),
+  ];
 }
 
 /** Anomalies that lenient reading passes over, kept with all they say; other warnings are none. */
@@ -108,12 +135,27 @@ class Surveyor {
     devices: [],
     eof: undefined,
     vmdescription: undefined,
+    seen: new Map(),
   };
+  /** The rest of the stream, where it could not be decoded. */
+  rest: OpaqueItem | undefined;
+  private readonly search: SectionSearch;
+
+  constructor(wanted: readonly string[]) {
+    this.search = new SectionSearch(wanted, this.result.seen);
+  }
+
+  chunk(bytes: Uint8Array): void {
+    this.search.chunk(bytes);
+  }
 
   item(item: StreamItem): void {
     const { result } = this;
     if (item.kind === "configuration") result.configuration = { offset: item.offset, value: item.configuration };
-    else if (item.kind === "eof") result.eof = item.offset;
+    else if (item.kind === "opaque") {
+      this.rest = item;
+      this.search.begin(item.offset);
+    } else if (item.kind === "eof") result.eof = item.offset;
     else if (item.kind === "vmdescription") result.vmdescription = item.offset;
     else if (item.kind === "section" && item.type === "full") {
       const { idstr, instanceId, versionId, offset, content } = item;

@@ -23,6 +23,7 @@ import * as virtio from "./causes/virtio.js";
 import type { KnownText } from "./context.js";
 
 const ALL = ["5.2", "7.2", "10.0", "11.1"];
+const RECENT = ["7.2", "10.0", "11.1"];
 const OLD = ["5.2", "7.2", "10.0"];
 
 type Row = [cause: string, rank: 0 | 1 | 2, heard: readonly string[], pattern: RegExp, explain: KnownText["explain"]];
@@ -50,19 +51,20 @@ const ROWS: readonly Row[] = [
   [
     "capability",
     0,
-    ["7.2"],
+    RECENT,
     /Capability (?<capability>[\w-]+) is (?<local>on|off), but received capability is (?:on|off)/u,
     header.capability,
   ],
-  ["unknown-capability", 0, ["7.2"], /Received unknown capability (?<capability>[\w-]+)/u, header.unknownCapability],
   [
-    "uuid",
+    "capability-name",
     0,
-    ["7.2"],
-    /UUID received is (?<received>[0-9a-f-]{36}) and local is (?<local>[0-9a-f-]{36})/u,
-    header.uuid,
+    ["10.0", "11.1"],
+    /Parameter 'capability' does not accept value '(?<capability>[\w-]+)'/u,
+    header.capabilityName,
   ],
-  ["uuid-not-set", 0, ["7.2"], /UUID is received (?<received>[0-9a-f-]{36}), but local uuid isn't set/u, header.uuid],
+  ["unknown-capability", 0, RECENT, /Received unknown capability (?<capability>[\w-]+)/u, header.unknownCapability],
+  ["uuid", 0, RECENT, /UUID received is (?<received>[0-9a-f-]{36}) and local is (?<local>[0-9a-f-]{36})/u, header.uuid],
+  ["uuid-not-set", 0, RECENT, /UUID is received (?<received>[0-9a-f-]{36}), but local uuid isn't set/u, header.uuid],
   // Sections.
   [
     "unknown-section",
@@ -88,7 +90,7 @@ const ROWS: readonly Row[] = [
     /Mismatched section id in footer for (?<section>\S+) - read (?<received>0x[0-9a-f]+) expected (?<local>0x[0-9a-f]+)/u,
     footers.footerMismatch,
   ],
-  ["no-description", 0, ["7.2"], /Expected vmdescription section, but got (?<number>\d+)/u, sections.noDescription],
+  ["no-description", 0, [], /Expected vmdescription section, but got (?<number>\d+)/u, sections.noDescription],
   ["part-failed", 1, OLD, /error while loading state section id (?<id>\d+)\((?<section>.*?)\)/u, sections.partFailed],
   [
     "loading",
@@ -132,7 +134,7 @@ const ROWS: readonly Row[] = [
   [
     "block-address",
     0,
-    ["7.2"],
+    [],
     /Mismatched GPAs for block (?<block>.+?) (?<received>[0-9a-fx]+) ?!= (?<local>[0-9a-fx]+)/u,
     blocks.addresses,
   ],
@@ -148,22 +150,22 @@ const ROWS: readonly Row[] = [
   [
     "pci-config",
     0,
-    ["7.2"],
+    RECENT,
     /Bad config data: i=0x(?<index>[0-9a-f]+) read: (?<read>[0-9a-f]+) device: (?<local>[0-9a-f]+) cmask: (?<cmask>[0-9a-f]+) wmask: (?<wmask>[0-9a-f]+) w1cmask: ?(?<w1cmask>[0-9a-f]+)/u,
     pciConfig,
   ],
   [
     "virtio-features",
     0,
-    ["7.2"],
+    [],
     /Features (?<features>0x[0-9a-f]+) unsupported\. Allowed features: (?<allowed>0x[0-9a-f]+)/u,
     virtio.virtioFeatures,
   ],
   [
     "virtqueue",
     0,
-    ["7.2"],
-    /VQ (?<queue>\d+) (?:size 0x[0-9a-f]+ Guest index 0x[0-9a-f]+ inconsistent with Host index 0x[0-9a-f]+(?:: delta 0x[0-9a-f]+)?|address 0x0 inconsistent with Host index 0x[0-9a-f]+|vring\.num \d+ exceeds allocated max \d+)/u,
+    ["11.1"],
+    /VQ (?<queue>\d+) (?:size 0x[0-9a-f]+ Guest index 0x[0-9a-f]+ inconsistent with Host index 0x[0-9a-f]+(?:: delta 0x[0-9a-f]+)?|address 0x0 inconsistent with Host index 0x[0-9a-f]+|vring\.num (?<received>\d+) exceeds allocated max (?<local>\d+))/u,
     virtio.virtqueue,
   ],
   [
@@ -176,7 +178,7 @@ const ROWS: readonly Row[] = [
   [
     "state-version",
     0,
-    ["7.2"],
+    RECENT,
     /(?<vmsd>[\w./-]+): incoming version_id (?<received>\d+) is too (?<age>new|old) for local (?:minimum )?version_id +(?<local>\d+)/u,
     devices.stateVersion,
   ],
@@ -194,7 +196,8 @@ const ROWS: readonly Row[] = [
     /^(?:qemu[\w-]*: )?(?:0x)?(?<local>[0-9a-f]+) != (?:0x)?(?<received>[0-9a-f]+)$/mu,
     devices.validation,
   ],
-  ["field", 1, ["7.2"], /Failed to load (?<vmsd>[\w./ -]+?):(?<field>[\w.[\]]+)/u, devices.field],
+  ["field", 1, OLD, /Failed to load (?<vmsd>[\w./ -]+?):(?<field>[\w.[\]]+)/u, devices.field],
+  ["element", 1, ["11.1"], /Failed to load element of type (?<type>[^:\n]+?) for (?<field>[\w.[\]-]+)/u, devices.field],
   ["msr", 0, [], /failed to set MSR 0x(?<msr>[0-9a-f]+) to 0x(?<value>[0-9a-f]+)/u, devices.hostCpu],
   [
     "tsc",
@@ -236,11 +239,17 @@ const ROWS: readonly Row[] = [
   [
     "command-state",
     0,
-    ["7.2"],
+    RECENT,
     /(?<command>CMD_[A-Z_]+?)(?: in wrong postcopy state \(\d+\)| \(0x[0-9a-f]+\) received with no return path)/u,
     commands.commandState,
   ],
-  ["multifd-protocol", 0, ["7.2"], /multifd is not supported by current protocol/u, commands.multifdProtocol],
+  [
+    "multifd-protocol",
+    0,
+    RECENT,
+    /(?:multifd is not supported by current protocol|Migration requires multi-channel URIs[^\n]*)/u,
+    commands.multifdProtocol,
+  ],
   [
     "multifd-packet",
     0,
@@ -261,15 +270,15 @@ const ROWS: readonly Row[] = [
   [
     "unsupported-machine",
     0,
-    ["7.2"],
-    /unsupported machine type:? ?'?(?<machine>[\w.-]*)'?/u,
+    RECENT,
+    /(?:(?:-machine|-M) (?:type=)?(?<machine>[\w.-]+)[^\n:]*: )?unsupported machine type(?:: ['"](?<named>[\w.-]+)['"])?(?:\s+Use -machine help[^\n]*)?/u,
     general.unsupportedMachine,
   ],
-  ["device-model", 0, ["7.2"], /'(?<device>[\w.-]+)' is not a valid device model name/u, general.deviceModel],
+  ["device-model", 0, RECENT, /'(?<device>[\w.-]+)' is not a valid device model name/u, general.deviceModel],
   [
     "not-migratable",
     0,
-    ["7.2"],
+    [],
     /(?:State blocked by )?non-migratable device:? '?(?<device>[^'\n]+)'?/u,
     general.notMigratable,
   ],

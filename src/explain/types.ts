@@ -90,6 +90,8 @@ export interface Explanation {
   findings: Finding[];
   /** Lines of the text that are not known. */
   unknown: string[];
+  /** Lines that say nothing of the stream: warnings of a QEMU that starts. */
+  harmless: string[];
   /** What the file has of which an unknown line speaks. */
   mentioned: string[];
   /** What is wrong in the file itself. */
@@ -102,7 +104,10 @@ export interface Explanation {
 }
 
 export interface Damage {
+  /** The first of its kind. */
   error: QevmError;
+  /** How many of its kind there are (100 at most are counted). */
+  times: number;
   /** In plain words: what a QEMU would do. */
   means: string[];
   remedies: Remedy[];

@@ -1,5 +1,5 @@
 /** Texts about RAM blocks. Source: QEMU migration/ram.c, system/physmem.c (before: exec.c, softmmu/physmem.c) (5.2 to 11.1). */
-import { damageNote, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, elsewhere, type Answer, type Context, type Parts } from "../context.js";
 import { backendFor, idName, isOfDevice, sizeText } from "../destination.js";
 import { pciPlace } from "../pci.js";
 import type { Remedy } from "../types.js";
@@ -25,7 +25,7 @@ export function unknownBlock({ block = "" }: Parts, context: Context): Answer {
       here:
         survey.blocks.size === 0
           ? damageNote(context)
-          : [`this file has no block ${quoted(block)}; it has ${near}: the text is about another file`],
+          : [`this file has no block ${quoted(block)}; it has ${near}${elsewhere(context)}`],
       why,
       remedies: [],
     };

@@ -1,6 +1,6 @@
 /** Texts about commands, postcopy and multifd channels. Source: QEMU migration/savevm.c, migration/multifd.c, migration/channel.c (5.2 to 11.1). */
 import { hex } from "../../errors.js";
-import { damageNote, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, elsewhere, type Answer, type Context, type Parts } from "../context.js";
 import { at, quoted } from "../words.js";
 import type { Remedy } from "../types.js";
 
@@ -54,7 +54,7 @@ function adviseOf({ survey }: Context): Context["survey"]["inspection"]["command
 
 function adviseWords(context: Context): string {
   const advise = adviseOf(context);
-  if (advise === undefined) return "this file has no command POSTCOPY_ADVISE: the text is about another file";
+  if (advise === undefined) return `this file has no command POSTCOPY_ADVISE${elsewhere(context)}`;
   const said = Object.entries(advise)
     .flatMap(([key, value]) =>
       key !== "offset" && key !== "name" && (typeof value === "string" || typeof value === "number")

@@ -1,13 +1,20 @@
 /** Texts of devices about their state. Source: QEMU migration/vmstate.c, target/i386/kvm/kvm.c (5.2 to 11.1). */
 import { hex } from "../../errors.js";
-import { damageNote, deviceNamed, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, deviceNamed, elsewhere, type Answer, type Context, type Parts } from "../context.js";
 import { findField, subsectionNames, valueText } from "../fields.js";
 import type { SurveyedDevice } from "../survey.js";
 import type { Remedy } from "../types.js";
 import { at, quoted, some } from "../words.js";
+import { seenWords } from "./sections.js";
 
 export function deviceWords({ name, instance, version, offset, payload, length }: SurveyedDevice): string {
   return `device ${quoted(name)} instance ${instance}, version ${version}, ${at(offset)}; its state is ${length} bytes from byte ${hex(payload)}`;
+}
+
+/** Why a device's state was not taken apart. */
+function undecodedWords({ survey }: Context, { offset }: SurveyedDevice): string[] {
+  const found = survey.inspection.undecoded.find((one) => one.offset === offset);
+  return found === undefined ? [] : [`it does not fit its description: ${found.reason}`];
 }
 
 /** The option that makes this device. */
@@ -32,12 +39,14 @@ export function loading({ device: name = "", instance = "0" }: Parts, context: C
   const number = Number(instance);
   const device = context.survey.devices.find((one) => one.name === name && one.instance === number);
   const section = context.survey.inspection.sections.find((one) => one.name === name && one.instance === number);
-  const offset = device?.offset ?? section?.offset;
+  const offset = device?.offset ?? section?.offset ?? context.survey.seen.get(name);
   const about = { section: name, instance: number, ...(offset === undefined ? {} : { offset }) };
   if (device === undefined) {
     const here =
       section === undefined
-        ? [`no section ${quoted(name)} ${number} was read in this file`]
+        ? context.survey.seen.has(name)
+          ? seenWords(context, name)
+          : [`this file has no section ${quoted(name)} ${number}${elsewhere(context)}`]
         : [`section ${section.id} ${quoted(name)} ${at(section.offset)}`];
     return {
       about,
@@ -46,7 +55,7 @@ export function loading({ device: name = "", instance = "0" }: Parts, context: C
       remedies: [],
     };
   }
-  const here = [deviceWords(device), ...damageNote(context)];
+  const here = [deviceWords(device), ...undecodedWords(context, device), ...damageNote(context)];
   const why = [
     "the device refused its state: what was said before it tells which part. QEMU 11.1 says more of it in the same line",
   ];
@@ -63,13 +72,16 @@ export function loading({ device: name = "", instance = "0" }: Parts, context: C
   return { about, here, why, remedies: remediesFor(device, context) };
 }
 
-/** "Failed to load VMSD:FIELD" (7.2 on, from the inside out). */
-export function field({ vmsd = "", field: name = "" }: Parts, context: Context): Answer {
+/** "Failed to load VMSD:FIELD" (5.2 to 10.0, from the inside out). */
+export function field({ vmsd, field: name = "" }: Parts, context: Context): Answer {
   const device = deviceNamed(context) ?? context.survey.devices.find((one) => findField(one, vmsd, name) !== undefined);
   const place = device === undefined ? undefined : findField(device, vmsd, name);
   const value = valueText(place?.value);
   const here: string[] = [];
+  const named = context.matches.find(({ parts }) => parts["device"] !== undefined)?.parts["device"] ?? "";
+  const seen = device === undefined ? context.survey.seen.get(named) : undefined;
   if (device !== undefined) here.push(deviceWords(device));
+  else here.push(...seenWords(context, named));
   if (place !== undefined)
     here.push(
       `its field ${place.path}${place.offset === undefined ? "" : ` ${at(place.offset)}`}${value === undefined ? "" : ` is ${value}`}`,
@@ -77,13 +89,14 @@ export function field({ vmsd = "", field: name = "" }: Parts, context: Context):
   return {
     about: {
       ...(device && { section: device.name, instance: device.instance }),
-      ...(place && { field: place.path }),
+      ...(seen === undefined ? {} : { section: named, offset: seen }),
+      field: place?.path ?? (vmsd === undefined ? name : `${vmsd}:${name}`),
       ...(place?.offset === undefined ? {} : { offset: place.offset }),
       ...(value === undefined ? {} : { value }),
     },
     here: [...here, ...damageNote(context)],
     why: [
-      `the field ${quoted(name)} of ${quoted(vmsd)} was refused: the stream ended in it, or its value is not one that this device takes (one that must be equal at both ends, or lies outside a range)`,
+      `the field ${quoted(name)}${vmsd === undefined ? "" : ` of ${quoted(vmsd)}`} was refused: the stream ended in it, or its value is not one that this device takes (one that must be equal at both ends, or lies outside a range)`,
     ],
     remedies: remediesFor(device, context),
   };

@@ -1,6 +1,5 @@
 /** Texts that say little by themselves, and those of a destination that does not start. Source: QEMU migration/migration.c, softmmu/vl.c (5.2 to 11.1). */
 import { damageNote, type Answer, type Context, type Parts } from "../context.js";
-import { machineVersion } from "../versions.js";
 import { at, quoted, some } from "../words.js";
 import type { Remedy } from "../types.js";
 
@@ -32,23 +31,32 @@ export function loadFailed({ error = "" }: Parts, context: Context): Answer {
 }
 
 /** "unsupported machine type 'pc-i440fx-2.3'". */
-export function unsupportedMachine({ machine = "" }: Parts, context: Context): Answer {
+export function unsupportedMachine({ machine: given, named }: Parts, context: Context): Answer {
   const { survey, rules } = context;
   const own = survey.inspection.machine;
+  const machine = given ?? named;
   const rule = rules.find(({ why }) => why.startsWith("machine type "));
   const remedies: Remedy[] = [];
-  if (machineVersion(machine) !== undefined && own === machine) {
+  if (own !== null && (machine === undefined || machine === own)) {
     remedies.push({
       what: "load it in a QEMU that has the machine type, and migrate from there; or rename it to one that is there, with the devices set to match",
       command: ["qevm", "convert", context.file, "--out", "NEW", "--machine", "TYPE"],
     });
   }
   return {
-    about: { ...(survey.configuration && { offset: survey.configuration.offset }), value: own ?? "", local: machine },
+    about: {
+      ...(survey.configuration && { offset: survey.configuration.offset }),
+      value: own ?? "",
+      ...(machine === undefined ? {} : { local: machine }),
+    },
     here: [
       own === null ? "this file does not say its machine type" : `the machine type of this file is ${quoted(own)}`,
     ],
-    why: [rule === undefined ? "that QEMU does not have this machine type" : `that QEMU does not have it: ${rule.why}`],
+    why: [
+      machine !== undefined && machine !== own
+        ? `that QEMU does not have ${quoted(machine)}, which is not the file's either`
+        : `that QEMU does not have the machine type that it was asked for${rule === undefined ? "" : `. The file's: ${rule.why}`}`,
+    ],
     remedies,
   };
 }

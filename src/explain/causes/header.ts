@@ -203,6 +203,21 @@ export function unknownCapability({ capability: name = "" }: Parts, { survey, fi
   };
 }
 
+/** "Parameter 'capability' does not accept value 'compress'": QMP's answer to migrate-set-capabilities. */
+export function capabilityName({ capability: name = "" }: Parts, { survey, rules }: Context): Answer {
+  const needed = survey.inspection.evident.includes(name) || survey.inspection.capabilities.includes(name);
+  const rule = rules.find(({ why }) => why.includes(name) || (name === "mapped-ram" && why.includes("mapped-ram")));
+  const removed = { compress: "9.1 removed it", block: "9.1 removed it", "mapped-ram": "it came with 9.0" }[name];
+  return {
+    about: { value: name },
+    here: [
+      `this file ${needed ? `needs the capability ${name}` : `shows nothing of the capability ${name}`}${rule === undefined ? "" : `: ${rule.why}`}`,
+    ],
+    why: [`that QEMU has no capability ${quoted(name)}${removed === undefined ? "" : `: ${removed}`}`],
+    remedies: rule?.remedy === undefined ? [] : [rule.remedy],
+  };
+}
+
 /** "UUID received is A and local is B"; "UUID is received A, but local uuid isn't set" (a warning). */
 export function uuid({ received = "", local }: Parts, { survey }: Context): Answer {
   const { configuration } = survey;

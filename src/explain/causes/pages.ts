@@ -1,7 +1,7 @@
 /** Texts about page records. Source: QEMU migration/ram.c, migration/ram-compress.c (5.2 to 11.1). */
 import { hex } from "../../errors.js";
 import { RamFlag } from "../../ram/index.js";
-import { damageNote, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, elsewhere, type Answer, type Context, type Parts } from "../context.js";
 import type { FirstRecord } from "../survey.js";
 import type { Remedy } from "../types.js";
 import { at, counted, quoted } from "../words.js";
@@ -85,8 +85,10 @@ export function unexpectedCompressed(_: Parts, context: Context): Answer {
   return compressedPages(context, undefined);
 }
 
-function compressedPages({ survey, file }: Context, value: string | undefined): Answer {
+function compressedPages(context: Context, value: string | undefined): Answer {
+  const { survey, file } = context;
   const record = survey.first.get(RamFlag.COMPRESS_PAGE);
+  const [first] = survey.damage;
   const { compressed } = survey.inspection.ram.pages;
   const convert: Remedy = {
     what: "write the pages plain: every release loads them, without a capability",
@@ -98,12 +100,16 @@ function compressedPages({ survey, file }: Context, value: string | undefined): 
   };
   return {
     about: {
-      ...(record && { offset: record.offset, block: record.block ?? "" }),
+      ...(record === undefined
+        ? first?.offset === undefined
+          ? {}
+          : { offset: first.offset }
+        : { offset: record.offset, block: record.block ?? "" }),
       value: value ?? hex(RamFlag.COMPRESS_PAGE),
     },
     here: [
       record === undefined
-        ? "this file has no compressed page: the text is about another file"
+        ? `this file has no compressed page${elsewhere(context)}`
         : `${counted(compressed, "page")} of this file ${compressed === 1 ? "is" : "are"} compressed; the first COMPRESS_PAGE record stands ${recordWords(record)}`,
     ],
     why: [
@@ -177,7 +183,7 @@ export function zeroPage({ fill = "0" }: Parts, context: Context): Answer {
     about: { ...(record && { offset: record.offset, block: record.block ?? "" }), value: Number(fill) },
     here: [
       record === undefined
-        ? "every ZERO record of this file fills with 0: the text is about another file"
+        ? `every ZERO record of this file fills with 0${elsewhere(context)}`
         : `the first ZERO record with another byte stands ${recordWords(record)}: byte ${record.fill}`,
     ],
     why: [

@@ -1,6 +1,6 @@
 /** Texts about sections as a whole. Source: QEMU migration/savevm.c (5.2 to 11.1). */
 import { hex } from "../../errors.js";
-import { damageNote, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, elsewhere, type Answer, type Context, type Parts } from "../context.js";
 import { at, counted, quoted, some } from "../words.js";
 import type { Remedy } from "../types.js";
 import { sectionHint } from "./section-hints.js";
@@ -30,6 +30,12 @@ export function findSection(
   );
 }
 
+/** Where a section stands that could not be decoded: in a rest that nothing describes. */
+export function seenWords({ survey }: Context, name: string): string[] {
+  const offset = survey.seen.get(name);
+  return offset === undefined ? [] : [`section ${quoted(name)} begins ${at(offset)}, in a part that is not decoded`];
+}
+
 /** "Unknown savevm section or instance 'x' 0". */
 export function unknownSection({ section = "", number = "0" }: Parts, context: Context): Answer {
   const instance = Number(number);
@@ -50,7 +56,7 @@ export function unknownSection({ section = "", number = "0" }: Parts, context: C
           )}`;
     return {
       about: { section, instance },
-      here: [`this file has no section ${quoted(section)} ${instance}${near}: the text is about another file`],
+      here: [`this file has no section ${quoted(section)} ${instance}${near}${elsewhere(context)}`],
       why,
       remedies: [],
     };

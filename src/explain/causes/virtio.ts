@@ -48,19 +48,22 @@ function featureName(bit: number): string {
 }
 
 /** "VQ 0 size 0x100 Guest index 0x1 inconsistent with Host index 0x5: delta 0xfffc", "VQ 0 vring.num 1024 exceeds allocated max 256", ... */
-export function virtqueue({ queue = "0" }: Parts, context: Context): Answer {
+export function virtqueue({ queue = "0", received, local }: Parts, context: Context): Answer {
   const device = deviceNamed(context);
-  const sizes = context.matches.find(({ words }) => /exceeds allocated/u.test(words));
   return {
     about: {
       ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
       field: `vq[${queue}]`,
+      ...(received === undefined ? {} : { value: Number(received) }),
+      ...(local === undefined ? {} : { local: Number(local) }),
     },
     here: [...(device === undefined ? [] : [deviceWords(device)]), ...damageNote(context)],
     why: [
-      sizes === undefined
+      received === undefined
         ? `the indices of virtqueue ${queue} in the device's state do not fit what the guest's memory has in that ring: state and memory are of different moments, or the memory was changed or not sent`
-        : `virtqueue ${queue} of the file is longer than the destination's device allows: queue-size (or rx_queue_size, tx_queue_size) was larger at the source`,
+        : local === "0"
+          ? `the file's device has a virtqueue ${queue} of ${received} entries, and the destination's has no such queue: fewer queues (num-queues, num_queues, queue pairs), or fewer CPUs, which the number of queues follows since 5.2`
+          : `virtqueue ${queue} of the file has ${received} entries, and the destination's device at most ${local}: queue-size (or rx_queue_size, tx_queue_size) was larger at the source`,
     ],
     remedies: remediesFor(device, context),
   };
