@@ -2,6 +2,7 @@ import { gzipSync } from "node:zlib";
 import test from "tape";
 import { explainStream, MemorySource, type Explanation, type Remedy } from "../src/index.js";
 import { corpusEntry } from "../tools/corpus.js";
+import { breakages } from "../tools/destination/index.js";
 import type { QemuBinary } from "../tools/qemu/find.js";
 import { merged, run, setBy, withOwnThings } from "./support/cures.js";
 import { qemuOf } from "./support/loads.js";
@@ -120,3 +121,22 @@ test("a stream inside a container is taken out of it, and loads", async (t) => {
   t.ok(made.equals(stream), `the bare stream ${stderr}`);
   t.ok((await refuse(qemu, { args, stream: made })).loaded, "it loads");
 });
+
+for (const [version, source, name] of [
+  ["7.2", "machine-none-tiny", "postcopy without its capability"],
+  ["10.0", "v10.0-none", "fill byte other than zero"],
+] as const) {
+  test(`${name}: the command that explain proposes makes a stream that QEMU ${version} loads`, async (t) => {
+    const qemu = qemuOf(t, version);
+    if (qemu === undefined) return;
+    const entry = corpusEntry(source);
+    const args = entry.capture.command.slice(entry.capture.command.indexOf("-machine"));
+    const stream = breakages.find((breakage) => breakage.name === name)!.apply(entry.open());
+    const before = await refuse(qemu, { args, stream });
+    const explained = await explainStream(new MemorySource(stream), before.text);
+    const remedy = explained.findings[0]?.remedies.find(({ command }) => command !== undefined);
+    const { made, stderr } = await run(remedy!, stream);
+    const after = await refuse(qemu, { args, stream: made });
+    t.deepEqual([before.loaded, after.loaded], [false, true], `${remedy!.command!.join(" ")} ${stderr}${after.text}`);
+  });
+}

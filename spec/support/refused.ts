@@ -99,6 +99,9 @@ const payloadAt =
   (stream: Buffer): number =>
     sectionAt(name)(stream) + 6 + name.length + 8 + more;
 
+/** A virtio device that the firmware uses. */
+const ACTIVE = "0000:00:02.0:00.0/virtio-blk";
+
 export const REFUSED: readonly Refused[] = [
   {
     name: "another machine",
@@ -418,6 +421,35 @@ export const REFUSED: readonly Refused[] = [
     // Chapter 21: what 7.2 writes of a second output no later version reads.
     never: { "10.0": /Missing section footer for \S+virtio-gpu/u, "11.1": /Missing section footer for \S+virtio-gpu/u },
     cured: "destination",
+  },
+  {
+    name: "a feature that the device does not offer",
+    entry: "q35-virtio",
+    // Bit 33, in the subsection's be64 behind its name and be32 version.
+    damage: changed((stream) => stream.indexOf("virtio/64bit_features", sectionAt(ACTIVE)(stream)) + 21 + 4 + 3, 0x03),
+    args: argsOf("q35-virtio", (arg) => arg),
+    cause: "virtio-features",
+    about: { section: ACTIVE, value: "0x300000044" },
+    offset: sectionAt(ACTIVE),
+    says: /bit 33 \(33: ACCESS_PLATFORM\)/u,
+  },
+  {
+    name: "a ring that goes on where its memory does not",
+    entry: "q35-virtio",
+    // last_avail_idx, behind the be64 address of the ring that the firmware has set up.
+    damage: changed(
+      (stream) => stream.indexOf(Buffer.from("00000000007da000", "hex"), sectionAt(ACTIVE)(stream)) + 8,
+      0x10,
+      0,
+    ),
+    args: argsOf("q35-virtio", (arg) => arg),
+    // 7.2 breaks the device and goes on; later versions do not load this capture at all (chapter 21).
+    loads: true,
+    causes: { "10.0": null, "11.1": null },
+    cause: "virtqueue",
+    about: { section: ACTIVE, field: "vq[0]" },
+    offset: sectionAt(ACTIVE),
+    says: /indices of virtqueue 0/u,
   },
   {
     name: "fewer queues",

@@ -5,7 +5,7 @@ import { fileSize, safe } from "./output.js";
 const WIDTH = 80;
 
 /** The report for people, the most important first. */
-export function report(file: string, explained: Explanation, containers: readonly string[], asked: boolean): string[] {
+export function report(file: string, explained: Explanation, containers: readonly string[]): string[] {
   const lines = headline(file, explained, containers);
   const [best] = explained.findings;
   const told = explained.findings.filter(({ rank }) => rank === best?.rank || rank === 0);
@@ -14,8 +14,7 @@ export function report(file: string, explained: Explanation, containers: readonl
   if (rest.length > 0) lines.push("", ...restLines(rest, told));
   lines.push(...unknownLines(explained));
   lines.push(...damageLines(explained));
-  if (asked && explained.findings.length === 0 && explained.unknown.length === 0)
-    lines.push("", "No text was given: what follows is of the file.");
+  if (explained.inspection.version !== 3) return lines;
   lines.push(...versionLines(explained), ...destinationLines(explained));
   for (const note of explained.notes) lines.push("", ...paragraph(note, ""));
   return lines;
@@ -26,7 +25,8 @@ function headline(
   { machine, bytes, complete, inspection, damage }: Explanation,
   containers: readonly string[],
 ): string[] {
-  const parts = [inspection.version === 3 ? "QEMU migration stream" : "no migration stream", fileSize(bytes)];
+  if (inspection.version !== 3) return paragraph(`${file}: no migration stream`, "");
+  const parts = ["QEMU migration stream", fileSize(bytes)];
   parts.push(machine === null ? "no machine type in it" : `machine ${machine}`);
   if (containers.length > 0) parts.push(`inside ${containers.join(" in ")}`);
   const shown = [...new Set([...inspection.capabilities, ...inspection.evident])];

@@ -19,7 +19,7 @@ export async function run(argv: string[]): Promise<number> {
   }).finally(() => source.done());
   await source.close?.();
   if (args.flag("json")) printJson({ file, container: containerName(input.containers), ...explained });
-  else print(report(file === "-" ? "standard input" : file, explained, containers, text !== undefined));
+  else print(report(file === "-" ? "standard input" : file, explained, containers));
   return explained.damage.length > 0 ? 1 : 0;
 }
 

@@ -86,7 +86,7 @@ function remedies({ code }: QevmError, file: string, containers: readonly string
 }
 
 /** What is noteworthy and no damage. */
-export function noticed({ survey, containers, file }: Context): string[] {
+export function noticed({ survey, containers }: Context): string[] {
   const { inspection, damage } = survey;
   const notes: string[] = [];
   const { undecoded, bytes, complete, sections, commands } = inspection;
@@ -105,7 +105,7 @@ export function noticed({ survey, containers, file }: Context): string[] {
   }
   if (containers.includes("recording")) {
     notes.push(
-      `a recording of several channels. As one plain stream (qevm convert ${file} --out NEW) it needs no capability for them; sent channel by channel (qevm send ${file} URI --channels) it needs what the source had: multifd and as many channels, or postcopy`,
+      "a recording of several channels: qevm convert makes one plain stream of it, which needs no capability for them; qevm send --channels sends it channel by channel, to a destination with what the source had: multifd and as many channels, or postcopy",
     );
   }
   if (commands.some(({ name }) => name === "PACKAGED")) {

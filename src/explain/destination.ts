@@ -45,7 +45,9 @@ export function destinationFor(survey: Survey): Destination {
   if (cpus > 0) notes.push("the CPU model (-cpu) and the accelerator are not in a stream: they must be the source's");
   if (listed.some(({ argument }) => argument.includes("drive=")))
     notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
-  if (damage.length > 0 && survey.eof === undefined)
+  if (survey.devices.length === 0 && inspection.sections.length > 0)
+    notes.push("its devices are not known: none was read, or nothing describes them");
+  else if (damage.length > 0 && survey.eof === undefined && inspection.sections.length > 0)
     notes.push("the stream was read up to its damage: what stands behind it is not listed");
   return {
     arguments: [
@@ -53,7 +55,7 @@ export function destinationFor(survey: Survey): Destination {
       ...memory,
       ...smp,
       ...firmware,
-      ...(pc ? ["-nodefaults"] : []),
+      ...(pc && survey.devices.length > 0 ? ["-nodefaults"] : []),
       ...(listed.some(({ argument }) => argument.endsWith("netdev=net0")) ? ["-netdev", "user,id=net0"] : []),
       ...listed.flatMap(({ argument }) => ["-device", argument]),
     ],

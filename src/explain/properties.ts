@@ -59,12 +59,24 @@ function unusual(value: FieldValue | undefined, usual: number): number | undefin
 
 /** Entries of each virtqueue. */
 function queueLengths(state: DeviceState): number[] {
+  return virtqueues(state).flatMap(({ num }) => (typeof num === "number" ? [num] : []));
+}
+
+/** The virtqueues of a virtio device as the stream has them: num, desc, last_avail_idx, ... */
+export function virtqueues(state: DeviceState): Record<string, FieldValue>[] {
   const queues = findRecord(state, "queues");
-  if (!Array.isArray(queues)) return [];
-  return queues.flatMap((queue) => {
-    const length = isRecordValue(queue) ? queue.record["num"] : undefined;
-    return typeof length === "number" ? [length] : [];
-  });
+  return Array.isArray(queues) ? queues.flatMap((queue) => (isRecordValue(queue) ? [queue.record] : [])) : [];
+}
+
+/** The features that the guest's driver has accepted; undefined where the state does not show them. */
+export function guestFeatures(state: DeviceState): bigint | undefined {
+  const subsections = findRecord(state, "subsections");
+  for (const one of Array.isArray(subsections) ? subsections : []) {
+    const found = isRecordValue(one) ? one.record["guest_features"] : undefined;
+    if (typeof found === "bigint") return found;
+  }
+  const low = findRecord(state, "guest_features_lo");
+  return typeof low === "number" ? BigInt(low) : undefined;
 }
 
 /** A named value of a private codec anywhere in a device's fields. */

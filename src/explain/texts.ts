@@ -157,15 +157,15 @@ const ROWS: readonly Row[] = [
   [
     "virtio-features",
     0,
-    [],
+    RECENT,
     /Features (?<features>0x[0-9a-f]+) unsupported\. Allowed features: (?<allowed>0x[0-9a-f]+)/u,
     virtio.virtioFeatures,
   ],
   [
     "virtqueue",
     0,
-    ["11.1"],
-    /VQ (?<queue>\d+) (?:size 0x[0-9a-f]+ Guest index 0x[0-9a-f]+ inconsistent with Host index 0x[0-9a-f]+(?:: delta 0x[0-9a-f]+)?|address 0x0 inconsistent with Host index 0x[0-9a-f]+|vring\.num (?<received>\d+) exceeds allocated max (?<local>\d+))/u,
+    RECENT,
+    /VQ (?<queue>\d+) (?:size (?<size>0x[0-9a-f]+) Guest index 0x[0-9a-f]+ inconsistent with Host index (?<host>0x[0-9a-f]+)(?:: delta 0x[0-9a-f]+)?|address 0x0 inconsistent with Host index 0x[0-9a-f]+|vring\.num (?<received>\d+) exceeds allocated max (?<local>\d+))/u,
     virtio.virtqueue,
   ],
   [

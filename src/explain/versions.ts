@@ -111,7 +111,7 @@ function mappedRam({ inspection }: Survey, file: string): VersionRule | undefine
     from: "9.0",
     why: "it is a mapped-ram file, to be loaded by -incoming file:PATH with the capability mapped-ram on",
     remedy: {
-      what: "make a plain stream of it for earlier releases, pipes and sockets",
+      what: "make a plain stream of it, for pipes, sockets and the releases before",
       command: ["qevm", "convert", file, "--out", "NEW", "--to", "stream"],
     },
   };
