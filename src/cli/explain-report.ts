@@ -1,4 +1,4 @@
-import type { Explanation, Finding, Remedy } from "../explain/index.js";
+import { compareVersions, type Explanation, type Finding, type Remedy } from "../explain/index.js";
 import { fileSize, safe } from "./output.js";
 
 /** Columns of a terminal. */
@@ -90,8 +90,7 @@ function versionLines({ versions: { from, to, rules } }: Explanation): string[] 
     "",
     `Releases of QEMU that may load it: ${from === null ? "any" : `${from} and later`}${to === null ? "" : `${from === null ? "" : ","} up to ${to}`}`,
   ];
-  if (from !== null && to !== null && Number.parseFloat(from) > Number.parseFloat(to))
-    lines[1] = "No release of QEMU loads it as it is:";
+  if (from !== null && to !== null && compareVersions(from, to) > 0) lines[1] = "No release of QEMU loads it as it is:";
   for (const { why, remedy, from: least, to: most } of rules) {
     const range = [least === undefined ? "" : `from ${least}`, most === undefined ? "" : `up to ${most}`]
       .filter((one) => one !== "")

@@ -3,3 +3,4 @@ export { explainStream, type ExplainOptions } from "./explain.js";
 export { KNOWN_TEXTS } from "./texts.js";
 export type { KnownText } from "./context.js";
 export type { About, Damage, Destination, Explanation, Finding, LikelyDevice, Remedy, VersionRule } from "./types.js";
+export { compareVersions } from "./versions.js";

@@ -19,7 +19,12 @@ const ERRORS: Readonly<Record<string, string>> = {
 /** "load of migration failed: Invalid argument". */
 export function loadFailed({ error = "" }: Parts, context: Context): Answer {
   const { survey } = context;
-  const end = survey.inspection.complete ? [] : ["the file is not complete"];
+  const { complete, undecoded } = survey.inspection;
+  const whole =
+    undecoded.length === 0 ? "the file is whole, and every byte of it is understood" : "the file comes to its end";
+  const end = complete
+    ? [`${whole}: what is wrong is how it was handed over, or how it and the destination fit`]
+    : ["the stream in the file does not come to its end"];
   const [first] = survey.damage;
   const about = first?.offset === undefined ? {} : { offset: first.offset };
   return {
