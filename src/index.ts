@@ -20,5 +20,13 @@ export {
   type RecordedChannel,
   type Recording,
 } from "./recording/index.js";
+export {
+  explainStream,
+  KNOWN_TEXTS,
+  type Explanation,
+  type ExplainOptions,
+  type Finding,
+  type Remedy,
+} from "./explain/index.js";
 export { openStream, Stream, type OpenOptions, type StreamInput } from "./open.js";
 export { verifyStream, type Verification, type VerifyOptions } from "./inspect/verify.js";

@@ -41,6 +41,12 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
     text: `Compressed pages are compressed again at the level found, XBZRLE pages encoded\nagain from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
   },
+  explain: {
+    usage: 'FILE ["QEMU\'s error text"] [--json] [--page-size N]',
+    line: "why a QEMU refuses a stream, and what can be done",
+    options: [JSON_OUT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
+    text: `The text is what QEMU printed, one line or all of it, quoted: "$(cat err.log)".\nWithout it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; a text that is not known is no error.\n${FILE_TEXT}`,
+  },
   extract: {
     usage: "FILE --out PATH --format blocks|raw|elf|lime",
     line: "guest memory as files",

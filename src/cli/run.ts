@@ -7,6 +7,7 @@ const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => 
   inspect: () => import("./inspect.js"),
   devices: () => import("./devices.js"),
   verify: () => import("./verify.js"),
+  explain: () => import("./explain.js"),
   extract: () => import("./extract.js"),
   read: () => import("./read.js"),
   send: () => import("./send.js"),

@@ -1,0 +1,183 @@
+import { compareVersions, type Explanation, type Finding, type Remedy } from "../explain/index.js";
+import { fileSize, safe } from "./output.js";
+
+/** Columns of a terminal. */
+const WIDTH = 80;
+
+/** The report for people, the most important first. */
+export function report(file: string, explained: Explanation, containers: readonly string[]): string[] {
+  const lines = headline(file, explained, containers);
+  const [best] = explained.findings;
+  const told = explained.findings.filter(({ rank }) => rank === best?.rank || rank === 0);
+  for (const finding of told) lines.push("", ...findingLines(finding));
+  const rest = explained.findings.filter((finding) => !told.includes(finding));
+  if (rest.length > 0) lines.push("", ...restLines(rest, told));
+  lines.push(...unknownLines(explained));
+  lines.push(...damageLines(explained));
+  if (explained.inspection.version !== 3) return lines;
+  lines.push(...versionLines(explained), ...destinationLines(explained));
+  for (const note of explained.notes) lines.push("", ...paragraph(note, ""));
+  return lines;
+}
+
+function headline(
+  file: string,
+  { machine, bytes, complete, inspection, damage }: Explanation,
+  containers: readonly string[],
+): string[] {
+  if (inspection.version !== 3) return paragraph(`${file}: no migration stream`, "");
+  const parts = ["QEMU migration stream", fileSize(bytes)];
+  parts.push(machine === null ? "no machine type in it" : `machine ${machine}`);
+  if (containers.length > 0) parts.push(`inside ${containers.join(" in ")}`);
+  const shown = [...new Set([...inspection.capabilities, ...inspection.evident])];
+  if (shown.length > 0) parts.push(shown.join(" "));
+  parts.push(damage.length > 0 ? "DAMAGED" : complete ? "complete" : "NOT complete");
+  return paragraph(`${file}: ${parts.join(", ")}`, "");
+}
+
+function findingLines({ text, here, why, remedies }: Finding): string[] {
+  const lines = paragraph(`QEMU says: ${text}`, "");
+  if (here.length > 0) lines.push(...labelled("here", here));
+  if (why.length > 0) lines.push(...labelled("why", why));
+  lines.push(...remedyLines(remedies));
+  return lines;
+}
+
+/** `here: ...`, each sentence on a line of its own. */
+function labelled(label: string, sentences: readonly string[]): string[] {
+  return sentences.flatMap((sentence, i) =>
+    paragraph(`${i === 0 ? `${label}:`.padEnd(6) : " ".repeat(6)}${sentence}`, "  ", "        "),
+  );
+}
+
+/** Words of the same failure that say less: what they are about, where that is more. */
+function restLines(rest: readonly Finding[], told: readonly Finding[]): string[] {
+  const lines = ["The other lines say less:"];
+  for (const { text, here, about } of rest) {
+    const new_ = here.length > 0 && told.every((one) => one.about.section !== about.section && one.here[0] !== here[0]);
+    lines.push(...paragraph(new_ ? `${text}: ${here[0]}` : text, "  ", "    "));
+  }
+  return lines;
+}
+
+function unknownLines({ unknown, mentioned }: Explanation): string[] {
+  if (unknown.length === 0) return [];
+  const lines = ["", "Not known to qevm, so nothing is said of it:"];
+  for (const line of unknown.slice(0, 10)) lines.push(...paragraph(line, "  ", "    "));
+  if (unknown.length > 10) lines.push(`  and ${unknown.length - 10} more lines`);
+  if (mentioned.length > 0) {
+    lines.push("What the file has of what these lines name:");
+    for (const one of mentioned) lines.push(...paragraph(one, "  ", "    "));
+  }
+  return lines;
+}
+
+function damageLines({ damage }: Explanation): string[] {
+  const lines: string[] = [];
+  for (const { error, times, means, remedies } of damage.slice(0, 5)) {
+    const more = times === 1 ? "" : `, and ${times - 1} more of that kind`;
+    lines.push("", ...paragraph(`Wrong in the file: ${error.message}${more}`, "", "  "));
+    for (const one of means) lines.push(...paragraph(one, "  ", "  "));
+    lines.push(...remedyLines(remedies));
+  }
+  if (damage.length > 5) lines.push(`  and ${damage.length - 5} more places (--json lists all)`);
+  return lines;
+}
+
+function versionLines({ versions: { from, to, rules } }: Explanation): string[] {
+  if (rules.length === 0) return [];
+  const lines = [
+    "",
+    `Releases of QEMU that may load it: ${from === null ? "any" : `${from} and later`}${to === null ? "" : `${from === null ? "" : ","} up to ${to}`}`,
+  ];
+  if (from !== null && to !== null && compareVersions(from, to) > 0) lines[1] = "No release of QEMU loads it as it is:";
+  for (const { why, remedy, from: least, to: most } of rules) {
+    const range = [least === undefined ? "" : `from ${least}`, most === undefined ? "" : `up to ${most}`]
+      .filter((one) => one !== "")
+      .join(" ");
+    lines.push(...paragraph(`- ${range}: ${why}`, "  ", "    "));
+    if (remedy !== undefined) lines.push(...remedyLines([remedy]));
+  }
+  return lines;
+}
+
+function destinationLines({ destination }: Explanation): string[] {
+  const { arguments: args, capabilities, notes, unnamed, devices } = destination;
+  const lines: string[] = [];
+  if (args.length > 0) lines.push("", "The destination, as far as the stream tells:", ...command(args));
+  if (capabilities.length > 0) {
+    lines.push("  before it loads, in its monitor:");
+    for (const name of capabilities) lines.push(`    migrate_set_capability ${safe(name)} on`);
+  }
+  const unsure = devices.filter(({ also }) => also.length > 0);
+  for (const { section, also, argument } of unsure) {
+    lines.push(
+      ...paragraph(
+        `- ${section}: ${argument.split(",")[0]}, or ${also.join(", ")}: its section does not tell`,
+        "  ",
+        "    ",
+      ),
+    );
+  }
+  if (unnamed.length > 0)
+    lines.push(...paragraph(`- sections of which no option is known: ${unnamed.join(", ")}`, "  ", "    "));
+  for (const note of notes) lines.push(...paragraph(`- ${note}`, "  ", "    "));
+  return lines;
+}
+
+function remedyLines(remedies: readonly Remedy[]): string[] {
+  return remedies.flatMap((remedy) => {
+    const { what, arguments: args, command: words, monitor } = remedy;
+    const more = args !== undefined || words !== undefined || monitor !== undefined;
+    const lines = paragraph(`-> ${what}${more ? ":" : ""}`, "  ", "     ");
+    if (args !== undefined) lines.push(...command(args, "       "));
+    if (words !== undefined) lines.push(...command(words, "       "));
+    for (const line of monitor ?? []) lines.push(`       (qemu) ${safe(line)}`);
+    return lines;
+  });
+}
+
+/** Arguments as a shell takes them, an option and its value together; long ones go on behind a backslash. */
+function command(args: readonly string[], indent = "  "): string[] {
+  const words: string[] = [];
+  args.forEach((arg, i) => {
+    const before = args[i - 1];
+    const value = i > 0 && before!.startsWith("-") && !arg.startsWith("-") && before !== "-nodefaults";
+    if (value) words[words.length - 1] += ` ${shell(arg)}`;
+    else words.push(shell(arg));
+  });
+  const lines: string[] = [];
+  let line = indent;
+  for (const word of words) {
+    if (line.trim() !== "" && line.length + 1 + word.length > WIDTH - 2) {
+      lines.push(`${line} \\`);
+      line = `${indent}  `;
+    }
+    line += line.trim() === "" ? word : ` ${word}`;
+  }
+  return [...lines, line];
+}
+
+/** A word of a shell's command line, in quotes where it needs them. */
+function shell(word: string): string {
+  const shown = safe(word);
+  return /^[\w@%+=:,./-]+$/u.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`;
+}
+
+/** Words on as many lines as 80 columns make of them. */
+function paragraph(text: string, indent: string, next = `${indent}  `): string[] {
+  const lines: string[] = [];
+  const lead = /^ */u.exec(text)?.[0] ?? "";
+  let line = indent + lead;
+  let empty = true;
+  for (const word of safe(text.trimStart()).split(" ")) {
+    if (!empty && line.length + 1 + word.length > WIDTH) {
+      lines.push(line.trimEnd());
+      line = next;
+      empty = true;
+    }
+    line += empty ? word : ` ${word}`;
+    empty = false;
+  }
+  return [...lines, line.trimEnd()];
+}

@@ -1,0 +1,83 @@
+/** Texts of virtio devices. Source: QEMU hw/virtio/virtio.c virtio_load (5.2 to 11.1). */
+import { hex } from "../../errors.js";
+import { damageNote, deviceNamed, type Answer, type Context, type Parts } from "../context.js";
+import { guestFeatures, virtqueues } from "../properties.js";
+import type { SurveyedDevice } from "../survey.js";
+import { deviceWords, remediesFor } from "./devices.js";
+
+/** "Features 0xa unsupported. Allowed features: 0xb". */
+export function virtioFeatures({ features = "0", allowed = "0" }: Parts, context: Context): Answer {
+  const device = deviceNamed(context);
+  // 11.1 does not say all of them: the file does.
+  const accepted = (device?.state && guestFeatures(device.state)) ?? BigInt(features);
+  const missing = accepted & ~BigInt(allowed);
+  const bits = missing
+    .toString(2)
+    .split("")
+    .toReversed()
+    .flatMap((bit, i) => (bit === "1" ? [i] : []));
+  return {
+    about: {
+      ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
+      field: "guest_features",
+      value: hex(accepted),
+      local: hex(BigInt(allowed)),
+    },
+    here: device === undefined ? [] : [deviceWords(device)],
+    why: [
+      `the guest's driver has accepted features that the destination's device does not offer: bit${bits.length === 1 ? "" : "s"} ${bits.join(", ")}${bits
+        .map(featureName)
+        .filter((one) => one !== "")
+        .join(
+          "",
+        )}. They come from the device's properties and, of network devices, from the backend (vhost, tap offloads)`,
+    ],
+    remedies: remediesFor(device, context),
+  };
+}
+
+/** Feature bits that all virtio devices share (virtio 1.2, section 6). */
+function featureName(bit: number): string {
+  const name = {
+    24: "NOTIFY_ON_EMPTY",
+    27: "ANY_LAYOUT",
+    28: "INDIRECT_DESC",
+    29: "EVENT_IDX",
+    32: "VERSION_1",
+    33: "ACCESS_PLATFORM",
+    34: "RING_PACKED",
+    40: "RING_RESET",
+  }[bit];
+  return name === undefined ? "" : ` (${bit}: ${name})`;
+}
+
+/** The one device whose virtqueue of that number has so many entries and stands at that index: texts of up to 11.1 do not name it. */
+function withQueue({ survey }: Context, queue: number, size: number, host: number): SurveyedDevice | undefined {
+  const found = survey.devices.filter(({ state }) => {
+    const one = state === undefined ? undefined : virtqueues(state)[queue];
+    return one !== undefined && one["num"] === size && one["last_avail_idx"] === host;
+  });
+  return found.length === 1 ? found[0] : undefined;
+}
+
+/** "VQ 0 size 0x100 Guest index 0x1 inconsistent with Host index 0x5: delta 0xfffc", "VQ 0 vring.num 1024 exceeds allocated max 256", ... */
+export function virtqueue({ queue = "0", received, local, size, host }: Parts, context: Context): Answer {
+  const device = deviceNamed(context) ?? withQueue(context, Number(queue), Number(size), Number(host));
+  return {
+    about: {
+      ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
+      field: `vq[${queue}]`,
+      ...(received === undefined ? {} : { value: Number(received) }),
+      ...(local === undefined ? {} : { local: Number(local) }),
+    },
+    here: [...(device === undefined ? [] : [deviceWords(device)]), ...damageNote(context)],
+    why: [
+      received === undefined
+        ? `the indices of virtqueue ${queue} in the device's state do not fit what the guest's memory has in that ring: state and memory are of different moments, or the memory was changed or not sent`
+        : local === "0"
+          ? `the file's device has a virtqueue ${queue} of ${received} entries, and the destination's has no such queue: fewer queues (num-queues, num_queues, queue pairs), or fewer CPUs, which the number of queues follows since 5.2`
+          : `virtqueue ${queue} of the file has ${received} entries, and the destination's device at most ${local}: queue-size (or rx_queue_size, tx_queue_size) was larger at the source`,
+    ],
+    remedies: remediesFor(device, context),
+  };
+}

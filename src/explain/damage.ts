@@ -1,0 +1,117 @@
+import { QevmError } from "../errors.js";
+import { UNDESCRIBED } from "../stream/index.js";
+import type { Context } from "./context.js";
+import type { Damage, Remedy } from "./types.js";
+
+/** What is wrong in the file itself, in plain words. */
+export function explainDamage(context: Context): Damage[] {
+  const { survey, containers, file } = context;
+  return kinds(survey.damage).map(({ error, times }) => ({
+    error,
+    times,
+    means: meaning(error, context),
+    remedies: remedies(error, file, containers),
+  }));
+}
+
+/** One of each kind, the first, and how often it is there: what is wrong in a block list is wrong in each of its pages. */
+function kinds(damage: readonly QevmError[]): { error: QevmError; times: number }[] {
+  const found = new Map<string, { error: QevmError; times: number }>();
+  for (const error of damage) {
+    const kind = `${error.code} ${error.what}`;
+    const known = found.get(kind);
+    if (known === undefined) found.set(kind, { error, times: 1 });
+    else known.times++;
+  }
+  return [...found.values()];
+}
+
+function meaning({ code }: QevmError, { survey }: Context): string[] {
+  const { inspection, eof } = survey;
+  const left = eof === undefined && inspection.ram.blocks.length > 0 ? partsLeft(inspection.sections) : [];
+  switch (code) {
+    case "truncated":
+      return [
+        "the file ends before the stream does: the copy, the disk or the connection broke off. No QEMU loads it",
+        ...left,
+      ];
+    case "bad-magic":
+      return ["this is no stream, nor anything that one is known to come wrapped in"];
+    case "unsupported-version":
+      return ["no QEMU writes this version: the bytes are damaged"];
+    case "bad-footer":
+      return [
+        "where a section ends, its footer does not fit: a byte of it or of the section is damaged. QEMU refuses it there",
+      ];
+    case "unknown-type":
+      return ["no QEMU writes this: the bytes here are damaged, or were moved against what stands before", ...left];
+    case "unknown-reference":
+      return [
+        "something is named that the stream has not introduced: the bytes here are damaged, or part of the stream is missing",
+      ];
+    case "bad-length":
+    case "bad-offset":
+      return ["a length or offset contradicts the rest of the stream: QEMU refuses it here"];
+    case "bad-compressed-data":
+      return ["a compressed page is damaged: a QEMU that checks refuses it here"];
+    case "bad-xbzrle":
+      return ["an XBZRLE page is damaged: QEMU refuses it here"];
+    case "bad-description":
+      return ["a device's state does not fit its description: one of the two is damaged"];
+    case "limit":
+      return ["more is asked for than a stream of a real machine asks: see --limit (spec/71-bounds.md) if it is meant"];
+    default:
+      return ["QEMU may refuse it here, or read on in the wrong place"];
+  }
+}
+
+/** How far a stream went that did not come to its end. */
+function partsLeft(sections: Context["survey"]["inspection"]["sections"]): string[] {
+  const ended = sections.some(({ name, type }) => name === "ram" && type === "end");
+  return ended ? ["all of the memory was there before it"] : ["it happened in the memory: devices had not come yet"];
+}
+
+function remedies({ code }: QevmError, file: string, containers: readonly string[]): Remedy[] {
+  if (code === "bad-magic" || code === "unsupported-version") return [];
+  const found: Remedy[] = [
+    { what: "what stands before it can be read", command: ["qevm", "inspect", file, "--lenient"] },
+  ];
+  if (!containers.includes("recording")) {
+    found.push({
+      what: "and the memory that came before it saved",
+      command: ["qevm", "extract", file, "--out", "DIR", "--format", "blocks", "--lenient"],
+    });
+  }
+  return found;
+}
+
+/** What is noteworthy and no damage. */
+export function noticed({ survey, containers }: Context): string[] {
+  const { inspection, damage } = survey;
+  const notes: string[] = [];
+  const { undecoded, bytes, complete, sections, commands } = inspection;
+  if (undecoded.length > 0) {
+    const undescribed = undecoded.some(({ reason }) => reason === UNDESCRIBED);
+    notes.push(
+      `${bytes.opaque} bytes are not understood, from byte 0x${undecoded[0]!.offset.toString(16)}: ${undecoded[0]!.reason}${undescribed ? ". QEMU needs no description and may load it all the same; --schema CAPTURE of the same QEMU and machine reads it here" : ""}`,
+    );
+  }
+  if (bytes.trailing > 0)
+    notes.push(`${bytes.trailing} bytes stand behind the end of the stream: QEMU does not look at them`);
+  if (!complete && damage.length === 0) notes.push("the stream does not come to its EOF");
+  const ram = sections.some(({ name }) => name === "ram");
+  if (ram && complete && !sections.some(({ name, type }) => name === "ram" && type === "end")) {
+    notes.push("the memory has no END section: a background snapshot, which loads like any other");
+  }
+  if (containers.includes("recording")) {
+    notes.push(
+      "a recording of several channels: qevm convert makes one plain stream of it, which needs no capability for them; qevm send --channels sends it channel by channel, to a destination with what the source had: multifd and as many channels, or postcopy",
+    );
+  }
+  if (commands.some(({ name }) => name === "PACKAGED")) {
+    notes.push(
+      "the source switched to postcopy: such a stream needs a destination that answers on a return path, and does not load from a file or pipe",
+    );
+  }
+  return notes;
+}

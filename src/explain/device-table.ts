@@ -1,0 +1,152 @@
+/**
+ * Which `-device` writes a section of which name.
+ *
+ * The name behind the path in a section's idstr is that of the device's VMStateDescription, which several devices may share; where their PCI
+ * vendor and device id tell them apart, the configuration space in the stream decides.
+ *
+ * Source: the names that captures of QEMU 5.2, 7.2, 10.0 and 11.1 have for the devices of their command lines (corpus/); QEMU hw/, VMStateDescription
+ * and TYPE_ names, for those that no capture has (marked `read`).
+ */
+export interface DeviceKind {
+  /** Name of the VMStateDescription. */
+  name: string;
+  /** `vendor:device` of the configuration space, where it matters. */
+  pci?: string;
+  /** Class code of the configuration space, where it matters. */
+  class?: number;
+  device: string;
+  /** Others with the same name and ids, which the section does not tell apart. */
+  also?: string[];
+  /** A backend that it cannot do without, as its option: the value stands for one of the user's own. */
+  backend?: "drive" | "netdev" | "chardev" | "audiodev" | "memdev" | "fsdev" | "bmc";
+  /** Video memory can be given with vgamem_mb, and is the length of this block. */
+  vgamem?: string;
+  /** It has a ROM of its own where a block PATH/NAME.rom is there, and else was started with romfile=. */
+  rom?: boolean;
+  /** Its MAC address is in its configuration space as a serial number, and must be equal. */
+  serial?: true;
+  /** It takes a netdev. */
+  network?: true;
+  /** Further options that it cannot do without. */
+  options?: string;
+  /** Known from the source, by no capture. */
+  read?: true;
+}
+
+const nic = (name: string, device = name, more: Partial<DeviceKind> = {}): DeviceKind => ({
+  name,
+  device,
+  rom: true,
+  network: true,
+  ...more,
+});
+
+export const DEVICE_KINDS: readonly DeviceKind[] = [
+  // Network.
+  nic("virtio-net", "virtio-net-pci"),
+  nic("e1000"),
+  nic("e1000e", "e1000e", { serial: true }),
+  nic("rtl8139"),
+  nic("pcnet"),
+  nic("vmxnet3"),
+  nic("ne2000", "ne2k_pci"),
+  nic("i82559er"),
+  nic("tulip", "tulip", { rom: false }),
+  nic("igb", "igb", { serial: true, read: true }),
+  // Disks and their controllers.
+  { name: "virtio-blk", device: "virtio-blk-pci", backend: "drive" },
+  { name: "virtio-scsi", device: "virtio-scsi-pci" },
+  { name: "pvscsi", device: "pvscsi" },
+  { name: "lsiscsi", device: "lsi53c895a" },
+  { name: "megasas", device: "megasas" },
+  { name: "mptsas", device: "mptsas1068" },
+  { name: "pciespscsi", device: "am53c974" },
+  { name: "ich9_ahci", device: "ahci" },
+  { name: "ide", pci: "8086:7010", device: "piix3-ide" },
+  { name: "ide", pci: "8086:7111", device: "piix4-ide" },
+  { name: "nvme", device: "nvme", backend: "drive", read: true },
+  { name: "sdhci", device: "sdhci-pci" },
+  // Other virtio devices.
+  { name: "virtio-console", device: "virtio-serial-pci" },
+  { name: "virtio-rng", device: "virtio-rng-pci" },
+  { name: "virtio-balloon", device: "virtio-balloon-pci" },
+  { name: "virtio-input", class: 0x900, device: "virtio-keyboard-pci" },
+  { name: "virtio-input", class: 0x902, device: "virtio-mouse-pci" },
+  { name: "virtio-input", class: 0x980, device: "virtio-tablet-pci", also: ["virtio-multitouch-pci"] },
+  { name: "virtio-gpu", class: 0x300, device: "virtio-vga", rom: true },
+  { name: "virtio-gpu", class: 0x380, device: "virtio-gpu-pci" },
+  { name: "virtio-iommu", device: "virtio-iommu-pci" },
+  { name: "virtio-9p", device: "virtio-9p-pci", backend: "fsdev", options: "mount_tag=TAG" },
+  { name: "virtio-mem", device: "virtio-mem-pci", backend: "memdev" },
+  { name: "virtio-pmem", device: "virtio-pmem-pci", backend: "memdev" },
+  { name: "virtio-crypto", device: "virtio-crypto-pci", read: true },
+  // Displays.
+  { name: "vga", class: 0x300, device: "VGA", vgamem: "vga.vram", rom: true },
+  { name: "vga", class: 0x380, device: "secondary-vga", vgamem: "vga.vram", rom: true },
+  { name: "cirrus_vga", device: "cirrus-vga", vgamem: "vga.vram", rom: true },
+  { name: "bochs-display", device: "bochs-display", vgamem: "bochs-display-vram", rom: true },
+  { name: "qxl", class: 0x300, device: "qxl-vga", rom: true },
+  { name: "qxl", class: 0x380, device: "qxl", rom: true },
+  { name: "vmware_vga", device: "vmware-svga", vgamem: "vga.vram", rom: true },
+  // Bridges.
+  { name: "pcie-root-port", device: "pcie-root-port" },
+  { name: "ioh-3240-express-root-port", device: "ioh3420" },
+  { name: "xio3130-express-upstream-port", device: "x3130-upstream" },
+  { name: "xio3130-express-downstream-port", device: "xio3130-downstream" },
+  { name: "pcie-pci-bridge", device: "pcie-pci-bridge" },
+  { name: "pci_bridge", pci: "1b36:0001", device: "pci-bridge" },
+  { name: "i82801b11_bridge", device: "i82801b11-bridge" },
+  // USB.
+  { name: "xhci", pci: "1b36:000d", device: "qemu-xhci" },
+  { name: "xhci", pci: "1033:0194", device: "nec-usb-xhci" },
+  { name: "ehci", pci: "8086:24cd", device: "usb-ehci" },
+  { name: "ehci", pci: "8086:293a", device: "ich9-usb-ehci1" },
+  { name: "ehci", pci: "8086:293c", device: "ich9-usb-ehci2" },
+  { name: "uhci", pci: "8086:2934", device: "ich9-usb-uhci1" },
+  { name: "uhci", pci: "8086:2935", device: "ich9-usb-uhci2" },
+  { name: "uhci", pci: "8086:2936", device: "ich9-usb-uhci3" },
+  { name: "uhci", pci: "8086:7020", device: "piix3-usb-uhci" },
+  { name: "uhci", pci: "8086:7112", device: "piix4-usb-uhci" },
+  { name: "ohci", device: "pci-ohci" },
+  // Sound.
+  { name: "intel-hda", pci: "8086:2668", device: "intel-hda" },
+  { name: "intel-hda", pci: "8086:293e", device: "ich9-intel-hda" },
+  { name: "ac97", device: "AC97", backend: "audiodev" },
+  { name: "es1370", device: "ES1370", backend: "audiodev" },
+  // Other PCI.
+  { name: "i6300esb_wdt", device: "i6300esb" },
+  { name: "pvpanic-pci", device: "pvpanic-pci" },
+  { name: "ipmi-interface-pci-kcs", device: "pci-ipmi-kcs", backend: "bmc" },
+  { name: "acpi-erst", device: "acpi-erst", backend: "memdev" },
+  { name: "pci-serial", device: "pci-serial", backend: "chardev" },
+  { name: "edu", device: "edu" },
+];
+
+/** Devices on buses other than PCI, whose path goes on behind that of their controller. */
+export const BUS_DEVICES: readonly DeviceKind[] = [
+  { name: "scsi-disk", device: "scsi-hd", also: ["scsi-cd", "scsi-block"], backend: "drive" },
+  { name: "usb-ptr", device: "usb-tablet", also: ["usb-mouse"] },
+  { name: "usb-kbd", device: "usb-kbd" },
+  { name: "usb-hub", device: "usb-hub" },
+  { name: "usb-storage", device: "usb-storage", also: ["usb-bot"], backend: "drive" },
+  { name: "usb-ccid", device: "usb-ccid" },
+];
+
+/** Devices whose sections have no path. */
+export const PATHLESS: readonly DeviceKind[] = [
+  { name: "fdc", device: "isa-fdc" },
+  { name: "serial", device: "isa-serial", backend: "chardev" },
+  { name: "parallel_isa", device: "isa-parallel", backend: "chardev" },
+  { name: "hda-audio", device: "hda-duplex", also: ["hda-output", "hda-micro"], backend: "audiodev" },
+  { name: "vmgenid", device: "vmgenid" },
+  { name: "vmcoreinfo", device: "vmcoreinfo" },
+  { name: "ib700_wdt", device: "ib700" },
+];
+
+/** Sections that PC machine types have of themselves, whatever their options: `name`, or `PATH/name` at that place. */
+export const OF_PC: ReadonlySet<string> = new Set([
+  ..."timer cpu_common cpu kvm-tpr-opt apic fw_cfg PCIHost PCIBUS dma i8259 ioapic hpet mc146818rtc i8254".split(" "),
+  ..."pcspk ps2kbd ps2mouse pckbd vmmouse port92 i2c_bus acpi_build globalstate kvmclock mch microvm".split(" "),
+  ..."0000:00:00.0/I440FX 0000:00:01.0/PIIX3 0000:00:01.1/ide 0000:00:01.3/piix4_pm".split(" "),
+  ..."0000:00:00.0/mch 0000:00:1f.0/ICH9LPC 0000:00:1f.2/ich9_ahci 0000:00:1f.3/ich9_smb".split(" "),
+]);
