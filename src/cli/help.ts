@@ -41,6 +41,19 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
     text: `Compressed pages are compressed again at the level found, XBZRLE pages encoded\nagain from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
   },
+  diff: {
+    usage: "A B [--json] [--lenient] [--page-size N]",
+    line: "what two streams have not in common, whatever their encoding",
+    options: [
+      ["--json", "one JSON document with every page range and value"],
+      LENIENT,
+      PAGE_SIZE,
+      ...SCHEMA,
+      ["--snapshot S", "which snapshot of a qcow2 image; twice: of A and of B"],
+      LIMIT,
+    ],
+    text: `Exit 0: a destination gets the same of both (in the same bytes, or written in\nanother way); 1: it does not, or a file is wrong (then the message on stderr\nsays which file and which byte, --json has "error"); 2: usage. Compared are the\nlast contents of pages, device values, sections, block list, configuration.\nA or B may be - (standard input) or a folder (recording); what cannot be read\ntwice is kept in a temporary file.\n${FILE_TEXT.split("\n")[1]}`,
+  },
   extract: {
     usage: "FILE --out PATH --format blocks|raw|elf|lime",
     line: "guest memory as files",
