@@ -1,5 +1,15 @@
 /** Two streams compared by what a destination would get of each. */
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
@@ -8,9 +18,12 @@ import { convertStream } from "../src/convert/convert.js";
 import { convertToFile } from "../src/convert/convert-file.js";
 import { diffStreams, sideOf, type FieldDifference, type PartDifference, type StreamDiff } from "../src/diff/index.js";
 import { extractBlocks } from "../src/memory/extract-blocks.js";
+import { packFolder } from "../src/pack/pack.js";
+import { unpackStream } from "../src/pack/unpack.js";
 import { IterableSource, MemorySink, MemorySource } from "../src/qemu-file/index.js";
+import type { RamBlock } from "../src/ram/index.js";
 import { createStreamWriter, type Configuration, type StreamItem } from "../src/stream/index.js";
-import { deviceFromPlain, parseVmDescription, type PlainValue } from "../src/vmstate/index.js";
+import { deviceFromPlain, parseVmDescription, type PlainValue, type RecordValue } from "../src/vmstate/index.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { rewrite } from "./support/rewrite.js";
@@ -340,7 +353,7 @@ test("what is not decoded: the same bytes or not", async (t) => {
 /** A stream of its own with blocks and one device. */
 async function made(
   blocks: readonly [string, number, number?][],
-  fields: readonly object[],
+  fields: readonly object[] | string,
   values: Record<string, PlainValue>,
   more: { subsections?: object[]; pageSize?: number } = {},
 ): Promise<Uint8Array> {
@@ -362,7 +375,10 @@ async function made(
     fields,
     ...(subsections && { subsections }),
   };
-  const { devices } = parseVmDescription(JSON.stringify({ page_size: pageSize, devices: [device] }));
+  const json = JSON.stringify({ page_size: pageSize, devices: [device] });
+  const { devices } = parseVmDescription(
+    typeof fields === "string" ? json.replace(JSON.stringify(fields), fields) : json,
+  );
   const plain = { fields: values, subsections: {} as Record<string, PlainValue> };
   if ("subsections" in values) {
     plain.subsections = values["subsections"] as Record<string, PlainValue>;
@@ -515,6 +531,191 @@ test("a device's values: every kind of difference", async (t) => {
     "a subsection in one only",
   );
   t.equal(sub.stream[sub.found[0]!.offset.b!], 5, "at the byte that begins it");
+  t.end();
+});
+
+/** So many structs, as they are written into the object of a queue or tree. */
+const node = (n: number): string =>
+  Array.from(
+    { length: n },
+    () => '"vmsd_name":"node","version":1,"fields":[{"name":"v","type":"uint32","size":4}]',
+  ).join();
+
+test("lists, trees, and values of private codecs", async (t) => {
+  const ram: [string, number][] = [["ram", PAGE]];
+  const stream = async (list: number[], tree: [string, number][]): Promise<Buffer> => {
+    // Structs are written into the field's object under one key each: no JSON object of ours can say that.
+    const text = JSON.stringify([
+      { name: "list", type: "qtailq", inlined: list.length, size: 5 * list.length + 1 },
+      { name: "tree", type: "gtree", inlined: tree.length, size: 13 * tree.length + 5 },
+    ]).replaceAll(/"inlined":(\d+)/gu, (_, n) => (n === "0" ? '"vmsd_name":"node"' : node(Number(n))));
+    const plain = { list: list.map((v) => ({ v })), tree: tree.map(([key, v]) => ({ key, value: { v } })) };
+    return Buffer.from(await made(ram, text, plain));
+  };
+  const a = await stream(
+    [1, 2],
+    [
+      ["0x10", 1],
+      ["0x30", 3],
+    ],
+  );
+  const b = await stream(
+    [1, 5, 6],
+    [
+      ["0x10", 1],
+      ["0x20", 2],
+      ["0x30", 4],
+    ],
+  );
+  const { devices } = await diffStreams(a, b);
+  const { fields } = devices[0]!;
+  t.deepEqual(
+    fields.map(({ path, kind }) => [path, kind]),
+    [
+      ["list", "length"],
+      ["list[1].v", "value"],
+      ["list[2]", "only"],
+      ["tree", "length"],
+      ["tree[0x30].value.v", "value"],
+      ["tree[0x20]", "only"],
+    ],
+    "a tree by its keys",
+  );
+  t.equal(a.readUInt32BE(fields[1]!.offset.a!), 2, "an element's place");
+  t.equal(b.readUInt32BE(fields[1]!.offset.b!), 5);
+  t.equal(b.readUInt32BE(fields[2]!.offset.b!), 6, "that of one that only B has");
+
+  const bytes = corpusEntry("q35-virtio").open();
+  const changed = await told(bytes, (item) => {
+    if (item.kind === "section" && item.content.kind === "device" && item.idstr.endsWith("01.0:00.0/virtio-net")) {
+      const { virtio } = item.content.state.fields as { virtio: RecordValue };
+      const pci = virtio.record["pci"] as RecordValue;
+      (pci.record["config"] as RecordValue).record["bar4"] = 0x12345678;
+      const [queue] = virtio.record["queues"] as RecordValue[];
+      queue!.record["last_avail_idx"] = 0x4321;
+    }
+    return item;
+  });
+  const found = changed.devices.flatMap((device) => device.fields);
+  t.deepEqual(
+    found.map(({ path }) => path),
+    ["virtio.pci.config.bar4", "virtio.queues[0].last_avail_idx"],
+  );
+  const [bar, index] = found.map(({ offset }) => offset.b!);
+  t.deepEqual(changed.firstByte?.offset.b, bar, "the place of a register");
+  t.equal(found[1]?.kind === "value" && found[1].a, bytes.readUInt16BE(index), "and of an element's value");
+  t.end();
+});
+
+test("a device that one stream describes wrongly", async (t) => {
+  const wrong = await rewrite(live, (item) => {
+    if (item.kind !== "vmdescription") return item;
+    const hpet = item.description.devices.find(({ name }) => name === "hpet")!;
+    hpet.fields[0] = { ...hpet.fields[0]!, type: "uint16", size: 2 };
+    return item;
+  });
+  const { devices } = await diffStreams(live, wrong);
+  t.deepEqual(
+    devices.flatMap(({ name, fields }) => fields.map(({ path, kind }) => [name, path, kind])),
+    [["hpet", "(form)", "type"]],
+    "one is decoded, the other not",
+  );
+  const other = Buffer.from(wrong);
+  const { a } = devices[0]!.fields[0]!.offset;
+  other[a! + 3]! ^= 0xff;
+  const both = await diffStreams(wrong, other);
+  const [field] = both.devices[0]!.fields;
+  t.deepEqual([field?.path, field?.kind], ["(not decoded)", "bytes"], "neither: the bytes");
+  t.deepEqual(field?.kind === "bytes" && field.ranges.map(({ offset, length }) => [offset, length]), [[3, 1]]);
+  t.end();
+});
+
+test("rounds: the last content counts, and what XBZRLE is applied to", async (t) => {
+  const sink = new MemorySink();
+  const writer = createStreamWriter(sink, { machine: "none" });
+  const [ram] = writer.ram.blocks([{ idstr: "ram", usedLength: 4 * PAGE }]) as [RamBlock];
+  const page = (fill: number): Uint8Array => new Uint8Array(PAGE).fill(fill);
+  // Leave 16 bytes, change 2.
+  const delta = Uint8Array.of(16, 2, 0xaa, 0xbb);
+  for (let i = 0; i < 4; i++) await writer.ram.page(ram, i * PAGE, page(1));
+  writer.ram.endRound();
+  for (let i = 0; i < 3; i++) await writer.ram.xbzrle(ram, i * PAGE, delta);
+  writer.ram.endRound();
+  await writer.ram.page(ram, PAGE, page(2));
+  await writer.ram.zero(ram, 2 * PAGE);
+  writer.ram.end();
+  await writer.finish();
+  const changed = page(1);
+  changed.set([0xaa, 0xbb], 16);
+  const flat = new MemorySink();
+  const once = createStreamWriter(flat, { machine: "none" });
+  const [block] = once.ram.blocks([{ idstr: "ram", usedLength: 4 * PAGE }]) as [RamBlock];
+  for (const [i, content] of [changed, page(2), page(0), page(1)].entries()) {
+    await once.ram.page(block, i * PAGE, content);
+  }
+  once.ram.end();
+  await once.finish();
+  const { verdict, ram: found } = await diffStreams(sink.bytes(), flat.bytes());
+  t.equal(verdict, "same");
+  t.deepEqual(found.pages, { same: 4, otherEncoding: 2, different: 0, onlyA: 0, onlyB: 0 }, "XBZRLE and ZERO");
+  t.end();
+});
+
+test("runs of pages end where the guest's memory does", async (t) => {
+  const bytes = corpusEntry("q35-displays").open();
+  const { ram } = await diffStreams(bytes, await touched(bytes, [0x9f000, 0xa0000, 0x100000, 0x101000]));
+  t.deepEqual(
+    ram.ranges.map(({ offset, length, physical }) => [offset, length, physical]),
+    [
+      [0x9f000, PAGE, 0x9f000],
+      [0xa0000, PAGE, null],
+      [0x100000, 2 * PAGE, 0x100000],
+    ],
+    "behind 0xa0000 is the VGA adapter",
+  );
+  t.end();
+});
+
+/** The stream with one more round of pages of its first block, all 0x5a. */
+async function touched(bytes: Uint8Array, offsets: readonly number[]): Promise<Uint8Array> {
+  const folder = join(work, "unpacked");
+  await unpackStream({ open: () => new MemorySource(bytes), again: true }, folder);
+  const fd = openSync(
+    join(
+      folder,
+      "ram",
+      readdirSync(join(folder, "ram")).find((name) => /pc\.ram/u.test(name))!,
+    ),
+    "r+",
+  );
+  for (const offset of offsets) writeSync(fd, Buffer.alloc(PAGE, 0x5a), 0, PAGE, offset);
+  closeSync(fd);
+  const file = join(work, "touched");
+  await packFolder(folder, file);
+  rmSync(folder, { recursive: true });
+  return readFileSync(file);
+}
+
+/** A stream of one block whose address is said. */
+const shared = async (address: bigint, sends = true): Promise<Uint8Array> => {
+  const sink = new MemorySink();
+  const capabilities = ["x-ignore-shared"];
+  const subsections: Configuration["subsections"] = [{ name: "configuration/capabilities", version: 1, capabilities }];
+  const writer = createStreamWriter(sink, { machine: "none", subsections });
+  const [ram] = writer.ram.blocks([{ idstr: "ram", usedLength: PAGE, address }]) as [RamBlock];
+  if (sends) await writer.ram.page(ram, 0, new Uint8Array(PAGE).fill(3));
+  writer.ram.end();
+  await writer.finish();
+  return sink.bytes();
+};
+
+test("what a block list says of blocks, and blocks that are not sent", async (t) => {
+  const moved = await diffStreams(await shared(0n), await shared(0x1000n));
+  t.deepEqual(named(moved, "meaning"), ["RAM block ram address"]);
+  t.deepEqual([moved.differences[0]?.a, moved.differences[0]?.b], ["0x0", "0x1000"]);
+  const unsent = await diffStreams(await shared(0n), await shared(0n, false));
+  t.deepEqual(named(unsent, "meaning"), ["RAM block ram pages"]);
+  t.equal(unsent.ram.pages.onlyA, 1);
   t.end();
 });
 

@@ -27,7 +27,7 @@ function headline(letter: string, file: string, { bytes, machine, complete, cont
     fileSize(bytes.total),
     machine === null ? "no configuration section" : `machine ${clip(safe(machine), 40)}`,
   ];
-  if (container !== null) parts.push(`inside ${container}`);
+  if (container !== null) parts.push(container === "recording" ? "a recording" : `inside ${container}`);
   parts.push(complete ? "complete" : "NOT complete");
   return wrapped(`${letter}: ${tail(file, WIDTH - 4)}:`, parts);
 }

@@ -20,12 +20,13 @@ export function readableAgain(source: ByteSource): Again {
   return { source, rewind: () => source.seek!(0), close: () => undefined };
 }
 
-/** What a pipe or decompressor gave, in a temporary file. */
+/** What a pipe or decompressor gave, in a temporary file without a name: it is gone with the process, however that ends. */
 class Spool implements Again {
   readonly source: ByteSource;
   private readonly folder: string;
   private readonly fd: number;
   private readonly unfinished: { forget(): void };
+  private named = true;
   private written = 0;
   private position = 0;
   private ended = false;
@@ -34,6 +35,7 @@ class Spool implements Again {
     this.folder = attempt(tmpdir(), () => mkdtempSync(join(tmpdir(), "qevm-diff-")));
     this.unfinished = rememberUnfinished(this.folder);
     this.fd = attempt(this.folder, () => openSync(join(this.folder, "stream"), "wx+"));
+    this.remove();
     const { offset, within } = first;
     this.source = {
       offset,
@@ -49,8 +51,20 @@ class Spool implements Again {
 
   close(): void {
     closeSync(this.fd);
-    rmSync(this.folder, { recursive: true, force: true });
-    this.unfinished.forget();
+    this.remove();
+  }
+
+  /** Where open files cannot be removed, that waits for `close`. */
+  private remove(): void {
+    if (!this.named) return;
+    try {
+      rmSync(this.folder, { recursive: true, force: true });
+      this.unfinished.forget();
+      this.named = false;
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && (error.code === "EBUSY" || error.code === "EPERM")))
+        throw error;
+    }
   }
 
   private read(into: Uint8Array): number | Promise<number> {
