@@ -661,6 +661,21 @@ test("rounds: the last content counts, and what XBZRLE is applied to", async (t)
   t.end();
 });
 
+test("pages that are scattered too far are refused before memory is taken", async (t) => {
+  const sink = new MemorySink();
+  const writer = createStreamWriter(sink, { machine: "none" });
+  const count = 40_000;
+  const step = 1024 * PAGE;
+  const [ram] = writer.ram.blocks([{ idstr: "ram", usedLength: count * step }]) as [RamBlock];
+  for (let i = 0; i < count; i++) await writer.ram.zero(ram, i * step);
+  writer.ram.end();
+  await writer.finish();
+  const error = await refusal(() => diffStreams(live, sink.bytes()));
+  t.deepEqual([error?.code, error && sideOf(error)], ["limit", "b"], error?.message);
+  t.ok(error!.offset! > 100_000, "at the record that would take more");
+  t.end();
+});
+
 test("runs of pages end where the guest's memory does", async (t) => {
   const bytes = corpusEntry("q35-displays").open();
   const { ram } = await diffStreams(bytes, await touched(bytes, [0x9f000, 0xa0000, 0x100000, 0x101000]));

@@ -32,8 +32,8 @@ export async function compareMemory(a: Scanned, b: Scanned, alike: boolean): Pro
   if (pageSize !== b.inspection.pageSize) return { ...diff, notCompared: "pages of different sizes" };
   const inflater = await createInflater("page", { pageSize });
   const readers = {
-    a: new PageReader("a", a.source, pageSize, inflater),
-    b: new PageReader("b", b.source, pageSize, inflater),
+    a: new PageReader("a", a.source, a.pages, pageSize, inflater),
+    b: new PageReader("b", b.source, b.pages, pageSize, inflater),
   };
   const addresses = await GuestAddresses.of(a, readers.a);
   diff.layout = addresses.how;

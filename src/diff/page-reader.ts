@@ -2,7 +2,7 @@ import { QevmError } from "../errors.js";
 import type { PageInflater } from "../engine/index.js";
 import { applyRecordAt } from "../memory/record-at.js";
 import type { ByteSource } from "../qemu-file/source.js";
-import { kindOf, PageKind, type Piece } from "./page-table.js";
+import { kindOf, PageKind, type PageTable, type Piece } from "./page-table.js";
 import { inStream } from "./side.js";
 import type { Side } from "./types.js";
 import { Windows } from "./windows.js";
@@ -26,6 +26,7 @@ export class PageReader {
   constructor(
     private readonly side: Side,
     source: ByteSource,
+    private readonly table: PageTable,
     private readonly pageSize: number,
     private readonly inflater: PageInflater,
   ) {
@@ -70,7 +71,7 @@ export class PageReader {
     else if (kind === PageKind.COMPRESS_PAGE || kind === PageKind.FILL) {
       await applyRecordAt(windows, { position: base, block, offset }, page, inflater);
     }
-    for (const position of piece.deltas?.get(at) ?? []) {
+    for (const position of this.table.deltasOf(piece, at)) {
       await applyRecordAt(windows, { position, block, offset }, page, inflater);
     }
     return page;

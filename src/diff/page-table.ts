@@ -1,5 +1,6 @@
 import { QevmError } from "../errors.js";
 import { RamFlag, type RamBatch } from "../ram/index.js";
+import { DeltaChains } from "./delta-chains.js";
 
 /** What holds the last content of a page. */
 export const PageKind = {
@@ -19,6 +20,9 @@ export const PageKind = {
 /** Pages a piece; small, since a damaged stream may scatter its pages. */
 export const PIECE_PAGES = 256;
 const PIECE_BYTES = PIECE_PAGES * 9 + 300;
+/** What XBZRLE takes: in a piece that has any, and a record. */
+const DELTAS_BYTES = PIECE_PAGES * 4;
+const DELTA_BYTES = 12;
 
 /** Where the last contents of some pages of one block stand. */
 export interface Piece {
@@ -26,14 +30,14 @@ export interface Piece {
   readonly base: Float64Array;
   /** Of the last record that holds the page whole, see `PageKind`. */
   readonly kind: Uint8Array;
-  /** Absolute offsets of the XBZRLE records since then, by page in the piece. */
-  deltas: Map<number, number[]> | undefined;
+  /** Links of the chains of XBZRLE records since then, by page in the piece; 0: none. */
+  deltas: Uint32Array | undefined;
 }
 
 /** The kind of page `at` of a piece. */
 export function kindOf(piece: Piece | undefined, at: number): number {
   if (piece === undefined) return PageKind.NONE;
-  return piece.deltas?.has(at) === true ? PageKind.XBZRLE : piece.kind[at]!;
+  return (piece.deltas?.[at] ?? 0) === 0 ? piece.kind[at]! : PageKind.XBZRLE;
 }
 
 /**
@@ -42,6 +46,7 @@ export function kindOf(piece: Piece | undefined, at: number): number {
  */
 export class PageTable {
   private readonly blocks = new Map<string, Map<number, Piece>>();
+  private readonly chains = new DeltaChains();
   private bytes = 0;
 
   /**
@@ -65,13 +70,12 @@ export class PageTable {
       const piece = this.make(block.idstr, (page - at) / PIECE_PAGES, position);
       const flag = batch.flag[i]!;
       if (flag === RamFlag.XBZRLE) {
-        piece.deltas ??= new Map();
-        const deltas = piece.deltas.get(at);
-        if (deltas === undefined) piece.deltas.set(at, [position]);
-        else deltas.push(position);
+        this.take(piece.deltas === undefined ? DELTAS_BYTES + DELTA_BYTES : DELTA_BYTES, position);
+        piece.deltas ??= new Uint32Array(PIECE_PAGES);
+        piece.deltas[at] = this.chains.add(piece.deltas[at]!, position);
         continue;
       }
-      piece.deltas?.delete(at);
+      if (piece.deltas !== undefined) piece.deltas[at] = 0;
       const head = flag !== RamFlag.PAGE || batch.area ? 0 : batch.continues[i] === 1 ? 8 : 9 + block.idstr.length;
       piece.base[at] = position + head;
       piece.kind[at] = batch.area && flag === RamFlag.PAGE ? PageKind.MAPPED : kindByFlag(flag, batch.fill[i]!);
@@ -92,18 +96,17 @@ export class PageTable {
     return this.blocks.get(block)?.keys() ?? [];
   }
 
+  /** Absolute offsets of the XBZRLE records of a page, in stream order. */
+  deltasOf(piece: Piece, at: number): readonly number[] {
+    return this.chains.of(piece.deltas?.[at] ?? 0);
+  }
+
   private make(block: string, index: number, position: number): Piece {
     let pieces = this.blocks.get(block);
     if (pieces === undefined) this.blocks.set(block, (pieces = new Map()));
     const found = pieces.get(index);
     if (found !== undefined) return found;
-    this.bytes += PIECE_BYTES;
-    if (this.bytes > this.limit()) {
-      throw new QevmError("limit", "pages are scattered too far to remember their places", {
-        offset: position,
-        expected: `at most ${this.limit()} bytes of memory`,
-      });
-    }
+    this.take(PIECE_BYTES, position);
     const made: Piece = {
       base: new Float64Array(PIECE_PAGES),
       kind: new Uint8Array(PIECE_PAGES),
@@ -111,6 +114,17 @@ export class PageTable {
     };
     pieces.set(index, made);
     return made;
+  }
+
+  /** Counts memory that is taken for the record at `position`. */
+  private take(bytes: number, position: number): void {
+    this.bytes += bytes;
+    if (this.bytes > this.limit()) {
+      throw new QevmError("limit", "pages are scattered too far to remember their places", {
+        offset: position,
+        expected: `at most ${this.limit()} bytes of memory`,
+      });
+    }
   }
 }
 
