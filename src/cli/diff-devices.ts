@@ -4,8 +4,8 @@ import { clip, hex, place, rest, WIDTH } from "./diff-text.js";
 import { count, safe } from "./output.js";
 
 /** Values that are printed of one device, and of all. */
-const MOST_OF_ONE = 12;
-const MOST = 60;
+const MOST_OF_ONE = 8;
+const MOST = 32;
 
 /** The devices that are not the same, with their first values. */
 export function deviceLines(devices: readonly DeviceDiff[]): string[] {

@@ -4,7 +4,7 @@ import { clip, hex, place, rest, tail, WIDTH } from "./diff-text.js";
 import { count, fileSize, memorySize, safe, table, wrapped } from "./output.js";
 
 /** Lines of a list that are printed before the rest is counted. */
-const MOST = 20;
+const MOST = 12;
 
 /** The report for people: the verdict, what a destination gets otherwise, and how else the streams are written. */
 export function report(files: Pair<string>, diff: StreamDiff): string[] {

@@ -7,6 +7,7 @@ import { QevmError, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { openSource } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { printDocument } from "./diff-document.js";
 import { report } from "./diff-report.js";
 import { print, printJson, printWarnings, safe, withProgress } from "./output.js";
 import { refusal } from "./run.js";
@@ -29,7 +30,7 @@ export async function run(argv: string[]): Promise<number> {
     return refused(error as QevmError, side, files, args);
   }
   if (args.flag("json")) {
-    printJson(diff);
+    await printDocument(diff);
   } else {
     printWarnings([...warningsOf(diff.a.warnings, a), ...warningsOf(diff.b.warnings, b)]);
     print(report({ a: named(a), b: named(b) }, diff));
