@@ -323,7 +323,7 @@ test("records of other sections, commands, VMDESCRIPTION, the end", async (t) =>
     Buffer.concat([live, Buffer.alloc(512, 1)]),
     Buffer.concat([live, Buffer.alloc(512)]),
   );
-  t.deepEqual(named(filled, "encoding"), ["end bytes behind"], "other padding");
+  t.deepEqual(named(filled, "encoding"), ["end content behind"], "other padding");
   t.deepEqual(filled.differences[0]?.offset, { a: live.length, b: live.length });
   const cut = await diffStreams(live, live.subarray(0, 300_000), { lenient: true });
   t.equal(named(cut, "meaning")[0], "end complete", "one is cut off");

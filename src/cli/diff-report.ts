@@ -40,12 +40,12 @@ function verdict({ verdict: found, differences, ram, devices, firstByte, a, b }:
     const { different, onlyA, onlyB } = ram.pages;
     const parts: string[] = [];
     const pages = different + onlyA + onlyB;
-    if (pages > 0) parts.push(`${count(pages)} ${pages === 1 ? "page" : "pages"}`);
+    if (pages > 0) parts.push(plural(pages, "page"));
     const fields = devices.reduce((sum, device) => sum + device.fields.length, 0);
     if (fields > 0) parts.push(`${plural(fields, "value")} of ${plural(devices.length, "device")}`);
     const meant = differences.filter(({ level }) => level === "meaning");
     for (const part of new Set(meant.map((one) => one.part))) {
-      parts.push(plural(meant.filter((one) => one.part === part).length, WORDS[part]));
+      parts.push(`${count(meant.filter((one) => one.part === part).length)} ${PLACES[part]}`);
     }
     lines.push(...wrapped("DIFFERENT:", parts));
   }
@@ -64,17 +64,17 @@ function verdict({ verdict: found, differences, ram, devices, firstByte, a, b }:
   return lines;
 }
 
-/** What one difference of a part is called. */
-const WORDS: Readonly<Record<PartDifference["part"], string>> = {
-  end: "ending",
-  configuration: "configuration value",
-  "RAM block": "fact of RAM blocks",
-  section: "fact of sections",
-  records: "section of records",
-  undecoded: "undecoded part",
-  command: "command",
-  VMDESCRIPTION: "fact of VMDESCRIPTION",
-  container: "fact of containers",
+/** Where differences of a part are, behind their number. */
+const PLACES: Readonly<Record<PartDifference["part"], string>> = {
+  end: "at the end",
+  configuration: "in the configuration",
+  "RAM block": "in RAM blocks",
+  section: "in sections",
+  records: "in records of sections",
+  undecoded: "not decoded",
+  command: "in commands",
+  VMDESCRIPTION: "in VMDESCRIPTION",
+  container: "in containers",
 };
 
 function plural(n: number, word: string): string {
@@ -118,9 +118,9 @@ function memoryLines({ ram, verdict: found }: StreamDiff): string[] {
   const total = same + different + onlyA + onlyB;
   if (total === same) return found === "identical" ? [] : [`RAM: the same content in ${count(total)} pages`];
   const lines = wrapped("RAM:", [
-    `${count(different)} of ${count(total)} pages differ`,
-    ...(different > 0 ? [`${count(ram.ranges.length)} ${ram.ranges.length === 1 ? "range" : "ranges"}`] : []),
-    ...(different > 0 ? [`${count(bytes)} ${bytes === 1 ? "byte" : "bytes"}`] : []),
+    `${decimal(different)} of ${count(total)} pages differ`,
+    ...(different > 0 ? [plural(ram.ranges.length, "range")] : []),
+    ...(different > 0 ? [plural(bytes, "byte")] : []),
     ...(onlyA > 0 ? [`${count(onlyA)} with data in A only`] : []),
     ...(onlyB > 0 ? [`${count(onlyB)} with data in B only`] : []),
   ]);

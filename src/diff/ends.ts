@@ -12,8 +12,11 @@ export async function compareEnds(a: Scanned, b: Scanned): Promise<PartDifferenc
   out.value("encoding", "bytes behind", ta?.length ?? null, tb?.length ?? null, offset);
   if (ta !== undefined && tb !== undefined && ta.length === tb.length) {
     const at = await firstDifference(regionOf(a, ta), regionOf(b, tb));
-    const where = at === undefined ? offset : { a: ta.offset + at, b: tb.offset + at };
-    if (at !== undefined) out.value("encoding", "bytes behind", hash(ta, at), hash(tb, at, "others"), where);
+    if (at !== undefined) {
+      const where = { a: ta.offset + at, b: tb.offset + at };
+      const [inA, inB] = [ta.length, tb.length];
+      out.found.push({ level: "encoding", part: "end", name: "content behind", a: inA, b: inB, offset: where });
+    }
   }
   return out.found;
 }
@@ -36,10 +39,6 @@ export async function compareRests(a: Scanned, b: Scanned): Promise<PartDifferen
     out.found.push({ level: "meaning", part: "undecoded", name, a: ra.length, b: rb.length, offset: where });
   }
   return out.found;
-}
-
-function hash({ length }: Rest, at: number, what = "bytes"): string {
-  return `${length} ${what}, from byte ${at} on`;
 }
 
 /** Where a rest stands in the source. */
