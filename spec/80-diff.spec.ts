@@ -329,6 +329,10 @@ test("records of other sections, commands, VMDESCRIPTION, the end", async (t) =>
   t.equal(named(cut, "meaning")[0], "end complete", "one is cut off");
   t.ok(cut.ram.pages.onlyA > 0 && cut.ram.pages.onlyB === 0, `${cut.ram.pages.onlyA} pages in A only`);
   t.ok(cut.b.warnings.length > 0);
+  const late = await diffStreams(live, live.subarray(0, 0x34c000), { lenient: true });
+  t.equal(late.b.description, "of the other", "devices before a cut are read by the other's description");
+  t.deepEqual([late.devices, late.b.bytes.opaque], [[], 0], "and are the same");
+  t.deepEqual(named(late, "meaning").slice(0, 2), ["end complete", "section hpet/0"], "those behind it are missing");
   t.end();
 });
 

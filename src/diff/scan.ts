@@ -85,8 +85,10 @@ export async function scanBorrowing(
   again.rewind();
   try {
     const schema = [other.description.parsed];
-    const better = await new Scan(again.source, scanned.containers, { ...options, lenient: false, schema }).run();
-    return { ...better, describedBy: "of the other" };
+    const read = await new Scan(again.source, scanned.containers, { ...options, schema }).run();
+    // Lenient: what does not fit is opaque as it was.
+    const fits = read.inspection.bytes.opaque < scanned.inspection.bytes.opaque;
+    return fits ? { ...read, describedBy: "of the other" } : scanned;
   } catch (error) {
     if (error instanceof QevmError) return scanned;
     throw error;
