@@ -1,9 +1,10 @@
 /** `qevm diff A B`: what it prints, how it ends; two saves of a real QEMU among what it is given. */
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   closeSync,
   copyFileSync,
   createReadStream,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
@@ -26,7 +27,7 @@ import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { findQemu } from "../tools/qemu/find.js";
 import { QemuProcess } from "../tools/qemu/process.js";
 import { makePlainStream } from "../tools/streams/plain.js";
-import { qevm, type Ended, type RunOptions } from "./support/program.js";
+import { PROGRAM, qevm, type Ended, type RunOptions } from "./support/program.js";
 import { rewrite } from "./support/rewrite.js";
 import { saveStream } from "./support/save-stream.js";
 
@@ -83,7 +84,10 @@ test("three verdicts, and exit statuses as diff(1) has them", async (t) => {
 test("--json lists all that the text counts", async (t) => {
   const text = await diff(t, [live, file("q35.mig", corpusEntry("v10.0-q35-devices").open())], 1);
   t.match(text.stdout, /and \d+ more(?: devices)? \(--json lists all\)/u, "long lists are cut");
-  t.ok(text.stdout.split("\n").length < 110, "short");
+  const lines = text.stdout.split("\n");
+  t.ok(lines.length < 110, "short");
+  t.equal(lines.filter((line) => /^(?:section|RAM block|configuration) /u.test(line)).length, 12, "parts");
+  t.equal(lines.filter((line) => / [KM]iB +(?:0x|-)/u.test(line)).length, 12, "ranges");
   const json = documentOf(await diff(t, [live, "q35.mig", "--json"], 1));
   const ranges = json.ram.ranges.map(({ block, offset, length }) => `${block} ${offset} ${length}`);
   t.equal(new Set(ranges).size, ranges.length);
@@ -116,12 +120,23 @@ test("more ranges than are printed at a time", async (t) => {
 test("pipes, folders, containers", async (t) => {
   const gz = join(corpusEntry("live").folder, "stream.gz");
   t.match((await diff(t, [live, gz], 0)).stdout, /container kind: none \| gzip/u);
-  const before = readdirSync(tmpdir()).filter((name) => name.startsWith("qevm-diff-"));
+  const temporary = join(work, "tmp");
+  mkdirSync(temporary);
+  const { TMPDIR } = process.env;
+  process.env["TMPDIR"] = temporary;
   const piped = await diff(t, ["-", live], 0, { stdin: createReadStream(live) });
   t.match(piped.stdout, /^A: standard input: /mu);
   await diff(t, [live, "-"], 1, { stdin: readFileSync(other) });
-  const left = readdirSync(tmpdir()).filter((name) => name.startsWith("qevm-diff-"));
-  t.deepEqual(left, before, "no temporary folder is left");
+  t.deepEqual(readdirSync(temporary), [], "no temporary folder is left");
+  const child = spawn(process.execPath, [PROGRAM, "diff", "-", live], { stdio: ["pipe", "ignore", "ignore"] });
+  child.stdin.on("error", () => undefined);
+  await new Promise((resolve) => child.stdin.write(readFileSync(live).subarray(0, 2_000_000), resolve));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  child.kill("SIGKILL");
+  await new Promise((resolve) => child.on("close", resolve));
+  t.deepEqual(readdirSync(temporary), [], "nor is one of a program that was killed");
+  if (TMPDIR === undefined) delete process.env["TMPDIR"];
+  else process.env["TMPDIR"] = TMPDIR;
   const recording = join(work, "rec");
   await qevm(["convert", live, "--out", recording, "--to", "recording", "--multifd", "zlib"]);
   t.match((await diff(t, [recording, live], 0)).stdout, /container kind: recording \| none/u);
