@@ -189,10 +189,10 @@ test("edits of a private field are refused where they do not fit", async (t) => 
   t.deepEqual(await typed({ status: undefined }), ["does-not-fit", "virtio > status"]);
   t.deepEqual(await typed({ config: "abcd" }), ["does-not-fit", "virtio > config"]);
   t.deepEqual(await typed({ device: 5 }), ["does-not-fit", "virtio > device"]);
-  t.deepEqual(await typed({ queues: [1] }), ["does-not-fit", "virtio > queues"]);
+  t.deepEqual(await typed({ queues: [1] }), ["does-not-fit", "virtio > queues > [0]"]);
   t.deepEqual(await typed({ queues: [{ record: { num: 1, align: 1, desc: 1, last_avail_idx: 1 } }] }), [
     "does-not-fit",
-    "virtio > queues > desc",
+    "virtio > queues > [0] > desc",
   ]);
   t.deepEqual(await typed({ subsections: 1 }), ["does-not-fit", "virtio > subsections"]);
   t.deepEqual(await typed({ extra: 1 }), ["does-not-fit", "virtio"], "a value that the codec does not know");

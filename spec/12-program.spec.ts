@@ -35,6 +35,7 @@ const LINES = `
   receive exec:cat<plain --out received
   explain vm
   explain cut --json
+  diff plain together --json
   relay exec:cat<plain exec:cat>relayed --ram zlib --out passed
   fuzz decode vm --cases 20 --seed 7 --json
   fuzz make vm --cases 3 --seed 7 --out cases

@@ -7,6 +7,7 @@ export { openContainers, openInput, type Container, type Input } from "./contain
 export { convertStream } from "./convert/convert.js";
 export { convertToFile } from "./convert/convert-file.js";
 export type { ConvertOptions, ConvertReport, RamTarget } from "./convert/types.js";
+export * from "./diff/index.js";
 export * from "./engine/index.js";
 export { kindsNamed, KINDS, makeCase, type CaseOptions, type FuzzCase } from "./fuzz/cases.js";
 export { decodeCase, type DecodeOutcome } from "./fuzz/decode-case.js";

@@ -47,6 +47,19 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     options: [JSON_OUT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
     text: `The text is what QEMU printed, one line or all of it, quoted: "$(cat err.log)".\nWithout it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; a text that is not known is no error.\n${FILE_TEXT}`,
   },
+  diff: {
+    usage: "A B [--json] [--lenient] [--page-size N]",
+    line: "what two streams have not in common, whatever their encoding",
+    options: [
+      ["--json", "one JSON document with every page range and value"],
+      LENIENT,
+      PAGE_SIZE,
+      ...SCHEMA,
+      ["--snapshot S", "which snapshot of a qcow2 image; twice: of A and of B"],
+      LIMIT,
+    ],
+    text: `Exit 0: a destination gets the same of both (in the same bytes, or written in\nanother way); 1: it does not, or a file is wrong (then the message on stderr\nsays which file and which byte, --json has "error"); 2: usage. Compared are the\nlast contents of pages, device values, sections, block list, configuration.\nA or B may be - (standard input) or a folder (recording); what cannot be read\ntwice is kept in a temporary file.\n${FILE_TEXT.split("\n")[1]}`,
+  },
   extract: {
     usage: "FILE --out PATH --format blocks|raw|elf|lime",
     line: "guest memory as files",

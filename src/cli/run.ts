@@ -8,6 +8,7 @@ const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => 
   devices: () => import("./devices.js"),
   verify: () => import("./verify.js"),
   explain: () => import("./explain.js"),
+  diff: () => import("./diff.js"),
   extract: () => import("./extract.js"),
   read: () => import("./read.js"),
   send: () => import("./send.js"),
@@ -37,16 +38,19 @@ export async function run(name: string, args: string[]): Promise<number> {
     if (!(error instanceof QevmError)) throw error;
     const json = args.includes("--json");
     if (json) process.stdout.write(`${JSON.stringify({ error }, undefined, 2)}\n`);
-    process.stderr.write(`${refusal(name, args, error)}\n`);
+    const file = args.find((arg) => !arg.startsWith("-")) ?? "-";
+    const text = error.offset === undefined ? `qevm ${name}: ${error.message}` : refusal(file, error);
+    process.stderr.write(`${text}\n`);
     return 1;
   }
 }
 
 /** `vm.mig: refused at byte 0x1a5ae3d, section 2 "ram" > record 812` and what is wrong, indented. */
-function refusal(name: string, args: string[], error: QevmError): string {
-  if (error.offset === undefined) return `qevm ${name}: ${error.message}`;
-  const file = args.find((arg) => !arg.startsWith("-")) ?? "-";
-  const where = [`at byte 0x${error.offset.toString(16)}`, ...(error.path.length > 0 ? [error.path.join(" > ")] : [])];
+export function refusal(file: string, error: QevmError): string {
+  const where = [
+    `at byte 0x${(error.offset ?? 0).toString(16)}`,
+    ...(error.path.length > 0 ? [error.path.join(" > ")] : []),
+  ];
   let what = error.what;
   if (error.expected !== undefined) what += `: expected ${error.expected}`;
   if (error.found !== undefined) what += `${error.expected === undefined ? ":" : ","} found ${error.found}`;

@@ -78,6 +78,7 @@ export function encodeArray(ctx: EncodeContext, group: FieldGroup, value: FieldV
     for (let i = 0; i < run.count; i++) {
       const element = value[at]!;
       ctx.path[depth] = `[${at++}]`;
+      ctx.at?.(ctx.path, writer.offset);
       const from = writer.offset;
       if (element === null) {
         encodeNull(ctx, element);

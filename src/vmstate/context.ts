@@ -25,6 +25,8 @@ export interface EncodeContext {
   vmsdName: string | undefined;
   /** The section's name, in old-style handlers. */
   readonly oldStyle: string | undefined;
+  /** Told before each value that `path` leads to is written. */
+  readonly at?: ((path: readonly string[], offset: number) => void) | undefined;
 }
 
 /** Takes `n` values from the budget. */

@@ -58,10 +58,11 @@ export function decodeDevice(
 }
 
 /**
- * Encodes a payload from its fields.
+ * Encodes a payload from its fields. `at` is told, before each field, element and subsection, its path (the device is the first step) and
+ * the writer's offset.
  * @throws QevmError `does-not-fit` with the path; parts may have been written by then
  */
-export function encodeDevice(writer: QemuFileWriter, state: DeviceState): void {
+export function encodeDevice(writer: QemuFileWriter, state: DeviceState, at?: EncodeContext["at"]): void {
   const { description } = state;
   const ctx: EncodeContext = {
     writer,
@@ -69,6 +70,7 @@ export function encodeDevice(writer: QemuFileWriter, state: DeviceState): void {
     shared: false,
     vmsdName: undefined,
     oldStyle: oldStyleName(description),
+    at,
   };
   try {
     encodeStruct(ctx, state);

@@ -108,7 +108,7 @@ export function encodeElement(ctx: EncodeContext, entry: FieldDescription, value
   }
   const codec = privateCodec(entry.type, ctx);
   if (codec !== undefined && isRecordValue(value)) {
-    encodeRecord(writer, codec, entry.size, value, ctx.path);
+    encodeRecord(writer, codec, entry.size, value, ctx.path, ctx.at);
     return;
   }
   if (!(value instanceof Uint8Array)) throw wrong(ctx, `${entry.size} bytes`, value);

@@ -29,10 +29,14 @@ export function encodeList(ctx: EncodeContext, entry: FieldDescription, value: F
   if (!Array.isArray(value) || (!ctx.shared && value.length !== described.length)) {
     throw refuse(ctx, "the list does not fit its description", `${described.length} elements`, describeValue(value));
   }
-  for (const element of value) {
+  const depth = ctx.path.length;
+  for (const [index, element] of value.entries()) {
+    ctx.path[depth] = `[${index}]`;
     ctx.writer.u8(1);
+    ctx.at?.(ctx.path, ctx.writer.offset);
     encodeOne(ctx, described, element);
   }
+  ctx.path.length = depth;
   ctx.writer.u8(0);
 }
 
@@ -68,12 +72,16 @@ export function encodeTree(ctx: EncodeContext, entry: FieldDescription, value: F
     throw refuse(ctx, "the tree does not fit its description", `${described.length} structs`, `${structs}`);
   }
   ctx.writer.u32(nodes.length);
-  for (const node of nodes) {
+  const depth = ctx.path.length;
+  for (const [index, node] of nodes.entries()) {
+    ctx.path[depth] = `[${index}]`;
     ctx.writer.u8(1);
+    ctx.at?.(ctx.path, ctx.writer.offset);
     if (typeof node.key === "bigint") ctx.writer.u64(node.key);
     else encodeOne(ctx, described, node.key);
     encodeOne(ctx, described, node.value);
   }
+  ctx.path.length = depth;
   ctx.writer.u8(0);
 }
 

@@ -57,6 +57,7 @@ export function encodeStruct(ctx: EncodeContext, state: StructState): void {
   ctx.vmsdName = description.vmsdName;
   for (const group of groups) {
     ctx.path[depth] = group.key;
+    ctx.at?.(ctx.path, ctx.writer.offset);
     const value = state.fields[group.key];
     if (value === undefined) throw refuse(ctx, "the field has no value");
     if (group.isArray) {
@@ -84,6 +85,7 @@ export function encodeStruct(ctx: EncodeContext, state: StructState): void {
     const described = expected[index]!;
     ctx.path[depth] = `subsection "${described.vmsdName}"`;
     if (subsection.description !== described) throw refuse(ctx, "another subsection than the description says");
+    ctx.at?.(ctx.path, ctx.writer.offset);
     ctx.writer.u8(SUBSECTION);
     ctx.writer.string8(described.vmsdName!, "subsection name");
     ctx.writer.u32(described.version!);

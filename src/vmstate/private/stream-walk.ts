@@ -1,5 +1,6 @@
 import { QevmError } from "../../errors.js";
 import { MemorySink, QemuFileReader, QemuFileWriter } from "../../qemu-file/index.js";
+import type { EncodeContext } from "../context.js";
 import { doesNotFit } from "../primitives.js";
 import { emptyRecord, isRecordValue, type FieldValue, type RecordValue } from "../state.js";
 import { BaseWalk, LIMITS, type PrivateCodec, type Scalar, type Wide } from "./walk.js";
@@ -95,6 +96,9 @@ class DecodeWalk extends BaseWalk {
   }
 }
 
+/** See `EncodeContext.at`. */
+type Listener = EncodeContext["at"];
+
 class EncodeWalk extends BaseWalk {
   private used = 0;
 
@@ -102,6 +106,7 @@ class EncodeWalk extends BaseWalk {
     private readonly writer: QemuFileWriter,
     private record: Record<string, FieldValue>,
     path: string[],
+    private readonly at: Listener,
   ) {
     super(path);
   }
@@ -144,38 +149,38 @@ class EncodeWalk extends BaseWalk {
     if (value instanceof Uint8Array) {
       this.writer.bytes(value);
     } else if (codec !== undefined && isRecordValue(value)) {
-      encodeRecord(this.writer, codec, 0, value, [...this.path, name]);
+      encodeRecord(this.writer, codec, 0, value, [...this.path, name], this.at);
     } else {
       throw this.wrong(name, "bytes", value);
     }
   }
 
   group(name: string, body: () => void): void {
-    this.inner(name, this.take(name), body);
+    this.inner([name], this.take(name), body);
   }
 
   array(name: string, count: number, body: () => void): void {
     const value = this.take(name);
     if (!Array.isArray(value) || value.length !== count) throw this.wrong(name, `an array of ${count}`, value);
-    for (const item of value) this.inner(name, item, body);
+    this.each(name, value, body);
   }
 
   table(name: string, count: number, width: number, body: () => void): void {
     const value = this.take(name);
     if (!Array.isArray(value) || value.length > count) throw this.wrong(name, `an array of up to ${count}`, value);
-    for (const item of value) this.inner(name, item, body);
+    this.each(name, value, body);
     this.writer.bytes(new Uint8Array((count - value.length) * width));
   }
 
   repeat(name: string, _more: (rest: Uint8Array) => boolean, body: () => void): void {
     const value = this.take(name);
     if (!Array.isArray(value)) throw this.wrong(name, "an array", value);
-    for (const item of value) this.inner(name, item, body);
+    this.each(name, value, body);
   }
 
   optional(name: string, _present: (rest: Uint8Array) => boolean, body: () => void): boolean {
     const value = this.take(name);
-    if (value !== null) this.inner(name, value, body);
+    if (value !== null) this.inner([name], value, body);
     return value !== null;
   }
 
@@ -194,16 +199,22 @@ class EncodeWalk extends BaseWalk {
     });
   }
 
-  private inner(name: string, value: FieldValue, body: () => void): void {
-    if (!isRecordValue(value)) throw this.wrong(name, "named values", value);
+  private each(name: string, values: readonly FieldValue[], body: () => void): void {
+    for (const [i, value] of values.entries()) this.inner([name, `[${i}]`], value, body);
+  }
+
+  private inner(steps: readonly string[], value: FieldValue, body: () => void): void {
+    if (!isRecordValue(value)) throw this.wrong(steps, "named values", value);
     const outer = this.record;
     const { used } = this;
+    const depth = this.path.length;
     this.record = value.record;
     this.used = 0;
-    this.path.push(name);
+    this.path.push(...steps);
+    this.at?.(this.path, this.writer.offset);
     body();
     this.done();
-    this.path.pop();
+    this.path.length = depth;
     this.record = outer;
     this.used = used;
   }
@@ -211,13 +222,14 @@ class EncodeWalk extends BaseWalk {
   private take(name: string): FieldValue {
     const value = this.record[name];
     if (value === undefined) throw this.wrong(name, "a value", undefined);
+    this.at?.([...this.path, name], this.writer.offset);
     this.used++;
     return value;
   }
 
-  private wrong(name: string, expected: string, value: unknown): QevmError {
+  private wrong(place: string | readonly string[], expected: string, value: unknown): QevmError {
     const { code, what, found } = doesNotFit(value, expected);
-    return new QevmError(code, what, { path: [...this.path, name], expected, found });
+    return new QevmError(code, what, { path: [...this.path, ...[place].flat()], expected, found });
   }
 }
 
@@ -255,8 +267,9 @@ export function encodeRecord(
   size: number,
   value: RecordValue,
   path: string[],
+  at?: Listener,
 ): void {
-  const walk = new EncodeWalk(writer, value.record, path);
+  const walk = new EncodeWalk(writer, value.record, path, at);
   codec(walk, size);
   walk.done();
 }

@@ -1,0 +1,16 @@
+import { MemorySink, MemorySource } from "../../src/qemu-file/index.js";
+import { ExactWriter, StreamReader, type StreamItem } from "../../src/stream/index.js";
+
+/** A stream item by item: `change` answers what is to stand there instead (the item itself, changed in place or not; nothing; several). */
+export async function rewrite(
+  bytes: Uint8Array,
+  change: (item: StreamItem) => StreamItem | readonly StreamItem[],
+): Promise<Uint8Array> {
+  const sink = new MemorySink();
+  const writer = new ExactWriter(sink);
+  for await (const item of new StreamReader(new MemorySource(bytes))) {
+    for (const one of [change(item)].flat()) await writer.item(one);
+  }
+  await writer.finish();
+  return sink.bytes();
+}

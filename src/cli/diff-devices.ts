@@ -1,0 +1,77 @@
+import type { DeviceDiff, FieldDifference } from "../diff/index.js";
+import type { PlainValue } from "../vmstate/index.js";
+import { clip, hex, place, rest, WIDTH } from "./diff-text.js";
+import { count, safe } from "./output.js";
+
+/** Values that are printed of one device, and of all. */
+const MOST_OF_ONE = 8;
+const MOST = 32;
+
+/** The devices that are not the same, with their first values. */
+export function deviceLines(devices: readonly DeviceDiff[]): string[] {
+  if (devices.length === 0) return [];
+  const lines: string[] = [];
+  let left = MOST;
+  for (const [index, { name, instance, offset, fields }] of devices.entries()) {
+    if (left === 0) {
+      const more = devices.length - index;
+      lines.push(`and ${count(more)} more ${more === 1 ? "device" : "devices"} (--json lists all)`);
+      break;
+    }
+    const values = `${count(fields.length)} ${fields.length === 1 ? "value" : "values"}`;
+    lines.push(clip(`device ${safe(name)}/${instance}: ${values}  (section ${place(offset)})`));
+    const shown = fields.slice(0, Math.min(left, MOST_OF_ONE));
+    for (const field of shown) lines.push(...fieldLines(field));
+    left -= shown.length;
+    rest(lines, fields.length - shown.length, "  ");
+  }
+  return lines;
+}
+
+/** `  env.eip: 0xfff0 | 0xfff1  (A 0x1a2b, B 0x1a2c)`, on more lines where it is long. */
+function fieldLines(field: FieldDifference): string[] {
+  const where = `  (${place(field.offset)})`;
+  const path = safe(field.path);
+  const text = fieldText(field);
+  const line = `  ${path}: ${text.join(" | ")}${where}`;
+  if (line.length <= WIDTH) return [line];
+  if (text.length === 1) return [clip(`  ${path}:${where}`), clip(`    ${text[0]}`)];
+  return [clip(`  ${path}:${where}`), clip(`    A: ${text[0]}`), clip(`    B: ${text[1]}`)];
+}
+
+/** What is said of both streams, or of each. */
+function fieldText(field: FieldDifference): [string] | [string, string] {
+  switch (field.kind) {
+    case "only":
+      return [`in ${field.in === "a" ? "A" : "B"} only: ${valueText(field.value)}`];
+    case "length":
+      return [`${count(field.a)} elements`, `${count(field.b)} elements`];
+    case "type":
+      return [`type ${safe(field.a)}`, `type ${safe(field.b)}`];
+    case "version":
+      return [`version ${field.a}`, `version ${field.b}`];
+    case "bytes": {
+      const [first] = field.ranges;
+      const more = field.ranges.length - 1;
+      const at = `[${hex(first!.offset)}..${hex(first!.offset + first!.length)}]`;
+      const others = more === 0 ? "" : `, ${count(more)} more ${more === 1 ? "range" : "ranges"}`;
+      return [`${at} ${bytesText(first!.a)}`, `${bytesText(first!.b)}${others}`];
+    }
+    default:
+      return [valueText(field.a), valueText(field.b)];
+  }
+}
+
+/** Digits of a run of bytes that are printed. */
+const DIGITS = 32;
+
+function bytesText(digits: string): string {
+  if (digits === "") return "none";
+  return digits.length <= DIGITS ? digits : `${digits.slice(0, DIGITS)}...`;
+}
+
+function valueText(value: PlainValue): string {
+  if (typeof value === "number" && value >= 0x10000) return hex(value);
+  if (typeof value === "string") return value === "" ? '""' : safe(value);
+  return safe(JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? `${inner}` : inner)));
+}

@@ -1,0 +1,207 @@
+import type { Pair, PartDifference, PartValue, StreamDiff, StreamSummary } from "../diff/index.js";
+import { deviceLines } from "./diff-devices.js";
+import { clip, hex, place, rest, tail, WIDTH } from "./diff-text.js";
+import { count, fileSize, memorySize, safe, table, wrapped } from "./output.js";
+
+/** Lines of a list that are printed before the rest is counted. */
+const MOST = 12;
+
+/** The report for people: the verdict, what a destination gets otherwise, and how else the streams are written. */
+export function report(files: Pair<string>, diff: StreamDiff): string[] {
+  const lines = [...headline("A", files.a, diff.a), ...headline("B", files.b, diff.b), ...verdict(diff)];
+  const meant = diff.differences.filter(({ level }) => level === "meaning");
+  block(lines, partLines(meant));
+  block(lines, memoryLines(diff));
+  block(lines, deviceLines(diff.devices));
+  const other = encodingLines(diff);
+  if (other.length > 0) block(lines, ["Written in another way:", ...other]);
+  return lines;
+}
+
+function block(lines: string[], more: readonly string[]): void {
+  if (more.length > 0) lines.push("", ...more);
+}
+
+function headline(letter: string, file: string, { bytes, machine, complete, container }: StreamSummary): string[] {
+  const parts = [
+    fileSize(bytes.total),
+    machine === null ? "no configuration section" : `machine ${clip(safe(machine), 40)}`,
+  ];
+  if (container !== null) parts.push(container === "recording" ? "a recording" : `inside ${container}`);
+  parts.push(complete ? "complete" : "NOT complete");
+  return wrapped(`${letter}: ${tail(file, WIDTH - 4)}:`, parts);
+}
+
+function verdict({ verdict: found, differences, ram, devices, firstByte, a, b }: StreamDiff): string[] {
+  const lines: string[] = [];
+  if (found === "identical") lines.push("Identical, byte for byte");
+  else if (found === "same") lines.push("The same, written in another way: a destination gets the same of both");
+  else {
+    const { different, onlyA, onlyB } = ram.pages;
+    const parts: string[] = [];
+    const pages = different + onlyA + onlyB;
+    if (pages > 0) parts.push(plural(pages, "page"));
+    const fields = devices.reduce((sum, device) => sum + device.fields.length, 0);
+    if (fields > 0) parts.push(`${plural(fields, "value")} of ${plural(devices.length, "device")}`);
+    const meant = differences.filter(({ level }) => level === "meaning");
+    for (const part of new Set(meant.map((one) => one.part))) {
+      parts.push(`${count(meant.filter((one) => one.part === part).length)} ${PLACES[part]}`);
+    }
+    lines.push(...wrapped("DIFFERENT:", parts));
+  }
+  if (firstByte !== null) {
+    const { offset, part } = firstByte;
+    const where = part.a === null ? "" : `, ${safe(part.a)}`;
+    lines.push(clip(`First byte that differs: ${place(offset)}${where}`));
+  }
+  for (const [letter, { bytes, description }] of Object.entries({ A: a, B: b })) {
+    if (description === "of the other") lines.push(`Device state of ${letter} read by the other's VMDESCRIPTION`);
+    if (bytes.opaque > 0) {
+      const hint = description === null ? "; --schema CAPTURE may read it" : "";
+      lines.push(`Not understood in ${letter}: ${fileSize(bytes.opaque)}${hint}`);
+    }
+  }
+  return lines;
+}
+
+/** Where differences of a part are, behind their number. */
+const PLACES: Readonly<Record<PartDifference["part"], string>> = {
+  end: "at the end",
+  configuration: "in the configuration",
+  "RAM block": "in RAM blocks",
+  section: "in sections",
+  records: "in records of sections",
+  undecoded: "not decoded",
+  command: "in commands",
+  VMDESCRIPTION: "in VMDESCRIPTION",
+  container: "in containers",
+};
+
+function plural(n: number, word: string): string {
+  return `${count(n)} ${word}${n === 1 ? "" : "s"}`;
+}
+
+/** One line a part, or three where the values are long. */
+function partLines(differences: readonly PartDifference[], indent = ""): string[] {
+  const lines: string[] = [];
+  for (const { part, name, a, b, offset } of differences.slice(0, MOST)) {
+    const what = safe(part === "end" ? name : `${part} ${name}`);
+    const [inA, inB] = [valueText(a), valueText(b)];
+    const where = place(offset);
+    const line = `${indent}${what}: ${inA} | ${inB}${where === "" ? "" : `  (${where})`}`;
+    if (line.length <= WIDTH) lines.push(line);
+    else {
+      lines.push(clip(`${indent}${what}:${where === "" ? "" : `  (${where})`}`));
+      lines.push(clip(`${indent}  A: ${inA}`), clip(`${indent}  B: ${inB}`));
+    }
+  }
+  rest(lines, differences.length - MOST, indent);
+  return lines;
+}
+
+function valueText(value: PartValue): string {
+  if (value === null) return "none";
+  if (typeof value === "object") return value.length === 0 ? "none" : value.map(safe).join(" ");
+  return typeof value === "number" ? decimal(value) : safe(String(value));
+}
+
+/** `0` is a value here, not the absence of one. */
+function decimal(value: number): string {
+  return value === 0 ? "0" : count(value);
+}
+
+function memoryLines({ ram, verdict: found }: StreamDiff): string[] {
+  const { pages, bytes, notCompared } = ram;
+  if (notCompared === "no RAM") return [];
+  if (notCompared !== null) return [`RAM not compared: ${notCompared}`];
+  const { different, onlyA, onlyB, same } = pages;
+  const total = same + different + onlyA + onlyB;
+  if (total === same) return found === "identical" ? [] : [`RAM: the same content in ${count(total)} pages`];
+  const lines = wrapped("RAM:", [
+    `${decimal(different)} of ${count(total)} pages differ`,
+    ...(different > 0 ? [plural(ram.ranges.length, "range")] : []),
+    ...(different > 0 ? [plural(bytes, "byte")] : []),
+    ...(onlyA > 0 ? [`${count(onlyA)} with data in A only`] : []),
+    ...(onlyB > 0 ? [`${count(onlyB)} with data in B only`] : []),
+  ]);
+  const columns = [
+    ["block", "same", "different", "A only", "B only"],
+    ...ram.blocks
+      .filter(({ pages: of }) => of.different + of.onlyA + of.onlyB > 0)
+      .map(({ name, pages: of }) => [
+        clip(safe(name), 32),
+        count(of.same),
+        count(of.different),
+        count(of.onlyA),
+        count(of.onlyB),
+      ]),
+  ];
+  const shown = columns.slice(0, MOST + 1);
+  lines.push(...table(shown));
+  rest(lines, columns.length - shown.length, "  ");
+  lines.push(...rangeLines(ram));
+  return lines;
+}
+
+function rangeLines({ ranges, layout }: StreamDiff["ram"]): string[] {
+  const guessed = layout?.some((line) => line.startsWith("guess")) === true;
+  if (ranges.length === 0) return [];
+  const rows = ranges.slice(0, MOST).map(({ block: name, offset, length, physical }) => {
+    return [hex(offset), clip(safe(name), 28), memorySize(length), physical === null ? "-" : hex(physical)];
+  });
+  const lines = table([["pages at", "in block", "length", guessed ? "physical (guess)" : "physical"], ...rows], [0, 1]);
+  const withBytes: string[] = [];
+  lines.forEach((line, i) => {
+    withBytes.push(line);
+    const first = i === 0 ? undefined : ranges[i - 1]!.first;
+    if (first !== undefined && i <= 4) {
+      withBytes.push(
+        `    at ${hex(first.offset)}  A ${spaced(first.a)}`,
+        `    ${" ".repeat(3 + hex(first.offset).length)}  B ${spaced(first.b)}`,
+      );
+    }
+  });
+  rest(withBytes, ranges.length - MOST, "  ");
+  return withBytes;
+}
+
+function spaced(digits: string): string {
+  return digits.replaceAll(/..(?!$)/g, "$& ");
+}
+
+const ENCODINGS = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"] as const;
+
+function encodingLines({ ram, differences }: StreamDiff): string[] {
+  const lines = partLines(
+    differences.filter(({ level }) => level === "encoding"),
+    "  ",
+  );
+  const totals = { a: ENCODINGS.map(() => 0), b: ENCODINGS.map(() => 0) };
+  for (const { records } of ram.blocks) {
+    ENCODINGS.forEach((encoding, i) => {
+      totals.a[i]! += records.a[encoding];
+      totals.b[i]! += records.b[encoding];
+    });
+  }
+  const used = ENCODINGS.map((_, i) => i).filter((i) => totals.a[i]! > 0 || totals.b[i]! > 0);
+  const { otherEncoding: pages, same, ...others } = ram.pages;
+  // Other contents make other counts.
+  const tells = pages > 0 || (same > 0 && Object.values(others).every((n) => n === 0));
+  if (tells && used.some((i) => totals.a[i] !== totals.b[i])) {
+    lines.push(
+      `  RAM records${pages === 0 ? "" : `; ${plural(pages, "page")} of the same content came in another encoding`}`,
+    );
+    lines.push(
+      ...indented([
+        ["", ...used.map((i) => ENCODINGS[i]!)],
+        ["A", ...used.map((i) => count(totals.a[i]!))],
+        ["B", ...used.map((i) => count(totals.b[i]!))],
+      ]),
+    );
+  }
+  return lines;
+}
+
+function indented(rows: readonly (readonly string[])[]): string[] {
+  return table(rows).map((line) => `  ${line}`);
+}

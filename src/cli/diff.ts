@@ -1,0 +1,103 @@
+import { openInput, type Container } from "../container/index.js";
+import { detect } from "../container/detect.js";
+import { isFolder } from "../container/recording.js";
+import { diffStreams, sideOf, type Pair, type Side, type StreamDiff } from "../diff/index.js";
+import { inStream } from "../diff/side.js";
+import { QevmError, type Warning } from "../errors.js";
+import type { ByteSource } from "../qemu-file/source.js";
+import { openSource } from "../transport/file.js";
+import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { printDocument } from "./diff-document.js";
+import { report } from "./diff-report.js";
+import { print, printJson, printWarnings, safe, withProgress } from "./output.js";
+import { refusal } from "./run.js";
+
+/** Takes its name twice, for two snapshots of one image. */
+const OPTIONS = { ...DECODE_OPTIONS, snapshot: { type: "string", multiple: true } } as const;
+
+/** `qevm diff A B`: exit status 0 where a destination gets the same of both, 1 where not. */
+export async function run(argv: string[]): Promise<number> {
+  const args = parse(argv, OPTIONS, [2, 2], "two files, A and B");
+  const [a, b] = args.positionals as [string, string];
+  const files = { a, b };
+  if (a === "-" && b === "-") throw new UsageError("only one of the two can be standard input");
+  let diff: StreamDiff;
+  try {
+    diff = await diffFiles(files, args);
+  } catch (error) {
+    const side = error instanceof QevmError ? sideOf(error) : undefined;
+    if (side === undefined) throw error;
+    return refused(error as QevmError, side, files, args);
+  }
+  if (args.flag("json")) {
+    await printDocument(diff);
+  } else {
+    printWarnings([...warningsOf(diff.a.warnings, a), ...warningsOf(diff.b.warnings, b)]);
+    print(report({ a: named(a), b: named(b) }, diff));
+  }
+  return diff.verdict === "different" ? 1 : 0;
+}
+
+async function diffFiles(files: Pair<string>, args: Arguments): Promise<StreamDiff> {
+  const options = await streamOptions(args);
+  const snapshots = snapshotsOf(files, args.list("snapshot"));
+  const opened: (ByteSource & { done(): void })[] = [];
+  const open = async (side: Side): Promise<ByteSource & { containers: readonly Container[] }> => {
+    const how = { ...inputOptions(args), snapshot: snapshots[side] };
+    const input = await inStream(side, () => openInput(files[side], how));
+    const source = withProgress(input, `reading ${side === "a" ? "A" : "B"}`);
+    opened.push(source);
+    return Object.assign(source, { containers: input.containers });
+  };
+  try {
+    const a = await open("a");
+    return await diffStreams(a, await open("b"), options);
+  } finally {
+    for (const source of opened) {
+      source.done();
+      await source.close?.();
+    }
+  }
+}
+
+/** One name is for whatever is a qcow2 image, two are A's and B's. */
+function snapshotsOf({ a, b }: Pair<string>, names: readonly string[]): Partial<Pair<string>> {
+  const [first, second] = names;
+  if (first === undefined) return {};
+  if (names.length > 2) throw new UsageError("--snapshot is given once or twice: for A and for B");
+  if (second !== undefined) return { a: first, b: second };
+  const images = { a: isImage(a), b: isImage(b) };
+  if (!images.a && !images.b) throw new UsageError("--snapshot is for qcow2 images");
+  return { ...(images.a ? { a: first } : {}), ...(images.b ? { b: first } : {}) };
+}
+
+function isImage(file: string): boolean {
+  if (file === "-" || isFolder(file)) return false;
+  const source = openSource(file);
+  const head = new Uint8Array(512);
+  const n = source.readAt === undefined ? 0 : source.readAt(0, head);
+  void source.close?.();
+  return typeof n === "number" && detect(head.subarray(0, n)).kind === "qcow2";
+}
+
+/** An input that is wrong, by its own name. */
+function refused(error: QevmError, side: Side, files: Pair<string>, args: Arguments): number {
+  const { code, what, offset, path, expected, found } = error;
+  const file = named(files[side]);
+  const own = new QevmError(code, what, { offset, path: path.slice(1), expected, found });
+  if (code === "usage") throw new QevmError("usage", `${file}: ${own.message}`);
+  if (args.flag("json")) printJson({ error: { ...own.toJSON(), stream: side } });
+  // File system errors name their file themselves.
+  const bare = own.message.startsWith(file) ? own.message : `${file}: ${own.message}`;
+  const text = offset === undefined ? `qevm diff: ${bare}` : refusal(file, own);
+  process.stderr.write(`${text}\n`);
+  return 1;
+}
+
+function named(file: string): string {
+  return file === "-" ? "standard input" : safe(file);
+}
+
+function warningsOf(warnings: readonly Warning[], file: string): Warning[] {
+  return warnings.map((warning) => ({ ...warning, path: [named(file), ...warning.path] }));
+}

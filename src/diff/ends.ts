@@ -1,0 +1,47 @@
+import { firstDifference, type Region } from "./bytes.js";
+import { Differences } from "./parts.js";
+import type { Rest, Scanned } from "./scan.js";
+import type { PartDifference } from "./types.js";
+
+/** How the streams end, and what stands behind them. */
+export async function compareEnds(a: Scanned, b: Scanned): Promise<PartDifference[]> {
+  const out = new Differences("end");
+  out.value("meaning", "complete", a.inspection.complete, b.inspection.complete);
+  const [ta, tb] = [a.trailing, b.trailing];
+  const offset = { a: ta?.offset ?? null, b: tb?.offset ?? null };
+  out.value("encoding", "bytes behind", ta?.length ?? null, tb?.length ?? null, offset);
+  if (ta !== undefined && tb !== undefined && ta.length === tb.length) {
+    const at = await firstDifference(regionOf(a, ta), regionOf(b, tb));
+    if (at !== undefined) {
+      const where = { a: ta.offset + at, b: tb.offset + at };
+      const [inA, inB] = [ta.length, tb.length];
+      out.found.push({ level: "encoding", part: "end", name: "content behind", a: inA, b: inB, offset: where });
+    }
+  }
+  return out.found;
+}
+
+/** Parts that could not be decoded: they have the same bytes, or nobody can tell what that means. */
+export async function compareRests(a: Scanned, b: Scanned): Promise<PartDifference[]> {
+  const out = new Differences("undecoded");
+  const count = Math.max(a.rests.length, b.rests.length);
+  for (let i = 0; i < count; i++) {
+    const [ra, rb] = [a.rests[i], b.rests[i]];
+    const offset = { a: ra?.offset ?? null, b: rb?.offset ?? null };
+    const name = (ra ?? rb)!.reason;
+    if (ra === undefined || rb === undefined) {
+      out.value("meaning", name, ra?.length ?? null, rb?.length ?? null, offset);
+      continue;
+    }
+    const at = await firstDifference(regionOf(a, ra), regionOf(b, rb));
+    if (at === undefined) continue;
+    const where = { a: ra.offset + at, b: rb.offset + at };
+    out.found.push({ level: "meaning", part: "undecoded", name, a: ra.length, b: rb.length, offset: where });
+  }
+  return out.found;
+}
+
+/** Where a rest stands in the source. */
+function regionOf({ source }: Scanned, { offset, length }: Rest): Region {
+  return { source, start: offset - (source.offset ?? 0), length };
+}

@@ -1,0 +1,93 @@
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { ByteSource } from "../qemu-file/source.js";
+import { attempt, rememberUnfinished } from "../transport/file.js";
+
+/** A source that can be read again, once it was read to its end. */
+export interface Again {
+  /** Reads as the source does, and keeps what is needed to answer `readAt`. */
+  source: ByteSource;
+  /** The same bytes from the first on. */
+  rewind(): void;
+  /** Removes what was kept. The source itself stays open. */
+  close(): void;
+}
+
+/** A source that can be read anywhere is taken as it is; of another one, a copy is kept in a temporary folder. Errors: io. */
+export function readableAgain(source: ByteSource): Again {
+  if (source.readAt === undefined || source.seek === undefined || source.length === undefined) return new Spool(source);
+  return { source, rewind: () => source.seek!(0), close: () => undefined };
+}
+
+/** What a pipe or decompressor gave, in a temporary file without a name: it is gone with the process, however that ends. */
+class Spool implements Again {
+  readonly source: ByteSource;
+  private readonly folder: string;
+  private readonly fd: number;
+  private readonly unfinished: { forget(): void };
+  private named = true;
+  private written = 0;
+  private position = 0;
+  private ended = false;
+
+  constructor(private readonly first: ByteSource) {
+    this.folder = attempt(tmpdir(), () => mkdtempSync(join(tmpdir(), "qevm-diff-")));
+    this.unfinished = rememberUnfinished(this.folder);
+    this.fd = attempt(this.folder, () => openSync(join(this.folder, "stream"), "wx+"));
+    this.remove();
+    const { offset, within } = first;
+    this.source = {
+      offset,
+      within,
+      read: (into) => this.read(into),
+      readAt: (position, into) => this.readAt(position, into),
+    };
+  }
+
+  rewind(): void {
+    this.position = 0;
+  }
+
+  close(): void {
+    closeSync(this.fd);
+    this.remove();
+  }
+
+  /** Where open files cannot be removed, that waits for `close`. */
+  private remove(): void {
+    if (!this.named) return;
+    try {
+      rmSync(this.folder, { recursive: true, force: true });
+      this.unfinished.forget();
+      this.named = false;
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && (error.code === "EBUSY" || error.code === "EPERM")))
+        throw error;
+    }
+  }
+
+  private read(into: Uint8Array): number | Promise<number> {
+    if (this.position < this.written || this.ended) {
+      const n = this.readAt(this.position, into);
+      this.position += n;
+      return n;
+    }
+    const got = this.first.read(into);
+    return typeof got === "number" ? this.keep(into, got) : got.then((n) => this.keep(into, n));
+  }
+
+  private keep(bytes: Uint8Array, n: number): number {
+    if (n === 0) this.ended = true;
+    for (let done = 0; done < n;) {
+      done += attempt(this.folder, () => writeSync(this.fd, bytes, done, n - done, this.written + done));
+    }
+    this.written += n;
+    this.position = this.written;
+    return n;
+  }
+
+  private readAt(position: number, into: Uint8Array): number {
+    return attempt(this.folder, () => readSync(this.fd, into, 0, into.length, position));
+  }
+}
