@@ -40,6 +40,35 @@ function qevm(args: string[], input?: Uint8Array): Promise<Result> {
 
 const document = (result: Result): Record<string, unknown> => JSON.parse(result.stdout) as Record<string, unknown>;
 
+test("a refusal names the file that is wrong, and nothing in it commands the terminal", async (t) => {
+  const head = "5145564d0000000307000000047063000001";
+  const wrong = join(folder, "wrong.mig");
+  writeFileSync(wrong, Buffer.from(`${head}000000020372616d0000000000000005`, "hex"));
+  const made = join(folder, "made");
+  for (const args of [
+    ["convert", "--out", made, wrong],
+    ["generate", "--out", made, "--template", wrong],
+    ["read", "--block", "ram", wrong],
+  ]) {
+    const { status, stderr } = await qevm(args);
+    t.equal(status, 1, args.join(" "));
+    t.ok(stderr.startsWith(`${wrong}: refused at byte 0x`), stderr);
+  }
+  const piped = await qevm(["convert", "-", "--out", made], readFileSync(wrong));
+  t.ok(piped.stderr.startsWith("standard input: refused at byte 0x"), piped.stderr);
+  const name = "a\u009b31m\u007f\n";
+  const named = Buffer.concat([Buffer.from(`${head}00000002ff`, "hex"), Buffer.from(name, "latin1"), Buffer.alloc(80)]);
+  named[22] = name.length;
+  writeFileSync(wrong, named);
+  for (const args of ["inspect", "inspect --json", "devices", "verify"]) {
+    const { stdout, stderr } = await qevm([...args.split(" "), wrong]);
+    t.match(stdout + stderr, /009b|x9b/u, `${args}: the name is shown`);
+    // oxlint-disable-next-line no-control-regex -- it is what must not come
+    t.notOk(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/u.test(stdout + stderr), `${args}: but not raw`);
+  }
+  t.end();
+});
+
 test("help and usage", async (t) => {
   const help = await qevm(["--help"]);
   t.equal(help.status, 0);

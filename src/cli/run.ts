@@ -1,6 +1,7 @@
 import { QevmError } from "../errors.js";
 import { helpFor } from "./help.js";
-import { UsageError } from "./arguments.js";
+import { subject, UsageError } from "./arguments.js";
+import { printJson, tell } from "./output.js";
 
 /** Each command's module, loaded when it is called. */
 const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => Promise<number> }>>> = {
@@ -29,24 +30,23 @@ export async function run(name: string, args: string[]): Promise<number> {
     return await command(args);
   } catch (error) {
     if (error instanceof UsageError || (error instanceof QevmError && error.code === "usage")) {
-      process.stderr.write(`qevm ${name}: ${error.message}\n${helpFor(name).split("\n", 1)[0]}\n`);
+      tell(`qevm ${name}: ${error.message}\n${helpFor(name).split("\n", 1)[0]}`);
       return 2;
     }
     if (!(error instanceof QevmError)) throw error;
     const json = args.includes("--json");
-    if (json) process.stdout.write(`${JSON.stringify({ error }, undefined, 2)}\n`);
-    process.stderr.write(`${refusal(name, args, error)}\n`);
+    if (json) printJson({ error });
+    tell(refusal(name, error));
     return 1;
   }
 }
 
 /** `vm.mig: refused at byte 0x1a5ae3d, section 2 "ram" > record 812` and what is wrong, indented. */
-function refusal(name: string, args: string[], error: QevmError): string {
+function refusal(name: string, error: QevmError): string {
   if (error.offset === undefined) return `qevm ${name}: ${error.message}`;
-  const file = args.find((arg) => !arg.startsWith("-")) ?? "-";
   const where = [`at byte 0x${error.offset.toString(16)}`, ...(error.path.length > 0 ? [error.path.join(" > ")] : [])];
   let what = error.what;
   if (error.expected !== undefined) what += `: expected ${error.expected}`;
   if (error.found !== undefined) what += `${error.expected === undefined ? ":" : ","} found ${error.found}`;
-  return `${file === "-" ? "standard input" : file}: refused ${where.join(", ")}\n  ${what}`;
+  return `${subject === "-" ? "standard input" : subject}: refused ${where.join(", ")}\n  ${what}`;
 }
