@@ -1,5 +1,17 @@
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import {
+  createReadStream,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -66,6 +78,50 @@ test("a refusal names the file that is wrong, and nothing in it commands the ter
     // oxlint-disable-next-line no-control-regex -- it is what must not come
     t.notOk(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/u.test(stdout + stderr), `${args}: but not raw`);
   }
+  t.end();
+});
+
+test("what stands under the output's name already", async (t) => {
+  const plain = corpusEntry("pc-4.2").open();
+  const source = join(folder, "plain.mig");
+  writeFileSync(source, plain);
+  const [input, output] = [join(folder, "in.pipe"), join(folder, "out.pipe")];
+  t.equal(spawnSync("mkfifo", [input, output]).status, 0);
+  const feed = (): void => void spawn("sh", ["-c", `cat '${source}' > '${input}'`]);
+  const drain = async (): Promise<Buffer> => {
+    const parts: Buffer[] = [];
+    for await (const part of createReadStream(output)) parts.push(part as Buffer);
+    return Buffer.concat(parts);
+  };
+  feed();
+  const drained = drain();
+  t.equal((await qevm(["convert", input, "--out", output, "--ram", "normal"])).status, 0);
+  t.ok(plain.equals(await drained), "a pipe gets the bytes");
+  t.ok(lstatSync(output).isFIFO(), "and stays a pipe");
+  const memory = drain();
+  t.equal((await qevm(["extract", source, "--out", output, "--format", "raw"])).status, 0);
+  t.equal((await memory).length, 8 << 20, "memory, too");
+  t.ok(lstatSync(output).isFIFO());
+  for (const args of [["verify"], ["inspect"], ["unpack", join(folder, "from-pipe")]]) {
+    feed();
+    const [command = "", ...more] = args;
+    t.equal((await qevm([command, input, ...more])).status, 0, `${command} reads a pipe once`);
+  }
+  const [real, link] = [join(folder, "real.mig"), join(folder, "link.mig")];
+  writeFileSync(real, "secret", { mode: 0o600 });
+  symlinkSync(real, link);
+  t.equal((await qevm(["convert", source, "--out", link])).status, 0);
+  t.ok(lstatSync(link).isSymbolicLink() && plain.equals(readFileSync(real)), "through a link");
+  t.equal(statSync(real).mode & 0o777, 0o600, "with the permissions that the file had");
+  const refused = await qevm(["convert", source, "--out", folder]);
+  t.equal(refused.status, 2);
+  t.match(refused.stderr, /is a folder/u);
+  t.equal((await qevm(["convert", source, "--out", ""])).status, 2, "no name");
+  t.deepEqual(
+    readdirSync(folder).filter((name) => name.startsWith(".")),
+    [],
+    "nothing is left behind",
+  );
   t.end();
 });
 

@@ -1,9 +1,10 @@
 import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { basename, join } from "node:path";
 import { streamSink, type LibvirtImage } from "../container/index.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { StreamOptions } from "../stream/index.js";
 import { AtomicFile } from "../transport/file.js";
+import { outputPlace } from "../transport/output-place.js";
 import { WritableSink } from "../transport/writable.js";
 import { convertStream } from "./convert.js";
 import type { ConvertOptions, ConvertReport } from "./types.js";
@@ -19,7 +20,7 @@ export async function convertToFile(
   options: ConvertOptions & StreamOptions,
   image?: LibvirtImage,
 ): Promise<ConvertReport> {
-  const folder = out === "-" ? tmpdir() : dirname(out);
+  const folder = out === "-" ? tmpdir() : outputPlace(out).folder;
   const scratch = join(folder, `.${out === "-" ? "qevm" : basename(out)}.${process.pid}.memory.partial`);
   if (out === "-")
     return await convertStream(source, new WritableSink(process.stdout, "standard output"), options, scratch);

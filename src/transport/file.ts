@@ -1,7 +1,11 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, renameSync, rmSync, writeSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, rmSync, statSync, writeSync } from "node:fs";
+import { basename, join } from "node:path";
 import { QevmError } from "../errors.js";
 import { IterableSource, type ByteSink, type ByteSource } from "../qemu-file/source.js";
+import { attempt, textOf } from "./attempt.js";
+import { moveInto, outputPlace, type OutputPlace } from "./output-place.js";
+
+export { attempt } from "./attempt.js";
 
 /**
  * A file as a source. Reads are synchronous: for whole files that is twice as fast as any other way in Node, and the
@@ -109,24 +113,33 @@ export function openSource(path: string): ByteSource {
   return { read: (into) => source.read(into), close: () => source.close() };
 }
 
+/** Whether a path can be read twice from its beginning: not standard input, and no pipe under a name of its own. */
+export function canReopen(path: string): boolean {
+  if (path === "-") return false;
+  const stat = attempt(path, () => statSync(path));
+  return stat.isFile() || stat.isDirectory();
+}
+
 /** What a hole is made of: file systems keep files in blocks of this many bytes, aligned in the file. */
 const HOLE = 4096;
 const ZEROS = Buffer.alloc(HOLE);
 
 /**
  * A file that appears under its name whole or not at all: bytes go to a temporary file beside it, `commit` renames. Blocks of zeros
- * are not written: they become holes.
+ * are not written: they become holes. A device or pipe of that name gets the bytes at `commit`.
  */
 export class AtomicFile implements ByteSink {
   readonly temporary: string;
   readonly fd: number;
+  private readonly place: OutputPlace;
   private open = true;
   /** Where the next byte belongs, and the end of what was written. */
   private position = 0;
   private written = 0;
 
   constructor(readonly path: string) {
-    this.temporary = join(dirname(path), `.${basename(path)}.${process.pid}.partial`);
+    this.place = outputPlace(path);
+    this.temporary = join(this.place.folder, `.${basename(this.place.path)}.${process.pid}.partial`);
     this.fd = attempt(path, () => openSync(this.temporary, "wx+"));
     unfinished.add(this.temporary);
   }
@@ -148,7 +161,7 @@ export class AtomicFile implements ByteSink {
   commit(): void {
     if (this.position > this.written) attempt(this.path, () => ftruncateSync(this.fd, this.position));
     this.close();
-    attempt(this.path, () => renameSync(this.temporary, this.path));
+    moveInto(this.temporary, this.place);
     unfinished.delete(this.temporary);
   }
 
@@ -184,20 +197,6 @@ export function rememberUnfinished(path: string): { forget(): void } {
   return { forget: () => void unfinished.delete(path) };
 }
 
-/** Runs a file system call; its failure becomes a typed error with the path. */
-export function attempt<T>(path: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof QevmError) throw error;
-    throw new QevmError("io", `${path}: ${textOf(error)}`, { cause: error });
-  }
-}
-
 function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? String(error.code) : undefined;
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
