@@ -52,8 +52,8 @@ export interface InputOptions {
 
 /** Wrappings inside each other that are followed. */
 const DEEPEST = 4;
-/** How far a stream behind foreign bytes is looked for. */
-const FARTHEST = 1 << 20;
+/** How far a stream behind foreign bytes is looked for: one that begins at 1 MiB is found. */
+const FARTHEST = (1 << 20) + 8;
 
 /** Opens a path, or `-` for standard input, through its containers; a folder is a recording. Errors: io, and as `openContainers`. */
 export async function openInput(path: string, options: InputOptions = {}): Promise<Input> {
