@@ -3,6 +3,7 @@ import { MemorySink } from "../qemu-file/source.js";
 import type { StreamItem } from "../stream/index.js";
 import { encodeDevice, type DeviceState } from "../vmstate/index.js";
 import { cpuRegisters, type CpuRegisters } from "./cpu.js";
+import { virtioMemAddress } from "./hotplugged.js";
 import { pciConfig } from "./pci.js";
 import { numaNodes } from "./srat.js";
 import { vgaRegisters, type VgaRegisters } from "./vga-window.js";
@@ -22,13 +23,15 @@ export interface DeviceFacts {
   vga?: VgaRegisters;
   /** Bytes of each NUMA node, as the ACPI tables say. */
   nodes?: readonly number[];
+  /** Addresses that virtio-mem devices say, by the path of the device. */
+  virtioMem: Map<string, number>;
   /** Where the guest says that its VMCOREINFO note lies. */
   vmcoreinfo?: NotePlace;
 }
 
 /** Nothing known yet. */
 export function noFacts(): DeviceFacts {
-  return { cpus: [], pci: new Map() };
+  return { cpus: [], pci: new Map(), virtioMem: new Map() };
 }
 
 /** Takes from the ACPI tables (`ACPI_TABLES`) what the layout needs. */
@@ -54,6 +57,8 @@ export function noteFacts(item: StreamItem, facts: DeviceFacts): void {
     const vga = vgaRegisters(idstr, state);
     if (vga !== undefined) facts.vga = vga;
   } else if (/[/.]|I440FX$|mch$/u.test(idstr)) {
+    const memory = virtioMemAddress(idstr, state);
+    if (memory !== undefined) facts.virtioMem.set(memory.path, memory.address);
     notePci(idstr, state, facts);
   }
 }

@@ -1,5 +1,6 @@
 import { QevmError } from "../errors.js";
-import { byName, cmosMemory, isDeviceBlock, mainMemory } from "./main-memory.js";
+import { placeHotplugged } from "./hotplugged.js";
+import { cmosMemory, mainMemory } from "./main-memory.js";
 import { pciSegments, type PciConfigs } from "./pci.js";
 import type { VgaRegisters } from "./vga-window.js";
 
@@ -35,14 +36,14 @@ export interface LayoutFacts {
   vga?: VgaRegisters | undefined;
   /** Bytes of each NUMA node, as the ACPI tables say. */
   nodes?: readonly number[] | undefined;
+  /** Addresses that virtio-mem devices say, by the path of the device. */
+  virtioMem?: ReadonlyMap<string, number> | undefined;
 }
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const FOUR_GIB = 4 * GIB;
-/** Hot-plugged memory stands side by side, at multiples of this. */
-const DIMM_ALIGNMENT = 2 * MIB;
 const BASES: Readonly<Record<string, number>> = { "mach-virt.ram": GIB, "riscv_virt_board.ram": 2 * GIB };
 /** Machines laid out like a PC; "none" has no rule of its own. */
 const PC = /^(?:pc|q35|microvm|isapc|xen|x-remote|nitro|none$)/u;
@@ -83,7 +84,7 @@ export function findLayout(facts: LayoutFacts): Layout {
   placeLow(segments, main, low, facts, how);
   if (total > low) place(segments, main, low, total - low, FOUR_GIB);
   placeFirmware(segments, facts);
-  placeHotplugged(segments, facts, main, total - low, how);
+  placeHotplugged(segments, facts.blocks, main, { end: FOUR_GIB + total - low, virtioMem: facts.virtioMem }, how);
   if (facts.pci !== undefined) segments.push(...pciSegments(facts.blocks, facts.pci, segments));
   return { ...finish(segments, how), ...window(facts, how) };
 }
@@ -238,24 +239,6 @@ function placeFlash(segments: Segment[], { blocks }: LayoutFacts): void {
     if (block !== undefined)
       segments.push({ start: k * 64 * MIB, length: block.length, block: name, offset: 0, device: true });
   });
-}
-
-function placeHotplugged(
-  segments: Segment[],
-  { blocks }: LayoutFacts,
-  main: readonly Block[],
-  high: number,
-  how: string[],
-): void {
-  let at = Math.ceil((FOUR_GIB + high) / GIB) * GIB;
-  for (const block of blocks.toSorted(byName)) {
-    if (main.includes(block) || isDeviceBlock(block.name)) continue;
-    segments.push({ start: at, length: block.length, block: block.name, offset: 0 });
-    how.push(
-      `guess: ${JSON.stringify(block.name)} is hot-plugged memory at 0x${at.toString(16)}; the stream does not say`,
-    );
-    at += Math.ceil(block.length / DIMM_ALIGNMENT) * DIMM_ALIGNMENT;
-  }
 }
 
 /** Puts bytes `from` to `from + length` of main memory at `start`. */
