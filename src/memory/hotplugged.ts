@@ -47,16 +47,17 @@ export function placeHotplugged(
     segments.push({ start, length, block: name, offset: 0 });
     taken.push({ start, end: start + length });
   };
-  const told = others.filter((block) => {
+  const told = new Set<Block>();
+  for (const block of others) {
     const start = virtioMem?.get(block.name.slice(0, block.name.lastIndexOf("/")));
-    if (start === undefined) return false;
+    if (start === undefined) continue;
     put(block, start);
     how.push(`${JSON.stringify(block.name)} is at 0x${start.toString(16)}, as its virtio-mem device says`);
-    return true;
-  });
+    told.add(block);
+  }
   let at = base;
   for (const block of others) {
-    if (told.includes(block)) continue;
+    if (told.has(block)) continue;
     for (const { start, end: behind } of taken.toSorted((a, b) => a.start - b.start)) {
       if (at < behind && at + block.length > start) at = Math.ceil(behind / DIMM_ALIGNMENT) * DIMM_ALIGNMENT;
     }

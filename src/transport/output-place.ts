@@ -26,12 +26,12 @@ export interface OutputPlace {
   readonly mode: number | undefined;
 }
 
-/** Looks at what stands under an output's name. Errors: usage (a folder, an empty name), io. */
+/** Looks at what stands under an output's name. Errors: io (a folder, too), usage (an empty name). */
 export function outputPlace(path: string): OutputPlace {
   if (path === "") throw new QevmError("usage", "the output has an empty name");
   const stat = attempt(path, () => statSync(path, { throwIfNoEntry: false }));
   if (stat === undefined) return { path, folder: dirname(path), special: false, mode: undefined };
-  if (stat.isDirectory()) throw new QevmError("usage", `${path} is a folder`);
+  if (stat.isDirectory()) throw new QevmError("io", `${path} is a folder`);
   if (!stat.isFile()) return { path, folder: tmpdir(), special: true, mode: undefined };
   const file = attempt(path, () => realpathSync(path));
   return { path: file, folder: dirname(file), special: false, mode: stat.mode & 0o7777 };
