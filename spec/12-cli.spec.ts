@@ -1,4 +1,5 @@
 import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
   createReadStream,
   existsSync,
@@ -14,6 +15,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import test from "tape";
 import { COMMANDS, helpFor, overview } from "../src/cli/help.js";
@@ -122,6 +124,26 @@ test("what stands under the output's name already", async (t) => {
     [],
     "nothing is left behind",
   );
+  t.end();
+});
+
+test("Ctrl-C and its like leave nothing of an unfinished output", async (t) => {
+  const plain = corpusEntry("pc-4.2").open();
+  for (const args of [
+    ["convert", "-", "--out", "stopped", "--ram", "zlib"],
+    ["extract", "-", "--out", "stopped", "--format", "raw"],
+    ["unpack", "-", "stopped"],
+  ]) {
+    const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "ignore", "inherit"], cwd: folder });
+    child.stdin.write(plain.subarray(0, 500_000));
+    const unfinished = (): string[] => readdirSync(folder).filter((name) => name.startsWith("."));
+    while (unfinished().length === 0 && child.exitCode === null) await sleep(20);
+    await sleep(300);
+    child.kill("SIGINT");
+    const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+    t.deepEqual([code, signal], [null, "SIGINT"], `${args[0] ?? ""} ends by the signal while it waits for a pipe`);
+    t.deepEqual(unfinished(), [], "nothing is left");
+  }
   t.end();
 });
 

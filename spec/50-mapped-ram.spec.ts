@@ -165,7 +165,7 @@ tape("zeros become holes, and the file is the same", (t) => {
       const path = join(folder, `${k}`);
       const sink = new AtomicFile(path);
       const part = length === 1 || length === 7 ? bytes.subarray(0, 20_000) : bytes;
-      for (let at = 0; at < part.length; at += length) sink.write(part.subarray(at, at + length));
+      for (let at = 0; at < part.length; at += length) void sink.write(part.subarray(at, at + length));
       sink.commit();
       t.ok(readFileSync(path).equals(part), `in chunks of ${length}`);
     }

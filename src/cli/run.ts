@@ -1,6 +1,7 @@
 import { QevmError } from "../errors.js";
 import { helpFor } from "./help.js";
 import { subject, UsageError } from "./arguments.js";
+import { endBySignals } from "../transport/unfinished.js";
 import { printJson, tell } from "./output.js";
 
 /** Each command's module, loaded when it is called. */
@@ -25,6 +26,7 @@ export async function run(name: string, args: string[]): Promise<number> {
     // The reader of a pipe has closed it (`| head`): nothing is left to say.
     process.exit(error.code === "EPIPE" ? 0 : 1);
   });
+  endBySignals();
   try {
     const { run: command } = await LOADERS[name]!();
     return await command(args);

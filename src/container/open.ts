@@ -4,6 +4,7 @@ import { IterableSource, type ByteSource } from "../qemu-file/source.js";
 import { mergedSource } from "../recording/index.js";
 import type { StreamOptions } from "../stream/index.js";
 import { openSource } from "../transport/file.js";
+import { Turns } from "../transport/turns.js";
 import { detect, type Compression } from "./detect.js";
 import {
   decodeLibvirtData,
@@ -111,11 +112,16 @@ export async function openContainers(source: ByteSource, options: InputOptions =
 /** The same source as an object of its own, to which things can be added. */
 function view(source: ByteSource): ByteSource {
   const { length, offset, within } = source;
+  const turns = new Turns();
   return {
     length,
     offset,
     within,
-    read: (into) => source.read(into),
+    read: (into) => {
+      const got = source.read(into);
+      const turn = turns.due();
+      return turn === undefined ? got : turn.then(() => got);
+    },
     ...(source.readAt === undefined
       ? {}
       : { readAt: (position: number, into: Uint8Array) => source.readAt!(position, into) }),

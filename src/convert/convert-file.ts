@@ -26,7 +26,7 @@ export async function convertToFile(
     return await convertStream(source, new WritableSink(process.stdout, "standard output"), options, scratch);
   const file = new AtomicFile(out);
   try {
-    if (image !== undefined) file.write(image.head);
+    if (image !== undefined) await file.write(image.head);
     const sink = streamSink(image?.format ?? "raw", file);
     const report = await convertStream(source, sink, { ...options, outOffset: image?.head.length }, scratch);
     await sink.end();

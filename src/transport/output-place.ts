@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { QevmError } from "../errors.js";
 import { attempt } from "./attempt.js";
+import { letSignalsBe } from "./unfinished.js";
 
 /** Where an output goes, and where what is unfinished of it lies meanwhile. */
 export interface OutputPlace {
@@ -40,6 +41,8 @@ export function outputPlace(path: string): OutputPlace {
 /** Gives a finished file in the place's folder its name; a device or pipe gets its bytes. Errors: io. */
 export function moveInto(finished: string, { path, special, mode }: OutputPlace): void {
   if (special) {
+    // Opening a pipe waits for who reads it.
+    letSignalsBe();
     copyInto(finished, path);
     rmSync(finished, { force: true });
     return;
