@@ -147,6 +147,23 @@ test("Ctrl-C and its like leave nothing of an unfinished output", async (t) => {
   t.end();
 });
 
+test("a full disk is told in words", { skip: existsSync("/dev/full") ? false : "no /dev/full" }, async (t) => {
+  const source = join(folder, "vm.mig");
+  for (const line of [
+    `inspect '${source}' > /dev/full`,
+    `convert '${source}' --out - > /dev/full`,
+    `extract '${source}' --out /dev/full --format elf`,
+  ]) {
+    const { status, stderr } = spawnSync("sh", ["-c", `'${process.execPath}' '${program}' ${line}`], {
+      encoding: "utf8",
+    });
+    t.equal(status, 1, line);
+    t.match(stderr, /^qevm \w+: (?:standard output|\/dev\/full): .*ENOSPC/u);
+    t.equal(stderr.trimEnd().split("\n").length, 1, "in one line");
+  }
+  t.end();
+});
+
 test("help and usage", async (t) => {
   const help = await qevm(["--help"]);
   t.equal(help.status, 0);

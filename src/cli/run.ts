@@ -24,13 +24,16 @@ const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => 
 export async function run(name: string, args: string[]): Promise<number> {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // The reader of a pipe has closed it (`| head`): nothing is left to say.
-    process.exit(error.code === "EPIPE" ? 0 : 1);
+    if (error.code === "EPIPE") process.exit(0);
+    tell(`qevm ${name}: standard output: ${error.message}`);
+    process.exit(1);
   });
   endBySignals();
   try {
     const { run: command } = await LOADERS[name]!();
     return await command(args);
-  } catch (error) {
+  } catch (thrown) {
+    const error = asTold(thrown);
     if (error instanceof UsageError || (error instanceof QevmError && error.code === "usage")) {
       tell(`qevm ${name}: ${error.message}\n${helpFor(name).split("\n", 1)[0]}`);
       return 2;
@@ -41,6 +44,12 @@ export async function run(name: string, args: string[]): Promise<number> {
     tell(refusal(name, error));
     return 1;
   }
+}
+
+/** A full disk is nobody's fault here, wherever it shows. */
+function asTold(error: unknown): unknown {
+  const system = error instanceof Error && "syscall" in error && !(error instanceof QevmError);
+  return system ? new QevmError("io", error.message, { cause: error }) : error;
 }
 
 /** `vm.mig: refused at byte 0x1a5ae3d, section 2 "ram" > record 812` and what is wrong, indented. */

@@ -92,8 +92,10 @@ export async function extractPhysical(
     const main = expected.file(place);
     if (main !== undefined && fitsInPlace(main, ranges)) {
       const bytes = becomeRaw(main, ranges, target, (fd, others) => {
-        for (const range of others) copy(place(range.block), range, fd, range.start);
-        rest(endOf(ranges), fd);
+        attempt(out, () => {
+          for (const range of others) copy(place(range.block), range, fd, range.start);
+          rest(endOf(ranges), fd);
+        });
       });
       return done(bytes);
     }
@@ -101,8 +103,8 @@ export async function extractPhysical(
     try {
       const machine = options.format === "elf" ? elfMachine(extracted.blocks) : undefined;
       const notes = { cpus: found.cpus, vmcoreinfo: vmcoreinfo?.note, machine };
-      const bytes = write(file.fd, place, expected.laid(ranges), notes, options);
-      if (options.format === "raw") rest(bytes, file.fd);
+      const bytes = attempt(out, () => write(file.fd, place, expected.laid(ranges), notes, options));
+      if (options.format === "raw") attempt(out, () => rest(bytes, file.fd));
       file.commit();
       return done(bytes);
     } finally {

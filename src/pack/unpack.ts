@@ -290,7 +290,7 @@ class Unpacker {
       const [kind, detail] = this.page(batch, i, final);
       order.add(kind, detail, named, page);
     } catch (error) {
-      if (error instanceof QevmError) throw pageError(error, batch, i, path);
+      if (error instanceof QevmError && error.code !== "io") throw pageError(error, batch, i, path);
       throw error;
     }
   }
