@@ -177,6 +177,11 @@ test("help and usage", async (t) => {
   }
   t.equal((await qevm([])).status, 2, "no command");
   t.equal((await qevm(["frobnicate"])).status, 2, "an unknown command");
+  for (const args of [["toString"], ["constructor", "--help"], ["help", "__proto__"], ["help", "frobnicate"]]) {
+    const { status, stdout, stderr } = await qevm(args);
+    t.deepEqual([status, stdout], [2, ""], args.join(" "));
+    t.match(stderr, /^qevm: no command "/u);
+  }
   t.equal((await qevm(["inspect"])).status, 2, "no file");
   t.equal((await qevm(["inspect", file, "--frob"])).status, 2, "an unknown option");
   t.equal((await qevm(["inspect", file, "second"])).status, 2, "too many files");
