@@ -1,7 +1,21 @@
-import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import {
+  createReadStream,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import test from "tape";
 import { COMMANDS, helpFor, overview } from "../src/cli/help.js";
@@ -40,6 +54,116 @@ function qevm(args: string[], input?: Uint8Array): Promise<Result> {
 
 const document = (result: Result): Record<string, unknown> => JSON.parse(result.stdout) as Record<string, unknown>;
 
+test("a refusal names the file that is wrong, and nothing in it commands the terminal", async (t) => {
+  const head = "5145564d0000000307000000047063000001";
+  const wrong = join(folder, "wrong.mig");
+  writeFileSync(wrong, Buffer.from(`${head}000000020372616d0000000000000005`, "hex"));
+  const made = join(folder, "made");
+  for (const args of [
+    ["convert", "--out", made, wrong],
+    ["generate", "--out", made, "--template", wrong],
+    ["read", "--block", "ram", wrong],
+  ]) {
+    const { status, stderr } = await qevm(args);
+    t.equal(status, 1, args.join(" "));
+    t.ok(stderr.startsWith(`${wrong}: refused at byte 0x`), stderr);
+  }
+  const piped = await qevm(["convert", "-", "--out", made], readFileSync(wrong));
+  t.ok(piped.stderr.startsWith("standard input: refused at byte 0x"), piped.stderr);
+  const name = "a\u009b31m\u007f\n";
+  const named = Buffer.concat([Buffer.from(`${head}00000002ff`, "hex"), Buffer.from(name, "latin1"), Buffer.alloc(80)]);
+  named[22] = name.length;
+  writeFileSync(wrong, named);
+  for (const args of ["inspect", "inspect --json", "devices", "verify"]) {
+    const { stdout, stderr } = await qevm([...args.split(" "), wrong]);
+    t.match(stdout + stderr, /009b|x9b/u, `${args}: the name is shown`);
+    // oxlint-disable-next-line no-control-regex -- it is what must not come
+    t.notOk(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/u.test(stdout + stderr), `${args}: but not raw`);
+  }
+  t.end();
+});
+
+test("what stands under the output's name already", async (t) => {
+  const plain = corpusEntry("pc-4.2").open();
+  const source = join(folder, "plain.mig");
+  writeFileSync(source, plain);
+  const [input, output] = [join(folder, "in.pipe"), join(folder, "out.pipe")];
+  t.equal(spawnSync("mkfifo", [input, output]).status, 0);
+  const feed = (): void => void spawn("sh", ["-c", `cat '${source}' > '${input}'`]);
+  const drain = async (): Promise<Buffer> => {
+    const parts: Buffer[] = [];
+    for await (const part of createReadStream(output)) parts.push(part as Buffer);
+    return Buffer.concat(parts);
+  };
+  feed();
+  const drained = drain();
+  t.equal((await qevm(["convert", input, "--out", output, "--ram", "normal"])).status, 0);
+  t.ok(plain.equals(await drained), "a pipe gets the bytes");
+  t.ok(lstatSync(output).isFIFO(), "and stays a pipe");
+  const memory = drain();
+  t.equal((await qevm(["extract", source, "--out", output, "--format", "raw"])).status, 0);
+  t.equal((await memory).length, 8 << 20, "memory, too");
+  t.ok(lstatSync(output).isFIFO());
+  for (const args of [["verify"], ["inspect"], ["unpack", join(folder, "from-pipe")]]) {
+    feed();
+    const [command = "", ...more] = args;
+    t.equal((await qevm([command, input, ...more])).status, 0, `${command} reads a pipe once`);
+  }
+  const [real, link] = [join(folder, "real.mig"), join(folder, "link.mig")];
+  writeFileSync(real, "secret", { mode: 0o600 });
+  symlinkSync(real, link);
+  t.equal((await qevm(["convert", source, "--out", link])).status, 0);
+  t.ok(lstatSync(link).isSymbolicLink() && plain.equals(readFileSync(real)), "through a link");
+  t.equal(statSync(real).mode & 0o777, 0o600, "with the permissions that the file had");
+  const refused = await qevm(["convert", source, "--out", folder]);
+  t.equal(refused.status, 1);
+  t.match(refused.stderr, /is a folder/u);
+  t.equal((await qevm(["convert", source, "--out", ""])).status, 2, "no name");
+  t.deepEqual(
+    readdirSync(folder).filter((name) => name.startsWith(".")),
+    [],
+    "nothing is left behind",
+  );
+  t.end();
+});
+
+test("Ctrl-C and its like leave nothing of an unfinished output", async (t) => {
+  const plain = corpusEntry("pc-4.2").open();
+  for (const args of [
+    ["convert", "-", "--out", "stopped", "--ram", "zlib"],
+    ["extract", "-", "--out", "stopped", "--format", "raw"],
+    ["unpack", "-", "stopped"],
+  ]) {
+    const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "ignore", "inherit"], cwd: folder });
+    child.stdin.write(plain.subarray(0, 500_000));
+    const unfinished = (): string[] => readdirSync(folder).filter((name) => name.startsWith("."));
+    while (unfinished().length === 0 && child.exitCode === null) await sleep(20);
+    await sleep(300);
+    child.kill("SIGINT");
+    const [code, signal] = (await once(child, "exit")) as [number | null, NodeJS.Signals | null];
+    t.deepEqual([code, signal], [null, "SIGINT"], `${args[0] ?? ""} ends by the signal while it waits for a pipe`);
+    t.deepEqual(unfinished(), [], "nothing is left");
+  }
+  t.end();
+});
+
+test("a full disk is told in words", { skip: existsSync("/dev/full") ? false : "no /dev/full" }, async (t) => {
+  const source = join(folder, "vm.mig");
+  for (const line of [
+    `inspect '${source}' > /dev/full`,
+    `convert '${source}' --out - > /dev/full`,
+    `extract '${source}' --out /dev/full --format elf`,
+  ]) {
+    const { status, stderr } = spawnSync("sh", ["-c", `'${process.execPath}' '${program}' ${line}`], {
+      encoding: "utf8",
+    });
+    t.equal(status, 1, line);
+    t.match(stderr, /^qevm \w+: (?:standard output|\/dev\/full): .*ENOSPC/u);
+    t.equal(stderr.trimEnd().split("\n").length, 1, "in one line");
+  }
+  t.end();
+});
+
 test("help and usage", async (t) => {
   const help = await qevm(["--help"]);
   t.equal(help.status, 0);
@@ -53,6 +177,11 @@ test("help and usage", async (t) => {
   }
   t.equal((await qevm([])).status, 2, "no command");
   t.equal((await qevm(["frobnicate"])).status, 2, "an unknown command");
+  for (const args of [["toString"], ["constructor", "--help"], ["help", "__proto__"], ["help", "frobnicate"]]) {
+    const { status, stdout, stderr } = await qevm(args);
+    t.deepEqual([status, stdout], [2, ""], args.join(" "));
+    t.match(stderr, /^qevm: no command "/u);
+  }
   t.equal((await qevm(["inspect"])).status, 2, "no file");
   t.equal((await qevm(["inspect", file, "--frob"])).status, 2, "an unknown option");
   t.equal((await qevm(["inspect", file, "second"])).status, 2, "too many files");

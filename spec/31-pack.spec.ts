@@ -10,13 +10,14 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import test from "tape";
 import { inspectStream } from "../src/inspect/inspect.js";
 import { packFolder, type PackReport } from "../src/pack/pack.js";
 import { unpackStream } from "../src/pack/unpack.js";
 import { MemorySource } from "../src/qemu-file/source.js";
 import { FileSource } from "../src/transport/file.js";
-import { corpusEntry, listCorpus } from "../tools/corpus.js";
+import { corpusEntry, listCorpus, projectRoot } from "../tools/corpus.js";
 import {
   destinationLike,
   readPhysical,
@@ -107,6 +108,17 @@ test("from the command line, standard input too", async (t) => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("a mapped-ram file is refused before anything is written", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-"));
+  const bytes = gunzipSync(readFileSync(join(projectRoot(), "spec", "support", "mapped-ram-10.0.gz")));
+  const open = (): MemorySource => new MemorySource(bytes);
+  const error = await refusal(async () => await unpackStream({ open, again: true }, join(folder, "dir")));
+  t.deepEqual([error?.code, (error?.offset ?? 0) > 0], ["unsupported", true], error?.message);
+  t.deepEqual(readdirSync(folder), []);
+  rmSync(folder, { recursive: true });
+  t.end();
 });
 
 test("RAM files hold the source's memory", async (t) => {

@@ -40,6 +40,20 @@ function listOffset(bytes: Buffer): number {
   return bytes.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) + 12;
 }
 
+tape("without a configuration section a mapped-ram file shows itself", async (t) => {
+  const plain = gunzipSync(readFileSync(join(projectRoot(), "corpus", "framing-off", "stream.gz")));
+  const mapped = await convert(plain, "mapped-ram");
+  const verification = await verifyStream(new MemorySource(mapped));
+  t.ok(verification.identical && verification.complete && verification.opaqueBytes === 0);
+  t.deepEqual(verification.inspection.capabilities, ["mapped-ram"]);
+  const [was, back] = [plain, await convert(mapped, "stream")].map(async (bytes) => {
+    const { ram, devices } = await inspectStream(new MemorySource(bytes));
+    return { blocks: ram.blocks.map(({ name, length }) => ({ name, length })), devices, normal: ram.pages.normal };
+  });
+  t.deepEqual(await back, await was, "and back");
+  t.end();
+});
+
 for (const version of VERSIONS) {
   tape(`QEMU ${version}: a mapped-ram file comes back byte for byte`, async (t) => {
     const bytes = file(version);
@@ -151,7 +165,7 @@ tape("zeros become holes, and the file is the same", (t) => {
       const path = join(folder, `${k}`);
       const sink = new AtomicFile(path);
       const part = length === 1 || length === 7 ? bytes.subarray(0, 20_000) : bytes;
-      for (let at = 0; at < part.length; at += length) sink.write(part.subarray(at, at + length));
+      for (let at = 0; at < part.length; at += length) void sink.write(part.subarray(at, at + length));
       sink.commit();
       t.ok(readFileSync(path).equals(part), `in chunks of ${length}`);
     }

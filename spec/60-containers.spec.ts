@@ -154,11 +154,62 @@ for (const [program, args] of PROGRAMS) {
   });
 }
 
+/** Other forms that the same programs, and those which use many threads, write. */
+const FORMS: readonly (readonly [string, string])[] = [
+  ["zstd", "pzstd -q -c -p 2"],
+  ["lz4", "lz4 -q -c -l"],
+  ["lz4", "lz4 -q -c -B4D --content-size"],
+  ["xz", "xz -c -T2 --block-size=64KiB"],
+  ["bzip2", "pbzip2 -q -c -b1"],
+];
+
+for (const [kind, line] of FORMS) {
+  const [program = "", ...args] = line.split(" ");
+  const there = spawnSync(program, ["--version"]).error === undefined;
+  test(`whole files by ${line}`, there ? {} : { skip: `no ${program} here` }, async (t) => {
+    const plain = corpusEntry("pc-4.2").open();
+    const packed = spawnSync(program, args, { input: plain, maxBuffer: 1 << 26 }).stdout;
+    const input = await openContainers(new IterableSource([packed.subarray(0, 7), packed.subarray(7)]));
+    t.equal(input.containers[0]?.kind, kind);
+    t.ok(plain.equals(await bytesOf(input)), "the same bytes");
+    const cut = await refusal(
+      async () => await bytesOf(await openContainers(new MemorySource(packed.subarray(0, 9000)))),
+    );
+    t.ok((cut?.offset ?? Infinity) <= 9000, `cut: ${cut?.message}`);
+    t.end();
+  });
+}
+
+test("frames to be passed over before the first, and lz4's legacy frames", async (t) => {
+  const text = Buffer.from("QEVM\0\0\0\x03 and no more");
+  const raw = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0x20, text.length, (text.length << 3) | 1, 0, 0]);
+  const skipped = Buffer.from("502a4d180400000001020304", "hex");
+  const frames = await openContainers(new MemorySource(Buffer.concat([skipped, skipped, raw, text])));
+  t.deepEqual(frames.containers, [{ kind: "zstd" }]);
+  t.ok(text.equals(await bytesOf(frames)));
+  const lz4 = Buffer.from("02214c18", "hex");
+  const block = Buffer.concat([Buffer.from([0xf0, text.length - 15]), text]);
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(block.length);
+  const legacy = Buffer.concat([lz4, length, block, lz4, length, block]);
+  const input = await openContainers(new MemorySource(legacy));
+  t.deepEqual(input.containers, [{ kind: "lz4" }]);
+  t.ok(Buffer.concat([text, text]).equals(await bytesOf(input)));
+  const long = Buffer.concat([lz4, Buffer.from("ffffff7f", "hex")]);
+  const error = await refusal(async () => await openContainers(new MemorySource(long)));
+  t.deepEqual([error?.code, error?.offset], ["bad-compressed-data", 4]);
+  t.end();
+});
+
 test("a stream behind foreign bytes, and containers inside each other", async (t) => {
   const plain = corpusEntry("machine-none").open();
   const behind = await openContainers(new MemorySource(Buffer.concat([Buffer.alloc(4096, 0x55), plain])));
   t.deepEqual(behind.containers, [{ kind: "foreign", length: 4096 }]);
   t.equal(behind.offset, 4096);
+  for (const offset of [1 << 20, (1 << 20) + 1]) {
+    const { containers } = await openContainers(new MemorySource(Buffer.concat([Buffer.alloc(offset), plain])));
+    t.equal(containers.length, offset > 1 << 20 ? 0 : 1, `behind ${offset} bytes`);
+  }
   t.ok((await verifyStream(behind)).identical);
   const nested = await openContainers(new MemorySource(gzipSync(image("zstd"))));
   t.deepEqual(

@@ -188,10 +188,15 @@ test("NUMA nodes are told by the SRAT", (t) => {
       [1, 4 * GIB, GIB],
       [2, 8 * GIB, 64 * GIB, 3],
       [3, 0, 0, 0],
+      [1, 80 * GIB, GIB, 5],
     ]),
   ]);
   const nodes = numaNodes(tables);
-  t.deepEqual(nodes, [2 * GIB, 2 * GIB], "by node, the first megabyte's hole counted, room for more left out");
+  t.deepEqual(
+    nodes,
+    [2 * GIB, 2 * GIB],
+    "by node, the first megabyte's hole counted, room for more and NVDIMMs left out",
+  );
   t.equal(numaNodes(Buffer.from("SRAT")), undefined);
   t.equal(numaNodes(srat([])), undefined);
   const blocks = [
@@ -213,6 +218,32 @@ test("NUMA nodes are told by the SRAT", (t) => {
   t.match(unsure.how[0] ?? "", /^guess: main memory is "node9", "node10" in this order, by their names/u);
   const other = findLayout({ machine: "pc-q35-7.2", blocks: equal, nodes: [GIB, 7 * GIB] });
   t.match(other.how[0] ?? "", /^guess: main memory is "node9", "node10" in this order$/u, "an SRAT that does not fit");
+  t.end();
+});
+
+test("virtio-mem and DIMMs beside NUMA nodes of the same length", (t) => {
+  const blocks = [
+    { name: "dimm", length: 64 * MIB },
+    { name: "0000:00:01.0/vm", length: 64 * MIB },
+    { name: "m0", length: 32 * MIB },
+    { name: "m1", length: 32 * MIB },
+    { name: "nv", length: 16 * MIB },
+    ...SMALL_BLOCKS,
+  ];
+  const nodes = [32 * MIB, 32 * MIB];
+  const virtioMem = new Map([["0000:00:01.0", 4 * GIB + 64 * MIB]]);
+  const told = findLayout({ machine: "pc-q35-10.0", blocks, nodes, virtioMem, cmos: cmos(64 * MIB, 0) });
+  t.deepEqual(parts(told, "m1"), [[32 * MIB, 32 * MIB]], "the nodes are main memory");
+  t.deepEqual(parts(told, "0000:00:01.0/vm"), [[4 * GIB + 64 * MIB, 64 * MIB]], "virtio-mem is where its device says");
+  t.deepEqual(parts(told, "dimm"), [[4 * GIB, 64 * MIB]], "the others go round it");
+  t.deepEqual(parts(told, "nv"), [[4 * GIB + 128 * MIB, 16 * MIB]]);
+  t.ok(told.how.includes('"0000:00:01.0/vm" is at 0x104000000, as its virtio-mem device says'));
+  const one = [{ name: "0000:00:01.0/vm", length: GIB }, { name: "mine", length: 64 * MIB }, ...SMALL_BLOCKS];
+  t.deepEqual(
+    parts(findLayout({ machine: "pc-q35-10.0", blocks: one }), "mine")[0],
+    [MIB, 63 * MIB],
+    "never main memory",
+  );
   t.end();
 });
 

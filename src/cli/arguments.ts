@@ -33,6 +33,9 @@ export const STREAM_OPTIONS: Options = {
 /** Those of commands that decode device state too. */
 export const DECODE_OPTIONS: Options = { ...STREAM_OPTIONS, schema: { type: "string", multiple: true } };
 
+/** What the command line that was parsed last is about, for messages: its FILE, or the template. */
+export let subject = "-";
+
 /** @param positionals least and most number of positional arguments */
 export function parse(args: string[], options: Options, positionals: [number, number], names: string): Arguments {
   let parsed: ReturnType<typeof parseArgs>;
@@ -47,6 +50,8 @@ export function parse(args: string[], options: Options, positionals: [number, nu
     throw new UsageError(`expected ${names}, and nothing behind: ${JSON.stringify(parsed.positionals[most])}`);
   }
   const values = parsed.values as Record<string, string | boolean | string[] | undefined>;
+  const { template } = values;
+  subject = parsed.positionals[0] ?? (typeof template === "string" ? template : "-");
   return {
     positionals: parsed.positionals,
     flag: (name) => values[name] === true,

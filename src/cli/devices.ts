@@ -4,7 +4,7 @@ import { cpuRegisters, REGISTER_FIELDS } from "../memory/cpu.js";
 import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
 import { registerLines } from "./registers.js";
-import { fileSize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
+import { fileSize, print, printJson, printWarnings, safe, table, tell, withProgress } from "./output.js";
 
 /** `qevm devices FILE [NAME]`. */
 export async function run(argv: string[]): Promise<number> {
@@ -21,7 +21,7 @@ export async function run(argv: string[]): Promise<number> {
   source.done();
   await source.close?.();
   printWarnings(stream.diagnostics.warnings);
-  if (rest !== undefined) process.stderr.write(`not decoded ${rest}\n`);
+  if (rest !== undefined) tell(`not decoded ${rest}`);
   if (name !== undefined && found.length === 0) throw new UsageError(`no device ${JSON.stringify(name)} in ${file}`);
   if (args.flag("json")) printJson({ devices: found.map(deviceDocument) });
   else if (name === undefined) print(overview(found));
@@ -56,7 +56,7 @@ function values(item: SectionItem): string[] {
     `${safe(item.idstr)}/${item.instanceId} version ${item.versionId} at byte 0x${item.offset.toString(16)}`,
   ];
   if (item.content.kind === "device") stateLines(item.idstr, item.content.state, lines);
-  else if (item.content.kind === "opaque") lines.push(`  not understood: ${item.content.reason}`);
+  else if (item.content.kind === "opaque") lines.push(`  not understood: ${safe(item.content.reason)}`);
   return lines;
 }
 

@@ -2,7 +2,7 @@ import { extractPhysical } from "../memory/extract-physical.js";
 import { extractBlocks } from "../memory/extract-blocks.js";
 import { openInput } from "../container/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
-import { memorySize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
+import { memorySize, print, printJson, printWarnings, safe, table, tell, withProgress } from "./output.js";
 
 /** `qevm extract FILE --out PATH --format blocks|raw|elf|lime`. */
 export async function run(argv: string[]): Promise<number> {
@@ -28,9 +28,7 @@ export async function run(argv: string[]): Promise<number> {
   await source.close?.();
   printWarnings(result.warnings);
   for (const { name } of result.blocks.filter(({ inStream }) => !inStream)) {
-    process.stderr.write(
-      `warning: the stream carries no page of RAM block ${JSON.stringify(name)}; its file is empty\n`,
-    );
+    tell(`warning: the stream carries no page of RAM block ${JSON.stringify(name)}; its file is empty`);
   }
   if (args.flag("json")) printJson(result);
   else print(["", ...table([["block", "length", "file"], ...rows(result.blocks)], [0, 2])].slice(1));

@@ -256,7 +256,7 @@ export function overview(): string {
 
 /** `qevm NAME --help`. */
 export function helpFor(name: string): string {
-  const help = COMMANDS[name];
+  const help = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
   if (help === undefined) return `qevm: no command ${JSON.stringify(name)}\n\n${overview()}`;
   const lines = [`usage: qevm ${name} ${help.usage}`, "", help.line, ""];
   const width = Math.max(...(help.options ?? []).map(([option]) => option.length), 0);

@@ -3,16 +3,18 @@
 import { COMMANDS, helpFor, overview } from "./help.js";
 
 const [name, ...args] = process.argv.slice(2);
+const isCommand = (text: string): boolean => Object.hasOwn(COMMANDS, text);
 
 if (name === undefined || name === "--help" || name === "-h" || name === "help") {
   const topic = name === "help" ? args[0] : undefined;
+  const wrong = name === undefined || (topic !== undefined && !isCommand(topic));
   const text = topic === undefined ? overview() : helpFor(topic);
-  (name === undefined ? process.stderr : process.stdout).write(text);
-  process.exitCode = name === undefined ? 2 : 0;
+  (wrong ? process.stderr : process.stdout).write(text);
+  process.exitCode = wrong ? 2 : 0;
 } else if (name === "--version" || name === "-V") {
   const { version } = await import("./version.js");
   process.stdout.write(`${version()}\n`);
-} else if (!(name in COMMANDS)) {
+} else if (!isCommand(name)) {
   process.stderr.write(`qevm: no command ${JSON.stringify(name)}\n\n${overview()}`);
   process.exitCode = 2;
 } else if (args.includes("--help") || args.includes("-h")) {

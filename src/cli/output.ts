@@ -1,10 +1,23 @@
 import type { Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 
-/** Prints one JSON document; 64-bit integers appear as decimal strings. */
+/** Prints one JSON document; 64-bit integers appear as decimal strings, control characters as escapes, U+0080 to U+009F too. */
 export function printJson(value: unknown): void {
   const text = JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? v.toString() : v), 2);
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${text.replace(CONTROL, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)}\n`);
+}
+
+/** A message on stderr. It may quote names from the stream: what a terminal takes as a command is shown as an escape. */
+export function tell(message: string): void {
+  process.stderr.write(`${message.replace(CONTROL, escaped)}\n`);
+}
+
+/** What terminals obey, line ends aside. */
+// oxlint-disable-next-line no-control-regex -- control characters are what must be escaped
+const CONTROL = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/g;
+
+function escaped(c: string): string {
+  return `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }
 
 export function print(lines: readonly string[]): void {
@@ -14,7 +27,7 @@ export function print(lines: readonly string[]): void {
 export function printWarnings(warnings: readonly Warning[]): void {
   for (const { message, offset, path } of warnings) {
     const where = [...(offset === undefined ? [] : [`at byte 0x${offset.toString(16)}`]), ...path].join(", ");
-    process.stderr.write(`warning: ${where}${where === "" ? "" : ": "}${message}\n`);
+    tell(`warning: ${where}${where === "" ? "" : ": "}${message}`);
   }
 }
 
@@ -45,7 +58,7 @@ export function count(n: number): string {
 
 /** Names from a stream for a terminal: control characters and bytes beyond ASCII never reach it raw. */
 export function safe(name: string): string {
-  return name.replace(/[^\x20-\x7e]/g, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+  return name.replace(/[^\x20-\x7e]/g, escaped);
 }
 
 /** Columns, the first left, the others right aligned. */

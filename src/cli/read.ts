@@ -8,7 +8,7 @@ import type { ByteSource } from "../qemu-file/source.js";
 import { WritableSink } from "../transport/writable.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "./hex.js";
-import { printJson, printWarnings, safe, withProgress } from "./output.js";
+import { printJson, printWarnings, safe, tell, withProgress } from "./output.js";
 
 /** Bytes that `--json` prints at most. */
 const MOST_JSON = 16 << 20;
@@ -86,7 +86,7 @@ async function open(
   const seekable = source.readAt !== undefined && source.seek !== undefined && source.length !== undefined;
   if (index !== undefined) {
     if (what.file === "-" || !seekable) throw new UsageError("--index is for files that can be read anywhere");
-    return await indexedPages(source, { ...options, index, say: note });
+    return await indexedPages(source, { ...options, index, say: tell });
   }
   if (seekable) return { pages: await scanPages(source, options), layout: undefined, index: null };
   const pages = await extractedPages(source, options);
@@ -100,7 +100,7 @@ async function print(args: Arguments, { pages, layout: known, index }: Opened, w
   if (physical !== undefined) {
     const stated = args.text("layout");
     layout = stated === undefined ? (known ?? layoutOf(pages)) : parseLayout(stated, pages.blocks);
-    for (const line of layout.how) if (line.startsWith("guess")) note(`layout: ${safe(line)}`);
+    for (const line of layout.how) if (line.startsWith("guess")) tell(`layout: ${safe(line)}`);
   }
   const parts =
     layout === undefined ? blockRange(pages.blocks, block!, start, length) : physicalRange(layout, start, length);
@@ -126,8 +126,4 @@ async function printDocument(
   const { machine } = pages;
   const shown = parts.map(({ start, length, block, offset }) => ({ address: start, length, block, offset }));
   printJson({ machine: machine ?? null, ...more, layout: layout?.how ?? null, parts: shown, bytes: bytes.join("") });
-}
-
-function note(line: string): void {
-  process.stderr.write(`${line}\n`);
 }

@@ -1,9 +1,10 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { basename, dirname, extname, join, resolve } from "node:path";
+import { basename, extname, join, resolve } from "node:path";
 import { isFolder, openInput } from "../container/index.js";
 import { convertToFile } from "../convert/convert-file.js";
 import { receiveInto, type Received, type ReceiveOptions } from "../receive/index.js";
 import { attempt, rememberUnfinished } from "../transport/file.js";
+import { moveInto, outputPlace } from "../transport/output-place.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { parse, UsageError } from "./arguments.js";
 import { fileSize, print, printJson, safe, table } from "./output.js";
@@ -54,18 +55,19 @@ async function intoFolder(uri: string, out: string, how: ReceiveOptions): Promis
  */
 async function settle(uri: string, out: string, how: ReceiveOptions, wanted: "stream" | undefined): Promise<Written> {
   const path = resolve(out);
-  const folder = join(dirname(path), `.${basename(path)}.${process.pid}.recording.partial`);
+  const place = outputPlace(path);
+  const folder = join(place.folder, `.${basename(path)}.${process.pid}.recording.partial`);
   attempt(folder, () => mkdirSync(folder));
   const unfinished = rememberUnfinished(folder);
   try {
     const received = await receiveInto(folder, uri, how);
     const forth = received.channels.filter(({ role }) => role !== "return-path").length;
-    if (wanted === undefined && forth > 1 && extname(path) === "") {
+    if (wanted === undefined && forth > 1 && extname(path) === "" && !existsSync(path)) {
       attempt(path, () => renameSync(folder, path));
       return { ...received, as: "recording" };
     }
     if (received.channels.length === 1) {
-      attempt(path, () => renameSync(join(folder, received.channels[0]!.file), path));
+      moveInto(join(folder, received.channels[0]!.file), place);
     } else {
       await together(folder, path);
     }

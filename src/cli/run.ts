@@ -1,6 +1,8 @@
 import { QevmError } from "../errors.js";
 import { helpFor } from "./help.js";
-import { UsageError } from "./arguments.js";
+import { subject, UsageError } from "./arguments.js";
+import { endBySignals } from "../transport/unfinished.js";
+import { printJson, tell } from "./output.js";
 
 /** Each command's module, loaded when it is called. */
 const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => Promise<number> }>>> = {
@@ -25,24 +27,33 @@ const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => 
 export async function run(name: string, args: string[]): Promise<number> {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // The reader of a pipe has closed it (`| head`): nothing is left to say.
-    process.exit(error.code === "EPIPE" ? 0 : 1);
+    if (error.code === "EPIPE") process.exit(0);
+    tell(`qevm ${name}: standard output: ${error.message}`);
+    process.exit(1);
   });
+  endBySignals();
   try {
     const { run: command } = await LOADERS[name]!();
     return await command(args);
-  } catch (error) {
+  } catch (thrown) {
+    const error = asTold(thrown);
     if (error instanceof UsageError || (error instanceof QevmError && error.code === "usage")) {
-      process.stderr.write(`qevm ${name}: ${error.message}\n${helpFor(name).split("\n", 1)[0]}\n`);
+      tell(`qevm ${name}: ${error.message}\n${helpFor(name).split("\n", 1)[0]}`);
       return 2;
     }
     if (!(error instanceof QevmError)) throw error;
     const json = args.includes("--json");
-    if (json) process.stdout.write(`${JSON.stringify({ error }, undefined, 2)}\n`);
-    const file = args.find((arg) => !arg.startsWith("-")) ?? "-";
-    const text = error.offset === undefined ? `qevm ${name}: ${error.message}` : refusal(file, error);
-    process.stderr.write(`${text}\n`);
+    if (json) printJson({ error });
+    const file = subject === "-" ? "standard input" : subject;
+    tell(error.offset === undefined ? `qevm ${name}: ${error.message}` : refusal(file, error));
     return 1;
   }
+}
+
+/** A full disk is nobody's fault here, wherever it shows. */
+function asTold(error: unknown): unknown {
+  const system = error instanceof Error && "syscall" in error && !(error instanceof QevmError);
+  return system ? new QevmError("io", error.message, { cause: error }) : error;
 }
 
 /** `vm.mig: refused at byte 0x1a5ae3d, section 2 "ram" > record 812` and what is wrong, indented. */
@@ -54,5 +65,5 @@ export function refusal(file: string, error: QevmError): string {
   let what = error.what;
   if (error.expected !== undefined) what += `: expected ${error.expected}`;
   if (error.found !== undefined) what += `${error.expected === undefined ? ":" : ","} found ${error.found}`;
-  return `${file === "-" ? "standard input" : file}: refused ${where.join(", ")}\n  ${what}`;
+  return `${file}: refused ${where.join(", ")}\n  ${what}`;
 }

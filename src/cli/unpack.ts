@@ -1,6 +1,7 @@
 import { openInput } from "../container/index.js";
 import { unpackStream } from "../pack/unpack.js";
 import type { ByteSource } from "../qemu-file/source.js";
+import { canReopen } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions } from "./arguments.js";
 import { memorySize, print, printJson, safe, table } from "./output.js";
 
@@ -9,7 +10,7 @@ export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, DECODE_OPTIONS, [2, 2], "FILE and DIR");
   const [file = "", folder = ""] = args.positionals;
   const open = (): Promise<ByteSource> => openInput(file, inputOptions(args));
-  const manifest = await unpackStream({ open, again: file !== "-" }, folder, await streamOptions(args));
+  const manifest = await unpackStream({ open, again: canReopen(file) }, folder, await streamOptions(args));
   if (args.flag("json")) {
     printJson(manifest);
     return 0;

@@ -2,6 +2,7 @@ import { inspectStream } from "../inspect/inspect.js";
 import { verifyStream, type Verification } from "../inspect/verify.js";
 import { verifyRecording } from "../inspect/recording.js";
 import { isFolder, openInput, openRecording, type InputOptions } from "../container/index.js";
+import { canReopen } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, type Arguments, type ReadOptions } from "./arguments.js";
 import { opaqueLines } from "./opaque.js";
 import { fileSize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
@@ -44,7 +45,7 @@ async function verifyFolder(folder: string, args: Arguments): Promise<number> {
 
 /** Guest memory is kept only where XBZRLE pages need it; a file can be asked beforehand, a pipe cannot. */
 async function needsMemory(file: string, options: ReadOptions, how: InputOptions): Promise<boolean> {
-  if (file === "-") return true;
+  if (!canReopen(file)) return true;
   const source = await openInput(file, how);
   try {
     if (source.readAt === undefined) return true;

@@ -1,4 +1,5 @@
 import { isLibvirt } from "./libvirt.js";
+import { isSkippable, littleU32 } from "./little.js";
 
 /** What a stream may be compressed with, as a whole. */
 export type Compression = "gzip" | "bzip2" | "xz" | "lzop" | "lz4" | "zstd";
@@ -16,6 +17,7 @@ const MAGICS: readonly (readonly [Detected["kind"], readonly number[]])[] = [
   ["xz", [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00]],
   ["bzip2", [0x42, 0x5a, 0x68]],
   ["lz4", [0x04, 0x22, 0x4d, 0x18]],
+  ["lz4", [0x02, 0x21, 0x4c, 0x18]],
   ["lzop", [0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a]],
 ];
 
@@ -27,11 +29,19 @@ const STREAM_3 = [...STREAM, 0, 0, 0, 3];
 export function detect(head: Uint8Array): Detected {
   if (beginsWith(head, STREAM)) return { kind: "stream", foreign: 0 };
   if (isLibvirt(head)) return { kind: "libvirt", foreign: 0 };
-  for (const [kind, magic] of MAGICS) if (beginsWith(head, magic)) return { kind, foreign: 0 };
+  const first = head.subarray(behindSkippable(head));
+  for (const [kind, magic] of MAGICS) if (beginsWith(first, magic)) return { kind, foreign: 0 };
   for (let at = head.indexOf(STREAM[0]!); at >= 0; at = head.indexOf(STREAM[0]!, at + 1)) {
     if (beginsWith(head.subarray(at, at + STREAM_3.length), STREAM_3)) return { kind: "foreign", foreign: at };
   }
   return { kind: "unknown", foreign: 0 };
+}
+
+/** Where the first frame with content begins: zstd and lz4 share frames to be passed over, and `pzstd` begins with one. */
+function behindSkippable(head: Uint8Array): number {
+  let at = 0;
+  while (at + 8 <= head.length && isSkippable(littleU32(head, at))) at += 8 + littleU32(head, at + 4);
+  return at;
 }
 
 function beginsWith(bytes: Uint8Array, magic: readonly number[]): boolean {

@@ -104,7 +104,7 @@ function programSink(program: string, file: AtomicFile): EndedSink {
 /** Everything that comes out goes into the file. Answers what went wrong instead of throwing it. */
 async function drain(from: Readable, file: AtomicFile): Promise<Error | undefined> {
   try {
-    for await (const chunk of from) file.write(chunk as Uint8Array);
+    for await (const chunk of from) await file.write(chunk as Uint8Array);
     return undefined;
   } catch (error) {
     return error instanceof Error ? error : new QevmError("io", String(error));

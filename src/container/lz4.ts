@@ -1,16 +1,20 @@
 import type { QemuFileReader } from "../qemu-file/reader.js";
-import { littleU32, littleU64 } from "./little.js";
+import { isSkippable, littleU32, littleU64 } from "./little.js";
 
 const MAGIC = 0x184d2204;
+const LEGACY_MAGIC = 0x184c2102;
 const HISTORY = 1 << 16;
+/** What a block of a legacy frame holds, all but its last, and the most that it can take. */
+const LEGACY_BLOCK = 1 << 23;
+const LEGACY_LARGEST = LEGACY_BLOCK + Math.trunc(LEGACY_BLOCK / 255) + 16;
 
 /**
  * lz4 frames (LZ4 Frame format 1.6.x), one or more, linked or independent blocks, skippable frames passed over; header,
- * block and content checksums are compared (xxhash-wasm).
+ * block and content checksums are compared (xxhash-wasm). Legacy frames (`lz4 -l`), which have none, too.
  *
  * Decoded here because no package streams the frame format: lz4js and lz4-wasm want the whole file in memory, and give errors
- * without a place. Memory: 64 KiB of history and two blocks of at most 4 MiB.
- * Errors: truncated, bad-compressed-data, unsupported (legacy frames, dictionaries).
+ * without a place. Memory: 64 KiB of history and two blocks of at most 4 MiB (legacy: 8 MiB).
+ * Errors: truncated, bad-compressed-data, unsupported (dictionaries).
  */
 export async function* unlz4(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
   const { default: xxhash } = await import("xxhash-wasm");
@@ -18,9 +22,13 @@ export async function* unlz4(reader: QemuFileReader): AsyncGenerator<Uint8Array>
   for (let frames = 0; ; frames++) {
     const at = reader.offset;
     const magic = (await reader.fill(4)) ? littleU32(reader.buffer, reader.position) : 0;
-    if ((magic & 0xfffffff0) >>> 0 === 0x184d2a50) {
+    if (isSkippable(magic)) {
       await reader.need(8, "a skippable lz4 frame");
       await reader.discard(littleU32(reader.view(8), 4), "a skippable lz4 frame");
+      continue;
+    }
+    if (magic === LEGACY_MAGIC) {
+      yield* legacyFrame(reader);
       continue;
     }
     if (magic !== MAGIC) {
@@ -92,6 +100,27 @@ export async function* unlz4(reader: QemuFileReader): AsyncGenerator<Uint8Array>
     if (littleU32(reader.view(4), 0) !== content.digest() >>> 0) {
       throw reader.error("bad-compressed-data", "lz4 content checksum", { offset: reader.offset - 4 });
     }
+  }
+}
+
+/** A legacy frame: a length and a block, each by itself, up to the end of the file or the next frame's magic. */
+async function* legacyFrame(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
+  await reader.discard(4, "an lz4 frame header");
+  const plain = new Uint8Array(LEGACY_BLOCK);
+  while (await reader.fill(4)) {
+    const place = reader.offset;
+    const bytes = littleU32(reader.buffer, reader.position);
+    if (bytes === MAGIC || bytes === LEGACY_MAGIC || isSkippable(bytes)) return;
+    if (bytes > LEGACY_LARGEST) {
+      throw reader.error("bad-compressed-data", "lz4 block longer than the frame allows", {
+        expected: `at most ${LEGACY_LARGEST}`,
+        found: `${bytes}`,
+      });
+    }
+    await reader.needLarge(4 + bytes, "an lz4 block");
+    const end = decodeBlock(reader.view(4 + bytes).subarray(4), plain, 0, LEGACY_BLOCK);
+    if (end < 0) throw reader.error("bad-compressed-data", "lz4 block", { offset: place + 4 - end - 1 });
+    yield plain.subarray(0, end);
   }
 }
 

@@ -4,6 +4,7 @@ import { IterableSource, type ByteSource } from "../qemu-file/source.js";
 import { mergedSource } from "../recording/index.js";
 import type { StreamOptions } from "../stream/index.js";
 import { openSource } from "../transport/file.js";
+import { Turns } from "../transport/turns.js";
 import { detect, type Compression } from "./detect.js";
 import {
   decodeLibvirtData,
@@ -52,8 +53,8 @@ export interface InputOptions {
 
 /** Wrappings inside each other that are followed. */
 const DEEPEST = 4;
-/** How far a stream behind foreign bytes is looked for. */
-const FARTHEST = 1 << 20;
+/** How far a stream behind foreign bytes is looked for: one that begins at 1 MiB is found. */
+const FARTHEST = (1 << 20) + 8;
 
 /** Opens a path, or `-` for standard input, through its containers; a folder is a recording. Errors: io, and as `openContainers`. */
 export async function openInput(path: string, options: InputOptions = {}): Promise<Input> {
@@ -111,11 +112,16 @@ export async function openContainers(source: ByteSource, options: InputOptions =
 /** The same source as an object of its own, to which things can be added. */
 function view(source: ByteSource): ByteSource {
   const { length, offset, within } = source;
+  const turns = new Turns();
   return {
     length,
     offset,
     within,
-    read: (into) => source.read(into),
+    read: (into) => {
+      const got = source.read(into);
+      const turn = turns.due();
+      return turn === undefined ? got : turn.then(() => got);
+    },
     ...(source.readAt === undefined
       ? {}
       : { readAt: (position: number, into: Uint8Array) => source.readAt!(position, into) }),

@@ -1,5 +1,5 @@
 import type { QemuFileReader } from "../qemu-file/reader.js";
-import { littleU32, littleU64 } from "./little.js";
+import { isSkippable, littleU32, littleU64 } from "./little.js";
 
 const MAGIC = 0xfd2fb528;
 /** Largest window taken, as the zstd program's default: 128 MiB. */
@@ -84,7 +84,7 @@ async function frameKind(reader: QemuFileReader): Promise<"frame" | "skippable" 
   if (!(await reader.fill(4))) return "none";
   const magic = littleU32(reader.buffer, reader.position);
   if (magic === MAGIC) return "frame";
-  return (magic & 0xfffffff0) >>> 0 === 0x184d2a50 ? "skippable" : "none";
+  return isSkippable(magic) ? "skippable" : "none";
 }
 
 /** The header's bytes as they go to the decoder, and what it says. */

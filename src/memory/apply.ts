@@ -54,7 +54,7 @@ export class RecordApplier {
     try {
       work();
     } catch (error) {
-      if (error instanceof QevmError) throw pageError(error, batch, i, this.path);
+      if (error instanceof QevmError && error.code !== "io") throw pageError(error, batch, i, this.path);
       throw error;
     }
   }

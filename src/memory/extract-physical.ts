@@ -1,11 +1,12 @@
 import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { hex, QevmError, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { RamBlock } from "../ram/index.js";
 import type { StreamOptions } from "../stream/index.js";
 import { AtomicFile, attempt, rememberUnfinished } from "../transport/file.js";
 import { x86Cpus } from "./core-x86.js";
+import { outputPlace } from "../transport/output-place.js";
 import { elfHead, type CoreNotes } from "./elf.js";
 import { extractBlocks } from "./extract-blocks.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "./facts.js";
@@ -54,7 +55,8 @@ export async function extractPhysical(
   options: PhysicalOptions,
 ): Promise<ExtractedPhysical> {
   const out = resolve(path);
-  const work = attempt(out, () => mkdtempSync(join(dirname(out), ".qevm-extract-")));
+  const target = outputPlace(out);
+  const work = attempt(out, () => mkdtempSync(join(target.folder, ".qevm-extract-")));
   const unfinished = rememberUnfinished(work);
   const found: DeviceFacts = noFacts();
   try {
@@ -91,9 +93,11 @@ export async function extractPhysical(
     };
     const main = expected.file(place);
     if (main !== undefined && fitsInPlace(main, ranges)) {
-      const bytes = becomeRaw(main, ranges, out, (fd, others) => {
-        for (const range of others) copy(place(range.block), range, fd, range.start);
-        rest(endOf(ranges), fd);
+      const bytes = becomeRaw(main, ranges, target, (fd, others) => {
+        attempt(out, () => {
+          for (const range of others) copy(place(range.block), range, fd, range.start);
+          rest(endOf(ranges), fd);
+        });
       });
       return done(bytes);
     }
@@ -101,8 +105,8 @@ export async function extractPhysical(
     try {
       const cpus = [...x86Cpus(found.cpus), ...found.otherCpus];
       const notes = { cpus, vmcoreinfo: vmcoreinfo?.note, fallback: machineOf(extracted.blocks) };
-      const bytes = write(file.fd, place, expected.laid(ranges), notes, options);
-      if (options.format === "raw") rest(bytes, file.fd);
+      const bytes = attempt(out, () => write(file.fd, place, expected.laid(ranges), notes, options));
+      if (options.format === "raw") attempt(out, () => rest(bytes, file.fd));
       file.commit();
       return done(bytes);
     } finally {

@@ -6,6 +6,7 @@ import { isLinear } from "./cirrus.js";
 import type { CoreCpu } from "./core-note.js";
 import { otherCpu } from "./core-other.js";
 import { cpuRegisters, type CpuRegisters } from "./cpu.js";
+import { virtioMemAddress } from "./hotplugged.js";
 import { pciConfig } from "./pci.js";
 import { numaNodes } from "./srat.js";
 import { hasNoPath, vgaRegisters, type VgaRegisters } from "./vga-registers.js";
@@ -31,13 +32,15 @@ export interface DeviceFacts {
   cirrus: Set<string>;
   /** Bytes of each NUMA node, as the ACPI tables say. */
   nodes?: readonly number[];
+  /** Addresses that virtio-mem devices say, by the path of the device. */
+  virtioMem: Map<string, number>;
   /** Where the guest says that its VMCOREINFO note lies. */
   vmcoreinfo?: NotePlace;
 }
 
 /** Nothing known yet. */
 export function noFacts(): DeviceFacts {
-  return { cpus: [], otherCpus: [], pci: new Map(), cirrus: new Set() };
+  return { cpus: [], otherCpus: [], pci: new Map(), cirrus: new Set(), virtioMem: new Map() };
 }
 
 /** Takes from the ACPI tables (`ACPI_TABLES`) what the layout needs. */
@@ -66,6 +69,8 @@ export function noteFacts(item: StreamItem, facts: DeviceFacts): void {
     const vga = vgaRegisters(idstr, state);
     if (vga !== undefined) facts.vga = vga;
   } else if (/[/.]|I440FX$|mch$/u.test(idstr)) {
+    const memory = virtioMemAddress(idstr, state);
+    if (memory !== undefined) facts.virtioMem.set(memory.path, memory.address);
     notePci(idstr, state, facts);
   }
 }

@@ -1,7 +1,8 @@
 import { QevmError } from "../errors.js";
 import { cirrusBanks } from "./cirrus.js";
-import { byName, cmosMemory, isDeviceBlock, mainMemory } from "./main-memory.js";
-import { isPciMemory, pciSegments, type PciConfigs } from "./pci.js";
+import { placeHotplugged } from "./hotplugged.js";
+import { cmosMemory, mainMemory } from "./main-memory.js";
+import { pciSegments, type PciConfigs } from "./pci.js";
 import type { VgaRegisters } from "./vga-registers.js";
 
 /** A run of guest-physical addresses and the RAM block bytes that stand there. All in bytes. */
@@ -40,14 +41,14 @@ export interface LayoutFacts {
   cirrus?: ReadonlySet<string> | undefined;
   /** Bytes of each NUMA node, as the ACPI tables say. */
   nodes?: readonly number[] | undefined;
+  /** Addresses that virtio-mem devices say, by the path of the device. */
+  virtioMem?: ReadonlyMap<string, number> | undefined;
 }
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const FOUR_GIB = 4 * GIB;
-/** Hot-plugged memory stands side by side, at multiples of this. */
-const DIMM_ALIGNMENT = 2 * MIB;
 const BASES: Readonly<Record<string, number>> = { "mach-virt.ram": GIB, "riscv_virt_board.ram": 2 * GIB };
 /** Where the standard VGA's interface of the Bochs emulator has its frame buffer when it is on the ISA bus. */
 const ISA_VGA = 0xe0000000;
@@ -96,7 +97,7 @@ export function findLayout(facts: LayoutFacts): Layout {
   placeLow(segments, main, low, facts, how);
   if (total > low) place(segments, main, low, total - low, FOUR_GIB);
   placeFirmware(segments, facts);
-  placeHotplugged(segments, facts, main, total - low, how);
+  placeHotplugged(segments, facts, main, FOUR_GIB + total - low, how);
   if (facts.pci !== undefined) segments.push(...pciSegments(facts.blocks, facts.pci, segments, facts.cirrus));
   placeIsaVga(segments, facts);
   const behind = window(facts, how);
@@ -281,24 +282,6 @@ function placeIsaVga(segments: Segment[], facts: LayoutFacts): void {
   const { name, length } = block;
   const free = segments.every((one) => one.start >= ISA_VGA + length || one.start + one.length <= ISA_VGA);
   if (free) segments.push({ start: ISA_VGA, length, block: name, offset: 0, device: true });
-}
-
-function placeHotplugged(
-  segments: Segment[],
-  { blocks, pci = new Map() }: LayoutFacts,
-  main: readonly Block[],
-  high: number,
-  how: string[],
-): void {
-  let at = Math.ceil((FOUR_GIB + high) / GIB) * GIB;
-  for (const block of blocks.toSorted(byName)) {
-    if (main.includes(block) || isDeviceBlock(block.name) || isPciMemory(block.name, pci)) continue;
-    segments.push({ start: at, length: block.length, block: block.name, offset: 0 });
-    how.push(
-      `guess: ${JSON.stringify(block.name)} is hot-plugged memory at 0x${at.toString(16)}; the stream does not say`,
-    );
-    at += Math.ceil(block.length / DIMM_ALIGNMENT) * DIMM_ALIGNMENT;
-  }
 }
 
 /** Puts bytes `from` to `from + length` of main memory at `start`. */

@@ -7,6 +7,9 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const MAIN = new Set(["pc.ram", "microvm.ram", "mach-virt.ram", "riscv_virt_board.ram", "s390.ram", "ppc_spapr.ram"]);
 
+/** virtio-mem, virtio-pmem and others take their block's name behind that of their PCI device. */
+const OF_DEVICE = /^[0-9a-f]{4}:[0-9a-f]{2}:/u;
+
 /** Main memory below and above 4 GiB in bytes, as a PC writes it into its RTC for the firmware. */
 export function cmosMemory(cmos: Uint8Array | undefined): { low: number; high: number } | undefined {
   if (cmos === undefined || cmos.length < 0x5e) return undefined;
@@ -18,15 +21,19 @@ export function cmosMemory(cmos: Uint8Array | undefined): { low: number; high: n
 }
 
 /**
- * The block or blocks that main memory is made of, in order. Named as machines name it; or of the length that the RTC's CMOS says; or as many as
- * the SRAT has NUMA nodes, by their lengths. What remains is a guess, and said to be one. Errors: unsupported.
+ * The block or blocks that main memory is made of, in order. Named as machines name it; or as many as the SRAT has
+ * NUMA nodes, by their lengths; or of the length that the RTC's CMOS says. What remains is a guess, and said to be one. Errors: unsupported.
  */
 export function mainMemory({ blocks, cmos, nodes }: LayoutFacts, how: string[]): Block[] {
   const named = blocks.find(({ name }) => MAIN.has(name));
   if (named !== undefined) return [named];
-  const others = blocks.filter(({ name }) => !isDeviceBlock(name)).toSorted(byName);
+  const others = blocks.filter(({ name }) => !isDeviceBlock(name) && !OF_DEVICE.test(name)).toSorted(byName);
   const memory = cmosMemory(cmos);
   const total = memory === undefined ? undefined : memory.low + memory.high;
+  // Node by node is surer than one length: a DIMM may be as long as all of them together.
+  const nodesFill = nodes?.reduce((sum, length) => sum + length, 0) === total;
+  const nodeBlocks = nodesFill ? byNodes(others, nodes, how) : undefined;
+  if (nodeBlocks !== undefined) return nodeBlocks;
   const [whole, second] = others.filter(({ length }) => length === total);
   if (whole !== undefined && second === undefined) {
     how.push(`main memory is ${JSON.stringify(whole.name)}, the block of the length that the RTC's CMOS says`);

@@ -117,7 +117,7 @@ export function writeIndex(path: string, head: Omit<IndexHead, "chunks" | "carri
   lead.write(digest(text), 16, "hex");
   const file = new AtomicFile(path);
   try {
-    for (const bytes of [lead, text, ...bodies]) file.write(bytes);
+    for (const bytes of [lead, text, ...bodies]) void file.write(bytes);
     file.commit();
   } finally {
     file.abort();

@@ -1,5 +1,6 @@
-import { closeSync, ftruncateSync, openSync, readSync, renameSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
 import { attempt } from "../transport/file.js";
+import { moveInto, type OutputPlace } from "../transport/output-place.js";
 import { fileOffset, type Split } from "./block-files.js";
 import type { Segment } from "./layout.js";
 
@@ -33,7 +34,7 @@ export function fitsInPlace({ block, length, split }: PlacedFile, ranges: readon
 export function becomeRaw(
   file: PlacedFile,
   ranges: readonly Segment[],
-  out: string,
+  out: OutputPlace,
   others: (fd: number, rest: readonly Segment[]) => void,
 ): number {
   const { block, path, length, split } = file;
@@ -53,7 +54,7 @@ export function becomeRaw(
   } finally {
     closeSync(fd);
   }
-  attempt(out, () => renameSync(path, out));
+  moveInto(path, out);
   return bytes;
 }
 

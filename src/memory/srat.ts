@@ -28,7 +28,7 @@ const HOLE_LENGTH = 0x60000;
  * Bytes of memory of each NUMA node, in order, as the SRAT among a machine's ACPI tables says; undefined where there is none.
  *
  * SRAT: "SRAT", u32 length, 48 bytes of header in all, then entries of u8 type, u8 length. Type 1 (40 bytes): at 2 u32 node, at 8 u64 base, at
- * 16 u64 length, at 28 u32 flags: 1 enabled, 2 hot-pluggable (room, not memory). Little-endian.
+ * 16 u64 length, at 28 u32 flags: 1 enabled, 2 hot-pluggable (room, not memory), 4 not volatile (an NVDIMM). Little-endian.
  * Source: the ACPI specification, 5.2.16; QEMU hw/i386/acpi-build.c build_srat (7.2).
  */
 export function numaNodes(tables: Uint8Array): number[] | undefined {
@@ -49,7 +49,7 @@ function entries(bytes: Buffer, from: number, end: number): number[] {
     const flags = bytes.readUInt32LE(at + 28);
     const base = Number(bytes.readBigUInt64LE(at + 8));
     const length = Number(bytes.readBigUInt64LE(at + 16));
-    if ((flags & 3) !== 1 || length === 0) continue;
+    if ((flags & 7) !== 1 || length === 0) continue;
     const node = bytes.readUInt32LE(at + 2);
     const hole = base < HOLE_START && base + length === HOLE_START ? HOLE_LENGTH : 0;
     nodes.set(node, (nodes.get(node) ?? 0) + length + hole);

@@ -70,6 +70,11 @@ async function findLast(source: ByteSource, options: StreamOptions): Promise<Las
     const last = new LastRecords();
     for await (const item of reader) {
       if (item.kind !== "section" || item.content.kind !== "ram") continue;
+      if (reader.capabilities.includes("mapped-ram")) {
+        throw new QevmError("unsupported", "unpack: a mapped-ram file; convert --to stream makes a stream of it", {
+          offset: item.offset,
+        });
+      }
       for await (const batch of item.records()) last.note(batch, reader.ram.pageSize);
     }
     return last;
@@ -260,9 +265,6 @@ class Unpacker {
     for (const block of blocks.slice(this.memory.size)) this.memory.add(block);
     if (batch.blockList === undefined) return;
     const { total, blocks: listed } = batch.blockList;
-    if (listed.some((block) => block.mapped !== undefined)) {
-      throw new QevmError("unsupported", "unpack: a mapped-ram file", { offset: batch.position[0]! });
-    }
     this.manifest.ram.lists.push({ total, blocks: listed.length });
   }
 
@@ -288,7 +290,7 @@ class Unpacker {
       const [kind, detail] = this.page(batch, i, final);
       order.add(kind, detail, named, page);
     } catch (error) {
-      if (error instanceof QevmError) throw pageError(error, batch, i, path);
+      if (error instanceof QevmError && error.code !== "io") throw pageError(error, batch, i, path);
       throw error;
     }
   }

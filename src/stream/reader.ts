@@ -14,6 +14,7 @@ import type { CommandItem, SectionItem, StreamItem } from "./items.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 import type { Continued, StreamOptions } from "./options.js";
 import { pageSizeIsOpen, shownPageSize } from "./page-size.js";
+import { showsMappedRam } from "./shown-mapped-ram.js";
 import { ramRecords } from "./ram-section.js";
 import { endOfStream, restOfPackage, restOfStream } from "./rest.js";
 import { checkRamVersion, decodeFullHeader, decodePartHeader, nextFooter, type SectionHeader } from "./section.js";
@@ -54,6 +55,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private readonly skipMappedPages: boolean;
   private readonly broken: boolean;
   private readonly goesOn: boolean;
+  private unannounced: string[] | undefined;
   private readonly pageSizeGiven: boolean;
 
   constructor(source: ByteSource, options: StreamOptions = {}) {
@@ -86,8 +88,9 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return this.configuration?.machine;
   }
 
+  /** Those that the configuration announces; without one, mapped-ram where the RAM shows it. */
   get capabilities(): string[] {
-    return capabilitiesOf(this.configuration);
+    return this.unannounced ?? capabilitiesOf(this.configuration);
   }
 
   /** What a connection that goes on after this one relies on. */
@@ -129,6 +132,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       this.ram.pageSize =
         targetPageSize(reader, this.configuration) ?? (await this.shownPageSize()) ?? this.ram.pageSize;
       yield { kind: "configuration", offset, configuration: this.configuration };
+    } else if (await showsMappedRam(reader)) {
+      this.unannounced = ["mapped-ram"];
     }
   }
 

@@ -1,7 +1,15 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, renameSync, rmSync, writeSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, rmSync, statSync, writeSync } from "node:fs";
+import { basename, join } from "node:path";
+import { promisify } from "node:util";
 import { QevmError } from "../errors.js";
 import { IterableSource, type ByteSink, type ByteSource } from "../qemu-file/source.js";
+import { attempt, textOf } from "./attempt.js";
+import { Turns } from "./turns.js";
+import { awaitsSignals, rememberUnfinished } from "./unfinished.js";
+import { moveInto, outputPlace, type OutputPlace } from "./output-place.js";
+
+export { attempt } from "./attempt.js";
+export { rememberUnfinished } from "./unfinished.js";
 
 /**
  * A file as a source. Reads are synchronous: for whole files that is twice as fast as any other way in Node, and the
@@ -17,7 +25,7 @@ export class FileSource implements ByteSource {
 
   private constructor(
     readonly path: string,
-    private readonly fd: number,
+    readonly fd: number,
   ) {
     const stat = fstatSync(fd);
     this.length = stat.isFile() ? stat.size : undefined;
@@ -81,32 +89,61 @@ export class FileSource implements ByteSource {
 }
 
 /**
- * Standard input as a source: synchronous reads while they work (files, pipes), Node's stream where the descriptor does
- * not block.
+ * A pipe, terminal or the like as a source. Its bytes may be long in coming: while signals are waited for another thread waits for
+ * them, which takes longer for each 64 KiB that a pipe gives. Node's stream takes over where the descriptor does not block.
  */
-class StdinSource implements ByteSource {
+class PipeSource implements ByteSource {
   private stream: IterableSource | undefined;
+
+  constructor(
+    private readonly name: string,
+    private readonly fd: number,
+  ) {}
 
   read(into: Uint8Array): number | Promise<number> {
     if (this.stream !== undefined) return this.stream.read(into);
+    if (awaitsSignals()) return readAsync(this.fd, into).catch((error: unknown) => this.otherwise(error, into));
     try {
-      return readSync(0, into, 0, into.length, null);
+      return readSync(this.fd, into, 0, into.length, null);
     } catch (error) {
-      const code = codeOf(error);
-      if (code === "EOF") return 0;
-      if (code !== "EAGAIN") throw new QevmError("io", `standard input: ${textOf(error)}`, { cause: error });
-      this.stream = new IterableSource(process.stdin as AsyncIterable<Uint8Array>);
-      return this.stream.read(into);
+      return this.otherwise(error, into);
     }
   }
+
+  private otherwise(error: unknown, into: Uint8Array): number | Promise<number> {
+    const code = codeOf(error);
+    if (code === "EOF") return 0;
+    if (code !== "EAGAIN" || this.fd !== 0) {
+      throw new QevmError("io", `${this.name}: ${textOf(error)}`, { cause: error });
+    }
+    this.stream = new IterableSource(process.stdin as AsyncIterable<Uint8Array>);
+    return this.stream.read(into);
+  }
+
+  close(): void {
+    if (this.fd !== 0) closeSync(this.fd);
+  }
+}
+
+const readLater = promisify(read);
+
+async function readAsync(fd: number, into: Uint8Array): Promise<number> {
+  const { bytesRead } = await readLater(fd, into, 0, into.length, null);
+  return bytesRead;
 }
 
 /** Opens what a person names on the command line: a path, or `-` for standard input. */
 export function openSource(path: string): ByteSource {
-  if (path === "-") return new StdinSource();
+  if (path === "-") return new PipeSource("standard input", 0);
   const source = FileSource.open(path);
-  if (source.seekable) return source;
-  return { read: (into) => source.read(into), close: () => source.close() };
+  return source.seekable ? source : new PipeSource(path, source.fd);
+}
+
+/** Whether a path can be read twice from its beginning: not standard input, and no pipe under a name of its own. */
+export function canReopen(path: string): boolean {
+  if (path === "-") return false;
+  const stat = attempt(path, () => statSync(path));
+  return stat.isFile() || stat.isDirectory();
 }
 
 /** What a hole is made of: file systems keep files in blocks of this many bytes, aligned in the file. */
@@ -115,23 +152,28 @@ const ZEROS = Buffer.alloc(HOLE);
 
 /**
  * A file that appears under its name whole or not at all: bytes go to a temporary file beside it, `commit` renames. Blocks of zeros
- * are not written: they become holes.
+ * are not written: they become holes. A device or pipe of that name gets the bytes at `commit`.
  */
 export class AtomicFile implements ByteSink {
   readonly temporary: string;
   readonly fd: number;
+  private readonly place: OutputPlace;
+  private readonly turns = new Turns();
+  private readonly unfinished: { forget(): void };
   private open = true;
+  private finished = false;
   /** Where the next byte belongs, and the end of what was written. */
   private position = 0;
   private written = 0;
 
   constructor(readonly path: string) {
-    this.temporary = join(dirname(path), `.${basename(path)}.${process.pid}.partial`);
+    this.place = outputPlace(path);
+    this.temporary = join(this.place.folder, `.${basename(this.place.path)}.${process.pid}.partial`);
     this.fd = attempt(path, () => openSync(this.temporary, "wx+"));
-    unfinished.add(this.temporary);
+    this.unfinished = rememberUnfinished(this.temporary);
   }
 
-  write(chunk: Uint8Array): void {
+  write(chunk: Uint8Array): void | Promise<void> {
     const { position } = this;
     // Start of bytes that are not written yet.
     let from = 0;
@@ -143,19 +185,23 @@ export class AtomicFile implements ByteSink {
     }
     this.put(chunk, from, chunk.length);
     this.position = position + chunk.length;
+    return this.turns.due();
   }
 
   commit(): void {
     if (this.position > this.written) attempt(this.path, () => ftruncateSync(this.fd, this.position));
     this.close();
-    attempt(this.path, () => renameSync(this.temporary, this.path));
-    unfinished.delete(this.temporary);
+    moveInto(this.temporary, this.place);
+    this.finished = true;
+    this.unfinished.forget();
   }
 
   /** Removes what was written. Safe after `commit`. */
   abort(): void {
     this.close();
-    if (unfinished.delete(this.temporary)) rmSync(this.temporary, { force: true });
+    if (!this.finished) rmSync(this.temporary, { force: true });
+    this.finished = true;
+    this.unfinished.forget();
   }
 
   /** Writes a part of a chunk whose first byte belongs at `position`. */
@@ -172,32 +218,6 @@ export class AtomicFile implements ByteSink {
   }
 }
 
-/** Temporary files and folders of unfinished outputs, removed when the process ends. */
-const unfinished = new Set<string>();
-process.on("exit", () => {
-  for (const path of unfinished) rmSync(path, { recursive: true, force: true });
-});
-
-/** Remembers a temporary path until `forget`; it is removed when the process ends before that. */
-export function rememberUnfinished(path: string): { forget(): void } {
-  unfinished.add(path);
-  return { forget: () => void unfinished.delete(path) };
-}
-
-/** Runs a file system call; its failure becomes a typed error with the path. */
-export function attempt<T>(path: string, call: () => T): T {
-  try {
-    return call();
-  } catch (error) {
-    if (error instanceof QevmError) throw error;
-    throw new QevmError("io", `${path}: ${textOf(error)}`, { cause: error });
-  }
-}
-
 function codeOf(error: unknown): string | undefined {
   return error instanceof Error && "code" in error ? String(error.code) : undefined;
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { unbundle, type BundledFile } from "../../fuzz/bundle.js";
 import { kindsNamed, makeCase, type FuzzCase } from "../../fuzz/cases.js";
 import { takeApart } from "../../fuzz/parts.js";
+import { attempt } from "../../transport/file.js";
 import { AtomicFolder } from "../../transport/folder.js";
 import { WritableSink } from "../../transport/writable.js";
 import { parse, UsageError } from "../arguments.js";
@@ -48,11 +49,13 @@ function toFolder(cases: Iterable<FuzzCase>, path: string): void {
     for (const test of cases) {
       const files = unbundle(test.bytes);
       const file = `case-${test.seed}${files === undefined ? ".mig" : ""}`;
-      if (files === undefined) writeFileSync(join(folder.temporary, file), test.bytes);
-      else writeRecording(join(folder.temporary, file), files);
+      attempt(path, () => {
+        if (files === undefined) writeFileSync(join(folder.temporary, file), test.bytes);
+        else writeRecording(join(folder.temporary, file), files);
+      });
       lines.push(JSON.stringify({ file, ...test, bytes: test.bytes.length }));
     }
-    writeFileSync(join(folder.temporary, "cases.jsonl"), `${lines.join("\n")}\n`);
+    attempt(path, () => writeFileSync(join(folder.temporary, "cases.jsonl"), `${lines.join("\n")}\n`));
     folder.commit();
     print([`${safe(path)}: ${lines.length} cases, and a line for each in cases.jsonl`]);
   } finally {

@@ -38,7 +38,7 @@ export async function run(argv: string[]): Promise<number> {
   if (show) process.stderr.write("\r\x1b[K");
   const target = new AtomicFile(out);
   try {
-    target.write(result.bytes);
+    await target.write(result.bytes);
     target.commit();
   } finally {
     target.abort();
