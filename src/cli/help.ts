@@ -193,7 +193,6 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["", "for a destination that takes no others; zlib: the other way"],
       ["--level N", "compress-level of zlib, 0 to 9 (1)"],
       ["--machine NAME", "another machine type in the configuration"],
-      ["--drop-vmdescription", "leave it out"],
       ["--out DIR", "write every channel down as it came: a recording"],
       ...SCHEMA,
       LENIENT,
@@ -201,7 +200,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       LIMIT,
       JSON_OUT,
     ],
-    text: "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte passes as it is, both\nways and on every channel, postcopy too. Pages in multifd channels cannot be\nchanged. Exit 1 where the destination says that it failed.",
+    text: "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte passes as it is, both\nways and on every channel, postcopy too. Pages in multifd channels cannot be\nchanged. --drop-vmdescription leaves the VMDESCRIPTION out. Exit 1 where the\ndestination says that it failed.",
   },
   fuzz: {
     usage: "decode|make|qemu|minimise|report FILE ...",
