@@ -1,6 +1,5 @@
 import { spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
@@ -8,6 +7,7 @@ import { corpusEntry } from "../tools/corpus.js";
 import { compare, destinationLike, startDestination } from "../tools/destination/index.js";
 import { qemuOf } from "./support/loads.js";
 import { PROGRAM, qevm, type Ended } from "./support/program.js";
+import { freePort } from "./support/receiving.js";
 
 const entry = corpusEntry("live");
 
@@ -123,15 +123,3 @@ test("what is no destination", async (t) => {
     t.match(nobody.stderr, /ENOENT/u);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return port;
-}

@@ -1,5 +1,4 @@
 import { join } from "node:path";
-import { createServer, type AddressInfo } from "node:net";
 import test from "tape";
 import { dirtyFirmware, direct } from "../tools/capture/entries/parts.js";
 import { runStep, waitGuest } from "../tools/capture/steps.js";
@@ -12,7 +11,7 @@ import { migrateTo, startSource } from "../tools/recording/record.js";
 import type { JsonObject } from "../src/transport/qmp.js";
 import { qemuOf } from "./support/loads.js";
 import { qevm, type Ended } from "./support/program.js";
-import { listening } from "./support/receiving.js";
+import { freePort, listening } from "./support/receiving.js";
 
 const LIVE = { args: direct("pc-i440fx-7.2"), files: { "bios.img": dirtyFirmware.content() }, rounds: 3 };
 
@@ -41,18 +40,6 @@ interface Outcome {
   /** What the source held behind its migration; undefined: it failed. */
   readonly truth: Omit<Truth, "destination"> | undefined;
   readonly failure: unknown;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return port;
 }
 
 /** A live migration from one QEMU through `qevm relay` to another. */
