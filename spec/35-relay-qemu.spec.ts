@@ -42,6 +42,11 @@ interface Outcome {
   readonly failure: unknown;
 }
 
+/** On a busy machine the guest may write less than is sent meanwhile: then there are fewer rounds, and all the rest is as it should be. */
+function endedEarly(error: unknown): void {
+  if (!/ended before round/u.test(String(error))) throw error;
+}
+
 /** A live migration from one QEMU through `qevm relay` to another. */
 async function through(
   from: QemuBinary,
@@ -62,8 +67,9 @@ async function through(
         closing.push(vm);
         const recipe = { ...machine, capabilities: [], parameters: {}, ...way.source };
         try {
-          if (way.migrate === undefined) await migrateTo(vm, uri, recipe);
+          if (way.migrate === undefined) await migrateTo(vm, uri, recipe).catch(endedEarly);
           else await way.migrate(vm, uri);
+          await runStep(vm, { wait: "completed" });
           truth = await takeTruth(vm, null);
         } catch (error) {
           failure = error;
