@@ -345,3 +345,24 @@ test("the program sees through containers", async (t) => {
   }
   t.end();
 });
+
+test("a read that fails while the event loop turns is the error of who waits", async (t) => {
+  const head = corpusEntry("compress-1-threads-1").open().subarray(0, 600);
+  let first = true;
+  const input = await openContainers({
+    read: async (into) => {
+      if (!first) throw new Error("the disk is gone");
+      first = false;
+      into.set(head);
+      return head.length;
+    },
+  });
+  t.equal(await input.read(new Uint8Array(600)), 600);
+  // So long that a turn is due: the read has failed before it is over.
+  await sleep(150);
+  const failed = await Promise.resolve(input.read(new Uint8Array(10))).then(
+    () => undefined,
+    (error: unknown) => String(error),
+  );
+  t.equal(failed, "Error: the disk is gone");
+});

@@ -120,7 +120,8 @@ function view(source: ByteSource): ByteSource {
     read: (into) => {
       const got = source.read(into);
       const turn = turns.due();
-      return turn === undefined ? got : turn.then(() => got);
+      // Waited for side by side: a read that fails meanwhile is the error of who waits, not nobody's.
+      return turn === undefined ? got : Promise.all([got, turn]).then(([n]) => n);
     },
     ...(source.readAt === undefined
       ? {}

@@ -81,7 +81,7 @@ function flushing(source: ByteSource, writer: ExactWriter): ByteSource {
     read: (into) => {
       const got = source.read(into);
       if (typeof got === "number") return got;
-      return Promise.resolve(writer.file.flush()).then(() => got);
+      return Promise.all([got, writer.file.flush()]).then(([n]) => n);
     },
   };
 }

@@ -8,6 +8,7 @@ import { ChannelFile, ChannelHead, channelNames, KeptTail, LiveSource, Sequence,
 import { roleOf, type ChannelRole } from "../recording/index.js";
 import type { StreamOptions } from "../stream/index.js";
 import { checkDestination, openDestination, type Destination } from "../transport/destination-uri.js";
+import { rememberUnfinished } from "../transport/unfinished.js";
 import { openListener, type Connection, type Listening } from "../transport/listen-uri.js";
 import { ReturnTail } from "./return-tail.js";
 
@@ -164,12 +165,14 @@ class Relay {
     })().finally(() => source.finish());
     fed.catch(() => {});
     const scratch = mkdtempSync(join(tmpdir(), "qevm-relay-"));
+    const unfinished = rememberUnfinished(scratch);
     try {
       const sink = { write: (chunk: Uint8Array) => destination.write(chunk) };
       this.converted = await convertStream(source, sink, { ...options, live }, join(scratch, "memory"));
     } finally {
       source.finish();
       rmSync(scratch, { recursive: true, force: true });
+      unfinished.forget();
     }
     const { length } = this.main;
     await fed;
