@@ -112,7 +112,7 @@ test("what is shipped, and what is not", (t) => {
     "CHANGELOG.md",
     "dist/src/index.js",
     "dist/src/index.d.ts",
-    "dist/bin/qevm.js",
+    "dist/bin/qevm.cjs",
     "dist/bin/page.wasm",
   ]) {
     t.ok(files.includes(file), file);

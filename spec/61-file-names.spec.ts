@@ -1,8 +1,20 @@
 /** Names of blocks come from the stream, and files are named after them: whatever they hold, nothing lies outside the folder. */
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
+import { RecordApplier } from "../src/memory/apply.js";
 import { BlockFiles } from "../src/memory/block-files.js";
 import { extractBlocks } from "../src/memory/extract-blocks.js";
 import { extractPhysical } from "../src/memory/extract-physical.js";
@@ -11,7 +23,7 @@ import { PageSet } from "../src/memory/page-set.js";
 import { MemoryPages } from "../src/memory/page-store.js";
 import { ScratchMemory } from "../src/memory/scratch.js";
 import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
-import type { RamBlock } from "../src/ram/index.js";
+import { RamBatch, RamFlag, type RamBlock } from "../src/ram/index.js";
 import { createStreamWriter } from "../src/stream/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
@@ -157,7 +169,6 @@ test("files and memory take the same writes", async (t) => {
     files.add(BLOCK);
     files.add(BLOCK);
     t.equal(files.size, 1, "added once");
-    const wide = new Uint8Array(3 * PAGE).map((_, at) => at % 251);
     for (const store of [files, memory]) {
       store.write(BLOCK, 0, pageOf(1));
       store.write(BLOCK, PAGE, pageOf(2));
@@ -166,8 +177,6 @@ test("files and memory take the same writes", async (t) => {
       store.write(BLOCK, 17 * PAGE, pageOf(3));
       store.write(BLOCK, 17 * PAGE, pageOf(4));
     }
-    files.writeFrom(BLOCK, 18 * PAGE, wide, PAGE, PAGE);
-    memory.write(BLOCK, 18 * PAGE, wide.subarray(PAGE, 2 * PAGE));
     const ours = new Uint8Array(PAGE);
     const theirs = new Uint8Array(PAGE);
     for (let offset = 0; offset < 20 * PAGE; offset += PAGE) {
@@ -188,6 +197,97 @@ test("files and memory take the same writes", async (t) => {
     t.notOk(existsSync(join(work, "scratch")), "gone when the work is done");
     rmSync(work, { recursive: true, force: true });
   }
+  t.end();
+});
+
+for (const [how, threadAfter] of [
+  ["written here", Number.POSITIVE_INFINITY],
+  ["written by another thread", 0],
+] as const) {
+  test(`runs of pages in a batch, ${how}: files hold what memory holds`, async (t) => {
+    const work = mkdtempSync(join(tmpdir(), "qevm-runs-"));
+    const files = new BlockFiles(work, PAGE, threadAfter);
+    const memory = new MemoryPages();
+    const two: RamBlock = { idstr: "two", usedLength: 1 << 20, index: 1 };
+    try {
+      files.add(BLOCK);
+      files.add(two);
+      // Runs that cross a multiple of 128 KiB, that another block, a gap, a page again or a zero page ends.
+      const runs: [RamBlock, number, number, number][] = [
+        [BLOCK, 3, 70, RamFlag.PAGE],
+        [two, 73, 5, RamFlag.PAGE],
+        [BLOCK, 73, 40, RamFlag.PAGE],
+        [BLOCK, 120, 1, RamFlag.PAGE],
+        [BLOCK, 120, 12, RamFlag.PAGE],
+        [BLOCK, 130, 4, RamFlag.ZERO],
+        [BLOCK, 134, 1, RamFlag.PAGE],
+        [two, 0, 32, RamFlag.PAGE],
+        [two, 31, 2, RamFlag.PAGE],
+        [BLOCK, 10, 3, RamFlag.ZERO],
+      ];
+      const records = runs.flatMap(([block, first, count, flag]) =>
+        Array.from({ length: count }, (_, k) => ({ block, offset: (first + k) * PAGE, flag })),
+      );
+      const batch = new RamBatch(records.length);
+      batch.reset(new Uint8Array((records.length + 1) * (PAGE + 8)).map((_, at) => (at * 7 + (at >> 12)) % 251));
+      records.forEach(({ block, offset, flag }, i) => {
+        batch.block[i] = block;
+        batch.offset[i] = offset;
+        batch.flag[i] = flag;
+        batch.bodyStart[i] = 8 + i * (PAGE + 8);
+        batch.bodyLength[i] = flag === RamFlag.PAGE ? PAGE : 1;
+      });
+      batch.count = records.length;
+      await new RecordApplier(files, PAGE).apply(batch);
+      await new RecordApplier(memory, PAGE).apply(batch);
+      const ours = new Uint8Array(PAGE);
+      const theirs = new Uint8Array(PAGE);
+      const different: string[] = [];
+      for (const block of [BLOCK, two]) {
+        for (let offset = 0; offset < block.usedLength; offset += PAGE) {
+          files.read(block, offset, ours);
+          memory.read(block, offset, theirs);
+          if (Buffer.compare(ours, theirs) !== 0) different.push(`${block.idstr} ${offset / PAGE}`);
+        }
+      }
+      t.deepEqual(different, [], "no page is different");
+      memory.read(BLOCK, 72 * PAGE, theirs);
+      t.ok(
+        theirs.some((byte) => byte !== 0),
+        "and they are not all zeros",
+      );
+    } finally {
+      await files.end();
+      rmSync(work, { recursive: true, force: true });
+    }
+    t.end();
+  });
+}
+
+test("what another thread cannot write is an error with the file's name, and the end of it", async (t) => {
+  const work = mkdtempSync(join(tmpdir(), "qevm-thread-"));
+  const files = new BlockFiles(work, PAGE, 0);
+  const block: RamBlock = { idstr: "ram", usedLength: 1 << 26, index: 0 };
+  files.add(block);
+  for (let offset = 0; offset < 1 << 18; offset += PAGE) files.write(block, offset, pageOf(1));
+  // The descriptor, found by its path, is closed under the thread.
+  const path = join(work, "ram");
+  const fd = readdirSync("/proc/self/fd").find((name) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`) === path;
+    } catch {
+      return false;
+    }
+  });
+  closeSync(Number(fd));
+  const error = await refusal(() => {
+    for (let offset = 1 << 20; offset < 1 << 26; offset += PAGE) files.write(block, offset, pageOf(2));
+    files.settle();
+  });
+  t.match(`${error?.code}: ${error?.what}`, /^io: ram: EBADF/u);
+  openSync("/dev/null", "r");
+  await files.end();
+  rmSync(work, { recursive: true });
   t.end();
 });
 

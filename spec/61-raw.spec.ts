@@ -1,11 +1,23 @@
 /** Raw files are made of main memory's own file where it stands as expected, and copied where it does not: the same bytes either way. */
-import { closeSync, mkdtempSync, openSync, readSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
+import { extractBlocks } from "../src/memory/extract-blocks.js";
 import { extractPhysical } from "../src/memory/extract-physical.js";
 import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
 import { createStreamWriter } from "../src/stream/index.js";
+import { FileSource } from "../src/transport/file.js";
 
 const PAGE = 4096;
 const MIB = 1 << 20;
@@ -119,3 +131,49 @@ for (const [name, machine, layout, seen] of CASES) {
     t.end();
   });
 }
+
+test("a long file: pages end up where memory that was written directly has them", async (t) => {
+  const length = 40 * MIB;
+  const truth = { "pc.ram": Buffer.alloc(length), "pc.rom": Buffer.alloc(128 * 1024) };
+  const sink = new MemorySink();
+  const writer = createStreamWriter(sink, { machine: "pc-i440fx-7.2", pageSize: PAGE });
+  const [ram, rom] = writer.ram.blocks([
+    { idstr: "pc.ram", usedLength: length },
+    { idstr: "pc.rom", usedLength: 128 * 1024 },
+  ]);
+  const put = async (block: typeof ram, offset: number, page: Buffer): Promise<void> => {
+    truth[block!.idstr as keyof typeof truth].set(page, offset);
+    await writer.ram.page(block!, offset, page);
+  };
+  for (const round of [0, 1]) {
+    for (let k = 0; k < length / PAGE; k++) {
+      const offset = k * PAGE;
+      if (k % 97 === 13) await put(rom, (k % 32) * PAGE, Buffer.alloc(PAGE, `rom ${k}.${round} `));
+      // The second round: some pages again, some of them now zero; a stretch backwards.
+      if (round === 1 && k % 5 !== 0) continue;
+      const at = round === 1 && k > 4000 && k < 6000 ? (10_000 - k) * PAGE : offset;
+      await put(ram, at, round === 1 && k % 15 === 0 ? Buffer.alloc(PAGE) : Buffer.alloc(PAGE, `${at}.${round} `));
+    }
+    if (round === 0) writer.ram.endRound();
+  }
+  writer.ram.end();
+  await writer.finish();
+  const file = join(work, "long.mig");
+  writeFileSync(file, sink.bytes());
+  const blocks = join(work, "long");
+  const ways = {
+    "written here": Number.POSITIVE_INFINITY,
+    "by another thread": 0,
+    "by another thread later": 10 * MIB,
+  };
+  for (const [how, threadAfter] of Object.entries(ways)) {
+    const source = FileSource.open(file);
+    await extractBlocks(source, blocks, { threadAfter });
+    source.close();
+    for (const [name, bytes] of Object.entries(truth)) {
+      t.equal(Buffer.compare(readFileSync(join(blocks, name)), bytes), 0, `${name}, ${how}`);
+    }
+    rmSync(blocks, { recursive: true });
+  }
+  t.end();
+});

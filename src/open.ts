@@ -1,4 +1,4 @@
-import type { Container, Input } from "./container/index.js";
+import type { Container, Input } from "./container/types.js";
 import { QevmError, type Warning } from "./errors.js";
 import { IterableSource, MemorySource, type ByteSource } from "./qemu-file/index.js";
 import { StreamReader, type StreamItem, type StreamOptions } from "./stream/index.js";
@@ -133,12 +133,12 @@ const inNode = globalThis.process?.versions?.node !== undefined;
 async function sourceOf(input: StreamInput, options: OpenOptions): Promise<ByteSource> {
   const { snapshot, ...stream } = options;
   if (typeof input === "string") {
-    const { openInput } = await import("./container/index.js");
+    const { openInput } = await import("./container/open.js");
     return await openInput(input, { snapshot, stream });
   }
   const source = bytesOf(input);
   if (!inNode) return source;
-  const { openContainers } = await import("./container/index.js");
+  const { openContainers } = await import("./container/open.js");
   return await openContainers(source, { snapshot, stream });
 }
 

@@ -12,7 +12,7 @@ let status = 0;
 
 function qevm(...args: string[]): void {
   process.stdout.write(`\n$ qevm ${args.map((arg) => arg.replace(`${folder}/`, "")).join(" ")}\n`);
-  const run = spawnSync(process.execPath, [join(projectRoot(), "dist/bin/qevm.js"), ...args], {
+  const run = spawnSync(process.execPath, [join(projectRoot(), "dist/bin/qevm.cjs"), ...args], {
     stdio: ["ignore", "pipe", "inherit"],
   });
   process.stdout.write(run.stdout.toString().replaceAll(`${folder}/`, ""));

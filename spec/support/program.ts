@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 /** The program beside this specification: instrumented when coverage is measured. */
 export const PROGRAM = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 /** The program as it is shipped, in one piece, whatever build this specification runs from: for time and memory. */
-export const PLAIN_PROGRAM = fileURLToPath(new URL("../../../dist/bin/qevm.js", import.meta.url));
+export const PLAIN_PROGRAM = fileURLToPath(new URL("../../../dist/bin/qevm.cjs", import.meta.url));
 
 export interface Ended {
   code: number | null;

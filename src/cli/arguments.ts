@@ -1,6 +1,6 @@
 import { DEFAULT_LIMITS, type StreamLimits } from "../stream/limits.js";
 import { parseArgs, type ParseArgsConfig } from "node:util";
-import { openInput } from "../container/index.js";
+import { openInput } from "../container/open.js";
 import { QevmError } from "../errors.js";
 import { descriptionOf } from "../stream/index.js";
 import type { VmDescription } from "../vmstate/index.js";

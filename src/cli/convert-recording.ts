@@ -1,4 +1,4 @@
-import { openInput } from "../container/index.js";
+import { openInput } from "../container/open.js";
 import { convertToRecording, type RecordingFolderReport } from "../convert/recording-folder.js";
 import type { WrittenMethod } from "../multifd/index.js";
 import { inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";

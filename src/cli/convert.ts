@@ -1,7 +1,10 @@
 import { readFileSync } from "node:fs";
 import { convertToFile } from "../convert/convert-file.js";
 import type { ConvertOptions, ConvertReport, PageTally, RamTarget } from "../convert/types.js";
-import { FORMATS, libvirtImage, openInput, type Container, type LibvirtImage } from "../container/index.js";
+import { FORMATS } from "../container/libvirt.js";
+import { libvirtImage, type LibvirtImage } from "../container/libvirt-write.js";
+import { openInput } from "../container/open.js";
+import type { Container } from "../container/types.js";
 import { attempt } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { toRecording } from "./convert-recording.js";

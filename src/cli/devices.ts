@@ -1,5 +1,5 @@
 import { StreamReader, type SectionItem } from "../stream/index.js";
-import { openInput } from "../container/index.js";
+import { openInput } from "../container/open.js";
 import { cpuRegisters, REGISTER_FIELDS } from "../memory/cpu.js";
 import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";

@@ -1,6 +1,7 @@
-import { openInput, type Container } from "../container/index.js";
+import { isFolder } from "../container/is-folder.js";
+import { openInput } from "../container/open.js";
+import type { Container } from "../container/types.js";
 import { detect } from "../container/detect.js";
-import { isFolder } from "../container/recording.js";
 import { diffStreams, sideOf, type Pair, type Side, type StreamDiff } from "../diff/index.js";
 import { inStream } from "../diff/side.js";
 import { QevmError, type Warning } from "../errors.js";

@@ -1,4 +1,5 @@
-import { containerName, openInput, type Container } from "../container/index.js";
+import { containerName, type Container } from "../container/types.js";
+import { openInput } from "../container/open.js";
 import { explainStream } from "../explain/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
 import { report } from "./explain-report.js";

@@ -1,6 +1,6 @@
 import { extractPhysical } from "../memory/extract-physical.js";
 import { extractBlocks } from "../memory/extract-blocks.js";
-import { openInput } from "../container/index.js";
+import { openInput } from "../container/open.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { memorySize, print, printJson, printWarnings, safe, table, tell, withProgress } from "./output.js";
 

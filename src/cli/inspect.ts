@@ -1,7 +1,8 @@
 import { inspectStream, type Inspection, type PageCounts } from "../inspect/inspect.js";
 import type { ChannelSummary } from "../inspect/channel.js";
-import { inspectRecording } from "../inspect/recording.js";
-import { containerName, isFolder, openInput, openRecording, type Container } from "../container/index.js";
+import { containerName, type Container } from "../container/types.js";
+import { isFolder } from "../container/is-folder.js";
+import { openInput } from "../container/open.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, type Arguments } from "./arguments.js";
 import { commandLines } from "./commands.js";
 import { opaqueLines } from "./opaque.js";
@@ -40,6 +41,7 @@ export async function run(argv: string[]): Promise<number> {
 
 /** A folder with the channels of a migration. */
 async function recording(folder: string, args: Arguments): Promise<number> {
+  const { inspectRecording, openRecording } = await import("./recording.js");
   const inspection = await inspectRecording(openRecording(folder), await streamOptions(args));
   if (args.flag("json")) {
     printJson(inspection);

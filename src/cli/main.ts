@@ -2,24 +2,27 @@
 // The program. It imports nothing but the help texts, so that `qevm --help` starts at once; a command loads its own code.
 import { COMMANDS, helpFor, overview } from "./help.js";
 
-const [name, ...args] = process.argv.slice(2);
 const isCommand = (text: string): boolean => Object.hasOwn(COMMANDS, text);
 
-if (name === undefined || name === "--help" || name === "-h" || name === "help") {
-  const topic = name === "help" ? args[0] : undefined;
-  const wrong = name === undefined || (topic !== undefined && !isCommand(topic));
-  const text = topic === undefined ? overview() : helpFor(topic);
-  (wrong ? process.stderr : process.stdout).write(text);
-  process.exitCode = wrong ? 2 : 0;
-} else if (name === "--version" || name === "-V") {
-  const { version } = await import("./version.js");
-  process.stdout.write(`${version()}\n`);
-} else if (!isCommand(name)) {
-  process.stderr.write(`qevm: no command ${JSON.stringify(name)}\n\n${overview()}`);
-  process.exitCode = 2;
-} else if (args.includes("--help") || args.includes("-h")) {
-  process.stdout.write(helpFor(name));
-} else {
-  const { run } = await import("./run.js");
-  process.exitCode = await run(name, args);
+async function main([name, ...args]: string[]): Promise<void> {
+  if (name === undefined || name === "--help" || name === "-h" || name === "help") {
+    const topic = name === "help" ? args[0] : undefined;
+    const wrong = name === undefined || (topic !== undefined && !isCommand(topic));
+    const text = topic === undefined ? overview() : helpFor(topic);
+    (wrong ? process.stderr : process.stdout).write(text);
+    process.exitCode = wrong ? 2 : 0;
+  } else if (name === "--version" || name === "-V") {
+    const { version } = await import("./version.js");
+    process.stdout.write(`${version()}\n`);
+  } else if (!isCommand(name)) {
+    process.stderr.write(`qevm: no command ${JSON.stringify(name)}\n\n${overview()}`);
+    process.exitCode = 2;
+  } else if (args.includes("--help") || args.includes("-h")) {
+    process.stdout.write(helpFor(name));
+  } else {
+    const { start } = await import("./start.js");
+    process.exitCode = await start(name, args);
+  }
 }
+
+void main(process.argv.slice(2));

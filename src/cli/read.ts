@@ -1,4 +1,4 @@
-import { openInput } from "../container/index.js";
+import { openInput } from "../container/open.js";
 import { extractedPages } from "../memory/extracted-pages.js";
 import { layoutOf, scanPages, type GuestPages } from "../memory/guest-memory.js";
 import { indexedPages, variantOf } from "../memory/indexed-pages.js";

@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { basename, extname, join, resolve } from "node:path";
-import { isFolder, openInput } from "../container/index.js";
+import { isFolder } from "../container/is-folder.js";
+import { openInput } from "../container/open.js";
 import { convertToFile } from "../convert/convert-file.js";
 import { receiveInto, type Received, type ReceiveOptions } from "../receive/index.js";
 import { attempt, rememberUnfinished } from "../transport/file.js";

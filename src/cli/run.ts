@@ -4,27 +4,13 @@ import { subject, UsageError } from "./arguments.js";
 import { endBySignals } from "../transport/unfinished.js";
 import { printJson, tell } from "./output.js";
 
-/** Each command's module, loaded when it is called. */
-const LOADERS: Readonly<Record<string, () => Promise<{ run: (args: string[]) => Promise<number> }>>> = {
-  inspect: () => import("./inspect.js"),
-  devices: () => import("./devices.js"),
-  verify: () => import("./verify.js"),
-  explain: () => import("./explain.js"),
-  diff: () => import("./diff.js"),
-  extract: () => import("./extract.js"),
-  read: () => import("./read.js"),
-  send: () => import("./send.js"),
-  receive: () => import("./receive.js"),
-  relay: () => import("./relay.js"),
-  generate: () => import("./generate.js"),
-  convert: () => import("./convert.js"),
-  unpack: () => import("./unpack.js"),
-  pack: () => import("./pack.js"),
-  fuzz: () => import("./fuzz.js"),
-};
+/** What a command's module exports. */
+export interface Command {
+  run(args: string[]): Promise<number>;
+}
 
 /** Runs a command. Returns the exit status: 0 fine, 1 the input is wrong, 2 wrong usage. */
-export async function run(name: string, args: string[]): Promise<number> {
+export async function run(name: string, args: string[], load: () => Promise<Command>): Promise<number> {
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     // The reader of a pipe has closed it (`| head`): nothing is left to say.
     if (error.code === "EPIPE") process.exit(0);
@@ -33,8 +19,8 @@ export async function run(name: string, args: string[]): Promise<number> {
   });
   endBySignals();
   try {
-    const { run: command } = await LOADERS[name]!();
-    return await command(args);
+    const command = await load();
+    return await command.run(args);
   } catch (thrown) {
     const error = asTold(thrown);
     if (error instanceof UsageError || (error instanceof QevmError && error.code === "usage")) {

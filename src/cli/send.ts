@@ -1,4 +1,6 @@
-import { isFolder, isPostcopy, openInput, openRecording } from "../container/index.js";
+import { isFolder } from "../container/is-folder.js";
+import { isPostcopy, openRecording } from "../container/recording.js";
+import { openInput } from "../container/open.js";
 import { openDestination } from "../transport/destination-uri.js";
 import { sendChannels } from "../transport/send-channels.js";
 import { sendStream } from "../transport/send.js";

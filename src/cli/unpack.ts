@@ -1,4 +1,4 @@
-import { openInput } from "../container/index.js";
+import { openInput } from "../container/open.js";
 import { unpackStream } from "../pack/unpack.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { canReopen } from "../transport/file.js";

@@ -1,7 +1,8 @@
 import { inspectStream } from "../inspect/inspect.js";
 import { verifyStream, type Verification } from "../inspect/verify.js";
-import { verifyRecording } from "../inspect/recording.js";
-import { isFolder, openInput, openRecording, type InputOptions } from "../container/index.js";
+import { isFolder } from "../container/is-folder.js";
+import { openInput } from "../container/open.js";
+import type { InputOptions } from "../container/types.js";
 import { canReopen } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, type Arguments, type ReadOptions } from "./arguments.js";
 import { opaqueLines } from "./opaque.js";
@@ -29,6 +30,7 @@ export async function run(argv: string[]): Promise<number> {
 
 /** A folder with the channels of a migration. */
 async function verifyFolder(folder: string, args: Arguments): Promise<number> {
+  const { openRecording, verifyRecording } = await import("./recording.js");
   const { inspection, ...result } = await verifyRecording(openRecording(folder), await streamOptions(args));
   if (args.flag("json")) {
     printJson({ ...result, warnings: inspection.warnings });

@@ -1,4 +1,4 @@
-import { isLibvirt } from "./libvirt.js";
+import { latin1 } from "../qemu-file/reader.js";
 import { isSkippable, littleU32 } from "./little.js";
 
 /** What a stream may be compressed with, as a whole. */
@@ -9,6 +9,10 @@ export interface Detected {
   /** Bytes before the stream; only with "foreign". */
   foreign: number;
 }
+
+/** A libvirt save image; the second while it is being saved. */
+export const LIBVIRT_MAGIC = "LibvirtQemudSave";
+export const LIBVIRT_PART_MAGIC = "LibvirtQemudPart";
 
 const MAGICS: readonly (readonly [Detected["kind"], readonly number[]])[] = [
   ["qcow2", [0x51, 0x46, 0x49, 0xfb]],
@@ -28,7 +32,8 @@ const STREAM_3 = [...STREAM, 0, 0, 0, 3];
 /** Tells by the first bytes what a file is. Given more of it, a stream behind foreign bytes is found too. */
 export function detect(head: Uint8Array): Detected {
   if (beginsWith(head, STREAM)) return { kind: "stream", foreign: 0 };
-  if (isLibvirt(head)) return { kind: "libvirt", foreign: 0 };
+  const sixteen = latin1(head.subarray(0, 16));
+  if (sixteen === LIBVIRT_MAGIC || sixteen === LIBVIRT_PART_MAGIC) return { kind: "libvirt", foreign: 0 };
   const first = head.subarray(behindSkippable(head));
   for (const [kind, magic] of MAGICS) if (beginsWith(first, magic)) return { kind, foreign: 0 };
   for (let at = head.indexOf(STREAM[0]!); at >= 0; at = head.indexOf(STREAM[0]!, at + 1)) {

@@ -1,13 +1,6 @@
 /** What a stream comes wrapped in, detected by content; everything presents the bare stream as a source. */
-export {
-  containerName,
-  openContainers,
-  openInput,
-  type Container,
-  type Input,
-  type InputOptions,
-  type SnapshotSummary,
-} from "./open.js";
+export { openContainers, openInput } from "./open.js";
+export { containerName, type Container, type Input, type InputOptions, type SnapshotSummary } from "./types.js";
 export {
   decodeLibvirtData,
   decodeLibvirtHeader,
@@ -17,7 +10,8 @@ export {
   type LibvirtData,
   type LibvirtHeader,
 } from "./libvirt.js";
-export { isFolder, isPostcopy, openRecording, RECORDING_LIST, type RecordingFolder } from "./recording.js";
+export { isFolder } from "./is-folder.js";
+export { isPostcopy, openRecording, RECORDING_LIST, type RecordingFolder } from "./recording.js";
 export { libvirtImage, streamSink, type KeptImage, type LibvirtImage } from "./libvirt-write.js";
 export { decodeQcow2Header, encodeQcow2Header, type Qcow2Header } from "./qcow2-header.js";
 export { encodeSnapshot, readSnapshots, vmStateSize, type Qcow2Snapshot } from "./qcow2-snapshots.js";

@@ -5,12 +5,12 @@ import { QevmError } from "../errors.js";
 import type { ByteSink } from "../qemu-file/source.js";
 import type { AtomicFile } from "../transport/file.js";
 import { WritableSink } from "../transport/writable.js";
+import { LIBVIRT_MAGIC } from "./detect.js";
 import {
   encodeLibvirtData,
   encodeLibvirtHeader,
   FORMATS,
   LIBVIRT_HEADER_LENGTH,
-  LIBVIRT_MAGIC,
   type LibvirtData,
   type LibvirtHeader,
 } from "./libvirt.js";

@@ -1,6 +1,6 @@
 import { Parser } from "binary-parser";
 import { hex, QevmError } from "../errors.js";
-import { latin1 } from "../qemu-file/reader.js";
+import { LIBVIRT_MAGIC, LIBVIRT_PART_MAGIC } from "./detect.js";
 
 /**
  * A libvirt save image begins with 92 bytes, integers in the byte order of the machine that saved:
@@ -30,8 +30,6 @@ export interface LibvirtHeader {
 }
 
 export const LIBVIRT_HEADER_LENGTH = 92;
-export const LIBVIRT_MAGIC = "LibvirtQemudSave";
-export const LIBVIRT_PART_MAGIC = "LibvirtQemudPart";
 /** The format's names by number. */
 export const FORMATS: readonly string[] = ["raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse"];
 
@@ -155,10 +153,4 @@ export function encodeLibvirtData(data: LibvirtData, length?: number): { bytes: 
   bytes.set(xml);
   bytes.set(cookie, xml.length);
   return { bytes, cookieOffset: data.cookie === undefined ? 0 : xml.length };
-}
-
-/** Whether bytes begin with one of the two magics. */
-export function isLibvirt(head: Uint8Array): boolean {
-  const magic = latin1(head.subarray(0, 16));
-  return magic === LIBVIRT_MAGIC || magic === LIBVIRT_PART_MAGIC;
 }

@@ -21,11 +21,6 @@ export const RECORDING_LIST = "recording.json";
 /** A folder of channels, and what else lies in it. */
 export type RecordingFolder = GatheredRecording;
 
-/** Whether a path is a folder. */
-export function isFolder(path: string): boolean {
-  return path !== "-" && (statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false);
-}
-
 /**
  * Opens a folder as a recording. Files may have any name, and be packed by gzip: the first bytes say what each is. Errors: io; bad-value where there is not
  * exactly one main channel, or a channel id comes twice.

@@ -1,5 +1,5 @@
 import { QevmError } from "../errors.js";
-import { createInflater } from "../engine/index.js";
+import { createInflater } from "../engine/create.js";
 import { RamFlag } from "../ram/index.js";
 import { ScratchMemory } from "../memory/scratch.js";
 import {

@@ -1,4 +1,4 @@
-import { createInflater, isZeroPage } from "../engine/index.js";
+import { isZeroPage } from "../engine/zero.js";
 import { RecordApplier } from "../memory/apply.js";
 import { PageSet } from "../memory/page-set.js";
 import { ScratchMemory } from "../memory/scratch.js";
@@ -117,13 +117,13 @@ export class FlattenRounds implements ItemConverter {
       this.memory = new ScratchMemory(this.scratch, pageSize);
       this.seen = new PageSet(pageSize);
       const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
-      this.applier = new RecordApplier(this.memory.files, pageSize, await createInflater("page", { pageSize }), path);
+      this.applier = new RecordApplier(this.memory.files, pageSize, path);
     }
     for (const block of blocks.slice(this.memory.files.size)) this.memory.files.add(block);
     for (let i = 0; i < batch.count; i++) {
       if ((batch.flag[i]! & PAGE_FLAGS) !== 0) this.seen!.add(batch.block[i]!, batch.offset[i]!);
     }
-    this.applier!.apply(batch);
+    await this.applier!.apply(batch);
   }
 
   /** Writes the PART that is owed, and the commands that were held back for it. */

@@ -1,4 +1,4 @@
-import type { PageInflater } from "../engine/index.js";
+import type { PageInflater } from "../engine/page-engine.js";
 import { pageError } from "../memory/apply.js";
 import { QevmError, type Diagnostics } from "../errors.js";
 import type { RamBatch, RamBlock } from "../ram/index.js";

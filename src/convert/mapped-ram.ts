@@ -1,4 +1,4 @@
-import { createInflater, isZeroPage } from "../engine/index.js";
+import { isZeroPage } from "../engine/zero.js";
 import { QevmError } from "../errors.js";
 import { RecordApplier } from "../memory/apply.js";
 import { PageSet } from "../memory/page-set.js";
@@ -94,12 +94,12 @@ export class ToMappedRam implements ItemConverter {
     const { pageSize, blocks } = this.reader.ram;
     const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
     this.memory ??= new ScratchMemory(this.scratch, pageSize);
-    this.applier ??= new RecordApplier(this.memory.files, pageSize, await createInflater("page", { pageSize }), path);
+    this.applier ??= new RecordApplier(this.memory.files, pageSize, path);
     for await (const batch of item.records()) {
       tallyBatch(this.pages.in, batch);
       for (const block of blocks.slice(this.memory.files.size)) this.memory.files.add(block);
       this.note(batch, (this.told ??= new PageSet(pageSize)));
-      this.applier.apply(batch);
+      await this.applier.apply(batch);
     }
     this.skipFooter = item.type !== "end";
     if (item.type === "start") this.start = item;

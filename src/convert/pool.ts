@@ -1,6 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { QevmError } from "../errors.js";
-import { payloadBound, RECORD_HEADER, type EngineKind } from "../engine/index.js";
+import { payloadBound, RECORD_HEADER, type EngineKind } from "../engine/page-engine.js";
 
 /** Pages a batch: enough that a message costs nothing beside the work, few enough that memory stays small. */
 export const BATCH_PAGES = 64;

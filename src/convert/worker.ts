@@ -1,5 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { createDeflater, createInflater } from "../engine/index.js";
+import { createDeflater, createInflater } from "../engine/create.js";
 import { BATCH_PAGES, type JobMemory, type WorkerReply, type WorkerRequest, type WorkerStart } from "./pool.js";
 
 /** One thread of a `WorkerPool`. */

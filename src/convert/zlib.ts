@@ -1,5 +1,7 @@
 import { QevmError } from "../errors.js";
-import { createDeflater, isZeroPage, type DeflateBatch, type EngineKind } from "../engine/index.js";
+import { createDeflater } from "../engine/create.js";
+import { isZeroPage } from "../engine/zero.js";
+import type { DeflateBatch, EngineKind } from "../engine/page-engine.js";
 import type { QemuFileWriter } from "../qemu-file/writer.js";
 import { encodeRecordHeader, RamFlag, type RamBlock } from "../ram/index.js";
 import { BATCH_PAGES, WorkerPool, type Job } from "./pool.js";

@@ -1,4 +1,4 @@
-import { containerName, type Container } from "../container/index.js";
+import { containerName, type Container } from "../container/types.js";
 import { Differences } from "./parts.js";
 import type { Scanned } from "./scan.js";
 import type { PartDifference } from "./types.js";

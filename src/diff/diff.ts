@@ -1,4 +1,5 @@
-import { containerName, openInput, type Container } from "../container/index.js";
+import { containerName, type Container } from "../container/types.js";
+import { openInput } from "../container/open.js";
 import { MemorySource, type ByteSource } from "../qemu-file/index.js";
 import type { StreamOptions } from "../stream/index.js";
 import { firstDifference } from "./bytes.js";

@@ -1,4 +1,4 @@
-import { createInflater } from "../engine/index.js";
+import { createInflater } from "../engine/create.js";
 import type { PageCounts } from "../inspect/inspect.js";
 import { differsAt, hexDigits } from "./bytes.js";
 import { GuestAddresses } from "./guest-addresses.js";

@@ -1,5 +1,5 @@
 import { QevmError } from "../errors.js";
-import type { PageInflater } from "../engine/index.js";
+import type { PageInflater } from "../engine/page-engine.js";
 import { applyRecordAt } from "../memory/record-at.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { kindOf, PageKind, type PageTable, type Piece } from "./page-table.js";

@@ -1,4 +1,4 @@
-import type { Container } from "../container/index.js";
+import type { Container } from "../container/types.js";
 import { QevmError } from "../errors.js";
 import { Tally, type Inspection } from "../inspect/inspect.js";
 import { noFacts, noteFacts, type DeviceFacts } from "../memory/facts.js";

@@ -1,14 +1,11 @@
-import { ExactDeflater, ExactInflater } from "./exact.js";
-import { FastDeflater, FastInflater } from "./fast.js";
-import { suitsPageEngine, WasmDeflater } from "./page-deflater.js";
 import {
   checkOptions,
+  suitsPageEngine,
   type EngineKind,
   type EngineOptions,
   type PageDeflater,
   type PageInflater,
 } from "./page-engine.js";
-import { WasmInflater } from "./page-inflater.js";
 import { loadPageModule } from "./page-module.js";
 
 /** What the factories take beside the engine's own options. */
@@ -32,19 +29,36 @@ export function hasFastEngine(): boolean {
 export async function createDeflater(kind: EngineKind, options: CreateOptions = {}): Promise<PageDeflater> {
   const { level, pageSize } = checkOptions(options);
   if (kind === "exact" || (kind === "page-exact" && (level !== 1 || !suitsPageEngine(pageSize)))) {
+    return await exact();
+  }
+  if (kind === "fast") return await fast();
+  if (suitsPageEngine(pageSize)) {
+    const { WasmDeflater } = await import("./page-deflater.js");
+    return new WasmDeflater(options.module ?? (await loadPageModule()), kind, options);
+  }
+  return hasFastEngine() ? await fast() : await exact();
+
+  async function exact(): Promise<PageDeflater> {
+    const { ExactDeflater } = await import("./exact.js");
     return new ExactDeflater(options);
   }
-  if (kind === "fast") return new FastDeflater(options);
-  if (suitsPageEngine(pageSize)) return new WasmDeflater(options.module ?? (await loadPageModule()), kind, options);
-  return hasFastEngine() ? new FastDeflater(options) : new ExactDeflater(options);
+  async function fast(): Promise<PageDeflater> {
+    const { FastDeflater } = await import("./fast.js");
+    return new FastDeflater(options);
+  }
 }
 
 /** Makes an engine that decompresses; the `page` kinds share one decoder. Pages of more than 4,096 bytes go as above. */
 export async function createInflater(kind: EngineKind, options: CreateOptions = {}): Promise<PageInflater> {
   const { pageSize } = checkOptions(options);
-  if (kind === "exact") return new ExactInflater(options);
-  if (kind !== "fast" && suitsPageEngine(pageSize)) {
+  if (kind !== "exact" && kind !== "fast" && suitsPageEngine(pageSize)) {
+    const { WasmInflater } = await import("./page-inflater.js");
     return new WasmInflater(options.module ?? (await loadPageModule()), options);
   }
-  return kind === "fast" || hasFastEngine() ? new FastInflater(options) : new ExactInflater(options);
+  if (kind === "fast" || (kind !== "exact" && hasFastEngine())) {
+    const { FastInflater } = await import("./fast.js");
+    return new FastInflater(options);
+  }
+  const { ExactInflater } = await import("./exact.js");
+  return new ExactInflater(options);
 }

@@ -6,14 +6,12 @@ import {
   checkPage,
   payloadBound,
   RECORD_HEADER,
+  suitsPageEngine,
   type DeflateBatch,
   type EngineOptions,
   type PageDeflater,
 } from "./page-engine.js";
 import { PageMemory } from "./page-memory.js";
-
-/** The largest page whose positions fit the engine's tables. */
-export const LARGEST_PAGE = 4096;
 
 /** Bytes that the engine may touch behind a page it reads, and behind a payload it writes before it is stored instead. */
 const READ_SLACK = 64;
@@ -21,11 +19,6 @@ const WRITE_SLACK = 1024;
 
 /** The engine's number of each kind. */
 const MODES = { page: 0, "page-fixed": 1, "page-exact": 2 } as const;
-
-/** True where the page engine takes such pages; for others the factory gives another engine. */
-export function suitsPageEngine(pageSize: number): boolean {
-  return pageSize <= LARGEST_PAGE && pageSize % 64 === 0;
-}
 
 /** Deflate by the engine of our own, in WebAssembly; made by `createDeflater`. */
 export class WasmDeflater implements PageDeflater {

@@ -44,6 +44,14 @@ export function payloadRoom(pageSize: number): number {
   return payloadBound(pageSize) + WORD;
 }
 
+/** The largest page whose positions fit the page engine's tables. */
+export const LARGEST_PAGE = 4096;
+
+/** True where the page engine takes such pages; for others the factory gives another engine. */
+export function suitsPageEngine(pageSize: number): boolean {
+  return pageSize <= LARGEST_PAGE && pageSize % 64 === 0;
+}
+
 /** What engines are made with. */
 export interface EngineOptions {
   /** 0 to 9, default 1; the `page` kinds know one effort only and `page-exact` is level 1. */

@@ -1,6 +1,5 @@
 import { QevmError } from "../errors.js";
 import { ExactInflater } from "./exact.js";
-import { suitsPageEngine } from "./page-deflater.js";
 import {
   checkCapacity,
   checkCount,
@@ -8,6 +7,7 @@ import {
   checkPage,
   payloadBound,
   payloadRoom,
+  suitsPageEngine,
   type EngineOptions,
   type InflateBatch,
   type PageInflater,

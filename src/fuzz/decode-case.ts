@@ -1,4 +1,4 @@
-import { openContainers } from "../container/index.js";
+import { openContainers } from "../container/open.js";
 import { QevmError } from "../errors.js";
 import { verifyRecording } from "../inspect/recording.js";
 import { verifyStream } from "../inspect/verify.js";

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { parentPort, workerData } from "node:worker_threads";
-import { openContainers } from "../container/index.js";
+import { openContainers } from "../container/open.js";
 import { verifyRecording } from "../inspect/recording.js";
 import { verifyStream } from "../inspect/verify.js";
 import { MemorySource } from "../qemu-file/index.js";

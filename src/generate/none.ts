@@ -1,5 +1,5 @@
 import { QevmError } from "../errors.js";
-import { ExactDeflater } from "../engine/index.js";
+import { ExactDeflater } from "../engine/exact.js";
 import type { ByteSink } from "../qemu-file/source.js";
 import type { RamBlock } from "../ram/index.js";
 import { encodeXbzrle, XBZRLE_OVERFLOW } from "../ram/xbzrle.js";

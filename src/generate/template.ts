@@ -1,5 +1,5 @@
 import { QevmError } from "../errors.js";
-import { isZeroPage } from "../engine/index.js";
+import { isZeroPage } from "../engine/zero.js";
 import type { ByteSink, ByteSource } from "../qemu-file/source.js";
 import {
   encodeBlockList,

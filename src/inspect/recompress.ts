@@ -1,4 +1,4 @@
-import { ExactDeflater } from "../engine/index.js";
+import { ExactDeflater } from "../engine/exact.js";
 
 /** Levels that share the two header bytes of a zlib stream (RFC 1950 FLEVEL as zlib 1.2.13 writes it). */
 export const LEVELS_BY_HEADER: Readonly<Record<number, readonly number[]>> = {

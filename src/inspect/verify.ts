@@ -1,5 +1,5 @@
 import { QevmError } from "../errors.js";
-import { ExactInflater } from "../engine/index.js";
+import { ExactInflater } from "../engine/exact.js";
 import { pageError } from "../memory/apply.js";
 import { MemoryPages, type PageStore } from "../memory/page-store.js";
 import type { ByteSource } from "../qemu-file/source.js";

@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { QevmError, hex } from "../errors.js";
-import { WORD, type EngineKind } from "../engine/index.js";
+import { WORD, type EngineKind } from "../engine/page-engine.js";
 import type { RamBatch, RamBlock } from "../ram/index.js";
 import { ThreadPool, type Slot } from "../threads/index.js";
 import type { LoadSink } from "./load-stream.js";

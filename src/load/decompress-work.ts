@@ -1,4 +1,6 @@
-import { createInflater, loadPageModule, payloadRoom, type EngineKind, type InflateBatch } from "../engine/index.js";
+import { createInflater } from "../engine/create.js";
+import { loadPageModule } from "../engine/page-module.js";
+import { payloadRoom, type EngineKind, type InflateBatch } from "../engine/page-engine.js";
 import type { RingShape, Slot, SlotWork } from "../threads/index.js";
 
 /** What a decompress thread is told at its start. */

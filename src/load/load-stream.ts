@@ -1,5 +1,5 @@
 import { QevmError } from "../errors.js";
-import type { EngineKind } from "../engine/index.js";
+import type { EngineKind } from "../engine/page-engine.js";
 import type { PageStore } from "../memory/page-store.js";
 import { pageError } from "../memory/apply.js";
 import type { ByteSource } from "../qemu-file/source.js";

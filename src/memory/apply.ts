@@ -1,20 +1,21 @@
 import { QevmError } from "../errors.js";
-import type { PageInflater } from "../engine/index.js";
+import { createInflater } from "../engine/create.js";
+import type { PageInflater } from "../engine/page-engine.js";
 import { RamFlag, type RamBatch } from "../ram/index.js";
 import { decodeXbzrle } from "../ram/xbzrle.js";
 import type { PageStore } from "./page-store.js";
 
 /**
  * Applies RAM records to a memory in stream order: the last writer of a page wins, XBZRLE changes what is there.
- * Records that are not pages are passed over.
+ * Records that are not pages are passed over. The engine that inflates is loaded when the first compressed page comes.
  */
 export class RecordApplier {
   private readonly page: Uint8Array;
+  private inflater: PageInflater | undefined;
 
   constructor(
     private readonly memory: PageStore,
     private readonly pageSize: number,
-    private readonly inflater: PageInflater,
     /** Steps for errors, for example `['section 2 "ram"']`. */
     private readonly path: readonly string[] = ['section "ram"'],
   ) {
@@ -22,7 +23,14 @@ export class RecordApplier {
   }
 
   /** Errors: bad-compressed-data and bad-xbzrle, with the record's offset in the stream. */
-  apply(batch: RamBatch): void {
+  async apply(batch: RamBatch): Promise<void> {
+    const { pageSize } = this;
+    const compressed = batch.flag.indexOf(RamFlag.COMPRESS_PAGE);
+    if (compressed >= 0 && compressed < batch.count) this.inflater ??= await createInflater("page", { pageSize });
+    this.applyNow(batch);
+  }
+
+  private applyNow(batch: RamBatch): void {
     const { memory, page, pageSize } = this;
     for (let i = 0; i < batch.count; i++) {
       const block = batch.block[i];
@@ -30,15 +38,15 @@ export class RecordApplier {
       const offset = batch.offset[i]!;
       switch (batch.flag[i]) {
         case RamFlag.PAGE:
-          if (memory.writeFrom === undefined) memory.write(block, offset, batch.body(i));
-          else memory.writeFrom(block, offset, batch.buffer, batch.bodyStart[i]!, pageSize);
+          if (memory.writeRun === undefined) memory.write(block, offset, batch.body(i));
+          else i += memory.writeRun(batch, i) - 1;
           break;
         case RamFlag.ZERO:
           if (batch.fill[i] === 0) memory.zero(block, offset, pageSize);
           else memory.write(block, offset, page.fill(batch.fill[i]!));
           break;
         case RamFlag.COMPRESS_PAGE:
-          this.located(batch, i, () => this.inflater.inflate(batch.body(i), page));
+          this.located(batch, i, () => this.inflater!.inflate(batch.body(i), page));
           memory.write(block, offset, page);
           break;
         case RamFlag.XBZRLE:

@@ -1,17 +1,11 @@
-import { ftruncateSync, mkdirSync, openSync, closeSync, readSync, writeSync } from "node:fs";
+import { ftruncateSync, mkdirSync, openSync, closeSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { QevmError } from "../errors.js";
-import type { RamBlock } from "../ram/index.js";
+import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
 import { attempt } from "../transport/file.js";
 import { FileNames } from "./file-names.js";
+import { GATHER, PieceWriter } from "./piece-writer.js";
 import type { PageStore } from "./page-store.js";
-
-/**
- * Bytes gathered before a write, which never crosses a multiple of this in the file. Measured on ext4 (Linux 6.18): 1.5 GiB
- * in writes of 128 KiB took 0.33 to 0.35 s, of 64 KiB 0.42 to 0.63, of 512 KiB and 1 MiB 0.4 to 1.6 (the page cache then
- * looks for larger pieces of memory); writes that are not aligned took a third longer.
- */
-const GATHER = 1 << 17;
 
 /** What became of one block. */
 export interface BlockFileEntry {
@@ -54,18 +48,21 @@ interface BlockFile {
 export class BlockFiles implements PageStore {
   private readonly files = new Map<string, BlockFile>();
   private readonly names = new FileNames(["blocks.json"]);
-  private readonly gathered = new Uint8Array(GATHER);
+  private readonly writer: PieceWriter;
   private used = 0;
+  /** Bytes that go with the ones gathered: up to the next multiple of `GATHER`. */
+  private limit = 0;
   private owner: BlockFile | undefined;
   private start = 0;
   private last: BlockFile | undefined;
-  private copied: Uint8Array | undefined;
-  private copiedBuffer: Buffer = Buffer.alloc(0);
 
+  /** @param threadAfter bytes after which another thread writes, where that is worth it: then `settle` before the files are read, and `end` */
   constructor(
     readonly folder: string,
     private readonly pageSize: number,
+    threadAfter = Number.POSITIVE_INFINITY,
   ) {
+    this.writer = new PieceWriter(threadAfter);
     attempt(folder, () => mkdirSync(folder, { recursive: true }));
   }
 
@@ -96,7 +93,9 @@ export class BlockFiles implements PageStore {
 
   read(block: RamBlock, offset: number, into: Uint8Array): void {
     const target = this.of(block);
-    if (this.owner === target && offset < this.start + this.used && offset + into.length > this.start) this.flush();
+    if (this.writer.isThreaded) this.settle();
+    else if (this.owner === target && offset < this.start + this.used && offset + into.length > this.start)
+      this.flush();
     const at = fileOffset(target.split, offset);
     let done = 0;
     while (done < into.length) {
@@ -112,22 +111,34 @@ export class BlockFiles implements PageStore {
   write(block: RamBlock, offset: number, page: Uint8Array): void {
     const target = this.of(block);
     target.touched = true;
-    this.mark(target, offset);
+    this.mark(target, offset, 1);
     this.gather(target, offset, page);
   }
 
-  writeFrom(block: RamBlock, offset: number, from: Uint8Array, start: number, length: number): void {
-    const target = this.of(block);
+  writeRun(batch: RamBatch, i: number): number {
+    const { count, flag, block, offset, bodyStart } = batch;
+    const { pageSize } = this;
+    const owner = block[i]!;
+    const target = this.of(owner);
     target.touched = true;
-    this.mark(target, offset);
-    this.turn(target, offset);
-    // Buffer.copy between two long-lived objects: a view a page would cost as much as the copy.
-    if (this.copied !== from) {
-      this.copied = from;
-      this.copiedBuffer = Buffer.from(from.buffer, from.byteOffset, from.length);
-    }
-    this.copiedBuffer.copy(this.gathered, this.used, start, start + length);
-    this.used += length;
+    const { writer } = this;
+    const { buffer } = batch;
+    let next = offset[i]!;
+    this.turn(target, next);
+    let k = i;
+    do {
+      const start = bodyStart[k]!;
+      if (this.used === this.limit || !writer.suits(start, this.used)) {
+        this.begin(target, next);
+        writer.suits(start, 0);
+      }
+      writer.memory.set(buffer.subarray(start, start + pageSize), writer.base + this.used);
+      this.used += pageSize;
+      next += pageSize;
+      k++;
+    } while (k < count && flag[k] === RamFlag.PAGE && block[k] === owner && offset[k] === next);
+    this.mark(target, offset[i]!, k - i);
+    return k - i;
   }
 
   zero(block: RamBlock, offset: number, length: number): void {
@@ -137,36 +148,54 @@ export class BlockFiles implements PageStore {
     this.gather(target, offset, new Uint8Array(length));
   }
 
+  /** Waits until everything is in the files. Errors: io. */
+  settle(): void {
+    this.flush();
+    this.writer.settle();
+  }
+
   /** Writes what was gathered. */
   flush(): void {
     const { owner } = this;
     if (owner === undefined || this.used === 0) return;
     // What is gathered never crosses a multiple of `GATHER`, and so no split.
-    const at = fileOffset(owner.split, this.start);
-    let done = 0;
-    while (done < this.used) {
-      done += attempt(owner.file, () => writeSync(owner.fd, this.gathered, done, this.used - done, at + done));
-    }
+    this.writer.write(owner, this.used, fileOffset(owner.split, this.start));
     this.used = 0;
   }
 
+  /** Closes the files. What was gathered is lost. */
   close(): void {
     for (const { fd } of this.files.values()) closeSync(fd);
     this.files.clear();
   }
 
+  /** Closes the files when no other thread writes to them any more: also where `settle` was not reached. */
+  async end(): Promise<void> {
+    await this.writer.close();
+    this.close();
+  }
+
   private gather(target: BlockFile, offset: number, page: Uint8Array): void {
     this.turn(target, offset);
-    this.gathered.set(page, this.used);
+    if (!this.writer.suits(0, this.used)) {
+      this.begin(target, offset);
+      this.writer.suits(0, 0);
+    }
+    this.writer.memory.set(page, this.writer.base + this.used);
     this.used += page.length;
   }
 
   /** Writes what was gathered unless the next page at `offset` goes right behind it. */
   private turn(target: BlockFile, offset: number): void {
-    if (this.owner === target && offset === this.start + this.used && offset % GATHER !== 0) return;
+    if (this.owner !== target || offset !== this.start + this.used || this.used === this.limit)
+      this.begin(target, offset);
+  }
+
+  private begin(target: BlockFile, offset: number): void {
     this.flush();
     this.owner = target;
     this.start = offset;
+    this.limit = GATHER - (offset % GATHER);
   }
 
   private of(block: RamBlock): BlockFile {
@@ -177,13 +206,19 @@ export class BlockFiles implements PageStore {
     return target;
   }
 
-  private mark(target: BlockFile, offset: number): void {
-    const page = offset / this.pageSize;
-    const piece = Math.floor(page / PIECE);
-    let bits = target.written.get(piece);
-    if (bits === undefined) target.written.set(piece, (bits = new Uint8Array(PIECE / 8)));
-    const at = page % PIECE;
-    bits[at >> 3]! |= 1 << (at & 7);
+  /** Notes that `count` pages from `offset` on are written. */
+  private mark({ written }: BlockFile, offset: number, count: number): void {
+    let page = offset / this.pageSize;
+    for (let left = count; left > 0;) {
+      const piece = Math.floor(page / PIECE);
+      let bits = written.get(piece);
+      if (bits === undefined) written.set(piece, (bits = new Uint8Array(PIECE / 8)));
+      const first = page - piece * PIECE;
+      const end = Math.min(first + left, PIECE);
+      for (let at = first; at < end; at++) bits[at >> 3]! |= 1 << (at & 7);
+      page += end - first;
+      left -= end - first;
+    }
   }
 
   private isMarked(target: BlockFile, offset: number): boolean {

@@ -1,7 +1,6 @@
 import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { QevmError, type Warning } from "../errors.js";
-import { createInflater } from "../engine/index.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { RamBlock } from "../ram/index.js";
 import { StreamReader, type StreamItem, type StreamOptions } from "../stream/index.js";
@@ -21,7 +20,12 @@ export interface ExtractOptions extends StreamOptions {
   onItem?: (item: StreamItem) => void;
   /** How a block's bytes are laid into its file; default: one after the other. */
   split?: (block: RamBlock, machine: string | undefined) => Split | undefined;
+  /** Bytes of pages after which another thread writes them. Default: at once where the source is long, after 32 MiB where its length is not known. */
+  threadAfter?: number;
 }
+
+/** Bytes of a stream from which on another thread is worth its start. */
+const LONG = 1 << 27;
 
 /**
  * Writes guest memory as one sparse file a RAM block, with `blocks.json` that says which file holds which block. The
@@ -51,7 +55,7 @@ export async function extractBlocks(
 }
 
 async function writeBlocks(source: ByteSource, folder: string, options: ExtractOptions): Promise<ExtractedBlocks> {
-  const reader = new StreamReader(source, { readAhead: true, ...options });
+  const reader = new StreamReader(source, options);
   let files: BlockFiles | undefined;
   let applier: RecordApplier | undefined;
   try {
@@ -60,25 +64,29 @@ async function writeBlocks(source: ByteSource, folder: string, options: ExtractO
       if (item.kind !== "section" || item.content.kind !== "ram") continue;
       for await (const batch of item.records()) {
         if (files === undefined || applier === undefined) {
-          files = new BlockFiles(folder, reader.ram.pageSize);
+          files = new BlockFiles(folder, reader.ram.pageSize, options.threadAfter ?? threadAfter(source));
           const { pageSize } = reader.ram;
-          const inflater = await createInflater("page", { pageSize });
-          applier = new RecordApplier(files, pageSize, inflater, [`section ${item.sectionId} "ram"`]);
+          applier = new RecordApplier(files, pageSize, [`section ${item.sectionId} "ram"`]);
         }
         for (const block of reader.ram.blocks.slice(files.size))
           files.add(block, options.split?.(block, reader.machine));
-        applier.apply(batch);
+        await applier.apply(batch);
       }
     }
     if (files === undefined)
       throw new QevmError("unsupported", "the stream has no RAM section", { offset: reader.offset });
-    files.flush();
+    files.settle();
     const { machine, complete, diagnostics } = reader;
     const { pageSize } = reader.ram;
     return { machine: machine ?? null, pageSize, complete, warnings: diagnostics.warnings, blocks: files.list() };
   } finally {
-    files?.close();
+    await files?.end();
   }
+}
+
+function threadAfter({ length }: ByteSource): number {
+  if (length === undefined) return LONG / 4;
+  return length < LONG ? Number.POSITIVE_INFINITY : 0;
 }
 
 /** Whether the folder exists (empty). A folder with something in it is not touched. */

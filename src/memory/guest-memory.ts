@@ -1,5 +1,6 @@
 import { QevmError, type Warning } from "../errors.js";
-import { createInflater, type PageInflater } from "../engine/index.js";
+import { createInflater } from "../engine/create.js";
+import type { PageInflater } from "../engine/page-engine.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { readMappedPage, type RamBlock } from "../ram/index.js";
 import { StreamReader, type StreamOptions } from "../stream/index.js";

@@ -1,6 +1,6 @@
 import { resolve } from "node:path";
 import { QevmError } from "../errors.js";
-import { createInflater } from "../engine/index.js";
+import { createInflater } from "../engine/create.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { layoutOf, placedReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
 import type { StreamOptions } from "../stream/index.js";

@@ -1,4 +1,4 @@
-import type { RamBlock } from "../ram/index.js";
+import type { RamBatch, RamBlock } from "../ram/index.js";
 
 /**
  * Guest memory by block and offset, a page at a time: what records are applied to. A page that was never written reads
@@ -9,8 +9,11 @@ export interface PageStore {
   /** `page` belongs to the caller again on return. */
   write(block: RamBlock, offset: number, page: Uint8Array): void;
   zero(block: RamBlock, offset: number, length: number): void;
-  /** Like `write` with `from[start .. start + length)`, without a view a page; a store may leave it out. */
-  writeFrom?(block: RamBlock, offset: number, from: Uint8Array, start: number, length: number): void;
+  /**
+   * Like `write` for record `i` of a batch, a PAGE, and for the PAGE records behind it whose pages follow each other in the same block, without
+   * a view a page; a store may leave it out. Returns how many records it took.
+   */
+  writeRun?(batch: RamBatch, i: number): number;
 }
 
 const CHUNK = 1 << 14;

@@ -1,5 +1,5 @@
 import { hex, QevmError } from "../errors.js";
-import type { PageInflater } from "../engine/index.js";
+import type { PageInflater } from "../engine/page-engine.js";
 import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { compressBound, encodingOf, PAGE_FLAGS, RamFlag } from "../ram/index.js";

@@ -1,6 +1,8 @@
 import { join } from "node:path";
 import { readFileSync } from "node:fs";
-import { createDeflater, createInflater, isZeroPage, type PageDeflater, type PageInflater } from "../engine/index.js";
+import { createDeflater, createInflater } from "../engine/create.js";
+import { isZeroPage } from "../engine/zero.js";
+import type { PageDeflater, PageInflater } from "../engine/page-engine.js";
 import { QevmError } from "../errors.js";
 import { PageSet } from "../memory/page-set.js";
 import { ScratchMemory } from "../memory/scratch.js";

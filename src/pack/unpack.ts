@@ -1,6 +1,7 @@
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { createDeflater, createInflater, type PageDeflater, type PageInflater } from "../engine/index.js";
+import { createDeflater, createInflater } from "../engine/create.js";
+import type { PageDeflater, PageInflater } from "../engine/page-engine.js";
 import { QevmError } from "../errors.js";
 import { pageError } from "../memory/apply.js";
 import { BlockFiles } from "../memory/block-files.js";

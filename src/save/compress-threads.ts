@@ -1,4 +1,4 @@
-import { DEFAULT_LEVEL, DEFAULT_PAGE_SIZE, type EngineKind } from "../engine/index.js";
+import { DEFAULT_LEVEL, DEFAULT_PAGE_SIZE, type EngineKind } from "../engine/page-engine.js";
 import { RamFlag } from "../ram/index.js";
 import { ThreadPool, type Slot } from "../threads/index.js";
 import { compressSetup, compressShape, CompressWork, type SharedMemory } from "./compress-work.js";

@@ -1,11 +1,6 @@
-import {
-  createDeflater,
-  loadPageModule,
-  payloadBound,
-  RECORD_HEADER,
-  type DeflateBatch,
-  type EngineKind,
-} from "../engine/index.js";
+import { createDeflater } from "../engine/create.js";
+import { loadPageModule } from "../engine/page-module.js";
+import { payloadBound, RECORD_HEADER, type DeflateBatch, type EngineKind } from "../engine/page-engine.js";
 import type { RingShape, Slot, SlotWork } from "../threads/index.js";
 
 /** Guest memory that compress threads read by themselves. */

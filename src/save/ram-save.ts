@@ -1,6 +1,6 @@
 import { setImmediate as breathe } from "node:timers/promises";
 import { QevmError } from "../errors.js";
-import type { EngineKind } from "../engine/index.js";
+import type { EngineKind } from "../engine/page-engine.js";
 import type { QemuFileWriter } from "../qemu-file/writer.js";
 import { encodeBlockList, RamFlag } from "../ram/index.js";
 import { encodeFooter, encodeSectionHeader } from "../stream/section.js";

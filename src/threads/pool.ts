@@ -47,20 +47,25 @@ export class ThreadPool {
 
   /** Starts the threads and waits until they are ready. Errors: usage; io where a thread does not start. */
   static async start<D>(options: PoolOptions<D>): Promise<ThreadPool> {
-    const { threads, shape, script, data, work } = options;
+    const pool = ThreadPool.begin(options);
+    try {
+      await Promise.all(pool.workers.map(ready));
+    } catch (error) {
+      pool.ring.stop();
+      await Promise.all(pool.workers.map((worker) => worker.terminate()));
+      throw new QevmError("io", "a worker thread did not start", { cause: error });
+    }
+    return pool;
+  }
+
+  /** Starts the threads and goes on: batches may be handed over before they are ready. Errors: usage. */
+  static begin<D>({ threads, shape, script, data, work }: PoolOptions<D>): ThreadPool {
     if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
       throw new QevmError("usage", "number of threads", { expected: "1 to 64", found: String(threads) });
     }
     const ring = new Ring(Ring.allocate(shape));
     const workerData: WorkerStart<D> = { ring: ring.shared, data };
     const workers = Array.from({ length: threads }, () => new Worker(script, { workerData }));
-    try {
-      await Promise.all(workers.map(ready));
-    } catch (error) {
-      ring.stop();
-      await Promise.all(workers.map((worker) => worker.terminate()));
-      throw new QevmError("io", "a worker thread did not start", { cause: error });
-    }
     return new ThreadPool(ring, workers, work);
   }
 

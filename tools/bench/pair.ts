@@ -97,7 +97,7 @@ export function qevm(args: readonly string[], before?: () => void): Side {
 }
 
 /** The built program's path. */
-export const PROGRAM = fileURLToPath(new URL("../../bin/qevm.js", import.meta.url));
+export const PROGRAM = fileURLToPath(new URL("../../bin/qevm.cjs", import.meta.url));
 
 function seconds(program: string, args: readonly string[]): number {
   const start = process.hrtime.bigint();

@@ -1,6 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { isFolder, openInput, openRecording } from "../../container/index.js";
+import { isFolder } from "../../container/is-folder.js";
+import { openInput } from "../../container/open.js";
+import { openRecording } from "../../container/recording.js";
 import { bundle } from "../../fuzz/bundle.js";
 import { QevmError } from "../../errors.js";
 import { QemuFileReader } from "../../qemu-file/index.js";

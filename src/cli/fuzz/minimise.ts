@@ -1,4 +1,4 @@
-import { isFolder } from "../../container/index.js";
+import { isFolder } from "../../container/is-folder.js";
 import { decodeCase } from "../../fuzz/decode-case.js";
 import { minimise, type Judge } from "../../fuzz/minimise.js";
 import { tryQemu } from "../../fuzz/qemu-case.js";

@@ -1,4 +1,4 @@
-import { isFolder } from "../../container/index.js";
+import { isFolder } from "../../container/is-folder.js";
 import { reportOf } from "../../fuzz/report.js";
 import { runQemu } from "../../fuzz/run-qemu.js";
 import { parse, UsageError } from "../arguments.js";

@@ -1,0 +1,25 @@
+import { run, type Command } from "./run.js";
+
+/** Each command's module, loaded when it is called. */
+const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
+  inspect: () => import("./inspect.js"),
+  devices: () => import("./devices.js"),
+  verify: () => import("./verify.js"),
+  explain: () => import("./explain.js"),
+  diff: () => import("./diff.js"),
+  extract: () => import("./extract.js"),
+  read: () => import("./read.js"),
+  send: () => import("./send.js"),
+  receive: () => import("./receive.js"),
+  relay: () => import("./relay.js"),
+  generate: () => import("./generate.js"),
+  convert: () => import("./convert.js"),
+  unpack: () => import("./unpack.js"),
+  pack: () => import("./pack.js"),
+  fuzz: () => import("./fuzz.js"),
+};
+
+/** Runs a command by its name. In `dist/bin` another module stands for this one: there each command is a file (see `tools/build.mjs`). */
+export async function start(name: string, args: string[]): Promise<number> {
+  return await run(name, args, LOADERS[name]!);
+}

@@ -1,0 +1,34 @@
+import { QevmError } from "../errors.js";
+import { decompressed } from "./decompressed.js";
+import type { Compression } from "./detect.js";
+import { decodeLibvirtData, decodeLibvirtHeader, FORMATS, LIBVIRT_HEADER_LENGTH } from "./libvirt.js";
+import { isSeekable, RestSource, SliceSource } from "./sources.js";
+import type { Container, Found, Step } from "./types.js";
+
+/** Takes off header and XML of a libvirt save image, and its compression. */
+export async function openLibvirt({ source, reader }: Found): Promise<Step> {
+  const offset = reader.offset;
+  await reader.fill(LIBVIRT_HEADER_LENGTH);
+  const header = decodeLibvirtHeader(reader.view(Math.min(reader.available, LIBVIRT_HEADER_LENGTH)), offset);
+  if (header.dataLength > MOST_XML) {
+    throw new QevmError("limit", "domain XML of the libvirt image", {
+      offset: offset + 20,
+      expected: `at most ${MOST_XML} bytes`,
+      found: `${header.dataLength}`,
+    });
+  }
+  await reader.needLarge(header.dataLength, "the domain XML of the libvirt image");
+  const data = decodeLibvirtData(reader.view(header.dataLength).slice(), header, offset + LIBVIRT_HEADER_LENGTH);
+  const format = header.version === 1 ? "raw" : FORMATS[header.format]!;
+  const container: Container = { kind: "libvirt", offset, header, format, data };
+  if (format !== "raw" && format !== "sparse") {
+    return { container, source: await decompressed(format as Compression, reader), last: true };
+  }
+  const plain = isSeekable(source)
+    ? new SliceSource(source, LIBVIRT_HEADER_LENGTH + header.dataLength)
+    : new RestSource(reader);
+  return { container, source: plain, last: true };
+}
+
+/** libvirt's own bound for a domain XML. */
+const MOST_XML = 10 * 1024 * 1024 + (1 << 17);
