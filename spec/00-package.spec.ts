@@ -121,7 +121,8 @@ test("what is shipped, and what is not", (t) => {
     (path) => !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/bin\/.+|dist\/src\/.+)$/u.test(path),
   );
   t.deepEqual(strays, [], "nothing else: no corpus, no specification, no tools");
-  t.ok(tarball.unpackedSize < 3_000_000, `${tarball.unpackedSize} bytes unpacked`);
+  // Two thirds of it are the program: each command's file has its own copy of what it uses (see tools/build.mjs).
+  t.ok(tarball.unpackedSize < 7_500_000, `${tarball.unpackedSize} bytes unpacked`);
   t.end();
 });
 

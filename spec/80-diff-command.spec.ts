@@ -238,7 +238,6 @@ test("--schema serves the stream that has no description", async (t) => {
 });
 
 test("memory is bounded by the number of pages", async (t) => {
-  // Nothing large stands in this process: its size would count as the program's.
   const a = join(work, "large-a");
   const fd = openSync(a, "w");
   makePlainStream({ ram: 256 << 20, zero: 0.1 }, (chunk) => void writeSync(fd, chunk));

@@ -70,9 +70,13 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
 }
 
 const RSS_LINE = /qevm-max-rss=(\d+)\n/u;
-const RSS_HOOK = `data:text/javascript,${encodeURIComponent(
-  'import { writeSync } from "node:fs"; process.on("exit", () => writeSync(2, `qevm-max-rss=${process.resourceUsage().maxRSS}\\n`));',
-)}`;
+// Linux counts in maxRSS what the parent had in memory when it forked; VmHWM is the program's own.
+const RSS_HOOK = `data:text/javascript,${encodeURIComponent(`
+import { existsSync, readFileSync, writeSync } from "node:fs";
+const status = "/proc/self/status";
+const own = () => /VmHWM:\\s+(\\d+)/.exec(readFileSync(status, "latin1"))[1];
+process.on("exit", () => writeSync(2, "qevm-max-rss=" + (existsSync(status) ? own() : process.resourceUsage().maxRSS) + "\\n"));
+`)}`;
 
 async function text(stream: Readable): Promise<string> {
   let all = "";
