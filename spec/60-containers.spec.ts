@@ -97,6 +97,14 @@ test("libvirt headers that are refused", async (t) => {
     edit(bytes);
     return await refusal(async () => await openContainers(new MemorySource(bytes)));
   };
+  const foreign = image("gzip").subarray(0, 92);
+  foreign[0] = 0x82;
+  const wrong = await refusal(async () => decodeLibvirtHeader(foreign, 7));
+  t.deepEqual(
+    [wrong?.code, wrong?.offset],
+    ["bad-magic", 7],
+    "not taken for one, whatever text a byte is in Node's encodings",
+  );
   const part = await change((bytes) => bytes.write("LibvirtQemudPart"));
   t.match(part?.message ?? "", /incomplete libvirt save image/u);
   t.equal((await change((bytes) => bytes.writeUInt32LE(3, 16)))?.code, "unsupported-version");

@@ -1,5 +1,6 @@
 import { Parser } from "binary-parser";
 import { hex, QevmError } from "../errors.js";
+import { latin1 } from "../qemu-file/reader.js";
 import { LIBVIRT_MAGIC, LIBVIRT_PART_MAGIC } from "./detect.js";
 
 /**
@@ -33,12 +34,12 @@ export const LIBVIRT_HEADER_LENGTH = 92;
 /** The format's names by number. */
 export const FORMATS: readonly string[] = ["raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse"];
 
-type Fields = Omit<LibvirtHeader, "littleEndian">;
+type Fields = Omit<LibvirtHeader, "littleEndian" | "magic"> & { magic: Uint8Array };
 
 function headerParser(endianness: "little" | "big"): Parser {
   return new Parser()
     .endianness(endianness)
-    .string("magic", { length: 16, encoding: "latin1" })
+    .buffer("magic", { length: 16 })
     .uint32("version")
     .uint32("dataLength")
     .uint32("wasRunning")
@@ -47,7 +48,7 @@ function headerParser(endianness: "little" | "big"): Parser {
     .array("unused", { type: endianness === "little" ? "uint32le" : "uint32be", length: 14 });
 }
 
-/** Decodes the header at `offset`. Errors: truncated, unsupported-version, unsupported (unfinished image), bad-length. */
+/** Decodes the header at `offset`. Errors: truncated, bad-magic, unsupported-version, unsupported (unfinished image), bad-length. */
 export function decodeLibvirtHeader(bytes: Uint8Array, offset = 0): LibvirtHeader {
   const path = ["libvirt header"];
   if (bytes.length < LIBVIRT_HEADER_LENGTH) {
@@ -64,12 +65,21 @@ export function decodeLibvirtHeader(bytes: Uint8Array, offset = 0): LibvirtHeade
     littleEndian = false;
     fields = headerParser("big").parse<Fields>(bytes);
   }
-  if (fields.magic === LIBVIRT_PART_MAGIC) {
+  const magic = latin1(fields.magic);
+  if (magic === LIBVIRT_PART_MAGIC) {
     throw new QevmError("unsupported", "an incomplete libvirt save image: saving was interrupted or failed", {
       offset,
       path,
       expected: LIBVIRT_MAGIC,
       found: LIBVIRT_PART_MAGIC,
+    });
+  }
+  if (magic !== LIBVIRT_MAGIC) {
+    throw new QevmError("bad-magic", "a libvirt save image", {
+      offset,
+      path,
+      expected: LIBVIRT_MAGIC,
+      found: JSON.stringify(magic),
     });
   }
   if (fields.version < 1 || fields.version > 2) {
@@ -99,7 +109,7 @@ export function decodeLibvirtHeader(bytes: Uint8Array, offset = 0): LibvirtHeade
       found: `${fields.cookieOffset}`,
     });
   }
-  return { ...fields, littleEndian };
+  return { ...fields, magic, littleEndian };
 }
 
 /** Encodes the header. */

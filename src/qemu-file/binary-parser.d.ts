@@ -9,7 +9,6 @@ declare module "binary-parser" {
     uint16(name: string): this;
     uint32(name: string): this;
     uint64(name: string): this;
-    string(name: string, options: { length: number; encoding?: string }): this;
     buffer(name: string, options: { length: number }): this;
     array(name: string, options: { type: string; length: number }): this;
     seek(relOffset: number): this;
