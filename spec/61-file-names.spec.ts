@@ -135,12 +135,12 @@ test("a folder in use is not touched", async (t) => {
     const file = join(work, "file");
     writeFileSync(file, "mine");
     const notFolder = await refusal(async () => await extractBlocks(new MemorySource(bytes), file));
-    t.equal(`${notFolder?.code}: ${notFolder?.what}`, `usage: --out ${file} is not a folder`);
+    t.equal(`${notFolder?.code}: ${notFolder?.what}`, `usage: ${file} is not a folder`);
     const full = join(work, "full");
     mkdirSync(full);
     writeFileSync(join(full, "mine"), "mine");
     const notEmpty = await refusal(async () => await extractBlocks(new MemorySource(bytes), full));
-    t.equal(`${notEmpty?.code}: ${notEmpty?.what}`, `usage: --out ${full} is not empty`);
+    t.equal(`${notEmpty?.code}: ${notEmpty?.what}`, `usage: ${full} is not empty`);
     const empty = join(work, "empty");
     mkdirSync(empty);
     await extractBlocks(new MemorySource(bytes), empty);

@@ -1,10 +1,11 @@
-import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { QevmError, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { RamBlock } from "../ram/index.js";
 import { StreamReader, type StreamItem, type StreamOptions } from "../stream/index.js";
-import { attempt, rememberUnfinished } from "../transport/file.js";
+import { attempt } from "../transport/file.js";
+import { AtomicFolder } from "../transport/folder.js";
 import { RecordApplier } from "./apply.js";
 import { BlockFiles, type BlockFileEntry, type Split } from "./block-files.js";
 
@@ -36,21 +37,15 @@ export async function extractBlocks(
   folder: string,
   options: ExtractOptions = {},
 ): Promise<ExtractedBlocks> {
-  const out = resolve(folder);
-  const existed = checkFree(out);
-  const partial = join(dirname(out), `.${basename(out)}.${process.pid}.partial`);
-  attempt(out, () => mkdirSync(dirname(out), { recursive: true }));
-  attempt(out, () => mkdirSync(partial));
-  const unfinished = rememberUnfinished(partial);
+  const out = new AtomicFolder(folder);
   try {
-    const result = await writeBlocks(source, partial, options);
-    attempt(out, () => writeFileSync(join(partial, "blocks.json"), `${JSON.stringify(result, undefined, 2)}\n`));
-    if (existed) attempt(out, () => rmdirSync(out));
-    attempt(out, () => renameSync(partial, out));
+    const result = await writeBlocks(source, out.temporary, options);
+    const list = `${JSON.stringify(result, undefined, 2)}\n`;
+    attempt(folder, () => writeFileSync(join(out.temporary, "blocks.json"), list));
+    out.commit();
     return result;
   } finally {
-    rmSync(partial, { recursive: true, force: true });
-    unfinished.forget();
+    out.abort();
   }
 }
 
@@ -87,17 +82,4 @@ async function writeBlocks(source: ByteSource, folder: string, options: ExtractO
 function threadAfter({ length }: ByteSource): number {
   if (length === undefined) return LONG / 4;
   return length < LONG ? Number.POSITIVE_INFINITY : 0;
-}
-
-/** Whether the folder exists (empty). A folder with something in it is not touched. */
-function checkFree(out: string): boolean {
-  let entries: string[];
-  try {
-    entries = readdirSync(out);
-  } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return false;
-    throw new QevmError("usage", `--out ${out} is not a folder`, { cause: error });
-  }
-  if (entries.length > 0) throw new QevmError("usage", `--out ${out} is not empty`);
-  return true;
 }
