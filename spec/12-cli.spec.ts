@@ -187,7 +187,30 @@ test("help and usage", async (t) => {
   t.equal((await qevm(["inspect", file, "second"])).status, 2, "too many files");
   t.equal((await qevm(["inspect", file, "--page-size", "1000"])).status, 2, "a page size that is none");
   t.equal((await qevm(["extract", file, "--out", join(folder, "x")])).status, 2, "no format");
+  const wrong = await qevm(["inspect", file, "--frob", "--json"]);
+  const { error } = document(wrong) as { error?: { code: string } };
+  t.deepEqual([wrong.status, error?.code], [2, "usage"], "--json prints a document for wrong use too");
   t.equal((await qevm(["--version"])).stdout, "0.1.0\n");
+});
+
+test("a stream cut in device state that nothing describes then: what is made of it is made with a warning", async (t) => {
+  const { sections } = document(await qevm(["inspect", file, "--json"])) as {
+    sections: { type: string; offset: number; length: number }[];
+  };
+  const device = sections.filter(({ type }) => type === "full")[3]!;
+  const cut = join(folder, "cut.mig");
+  writeFileSync(cut, entry.open().subarray(0, device.offset + device.length - 3));
+  const out = (name: string): string => join(folder, `of-cut-${name}`);
+  for (const args of [
+    ["extract", cut, "--out", out("blocks"), "--format", "blocks"],
+    ["extract", cut, "--out", out("raw"), "--format", "raw"],
+    ["convert", cut, "--out", out("mig"), "--drop-vmdescription"],
+  ]) {
+    const { status, stderr } = await qevm(args);
+    t.deepEqual([status, stderr], [0, "warning: the stream ends before its EOF\n"], args[0]);
+  }
+  t.match((await qevm(["verify", cut])).stdout, /the stream is NOT complete/u);
+  t.match((await qevm(["inspect", cut])).stdout, /NOT\s+complete/u);
 });
 
 test("inspect tells what is there, from a file and from a pipe", async (t) => {

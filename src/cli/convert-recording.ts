@@ -2,7 +2,7 @@ import { openInput } from "../container/open.js";
 import { convertToRecording, type RecordingFolderReport } from "../convert/recording-folder.js";
 import type { WrittenMethod } from "../multifd/index.js";
 import { inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
-import { count, fileSize, print, printJson, safe, table, withProgress } from "./output.js";
+import { count, fileSize, print, printJson, safe, table, tellIncomplete, withProgress } from "./output.js";
 
 /** `qevm convert FILE --to recording --out DIR`. */
 export async function toRecording(args: Arguments, out: string): Promise<number> {
@@ -29,7 +29,7 @@ export async function toRecording(args: Arguments, out: string): Promise<number>
     dropVmdescription: args.flag("drop-vmdescription"),
   }).finally(() => source.done());
   await source.close?.();
-  if (!report.complete) process.stderr.write("warning: the stream ends before its EOF\n");
+  tellIncomplete(report);
   if (args.flag("json")) printJson(report);
   else print(lines(out, report));
   return 0;

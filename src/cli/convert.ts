@@ -8,7 +8,7 @@ import type { Container } from "../container/types.js";
 import { attempt } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { toRecording } from "./convert-recording.js";
-import { count, fileSize, print, printJson, safe, table, withProgress } from "./output.js";
+import { count, fileSize, print, printJson, safe, table, tellIncomplete, withProgress } from "./output.js";
 
 /** `qevm convert FILE --out FILE`. */
 export async function run(argv: string[]): Promise<number> {
@@ -51,7 +51,7 @@ export async function run(argv: string[]): Promise<number> {
   const how = { ...(await streamOptions(args)), ...wanted };
   const report = await convertToFile(source, out, how, image).finally(() => source.done());
   await source.close?.();
-  if (!report.complete) process.stderr.write("warning: the stream ends before its EOF\n");
+  tellIncomplete(report);
   if (json) printJson(report);
   else if (out !== "-") print(lines(out, report));
   return 0;

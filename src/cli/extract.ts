@@ -2,7 +2,17 @@ import { extractPhysical } from "../memory/extract-physical.js";
 import { extractBlocks } from "../memory/extract-blocks.js";
 import { openInput } from "../container/open.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
-import { memorySize, print, printJson, printWarnings, safe, table, tell, withProgress } from "./output.js";
+import {
+  memorySize,
+  print,
+  printJson,
+  printWarnings,
+  safe,
+  table,
+  tell,
+  tellIncomplete,
+  withProgress,
+} from "./output.js";
 
 /** `qevm extract FILE --out PATH --format blocks|raw|elf|lime`. */
 export async function run(argv: string[]): Promise<number> {
@@ -27,6 +37,7 @@ export async function run(argv: string[]): Promise<number> {
   const result = await extractBlocks(source, out, await streamOptions(args)).finally(() => source.done());
   await source.close?.();
   printWarnings(result.warnings);
+  tellIncomplete(result);
   for (const { name } of result.blocks.filter(({ inStream }) => !inStream)) {
     tell(`warning: the stream carries no page of RAM block ${JSON.stringify(name)}; its file is empty`);
   }
@@ -48,6 +59,7 @@ async function physical(args: Arguments, out: string, format: "raw" | "elf" | "l
   const result = await extractPhysical(source, out, how).finally(() => source.done());
   await source.close?.();
   printWarnings(result.warnings);
+  tellIncomplete(result);
   if (args.flag("json")) {
     printJson(result);
     return 0;

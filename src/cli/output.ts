@@ -12,6 +12,11 @@ export function tell(message: string): void {
   process.stderr.write(`${message.replace(CONTROL, escaped)}\n`);
 }
 
+/** Says where it is so that a stream did not come to its EOF: it was cut where nothing tells what follows. */
+export function tellIncomplete({ complete }: { complete: boolean }): void {
+  if (!complete) tell("warning: the stream ends before its EOF");
+}
+
 /** What terminals obey, line ends aside. */
 // oxlint-disable-next-line no-control-regex -- control characters are what must be escaped
 const CONTROL = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/g;

@@ -24,6 +24,7 @@ export async function run(name: string, args: string[], load: () => Promise<Comm
   } catch (thrown) {
     const error = asTold(thrown);
     if (error instanceof UsageError || (error instanceof QevmError && error.code === "usage")) {
+      if (args.includes("--json")) printJson({ error: { code: "usage", message: error.message } });
       tell(`qevm ${name}: ${error.message}\n${helpFor(name).split("\n", 1)[0]}`);
       return 2;
     }

@@ -7,9 +7,14 @@ import { TypeByte } from "./types.js";
 const PIECE = 1 << 20;
 
 /** All that is left of a stream from where the reader stands. Whether it ends like a whole stream is told to `stream`. */
-export function restOfStream(stream: { complete: boolean }, reader: QemuFileReader, reason: string): OpaqueItem {
+export function restOfStream(
+  stream: { complete: boolean; footers: boolean | undefined },
+  reader: QemuFileReader,
+  reason: string,
+): OpaqueItem {
   const tail: number[] = [];
-  const endsInEof = (): boolean => tail.length === 6 && tail[0] === TypeByte.SECTION_FOOTER && tail[5] === TypeByte.EOF;
+  const endsInEof = (): boolean =>
+    tail.at(-1) === TypeByte.EOF && (stream.footers === false || tail.at(-6) === TypeByte.SECTION_FOOTER);
   const pieces = remaining(reader);
   return {
     kind: "opaque",
