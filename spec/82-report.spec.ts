@@ -262,6 +262,48 @@ test("damage of a page is found by verification, and what stands behind it is th
   t.match(half.text, /bytes at the end of the file could not be decoded/u);
 });
 
+test("devices behind damage that ends the reading are looked for, and found", async (t) => {
+  for (const name of ["live", "q35-virtio", "pc-2.3", "v11.1-q35-devices"]) {
+    const bytes = corpusEntry(name).open();
+    const whole = readReport((await reportStream(bytes)).html);
+    const { devices, sections } = await inspectStream(new MemorySource(bytes));
+    const broken = Buffer.from(bytes);
+    // Flags that no record has, in the middle of the RAM.
+    const ram = sections.find(({ type, name: idstr, length }) => idstr === "ram" && type !== "start" && length > 5000)!;
+    broken[ram.offset + 5 + 6]! ^= 0x0e;
+    broken[ram.offset + 5 + 7]! ^= 0xff;
+    const { html, damage } = await reportStream(broken);
+    const page = readReport(html);
+    t.deepEqual(page.complaints, [], name);
+    t.ok(damage.length > 0 && damage[0]!.offset! < ram.offset + 20, damage[0]?.message);
+    const found = tableOf(page, /found behind the damage/u).rows.map(([, section]) => section);
+    t.deepEqual(
+      found,
+      devices.filter((device) => !/-early/u.test(device)),
+      `${found.length} sections`,
+    );
+    t.deepEqual(
+      page.pres.filter((text) => text.startsWith("rax")),
+      whole.pres.filter((text) => text.startsWith("rax")),
+      "registers",
+    );
+    t.deepEqual(tableOf(page, /^Guest-physical/u).rows, tableOf(whole, /^Guest-physical/u).rows, "layout");
+  }
+  const bytes = corpusEntry("live").open();
+  const { sections } = await inspectStream(new MemorySource(bytes));
+  const [, , third] = sections.filter(({ type }) => type === "full");
+  const broken = Buffer.from(bytes);
+  broken[third!.offset] = 0x55;
+  const page = readReport((await reportStream(broken)).html);
+  t.deepEqual(page.complaints, []);
+  const all = page.summaries.filter((text) => text.includes(" version "));
+  t.equal(
+    all.length,
+    sections.filter(({ type }) => type === "full").length - 1,
+    "all but the one whose header is gone",
+  );
+});
+
 test("what is no stream has no report", async (t) => {
   for (const [bytes, code] of [
     [Buffer.from("this is some text, and no stream at all"), "bad-magic"],

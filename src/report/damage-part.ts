@@ -5,7 +5,7 @@ import { address, exact, first, place, points, table, type Part } from "./parts.
 import type { ReportFacts } from "./types.js";
 
 /** The first thing that is read: whether the stream is as it should be. */
-export function banner({ damage, inspection, verified, unread }: ReportFacts): Html {
+export function banner({ damage, inspection, verified, unread, behind }: ReportFacts): Html {
   const [worst] = damage;
   if (worst !== undefined) {
     const { error } = worst;
@@ -14,7 +14,7 @@ export function banner({ damage, inspection, verified, unread }: ReportFacts): H
       <p>
         ${damage.length > 1 && `${damage.length - 1} more kinds of damage are listed below. `}This report shows
         everything that could be read before and behind
-        it${unread > 0 && `; ${exact(unread)} bytes at the end of the file could not be decoded`}.
+        it${unread > 0 && `; ${exact(unread)} bytes at the end of the file could not be decoded in their order`}${behind.length > 0 && `, and ${exact(behind.length)} device sections were found among them`}.
       </p>
     </section> `;
   }
@@ -47,7 +47,7 @@ function sentence({ path, what, expected, found }: QevmError): string {
 }
 
 /** What is wrong in the stream, what was noticed, and what else is worth knowing. */
-export function damagePart({ damage, inspection, explained, unread }: ReportFacts): Part {
+export function damagePart({ damage, inspection, explained, unread, behind }: ReportFacts): Part {
   const { shown, left } = first(damage, 30);
   const body: Piece[] = [];
   if (damage.length === 0)
@@ -70,8 +70,26 @@ export function damagePart({ damage, inspection, explained, unread }: ReportFact
   if (unread > 0)
     body.push(markup`<p>${exact(unread)} bytes at the end of the file could not be decoded.</p>
 `);
-  body.push(warnings(inspection), points(explained.notes));
+  body.push(foundBehind(behind), warnings(inspection), points(explained.notes));
   return { id: "damage", heading: "Damage and warnings", body };
+}
+
+/** Sections that stand in what could not be read in its order. */
+function foundBehind(items: ReportFacts["behind"]): Piece {
+  if (items.length === 0) return undefined;
+  const { shown, left } = first(items, 300);
+  const rows = shown.map(({ offset, idstr, instanceId, versionId, content }) => [
+    place(offset),
+    markup`<code>${idstr}/${instanceId}</code>`,
+    versionId,
+    content.kind === "device" ? "decoded" : "not understood",
+  ]);
+  return table(
+    `Device sections found behind the damage (${exact(items.length)}): looked for by their headers, so they are likely, not proved`,
+    [{ name: "at byte" }, { name: "section" }, { name: "version", number: true }, { name: "state" }],
+    rows,
+    left > 0 && `${left} more are left out.`,
+  );
 }
 
 function warnings({ warnings: all }: ReportFacts["inspection"]): Piece {

@@ -15,7 +15,8 @@ const MOST_ELEMENTS = 32;
 const MOST_BYTES = 64;
 
 /** All device state as trees that open. */
-export function devicesPart({ devices }: ReportFacts): Part {
+export function devicesPart(facts: ReportFacts): Part {
+  const devices = [...facts.devices, ...facts.behind];
   if (devices.length === 0)
     return {
       id: "devices",
@@ -24,7 +25,7 @@ export function devicesPart({ devices }: ReportFacts): Part {
 `,
     };
   const shelf = new Shelf();
-  const trees = devices.slice(0, MOST_LISTED).map((item) => shelf.device(item));
+  const trees = devices.slice(0, MOST_LISTED).map((item, i) => shelf.device(item, i >= facts.devices.length));
   const left = devices.length - trees.length;
   const notes: Piece[] = [];
   if (shelf.shortened)
@@ -50,7 +51,7 @@ class Shelf {
   private room = MOST_DEVICES;
   private left = 0;
 
-  device({ idstr, instanceId, versionId, offset, content }: SectionItem): Html {
+  device({ idstr, instanceId, versionId, offset, content }: SectionItem, behind: boolean): Html {
     const length = content.kind === "device" ? content.length : content.kind === "opaque" ? content.bytes.length : 0;
     this.left = Math.min(MOST_DEVICE, this.room);
     const before = this.left;
@@ -61,7 +62,7 @@ class Shelf {
         <code>${idstr}/${instanceId}</code>
         <span class="dim"
           >version ${versionId}, at byte ${address(offset)},
-          ${fileSize(length)}${content.kind === "opaque" && ", not understood"}</span
+          ${fileSize(length)}${content.kind === "opaque" && ", not understood"}${behind && ", found behind the damage"}</span
         >
       </summary>
       ${body}

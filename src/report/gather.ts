@@ -1,15 +1,16 @@
 import { basename, join } from "node:path";
-import { openInput } from "../container/open.js";
-import { openContainers } from "../container/open.js";
+import { openContainers, openInput } from "../container/open.js";
 import { openRecording } from "../container/recording.js";
 import type { Container, Input } from "../container/types.js";
 import { QevmError } from "../errors.js";
 import { explainStream, type Damage, type Explanation } from "../explain/index.js";
 import type { Inspection } from "../inspect/inspect.js";
 import { inspectRecording } from "../inspect/recording.js";
+import { noteFacts } from "../memory/facts.js";
 import { findLayout } from "../memory/layout.js";
 import type { ByteSource } from "../qemu-file/source.js";
-import type { StreamOptions } from "../stream/index.js";
+import type { SectionItem, StreamOptions } from "../stream/index.js";
+import { sectionsBehind } from "./behind.js";
 import { HashedSource, openRaw } from "./raw-input.js";
 import { isRecording, verifyInput, verifyFolder } from "./verification.js";
 import { ReportWatch } from "./watch.js";
@@ -23,7 +24,8 @@ export async function gather(input: string | Uint8Array | ByteSource, options: R
   const reading: StreamOptions = { ...stream, lenient: true };
   const how = { snapshot, reading, verify, progress, name: named };
   const found = typeof input === "string" && isRecording(input) ? await folder(input, how) : await file(input, how);
-  const { watch, explained, files, verified, containers, copied, inspection } = found;
+  const { watch, explained, files, verified, containers, copied, inspection, behind } = found;
+  for (const item of behind) noteFacts(item, watch.facts);
   watch.end();
   const { start } = watch.reader;
   const end = start + explained.inspection.bytes.total;
@@ -44,6 +46,7 @@ export async function gather(input: string | Uint8Array | ByteSource, options: R
     blocks: strips(watch),
     layout: layoutOf(explained.inspection, watch),
     devices: watch.devices,
+    behind,
   };
 }
 
@@ -63,6 +66,8 @@ interface Found {
   verified: Verified;
   containers: readonly Container[];
   copied: boolean;
+  /** Device sections that were found behind damage that ended the reading. */
+  behind: SectionItem[];
 }
 
 async function file(input: string | Uint8Array | ByteSource, how: How): Promise<Found> {
@@ -75,10 +80,13 @@ async function file(input: string | Uint8Array | ByteSource, how: How): Promise<
     let explained: Explanation;
     let containers: readonly Container[];
     let sha256: string;
+    let behind: SectionItem[] = [];
     try {
       const opened = await open(hashed);
       ({ containers } = opened);
       explained = await explain(opened, { ...how, containers, watch });
+      if (explained.damage.length > 0 && !explained.inspection.complete)
+        behind = await sectionsBehind(opened, watch.reader, reading);
       sha256 = raw.sha256 ?? (await hashed.sha256());
     } finally {
       await hashed.close();
@@ -86,7 +94,7 @@ async function file(input: string | Uint8Array | ByteSource, how: How): Promise<
     const { inspection } = explained;
     const verified = await verifyInput(() => open(raw.open()), inspection, how);
     const files = [{ name, bytes: hashed.length, sha256 }];
-    return { watch, explained, inspection, files, verified, containers, copied: raw.copied };
+    return { watch, explained, inspection, files, verified, containers, copied: raw.copied, behind };
   } finally {
     raw.close();
   }
@@ -108,7 +116,7 @@ async function folder(path: string, how: How): Promise<Found> {
     if (container.kind !== "recording") continue;
     for (const name of container.files) files.push(await hashedFile(path, name));
   }
-  return { watch, explained, inspection, files, verified, containers, copied: false };
+  return { watch, explained, inspection, files, verified, containers, copied: false, behind: [] };
 }
 
 async function hashedFile(folderPath: string, name: string): Promise<InputFile> {

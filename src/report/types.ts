@@ -81,4 +81,6 @@ export interface ReportFacts {
   blocks: ReportBlock[];
   layout: { segments: readonly Segment[]; how: readonly string[] } | { none: string };
   devices: readonly SectionItem[];
+  /** Device sections that were looked for, and found, behind damage that ended the reading. */
+  behind: readonly SectionItem[];
 }

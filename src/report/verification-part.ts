@@ -87,7 +87,7 @@ function opaque({ inspection }: ReportFacts): Html {
     reason,
   ]);
   const columns = [
-    { name: "from byte" },
+    { name: "at byte" },
     { name: "parts", number: true },
     { name: "length", number: true },
     { name: "why" },
