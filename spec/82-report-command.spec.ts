@@ -62,6 +62,8 @@ test("usage, and what is no stream: nothing is made", async (t) => {
     [["report", file, "--out", out, "--snapshot", "x"], 2, /--snapshot is for qcow2/u],
     [["report", file, "--out", out, "--page-size", "1000"], 2, /power of two/u],
     [["report", file, "--out", work], 1, /is a folder/u],
+    [["report", file, "--out", file], 2, /would replace FILE/u],
+    [["report", "-", "--out", join(work, "nowhere", "x.html")], 1, /nowhere/u],
     [["report", join(work, "missing"), "--out", out], 1, /missing/u],
     [["report", fileURLToPath(import.meta.url), "--out", out], 1, /refused at byte 0x0/u],
   ] as [string[], number, RegExp][]) {
@@ -71,6 +73,7 @@ test("usage, and what is no stream: nothing is made", async (t) => {
     t.equal(ended.stdout, "");
     t.notOk(existsSync(out), "no page");
   }
+  t.ok(bytes.equals(readFileSync(file)), "and FILE is what it was");
   t.deepEqual(
     readdirSync(work).filter((name) => name.startsWith(".")),
     [],

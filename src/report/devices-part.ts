@@ -1,5 +1,5 @@
 import type { SectionItem } from "../stream/index.js";
-import { fileSize } from "../text.js";
+import { fileSize, memorySize } from "../text.js";
 import { isRecordValue, isStructState, isTreeNode, type FieldValue, type StructState } from "../vmstate/index.js";
 import { markup, type Html, type Piece } from "./html.js";
 import { address, exact, type Part } from "./parts.js";
@@ -32,7 +32,7 @@ export function devicesPart(facts: ReportFacts): Part {
     notes.push(
       markup`<p class="note">
         Shortened: arrays of more than ${MOST_ELEMENTS} elements, buffers of more than ${MOST_BYTES} bytes, and what
-        goes beyond ${fileSize(MOST_DEVICE)} of text a device or ${fileSize(MOST_DEVICES)} for all. What was left out is
+        goes beyond ${memorySize(MOST_DEVICE)} of text a device or ${memorySize(MOST_DEVICES)} for all. What was left out is
         counted in its place; <code>qevm devices FILE NAME --json</code> prints all of it.
       </p>
 `,

@@ -1,4 +1,5 @@
 import { basename, join } from "node:path";
+import { isFolder } from "../container/is-folder.js";
 import { openContainers, openInput } from "../container/open.js";
 import { openRecording } from "../container/recording.js";
 import type { Container, Input } from "../container/types.js";
@@ -12,7 +13,7 @@ import type { ByteSource } from "../qemu-file/source.js";
 import type { SectionItem, StreamOptions } from "../stream/index.js";
 import { sectionsBehind } from "./behind.js";
 import { HashedSource, openRaw } from "./raw-input.js";
-import { isRecording, verifyInput, verifyFolder } from "./verification.js";
+import { verifyFolder, verifyInput } from "./verification.js";
 import { ReportWatch } from "./watch.js";
 import { CELLS, MOST_STRIPS } from "./memory-part.js";
 import type { InputFile, Progress, ReportFacts, ReportOptions, Verified } from "./types.js";
@@ -23,7 +24,7 @@ export async function gather(input: string | Uint8Array | ByteSource, options: R
   const named = name ?? nameOf(input);
   const reading: StreamOptions = { ...stream, lenient: true };
   const how = { snapshot, reading, verify, progress, name: named };
-  const found = typeof input === "string" && isRecording(input) ? await folder(input, how) : await file(input, how);
+  const found = typeof input === "string" && isFolder(input) ? await folder(input, how) : await file(input, how);
   const { watch, explained, files, verified, containers, copied, inspection, behind } = found;
   for (const item of behind) noteFacts(item, watch.facts);
   watch.end();
@@ -72,7 +73,7 @@ interface Found {
 
 async function file(input: string | Uint8Array | ByteSource, how: How): Promise<Found> {
   const { snapshot, reading, name } = how;
-  const raw = await openRaw(input);
+  const raw = await openRaw(input, how.progress);
   try {
     const open = (source: ByteSource): Promise<Input> => openContainers(source, { snapshot, stream: reading });
     const hashed = new HashedSource(raw.open());
@@ -120,7 +121,7 @@ async function folder(path: string, how: How): Promise<Found> {
 }
 
 async function hashedFile(folderPath: string, name: string): Promise<InputFile> {
-  const raw = await openRaw(join(folderPath, name));
+  const raw = await openRaw(join(folderPath, name), plain);
   const hashed = new HashedSource(raw.open());
   try {
     return { name, bytes: hashed.length, sha256: await hashed.sha256() };

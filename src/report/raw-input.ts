@@ -3,6 +3,7 @@ import { isSeekable, SliceSource, type SeekableSource } from "../container/sourc
 import { readableAgain } from "../diff/spool.js";
 import { MemorySource, type ByteSource } from "../qemu-file/source.js";
 import { openSource } from "../transport/file.js";
+import type { Progress } from "./types.js";
 
 /** Bytes that are read at a time where nothing is decoded. */
 const READ = 1 << 20;
@@ -18,13 +19,13 @@ export interface RawInput {
 }
 
 /** What can be read anywhere is read where it is; the bytes of pipes and the like go into a temporary file first, which ends with the process at the latest. Errors: io. */
-export async function openRaw(input: string | Uint8Array | ByteSource): Promise<RawInput> {
+export async function openRaw(input: string | Uint8Array | ByteSource, progress: Progress): Promise<RawInput> {
   if (input instanceof Uint8Array) {
     return { open: () => new MemorySource(input), sha256: undefined, copied: false, close: () => undefined };
   }
   const first = typeof input === "string" ? openSource(input) : input;
   try {
-    if (!isSeekable(first)) return await copied(first);
+    if (!isSeekable(first)) return await copied(first, progress);
     const { length } = first;
     // Who gave a source closes it.
     const whole = { length, read: () => 0, readAt: first.readAt.bind(first) };
@@ -36,9 +37,10 @@ export async function openRaw(input: string | Uint8Array | ByteSource): Promise<
   }
 }
 
-async function copied(source: ByteSource): Promise<RawInput> {
+async function copied(source: ByteSource, progress: Progress): Promise<RawInput> {
   // Not `readAt`: a pipe's file descriptor has one and cannot do it.
-  const again = readableAgain({ read: (into) => source.read(into) });
+  const shown = progress({ read: (into) => source.read(into) }, "copying");
+  const again = readableAgain(shown);
   const hash = createHash("sha256");
   const buffer = new Uint8Array(READ);
   let length = 0;
@@ -50,6 +52,8 @@ async function copied(source: ByteSource): Promise<RawInput> {
   } catch (error) {
     again.close();
     throw error;
+  } finally {
+    shown.done?.();
   }
   const whole = { length, read: () => 0, readAt: again.source.readAt!.bind(again.source) };
   return {

@@ -26,7 +26,10 @@ export function summaryPart(facts: ReportFacts): Part {
     ["Shown by the contents", words(inspection.evident)],
     ["Page size", memorySize(inspection.pageSize)],
     ["RAM", `${exact(ram.blocks.length)} blocks, ${memorySize(total)}`],
-    ["Devices", exact(inspection.devices.length)],
+    [
+      "Devices",
+      `${exact(inspection.devices.length)}${facts.behind.length > 0 ? `, and ${exact(facts.behind.length)} found behind the damage` : ""}`,
+    ],
     ["VMDESCRIPTION", inspection.vmdescription ? "yes" : "no"],
     ["Section footers", inspection.footers === null ? "no section has ended" : inspection.footers ? "yes" : "no"],
     ["Complete", inspection.complete ? "yes: EOF was reached" : markup`<strong class="bad">no</strong>`],

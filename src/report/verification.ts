@@ -1,7 +1,6 @@
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { isFolder } from "../container/is-folder.js";
 import { openRecording } from "../container/recording.js";
 import { QevmError } from "../errors.js";
 import type { Inspection } from "../inspect/inspect.js";
@@ -13,8 +12,6 @@ import type { ByteSource } from "../qemu-file/source.js";
 import type { StreamOptions } from "../stream/index.js";
 import { attempt } from "../transport/file.js";
 import type { Progress, Verified } from "./types.js";
-
-export { isFolder as isRecording };
 
 interface How {
   reading: StreamOptions;
