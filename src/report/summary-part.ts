@@ -25,7 +25,7 @@ export function summaryPart(facts: ReportFacts): Part {
     ["Capabilities announced", words(inspection.capabilities)],
     ["Shown by the contents", words(inspection.evident)],
     ["Page size", memorySize(inspection.pageSize)],
-    ["RAM", `${exact(ram.blocks.length)} blocks, ${memorySize(total)}`],
+    ["RAM", `${ram.blocks.length === 1 ? "1 block" : `${exact(ram.blocks.length)} blocks`}, ${memorySize(total)}`],
     [
       "Devices",
       `${exact(inspection.devices.length)}${facts.behind.length > 0 ? `, and ${exact(facts.behind.length)} found behind the damage` : ""}`,
