@@ -35,6 +35,8 @@ const LINES = `
   receive exec:cat<plain --out received
   explain vm
   explain cut --json
+  report vm --out page
+  report cut --out cutpage
   diff plain together --json
   relay exec:cat<plain exec:cat>relayed --ram zlib --out passed
   fuzz decode vm --cases 20 --seed 7 --json
@@ -92,7 +94,13 @@ test("the program as it is shipped does what the modules do that were tested", (
   for (const line of lines) {
     const ours = run(PLAIN_PROGRAM, line, shipped);
     t.deepEqual(ours, run(PROGRAM, line, modules), line);
-    const refused = ["nothing", "explain cut --json", "inspect cut", "inspect missing"].includes(line);
+    const refused = [
+      "nothing",
+      "explain cut --json",
+      "report cut --out cutpage",
+      "inspect cut",
+      "inspect missing",
+    ].includes(line);
     t.equal(ours.status === 0, !refused, `exit status ${ours.status}`);
   }
   const made = contents(shipped);

@@ -24,6 +24,7 @@ export { MemoryPages, type PageStore } from "./memory/page-store.js";
 export { packFolder } from "./pack/pack.js";
 export { unpackStream } from "./pack/unpack.js";
 export * from "./relay/index.js";
+export { reportStream, type ReportOptions, type StreamReport } from "./report/index.js";
 export * from "./save/index.js";
 export { openDestination, type Destination } from "./transport/destination-uri.js";
 export { AtomicFile, FileSource, openSource } from "./transport/file.js";

@@ -3,7 +3,7 @@ import { openInput } from "../container/open.js";
 import { cpuRegisters, REGISTER_FIELDS } from "../memory/cpu.js";
 import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
-import { registerLines } from "./registers.js";
+import { registerLines } from "../memory/register-lines.js";
 import { fileSize, print, printJson, printWarnings, safe, table, tell, withProgress } from "./output.js";
 
 /** `qevm devices FILE [NAME]`. */

@@ -1,4 +1,4 @@
-import { compareVersions, type Explanation, type Finding, type Remedy } from "../explain/index.js";
+import { commandLines, compareVersions, type Explanation, type Finding, type Remedy } from "../explain/index.js";
 import { fileSize, safe } from "./output.js";
 
 /** Columns of a terminal. */
@@ -104,7 +104,7 @@ function versionLines({ versions: { from, to, rules } }: Explanation): string[] 
 function destinationLines({ destination }: Explanation): string[] {
   const { arguments: args, capabilities, notes, unnamed, devices } = destination;
   const lines: string[] = [];
-  if (args.length > 0) lines.push("", "The destination, as far as the stream tells:", ...command(args));
+  if (args.length > 0) lines.push("", "The destination, as far as the stream tells:", ...commandLines(args));
   if (capabilities.length > 0) {
     lines.push("  before it loads, in its monitor:");
     for (const name of capabilities) lines.push(`    migrate_set_capability ${safe(name)} on`);
@@ -130,38 +130,11 @@ function remedyLines(remedies: readonly Remedy[]): string[] {
     const { what, arguments: args, command: words, monitor } = remedy;
     const more = args !== undefined || words !== undefined || monitor !== undefined;
     const lines = paragraph(`-> ${what}${more ? ":" : ""}`, "  ", "     ");
-    if (args !== undefined) lines.push(...command(args, "       "));
-    if (words !== undefined) lines.push(...command(words, "       "));
+    if (args !== undefined) lines.push(...commandLines(args, "       "));
+    if (words !== undefined) lines.push(...commandLines(words, "       "));
     for (const line of monitor ?? []) lines.push(`       (qemu) ${safe(line)}`);
     return lines;
   });
-}
-
-/** Arguments as a shell takes them, an option and its value together; long ones go on behind a backslash. */
-function command(args: readonly string[], indent = "  "): string[] {
-  const words: string[] = [];
-  args.forEach((arg, i) => {
-    const before = args[i - 1];
-    const value = i > 0 && before!.startsWith("-") && !arg.startsWith("-") && before !== "-nodefaults";
-    if (value) words[words.length - 1] += ` ${shell(arg)}`;
-    else words.push(shell(arg));
-  });
-  const lines: string[] = [];
-  let line = indent;
-  for (const word of words) {
-    if (line.trim() !== "" && line.length + 1 + word.length > WIDTH - 2) {
-      lines.push(`${line} \\`);
-      line = `${indent}  `;
-    }
-    line += line.trim() === "" ? word : ` ${word}`;
-  }
-  return [...lines, line];
-}
-
-/** A word of a shell's command line, in quotes where it needs them. */
-function shell(word: string): string {
-  const shown = safe(word);
-  return /^[\w@%+=:,./-]+$/u.test(shown) ? shown : `'${shown.replaceAll("'", "'\\''")}'`;
 }
 
 /** Words on as many lines as 80 columns make of them. */

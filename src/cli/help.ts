@@ -47,6 +47,21 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     options: [JSON_OUT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
     text: `The text is what QEMU printed, one line or all of it, quoted: "$(cat err.log)".\nWithout it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; a text that is not known is no error.\n${FILE_TEXT}`,
   },
+  report: {
+    usage: "FILE --out report.html [--title TEXT] [--page-size N] ...",
+    line: "everything that is known of a stream as one HTML page",
+    options: [
+      ["--out PATH", "the page to make, whole or not at all; - for stdout"],
+      ["--title TEXT", "its heading (the file's name)"],
+      ["--no-verify", "nothing is encoded again and compared: a third of the time,"],
+      ["", "and much less where pages are compressed"],
+      PAGE_SIZE,
+      ...SCHEMA,
+      SNAPSHOT,
+      LIMIT,
+    ],
+    text: `The page needs nothing else: no network, no script. A damaged file gives one,\ntoo, with everything before and behind the damage; then the exit status is 1.\nWhat is too long is shortened, and the page says so. A pipe is read through a\ntemporary file. ${FILE_TEXT}`,
+  },
   diff: {
     usage: "A B [--json] [--lenient] [--page-size N]",
     line: "what two streams have not in common, whatever their encoding",

@@ -1,5 +1,8 @@
 import type { Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
+import { escaped, fileSize } from "../text.js";
+
+export { count, fileSize, memorySize, safe } from "../text.js";
 
 /** Prints one JSON document; 64-bit integers appear as decimal strings, control characters as escapes, U+0080 to U+009F too. */
 export function printJson(value: unknown): void {
@@ -21,10 +24,6 @@ export function tellIncomplete({ complete }: { complete: boolean }): void {
 // oxlint-disable-next-line no-control-regex -- control characters are what must be escaped
 const CONTROL = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/g;
 
-function escaped(c: string): string {
-  return `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`;
-}
-
 export function print(lines: readonly string[]): void {
   process.stdout.write(`${lines.join("\n")}\n`);
 }
@@ -34,36 +33,6 @@ export function printWarnings(warnings: readonly Warning[]): void {
     const where = [...(offset === undefined ? [] : [`at byte 0x${offset.toString(16)}`]), ...path].join(", ");
     tell(`warning: ${where}${where === "" ? "" : ": "}${message}`);
   }
-}
-
-/** `103.0 MB`: decimal units, for files. */
-export function fileSize(bytes: number): string {
-  return scaled(bytes, 1000, ["bytes", "kB", "MB", "GB", "TB", "PB"]);
-}
-
-/** `177.3 MiB`: binary units, for memory. */
-export function memorySize(bytes: number): string {
-  return scaled(bytes, 1024, ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]);
-}
-
-function scaled(bytes: number, step: number, units: readonly string[]): string {
-  let value = bytes;
-  let unit = 0;
-  while (value >= step && unit < units.length - 1) {
-    value /= step;
-    unit++;
-  }
-  return `${Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`;
-}
-
-/** `24,980`; `-` for none. (`toLocaleString` takes 14 ms to wake up.) */
-export function count(n: number): string {
-  return n === 0 ? "-" : String(n).replaceAll(/\B(?=(\d{3})+$)/g, ",");
-}
-
-/** Names from a stream for a terminal: control characters and bytes beyond ASCII never reach it raw. */
-export function safe(name: string): string {
-  return name.replace(/[^\x20-\x7e]/g, escaped);
 }
 
 /** Columns, the first left, the others right aligned. */

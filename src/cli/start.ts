@@ -6,6 +6,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   devices: () => import("./devices.js"),
   verify: () => import("./verify.js"),
   explain: () => import("./explain.js"),
+  report: () => import("./report.js"),
   diff: () => import("./diff.js"),
   extract: () => import("./extract.js"),
   read: () => import("./read.js"),

@@ -4,7 +4,7 @@ import type { Context } from "./context.js";
 import { explainDamage, noticed } from "./damage.js";
 import { destinationFor } from "./destination.js";
 import { matchTexts, namesIn, type Matched } from "./match.js";
-import { surveyStream, type Survey } from "./survey.js";
+import { surveyStream, type StreamWatch, type Survey } from "./survey.js";
 import type { Explanation, Finding } from "./types.js";
 import { bounds, versionRules } from "./versions.js";
 
@@ -13,6 +13,8 @@ export interface ExplainOptions extends StreamOptions {
   name?: string;
   /** What the stream came wrapped in, from the outside in: `libvirt`, `gzip`, `recording`, ... */
   containers?: readonly string[];
+  /** Looks on while the stream is read. */
+  watch?: StreamWatch;
 }
 
 /**
@@ -28,10 +30,10 @@ export async function explainStream(
   text?: string,
   options: ExplainOptions = {},
 ): Promise<Explanation> {
-  const { name = "FILE", containers = [], ...reading } = options;
+  const { name = "FILE", containers = [], watch, ...reading } = options;
   const matched = matchTexts(text ?? "");
   const wanted = matched.matches.flatMap(({ parts }) => [parts["section"] ?? "", parts["device"] ?? ""]);
-  const survey = await surveyStream(source, reading, wanted);
+  const survey = await surveyStream(source, reading, wanted, watch);
   return explainSurvey(survey, matched, name, containers);
 }
 

@@ -3,4 +3,6 @@ export { explainStream, type ExplainOptions } from "./explain.js";
 export { KNOWN_TEXTS } from "./texts.js";
 export type { KnownText } from "./context.js";
 export type { About, Damage, Destination, Explanation, Finding, LikelyDevice, Remedy, VersionRule } from "./types.js";
+export { commandLines } from "./shell.js";
+export type { StreamWatch } from "./survey.js";
 export { compareVersions } from "./versions.js";

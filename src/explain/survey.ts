@@ -54,21 +54,34 @@ export interface Survey {
   damage: QevmError[];
 }
 
+/** Who wants to see what is read, for a purpose of its own: the stream is read once for all of them. */
+export interface StreamWatch {
+  /** Before the first item. */
+  begin(reader: StreamReader): void;
+  /** Of an item's records and chunks nothing has been read yet. */
+  item(item: StreamItem): void;
+  /** Valid until the call returns. */
+  batch(batch: RamBatch): void;
+}
+
 /** Reads a stream once. `wanted` are names of sections to look for in parts that cannot be decoded. Errors of the source itself (io, usage) are thrown; those of the stream are its `damage`. */
 export async function surveyStream(
   source: ByteSource,
   options: StreamOptions = {},
   wanted: readonly string[] = [],
+  watch?: StreamWatch,
 ): Promise<Survey> {
   const reader = new StreamReader(source, { ...options, lenient: true });
   const damage = keepAnomalies(reader.diagnostics);
   const tally = new Tally(reader);
   const survey = new Surveyor(wanted);
+  watch?.begin(reader);
   try {
     for await (const item of reader) {
       tally.note(item);
       survey.item(item);
-      await readItem(item, tally, survey);
+      watch?.item(item);
+      await readItem(item, tally, survey, watch);
     }
   } catch (error) {
     if (!(error instanceof QevmError) || error.code === "io" || error.code === "usage") throw error;
@@ -80,11 +93,12 @@ export async function surveyStream(
   return { ...survey.result, inspection, damage };
 }
 
-async function readItem(item: StreamItem, tally: Tally, survey: Surveyor): Promise<void> {
+async function readItem(item: StreamItem, tally: Tally, survey: Surveyor, watch?: StreamWatch): Promise<void> {
   if (item.kind === "section" && item.content.kind === "ram") {
     for await (const batch of item.records()) {
       tally.batch(batch);
       survey.batch(batch);
+      watch?.batch(batch);
     }
     tally.sectionEnds();
   } else if (item.kind === "section" && item.content.kind === "records") {

@@ -1,4 +1,4 @@
-import type { CpuRegisters, SegmentRegister } from "../memory/cpu.js";
+import type { CpuRegisters, SegmentRegister } from "./cpu.js";
 
 const GENERAL = "rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15".split(" ");
 const FLAGS: readonly [number, string][] = [

@@ -1,0 +1,67 @@
+import { statSync } from "node:fs";
+import { reportStream, type ReportOptions, type StreamReport } from "../report/index.js";
+import { AtomicFile } from "../transport/file.js";
+import { WritableSink } from "../transport/writable.js";
+import { DECODE_OPTIONS, parse, streamOptions, UsageError } from "./arguments.js";
+import { fileSize, print, safe, tell, withProgress } from "./output.js";
+import { version } from "./version.js";
+
+/** `qevm report FILE --out report.html`. */
+export async function run(argv: string[]): Promise<number> {
+  const known = {
+    ...DECODE_OPTIONS,
+    out: { type: "string" },
+    title: { type: "string" },
+    "no-verify": { type: "boolean" },
+  } as const;
+  const args = parse(argv, known, [1, 1], "one FILE");
+  const [file] = args.positionals as [string];
+  const out = args.text("out");
+  if (out === undefined) throw new UsageError("--out is missing");
+  if (args.flag("json")) throw new UsageError("a report is a page: inspect, devices and verify have --json");
+  if (args.flag("lenient")) throw new UsageError("report reads on behind damage by itself: it takes no --lenient");
+  if (out !== "-" && isSame(file, out)) throw new UsageError("--out would replace FILE");
+  const { lenient: _, ...stream } = await streamOptions(args);
+  const title = args.text("title");
+  const options = {
+    ...stream,
+    ...(title === undefined ? {} : { title }),
+    snapshot: args.text("snapshot"),
+    verify: !args.flag("no-verify"),
+    program: `qevm ${version()}`,
+    progress: withProgress,
+  };
+  const report = out === "-" ? await toStdout(file, options) : await toFile(file, out, options);
+  const [damage] = report.damage;
+  const name = file === "-" ? "standard input" : file;
+  if (damage !== undefined) tell(`${name}: damaged: ${damage.message}`);
+  else if (report.identical === false) tell(`${name}: not the same bytes when encoded again`);
+  return damage !== undefined || report.identical === false ? 1 : 0;
+}
+
+async function toStdout(file: string, options: ReportOptions): Promise<StreamReport> {
+  const report = await reportStream(file, options);
+  await new WritableSink(process.stdout, "standard output").write(Buffer.from(report.html));
+  return report;
+}
+
+/** Whole or not at all; a place that cannot be written to is told before anything is read. */
+async function toFile(file: string, out: string, options: ReportOptions): Promise<StreamReport> {
+  const page = new AtomicFile(out);
+  try {
+    const report = await reportStream(file, options);
+    const bytes = Buffer.from(report.html);
+    await page.write(bytes);
+    page.commit();
+    print([`${safe(out)}: ${fileSize(bytes.length)}`]);
+    return report;
+  } finally {
+    page.abort();
+  }
+}
+
+/** Whether two paths are one regular file. */
+function isSame(a: string, b: string): boolean {
+  const [one, two] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false, bigint: true }));
+  return one?.isFile() === true && two !== undefined && one.ino === two.ino && one.dev === two.dev;
+}

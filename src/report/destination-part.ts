@@ -1,0 +1,81 @@
+import { commandLines, compareVersions } from "../explain/index.js";
+import { remedy } from "./damage-part.js";
+import { joined, markup, type Piece } from "./html.js";
+import { first, points, type Part } from "./parts.js";
+import type { ReportFacts } from "./types.js";
+
+/** Lines of arguments that are shown. */
+const MOST_LINES = 200;
+/** Names in a list. */
+const MOST_NAMES = 100;
+
+/** What a QEMU must look like that loads the stream, as `qevm explain` tells it. */
+export function destinationPart({ explained }: ReportFacts): Part {
+  const { destination, versions } = explained;
+  const { arguments: args, capabilities, devices, unnamed, notes } = destination;
+  const body: Piece[] = [];
+  if (args.length > 0) {
+    const { shown, left } = first(commandLines(args, ""), MOST_LINES);
+    body.push(
+      markup`<p>The destination, as far as the stream tells:</p>
+        <pre>${shown.map((line) => markup`${line}\n`)}</pre>
+        ${
+          left > 0 &&
+          markup`<p class="note">${left} more lines are left out: <code>qevm explain FILE</code> prints all.</p>
+`
+        }`,
+    );
+  } else
+    body.push(markup`<p>The stream does not tell what the destination looks like.</p>
+`);
+  if (capabilities.length > 0)
+    body.push(
+      markup`<p>
+        Before it loads, in its monitor:
+        ${joined(
+          capabilities.slice(0, MOST_NAMES).map((name) => markup`<code>migrate_set_capability ${name} on</code>`),
+          markup`, `,
+        )}.
+      </p>
+`,
+    );
+  const unsure = devices.filter(({ also }) => also.length > 0);
+  const lines: Piece[] = unsure.map(
+    ({ section, argument, also }) =>
+      markup`<code>${section}</code>: ${argument.split(",")[0]}, or ${also.join(", ")}: its section does not tell`,
+  );
+  if (unnamed.length > 0)
+    lines.push(
+      markup`sections of which no option is known:
+      ${joined(
+        unnamed.slice(0, MOST_NAMES).map((name) => markup`<code>${name}</code>`),
+        markup`, `,
+      )}${unnamed.length > MOST_NAMES && ` and ${unnamed.length - MOST_NAMES} more`}`,
+    );
+  lines.push(...notes);
+  body.push(
+    points(lines),
+    markup`<h3>Releases of QEMU</h3>
+`,
+    releases(versions),
+  );
+  return { id: "destination", heading: "What a destination must look like", body };
+}
+
+function releases({ from, to, rules }: ReportFacts["explained"]["versions"]): Piece {
+  if (rules.length === 0)
+    return markup`<p>Nothing in the stream asks for a certain release.</p>
+`;
+  const none = from !== null && to !== null && compareVersions(from, to) > 0;
+  const bounds = none
+    ? "No release loads it as it is"
+    : `May load it: ${from === null ? "any release" : `${from} and later`}${to === null ? "" : ` up to ${to}`}`;
+  const lines = rules.map(({ from: least, to: most, why, remedy: cure }) => {
+    const range = [least === undefined ? "" : `from ${least}`, most === undefined ? "" : `up to ${most}`]
+      .filter((one) => one !== "")
+      .join(" ");
+    return markup`${range}: ${why}${cure !== undefined && markup`<br />${remedy(cure)}`}`;
+  });
+  return markup`<p><strong>${bounds}.</strong></p>
+    ${points(lines)}`;
+}

@@ -1,0 +1,36 @@
+/** How sizes, counts and names from a stream are written for people, wherever it is. */
+
+/** `103.0 MB`: decimal units, for files. */
+export function fileSize(bytes: number): string {
+  return scaled(bytes, 1000, ["bytes", "kB", "MB", "GB", "TB", "PB"]);
+}
+
+/** `177.3 MiB`: binary units, for memory. */
+export function memorySize(bytes: number): string {
+  return scaled(bytes, 1024, ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]);
+}
+
+function scaled(bytes: number, step: number, units: readonly string[]): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= step && unit < units.length - 1) {
+    value /= step;
+    unit++;
+  }
+  return `${Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`;
+}
+
+/** `24,980`; `-` for none. (`toLocaleString` takes 14 ms to wake up.) */
+export function count(n: number): string {
+  return n === 0 ? "-" : String(n).replaceAll(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/** Names from a stream for a terminal: control characters and bytes beyond ASCII never reach it raw. */
+export function safe(name: string): string {
+  return name.replace(/[^\x20-\x7e]/g, escaped);
+}
+
+/** `\x1b`. */
+export function escaped(c: string): string {
+  return `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`;
+}
