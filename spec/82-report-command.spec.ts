@@ -70,7 +70,8 @@ test("usage, and what is no stream: nothing is made", async (t) => {
     const ended = await qevm(args);
     t.equal(ended.code, code, args.slice(1).join(" "));
     t.match(ended.stderr, said);
-    t.equal(ended.stdout, "");
+    if (args.includes("--json")) t.match(ended.stdout, /"code": "usage"/u);
+    else t.equal(ended.stdout, "");
     t.notOk(existsSync(out), "no page");
   }
   t.ok(bytes.equals(readFileSync(file)), "and FILE is what it was");

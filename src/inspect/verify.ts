@@ -1,5 +1,7 @@
 import { QevmError } from "../errors.js";
+import { createInflater } from "../engine/create.js";
 import { ExactInflater } from "../engine/exact.js";
+import type { PageInflater } from "../engine/page-engine.js";
 import { pageError } from "../memory/apply.js";
 import { MemoryPages, type PageStore } from "../memory/page-store.js";
 import type { ByteSource } from "../qemu-file/source.js";
@@ -81,6 +83,7 @@ function watched(item: StreamItem, tally: Tally, pages: PageChecks): StreamItem 
       async *records() {
         for await (const batch of item.records()) {
           tally.batch(batch);
+          await pages.prepare(batch);
           pages.check(batch, path);
           yield batch;
         }
@@ -119,7 +122,7 @@ class PageChecks {
   readonly xbzrle = { pages: 0, identical: 0 };
   private recompressor: Recompressor | undefined;
   private scratch: { old: Uint8Array; page: Uint8Array; payload: Uint8Array } | undefined;
-  private inflater: ExactInflater | undefined;
+  private inflater: PageInflater | undefined;
 
   constructor(
     private readonly ram: { readonly pageSize: number },
@@ -130,6 +133,15 @@ class PageChecks {
     const { recompressor } = this;
     if (recompressor === undefined) return { pages: 0, identical: 0, levels: [] };
     return { pages: recompressor.pages, identical: recompressor.identical, levels: recompressor.levels };
+  }
+
+  /** Makes the engines before the first batch that holds compressed pages. */
+  async prepare({ flag, count }: RamBatch): Promise<void> {
+    const first = flag.indexOf(RamFlag.COMPRESS_PAGE);
+    if (this.inflater !== undefined || first < 0 || first >= count) return;
+    const { pageSize } = this.ram;
+    this.recompressor = await Recompressor.create(pageSize);
+    this.inflater = await createInflater("page", { pageSize }).catch(() => new ExactInflater({ pageSize }));
   }
 
   check(batch: RamBatch, path: readonly string[]): void {
@@ -172,11 +184,8 @@ class PageChecks {
   }
 
   private compressed(payload: Uint8Array, page: Uint8Array): void {
-    const { pageSize } = this.ram;
-    this.inflater ??= new ExactInflater({ pageSize });
-    this.recompressor ??= new Recompressor(pageSize);
-    this.inflater.inflate(payload, page);
-    this.recompressor.check(page, payload);
+    this.inflater!.inflate(payload, page);
+    this.recompressor!.check(page, payload);
   }
 
   private delta(payload: Uint8Array, scratch: { old: Uint8Array; page: Uint8Array; payload: Uint8Array }): void {
