@@ -2,6 +2,8 @@ import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 import test from "tape";
 import { MemorySource, openStream, QevmError, type StreamInput } from "../src/index.js";
 import * as node from "../src/node.js";
@@ -11,6 +13,8 @@ const entry = corpusEntry("pc-firmware");
 const bytes = entry.open();
 const folder = mkdtempSync(join(tmpdir(), "qevm-library-"));
 const path = join(folder, "vm.mig");
+/** As it is shipped, package.json included. */
+const library = fileURLToPath(new URL("../../dist/src/index.js", import.meta.url));
 writeFileSync(path, bytes);
 test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -86,6 +90,31 @@ test("what is wrong with an input", async (t) => {
     const error: unknown = await openStream(input).catch((reason: unknown) => reason);
     t.equal(error instanceof QevmError ? error.code : error, code, what);
   }
+});
+
+test("a bundle for the browser needs nothing of Node", async (t) => {
+  const contents = `export { openStream, inspectStream, verifyStream } from ${JSON.stringify(library)};`;
+  const { outputFiles } = await build({
+    stdin: { contents, resolveDir: folder },
+    bundle: true,
+    write: false,
+    platform: "browser",
+    format: "esm",
+    logLevel: "silent",
+    // As in a browser, whatever runs it.
+    define: { "globalThis.process": "undefined" },
+  });
+  const bundle = join(folder, "bundle.mjs");
+  writeFileSync(bundle, outputFiles[0]!.contents);
+  const { openStream: opened } = (await import(bundle)) as { openStream: typeof openStream };
+  const kinds: string[] = [];
+  for await (const item of await opened(bytes)) kinds.push(item.kind);
+  t.ok(kinds.length > 10 && kinds.includes("eof"), `${kinds.length} items of a capture's bytes`);
+  const error = await opened(path).then(
+    () => undefined,
+    (thrown: unknown) => String(thrown),
+  );
+  t.match(error ?? "", /a path can be opened in Node only/u);
 });
 
 test("qevm/node has what the chapters speak of", (t) => {

@@ -7,6 +7,7 @@ import { inflateSync } from "node:zlib";
 import test from "tape";
 import { QevmError } from "../src/errors.js";
 import { convertStream } from "../src/convert/convert.js";
+import { WorkerPool, type PoolWork } from "../src/convert/pool.js";
 import type { ConvertOptions, ConvertReport } from "../src/convert/types.js";
 import { MemorySink, MemorySource } from "../src/qemu-file/source.js";
 import { RamFlag } from "../src/ram/index.js";
@@ -234,6 +235,14 @@ test("engines: other bytes, the same pages", async (t) => {
     (reason: unknown) => reason,
   );
   t.equal(error instanceof QevmError ? error.code : error, "usage", "page knows one level");
+});
+
+test("a compression thread that the system refuses is an error", async (t) => {
+  // A function cannot be handed to a thread, so that none starts.
+  const work = { work: "deflate", kind: "page", level: 1, pageSize: 4096, not: () => undefined } as PoolWork;
+  const error = await refusal(() => void WorkerPool.start(2, work));
+  t.equal(`${error?.code}: ${error?.what}`, "io: a compression thread did not start");
+  t.end();
 });
 
 test("a real 7.2 loads what was converted", async (t) => {

@@ -1,4 +1,5 @@
 /** Names of blocks come from the stream, and files are named after them: whatever they hold, nothing lies outside the folder. */
+import { spawnSync } from "node:child_process";
 import {
   closeSync,
   existsSync,
@@ -11,8 +12,11 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 import test from "tape";
 import { RecordApplier } from "../src/memory/apply.js";
 import { BlockFiles } from "../src/memory/block-files.js";
@@ -25,11 +29,13 @@ import { ScratchMemory } from "../src/memory/scratch.js";
 import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
 import { RamBatch, RamFlag, type RamBlock } from "../src/ram/index.js";
 import { createStreamWriter } from "../src/stream/index.js";
+import { ThreadPool } from "../src/threads/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
 
 const PAGE = 4096;
+const RING = { slots: 2, capacity: 1, input: 64, output: 64 };
 const ALL_BYTES = Array.from({ length: 255 }, (_, k) => String.fromCharCode(k + 1)).join("");
 const HOSTILE = [
   "../../x",
@@ -200,6 +206,19 @@ test("files and memory take the same writes", async (t) => {
   t.end();
 });
 
+/** Writes pages until another thread takes over, where there is more than one processor. */
+async function threadOf(files: BlockFiles, block: RamBlock, also?: (offset: number, page: Uint8Array) => void) {
+  const until = performance.now() + 20_000;
+  while (!files.isThreaded && availableParallelism() > 1) {
+    if (performance.now() > until) throw new Error("no thread in 20 s");
+    for (let offset = 0; offset < 1 << 18; offset += PAGE) {
+      files.write(block, offset, pageOf(1));
+      also?.(offset, pageOf(1));
+    }
+    await setTimeout(1);
+  }
+}
+
 for (const [how, threadAfter] of [
   ["written here", Number.POSITIVE_INFINITY],
   ["written by another thread", 0],
@@ -212,6 +231,7 @@ for (const [how, threadAfter] of [
     try {
       files.add(BLOCK);
       files.add(two);
+      if (threadAfter === 0) await threadOf(files, two, (offset, page) => memory.write(two, offset, page));
       // Runs that cross a multiple of 128 KiB, that another block, a gap, a page again or a zero page ends.
       const runs: [RamBlock, number, number, number][] = [
         [BLOCK, 3, 70, RamFlag.PAGE],
@@ -264,12 +284,75 @@ for (const [how, threadAfter] of [
   });
 }
 
+test("a thread that does not come to run, or may not, is done without", { timeout: 60_000 }, async (t) => {
+  const work = mkdtempSync(join(tmpdir(), "qevm-without-"));
+  const sink = new MemorySink();
+  const writer = createStreamWriter(sink, { machine: "none" });
+  const [ram] = writer.ram.blocks([{ idstr: "ram", usedLength: 1 << 20 }]);
+  for (let offset = 0; offset < 1 << 20; offset += PAGE) await writer.ram.page(ram!, offset, pageOf(1 + offset / PAGE));
+  writer.ram.end();
+  await writer.finish();
+  const truth = Buffer.concat(Array.from({ length: 256 }, (_, k) => pageOf(1 + k)));
+  // A bundle of the library, as programs are shipped: the module of the thread is not beside it, or its place is not known.
+  const library = fileURLToPath(new URL("../src/memory/extract-blocks.js", import.meta.url));
+  for (const format of ["esm", "cjs"] as const) {
+    const outfile = join(work, format === "esm" ? "bundle.mjs" : "bundle.cjs");
+    const bundle = {
+      bundle: true,
+      platform: "node",
+      logLevel: "error",
+      format,
+      outfile,
+    } as const;
+    await build({ ...bundle, entryPoints: [library] });
+    const { extractBlocks: bundled } = (await import(outfile)) as { extractBlocks: typeof extractBlocks };
+    const folder = join(work, format);
+    await bundled(new MemorySource(sink.bytes()), folder, { threadAfter: 0 });
+    t.equal(Buffer.compare(readFileSync(join(folder, "ram")), truth), 0, `bundled as ${format}: every page is there`);
+  }
+  const error = await refusal(() => {
+    ThreadPool.begin({ threads: 2, shape: RING, script: new URL("none.js", import.meta.url), data: () => undefined });
+  });
+  t.equal(`${error?.code}: ${error?.what}`, "io: a worker thread did not start", "a thread that is refused at once");
+  rmSync(work, { recursive: true });
+  t.end();
+});
+
+test("where address space is limited no thread is started: its heap may end the process", (t) => {
+  const work = mkdtempSync(join(tmpdir(), "qevm-limited-"));
+  const script = `
+    import { BlockFiles } from ${JSON.stringify(new URL("../src/memory/block-files.js", import.meta.url).href)};
+    const files = new BlockFiles(process.argv[2], 4096, 0);
+    const block = { idstr: "ram", usedLength: 1 << 26, index: 0 };
+    files.add(block);
+    const until = performance.now() + Number(process.argv[3]);
+    for (let offset = 0; !files.isThreaded && performance.now() < until; offset = (offset + 4096) % (1 << 26)) {
+      files.write(block, offset, new Uint8Array(4096));
+      if (offset % (1 << 20) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    console.log(files.isThreaded);
+    await files.end();`;
+  const program = join(work, "program.mjs");
+  writeFileSync(program, script);
+  const run = (limit: string, wait: number): string => {
+    const line = `ulimit -v ${limit}; exec "$0" "$1" "$2" ${wait}`;
+    const { stdout, stderr } = spawnSync("bash", ["-c", line, process.execPath, program, join(work, limit)], {
+      encoding: "utf8",
+    });
+    return `${stdout}${stderr}`.trim();
+  };
+  t.equal(run("unlimited", 20_000), String(availableParallelism() > 1), "a thread where there is no limit");
+  t.equal(run(String(1 << 25), 500), "false", "none with a limit");
+  rmSync(work, { recursive: true });
+  t.end();
+});
+
 test("what another thread cannot write is an error with the file's name, and the end of it", async (t) => {
   const work = mkdtempSync(join(tmpdir(), "qevm-thread-"));
   const files = new BlockFiles(work, PAGE, 0);
   const block: RamBlock = { idstr: "ram", usedLength: 1 << 26, index: 0 };
   files.add(block);
-  for (let offset = 0; offset < 1 << 18; offset += PAGE) files.write(block, offset, pageOf(1));
+  await threadOf(files, block);
   // The descriptor, found by its path, is closed under the thread.
   const path = join(work, "ram");
   const fd = readdirSync("/proc/self/fd").find((name) => {

@@ -15,7 +15,7 @@ export interface OpenOptions extends StreamOptions {
 /**
  * Opens a stream and reads its header and configuration. In Node containers are seen through (libvirt, qcow2, gzip, ...), as the commands do;
  * elsewhere the input is the bare stream.
- * Errors: io; those of containers and of `StreamReader`, with byte offset and path.
+ * Errors: io; usage (a path where there is no Node); those of containers and of `StreamReader`, with byte offset and path.
  */
 export async function openStream(input: StreamInput, options: OpenOptions = {}): Promise<Stream> {
   const source = await sourceOf(input, options);
@@ -133,6 +133,8 @@ const inNode = globalThis.process?.versions?.node !== undefined;
 async function sourceOf(input: StreamInput, options: OpenOptions): Promise<ByteSource> {
   const { snapshot, ...stream } = options;
   if (typeof input === "string") {
+    if (!inNode)
+      throw new QevmError("usage", "a path can be opened in Node only: bytes or chunks can be opened anywhere");
     const { openInput } = await import("./container/open.js");
     return await openInput(input, { snapshot, stream });
   }

@@ -87,12 +87,18 @@ export class WorkerPool {
     }
   }
 
+  /** Starts the threads. Errors: io where the system refuses one. */
   static start(threads: number, work: PoolWork): WorkerPool {
     const jobs = Array.from({ length: threads * 2 + 1 }, (_, slot) => makeJob(slot, work));
     const start: WorkerStart = { ...work, jobs: jobs.map(memoryOf) };
-    const workers = Array.from({ length: threads }, () => {
-      return new Worker(new URL("worker.js", import.meta.url), { workerData: start });
-    });
+    const workers: Worker[] = [];
+    try {
+      while (workers.length < threads)
+        workers.push(new Worker(new URL("worker.js", import.meta.url), { workerData: start }));
+    } catch (error) {
+      for (const worker of workers) void worker.terminate();
+      throw new QevmError("io", "a compression thread did not start", { cause: error });
+    }
     return new WorkerPool(workers, jobs, work.pageSize);
   }
 

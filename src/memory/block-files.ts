@@ -81,6 +81,11 @@ export class BlockFiles implements PageStore {
     return this.files.size;
   }
 
+  /** Whether another thread writes. */
+  get isThreaded(): boolean {
+    return this.writer.isThreaded;
+  }
+
   /** Every block in the order of the block list. */
   list(): BlockFileEntry[] {
     return [...this.files.values()].map(({ block, file, touched }) => ({
@@ -93,7 +98,7 @@ export class BlockFiles implements PageStore {
 
   read(block: RamBlock, offset: number, into: Uint8Array): void {
     const target = this.of(block);
-    if (this.writer.isThreaded) this.settle();
+    if (this.isThreaded) this.settle();
     else if (this.owner === target && offset < this.start + this.used && offset + into.length > this.start)
       this.flush();
     const at = fileOffset(target.split, offset);

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { writeSync } from "node:fs";
+import { readFileSync, writeSync } from "node:fs";
 import { attempt } from "../transport/attempt.js";
 import { WriteThread } from "./write-thread.js";
 
@@ -20,7 +20,7 @@ export interface PieceFile {
 /**
  * Writes pieces that were gathered in its memory, in order. A piece is put at `memory[base ..)`, at most `GATHER` bytes, and given to `write`;
  * the next one is put at the new `base`. After so many bytes another thread writes: reading a stream takes about as long as writing its
- * pages, but the thread takes 25 ms to start.
+ * pages, but the thread takes 25 ms to start. Until it runs, and where none can be had, everything is written here.
  */
 export class PieceWriter {
   memory: Uint8Array = new Uint8Array(GATHER);
@@ -28,6 +28,8 @@ export class PieceWriter {
   /** Bytes so far. */
   private written = 0;
   private thread: WriteThread | undefined;
+  /** A thread that is not known to run yet. */
+  private starting: WriteThread | undefined;
   private ending: Promise<void> | undefined;
 
   /** @param threadAfter bytes that are written here before another thread is started; Infinity: none is */
@@ -63,19 +65,32 @@ export class PieceWriter {
       done += attempt(to.file, () => writeSync(to.fd, memory, base + done, length - done, at + done));
     }
     this.written += length;
-    if (this.written < this.threadAfter || availableParallelism() < 2) return;
-    this.thread = new WriteThread(GATHER);
+    if (this.starting === undefined && this.written >= this.threadAfter) this.begin();
+    if (this.starting?.isRunning !== true) return;
+    this.thread = this.starting;
     this.memory = this.thread.memory;
     this.base = this.thread.base;
   }
 
+  /** Starts the thread, once. */
+  private begin(): void {
+    this.threadAfter = Number.POSITIVE_INFINITY;
+    if (!isThreadSafe()) return;
+    try {
+      this.starting = new WriteThread(GATHER);
+    } catch {
+      // The system refuses it, or the module's place is not known (a bundle): then without.
+    }
+  }
+
   /** Waits until everything is written, and writes what comes then without another thread: now it is to be read. Errors: io. */
   settle(): void {
-    const { thread } = this;
+    const { starting, thread } = this;
     this.threadAfter = Number.POSITIVE_INFINITY;
+    thread?.settle();
+    this.ending ??= starting?.close();
+    this.starting = undefined;
     if (thread === undefined) return;
-    thread.settle();
-    this.ending = thread.close();
     this.thread = undefined;
     this.memory = new Uint8Array(GATHER);
     this.base = 0;
@@ -83,7 +98,18 @@ export class PieceWriter {
 
   /** Ends the thread: behind this nothing is written any more. What `settle` did not wait for is lost. */
   async close(): Promise<void> {
-    this.ending ??= this.thread?.close();
+    this.ending ??= this.starting?.close();
     await this.ending;
+  }
+}
+
+/** Whether another thread is of use and does no harm: where address space is limited, its heap may end the process, for V8 does not throw. */
+function isThreadSafe(): boolean {
+  if (availableParallelism() < 2) return false;
+  try {
+    return !/^Max address space +\d/mu.test(readFileSync("/proc/self/limits", "latin1"));
+  } catch {
+    // Not Linux.
+    return true;
   }
 }

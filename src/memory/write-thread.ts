@@ -22,9 +22,14 @@ export class WriteThread {
   private retired = 0;
   private used = 0;
 
-  /** @param longest bytes of a piece at most */
+  /** Errors: io where the system refuses a thread. @param longest bytes of a piece at most */
   constructor(private readonly longest: number) {
     this.slot = this.open();
+  }
+
+  /** Whether it has begun. A thread whose module is not found never does. */
+  get isRunning(): boolean {
+    return this.pool.isRunning;
   }
 
   /** Where the next piece is to be put. */

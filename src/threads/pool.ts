@@ -58,15 +58,26 @@ export class ThreadPool {
     return pool;
   }
 
-  /** Starts the threads and goes on: batches may be handed over before they are ready. Errors: usage. */
+  /** Starts the threads and goes on: batches may be handed over before they are ready. Errors: usage; io where the system refuses a thread. */
   static begin<D>({ threads, shape, script, data, work }: PoolOptions<D>): ThreadPool {
     if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
       throw new QevmError("usage", "number of threads", { expected: "1 to 64", found: String(threads) });
     }
     const ring = new Ring(Ring.allocate(shape));
     const workerData: WorkerStart<D> = { ring: ring.shared, data };
-    const workers = Array.from({ length: threads }, () => new Worker(script, { workerData }));
-    return new ThreadPool(ring, workers, work);
+    try {
+      const workers = Array.from({ length: threads }, () => new Worker(script, { workerData }));
+      return new ThreadPool(ring, workers, work);
+    } catch (error) {
+      // Those that were started end by themselves.
+      ring.stop();
+      throw new QevmError("io", "a worker thread did not start", { cause: error });
+    }
+  }
+
+  /** Whether a thread runs: none before it slept for want of a first batch. Without the event loop there is no other way to know. */
+  get isRunning(): boolean {
+    return this.head > 0 || this.sleeps > 0;
   }
 
   /** Batches handed over and not taken back. */
