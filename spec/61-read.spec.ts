@@ -270,7 +270,8 @@ test("wrong use and wrong places", async (t) => {
     const run = await qevm(["read", file, ...args]);
     t.equal(run.code, code, args.join(" "));
     t.match(run.stderr, message);
-    t.equal(run.stdout, "", "nothing is printed");
+    if (args.includes("--json")) t.match(run.stdout, /"code": "usage"/u, "a document that says so");
+    else t.equal(run.stdout, "", "nothing is printed");
   }
   const guess = await qevm(["read", file, "--physical", "0", "--length", "1"]);
   t.match(guess.stderr, /^layout: guess: main memory is the largest block, "ram"/u, "a guess is called a guess");

@@ -14,7 +14,7 @@ export interface Ended {
   stdout: string;
   stderr: string;
   seconds: number;
-  /** Largest resident memory in bytes; only with `plain`. */
+  /** Most memory of its own in bytes; only with `plain`. */
   maxRss: number;
 }
 
@@ -70,12 +70,18 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
 }
 
 const RSS_LINE = /qevm-max-rss=(\d+)\n/u;
-// Linux counts in maxRSS what the parent had in memory when it forked; VmHWM is the program's own.
+// Linux counts in maxRSS what the parent had in memory when it forked, and in VmHWM how much of Node's own file is mapped, which depends on what
+// the page cache holds: the program's own memory is what is left of VmHWM.
 const RSS_HOOK = `data:text/javascript,${encodeURIComponent(`
 import { existsSync, readFileSync, writeSync } from "node:fs";
-const status = "/proc/self/status";
-const own = () => /VmHWM:\\s+(\\d+)/.exec(readFileSync(status, "latin1"))[1];
-process.on("exit", () => writeSync(2, "qevm-max-rss=" + (existsSync(status) ? own() : process.resourceUsage().maxRSS) + "\\n"));
+const path = "/proc/self/status";
+function own() {
+  if (!existsSync(path)) return process.resourceUsage().maxRSS;
+  const status = readFileSync(path, "latin1");
+  const [most, mapped] = ["VmHWM", "RssFile"].map((name) => Number(new RegExp(name + ":\\\\s+(\\\\d+)").exec(status)[1]));
+  return most - mapped;
+}
+process.on("exit", () => writeSync(2, "qevm-max-rss=" + own() + "\\n"));
 `)}`;
 
 async function text(stream: Readable): Promise<string> {
