@@ -1,7 +1,7 @@
 import test from "tape";
 import { Diagnostics } from "../src/errors.js";
 import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
-import { encodeRecords, RamState, type RamBatch } from "../src/ram/index.js";
+import { encodeRecords, RamBatch, RamFlag, RamState } from "../src/ram/index.js";
 import { DEFAULT_LIMITS } from "../src/stream/index.js";
 import { ramRecords } from "../src/stream/ram-section.js";
 import { arrivals } from "./support/arrivals.js";
@@ -108,6 +108,20 @@ test("the current block is kept across sections, and a name that repeats it is k
     ],
   );
   t.equal(result.again, toHex(second));
+});
+
+test("a batch has the flags of its own records, not those of the batch before", (t) => {
+  const batch = new RamBatch(4);
+  batch.reset(new Uint8Array(0));
+  batch.flag.set([RamFlag.ZERO, RamFlag.XBZRLE, RamFlag.PAGE]);
+  batch.count = 3;
+  t.ok(batch.has(RamFlag.XBZRLE));
+  t.notOk(batch.has(RamFlag.COMPRESS_PAGE));
+  batch.reset(new Uint8Array(0));
+  batch.flag[0] = RamFlag.PAGE;
+  batch.count = 1;
+  t.deepEqual([batch.has(RamFlag.PAGE), batch.has(RamFlag.XBZRLE)], [true, false]);
+  t.end();
 });
 
 test("optional parts of the block list", async (t) => {

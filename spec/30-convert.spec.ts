@@ -312,14 +312,14 @@ async function convertMade(ram: string, args: string[]): Promise<number> {
   return maxRss;
 }
 
-test("memory stays bounded: 1 GiB of RAM to zlib and back is the same stream, under 200 MB", async (t) => {
+test("memory stays bounded: 1 GiB of RAM to zlib and back is the same stream, under 155 MB of its own", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "qevm-"));
   try {
     const plain = join(folder, "plain");
     const compressed = join(folder, "compressed");
     const back = join(folder, "back");
     t.ok(existsSync(PLAIN_PROGRAM));
-    t.ok((await convertMade("1G", ["--out", plain])) < 200e6, "copied from a pipe");
+    t.ok((await convertMade("1G", ["--out", plain])) < 155e6, "copied from a pipe");
     const rss: number[] = [];
     for (const args of [
       [plain, "--out", compressed, "--ram", "zlib", "--threads", "2"],
@@ -329,7 +329,7 @@ test("memory stays bounded: 1 GiB of RAM to zlib and back is the same stream, un
       t.equal(code, 0, stderr);
       rss.push(maxRss);
     }
-    for (const [i, bytes] of rss.entries()) t.ok(bytes < 200e6, `conversion ${i}: ${(bytes / 1e6).toFixed(0)} MB`);
+    for (const [i, bytes] of rss.entries()) t.ok(bytes < 155e6, `conversion ${i}: ${(bytes / 1e6).toFixed(0)} MB`);
     t.ok(readFileSync(plain).equals(readFileSync(back)), "plain, compressed and plain again: the same bytes");
   } finally {
     rmSync(folder, { recursive: true });

@@ -254,7 +254,7 @@ test("memory is bounded by the number of pages", async (t) => {
   ]) {
     const { ram } = documentOf(run);
     t.deepEqual([ram.pages.different, ram.bytes, ram.ranges.length], [1, 1, 1]);
-    t.ok(run.maxRss < 160e6, `${Math.round(run.maxRss / 1e6)} MB for two streams of 256 MiB`);
+    t.ok(run.maxRss < 115e6, `${Math.round(run.maxRss / 1e6)} MB for two streams of 256 MiB`);
   }
   rmSync(a);
   rmSync(b);

@@ -30,7 +30,7 @@ export async function mayHoldXbzrle(source: ByteSource, options: StreamOptions):
       if (item.kind !== "section") continue;
       if (standsBetween(item)) continue;
       if (item.type === "full" || item.content.kind !== "ram") return false;
-      for await (const batch of item.records()) if (batch.flag.indexOf(RamFlag.XBZRLE) >= 0) return true;
+      for await (const batch of item.records()) if (batch.has(RamFlag.XBZRLE)) return true;
     }
   } catch {
     return false;

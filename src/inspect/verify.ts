@@ -136,9 +136,8 @@ class PageChecks {
   }
 
   /** Makes the engines before the first batch that holds compressed pages. */
-  async prepare({ flag, count }: RamBatch): Promise<void> {
-    const first = flag.indexOf(RamFlag.COMPRESS_PAGE);
-    if (this.inflater !== undefined || first < 0 || first >= count) return;
+  async prepare(batch: RamBatch): Promise<void> {
+    if (this.inflater !== undefined || !batch.has(RamFlag.COMPRESS_PAGE)) return;
     const { pageSize } = this.ram;
     this.recompressor = await Recompressor.create(pageSize);
     this.inflater = await createInflater("page", { pageSize }).catch(() => new ExactInflater({ pageSize }));

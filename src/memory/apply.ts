@@ -25,8 +25,7 @@ export class RecordApplier {
   /** Errors: bad-compressed-data and bad-xbzrle, with the record's offset in the stream. */
   async apply(batch: RamBatch): Promise<void> {
     const { pageSize } = this;
-    const compressed = batch.flag.indexOf(RamFlag.COMPRESS_PAGE);
-    if (compressed >= 0 && compressed < batch.count) this.inflater ??= await createInflater("page", { pageSize });
+    if (batch.has(RamFlag.COMPRESS_PAGE)) this.inflater ??= await createInflater("page", { pageSize });
     this.applyNow(batch);
   }
 

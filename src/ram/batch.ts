@@ -65,6 +65,12 @@ export class RamBatch implements Iterable<RamRecord> {
     this.area = false;
   }
 
+  /** Whether any record has this flag (without CONTINUE). */
+  has(flag: number): boolean {
+    const first = this.flag.indexOf(flag);
+    return first >= 0 && first < this.count;
+  }
+
   body(i: number): Uint8Array {
     const start = this.bodyStart[i]!;
     return this.buffer.subarray(start, start + this.bodyLength[i]!);
