@@ -31,7 +31,10 @@ export interface RunOptions {
 export async function qevm(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const plain = options.plain === true;
   const start = performance.now();
-  const child = spawn(process.execPath, plain ? ["--import", RSS_HOOK, PLAIN_PROGRAM, ...args] : [PROGRAM, ...args], {
+  const [command, ...words] = plain
+    ? [...PLAIN_NODE, "--import", RSS_HOOK, PLAIN_PROGRAM]
+    : [process.execPath, PROGRAM];
+  const child = spawn(command, [...words, ...args], {
     stdio: "pipe",
     env: plain ? plainEnvironment() : process.env,
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
@@ -68,6 +71,13 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => name !== "NODE_OPTIONS" && !name.startsWith("NYC_"));
   return Object.fromEntries(kept);
 }
+
+/**
+ * Node without what measures coverage: nyc puts itself into NODE_OPTIONS of every process that is started, whatever environment it is given. It
+ * looks into each file that is required then, and its memory and time would count as the program's.
+ */
+const PLAIN_NODE: readonly string[] =
+  process.platform === "win32" ? [process.execPath] : ["env", "-u", "NODE_OPTIONS", process.execPath];
 
 const RSS_LINE = /qevm-max-rss=(\d+)\n/u;
 // Linux counts in maxRSS what the parent had in memory when it forked, and in VmHWM how much of Node's own file is mapped, which depends on what
