@@ -20,7 +20,6 @@ import test from "tape";
 import { RecordApplier } from "../src/memory/apply.js";
 import { BlockFiles } from "../src/memory/block-files.js";
 import { extractBlocks } from "../src/memory/extract-blocks.js";
-import { PageSet } from "../src/memory/page-set.js";
 import { MemoryPages } from "../src/memory/page-store.js";
 import { ScratchMemory } from "../src/memory/scratch.js";
 import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
@@ -260,18 +259,5 @@ test("block files are never written over others", async (t) => {
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
-  t.end();
-});
-
-test("a set of pages", (t) => {
-  const set = new PageSet(PAGE);
-  const far = (1 << 18) * PAGE * 3;
-  for (const offset of [far + PAGE, 9 * PAGE, 0, 10 * PAGE, 9 * PAGE]) set.add(BLOCK, offset);
-  t.deepEqual([...set.offsets(BLOCK)], [0, 9 * PAGE, 10 * PAGE, far + PAGE]);
-  t.ok(set.has(BLOCK, far + PAGE));
-  t.notOk(set.has(BLOCK, far));
-  t.notOk(set.has(OTHER, 0));
-  t.notOk(set.add(BLOCK, 0), "not fresh");
-  t.deepEqual([...set.offsets(OTHER)], []);
   t.end();
 });

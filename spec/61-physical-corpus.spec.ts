@@ -190,6 +190,10 @@ test("what is refused leaves nothing behind", async (t) => {
     await refuse(bytes, { layout: "pc.ram@0,pc.bios@0x1000" }),
     /^usage: --layout: "pc.ram" and "pc.bios" overlap/u,
   );
+  // Nothing is read for a layout that no stream could have.
+  for (const layout of ["", "pc.ram", "pc.ram@", "pc.ram@0:1", "pc.ram@-1", "pc.ram@0x20000000000000", "pc.ram@0,"]) {
+    t.match(await refuse(new Uint8Array(), { layout }), /^usage: --layout takes BLOCK@ADDRESS/u, layout);
+  }
   t.match(await refuse(bytes.subarray(0, 100_000), {}), /^truncated: /u);
   t.match(await refuse(corpusEntry("machine-none-tiny").open().subarray(0, 40), {}), /^truncated: /u);
   t.deepEqual(readdirSync(work), [], "no file, no folder");

@@ -2,8 +2,9 @@ import { openInput } from "../container/open.js";
 import { extractedPages } from "../memory/extracted-pages.js";
 import { layoutOf, scanPages, type GuestPages } from "../memory/guest-memory.js";
 import { indexedPages, variantOf } from "../memory/indexed-pages.js";
-import { parseLayout, type Layout, type Segment } from "../memory/layout.js";
+import type { Layout, Segment } from "../memory/layout.js";
 import { blockRange, physicalRange, readParts } from "../memory/range.js";
+import { parseLayout, stateLayout, type StatedPart } from "../memory/stated-layout.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { WritableSink } from "../transport/writable.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
@@ -20,6 +21,8 @@ interface Wanted {
   /** Address or offset. */
   start: number;
   length: number;
+  /** As stated; else it is found. */
+  layout: readonly StatedPart[] | undefined;
 }
 
 /** `qevm read FILE --physical ADDRESS|--block NAME --offset N --length N`. */
@@ -61,11 +64,13 @@ function wantedRange(args: Arguments): Wanted {
   const offset = args.number("offset", { min: 0, max: most });
   if ((physical === undefined) === (block === undefined)) throw new UsageError("--physical or --block says where");
   if (physical !== undefined && offset !== undefined) throw new UsageError("--offset goes with --block");
-  if (block !== undefined && args.text("layout") !== undefined) throw new UsageError("--layout goes with --physical");
+  const layout = args.text("layout");
+  if (block !== undefined && layout !== undefined) throw new UsageError("--layout goes with --physical");
   const length = args.number("length", { min: 1, max: most }) ?? 256;
   if (args.flag("json") && length > MOST_JSON) throw new UsageError(`--json prints at most ${MOST_JSON} bytes`);
   if (args.flag("json") && args.flag("raw")) throw new UsageError("--json and --raw exclude each other");
-  return { physical, block, start: physical ?? offset ?? 0, length };
+  const stated = layout === undefined ? undefined : parseLayout(layout);
+  return { physical, block, start: physical ?? offset ?? 0, length, layout: stated };
 }
 
 interface Opened {
@@ -95,11 +100,10 @@ async function open(
 
 async function print(args: Arguments, { pages, layout: known, index }: Opened, wanted: Wanted): Promise<void> {
   printWarnings(pages.warnings);
-  const { start, length, physical, block } = wanted;
+  const { start, length, physical, block, layout: stated } = wanted;
   let layout: Layout | undefined;
   if (physical !== undefined) {
-    const stated = args.text("layout");
-    layout = stated === undefined ? (known ?? layoutOf(pages)) : parseLayout(stated, pages.blocks);
+    layout = stated === undefined ? (known ?? layoutOf(pages)) : stateLayout(stated, pages.blocks);
     for (const line of layout.how) if (line.startsWith("guess")) tell(`layout: ${safe(line)}`);
   }
   const parts =

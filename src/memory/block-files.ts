@@ -4,6 +4,7 @@ import { QevmError } from "../errors.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
 import { attempt } from "../transport/file.js";
 import { FileNames } from "./file-names.js";
+import { PageBits } from "./page-bits.js";
 import { GATHER, PieceWriter } from "./piece-writer.js";
 import type { PageStore } from "./page-store.js";
 
@@ -38,8 +39,8 @@ interface BlockFile {
   split: Split;
   /** Whether any page of it came, a zero page included. */
   touched: boolean;
-  /** One bit a page that was ever written, in pieces that are made on demand: zeros need writing only over data. */
-  written: Map<number, Uint8Array>;
+  /** Every page that was ever written: zeros need writing only over data. */
+  written: PageBits;
 }
 
 /**
@@ -72,7 +73,7 @@ export class BlockFiles implements PageStore {
     const file = this.names.claim(block.idstr);
     const path = join(this.folder, file);
     const fd = attempt(path, () => openSync(path, "wx+"));
-    this.files.set(block.idstr, { fd, file, block, split, touched: false, written: new Map() });
+    this.files.set(block.idstr, { fd, file, block, split, touched: false, written: new PageBits() });
     attempt(path, () => ftruncateSync(fd, block.usedLength === 0 ? 0 : fileOffset(split, block.usedLength - 1) + 1));
   }
 
@@ -96,6 +97,11 @@ export class BlockFiles implements PageStore {
     }));
   }
 
+  /** The pages of a block that were ever written, by number: all others are holes. */
+  written(name: string): PageBits {
+    return this.files.get(name)!.written;
+  }
+
   read(block: RamBlock, offset: number, into: Uint8Array): void {
     const target = this.of(block);
     if (this.isThreaded) this.settle();
@@ -116,7 +122,7 @@ export class BlockFiles implements PageStore {
   write(block: RamBlock, offset: number, page: Uint8Array): void {
     const target = this.of(block);
     target.touched = true;
-    this.mark(target, offset, 1);
+    target.written.add(offset / this.pageSize);
     this.gather(target, offset, page);
   }
 
@@ -142,14 +148,14 @@ export class BlockFiles implements PageStore {
       next += pageSize;
       k++;
     } while (k < count && flag[k] === RamFlag.PAGE && block[k] === owner && offset[k] === next);
-    this.mark(target, offset[i]!, k - i);
+    target.written.add(offset[i]! / pageSize, k - i);
     return k - i;
   }
 
   zero(block: RamBlock, offset: number, length: number): void {
     const target = this.of(block);
     target.touched = true;
-    if (!this.isMarked(target, offset)) return;
+    if (!target.written.has(offset / this.pageSize)) return;
     this.gather(target, offset, new Uint8Array(length));
   }
 
@@ -210,29 +216,4 @@ export class BlockFiles implements PageStore {
     this.last = target;
     return target;
   }
-
-  /** Notes that `count` pages from `offset` on are written. */
-  private mark({ written }: BlockFile, offset: number, count: number): void {
-    let page = offset / this.pageSize;
-    for (let left = count; left > 0;) {
-      const piece = Math.floor(page / PIECE);
-      let bits = written.get(piece);
-      if (bits === undefined) written.set(piece, (bits = new Uint8Array(PIECE / 8)));
-      const first = page - piece * PIECE;
-      const end = Math.min(first + left, PIECE);
-      for (let at = first; at < end; at++) bits[at >> 3]! |= 1 << (at & 7);
-      page += end - first;
-      left -= end - first;
-    }
-  }
-
-  private isMarked(target: BlockFile, offset: number): boolean {
-    const page = offset / this.pageSize;
-    const bits = target.written.get(Math.floor(page / PIECE));
-    const at = page % PIECE;
-    return bits !== undefined && (bits[at >> 3]! & (1 << (at & 7))) !== 0;
-  }
 }
-
-/** Pages a piece of the bitmap of written pages. */
-const PIECE = 1 << 18;

@@ -8,6 +8,7 @@ import { attempt } from "../transport/file.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { RecordApplier } from "./apply.js";
 import { BlockFiles, type BlockFileEntry, type Split } from "./block-files.js";
+import type { PageBits } from "./page-bits.js";
 
 export interface ExtractedBlocks {
   machine: string | null;
@@ -21,6 +22,8 @@ export interface ExtractOptions extends StreamOptions {
   onItem?: (item: StreamItem) => void;
   /** How a block's bytes are laid into its file; default: one after the other. */
   split?: (block: RamBlock, machine: string | undefined) => Split | undefined;
+  /** Told at the end, of each block: which of its pages were ever written. All others are holes in its file. */
+  onWritten?: (block: string, pages: PageBits) => void;
   /** Bytes of pages after which another thread writes them. Default: at once where the source is long, after 32 MiB where its length is not known. */
   threadAfter?: number;
 }
@@ -73,7 +76,9 @@ async function writeBlocks(source: ByteSource, folder: string, options: ExtractO
     files.settle();
     const { machine, complete, diagnostics } = reader;
     const { pageSize } = reader.ram;
-    return { machine: machine ?? null, pageSize, complete, warnings: diagnostics.warnings, blocks: files.list() };
+    const blocks = files.list();
+    for (const { name } of blocks) options.onWritten?.(name, files.written(name));
+    return { machine: machine ?? null, pageSize, complete, warnings: diagnostics.warnings, blocks };
   } finally {
     await files?.end();
   }

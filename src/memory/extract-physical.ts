@@ -10,11 +10,14 @@ import { outputPlace } from "../transport/output-place.js";
 import { elfHead, type CoreNotes } from "./elf.js";
 import { extractBlocks } from "./extract-blocks.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "./facts.js";
+import { BlockData, PIECE } from "./block-data.js";
 import { fileOffset, type Split } from "./block-files.js";
 import { isDeviceBlock } from "./main-memory.js";
 import { becomeRaw, fitsInPlace, type PlacedFile } from "./raw-in-place.js";
-import { findLayout, parseLayout, ruledLow, type Layout, type LayoutFacts, type Segment } from "./layout.js";
+import { findLayout, ruledLow, type Layout, type LayoutFacts, type Segment } from "./layout.js";
 import { ACPI_TABLES, tablesOf } from "./srat.js";
+import type { PageBits } from "./page-bits.js";
+import { parseLayout, stateLayout } from "./stated-layout.js";
 import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "./vga-registers.js";
 import { vgaWindow } from "./vga-window.js";
 import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
@@ -56,6 +59,7 @@ export async function extractPhysical(
 ): Promise<ExtractedPhysical> {
   const out = resolve(path);
   const target = outputPlace(out);
+  const stated = options.layout === undefined ? undefined : parseLayout(options.layout);
   const work = attempt(out, () => mkdtempSync(join(target.folder, ".qevm-extract-")));
   const unfinished = rememberUnfinished(work);
   const found: DeviceFacts = noFacts();
@@ -63,20 +67,21 @@ export async function extractPhysical(
     const folder = join(work, "blocks");
     const whole = options.from === undefined && options.length === undefined;
     const expected = new Expected(options.format === "raw" && whole);
+    const written = new Map<string, PageBits>();
     const extracted = await extractBlocks(source, folder, {
       ...options,
       onItem: (item) => noteFacts(item, found),
       split: (block, machine) => expected.split(block, machine),
+      onWritten: (block, pages) => written.set(block, pages),
     });
-    const tables = extracted.blocks.find(({ name }) => name === ACPI_TABLES);
-    if (tables !== undefined) noteTables(tablesOf(join(folder, tables.file)), found);
+    const data = new BlockData(folder, extracted.blocks, extracted.pageSize, written);
+    if (written.has(ACPI_TABLES)) noteTables(tablesOf(data.path(ACPI_TABLES)), found);
     const facts: LayoutFacts = { ...found, machine: extracted.machine ?? undefined, blocks: extracted.blocks };
-    const layout = options.layout === undefined ? findLayout(facts) : parseLayout(options.layout, extracted.blocks);
+    const layout = stated === undefined ? findLayout(facts) : stateLayout(stated, extracted.blocks);
     const ranges = cut(layout, options);
-    const place = (block: string): string => join(folder, extracted.blocks.find(({ name }) => name === block)!.file);
-    const rest = (bytes: number, fd: number): void => writeWindow(fd, place, layout, bytes, options.from ?? 0);
+    const rest = (bytes: number, fd: number): void => writeWindow(fd, data, layout, bytes, options.from ?? 0);
     const vmcoreinfo =
-      options.format === "elf" ? guestNote({ segments: layout.segments, path: place }, found, whole) : undefined;
+      options.format === "elf" ? guestNote({ segments: layout.segments, data }, found, whole) : undefined;
     const done = (bytes: number): ExtractedPhysical => {
       const { machine, complete, warnings } = extracted;
       return {
@@ -91,11 +96,11 @@ export async function extractPhysical(
         warnings,
       };
     };
-    const main = expected.file(place);
+    const main = expected.file(data);
     if (main !== undefined && fitsInPlace(main, ranges)) {
       const bytes = becomeRaw(main, ranges, target, (fd, others) => {
         attempt(out, () => {
-          for (const range of others) copy(place(range.block), range, fd, range.start);
+          for (const range of others) copy(data, range, fd, range.start);
           rest(endOf(ranges), fd);
         });
       });
@@ -105,7 +110,7 @@ export async function extractPhysical(
     try {
       const cpus = [...x86Cpus(found.cpus), ...found.otherCpus];
       const notes = { cpus, vmcoreinfo: vmcoreinfo?.note, fallback: machineOf(extracted.blocks) };
-      const bytes = attempt(out, () => write(file.fd, place, expected.laid(ranges), notes, options));
+      const bytes = attempt(out, () => write(file.fd, data, expected.laid(ranges), notes, options));
       if (options.format === "raw") attempt(out, () => rest(bytes, file.fd));
       file.commit();
       return done(bytes);
@@ -141,30 +146,20 @@ class Expected {
     return split;
   }
 
-  file(place: (block: string) => string): PlacedFile | undefined {
-    return this.main === undefined ? undefined : { ...this.main, path: place(this.main.block) };
+  file(data: BlockData): PlacedFile | undefined {
+    return this.main === undefined ? undefined : { ...this.main, path: data.path(this.main.block) };
   }
 
-  /** Ranges by where their bytes stand in the files. */
-  laid(ranges: readonly Segment[]): Segment[] {
+  /** Ranges with how their bytes were laid into the files. */
+  laid(ranges: readonly Segment[]): LaidRange[] {
     const { main } = this;
-    if (main === undefined || main.split.by === 0) return [...ranges];
-    return ranges.flatMap((range) => {
-      if (range.block !== main.block) return [range];
-      const { at } = main.split;
-      const low = Math.max(0, Math.min(range.length, at - range.offset));
-      const parts = [
-        { ...range, length: low },
-        {
-          ...range,
-          start: range.start + low,
-          offset: fileOffset(main.split, range.offset + low),
-          length: range.length - low,
-        },
-      ];
-      return parts.filter(({ length }) => length > 0);
-    });
+    return ranges.map((range) => (range.block === main?.block ? { ...range, split: main.split } : range));
   }
+}
+
+/** A range, and how its block was laid into its file; default: one byte after the other. */
+interface LaidRange extends Segment {
+  split?: Split;
 }
 
 const FOUR_GIB = 2 ** 32;
@@ -216,8 +211,8 @@ function guestNote(
 
 function write(
   fd: number,
-  path: (block: string) => string,
-  ranges: readonly Segment[],
+  data: BlockData,
+  ranges: readonly LaidRange[],
   notes: CoreNotes,
   options: PhysicalOptions,
 ): number {
@@ -236,7 +231,7 @@ function write(
     } else if (format === "raw") {
       at = range.start - from;
     }
-    copy(path(range.block), range, fd, at);
+    copy(data, range, fd, at);
     at += range.length;
   }
   const bytes = format === "raw" && options.length !== undefined ? options.length : at;
@@ -245,11 +240,12 @@ function write(
 }
 
 /** The part of the VGA window that is inside the file: what a CPU would read there. */
-function writeWindow(fd: number, path: (block: string) => string, { vga }: Layout, bytes: number, from: number): void {
+function writeWindow(fd: number, data: BlockData, { vga }: Layout, bytes: number, from: number): void {
   const start = Math.max(from, VGA_WINDOW);
   const end = Math.min(from + bytes, VGA_WINDOW + VGA_WINDOW_LENGTH);
   if (vga === undefined || start >= end) return;
-  const vram = attempt(path(vga.block), () => readFileSync(path(vga.block)));
+  const path = data.path(vga.block);
+  const vram = attempt(path, () => readFileSync(path));
   const window = vgaWindow(vga.registers, vram);
   writeSync(fd, window, start - VGA_WINDOW, end - start, start - from);
 }
@@ -265,19 +261,19 @@ function limeHeader({ start, length }: Segment): Uint8Array {
   return bytes;
 }
 
-const PIECE = 1 << 17;
 const buffer = Buffer.alloc(PIECE);
 const zeros = Buffer.alloc(PIECE);
 
 /** Copies what is not zero; the rest stays a hole. */
-function copy(path: string, { offset, length }: Segment, to: number, at: number): void {
+function copy(data: BlockData, { block, offset, length, split }: LaidRange, to: number, at: number): void {
+  const path = data.path(block);
   const from = attempt(path, () => openSync(path, "r"));
   try {
-    for (let done = 0; done < length;) {
-      const n = readSync(from, buffer, 0, Math.min(PIECE, length - done), offset + done);
-      if (n === 0) break;
-      if (buffer.compare(zeros, 0, n, 0, n) !== 0) writeSync(to, buffer, 0, n, at + done);
-      done += n;
+    for (const piece of data.pieces(block, offset, length)) {
+      // No piece crosses a split, which is a multiple of it.
+      const start = split === undefined ? piece.offset : fileOffset(split, piece.offset);
+      const n = readSync(from, buffer, 0, piece.length, start);
+      if (buffer.compare(zeros, 0, n, 0, n) !== 0) writeSync(to, buffer, 0, n, at + piece.offset - offset);
     }
   } finally {
     closeSync(from);

@@ -1,4 +1,3 @@
-import { QevmError } from "../errors.js";
 import { cirrusBanks } from "./cirrus.js";
 import { placeHotplugged } from "./hotplugged.js";
 import { cmosMemory, mainMemory } from "./main-memory.js";
@@ -103,36 +102,6 @@ export function findLayout(facts: LayoutFacts): Layout {
   const behind = window(facts, how);
   if (behind.vga !== undefined) placeBanks(segments, behind.vga, facts);
   return { ...finish(segments, how), ...behind };
-}
-
-/** Reads `--layout`: `BLOCK@ADDRESS[:OFFSET:LENGTH]`, separated by commas. Errors: usage. */
-export function parseLayout(text: string, blocks: readonly { name: string; length: number }[]): Layout {
-  const segments = text.split(",").map((part) => {
-    const match = /^(.+)@(0x[0-9a-f]+|\d+)(?::(0x[0-9a-f]+|\d+):(0x[0-9a-f]+|\d+))?$/iu.exec(part.trim());
-    const block = blocks.find(({ name }) => name === match?.[1]);
-    if (match === null || block === undefined) {
-      throw new QevmError(
-        "usage",
-        `--layout takes BLOCK@ADDRESS[:OFFSET:LENGTH],... of blocks in the stream, not ${JSON.stringify(part)}`,
-      );
-    }
-    const offset = Number(match[3] ?? 0);
-    const length = Number(match[4] ?? block.length);
-    if (offset + length > block.length)
-      throw new QevmError("usage", `--layout: ${JSON.stringify(block.name)} has ${block.length} bytes`);
-    return { start: Number(match[2]), length, block: block.name, offset };
-  });
-  const layout = finish(segments, ["as stated by --layout"]);
-  layout.segments.forEach((segment, k) => {
-    const next = layout.segments[k + 1];
-    if (next !== undefined && segment.start + segment.length > next.start) {
-      throw new QevmError(
-        "usage",
-        `--layout: ${JSON.stringify(segment.block)} and ${JSON.stringify(next.block)} overlap`,
-      );
-    }
-  });
-  return layout;
 }
 
 type Block = LayoutFacts["blocks"][number];
@@ -296,8 +265,12 @@ function place(segments: Segment[], main: readonly Block[], from: number, length
   }
 }
 
-/** Ascending, neighbours of one block joined. */
 function finish(segments: readonly Segment[], how: string[]): Layout {
+  return { segments: joinSegments(segments), how };
+}
+
+/** Ascending, neighbours of one block joined. */
+export function joinSegments(segments: readonly Segment[]): Segment[] {
   const joined: Segment[] = [];
   for (const segment of segments.toSorted((a, b) => a.start - b.start)) {
     const last = joined.at(-1);
@@ -312,5 +285,5 @@ function finish(segments: readonly Segment[], how: string[]): Layout {
       joined.push({ ...segment });
     }
   }
-  return { segments: joined, how };
+  return joined;
 }

@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { attempt } from "../transport/file.js";
 import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
+import { PIECE, type BlockData } from "./block-data.js";
 import type { Segment } from "./layout.js";
 
 /**
@@ -47,8 +48,7 @@ export function vmcoreinfoPlace(state: DeviceState): NotePlace | undefined {
 /** How guest-physical memory is read from files of blocks. */
 export interface PhysicalFiles {
   segments: readonly Segment[];
-  /** The file of a block. */
-  path: (block: string) => string;
+  data: BlockData;
 }
 
 /** The note at a place; undefined where there is none. As long as its header says, as QEMU writes it. */
@@ -59,15 +59,15 @@ export function readNote(memory: PhysicalFiles, { address, length }: NotePlace):
 
 /** Looks through all memory for the note, at the beginning of each page. */
 export function findNote(memory: PhysicalFiles): { note: Uint8Array; address: number } | undefined {
-  const buffer = Buffer.alloc(1 << 20);
-  for (const segment of memory.segments) {
-    const path = memory.path(segment.block);
+  const { segments, data } = memory;
+  const buffer = Buffer.alloc(PIECE);
+  for (const { block, start, offset, length } of segments) {
+    const path = data.path(block);
     const fd = attempt(path, () => openSync(path, "r"));
     try {
-      for (let done = 0; done < segment.length; done += buffer.length) {
-        const wanted = Math.min(buffer.length, segment.length - done);
-        const n = attempt(path, () => readSync(fd, buffer, 0, wanted, segment.offset + done));
-        const found = inBuffer(memory, buffer.subarray(0, n), segment.start + done);
+      for (const piece of data.pieces(block, offset, length)) {
+        const n = attempt(path, () => readSync(fd, buffer, 0, piece.length, piece.offset));
+        const found = inBuffer(memory, buffer.subarray(0, n), start + piece.offset - offset);
         if (found !== undefined) return found;
       }
     } finally {
@@ -103,12 +103,12 @@ function wholeNote(bytes: Buffer): Uint8Array | undefined {
 }
 
 /** Bytes from an address on, as many as lie there without a gap. */
-function readPhysical({ segments, path }: PhysicalFiles, address: number, length: number): Buffer | undefined {
+function readPhysical({ segments, data }: PhysicalFiles, address: number, length: number): Buffer | undefined {
   const segment = segments.find(({ start, length: bytes }) => start <= address && address < start + bytes);
   if (segment === undefined) return undefined;
   const within = address - segment.start;
   const bytes = Buffer.alloc(Math.min(length, segment.length - within));
-  const file = path(segment.block);
+  const file = data.path(segment.block);
   const fd = attempt(file, () => openSync(file, "r"));
   try {
     const n = attempt(file, () => readSync(fd, bytes, 0, bytes.length, segment.offset + within));
