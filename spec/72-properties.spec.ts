@@ -1,8 +1,8 @@
 import * as fc from "fast-check";
 import test from "tape";
 import { LIBVIRT_MAGIC } from "../src/container/detect.js";
-import { decodeLibvirtHeader, encodeLibvirtHeader } from "../src/container/libvirt.js";
-import { decodeQcow2Header, encodeQcow2Header, type Qcow2Header } from "../src/container/qcow2-header.js";
+import { decodeLibvirtHeader, encodeLibvirtHeader } from "../src/container/libvirt/header.js";
+import { decodeQcow2Header, encodeQcow2Header, type Qcow2Header } from "../src/container/qcow2/header.js";
 import { Diagnostics, QevmError } from "../src/errors.js";
 import {
   decodeDevicePacket,

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { convertToFile } from "../convert/convert-file.js";
 import type { ConvertOptions, ConvertReport, PageTally, RamTarget } from "../convert/types.js";
-import { FORMATS } from "../container/libvirt.js";
-import { libvirtImage, type LibvirtImage } from "../container/libvirt-write.js";
+import { FORMATS } from "../container/libvirt/header.js";
+import { libvirtImage, type LibvirtImage } from "../container/libvirt/write.js";
 import { openInput } from "../container/open.js";
 import type { Container } from "../container/types.js";
 import { attempt } from "../transport/file.js";

@@ -9,10 +9,10 @@ export {
   FORMATS,
   type LibvirtData,
   type LibvirtHeader,
-} from "./libvirt.js";
+} from "./libvirt/header.js";
 export { isFolder } from "./is-folder.js";
 export { isPostcopy, openRecording, RECORDING_LIST, type RecordingFolder } from "./recording.js";
-export { libvirtImage, streamSink, type KeptImage, type LibvirtImage } from "./libvirt-write.js";
-export { decodeQcow2Header, encodeQcow2Header, type Qcow2Header } from "./qcow2-header.js";
-export { encodeSnapshot, readSnapshots, vmStateSize, type Qcow2Snapshot } from "./qcow2-snapshots.js";
-export { readQcow2, type Qcow2Image } from "./qcow2.js";
+export { libvirtImage, streamSink, type KeptImage, type LibvirtImage } from "./libvirt/write.js";
+export { decodeQcow2Header, encodeQcow2Header, type Qcow2Header } from "./qcow2/header.js";
+export { encodeSnapshot, readSnapshots, vmStateSize, type Qcow2Snapshot } from "./qcow2/snapshots.js";
+export { readQcow2, type Qcow2Image } from "./qcow2/image.js";

@@ -3,7 +3,7 @@ import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { openSource } from "../transport/file.js";
 import { Turns } from "../transport/turns.js";
-import { decompressed } from "./decompressed.js";
+import { decompressed } from "./compressed/decompressed.js";
 import { detect, type Compression } from "./detect.js";
 import { isFolder } from "./is-folder.js";
 import { isSeekable, readFully, RestSource, SliceSource } from "./sources.js";
@@ -99,9 +99,9 @@ async function open(found: Found, options: InputOptions): Promise<Step> {
   const { kind, source, reader, foreign } = found;
   switch (kind) {
     case "libvirt":
-      return await (await import("./open-libvirt.js")).openLibvirt(found);
+      return await (await import("./libvirt/open.js")).openLibvirt(found);
     case "qcow2":
-      return await (await import("./open-qcow2.js")).openQcow2(source, options);
+      return await (await import("./qcow2/open.js")).openQcow2(source, options);
     case "foreign": {
       const container: Container = { kind: "foreign", length: foreign };
       if (isSeekable(source)) return { container, source: new SliceSource(source, foreign), last: true };

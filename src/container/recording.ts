@@ -13,7 +13,7 @@ import {
 import { StreamReader } from "../stream/index.js";
 import { attempt, FileSource } from "../transport/file.js";
 import { detect } from "./detect.js";
-import { gunzip } from "./gzip.js";
+import { gunzip } from "./compressed/gzip.js";
 
 /** The list of a recording: who wrote what when. Reading needs it not; the channels tell themselves apart. */
 export const RECORDING_LIST = "recording.json";

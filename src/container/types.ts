@@ -2,7 +2,7 @@ import type { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { StreamOptions } from "../stream/index.js";
 import type { Compression, Detected } from "./detect.js";
-import type { LibvirtData, LibvirtHeader } from "./libvirt.js";
+import type { LibvirtData, LibvirtHeader } from "./libvirt/header.js";
 
 /** One wrapping of a stream, as `inspect` tells it. */
 export type Container =

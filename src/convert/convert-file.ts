@@ -1,6 +1,6 @@
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { streamSink, type LibvirtImage } from "../container/libvirt-write.js";
+import { streamSink, type LibvirtImage } from "../container/libvirt/write.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { StreamOptions } from "../stream/index.js";
 import { AtomicFile } from "../transport/file.js";

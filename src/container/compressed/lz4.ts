@@ -1,5 +1,5 @@
-import type { QemuFileReader } from "../qemu-file/reader.js";
-import { isSkippable, littleU32, littleU64 } from "./little.js";
+import type { QemuFileReader } from "../../qemu-file/reader.js";
+import { isSkippable, littleU32, littleU64 } from "../little.js";
 
 const MAGIC = 0x184d2204;
 const LEGACY_MAGIC = 0x184c2102;

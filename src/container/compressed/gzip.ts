@@ -1,8 +1,8 @@
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip } from "node:zlib";
-import { QevmError } from "../errors.js";
-import type { QemuFileReader } from "../qemu-file/reader.js";
+import { QevmError } from "../../errors.js";
+import type { QemuFileReader } from "../../qemu-file/reader.js";
 
 /**
  * gzip (RFC 1952), one or more members, by node:zlib, which checks CRC-32 and length. Bytes behind the last member are

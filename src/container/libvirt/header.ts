@@ -1,7 +1,7 @@
 import { Parser } from "binary-parser";
-import { hex, QevmError } from "../errors.js";
-import { latin1 } from "../qemu-file/reader.js";
-import { LIBVIRT_MAGIC, LIBVIRT_PART_MAGIC } from "./detect.js";
+import { hex, QevmError } from "../../errors.js";
+import { latin1 } from "../../qemu-file/reader.js";
+import { LIBVIRT_MAGIC, LIBVIRT_PART_MAGIC } from "../detect.js";
 
 /**
  * A libvirt save image begins with 92 bytes, integers in the byte order of the machine that saved:

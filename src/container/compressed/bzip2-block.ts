@@ -1,4 +1,4 @@
-import { QevmError } from "../errors.js";
+import { QevmError } from "../../errors.js";
 
 const LONGEST_CODE = 20;
 

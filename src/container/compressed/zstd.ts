@@ -1,5 +1,5 @@
-import type { QemuFileReader } from "../qemu-file/reader.js";
-import { isSkippable, littleU32, littleU64 } from "./little.js";
+import type { QemuFileReader } from "../../qemu-file/reader.js";
+import { isSkippable, littleU32, littleU64 } from "../little.js";
 
 const MAGIC = 0xfd2fb528;
 /** Largest window taken, as the zstd program's default: 128 MiB. */

@@ -1,12 +1,12 @@
 import { inflateRawSync } from "node:zlib";
-import { QevmError } from "../errors.js";
-import { QemuFileReader } from "../qemu-file/reader.js";
-import type { ByteSource } from "../qemu-file/source.js";
-import { decodeQcow2Header, Incompatible, type Qcow2Header } from "./qcow2-header.js";
-import { ClusterMap, type Cluster } from "./qcow2-map.js";
-import { exactly, readSnapshots, vmStateSize, type Qcow2Snapshot } from "./qcow2-snapshots.js";
-import { readFully, type SeekableSource } from "./sources.js";
-import { unzstd } from "./zstd.js";
+import { QevmError } from "../../errors.js";
+import { QemuFileReader } from "../../qemu-file/reader.js";
+import type { ByteSource } from "../../qemu-file/source.js";
+import { decodeQcow2Header, Incompatible, type Qcow2Header } from "./header.js";
+import { ClusterMap, type Cluster } from "./map.js";
+import { exactly, readSnapshots, vmStateSize, type Qcow2Snapshot } from "./snapshots.js";
+import { readFully, type SeekableSource } from "../sources.js";
+import { unzstd } from "../compressed/zstd.js";
 
 /** A qcow2 image: its header, its snapshots, and the name of its external data file. */
 export interface Qcow2Image {

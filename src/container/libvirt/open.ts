@@ -1,9 +1,9 @@
-import { QevmError } from "../errors.js";
-import { decompressed } from "./decompressed.js";
-import type { Compression } from "./detect.js";
-import { decodeLibvirtData, decodeLibvirtHeader, FORMATS, LIBVIRT_HEADER_LENGTH } from "./libvirt.js";
-import { isSeekable, RestSource, SliceSource } from "./sources.js";
-import type { Container, Found, Step } from "./types.js";
+import { QevmError } from "../../errors.js";
+import { decompressed } from "../compressed/decompressed.js";
+import type { Compression } from "../detect.js";
+import { decodeLibvirtData, decodeLibvirtHeader, FORMATS, LIBVIRT_HEADER_LENGTH } from "./header.js";
+import { isSeekable, RestSource, SliceSource } from "../sources.js";
+import type { Container, Found, Step } from "../types.js";
 
 /** Takes off header and XML of a libvirt save image, and its compression. */
 export async function openLibvirt({ source, reader }: Found): Promise<Step> {

@@ -1,5 +1,5 @@
-import { QevmError } from "../errors.js";
-import type { QemuFileReader } from "../qemu-file/reader.js";
+import { QevmError } from "../../errors.js";
+import type { QemuFileReader } from "../../qemu-file/reader.js";
 
 /** Bytes handed to the decoder at a time: errors are placed within so many bytes. */
 const PIECE = 1 << 16;

@@ -1,6 +1,6 @@
-import type { QemuFileReader } from "../qemu-file/reader.js";
-import { IterableSource, type ByteSource } from "../qemu-file/source.js";
-import type { Compression } from "./detect.js";
+import type { QemuFileReader } from "../../qemu-file/reader.js";
+import { IterableSource, type ByteSource } from "../../qemu-file/source.js";
+import type { Compression } from "../detect.js";
 
 /** A decompressor, its code loaded now, over what a reader has left. Offsets inside count from 0. */
 export async function decompressed(kind: Compression, reader: QemuFileReader): Promise<ByteSource> {

@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import type { Readable, Writable } from "node:stream";
 import { createGzip } from "node:zlib";
-import { QevmError } from "../errors.js";
-import type { ByteSink } from "../qemu-file/source.js";
-import type { AtomicFile } from "../transport/file.js";
-import { WritableSink } from "../transport/writable.js";
-import { LIBVIRT_MAGIC } from "./detect.js";
+import { QevmError } from "../../errors.js";
+import type { ByteSink } from "../../qemu-file/source.js";
+import type { AtomicFile } from "../../transport/file.js";
+import { WritableSink } from "../../transport/writable.js";
+import { LIBVIRT_MAGIC } from "../detect.js";
 import {
   encodeLibvirtData,
   encodeLibvirtHeader,
@@ -13,7 +13,7 @@ import {
   LIBVIRT_HEADER_LENGTH,
   type LibvirtData,
   type LibvirtHeader,
-} from "./libvirt.js";
+} from "./header.js";
 
 /** What a new save image is made of. */
 export interface LibvirtImage {

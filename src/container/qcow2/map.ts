@@ -1,7 +1,7 @@
-import { hex, QevmError } from "../errors.js";
-import { Incompatible, type Qcow2Header } from "./qcow2-header.js";
-import { exactly, vmStateSize, type Qcow2Snapshot } from "./qcow2-snapshots.js";
-import type { SeekableSource } from "./sources.js";
+import { hex, QevmError } from "../../errors.js";
+import { Incompatible, type Qcow2Header } from "./header.js";
+import { exactly, vmStateSize, type Qcow2Snapshot } from "./snapshots.js";
+import type { SeekableSource } from "../sources.js";
 
 /** Where one guest cluster is. `bitmap` (extended L2) tells which of its 32 subclusters are data (low) and zeros (high). */
 export type Cluster =

@@ -1,5 +1,5 @@
 import { adler32, crc32 } from "./checksums.js";
-import type { QemuFileReader } from "../qemu-file/reader.js";
+import type { QemuFileReader } from "../../qemu-file/reader.js";
 import { decodeLzo1x } from "./lzo1x.js";
 
 const MAGIC = [0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a];

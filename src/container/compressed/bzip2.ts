@@ -1,5 +1,5 @@
-import { QevmError } from "../errors.js";
-import type { QemuFileReader } from "../qemu-file/reader.js";
+import { QevmError } from "../../errors.js";
+import type { QemuFileReader } from "../../qemu-file/reader.js";
 import { BitReader, decodeBzip2Block, type Bzip2Block } from "./bzip2-block.js";
 import { bzip2Crc } from "./checksums.js";
 

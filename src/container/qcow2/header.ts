@@ -1,5 +1,5 @@
 import { Parser } from "binary-parser";
-import { hex, QevmError } from "../errors.js";
+import { hex, QevmError } from "../../errors.js";
 
 /**
  * The qcow2 header, big-endian (72 bytes in version 2, at least 104 in version 3):

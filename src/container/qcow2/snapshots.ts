@@ -1,7 +1,7 @@
 import { Parser } from "binary-parser";
-import { QevmError } from "../errors.js";
-import type { Qcow2Header } from "./qcow2-header.js";
-import { readFully, type SeekableSource } from "./sources.js";
+import { QevmError } from "../../errors.js";
+import type { Qcow2Header } from "./header.js";
+import { readFully, type SeekableSource } from "../sources.js";
 
 /**
  * An entry of the snapshot table, big-endian, each beginning at a multiple of 8:

@@ -1,9 +1,9 @@
-import { QevmError } from "../errors.js";
-import type { ByteSource } from "../qemu-file/source.js";
-import { chooseSnapshot, openVmState, readQcow2 } from "./qcow2.js";
-import { vmStateSize } from "./qcow2-snapshots.js";
-import { isSeekable } from "./sources.js";
-import type { Container, InputOptions, Step } from "./types.js";
+import { QevmError } from "../../errors.js";
+import type { ByteSource } from "../../qemu-file/source.js";
+import { chooseSnapshot, openVmState, readQcow2 } from "./image.js";
+import { vmStateSize } from "./snapshots.js";
+import { isSeekable } from "../sources.js";
+import type { Container, InputOptions, Step } from "../types.js";
 
 /** The VM state of one snapshot of a qcow2 image. */
 export async function openQcow2(source: ByteSource, options: InputOptions): Promise<Step> {
