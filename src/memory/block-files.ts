@@ -35,6 +35,7 @@ const WHOLE: Split = { at: 0, by: 0 };
 interface BlockFile {
   fd: number;
   file: string;
+  path: string;
   block: RamBlock;
   split: Split;
   /** Whether any page of it came, a zero page included. */
@@ -73,7 +74,7 @@ export class BlockFiles implements PageStore {
     const file = this.names.claim(block.idstr);
     const path = join(this.folder, file);
     const fd = attempt(path, () => openSync(path, "wx+"));
-    this.files.set(block.idstr, { fd, file, block, split, touched: false, written: new PageBits() });
+    this.files.set(block.idstr, { fd, file, path, block, split, touched: false, written: new PageBits() });
     attempt(path, () => ftruncateSync(fd, block.usedLength === 0 ? 0 : fileOffset(split, block.usedLength - 1) + 1));
   }
 
@@ -110,7 +111,7 @@ export class BlockFiles implements PageStore {
     const at = fileOffset(target.split, offset);
     let done = 0;
     while (done < into.length) {
-      const n = attempt(target.file, () => readSync(target.fd, into, done, into.length - done, at + done));
+      const n = attempt(target.path, () => readSync(target.fd, into, done, into.length - done, at + done));
       if (n === 0) {
         into.fill(0, done);
         break;

@@ -13,8 +13,8 @@ export const GATHER = 1 << 17;
 /** One of the files that are written. */
 export interface PieceFile {
   readonly fd: number;
-  /** Its name in errors. */
-  readonly file: string;
+  /** What errors call it. */
+  readonly path: string;
 }
 
 /**
@@ -62,7 +62,7 @@ export class PieceWriter {
       return;
     }
     for (let done = 0; done < length;) {
-      done += attempt(to.file, () => writeSync(to.fd, memory, base + done, length - done, at + done));
+      done += attempt(to.path, () => writeSync(to.fd, memory, base + done, length - done, at + done));
     }
     this.written += length;
     if (this.starting === undefined && this.written >= this.threadAfter) this.begin();

@@ -98,7 +98,7 @@ export class WriteThread {
       this.pool.release(this.pool.take());
       this.retired++;
     } catch (error) {
-      throw error instanceof QevmError ? new QevmError("io", `${to?.file}: ${error.what}`, { cause: error }) : error;
+      throw error instanceof QevmError ? new QevmError("io", `${to?.path}: ${error.what}`, { cause: error }) : error;
     }
   }
 }
