@@ -1,6 +1,6 @@
 /** ELF cores as debuggers want them: notes of the guest's kernel, and what gdb, drgn, crash and readelf make of them. */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
@@ -9,10 +9,10 @@ import { MemorySink } from "../src/qemu-file/index.js";
 import { createStreamWriter } from "../src/stream/index.js";
 import { deviceFromPlain, type DeviceDescription } from "../src/vmstate/index.js";
 import { corpusEntry } from "../tools/corpus.js";
-import { findQemu } from "../tools/qemu/find.js";
-import { QemuProcess } from "../tools/qemu/process.js";
+import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
+import { inLongMode, testEach, whenLoaded } from "./support/qemus.js";
 import { saveStream } from "./support/save-stream.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-core-"));
@@ -213,12 +213,7 @@ test("where the device says, and where it says something else", async (t) => {
   t.end();
 });
 
-test("a device that points at something else is not believed", async (t) => {
-  if (qemu === undefined) {
-    t.comment("SKIP no QEMU 7.2 here to make a capture with the device");
-    t.end();
-    return;
-  }
+testEach("a device that points at something else is not believed", async (t, qemu) => {
   const vm = await QemuProcess.start(qemu, "-machine pc -m 16 -nodefaults -vga none -S -device vmcoreinfo".split(" "));
   try {
     const stream = await saveStream(vm);
@@ -231,49 +226,36 @@ test("a device that points at something else is not believed", async (t) => {
   } finally {
     await vm.close();
   }
-  t.end();
 });
 
-const qemu = findQemu("7.2");
-const skip = qemu === undefined ? { skip: "no QEMU 7.2 here" } : {};
-
-async function longMode(vm: QemuProcess): Promise<void> {
-  for (let k = 0; k < 300; k++) {
-    if (/EFER=0*500\n/u.test(await vm.human("info registers"))) return;
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
-}
-
 for (const mode of ["long mode", "32 bits"]) {
-  test(`the notes are those of dump-guest-memory, VMCOREINFO among them: ${mode}`, skip, async (t) => {
-    const boot = join(work, "boot.img");
-    const note = join(work, "note");
-    writeFileSync(boot, longModeGuest());
-    writeFileSync(note, kernelNote());
+  testEach(`the notes are those of dump-guest-memory, VMCOREINFO among them: ${mode}`, async (t, qemu) => {
+    const [folder, second] = [makeWorkFolder(qemu), makeWorkFolder(qemu)];
+    for (const one of [folder, second]) writeFileSync(join(one, "boot.img"), longModeGuest());
+    writeFileSync(join(folder, "note"), kernelNote());
     const machine = "-machine pc -m 32 -smp 2 -nodefaults -vga none -device vmcoreinfo".split(" ");
     const loader = [
       "-device",
-      `loader,file=${note},addr=${NOTE_AT},force-raw=on`,
+      `loader,file=$DIR/note,addr=${NOTE_AT},force-raw=on`,
       "-drive",
-      `file=${boot},format=raw,if=ide`,
+      "file=$DIR/boot.img,format=raw,if=ide",
     ];
-    const source = await QemuProcess.start(qemu!, [...machine, ...loader, ...(mode === "long mode" ? [] : ["-S"])]);
+    const run = mode === "long mode" ? [] : ["-S"];
+    const source = await QemuProcess.start(qemu, [...machine, ...loader, ...run], folder);
     let stream: string;
     try {
-      if (mode === "long mode") await longMode(source);
+      if (mode === "long mode") await inLongMode(source);
       await source.execute("stop");
       stream = await edited(await saveStream(source), undefined, told(String(NOTE_AT), kernelNote().length));
     } finally {
       await source.close();
     }
-    const drive = ["-drive", `file=${boot},format=raw,if=ide`];
-    const vm = await QemuProcess.start(qemu!, [...machine, ...drive, "-S", "-incoming", `exec:cat ${stream}`]);
+    copyFileSync(stream, join(second, "incoming"));
+    const drive = ["-drive", "file=$DIR/boot.img,format=raw,if=ide"];
+    const incoming = ["-S", "-incoming", "exec:cat $DIR/incoming"];
+    const vm = await QemuProcess.start(qemu, [...machine, ...drive, ...incoming], second);
     try {
-      for (let k = 0; k < 200; k++) {
-        const { status } = (await vm.execute("query-status")) as { status: string };
-        if (status !== "inmigrate") break;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      await whenLoaded(vm);
       await vm.execute("dump-guest-memory", { paging: false, protocol: "file:$DIR/core" });
       const theirs = coreParts(readFileSync(vm.file("core")));
       const { path, said } = await core(t, stream);
@@ -288,6 +270,5 @@ for (const mode of ["long mode", "32 bits"]) {
     } finally {
       await vm.close();
     }
-    t.end();
   });
 }

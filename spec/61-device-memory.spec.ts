@@ -1,15 +1,26 @@
 /** Memory that belongs to devices: the VGA window, video memory and ROMs behind PCI base address registers. */
-import { closeSync, mkdtempSync, openSync, readdirSync, readFileSync, readSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
 import { findLayout } from "../src/memory/layout.js";
 import { pciConfig, pciSegments } from "../src/memory/pci.js";
 import { vgaWindow } from "../src/memory/vga-window.js";
-import { findQemu } from "../tools/qemu/find.js";
-import { QemuProcess } from "../tools/qemu/process.js";
+import type { QemuBinary } from "../tools/qemu/find.js";
+import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
+import { testEach, whenLoaded } from "./support/qemus.js";
 import { saveStream } from "./support/save-stream.js";
 
 /** Byte n of plane p is 16 n + p, in a memory of 512 KiB. */
@@ -149,9 +160,6 @@ test("an open SMRAM shows the RAM behind the VGA window", (t) => {
   t.end();
 });
 
-const qemu = findQemu("7.2");
-const skip = qemu === undefined ? { skip: "no QEMU 7.2 here" } : {};
-
 function readAt(file: string, at: number, length: number): Buffer {
   const bytes = Buffer.alloc(length);
   const fd = openSync(file, "r");
@@ -175,10 +183,24 @@ const ADAPTERS: readonly [string, string][] = [
   ],
 ];
 
+/** Starts QEMU; where the package with one of its devices is not installed the test is skipped, and undefined. */
+async function startOrSkip(t: test.Test, qemu: QemuBinary, args: string[]): Promise<QemuProcess | undefined> {
+  try {
+    return await QemuProcess.start(qemu, args);
+  } catch (error) {
+    const missing = /[^:]* not available\. Perhaps you want to install .*/u.exec(String(error))?.[0];
+    if (missing === undefined) throw error;
+    t.skip(`QEMU ${qemu.version}:${missing}`);
+    return undefined;
+  }
+}
+
 for (const [machine, display] of ADAPTERS) {
-  test(`device memory is what QEMU shows: ${machine} ${display}`, skip, async (t) => {
+  testEach(`device memory is what QEMU shows: ${machine} ${display}`, async (t, qemu) => {
+    const args = ["-machine", machine, "-m", "16", "-nodefaults", ...display.split(" ")];
+    const vm = await startOrSkip(t, qemu, args);
+    if (vm === undefined) return;
     const work = mkdtempSync(join(tmpdir(), "qevm-device-memory-"));
-    const vm = await QemuProcess.start(qemu!, ["-machine", machine, "-m", "16", "-nodefaults", ...display.split(" ")]);
     try {
       // SeaBIOS has written its text when it has found nothing to boot.
       for (let k = 0; k < 150; k++) {
@@ -189,15 +211,18 @@ for (const [machine, display] of ADAPTERS) {
       await vm.human('pmemsave 0xa0000 0x20000 "$DIR/window"');
       await vm.execute("dump-guest-memory", { paging: false, protocol: "file:$DIR/core" });
       const stream = await saveStream(vm);
+      const hasIsaRegisters = (await qevm(["devices", stream])).stdout.includes("vga-isa/0");
       const raw = join(work, "raw");
       const said = await qevm(["extract", stream, "--format", "raw", "--out", raw]);
       t.equal(said.code, 0);
       const window = readFileSync(vm.file("window"));
-      t.ok(
-        window.some((byte) => byte !== 0 && byte !== 0xff),
-        "there is something on the screen",
-      );
-      const known = !display.includes("isa-vga");
+      // The BIOS of QEMU 5.2 has no picture for an ISA adapter.
+      if (!display.includes("isa-vga") || hasIsaRegisters)
+        t.ok(
+          window.some((byte) => byte !== 0 && byte !== 0xff),
+          "there is something on the screen",
+        );
+      const known = !display.includes("isa-vga") || hasIsaRegisters;
       if (known) t.ok(readAt(raw, 0xa0000, 0x20000).equals(window), "the VGA window in a raw file");
       else t.match(said.stdout, /QEMU does not save the registers of an ISA adapter/u);
       const asked = await qevm(["read", stream, "--physical", "0xb7ff0", "--length", "0x8020", "--json"]);
@@ -227,7 +252,6 @@ for (const [machine, display] of ADAPTERS) {
       await vm.close();
       rmSync(work, { recursive: true, force: true });
     }
-    t.end();
   });
 }
 
@@ -256,12 +280,12 @@ function loaded(core: Buffer): Buffer {
   return Buffer.concat(coreParts(core).loads.map(({ at, length }) => core.subarray(at, at + length)));
 }
 
-test("a Cirrus adapter's banks and memory are what QEMU shows", skip, async (t) => {
+testEach("a Cirrus adapter's banks and memory are what QEMU shows", async (t, qemu) => {
   const work = mkdtempSync(join(tmpdir(), "qevm-cirrus-"));
   test.onFinish(() => rmSync(work, { recursive: true, force: true }));
   const args = "-machine pc -m 4 -nodefaults -vga cirrus".split(" ");
   const folder = join(work, "unpacked");
-  const source = await QemuProcess.start(qemu!, args);
+  const source = await QemuProcess.start(qemu, args);
   try {
     for (let k = 0; k < 150; k++) {
       if (/HLT=1/u.test(await source.human("info registers"))) break;
@@ -297,12 +321,11 @@ test("a Cirrus adapter's banks and memory are what QEMU shows", skip, async (t) 
     writeFileSync(path, JSON.stringify(device));
     const stream = join(work, "stream");
     t.equal((await qevm(["pack", folder, "--out", stream])).code, 0);
-    const vm = await QemuProcess.start(qemu!, [...args, "-S", "-incoming", `exec:cat ${stream}`]);
+    const inside = makeWorkFolder(qemu);
+    copyFileSync(stream, join(inside, "incoming"));
+    const vm = await QemuProcess.start(qemu, [...args, "-S", "-incoming", "exec:cat $DIR/incoming"], inside);
     try {
-      for (let k = 0; k < 400; k++) {
-        if (((await vm.execute("query-status")) as { status: string }).status !== "inmigrate") break;
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
+      await whenLoaded(vm);
       await vm.human('pmemsave 0xa0000 0x20000 "$DIR/window"');
       await vm.execute("dump-guest-memory", { paging: false, protocol: "file:$DIR/core" });
       const [raw, core] = [join(work, "raw"), join(work, "core")];
@@ -321,5 +344,4 @@ test("a Cirrus adapter's banks and memory are what QEMU shows", skip, async (t) 
       await vm.close();
     }
   }
-  t.end();
 });

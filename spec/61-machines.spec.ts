@@ -4,7 +4,7 @@ import { closeSync, mkdtempSync, openSync, readFileSync, readSync, rmSync } from
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { findQemu, type QemuBinary } from "../tools/qemu/find.js";
+import { findQemu, findQemus, type QemuBinary } from "../tools/qemu/find.js";
 import { QemuProcess } from "../tools/qemu/process.js";
 import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
@@ -120,9 +120,13 @@ function readAt(file: string, at: number, length: number): Buffer {
 }
 
 function check(qemu: QemuBinary | undefined, program: string, { name, args, marks, ranges, how, guesses }: Case): void {
-  test(name, qemu === undefined ? { skip: `no ${program} here` } : {}, async (t) => {
+  const title = qemu === undefined ? name : `${name}, QEMU ${qemu.version}`;
+  test(title, qemu === undefined ? { skip: `no ${program} here` } : {}, async (t) => {
     const work = mkdtempSync(join(tmpdir(), "qevm-machines-"));
-    const loaders = marks.flatMap((at) => ["-device", `loader,addr=${at},data=${at + 0x5a5a5a5a},data-len=8`]);
+    const loaders = marks.flatMap((at) => [
+      "-device",
+      `loader,addr=${at},data=${(at + 0x5a5a5a5a) % 2 ** 32},data-len=4`,
+    ]);
     const vm = await QemuProcess.start(qemu!, [...args.split(" "), "-nodefaults", "-S", ...loaders]);
     try {
       const stream = await saveStream(vm);
@@ -154,6 +158,7 @@ function check(qemu: QemuBinary | undefined, program: string, { name, args, mark
   });
 }
 
-for (const one of PC) check(findQemu("7.2"), "QEMU 7.2", one);
+const qemus = findQemus();
+for (const one of PC) for (const qemu of qemus.length === 0 ? [undefined] : qemus) check(qemu, "QEMU 7.2", one);
 for (const one of ARM) check(armQemu(), "qemu-system-aarch64", one);
 check(findQemu("7.2", "qemu-system-riscv64"), "qemu-system-riscv64", RISCV);

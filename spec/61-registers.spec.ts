@@ -5,10 +5,10 @@ import { join } from "node:path";
 import test from "tape";
 import { longModeGuest } from "../tools/guest/long-mode.js";
 import { corpusEntry } from "../tools/corpus.js";
-import { findQemu } from "../tools/qemu/find.js";
-import { QemuProcess } from "../tools/qemu/process.js";
+import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { shownRegisters } from "./support/info-registers.js";
 import { qevm } from "./support/program.js";
+import { inLongMode, testEach } from "./support/qemus.js";
 import { saveStream } from "./support/save-stream.js";
 
 /** The registers that `qevm devices` printed, each CPU by itself. */
@@ -79,20 +79,13 @@ test("another device shows its fields", async (t) => {
   t.end();
 });
 
-const qemu = findQemu("7.2");
-const skip = qemu === undefined ? { skip: "no QEMU 7.2 here" } : {};
-
-test("two CPUs in long mode, registers at known values", skip, async (t) => {
-  const work = mkdtempSync(join(tmpdir(), "qevm-registers-"));
-  const boot = join(work, "boot.img");
-  writeFileSync(boot, longModeGuest());
-  const machine = "-machine pc -m 16 -smp 2 -nodefaults -vga none -drive";
-  const vm = await QemuProcess.start(qemu!, [...machine.split(" "), `file=${boot},format=raw,if=ide`]);
+testEach("two CPUs in long mode, registers at known values", async (t, qemu) => {
+  const folder = makeWorkFolder(qemu);
+  writeFileSync(join(folder, "boot.img"), longModeGuest());
+  const machine = "-machine pc -m 16 -smp 2 -nodefaults -vga none -drive file=$DIR/boot.img,format=raw,if=ide";
+  const vm = await QemuProcess.start(qemu, machine.split(" "), folder);
   try {
-    const until = Date.now() + 30_000;
-    while (!/EFER=0*500\n/u.test(await vm.human("info registers")) && Date.now() < until) {
-      await new Promise((resolve) => setTimeout(resolve, 100));
-    }
+    await inLongMode(vm);
     await vm.execute("stop");
     const text = await vm.human("info registers -a");
     const cpus = text
@@ -111,7 +104,5 @@ test("two CPUs in long mode, registers at known values", skip, async (t) => {
     );
   } finally {
     await vm.close();
-    rmSync(work, { recursive: true, force: true });
   }
-  t.end();
 });

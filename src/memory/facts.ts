@@ -26,7 +26,7 @@ export interface DeviceFacts {
   /** Configuration of the PCI devices, by path. */
   pci: Map<string, Uint8Array>;
   vga?: VgaRegisters;
-  /** A display adapter's section without a path: "vga" of VMware's or of an ISA one, or "cirrus_vga" of an ISA one. */
+  /** A display adapter's section without a path: "vga" of VMware's or of an ISA one, "vga-isa" or "cirrus_vga" of an ISA one. */
   vgaSection?: string;
   /** Paths of Cirrus adapters whose memory is seen at their base address register. */
   cirrus: Set<string>;

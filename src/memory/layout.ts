@@ -2,7 +2,7 @@ import { cirrusBanks } from "./cirrus.js";
 import { placeHotplugged } from "./hotplugged.js";
 import { cmosMemory, mainMemory } from "./main-memory.js";
 import { pciSegments, type PciConfigs } from "./pci.js";
-import type { VgaRegisters } from "./vga-registers.js";
+import { ISA_VGA_SECTION, type VgaRegisters } from "./vga-registers.js";
 
 /** A run of guest-physical addresses and the RAM block bytes that stand there. All in bytes. */
 export interface Segment {
@@ -172,12 +172,14 @@ function window(facts: LayoutFacts, how: string[]): Pick<Layout, "vga"> {
   const { blocks, vga, smram } = facts;
   if (!hasVga(blocks) || isOpen(smram)) return {};
   const what = "0xa0000 to 0xbffff is the VGA window, not RAM";
-  if (isIsa(facts)) {
-    how.push(`${what}; QEMU does not save the registers of an ISA adapter`);
+  if (isIsa(facts) && facts.vgaSection !== ISA_VGA_SECTION) {
+    how.push(`${what}; this QEMU does not save the registers of an ISA adapter`);
     return {};
   }
   const own =
-    vga === undefined ? [] : blocks.filter(({ name }) => name.startsWith(vga.path) && name.endsWith("vga.vram"));
+    vga === undefined || isIsa(facts)
+      ? []
+      : blocks.filter(({ name }) => name.startsWith(vga.path) && name.endsWith("vga.vram"));
   const [block] = own.length > 0 ? own : blocks.filter(({ name }) => name === "vga.vram");
   const known = vga !== undefined && block !== undefined && own.length <= 1;
   how.push(`${what}${known ? "" : ", whose registers are not known"}`);
@@ -240,6 +242,7 @@ function placeFlash(segments: Segment[], { blocks }: LayoutFacts, start: number,
 
 /** Whether a display adapter is on the ISA bus: a section without a path that is not VMware's. */
 function isIsa({ vgaSection, pci }: LayoutFacts): boolean {
+  if (vgaSection === ISA_VGA_SECTION) return true;
   const vmware = [...(pci?.values() ?? [])].some((config) => config[0] === 0xad && config[1] === 0x15);
   return vgaSection !== undefined && !vmware;
 }
@@ -247,7 +250,7 @@ function isIsa({ vgaSection, pci }: LayoutFacts): boolean {
 /** The memory of an ISA VGA adapter, which its BIOS finds at a fixed place; the ISA Cirrus has none. */
 function placeIsaVga(segments: Segment[], facts: LayoutFacts): void {
   const block = facts.blocks.find(({ name }) => name === "vga.vram");
-  if (block === undefined || facts.vgaSection !== "vga" || !isIsa(facts)) return;
+  if (block === undefined || facts.vgaSection === "cirrus_vga" || !isIsa(facts)) return;
   const { name, length } = block;
   const free = segments.every((one) => one.start >= ISA_VGA + length || one.start + one.length <= ISA_VGA);
   if (free) segments.push({ start: ISA_VGA, length, block: name, offset: 0, device: true });

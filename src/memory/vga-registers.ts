@@ -2,7 +2,7 @@ import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
 
 /** The registers of a VGA adapter that decide what its window shows. */
 export interface VgaRegisters {
-  /** Path of the PCI device; empty: the state has a section of its own (VMware). */
+  /** Path of the PCI device; empty: the state has a section of its own (VMware, ISA). */
   path: string;
   /** Sequencer registers, 8 (Cirrus: 256), in hexadecimal. */
   sr: string;
@@ -18,18 +18,24 @@ export interface VgaRegisters {
 export const VGA_WINDOW = 0xa0000;
 export const VGA_WINDOW_LENGTH = 0x20000;
 
+/** The section of an adapter on the ISA bus that has its registers (QEMU 11.1). */
+export const ISA_VGA_SECTION = "vga-isa";
+
 /** The VGA registers in a device's state; undefined where there are none. The section "vga" of an ISA adapter holds other memory, see `hasNoPath`. */
 export function vgaRegisters(idstr: string, state: DeviceState): VgaRegisters | undefined {
-  const [, path = "", name] = /^(?:(.+)\/)?(vga|virtio-vga|qxl|cirrus_vga)$/u.exec(idstr) ?? [];
-  if (name === undefined || (path === "" && name !== "vga")) return undefined;
+  const [, path = "", name] = /^(?:(.+)\/)?(vga|vga-isa|virtio-vga|qxl|cirrus_vga)$/u.exec(idstr) ?? [];
+  if (name === undefined || (path === "" && name !== "vga" && name !== ISA_VGA_SECTION)) return undefined;
   const fields = deviceToPlain(state).fields as Record<string, unknown>;
   const cirrus = name === "cirrus_vga";
-  const vga: unknown = path === "" ? fields : fields[cirrus ? name : "vga"];
+  const vga: unknown = path === "" && name === "vga" ? fields : fields[STRUCTURES[name] ?? "vga"];
   if (typeof vga !== "object" || vga === null) return undefined;
   return cirrus
     ? cirrusRegisters(path, vga as Record<string, unknown>)
     : plainRegisters(path, vga as Record<string, unknown>);
 }
+
+/** Where in a device's fields the registers stand, if not in "vga"; VMware's are the fields themselves. */
+const STRUCTURES: Readonly<Record<string, string>> = { cirrus_vga: "cirrus_vga", [ISA_VGA_SECTION]: "state" };
 
 function plainRegisters(path: string, vga: Record<string, unknown>): VgaRegisters | undefined {
   const { sr, gr, bank_offset: bankOffset } = vga;
@@ -47,9 +53,9 @@ function cirrusRegisters(path: string, fields: Record<string, unknown>): VgaRegi
 }
 
 /**
- * A display adapter's section without a path: VMware's, or that of an adapter on the ISA bus. Of the latter QEMU (7.2 and 10.0, tried) saves
- * other memory in the registers' place: they are not in the stream.
+ * A display adapter's section without a path: VMware's, or that of an adapter on the ISA bus. Of the latter QEMU up to 10.0 (5.2, 7.2 and 10.0, tried; the
+ * Cirrus in 11.1, too) saves other memory in the registers' place: they are not in the stream.
  */
 export function hasNoPath(idstr: string): boolean {
-  return idstr === "vga" || idstr === "cirrus_vga";
+  return idstr === "vga" || idstr === "cirrus_vga" || idstr === ISA_VGA_SECTION;
 }

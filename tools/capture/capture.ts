@@ -70,7 +70,7 @@ export async function takeCapture(
       if ("execute" in step && step.execute === "migrate") statusBefore = await vm.execute("query-status");
       await runStep(vm, step);
     }
-    const taken = await takeTruth(vm, statusBefore);
+    const taken = await takeTruth(vm, statusBefore, entry.ranges);
     await look(vm);
     const stream = readFileSync(vm.file("stream"));
     // As the source left them: a shared memory file carries what x-ignore-shared keeps out of the stream.

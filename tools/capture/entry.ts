@@ -40,6 +40,8 @@ export interface Entry {
   readonly capabilities: readonly string[];
   readonly parameters: JsonObject;
   readonly steps: readonly Step[];
+  /** Guest-physical ranges beside main memory whose contents are part of the truth. */
+  readonly ranges: readonly { readonly start: number; readonly length: number }[];
   /** Why the stream cannot be loaded by the QEMU that made it, where that is known. */
   readonly notLoadable?: string;
 }
@@ -66,6 +68,7 @@ export interface Recipe {
   readonly migrate?: JsonObject;
   /** Where the stream goes; default `exec:cat > $DIR/stream`. */
   readonly uri?: string;
+  readonly ranges?: Entry["ranges"];
 }
 
 /** Bytes a second while a live capture is held in its rounds. */
@@ -93,6 +96,7 @@ export function entry(recipe: Recipe): Entry {
     steps.push({ execute: "migrate-set-parameters", arguments: { "downtime-limit": 20_000 } });
   }
   steps.push({ wait: "completed" });
-  const made: Entry = { name, shows, qemu, program, args, files, capabilities, parameters: all, steps };
+  const { ranges = [] } = recipe;
+  const made: Entry = { name, shows, qemu, program, args, files, capabilities, parameters: all, steps, ranges };
   return recipe.notLoadable === undefined ? made : { ...made, notLoadable: recipe.notLoadable };
 }

@@ -5,6 +5,7 @@ import type { LoadCheck } from "../destination/check.js";
 import { usualProgram } from "../qemu/find.js";
 import { hashBlock, locateBlocks } from "../qemu/memory.js";
 import type { QemuProcess } from "../qemu/process.js";
+import type { Entry } from "./entry.js";
 import type { Json, JsonObject } from "../../src/transport/qmp.js";
 
 /** One RAM block of the source. */
@@ -42,7 +43,11 @@ export interface Truth {
 }
 
 /** Reads everything that can be read from a stopped machine, except for the destination's word. */
-export async function takeTruth(vm: QemuProcess, statusBefore: Json): Promise<Omit<Truth, "destination">> {
+export async function takeTruth(
+  vm: QemuProcess,
+  statusBefore: Json,
+  ranges: Entry["ranges"] = [],
+): Promise<Omit<Truth, "destination">> {
   const registers = await vm.human("info registers").catch(() => "");
   const queryMigrate = await vm.execute("query-migrate");
   const status = await vm.execute("query-status");
@@ -52,7 +57,7 @@ export async function takeTruth(vm: QemuProcess, statusBefore: Json): Promise<Om
     return { name: block.name, length: block.used, sha256, how: block.how };
   });
   // Where memory begins on other targets is another matter; their blocks are compared.
-  const pmemsave = vm.qemu.command.at(-1) === usualProgram ? await saveRanges(vm) : [];
+  const pmemsave = vm.qemu.command.at(-1) === usualProgram ? await saveRanges(vm, ranges) : [];
   return { blocks, pmemsave, registers, queryMigrate, status, statusBefore };
 }
 
@@ -66,8 +71,8 @@ export async function hashRange(vm: QemuProcess, start: number, length: number):
   return sha256;
 }
 
-/** Low memory below the VGA window, and main memory from 1 MiB on. */
-async function saveRanges(vm: QemuProcess): Promise<RangeTruth[]> {
+/** Low memory below the VGA window, main memory from 1 MiB on, and what else is asked for. */
+async function saveRanges(vm: QemuProcess, more: Entry["ranges"]): Promise<RangeTruth[]> {
   const cpus = (await vm.execute("query-cpus-fast")) as readonly Json[];
   if (cpus.length === 0) return [];
   const size = (await vm.execute("query-memory-size-summary")) as JsonObject;
@@ -75,6 +80,7 @@ async function saveRanges(vm: QemuProcess): Promise<RangeTruth[]> {
   const ranges = [
     { start: 0, length: Math.min(end, 0xa_0000) },
     { start: 0x10_0000, length: end - 0x10_0000 },
+    ...more,
   ].filter(({ length }) => length > 0);
   const out: RangeTruth[] = [];
   for (const { start, length } of ranges) out.push({ start, length, sha256: await hashRange(vm, start, length) });

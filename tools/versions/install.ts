@@ -44,7 +44,7 @@ export async function install(suite: Suite, folder: string, mirror: string | und
     addPackages(suite, partial);
     await inside(partial, ["apt-get", "update"]);
     const from = suite.backports ? ["-t", `${suite.suite}-backports`] : [];
-    const packages = ["qemu-system-x86", "qemu-utils"];
+    const packages = ["qemu-system-x86", "qemu-utils", ...(suite.modules ?? [])];
     await inside(partial, ["apt-get", "install", "-y", "--no-install-recommends", ...from, ...packages]);
     await inside(partial, ["apt-get", "clean"]);
     rmSync(target, { recursive: true, force: true });

@@ -27,7 +27,7 @@ function chapters(): string[] {
   const folder = join(projectRoot(), "spec");
   return readdirSync(folder)
     .filter((name) => name.endsWith(".spec.ts"))
-    .filter((name) => /\b(?:qemuOf|findQemus?)\b/u.test(readFileSync(join(folder, name), "utf8")))
+    .filter((name) => /\b(?:qemuOf|findQemus?|testEach)\b/u.test(readFileSync(join(folder, name), "utf8")))
     .map((name) => name.replace(/ts$/u, ""));
 }
 

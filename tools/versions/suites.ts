@@ -8,14 +8,18 @@ export interface Suite {
   readonly suite: string;
   /** Whether QEMU comes from the suite's backports. */
   readonly backports: boolean;
+  /** Packages beside its QEMU, for what newer ones keep in modules: QXL. */
+  readonly modules?: readonly string[];
 }
+
+const SPICE = ["qemu-system-modules-spice"];
 
 /** The four versions that everything here is held against. A version that the machine has already is not installed again. */
 export const suites: readonly Suite[] = [
   { version: "5.2", suite: "bullseye", backports: false },
   { version: "7.2", suite: "bookworm", backports: false },
-  { version: "10.0", suite: "trixie", backports: false },
-  { version: "11.1", suite: "trixie", backports: true },
+  { version: "10.0", suite: "trixie", backports: false, modules: SPICE },
+  { version: "11.1", suite: "trixie", backports: true, modules: SPICE },
 ];
 
 /** The folder of a suite in the folder of chroots. */

@@ -72,6 +72,13 @@ const recipes: readonly Recipe[] = [
     shows: "QEMU 11.1: the common devices on q35",
     args: [...bare("q35"), ...commonDevices],
   },
+  {
+    name: "v11.1-isa-vga",
+    qemu: "11.1",
+    shows: "QEMU 11.1: an ISA VGA adapter with its registers, SeaBIOS on its screen",
+    args: words("-machine pc -m 8 -nodefaults -device isa-vga,vgamem_mb=1"),
+    ranges: [{ start: 0xa0000, length: 0x20000 }],
+  },
 ];
 
 /** Entries of this list. */
