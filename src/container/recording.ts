@@ -1,4 +1,4 @@
-import { closeSync, openSync, readdirSync, readSync, statSync } from "node:fs";
+import { closeSync, openSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { constants, gunzipSync } from "node:zlib";
 import { QemuFileReader } from "../qemu-file/reader.js";
@@ -11,7 +11,8 @@ import {
   type Recording,
 } from "../recording/index.js";
 import { StreamReader } from "../stream/index.js";
-import { attempt, FileSource } from "../transport/file.js";
+import { attempt, readAll } from "../transport/attempt.js";
+import { FileSource } from "../transport/file.js";
 import { detect } from "./detect.js";
 import { gunzip } from "./compressed/gzip.js";
 
@@ -58,8 +59,7 @@ function rawHead(path: string): Uint8Array {
   const bytes = new Uint8Array(HEAD_BYTES);
   const fd = attempt(path, () => openSync(path, "r"));
   try {
-    const n = attempt(path, () => readSync(fd, bytes, 0, bytes.length, 0));
-    return bytes.subarray(0, n);
+    return bytes.subarray(0, readAll(path, fd, bytes, 0));
   } finally {
     closeSync(fd);
   }

@@ -1,8 +1,9 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { ByteSource } from "../qemu-file/source.js";
-import { attempt, rememberUnfinished } from "../transport/file.js";
+import { attempt, writeAll } from "../transport/attempt.js";
+import { rememberUnfinished } from "../transport/file.js";
 
 /** A source that can be read again, once it was read to its end. */
 export interface Again {
@@ -79,9 +80,7 @@ class Spool implements Again {
 
   private keep(bytes: Uint8Array, n: number): number {
     if (n === 0) this.ended = true;
-    for (let done = 0; done < n;) {
-      done += attempt(this.folder, () => writeSync(this.fd, bytes, done, n - done, this.written + done));
-    }
+    writeAll(this.folder, this.fd, bytes.subarray(0, n), this.written);
     this.written += n;
     this.position = this.written;
     return n;

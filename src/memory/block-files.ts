@@ -1,8 +1,8 @@
-import { ftruncateSync, mkdirSync, openSync, closeSync, readSync } from "node:fs";
+import { ftruncateSync, mkdirSync, openSync, closeSync } from "node:fs";
 import { join } from "node:path";
 import { QevmError } from "../errors.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
-import { attempt } from "../transport/file.js";
+import { attempt, readAll } from "../transport/attempt.js";
 import { FileNames } from "./file-names.js";
 import { PageBits } from "./page-bits.js";
 import { GATHER, PieceWriter } from "./piece-writer.js";
@@ -108,16 +108,8 @@ export class BlockFiles implements PageStore {
     if (this.isThreaded) this.settle();
     else if (this.owner === target && offset < this.start + this.used && offset + into.length > this.start)
       this.flush();
-    const at = fileOffset(target.split, offset);
-    let done = 0;
-    while (done < into.length) {
-      const n = attempt(target.path, () => readSync(target.fd, into, done, into.length - done, at + done));
-      if (n === 0) {
-        into.fill(0, done);
-        break;
-      }
-      done += n;
-    }
+    const done = readAll(target.path, target.fd, into, fileOffset(target.split, offset));
+    into.fill(0, done);
   }
 
   write(block: RamBlock, offset: number, page: Uint8Array): void {

@@ -1,10 +1,11 @@
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { hex, QevmError, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { RamBlock } from "../ram/index.js";
 import type { StreamOptions } from "../stream/index.js";
-import { AtomicFile, attempt, rememberUnfinished } from "../transport/file.js";
+import { attempt, readAll, writeAll } from "../transport/attempt.js";
+import { AtomicFile, rememberUnfinished } from "../transport/file.js";
 import { x86Cpus } from "./core-x86.js";
 import { outputPlace } from "../transport/output-place.js";
 import { elfHead, type CoreNotes } from "./elf.js";
@@ -79,7 +80,8 @@ export async function extractPhysical(
     const facts: LayoutFacts = { ...found, machine: extracted.machine ?? undefined, blocks: extracted.blocks };
     const layout = stated === undefined ? findLayout(facts) : stateLayout(stated, extracted.blocks);
     const ranges = cut(layout, options);
-    const rest = (bytes: number, fd: number): void => writeWindow(fd, data, layout, bytes, options.from ?? 0);
+    const rest = (bytes: number, fd: number): void =>
+      writeWindow({ path: out, fd }, data, layout, bytes, options.from ?? 0);
     const vmcoreinfo =
       options.format === "elf" ? guestNote({ segments: layout.segments, data }, found, whole) : undefined;
     const done = (bytes: number): ExtractedPhysical => {
@@ -99,10 +101,8 @@ export async function extractPhysical(
     const main = expected.file(data);
     if (main !== undefined && fitsInPlace(main, ranges)) {
       const bytes = becomeRaw(main, ranges, target, (fd, others) => {
-        attempt(out, () => {
-          for (const range of others) copy(data, range, fd, range.start);
-          rest(endOf(ranges), fd);
-        });
+        for (const range of others) copy(data, range, { path: out, fd }, range.start);
+        rest(endOf(ranges), fd);
       });
       return done(bytes);
     }
@@ -110,8 +110,8 @@ export async function extractPhysical(
     try {
       const cpus = [...x86Cpus(found.cpus), ...found.otherCpus];
       const notes = { cpus, vmcoreinfo: vmcoreinfo?.note, fallback: machineOf(extracted.blocks) };
-      const bytes = attempt(out, () => write(file.fd, data, expected.laid(ranges), notes, options));
-      if (options.format === "raw") attempt(out, () => rest(bytes, file.fd));
+      const bytes = write({ path: out, fd: file.fd }, data, expected.laid(ranges), notes, options);
+      if (options.format === "raw") rest(bytes, file.fd);
       file.commit();
       return done(bytes);
     } finally {
@@ -209,8 +209,14 @@ function guestNote(
   return found === undefined ? undefined : { note: found.note, how: `found in memory at ${hex(found.address)}` };
 }
 
+/** The file that is made, and what errors call it. */
+interface Target {
+  path: string;
+  fd: number;
+}
+
 function write(
-  fd: number,
+  to: Target,
   data: BlockData,
   ranges: readonly LaidRange[],
   notes: CoreNotes,
@@ -220,34 +226,34 @@ function write(
   let at = 0;
   if (format === "elf") {
     const head = elfHead(ranges, notes);
-    writeSync(fd, head, 0, head.length, 0);
+    writeAll(to.path, to.fd, head, 0);
     at = head.length;
   }
   for (const range of ranges) {
     if (format === "lime") {
       const head = limeHeader(range);
-      writeSync(fd, head, 0, head.length, at);
+      writeAll(to.path, to.fd, head, at);
       at += head.length;
     } else if (format === "raw") {
       at = range.start - from;
     }
-    copy(data, range, fd, at);
+    copy(data, range, to, at);
     at += range.length;
   }
   const bytes = format === "raw" && options.length !== undefined ? options.length : at;
-  ftruncateSync(fd, bytes);
+  attempt(to.path, () => ftruncateSync(to.fd, bytes));
   return bytes;
 }
 
 /** The part of the VGA window that is inside the file: what a CPU would read there. */
-function writeWindow(fd: number, data: BlockData, { vga }: Layout, bytes: number, from: number): void {
+function writeWindow(to: Target, data: BlockData, { vga }: Layout, bytes: number, from: number): void {
   const start = Math.max(from, VGA_WINDOW);
   const end = Math.min(from + bytes, VGA_WINDOW + VGA_WINDOW_LENGTH);
   if (vga === undefined || start >= end) return;
   const path = data.path(vga.block);
   const vram = attempt(path, () => readFileSync(path));
   const window = vgaWindow(vga.registers, vram);
-  writeSync(fd, window, start - VGA_WINDOW, end - start, start - from);
+  writeAll(to.path, to.fd, window.subarray(start - VGA_WINDOW, end - VGA_WINDOW), start - from);
 }
 
 /** u32 magic "EMiL", u32 version 1, u64 first and last address, 8 zero bytes; little-endian. */
@@ -265,15 +271,16 @@ const buffer = Buffer.alloc(PIECE);
 const zeros = Buffer.alloc(PIECE);
 
 /** Copies what is not zero; the rest stays a hole. */
-function copy(data: BlockData, { block, offset, length, split }: LaidRange, to: number, at: number): void {
+function copy(data: BlockData, { block, offset, length, split }: LaidRange, to: Target, at: number): void {
   const path = data.path(block);
   const from = attempt(path, () => openSync(path, "r"));
   try {
     for (const piece of data.pieces(block, offset, length)) {
       // No piece crosses a split, which is a multiple of it.
       const start = split === undefined ? piece.offset : fileOffset(split, piece.offset);
-      const n = readSync(from, buffer, 0, piece.length, start);
-      if (buffer.compare(zeros, 0, n, 0, n) !== 0) writeSync(to, buffer, 0, n, at + piece.offset - offset);
+      const bytes = buffer.subarray(0, piece.length);
+      if (readAll(path, from, bytes, start) < bytes.length) throw new QevmError("io", `${path}: shorter than it was`);
+      if (bytes.compare(zeros, 0, bytes.length) !== 0) writeAll(to.path, to.fd, bytes, at + piece.offset - offset);
     }
   } finally {
     closeSync(from);

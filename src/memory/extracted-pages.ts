@@ -1,10 +1,11 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
+import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { QevmError } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { ACPI_TABLES, tablesOf } from "./srat.js";
-import { attempt, rememberUnfinished } from "../transport/file.js";
+import { attempt, readAll } from "../transport/attempt.js";
+import { rememberUnfinished } from "../transport/file.js";
 import { extractBlocks } from "./extract-blocks.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "./facts.js";
 import type { GuestPages, ScanOptions } from "./guest-memory.js";
@@ -46,7 +47,7 @@ export async function extractedPages(
         const fd = attempt(work, () => openSync(join(folder, file), "r"));
         try {
           into.fill(0);
-          attempt(work, () => readSync(fd, into, 0, into.length, offset));
+          readAll(work, fd, into, offset);
         } finally {
           closeSync(fd);
         }

@@ -6,6 +6,7 @@ import { layoutOf, placedReader, scanPages, type GuestPages, type ScanOptions } 
 import type { StreamOptions } from "../stream/index.js";
 import type { Layout } from "./layout.js";
 import { PageIndex, stampFile, writeIndex, type FileStamp } from "./page-index.js";
+import { isSameFile } from "../transport/same-file.js";
 import type { PagePlaces } from "./page-places.js";
 
 export interface IndexOptions extends ScanOptions {
@@ -45,7 +46,8 @@ export function variantOf(
  */
 export async function indexedPages(source: ByteSource, options: IndexOptions): Promise<IndexedPages> {
   const { file, index, variant, say } = options;
-  if (resolve(index) === resolve(file)) throw new QevmError("usage", "--index names the stream itself");
+  if (resolve(index) === resolve(file) || isSameFile(index, file))
+    throw new QevmError("usage", "--index names the stream itself");
   const stamp = stampFile(file);
   const opened = PageIndex.open(index, stamp, variant);
   if (typeof opened !== "string") {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { QevmError } from "../errors.js";
-import { AtomicFile, attempt } from "../transport/file.js";
+import { attempt, readAll } from "../transport/attempt.js";
+import { AtomicFile } from "../transport/file.js";
 import type { Layout } from "./layout.js";
 import type { PageFinder, PagePlaces } from "./page-places.js";
 
@@ -74,8 +75,7 @@ export function stampFile(path: string): FileStamp {
     const sample = new Uint8Array(SAMPLE);
     for (let k = 0; k < SAMPLES; k++) {
       const at = Math.floor((Math.max(0, length - SAMPLE) * k) / (SAMPLES - 1));
-      const n = attempt(path, () => readSync(fd, sample, 0, SAMPLE, at));
-      hash.update(sample.subarray(0, n));
+      hash.update(sample.subarray(0, readAll(path, fd, sample, at)));
     }
     return { size: length, modified: String(mtimeNs), content: hash.digest("hex") };
   } finally {
@@ -147,7 +147,7 @@ export class PageIndex implements PageFinder {
 
   /**
    * Opens an index and holds it against the file it is meant for. Answers why it cannot be used instead: not there, stale, damaged.
-   * Errors: io.
+   * Errors: usage (a file that is no index), io.
    */
   static open(path: string, stamp: FileStamp, variant: string): PageIndex | string {
     let fd: number;
@@ -157,11 +157,16 @@ export class PageIndex implements PageFinder {
       if (error instanceof Error && "code" in error && error.code === "ENOENT") return "it is not there yet";
       throw new QevmError("io", `${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
     }
-    const opened = readHead(path, fd);
-    const trouble = typeof opened === "string" ? opened : staleness(opened.head, stamp, variant);
-    if (typeof opened !== "string" && trouble === undefined) return new PageIndex(path, fd, opened.body, opened.head);
-    closeSync(fd);
-    return trouble ?? "it is damaged";
+    let used = false;
+    try {
+      const opened = readHead(path, fd);
+      const trouble = typeof opened === "string" ? opened : staleness(opened.head, stamp, variant);
+      if (typeof opened === "string" || trouble !== undefined) return trouble ?? "it is damaged";
+      used = true;
+      return new PageIndex(path, fd, opened.body, opened.head);
+    } finally {
+      if (!used) closeSync(fd);
+    }
   }
 
   has(block: string): boolean {
@@ -212,7 +217,10 @@ function staleness(head: IndexHead, stamp: FileStamp, variant: string): string |
 function readHead(path: string, fd: number): { head: IndexHead; body: number } | string {
   const size = fstatSync(fd).size;
   const lead = readExactly(path, fd, 0, LEAD);
-  if (lead === undefined || lead.toString("latin1", 0, 8) !== MAGIC) return "it is no index";
+  if (size === 0) return "it is empty";
+  // A file of somebody's is not replaced.
+  if (lead === undefined || lead.toString("latin1", 0, 8) !== MAGIC)
+    throw new QevmError("usage", `--index ${path}: that file is no index; it is left as it is`);
   if (lead.readUInt32LE(8) !== VERSION) return `its format has version ${lead.readUInt32LE(8)}`;
   const length = lead.readUInt32LE(12);
   if (length > Math.min(size - LEAD, MOST_HEAD)) return "it is damaged";
@@ -243,8 +251,7 @@ function isHead(value: unknown): value is IndexHead {
 
 function readExactly(path: string, fd: number, at: number, length: number): Buffer | undefined {
   const bytes = Buffer.alloc(length);
-  const n = attempt(path, () => readSync(fd, bytes, 0, length, at));
-  return n === length ? bytes : undefined;
+  return readAll(path, fd, bytes, at) === length ? bytes : undefined;
 }
 
 function digest(bytes: Uint8Array): string {

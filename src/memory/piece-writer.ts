@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
-import { readFileSync, writeSync } from "node:fs";
-import { attempt } from "../transport/attempt.js";
+import { readFileSync } from "node:fs";
+import { writeAll } from "../transport/attempt.js";
 import { WriteThread } from "./write-thread.js";
 
 /**
@@ -61,9 +61,7 @@ export class PieceWriter {
       this.base = thread.base;
       return;
     }
-    for (let done = 0; done < length;) {
-      done += attempt(to.path, () => writeSync(to.fd, memory, base + done, length - done, at + done));
-    }
+    writeAll(to.path, to.fd, memory.subarray(base, base + length), at);
     this.written += length;
     if (this.starting === undefined && this.written >= this.threadAfter) this.begin();
     if (this.starting?.isRunning !== true) return;

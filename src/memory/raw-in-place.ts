@@ -1,5 +1,5 @@
-import { closeSync, ftruncateSync, openSync, readSync, writeSync } from "node:fs";
-import { attempt } from "../transport/file.js";
+import { closeSync, ftruncateSync, openSync } from "node:fs";
+import { attempt, readAll, writeAll } from "../transport/attempt.js";
 import { moveInto, type OutputPlace } from "../transport/output-place.js";
 import { fileOffset, type Split } from "./block-files.js";
 import type { Segment } from "./layout.js";
@@ -63,9 +63,8 @@ function hide(fd: number, path: string, at: number, length: number): void {
   const buffer = Buffer.alloc(Math.min(PIECE, length));
   for (let done = 0; done < length; done += buffer.length) {
     const wanted = Math.min(buffer.length, length - done);
-    const n = attempt(path, () => readSync(fd, buffer, 0, wanted, at + done));
-    if (!buffer.subarray(0, n).some((byte) => byte !== 0)) continue;
-    buffer.fill(0);
-    attempt(path, () => writeSync(fd, buffer, 0, n, at + done));
+    const bytes = buffer.subarray(0, readAll(path, fd, buffer.subarray(0, wanted), at + done));
+    if (!bytes.some((byte) => byte !== 0)) continue;
+    writeAll(path, fd, bytes.fill(0), at + done);
   }
 }

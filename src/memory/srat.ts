@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync } from "node:fs";
-import { attempt } from "../transport/file.js";
+import { closeSync, openSync } from "node:fs";
+import { attempt, readAll } from "../transport/attempt.js";
 
 /** Where machines keep the ACPI tables that the firmware puts into memory. */
 export const ACPI_TABLES = "/rom@etc/acpi/tables";
@@ -11,10 +11,7 @@ export function tablesOf(path: string): Uint8Array {
   const fd = attempt(path, () => openSync(path, "r"));
   try {
     const bytes = Buffer.alloc(MOST_TABLES);
-    return bytes.subarray(
-      0,
-      attempt(path, () => readSync(fd, bytes, 0, bytes.length, 0)),
-    );
+    return bytes.subarray(0, readAll(path, fd, bytes, 0));
   } finally {
     closeSync(fd);
   }

@@ -1,5 +1,5 @@
-import { closeSync, openSync, readSync } from "node:fs";
-import { attempt } from "../transport/file.js";
+import { closeSync, openSync } from "node:fs";
+import { attempt, readAll } from "../transport/attempt.js";
 import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
 import { PIECE, type BlockData } from "./block-data.js";
 import type { Segment } from "./layout.js";
@@ -66,8 +66,9 @@ export function findNote(memory: PhysicalFiles): { note: Uint8Array; address: nu
     const fd = attempt(path, () => openSync(path, "r"));
     try {
       for (const piece of data.pieces(block, offset, length)) {
-        const n = attempt(path, () => readSync(fd, buffer, 0, piece.length, piece.offset));
-        const found = inBuffer(memory, buffer.subarray(0, n), start + piece.offset - offset);
+        const bytes = buffer.subarray(0, piece.length);
+        readAll(path, fd, bytes, piece.offset);
+        const found = inBuffer(memory, bytes, start + piece.offset - offset);
         if (found !== undefined) return found;
       }
     } finally {
@@ -111,8 +112,7 @@ function readPhysical({ segments, data }: PhysicalFiles, address: number, length
   const file = data.path(segment.block);
   const fd = attempt(file, () => openSync(file, "r"));
   try {
-    const n = attempt(file, () => readSync(fd, bytes, 0, bytes.length, segment.offset + within));
-    return bytes.subarray(0, n);
+    return bytes.subarray(0, readAll(file, fd, bytes, segment.offset + within));
   } finally {
     closeSync(fd);
   }

@@ -1,7 +1,7 @@
-import { closeSync, openSync, readSync, renameSync, writeSync } from "node:fs";
+import { closeSync, openSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { roleOf, ROLE_BYTES, type ChannelRole } from "../recording/index.js";
-import { attempt } from "../transport/file.js";
+import { attempt, readAll, writeAll } from "../transport/attempt.js";
 
 /** What is known of a channel by the bytes that came over it. */
 export class ChannelHead {
@@ -39,22 +39,13 @@ export class ChannelFile extends ChannelHead {
   }
 
   write(chunk: Uint8Array): void {
-    let done = 0;
-    while (done < chunk.length) {
-      done += attempt(this.path, () => writeSync(this.fd!, chunk, done, chunk.length - done));
-    }
+    writeAll(this.path, this.fd!, chunk, null);
     this.note(chunk);
   }
 
   tail(most: number): Uint8Array {
     const bytes = new Uint8Array(Math.min(most, this.length));
-    let done = 0;
-    while (done < bytes.length) {
-      const at = this.length - bytes.length + done;
-      const n = attempt(this.path, () => readSync(this.fd!, bytes, done, bytes.length - done, at));
-      if (n === 0) break;
-      done += n;
-    }
+    readAll(this.path, this.fd!, bytes, this.length - bytes.length);
     return bytes;
   }
 
@@ -134,7 +125,7 @@ export class Sequence {
   }
 
   private flush(): void {
-    attempt(this.path, () => writeSync(this.fd!, this.text));
+    writeAll(this.path, this.fd!, Buffer.from(this.text), null);
     this.text = "";
   }
 }
