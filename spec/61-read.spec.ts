@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   utimesSync,
   writeFileSync,
   writeSync,
@@ -117,8 +118,8 @@ test("an index is used only for the file that it is of", async (t) => {
     bytes[at]! ^= 0x40;
     writeFileSync(index, bytes);
   };
-  damage(0);
-  await ask(/it is no index; made now/u, "another magic");
+  writeFileSync(index, "");
+  await ask(/it is empty; made now/u, "an empty file");
   damage(8);
   await ask(/its format has version \d+; made now/u, "another version");
   damage(60);
@@ -149,6 +150,16 @@ test("an index is used only for the file that it is of", async (t) => {
   await ask(/the file (?:holds something else|was changed since); made now/u, "other content, same size");
   const lenient = await qevm([...asked, "--lenient"]);
   t.match(lenient.stderr, /made with other options; made now/u, "another way of reading");
+  for (const mine of ["mine", "QEVMPAG", bytes]) {
+    writeFileSync(index, mine);
+    const run = await qevm(asked);
+    t.equal(run.code, 2);
+    t.match(run.stderr, /that file is no index; it is left as it is/u);
+    t.ok(readFileSync(index).equals(Buffer.from(mine)), "a file of somebody's is left as it is");
+  }
+  rmSync(index);
+  symlinkSync(file, index);
+  t.match((await qevm(asked)).stderr, /--index names the stream itself/u, "by another name, too");
   t.end();
 });
 

@@ -62,7 +62,7 @@ test("usage, and what is no stream: nothing is made", async (t) => {
     [["report", file, "--out", out, "--snapshot", "x"], 2, /--snapshot is for qcow2/u],
     [["report", file, "--out", out, "--page-size", "1000"], 2, /power of two/u],
     [["report", file, "--out", work], 1, /is a folder/u],
-    [["report", file, "--out", file], 2, /would replace FILE/u],
+    [["report", file, "--out", file], 2, /would replace \S+vm\.mig, which is read/u],
     [["report", "-", "--out", join(work, "nowhere", "x.html")], 1, /nowhere/u],
     [["report", join(work, "missing"), "--out", out], 1, /missing/u],
     [["report", fileURLToPath(import.meta.url), "--out", out], 1, /refused at byte 0x0/u],

@@ -5,10 +5,12 @@ import { FORMATS } from "../container/libvirt/header.js";
 import { libvirtImage, type LibvirtImage } from "../container/libvirt/write.js";
 import { openInput } from "../container/open.js";
 import type { Container } from "../container/types.js";
+import { compareVersions, LAST_COMPRESS, machineVersion } from "../explain/versions.js";
 import { attempt } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { toRecording } from "./convert-recording.js";
-import { count, fileSize, print, printJson, safe, table, tellIncomplete, withProgress } from "./output.js";
+import { outOf } from "./out.js";
+import { count, fileSize, print, printJson, safe, table, tell, tellIncomplete, withProgress } from "./output.js";
 
 /** `qevm convert FILE --out FILE`. */
 export async function run(argv: string[]): Promise<number> {
@@ -32,14 +34,12 @@ export async function run(argv: string[]): Promise<number> {
     compression: { type: "string" },
   } as const;
   const args = parse(argv, options, [1, 1], "one FILE");
-  const out = args.text("out");
-  if (out === undefined) throw new UsageError("--out is missing");
+  const out = outOf(args, [...args.positionals, args.text("xml") ?? "-"], { stdout: true });
   if (args.text("to") === "recording") return await toRecording(args, out);
   for (const name of ["multifd", "channels", "qemu"]) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} goes with --to recording`);
   }
   const json = args.flag("json");
-  if (json && out === "-") throw new UsageError("--json and --out - both write to standard output");
   const wanted = convertOptions(args);
   const input = await openInput(args.positionals[0]!, inputOptions(args));
   // A recorded postcopy migration loads from a file in one round only.
@@ -52,9 +52,19 @@ export async function run(argv: string[]): Promise<number> {
   const report = await convertToFile(source, out, how, image).finally(() => source.done());
   await source.close?.();
   tellIncomplete(report);
+  tellUnloadable(report);
   if (json) printJson(report);
   else if (out !== "-") print(lines(out, report));
   return 0;
+}
+
+/** Compressed pages for a machine type that no release with them has: what is left is for our own load path. */
+function tellUnloadable({ machine, pages }: ConvertReport): void {
+  const version = machineVersion(machine);
+  if (pages.out.compressed === 0 || version === undefined || compareVersions(version, LAST_COMPRESS) <= 0) return;
+  tell(
+    `warning: no release of QEMU loads this: ${machine} is of QEMU ${version}, and compressed pages were last loaded by ${LAST_COMPRESS}`,
+  );
 }
 
 function convertOptions(args: Arguments): ConvertOptions {

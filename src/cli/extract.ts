@@ -2,6 +2,7 @@ import { extractPhysical } from "../memory/extract-physical.js";
 import { extractBlocks } from "../memory/extract-blocks.js";
 import { openInput } from "../container/open.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { outOf } from "./out.js";
 import {
   memorySize,
   print,
@@ -25,8 +26,7 @@ export async function run(argv: string[]): Promise<number> {
     length: { type: "string" },
   } as const;
   const args = parse(argv, options, [1, 1], "one FILE");
-  const out = args.text("out");
-  if (out === undefined) throw new UsageError("--out is missing");
+  const out = outOf(args, args.positionals);
   const format = args.text("format");
   if (format === "raw" || format === "elf" || format === "lime") return await physical(args, out, format);
   if (format !== "blocks") throw new UsageError("--format takes blocks, raw, elf or lime");

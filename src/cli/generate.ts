@@ -3,8 +3,11 @@ import { QevmError } from "../errors.js";
 import { fileFill, namedFill, type Fill } from "../generate/fill.js";
 import { generateNone, type PageEncoding } from "../generate/none.js";
 import { generateFromTemplate } from "../generate/template.js";
-import { AtomicFile, attempt, openSource } from "../transport/file.js";
+import { openInput } from "../container/open.js";
+import { attempt } from "../transport/file.js";
+import { openOutput, type Output } from "../transport/output.js";
 import { parse, sizeOf, UsageError, type Arguments } from "./arguments.js";
+import { outOf } from "./out.js";
 import { fileSize, print, printJson, safe, withProgress } from "./output.js";
 
 /** `qevm generate --machine none --out FILE` and `qevm generate --template FILE --out FILE`. */
@@ -20,30 +23,33 @@ export async function run(argv: string[]): Promise<number> {
     qemu: { type: "string" },
     seed: { type: "string" },
     template: { type: "string" },
+    snapshot: { type: "string" },
     ram: { type: "string", multiple: true },
     set: { type: "string", multiple: true },
   } as const;
   const args = parse(argv, options, [0, 0], "options only");
-  const out = args.text("out");
-  if (out === undefined) throw new UsageError("--out is missing");
+  const images = args.list("ram").map((text) => split(text, "--ram takes BLOCK=FILE")[1]);
+  const inputs = [args.text("template"), args.text("fill"), ...images].map((path) => path ?? "-");
+  const out = outOf(args, inputs, { stdout: true });
   const template = args.text("template");
-  const file = new AtomicFile(out);
+  const file = openOutput(out);
   try {
     const made = template === undefined ? await fromNothing(args, file) : await fromTemplate(args, template, file);
     file.commit();
     if (args.flag("json")) printJson({ out, ...made });
-    else print([`${safe(out)}: ${fileSize(made.bytes)}`]);
+    else if (out !== "-") print([`${safe(out)}: ${fileSize(made.bytes)}`]);
     return 0;
   } finally {
     file.abort();
   }
 }
 
-async function fromNothing(args: Arguments, file: AtomicFile): Promise<{ bytes: number }> {
+async function fromNothing(args: Arguments, file: Output): Promise<{ bytes: number }> {
   const machine = args.text("machine");
   if (machine === undefined) throw new UsageError("--machine none or --template FILE is missing");
   if (machine !== "none") throw new UsageError("--machine takes none; other machines need a --template capture");
   if (args.list("ram").length + args.list("set").length > 0) throw new UsageError("--ram and --set go with --template");
+  if (args.text("snapshot") !== undefined) throw new UsageError("--snapshot goes with --template");
   const pages = args.text("pages") ?? "normal";
   if (pages !== "normal" && pages !== "zlib" && pages !== "xbzrle") {
     throw new UsageError("--pages takes normal, zlib or xbzrle");
@@ -62,11 +68,12 @@ async function fromNothing(args: Arguments, file: AtomicFile): Promise<{ bytes: 
   }
 }
 
-async function fromTemplate(args: Arguments, template: string, file: AtomicFile): Promise<{ bytes: number }> {
+async function fromTemplate(args: Arguments, template: string, file: Output): Promise<{ bytes: number }> {
   for (const name of ["machine", "memory", "fill", "pages", "qemu"]) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --template`);
   }
-  const source = withProgress(openSource(template), "generating");
+  const input = await openInput(template, { snapshot: args.text("snapshot") });
+  const source = withProgress(input, "generating");
   const open: number[] = [];
   const images = new Map<string, (offset: number, into: Uint8Array) => number>();
   try {

@@ -8,6 +8,7 @@ import { attempt, rememberUnfinished } from "../transport/file.js";
 import { moveInto, outputPlace } from "../transport/output-place.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { parse, UsageError } from "./arguments.js";
+import { outOf } from "./out.js";
 import { fileSize, print, printJson, safe, table } from "./output.js";
 
 /** `qevm receive URI --out DIR|FILE`. */
@@ -19,8 +20,7 @@ export async function run(argv: string[]): Promise<number> {
     "switchover-ack": { type: "boolean" },
   } as const;
   const args = parse(argv, options, [1, 1], "one URI");
-  const out = args.text("out");
-  if (out === undefined) throw new UsageError("--out is missing");
+  const out = outOf(args, []);
   const wanted = args.text("as") ?? (out.endsWith("/") || isFolder(out) ? "recording" : undefined);
   if (wanted !== undefined && wanted !== "recording" && wanted !== "stream") {
     throw new UsageError(`--as takes recording or stream, not ${JSON.stringify(wanted)}`);

@@ -1,8 +1,8 @@
-import { statSync } from "node:fs";
 import { reportStream, type ReportOptions, type StreamReport } from "../report/index.js";
 import { AtomicFile } from "../transport/file.js";
 import { WritableSink } from "../transport/writable.js";
 import { DECODE_OPTIONS, parse, streamOptions, UsageError } from "./arguments.js";
+import { outOf } from "./out.js";
 import { fileSize, print, safe, tell, withProgress } from "./output.js";
 import { version } from "./version.js";
 
@@ -16,11 +16,9 @@ export async function run(argv: string[]): Promise<number> {
   } as const;
   const args = parse(argv, known, [1, 1], "one FILE");
   const [file] = args.positionals as [string];
-  const out = args.text("out");
-  if (out === undefined) throw new UsageError("--out is missing");
   if (args.flag("json")) throw new UsageError("a report is a page: inspect, devices and verify have --json");
+  const out = outOf(args, [file], { stdout: true });
   if (args.flag("lenient")) throw new UsageError("report reads on behind damage by itself: it takes no --lenient");
-  if (out !== "-" && isSame(file, out)) throw new UsageError("--out would replace FILE");
   const { lenient: _, ...stream } = await streamOptions(args);
   const title = args.text("title");
   const options = {
@@ -58,10 +56,4 @@ async function toFile(file: string, out: string, options: ReportOptions): Promis
   } finally {
     page.abort();
   }
-}
-
-/** Whether two paths are one regular file. */
-function isSame(a: string, b: string): boolean {
-  const [one, two] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false, bigint: true }));
-  return one?.isFile() === true && two !== undefined && one.ino === two.ino && one.dev === two.dev;
 }

@@ -1,6 +1,10 @@
 import { isFolder } from "../container/is-folder.js";
 import { isPostcopy, openRecording } from "../container/recording.js";
 import { openInput } from "../container/open.js";
+import { RestSource } from "../container/sources.js";
+import { QemuFileReader } from "../qemu-file/reader.js";
+import type { ByteSource } from "../qemu-file/source.js";
+import { decodeHeader } from "../stream/index.js";
 import { openDestination } from "../transport/destination-uri.js";
 import { sendChannels } from "../transport/send-channels.js";
 import { sendStream } from "../transport/send.js";
@@ -15,10 +19,21 @@ export async function run(argv: string[]): Promise<number> {
   const maxBandwidth = bandwidth(args.text("max-bandwidth"));
   const start = performance.now();
   if (args.flag("channels")) return report(args, uri, await replay(file, uri, maxBandwidth), start);
-  const source = withProgress(await openInput(file, inputOptions(args)), "sending");
+  const input = await openInput(file, inputOptions(args));
+  const source = withProgress(args.flag("lenient") ? input : await aStream(input), "sending");
   const bytes = await sendStream(source, await openDestination(uri), { maxBandwidth }).finally(() => source.done());
   await source.close?.();
   return report(args, uri, bytes, start);
+}
+
+/** The source again, from its beginning, if a stream begins there. Errors: truncated, bad-magic, unsupported-version. */
+async function aStream(source: ByteSource): Promise<ByteSource> {
+  const reader = new QemuFileReader(source);
+  await reader.fill(8);
+  await decodeHeader(QemuFileReader.over(reader.buffer.slice(reader.position, reader.end), reader.offset));
+  if (source.seek === undefined) return new RestSource(reader);
+  source.seek(0);
+  return source;
 }
 
 /** Every channel of a recording over a connection of its own. */

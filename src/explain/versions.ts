@@ -82,13 +82,16 @@ function before(release: string): string {
   return minor === 0 ? `${major - 1}.2` : `${major}.${minor - 1}`;
 }
 
+/** The last release that has COMPRESS_PAGE. */
+export const LAST_COMPRESS = "9.0";
+
 /** QEMU migration/ram.c, ram-compress.c: COMPRESS_PAGE 2.4 to 9.0. */
 function compressed({ first, inspection }: Survey, file: string): VersionRule | undefined {
   const record = first.get(RamFlag.COMPRESS_PAGE);
   if (record === undefined) return undefined;
   return {
     from: "2.4",
-    to: "9.0",
+    to: LAST_COMPRESS,
     why: `${inspection.ram.pages.compressed} compressed pages, the first ${at(record.offset)}: 9.1 removed the capability compress`,
     remedy: {
       what: "write the pages plain, which every release loads",

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { QevmError } from "../errors.js";
 import { MemorySink, QemuFileWriter } from "../qemu-file/index.js";
@@ -10,7 +11,8 @@ import {
   encodeSectionHeader,
   TypeByte,
 } from "../stream/index.js";
-import { attempt, AtomicFile, FileSource } from "../transport/file.js";
+import { attempt, FileSource } from "../transport/file.js";
+import { openOutput } from "../transport/output.js";
 import {
   deviceFromPlain,
   encodeDevice,
@@ -30,14 +32,15 @@ export interface PackReport {
 
 /**
  * Writes the stream that an unpacked folder describes. Untouched it is the stream that was unpacked, byte for byte; edited RAM
- * files and device values win. The file appears whole or not at all. Errors name the file and the key: bad-description,
+ * files and device values win. The file appears whole or not at all; `-` is standard output. Errors name the file and the key: bad-description,
  * does-not-fit, io.
  */
 export async function packFolder(folder: string, out: string): Promise<PackReport> {
   const { manifest, items } = parseManifest(readJson(folder, "manifest.json"));
-  const file = new AtomicFile(out);
+  const file = openOutput(out);
   const writer = new QemuFileWriter(file);
-  const scratch = join(dirname(out), `.${basename(out)}.${process.pid}.memory.partial`);
+  const beside = out === "-" ? join(tmpdir(), "qevm") : out;
+  const scratch = join(dirname(beside), `.${basename(beside)}.${process.pid}.memory.partial`);
   let packer: Packer | undefined;
   try {
     packer = new Packer(folder, writer, manifest, items, scratch);

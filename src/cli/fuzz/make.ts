@@ -5,16 +5,17 @@ import { kindsNamed, makeCase, type FuzzCase } from "../../fuzz/cases.js";
 import { takeApart } from "../../fuzz/parts.js";
 import { attempt } from "../../transport/file.js";
 import { AtomicFolder } from "../../transport/folder.js";
+import { Turns } from "../../transport/turns.js";
 import { WritableSink } from "../../transport/writable.js";
-import { parse, UsageError } from "../arguments.js";
+import { parse } from "../arguments.js";
+import { outOf } from "../out.js";
 import { print, safe } from "../output.js";
 import { CASE_OPTIONS, caseChoice, readWhole } from "./common.js";
 
 /** `qevm fuzz make FILE --out DIR|-`: cases for any program. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, { ...CASE_OPTIONS, out: { type: "string" } }, [1, 1], "one FILE");
-  const out = args.text("out");
-  if (out === undefined) throw new UsageError("--out is missing: a folder, or - for standard output");
+  const out = outOf(args, args.positionals, { what: "a folder, or - for standard output", stdout: true });
   const { seed, cases = 100, kinds, repair } = caseChoice(args);
   const options = { kinds: kinds === undefined ? undefined : kindsNamed(kinds), repair };
   const base = await takeApart(await readWhole(args.positionals[0]!, args.flag("as-is")));
@@ -22,7 +23,7 @@ export async function run(argv: string[]): Promise<number> {
     for (let i = 0; i < cases; i++) yield makeCase(base, seed + i, options);
   };
   if (out === "-") await toPipe(all());
-  else toFolder(all(), out);
+  else await toFolder(all(), out);
   return 0;
 }
 
@@ -42,8 +43,9 @@ function writeRecording(folder: string, files: readonly BundledFile[]): void {
 }
 
 /** One file (of a recording one folder) a case, and `cases.jsonl` with a line for each. */
-function toFolder(cases: Iterable<FuzzCase>, path: string): void {
+async function toFolder(cases: Iterable<FuzzCase>, path: string): Promise<void> {
   const folder = new AtomicFolder(path);
+  const turns = new Turns();
   try {
     const lines: string[] = [];
     for (const test of cases) {
@@ -53,6 +55,7 @@ function toFolder(cases: Iterable<FuzzCase>, path: string): void {
         if (files === undefined) writeFileSync(join(folder.temporary, file), test.bytes);
         else writeRecording(join(folder.temporary, file), files);
       });
+      await turns.due();
       lines.push(JSON.stringify({ file, ...test, bytes: test.bytes.length }));
     }
     attempt(path, () => writeFileSync(join(folder.temporary, "cases.jsonl"), `${lines.join("\n")}\n`));

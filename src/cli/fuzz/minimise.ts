@@ -5,6 +5,7 @@ import { tryQemu } from "../../fuzz/qemu-case.js";
 import { plainText } from "../../fuzz/report.js";
 import { AtomicFile } from "../../transport/file.js";
 import { parse, UsageError } from "../arguments.js";
+import { outOf } from "../out.js";
 import { print, printJson, safe } from "../output.js";
 import { readWhole } from "./common.js";
 
@@ -21,8 +22,7 @@ export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, options, [1, Infinity], "one FILE and, behind --, a destination's command");
   const [file = "", ...command] = args.positionals;
   if (isFolder(file)) throw new UsageError("a recording is made smaller file by file");
-  const out = args.text("out");
-  if (out === undefined) throw new UsageError("--out is missing: the file for the smaller case");
+  const out = outOf(args, [file], { what: "the file for the smaller case" });
   const judge: Judge =
     command.length === 0
       ? ownJudge(args.flag("lenient"))

@@ -2,6 +2,7 @@ import { isFolder } from "../../container/is-folder.js";
 import { reportOf } from "../../fuzz/report.js";
 import { runQemu } from "../../fuzz/run-qemu.js";
 import { parse, UsageError } from "../arguments.js";
+import { outOf } from "../out.js";
 import { count, print, printJson } from "../output.js";
 import { CASE_OPTIONS, caseChoice, readWhole } from "./common.js";
 import { reportLines } from "./report.js";
@@ -18,8 +19,7 @@ export async function run(argv: string[]): Promise<number> {
   } as const;
   const args = parse(argv, options, [1, Infinity], "one FILE and, behind --, the destination's command");
   const [file = "", ...command] = args.positionals;
-  const out = args.text("out");
-  if (out === undefined) throw new UsageError("--out is missing: the file for the results, a line a case");
+  const out = outOf(args, [file], { what: "the file for the results, a line a case" });
   if (command.length === 0) throw new UsageError("the destination's command is missing: -- qemu-system-x86_64 ...");
   if (isFolder(file)) throw new UsageError("a destination takes one stream: a recording is none");
   const { cases = 100, ...choice } = caseChoice(args);

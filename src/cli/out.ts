@@ -1,0 +1,26 @@
+import { wouldReplace } from "../transport/same-file.js";
+import { UsageError, type Arguments } from "./arguments.js";
+
+/**
+ * `--out`: the file or folder that a command makes. It is never one that is read. `-` is standard output for commands that write one stream, and refused
+ * by the others. Errors: usage.
+ * @param what said where it is missing: what the command makes
+ * @param inputs the files that are read; `-` and what is not there are none
+ */
+export function outOf(
+  args: Arguments,
+  inputs: readonly string[],
+  { what, stdout = false }: { what?: string; stdout?: boolean } = {},
+): string {
+  const out = args.text("out");
+  if (out === undefined) throw new UsageError(what === undefined ? "--out is missing" : `--out is missing: ${what}`);
+  if (out === "-") {
+    if (!stdout) throw new UsageError("this does not go to standard output: --out PATH (./- for a file of that name)");
+    if (args.flag("json")) throw new UsageError("--json and --out - both write to standard output");
+    return out;
+  }
+  for (const input of [...inputs, ...args.list("schema")]) {
+    if (input !== "-" && wouldReplace(out, input)) throw new UsageError(`--out would replace ${input}, which is read`);
+  }
+  return out;
+}

@@ -1,0 +1,17 @@
+import type { ByteSink } from "../qemu-file/source.js";
+import { AtomicFile } from "./file.js";
+import { WritableSink } from "./writable.js";
+
+/** Where one stream is written to: a file that appears at `commit`, or standard output. */
+export interface Output extends ByteSink {
+  commit(): void;
+  /** Removes what was written of a file. Safe after `commit`. */
+  abort(): void;
+}
+
+/** Opens an output; `-` is standard output, which has what was written whatever follows. Errors: io, usage. */
+export function openOutput(path: string): Output {
+  if (path !== "-") return new AtomicFile(path);
+  const sink = new WritableSink(process.stdout, "standard output");
+  return { write: (chunk) => sink.write(chunk), commit: () => {}, abort: () => {} };
+}
