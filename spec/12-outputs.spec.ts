@@ -233,3 +233,27 @@ test("compressed pages that no release loads are warned of", async (t) => {
   }
   t.end();
 });
+
+test("an output that can have no place says which folder there is not", async (t) => {
+  const here = join(work, "vm.mig");
+  for (const [out, code, said] of [
+    [join(work, "no", "out"), 1, /: there is no folder \S+\/no$/mu],
+    [join(work, "no/"), 2, /\/no\/ names a folder, and this makes a file$/mu],
+    [join(here, "out"), 1, /ENOTDIR/u],
+  ] as const) {
+    for (const line of ["extract IN --format raw", "convert IN", "report IN", "generate --template IN"]) {
+      const run = await qevm([...words(line, here, ""), "--out", out]);
+      t.equal(run.code, code, run.stderr);
+      t.match(run.stderr, said);
+    }
+  }
+  t.notOk(existsSync(join(work, "no")));
+  t.end();
+});
+
+test("sizes and addresses may have a unit", async (t) => {
+  const read = async (...more: string[]): Promise<string> => (await qevm(["read", file, "--physical", ...more])).stdout;
+  t.equal(await read("1M", "--length", "1K"), await read("0x100000", "--length", "1024"));
+  t.equal((await qevm(["read", file, "--physical", "1Q"])).code, 2);
+  t.end();
+});

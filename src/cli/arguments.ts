@@ -19,6 +19,8 @@ export interface Arguments {
   list(name: string): string[];
   /** A whole number in a range, or the default. */
   number(name: string, range: { min: number; max: number }): number | undefined;
+  /** Bytes: as `number`, or with a unit (8M). */
+  size(name: string, range: { min: number; max: number }): number | undefined;
 }
 
 /** Options that every command that reads a stream takes. */
@@ -63,16 +65,27 @@ export function parse(args: string[], options: Options, positionals: [number, nu
       const value = values[name];
       return Array.isArray(value) ? value : [];
     },
-    number: (name, { min, max }) => {
-      const value = values[name];
-      if (typeof value !== "string") return undefined;
-      const number = /^(0x[0-9a-f]+|[0-9]+)$/i.test(value) ? Number(value) : Number.NaN;
-      if (!Number.isSafeInteger(number) || number < min || number > max) {
-        throw new UsageError(`--${name} takes a whole number from ${min} to ${max}, not ${JSON.stringify(value)}`);
-      }
-      return number;
-    },
+    number: (name, range) => numberOf(name, values[name], range, wholeOf),
+    size: (name, range) => numberOf(name, values[name], range, (text) => wholeOf(text) ?? sizeOf(text)),
   };
+}
+
+function numberOf(
+  name: string,
+  value: unknown,
+  { min, max }: { min: number; max: number },
+  read: (text: string) => number | undefined,
+): number | undefined {
+  if (typeof value !== "string") return undefined;
+  const number = read(value) ?? Number.NaN;
+  if (!Number.isSafeInteger(number) || number < min || number > max) {
+    throw new UsageError(`--${name} takes a whole number from ${min} to ${max}, not ${JSON.stringify(value)}`);
+  }
+  return number;
+}
+
+function wholeOf(text: string): number | undefined {
+  return /^(0x[0-9a-f]+|[0-9]+)$/iu.test(text) ? Number(text) : undefined;
 }
 
 /** The options of `StreamReader` that the command line gives. A schema is read here. */

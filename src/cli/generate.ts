@@ -54,6 +54,7 @@ async function fromNothing(args: Arguments, file: Output): Promise<{ bytes: numb
   if (pages !== "normal" && pages !== "zlib" && pages !== "xbzrle") {
     throw new UsageError("--pages takes normal, zlib or xbzrle");
   }
+  if (pages !== "zlib" && args.text("level") !== undefined) throw new UsageError("--level goes with --pages zlib");
   const { fill, close } = chosenFill(args);
   try {
     return await generateNone(file, {

@@ -59,14 +59,14 @@ export async function run(argv: string[]): Promise<number> {
 
 function wantedRange(args: Arguments): Wanted {
   const most = Number.MAX_SAFE_INTEGER;
-  const physical = args.number("physical", { min: 0, max: most });
+  const physical = args.size("physical", { min: 0, max: most });
   const block = args.text("block");
-  const offset = args.number("offset", { min: 0, max: most });
+  const offset = args.size("offset", { min: 0, max: most });
   if ((physical === undefined) === (block === undefined)) throw new UsageError("--physical or --block says where");
   if (physical !== undefined && offset !== undefined) throw new UsageError("--offset goes with --block");
   const layout = args.text("layout");
   if (block !== undefined && layout !== undefined) throw new UsageError("--layout goes with --physical");
-  const length = args.number("length", { min: 1, max: most }) ?? 256;
+  const length = args.size("length", { min: 1, max: most }) ?? 256;
   if (args.flag("json") && length > MOST_JSON) throw new UsageError(`--json prints at most ${MOST_JSON} bytes`);
   if (args.flag("json") && args.flag("raw")) throw new UsageError("--json and --raw exclude each other");
   const stated = layout === undefined ? undefined : parseLayout(layout);

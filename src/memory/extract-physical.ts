@@ -59,7 +59,7 @@ export async function extractPhysical(
   options: PhysicalOptions,
 ): Promise<ExtractedPhysical> {
   const out = resolve(path);
-  const target = outputPlace(out);
+  const target = outputPlace(path);
   const stated = options.layout === undefined ? undefined : parseLayout(options.layout);
   const work = attempt(out, () => mkdtempSync(join(target.folder, ".qevm-extract-")));
   const unfinished = rememberUnfinished(work);

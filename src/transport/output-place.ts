@@ -1,6 +1,7 @@
 import {
   chmodSync,
   closeSync,
+  existsSync,
   openSync,
   readSync,
   realpathSync,
@@ -31,7 +32,12 @@ export interface OutputPlace {
 export function outputPlace(path: string): OutputPlace {
   if (path === "") throw new QevmError("usage", "the output has an empty name");
   const stat = attempt(path, () => statSync(path, { throwIfNoEntry: false }));
-  if (stat === undefined) return { path, folder: dirname(path), special: false, mode: undefined };
+  if (stat === undefined) {
+    const folder = dirname(path);
+    if (path.endsWith("/")) throw new QevmError("usage", `${path} names a folder, and this makes a file`);
+    if (!existsSync(folder)) throw new QevmError("io", `${path}: there is no folder ${folder}`);
+    return { path, folder, special: false, mode: undefined };
+  }
   if (stat.isDirectory()) throw new QevmError("io", `${path} is a folder`);
   if (!stat.isFile()) return { path, folder: tmpdir(), special: true, mode: undefined };
   const file = attempt(path, () => realpathSync(path));

@@ -1,17 +1,26 @@
-import { realpathSync, statSync } from "node:fs";
+import { realpathSync, statSync, type BigIntStats } from "node:fs";
 import { dirname, sep } from "node:path";
 
 /** Whether two paths are one regular file or block device, by whatever names. */
 export function isSameFile(a: string, b: string): boolean {
-  const [one, two] = [a, b].map((path) => statSync(path, { throwIfNoEntry: false, bigint: true }));
+  const [one, two] = [a, b].map((path) => look(path));
   if (one === undefined || two === undefined || !(one.isFile() || one.isBlockDevice())) return false;
   return one.ino === two.ino && one.dev === two.dev && one.rdev === two.rdev;
 }
 
 /** Whether writing `out` would replace the file `input`, or a file in the folder `input`. */
 export function wouldReplace(out: string, input: string): boolean {
-  const [there, read] = [out, input].map((path) => statSync(path, { throwIfNoEntry: false }));
+  const [there, read] = [out, input].map((path) => look(path));
   if (there === undefined || read === undefined) return false;
   if (!read.isDirectory()) return isSameFile(out, input);
   return there.isFile() && `${dirname(realpathSync(out))}${sep}`.startsWith(`${realpathSync(input)}${sep}`);
+}
+
+/** Undefined where nothing stands, and where it cannot be looked at: who opens it is told why. */
+function look(path: string): BigIntStats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false, bigint: true });
+  } catch {
+    return undefined;
+  }
 }
