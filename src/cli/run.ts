@@ -25,7 +25,7 @@ export async function run(name: string, args: string[], load: () => Promise<Comm
     const error = asTold(thrown);
     if (error instanceof UsageError || (error instanceof QevmError && error.code === "usage")) {
       if (args.includes("--json")) printJson({ error: { code: "usage", message: error.message } });
-      tell(`qevm ${name}: ${error.message}\n${helpFor(name).split("\n", 1)[0]}`);
+      tell(`qevm ${name}: ${error.message}\n${helpFor(name, args[0]).split("\n", 1)[0]}`);
       return 2;
     }
     if (!(error instanceof QevmError)) throw error;
