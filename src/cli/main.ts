@@ -4,6 +4,14 @@ import { COMMANDS, helpFor, overview } from "./help.js";
 
 const isCommand = (text: string): boolean => Object.hasOwn(COMMANDS, text);
 
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // The reader of a pipe has closed it (`| head`): nothing is left to say.
+  if (error.code === "EPIPE") process.exit(0);
+  const [name = ""] = process.argv.slice(2);
+  process.stderr.write(`qevm${isCommand(name) ? ` ${name}` : ""}: standard output: ${error.message}\n`);
+  process.exit(1);
+});
+
 async function main([name, ...args]: string[]): Promise<void> {
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     const topic = name === "help" ? args[0] : undefined;
