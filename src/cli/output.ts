@@ -15,6 +15,20 @@ export function tell(message: string): void {
   process.stderr.write(`${message.replace(CONTROL, escaped)}\n`);
 }
 
+/** `at tcp:...`, where a source connects to; `from exec:...`, which is read. */
+export function whence(uri: string): string {
+  return isListener(uri) ? `at ${uri}` : `from ${uri}`;
+}
+
+/** Says where a source is waited for, or what is read. */
+export function tellSource(uri: string): void {
+  tell(`${isListener(uri) ? "listening" : "reading"} ${whence(uri)}`);
+}
+
+function isListener(uri: string): boolean {
+  return /^(?:tcp|unix):/u.test(uri);
+}
+
 /** Says where it is so that a stream did not come to its EOF: it was cut where nothing tells what follows. */
 export function tellIncomplete({ complete }: { complete: boolean }): void {
   if (!complete) tell("warning: the stream ends before its EOF");
