@@ -52,6 +52,15 @@ test("the help of a command lists the options that it takes, and no others", asy
   }
 });
 
+test("the chapter on --schema names the commands that take it", async (t) => {
+  const chapter = readFileSync(`${root}spec/54-schema.md`, "utf8");
+  const [, sentence = ""] = /`--schema` is taken by ([^.]+), and may be given/u.exec(chapter) ?? [];
+  const named = [...sentence.matchAll(/`(\w+)`/gu)].map(([, name]) => name);
+  const taking: string[] = [];
+  for (const line of LINES) if (await takes(line, "schema")) taking.push(line.join(" "));
+  t.deepEqual(named, taking);
+});
+
 test("an action has a help of its own", async (t) => {
   const { stdout } = await qevm(["fuzz", "--help"]);
   for (const name of Object.keys(COMMANDS["fuzz"]?.actions ?? {})) {
