@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "tape";
@@ -56,6 +56,21 @@ test("the README lists the commands that exist, and no others", async (t) => {
     t.equal(help.code, 0, `qevm ${name} --help`);
     t.ok(help.stdout.startsWith(`usage: qevm ${name}`));
   }
+});
+
+test("the index of the specification has every chapter, by its number and title", (t) => {
+  const index = readFileSync(`${root}spec/README.md`, "utf8");
+  const listed = [...index.matchAll(/^\| (\[.+\]\(.+\.md\)) \| .+ \|$/gmu)].map(([, link]) => link);
+  const chapters = readdirSync(`${root}spec`)
+    .filter((file) => /^\d.*\.md$/u.test(file))
+    .toSorted();
+  const links = chapters.map((file) => {
+    const [title = ""] = readFileSync(`${root}spec/${file}`, "utf8").split("\n", 1);
+    t.ok(title.startsWith(`# ${Number(file.slice(0, 2))}. `), `${file} has its number: ${title}`);
+    return `[${title.slice(2)}](${file})`;
+  });
+  t.deepEqual(listed, links);
+  t.end();
 });
 
 test("every file that the README links to is there", (t) => {

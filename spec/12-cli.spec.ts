@@ -19,8 +19,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import test from "tape";
 import { COMMANDS, helpFor, overview } from "../src/cli/help.js";
+import { report as inspected } from "../src/cli/inspect.js";
+import { report as verifiedReport } from "../src/cli/verify.js";
+import { MemorySource, verifyStream } from "../src/index.js";
 import { FileNames } from "../src/memory/file-names.js";
-import { corpusEntry } from "../tools/corpus.js";
+import { fileSize, grouped, memorySize } from "../src/text.js";
+import { corpusEntry, projectRoot } from "../tools/corpus.js";
 
 const program = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "qevm-cli-"));
@@ -150,6 +154,9 @@ test("Ctrl-C and its like leave nothing of an unfinished output", async (t) => {
 test("a full disk is told in words", { skip: existsSync("/dev/full") ? false : "no /dev/full" }, async (t) => {
   const source = join(folder, "vm.mig");
   for (const line of [
+    "--help > /dev/full",
+    "--version > /dev/full",
+    "inspect --help > /dev/full",
     `inspect '${source}' > /dev/full`,
     `convert '${source}' --out - > /dev/full`,
     `extract '${source}' --out /dev/full --format elf`,
@@ -158,7 +165,7 @@ test("a full disk is told in words", { skip: existsSync("/dev/full") ? false : "
       encoding: "utf8",
     });
     t.equal(status, 1, line);
-    t.match(stderr, /^qevm \w+: (?:standard output|\/dev\/full): .*ENOSPC/u);
+    t.match(stderr, /^qevm(?: \w+)?: (?:standard output|\/dev\/full): .*ENOSPC/u);
     t.equal(stderr.trimEnd().split("\n").length, 1, "in one line");
   }
   t.end();
@@ -331,15 +338,55 @@ test("names from a stream are file names, never paths", (t) => {
   t.end();
 });
 
-test("inspect stays within 80 columns", async (t) => {
+test("sizes and counts", async (t) => {
+  const sizes = [0, 999, 1000, 999_949, 999_960, 1_000_000, 1_000_001, 1_049_999, 1_050_001, 999_999_999_999];
+  t.deepEqual(sizes.map(fileSize), [
+    "0 bytes",
+    "999 bytes",
+    "1 kB",
+    "999.9 kB",
+    "1 MB",
+    "1 MB",
+    "1 MB",
+    "1 MB",
+    "1.1 MB",
+    "1 TB",
+  ]);
+  t.deepEqual([1023, 1024, 1536, (1 << 20) - 1, 16 << 20].map(memorySize), [
+    "1023 bytes",
+    "1 KiB",
+    "1.5 KiB",
+    "1 MiB",
+    "16 MiB",
+  ]);
+  t.deepEqual([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+  const verification = await verifyStream(new MemorySource(corpusEntry("machine-none-tiny").open()));
+  const { inspection } = verification;
+  const sections = Array.from({ length: 1234 }, () => inspection.sections[0]!);
+  t.match(inspected("vm", { ...inspection, sections }).join("\n"), / 1,234 parts/u, "parts");
+  const recompressed = { ...verification.recompressed, pages: 12_345, identical: 1234 };
+  const verified = verifiedReport("vm", { ...verification, opaqueBytes: 12_051, recompressed }).join("\n");
+  t.match(verified, /not understood: 12\.1 kB/u, "bytes");
+  t.match(verified, /: 1,234 of 12,345 identical/u, "pages");
+});
+
+test("inspect and verify stay within 80 columns", async (t) => {
   for (const name of ["xbzrle-compress", "v11.1-dirty-bitmap", "suppress-vmdesc", "pc-firmware"]) {
     const path = join(corpusEntry(name).folder, "stream.gz");
     writeFileSync(join(folder, "a-rather-long-name-of-a-stream-that-somebody-kept.mig"), corpusEntry(name).open());
     for (const one of [path, "a-rather-long-name-of-a-stream-that-somebody-kept.mig"]) {
-      const { stdout } = await qevm(["inspect", one]);
-      const wide = stdout.split("\n").filter((line) => line.length > 80 && !line.startsWith(path));
-      t.deepEqual(wide, [], name);
-      t.ok(stdout.startsWith(`${one}:`), "begins with the file's name");
+      for (const command of ["inspect", "verify"]) {
+        const { stdout } = await qevm([command, one]);
+        const wide = stdout.split("\n").filter((line) => line.length > 80 && line !== `${path}:`);
+        t.deepEqual(wide, [], `${command} ${name}`);
+        t.ok(stdout.startsWith(`${one}:`), "begins with the file's name");
+      }
     }
   }
+  const { stdout } = await qevm(["inspect", join(projectRoot(), "corpus", "postcopy-11.1")]);
+  t.deepEqual(
+    stdout.split("\n").filter((line) => line.length > 80),
+    [],
+    "commands and what is not understood, too",
+  );
 });

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -166,6 +166,21 @@ test("what goes wrong on either side is an error, and nothing stays behind", asy
     t.equal(code, 1, "nobody listens there");
     t.match(stderr, /nobody/u);
   });
+});
+
+test("broken off it ends by the signal, and nothing stays behind", async (t) => {
+  for (const options of [[], ["--out", "$DIR/rec"], ["--out", "$DIR/rec", "--ram", "normal"]]) {
+    await withHeard(async (heard, to) => {
+      await listening(["relay", "tcp:127.0.0.1:0", to, ...options], async ({ uri, folder, child, ended }) => {
+        (await dial(uri)).write(corpusEntry("compress-1-threads-1").open().subarray(0, 100_000));
+        await heard.until(0, 1);
+        child.kill("SIGINT");
+        await ended();
+        t.equal(child.signalCode, "SIGINT", options.join(" "));
+        t.deepEqual(readdirSync(folder), []);
+      });
+    });
+  }
 });
 
 test("wrong usage", async (t) => {

@@ -154,6 +154,11 @@ test("two snapshots by name and by id", async (t) => {
   writeFileSync(file, bytes);
   const verified = await qevm(["verify", file, "--snapshot", "second one"]);
   t.equal(verified.code, 0, verified.stderr);
+  const fuzz = ["fuzz", "decode", file, "--cases", "5"];
+  t.equal((await qevm(fuzz)).code, 2, "fuzz does not guess which");
+  t.equal((await qevm([...fuzz, "--snapshot", "second one"])).code, 0, "and takes the one that is named");
+  const whole = await qevm([...fuzz, "--snapshot", "second one", "--as-is"]);
+  t.deepEqual([whole.code, /--as-is/u.test(whole.stderr)], [2, true], "the image itself has none to choose");
   const listed = spawnSync("qemu-img", ["snapshot", "-l", "-U", file], { encoding: "utf8" });
   if (listed.error === undefined)
     t.match(listed.stdout, /1 +first[^]*2 +second one/u, "qemu-img reads the image as we laid it");

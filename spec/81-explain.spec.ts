@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync, writeFileSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -102,11 +103,30 @@ const range = async (name: string): Promise<(string | null)[]> => {
   return [versions.from, versions.to];
 };
 
+/** The arguments of the destination, as a shell reads the lines of the report. */
+function pasted(lines: readonly string[]): string[] {
+  const begin = lines.findIndex((line) => line.startsWith("The destination")) + 1;
+  if (begin === 0) return [];
+  const end = lines.findIndex((line, i) => i >= begin && !line.endsWith("\\")) + 1;
+  const { stdout } = spawnSync("sh", ["-c", `printf '%s\\0' ${lines.slice(begin, end).join("\n")}`], {
+    encoding: "utf8",
+  });
+  return stdout.split("\0").slice(0, -1);
+}
+
 test("the general report fits what is known of each capture", async (t) => {
   for (const entry of listCorpus()) {
     const { capture } = entry;
     if (!capture.command[0]!.includes("x86_64") || capture.stream === undefined) continue;
-    const { destination, versions, damage, machine } = await explain(entry.open());
+    const explained = await explain(entry.open());
+    const { destination, versions, damage, machine } = explained;
+    const told = report("FILE", explained, []);
+    t.deepEqual(
+      told.filter((line) => line.length > 80),
+      [],
+      `${entry.name}: 80 columns`,
+    );
+    t.deepEqual(pasted(told), destination.arguments, `${entry.name}: a shell takes the arguments as they are printed`);
     t.deepEqual(damage, [], `${entry.name}: nothing is wrong in it`);
     const needed = capture.capabilities.filter(
       (name) => name !== "xbzrle" && name !== "zero-blocks" && name !== "events",
@@ -165,6 +185,13 @@ test("the command: text, JSON, exit status, pipes, containers, recordings", asyn
   const cut = await qevm(["explain", "-"], { stdin: stream.subarray(0, 200_000) });
   t.equal(cut.code, 1, "a damaged file");
   t.match(cut.stdout, /Wrong in the file: at byte 0x30d40/u);
+  const empty = await qevm(["explain", "-"], { stdin: new Uint8Array(0) });
+  t.match(empty.stdout, /the file is empty/u);
+  t.notOk(empty.stdout.includes("qevm inspect"), "what cannot be read is not proposed");
+  const head = await qevm(["explain", "-"], { stdin: stream.subarray(0, 5) });
+  t.match(head.stdout, /not even its header/u);
+  const early = await qevm(["explain", "-"], { stdin: stream.subarray(0, 20) });
+  t.deepEqual([early.stdout.includes("qevm inspect"), early.stdout.includes("qevm extract")], [true, false]);
   const none = await qevm(["explain", "-", "Not a migration stream"], {
     stdin: Buffer.from("hello, this is no stream at all"),
   });

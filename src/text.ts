@@ -1,6 +1,6 @@
 /** How sizes, counts and names from a stream are written for people, wherever it is. */
 
-/** `103.0 MB`: decimal units, for files. */
+/** `103.2 MB`: decimal units, for files. */
 export function fileSize(bytes: number): string {
   return scaled(bytes, 1000, ["bytes", "kB", "MB", "GB", "TB", "PB"]);
 }
@@ -10,19 +10,29 @@ export function memorySize(bytes: number): string {
   return scaled(bytes, 1024, ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]);
 }
 
+/** One decimal, unless it is 0; what would be rounded to 1000 of a unit is 1 of the next. */
 function scaled(bytes: number, step: number, units: readonly string[]): string {
   let value = bytes;
   let unit = 0;
-  while (value >= step && unit < units.length - 1) {
+  while (rounded(value) >= step && unit < units.length - 1) {
     value /= step;
     unit++;
   }
-  return `${Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`;
+  return `${rounded(value)} ${units[unit]}`;
+}
+
+function rounded(value: number): number {
+  return Number(value.toFixed(1));
 }
 
 /** `24,980`; `-` for none. (`toLocaleString` takes 14 ms to wake up.) */
 export function count(n: number): string {
-  return n === 0 ? "-" : String(n).replaceAll(/\B(?=(\d{3})+$)/g, ",");
+  return n === 0 ? "-" : grouped(n);
+}
+
+/** `24,980`, and `0`. */
+export function grouped(n: number): string {
+  return String(n).replaceAll(/\B(?=(\d{3})+$)/g, ",");
 }
 
 /** Names from a stream for a terminal: control characters and bytes beyond ASCII never reach it raw. */

@@ -10,6 +10,14 @@ export class UsageError extends Error {}
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
+/** An option as it stands on the command line. */
+interface OptionToken {
+  name: string;
+  rawName: string;
+  value?: string | undefined;
+  inlineValue?: boolean | undefined;
+}
+
 /** Parsed command line: positionals checked for their number. */
 export interface Arguments {
   positionals: string[];
@@ -40,12 +48,8 @@ export let subject = "-";
 
 /** @param positionals least and most number of positional arguments */
 export function parse(args: string[], options: Options, positionals: [number, number], names: string): Arguments {
-  let parsed: ReturnType<typeof parseArgs>;
-  try {
-    parsed = parseArgs({ args, options, allowPositionals: true, strict: true });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
+  const parsed = parseArgs({ args, options, allowPositionals: true, strict: false, tokens: true });
+  for (const token of parsed.tokens) if (token.kind === "option") check(token, options);
   const [least, most] = positionals;
   if (parsed.positionals.length < least) throw new UsageError(`expected ${names}`);
   if (parsed.positionals.length > most) {
@@ -86,6 +90,22 @@ function numberOf(
 
 function wholeOf(text: string): number | undefined {
   return /^(0x[0-9a-f]+|[0-9]+)$/iu.test(text) ? Number(text) : undefined;
+}
+
+/** What `parseArgs` refuses when it is strict, in our words. */
+function check(token: OptionToken, options: Options): void {
+  const { name, rawName, value, inlineValue } = token;
+  const option = Object.hasOwn(options, name) && rawName.startsWith("--") ? options[name] : undefined;
+  if (option === undefined) {
+    throw new UsageError(`there is no option ${rawName} (a name that begins so goes behind --)`);
+  }
+  if (option.type === "boolean") {
+    if (value !== undefined) throw new UsageError(`${rawName} takes no value`);
+  } else if (value === undefined) {
+    throw new UsageError(`${rawName} takes a value`);
+  } else if (inlineValue === false && /^-./u.test(value)) {
+    throw new UsageError(`${rawName} takes a value; one that begins so is written ${rawName}=${value}`);
+  }
 }
 
 /** The options of `StreamReader` that the command line gives. A schema is read here. */

@@ -1,5 +1,5 @@
 import type { Inspection } from "../inspect/inspect.js";
-import { fileSize, memorySize, safe } from "./output.js";
+import { fileSize, memorySize, safe, wrapped } from "./output.js";
 
 type ShownCommand = Inspection["commands"][number];
 
@@ -14,23 +14,23 @@ export function commandLines({ commands }: Inspection): string[] {
   }
   const shown = commands
     .slice(0, MOST)
-    .map((command) => `  at byte 0x${command.offset.toString(16)}: ${text(command)}`);
+    .flatMap((command) => wrapped(`  at byte 0x${command.offset.toString(16)}:`, words(command), " ", "    "));
   if (commands.length > MOST) shown.push(`  and ${commands.length - MOST} more (--json lists all)`);
   return ["Commands:", ...shown];
 }
 
-function text(command: ShownCommand): string {
-  const words = [safe(command.name)];
+function words(command: ShownCommand): string[] {
+  const found = [safe(command.name)];
   for (const [field, value] of Object.entries(command)) {
     if (field === "name" || field === "offset") continue;
     if (Array.isArray(value)) {
       const bytes = value.reduce((sum, range) => sum + range.length, 0);
-      words.push(`${value.length} ${value.length === 1 ? "range" : "ranges"}, ${memorySize(bytes)}`);
+      found.push(`${value.length} ${value.length === 1 ? "range" : "ranges"}, ${memorySize(bytes)}`);
     } else if (field === "length") {
-      words.push(fileSize(Number(value)));
+      found.push(fileSize(Number(value)));
     } else {
-      words.push(safe(field === "value" ? String(value) : `${field} ${value}`));
+      found.push(safe(field === "value" ? String(value) : `${field} ${value}`));
     }
   }
-  return words.join(" ");
+  return found;
 }

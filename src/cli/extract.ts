@@ -52,7 +52,7 @@ async function physical(args: Arguments, out: string, format: "raw" | "elf" | "l
     ...(await streamOptions(args)),
     format,
     layout: args.text("layout"),
-    from: args.size("from", { min: 0, max: most }),
+    from: args.size(`from`, { min: 0, max: most }),
     length: args.size("length", { min: 1, max: most }),
   };
   const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "extracting");

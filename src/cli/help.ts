@@ -8,11 +8,13 @@ interface CommandHelp {
   options?: [string, string][];
   /** More, below the options. */
   text?: string;
+  /** What the command is told first to do, each with options of its own: `qevm NAME ACTION --help`. */
+  actions?: Readonly<Record<string, CommandHelp>>;
 }
 
 const FILE_TEXT =
   "FILE may be - (standard input) or a folder (recording).\nContainers are seen through: libvirt, qcow2, gzip, bzip2, xz, lzop, lz4, zstd.";
-const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings on stderr"];
+const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings"];
 const LIMIT: [string, string] = ["--limit NAME=N", "another bound, as deviceBytes=1G (spec/71-bounds.md)"];
 const SNAPSHOT: [string, string] = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
 const SCHEMA: [string, string][] = [
@@ -22,6 +24,80 @@ const SCHEMA: [string, string][] = [
 const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
 const PAGE_SIZE: [string, string] = ["--page-size N", "target page size if the stream does not show it (4096)"];
 
+/** Options of `qevm fuzz` that choose cases. */
+const CASES: [string, string][] = [
+  ["--seed N", "the first case's seed (1); the next case has the next"],
+  ["--kinds A,B", "kinds of damage that begin so: record, footer-id"],
+  ["--repair R", "always or never: keep lengths, sums and footers"],
+  ["", "right around the damage (default: every other case)"],
+  ["--as-is", "damage a container itself, not the stream inside it"],
+];
+const CAPABILITY: [string, string] = ["--capability C", "set before the load; repeatable"];
+const SAME_BYTES = "The same FILE, options and seed give the same bytes.";
+const CMD_TEXT = "CMD is a QEMU as the source was started; -display none -S -qmp stdio\n-incoming defer are added.";
+
+const FUZZ: Readonly<Record<string, CommandHelp>> = {
+  decode: {
+    usage: "FILE... [--cases N] [--seconds N] [--out DIR] ...",
+    line: "damaged copies through our own decoder; a find: exit 1",
+    options: [
+      ...CASES,
+      ["--cases N", "how many"],
+      ["--seconds N", "time for all of it (10, without --cases)"],
+      ["--jobs N", "threads, 1 to 64 (1)"],
+      ["--out DIR", "where to put the cases of finds"],
+      JSON_OUT,
+      SNAPSHOT,
+    ],
+    text: `FILE may be a recording, too.\n${SAME_BYTES}`,
+  },
+  make: {
+    usage: "FILE --out DIR|- [--cases N] [--seed N] ...",
+    line: "the cases themselves, for any program",
+    options: [
+      ["--out DIR|-", "a folder with cases.jsonl, or a pipe: a line of"],
+      ["", "JSON with the number of bytes, the bytes, ..."],
+      ...CASES,
+      ["--cases N", "how many (100)"],
+      SNAPSHOT,
+    ],
+    text: `FILE may be a recording, too.\n${SAME_BYTES}`,
+  },
+  qemu: {
+    usage: "FILE --out RESULTS [--cases N] [--seed N] ... -- CMD...",
+    line: "a real destination a case: loaded, refused, hung, killed",
+    options: [
+      ["--out RESULTS", "a line of JSON a case; a stopped run goes on there"],
+      ...CASES,
+      ["--cases N", "how many (100)"],
+      ["--jobs N", "destinations at a time, 1 to 64 (2)"],
+      ["--seconds N", "time for one load (10)"],
+      CAPABILITY,
+      JSON_OUT,
+      SNAPSHOT,
+    ],
+    text: `${CMD_TEXT}\n${SAME_BYTES}`,
+  },
+  minimise: {
+    usage: "CASE --out FILE [--tests N] [--json] [-- CMD...]",
+    line: "a smaller case of the same outcome",
+    options: [
+      ["--out FILE", "the smaller case"],
+      ["--tests N", "cases tried at most (20000; with CMD 2000)"],
+      ["--lenient", "our decoder in its lenient mode; else in its strict one"],
+      ["--seconds N", "CMD: time for one load (10)"],
+      ["--capability C", "CMD: set before the load; repeatable"],
+      JSON_OUT,
+    ],
+    text: `The outcome is our decoder's or, with CMD, a destination's.\n${CMD_TEXT}`,
+  },
+  report: {
+    usage: "RESULTS... [--json]",
+    line: "tables of what `qevm fuzz qemu` found",
+    options: [JSON_OUT],
+  },
+};
+
 export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   inspect: {
     usage: "FILE [--json] [--lenient] [--page-size N]",
@@ -30,9 +106,9 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     text: FILE_TEXT,
   },
   devices: {
-    usage: "FILE [NAME] [--json] [--lenient]",
+    usage: "FILE [NAME] [--json] [--lenient] [--page-size N]",
     line: "device state as named values",
-    options: [JSON_OUT, LENIENT, ...SCHEMA, SNAPSHOT, LIMIT],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
     text: `NAME is a section name ("cpu") or name/instance ("cpu/0"); without it all\ndevices are listed. ${FILE_TEXT}`,
   },
   verify: {
@@ -118,13 +194,13 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   unpack: {
     usage: "FILE DIR [--json] [--page-size N]",
     line: "take a stream apart into a folder of files to edit",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, LIMIT],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
     text: `DIR must not exist or must be empty. It gets manifest.json (framing, order,\nids), one sparse file a RAM block in ram/, one JSON file a device in devices/.\n${FILE_TEXT}`,
   },
   pack: {
     usage: "DIR --out FILE [--json]",
     line: "put an unpacked folder together again",
-    options: [["--out FILE", "appears whole or not at all"], JSON_OUT],
+    options: [["--out FILE", "appears whole or not at all; - for standard output"], JSON_OUT],
     text: "Untouched, it is the stream that was unpacked, byte for byte. Edited RAM files\nand device values win; compressed pages are compressed again.",
   },
   convert: {
@@ -150,9 +226,10 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--xml FILE", "libvirt: another domain XML, or that of a new image"],
       ["--compression C", "libvirt: raw gzip bzip2 xz lzop zstd sparse (as it was)"],
       JSON_OUT,
-      ["--lenient", "pass over what can be passed over, with warnings"],
-      ["--page-size N", "target page size if the stream does not show it (4096)"],
+      LENIENT,
+      PAGE_SIZE,
       ...SCHEMA,
+      SNAPSHOT,
       LIMIT,
     ],
     text: `Everything else stays as it is, byte for byte. --flatten alone writes plain\npages. ${FILE_TEXT}`,
@@ -161,7 +238,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: "--machine none|--template FILE --out FILE ...",
     line: "a stream from nothing, or from a capture with other contents",
     options: [
-      ["--out FILE", "the stream to make; it appears whole or not at all"],
+      ["--out FILE", "appears whole or not at all; - for standard output"],
       ["--machine none", "RAM, timer and globalstate of `-machine none`"],
       ["--memory SIZE", "its RAM (8M); 0: no RAM block"],
       ["--fill F", "zero, text, random, or a file's bytes (zero)"],
@@ -170,6 +247,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--level N", "compress-level of zlib, 0 to 9 (1)"],
       ["--qemu VERSION", "whose stream: 5.2, 7.2, 10.0, ... (7.2)"],
       ["--template FILE", "a capture that gives everything else"],
+      ["--snapshot S", "template: which snapshot of a qcow2 image"],
       ["--ram BLOCK=FILE", "template: other contents of a RAM block; repeatable"],
       ["--set DEV:FIELD=V", "template: another device value; repeatable"],
       JSON_OUT,
@@ -183,6 +261,10 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--max-bandwidth N", "bytes a second, with K, M or G (no limit)"],
       ["--channels", "a recording channel by channel, to a QEMU with multifd"],
       JSON_OUT,
+      ["--lenient", "send FILE even where no stream begins in it"],
+      PAGE_SIZE,
+      SNAPSHOT,
+      LIMIT,
     ],
     text: `URI is where QEMU waits (-incoming): tcp:HOST:PORT, unix:PATH, exec:COMMAND,\nfd:N. ${FILE_TEXT}`,
   },
@@ -205,9 +287,10 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     line: "stand between two QEMUs that migrate, and change the pages",
     options: [
       ["--ram E", "normal: compressed and XBZRLE pages go on as plain ones,"],
-      ["", "for a destination that takes no others; zlib: the other way"],
+      ["", "for a destination without these; zlib: the other way"],
       ["--level N", "compress-level of zlib, 0 to 9 (1)"],
       ["--machine NAME", "another machine type in the configuration"],
+      ["--drop-vmdescription", "leave the VMDESCRIPTION out"],
       ["--out DIR", "write every channel down as it came: a recording"],
       ...SCHEMA,
       LENIENT,
@@ -215,67 +298,50 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       LIMIT,
       JSON_OUT,
     ],
-    text: "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte passes as it is, both\nways and on every channel, postcopy too. Pages in multifd channels cannot be\nchanged. --drop-vmdescription leaves the VMDESCRIPTION out. Exit 1 where the\ndestination says that it failed.",
+    text: "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte passes as it is, both\nways and on every channel, postcopy too. Pages in multifd channels cannot be\nchanged. Exit 1 where the destination says that it failed.",
   },
   fuzz: {
     usage: "decode|make|qemu|minimise|report FILE ...",
     line: "wrong streams: for our decoder, a real QEMU, or any program",
-    options: [
-      ["decode FILE...", "damaged copies through our own decoder; find: exit 1"],
-      ["  --seconds N", "time for all of it (10, without --cases)"],
-      ["  --jobs N", "threads, 1 to 64 (1)"],
-      ["  --out DIR", "where to put the cases of finds"],
-      ["make FILE", "the cases themselves, for any program"],
-      ["  --out DIR|-", "a folder with cases.jsonl, or a pipe: a line of"],
-      ["", "JSON with the number of bytes, the bytes, ..."],
-      ["qemu FILE -- CMD...", "a real destination a case: loaded, refused, hung, killed"],
-      ["  --out RESULTS", "a line of JSON a case; a stopped run goes on there"],
-      ["  --jobs N", "destinations at a time (2)"],
-      ["  --seconds N", "time for one load (10)"],
-      ["  --capability C", "set before the load; repeatable"],
-      ["minimise CASE", "a smaller case of the same outcome, in our strict"],
-      ["", "decoder or, with -- CMD..., in a destination"],
-      ["  --out FILE", "the smaller case"],
-      ["  --tests N", "cases tried at most (20000; with CMD 2000)"],
-      ["report RESULTS...", "tables of what `fuzz qemu` found"],
-      ["--seed N", "the first case's seed (1); the next case has the next"],
-      ["--cases N", "how many (make, qemu: 100)"],
-      ["--kinds A,B", "kinds of damage that begin so: record, footer-id"],
-      ["--repair R", "always or never: keep lengths, sums and footers"],
-      ["", "right around the damage (default: every other case)"],
-      ["--as-is", "damage a container itself, not the stream inside it"],
-      ["", "(decode, make: FILE may be a recording, too)"],
-      JSON_OUT,
-    ],
-    text: "CMD is a QEMU as the source was started; -display none -S -qmp stdio\n-incoming defer are added. The same FILE, options and seed give the same bytes.",
+    actions: FUZZ,
+    text: "qevm fuzz decode --help and its like tell more.",
   },
 };
 
 /** `qevm --help`. */
 export function overview(): string {
-  const width = Math.max(...Object.keys(COMMANDS).map((name) => name.length));
-  const lines = Object.entries(COMMANDS).map(([name, { line }]) => `  ${name.padEnd(width)}  ${line}`);
   return [
     "qevm: read, check and write QEMU's migration stream",
     "",
     "usage: qevm COMMAND ...",
     "",
-    ...lines,
+    ...aligned(Object.entries(COMMANDS).map(([name, { line }]) => [name, line])),
     "",
     "qevm COMMAND --help tells more. Results go to stdout, messages to stderr.",
-    "Exit 0: fine; 1: the input is wrong (the message has the address); 2: usage.",
+    "Exit 0: fine; 1: the input is wrong (the message has the address) or an output\ncould not be written; 2: usage.",
     "",
   ].join("\n");
 }
 
-/** `qevm NAME --help`. */
-export function helpFor(name: string): string {
-  const help = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
-  if (help === undefined) return `qevm: no command ${JSON.stringify(name)}\n\n${overview()}`;
-  const lines = [`usage: qevm ${name} ${help.usage}`, "", help.line, ""];
-  const width = Math.max(...(help.options ?? []).map(([option]) => option.length), 0);
-  for (const [option, meaning] of help.options ?? []) lines.push(`  ${option.padEnd(width)}  ${meaning}`);
-  if (help.options !== undefined) lines.push("");
-  if (help.text !== undefined) lines.push(help.text, "");
+/** `qevm NAME --help`, or that of one of its actions. */
+export function helpFor(name: string, action?: string): string {
+  const command = own(COMMANDS, name);
+  if (command === undefined) return `qevm: no command ${JSON.stringify(name)}\n\n${overview()}`;
+  const chosen = own(command.actions ?? {}, action ?? "");
+  const { usage, line, options, actions, text } = chosen ?? command;
+  const lines = [`usage: qevm ${name} ${chosen === undefined ? "" : `${action} `}${usage}`, "", line, ""];
+  if (actions !== undefined) lines.push(...aligned(Object.entries(actions).map(([one, help]) => [one, help.line])), "");
+  if (options !== undefined) lines.push(...aligned(options), "");
+  if (text !== undefined) lines.push(text, "");
   return lines.join("\n");
+}
+
+function own(helps: Readonly<Record<string, CommandHelp>>, name: string): CommandHelp | undefined {
+  return Object.hasOwn(helps, name) ? helps[name] : undefined;
+}
+
+/** Two columns. */
+function aligned(rows: readonly (readonly [string, string])[]): string[] {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
 }

@@ -9,6 +9,7 @@ import { opaqueLines } from "./opaque.js";
 import {
   count,
   fileSize,
+  grouped,
   memorySize,
   print,
   printJson,
@@ -150,12 +151,12 @@ function sectionLines({ sections, devices, footers }: Inspection): string[] {
   }
   const parts = [...iterative].map(([name, { parts: n, records }]) => {
     const kinds = [...records].map(([kind, of]) => `${kind} ${count(of)}`);
-    return `${safe(name)} ${n} ${n === 1 ? "part" : "parts"}${kinds.length === 0 ? "" : ` (${kinds.join(", ")})`}`;
+    return `${safe(name)} ${grouped(n)} ${n === 1 ? "part" : "parts"}${kinds.length === 0 ? "" : ` (${kinds.join(", ")})`}`;
   });
   parts.push(
     devices.length === 0
       ? "no devices decoded"
-      : `${devices.length} devices in ${fileSize(deviceBytes)} (qevm devices FILE)`,
+      : `${grouped(devices.length)} devices in ${fileSize(deviceBytes)} (qevm devices FILE)`,
   );
   return wrapped("Sections:", footers === false ? [...parts, "no footers"] : parts, "; ");
 }

@@ -4,11 +4,19 @@ import { COMMANDS, helpFor, overview } from "./help.js";
 
 const isCommand = (text: string): boolean => Object.hasOwn(COMMANDS, text);
 
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  // The reader of a pipe has closed it (`| head`): nothing is left to say.
+  if (error.code === "EPIPE") process.exit(0);
+  const [name = ""] = process.argv.slice(2);
+  process.stderr.write(`qevm${isCommand(name) ? ` ${name}` : ""}: standard output: ${error.message}\n`);
+  process.exit(1);
+});
+
 async function main([name, ...args]: string[]): Promise<void> {
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     const topic = name === "help" ? args[0] : undefined;
     const wrong = name === undefined || (topic !== undefined && !isCommand(topic));
-    const text = topic === undefined ? overview() : helpFor(topic);
+    const text = topic === undefined ? overview() : helpFor(topic, args[1]);
     (wrong ? process.stderr : process.stdout).write(text);
     process.exitCode = wrong ? 2 : 0;
   } else if (name === "--version" || name === "-V") {
@@ -18,7 +26,7 @@ async function main([name, ...args]: string[]): Promise<void> {
     process.stderr.write(`qevm: no command ${JSON.stringify(name)}\n\n${overview()}`);
     process.exitCode = 2;
   } else if (args.includes("--help") || args.includes("-h")) {
-    process.stdout.write(helpFor(name));
+    process.stdout.write(helpFor(name, args[0]));
   } else {
     const { start } = await import("./start.js");
     process.exitCode = await start(name, args);

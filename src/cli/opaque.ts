@@ -1,6 +1,6 @@
 import type { Inspection } from "../inspect/inspect.js";
 import { UNDESCRIBED } from "../stream/index.js";
-import { fileSize, safe } from "./output.js";
+import { fileSize, safe, wrapped } from "./output.js";
 
 type Part = Inspection["undecoded"][number];
 
@@ -18,10 +18,10 @@ export function opaqueLines(undecoded: readonly Part[]): string[] {
       last.length += part.length;
     }
   }
-  const lines = runs.slice(0, MOST).map(({ offset, length, parts, reason }) => {
+  const lines = runs.slice(0, MOST).flatMap(({ offset, length, parts, reason }) => {
     const where =
       parts === 1 ? `at byte 0x${offset.toString(16)}` : `${parts} parts from byte 0x${offset.toString(16)}`;
-    return `  ${where}, ${fileSize(length)}: ${safe(reason)}`;
+    return wrapped(`  ${where}, ${fileSize(length)}:`, safe(reason).split(" "), " ", "    ");
   });
   if (runs.length > MOST) lines.push(`  and ${runs.length - MOST} more (--json lists all)`);
   if (runs.some(({ reason }) => reason === UNDESCRIBED)) {

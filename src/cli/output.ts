@@ -2,7 +2,7 @@ import type { Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { escaped, fileSize } from "../text.js";
 
-export { count, fileSize, memorySize, safe } from "../text.js";
+export { count, fileSize, grouped, memorySize, safe } from "../text.js";
 
 /** Prints one JSON document; 64-bit integers appear as decimal strings, control characters as escapes, U+0080 to U+009F too. */
 export function printJson(value: unknown): void {
@@ -13,6 +13,20 @@ export function printJson(value: unknown): void {
 /** A message on stderr. It may quote names from the stream: what a terminal takes as a command is shown as an escape. */
 export function tell(message: string): void {
   process.stderr.write(`${message.replace(CONTROL, escaped)}\n`);
+}
+
+/** `at tcp:...`, where a source connects to; `from exec:...`, which is read. */
+export function whence(uri: string): string {
+  return isListener(uri) ? `at ${uri}` : `from ${uri}`;
+}
+
+/** Says where a source is waited for, or what is read. */
+export function tellSource(uri: string): void {
+  tell(`${isListener(uri) ? "listening" : "reading"} ${whence(uri)}`);
+}
+
+function isListener(uri: string): boolean {
+  return /^(?:tcp|unix):/u.test(uri);
 }
 
 /** Says where it is so that a stream did not come to its EOF: it was cut where nothing tells what follows. */
@@ -44,14 +58,14 @@ export function table(rows: readonly (readonly string[])[], left: readonly numbe
   );
 }
 
-/** `first`, then the parts with `separator` between them, on as many lines as 80 columns make of it; the later ones are indented. */
-export function wrapped(first: string, parts: readonly string[], separator = ", "): string[] {
+/** `first`, then the parts with `separator` between them, on as many lines as 80 columns make of it; the later ones begin with `indent`. */
+export function wrapped(first: string, parts: readonly string[], separator = ", ", indent = "  "): string[] {
   const lines = [first];
   parts.forEach((part, i) => {
     const end = i + 1 < parts.length ? separator.trimEnd() : "";
     const line = lines.at(-1)!;
     const space = i === 0 || line.endsWith(separator.trimEnd()) ? " " : "";
-    if (line.length + space.length + part.length + end.length > 80) lines.push(`  ${part}${end}`);
+    if (line.length + space.length + part.length + end.length > 80) lines.push(`${indent}${part}${end}`);
     else lines[lines.length - 1] = `${line}${space}${part}${end}`;
   });
   return lines;

@@ -9,7 +9,7 @@ import { moveInto, outputPlace } from "../transport/output-place.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { parse, UsageError } from "./arguments.js";
 import { outOf } from "./out.js";
-import { fileSize, print, printJson, safe, table } from "./output.js";
+import { fileSize, print, printJson, safe, table, tellSource, whence } from "./output.js";
 
 /** `qevm receive URI --out DIR|FILE`. */
 export async function run(argv: string[]): Promise<number> {
@@ -25,10 +25,8 @@ export async function run(argv: string[]): Promise<number> {
   if (wanted !== undefined && wanted !== "recording" && wanted !== "stream") {
     throw new UsageError(`--as takes recording or stream, not ${JSON.stringify(wanted)}`);
   }
-  // An unfinished folder goes when the waiting is broken off.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
   const uri = args.positionals[0]!;
-  const how = { onListening, switchoverAck: args.flag("switchover-ack") };
+  const how = { onListening: tellSource, switchoverAck: args.flag("switchover-ack") };
   const { as, ...received } =
     wanted === "recording" ? await intoFolder(uri, out, how) : await settle(uri, out, how, wanted);
   if (args.flag("json")) printJson({ ...received, out, as });
@@ -95,11 +93,7 @@ async function together(folder: string, path: string): Promise<void> {
   }
 }
 
-function onListening(uri: string): void {
-  process.stderr.write(`listening at ${uri}\n`);
-}
-
 function lines(out: string, { uri, channels, bytes }: Received): string[] {
   const rows = channels.map(({ file, role, bytes: size }) => [safe(file), role, fileSize(size)]);
-  return [`${safe(out)}: ${fileSize(bytes)} received at ${uri}`, ...table(rows, [0, 1])];
+  return [`${safe(out)}: ${fileSize(bytes)} received ${safe(whence(uri))}`, ...table(rows, [0, 1])];
 }

@@ -2,7 +2,7 @@ import type { RamTarget } from "../convert/types.js";
 import { relay, type Relayed, type RelayOptions } from "../relay/index.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { DECODE_OPTIONS, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
-import { fileSize, print, printJson, safe, table } from "./output.js";
+import { fileSize, print, printJson, safe, table, tellSource } from "./output.js";
 
 /** `qevm relay LISTEN-URI CONNECT-URI`. */
 export async function run(argv: string[]): Promise<number> {
@@ -18,10 +18,8 @@ export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, options, [2, 2], "LISTEN-URI and CONNECT-URI");
   const [from = "", to = ""] = args.positionals;
   const convert = await conversion(args);
-  // An unfinished folder goes when the waiting is broken off.
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.once(signal, () => process.exit(1));
   const out = args.text("out");
-  const relayed = await recorded(out, (record) => relay(from, to, { convert, record, onListening }));
+  const relayed = await recorded(out, (record) => relay(from, to, { convert, record, onListening: tellSource }));
   if (args.flag("json")) printJson({ ...relayed, out: out ?? null });
   else print(lines(relayed, out));
   return 0;
@@ -53,10 +51,6 @@ async function recorded(out: string | undefined, work: (record?: string) => Prom
   } finally {
     folder.abort();
   }
-}
-
-function onListening(uri: string): void {
-  process.stderr.write(`listening at ${uri}\n`);
 }
 
 function lines({ from, to, channels, converted, loaded }: Relayed, out: string | undefined): string[] {

@@ -11,12 +11,6 @@ export interface Command {
 
 /** Runs a command. Returns the exit status: 0 fine, 1 the input is wrong, 2 wrong usage. */
 export async function run(name: string, args: string[], load: () => Promise<Command>): Promise<number> {
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    // The reader of a pipe has closed it (`| head`): nothing is left to say.
-    if (error.code === "EPIPE") process.exit(0);
-    tell(`qevm ${name}: standard output: ${error.message}`);
-    process.exit(1);
-  });
   endBySignals();
   try {
     const command = await load();
@@ -25,7 +19,7 @@ export async function run(name: string, args: string[], load: () => Promise<Comm
     const error = asTold(thrown);
     if (error instanceof UsageError || (error instanceof QevmError && error.code === "usage")) {
       if (args.includes("--json")) printJson({ error: { code: "usage", message: error.message } });
-      tell(`qevm ${name}: ${error.message}\n${helpFor(name).split("\n", 1)[0]}`);
+      tell(`qevm ${name}: ${error.message}\n${helpFor(name, args[0]).split("\n", 1)[0]}`);
       return 2;
     }
     if (!(error instanceof QevmError)) throw error;

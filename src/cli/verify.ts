@@ -6,7 +6,7 @@ import type { InputOptions } from "../container/types.js";
 import { canReopen } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, type Arguments, type ReadOptions } from "./arguments.js";
 import { opaqueLines } from "./opaque.js";
-import { fileSize, print, printJson, printWarnings, safe, table, withProgress } from "./output.js";
+import { fileSize, grouped, print, printJson, printWarnings, safe, table, withProgress, wrapped } from "./output.js";
 
 /** `qevm verify FILE`. */
 export async function run(argv: string[]): Promise<number> {
@@ -62,19 +62,21 @@ async function needsMemory(file: string, options: ReadOptions, how: InputOptions
 export function report(file: string, result: Verification): string[] {
   const lines: string[] = [];
   if (result.identical) {
-    lines.push(`${safe(file)}: identical, ${fileSize(result.bytes)} encoded again from the decoded fields`);
+    const all = `${fileSize(result.bytes)} encoded again from the decoded fields`;
+    lines.push(...wrapped(`${safe(file)}:`, ["identical", all]));
   } else {
     const at = result.firstDifference === null ? "" : ` from byte 0x${result.firstDifference.toString(16)}`;
-    lines.push(`${safe(file)}: DIFFERENT${at}`);
+    lines.push(...wrapped(`${safe(file)}:`, [`DIFFERENT${at}`]));
   }
   const { recompressed, xbzrle } = result;
   if (recompressed.pages > 0) {
     lines.push(
-      `compressed pages: ${recompressed.identical} of ${recompressed.pages} identical when compressed again (level ${recompressed.levels.join(", ")})`,
+      `compressed pages: ${grouped(recompressed.identical)} of ${grouped(recompressed.pages)} identical when compressed again (level ${recompressed.levels.join(", ")})`,
     );
   }
-  if (xbzrle.pages > 0) lines.push(`XBZRLE pages: ${xbzrle.identical} of ${xbzrle.pages} identical when encoded again`);
-  lines.push(result.opaqueBytes === 0 ? "understood: every byte" : `not understood: ${result.opaqueBytes} bytes`);
+  if (xbzrle.pages > 0)
+    lines.push(`XBZRLE pages: ${grouped(xbzrle.identical)} of ${grouped(xbzrle.pages)} identical when encoded again`);
+  lines.push(result.opaqueBytes === 0 ? "understood: every byte" : `not understood: ${fileSize(result.opaqueBytes)}`);
   lines.push(...opaqueLines(result.inspection.undecoded));
   if (result.namedBytes > 0)
     lines.push(`  of which ${fileSize(result.namedBytes)} in device-private fields kept by name`);

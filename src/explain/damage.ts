@@ -5,12 +5,12 @@ import type { Damage, Remedy } from "./types.js";
 
 /** What is wrong in the file itself, in plain words. */
 export function explainDamage(context: Context): Damage[] {
-  const { survey, containers, file } = context;
+  const { survey } = context;
   return kinds(survey.damage).map(({ error, times }) => ({
     error,
     times,
     means: meaning(error, context),
-    remedies: remedies(error, file, containers),
+    remedies: remedies(error, context),
   }));
 }
 
@@ -26,11 +26,15 @@ function kinds(damage: readonly QevmError[]): { error: QevmError; times: number 
   return [...found.values()];
 }
 
-function meaning({ code }: QevmError, { survey }: Context): string[] {
+function meaning({ code, found }: QevmError, { survey }: Context): string[] {
   const { inspection, eof } = survey;
   const left = eof === undefined && inspection.ram.blocks.length > 0 ? partsLeft(inspection.sections) : [];
   switch (code) {
     case "truncated":
+      if (inspection.version !== 3) {
+        const none = found === "0" ? "the file is empty" : "of the stream there is not even its header";
+        return [`${none}: nothing was written, or nothing of it was copied`];
+      }
       return [
         "the file ends before the stream does: the copy, the disk or the connection broke off. No QEMU loads it",
         ...left,
@@ -71,12 +75,12 @@ function partsLeft(sections: Context["survey"]["inspection"]["sections"]): strin
   return ended ? ["all of the memory was there before it"] : ["it happened in the memory: devices had not come yet"];
 }
 
-function remedies({ code }: QevmError, file: string, containers: readonly string[]): Remedy[] {
-  if (code === "bad-magic" || code === "unsupported-version") return [];
+function remedies({ code }: QevmError, { survey: { inspection }, file, containers }: Context): Remedy[] {
+  if (code === "bad-magic" || inspection.version !== 3) return [];
   const found: Remedy[] = [
     { what: "what stands before it can be read", command: ["qevm", "inspect", file, "--lenient"] },
   ];
-  if (!containers.includes("recording")) {
+  if (inspection.ram.blocks.length > 0 && !containers.includes("recording")) {
     found.push({
       what: "and the memory that came before it saved",
       command: ["qevm", "extract", file, "--out", "DIR", "--format", "blocks", "--lenient"],

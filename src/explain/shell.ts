@@ -3,7 +3,10 @@ import { safe } from "../text.js";
 /** Columns of a terminal. */
 const WIDTH = 80;
 
-/** Arguments as a shell takes them, an option and its value together; long ones go on behind a backslash. */
+/**
+ * Arguments as a shell takes them, an option and its value together; long ones go on behind a backslash. A value that is longer than a line
+ * goes on at the first column, where a shell puts both together.
+ */
 export function commandLines(args: readonly string[], indent = "  "): string[] {
   const words: string[] = [];
   args.forEach((arg, i) => {
@@ -20,6 +23,12 @@ export function commandLines(args: readonly string[], indent = "  "): string[] {
       line = `${indent}  `;
     }
     line += line.trim() === "" ? word : ` ${word}`;
+    while (line.length > WIDTH - 2 && !word.includes("'")) {
+      const at = line.slice(0, WIDTH - 1).lastIndexOf(",", line.length - 2) + 1;
+      if (at === 0) break;
+      lines.push(`${line.slice(0, at)}\\`);
+      line = line.slice(at);
+    }
   }
   return [...lines, line];
 }

@@ -1,3 +1,4 @@
+import { grouped } from "../text.js";
 import { markup, type Html, type Piece } from "./html.js";
 
 /** A part of the page under a heading; the navigation leads to it. `id` is ours, never from a stream. */
@@ -17,10 +18,7 @@ export function place(offset: number): Html {
   return markup`<code>${address(offset)}</code>`;
 }
 
-/** `24,980`, and `0`. */
-export function exact(n: number): string {
-  return String(n).replaceAll(/\B(?=(\d{3})+$)/g, ",");
-}
+export { grouped as exact } from "../text.js";
 
 /** `12.3 %`, of a total that may be nothing. */
 export function share(n: number, total: number): string {
@@ -98,7 +96,7 @@ export function points(items: readonly Piece[]): Html {
 `,
     )}${
       left > 0 &&
-      markup`<li class="note">${exact(left)} more are left out</li>
+      markup`<li class="note">${grouped(left)} more are left out</li>
 `
     }</ul>
 `;

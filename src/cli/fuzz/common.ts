@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { isFolder } from "../../container/is-folder.js";
 import { openInput } from "../../container/open.js";
 import { openRecording } from "../../container/recording.js";
+import type { InputOptions } from "../../container/types.js";
 import { bundle } from "../../fuzz/bundle.js";
 import { QevmError } from "../../errors.js";
 import { QemuFileReader } from "../../qemu-file/index.js";
@@ -45,9 +46,10 @@ export function caseChoice(args: Arguments): CaseChoice {
 }
 
 /** A whole input: the files of a recording, the stream inside its containers, or the file as it is. */
-export async function readWhole(path: string, asIs: boolean): Promise<Uint8Array> {
-  if (isFolder(path)) return readRecording(path);
-  const source = asIs ? openSource(path) : await openInput(path);
+export async function readWhole(path: string, asIs: boolean, how: InputOptions = {}): Promise<Uint8Array> {
+  if (asIs && how.snapshot !== undefined) throw new UsageError("--as-is is for the image itself: no --snapshot");
+  if (isFolder(path) && how.snapshot === undefined) return readRecording(path);
+  const source = asIs ? openSource(path) : await openInput(path, how);
   try {
     const reader = new QemuFileReader(source);
     if (!(await reader.fillToEnd(LONGEST))) {

@@ -14,10 +14,12 @@ export async function run(argv: string[]): Promise<number> {
     jobs: { type: "string" },
     out: { type: "string" },
     json: { type: "boolean" },
+    snapshot: { type: "string" },
   } as const;
   const args = parse(argv, options, [1, Infinity], "a FILE");
   const inputs: Uint8Array[] = [];
-  for (const file of args.positionals) inputs.push(await readWhole(file, args.flag("as-is")));
+  const how = { snapshot: args.text("snapshot") };
+  for (const file of args.positionals) inputs.push(await readWhole(file, args.flag("as-is"), how));
   const folder = args.text("out");
   if (folder !== undefined) attempt(folder, () => mkdirSync(folder, { recursive: true }));
   const show = process.stderr.isTTY;

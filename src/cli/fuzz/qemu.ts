@@ -16,6 +16,7 @@ export async function run(argv: string[]): Promise<number> {
     out: { type: "string" },
     capability: { type: "string", multiple: true },
     json: { type: "boolean" },
+    snapshot: { type: "string" },
   } as const;
   const args = parse(argv, options, [1, Infinity], "one FILE and, behind --, the destination's command");
   const [file = "", ...command] = args.positionals;
@@ -24,7 +25,8 @@ export async function run(argv: string[]): Promise<number> {
   if (isFolder(file)) throw new UsageError("a destination takes one stream: a recording is none");
   const { cases = 100, ...choice } = caseChoice(args);
   const show = process.stderr.isTTY;
-  const results = await runQemu(await readWhole(file, args.flag("as-is")), {
+  const stream = await readWhole(file, args.flag("as-is"), { snapshot: args.text("snapshot") });
+  const results = await runQemu(stream, {
     ...choice,
     cases,
     out,

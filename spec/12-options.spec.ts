@@ -1,0 +1,87 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import test from "tape";
+import { UsageError } from "../src/cli/arguments.js";
+import { COMMANDS, helpFor } from "../src/cli/help.js";
+import type { Command } from "../src/cli/run.js";
+import { qevm } from "./support/program.js";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** What a command takes only to say why it does not. */
+const REFUSED: Readonly<Record<string, readonly string[]>> = { explain: ["lenient"], report: ["json", "lenient"] };
+
+/** Every command, and every action of one that has actions. */
+const LINES = Object.entries(COMMANDS).flatMap(([name, { actions }]) =>
+  actions === undefined ? [[name]] : Object.keys(actions).map((action) => [name, action]),
+);
+
+/** The names of all options that any command has. */
+function names(): string[] {
+  const found = new Set<string>();
+  for (const path of readdirSync(`${root}src/cli`, { recursive: true, encoding: "utf8" })) {
+    if (!path.endsWith(".ts")) continue;
+    const text = readFileSync(`${root}src/cli/${path}`, "utf8");
+    for (const [, name] of text.matchAll(/"?([\w-]+)"?: \{ type: "(?:string|boolean)"/gu)) found.add(name ?? "");
+  }
+  return [...found].toSorted();
+}
+
+/** Whether a command knows an option: without FILE and --out it does nothing else. */
+async function takes([name = "", ...action]: readonly string[], option: string): Promise<boolean> {
+  const command = (await import(`../src/cli/${name}.js`)) as Command;
+  try {
+    await command.run([...action, `--${option}=1`]);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return !error.message.startsWith("there is no option");
+  }
+  throw new Error(`${name} does something without arguments`);
+}
+
+test("the help of a command lists the options that it takes, and no others", async (t) => {
+  const all = names();
+  t.ok(all.length > 40, `${all.length} options`);
+  for (const line of LINES) {
+    const [name = "", action] = line;
+    const listed = [...helpFor(name, action).matchAll(/^ {2}--([\w-]+)/gmu)].map(([, option]) => option ?? "");
+    const taken: string[] = [];
+    for (const option of all) if (await takes(line, option)) taken.push(option);
+    const shown = taken.filter((option) => REFUSED[name]?.includes(option) !== true);
+    t.deepEqual([...new Set(listed)].toSorted(), shown, line.join(" "));
+  }
+});
+
+test("the chapter on --schema names the commands that take it", async (t) => {
+  const chapter = readFileSync(`${root}spec/54-schema.md`, "utf8");
+  const [, sentence = ""] = /`--schema` is taken by ([^.]+), and may be given/u.exec(chapter) ?? [];
+  const named = [...sentence.matchAll(/`(\w+)`/gu)].map(([, name]) => name);
+  const taking: string[] = [];
+  for (const line of LINES) if (await takes(line, "schema")) taking.push(line.join(" "));
+  t.deepEqual(named, taking);
+});
+
+test("an action has a help of its own", async (t) => {
+  const { stdout } = await qevm(["fuzz", "--help"]);
+  for (const name of Object.keys(COMMANDS["fuzz"]?.actions ?? {})) {
+    t.match(stdout, new RegExp(`^ {2}${name} `, "mu"), name);
+    const own = await qevm(["fuzz", name, "--help"]);
+    t.ok(own.stdout.startsWith(`usage: qevm fuzz ${name} `), `fuzz ${name} --help`);
+    t.equal((await qevm(["help", "fuzz", name])).stdout, own.stdout, `help fuzz ${name}`);
+    const wide = own.stdout.split("\n").filter((line) => line.length > 80);
+    t.deepEqual(wide, [], "80 columns");
+  }
+});
+
+test("what is wrong with an option is one sentence", async (t) => {
+  for (const [args, sentence] of [
+    [["--frob"], "there is no option --frob (a name that begins so goes behind --)"],
+    [["-x"], "there is no option -x (a name that begins so goes behind --)"],
+    [["--page-size"], "--page-size takes a value"],
+    [["--page-size", "--json"], "--page-size takes a value; one that begins so is written --page-size=--json"],
+    [["--json=1"], "--json takes no value"],
+  ] as const) {
+    const { code, stderr } = await qevm(["inspect", "file", ...args]);
+    t.deepEqual([code, stderr.split("\n")[0]], [2, `qevm inspect: ${sentence}`]);
+  }
+});
