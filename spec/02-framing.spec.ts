@@ -158,6 +158,27 @@ test("lenient mode passes over what can be passed over, with the same codes", as
   );
 });
 
+test("the rest that is not decoded is passed over where its reader leaves it, and tells how the stream ends", async (t) => {
+  const section = `01 00000001 03 ${ascii("foo")} 00000000 00000001`;
+  const rest = `${"ab".repeat(100)} 7e 00000001 00`;
+  for (const [what, hex, complete] of [
+    ["whole", `${HEADER} ${section} ${rest}`, true],
+    ["cut", `${HEADER} ${section} ${rest.slice(0, -3)}`, false],
+  ] as const) {
+    for (const take of [0, 1, Number.POSITIVE_INFINITY]) {
+      const bytes = fromHex(hex);
+      const reader = new StreamReader(new MemorySource(bytes, 16), { bufferSize: 16 });
+      for await (const item of reader) {
+        if (item.kind !== "opaque" || take === 0) continue;
+        let taken = 0;
+        for await (const _ of item.chunks()) if (++taken === take) break;
+      }
+      t.equal(reader.complete, complete, `${what}, ${take} pieces taken: complete`);
+      t.equal(reader.offset, bytes.length, "everything is read");
+    }
+  }
+});
+
 test("bytes behind the end are kept and told apart", async (t) => {
   const bytes = fromHex(`${HEADER} 00 0000 ff`);
   const sink = new MemorySink();

@@ -102,6 +102,18 @@ test("devices by name", async (t) => {
   t.deepEqual(await once.device("cpu"), cpu, "knows its devices when it was iterated");
 });
 
+test("a stream whose devices nothing describes is complete when it was iterated", async (t) => {
+  const bare = corpusEntry("suppress-vmdesc").open();
+  const stream = await openStream(bare);
+  for await (const _ of stream);
+  t.ok(stream.complete, "whole");
+  const cut = await openStream(bare.subarray(0, -1));
+  for await (const _ of cut);
+  t.notOk(cut.complete, "its last byte missing");
+  const { bytes: read } = await node.loadStream(new MemorySource(bare), new node.FlatMemory());
+  t.equal(read, bare.length, "and can be loaded");
+});
+
 test("a stream is iterated once, and closed once however often it is asked to", async (t) => {
   const packed = join(entry.folder, "stream.gz");
   for (const [what, input] of [

@@ -112,7 +112,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       yield* this.walk();
     } catch (error) {
       if (!this.passOver(error)) throw error;
-      if (this.broken && this.reader.available > 0) yield restOfStream(this, this.reader, BROKEN);
+      if (this.broken && this.reader.available > 0) yield* restOfStream(this, this.reader, BROKEN);
     }
   }
 
@@ -278,11 +278,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     } else {
       reader.path.pop();
       yield item;
-      yield restOfStream(this, reader, `no codec for the iterative section ${JSON.stringify(header.idstr)}`);
+      yield* restOfStream(this, reader, `no codec for the iterative section ${JSON.stringify(header.idstr)}`);
       return "rest";
     }
     if (this.cut) {
-      if (this.broken && reader.available > 0) yield restOfStream(this, reader, BROKEN);
+      if (this.broken && reader.available > 0) yield* restOfStream(this, reader, BROKEN);
       return "rest";
     }
     yield* this.footer(header);
@@ -294,7 +294,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private async *undescribed(offset: number): AsyncGenerator<StreamItem, "rest" | undefined> {
     const { reader, packageEnd } = this;
     if (packageEnd === undefined) {
-      yield restOfStream(this, reader, UNDESCRIBED);
+      yield* restOfStream(this, reader, UNDESCRIBED);
       return "rest";
     }
     const start = reader.position;

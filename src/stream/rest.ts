@@ -6,30 +6,28 @@ import { TypeByte } from "./types.js";
 
 const PIECE = 1 << 20;
 
-/** All that is left of a stream from where the reader stands. Whether it ends like a whole stream is told to `stream`. */
-export function restOfStream(
+/**
+ * All that is left of a stream from where the reader stands; what the consumer leaves is passed over, since how a stream ends is known at its end
+ * only. Whether it ends like a whole stream is told to `stream`.
+ */
+export async function* restOfStream(
   stream: { complete: boolean; footers: boolean | undefined },
   reader: QemuFileReader,
   reason: string,
-): OpaqueItem {
+): AsyncGenerator<OpaqueItem> {
   const tail: number[] = [];
   const endsInEof = (): boolean =>
     tail.at(-1) === TypeByte.EOF && (stream.footers === false || tail.at(-6) === TypeByte.SECTION_FOOTER);
-  const pieces = remaining(reader);
-  return {
-    kind: "opaque",
-    offset: reader.offset,
-    reason,
-    endsInEof,
-    async *chunks() {
-      for await (const chunk of pieces) {
-        tail.push(...chunk.subarray(Math.max(0, chunk.length - 6)));
-        tail.splice(0, tail.length - 6);
-        yield chunk;
-      }
-      stream.complete = endsInEof();
-    },
-  };
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of remaining(reader)) {
+      tail.push(...chunk.subarray(Math.max(0, chunk.length - 6)));
+      tail.splice(0, tail.length - 6);
+      yield chunk;
+    }
+    stream.complete = endsInEof();
+  }
+  yield { kind: "opaque", offset: reader.offset, reason, endsInEof, chunks };
+  for await (const _ of chunks());
 }
 
 /** All that is left of a package, which is in the buffer. What the consumer leaves is passed over: the stream goes on behind. */
