@@ -64,8 +64,11 @@ export function report(file: string, result: Verification): string[] {
   if (result.identical) {
     lines.push(`${safe(file)}: identical, ${fileSize(result.bytes)} encoded again from the decoded fields`);
   } else {
-    const at = result.firstDifference === null ? "" : ` from byte 0x${result.firstDifference.toString(16)}`;
-    lines.push(`${safe(file)}: DIFFERENT${at}`);
+    const { firstDifference: at, inspection } = result;
+    const place = at === null ? "" : `byte 0x${at.toString(16)}`;
+    const ends = !result.complete && inspection.undecoded.at(-1)?.offset === at;
+    if (ends) lines.push(`${safe(file)}: identical up to ${place}, behind which nothing could be decoded`);
+    else lines.push(`${safe(file)}: DIFFERENT${at === null ? "" : ` from ${place}`}`);
   }
   const { recompressed, xbzrle } = result;
   if (recompressed.pages > 0) {

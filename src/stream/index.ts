@@ -44,7 +44,7 @@ export {
 } from "./return-path-reader.js";
 export { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 export { type Continued, type StreamOptions } from "./options.js";
-export { StreamReader } from "./reader.js";
+export { ENDS_INSIDE, StreamReader, type Unfinished } from "./reader.js";
 export {
   createStreamWriter,
   describedConfiguration,

@@ -43,6 +43,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   /** Absolute offset of the stream's first byte. */
   readonly start: number;
   private readonly reader: QemuFileReader;
+  /** Absolute offset behind what was decoded last and handed on. */
+  private settled: number;
   /** Lenient: the stream ended inside something. */
   private cut = false;
   /** The source said that it goes on with checkpoints behind the stream. */
@@ -68,7 +70,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     });
     // No record is shorter than 8 bytes: a small stream needs no room for thousands.
     this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));
-    this.start = this.reader.offset;
+    this.start = this.settled = this.reader.offset;
     const { after } = options;
     this.ram = new RamState(after?.pageSize ?? options.pageSize ?? 4096);
     for (const block of after?.blocks ?? []) this.ram.add(block);
@@ -105,15 +107,45 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   }
 
   /**
+   * What stands behind the last part that was decoded, where reading ended before the input did: by a cut, or by an error. It is read to its
+   * end to be counted. Undefined: nothing. For when the walk is over. Errors: io.
+   */
+  async unfinished(): Promise<Unfinished | undefined> {
+    const { reader, settled: offset } = this;
+    try {
+      await reader.discardRest();
+    } catch (error) {
+      // A container that is damaged gives no more than it gave.
+      if (!(error instanceof QevmError) || error.code === "io") throw error;
+    }
+    const length = reader.offset - offset;
+    if (length <= 0) return undefined;
+    return {
+      offset,
+      length,
+      reason: this.cut ? ENDS_INSIDE : "at or behind what could not be decoded",
+    };
+  }
+
+  /**
    * Lenient: a stream that is cut off ends with a warning and `complete` false, and everything before the cut counts.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<StreamItem> {
     try {
-      yield* this.walk();
+      for await (const item of this.walk()) {
+        this.settle();
+        yield item;
+      }
     } catch (error) {
       if (!this.passOver(error)) throw error;
       if (this.broken && this.reader.available > 0) yield* restOfStream(this, this.reader, BROKEN);
     }
+    // What the connection broke in is a part of its own.
+    if (!this.cut || this.broken) this.settle();
+  }
+
+  private settle(): void {
+    this.settled = this.reader.offset;
   }
 
   private async *walk(): AsyncGenerator<StreamItem> {
@@ -315,7 +347,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private async *records(): AsyncGenerator<RamBatch> {
     try {
       const { reader, ram, diagnostics, limits, capabilities, batch } = this;
-      yield* ramRecords(reader, ram, diagnostics, limits, capabilities, batch, this.skipMappedPages);
+      for await (const one of ramRecords(reader, ram, diagnostics, limits, capabilities, batch, this.skipMappedPages)) {
+        this.settle();
+        yield one;
+      }
+      this.settle();
     } catch (error) {
       if (!this.passOver(error)) throw error;
     }
@@ -336,7 +372,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
 
   private async *entries(decoder: ChunkDecoder): AsyncGenerator<SectionRecord> {
     try {
-      yield* decoder(this.reader, this.limits.sectionRecordBytes);
+      for await (const record of decoder(this.reader, this.limits.sectionRecordBytes)) {
+        this.settle();
+        yield record;
+      }
+      this.settle();
     } catch (error) {
       if (!this.passOver(error)) throw error;
     }
@@ -364,6 +404,16 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     yield { kind: "footer", offset, sectionId };
   }
 }
+
+/** Bytes of the input that were not decoded, since reading ended before them. */
+export interface Unfinished {
+  offset: number;
+  length: number;
+  reason: string;
+}
+
+/** Why what a cut input ends with is not understood. */
+export const ENDS_INSIDE = "what the input ends inside";
 
 const BROKEN = "what the connection broke in";
 

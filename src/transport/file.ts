@@ -69,9 +69,9 @@ export class FileSource implements ByteSource {
     else void underWay.then(() => closeSync(fd));
   }
 
-  /** Errors: usage. */
+  /** Errors: io. */
   private checkOpen(): void {
-    if (this.closed) throw new QevmError("usage", `${this.path} was closed`);
+    if (this.closed) throw new QevmError("io", `${this.path} was closed`);
   }
 
   private readAside(position: number, into: Uint8Array): Promise<number> {
@@ -113,7 +113,7 @@ class PipeSource implements ByteSource {
   ) {}
 
   read(into: Uint8Array): number | Promise<number> {
-    if (this.closed) throw new QevmError("usage", `${this.name} was closed`);
+    if (this.closed) throw new QevmError("io", `${this.name} was closed`);
     if (this.stream !== undefined) return this.stream.read(into);
     if (awaitsSignals()) return readAsync(this.fd, into).catch((error: unknown) => this.otherwise(error, into));
     try {
