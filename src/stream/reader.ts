@@ -2,7 +2,7 @@ import { Diagnostics, hex, QevmError } from "../errors.js";
 import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { BATCH_RECORDS, RamBatch, RamState } from "../ram/index.js";
-import { chunkDecoder, type ChunkDecoder, type SectionRecord } from "../sections/index.js";
+import { chunkDecoder, type ChunkDecoder } from "../sections/index.js";
 import { Schema, type DeviceDescription } from "../vmstate/index.js";
 import { commandName, decodeCommand } from "./command.js";
 import { capabilitiesOf, decodeConfiguration, targetPageSize, type Configuration } from "./configuration.js";
@@ -16,7 +16,17 @@ import type { Continued, StreamOptions } from "./options.js";
 import { pageSizeIsOpen, shownPageSize } from "./page-size.js";
 import { showsMappedRam } from "./shown-mapped-ram.js";
 import { ramRecords } from "./ram-section.js";
-import { endOfStream, restOfPackage, restOfStream } from "./rest.js";
+import {
+  BEHIND_ERROR,
+  BROKEN,
+  countRest,
+  ENDS_INSIDE,
+  endOfStream,
+  leavable,
+  restOfPackage,
+  restOfStream,
+  type Unfinished,
+} from "./rest.js";
 import { checkRamVersion, decodeFullHeader, decodePartHeader, nextFooter, type SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
 
@@ -111,20 +121,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
    * end to be counted. Undefined: nothing. For when the walk is over. Errors: io.
    */
   async unfinished(): Promise<Unfinished | undefined> {
-    const { reader, settled: offset } = this;
-    try {
-      await reader.discardRest();
-    } catch (error) {
-      // A container that is damaged gives no more than it gave.
-      if (!(error instanceof QevmError) || error.code === "io") throw error;
-    }
-    const length = reader.offset - offset;
-    if (length <= 0) return undefined;
-    return {
-      offset,
-      length,
-      reason: this.cut ? ENDS_INSIDE : "at or behind what could not be decoded",
-    };
+    return await countRest(this.reader, this.settled, this.cut ? ENDS_INSIDE : BEHIND_ERROR);
   }
 
   /**
@@ -292,8 +289,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     const decoder = chunkDecoder(header.idstr, header.type);
     if (header.idstr === "ram") {
       checkRamVersion(reader, this.diagnostics, header);
-      const records = this.records();
-      item.records = () => records;
+      const { ram, diagnostics, limits, capabilities, batch, skipMappedPages } = this;
+      const records = this.following(
+        ramRecords(reader, ram, diagnostics, limits, capabilities, batch, skipMappedPages),
+      );
+      item.records = () => leavable(records);
       yield item;
       // Whatever the consumer left is passed over here, so that the walk goes on at the footer.
       for await (const _ of records);
@@ -344,12 +344,12 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return undefined;
   }
 
-  private async *records(): AsyncGenerator<RamBatch> {
+  /** The parts of a section; a stream that is cut off in them ends there. */
+  private async *following<T>(parts: AsyncGenerator<T>): AsyncGenerator<T> {
     try {
-      const { reader, ram, diagnostics, limits, capabilities, batch } = this;
-      for await (const one of ramRecords(reader, ram, diagnostics, limits, capabilities, batch, this.skipMappedPages)) {
+      for await (const part of parts) {
         this.settle();
-        yield one;
+        yield part;
       }
       this.settle();
     } catch (error) {
@@ -364,22 +364,10 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       yield item;
       return;
     }
-    const entries = this.entries(decoder);
-    item.content = { kind: "records", entries: () => entries };
+    const entries = this.following(decoder(this.reader, this.limits.sectionRecordBytes));
+    item.content = { kind: "records", entries: () => leavable(entries) };
     yield item;
     for await (const _ of entries);
-  }
-
-  private async *entries(decoder: ChunkDecoder): AsyncGenerator<SectionRecord> {
-    try {
-      for await (const record of decoder(this.reader, this.limits.sectionRecordBytes)) {
-        this.settle();
-        yield record;
-      }
-      this.settle();
-    } catch (error) {
-      if (!this.passOver(error)) throw error;
-    }
   }
 
   /** Whether an error is the end of a cut stream, which lenient mode passes over. */
@@ -405,23 +393,6 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   }
 }
 
-/** Bytes of the input that were not decoded, since reading ended before them. */
-export interface Unfinished {
-  offset: number;
-  length: number;
-  reason: string;
-}
-
-/** Why what a cut input ends with is not understood. */
-export const ENDS_INSIDE = "what the input ends inside";
-
-const BROKEN = "what the connection broke in";
-
 async function* noRecords(): AsyncGenerator<RamBatch> {
   // Sections other than "ram" have none.
-}
-
-/** An error for a caller that wants the whole stream and got a cut one. */
-export function incomplete(offset: number): QevmError {
-  return new QevmError("truncated", "the stream ends before its EOF", { offset });
 }
