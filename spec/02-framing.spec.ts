@@ -17,6 +17,7 @@ import {
   StreamReader,
   type StreamItem,
 } from "../src/stream/index.js";
+import { corpusEntry } from "../tools/corpus.js";
 import { arrivals } from "./support/arrivals.js";
 import { fromHex, refusal, toHex } from "./support/bytes.js";
 
@@ -156,6 +157,49 @@ test("lenient mode passes over what can be passed over, with the same codes", as
     [["unknown-type", 9]],
     "and says so",
   );
+});
+
+test("records that their reader leaves are passed over", async (t) => {
+  for (const name of ["live", "v11.1-dirty-bitmap", "v5.2-block"]) {
+    const bytes = corpusEntry(name).open();
+    const kinds: string[][] = [];
+    for (const take of [Number.POSITIVE_INFINITY, 1, 0]) {
+      const reader = new StreamReader(new MemorySource(bytes), { bufferSize: 1 << 16 });
+      const seen: string[] = [];
+      for await (const item of reader) {
+        seen.push(item.kind);
+        if (item.kind !== "section" || take === 0) continue;
+        let taken = 0;
+        for await (const _ of item.records()) if (++taken === take) break;
+        if (item.content.kind === "records") for await (const _ of item.content.entries()) if (++taken === take) break;
+      }
+      kinds.push(seen);
+    }
+    t.ok(kinds[0]!.length > 50, `${name}: ${kinds[0]!.length} items`);
+    t.deepEqual(kinds[1], kinds[0], `${name}: the first record of each section taken`);
+    t.deepEqual(kinds[2], kinds[0], `${name}: none taken`);
+  }
+});
+
+test("the rest that is not decoded is passed over where its reader leaves it, and tells how the stream ends", async (t) => {
+  const section = `01 00000001 03 ${ascii("foo")} 00000000 00000001`;
+  const rest = `${"ab".repeat(100)} 7e 00000001 00`;
+  for (const [what, hex, complete] of [
+    ["whole", `${HEADER} ${section} ${rest}`, true],
+    ["cut", `${HEADER} ${section} ${rest.slice(0, -3)}`, false],
+  ] as const) {
+    for (const take of [0, 1, Number.POSITIVE_INFINITY]) {
+      const bytes = fromHex(hex);
+      const reader = new StreamReader(new MemorySource(bytes, 16), { bufferSize: 16 });
+      for await (const item of reader) {
+        if (item.kind !== "opaque" || take === 0) continue;
+        let taken = 0;
+        for await (const _ of item.chunks()) if (++taken === take) break;
+      }
+      t.equal(reader.complete, complete, `${what}, ${take} pieces taken: complete`);
+      t.equal(reader.offset, bytes.length, "everything is read");
+    }
+  }
 });
 
 test("bytes behind the end are kept and told apart", async (t) => {

@@ -1,7 +1,10 @@
 import test from "tape";
 import { QevmError } from "../src/errors.js";
-import { inspectStream } from "../src/inspect/inspect.js";
-import { MemorySource } from "../src/qemu-file/index.js";
+import { diffStreams } from "../src/diff/index.js";
+import { explainStream } from "../src/explain/index.js";
+import { inspectStream, type Inspection } from "../src/inspect/inspect.js";
+import { verifyStream } from "../src/inspect/verify.js";
+import { IterableSource, MemorySource } from "../src/qemu-file/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 
 const good = corpusEntry("machine-none-tiny").open();
@@ -36,6 +39,70 @@ test("every prefix of a capture of -machine none", async (t) => {
   t.ok(refused > 100, `${refused} of ${good.length} prefixes refused, the others end in an opaque rest`);
   t.equal((await attempt(good.subarray(0, 7)))?.offset, 0, "a cut header");
   t.equal((await attempt(good))?.message, undefined, "the whole still decodes");
+});
+
+/** Bytes that an inspection says were decoded, by its parts: they follow each other. */
+function decoded({ bytes, undecoded }: Inspection): number {
+  return (
+    bytes.total -
+    bytes.opaque +
+    undecoded.reduce((sum, { length }) => sum + length, 0) -
+    (undecoded.at(-1)?.length ?? 0)
+  );
+}
+
+test("what a cut stream ends in is counted, whatever it is read from and by whom", async (t) => {
+  const live = corpusEntry("live").open();
+  const { sections } = await inspectStream(new MemorySource(live));
+  const places = [9, 20, 30, 43, 60, 200, 300_000, 1_000_000, 3_000_000, live.length - 1, live.length - 50_000];
+  for (const { offset, length } of sections.filter((_, k) => k % 6 === 0)) {
+    places.push(offset + 1, offset + 5, offset + 12, offset + length - 5, offset + length - 1, offset + length);
+  }
+  const wrong: string[] = [];
+  for (const at of places) {
+    const cut = live.subarray(0, at);
+    const how = { lenient: true };
+    const inspection = await inspectStream(new MemorySource(cut), how);
+    const last = inspection.undecoded.at(-1);
+    const say = (what: string): void => void wrong.push(`cut at ${at}: ${what}`);
+    if (inspection.bytes.total !== at || inspection.complete) say(`${inspection.bytes.total} bytes`);
+    if (last !== undefined && last.offset + last.length !== at) say(`${last.offset} and ${last.length}`);
+    const pieces = async function* (): AsyncGenerator<Uint8Array> {
+      for (let from = 0; from < at; from += 65_521) yield cut.subarray(from, from + 65_521);
+    };
+    const piped = await inspectStream(new IterableSource(pieces()), { ...how, bufferSize: 4096 });
+    if (JSON.stringify(piped.undecoded) !== JSON.stringify(inspection.undecoded)) say("from a pipe");
+    const verified = await verifyStream(new MemorySource(cut), how);
+    const first = verified.firstDifference ?? at;
+    if (verified.bytes !== at || verified.opaqueBytes !== inspection.bytes.opaque) say("verify counts otherwise");
+    // An undescribed rest is carried along; what was cut off is not.
+    if (first !== decoded(inspection) && !verified.identical) say(`verify: ${first}, decoded ${decoded(inspection)}`);
+    const { damage, inspection: explained } = await explainStream(new MemorySource(cut), undefined, how);
+    if (damage.length === 0 || explained.bytes.opaque !== inspection.bytes.opaque) say("explain counts otherwise");
+    const { a, verdict } = await diffStreams(cut, cut.slice(), how);
+    if (a.bytes.total !== at || verdict !== "identical") say(`diff: ${a.bytes.total} bytes, ${verdict}`);
+  }
+  t.deepEqual(wrong, []);
+});
+
+test("what stands behind damage is counted, without holding it", async (t) => {
+  const live = corpusEntry("live").open();
+  const broken = Uint8Array.from(live);
+  const { sections } = await inspectStream(new MemorySource(live));
+  const { offset } = sections.find(({ type }) => type === "part")!;
+  broken[offset] = 0x55;
+  for (const [what, source] of [
+    ["bytes", new MemorySource(broken)],
+    ["a pipe", new IterableSource([broken.subarray(0, 70_000), broken.subarray(70_000)])],
+  ] as const) {
+    const { damage, inspection } = await explainStream(source);
+    t.equal(damage[0]?.error.offset, offset, `${what}: the damage`);
+    t.deepEqual(
+      [inspection.bytes.total, inspection.bytes.opaque],
+      [live.length, live.length - offset],
+      `${what}: and all behind it`,
+    );
+  }
 });
 
 test("every byte of that capture changed", async (t) => {

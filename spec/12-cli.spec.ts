@@ -288,6 +288,14 @@ test("extract writes a folder whole or not at all", async (t) => {
   t.equal(rescued.status, 0, "lenient: what came before the cut");
   t.match(rescued.stderr, /^warning: at byte 0x249f0/u, "with a warning that has the address");
   t.equal(document(rescued)["complete"], false, "and not called complete");
+  const counted = await qevm(["inspect", cut, "--lenient"]);
+  t.match(counted.stdout, /Not understood: .*\n {2}at byte 0x[0-9a-f]+, .*: what the input ends inside$/mu, "counted");
+  const checked = await qevm(["verify", cut, "--lenient"]);
+  t.equal(checked.status, 1);
+  t.match(
+    checked.stdout,
+    /cut\.mig: identical up to byte 0x[0-9a-f]+, behind which nothing could be decoded\n(?:.*\n)?not understood: 2053 bytes\n/u,
+  );
   t.deepEqual(
     readdirSync(folder).filter((name) => name.includes("partial")),
     [],

@@ -1,4 +1,13 @@
-import { createReadStream, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  createReadStream,
+  fstatSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
@@ -29,6 +38,18 @@ async function walk(input: StreamInput): Promise<{ machine: string | undefined; 
     for await (const batch of item.records()) for (const record of batch) if (record.block !== undefined) pages++;
   }
   return { machine, kinds: kinds.join(" "), pages };
+}
+
+/** Where the system tells. */
+function openFiles(): number {
+  return process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0;
+}
+
+async function codeOf(work: () => Promise<void>): Promise<unknown> {
+  return await work().then(
+    () => undefined,
+    (error: unknown) => (error instanceof QevmError ? error.code : error),
+  );
 }
 
 test("every kind of input gives the same stream", async (t) => {
@@ -79,6 +100,73 @@ test("devices by name", async (t) => {
   t.equal(early instanceof QevmError ? early.code : early, "usage", "an input that can be read once");
   for await (const _ of once);
   t.deepEqual(await once.device("cpu"), cpu, "knows its devices when it was iterated");
+});
+
+test("a stream whose devices nothing describes is complete when it was iterated", async (t) => {
+  const bare = corpusEntry("suppress-vmdesc").open();
+  const stream = await openStream(bare);
+  for await (const _ of stream);
+  t.ok(stream.complete, "whole");
+  const cut = await openStream(bare.subarray(0, -1));
+  for await (const _ of cut);
+  t.notOk(cut.complete, "its last byte missing");
+  const { bytes: read } = await node.loadStream(new MemorySource(bare), new node.FlatMemory());
+  t.equal(read, bare.length, "and can be loaded");
+});
+
+test("a stream is iterated once, and closed once however often it is asked to", async (t) => {
+  const packed = join(entry.folder, "stream.gz");
+  for (const [what, input] of [
+    ["a file", () => path],
+    ["a container", () => packed],
+    ["chunks", () => createReadStream(path)],
+    ["a file as a source", () => node.FileSource.open(path)],
+  ] as const) {
+    const before = openFiles();
+    const stream = await openStream(input());
+    for await (const _ of stream);
+    const mine = openSync(join(entry.folder, "stream.gz"), "r");
+    t.equal(
+      await codeOf(async () => {
+        for await (const _ of stream);
+      }),
+      "usage",
+      `${what}: iterated again`,
+    );
+    t.equal(await codeOf(() => stream.close()), undefined, `${what}: closed behind its iteration`);
+    t.equal(await codeOf(() => stream.close()), undefined, `${what}: and again`);
+    t.doesNotThrow(() => fstatSync(mine), `${what}: a file that was opened since stays open`);
+    closeSync(mine);
+    const unread = await openStream(input());
+    await unread.close();
+    await unread.close();
+    t.equal(
+      await codeOf(async () => {
+        for await (const _ of unread);
+      }),
+      "usage",
+      `${what}: iterated when it was closed`,
+    );
+    const left = await openStream(input());
+    for await (const _ of left) break;
+    t.equal(
+      await codeOf(async () => {
+        for await (const _ of left);
+      }),
+      "usage",
+      `${what}: iterated after a break`,
+    );
+    await left.close();
+    // Node's own stream lets go of its file in its own time.
+    if (what !== "chunks") t.equal(openFiles(), before, `${what}: nothing stays open`);
+  }
+  const source = node.FileSource.open(path);
+  source.close();
+  const mine = openSync(path, "r");
+  source.close();
+  t.doesNotThrow(() => fstatSync(mine), "a source closed twice");
+  t.throws(() => source.read(new Uint8Array(8)), /was closed/u, "and it reads nobody else's file");
+  closeSync(mine);
 });
 
 test("what is wrong with an input", async (t) => {

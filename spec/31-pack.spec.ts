@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import test from "tape";
 import { inspectStream } from "../src/inspect/inspect.js";
+import { GatheredFile } from "../src/pack/gathered-file.js";
 import { packFolder, type PackReport } from "../src/pack/pack.js";
 import { unpackStream } from "../src/pack/unpack.js";
 import { MemorySource } from "../src/qemu-file/source.js";
@@ -28,6 +29,19 @@ import {
 import { refusal } from "./support/bytes.js";
 import { qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
+
+test("what cannot be written is told with its whole path: which disk is full", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-"));
+  const path = join(folder, "versions.bin");
+  const file = new GatheredFile(path);
+  file.write(new Uint8Array(8));
+  file.close();
+  const full = await refusal(() => file.flush());
+  t.deepEqual([full?.code, full?.what.startsWith(`${path}: EBADF`)], ["io", true], full?.message);
+  const there = await refusal(() => new GatheredFile(path));
+  t.deepEqual([there?.code, there?.what.startsWith(`${path}: EEXIST`)], ["io", true], there?.message);
+  rmSync(folder, { recursive: true });
+});
 
 /** A folder that lasts for one test, with a capture unpacked in `dir`. */
 async function unpacked(name: string, use: (folder: string, dir: string) => Promise<void>): Promise<void> {

@@ -192,6 +192,8 @@ test("folders that are no recording, or not a whole one", async (t) => {
     t.equal(await codeOf(verifyRecording(openRecording(folder))), "truncated", "its last SYNC is gone");
     truncateSync(b, 64 + 1344 + 10);
     t.equal(await codeOf(verifyRecording(openRecording(folder))), "truncated", "cut in a packet");
+    const counted = await inspectRecording(openRecording(folder), { lenient: true });
+    t.deepEqual([counted.bytes.opaque, counted.undecoded[0]?.offset], [10, 64 + 1344], "which is counted");
     truncateSync(b, 64 + 1344);
     t.equal(await codeOf(verifyRecording(openRecording(folder))), "truncated", "no second SYNC");
     const lenient = await inspectRecording(openRecording(folder), { lenient: true });

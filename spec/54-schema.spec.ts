@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import test from "tape";
 import { convertStream } from "../src/convert/convert.js";
 import { verifyStream } from "../src/inspect/verify.js";
@@ -233,7 +234,19 @@ test("on the command line, and in a folder", async (t) => {
     t.ok(shown.stdout.includes("cpu_ticks_offset") || shown.stdout.includes("fields."), "devices --schema");
     const wrong = await qevm(["inspect", file!, "--schema", file!]);
     t.equal(wrong.code, 1, "a schema without a description");
+    t.ok(wrong.stderr.startsWith(`${file}: refused at byte 0x`), wrong.stderr);
     t.ok(wrong.stderr.includes(`--schema ${file}`), "names the schema");
+    const noise = join(folder, "noise");
+    const packed = join(folder, "noise.gz");
+    writeFileSync(noise, Buffer.alloc(5000, 0x5a));
+    writeFileSync(packed, gzipSync(bytes).subarray(0, 300));
+    for (const schema of [noise, packed]) {
+      for (const command of ["inspect", "verify", "explain", "devices"]) {
+        const { code, stderr } = await qevm([command, file!, "--schema", schema]);
+        t.equal(code, 1);
+        t.match(stderr, new RegExp(`^${schema}: refused at byte 0x[0-9a-f]+, --schema ${schema}`, "u"), command);
+      }
+    }
     t.equal((await qevm(["inspect", file!, "--schema", "-"])).code, 2, "the schema is a file");
     const schema = [await descriptionOf(new MemorySource(readFileSync(lent!)))];
     await unpackStream({ open: () => new MemorySource(bytes), again: true }, dir!, { schema });

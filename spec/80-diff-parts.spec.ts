@@ -158,7 +158,21 @@ test("records of other sections, commands, VMDESCRIPTION, the end", async (t) =>
   t.ok(cut.b.warnings.length > 0);
   const late = await diffStreams(live, live.subarray(0, 0x34c000), { lenient: true });
   t.equal(late.b.description, "of the other", "devices before a cut are read by the other's description");
-  t.deepEqual([late.devices, late.b.bytes.opaque], [[], 0], "and are the same");
+  t.deepEqual(late.devices, [], "and are the same");
+  const { total, opaque } = late.b.bytes;
+  t.deepEqual(
+    [total, opaque > 0 && opaque < 200],
+    [0x34c000, true],
+    "the device that the cut is in is counted as not understood",
+  );
+  const other = Buffer.from(live.subarray(0, 300_000));
+  other[299_999]! ^= 1;
+  const inRecord = await diffStreams(live.subarray(0, 300_000), other, { lenient: true });
+  t.deepEqual(
+    named(inRecord, "meaning"),
+    ["undecoded what the input ends inside"],
+    "and so is a record, which is compared",
+  );
   t.deepEqual(named(late, "meaning").slice(0, 2), ["end complete", "section hpet/0"], "those behind it are missing");
   t.end();
 });

@@ -27,10 +27,12 @@ export async function openStream(input: StreamInput, options: OpenOptions = {}):
   }
 }
 
-/** An open stream: iterate it once; its items are those of `StreamReader`. Close it where it is not iterated to its end. */
+/** An open stream: iterate it once; its items are those of `StreamReader`. Close it where it is not iterated; once more does no harm. */
 export class Stream implements AsyncIterable<StreamItem> {
   private readonly devices: DeviceState[] = [];
   private ended = false;
+  private iterated = false;
+  private closing: Promise<void> | undefined;
 
   private constructor(
     private readonly input: StreamInput,
@@ -80,7 +82,11 @@ export class Stream implements AsyncIterable<StreamItem> {
     return this.reader.diagnostics.warnings;
   }
 
+  /** Errors: usage (iterated or closed before), and as `StreamReader`. */
   async *[Symbol.asyncIterator](): AsyncGenerator<StreamItem> {
+    if (this.iterated) throw new QevmError("usage", "a stream can be iterated once: open it again");
+    if (this.closing !== undefined) throw new QevmError("usage", "the stream was closed: open it again");
+    this.iterated = true;
     try {
       for (;;) {
         const next = this.first.shift() ?? (await this.items.next());
@@ -119,8 +125,9 @@ export class Stream implements AsyncIterable<StreamItem> {
   }
 
   /** Lets go of the input. */
-  async close(): Promise<void> {
-    await this.source.close?.();
+  close(): Promise<void> {
+    this.closing ??= Promise.resolve(this.source.close?.());
+    return this.closing;
   }
 
   private find(name: string, instanceId: number): DeviceState | undefined {

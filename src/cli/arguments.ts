@@ -1,6 +1,7 @@
 import { DEFAULT_LIMITS, type StreamLimits } from "../stream/limits.js";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { openInput } from "../container/open.js";
+import type { Input } from "../container/types.js";
 import { QevmError } from "../errors.js";
 import { descriptionOf } from "../stream/index.js";
 import type { VmDescription } from "../vmstate/index.js";
@@ -43,7 +44,7 @@ export const STREAM_OPTIONS: Options = {
 /** Those of commands that decode device state too. */
 export const DECODE_OPTIONS: Options = { ...STREAM_OPTIONS, schema: { type: "string", multiple: true } };
 
-/** What the command line that was parsed last is about, for messages: its FILE, or the template. */
+/** What a refusal is about, for messages: the FILE of the command line that was parsed last, its template, or a schema that cannot be read. */
 export let subject = "-";
 
 /** @param positionals least and most number of positional arguments */
@@ -154,15 +155,17 @@ function readOptions(args: Arguments): ReadOptions {
 
 async function readSchema(file: string): Promise<VmDescription> {
   if (file === "-") throw new UsageError("--schema takes a file");
-  const source = await openInput(file);
+  let source: Input | undefined;
   try {
+    source = await openInput(file);
     return await descriptionOf(source);
   } catch (error) {
-    if (!(error instanceof QevmError)) throw error;
+    if (!(error instanceof QevmError) || error.code === "io") throw error;
+    subject = file;
     const { code, what, offset, path, expected, found } = error;
     throw new QevmError(code, what, { offset, path: [`--schema ${file}`, ...path], expected, found, cause: error });
   } finally {
-    await source.close?.();
+    await source?.close?.();
   }
 }
 

@@ -54,10 +54,11 @@ function verdict({ verdict: found, differences, ram, devices, firstByte, a, b }:
     const where = part.a === null ? "" : `, ${safe(part.a)}`;
     lines.push(clip(`First byte that differs: ${place(offset)}${where}`));
   }
-  for (const [letter, { bytes, description }] of Object.entries({ A: a, B: b })) {
+  for (const [letter, { bytes, description, warnings }] of Object.entries({ A: a, B: b })) {
     if (description === "of the other") lines.push(`Device state of ${letter} read by the other's VMDESCRIPTION`);
     if (bytes.opaque > 0) {
-      const hint = description === null ? "; --schema CAPTURE may read it" : "";
+      const cut = warnings.some(({ code }) => code === "truncated");
+      const hint = description === null && !cut ? "; --schema CAPTURE may read it" : "";
       lines.push(`Not understood in ${letter}: ${fileSize(bytes.opaque)}${hint}`);
     }
   }

@@ -65,8 +65,13 @@ export function report(file: string, result: Verification): string[] {
     const all = `${fileSize(result.bytes)} encoded again from the decoded fields`;
     lines.push(...wrapped(`${safe(file)}:`, ["identical", all]));
   } else {
-    const at = result.firstDifference === null ? "" : ` from byte 0x${result.firstDifference.toString(16)}`;
-    lines.push(...wrapped(`${safe(file)}:`, [`DIFFERENT${at}`]));
+    const { firstDifference: at, inspection } = result;
+    const place = at === null ? "" : `byte 0x${at.toString(16)}`;
+    const ends = !result.complete && inspection.undecoded.at(-1)?.offset === at;
+    const parts = ends
+      ? [`identical up to ${place}`, "behind which nothing could be decoded"]
+      : [`DIFFERENT${at === null ? "" : ` from ${place}`}`];
+    lines.push(...wrapped(`${safe(file)}:`, parts));
   }
   const { recompressed, xbzrle } = result;
   if (recompressed.pages > 0) {

@@ -24,9 +24,10 @@ export async function compareEnds(a: Scanned, b: Scanned): Promise<PartDifferenc
 /** Parts that could not be decoded: they have the same bytes, or nobody can tell what that means. */
 export async function compareRests(a: Scanned, b: Scanned): Promise<PartDifference[]> {
   const out = new Differences("undecoded");
-  const count = Math.max(a.rests.length, b.rests.length);
+  const [inA, inB] = [undecoded(a), undecoded(b)];
+  const count = Math.max(inA.length, inB.length);
   for (let i = 0; i < count; i++) {
-    const [ra, rb] = [a.rests[i], b.rests[i]];
+    const [ra, rb] = [inA[i], inB[i]];
     const offset = { a: ra?.offset ?? null, b: rb?.offset ?? null };
     const name = (ra ?? rb)!.reason;
     if (ra === undefined || rb === undefined) {
@@ -39,6 +40,10 @@ export async function compareRests(a: Scanned, b: Scanned): Promise<PartDifferen
     out.found.push({ level: "meaning", part: "undecoded", name, a: ra.length, b: rb.length, offset: where });
   }
   return out.found;
+}
+
+function undecoded({ rests, unfinished }: Scanned): readonly Rest[] {
+  return unfinished === undefined ? rests : [...rests, unfinished];
 }
 
 /** Where a rest stands in the source. */

@@ -40,6 +40,8 @@ export interface Scanned {
   describedBy: StreamSummary["description"];
   /** What could not be decoded up to the end of the stream or package. */
   rests: Rest[];
+  /** What the stream was cut off in. */
+  unfinished: Rest | undefined;
   trailing: Rest | undefined;
   facts: DeviceFacts;
 }
@@ -125,12 +127,14 @@ class Scan {
 
   async run(): Promise<Scanned> {
     for await (const item of this.reader) await this.item(item);
+    const inspection = await this.tally.result();
+    const unfinished = await this.reader.unfinished();
     const { source, containers, configuration, blockList, pages, devices, records, rests, trailing, facts } = this;
     const { description } = this;
     return {
       source,
       containers,
-      inspection: this.tally.result(),
+      inspection,
       configuration,
       blocks: this.reader.ram.blocks,
       blockList,
@@ -140,6 +144,7 @@ class Scan {
       description,
       describedBy: description === undefined ? null : "own",
       rests,
+      unfinished,
       trailing,
       facts,
     };

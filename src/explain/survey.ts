@@ -87,7 +87,7 @@ export async function surveyStream(
     if (!(error instanceof QevmError) || error.code === "io" || error.code === "usage") throw error;
     damage.push(error);
   }
-  const inspection = tally.result();
+  const inspection = await tally.result();
   if (damage.length === 0 && !inspection.complete)
     damage.push(...cutWarnings(reader.diagnostics), ...cutRest(survey, reader));
   return { ...survey.result, inspection, damage };

@@ -12,6 +12,7 @@ import { encodeRecords, RamFlag, type RamState } from "../ram/index.js";
 import { preemptRecords, type ChannelRole, type RecordedChannel } from "../recording/index.js";
 import {
   encodeReturnMessage,
+  ENDS_INSIDE,
   returnMessageToPlain,
   ReturnPathReader,
   type PlainCommand,
@@ -76,6 +77,7 @@ export async function walkChannel(
   else if (role === "preempt") await walk.preempt(counted);
   else await walk.returnPath(counted);
   await again?.writer.finish();
+  walk.end();
   return walk.facts;
 }
 
@@ -96,6 +98,8 @@ function counting(source: ByteSource, count: (bytes: number) => void): ByteSourc
 class Walk {
   readonly facts: ChannelFacts;
   private readonly diagnostics: Diagnostics;
+  /** Offset behind the last packet or message that was decoded, where a cut is passed over. */
+  private settled: number | undefined;
 
   constructor(
     role: ChannelRole,
@@ -119,7 +123,9 @@ class Walk {
       block: (idstr) => ram.find(idstr),
     });
     const pages = new ChannelPages(ram.pageSize);
+    this.settled = reader.offset;
     for await (const item of reader) {
+      this.settled = reader.offset;
       if (item.kind === "init") facts.summary.id = item.init.channel;
       else this.packet(item);
       if (item.kind === "pages") this.pages(item, pages, reader.path);
@@ -155,7 +161,9 @@ class Walk {
       lenient: this.options.lenient,
       block: (idstr) => ram.find(idstr),
     });
+    this.settled = reader.offset;
     for await (const { offset, message } of reader) {
+      this.settled = reader.offset;
       const { messages, messageCounts: counts } = summary;
       counts[message.name] = (counts[message.name] ?? 0) + 1;
       if (messages.length < MOST_MESSAGES) messages.push({ offset, ...returnMessageToPlain(message) });
@@ -165,6 +173,13 @@ class Walk {
       }
     }
     facts.warnings.push(...reader.diagnostics.warnings);
+  }
+
+  /** Counts what the channel was cut off in. */
+  end(): void {
+    const { settled, facts } = this;
+    const length = facts.summary.bytes - (settled ?? facts.summary.bytes);
+    if (settled !== undefined && length > 0) facts.undecoded.push({ offset: settled, length, reason: ENDS_INSIDE });
   }
 
   private packet(item: Exclude<ChannelItem, { kind: "init" }>): void {

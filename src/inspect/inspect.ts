@@ -78,7 +78,7 @@ export async function inspectStream(source: ByteSource, options: StreamOptions =
   const reader = new StreamReader(source, options);
   const tally = new Tally(reader);
   for await (const item of reader) await tally.item(item);
-  return tally.result();
+  return await tally.result();
 }
 
 /** Gathers an inspection while a stream is walked for whatever purpose. */
@@ -248,8 +248,11 @@ export class Tally {
     if (section !== undefined) section.length = this.reader.offset - section.offset;
   }
 
-  result(): Inspection {
+  /** When the walk is over, or has failed: then what is left of the input is counted as not understood. Errors: io. */
+  async result(): Promise<Inspection> {
     const { reader } = this;
+    const unfinished = await reader.unfinished();
+    if (unfinished !== undefined) this.undecoded.push(unfinished);
     const pages = noPages();
     const blocks = reader.ram.blocks.map((block) => {
       const at = this.counts.get(block) ?? noPages();

@@ -58,7 +58,7 @@ export async function verifyStream(source: ByteSource, options: VerifyOptions = 
     await writer.item(watched(item, tally, pages));
   }
   await writer.finish();
-  const inspection = tally.result();
+  const inspection = await tally.result();
   const { difference } = tap;
   const differs = difference ?? (tap.pending > 0 ? tap.compared : undefined);
   return {

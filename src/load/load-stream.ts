@@ -6,7 +6,7 @@ import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
 import { decodeXbzrle } from "../ram/xbzrle.js";
 import { StreamReader, type StreamOptions } from "../stream/index.js";
-import { incomplete } from "../stream/reader.js";
+import { incomplete } from "../stream/rest.js";
 import { DecompressThreads } from "./decompress-threads.js";
 
 /** Where pages go: a `PageStore` that may want to know its blocks first. */

@@ -19,7 +19,7 @@ export class ChunkFiles {
   async write(file: string, entries: AsyncGenerator<SectionRecord>): Promise<string> {
     let out: GatheredFile | undefined;
     let small: Uint8Array | undefined;
-    const open = (): GatheredFile => (out ??= new GatheredFile(join(this.folder, file), file));
+    const open = (): GatheredFile => (out ??= new GatheredFile(join(this.folder, file)));
     const writer = new QemuFileWriter({
       write: (bytes) => {
         if (out === undefined && small === undefined && bytes.length <= SMALL) {

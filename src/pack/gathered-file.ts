@@ -7,12 +7,9 @@ export class GatheredFile {
   private readonly gathered = new Uint8Array(1 << 18);
   private used = 0;
 
-  /** @param name what errors call it */
-  constructor(
-    path: string,
-    private readonly name: string,
-  ) {
-    this.fd = attempt(name, () => openSync(path, "wx"));
+  /** @param path what errors call it: which disk is full is to be told */
+  constructor(private readonly path: string) {
+    this.fd = attempt(path, () => openSync(path, "wx"));
   }
 
   write(bytes: Uint8Array): void {
@@ -36,6 +33,6 @@ export class GatheredFile {
   }
 
   private writeAll(bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length;) done += attempt(this.name, () => writeSync(this.fd, bytes, done));
+    for (let done = 0; done < bytes.length;) done += attempt(this.path, () => writeSync(this.fd, bytes, done));
   }
 }

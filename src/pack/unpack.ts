@@ -57,7 +57,7 @@ export async function unpackStream(
 /** An input that cannot be opened again, as a file. */
 async function spool(source: ByteSource, folder: string): Promise<string> {
   const path = join(folder, "stream.partial");
-  const file = new GatheredFile(path, path);
+  const file = new GatheredFile(path);
   const chunk = new Uint8Array(1 << 20);
   for (let n = await source.read(chunk); n > 0; n = await source.read(chunk)) file.write(chunk.subarray(0, n));
   file.flush();
@@ -358,11 +358,12 @@ class Unpacker {
   }
 
   private write(file: string, content: Uint8Array | string): void {
-    attempt(file, () => writeFileSync(join(this.folder, file), content));
+    const path = join(this.folder, file);
+    attempt(path, () => writeFileSync(path, content));
   }
 
   private appender(file: string): (bytes: Uint8Array) => void {
-    const gathered = new GatheredFile(join(this.folder, file), file);
+    const gathered = new GatheredFile(join(this.folder, file));
     this.files.push(gathered);
     return (bytes) => gathered.write(bytes);
   }

@@ -154,6 +154,15 @@ export class QemuFileReader {
     }
   }
 
+  /** Passes over everything that is left, seeking where the source can. */
+  async discardRest(): Promise<void> {
+    do {
+      this.position = this.end;
+      this.refills = 0;
+      if (this.ahead?.isUnderWay !== true) this.jump(Number.MAX_SAFE_INTEGER);
+    } while (await this.fill(1));
+  }
+
   u8(): number {
     this.check(1, "u8");
     return this.buffer[this.position++]!;

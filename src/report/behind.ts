@@ -21,10 +21,12 @@ const MOST_STARTS = 64;
  */
 export async function sectionsBehind(
   source: ByteSource,
-  { offset, known }: StreamReader,
+  stream: StreamReader,
   options: StreamOptions,
 ): Promise<SectionItem[]> {
   if (!isSeekable(source)) return [];
+  const { known } = stream;
+  const { offset = stream.offset } = (await stream.unfinished()) ?? {};
   const base = source.offset ?? 0;
   const from = Math.max(offset - base, source.length - WINDOW);
   if (from >= source.length) return [];

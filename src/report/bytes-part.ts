@@ -5,7 +5,7 @@ import { exact, share, table, type Part } from "./parts.js";
 import type { ReportFacts } from "./types.js";
 
 /** What the bytes of the stream are spent on. */
-export function bytesPart({ use, unread, explained }: ReportFacts): Part {
+export function bytesPart({ use, unread }: ReportFacts): Part {
   const total = use.reduce((sum, { bytes }) => sum + bytes, 0) + unread;
   const most = Math.max(1, unread, ...use.map(({ bytes }) => bytes));
   const row = (name: string, bytes: number): Piece[] => [
@@ -28,8 +28,6 @@ export function bytesPart({ use, unread, explained }: ReportFacts): Part {
     { name: "" },
   ];
   const caption =
-    explained.inspection.bytes.total === total
-      ? "Every byte of the stream, once"
-      : "Every byte of the stream and of what is left of the file, once";
+    unread === 0 ? "Every byte of the stream, once" : "Every byte of the stream and of what is left of the file, once";
   return { id: "bytes", heading: "Where the bytes go", body: table(caption, columns, rows) };
 }

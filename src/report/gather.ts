@@ -28,8 +28,7 @@ export async function gather(input: string | Uint8Array | ByteSource, options: R
   const { watch, explained, files, verified, containers, copied, inspection, behind } = found;
   for (const item of behind) noteFacts(item, watch.facts);
   watch.end();
-  const { start } = watch.reader;
-  const end = start + explained.inspection.bytes.total;
+  const unread = await watch.reader.unfinished();
   return {
     title: title ?? named,
     name: named,
@@ -42,8 +41,8 @@ export async function gather(input: string | Uint8Array | ByteSource, options: R
     channels: "channels" in inspection ? (inspection.channels as ReportFacts["channels"]) : [],
     damage: allDamage(explained, verified),
     verified,
-    use: watch.use.result(end),
-    unread: bare(containers) ? Math.max(0, files[0]!.bytes - end) : 0,
+    use: watch.use.result(unread?.offset ?? watch.reader.offset),
+    unread: unread?.length ?? 0,
     blocks: strips(watch),
     layout: layoutOf(explained.inspection, watch),
     devices: watch.devices,
@@ -161,10 +160,6 @@ function allDamage({ damage }: Explanation, verified: Verified): Damage[] {
   return known
     ? damage
     : [...damage, { error, times: 1, means: ["found when everything was encoded again"], remedies: [] }];
-}
-
-function bare(containers: readonly Container[]): boolean {
-  return containers.every(({ kind }) => kind === "foreign");
 }
 
 /** The largest blocks, as many as are drawn, in the order of the list. */

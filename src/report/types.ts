@@ -76,7 +76,7 @@ export interface ReportFacts {
   damage: Damage[];
   verified: Verified;
   use: { use: Use; bytes: number }[];
-  /** Bytes of the file behind the place where reading ended; 0: none, or not known. */
+  /** Bytes of the stream behind the last part that was decoded, where reading ended early. */
   unread: number;
   blocks: ReportBlock[];
   layout: { segments: readonly Segment[]; how: readonly string[] } | { none: string };

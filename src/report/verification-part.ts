@@ -28,13 +28,14 @@ export function verdict({ verified, damage }: ReportFacts): Piece {
 
 /** How much of the stream was understood, and how that was proved. */
 export function verificationPart(facts: ReportFacts): Part {
-  const { verified, inspection } = facts;
+  const { verified, inspection, unread } = facts;
   const { bytes } = inspection;
   const pairs: [string, Piece][] = [["Encoded again", verdict(facts)]];
   if (verified.kind === "refused") pairs.push(["Because", verified.error.message]);
   if (verified.kind === "done") {
     const { recompressed, xbzrle } = verified.result;
-    pairs.push(["Bytes encoded again", exact(verified.result.bytes)]);
+    const { bytes: all } = verified.result;
+    pairs.push(["Bytes encoded again", exact("files" in verified.result ? all : all - unread)]);
     if (recompressed.pages > 0)
       pairs.push([
         "Compressed pages",

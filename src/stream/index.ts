@@ -45,6 +45,7 @@ export {
 export { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 export { type Continued, type StreamOptions } from "./options.js";
 export { StreamReader } from "./reader.js";
+export { ENDS_INSIDE, type Unfinished } from "./rest.js";
 export {
   createStreamWriter,
   describedConfiguration,

@@ -2,7 +2,7 @@ import { Diagnostics, hex, QevmError } from "../errors.js";
 import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { BATCH_RECORDS, RamBatch, RamState } from "../ram/index.js";
-import { chunkDecoder, type ChunkDecoder, type SectionRecord } from "../sections/index.js";
+import { chunkDecoder, type ChunkDecoder } from "../sections/index.js";
 import { Schema, type DeviceDescription } from "../vmstate/index.js";
 import { commandName, decodeCommand } from "./command.js";
 import { capabilitiesOf, decodeConfiguration, targetPageSize, type Configuration } from "./configuration.js";
@@ -16,7 +16,17 @@ import type { Continued, StreamOptions } from "./options.js";
 import { pageSizeIsOpen, shownPageSize } from "./page-size.js";
 import { showsMappedRam } from "./shown-mapped-ram.js";
 import { ramRecords } from "./ram-section.js";
-import { endOfStream, restOfPackage, restOfStream } from "./rest.js";
+import {
+  BEHIND_ERROR,
+  BROKEN,
+  countRest,
+  ENDS_INSIDE,
+  endOfStream,
+  leavable,
+  restOfPackage,
+  restOfStream,
+  type Unfinished,
+} from "./rest.js";
 import { checkRamVersion, decodeFullHeader, decodePartHeader, nextFooter, type SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
 
@@ -43,6 +53,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   /** Absolute offset of the stream's first byte. */
   readonly start: number;
   private readonly reader: QemuFileReader;
+  /** Absolute offset behind what was decoded last and handed on. */
+  private settled: number;
   /** Lenient: the stream ended inside something. */
   private cut = false;
   /** The source said that it goes on with checkpoints behind the stream. */
@@ -68,7 +80,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     });
     // No record is shorter than 8 bytes: a small stream needs no room for thousands.
     this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));
-    this.start = this.reader.offset;
+    this.start = this.settled = this.reader.offset;
     const { after } = options;
     this.ram = new RamState(after?.pageSize ?? options.pageSize ?? 4096);
     for (const block of after?.blocks ?? []) this.ram.add(block);
@@ -105,15 +117,32 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   }
 
   /**
+   * What stands behind the last part that was decoded, where reading ended before the input did: by a cut, or by an error. It is read to its
+   * end to be counted. Undefined: nothing. For when the walk is over. Errors: io.
+   */
+  async unfinished(): Promise<Unfinished | undefined> {
+    return await countRest(this.reader, this.settled, this.cut ? ENDS_INSIDE : BEHIND_ERROR);
+  }
+
+  /**
    * Lenient: a stream that is cut off ends with a warning and `complete` false, and everything before the cut counts.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<StreamItem> {
     try {
-      yield* this.walk();
+      for await (const item of this.walk()) {
+        this.settle();
+        yield item;
+      }
     } catch (error) {
       if (!this.passOver(error)) throw error;
-      if (this.broken && this.reader.available > 0) yield restOfStream(this, this.reader, BROKEN);
+      if (this.broken && this.reader.available > 0) yield* restOfStream(this, this.reader, BROKEN);
     }
+    // What the connection broke in is a part of its own.
+    if (!this.cut || this.broken) this.settle();
+  }
+
+  private settle(): void {
+    this.settled = this.reader.offset;
   }
 
   private async *walk(): AsyncGenerator<StreamItem> {
@@ -260,8 +289,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     const decoder = chunkDecoder(header.idstr, header.type);
     if (header.idstr === "ram") {
       checkRamVersion(reader, this.diagnostics, header);
-      const records = this.records();
-      item.records = () => records;
+      const { ram, diagnostics, limits, capabilities, batch, skipMappedPages } = this;
+      const records = this.following(
+        ramRecords(reader, ram, diagnostics, limits, capabilities, batch, skipMappedPages),
+      );
+      item.records = () => leavable(records);
       yield item;
       // Whatever the consumer left is passed over here, so that the walk goes on at the footer.
       for await (const _ of records);
@@ -278,11 +310,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     } else {
       reader.path.pop();
       yield item;
-      yield restOfStream(this, reader, `no codec for the iterative section ${JSON.stringify(header.idstr)}`);
+      yield* restOfStream(this, reader, `no codec for the iterative section ${JSON.stringify(header.idstr)}`);
       return "rest";
     }
     if (this.cut) {
-      if (this.broken && reader.available > 0) yield restOfStream(this, reader, BROKEN);
+      if (this.broken && reader.available > 0) yield* restOfStream(this, reader, BROKEN);
       return "rest";
     }
     yield* this.footer(header);
@@ -294,7 +326,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private async *undescribed(offset: number): AsyncGenerator<StreamItem, "rest" | undefined> {
     const { reader, packageEnd } = this;
     if (packageEnd === undefined) {
-      yield restOfStream(this, reader, UNDESCRIBED);
+      yield* restOfStream(this, reader, UNDESCRIBED);
       return "rest";
     }
     const start = reader.position;
@@ -312,10 +344,14 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return undefined;
   }
 
-  private async *records(): AsyncGenerator<RamBatch> {
+  /** The parts of a section; a stream that is cut off in them ends there. */
+  private async *following<T>(parts: AsyncGenerator<T>): AsyncGenerator<T> {
     try {
-      const { reader, ram, diagnostics, limits, capabilities, batch } = this;
-      yield* ramRecords(reader, ram, diagnostics, limits, capabilities, batch, this.skipMappedPages);
+      for await (const part of parts) {
+        this.settle();
+        yield part;
+      }
+      this.settle();
     } catch (error) {
       if (!this.passOver(error)) throw error;
     }
@@ -328,18 +364,10 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       yield item;
       return;
     }
-    const entries = this.entries(decoder);
-    item.content = { kind: "records", entries: () => entries };
+    const entries = this.following(decoder(this.reader, this.limits.sectionRecordBytes));
+    item.content = { kind: "records", entries: () => leavable(entries) };
     yield item;
     for await (const _ of entries);
-  }
-
-  private async *entries(decoder: ChunkDecoder): AsyncGenerator<SectionRecord> {
-    try {
-      yield* decoder(this.reader, this.limits.sectionRecordBytes);
-    } catch (error) {
-      if (!this.passOver(error)) throw error;
-    }
   }
 
   /** Whether an error is the end of a cut stream, which lenient mode passes over. */
@@ -365,13 +393,6 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   }
 }
 
-const BROKEN = "what the connection broke in";
-
 async function* noRecords(): AsyncGenerator<RamBatch> {
   // Sections other than "ram" have none.
-}
-
-/** An error for a caller that wants the whole stream and got a cut one. */
-export function incomplete(offset: number): QevmError {
-  return new QevmError("truncated", "the stream ends before its EOF", { offset });
 }

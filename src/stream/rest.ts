@@ -1,3 +1,4 @@
+import { QevmError } from "../errors.js";
 import { latin1, type QemuFileReader } from "../qemu-file/reader.js";
 import { parseVmDescription, type VmDescription } from "../vmstate/index.js";
 import type { OpaqueItem, TrailingItem, VmDescriptionItem } from "./items.js";
@@ -6,30 +7,28 @@ import { TypeByte } from "./types.js";
 
 const PIECE = 1 << 20;
 
-/** All that is left of a stream from where the reader stands. Whether it ends like a whole stream is told to `stream`. */
-export function restOfStream(
+/**
+ * All that is left of a stream from where the reader stands; what the consumer leaves is passed over, since how a stream ends is known at its end
+ * only. Whether it ends like a whole stream is told to `stream`.
+ */
+export async function* restOfStream(
   stream: { complete: boolean; footers: boolean | undefined },
   reader: QemuFileReader,
   reason: string,
-): OpaqueItem {
+): AsyncGenerator<OpaqueItem> {
   const tail: number[] = [];
   const endsInEof = (): boolean =>
     tail.at(-1) === TypeByte.EOF && (stream.footers === false || tail.at(-6) === TypeByte.SECTION_FOOTER);
-  const pieces = remaining(reader);
-  return {
-    kind: "opaque",
-    offset: reader.offset,
-    reason,
-    endsInEof,
-    async *chunks() {
-      for await (const chunk of pieces) {
-        tail.push(...chunk.subarray(Math.max(0, chunk.length - 6)));
-        tail.splice(0, tail.length - 6);
-        yield chunk;
-      }
-      stream.complete = endsInEof();
-    },
-  };
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of remaining(reader)) {
+      tail.push(...chunk.subarray(Math.max(0, chunk.length - 6)));
+      tail.splice(0, tail.length - 6);
+      yield chunk;
+    }
+    stream.complete = endsInEof();
+  }
+  yield { kind: "opaque", offset: reader.offset, reason, endsInEof, chunks };
+  for await (const _ of chunks());
 }
 
 /** All that is left of a package, which is in the buffer. What the consumer leaves is passed over: the stream goes on behind. */
@@ -76,6 +75,46 @@ export async function* endOfStream(
     yield { kind: "trailing", offset: reader.offset, what: trailing, chunks: () => remaining(reader) };
     for await (const _ of remaining(reader));
   }
+}
+
+/** Bytes of the input that were not decoded, since reading ended before them. */
+export interface Unfinished {
+  offset: number;
+  length: number;
+  reason: string;
+}
+
+/** Why what is left of a broken connection is not understood. */
+export const BROKEN = "what the connection broke in";
+/** Why what a cut input ends with is not. */
+export const ENDS_INSIDE = "what the input ends inside";
+/** And why what stands behind an error is not. */
+export const BEHIND_ERROR = "at or behind what could not be decoded";
+
+/** An error for a caller that wants the whole stream and got a cut one. */
+export function incomplete(offset: number): QevmError {
+  return new QevmError("truncated", "the stream ends before its EOF", { offset });
+}
+
+/** The same parts for a consumer that may leave them: what it leaves can still be read, and passed over. */
+export async function* leavable<T>(parts: AsyncGenerator<T>): AsyncGenerator<T> {
+  for (let next = await parts.next(); next.done !== true; next = await parts.next()) yield next.value;
+}
+
+/** Reads on to the end to count what stands behind `offset`. Undefined: nothing. Errors: io. */
+export async function countRest(
+  reader: QemuFileReader,
+  offset: number,
+  reason: string,
+): Promise<Unfinished | undefined> {
+  try {
+    await reader.discardRest();
+  } catch (error) {
+    // A container that is damaged gives no more than it gave.
+    if (!(error instanceof QevmError) || error.code === "io") throw error;
+  }
+  const length = reader.offset - offset;
+  return length > 0 ? { offset, length, reason } : undefined;
 }
 
 /** Everything that is left, a buffer at a time. */

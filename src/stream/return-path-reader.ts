@@ -48,6 +48,11 @@ export class ReturnPathReader implements AsyncIterable<ReturnPathItem> {
     this.pageSize = options.pageSize ?? 4096;
   }
 
+  /** Absolute offset of the next byte. */
+  get offset(): number {
+    return this.reader.offset;
+  }
+
   /** Lenient: a return path that is cut off ends with a warning. */
   async *[Symbol.asyncIterator](): AsyncGenerator<ReturnPathItem> {
     const { reader, diagnostics } = this;

@@ -22,6 +22,7 @@ export class FileSource implements ByteSource {
   private position = 0;
   /** Settles when no other thread reads any more. */
   private underWay: Promise<unknown> | undefined;
+  private closed = false;
 
   private constructor(
     readonly path: string,
@@ -44,12 +45,14 @@ export class FileSource implements ByteSource {
   }
 
   read(into: Uint8Array): number {
+    this.checkOpen();
     const n = attempt(this.path, () => readSync(this.fd, into, 0, into.length, this.seekable ? this.position : null));
     this.position += n;
     return n;
   }
 
   readAt(position: number, into: Uint8Array): number {
+    this.checkOpen();
     return attempt(this.path, () => readSync(this.fd, into, 0, into.length, position));
   }
 
@@ -57,14 +60,22 @@ export class FileSource implements ByteSource {
     this.position = position;
   }
 
-  /** Behind a read that is under way: its descriptor is not to become another file's. */
+  /** Once, however often it is called, and behind a read that is under way: the descriptor may be another file's from then on. */
   close(): void {
-    const { fd, underWay } = this;
+    const { fd, underWay, closed } = this;
+    if (closed) return;
+    this.closed = true;
     if (underWay === undefined) closeSync(fd);
     else void underWay.then(() => closeSync(fd));
   }
 
+  /** Errors: io. */
+  private checkOpen(): void {
+    if (this.closed) throw new QevmError("io", `${this.path} was closed`);
+  }
+
   private readAside(position: number, into: Uint8Array): Promise<number> {
+    this.checkOpen();
     const answer = new Promise<number>((resolve, reject) => {
       read(this.fd, into, 0, into.length, position, (error, n) => {
         if (error === null) resolve(n);
@@ -94,6 +105,7 @@ export class FileSource implements ByteSource {
  */
 class PipeSource implements ByteSource {
   private stream: IterableSource | undefined;
+  private closed = false;
 
   constructor(
     private readonly name: string,
@@ -101,6 +113,7 @@ class PipeSource implements ByteSource {
   ) {}
 
   read(into: Uint8Array): number | Promise<number> {
+    if (this.closed) throw new QevmError("io", `${this.name} was closed`);
     if (this.stream !== undefined) return this.stream.read(into);
     if (awaitsSignals()) return readAsync(this.fd, into).catch((error: unknown) => this.otherwise(error, into));
     try {
@@ -120,8 +133,10 @@ class PipeSource implements ByteSource {
     return this.stream.read(into);
   }
 
+  /** Once, as that of `FileSource`. */
   close(): void {
-    if (this.fd !== 0) closeSync(this.fd);
+    if (this.fd !== 0 && !this.closed) closeSync(this.fd);
+    this.closed = true;
   }
 }
 

@@ -2,6 +2,8 @@ import { QevmError } from "../../errors.js";
 
 const LONGEST_CODE = 20;
 
+export const INSIDE_BLOCK = "the input ends inside a bzip2 block";
+
 /** Bits of bytes in memory, most significant first; past the end come zeros, and `check` refuses them. */
 export class BitReader {
   /** @param position the first bit */
@@ -39,8 +41,13 @@ export class BitReader {
   /** Errors: truncated, when more was taken than there is. */
   check(): void {
     if (this.position > this.source.length * 8) {
-      throw new QevmError("truncated", "the input ends inside a bzip2 block");
+      throw new QevmError("truncated", INSIDE_BLOCK);
     }
+  }
+
+  /** More was taken than there is, or the next code may end behind it. */
+  get isSpent(): boolean {
+    return this.position + LONGEST_CODE > this.source.length * 8;
   }
 }
 

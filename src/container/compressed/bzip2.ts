@@ -1,6 +1,6 @@
 import { QevmError } from "../../errors.js";
 import type { QemuFileReader } from "../../qemu-file/reader.js";
-import { BitReader, decodeBzip2Block, type Bzip2Block } from "./bzip2-block.js";
+import { BitReader, decodeBzip2Block, INSIDE_BLOCK, type Bzip2Block } from "./bzip2-block.js";
 import { bzip2Crc } from "./checksums.js";
 
 /** More than a block of 900,000 bytes can take packed, with its tables. */
@@ -26,7 +26,7 @@ export async function* bunzip2(reader: QemuFileReader): AsyncGenerator<Uint8Arra
     let bit = 0;
     let combined = 0;
     for (;;) {
-      await reader.fill(LARGEST_PACKED);
+      const ended = !(await reader.fill(LARGEST_PACKED));
       const at = reader.offset;
       const bits = new BitReader(reader.buffer.subarray(reader.position, reader.end), bit);
       try {
@@ -44,10 +44,11 @@ export async function* bunzip2(reader: QemuFileReader): AsyncGenerator<Uint8Arra
         decodeBzip2Block(bits, limit, block);
       } catch (error) {
         if (!(error instanceof QevmError)) throw error;
-        throw reader.error(error.code, error.what, {
-          offset: error.code === "truncated" ? reader.offset + reader.available : at,
-          cause: error,
-        });
+        if (error.code !== "truncated" && !(ended && bits.isSpent)) {
+          throw reader.error(error.code, error.what, { offset: at, cause: error });
+        }
+        // Whatever the zeros behind the end looked like.
+        throw reader.error("truncated", INSIDE_BLOCK, { offset: reader.offset + reader.available, cause: error });
       }
       combined = (((combined << 1) | (combined >>> 31)) ^ block.crc) >>> 0;
       bit = bits.position & 7;

@@ -6,6 +6,8 @@ const PIECE = 1 << 16;
 
 /** xz-embedded's word for a header that it has no code for (SHA-256, the x86 filter); a damaged header has another. */
 const OPTIONS = 6;
+/** Its word for input that does not go on: the library gives it all there is. */
+const NO_INPUT = 8;
 
 interface XzBundle {
   XzReadableStream: new (compressed: ReadableStream<Uint8Array>) => ReadableStream<Uint8Array>;
@@ -55,12 +57,10 @@ export async function* unxz(reader: QemuFileReader): AsyncGenerator<Uint8Array> 
         cause: error,
       });
     }
-    const ended = reader.atEnd && /end|input/iu.test(message);
-    throw new QevmError(ended ? "truncated" : "bad-compressed-data", `xz: ${message}`, {
-      offset: reader.offset,
-      path: [...reader.path],
-      cause: error,
-    });
+    if (reader.atEnd && message.endsWith(`error code ${NO_INPUT}`)) {
+      throw reader.error("truncated", "xz: unexpected end of file", { cause: error });
+    }
+    throw reader.error("bad-compressed-data", `xz: ${message}`, { cause: error });
   } finally {
     await plain.cancel().catch(() => undefined);
     busy = false;
