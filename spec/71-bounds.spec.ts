@@ -77,7 +77,7 @@ const CASES: Readonly<Record<keyof StreamLimits, Case>> = {
   descriptionValues: { bytes: described('{"page_size": 4096, "devices": []}'), needs: 0 },
   deviceValues: {
     bytes: device(new Uint8Array(6), '{"name": "a", "array_len": 6, "type": "uint8", "size": 1}'),
-    needs: 6,
+    needs: 16 + 8 + 6,
   },
   deviceReadings: { bytes: ambiguous, needs: 0 },
   deviceWork: { bytes: ambiguous, needs: 0 },

@@ -27,11 +27,11 @@ export interface StreamLimits {
   descriptionDepth: number;
   /** Values and members in it. */
   descriptionValues: number;
-  /** Values of one device. */
+  /** Values of one device, weighed by the memory that they take (see `vmstate/context.ts`). */
   deviceValues: number;
   /** Readings of an ambiguous description that are tried for one device. */
   deviceReadings: number;
-  /** Bytes decoded in vain before no further reading is tried. */
+  /** Bytes, a field at least one, decoded in vain before no further reading is tried. */
   deviceWork: number;
 }
 
