@@ -5,8 +5,11 @@ import { QevmError } from "../src/errors.js";
 import { be, concat, str8 } from "../src/fuzz/damage.js";
 import { inspectStream, type Inspection } from "../src/inspect/inspect.js";
 import { MemorySource } from "../src/qemu-file/index.js";
+import { descriptionOf } from "../src/stream/index.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "../src/stream/limits.js";
+import { findVmDescription, triedVmDescriptions } from "../src/vmstate/index.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
+import { refusal } from "./support/bytes.js";
 import { mappedRamFile } from "./support/mapped-ram-file.js";
 import { qevm } from "./support/program.js";
 
@@ -150,6 +153,27 @@ test("promises cost nothing: lengths of 4 GiB and more in front of a few bytes",
     t.ok(result instanceof QevmError, `${what}: ${result instanceof QevmError ? result.message : "accepted"}`);
     t.ok(more < 16 << 20, `${more} bytes of memory`);
   }
+});
+
+test("places that may hold a VMDESCRIPTION cost no more than the bytes around them", async (t) => {
+  // Each claims all that follows, which ends as a description does.
+  const decoys = new Uint8Array(1 << 19).fill(0x20);
+  decoys[decoys.length - 1] = 0x7d;
+  const head = Buffer.from('{"page_size": 4096, "devices": [');
+  for (let at = 0; at < 400 * 40; at += 40) decoys.set(concat([0, 6], be(decoys.length - at - 6, 4), head), at);
+  t.equal([...findVmDescription(decoys)].length, 400, "400 places");
+  const tried = [...triedVmDescriptions(decoys)];
+  t.ok(tried.length > 0 && tried.length <= 3, `${tried.length} of them are tried from the beginning`);
+  const last = [...triedVmDescriptions(decoys, undefined, true)];
+  t.ok(last.length > 0 && last.length <= 3 && last[0]!.start > last[1]!.start, `${last.length} from the end`);
+  const small = concat(...Array.from({ length: 400 }, () => concat([0, 6], be(head.length + 1, 4), head, [0x7d])));
+  t.equal([...triedVmDescriptions(small)].length, 64, "small ones: 64");
+  const section = concat([4], be(3, 4), str8("dev"), be(0, 4), be(1, 4), decoys);
+  const started = performance.now();
+  const result = await outcome(concat(HEADER, section), {});
+  t.ok(isOpaque(result), "and the stream is told");
+  await refusal(() => descriptionOf(new MemorySource(concat(HEADER, section))));
+  t.ok(performance.now() - started < 5000, "soon");
 });
 
 test("--limit on the command line", async (t) => {

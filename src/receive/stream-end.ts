@@ -1,6 +1,6 @@
 import { QevmError } from "../errors.js";
 import { latin1 } from "../qemu-file/reader.js";
-import { findVmDescription, parseVmDescription } from "../vmstate/index.js";
+import { triedVmDescriptions, parseVmDescription } from "../vmstate/index.js";
 
 /** What of the main channel has come so far. */
 export interface WrittenTail {
@@ -31,7 +31,7 @@ export class StreamEnd {
   get isHere(): boolean {
     if (this.inRam || !this.caughtUp || this.written.tail(1)[0] !== 0x7d) return false;
     const bytes = this.written.tail(TAIL);
-    for (const { start, length } of findVmDescription(bytes)) {
+    for (const { start, length } of triedVmDescriptions(bytes, undefined, true)) {
       if (start + length === bytes.length && isDescription(bytes.subarray(start))) return true;
     }
     return false;

@@ -2,8 +2,8 @@ import { QevmError, type Diagnostics } from "../errors.js";
 import { latin1, QemuFileReader } from "../qemu-file/reader.js";
 import {
   decodeDevice,
-  findVmDescription,
   parseVmDescription,
+  triedVmDescriptions,
   type DeviceDescription,
   type Schema,
   type VmDescription,
@@ -222,8 +222,7 @@ export class DevicePart {
 
   private search(bytes: Uint8Array): boolean {
     const idstr = this.nameAt(0);
-    for (const candidate of findVmDescription(bytes, 0)) {
-      if (candidate.length > this.limits.descriptionBytes) continue;
+    for (const candidate of triedVmDescriptions(bytes, this.limits.descriptionBytes)) {
       const text = latin1(bytes.subarray(candidate.start, candidate.start + candidate.length));
       let description: VmDescription;
       try {
