@@ -6,9 +6,10 @@ import { convertStream } from "../src/convert/convert.js";
 import { verifyStream } from "../src/inspect/verify.js";
 import { packFolder } from "../src/pack/pack.js";
 import { unpackStream } from "../src/pack/unpack.js";
-import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
+import { MemorySink, MemorySource, QemuFileReader } from "../src/qemu-file/index.js";
 import { descriptionOf, StreamReader, type StreamOptions } from "../src/stream/index.js";
 import { deviceToPlain, parseVmDescription, Schema, type VmDescription } from "../src/vmstate/index.js";
+import { fitDevice } from "../src/vmstate/fit.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { fromHex, refusal, toHex } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
@@ -218,6 +219,38 @@ test("a schema that does not fit is refused at the first byte that shows it", as
     const lenient = await verifyStream(new MemorySource(bytes), { schema: [description], lenient: true });
     t.ok(lenient.identical && lenient.opaqueBytes > 0, `${name}: opaque in lenient mode`);
   }
+});
+
+test("a device that could end in many places and fits none costs bounded work", (t) => {
+  // Queues without number, and everywhere what a footer looks like.
+  const payload = new Uint8Array(1 << 16);
+  for (let at = 28; at + 5 <= payload.length; at += 5) payload.set([0x7e, 0, 0, 0, 1], at);
+  payload.fill(0xff, 24, 28);
+  const [description] = parseVmDescription(
+    '{"page_size": 4096, "devices": [{"name": "dev", "instance_id": 0, "vmsd_name": "virtio-net", "version": 1, "fields": [{"name": "virtio", "type": "virtio", "size": 100}]}]}',
+  ).devices;
+  const ends = (maxWork: number): number => {
+    let asked = 0;
+    const endsAt = (offset: number): boolean => ++asked > 0 && payload[offset] === 0x7e;
+    const reader = QemuFileReader.over(payload);
+    t.deepEqual(
+      fitDevice(reader, description!, () => undefined, { endsAt, maxWork }),
+      description,
+      "taken as it is",
+    );
+    return asked;
+  };
+  const [some, more] = [ends(1 << 18), ends(1 << 20)];
+  t.ok(some < more && more < 1 << 13, `${some} and ${more} places, four times the work`);
+  t.end();
+});
+
+test("limits hold for devices of a lent schema too", async (t) => {
+  const bytes = stream("11 00 55");
+  const schema = [lender(true, 0, [])];
+  t.equal(await refusal(() => devices(bytes, { schema })), undefined, "fine by default");
+  const error = await refusal(() => devices(bytes, { schema, limits: { deviceValues: 20 } }));
+  t.equal(error?.code, "limit", "too many values");
 });
 
 test("on the command line, and in a folder", async (t) => {

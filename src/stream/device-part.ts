@@ -10,7 +10,7 @@ import {
 } from "../vmstate/index.js";
 import { isCommandNumber } from "./command.js";
 import type { SectionContent } from "./items.js";
-import { descriptionLimits, type StreamLimits } from "./limits.js";
+import { descriptionLimits, deviceLimits, type StreamLimits } from "./limits.js";
 import type { SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
 
@@ -87,9 +87,8 @@ export class DevicePart {
     let failure: QevmError | undefined;
     if (description !== undefined) {
       try {
-        const { deviceValues: maxValues, deviceReadings: maxAttempts, deviceWork: maxWork } = this.limits;
         const endsAt = (offset: number): boolean => this.endsAt(offset, header.sectionId, footers);
-        const state = decodeDevice(reader, description, { endsAt, maxValues, maxAttempts, maxWork });
+        const state = decodeDevice(reader, description, { endsAt, ...deviceLimits(this.limits) });
         return { kind: "device", state, length: reader.position - start };
       } catch (error) {
         if (!(error instanceof QevmError)) throw error;
@@ -122,7 +121,7 @@ export class DevicePart {
       const more = packageEnd === undefined && (await reader.fill(room)) && room < limits.deviceBytes;
       const start = reader.position;
       try {
-        const state = schema.decode(reader, header, { endsAt });
+        const state = schema.decode(reader, header, { endsAt, ...deviceLimits(limits) });
         return { kind: "device", state, length: reader.position - start };
       } catch (error) {
         if (!(error instanceof QevmError)) throw error;

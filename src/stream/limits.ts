@@ -58,3 +58,9 @@ export function descriptionLimits(limits: StreamLimits): { maxDepth: number; max
   const { descriptionDepth, descriptionValues, descriptionBytes } = limits;
   return { maxDepth: descriptionDepth, maxNodes: descriptionValues, maxLength: descriptionBytes };
 }
+
+/** The limits of a device, as its decoder takes them. */
+export function deviceLimits(limits: StreamLimits): { maxValues: number; maxAttempts: number; maxWork: number } {
+  const { deviceValues, deviceReadings, deviceWork } = limits;
+  return { maxValues: deviceValues, maxAttempts: deviceReadings, maxWork: deviceWork };
+}

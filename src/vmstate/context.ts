@@ -29,8 +29,10 @@ export interface EncodeContext {
   readonly at?: ((path: readonly string[], offset: number) => void) | undefined;
 }
 
-/** Budget of one device where the caller says none. */
+/** Bounds of decoding one device where the caller says none: see `DecodeDeviceOptions`. */
 export const MAX_VALUES = 1 << 24;
+export const MAX_ATTEMPTS = 256;
+export const MAX_WORK = 1 << 25;
 
 /** The context of an attempt at the device that the reader stands at. */
 export function newContext(

@@ -3,7 +3,9 @@ import type { QemuFileReader, QemuFileWriter } from "../qemu-file/index.js";
 import {
   Choices,
   checkSize,
+  MAX_ATTEMPTS,
   MAX_VALUES,
+  MAX_WORK,
   newContext,
   Weight,
   type DecodeContext,
@@ -40,9 +42,9 @@ export function decodeDevice(
   const start = reader.position;
   const depth = reader.path.length;
   const choices = new Choices();
-  const attempts = options.maxAttempts ?? 256;
+  const attempts = options.maxAttempts ?? MAX_ATTEMPTS;
   const values = options.maxValues ?? MAX_VALUES;
-  let work = options.maxWork ?? 1 << 25;
+  let work = options.maxWork ?? MAX_WORK;
   let failure: QevmError | undefined;
   if (depth === 0) reader.path.push(`device "${description.name}"/${description.instanceId}`);
   const steps = reader.path.length;

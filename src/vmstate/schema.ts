@@ -63,7 +63,7 @@ export class Schema {
     } catch (error) {
       if (!(error instanceof QevmError)) throw error;
       reader.position = start;
-      const fitted = fitDevice(reader, device, (struct) => this.known(struct), options.endsAt);
+      const fitted = fitDevice(reader, device, (struct) => this.known(struct), options);
       return decodeDevice(reader, fitted, options);
     }
   }
