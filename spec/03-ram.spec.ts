@@ -1,6 +1,6 @@
 import test from "tape";
 import { Diagnostics } from "../src/errors.js";
-import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
+import { IterableSource, MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
 import { encodeRecords, RamBatch, RamFlag, RamState } from "../src/ram/index.js";
 import { DEFAULT_LIMITS } from "../src/stream/index.js";
 import { ramRecords } from "../src/stream/ram-section.js";
@@ -150,6 +150,17 @@ test("optional parts of the block list", async (t) => {
     );
     t.equal(result.again, toHex(bytes), `${name}: the same bytes again`);
   }
+});
+
+test("a page size in the list is waited for wherever the input is cut", async (t) => {
+  const block = (name: string): string => `01 ${ascii(name)} 0000000000008000 0000000000200000`;
+  const bytes = fromHex(`0000000000010004 ${block("a")} ${block("b")} ${EOS}`);
+  for (let cut = 1; cut < bytes.length; cut++) {
+    const source = new IterableSource([bytes.slice(0, cut), bytes.slice(cut)]);
+    const error = await refusal(() => events(new QemuFileReader(source)));
+    if (error !== undefined) t.fail(`cut at ${cut}: ${error.message}`);
+  }
+  t.pass("the list is whole");
 });
 
 test("refusals have a code and an address", async (t) => {
