@@ -158,6 +158,16 @@ test("lenient mode passes over what can be passed over, with the same codes", as
   );
 });
 
+test("a stream that is cut inside its header is refused, wherever in its file it begins", async (t) => {
+  for (const offset of [0, 4096]) {
+    const reader = new StreamReader(new MemorySource(fromHex("5145564d")), { offset, lenient: true });
+    const error = await refusal(async () => {
+      for await (const _ of reader);
+    });
+    t.deepEqual([error?.code, error?.offset], ["truncated", offset], `at byte ${offset}`);
+  }
+});
+
 test("bytes behind the end are kept and told apart", async (t) => {
   const bytes = fromHex(`${HEADER} 00 0000 ff`);
   const sink = new MemorySink();

@@ -347,7 +347,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     const { lenient } = this.diagnostics;
     if (!(lenient || this.broken) || !(error instanceof QevmError) || error.code !== "truncated") return false;
     // Nothing of a stream that is shorter than its header can be told.
-    if (this.offset < 8 && !this.goesOn) return false;
+    if (this.offset - this.start < 8 && !this.goesOn) return false;
     if (!this.broken) this.diagnostics.warn(error);
     this.cut = true;
     this.complete = false;
