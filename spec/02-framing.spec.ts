@@ -126,6 +126,12 @@ test("refusals have a code and an address", async (t) => {
     ["SUBSECTION at top level", `${HEADER} 05`, "unknown-type", 8],
     ["a machine name without end", `${HEADER} 07 7fffffff 61`, "limit", 9],
     ["an unknown configuration subsection", `${HEADER} 07 00000001 61 05 01 62 00000001`, "unsupported", 14],
+    [
+      "pages of 512 bytes",
+      `${HEADER} 07 00000001 61 05 1e ${ascii("configuration/target-page-bits")} 00000001 00000009 00`,
+      "bad-value",
+      50,
+    ],
     ["PART of a section that never started", `${HEADER} 02 00000007`, "unknown-reference", 8],
     ["command 0", `${HEADER} 08 0000 0000`, "unknown-type", 9],
     ["command 12", `${HEADER} 08 000c 0000`, "unknown-type", 9],
@@ -141,6 +147,7 @@ test("refusals have a code and an address", async (t) => {
     const error = await refusal(() => items(fromHex(hex)));
     t.equal(error?.code, code, `${name}: ${code}`);
     t.equal(error?.offset, offset, `${name}: at byte ${offset}`);
+    if (name === "pages of 512 bytes") t.deepEqual(error?.path, ["configuration", "configuration/target-page-bits"]);
   }
 });
 

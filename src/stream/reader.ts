@@ -130,7 +130,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       this.configuration = await decodeConfiguration(reader, this.limits);
       reader.path.pop();
       this.ram.pageSize =
-        targetPageSize(reader, this.configuration) ?? (await this.shownPageSize()) ?? this.ram.pageSize;
+        targetPageSize(this.configuration, offset) ?? (await this.shownPageSize()) ?? this.ram.pageSize;
       yield { kind: "configuration", offset, configuration: this.configuration };
     } else if (await showsMappedRam(reader)) {
       this.unannounced = ["mapped-ram"];
