@@ -203,6 +203,20 @@ test("lenient mode passes over pages that point nowhere", async (t) => {
   t.equal(result.again, toHex(bytes));
 });
 
+test("a page that is passed over is warned of once, however it arrives", async (t) => {
+  const bytes = fromHex(`${LIST} 0000000000010008 01 ${ascii("a")} ${PAGE} ${EOS}`);
+  for (const [way, source] of Object.entries(arrivals(bytes))) {
+    const { diagnostics } = await events(new QemuFileReader(source(), { bufferSize: 64 }), undefined, {
+      lenient: true,
+    });
+    t.deepEqual(
+      diagnostics.warnings.map(({ code, offset }) => [code, offset]),
+      [["bad-offset", 18]],
+      way,
+    );
+  }
+});
+
 test("other page sizes move the line between flags and offset", async (t) => {
   const page = "a5".repeat(8192);
   const bytes = fromHex(
