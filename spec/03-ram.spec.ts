@@ -217,6 +217,42 @@ test("a page that is passed over is warned of once, however it arrives", async (
   }
 });
 
+test("a block that no list names is as long as its pages, however they arrive", async (t) => {
+  const zero = (offset: string, name: string): string => `${offset} 01 ${ascii(name)} 00`;
+  const records = [
+    zero("0000000000002002", "b"),
+    zero("0000000000000002", "b"),
+    `0000000000010008 01 ${ascii("a")} ${PAGE}`,
+    zero("000fffffffff0002", "b"),
+  ];
+  const bytes = fromHex(`${LIST} ${records.join(" ")} ${EOS}`);
+  for (const [way, source] of Object.entries(arrivals(bytes))) {
+    const state = new RamState(4096);
+    const result = await events(new QemuFileReader(source(), { bufferSize: 64 }), state, { lenient: true });
+    t.deepEqual(
+      state.blocks.map(({ idstr, usedLength }) => [idstr, usedLength]),
+      [
+        ["a", 0x10000],
+        ["b", 0x3000],
+      ],
+      `${way}: up to the last page that may be`,
+    );
+    t.deepEqual(
+      result.diagnostics.warnings.map(({ code, offset }) => [code, offset]),
+      [
+        ["unknown-reference", 18],
+        ["bad-offset", 40],
+        ["bad-offset", 4146],
+      ],
+      `${way}: each warning once`,
+    );
+    t.equal(result.again, toHex(bytes), `${way}: the same bytes again`);
+  }
+  const many = fromHex(`${LIST} ${zero("0000000000000002", "b")} ${zero("0000000000000002", "c")} ${EOS}`);
+  const error = await refusal(() => events(QemuFileReader.over(many), new RamState(4096, 2), { lenient: true }));
+  t.deepEqual([error?.code, error?.offset], ["limit", 29], "more of them than blocks are allowed");
+});
+
 test("other page sizes move the line between flags and offset", async (t) => {
   const page = "a5".repeat(8192);
   const bytes = fromHex(

@@ -155,6 +155,16 @@ test("promises cost nothing: lengths of 4 GiB and more in front of a few bytes",
   }
 });
 
+test("ramBlocks: pages of blocks that no list names", async (t) => {
+  const zero = (name: string): Uint8Array => concat(be(2n, 8), str8(name), [0]);
+  const ram = concat([1], be(2, 4), str8("ram"), be(0, 4), be(4, 4), ...["a", "b", "c"].map(zero), be(0x10n, 8));
+  const bytes = concat(HEADER, ram, [0]);
+  const inspect = (ramBlocks: number): Promise<Inspection> =>
+    inspectStream(new MemorySource(bytes), { lenient: true, limits: { ramBlocks } });
+  t.equal((await inspect(3)).ram.blocks.length, 3, "as many as are allowed");
+  t.equal((await refusal(() => inspect(2)))?.code, "limit", "one more");
+});
+
 test("places that may hold a VMDESCRIPTION cost no more than the bytes around them", async (t) => {
   // Each claims all that follows, which ends as a description does.
   const decoys = new Uint8Array(1 << 19).fill(0x20);

@@ -124,7 +124,7 @@ export function decodeRecords(
       break;
     }
     // Not before the record is whole: one that is cut comes here again.
-    if (offset >= block.usedLength) outside(reader, batch, i, diagnostics);
+    if (offset >= block.usedLength && !ram.grow(block, offset + pageSize)) outside(reader, batch, i, diagnostics);
     ram.current = block;
     if (flag === RamFlag.ZERO) {
       batch.fill[i] = buffer[body]!;
@@ -205,9 +205,10 @@ function namedBlock(
       JSON.stringify(idstr),
     ),
   );
-  const block: RamBlock = { index: ram.blocks.length, idstr, usedLength: Number.MAX_SAFE_INTEGER };
-  ram.add(block);
-  return block;
+  if (ram.blocks.length >= ram.maxBlocks) {
+    throw recordError(reader, batch, i, "limit", `more than ${ram.maxBlocks} RAM blocks`);
+  }
+  return ram.addUnlisted(idstr);
 }
 
 function outside(reader: QemuFileReader, batch: RamBatch, i: number, diagnostics: Diagnostics): void {

@@ -7,7 +7,7 @@ export interface StreamLimits {
   machineName: number;
   /** Subsections of the configuration, and capabilities in their list. */
   configurationItems: number;
-  /** RAM blocks in a block list (there is no count on the wire). */
+  /** RAM blocks in a block list (there is no count on the wire), and with those that only pages name (lenient mode). */
   ramBlocks: number;
   /** Different section ids in one stream. */
   sections: number;

@@ -70,7 +70,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));
     this.start = this.reader.offset;
     const { after } = options;
-    this.ram = new RamState(after?.pageSize ?? options.pageSize ?? 4096);
+    this.ram = new RamState(after?.pageSize ?? options.pageSize ?? 4096, this.limits.ramBlocks);
     for (const block of after?.blocks ?? []) this.ram.add(block);
     for (const header of after?.sections ?? []) this.sections.set(header.sectionId, header);
     this.footers = after?.footers;
