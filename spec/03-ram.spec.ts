@@ -153,8 +153,8 @@ test("optional parts of the block list", async (t) => {
 });
 
 test("a page size in the list is waited for wherever the input is cut", async (t) => {
-  const block = (name: string): string => `01 ${ascii(name)} 0000000000008000 0000000000200000`;
-  const bytes = fromHex(`0000000000010004 ${block("a")} ${block("b")} ${EOS}`);
+  const lengths = "0000000000008000 0000000000200000";
+  const bytes = fromHex(`0000000000010004 01 ${ascii("a")} ${lengths} 01 ${ascii("b")} ${lengths} ${EOS}`);
   for (let cut = 1; cut < bytes.length; cut++) {
     const source = new IterableSource([bytes.slice(0, cut), bytes.slice(cut)]);
     const error = await refusal(() => events(new QemuFileReader(source)));

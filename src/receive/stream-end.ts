@@ -1,6 +1,7 @@
 import { QevmError } from "../errors.js";
 import { latin1 } from "../qemu-file/reader.js";
-import { triedVmDescriptions, parseVmDescription } from "../vmstate/index.js";
+import { triedVmDescriptions } from "../vmstate/find.js";
+import { parseVmDescription } from "../vmstate/index.js";
 
 /** What of the main channel has come so far. */
 export interface WrittenTail {

@@ -1,7 +1,8 @@
 import { QevmError } from "../errors.js";
 import { latin1, QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
-import { parseVmDescription, triedVmDescriptions, type VmDescription } from "../vmstate/index.js";
+import { triedVmDescriptions } from "../vmstate/find.js";
+import { parseVmDescription, type VmDescription } from "../vmstate/index.js";
 import type { StreamOptions } from "./options.js";
 import { StreamReader } from "./reader.js";
 

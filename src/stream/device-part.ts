@@ -1,9 +1,9 @@
 import { QevmError, type Diagnostics } from "../errors.js";
 import { latin1, QemuFileReader } from "../qemu-file/reader.js";
+import { triedVmDescriptions } from "../vmstate/find.js";
 import {
   decodeDevice,
   parseVmDescription,
-  triedVmDescriptions,
   type DeviceDescription,
   type Schema,
   type VmDescription,

@@ -15,7 +15,7 @@ export {
   type StructDescription,
   type VmDescription,
 } from "./description.js";
-export { findVmDescription, triedVmDescriptions, type VmDescriptionCandidate } from "./find.js";
+export { findVmDescription, type VmDescriptionCandidate } from "./find.js";
 export {
   JsonNumber,
   JsonObject,
