@@ -175,6 +175,26 @@ test("a stream that is cut inside its header is refused, wherever in its file it
   }
 });
 
+test("sections of one name and instance take the descriptions of that name in order", async (t) => {
+  const text = ["uint8", "uint16"]
+    .map(
+      (type, k) =>
+        `{"name": "d", "instance_id": 0, "vmsd_name": "d", "version": 1, "fields": [{"name": "f", "type": "${type}", "size": ${k + 1}}]}`,
+    )
+    .join(", ");
+  const json = `{"page_size": 4096, "devices": [${text}]}`;
+  const section = (payload: string): string => `04 00000003 01 ${ascii("d")} 00000000 00000001 ${payload} 7e 00000003`;
+  const length = json.length.toString(16).padStart(8, "0");
+  const all = await items(fromHex(`${HEADER} ${section("11")} ${section("2222")} 00 06 ${length} ${ascii(json)}`));
+  const found = all.map((item) =>
+    item.kind === "section" && item.content.kind === "device" ? item.content.state.fields["f"] : undefined,
+  );
+  t.deepEqual(
+    found.filter((value) => value !== undefined),
+    [0x11, 0x2222],
+  );
+});
+
 test("bytes behind the end are kept and told apart", async (t) => {
   const bytes = fromHex(`${HEADER} 00 0000 ff`);
   const sink = new MemorySink();

@@ -245,6 +245,24 @@ test("a device that could end in many places and fits none costs bounded work", 
   t.end();
 });
 
+test("the device of a section is found without looking at the others", async (t) => {
+  const count = 500;
+  const [like] = lender(true, 0, []).devices;
+  let asked = 0;
+  const many = Array.from({ length: count }, (_, instance) => ({
+    ...like!,
+    get instanceId() {
+      asked++;
+      return instance;
+    },
+  }));
+  const sections = many.map((_, instance) => section(1, "dev", instance, 2, "11 00 55")).join(" ");
+  const schema = [{ ...lender(true, 0, []), devices: many }];
+  const found = JSON.parse(await devices(fromHex(`${HEADER} ${sections} 00`), { schema })) as unknown[];
+  t.equal(found.length, count, "each is read");
+  t.ok(asked < 20 * count, `${asked} looks at ${count} devices`);
+});
+
 test("limits hold for devices of a lent schema too", async (t) => {
   const bytes = stream("11 00 55");
   const schema = [lender(true, 0, [])];

@@ -40,7 +40,10 @@ export class DevicePart {
   private state: "unread" | "absent" | "ready" = "unread";
   private description: VmDescription | undefined;
   private text: string | undefined;
-  private used = new Set<DeviceDescription>();
+  /** Devices of the description that no section had yet, the next one last, by {@link deviceKey}. */
+  private unused = new Map<string, DeviceDescription[]>();
+  /** Their names. */
+  private names = new Set<string>();
   /** Everything up to the input's end is in the buffer. */
   private whole = true;
 
@@ -161,11 +164,7 @@ export class DevicePart {
   }
 
   private match(header: SectionHeader): DeviceDescription | undefined {
-    const found = this.description?.devices.find(
-      (d) => d.name === header.idstr && d.instanceId === header.instanceId && !this.used.has(d),
-    );
-    if (found !== undefined) this.used.add(found);
-    return found;
+    return this.unused.get(deviceKey(header.idstr, header.instanceId))?.pop();
   }
 
   private endsAt(offset: number, sectionId: number, footers: boolean | undefined, packageEnd?: number): boolean {
@@ -209,7 +208,7 @@ export class DevicePart {
       const idstr = this.nameAt(ahead);
       if (idstr === undefined) return false;
       // Without a description any name that a device could have will do.
-      return this.description?.devices.some((d) => d.name === idstr) ?? /^[ -~]+$/u.test(idstr);
+      return this.description === undefined ? /^[ -~]+$/u.test(idstr) : this.names.has(idstr);
     }
     if (packageEnd !== undefined) return false;
     if (type === TypeByte.EOF) {
@@ -234,11 +233,23 @@ export class DevicePart {
         throw error;
       }
       if (idstr !== undefined && !description.devices.some((d) => d.name === idstr)) continue;
-      this.description = description;
-      this.text = text;
+      this.take(description, text);
       return true;
     }
     return false;
+  }
+
+  private take(description: VmDescription, text: string): void {
+    this.description = description;
+    this.text = text;
+    this.names = new Set(description.devices.map(({ name }) => name));
+    this.unused = new Map();
+    for (const device of description.devices.toReversed()) {
+      const key = deviceKey(device.name, device.instanceId);
+      const same = this.unused.get(key);
+      if (same === undefined) this.unused.set(key, [device]);
+      else same.push(device);
+    }
   }
 
   private async searchTail(): Promise<boolean> {
@@ -263,4 +274,9 @@ export class DevicePart {
     const at = reader.position + ahead + 6;
     return latin1(reader.buffer.subarray(at, at + n));
   }
+}
+
+/** What tells a device from all others but those of the same name and instance. */
+function deviceKey(idstr: string, instanceId: number): string {
+  return `${instanceId}/${idstr}`;
 }
