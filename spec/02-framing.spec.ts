@@ -127,6 +127,12 @@ test("refusals have a code and an address", async (t) => {
     ["SUBSECTION at top level", `${HEADER} 05`, "unknown-type", 8],
     ["a machine name without end", `${HEADER} 07 7fffffff 61`, "limit", 9],
     ["an unknown configuration subsection", `${HEADER} 07 00000001 61 05 01 62 00000001`, "unsupported", 14],
+    [
+      "pages of 512 bytes",
+      `${HEADER} 07 00000001 61 05 1e ${ascii("configuration/target-page-bits")} 00000001 00000009 00`,
+      "bad-value",
+      50,
+    ],
     ["PART of a section that never started", `${HEADER} 02 00000007`, "unknown-reference", 8],
     ["command 0", `${HEADER} 08 0000 0000`, "unknown-type", 9],
     ["command 12", `${HEADER} 08 000c 0000`, "unknown-type", 9],
@@ -142,6 +148,7 @@ test("refusals have a code and an address", async (t) => {
     const error = await refusal(() => items(fromHex(hex)));
     t.equal(error?.code, code, `${name}: ${code}`);
     t.equal(error?.offset, offset, `${name}: at byte ${offset}`);
+    if (name === "pages of 512 bytes") t.deepEqual(error?.path, ["configuration", "configuration/target-page-bits"]);
   }
 });
 
@@ -200,6 +207,36 @@ test("the rest that is not decoded is passed over where its reader leaves it, an
       t.equal(reader.offset, bytes.length, "everything is read");
     }
   }
+});
+
+test("a stream that is cut inside its header is refused, wherever in its file it begins", async (t) => {
+  for (const offset of [0, 4096]) {
+    const reader = new StreamReader(new MemorySource(fromHex("5145564d")), { offset, lenient: true });
+    const error = await refusal(async () => {
+      for await (const _ of reader);
+    });
+    t.deepEqual([error?.code, error?.offset], ["truncated", offset], `at byte ${offset}`);
+  }
+});
+
+test("sections of one name and instance take the descriptions of that name in order", async (t) => {
+  const text = ["uint8", "uint16"]
+    .map(
+      (type, k) =>
+        `{"name": "d", "instance_id": 0, "vmsd_name": "d", "version": 1, "fields": [{"name": "f", "type": "${type}", "size": ${k + 1}}]}`,
+    )
+    .join(", ");
+  const json = `{"page_size": 4096, "devices": [${text}]}`;
+  const section = (payload: string): string => `04 00000003 01 ${ascii("d")} 00000000 00000001 ${payload} 7e 00000003`;
+  const length = json.length.toString(16).padStart(8, "0");
+  const all = await items(fromHex(`${HEADER} ${section("11")} ${section("2222")} 00 06 ${length} ${ascii(json)}`));
+  const found = all.map((item) =>
+    item.kind === "section" && item.content.kind === "device" ? item.content.state.fields["f"] : undefined,
+  );
+  t.deepEqual(
+    found.filter((value) => value !== undefined),
+    [0x11, 0x2222],
+  );
 });
 
 test("bytes behind the end are kept and told apart", async (t) => {

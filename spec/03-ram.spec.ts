@@ -1,6 +1,6 @@
 import test from "tape";
 import { Diagnostics } from "../src/errors.js";
-import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
+import { IterableSource, MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
 import { encodeRecords, RamBatch, RamFlag, RamState } from "../src/ram/index.js";
 import { DEFAULT_LIMITS } from "../src/stream/index.js";
 import { ramRecords } from "../src/stream/ram-section.js";
@@ -152,6 +152,17 @@ test("optional parts of the block list", async (t) => {
   }
 });
 
+test("a page size in the list is waited for wherever the input is cut", async (t) => {
+  const lengths = "0000000000008000 0000000000200000";
+  const bytes = fromHex(`0000000000010004 01 ${ascii("a")} ${lengths} 01 ${ascii("b")} ${lengths} ${EOS}`);
+  for (let cut = 1; cut < bytes.length; cut++) {
+    const source = new IterableSource([bytes.slice(0, cut), bytes.slice(cut)]);
+    const error = await refusal(() => events(new QemuFileReader(source)));
+    if (error !== undefined) t.fail(`cut at ${cut}: ${error.message}`);
+  }
+  t.pass("the list is whole");
+});
+
 test("refusals have a code and an address", async (t) => {
   const cases: [string, string, string, number][] = [
     ["CONTINUE before any block", "0000000000000028", "unknown-reference", 0],
@@ -190,6 +201,56 @@ test("lenient mode passes over pages that point nowhere", async (t) => {
     ],
   );
   t.equal(result.again, toHex(bytes));
+});
+
+test("a page that is passed over is warned of once, however it arrives", async (t) => {
+  const bytes = fromHex(`${LIST} 0000000000010008 01 ${ascii("a")} ${PAGE} ${EOS}`);
+  for (const [way, source] of Object.entries(arrivals(bytes))) {
+    const { diagnostics } = await events(new QemuFileReader(source(), { bufferSize: 64 }), undefined, {
+      lenient: true,
+    });
+    t.deepEqual(
+      diagnostics.warnings.map(({ code, offset }) => [code, offset]),
+      [["bad-offset", 18]],
+      way,
+    );
+  }
+});
+
+test("a block that no list names is as long as its pages, however they arrive", async (t) => {
+  const zero = (offset: string, name: string): string => `${offset} 01 ${ascii(name)} 00`;
+  const records = [
+    zero("0000000000002002", "b"),
+    zero("0000000000000002", "b"),
+    `0000000000010008 01 ${ascii("a")} ${PAGE}`,
+    zero("000fffffffff0002", "b"),
+  ];
+  const bytes = fromHex(`${LIST} ${records.join(" ")} ${EOS}`);
+  for (const [way, source] of Object.entries(arrivals(bytes))) {
+    const state = new RamState(4096);
+    const result = await events(new QemuFileReader(source(), { bufferSize: 64 }), state, { lenient: true });
+    t.deepEqual(
+      state.blocks.map(({ idstr, usedLength }) => [idstr, usedLength]),
+      [
+        ["a", 0x10000],
+        ["b", 0x3000],
+      ],
+      `${way}: up to the last page that may be`,
+    );
+    t.deepEqual(
+      result.diagnostics.warnings.map(({ code, offset }) => [code, offset]),
+      [
+        ["unknown-reference", 18],
+        ["bad-offset", 40],
+        ["bad-offset", 4146],
+      ],
+      `${way}: each warning once`,
+    );
+    t.equal(result.again, toHex(bytes), `${way}: the same bytes again`);
+  }
+  const many = fromHex(`${LIST} ${zero("0000000000000002", "b")} ${zero("0000000000000002", "c")} ${EOS}`);
+  const error = await refusal(() => events(QemuFileReader.over(many), new RamState(4096, 2), { lenient: true }));
+  t.deepEqual([error?.code, error?.offset], ["limit", 29], "more of them than blocks are allowed");
 });
 
 test("other page sizes move the line between flags and offset", async (t) => {

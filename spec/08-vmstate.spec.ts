@@ -483,6 +483,11 @@ test("errors name the place", async (t) => {
   t.end();
 });
 
+/** Fields without bytes. */
+function empty(count: number): FieldDescription[] {
+  return Array.from({ length: count }, (_, i) => field(`f${i}`, "buffer", 0));
+}
+
 test("memory and time are bounded however the description lies", async (t) => {
   const few = new Uint8Array(64);
   const cases: [string, DeviceDescription, string][] = [
@@ -495,6 +500,19 @@ test("memory and time are bounded however the description lies", async (t) => {
     ["a buffer longer than the input", device([field("a", "buffer", 2 ** 50)]), "truncated"],
     ["a bitmap longer than the input", device([field("a", "bitmap", 2 ** 50)]), "truncated"],
     ["a private field longer than the input", device([field("a", "pci config", 2 ** 50)]), "truncated"],
+    [
+      "few structs without bytes, but many fields",
+      device([field("a", "struct", 0, { arrayLength: 64, struct: struct("e", empty(1000)) })]),
+      "limit",
+    ],
+    [
+      "a byte a struct, and fields without any beside it",
+      device([
+        field("a", "struct", 1, { arrayLength: 64, struct: struct("e", [field("x", "uint8", 1), ...empty(200)]) }),
+      ]),
+      "limit",
+    ],
+    ["more elements without bytes than any device has", device([field("a", "buffer", 0, { arrayLength: 8 })]), "limit"],
   ];
   let deep = struct("e", []);
   for (let i = 0; i < 30; i++) deep = struct("e", [field("a", "struct", 0, { arrayLength: 1000, struct: deep })]);
@@ -516,6 +534,11 @@ test("memory and time are bounded however the description lies", async (t) => {
   );
   t.equal(error?.code, "bad-description", "bytes that could be NULL markers everywhere");
   t.ok(performance.now() - started < 2000, "the number of readings tried is bounded");
+  let readings = 0;
+  const barren = device([...nulls.fields.slice(0, 1), ...empty(1000)]);
+  const options = { maxWork: 5000, endsAt: () => ++readings < 0 };
+  await refusal(() => decodeDevice(QemuFileReader.over(new Uint8Array(16).fill(0x30)), barren, options));
+  t.ok(readings > 0 && readings < 8, `${readings} readings: fields without bytes are work too`);
   t.end();
 });
 

@@ -7,9 +7,10 @@ import { convertStream } from "../src/convert/convert.js";
 import { verifyStream } from "../src/inspect/verify.js";
 import { packFolder } from "../src/pack/pack.js";
 import { unpackStream } from "../src/pack/unpack.js";
-import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
+import { MemorySink, MemorySource, QemuFileReader } from "../src/qemu-file/index.js";
 import { descriptionOf, StreamReader, type StreamOptions } from "../src/stream/index.js";
 import { deviceToPlain, parseVmDescription, Schema, type VmDescription } from "../src/vmstate/index.js";
+import { fitDevice } from "../src/vmstate/fit.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { fromHex, refusal, toHex } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
@@ -219,6 +220,56 @@ test("a schema that does not fit is refused at the first byte that shows it", as
     const lenient = await verifyStream(new MemorySource(bytes), { schema: [description], lenient: true });
     t.ok(lenient.identical && lenient.opaqueBytes > 0, `${name}: opaque in lenient mode`);
   }
+});
+
+test("a device that could end in many places and fits none costs bounded work", (t) => {
+  // Queues without number, and everywhere what a footer looks like.
+  const payload = new Uint8Array(1 << 16);
+  for (let at = 28; at + 5 <= payload.length; at += 5) payload.set([0x7e, 0, 0, 0, 1], at);
+  payload.fill(0xff, 24, 28);
+  const [description] = parseVmDescription(
+    '{"page_size": 4096, "devices": [{"name": "dev", "instance_id": 0, "vmsd_name": "virtio-net", "version": 1, "fields": [{"name": "virtio", "type": "virtio", "size": 100}]}]}',
+  ).devices;
+  const ends = (maxWork: number): number => {
+    let asked = 0;
+    const endsAt = (offset: number): boolean => ++asked > 0 && payload[offset] === 0x7e;
+    const reader = QemuFileReader.over(payload);
+    t.deepEqual(
+      fitDevice(reader, description!, () => undefined, { endsAt, maxWork }),
+      description,
+      "taken as it is",
+    );
+    return asked;
+  };
+  const [some, more] = [ends(1 << 18), ends(1 << 20)];
+  t.ok(some < more && more < 1 << 13, `${some} and ${more} places, four times the work`);
+  t.end();
+});
+
+test("the device of a section is found without looking at the others", async (t) => {
+  const count = 500;
+  const [like] = lender(true, 0, []).devices;
+  let asked = 0;
+  const many = Array.from({ length: count }, (_, instance) => ({
+    ...like!,
+    get instanceId() {
+      asked++;
+      return instance;
+    },
+  }));
+  const sections = many.map((_, instance) => section(1, "dev", instance, 2, "11 00 55")).join(" ");
+  const schema = [{ ...lender(true, 0, []), devices: many }];
+  const found = JSON.parse(await devices(fromHex(`${HEADER} ${sections} 00`), { schema })) as unknown[];
+  t.equal(found.length, count, "each is read");
+  t.ok(asked < 20 * count, `${asked} looks at ${count} devices`);
+});
+
+test("limits hold for devices of a lent schema too", async (t) => {
+  const bytes = stream("11 00 55");
+  const schema = [lender(true, 0, [])];
+  t.equal(await refusal(() => devices(bytes, { schema })), undefined, "fine by default");
+  const error = await refusal(() => devices(bytes, { schema, limits: { deviceValues: 20 } }));
+  t.equal(error?.code, "limit", "too many values");
 });
 
 test("on the command line, and in a folder", async (t) => {

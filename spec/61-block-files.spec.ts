@@ -17,6 +17,7 @@ import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import test from "tape";
+import { convertToFile } from "../src/convert/convert-file.js";
 import { RecordApplier } from "../src/memory/apply.js";
 import { BlockFiles } from "../src/memory/block-files.js";
 import { extractBlocks } from "../src/memory/extract-blocks.js";
@@ -38,6 +39,35 @@ function pageOf(k: number): Uint8Array {
 
 const BLOCK: RamBlock = { idstr: "ram", usedLength: 1 << 20, index: 0 };
 const OTHER: RamBlock = { idstr: "other", usedLength: PAGE, index: 1 };
+
+test("a block that no list names gets a file as long as its pages reach", async (t) => {
+  const work = mkdtempSync(join(tmpdir(), "qevm-unlisted-"));
+  try {
+    const sink = new MemorySink();
+    const writer = createStreamWriter(sink, { machine: "none" });
+    const [ram] = writer.ram.blocks([{ idstr: "list", usedLength: 64 * PAGE }]);
+    await writer.ram.page(ram!, 2 * PAGE, pageOf(1));
+    await writer.ram.zero(ram!, 9 * PAGE);
+    writer.ram.end();
+    await writer.finish();
+    const bytes = sink.bytes();
+    bytes.set(Buffer.from("gone"), Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).lastIndexOf("list"));
+    const extracted = await extractBlocks(new MemorySource(bytes), join(work, "out"), { lenient: true });
+    const length = 10 * PAGE;
+    const [, entry] = extracted.blocks;
+    t.deepEqual([entry?.name, entry?.length, entry?.inStream], ["gone", length, true], "up to its last page");
+    const file = readFileSync(join(work, "out", entry!.file));
+    t.equal(file.length, length, "its file");
+    t.ok(file.subarray(2 * PAGE, 3 * PAGE).equals(pageOf(1)), "its page");
+    for (const target of [{ flatten: true }, { to: "mapped-ram" }] as const) {
+      const out = join(work, Object.keys(target)[0]!);
+      const done = await convertToFile(new MemorySource(bytes), out, { ...target, lenient: true });
+      t.ok(done.complete, `convert, ${JSON.stringify(target)}`);
+    }
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
+});
 
 test("files and memory take the same writes", async (t) => {
   const work = mkdtempSync(join(tmpdir(), "qevm-stores-"));

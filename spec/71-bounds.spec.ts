@@ -5,8 +5,11 @@ import { QevmError } from "../src/errors.js";
 import { be, concat, str8 } from "../src/fuzz/damage.js";
 import { inspectStream, type Inspection } from "../src/inspect/inspect.js";
 import { MemorySource } from "../src/qemu-file/index.js";
+import { descriptionOf } from "../src/stream/index.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "../src/stream/limits.js";
+import { findVmDescription, triedVmDescriptions } from "../src/vmstate/find.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
+import { refusal } from "./support/bytes.js";
 import { mappedRamFile } from "./support/mapped-ram-file.js";
 import { qevm } from "./support/program.js";
 
@@ -77,7 +80,7 @@ const CASES: Readonly<Record<keyof StreamLimits, Case>> = {
   descriptionValues: { bytes: described('{"page_size": 4096, "devices": []}'), needs: 0 },
   deviceValues: {
     bytes: device(new Uint8Array(6), '{"name": "a", "array_len": 6, "type": "uint8", "size": 1}'),
-    needs: 6,
+    needs: 16 + 8 + 6,
   },
   deviceReadings: { bytes: ambiguous, needs: 0 },
   deviceWork: { bytes: ambiguous, needs: 0 },
@@ -150,6 +153,41 @@ test("promises cost nothing: lengths of 4 GiB and more in front of a few bytes",
     t.ok(result instanceof QevmError, `${what}: ${result instanceof QevmError ? result.message : "accepted"}`);
     t.ok(more < 16 << 20, `${more} bytes of memory`);
   }
+});
+
+/** The record of a page of zeros at the beginning of a block. */
+function zero(block: string): Uint8Array {
+  return concat(be(2n, 8), str8(block), [0]);
+}
+
+test("ramBlocks: pages of blocks that no list names", async (t) => {
+  const ram = concat([1], be(2, 4), str8("ram"), be(0, 4), be(4, 4), zero("a"), zero("b"), zero("c"), be(0x10n, 8));
+  const bytes = concat(HEADER, ram, [0]);
+  const inspect = (ramBlocks: number): Promise<Inspection> =>
+    inspectStream(new MemorySource(bytes), { lenient: true, limits: { ramBlocks } });
+  t.equal((await inspect(3)).ram.blocks.length, 3, "as many as are allowed");
+  t.equal((await refusal(() => inspect(2)))?.code, "limit", "one more");
+});
+
+test("places that may hold a VMDESCRIPTION cost no more than the bytes around them", async (t) => {
+  // Each claims all that follows, which ends as a description does.
+  const decoys = new Uint8Array(1 << 19).fill(0x20);
+  decoys[decoys.length - 1] = 0x7d;
+  const head = Buffer.from('{"page_size": 4096, "devices": [');
+  for (let at = 0; at < 400 * 40; at += 40) decoys.set(concat([0, 6], be(decoys.length - at - 6, 4), head), at);
+  t.equal([...findVmDescription(decoys)].length, 400, "400 places");
+  const tried = [...triedVmDescriptions(decoys)];
+  t.ok(tried.length > 0 && tried.length <= 3, `${tried.length} of them are tried from the beginning`);
+  const last = [...triedVmDescriptions(decoys, undefined, true)];
+  t.ok(last.length > 0 && last.length <= 3 && last[0]!.start > last[1]!.start, `${last.length} from the end`);
+  const small = concat(...Array.from({ length: 400 }, () => concat([0, 6], be(head.length + 1, 4), head, [0x7d])));
+  t.equal([...triedVmDescriptions(small)].length, 64, "small ones: 64");
+  const section = concat([4], be(3, 4), str8("dev"), be(0, 4), be(1, 4), decoys);
+  const started = performance.now();
+  const result = await outcome(concat(HEADER, section), {});
+  t.ok(isOpaque(result), "and the stream is told");
+  await refusal(() => descriptionOf(new MemorySource(concat(HEADER, section))));
+  t.ok(performance.now() - started < 5000, "soon");
 });
 
 test("--limit on the command line", async (t) => {

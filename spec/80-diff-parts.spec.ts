@@ -1,6 +1,7 @@
 /** Every kind of difference between the parts of two streams, and where it is. */
 import test from "tape";
 import { diffStreams } from "../src/diff/index.js";
+import { be, concat, str8 } from "../src/fuzz/damage.js";
 import { MemorySink } from "../src/qemu-file/index.js";
 import type { RamBlock } from "../src/ram/index.js";
 import { createStreamWriter, type Configuration, type StreamItem } from "../src/stream/index.js";
@@ -96,6 +97,20 @@ test("sections", async (t) => {
   const footless = await told(live, (item) => (item.kind === "footer" ? [] : item));
   t.deepEqual(named(footless, "encoding"), ["section footers"], "no footers");
   t.end();
+});
+
+test("very many sections of one name cost no more each than a few", async (t) => {
+  const section = concat([4], be(3, 4), str8("dev"), be(0, 4), be(1, 4), [1, 0x7e], be(3, 4));
+  const json = JSON.stringify({ page_size: 4096, devices: [{ name: "dev", instance_id: 0, fields: [] }] });
+  const ends = concat([0, 6], be(json.length, 4), Buffer.from(json));
+  const count = 12_000;
+  const some = Array.from({ length: count }, () => section);
+  const a = concat(be(0x5145564d00000003n, 8), ...some, ends);
+  const b = concat(be(0x5145564d00000003n, 8), ...some, section, ends);
+  const started = performance.now();
+  const found = await diffStreams(a, b);
+  t.ok(performance.now() - started < 10_000, "soon");
+  t.deepEqual(named(found, "meaning"), [`section dev/0#${count + 1}`], "the last one is told by its number");
 });
 
 test("records of other sections, commands, VMDESCRIPTION, the end", async (t) => {

@@ -13,6 +13,7 @@ import {
   type StreamItem,
   type StreamOptions,
 } from "../stream/index.js";
+import { Keys } from "../vmstate/groups.js";
 import type { VmDescription } from "../vmstate/index.js";
 import { PageTable } from "./page-table.js";
 import { RecordDigest } from "./record-digest.js";
@@ -106,6 +107,7 @@ class Scan {
   private readonly tally: Tally;
   private readonly pages: PageTable;
   private readonly devices = new Map<string, ScannedDevice>();
+  private readonly keys = new Keys();
   private readonly records = new Map<string, RecordDigest>();
   private readonly rests: Rest[] = [];
   private readonly facts = noFacts();
@@ -190,13 +192,7 @@ class Scan {
       }
       tally.sectionEnds();
     } else if (item.type === "full") {
-      this.devices.set(this.key(idstr, instanceId), { idstr, instanceId, versionId, offset, content });
+      this.devices.set(this.keys.unique(`${idstr}/${instanceId}`), { idstr, instanceId, versionId, offset, content });
     }
-  }
-
-  private key(idstr: string, instanceId: number): string {
-    let key = `${idstr}/${instanceId}`;
-    for (let n = 2; this.devices.has(key); n++) key = `${idstr}/${instanceId}#${n}`;
-    return key;
   }
 }

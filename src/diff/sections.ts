@@ -1,4 +1,5 @@
 import type { SectionSummary } from "../inspect/inspect.js";
+import { Keys } from "../vmstate/groups.js";
 import { RecordDigest } from "./record-digest.js";
 import type { Scanned } from "./scan.js";
 import { Differences } from "./parts.js";
@@ -68,6 +69,7 @@ function versionOf({ version }: SectionSummary): string {
 /** Sections by "name/instance", with "#2" for a second one of that name; parts are counted to their START. */
 function wholes({ inspection }: Scanned): Map<string, Whole> {
   const all = new Map<string, Whole>();
+  const keys = new Keys();
   const byId = new Map<number, Whole>();
   for (const section of inspection.sections) {
     const begun = section.type === "start" || section.type === "full" ? undefined : byId.get(section.id);
@@ -75,11 +77,8 @@ function wholes({ inspection }: Scanned): Map<string, Whole> {
       begun.parts++;
       continue;
     }
-    const name = `${section.name}/${section.instance}`;
-    let key = name;
-    for (let n = 2; all.has(key); n++) key = `${name}#${n}`;
     const whole = { ...section, parts: 1 };
-    all.set(key, whole);
+    all.set(keys.unique(`${section.name}/${section.instance}`), whole);
     byId.set(section.id, whole);
   }
   return all;

@@ -1,4 +1,4 @@
-import { QevmError } from "../errors.js";
+import { hex, QevmError } from "../errors.js";
 import type { RamBlock } from "../ram/index.js";
 import type { LoadSink } from "./load-stream.js";
 
@@ -44,13 +44,13 @@ export class FlatMemory implements LoadSink {
   }
 
   willWrite(block: RamBlock, offset: number, length: number): void {
-    const { touched } = this.of(block);
+    const { touched } = this.of(block, offset + length);
     const end = (offset + length) / MARK;
     for (let i = Math.floor(offset / MARK); i < end; i++) touched[i] = 1;
   }
 
   read(block: RamBlock, offset: number, into: Uint8Array): void {
-    into.set(this.of(block).bytes.subarray(offset, offset + into.length));
+    into.set(this.of(block, offset + into.length).bytes.subarray(offset, offset + into.length));
   }
 
   write(block: RamBlock, offset: number, page: Uint8Array): void {
@@ -59,16 +59,21 @@ export class FlatMemory implements LoadSink {
   }
 
   zero(block: RamBlock, offset: number, length: number): void {
-    const { bytes, touched } = this.of(block);
+    const { bytes, touched } = this.of(block, offset + length);
     const end = (offset + length) / MARK;
     let i = Math.floor(offset / MARK);
     while (i < end && touched[i] === 0) i++;
     if (i < end) bytes.fill(0, offset, offset + length);
   }
 
-  private of(block: RamBlock): Flat {
+  /** Errors: usage; bad-offset where a page that lenient mode has passed over ends outside. */
+  private of(block: RamBlock, end = 0): Flat {
     const flat = this.flat.get(block.idstr);
     if (flat === undefined) throw new QevmError("usage", `RAM block ${JSON.stringify(block.idstr)} was not added`);
+    if (end > flat.bytes.length) {
+      const expected = `an end at ${hex(flat.bytes.length)} or before`;
+      throw new QevmError("bad-offset", `a page outside RAM block "${block.idstr}"`, { expected, found: hex(end) });
+    }
     return flat;
   }
 }

@@ -37,6 +37,8 @@ interface BlockFile {
   file: string;
   path: string;
   block: RamBlock;
+  /** Bytes of the block that the file has room for. */
+  length: number;
   split: Split;
   /** Whether any page of it came, a zero page included. */
   touched: boolean;
@@ -74,8 +76,8 @@ export class BlockFiles implements PageStore {
     const file = this.names.claim(block.idstr);
     const path = join(this.folder, file);
     const fd = attempt(path, () => openSync(path, "wx+"));
-    this.files.set(block.idstr, { fd, file, path, block, split, touched: false, written: new PageBits() });
-    attempt(path, () => ftruncateSync(fd, block.usedLength === 0 ? 0 : fileOffset(split, block.usedLength - 1) + 1));
+    this.files.set(block.idstr, { fd, file, path, block, length: 0, split, touched: false, written: new PageBits() });
+    this.lengthen(this.files.get(block.idstr)!);
   }
 
   /** Blocks added so far. */
@@ -88,8 +90,9 @@ export class BlockFiles implements PageStore {
     return this.writer.isThreaded;
   }
 
-  /** Every block in the order of the block list. */
+  /** Every block in the order of the block list. Files of blocks that have grown, since no list names them, are made as long. Errors: io. */
   list(): BlockFileEntry[] {
+    for (const target of this.files.values()) if (target.length < target.block.usedLength) this.lengthen(target);
     return [...this.files.values()].map(({ block, file, touched }) => ({
       name: block.idstr,
       file,
@@ -177,6 +180,13 @@ export class BlockFiles implements PageStore {
   async end(): Promise<void> {
     await this.writer.close();
     this.close();
+  }
+
+  private lengthen(target: BlockFile): void {
+    const { fd, path, split } = target;
+    const length = target.block.usedLength;
+    attempt(path, () => ftruncateSync(fd, length === 0 ? 0 : fileOffset(split, length - 1) + 1));
+    target.length = length;
   }
 
   private gather(target: BlockFile, offset: number, page: Uint8Array): void {

@@ -73,6 +73,7 @@ export async function decodeBlockEntry(
   if (options.mappedRam) {
     // No postcopy, so no page size.
   } else if (!options.ignoreShared && (await hasPageSize(reader, sum === total, options.pageSize))) {
+    await reader.need(8, `page size of RAM block "${idstr}"`);
     block.pageSize = reader.u64();
   }
   if (options.ignoreShared) {

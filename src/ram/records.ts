@@ -89,7 +89,6 @@ export function decodeRecords(
       throw recordError(reader, batch, i, "unknown-reference", "CONTINUE before any RAM block was named");
     }
     batch.block[i] = block;
-    if (offset >= block.usedLength) outside(reader, batch, i, diagnostics);
     let length = pageSize;
     if (flag === RamFlag.ZERO) {
       length = 1;
@@ -124,6 +123,8 @@ export function decodeRecords(
       status = { kind: "short", need: body - at + length, what: "page data" };
       break;
     }
+    // Not before the record is whole: one that is cut comes here again.
+    if (offset >= block.usedLength && !ram.grow(block, offset + pageSize)) outside(reader, batch, i, diagnostics);
     ram.current = block;
     if (flag === RamFlag.ZERO) {
       batch.fill[i] = buffer[body]!;
@@ -204,9 +205,10 @@ function namedBlock(
       JSON.stringify(idstr),
     ),
   );
-  const block: RamBlock = { index: ram.blocks.length, idstr, usedLength: Number.MAX_SAFE_INTEGER };
-  ram.add(block);
-  return block;
+  if (ram.blocks.length >= ram.maxBlocks) {
+    throw recordError(reader, batch, i, "limit", `more than ${ram.maxBlocks} RAM blocks`);
+  }
+  return ram.addUnlisted(idstr);
 }
 
 function outside(reader: QemuFileReader, batch: RamBatch, i: number, diagnostics: Diagnostics): void {

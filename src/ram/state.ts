@@ -4,7 +4,7 @@ export interface RamBlock {
   readonly index: number;
   /** Name, 1 to 255 bytes, one character a byte. */
   readonly idstr: string;
-  /** Bytes that migrate (QEMU: used_length), a multiple of the page size. */
+  /** Bytes that migrate (QEMU: used_length), a multiple of the page size. Of a block that no list names: up to the end of the last page so far. */
   readonly usedLength: number;
   /** Page size of the backing memory in bytes; on the wire only with postcopy-ram and a backing that differs from the host page (2.9). */
   readonly pageSize?: bigint;
@@ -25,6 +25,9 @@ export interface MappedRamHeader {
   readonly pagesOffset: bigint;
 }
 
+/** Bytes that an unlisted block may grow to where there is no list at all. */
+const MOST_UNLISTED = 2 ** 40;
+
 /** What a RAM decoder or encoder must remember from record to record, across sections: one a channel. */
 export class RamState {
   readonly blocks: RamBlock[] = [];
@@ -32,10 +35,40 @@ export class RamState {
   /** The block that CONTINUE stands for; undefined before the first named page. */
   current: RamBlock | undefined;
 
-  /** @param pageSize bytes a page of the target (4096 on x86) */
-  constructor(public pageSize: number) {}
+  /** Bytes of all listed blocks. */
+  private listed = 0;
+  private readonly unlisted = new Set<RamBlock>();
+
+  /**
+   * @param pageSize bytes a page of the target (4096 on x86)
+   * @param maxBlocks blocks that there may be with those that no list names
+   */
+  constructor(
+    public pageSize: number,
+    readonly maxBlocks = 65_536,
+  ) {}
 
   add(block: RamBlock): void {
+    this.put(block);
+    this.listed += block.usedLength;
+  }
+
+  /** A block that pages name and no list does (lenient mode). How long it is nobody says: it grows with its pages. */
+  addUnlisted(idstr: string): RamBlock {
+    const block: RamBlock = { index: this.blocks.length, idstr, usedLength: 0 };
+    this.put(block);
+    this.unlisted.add(block);
+    return block;
+  }
+
+  /** Makes an unlisted block long enough for a page that ends at `end`. False: it is a listed one, or would be longer than all of those. */
+  grow(block: RamBlock, end: number): boolean {
+    if (!this.unlisted.has(block) || end > (this.listed === 0 ? MOST_UNLISTED : this.listed)) return false;
+    (block as { usedLength: number }).usedLength = end;
+    return true;
+  }
+
+  private put(block: RamBlock): void {
     this.blocks.push(block);
     if (!this.names.has(block.idstr)) this.names.set(block.idstr, block);
   }

@@ -1,6 +1,7 @@
 import { QevmError } from "../errors.js";
 import { latin1 } from "../qemu-file/reader.js";
-import { findVmDescription, parseVmDescription } from "../vmstate/index.js";
+import { triedVmDescriptions } from "../vmstate/find.js";
+import { parseVmDescription } from "../vmstate/index.js";
 
 /** What of the main channel has come so far. */
 export interface WrittenTail {
@@ -31,7 +32,7 @@ export class StreamEnd {
   get isHere(): boolean {
     if (this.inRam || !this.caughtUp || this.written.tail(1)[0] !== 0x7d) return false;
     const bytes = this.written.tail(TAIL);
-    for (const { start, length } of findVmDescription(bytes)) {
+    for (const { start, length } of triedVmDescriptions(bytes, undefined, true)) {
       if (start + length === bytes.length && isDescription(bytes.subarray(start))) return true;
     }
     return false;

@@ -14,7 +14,7 @@ export async function* preemptRecords(
   diagnostics: Diagnostics,
 ): AsyncGenerator<RamBatch> {
   const reader = new QemuFileReader(source);
-  const own = new RamState(ram.pageSize);
+  const own = new RamState(ram.pageSize, ram.maxBlocks);
   for (const block of ram.blocks) own.add(block);
   const batch = new RamBatch();
   batch.begin();

@@ -1,6 +1,7 @@
-import type { QemuFileReader } from "../qemu-file/reader.js";
-import { fromLatin1, type QemuFileWriter } from "../qemu-file/writer.js";
-import { latin1 } from "../qemu-file/reader.js";
+import { QevmError } from "../errors.js";
+import { latin1, type QemuFileReader } from "../qemu-file/reader.js";
+import { MemorySink } from "../qemu-file/source.js";
+import { fromLatin1, QemuFileWriter } from "../qemu-file/writer.js";
 import type { StreamLimits } from "./limits.js";
 import { TypeByte } from "./types.js";
 
@@ -128,14 +129,23 @@ export function capabilitiesOf(configuration: Configuration | undefined): string
   );
 }
 
-/** Bytes of a target page, where the configuration says it. Errors: bad-value. */
-export function targetPageSize(reader: QemuFileReader, configuration: Configuration): number | undefined {
-  for (const subsection of configuration.subsections) {
-    if (subsection.name !== "configuration/target-page-bits") continue;
-    if (subsection.bits < 10 || subsection.bits > 20) {
-      throw reader.error("bad-value", "target page bits", { expected: "10 to 20", found: `${subsection.bits}` });
-    }
-    return 2 ** subsection.bits;
+/** Bytes of a target page, where the configuration says it. `offset` is that of its type byte. Errors: bad-value. */
+export function targetPageSize(configuration: Configuration, offset: number): number | undefined {
+  const { machine, subsections } = configuration;
+  const at = subsections.findIndex(({ name }) => name === TARGET_PAGE_BITS);
+  const found = subsections[at];
+  if (found?.name !== TARGET_PAGE_BITS) return undefined;
+  if (found.bits < 10 || found.bits > 20) {
+    const before = new QemuFileWriter(new MemorySink());
+    encodeConfiguration(before, { machine, subsections: subsections.slice(0, at) });
+    throw new QevmError("bad-value", "target page bits", {
+      offset: offset + before.offset + 2 + TARGET_PAGE_BITS.length + 4,
+      path: ["configuration", TARGET_PAGE_BITS],
+      expected: "10 to 20",
+      found: `${found.bits}`,
+    });
   }
-  return undefined;
+  return 2 ** found.bits;
 }
+
+const TARGET_PAGE_BITS = "configuration/target-page-bits";

@@ -1,7 +1,8 @@
 import { QevmError } from "../errors.js";
 import { latin1, QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
-import { findVmDescription, parseVmDescription, type VmDescription } from "../vmstate/index.js";
+import { triedVmDescriptions } from "../vmstate/find.js";
+import { parseVmDescription, type VmDescription } from "../vmstate/index.js";
 import type { StreamOptions } from "./options.js";
 import { StreamReader } from "./reader.js";
 
@@ -17,12 +18,10 @@ export async function descriptionOf(source: ByteSource, options: StreamOptions =
   if (source.readAt !== undefined && length !== undefined) {
     const window = await tail(source, length);
     if (window.length === length && window[0] === BRACE) return parseVmDescription(latin1(window).trimEnd());
-    let found: VmDescription | undefined;
-    for (const { start, length: size, complete } of findVmDescription(window, 0)) {
-      if (complete)
-        found = parsed(latin1(window.subarray(start, start + size)), length - window.length + start) ?? found;
+    for (const { start, length: size } of triedVmDescriptions(window, options.limits?.descriptionBytes, true)) {
+      const found = parsed(latin1(window.subarray(start, start + size)), length - window.length + start);
+      if (found !== undefined) return found;
     }
-    if (found !== undefined) return found;
   }
   const reader = new StreamReader(source, options);
   for await (const item of reader) if (item.kind === "vmdescription") return item.description;

@@ -1,8 +1,8 @@
 import { QevmError, type Diagnostics } from "../errors.js";
 import { latin1, QemuFileReader } from "../qemu-file/reader.js";
+import { triedVmDescriptions } from "../vmstate/find.js";
 import {
   decodeDevice,
-  findVmDescription,
   parseVmDescription,
   type DeviceDescription,
   type Schema,
@@ -10,7 +10,7 @@ import {
 } from "../vmstate/index.js";
 import { isCommandNumber } from "./command.js";
 import type { SectionContent } from "./items.js";
-import { descriptionLimits, type StreamLimits } from "./limits.js";
+import { descriptionLimits, deviceLimits, type StreamLimits } from "./limits.js";
 import type { SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
 
@@ -40,7 +40,10 @@ export class DevicePart {
   private state: "unread" | "absent" | "ready" = "unread";
   private description: VmDescription | undefined;
   private text: string | undefined;
-  private used = new Set<DeviceDescription>();
+  /** Devices of the description that no section had yet, the next one last, by {@link deviceKey}. */
+  private unused = new Map<string, DeviceDescription[]>();
+  /** Their names. */
+  private names = new Set<string>();
   /** Everything up to the input's end is in the buffer. */
   private whole = true;
 
@@ -87,9 +90,8 @@ export class DevicePart {
     let failure: QevmError | undefined;
     if (description !== undefined) {
       try {
-        const { deviceValues: maxValues, deviceReadings: maxAttempts, deviceWork: maxWork } = this.limits;
         const endsAt = (offset: number): boolean => this.endsAt(offset, header.sectionId, footers);
-        const state = decodeDevice(reader, description, { endsAt, maxValues, maxAttempts, maxWork });
+        const state = decodeDevice(reader, description, { endsAt, ...deviceLimits(this.limits) });
         return { kind: "device", state, length: reader.position - start };
       } catch (error) {
         if (!(error instanceof QevmError)) throw error;
@@ -122,7 +124,7 @@ export class DevicePart {
       const more = packageEnd === undefined && (await reader.fill(room)) && room < limits.deviceBytes;
       const start = reader.position;
       try {
-        const state = schema.decode(reader, header, { endsAt });
+        const state = schema.decode(reader, header, { endsAt, ...deviceLimits(limits) });
         return { kind: "device", state, length: reader.position - start };
       } catch (error) {
         if (!(error instanceof QevmError)) throw error;
@@ -162,11 +164,7 @@ export class DevicePart {
   }
 
   private match(header: SectionHeader): DeviceDescription | undefined {
-    const found = this.description?.devices.find(
-      (d) => d.name === header.idstr && d.instanceId === header.instanceId && !this.used.has(d),
-    );
-    if (found !== undefined) this.used.add(found);
-    return found;
+    return this.unused.get(deviceKey(header.idstr, header.instanceId))?.pop();
   }
 
   private endsAt(offset: number, sectionId: number, footers: boolean | undefined, packageEnd?: number): boolean {
@@ -210,7 +208,7 @@ export class DevicePart {
       const idstr = this.nameAt(ahead);
       if (idstr === undefined) return false;
       // Without a description any name that a device could have will do.
-      return this.description?.devices.some((d) => d.name === idstr) ?? /^[ -~]+$/u.test(idstr);
+      return this.description === undefined ? /^[ -~]+$/u.test(idstr) : this.names.has(idstr);
     }
     if (packageEnd !== undefined) return false;
     if (type === TypeByte.EOF) {
@@ -222,8 +220,7 @@ export class DevicePart {
 
   private search(bytes: Uint8Array): boolean {
     const idstr = this.nameAt(0);
-    for (const candidate of findVmDescription(bytes, 0)) {
-      if (candidate.length > this.limits.descriptionBytes) continue;
+    for (const candidate of triedVmDescriptions(bytes, this.limits.descriptionBytes)) {
       const text = latin1(bytes.subarray(candidate.start, candidate.start + candidate.length));
       let description: VmDescription;
       try {
@@ -236,11 +233,23 @@ export class DevicePart {
         throw error;
       }
       if (idstr !== undefined && !description.devices.some((d) => d.name === idstr)) continue;
-      this.description = description;
-      this.text = text;
+      this.take(description, text);
       return true;
     }
     return false;
+  }
+
+  private take(description: VmDescription, text: string): void {
+    this.description = description;
+    this.text = text;
+    this.names = new Set(description.devices.map(({ name }) => name));
+    this.unused = new Map();
+    for (const device of description.devices.toReversed()) {
+      const key = deviceKey(device.name, device.instanceId);
+      const same = this.unused.get(key);
+      if (same === undefined) this.unused.set(key, [device]);
+      else same.push(device);
+    }
   }
 
   private async searchTail(): Promise<boolean> {
@@ -265,4 +274,9 @@ export class DevicePart {
     const at = reader.position + ahead + 6;
     return latin1(reader.buffer.subarray(at, at + n));
   }
+}
+
+/** What tells a device from all others but those of the same name and instance. */
+function deviceKey(idstr: string, instanceId: number): string {
+  return `${instanceId}/${idstr}`;
 }

@@ -7,7 +7,7 @@ export interface StreamLimits {
   machineName: number;
   /** Subsections of the configuration, and capabilities in their list. */
   configurationItems: number;
-  /** RAM blocks in a block list (there is no count on the wire). */
+  /** RAM blocks in a block list (there is no count on the wire), and with those that only pages name (lenient mode). */
   ramBlocks: number;
   /** Different section ids in one stream. */
   sections: number;
@@ -27,11 +27,11 @@ export interface StreamLimits {
   descriptionDepth: number;
   /** Values and members in it. */
   descriptionValues: number;
-  /** Values of one device. */
+  /** Values of one device, weighed by the memory that they take (see `vmstate/context.ts`). */
   deviceValues: number;
   /** Readings of an ambiguous description that are tried for one device. */
   deviceReadings: number;
-  /** Bytes decoded in vain before no further reading is tried. */
+  /** Bytes, a field at least one, decoded in vain before no further reading is tried. */
   deviceWork: number;
 }
 
@@ -57,4 +57,10 @@ export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
 export function descriptionLimits(limits: StreamLimits): { maxDepth: number; maxNodes: number; maxLength: number } {
   const { descriptionDepth, descriptionValues, descriptionBytes } = limits;
   return { maxDepth: descriptionDepth, maxNodes: descriptionValues, maxLength: descriptionBytes };
+}
+
+/** The limits of a device, as its decoder takes them. */
+export function deviceLimits(limits: StreamLimits): { maxValues: number; maxAttempts: number; maxWork: number } {
+  const { deviceValues, deviceReadings, deviceWork } = limits;
+  return { maxValues: deviceValues, maxAttempts: deviceReadings, maxWork: deviceWork };
 }

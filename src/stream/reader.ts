@@ -82,7 +82,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));
     this.start = this.settled = this.reader.offset;
     const { after } = options;
-    this.ram = new RamState(after?.pageSize ?? options.pageSize ?? 4096);
+    this.ram = new RamState(after?.pageSize ?? options.pageSize ?? 4096, this.limits.ramBlocks);
     for (const block of after?.blocks ?? []) this.ram.add(block);
     for (const header of after?.sections ?? []) this.sections.set(header.sectionId, header);
     this.footers = after?.footers;
@@ -159,7 +159,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       this.configuration = await decodeConfiguration(reader, this.limits);
       reader.path.pop();
       this.ram.pageSize =
-        targetPageSize(reader, this.configuration) ?? (await this.shownPageSize()) ?? this.ram.pageSize;
+        targetPageSize(this.configuration, offset) ?? (await this.shownPageSize()) ?? this.ram.pageSize;
       yield { kind: "configuration", offset, configuration: this.configuration };
     } else if (await showsMappedRam(reader)) {
       this.unannounced = ["mapped-ram"];
@@ -375,7 +375,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     const { lenient } = this.diagnostics;
     if (!(lenient || this.broken) || !(error instanceof QevmError) || error.code !== "truncated") return false;
     // Nothing of a stream that is shorter than its header can be told.
-    if (this.offset < 8 && !this.goesOn) return false;
+    if (this.offset - this.start < 8 && !this.goesOn) return false;
     if (!this.broken) this.diagnostics.warn(error);
     this.cut = true;
     this.complete = false;

@@ -1,6 +1,6 @@
-import { checkSize, refuse, spend, type DecodeContext, type EncodeContext } from "./context.js";
+import { checkSize, refuse, spend, Weight, type DecodeContext, type EncodeContext } from "./context.js";
 import type { FieldDescription } from "./description.js";
-import { decodeElement, encodeElement } from "./elements.js";
+import { decodeElement, encodeElement, structKind } from "./elements.js";
 import type { FieldGroup, Layout, Run } from "./groups.js";
 import { describeValue, primitive } from "./primitives.js";
 import type { FieldValue } from "./state.js";
@@ -152,16 +152,18 @@ function sees(ctx: DecodeContext, run: Run, width: number): boolean {
   return false;
 }
 
-/** Refuses counts that the bytes at hand cannot hold, before memory is taken. */
+/** Refuses counts that the bytes at hand cannot hold or that the budget does not allow, before memory is taken. */
 function checkRoom(ctx: DecodeContext, run: Run, nullable: boolean): void {
   const { reader } = ctx;
   const { entry, size, count } = run;
-  const least = size === 0 ? 0 : run.isNull || nullable ? 1 : (primitive(entry.type)?.size ?? 1);
+  const fixed = primitive(entry.type);
+  const least = size === 0 ? 0 : run.isNull || nullable ? 1 : (fixed?.size ?? 1);
   if (count * least > reader.available) {
     throw reader.error("truncated", `the input ends inside an array of ${count} elements`, {
       expected: `at least ${count * least} bytes`,
       found: `${reader.available}`,
     });
   }
-  spend(ctx, count);
+  const weight = run.isNull || fixed !== undefined || structKind(entry) !== undefined ? 1 : Weight.OBJECT;
+  spend(ctx, count * (size === 0 && !run.isNull && !run.marked ? weight + Weight.NO_BYTES : weight));
 }

@@ -7,7 +7,7 @@ export interface DecodeContext {
   readonly choices: Choices;
   /** Bytes kept under a name only. */
   named: number;
-  /** Values that may still be made; what bounds memory where elements take no bytes. */
+  /** Values that may still be made, weighed by {@link Weight}; what bounds memory where values take few bytes or none. */
   budget: number;
   /** Inside an element that has no description of its own (not the first of a compressed array): sizes may differ. */
   shared: boolean;
@@ -29,7 +29,37 @@ export interface EncodeContext {
   readonly at?: ((path: readonly string[], offset: number) => void) | undefined;
 }
 
-/** Takes `n` values from the budget. */
+/** Bounds of decoding one device where the caller says none: see `DecodeDeviceOptions`. */
+export const MAX_VALUES = 1 << 24;
+export const MAX_ATTEMPTS = 256;
+export const MAX_WORK = 1 << 25;
+
+/** The context of an attempt at the device that the reader stands at. */
+export function newContext(
+  reader: QemuFileReader,
+  choices: Choices,
+  budget: number,
+  oldStyle: string | undefined,
+): DecodeContext {
+  return { reader, choices, named: 0, budget, shared: false, vmsdName: undefined, oldStyle };
+}
+
+/**
+ * What is taken from the budget for a value of each kind: about what it takes of memory, in units of 32 bytes. A number or bigint in an
+ * array is 1.
+ */
+export const Weight = {
+  /** A named value: its place in the record, and where it is bytes or an array, that object. */
+  FIELD: 8,
+  /** An object of its own in an array: bytes, a string. */
+  OBJECT: 8,
+  /** A struct, its fields aside. */
+  STRUCT: 16,
+  /** On top, an element of an array without bytes: only the description's count asks for it, and no byte has to be there. No QEMU writes any. */
+  NO_BYTES: 16384,
+} as const;
+
+/** Takes `n` from the budget. */
 export function spend(ctx: DecodeContext, n: number): void {
   ctx.budget -= n;
   if (ctx.budget < 0) throw ctx.reader.error("limit", "the device state has too many values (maxValues)");

@@ -1,6 +1,16 @@
 import { QevmError } from "../errors.js";
 import type { QemuFileReader, QemuFileWriter } from "../qemu-file/index.js";
-import { Choices, checkSize, type DecodeContext, type EncodeContext } from "./context.js";
+import {
+  Choices,
+  checkSize,
+  MAX_ATTEMPTS,
+  MAX_VALUES,
+  MAX_WORK,
+  newContext,
+  Weight,
+  type DecodeContext,
+  type EncodeContext,
+} from "./context.js";
 import { oldStyleName, type DeviceDescription } from "./description.js";
 import type { DeviceState } from "./state.js";
 import { decodeStruct, encodeStruct } from "./struct.js";
@@ -11,11 +21,11 @@ export interface DecodeDeviceOptions {
    * between the readings of a description that is not true to the bytes; without it the likeliest reading is taken.
    */
   endsAt?: (offset: number) => boolean;
-  /** Values that one device may hold. Default 16,777,216. */
+  /** Values that one device may hold, weighed by `Weight`. Default 16,777,216. */
   maxValues?: number;
   /** Readings of an ambiguous description that are tried. Default 256. */
   maxAttempts?: number;
-  /** Bytes that may be decoded in vain before no further reading is tried. Default 32 MiB. */
+  /** Bytes, a field at least one, that may be decoded in vain before no further reading is tried. Default 32 MiB. */
   maxWork?: number;
 }
 
@@ -32,8 +42,9 @@ export function decodeDevice(
   const start = reader.position;
   const depth = reader.path.length;
   const choices = new Choices();
-  const attempts = options.maxAttempts ?? 256;
-  let work = options.maxWork ?? 1 << 25;
+  const attempts = options.maxAttempts ?? MAX_ATTEMPTS;
+  const values = options.maxValues ?? MAX_VALUES;
+  let work = options.maxWork ?? MAX_WORK;
   let failure: QevmError | undefined;
   if (depth === 0) reader.path.push(`device "${description.name}"/${description.instanceId}`);
   const steps = reader.path.length;
@@ -41,13 +52,14 @@ export function decodeDevice(
     for (let attempt = 0; attempt < attempts; attempt++) {
       reader.position = start;
       reader.path.length = steps;
+      const ctx = newContext(reader, choices, values, oldStyleName(description));
       try {
-        return decodeOnce(reader, description, choices, options);
+        return decodeOnce(ctx, description, options.endsAt);
       } catch (error) {
         if (!(error instanceof QevmError)) throw error;
         failure ??= error;
       }
-      work -= reader.position - start;
+      work -= Math.max(reader.position - start, (values - ctx.budget) / Weight.FIELD);
       if (work < 0 || !choices.next()) break;
     }
     reader.position = start;
@@ -82,24 +94,15 @@ export function encodeDevice(writer: QemuFileWriter, state: DeviceState, at?: En
 }
 
 function decodeOnce(
-  reader: QemuFileReader,
+  ctx: DecodeContext,
   description: DeviceDescription,
-  choices: Choices,
-  options: DecodeDeviceOptions,
+  endsAt: DecodeDeviceOptions["endsAt"],
 ): DeviceState {
+  const { reader } = ctx;
   const start = reader.position;
-  const ctx: DecodeContext = {
-    reader,
-    choices,
-    named: 0,
-    budget: options.maxValues ?? 1 << 24,
-    shared: false,
-    vmsdName: undefined,
-    oldStyle: oldStyleName(description),
-  };
   const struct = decodeStruct(ctx, description);
   if (description.size !== undefined) checkSize(ctx, start, description.size, "the device");
-  if (options.endsAt !== undefined && !options.endsAt(reader.offset)) {
+  if (endsAt !== undefined && !endsAt(reader.offset)) {
     throw reader.error("bad-description", "the device state does not end where its description says", {
       expected: "a section footer or the next section",
       found: reader.peek() < 0 ? "the end of the input" : `0x${reader.peek().toString(16)}`,

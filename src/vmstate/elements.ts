@@ -1,4 +1,4 @@
-import { refuse, type DecodeContext, type EncodeContext } from "./context.js";
+import { refuse, spend, type DecodeContext, type EncodeContext } from "./context.js";
 import type { FieldDescription } from "./description.js";
 import { decodeList, decodeTree, encodeList, encodeTree } from "./lists.js";
 import { describeValue, primitive } from "./primitives.js";
@@ -124,6 +124,7 @@ export function structKind(entry: FieldDescription): (FieldDescription["struct"]
 
 function decodeWords(ctx: DecodeContext, count: number): bigint[] {
   const words: bigint[] = [];
+  spend(ctx, Math.min(count, Math.ceil(ctx.reader.available / 8)));
   for (let i = 0; i < count; i++) words.push(ctx.reader.u64());
   return words;
 }

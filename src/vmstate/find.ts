@@ -6,7 +6,7 @@
  * | -1     | u8   | 0x00 EOF                               |
  * | 0      | u8   | 0x06 VMDESCRIPTION                     |
  * | 1      | be32 | n, bytes of JSON                       |
- * | 5      | n    | JSON, which begins `{"` or `{ "`       |
+ * | 5      | n    | JSON, which begins `{"` or `{ "` and the name of one of its members |
  *
  * Source: QEMU migration/savevm.c (5.2 to 11.x).
  */
@@ -23,8 +23,14 @@ export interface VmDescriptionCandidate {
 
 const BRACE = 0x7b;
 const CLOSING = 0x7d;
-const QUOTE = 0x22;
 const SPACE = 0x20;
+/** What the text may begin with behind its brace. */
+const MEMBERS = ["page_size", "configuration", "devices"].map((name) =>
+  Array.from(`"${name}"`, (c) => c.charCodeAt(0)),
+);
+
+/** Candidates that are tried in one window at most: other bytes that look like one are rare, and trying one costs as much as its text is long. */
+const MOST_TRIED = 64;
 
 /**
  * Finds places in a window of bytes where EOF and a VMDESCRIPTION may stand, in order. A place whose text is all in the
@@ -42,10 +48,46 @@ export function* findVmDescription(
     const length =
       ((bytes[brace - 4]! << 24) | (bytes[brace - 3]! << 16) | (bytes[brace - 2]! << 8) | bytes[brace - 1]!) >>> 0;
     if (length < 2 || length > maxLength) continue;
-    const next = bytes[brace + 1];
-    if (next !== undefined && next !== QUOTE && next !== SPACE) continue;
+    if (!beginsAsOne(bytes, brace + 1)) continue;
     const complete = brace + length <= bytes.length;
     if (complete && bytes[brace + length - 1] !== CLOSING) continue;
     yield { position: brace - 5, start: brace, length, complete };
   }
+}
+
+/** Whether the bytes behind a brace, as far as the window has them, are those of a description. */
+function beginsAsOne(bytes: Uint8Array, from: number): boolean {
+  const at = bytes[from] === SPACE ? from + 1 : from;
+  return MEMBERS.some((member) => member.every((byte, k) => at + k >= bytes.length || bytes[at + k] === byte));
+}
+
+/**
+ * The candidates of a window that are worth trying: whole, of at most `maxLength` characters, and not more of them than can be tried at a price
+ * in proportion to the window: {@link MOST_TRIED}, with twice its bytes in all of their texts (one more may pass that).
+ * @param last true: the last of them, from the end on
+ */
+export function* triedVmDescriptions(
+  bytes: Uint8Array,
+  maxLength?: number,
+  last = false,
+): Generator<VmDescriptionCandidate, void, void> {
+  let tried = 0;
+  let left = 2 * bytes.length;
+  for (const candidate of last ? lastCandidates(bytes, maxLength) : findVmDescription(bytes, 0, maxLength)) {
+    if (!candidate.complete) continue;
+    yield candidate;
+    left -= candidate.length;
+    if (++tried === MOST_TRIED || left < 0) return;
+  }
+}
+
+/** The last candidates that are whole, from the end on. */
+function lastCandidates(bytes: Uint8Array, maxLength?: number): VmDescriptionCandidate[] {
+  const kept: VmDescriptionCandidate[] = [];
+  for (const candidate of findVmDescription(bytes, 0, maxLength)) {
+    if (!candidate.complete) continue;
+    if (kept.length === MOST_TRIED) kept.shift();
+    kept.push(candidate);
+  }
+  return kept.toReversed();
 }

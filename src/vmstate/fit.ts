@@ -1,6 +1,7 @@
 import type { QemuFileReader } from "../qemu-file/index.js";
 import { decodeArray, decodeNull } from "./arrays.js";
-import { checkSize, Choices, type DecodeContext } from "./context.js";
+import { checkSize, Choices, MAX_VALUES, MAX_WORK, newContext, type DecodeContext } from "./context.js";
+import type { DecodeDeviceOptions } from "./device.js";
 import { oldStyleName, type DeviceDescription, type FieldDescription, type StructDescription } from "./description.js";
 import { decodeElement, structKind } from "./elements.js";
 import { fieldGroups, isNull, type FieldGroup } from "./groups.js";
@@ -13,7 +14,7 @@ export type KnownSubsections = (struct: StructDescription) => ReadonlyMap<string
 
 interface FitContext extends DecodeContext {
   readonly known: KnownSubsections;
-  readonly endsAt: ((offset: number) => boolean) | undefined;
+  readonly options: DecodeDeviceOptions;
 }
 
 /** How far the end of a private field is looked for, bytes. */
@@ -29,21 +30,12 @@ export function fitDevice(
   reader: QemuFileReader,
   device: DeviceDescription,
   known: KnownSubsections,
-  endsAt?: (offset: number) => boolean,
+  options: DecodeDeviceOptions = {},
 ): DeviceDescription {
   const start = reader.position;
   const depth = reader.path.length;
-  const ctx: FitContext = {
-    reader,
-    choices: new Choices(),
-    named: 0,
-    budget: 1 << 24,
-    shared: false,
-    vmsdName: undefined,
-    oldStyle: oldStyleName(device),
-    known,
-    endsAt,
-  };
+  const context = newContext(reader, new Choices(), options.maxValues ?? MAX_VALUES, oldStyleName(device));
+  const ctx: FitContext = { ...context, known, options };
   try {
     const whole = fitPrivate(ctx, device);
     if (whole !== undefined) return whole;
@@ -57,18 +49,21 @@ export function fitDevice(
 
 /**
  * A device that is one field of its own codec (virtio): how long it is depends on its queues and on what the guest has negotiated, so
- * its end is where the section can end and the codec fits exactly.
+ * its end is where the section can end and the codec fits exactly. The ends that are tried are bounded by their bytes.
  */
 function fitPrivate(ctx: FitContext, device: DeviceDescription): DeviceDescription | undefined {
   const [entry, second] = device.fields;
-  const { reader, endsAt } = ctx;
+  const { reader, options } = ctx;
+  const { endsAt } = options;
   if (entry === undefined || second !== undefined || endsAt === undefined) return undefined;
   ctx.vmsdName = device.vmsdName;
   const codec = privateCodec(entry.type, ctx);
   if (codec === undefined) return undefined;
   const most = Math.min(reader.available, FARTHEST);
-  for (let size = 0; size <= most; size++) {
+  let work = options.maxWork ?? MAX_WORK;
+  for (let size = 0; size <= most && work >= 0; size++) {
     if (!endsAt(reader.offset + size)) continue;
+    work -= size;
     const bytes = reader.buffer.subarray(reader.position, reader.position + size);
     if (tryRecord(codec, bytes) === undefined) continue;
     const fields = [{ ...entry, size }];

@@ -20,16 +20,17 @@ export interface LentSection {
 export class Schema {
   /** Target page size of the first description, bytes. */
   readonly pageSize: number | undefined;
-  private readonly devices = new Map<string, DeviceDescription[]>();
+  /** The first of each name, and of each name and instance. */
+  private readonly devices = new Map<string, { first: DeviceDescription; instances: Map<number, DeviceDescription> }>();
   /** All subsections of a vmsd that are described anywhere, by their names. */
   private readonly subsections = new Map<string, Map<string, StructDescription>>();
 
   constructor(descriptions: readonly VmDescription[]) {
     this.pageSize = descriptions[0]?.pageSize;
     for (const device of descriptions.flatMap((description) => description.devices)) {
-      const known = this.devices.get(device.name);
-      if (known === undefined) this.devices.set(device.name, [device]);
-      else known.push(device);
+      let known = this.devices.get(device.name);
+      if (known === undefined) this.devices.set(device.name, (known = { first: device, instances: new Map() }));
+      if (!known.instances.has(device.instanceId)) known.instances.set(device.instanceId, device);
       this.learn(device);
     }
   }
@@ -41,7 +42,7 @@ export class Schema {
   decode(reader: QemuFileReader, section: LentSection, options: DecodeDeviceOptions = {}): DeviceState {
     const { idstr, instanceId, versionId } = section;
     const known = this.devices.get(idstr);
-    const found = known?.find((device) => device.instanceId === instanceId) ?? known?.[0];
+    const found = known?.instances.get(instanceId) ?? known?.first;
     if (found === undefined) {
       const what = "the schema does not describe this device";
       throw reader.error("bad-description", what, {
@@ -63,7 +64,7 @@ export class Schema {
     } catch (error) {
       if (!(error instanceof QevmError)) throw error;
       reader.position = start;
-      const fitted = fitDevice(reader, device, (struct) => this.known(struct), options.endsAt);
+      const fitted = fitDevice(reader, device, (struct) => this.known(struct), options);
       return decodeDevice(reader, fitted, options);
     }
   }

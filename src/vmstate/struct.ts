@@ -1,6 +1,6 @@
 import { decodeArray, decodeNull, encodeArray, encodeNull } from "./arrays.js";
 import { latin1, type QemuFileReader } from "../qemu-file/index.js";
-import { checkSize, refuse, type DecodeContext, type EncodeContext } from "./context.js";
+import { checkSize, refuse, spend, Weight, type DecodeContext, type EncodeContext } from "./context.js";
 import type { StructDescription } from "./description.js";
 import { decodeElement, encodeElement } from "./elements.js";
 import { fieldGroups, isNull } from "./groups.js";
@@ -23,11 +23,13 @@ const SUBSECTION = 0x05;
 
 export function decodeStruct(ctx: DecodeContext, description: StructDescription): StructState {
   const { reader } = ctx;
+  const groups = fieldGroups(description);
+  spend(ctx, Weight.STRUCT + Weight.FIELD * groups.length);
   const fields = emptyRecord<FieldValue>();
   const depth = reader.path.length;
   const outer = ctx.vmsdName;
   ctx.vmsdName = description.vmsdName;
-  for (const group of fieldGroups(description)) {
+  for (const group of groups) {
     reader.path[depth] = group.key;
     if (group.isArray) {
       fields[group.key] = decodeArray(ctx, group);
