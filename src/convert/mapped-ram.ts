@@ -7,6 +7,7 @@ import {
   bitmapLength,
   encodeMappedBlock,
   encodeRecordHeader,
+  FILLED_BELOW,
   hasPage,
   mappedHeader,
   PAGE_FLAGS,
@@ -30,13 +31,6 @@ import type { ItemConverter } from "./conversion.js";
 import { OneWay } from "./one-way.js";
 import { tallyBatch } from "./records.js";
 import { noPages } from "./types.js";
-
-/**
- * Blocks below this size may hold what a destination has put there itself before it loads: ACPI tables, firmware, option
- * ROMs, which another version fills otherwise. QEMU's loader leaves a page without a bit as it is, so pages of zeros that
- * the stream sends for such blocks get their bit. In larger ones, guest memory, absent pages are zeros already.
- */
-const FILLED_BELOW = 8 << 20;
 
 /**
  * A mapped-ram file: all rounds go into the guest's memory; START holds the last content of every page at its place, END is empty.
