@@ -28,6 +28,7 @@ import {
 import { refusal } from "./support/bytes.js";
 import { qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
+import { mostlyHole, stopped } from "./support/signalled.js";
 
 /** A folder that lasts for one test, with a capture unpacked in `dir`. */
 async function unpacked(name: string, use: (folder: string, dir: string) => Promise<void>): Promise<void> {
@@ -259,3 +260,15 @@ for (const [name, version, capabilities] of [
     });
   });
 }
+
+test("a block that is mostly hole: signals are heard while its file is read", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-holes-"));
+  try {
+    const stream = join(folder, "stream");
+    writeFileSync(stream, await mostlyHole(256 * 2 ** 30));
+    await unpackStream({ open: () => FileSource.open(stream), again: true }, join(folder, "dir"));
+    t.deepEqual(await stopped(["pack", "dir", "--out", "again"], folder), { code: null, signal: "SIGTERM", left: [] });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
