@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { hex, QevmError, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
@@ -18,7 +18,7 @@ import { findLayout, ruledLow, type Layout, type LayoutFacts, type Segment } fro
 import { ACPI_TABLES, tablesOf } from "./srat.js";
 import type { PageBits } from "./page-bits.js";
 import { parseLayout, stateLayout } from "./stated-layout.js";
-import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "./vga-registers.js";
+import { VGA_WINDOW, VGA_WINDOW_LENGTH, type VgaRegisters } from "./vga-registers.js";
 import { vgaWindow } from "./vga-window.js";
 import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
 
@@ -244,10 +244,28 @@ function writeWindow(fd: number, data: BlockData, { vga }: Layout, bytes: number
   const start = Math.max(from, VGA_WINDOW);
   const end = Math.min(from + bytes, VGA_WINDOW + VGA_WINDOW_LENGTH);
   if (vga === undefined || start >= end) return;
-  const path = data.path(vga.block);
-  const vram = attempt(path, () => readFileSync(path));
-  const window = vgaWindow(vga.registers, vram);
+  const window = windowOf(data.path(vga.block), vga.registers);
   writeSync(fd, window, start - VGA_WINDOW, end - start, start - from);
+}
+
+/** What the window shows of the adapter's memory in a file, of which only that is read. */
+function windowOf(path: string, registers: VgaRegisters): Uint8Array {
+  const fd = attempt(path, () => openSync(path, "r"));
+  const pieces = new Map<number, Uint8Array>();
+  const at = (offset: number): number | undefined => {
+    const start = offset - (offset % PIECE);
+    let piece = pieces.get(start);
+    if (piece === undefined) {
+      pieces.set(start, (piece = new Uint8Array(PIECE)));
+      readSync(fd, piece, 0, PIECE, start);
+    }
+    return piece[offset - start];
+  };
+  try {
+    return attempt(path, () => vgaWindow(registers, { length: fstatSync(fd).size, at }));
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** u32 magic "EMiL", u32 version 1, u64 first and last address, 8 zero bytes; little-endian. */
