@@ -8,15 +8,18 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import test from "tape";
-import { MemorySource, openStream, QevmError, type StreamInput } from "../src/index.js";
+import { MemorySource, openStream, QevmError, type FileVerification, type StreamInput } from "../src/index.js";
 import * as node from "../src/node.js";
+import type { ExtractOptions, MinimiseOptions, PackReport } from "../src/node.js";
 import { corpusEntry } from "../tools/corpus.js";
+import { refusal } from "./support/bytes.js";
 
 const entry = corpusEntry("pc-firmware");
 const bytes = entry.open();
@@ -203,6 +206,25 @@ test("a bundle for the browser needs nothing of Node", async (t) => {
     (thrown: unknown) => String(thrown),
   );
   t.match(error ?? "", /a path can be opened in Node only/u);
+});
+
+test("a monitor that is not there, and one that says nothing", async (t) => {
+  const error = await refusal(() => node.QmpClient.connect(join(folder, "nobody")));
+  t.equal(error?.code, "io");
+  t.match(error?.message ?? "", /QMP .*nobody: .*ENOENT/u);
+  const server = createServer((socket) => socket.on("error", () => undefined).resume());
+  await new Promise<void>((resolve) => server.listen(join(folder, "mute"), resolve));
+  t.match((await refusal(() => node.QmpClient.connect(join(folder, "mute"), 100)))?.message ?? "", /in 100 ms/u);
+  await new Promise((resolve) => server.close(resolve));
+  t.pass("the connection is closed: the server waits for it");
+});
+
+test("what functions take and answer has a name that can be imported", (t) => {
+  const packed: PackReport = { bytes: 0, edits: { becamePages: 0, recompressed: 0, added: 0 } };
+  const [extracting, minimising]: [ExtractOptions, MinimiseOptions] = [{}, {}];
+  const verified: FileVerification[] = [];
+  t.ok(packed && extracting && minimising && verified);
+  t.end();
 });
 
 test("qevm/node has what the chapters speak of", (t) => {

@@ -8,6 +8,7 @@ import test from "tape";
 import { QevmError } from "../src/errors.js";
 import { convertStream } from "../src/convert/convert.js";
 import { WorkerPool, type PoolWork } from "../src/convert/pool.js";
+import { mayHoldXbzrle } from "../src/convert/scan.js";
 import type { ConvertOptions, ConvertReport } from "../src/convert/types.js";
 import { MemorySink, MemorySource } from "../src/qemu-file/source.js";
 import { RamFlag } from "../src/ram/index.js";
@@ -220,6 +221,26 @@ test("damage: an address, and nothing is written", async (t) => {
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+test("what is no refusal of the stream is not hushed up while it is read ahead", async (t) => {
+  const source = {
+    length: 1000,
+    read: () => 0,
+    readAt: () => {
+      throw new TypeError("a mistake of ours");
+    },
+  };
+  try {
+    await mayHoldXbzrle(source, {});
+    t.fail("no error");
+  } catch (error) {
+    t.ok(error instanceof TypeError);
+  }
+  t.notOk(
+    await mayHoldXbzrle(new MemorySource(Buffer.from("no stream")), {}),
+    "refusals are left to the reading proper",
+  );
 });
 
 test("engines: other bytes, the same pages", async (t) => {

@@ -12,11 +12,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import test from "tape";
+import { QevmError } from "../src/errors.js";
 import { inspectStream } from "../src/inspect/inspect.js";
 import { GatheredFile } from "../src/pack/gathered-file.js";
 import { packFolder, type PackReport } from "../src/pack/pack.js";
 import { unpackStream } from "../src/pack/unpack.js";
-import { MemorySource } from "../src/qemu-file/source.js";
+import { MemorySink, MemorySource } from "../src/qemu-file/source.js";
+import { createStreamWriter } from "../src/stream/index.js";
 import { FileSource } from "../src/transport/file.js";
 import { corpusEntry, listCorpus, projectRoot } from "../tools/corpus.js";
 import {
@@ -29,6 +31,7 @@ import {
 import { refusal } from "./support/bytes.js";
 import { qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
+import { mostlyHole, stopped } from "./support/signalled.js";
 
 test("what cannot be written is told with its whole path: which disk is full", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "qevm-"));
@@ -273,3 +276,54 @@ for (const [name, version, capabilities] of [
     });
   });
 }
+
+test("a block that is mostly hole: signals are heard while its file is read", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-holes-"));
+  try {
+    const stream = join(folder, "stream");
+    writeFileSync(stream, await mostlyHole(256 * 2 ** 30));
+    await unpackStream({ open: () => FileSource.open(stream), again: true }, join(folder, "dir"));
+    t.deepEqual(await stopped(["pack", "dir", "--out", "again"], folder), { code: null, signal: "SIGTERM", left: [] });
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("two RAM blocks of one name are refused where their list stands", async (t) => {
+  const sink = new MemorySink();
+  const writer = createStreamWriter(sink, { machine: "pc-i440fx-11.1" });
+  const [, block] = writer.ram.blocks(["ram", "ram", "other"].map((idstr) => ({ idstr, usedLength: 8192 })));
+  await writer.ram.page(block!, 0, new Uint8Array(4096).fill(7));
+  writer.ram.end();
+  await writer.finish("none");
+  const list = Buffer.from(sink.bytes()).indexOf("\x03ram") + 12;
+  const folder = mkdtempSync(join(tmpdir(), "qevm-twins-"));
+  try {
+    const open = (): MemorySource => new MemorySource(sink.bytes());
+    const error = await refusal(() => unpackStream({ open, again: true }, join(folder, "dir")));
+    t.deepEqual([error?.code, error?.offset], ["unsupported", list], error?.message);
+    t.deepEqual(readdirSync(folder), [], "nothing is left");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("an input that fails while it is kept is closed", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-spool-"));
+  try {
+    let closed = 0;
+    const source = {
+      read: () => {
+        throw new QevmError("io", "EIO: the disk");
+      },
+      close: () => void closed++,
+    };
+    const before = readdirSync("/proc/self/fd").length;
+    const error = await refusal(() => unpackStream({ open: () => source, again: false }, join(folder, "dir")));
+    t.equal(error?.message, "EIO: the disk");
+    t.equal(closed, 1);
+    t.equal(readdirSync("/proc/self/fd").length, before, "so is its copy");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});

@@ -5,12 +5,14 @@ import { namedFill } from "../src/generate/fill.js";
 import { generateNone, type NoneOptions } from "../src/generate/none.js";
 import { generateFromTemplate } from "../src/generate/template.js";
 import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
+import { RamFlag } from "../src/ram/index.js";
 import { createStreamWriter, StreamReader } from "../src/stream/index.js";
 import { deviceToPlain } from "../src/vmstate/index.js";
 import { corpusEntry, listCorpus } from "../tools/corpus.js";
 import { readRamBlock, readStatus, startDestination } from "../tools/destination/index.js";
 import { refusal } from "./support/bytes.js";
 import { loads, qemuOf } from "./support/loads.js";
+import { mappedRamFile } from "./support/mapped-ram-file.js";
 
 async function made(options: Partial<NoneOptions>): Promise<Uint8Array> {
   const sink = new MemorySink();
@@ -120,6 +122,86 @@ test("a template with other memory and another register", async (t) => {
     ),
   };
   await loads(t, { ...entry, truth }, bytes, "the template's stream");
+});
+
+/** A template with `image` in place of a block's memory. */
+async function withImage(template: Uint8Array, block: string, image: Buffer): Promise<Uint8Array> {
+  const sink = new MemorySink();
+  await generateFromTemplate(new MemorySource(template), sink, {
+    images: new Map([[block, (offset, into) => image.copy(into, 0, offset, offset + into.length)]]),
+    values: [],
+  });
+  return sink.bytes();
+}
+
+/** What the pages of each block hold in the end. */
+async function memoryOf(bytes: Uint8Array): Promise<Map<string, Buffer>> {
+  const blocks = new Map<string, Buffer>();
+  const reader = new StreamReader(new MemorySource(bytes));
+  for await (const item of reader) {
+    if (item.kind !== "section" || item.content.kind !== "ram") continue;
+    for await (const batch of item.records()) {
+      for (let i = 0; i < batch.count; i++) {
+        const block = batch.block[i];
+        if (block === undefined) continue;
+        if (!blocks.has(block.idstr)) blocks.set(block.idstr, Buffer.alloc(block.usedLength));
+        const memory = blocks.get(block.idstr)!;
+        const offset = batch.offset[i]!;
+        if (batch.flag[i] === RamFlag.PAGE) memory.set(batch.body(i), offset);
+        else memory.fill(batch.fill[i]!, offset, offset + reader.ram.pageSize);
+      }
+    }
+  }
+  return blocks;
+}
+
+/** Words here and there, with empty pages between. */
+function sparseImage(length: number): Buffer {
+  const image = Buffer.alloc(length);
+  for (let at = 0; at < length; at += 5000) image.writeUInt32LE(at + 1, at & ~3);
+  image.fill(0, length / 4, length / 2);
+  return image;
+}
+
+test("a template whose pages are not of 4 KiB", async (t) => {
+  const large = new MemorySink();
+  const subsections = [{ name: "configuration/target-page-bits", version: 1, bits: 14 }] as const;
+  const writer = createStreamWriter(large, { machine: "virt-11.1", subsections: [...subsections], pageSize: 16_384 });
+  const [block] = writer.ram.blocks([{ idstr: "ram", usedLength: 1 << 18 }]);
+  void writer.ram.page(block!, 0, new Uint8Array(16_384).fill(7));
+  writer.ram.end();
+  await writer.finish("none");
+  for (const [size, template, name, length] of [
+    [1024, corpusEntry("arm-microbit").open(), "nrf51.sram", 16_384],
+    [16_384, large.bytes(), "ram", 1 << 18],
+  ] as const) {
+    const image = sparseImage(length);
+    const replaced = await withImage(template, name, image);
+    const result = await verifyStream(new MemorySource(replaced));
+    t.ok(result.identical && result.complete && result.inspection.pageSize === size, `pages of ${size} bytes`);
+    const memory = await memoryOf(replaced);
+    t.ok(memory.get(name)?.equals(image), "the image");
+    for (const [other, held] of await memoryOf(template)) {
+      if (other !== name) t.ok(memory.get(other)?.equals(held), `${other} stays`);
+    }
+  }
+});
+
+test("a mapped-ram template stays one", async (t) => {
+  const template = mappedRamFile();
+  const before = await memoryOf(template);
+  const nothing = new MemorySink();
+  await generateFromTemplate(new MemorySource(template), nothing, { images: new Map(), values: [] });
+  t.ok(template.equals(nothing.bytes()), "without an image: the same file");
+  for (const name of ["pc.ram", "vga.vram", "pc.bios"].filter((one) => before.has(one))) {
+    const image = sparseImage(before.get(name)!.length);
+    const replaced = await withImage(template, name, image);
+    const result = await verifyStream(new MemorySource(replaced));
+    t.ok(result.identical && result.complete && result.opaqueBytes === 0, `${name}: understood`);
+    t.ok(replaced.length === template.length, "as long as before");
+    const after = await memoryOf(replaced);
+    for (const [block, held] of before) t.ok(after.get(block)?.equals(block === name ? image : held), block);
+  }
 });
 
 test("refusals", async (t) => {

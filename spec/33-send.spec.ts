@@ -1,10 +1,15 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
+import { QevmError } from "../src/errors.js";
+import { sendStream } from "../src/transport/send.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { compare, destinationLike, startDestination } from "../tools/destination/index.js";
+import { refusal } from "./support/bytes.js";
 import { qemuOf } from "./support/loads.js";
 import { PROGRAM, qevm, type Ended } from "./support/program.js";
 import { freePort } from "./support/receiving.js";
@@ -74,6 +79,49 @@ test("a real 7.2 of another machine type hangs up: the report says after how muc
     }
     t.ok(file.length > 0);
   });
+});
+
+for (const kind of ["unix", "tcp"] as const) {
+  test(`${kind}: a destination that leaves with bytes unread is no success, though all were handed over`, async (t) => {
+    await withStream(async (folder) => {
+      const file = join(folder, "short");
+      writeFileSync(file, entry.open().subarray(0, 152));
+      // Nothing is read: the sender has long ended when the socket goes.
+      const server = createServer({ pauseOnConnect: true }, (socket) => {
+        socket.on("error", () => undefined);
+        setTimeout(() => (kind === "tcp" ? socket.resetAndDestroy() : socket.destroy()), 700);
+      });
+      const path = join(folder, "socket");
+      await once(kind === "tcp" ? server.listen(0, "127.0.0.1") : server.listen(path), "listening");
+      try {
+        const { port } = server.address() as AddressInfo;
+        const uri = kind === "tcp" ? `tcp:127.0.0.1:${port}` : `unix:${path}`;
+        const ended = await qevm(["send", file, uri]);
+        t.equal(ended.code, 1, ended.stdout);
+        t.match(ended.stderr, /ECONNRESET: the destination closed after all 152 bytes/u);
+      } finally {
+        server.close();
+      }
+    });
+  });
+}
+
+test("a source that fails is not the destination's fault", async (t) => {
+  let aborted = false;
+  const destination = {
+    write: () => undefined,
+    end: async () => undefined,
+    abort: () => (aborted = true),
+    over: Promise.resolve(),
+  };
+  const source = {
+    read: () => {
+      throw new QevmError("io", "EIO: the disk");
+    },
+  };
+  const error = await refusal(() => sendStream(source, destination));
+  t.equal(error?.message, "EIO: the disk");
+  t.ok(aborted, "given up");
 });
 
 test("exec: and fd: get every byte", async (t) => {

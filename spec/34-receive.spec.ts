@@ -17,10 +17,10 @@ async function answers(socket: Socket): Promise<string> {
   return Buffer.concat(parts).toString("hex");
 }
 
-/** A stream whose source asks for a return path and sends PING 1. */
-function asking(stream: Buffer): Buffer {
+/** A stream whose source asks for a return path and sends PING 1, once or more often. */
+function asking(stream: Buffer, pings = 1): Buffer {
   const start = stream.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) - 5;
-  const commands = Buffer.from("0800010000080002000400000001", "hex");
+  const commands = Buffer.from(`0800010000${"080002000400000001".repeat(pings)}`, "hex");
   return Buffer.concat([stream.subarray(0, start), commands, stream.subarray(start)]);
 }
 
@@ -174,6 +174,20 @@ test("a source that waits is answered before it closes", async (t) => {
       t.match((await qevm(["inspect", join(folder, "rec")])).stdout, /return-path/u);
     });
   }
+});
+
+test("however often a source asks, nothing is said of it", async (t) => {
+  await receiving(["--out", "$DIR/rec/"], async ({ uri, ended }) => {
+    const socket = await dial(uri);
+    const heard = answers(socket);
+    socket.write(asking(corpusEntry("machine-none").open(), 30));
+    await waitFor(() => socket.bytesRead >= 30 * 8 + 8);
+    socket.end();
+    t.equal((await heard).length, 2 * (30 * 8 + 8), "30 PONGs and SHUT");
+    const { code, stderr } = await ended();
+    t.equal(code, 0, stderr);
+    t.notOk(/Warning/u.test(stderr), stderr);
+  });
 });
 
 test("without VMDESCRIPTION a second of silence is the end; SWITCHOVER_ACK where it is asked for", async (t) => {

@@ -9,10 +9,11 @@ import { namedFill, type Fill } from "../src/generate/fill.js";
 import { generateNone } from "../src/generate/none.js";
 import { inspectStream } from "../src/inspect/inspect.js";
 import { verifyStream } from "../src/inspect/verify.js";
-import { indexMappedRam, readMappedPage } from "../src/ram/index.js";
+import { hasPage, indexMappedRam, readMappedPage, setPage } from "../src/ram/index.js";
 import { MemorySink, MemorySource, QemuFileWriter, type ByteSource } from "../src/qemu-file/index.js";
 import { AtomicFile, openSource } from "../src/transport/file.js";
 import { projectRoot } from "../tools/corpus.js";
+import { mostlyHole, stopped } from "./support/signalled.js";
 
 const VERSIONS = ["10.0", "11.1"] as const;
 
@@ -192,6 +193,47 @@ tape("1 GiB with 32 pages of words as a mapped-ram file takes little of the disk
     t.ok(blocks * 512 < 4e6, `${blocks * 512} bytes on the disk`);
     await convertToFile(openSource(out!), back!, { to: "stream" });
     t.ok(readFileSync(back!).equals(sink.bytes()), "and back: the very stream");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+tape("pages behind 8 and 12 TiB", async (t) => {
+  const TIB = 2 ** 40;
+  const bitmapOffset = 1000;
+  const bitmap = new Uint8Array((12.5 * TIB) / 4096 / 8);
+  const pages = [0, 8 * TIB - 4096, 8 * TIB, 8 * TIB + 13 * 4096, 12 * TIB, 12 * TIB + 4096].map((at) => at / 4096);
+  for (const page of pages) setPage(bitmap, page);
+  const asked: number[] = [];
+  const source: ByteSource = {
+    read: () => 0,
+    readAt: (position, into) => {
+      asked.push(position);
+      const at = position - bitmapOffset;
+      if (at < bitmap.length) into.set(bitmap.subarray(at, at + into.length));
+      else into.fill(7);
+      return into.length;
+    },
+  };
+  const mapped = { version: 1, pageSize: 4096n, bitmapOffset: 1000n, pagesOffset: BigInt(TIB) };
+  const block = { index: 0, idstr: "ram", usedLength: 12.5 * TIB, mapped };
+  const into = new Uint8Array(4096);
+  for (const page of pages) {
+    t.ok(hasPage(bitmap, page) && !hasPage(bitmap, page + 8), `bit ${page}`);
+    asked.length = 0;
+    t.ok(await readMappedPage(source, block, page * 4096, into), "is read");
+    t.deepEqual(asked, [bitmapOffset + Math.floor(page / 8), TIB + page * 4096], "its bit and its place");
+    t.notOk(await readMappedPage(source, block, (page + 8) * 4096, into), "another is not");
+  }
+});
+
+tape("a block that is mostly hole: its holes are not read, and signals are heard", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-holes-"));
+  try {
+    const stream = join(folder, "stream");
+    writeFileSync(stream, await mostlyHole(256 * 2 ** 30));
+    const ended = await stopped(["convert", stream, "--to", "mapped-ram", "--out", "mapped"], folder);
+    t.deepEqual(ended, { code: null, signal: "SIGTERM", left: [] });
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -11,7 +11,7 @@ import { convertToFile } from "../src/convert/convert-file.js";
 import { verifyRecording, type RecordingVerification } from "../src/inspect/recording.js";
 import { verifyStream } from "../src/inspect/verify.js";
 import { extractBlocks } from "../src/memory/extract-blocks.js";
-import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
+import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter, type ByteSource } from "../src/qemu-file/index.js";
 import { encodeRecords, RamState } from "../src/ram/index.js";
 import {
   mergedSource,
@@ -137,6 +137,17 @@ async function listen(name: string): Promise<Heard> {
     heard.messages.push(message);
   }
 }
+
+test("a preempt channel that is refused is closed", async (t) => {
+  await opened("postcopy-7.2-preempt", async (channels) => {
+    let closed = 0;
+    const bytes = Buffer.alloc(4096, 0xff);
+    const open = (): ByteSource => Object.assign(new MemorySource(bytes), { close: () => void closed++ });
+    const broken = { ...channels, preempt: channels.preempt.map((channel) => ({ ...channel, open })) };
+    t.ok((await refusal(() => mergeRecording(broken, new MemorySink()))) !== undefined, "refused");
+    t.equal(closed, 1);
+  });
+});
 
 test("a recording's sequence accounts for every byte, in order", (t) => {
   for (const name of Object.keys(LENDERS)) {

@@ -15,6 +15,7 @@ import { join } from "node:path";
 import test from "tape";
 import { findLayout } from "../src/memory/layout.js";
 import { pciConfig, pciSegments } from "../src/memory/pci.js";
+import { physicalRange, readParts } from "../src/memory/range.js";
 import { vgaWindow } from "../src/memory/vga-window.js";
 import type { QemuBinary } from "../tools/qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
@@ -52,6 +53,29 @@ test("the VGA window by its registers", (t) => {
   t.deepEqual([...compared.subarray(0, 2)], [~1 & 0xff, ~17 & 0xff], "read mode 1");
   t.equal(shown(0, { 2: 0x0f, 5: 8, 6: 4, 7: 0 })[5], 0xff, "no plane is compared");
   t.end();
+});
+
+test("the window of an adapter with 32 TiB: the pages that it shows are read", async (t) => {
+  const read: number[] = [];
+  const pages = {
+    pageSize: 4096,
+    blocks: [{ name: "vga.vram", length: 2 ** 45 }],
+    read: async (_: string, offset: number, into: Uint8Array) => {
+      read.push(offset);
+      into.fill((offset / 4096) & 0xff);
+      await Promise.resolve();
+    },
+  };
+  const [sr, gr] = [Buffer.alloc(8), Buffer.alloc(16)];
+  [sr[4], gr[6]] = [8, 4];
+  const registers = { path: "", sr: sr.toString("hex"), gr: gr.toString("hex"), bankOffset: 2 ** 31 };
+  const layout = { segments: [], how: [], vga: { registers, block: "vga.vram" } };
+  const parts = physicalRange(layout, 0xa1ff8, 16);
+  const bytes: number[] = [];
+  for await (const piece of readParts(pages, parts, layout.vga)) bytes.push(...piece);
+  t.deepEqual(bytes, [1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]);
+  const all = Array.from({ length: 16 }, (_, k) => 2 ** 31 + k * 4096);
+  t.deepEqual(read, all, "the 64 KiB of the bank");
 });
 
 /** A configuration space with registers set. */

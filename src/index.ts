@@ -9,6 +9,7 @@ export { inspectStream, type Inspection } from "./inspect/inspect.js";
 export {
   inspectRecording,
   verifyRecording,
+  type FileVerification,
   type RecordingInspection,
   type RecordingVerification,
 } from "./inspect/recording.js";

@@ -7,10 +7,12 @@ import {
   bitmapLength,
   encodeMappedBlock,
   encodeRecordHeader,
+  FILLED_BELOW,
   hasPage,
   mappedHeader,
   PAGE_FLAGS,
   RamFlag,
+  setPage,
   writeZeros,
   type RamBatch,
   type RamBlock,
@@ -25,18 +27,12 @@ import {
   type StreamItem,
   type StreamReader,
 } from "../stream/index.js";
+import { Turns } from "../transport/turns.js";
 import { standsBetween } from "./between.js";
 import type { ItemConverter } from "./conversion.js";
 import { OneWay } from "./one-way.js";
 import { tallyBatch } from "./records.js";
 import { noPages } from "./types.js";
-
-/**
- * Blocks below this size may hold what a destination has put there itself before it loads: ACPI tables, firmware, option
- * ROMs, which another version fills otherwise. QEMU's loader leaves a page without a bit as it is, so pages of zeros that
- * the stream sends for such blocks get their bit. In larger ones, guest memory, absent pages are zeros already.
- */
-const FILLED_BELOW = 8 << 20;
 
 /**
  * A mapped-ram file: all rounds go into the guest's memory; START holds the last content of every page at its place, END is empty.
@@ -52,6 +48,7 @@ export class ToMappedRam implements ItemConverter {
   private start: SectionItem | undefined;
   private held: StreamItem[] = [];
   private readonly oneWay = new OneWay();
+  private readonly turns = new Turns();
   private skipFooter = false;
 
   constructor(
@@ -143,24 +140,32 @@ export class ToMappedRam implements ItemConverter {
     const page = new Uint8Array(pageSize);
     const pages = block.usedLength / pageSize;
     const bitmap = new Uint8Array(bitmapLength(pages));
-    for (let i = 0; i < pages; i++) {
-      this.memory!.files.read(block, i * pageSize, page);
-      if (!isZeroPage(page) || this.told?.has(block, i * pageSize) === true) bitmap[i >> 3]! |= 1 << (i & 7);
+    const { files } = this.memory!;
+    const written = files.written(block.idstr);
+    for (let i = written.next(0, pages); i < pages; i = written.next(i + 1, pages)) {
+      files.read(block, i * pageSize, page);
+      if (!isZeroPage(page)) setPage(bitmap, i);
+      const turn = this.turns.due();
+      if (turn !== undefined) await turn;
     }
+    for (const offset of this.told?.offsets(block) ?? []) setPage(bitmap, offset / pageSize);
     const header = 1 + block.idstr.length + 8 + (block.address === undefined ? 0 : 8) + 28;
     const mapped = mappedHeader(file.offset + header, block.usedLength, pageSize);
     const gapLength = Number(mapped.pagesOffset - mapped.bitmapOffset) - bitmap.length;
     encodeMappedBlock(file, { block: { ...plain, mapped }, bitmap, gapLength, gap: undefined });
     for (let i = 0; i < pages; i++) {
       if (hasPage(bitmap, i)) {
-        this.memory!.files.read(block, i * pageSize, page);
+        files.read(block, i * pageSize, page);
         file.bytes(page);
         this.pages.out.normal++;
       } else {
         writeZeros(file, pageSize);
         this.pages.out.zero++;
       }
-      if ((i & 63) === 63) await file.drain();
+      if (i % 64 !== 63) continue;
+      await file.drain();
+      const turn = this.turns.due();
+      if (turn !== undefined) await turn;
     }
     await file.drain();
   }

@@ -29,12 +29,13 @@ export async function convertToRecording(
   const folder = new AtomicFolder(path);
   const scratch = join(dirname(path), `.${basename(path)}.${process.pid}.memory.partial`);
   const names = ["main.bin", ...Array.from({ length: channels }, (_, k) => `multifd-${k}.bin`)];
-  const files = names.map((name) => new FileSink(join(folder.temporary, name)));
+  const files: FileSink[] = [];
   const plain = new Handover(async (sink) => {
     const wanted = { ram: "normal", to: "stream", flatten, machine, dropVmdescription } as const;
     await convertStream(source, sink, { ...how, ...wanted, level: undefined }, scratch);
   }, []);
   try {
+    for (const name of names) files.push(new FileSink(join(folder.temporary, name)));
     const report = await splitStream(plain, files[0]!, files.slice(1), { ...how, lenient: false });
     for (const file of files) file.close();
     const list = { version: 1, channels: names.map((file) => ({ file })) };

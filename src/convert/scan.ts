@@ -1,3 +1,4 @@
+import { QevmError } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag } from "../ram/index.js";
 import { StreamReader, type StreamOptions } from "../stream/index.js";
@@ -32,7 +33,8 @@ export async function mayHoldXbzrle(source: ByteSource, options: StreamOptions):
       if (item.type === "full" || item.content.kind !== "ram") return false;
       for await (const batch of item.records()) if (batch.has(RamFlag.XBZRLE)) return true;
     }
-  } catch {
+  } catch (error) {
+    if (!(error instanceof QevmError)) throw error;
     return false;
   }
   return false;

@@ -2,11 +2,19 @@ import { QevmError } from "../errors.js";
 import { isZeroPage } from "../engine/zero.js";
 import type { ByteSink, ByteSource } from "../qemu-file/source.js";
 import {
+  bitmapLength,
   encodeBlockList,
+  encodeMappedBlock,
   encodePageBody,
   encodeRecordHeader,
+  FILLED_BELOW,
+  hasPage,
   PAGE_FLAGS,
   RamFlag,
+  setPage,
+  writeZeros,
+  type MappedBlock,
+  type RamBatch,
   type RamBlock,
 } from "../ram/index.js";
 import { encodeSectionHeader, ExactWriter, StreamReader, type SectionItem } from "../stream/index.js";
@@ -14,14 +22,14 @@ import { deviceFromPlain, deviceToPlain, type DeviceState, type PlainValue } fro
 
 export interface TemplateOptions {
   /** New contents by block name: fills a page from the image and says how many bytes it had (the rest is zeros). */
-  images: ReadonlyMap<string, (offset: number, into: Uint8Array) => number>;
+  images: ReadonlyMap<string, Image>;
   /** New device values: `cpu/0:env.eip` and the value as `qevm devices --json` shows it, or `cpu:...` for instance 0. */
   values: readonly (readonly [string, string])[];
 }
 
 /**
  * A stream like `template` with other memory or device values. Blocks with an image lose all their pages and get the
- * image's in the first chunk behind the block list; everything else stays as it is.
+ * image's in the first chunk behind the block list, those of a mapped-ram file at their places; everything else stays as it is.
  * Errors: usage for a block or field that the template does not have; does-not-fit; as `StreamReader`.
  */
 export async function generateFromTemplate(
@@ -49,22 +57,20 @@ export async function generateFromTemplate(
   return { bytes: writer.offset };
 }
 
+type Image = (offset: number, into: Uint8Array) => number;
+
 class RamReplacer {
   private done = false;
   private current: RamBlock | undefined;
-  private readonly page: Uint8Array;
 
   constructor(
     private readonly reader: StreamReader,
     private readonly writer: ExactWriter,
     private readonly images: TemplateOptions["images"],
-  ) {
-    this.page = new Uint8Array(reader.ram.pageSize);
-  }
+  ) {}
 
   async section(item: SectionItem): Promise<void> {
-    const { file } = this.writer;
-    encodeSectionHeader(file, item);
+    encodeSectionHeader(this.writer.file, item);
     if (item.type !== "start" && !this.done) {
       this.done = true;
       for (const block of this.reader.ram.blocks) {
@@ -73,22 +79,40 @@ class RamReplacer {
       }
     }
     for await (const batch of item.records()) {
-      for (let i = 0; i < batch.count; i++) {
-        const flag = batch.flag[i]!;
-        const block = batch.block[i];
-        if (flag === RamFlag.MEM_SIZE) {
-          encodeBlockList(file, batch.blockList!);
-        } else if (block === undefined) {
-          encodeRecordHeader(file, flag, batch.offset[i]!, undefined, batch.continues[i] === 1);
-        } else if (!this.images.has(block.idstr)) {
-          this.header(flag, block, batch.offset[i]!);
-          if (flag === RamFlag.ZERO) file.u8(batch.fill[i]!);
-          else if ((flag & PAGE_FLAGS) !== 0) encodePageBody(file, flag, batch.body(i));
-        }
+      if (batch.mappedBlock !== undefined) await this.mapped(batch, batch.mappedBlock);
+      else if (batch.area) await this.area(batch);
+      else await this.records(batch);
+    }
+  }
+
+  private async records(batch: RamBatch): Promise<void> {
+    const { file } = this.writer;
+    for (let i = 0; i < batch.count; i++) {
+      const flag = batch.flag[i]!;
+      const block = batch.block[i];
+      if (flag === RamFlag.MEM_SIZE) {
+        encodeBlockList(file, batch.blockList!);
+      } else if (block === undefined) {
+        encodeRecordHeader(file, flag, batch.offset[i]!, undefined, batch.continues[i] === 1);
+      } else if (!this.images.has(block.idstr)) {
+        this.header(flag, block, batch.offset[i]!);
+        if (flag === RamFlag.ZERO) file.u8(batch.fill[i]!);
+        else if ((flag & PAGE_FLAGS) !== 0) encodePageBody(file, flag, batch.body(i));
       }
-      await file.drain();
     }
     await file.drain();
+  }
+
+  /** A block of a mapped-ram file: no records, so none are written anywhere. */
+  private async mapped(batch: RamBatch, mapped: MappedBlock): Promise<void> {
+    this.done = true;
+    const image = this.images.get(mapped.block.idstr);
+    if (image === undefined) await this.writer.records(batch);
+    else await this.writeMapped(mapped, image);
+  }
+
+  private async area(batch: RamBatch): Promise<void> {
+    if (!this.images.has(batch.block[0]!.idstr)) await this.writer.records(batch);
   }
 
   check(): void {
@@ -100,11 +124,9 @@ class RamReplacer {
     }
   }
 
-  private async write(block: RamBlock, image: (offset: number, into: Uint8Array) => number): Promise<void> {
+  private async write(block: RamBlock, image: Image): Promise<void> {
     const { file } = this.writer;
-    const { page } = this;
-    for (let offset = 0; offset < block.usedLength; offset += page.length) {
-      page.fill(0, image(offset, page));
+    for (const [offset, page] of this.pages(block, image)) {
       if (isZeroPage(page)) {
         this.header(RamFlag.ZERO, block, offset);
         file.u8(0);
@@ -113,6 +135,31 @@ class RamReplacer {
         encodePageBody(file, RamFlag.PAGE, page);
       }
       await file.drain();
+    }
+  }
+
+  /** The image is read twice: the bitmap stands in front of the pages. */
+  private async writeMapped({ block, gapLength, gap }: MappedBlock, image: Image): Promise<void> {
+    const { file } = this.writer;
+    const { pageSize } = this.reader.ram;
+    const bitmap = new Uint8Array(bitmapLength(block.usedLength / pageSize));
+    for (const [offset, page] of this.pages(block, image)) {
+      if (block.usedLength < FILLED_BELOW || !isZeroPage(page)) setPage(bitmap, offset / pageSize);
+    }
+    encodeMappedBlock(file, { block, bitmap, gapLength, gap });
+    for (const [offset, page] of this.pages(block, image)) {
+      if (hasPage(bitmap, offset / pageSize)) file.bytes(page);
+      else writeZeros(file, pageSize);
+      await file.drain();
+    }
+  }
+
+  /** Every page of an image with its offset; valid until the next. The stream's configuration says how large one is. */
+  private *pages(block: RamBlock, image: Image): Generator<[offset: number, page: Uint8Array]> {
+    const page = new Uint8Array(this.reader.ram.pageSize);
+    for (let offset = 0; offset < block.usedLength; offset += page.length) {
+      page.fill(0, image(offset, page));
+      yield [offset, page];
     }
   }
 

@@ -1,4 +1,5 @@
 import { VGA_WINDOW, VGA_WINDOW_LENGTH, type VgaRegisters } from "./vga-registers.js";
+import type { Vram } from "./vga-window.js";
 
 /** Bytes of a window's bank. */
 const BANK = 0x8000;
@@ -40,7 +41,7 @@ function shiftOf(gr: Uint8Array): number {
  * (GRB bit 0; else the second follows the first), in units of 16 KiB (GRB bit 5) or 4 KiB; all else reads as 0xff. The blitter's registers at
  * 0xb8000 are not memory and are left 0xff. Source: the CL-GD5446's registers; QEMU hw/display/cirrus_vga.c (7.2).
  */
-export function cirrusWindow(registers: VgaRegisters, vram: Uint8Array): Uint8Array {
+export function cirrusWindow(registers: VgaRegisters, vram: Vram): Uint8Array {
   const { gr } = registersOf(registers);
   const window = new Uint8Array(VGA_WINDOW_LENGTH).fill(0xff);
   const shift = shiftOf(gr);
@@ -51,7 +52,7 @@ export function cirrusWindow(registers: VgaRegisters, vram: Uint8Array): Uint8Ar
     const end = linear ? BANK : Math.min(BANK, length);
     for (let k = 0; k < end; k++) {
       const at = linear ? base + k : ((base + k) << shift) & (SIZE - 1);
-      window[bank * BANK + k] = vram[at] ?? 0xff;
+      if (at < vram.length) window[bank * BANK + k] = vram.at(at)!;
     }
   }
   return window;

@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { hex, QevmError, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
@@ -19,7 +19,7 @@ import { findLayout, ruledLow, type Layout, type LayoutFacts, type Segment } fro
 import { ACPI_TABLES, tablesOf } from "./srat.js";
 import type { PageBits } from "./page-bits.js";
 import { parseLayout, stateLayout } from "./stated-layout.js";
-import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "./vga-registers.js";
+import { VGA_WINDOW, VGA_WINDOW_LENGTH, type VgaRegisters } from "./vga-registers.js";
 import { vgaWindow } from "./vga-window.js";
 import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
 
@@ -250,10 +250,28 @@ function writeWindow(to: Target, data: BlockData, { vga }: Layout, bytes: number
   const start = Math.max(from, VGA_WINDOW);
   const end = Math.min(from + bytes, VGA_WINDOW + VGA_WINDOW_LENGTH);
   if (vga === undefined || start >= end) return;
-  const path = data.path(vga.block);
-  const vram = attempt(path, () => readFileSync(path));
-  const window = vgaWindow(vga.registers, vram);
+  const window = windowOf(data.path(vga.block), vga.registers);
   writeAll(to.path, to.fd, window.subarray(start - VGA_WINDOW, end - VGA_WINDOW), start - from);
+}
+
+/** What the window shows of the adapter's memory in a file, of which only that is read. */
+function windowOf(path: string, registers: VgaRegisters): Uint8Array {
+  const fd = attempt(path, () => openSync(path, "r"));
+  const pieces = new Map<number, Uint8Array>();
+  const at = (offset: number): number | undefined => {
+    const start = offset - (offset % PIECE);
+    let piece = pieces.get(start);
+    if (piece === undefined) {
+      pieces.set(start, (piece = new Uint8Array(PIECE)));
+      readAll(path, fd, piece, start);
+    }
+    return piece[offset - start];
+  };
+  try {
+    return attempt(path, () => vgaWindow(registers, { length: fstatSync(fd).size, at }));
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** u32 magic "EMiL", u32 version 1, u64 first and last address, 8 zero bytes; little-endian. */

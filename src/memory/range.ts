@@ -37,16 +37,23 @@ export function blockRange(blocks: GuestPages["blocks"], name: string, offset: n
   return [{ start: offset, length, block: name, offset }];
 }
 
-/** What a CPU reads at the VGA window; all of the adapter's memory is read for it. */
+/** What a CPU reads at the VGA window; of the adapter's memory the pages that it shows are read. */
 async function readWindow(
-  pages: Pick<GuestPages, "pageSize" | "read" | "blocks">,
+  { pageSize, blocks, read }: Pick<GuestPages, "pageSize" | "read" | "blocks">,
   { registers, block }: NonNullable<Layout["vga"]>,
 ): Promise<Uint8Array> {
-  const vram = new Uint8Array(pages.blocks.find(({ name }) => name === block)!.length);
-  for (let at = 0; at < vram.length; at += pages.pageSize) {
-    await pages.read(block, at, vram.subarray(at, at + pages.pageSize));
-  }
-  return vgaWindow(registers, vram);
+  const { length } = blocks.find(({ name }) => name === block)!;
+  const pages = new Map<number, Uint8Array>();
+  vgaWindow(registers, {
+    length,
+    at: (offset) => {
+      const page = Math.floor(offset / pageSize);
+      if (!pages.has(page)) pages.set(page, new Uint8Array(pageSize));
+      return 0;
+    },
+  });
+  for (const [page, bytes] of pages) await read(block, page * pageSize, bytes);
+  return vgaWindow(registers, { length, at: (offset) => pages.get(Math.floor(offset / pageSize))![offset % pageSize] });
 }
 
 /** The bytes of the parts, a page or less at a time; each is valid until the next is asked for. */

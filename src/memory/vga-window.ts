@@ -1,15 +1,23 @@
 import { cirrusWindow, isExtended } from "./cirrus.js";
 import { VGA_WINDOW_LENGTH, type VgaRegisters } from "./vga-registers.js";
 
+/** An adapter's memory: bytes in memory, or ones that are read where they are looked at. */
+export interface Vram {
+  readonly length: number;
+  /** The byte at an offset, which is 0 to `length` - 1. */
+  at(offset: number): number | undefined;
+}
+
 /**
  * What a CPU reads at 0xa0000 to 0xbffff, from the adapter's memory: 4 planes, byte n of each at 4n to 4n + 3, or all of it
- * one after the other (chain 4). Reading loads latches in a real adapter; here nothing changes.
+ * one after the other (chain 4). Reading loads latches in a real adapter; here nothing changes. Which bytes are looked at, 1 MiB at most, is up to
+ * the registers alone.
  *
  * GR6 bits 2-3 choose 128 KiB, 64 KiB at 0xa0000, 32 KiB at 0xb0000 or at 0xb8000 (what is outside reads as 0xff); SR4 bit 3 is chain 4; GR5 bit 4
  * reads odd and even bytes from two planes (text); GR5 bit 3 compares with the colour GR2 in the planes GR7; else GR4 is the plane read.
  * Source: the IBM VGA's registers; QEMU hw/display/vga.c (7.2).
  */
-export function vgaWindow(registers: VgaRegisters, vram: Uint8Array): Uint8Array {
+export function vgaWindow(registers: VgaRegisters, vram: Vram): Uint8Array {
   if (isExtended(registers)) return cirrusWindow(registers, vram);
   const { bankOffset } = registers;
   const sr = Buffer.from(registers.sr, "hex");
@@ -29,18 +37,22 @@ const MAPPINGS: readonly (readonly [number, number])[] = [
   [0x18000, 0x8000],
 ];
 
-function readByte(sr: Uint8Array, gr: Uint8Array, vram: Uint8Array, at: number): number {
-  if ((sr[4]! & 8) !== 0) return vram[at] ?? 0xff;
+function readByte(sr: Uint8Array, gr: Uint8Array, vram: Vram, at: number): number {
+  if ((sr[4]! & 8) !== 0) return byteAt(vram, at);
   if ((gr[5]! & 0x10) !== 0) {
     const plane = (gr[4]! & 2) | (at & 1);
-    return vram[(at - (at & 1)) * 2 + plane] ?? 0xff;
+    return byteAt(vram, (at - (at & 1)) * 2 + plane);
   }
   if (at * 4 + 3 >= vram.length) return 0xff;
-  if ((gr[5]! & 8) === 0) return vram[at * 4 + (gr[4]! & 3)]!;
+  if ((gr[5]! & 8) === 0) return byteAt(vram, at * 4 + (gr[4]! & 3));
   let different = 0;
   for (let plane = 0; plane < 4; plane++) {
     if (((gr[7]! >> plane) & 1) === 0) continue;
-    different |= vram[at * 4 + plane]! ^ (((gr[2]! >> plane) & 1) === 1 ? 0xff : 0);
+    different |= byteAt(vram, at * 4 + plane) ^ (((gr[2]! >> plane) & 1) === 1 ? 0xff : 0);
   }
   return ~different & 0xff;
+}
+
+function byteAt(vram: Vram, offset: number): number {
+  return offset >= 0 && offset < vram.length ? vram.at(offset)! : 0xff;
 }

@@ -10,6 +10,7 @@ import type { QemuFileWriter } from "../qemu-file/index.js";
 import { encodeBlockList, encodePageBody, encodeRecordHeader, RamFlag, type RamBlock } from "../ram/index.js";
 import { decodeXbzrle, encodeXbzrle } from "../ram/xbzrle.js";
 import { attempt, FileSource } from "../transport/file.js";
+import { Turns } from "../transport/turns.js";
 import { QemuFileReader } from "../qemu-file/index.js";
 import type { ManifestRam } from "./manifest.js";
 import { isPageKind, Kind, OrderReader, type Run } from "./order.js";
@@ -239,9 +240,13 @@ export class RamPacker {
     this.put(RamFlag.PAGE, block, offset, continues, now);
   }
 
+  /** The files are read whole, holes too: an edit may be anywhere. */
   private async addMissing(): Promise<void> {
+    const turns = new Turns();
     for (const block of this.blocks) {
       for (let offset = 0; offset < block.usedLength; offset += this.pageSize) {
+        const turn = turns.due();
+        if (turn !== undefined) await turn;
         if (this.seen.has(block, offset)) continue;
         const now = this.files[block.index]!.view(offset, this.pageSize);
         if (isZeroPage(now)) continue;

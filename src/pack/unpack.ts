@@ -28,7 +28,7 @@ import { LastRecords } from "./last-records.js";
 
 /**
  * Takes a stream apart into a folder that can be edited and packed again. Two passes: the first finds the last record of every
- * page. Where the input cannot be opened twice (standard input) it is kept in a file meanwhile. The folder appears whole or not at all. Errors: as `StreamReader`; usage, io, unsupported (mapped-ram).
+ * page. Where the input cannot be opened twice (standard input) it is kept in a file meanwhile. The folder appears whole or not at all. Errors: as `StreamReader`; usage, io, unsupported (mapped-ram, two blocks of one name).
  */
 export async function unpackStream(
   input: { open(): ByteSource | Promise<ByteSource>; again: boolean },
@@ -56,13 +56,20 @@ export async function unpackStream(
 
 /** An input that cannot be opened again, as a file. */
 async function spool(source: ByteSource, folder: string): Promise<string> {
-  const path = join(folder, "stream.partial");
-  const file = new GatheredFile(path);
-  const chunk = new Uint8Array(1 << 20);
-  for (let n = await source.read(chunk); n > 0; n = await source.read(chunk)) file.write(chunk.subarray(0, n));
-  file.flush();
-  file.close();
-  return path;
+  try {
+    const path = join(folder, "stream.partial");
+    const file = new GatheredFile(path);
+    try {
+      const chunk = new Uint8Array(1 << 20);
+      for (let n = await source.read(chunk); n > 0; n = await source.read(chunk)) file.write(chunk.subarray(0, n));
+      file.flush();
+    } finally {
+      file.close();
+    }
+    return path;
+  } finally {
+    await source.close?.();
+  }
 }
 
 async function findLast(source: ByteSource, options: StreamOptions): Promise<LastRecords> {
@@ -145,8 +152,9 @@ class Unpacker {
       this.memory?.flush();
       for (const file of this.files) file.flush();
       manifest.pageSize = this.reader.ram.pageSize;
+      const files = this.memory?.list() ?? [];
       this.reader.ram.blocks.forEach(({ idstr, usedLength, pageSize, address }, i) => {
-        const file = `ram/${this.memory!.list()[i]!.file}`;
+        const file = `ram/${files[i]!.file}`;
         const block: Manifest["ram"]["blocks"][number] = { name: idstr, length: usedLength, file };
         if (pageSize !== undefined) block.pageSize = `0x${pageSize.toString(16)}`;
         if (address !== undefined) block.address = `0x${address.toString(16)}`;
@@ -243,13 +251,13 @@ class Unpacker {
     }
     const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
     for await (const batch of item.records()) {
-      await this.prepare(batch);
+      await this.prepare(batch, path);
       for (let i = 0; i < batch.count; i++) this.put(batch, i, path);
     }
     return "ram";
   }
 
-  private async prepare(batch: RamBatch): Promise<void> {
+  private async prepare(batch: RamBatch, path: readonly string[]): Promise<void> {
     const { pageSize, blocks } = this.reader.ram;
     if (this.memory === undefined) {
       this.memory = new BlockFiles(join(this.folder, "ram"), pageSize);
@@ -263,7 +271,16 @@ class Unpacker {
         this.deflaters.set(level, await createDeflater(level === 1 ? "page-exact" : "exact", { level, pageSize }));
       }
     }
-    for (const block of blocks.slice(this.memory.size)) this.memory.add(block);
+    for (const block of blocks.slice(this.memory.size)) {
+      const { size } = this.memory;
+      this.memory.add(block);
+      if (this.memory.size > size) continue;
+      // The name is the file's, and pages go by it.
+      throw new QevmError("unsupported", `unpack: two RAM blocks of the name ${JSON.stringify(block.idstr)}`, {
+        offset: batch.position[0]!,
+        path: [...path, "block list"],
+      });
+    }
     if (batch.blockList === undefined) return;
     const { total, blocks: listed } = batch.blockList;
     this.manifest.ram.lists.push({ total, blocks: listed.length });

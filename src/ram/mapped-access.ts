@@ -62,8 +62,8 @@ export async function readMappedPage(
     throw new QevmError("usage", `no page at offset ${offset} of RAM block ${JSON.stringify(block.idstr)}`);
   }
   const page = offset / into.length;
-  const bits = (await readerAt(source, Number(mapped.bitmapOffset) + (page >> 3), 1)).u8();
-  if ((bits & (1 << (page & 7))) === 0) {
+  const bits = (await readerAt(source, Number(mapped.bitmapOffset) + Math.floor(page / 8), 1)).u8();
+  if ((bits & (1 << (page % 8))) === 0) {
     into.fill(0);
     return false;
   }

@@ -35,8 +35,20 @@ export function bitmapLength(pages: number): number {
 
 /** Whether page `i` is in the page area. */
 export function hasPage(bitmap: Uint8Array, i: number): boolean {
-  return (bitmap[i >> 3]! & (1 << (i & 7))) !== 0;
+  return (bitmap[Math.floor(i / 8)]! & (1 << (i % 8))) !== 0;
 }
+
+/** Says that page `i` is in the page area. */
+export function setPage(bitmap: Uint8Array, i: number): void {
+  bitmap[Math.floor(i / 8)]! |= 1 << (i % 8);
+}
+
+/**
+ * Blocks below this size may hold what a destination has put there itself before it loads: ACPI tables, firmware, option
+ * ROMs, which another version fills otherwise. QEMU's loader leaves a page without a bit as it is, so pages of zeros that
+ * a stream sends for such blocks get their bit. In larger ones, guest memory, absent pages are zeros already.
+ */
+export const FILLED_BELOW = 8 << 20;
 
 /** Alignment of pages_offset as QEMU writes it. */
 export const PAGES_ALIGNMENT = 0x100000;

@@ -74,6 +74,8 @@ class Receiver {
   private take(connection: Connection): void {
     this.connections.push(connection);
     this.open++;
+    // Who does not want to hear the answers is not made to.
+    connection.output?.on("error", () => undefined);
     this.channel(connection).then(
       () => this.ended(),
       (error: unknown) => this.settled?.reject(error),
@@ -138,8 +140,6 @@ class Receiver {
     this.answers ??= this.newFile();
     this.sequence.add(this.answers.index, this.answers.length, bytes.length);
     this.answers.write(bytes);
-    // Who does not want to hear it is not made to.
-    output.on("error", () => undefined);
     output.write(bytes);
   }
 

@@ -185,11 +185,14 @@ class Merger {
     await this.epochs.drain();
     for (const channel of this.recording.preempt) {
       const source = channel.open();
-      for await (const batch of preemptRecords(source, this.reader.ram, this.reader.diagnostics)) {
-        for (let i = 0; i < batch.count; i++) if ((batch.flag[i]! & PAGE_FLAGS) !== 0) this.record(batch, i);
-        await this.writer.file.drain();
+      try {
+        for await (const batch of preemptRecords(source, this.reader.ram, this.reader.diagnostics)) {
+          for (let i = 0; i < batch.count; i++) if ((batch.flag[i]! & PAGE_FLAGS) !== 0) this.record(batch, i);
+          await this.writer.file.drain();
+        }
+      } finally {
+        await source.close?.();
       }
-      await source.close?.();
     }
   }
 

@@ -122,8 +122,17 @@ class Relay {
     const first = await telling(chunks);
     await this.forward(roleOf(first), prepended(first, chunks), destination);
     // One that has all that it wants may have gone already.
-    if (!gone) await destination.end();
+    if (!gone) await this.endOf(destination);
     await connection.ended();
+  }
+
+  private async endOf(destination: Destination): Promise<void> {
+    try {
+      await destination.end();
+    } catch (error) {
+      // One that has said that all is loaded may reset the connection.
+      if ((await this.tail.shut()) !== 0) throw error;
+    }
   }
 
   private async forward(

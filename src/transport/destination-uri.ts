@@ -90,9 +90,13 @@ async function socketTo(socket: Socket, uri: string, answers?: (bytes: Uint8Arra
     socket.once("connect", resolve);
     socket.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
   });
-  const closed = new Promise<void>((resolve) => {
+  const closed = new Promise<void>((resolve, reject) => {
+    // An error comes before "close". A destination that leaves with bytes unread resets the socket, also behind our last one.
+    socket.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
     socket.once("close", () => resolve());
   });
+  // Whoever waits for the end hears of it.
+  closed.catch(() => undefined);
   // Nobody may listen to the return path, but it must not fill up.
   if (answers === undefined) socket.resume();
   else socket.on("data", answers);

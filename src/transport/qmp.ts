@@ -65,14 +65,26 @@ export class QmpClient {
     }
   }
 
-  /** Connects to a socket that exists already and negotiates capabilities. */
+  /** Connects to a socket that exists already and negotiates capabilities. Errors: io. */
   static async connect(path: string, timeout = defaultTimeout): Promise<QmpClient> {
     const socket = createConnection(path);
-    await new Promise<void>((resolve, reject) => {
-      socket.once("connect", resolve);
-      socket.once("error", reject);
-    });
-    return await QmpClient.over(socket, socket, timeout);
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const failed = (text: string, cause?: Error): void =>
+          reject(new QevmError("io", `QMP ${path}: ${text}`, { cause }));
+        const timer = setTimeout(() => failed(`no connection in ${timeout} ms`), timeout);
+        socket.once("close", () => clearTimeout(timer));
+        socket.once("error", (error) => failed(error.message, error));
+        socket.once("connect", () => {
+          clearTimeout(timer);
+          resolve();
+        });
+      });
+      return await QmpClient.over(socket, socket, timeout);
+    } catch (error) {
+      socket.destroy();
+      throw error;
+    }
   }
 
   /** Talks over streams that are open already (`-qmp stdio`) and negotiates capabilities. */

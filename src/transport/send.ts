@@ -13,7 +13,7 @@ const CHUNK = 1 << 18;
 
 /**
  * Sends every byte of a source, no faster than the destination takes them. Returns the number of bytes. A destination that
- * closes early is the error `io` with the offset up to which it had been sent.
+ * closes early is the error `io` with the offset up to which it had been sent; the source's errors are its own.
  */
 export async function sendStream(
   source: ByteSource,
@@ -24,23 +24,26 @@ export async function sendStream(
   const chunk = new Uint8Array(size);
   const start = performance.now();
   let sent = 0;
+  const delivered = async (step: () => void | Promise<void>): Promise<void> => {
+    try {
+      await step();
+    } catch (error) {
+      throw early(error, sent, source.length);
+    }
+  };
   try {
     for (let n = await source.read(chunk); n > 0; n = await source.read(chunk)) {
-      await destination.write(chunk.subarray(0, n));
+      const bytes = chunk.subarray(0, n);
+      await delivered(() => destination.write(bytes));
       sent += n;
       if (maxBandwidth === undefined) continue;
       const ahead = (sent / maxBandwidth) * 1000 - (performance.now() - start);
       if (ahead > 1) await sleep(ahead);
     }
+    await delivered(() => destination.end());
   } catch (error) {
     destination.abort();
-    throw early(error, sent, source.length);
-  }
-  try {
-    await destination.end();
-  } catch (error) {
-    destination.abort();
-    throw early(error, sent, source.length);
+    throw error;
   }
   return sent;
 }

@@ -1,0 +1,39 @@
+/** Streams whose work takes minutes, and programs that are told to stop meanwhile. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { MemorySink } from "../../src/qemu-file/index.js";
+import { createStreamWriter } from "../../src/stream/index.js";
+import { PROGRAM } from "./program.js";
+
+/** A short stream of one block of so many bytes, of which it has one page. */
+export async function mostlyHole(usedLength: number): Promise<Uint8Array> {
+  const sink = new MemorySink();
+  const writer = createStreamWriter(sink, { machine: "pc-i440fx-11.1" });
+  const [block] = writer.ram.blocks([{ idstr: "pc.ram", usedLength }]);
+  await writer.ram.page(block!, 4096, new Uint8Array(4096).fill(7));
+  writer.ram.end();
+  await writer.finish("none");
+  return sink.bytes();
+}
+
+/**
+ * Runs `qevm ARGS` in a folder, and stops it by SIGTERM a second after its unfinished output is there. Answers how it ended, and what
+ * it left; one that hears nothing for 15 s is killed.
+ */
+export async function stopped(
+  args: readonly string[],
+  folder: string,
+): Promise<{ code: number | null; signal: NodeJS.Signals | null; left: string[] }> {
+  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ["ignore", "ignore", "inherit"], cwd: folder });
+  const ended = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
+  const unfinished = (): string[] => readdirSync(folder).filter((name) => name.startsWith("."));
+  while (unfinished().length === 0 && child.exitCode === null) await sleep(20);
+  await sleep(1000);
+  child.kill("SIGTERM");
+  const timer = setTimeout(() => child.kill("SIGKILL"), 15_000);
+  const [code, signal] = await ended;
+  clearTimeout(timer);
+  return { code, signal, left: unfinished() };
+}
