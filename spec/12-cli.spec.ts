@@ -294,7 +294,7 @@ test("extract writes a folder whole or not at all", async (t) => {
   t.equal(checked.status, 1);
   t.match(
     checked.stdout,
-    /cut\.mig: identical up to byte 0x[0-9a-f]+, behind which nothing could be decoded\n(?:.*\n)?not understood: 2053 bytes\n/u,
+    /cut\.mig: identical up to byte 0x[0-9a-f]+,\n  behind which nothing could be decoded\n(?:.*\n)?not understood: 2\.1 kB\n/u,
   );
   t.deepEqual(
     readdirSync(folder).filter((name) => name.includes("partial")),
