@@ -1,5 +1,6 @@
 import test from "tape";
 import { Diagnostics } from "../src/errors.js";
+import { inspectStream } from "../src/inspect/inspect.js";
 import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
 import {
   DEFAULT_LIMITS,
@@ -251,4 +252,21 @@ test("bytes behind the end are kept and told apart", async (t) => {
   await writer.finish();
   t.deepEqual(kinds, ["header", "eof", "trailing"]);
   t.equal(toHex(sink.bytes()), toHex(bytes));
+});
+
+test("bytes behind the end that are not zeros are counted where they stand", async (t) => {
+  const end = fromHex(`${HEADER} 00 0000`);
+  const bytes = new Uint8Array(end.length + 4 * (1 << 20));
+  bytes.set(end);
+  const from = end.length + 2 * (1 << 20);
+  bytes.fill(0x55, from);
+  const { undecoded, bytes: counted } = await inspectStream(new MemorySource(bytes));
+  t.equal(counted.trailing, bytes.length - end.length + 2);
+  const [first, ...more] = undecoded;
+  t.deepEqual(more, [], "one piece");
+  t.ok(
+    first !== undefined && first.offset <= from && first.offset > from - (1 << 20),
+    "it begins with the first of them",
+  );
+  t.equal(first!.offset + first!.length, bytes.length);
 });

@@ -230,14 +230,12 @@ export class Tally {
 
   chunk(item: StreamItem, chunk: Uint8Array): void {
     if (item.kind === "trailing") {
+      const offset = item.offset + this.trailing;
       this.trailing += chunk.length;
-      if (!chunk.every((byte) => byte === 0)) {
-        this.undecoded.push({
-          offset: item.offset,
-          length: chunk.length,
-          reason: item.what,
-        });
-      }
+      if (chunk.every((byte) => byte === 0)) return;
+      const last = this.undecoded.at(-1);
+      if (last?.reason === item.what && last.offset + last.length === offset) last.length += chunk.length;
+      else this.undecoded.push({ offset, length: chunk.length, reason: item.what });
     } else {
       this.undecoded.at(-1)!.length += chunk.length;
     }
