@@ -6,6 +6,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
 import { QevmError } from "../src/errors.js";
+import { MemorySource } from "../src/qemu-file/index.js";
+import { sendChannels } from "../src/transport/send-channels.js";
 import { sendStream } from "../src/transport/send.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { compare, destinationLike, startDestination } from "../tools/destination/index.js";
@@ -105,6 +107,29 @@ for (const kind of ["unix", "tcp"] as const) {
     });
   });
 }
+
+test("channels: the main one says how it ended, a reset of another nothing", async (t) => {
+  await withStream(async (folder) => {
+    for (const reset of [1, 0]) {
+      let taken = 0;
+      const server = createServer({ pauseOnConnect: true }, (socket) => {
+        socket.on("error", () => undefined);
+        if (taken++ === reset) setTimeout(() => socket.destroy(), 300);
+        else socket.resume();
+      });
+      const path = join(folder, `socket-${reset}`);
+      await once(server.listen(path), "listening");
+      try {
+        const channels = [100, 200].map((length) => ({ open: () => new MemorySource(new Uint8Array(length)) }));
+        const error = await refusal(async () => t.equal(await sendChannels(channels, `unix:${path}`), 300));
+        if (reset === 0) t.match(error?.message ?? "", /ECONNRESET: the destination closed after all 100 bytes/u);
+        else t.equal(error, undefined);
+      } finally {
+        server.close();
+      }
+    }
+  });
+});
 
 test("a source that fails is not the destination's fault", async (t) => {
   let aborted = false;

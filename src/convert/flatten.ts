@@ -2,92 +2,38 @@ import { isZeroPage } from "../engine/zero.js";
 import { RecordApplier } from "../memory/apply.js";
 import { PageSet } from "../memory/page-set.js";
 import { ScratchMemory } from "../memory/scratch.js";
-import {
-  PAGE_FLAGS,
-  RamFlag,
-  encodeBlockList,
-  encodeRecordHeader,
-  type RamBatch,
-  type RamBlock,
-} from "../ram/index.js";
-import {
-  encodeFooter,
-  encodeSectionHeader,
-  type ExactWriter,
-  type SectionItem,
-  type StreamItem,
-  type StreamReader,
-} from "../stream/index.js";
-import { standsBetween } from "./between.js";
-import { createEncoder, type ItemConverter } from "./conversion.js";
-import { OneWay } from "./one-way.js";
+import { encodeBlockList, PAGE_FLAGS, type RamBatch, type RamBlock } from "../ram/index.js";
+import { encodeSectionHeader, type ExactWriter, type SectionItem, type StreamReader } from "../stream/index.js";
+import { createEncoder } from "./conversion.js";
+import { OneRound } from "./one-round.js";
 import { tallyBatch } from "./records.js";
-import { noPages, type ConvertOptions, type PageEncoder } from "./types.js";
+import type { ConvertOptions, PageEncoder } from "./types.js";
 
 /**
  * One round: all page records go into the guest's memory, and one PART holds the last content of every page that was sent, block
  * by block in the order of the block list, offsets ascending. START stays as it is, END is empty.
  */
-export class FlattenRounds implements ItemConverter {
-  readonly pages = { in: noPages(), out: noPages() };
-  private memory: ScratchMemory | undefined;
+export class FlattenRounds extends OneRound {
   private applier: RecordApplier | undefined;
   private seen: PageSet | undefined;
   private encoder: PageEncoder | undefined;
-  /** The section whose PART is owed. */
-  private owed: SectionItem | undefined;
-  /** Commands between the rounds: they stand behind the pages now. */
-  private held: StreamItem[] = [];
-  private readonly oneWay = new OneWay();
-  /** The footer of a section that was left out is left out too. */
-  private skipFooter = false;
   private current: RamBlock | undefined;
 
   constructor(
-    private readonly reader: StreamReader,
-    private readonly writer: ExactWriter,
+    reader: StreamReader,
+    writer: ExactWriter,
     private readonly options: ConvertOptions,
     private readonly scratch: string,
-  ) {}
-
-  async item(item: StreamItem): Promise<void> {
-    if (this.oneWay.drops(item)) return;
-    if (item.kind === "section" && item.content.kind === "ram") {
-      await this.section(item);
-      return;
-    }
-    if (item.kind === "footer" && this.skipFooter) {
-      this.skipFooter = false;
-      return;
-    }
-    if (item.kind === "command" && this.owed !== undefined) {
-      this.held.push(item);
-      return;
-    }
-    if (standsBetween(item)) {
-      await this.writer.item(item);
-      return;
-    }
-    // Device state, EOF: without an END (background snapshots have none) the pages are written here.
-    if (item.kind !== "footer") await this.settle();
-    await this.writer.item(item);
+  ) {
+    super(reader, writer);
   }
 
-  async end(): Promise<void> {
-    await this.settle();
-  }
-
-  private async settle(): Promise<void> {
-    await this.pay();
-    await this.oneWay.release(this.writer);
-  }
-
-  async close(): Promise<void> {
+  override async close(): Promise<void> {
     await this.encoder?.close();
-    this.memory?.close();
+    await super.close();
   }
 
-  private async section(item: SectionItem): Promise<void> {
+  protected async section(item: SectionItem): Promise<void> {
     if (item.type === "start") {
       encodeSectionHeader(this.writer.file, item);
       for await (const batch of item.records()) {
@@ -126,20 +72,8 @@ export class FlattenRounds implements ItemConverter {
     await this.applier!.apply(batch);
   }
 
-  /** Writes the PART that is owed, and the commands that were held back for it. */
-  private async pay(): Promise<void> {
-    const { owed, held } = this;
-    if (owed === undefined) return;
-    this.owed = undefined;
-    this.held = [];
+  protected async write(owed: SectionItem): Promise<void> {
     encodeSectionHeader(this.writer.file, { ...owed, type: "part" });
-    await this.writePages();
-    this.endOfChunk();
-    if (this.reader.footers === true) encodeFooter(this.writer.file, owed.sectionId);
-    for (const later of held) await this.writer.item(later);
-  }
-
-  private async writePages(): Promise<void> {
     const { memory, seen } = this;
     if (memory === undefined || seen === undefined) return;
     const { pageSize, blocks } = this.reader.ram;
@@ -159,9 +93,5 @@ export class FlattenRounds implements ItemConverter {
       }
     }
     await encoder.settle();
-  }
-
-  private endOfChunk(): void {
-    encodeRecordHeader(this.writer.file, RamFlag.EOS, 0, undefined, false);
   }
 }

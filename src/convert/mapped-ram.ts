@@ -6,7 +6,6 @@ import { ScratchMemory } from "../memory/scratch.js";
 import {
   bitmapLength,
   encodeMappedBlock,
-  encodeRecordHeader,
   FILLED_BELOW,
   hasPage,
   mappedHeader,
@@ -18,76 +17,36 @@ import {
   type RamBlock,
 } from "../ram/index.js";
 import {
-  encodeFooter,
   encodeSectionHeader,
   type Configuration,
   type ConfigurationSubsection,
   type ExactWriter,
   type SectionItem,
-  type StreamItem,
   type StreamReader,
 } from "../stream/index.js";
 import { Turns } from "../transport/turns.js";
-import { standsBetween } from "./between.js";
-import type { ItemConverter } from "./conversion.js";
-import { OneWay } from "./one-way.js";
+import { OneRound } from "./one-round.js";
 import { tallyBatch } from "./records.js";
-import { noPages } from "./types.js";
 
 /**
  * A mapped-ram file: all rounds go into the guest's memory; START holds the last content of every page at its place, END is empty.
  * The file must start where its name does: the offsets in it are absolute.
  */
-export class ToMappedRam implements ItemConverter {
-  readonly pages = { in: noPages(), out: noPages() };
-  private memory: ScratchMemory | undefined;
+export class ToMappedRam extends OneRound {
   private applier: RecordApplier | undefined;
   /** Pages that the stream sends, of blocks that a destination may have filled. */
   private told: PageSet | undefined;
-  /** The START that is owed until every page has come. */
-  private start: SectionItem | undefined;
-  private held: StreamItem[] = [];
-  private readonly oneWay = new OneWay();
   private readonly turns = new Turns();
-  private skipFooter = false;
 
   constructor(
-    private readonly reader: StreamReader,
-    private readonly writer: ExactWriter,
+    reader: StreamReader,
+    writer: ExactWriter,
     private readonly scratch: string,
-  ) {}
-
-  async item(item: StreamItem): Promise<void> {
-    if (this.oneWay.drops(item)) return;
-    if (item.kind === "section" && item.content.kind === "ram") {
-      await this.section(item);
-    } else if (item.kind === "footer" && this.skipFooter) {
-      this.skipFooter = false;
-    } else if (item.kind === "command" && this.start !== undefined) {
-      this.held.push(item);
-    } else if (standsBetween(item)) {
-      await this.writer.item(item);
-    } else {
-      // Without an END (background snapshots have none) the pages are written before the devices.
-      if (item.kind !== "footer") await this.settle();
-      await this.writer.item(item);
-    }
+  ) {
+    super(reader, writer);
   }
 
-  async end(): Promise<void> {
-    await this.settle();
-  }
-
-  private async settle(): Promise<void> {
-    await this.pay();
-    await this.oneWay.release(this.writer);
-  }
-
-  async close(): Promise<void> {
-    this.memory?.close();
-  }
-
-  private async section(item: SectionItem): Promise<void> {
+  protected async section(item: SectionItem): Promise<void> {
     const { pageSize, blocks } = this.reader.ram;
     const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
     this.memory ??= new ScratchMemory(this.scratch, pageSize);
@@ -99,7 +58,7 @@ export class ToMappedRam implements ItemConverter {
       await this.applier.apply(batch);
     }
     this.skipFooter = item.type !== "end";
-    if (item.type === "start") this.start = item;
+    if (item.type === "start") this.owed = item;
     if (item.type !== "end") return;
     await this.pay();
     encodeSectionHeader(this.writer.file, item);
@@ -114,20 +73,13 @@ export class ToMappedRam implements ItemConverter {
     }
   }
 
-  private async pay(): Promise<void> {
-    const { start, held } = this;
-    if (start === undefined) return;
-    this.start = undefined;
-    this.held = [];
+  protected async write(owed: SectionItem): Promise<void> {
     const { file } = this.writer;
-    encodeSectionHeader(file, start);
+    encodeSectionHeader(file, owed);
     const { blocks } = this.reader.ram;
     file.length64(blocks.reduce((sum, block) => sum + block.usedLength, 0) + RamFlag.MEM_SIZE);
     this.memory?.files.flush();
     for (const block of blocks) await this.block(block);
-    this.endOfChunk();
-    if (this.reader.footers === true) encodeFooter(file, start.sectionId);
-    for (const later of held) await this.writer.item(later);
   }
 
   private async block(block: RamBlock): Promise<void> {
@@ -168,10 +120,6 @@ export class ToMappedRam implements ItemConverter {
       if (turn !== undefined) await turn;
     }
     await file.drain();
-  }
-
-  private endOfChunk(): void {
-    encodeRecordHeader(this.writer.file, RamFlag.EOS, 0, undefined, false);
   }
 }
 

@@ -25,6 +25,7 @@ import { hexOf, type Manifest, type ManifestItem, type ManifestSubsection } from
 import { Kind, OrderWriter } from "./order.js";
 import { GatheredFile } from "./gathered-file.js";
 import { LastRecords } from "./last-records.js";
+import { spool } from "./spool.js";
 
 /**
  * Takes a stream apart into a folder that can be edited and packed again. Two passes: the first finds the last record of every
@@ -51,24 +52,6 @@ export async function unpackStream(
     }
   } finally {
     out.abort();
-  }
-}
-
-/** An input that cannot be opened again, as a file. */
-async function spool(source: ByteSource, folder: string): Promise<string> {
-  try {
-    const path = join(folder, "stream.partial");
-    const file = new GatheredFile(path);
-    try {
-      const chunk = new Uint8Array(1 << 20);
-      for (let n = await source.read(chunk); n > 0; n = await source.read(chunk)) file.write(chunk.subarray(0, n));
-      file.flush();
-    } finally {
-      file.close();
-    }
-    return path;
-  } finally {
-    await source.close?.();
   }
 }
 

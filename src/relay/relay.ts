@@ -120,18 +120,19 @@ class Relay {
     });
     const chunks = this.noted(connection);
     const first = await telling(chunks);
-    await this.forward(roleOf(first), prepended(first, chunks), destination);
+    const role = roleOf(first);
+    await this.forward(role, prepended(first, chunks), destination);
     // One that has all that it wants may have gone already.
-    if (!gone) await this.endOf(destination);
+    if (!gone) await this.endOf(destination, role);
     await connection.ended();
   }
 
-  private async endOf(destination: Destination): Promise<void> {
+  private async endOf(destination: Destination, role: ChannelRole | undefined): Promise<void> {
     try {
       await destination.end();
     } catch (error) {
-      // One that has said that all is loaded may reset the connection.
-      if ((await this.tail.shut()) !== 0) throw error;
+      // One that has loaded all may reset the connections, those of other channels also before it says so.
+      if (role === "main" && (await this.tail.shut()) !== 0) throw error;
     }
   }
 

@@ -9,7 +9,8 @@ export interface SentChannel {
 
 /**
  * Sends channels side by side, each over a connection of its own, the first one first: until 7.2 a destination tells the main channel by
- * its being the first. SYNC packets and marks make the destination wait where it has to. Returns the bytes of all. Errors: as
+ * its being the first. SYNC packets and marks make the destination wait where it has to. How it ends is up to the main channel: one that has
+ * loaded all may reset the others, whose last SYNC it does not read (7.2). Returns the bytes of all. Errors: as
  * `openDestination` and `sendStream`.
  */
 export async function sendChannels(
@@ -24,7 +25,7 @@ export async function sendChannels(
     const sent = channels.map(async (channel, k) => {
       const source = channel.open();
       try {
-        return await sendStream(source, destinations[k]!, { maxBandwidth: share });
+        return await sendStream(source, k === 0 ? destinations[k]! : aside(destinations[k]!), { maxBandwidth: share });
       } finally {
         await source.close?.();
       }
@@ -34,4 +35,9 @@ export async function sendChannels(
     for (const destination of destinations) destination.abort();
     throw error;
   }
+}
+
+/** A channel whose end says nothing. */
+function aside(destination: Destination): Destination {
+  return { ...destination, end: () => destination.end().catch(() => undefined) };
 }
