@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
 import { longModeGuest } from "../tools/guest/long-mode.js";
+import { elfHead } from "../src/memory/elf.js";
 import { MemorySink } from "../src/qemu-file/index.js";
 import { createStreamWriter } from "../src/stream/index.js";
 import { deviceFromPlain, type DeviceDescription } from "../src/vmstate/index.js";
@@ -186,6 +187,37 @@ const VMCOREINFO: DeviceDescription = {
     { name: "vmcoreinfo.paddr", type: "uint64", size: 8 },
   ],
 };
+
+test("more program headers than e_phnum holds are counted by section header 0", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-headers-"));
+  for (const count of [0xfffe, 0xffff, 0x12345]) {
+    const segments = Array.from({ length: count }, (_, k) => ({
+      start: k * 8192,
+      length: 4096,
+      block: "b",
+      offset: 0,
+    }));
+    const head = Buffer.from(elfHead(segments, { cpus: [] }));
+    const extended = count >= 0xffff;
+    t.equal(head.readUInt16LE(56), extended ? 0xffff : count, `${count}: e_phnum`);
+    t.equal(head.readUInt16LE(60), extended ? 1 : 0, "e_shnum");
+    const at = Number(head.readBigUInt64LE(40));
+    t.equal(at, extended ? 64 : 0, "e_shoff");
+    if (extended) t.equal(head.readUInt32LE(at + 44), count, "sh_info");
+    const last = Number(head.readBigUInt64LE(32)) + 56 * (count - 1);
+    t.equal(head.length, last + 56, "program headers follow");
+    t.equal(Number(head.readBigUInt64LE(last + 24)), (count - 1) * 8192, "the last one's address");
+    t.equal(Number(head.readBigUInt64LE(last + 8)), head.length + (count - 1) * 4096, "and its bytes");
+    writeFileSync(join(folder, "head"), head);
+    const { error, stdout } = spawnSync("readelf", ["-lW", join(folder, "head")], {
+      encoding: "utf8",
+      maxBuffer: 1 << 26,
+    });
+    if (error === undefined) t.equal(stdout.match(/^ {2}LOAD /gmu)?.length, count, "readelf finds them all");
+  }
+  rmSync(folder, { recursive: true });
+  t.end();
+});
 
 test("where the device says, and where it says something else", async (t) => {
   const right = "at 0x612000, as the vmcoreinfo device says";

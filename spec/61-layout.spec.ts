@@ -160,6 +160,24 @@ test("what the stream does not say is called a guess", async (t) => {
   t.end();
 });
 
+test("tens of thousands of hot-plugged blocks are placed in time that grows with them", (t) => {
+  const count = 30_000;
+  const blocks = Array.from({ length: count }, (_, i) => ({ name: `0000:00:02.0/m${i}`, length: 4096 }));
+  const virtioMem = new Map([["0000:00:03.0", 5 * GIB]]);
+  const told = { name: "0000:00:03.0/mem", length: 4 * MIB };
+  const started = performance.now();
+  const layout = layoutOf("pc-i440fx-7.2", 1 * GIB, {
+    blocks: [{ name: "pc.ram", length: GIB }, ...blocks, told],
+    virtioMem,
+  });
+  t.ok(performance.now() - started < 5000, "soon");
+  const starts = layout.segments.filter(({ block }) => block.startsWith("0000:00:02.0/")).map(({ start }) => start);
+  t.equal(starts.length, count);
+  const free = Array.from({ length: count }, (_, i) => 4 * GIB + 2 * MIB * (i < 512 ? i : i + 2));
+  t.deepEqual(starts, free, "each at the next place, behind what is told");
+  t.end();
+});
+
 /** An SRAT as QEMU writes it: ranges of node, base, length. */
 function srat(ranges: readonly (readonly [number, number, number, number?])[]): Uint8Array {
   const bytes = Buffer.alloc(48 + 16 + 40 * ranges.length);

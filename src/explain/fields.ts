@@ -1,3 +1,4 @@
+import { QevmError } from "../errors.js";
 import { QemuFileWriter } from "../qemu-file/index.js";
 import {
   encodeDevice,
@@ -102,8 +103,10 @@ function bytesBefore(struct: StructState, key: string): number | undefined {
   try {
     encodeDevice(writer, { description, fields: values, subsections: [], bytes: { typed: 0, named: 0, opaque: 0 } });
     return writer.offset;
-  } catch {
-    return undefined;
+  } catch (error) {
+    // A description that is not true of its values: what stands before the field cannot be counted by it.
+    if (error instanceof QevmError) return undefined;
+    throw error;
   }
 }
 

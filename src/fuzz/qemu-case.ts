@@ -82,12 +82,14 @@ async function drive(
     qmp = await QmpClient.over(child.stdout!, child.stdin!, START * 1000);
     const capabilities = ["events", ...(options.capabilities ?? [])].map((capability) => ({ capability, state: true }));
     await qmp.execute("migrate-set-capabilities", { capabilities });
-  } catch {
+  } catch (error) {
+    if (!(error instanceof QevmError)) throw error;
     return "unstarted";
   }
   try {
     await qmp.execute("migrate-incoming", { uri: "fd:3" });
-  } catch {
+  } catch (error) {
+    if (!(error instanceof QevmError)) throw error;
     return qmp.closed ? "gone" : "failed";
   }
   const event = await qmp.waitEvent("MIGRATION", (options.seconds ?? 10) * 1000, (data) =>

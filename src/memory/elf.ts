@@ -3,6 +3,11 @@ import type { Segment } from "./layout.js";
 
 const HEADER = 64;
 const PROGRAM_HEADER = 56;
+const SECTION_HEADER = 64;
+/** From so many program headers on e_phnum says this, and section header 0 how many there are (ELF specification; QEMU writes the same). */
+const PN_XNUM = 0xffff;
+/** Where a section header says it. */
+const SH_INFO = 44;
 const EM_X86_64 = 62;
 
 /** What a core's notes tell, beside its memory. */
@@ -33,21 +38,31 @@ export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo, fallba
   const notesLength = notes.reduce((sum, { length }) => sum + length, 0);
   // readelf warns of a segment of notes that holds none.
   const noted = notesLength > 0 ? 1 : 0;
-  const notesAt = HEADER + PROGRAM_HEADER * (noted + segments.length);
+  const count = noted + segments.length;
+  const extended = count >= PN_XNUM;
+  const headersAt = extended ? HEADER + SECTION_HEADER : HEADER;
+  const notesAt = headersAt + PROGRAM_HEADER * count;
   const bytes = new Uint8Array(notesAt + notesLength);
   const view = new DataView(bytes.buffer);
   bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, little ? 1 : 2, 1]);
   view.setUint16(16, 4, little);
   view.setUint16(18, machine, little);
   view.setUint32(20, 1, little);
-  view.setBigUint64(32, BigInt(HEADER), little);
+  view.setBigUint64(32, BigInt(headersAt), little);
   view.setUint16(52, HEADER, little);
   view.setUint16(54, PROGRAM_HEADER, little);
-  view.setUint16(56, noted + segments.length, little);
-  if (noted === 1) programHeader(view, HEADER, { type: 4, offset: notesAt, address: 0, length: notesLength }, little);
+  view.setUint16(56, extended ? PN_XNUM : count, little);
+  if (extended) {
+    view.setBigUint64(40, BigInt(HEADER), little);
+    view.setUint16(58, SECTION_HEADER, little);
+    view.setUint16(60, 1, little);
+    view.setUint32(HEADER + SH_INFO, count, little);
+  }
+  if (noted === 1)
+    programHeader(view, headersAt, { type: 4, offset: notesAt, address: 0, length: notesLength }, little);
   let offset = bytes.length;
   segments.forEach(({ start, length }, k) => {
-    programHeader(view, HEADER + PROGRAM_HEADER * (k + noted), { type: 1, offset, address: start, length }, little);
+    programHeader(view, headersAt + PROGRAM_HEADER * (k + noted), { type: 1, offset, address: start, length }, little);
     offset += length;
   });
   let at = notesAt;

@@ -42,33 +42,30 @@ export function placeHotplugged(
   how: string[],
 ): void {
   const base = Math.ceil(end / GIB) * GIB;
+  const placed = new Set(main);
   const others = blocks
-    .filter(({ name }) => !isDeviceBlock(name) && !isPciMemory(name, pci))
-    .filter((block) => !main.includes(block))
+    .filter((block) => !isDeviceBlock(block.name) && !isPciMemory(block.name, pci) && !placed.has(block))
     .toSorted(byName);
-  const taken: { start: number; end: number }[] = [];
-  const put = ({ name, length }: Block, start: number): void => {
-    segments.push({ start, length, block: name, offset: 0 });
-    taken.push({ start, end: start + length });
-  };
-  const told = new Set<Block>();
+  const told: { start: number; end: number }[] = [];
   for (const block of others) {
     const start = virtioMem?.get(block.name.slice(0, block.name.lastIndexOf("/")));
     if (start === undefined) continue;
-    put(block, start);
+    segments.push({ start, length: block.length, block: block.name, offset: 0 });
+    told.push({ start, end: start + block.length });
+    placed.add(block);
     how.push(`${JSON.stringify(block.name)} is at 0x${start.toString(16)}, as its virtio-mem device says`);
-    told.add(block);
   }
+  told.sort((a, b) => a.start - b.start);
   let at = base;
-  for (const block of others) {
-    if (told.has(block)) continue;
-    for (const { start, end: behind } of taken.toSorted((a, b) => a.start - b.start)) {
-      if (at < behind && at + block.length > start) at = Math.ceil(behind / DIMM_ALIGNMENT) * DIMM_ALIGNMENT;
+  // Of what is told: all before this ends at `at` or before, and so is in nobody's way any more.
+  let next = 0;
+  for (const { name, length } of others.filter((block) => !placed.has(block))) {
+    for (; next < told.length && told[next]!.start < at + length; next++) {
+      const behind = told[next]!.end;
+      if (at < behind) at = Math.ceil(behind / DIMM_ALIGNMENT) * DIMM_ALIGNMENT;
     }
-    put(block, at);
-    how.push(
-      `guess: ${JSON.stringify(block.name)} is hot-plugged memory at 0x${at.toString(16)}; the stream does not say`,
-    );
-    at += Math.ceil(block.length / DIMM_ALIGNMENT) * DIMM_ALIGNMENT;
+    segments.push({ start: at, length, block: name, offset: 0 });
+    how.push(`guess: ${JSON.stringify(name)} is hot-plugged memory at 0x${at.toString(16)}; the stream does not say`);
+    at += Math.ceil(length / DIMM_ALIGNMENT) * DIMM_ALIGNMENT;
   }
 }

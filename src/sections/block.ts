@@ -64,6 +64,7 @@ async function device(reader: QemuFileReader): Promise<string> {
   return reader.string8("device name");
 }
 
+/** Writes one record of a "block" section: positions in bytes, multiples of 512; progress in percent. Errors: does-not-fit (a name of more than 255 bytes, a position above 2^53 - 1). */
 export function encodeBlockRecord(writer: QemuFileWriter, record: BlockRecord): void {
   switch (record.kind) {
     case "data":

@@ -107,6 +107,7 @@ async function bits(
   return { sector, sectors, bits: reader.view(Number(length)) };
 }
 
+/** Writes one record of a "dirty-bitmap" section: sectors of 512 bytes, granularity in bytes. Errors: does-not-fit (a name of more than 255 bytes). */
 export function encodeBitmapRecord(writer: QemuFileWriter, record: BitmapRecord): void {
   const { node, bitmap } = record;
   let flags = record.last ? Flag.EOS : 0;

@@ -47,6 +47,7 @@ async function decode(reader: QemuFileReader, place: ChunkPlace): Promise<HtabRe
   return { section: "spapr/htab", offset, kind: "entries", index, valid, invalid, entries };
 }
 
+/** Writes one record of a "spapr/htab" section: `index`, `valid` and `invalid` count entries of 16 bytes, and `entries` holds the valid ones. Errors: does-not-fit (a number that its field cannot hold). */
 export function encodeHtabRecord(writer: QemuFileWriter, record: HtabRecord): void {
   switch (record.kind) {
     case "table":

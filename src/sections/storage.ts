@@ -54,6 +54,7 @@ async function decode(reader: QemuFileReader, place: ChunkPlace): Promise<Storag
   return { section: "s390-storage", offset, kind, address, values: reader.view(Number(count)) };
 }
 
+/** Writes one record of an s390 storage section: the flags beside the guest's address in bytes, and where there are values, how many bytes. Errors: does-not-fit (more than 64 bits). */
 export function encodeStorageRecord(writer: QemuFileWriter, record: StorageRecord): void {
   writer.u64(record.address | FLAGS[record.kind]);
   if (record.kind !== "values") return;

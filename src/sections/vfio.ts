@@ -57,6 +57,7 @@ async function decode(reader: QemuFileReader, place: ChunkPlace): Promise<VfioRe
   return { section: "vfio", offset, kind, data: reader.view(Number(length)) };
 }
 
+/** Writes one record of a "vfio" section: its tag, and the device's data behind their length in bytes. Nothing is refused. */
 export function encodeVfioRecord(writer: QemuFileWriter, record: VfioRecord): void {
   writer.u64(TAG + NUMBERS[record.kind]);
   if (record.kind !== "data") return;

@@ -161,6 +161,7 @@ export async function decodeCommand(
   return command;
 }
 
+/** Writes a COMMAND with its payload; of PACKAGED the length in bytes alone, for the package follows as it is. Errors: does-not-fit (a name of more than 255 bytes, a value that its field cannot hold). */
 export function encodeCommand(writer: QemuFileWriter, command: Command): void {
   writer.u8(TypeByte.COMMAND);
   writer.u16(command.name === "OPAQUE" ? command.number : CommandNumber[command.name]);

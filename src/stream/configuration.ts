@@ -56,6 +56,7 @@ export async function decodeConfiguration(reader: QemuFileReader, limits: Stream
   return configuration;
 }
 
+/** The twin of `decodeConfiguration`, its type byte included. Errors: does-not-fit (a character beyond Latin-1, a name of more than 255 bytes, a number of more than 32 bits). */
 export function encodeConfiguration(writer: QemuFileWriter, configuration: Configuration): void {
   const machine = fromLatin1(configuration.machine, "machine name");
   writer.u8(TypeByte.CONFIGURATION);

@@ -44,6 +44,7 @@ export async function decodeHeader(reader: QemuFileReader): Promise<StreamHeader
   return { version };
 }
 
+/** The twin of `decodeHeader`: magic and version, 8 bytes. Errors: does-not-fit (a version of more than 32 bits). */
 export function encodeHeader(writer: QemuFileWriter, header: StreamHeader): void {
   writer.u32(STREAM_MAGIC);
   writer.u32(header.version);

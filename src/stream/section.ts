@@ -52,6 +52,7 @@ export async function decodePartHeader(reader: QemuFileReader): Promise<number> 
   return reader.u32();
 }
 
+/** Writes a section header, its type byte included; of PART and END nothing but the section_id. Errors: does-not-fit (a name of more than 255 bytes, a number of more than 32 bits). */
 export function encodeSectionHeader(writer: QemuFileWriter, header: SectionHeader): void {
   writer.u8(TYPE_BYTES[header.type]);
   writer.u32(header.sectionId);
@@ -100,6 +101,7 @@ export function checkRamVersion(reader: QemuFileReader, diagnostics: Diagnostics
   diagnostics.anomaly(reader.error("unsupported-version", 'version of section "ram"', place));
 }
 
+/** The twin of `decodeFooter`, its type byte included: 5 bytes. Errors: does-not-fit (an id of more than 32 bits). */
 export function encodeFooter(writer: QemuFileWriter, sectionId: number): void {
   writer.u8(TypeByte.SECTION_FOOTER);
   writer.u32(sectionId);

@@ -44,6 +44,7 @@ export interface PlainDevice {
   subsections: Record<string, PlainValue>;
 }
 
+/** The plain form of a device's state; `deviceFromPlain` makes the same state of it. Every state has one. */
 export function deviceToPlain(state: DeviceState): PlainDevice {
   const fields = emptyRecord<PlainValue>();
   for (const [key, value] of Object.entries(state.fields)) fields[key] = toPlain(value);

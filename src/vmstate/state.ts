@@ -60,14 +60,17 @@ export function emptyRecord<T>(): Record<string, T> {
   return Object.create(null) as Record<string, T>;
 }
 
+/** Whether a value is a nested struct, by the members that only those have. */
 export function isStructState(value: unknown): value is StructState {
   return typeof value === "object" && value !== null && "description" in value && "fields" in value;
 }
 
+/** Whether a value is a record of a private codec. */
 export function isRecordValue(value: unknown): value is RecordValue {
   return typeof value === "object" && value !== null && "record" in value;
 }
 
+/** Whether a value is a node of a tree. */
 export function isTreeNode(value: unknown): value is TreeNode {
   return typeof value === "object" && value !== null && "key" in value && "value" in value;
 }
