@@ -184,7 +184,8 @@ export class Ring {
       const published = Atomics.load(control, PUBLISHED);
       if (Atomics.load(control, STOP) !== 0) return undefined;
       const claimed = Atomics.load(control, CLAIMED);
-      if (claimed !== published) {
+      // Not "other than": between the two another thread may have claimed a batch that was published meanwhile.
+      if (((published - claimed) | 0) > 0) {
         if (Atomics.compareExchange(control, CLAIMED, claimed, (claimed + 1) | 0) === claimed)
           return this.slot(claimed);
       } else if (!wait) {
