@@ -17,7 +17,7 @@ import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import test from "tape";
 import { corpusEntry } from "../tools/corpus.js";
-import { PROGRAM, qevm } from "./support/program.js";
+import { plainCommand, PROGRAM, qevm as start, type Ended } from "./support/program.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-outputs-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -25,6 +25,10 @@ test.onFinish(() => rmSync(work, { recursive: true, force: true }));
 const stream = corpusEntry("pc-firmware").open();
 const file = join(work, "vm.mig");
 writeFileSync(file, stream);
+
+/** The program as it is shipped: it is started often here. */
+const qevm = (args: readonly string[], options: { stdin?: Uint8Array } = {}): Promise<Ended> =>
+  start(args, { ...options, plain: true });
 
 /** Commands that read `IN` and make `OUT`. */
 const COMMANDS: readonly string[] = [
@@ -108,8 +112,9 @@ function stingy(args: readonly string[]): { code: number | null; stdout: Buffer;
     }
     syncBuiltinESMExports();
   `)}`;
-  const run = spawnSync(process.execPath, ["--import", hook, PROGRAM, ...args], { maxBuffer: 1 << 28 });
-  return { code: run.status, stdout: run.stdout, stderr: run.stderr.toString() };
+  const [command, ...before] = plainCommand(hook);
+  const { status, stdout, stderr } = spawnSync(command, [...before, ...args], { maxBuffer: 1 << 28 });
+  return { code: status, stdout, stderr: stderr.toString() };
 }
 
 /** Every file below a folder, or the file. */

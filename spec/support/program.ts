@@ -31,9 +31,7 @@ export interface RunOptions {
 export async function qevm(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
   const plain = options.plain === true;
   const start = performance.now();
-  const [command, ...words] = plain
-    ? [...PLAIN_NODE, "--import", RSS_HOOK, PLAIN_PROGRAM]
-    : [process.execPath, PROGRAM];
+  const [command, ...words] = plain ? plainCommand(RSS_HOOK) : [process.execPath, PROGRAM];
   const child = spawn(command, [...words, ...args], {
     stdio: "pipe",
     env: plain ? plainEnvironment() : process.env,
@@ -76,8 +74,14 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
  * Node without what measures coverage: nyc puts itself into NODE_OPTIONS of every process that is started, whatever environment it is given. It
  * looks into each file that is required then, and its memory and time would count as the program's.
  */
-const PLAIN_NODE: readonly string[] =
+const PLAIN_NODE: readonly [string, ...string[]] =
   process.platform === "win32" ? [process.execPath] : ["env", "-u", "NODE_OPTIONS", process.execPath];
+
+/** What starts the program as it is shipped, with a module that is loaded before it. */
+export function plainCommand(module: string): [string, ...string[]] {
+  const [command, ...words] = PLAIN_NODE;
+  return [command, ...words, "--import", module, PLAIN_PROGRAM];
+}
 
 const RSS_LINE = /qevm-max-rss=(\d+)\n/u;
 // Linux counts in maxRSS what the parent had in memory when it forked, and in VmHWM how much of Node's own file is mapped, which depends on what
