@@ -174,6 +174,9 @@ test("a stream to standard output, where a command makes one", async (t) => {
     "extract IN --format blocks",
     "fuzz minimise IN",
     "receive exec:true",
+    "convert IN --to recording",
+    "convert IN --to libvirt --xml IN",
+    "relay unix:a unix:b",
   ]) {
     const run = spawnSync(process.execPath, [PROGRAM, ...words(line, file, ""), "--out", "-"], {
       cwd: join(work, "cwd"),

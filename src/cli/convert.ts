@@ -34,7 +34,8 @@ export async function run(argv: string[]): Promise<number> {
     compression: { type: "string" },
   } as const;
   const args = parse(argv, options, [1, 1], "one FILE");
-  const out = outOf(args, [...args.positionals, args.text("xml") ?? "-"], { stdout: true });
+  const stdout = !["recording", "libvirt"].includes(args.text("to") ?? "");
+  const out = outOf(args, [...args.positionals, args.text("xml")], { stdout });
   if (args.text("to") === "recording") return await toRecording(args, out);
   for (const name of ["multifd", "channels", "qemu"]) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} goes with --to recording`);
@@ -79,7 +80,6 @@ function convertOptions(args: Arguments): ConvertOptions {
   for (const name of ["xml", "compression"]) {
     if (args.text(name) !== undefined && to !== "libvirt") throw new UsageError(`--${name} goes with --to libvirt`);
   }
-  if (to === "libvirt" && args.text("out") === "-") throw new UsageError("a libvirt save image is a file: --out PATH");
   if (to === "mapped-ram" && ram !== undefined) throw new UsageError("--ram does not go with --to mapped-ram");
   const level = args.number("level", { min: 0, max: 9 });
   const exact = args.flag("exact");

@@ -1,10 +1,10 @@
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync } from "node:fs";
 import { QevmError } from "../errors.js";
 import { fileFill, namedFill, type Fill } from "../generate/fill.js";
 import { generateNone, type PageEncoding } from "../generate/none.js";
 import { generateFromTemplate } from "../generate/template.js";
 import { openInput } from "../container/open.js";
-import { attempt } from "../transport/file.js";
+import { attempt, readAll } from "../transport/attempt.js";
 import { openOutput, type Output } from "../transport/output.js";
 import { parse, sizeOf, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
@@ -28,13 +28,14 @@ export async function run(argv: string[]): Promise<number> {
     set: { type: "string", multiple: true },
   } as const;
   const args = parse(argv, options, [0, 0], "options only");
-  const images = args.list("ram").map((text) => split(text, "--ram takes BLOCK=FILE")[1]);
-  const inputs = [args.text("template"), args.text("fill"), ...images].map((path) => path ?? "-");
+  const images = args.list("ram").map((text) => split(text, "--ram takes BLOCK=FILE"));
+  const inputs = [args.text("template"), args.text("fill"), ...images.map(([, path]) => path)];
   const out = outOf(args, inputs, { stdout: true });
   const template = args.text("template");
   const file = openOutput(out);
   try {
-    const made = template === undefined ? await fromNothing(args, file) : await fromTemplate(args, template, file);
+    const made =
+      template === undefined ? await fromNothing(args, file) : await fromTemplate(args, template, images, file);
     file.commit();
     if (args.flag("json")) printJson({ out, ...made });
     else if (out !== "-") print([`${safe(out)}: ${fileSize(made.bytes)}`]);
@@ -69,7 +70,12 @@ async function fromNothing(args: Arguments, file: Output): Promise<{ bytes: numb
   }
 }
 
-async function fromTemplate(args: Arguments, template: string, file: Output): Promise<{ bytes: number }> {
+async function fromTemplate(
+  args: Arguments,
+  template: string,
+  given: readonly (readonly [block: string, path: string])[],
+  file: Output,
+): Promise<{ bytes: number }> {
   for (const name of ["machine", "memory", "fill", "pages", "qemu"]) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --template`);
   }
@@ -78,11 +84,10 @@ async function fromTemplate(args: Arguments, template: string, file: Output): Pr
   const open: number[] = [];
   const images = new Map<string, (offset: number, into: Uint8Array) => number>();
   try {
-    for (const text of args.list("ram")) {
-      const [block, path] = split(text, "--ram takes BLOCK=FILE");
+    for (const [block, path] of given) {
       const fd = attempt(path, () => openSync(path, "r"));
       open.push(fd);
-      images.set(block, (offset, into) => readFully(fd, offset, into, path));
+      images.set(block, (offset, into) => readAll(path, fd, into, offset));
     }
     const values = args.list("set").map((text) => split(text, "--set takes DEVICE:FIELD=VALUE"));
     return await generateFromTemplate(source, file, { images, values });
@@ -110,17 +115,7 @@ function chosenFill(args: Arguments): { fill: Fill; close: () => void } {
   if (name === "zero" || name === "text" || name === "random") return { fill: namedFill(name, seed), close: nothing };
   if (!existsSync(name)) throw new UsageError(`--fill takes zero, text, random or a file, not ${JSON.stringify(name)}`);
   const fd = attempt(name, () => openSync(name, "r"));
-  return { fill: fileFill((offset, into) => readFully(fd, offset, into, name)), close: () => closeSync(fd) };
-}
-
-function readFully(fd: number, offset: number, into: Uint8Array, path: string): number {
-  let done = 0;
-  while (done < into.length) {
-    const n = attempt(path, () => readSync(fd, into, done, into.length - done, offset + done));
-    if (n === 0) break;
-    done += n;
-  }
-  return done;
+  return { fill: fileFill((offset, into) => readAll(name, fd, into, offset)), close: () => closeSync(fd) };
 }
 
 /** `8M`, `4G`, `4096`. */

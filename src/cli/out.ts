@@ -5,11 +5,11 @@ import { UsageError, type Arguments } from "./arguments.js";
  * `--out`: the file or folder that a command makes. It is never one that is read. `-` is standard output for commands that write one stream, and refused
  * by the others. Errors: usage.
  * @param what said where it is missing: what the command makes
- * @param inputs the files that are read; `-` and what is not there are none
+ * @param inputs the files that are read; `-`, undefined and what is not there are none
  */
 export function outOf(
   args: Arguments,
-  inputs: readonly string[],
+  inputs: readonly (string | undefined)[],
   { what, stdout = false }: { what?: string; stdout?: boolean } = {},
 ): string {
   const out = args.text("out");
@@ -20,7 +20,8 @@ export function outOf(
     return out;
   }
   for (const input of [...inputs, ...args.list("schema")]) {
-    if (input !== "-" && wouldReplace(out, input)) throw new UsageError(`--out would replace ${input}, which is read`);
+    if (input !== undefined && input !== "-" && wouldReplace(out, input))
+      throw new UsageError(`--out would replace ${input}, which is read`);
   }
   return out;
 }

@@ -2,6 +2,7 @@ import type { RamTarget } from "../convert/types.js";
 import { relay, type Relayed, type RelayOptions } from "../relay/index.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { DECODE_OPTIONS, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { outOf } from "./out.js";
 import { fileSize, print, printJson, safe, table, tellSource } from "./output.js";
 
 /** `qevm relay LISTEN-URI CONNECT-URI`. */
@@ -18,7 +19,7 @@ export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, options, [2, 2], "LISTEN-URI and CONNECT-URI");
   const [from = "", to = ""] = args.positionals;
   const convert = await conversion(args);
-  const out = args.text("out");
+  const out = args.text("out") === undefined ? undefined : outOf(args, []);
   const relayed = await recorded(out, (record) => relay(from, to, { convert, record, onListening: tellSource }));
   if (args.flag("json")) printJson({ ...relayed, out: out ?? null });
   else print(lines(relayed, out));

@@ -1,6 +1,5 @@
 import { reportStream, type ReportOptions, type StreamReport } from "../report/index.js";
-import { AtomicFile } from "../transport/file.js";
-import { WritableSink } from "../transport/writable.js";
+import { openOutput } from "../transport/output.js";
 import { DECODE_OPTIONS, parse, streamOptions, UsageError } from "./arguments.js";
 import { outOf } from "./out.js";
 import { fileSize, print, safe, tell, withProgress } from "./output.js";
@@ -29,7 +28,7 @@ export async function run(argv: string[]): Promise<number> {
     program: `qevm ${version()}`,
     progress: withProgress,
   };
-  const report = out === "-" ? await toStdout(file, options) : await toFile(file, out, options);
+  const report = await write(file, out, options);
   const [damage] = report.damage;
   const name = file === "-" ? "standard input" : file;
   if (damage !== undefined) tell(`${name}: damaged: ${damage.message}`);
@@ -37,21 +36,15 @@ export async function run(argv: string[]): Promise<number> {
   return damage !== undefined || report.identical === false ? 1 : 0;
 }
 
-async function toStdout(file: string, options: ReportOptions): Promise<StreamReport> {
-  const report = await reportStream(file, options);
-  await new WritableSink(process.stdout, "standard output").write(Buffer.from(report.html));
-  return report;
-}
-
 /** Whole or not at all; a place that cannot be written to is told before anything is read. */
-async function toFile(file: string, out: string, options: ReportOptions): Promise<StreamReport> {
-  const page = new AtomicFile(out);
+async function write(file: string, out: string, options: ReportOptions): Promise<StreamReport> {
+  const page = openOutput(out);
   try {
     const report = await reportStream(file, options);
     const bytes = Buffer.from(report.html);
     await page.write(bytes);
     page.commit();
-    print([`${safe(out)}: ${fileSize(bytes.length)}`]);
+    if (out !== "-") print([`${safe(out)}: ${fileSize(bytes.length)}`]);
     return report;
   } finally {
     page.abort();

@@ -1,11 +1,7 @@
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
 import { streamSink, type LibvirtImage } from "../container/libvirt/write.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { StreamOptions } from "../stream/index.js";
-import { AtomicFile } from "../transport/file.js";
-import { outputPlace } from "../transport/output-place.js";
-import { WritableSink } from "../transport/writable.js";
+import { openOutput, scratchFor } from "../transport/output.js";
 import { convertStream } from "./convert.js";
 import type { ConvertOptions, ConvertReport } from "./types.js";
 
@@ -20,15 +16,11 @@ export async function convertToFile(
   options: ConvertOptions & StreamOptions,
   image?: LibvirtImage,
 ): Promise<ConvertReport> {
-  const folder = out === "-" ? tmpdir() : outputPlace(out).folder;
-  const scratch = join(folder, `.${out === "-" ? "qevm" : basename(out)}.${process.pid}.memory.partial`);
-  if (out === "-")
-    return await convertStream(source, new WritableSink(process.stdout, "standard output"), options, scratch);
-  const file = new AtomicFile(out);
+  const file = openOutput(out);
   try {
     if (image !== undefined) await file.write(image.head);
     const sink = streamSink(image?.format ?? "raw", file);
-    const report = await convertStream(source, sink, { ...options, outOffset: image?.head.length }, scratch);
+    const report = await convertStream(source, sink, { ...options, outOffset: image?.head.length }, scratchFor(out));
     await sink.end();
     file.commit();
     return report;

@@ -1,8 +1,8 @@
-import { closeSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, openSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import type { ByteSink, ByteSource } from "../qemu-file/source.js";
 import { Handover } from "../recording/index.js";
-import { attempt } from "../transport/file.js";
+import { attempt, writeAll } from "../transport/attempt.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { convertStream } from "./convert.js";
 import { splitStream, type ToRecordingOptions, type ToRecordingReport } from "./to-recording.js";
@@ -59,10 +59,7 @@ class FileSink implements ByteSink {
   }
 
   write(chunk: Uint8Array): void {
-    let done = 0;
-    while (done < chunk.length) {
-      done += attempt(this.path, () => writeSync(this.fd!, chunk, done, chunk.length - done));
-    }
+    writeAll(this.path, this.fd!, chunk, null);
     this.length += chunk.length;
   }
 

@@ -1,5 +1,5 @@
-import { closeSync, openSync, writeSync } from "node:fs";
-import { attempt } from "../transport/file.js";
+import { closeSync, openSync } from "node:fs";
+import { attempt, writeAll } from "../transport/attempt.js";
 
 /** A new file that small pieces are appended to. */
 export class GatheredFile {
@@ -15,7 +15,7 @@ export class GatheredFile {
   write(bytes: Uint8Array): void {
     if (this.used + bytes.length > this.gathered.length) this.flush();
     if (bytes.length > this.gathered.length) {
-      this.writeAll(bytes);
+      writeAll(this.path, this.fd, bytes, null);
       return;
     }
     this.gathered.set(bytes, this.used);
@@ -23,16 +23,12 @@ export class GatheredFile {
   }
 
   flush(): void {
-    this.writeAll(this.gathered.subarray(0, this.used));
+    writeAll(this.path, this.fd, this.gathered.subarray(0, this.used), null);
     this.used = 0;
   }
 
   /** Without flushing. */
   close(): void {
     closeSync(this.fd);
-  }
-
-  private writeAll(bytes: Uint8Array): void {
-    for (let done = 0; done < bytes.length;) done += attempt(this.path, () => writeSync(this.fd, bytes, done));
   }
 }

@@ -1,6 +1,5 @@
 import { readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import { QevmError } from "../errors.js";
 import { MemorySink, QemuFileWriter } from "../qemu-file/index.js";
 import {
@@ -12,7 +11,7 @@ import {
   TypeByte,
 } from "../stream/index.js";
 import { attempt, FileSource } from "../transport/file.js";
-import { openOutput } from "../transport/output.js";
+import { openOutput, scratchFor } from "../transport/output.js";
 import {
   deviceFromPlain,
   encodeDevice,
@@ -39,11 +38,9 @@ export async function packFolder(folder: string, out: string): Promise<PackRepor
   const { manifest, items } = parseManifest(readJson(folder, "manifest.json"));
   const file = openOutput(out);
   const writer = new QemuFileWriter(file);
-  const beside = out === "-" ? join(tmpdir(), "qevm") : out;
-  const scratch = join(dirname(beside), `.${basename(beside)}.${process.pid}.memory.partial`);
   let packer: Packer | undefined;
   try {
-    packer = new Packer(folder, writer, manifest, items, scratch);
+    packer = new Packer(folder, writer, manifest, items, scratchFor(out));
     const edits = await packer.run();
     await writer.flush();
     file.commit();

@@ -1,7 +1,7 @@
-import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { closeSync, fstatSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { QevmError } from "../errors.js";
-import { attempt } from "../transport/file.js";
+import { attempt, readAll } from "../transport/attempt.js";
 
 const WINDOW = 1 << 18;
 
@@ -39,13 +39,7 @@ export class RamFile {
   }
 
   private load(offset: number): void {
-    let done = 0;
-    while (done < WINDOW) {
-      const n = attempt(this.file, () => readSync(this.fd, this.window, done, WINDOW - done, offset + done));
-      if (n === 0) break;
-      done += n;
-    }
-    this.window.fill(0, done);
+    this.window.fill(0, readAll(this.file, this.fd, this.window, offset));
     this.start = offset;
     this.end = offset + WINDOW;
   }

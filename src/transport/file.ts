@@ -1,9 +1,9 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, rmSync, statSync, writeSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, rmSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { QevmError } from "../errors.js";
 import { IterableSource, type ByteSink, type ByteSource } from "../qemu-file/source.js";
-import { attempt, textOf } from "./attempt.js";
+import { attempt, textOf, writeAll } from "./attempt.js";
 import { Turns } from "./turns.js";
 import { awaitsSignals, rememberUnfinished } from "./unfinished.js";
 import { moveInto, outputPlace, type OutputPlace } from "./output-place.js";
@@ -221,9 +221,7 @@ export class AtomicFile implements ByteSink {
 
   /** Writes a part of a chunk whose first byte belongs at `position`. */
   private put(chunk: Uint8Array, from: number, to: number): void {
-    for (let done = from; done < to;) {
-      done += attempt(this.path, () => writeSync(this.fd, chunk, done, to - done, this.position + done));
-    }
+    writeAll(this.path, this.fd, chunk.subarray(from, to), this.position + from);
     if (to > from) this.written = this.position + to;
   }
 

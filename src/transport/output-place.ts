@@ -8,12 +8,11 @@ import {
   renameSync,
   rmSync,
   statSync,
-  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { QevmError } from "../errors.js";
-import { attempt } from "./attempt.js";
+import { attempt, writeAll } from "./attempt.js";
 import { letSignalsBe } from "./unfinished.js";
 
 /** Where an output goes, and where what is unfinished of it lies meanwhile. */
@@ -66,7 +65,7 @@ function copyInto(finished: string, path: string): void {
       for (;;) {
         const bytes = attempt(finished, () => readSync(from, piece));
         if (bytes === 0) return;
-        for (let done = 0; done < bytes;) done += attempt(path, () => writeSync(to, piece, done, bytes - done));
+        writeAll(path, to, piece.subarray(0, bytes), null);
       }
     } finally {
       closeSync(to);

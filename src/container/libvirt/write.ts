@@ -3,7 +3,6 @@ import type { Readable, Writable } from "node:stream";
 import { createGzip } from "node:zlib";
 import { QevmError } from "../../errors.js";
 import type { ByteSink } from "../../qemu-file/source.js";
-import type { AtomicFile } from "../../transport/file.js";
 import { WritableSink } from "../../transport/writable.js";
 import { LIBVIRT_MAGIC } from "../detect.js";
 import {
@@ -71,18 +70,18 @@ export type EndedSink = ByteSink & { end(): Promise<void> };
  * Where the stream of a save image goes, behind what the file holds already: as it is, through node:zlib, or through the program that
  * libvirt itself would run. Errors: io (the program is not there, or fails).
  */
-export function streamSink(format: string, file: AtomicFile): EndedSink {
+export function streamSink(format: string, file: ByteSink): EndedSink {
   if (format === "raw" || format === "sparse")
     return { write: (chunk) => file.write(chunk), end: () => Promise.resolve() };
   return format === "gzip" ? gzipSink(file) : programSink(format, file);
 }
 
-function gzipSink(file: AtomicFile): EndedSink {
+function gzipSink(file: ByteSink): EndedSink {
   const gzip = createGzip();
   return throughSink(gzip, "gzip", drain(gzip, file));
 }
 
-function programSink(program: string, file: AtomicFile): EndedSink {
+function programSink(program: string, file: ByteSink): EndedSink {
   const child = spawn(program, ["-c"], { stdio: "pipe" });
   let said = "";
   child.stderr.setEncoding("utf8");
@@ -102,7 +101,7 @@ function programSink(program: string, file: AtomicFile): EndedSink {
 }
 
 /** Everything that comes out goes into the file. Answers what went wrong instead of throwing it. */
-async function drain(from: Readable, file: AtomicFile): Promise<Error | undefined> {
+async function drain(from: Readable, file: ByteSink): Promise<Error | undefined> {
   try {
     for await (const chunk of from) await file.write(chunk as Uint8Array);
     return undefined;
