@@ -1,3 +1,4 @@
+import { startingAt } from "./container/sources.js";
 import type { Container, Input } from "./container/types.js";
 import { QevmError, type Warning } from "./errors.js";
 import { IterableSource, MemorySource, type ByteSource } from "./qemu-file/index.js";
@@ -7,7 +8,12 @@ import type { DeviceState } from "./vmstate/index.js";
 /** What a stream can come from: a path (Node only), bytes, chunks of bytes (Node and web streams, sockets), or a source of one's own. */
 export type StreamInput = string | Uint8Array | AsyncIterable<Uint8Array> | ReadableStream<Uint8Array> | ByteSource;
 
-export interface OpenOptions extends StreamOptions {
+export interface OpenOptions extends Omit<StreamOptions, "offset"> {
+  /**
+   * Where the stream begins in the input, in bytes (`migrate file:F,offset=N`). Default: in Node it is looked for in the first MiB,
+   * elsewhere it is 0.
+   */
+  offset?: number | undefined;
   /** Which snapshot of a qcow2 image, by name or id. */
   snapshot?: string | undefined;
 }
@@ -45,7 +51,7 @@ export class Stream implements AsyncIterable<StreamItem> {
 
   /** @internal */
   static async begin(input: StreamInput, source: ByteSource, options: OpenOptions): Promise<Stream> {
-    const reader = new StreamReader(source, options);
+    const reader = new StreamReader(source, streamOf(options));
     const items = reader[Symbol.asyncIterator]();
     // The header, and the configuration where there is one; the item behind it is not consumed before it is asked for.
     const first = [await items.next(), await items.next()];
@@ -138,17 +144,24 @@ export class Stream implements AsyncIterable<StreamItem> {
 const inNode = globalThis.process?.versions?.node !== undefined;
 
 async function sourceOf(input: StreamInput, options: OpenOptions): Promise<ByteSource> {
-  const { snapshot, ...stream } = options;
+  const { snapshot, offset } = options;
+  const stream = streamOf(options);
+  const how = { snapshot, offset, unfinished: options.lenient ?? false, stream };
   if (typeof input === "string") {
     if (!inNode)
       throw new QevmError("usage", "a path can be opened in Node only: bytes or chunks can be opened anywhere");
     const { openInput } = await import("./container/open.js");
-    return await openInput(input, { snapshot, stream });
+    return await openInput(input, how);
   }
   const source = bytesOf(input);
-  if (!inNode) return source;
+  if (!inNode) return await startingAt(source, offset ?? 0);
   const { openContainers } = await import("./container/open.js");
-  return await openContainers(source, { snapshot, stream });
+  return await openContainers(source, how);
+}
+
+/** The options of the reader: its offset is the source's. */
+function streamOf({ snapshot: _, offset: _offset, ...stream }: OpenOptions): StreamOptions {
+  return stream;
 }
 
 function bytesOf(input: Exclude<StreamInput, string>): ByteSource {

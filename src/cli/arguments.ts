@@ -1,7 +1,7 @@
 import { DEFAULT_LIMITS, type StreamLimits } from "../stream/limits.js";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { openInput } from "../container/open.js";
-import type { Input } from "../container/types.js";
+import type { Input, InputOptions } from "../container/types.js";
 import { QevmError } from "../errors.js";
 import { descriptionOf } from "../stream/index.js";
 import type { VmDescription } from "../vmstate/index.js";
@@ -38,6 +38,7 @@ export const STREAM_OPTIONS: Options = {
   lenient: { type: "boolean" },
   "page-size": { type: "string" },
   snapshot: { type: "string" },
+  "stream-offset": { type: "string" },
   limit: { type: "string", multiple: true },
 };
 
@@ -71,7 +72,7 @@ export function parse(args: string[], options: Options, positionals: [number, nu
       return Array.isArray(value) ? value : [];
     },
     number: (name, range) => numberOf(name, values[name], range, wholeOf),
-    size: (name, range) => numberOf(name, values[name], range, (text) => wholeOf(text) ?? sizeOf(text)),
+    size: (name, range) => numberOf(name, values[name], range, wholeOrSize),
   };
 }
 
@@ -87,6 +88,15 @@ function numberOf(
     throw new UsageError(`--${name} takes a whole number from ${min} to ${max}, not ${JSON.stringify(value)}`);
   }
   return number;
+}
+
+function wholeOrSize(text: string): number | undefined {
+  return wholeOf(text) ?? sizeOf(text);
+}
+
+/** Bytes that an option gives, as `Arguments.size`. Errors: usage. */
+export function wholeSize(name: string, text: string): number | undefined {
+  return numberOf(name, text, { min: 0, max: Number.MAX_SAFE_INTEGER }, wholeOrSize);
 }
 
 function wholeOf(text: string): number | undefined {
@@ -170,6 +180,12 @@ async function readSchema(file: string): Promise<VmDescription> {
 }
 
 /** The options of `openInput` that the command line gives. */
-export function inputOptions(args: Arguments): { snapshot: string | undefined; stream: ReadOptions } {
-  return { snapshot: args.text("snapshot"), stream: readOptions(args) };
+export function inputOptions(args: Arguments): InputOptions & { stream: ReadOptions } {
+  const stream = readOptions(args);
+  return { snapshot: args.text("snapshot"), offset: streamOffset(args), unfinished: stream.lenient, stream };
+}
+
+/** `--stream-offset 2M`: where the stream begins in the file. */
+export function streamOffset(args: Arguments): number | undefined {
+  return args.size("stream-offset", { min: 0, max: Number.MAX_SAFE_INTEGER });
 }

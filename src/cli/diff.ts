@@ -7,14 +7,26 @@ import { inStream } from "../diff/side.js";
 import { QevmError, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { openSource } from "../transport/file.js";
-import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import {
+  DECODE_OPTIONS,
+  inputOptions,
+  parse,
+  streamOptions,
+  UsageError,
+  wholeSize,
+  type Arguments,
+} from "./arguments.js";
 import { printDocument } from "./diff-document.js";
 import { report } from "./diff-report.js";
 import { print, printJson, printWarnings, safe, withProgress } from "./output.js";
 import { refusal } from "./run.js";
 
-/** Takes its name twice, for two snapshots of one image. */
-const OPTIONS = { ...DECODE_OPTIONS, snapshot: { type: "string", multiple: true } } as const;
+/** These are taken twice, for A and for B. */
+const OPTIONS = {
+  ...DECODE_OPTIONS,
+  snapshot: { type: "string", multiple: true },
+  "stream-offset": { type: "string", multiple: true },
+} as const;
 
 /** `qevm diff A B`: exit status 0 where a destination gets the same of both, 1 where not. */
 export async function run(argv: string[]): Promise<number> {
@@ -42,9 +54,10 @@ export async function run(argv: string[]): Promise<number> {
 async function diffFiles(files: Pair<string>, args: Arguments): Promise<StreamDiff> {
   const options = await streamOptions(args);
   const snapshots = snapshotsOf(files, args.list("snapshot"));
+  const offsets = offsetsOf(args.list("stream-offset"));
   const opened: (ByteSource & { done(): void })[] = [];
   const open = async (side: Side): Promise<ByteSource & { containers: readonly Container[] }> => {
-    const how = { ...inputOptions(args), snapshot: snapshots[side] };
+    const how = { ...inputOptions(args), snapshot: snapshots[side], offset: offsets[side] };
     const input = await inStream(side, () => openInput(files[side], how));
     const source = withProgress(input, `reading ${side === "a" ? "A" : "B"}`);
     opened.push(source);
@@ -70,6 +83,13 @@ function snapshotsOf({ a, b }: Pair<string>, names: readonly string[]): Partial<
   const images = { a: isImage(a), b: isImage(b) };
   if (!images.a && !images.b) throw new UsageError("--snapshot is for qcow2 images");
   return { ...(images.a ? { a: first } : {}), ...(images.b ? { b: first } : {}) };
+}
+
+/** One offset is for both, two are A's and B's. */
+function offsetsOf(texts: readonly string[]): Partial<Pair<number>> {
+  if (texts.length > 2) throw new UsageError("--stream-offset is given once or twice: for A and for B");
+  const [a, b = a] = texts.map((text) => wholeSize("stream-offset", text));
+  return { ...(a === undefined ? {} : { a }), ...(b === undefined ? {} : { b }) };
 }
 
 function isImage(file: string): boolean {

@@ -6,7 +6,7 @@ import { generateFromTemplate } from "../generate/template.js";
 import { openInput } from "../container/open.js";
 import { attempt, readAll } from "../transport/attempt.js";
 import { openOutput, type Output } from "../transport/output.js";
-import { parse, sizeOf, UsageError, type Arguments } from "./arguments.js";
+import { parse, sizeOf, streamOffset, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
 import { fileSize, print, printJson, safe, withProgress } from "./output.js";
 
@@ -24,6 +24,7 @@ export async function run(argv: string[]): Promise<number> {
     seed: { type: "string" },
     template: { type: "string" },
     snapshot: { type: "string" },
+    "stream-offset": { type: "string" },
     ram: { type: "string", multiple: true },
     set: { type: "string", multiple: true },
   } as const;
@@ -50,7 +51,9 @@ async function fromNothing(args: Arguments, file: Output): Promise<{ bytes: numb
   if (machine === undefined) throw new UsageError("--machine none or --template FILE is missing");
   if (machine !== "none") throw new UsageError("--machine takes none; other machines need a --template capture");
   if (args.list("ram").length + args.list("set").length > 0) throw new UsageError("--ram and --set go with --template");
-  if (args.text("snapshot") !== undefined) throw new UsageError("--snapshot goes with --template");
+  for (const name of ["snapshot", "stream-offset"]) {
+    if (args.text(name) !== undefined) throw new UsageError(`--${name} goes with --template`);
+  }
   const pages = args.text("pages") ?? "normal";
   if (pages !== "normal" && pages !== "zlib" && pages !== "xbzrle") {
     throw new UsageError("--pages takes normal, zlib or xbzrle");
@@ -79,7 +82,7 @@ async function fromTemplate(
   for (const name of ["machine", "memory", "fill", "pages", "qemu"]) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --template`);
   }
-  const input = await openInput(template, { snapshot: args.text("snapshot") });
+  const input = await openInput(template, { snapshot: args.text("snapshot"), offset: streamOffset(args) });
   const source = withProgress(input, "generating");
   const open: number[] = [];
   const images = new Map<string, (offset: number, into: Uint8Array) => number>();

@@ -17,6 +17,7 @@ const FILE_TEXT =
 const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings"];
 const LIMIT: [string, string] = ["--limit NAME=N", "another bound, as deviceBytes=1G (spec/71-bounds.md)"];
 const SNAPSHOT: [string, string] = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
+const OFFSET: [string, string] = ["--stream-offset N", "the stream begins at byte N of FILE (2M, 0x200000)"];
 const SCHEMA: [string, string][] = [
   ["--schema FILE", "another capture of the same QEMU and machine lends its"],
   ["", "VMDESCRIPTION to a stream without one; repeatable"],
@@ -48,6 +49,7 @@ const FUZZ: Readonly<Record<string, CommandHelp>> = {
       ["--out DIR", "where to put the cases of finds"],
       JSON_OUT,
       SNAPSHOT,
+      OFFSET,
     ],
     text: `FILE may be a recording, too.\n${SAME_BYTES}`,
   },
@@ -60,6 +62,7 @@ const FUZZ: Readonly<Record<string, CommandHelp>> = {
       ...CASES,
       ["--cases N", "how many (100)"],
       SNAPSHOT,
+      OFFSET,
     ],
     text: `FILE may be a recording, too.\n${SAME_BYTES}`,
   },
@@ -75,6 +78,7 @@ const FUZZ: Readonly<Record<string, CommandHelp>> = {
       CAPABILITY,
       JSON_OUT,
       SNAPSHOT,
+      OFFSET,
     ],
     text: `${CMD_TEXT}\n${SAME_BYTES}`,
   },
@@ -102,25 +106,25 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   inspect: {
     usage: "FILE [--json] [--lenient] [--page-size N]",
     line: "what is in a stream: machine, RAM, sections, devices",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
     text: FILE_TEXT,
   },
   devices: {
     usage: "FILE [NAME] [--json] [--lenient] [--page-size N]",
     line: "device state as named values",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
     text: `NAME is a section name ("cpu") or name/instance ("cpu/0"); without it all\ndevices are listed. ${FILE_TEXT}`,
   },
   verify: {
     usage: "FILE [--json] [--lenient] [--page-size N]",
     line: "decode, encode again from the fields, compare every byte",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
     text: `Compressed pages are compressed again at the level found, XBZRLE pages encoded\nagain from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
   },
   explain: {
     usage: 'FILE ["QEMU\'s error text"] [--json] [--page-size N]',
     line: "why a QEMU refuses a stream, and what can be done",
-    options: [JSON_OUT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
+    options: [JSON_OUT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
     text: `The text is what QEMU printed, one line or all of it, quoted: "$(cat err.log)".\nWithout it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; a text that is not known is no error.\n${FILE_TEXT}`,
   },
   report: {
@@ -134,6 +138,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       PAGE_SIZE,
       ...SCHEMA,
       SNAPSHOT,
+      OFFSET,
       LIMIT,
     ],
     text: `The page needs nothing else: no network, no script. A damaged file gives one,\ntoo, with everything before and behind the damage; then the exit status is 1.\nWhat is too long is shortened, and the page says so. A pipe is read through a\ntemporary file. ${FILE_TEXT}`,
@@ -147,6 +152,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       PAGE_SIZE,
       ...SCHEMA,
       ["--snapshot S", "which snapshot of a qcow2 image; twice: of A and of B"],
+      ["--stream-offset N", "where a stream begins in its file; twice: A and B"],
       LIMIT,
     ],
     text: `Exit 0: a destination gets the same of both (in the same bytes, or written in\nanother way); 1: it does not, or a file is wrong (then the message on stderr\nsays which file and which byte, --json has "error"); 2: usage. Compared are the\nlast contents of pages, device values, sections, block list, configuration.\nA or B may be - (standard input) or a folder (recording); what cannot be read\ntwice is kept in a temporary file.\n${FILE_TEXT.split("\n")[1]}`,
@@ -167,6 +173,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       PAGE_SIZE,
       ...SCHEMA,
       SNAPSHOT,
+      OFFSET,
       LIMIT,
     ],
     text: FILE_TEXT,
@@ -187,6 +194,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       PAGE_SIZE,
       ...SCHEMA,
       SNAPSHOT,
+      OFFSET,
       LIMIT,
     ],
     text: `One pass over the RAM, since a page may come again; of a mapped-ram file only\nthe pages asked for are read. An index that is damaged, or whose file has\nchanged, is made anew. Pipes and compressed files go through a temporary\nfolder. ${FILE_TEXT}`,
@@ -194,7 +202,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   unpack: {
     usage: "FILE DIR [--json] [--page-size N]",
     line: "take a stream apart into a folder of files to edit",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, LIMIT],
+    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
     text: `DIR must not exist or must be empty. It gets manifest.json (framing, order,\nids), one sparse file a RAM block in ram/, one JSON file a device in devices/.\n${FILE_TEXT}`,
   },
   pack: {
@@ -230,6 +238,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       PAGE_SIZE,
       ...SCHEMA,
       SNAPSHOT,
+      OFFSET,
       LIMIT,
     ],
     text: `Everything else stays as it is, byte for byte. --flatten alone writes plain\npages. ${FILE_TEXT}`,
@@ -248,6 +257,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--qemu VERSION", "whose stream: 5.2, 7.2, 10.0, ... (7.2)"],
       ["--template FILE", "a capture that gives everything else"],
       ["--snapshot S", "template: which snapshot of a qcow2 image"],
+      ["--stream-offset N", "template: the stream begins at byte N of it"],
       ["--ram BLOCK=FILE", "template: other contents of a RAM block; repeatable"],
       ["--set DEV:FIELD=V", "template: another device value; repeatable"],
       JSON_OUT,
@@ -264,6 +274,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--lenient", "send FILE even where no stream begins in it"],
       PAGE_SIZE,
       SNAPSHOT,
+      OFFSET,
       LIMIT,
     ],
     text: `URI is where QEMU waits (-incoming): tcp:HOST:PORT, unix:PATH, exec:COMMAND,\nfd:N. ${FILE_TEXT}`,

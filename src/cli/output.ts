@@ -1,5 +1,5 @@
 import type { Warning } from "../errors.js";
-import type { ByteSource } from "../qemu-file/source.js";
+import { traitsOf, type ByteSource } from "../qemu-file/source.js";
 import { escaped, fileSize } from "../text.js";
 
 export { count, fileSize, grouped, memorySize, safe } from "../text.js";
@@ -89,9 +89,7 @@ export function withProgress(source: ByteSource, what: string): ByteSource & { d
     return n;
   };
   return {
-    length: total,
-    offset: source.offset,
-    within: source.within,
+    ...traitsOf(source),
     read: (into) => {
       const got = source.read(into);
       return typeof got === "number" ? tick(got) : got.then(tick);

@@ -7,7 +7,7 @@ import { fileSize, print, printJson, safe, table, tellSource } from "./output.js
 
 /** `qevm relay LISTEN-URI CONNECT-URI`. */
 export async function run(argv: string[]): Promise<number> {
-  const { snapshot: _, ...decoding } = DECODE_OPTIONS;
+  const { snapshot: _, "stream-offset": _offset, ...decoding } = DECODE_OPTIONS;
   const options = {
     ...decoding,
     out: { type: "string" },

@@ -1,6 +1,6 @@
 import { reportStream, type ReportOptions, type StreamReport } from "../report/index.js";
 import { openOutput } from "../transport/output.js";
-import { DECODE_OPTIONS, parse, streamOptions, UsageError } from "./arguments.js";
+import { DECODE_OPTIONS, parse, streamOffset, streamOptions, UsageError } from "./arguments.js";
 import { outOf } from "./out.js";
 import { fileSize, print, safe, tell, withProgress } from "./output.js";
 import { version } from "./version.js";
@@ -24,6 +24,7 @@ export async function run(argv: string[]): Promise<number> {
     ...stream,
     ...(title === undefined ? {} : { title }),
     snapshot: args.text("snapshot"),
+    offset: streamOffset(args),
     verify: !args.flag("no-verify"),
     program: `qevm ${version()}`,
     progress: withProgress,

@@ -18,7 +18,7 @@ export async function run(argv: string[]): Promise<number> {
   const [file = "", uri = ""] = args.positionals;
   const maxBandwidth = bandwidth(args.text("max-bandwidth"));
   const start = performance.now();
-  for (const name of args.flag("channels") ? ["snapshot", "page-size"] : []) {
+  for (const name of args.flag("channels") ? ["snapshot", "stream-offset", "page-size"] : []) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --channels`);
   }
   if (args.flag("channels")) return report(args, uri, await replay(file, uri, maxBandwidth), start);

@@ -6,6 +6,7 @@ import type { Container, Input, InputOptions } from "./types.js";
 /** A recording, its channels brought together. */
 export async function openFolder(path: string, options: InputOptions): Promise<Input> {
   if (options.snapshot !== undefined) throw new QevmError("usage", "--snapshot is for qcow2 images");
+  if (options.offset !== undefined) throw new QevmError("usage", "--stream-offset is for files, not for recordings");
   const recording = openRecording(path);
   const channels = [
     recording.main,

@@ -1,12 +1,14 @@
 import { QevmError } from "../errors.js";
 import { QemuFileReader } from "../qemu-file/reader.js";
-import type { ByteSource } from "../qemu-file/source.js";
+import { traitsOf, type ByteSource } from "../qemu-file/source.js";
 import { openSource } from "../transport/file.js";
 import { Turns } from "../transport/turns.js";
 import { decompressed } from "./compressed/decompressed.js";
 import { detect, type Compression } from "./detect.js";
 import { isFolder } from "./is-folder.js";
-import { isSeekable, readFully, RestSource, SliceSource } from "./sources.js";
+import { brotliNote } from "./brotli.js";
+import { isSeekable, readFully, RestSource, SliceSource, startingAt } from "./sources.js";
+import { isStreamHead } from "../stream/search.js";
 import type { Container, Found, Input, InputOptions, Step } from "./types.js";
 
 /** Wrappings inside each other that are followed. */
@@ -33,32 +35,48 @@ export async function openInput(path: string, options: InputOptions = {}): Promi
 export async function openContainers(source: ByteSource, options: InputOptions = {}): Promise<Input> {
   const containers: Container[] = [];
   let inner = source;
+  let { offset } = options;
+  let skipped = false;
+  const begin = async (from: ByteSource, at: number): Promise<void> => {
+    inner = await startingAt(from, at);
+    if (at > 0) containers.push({ kind: "foreign", length: at });
+    offset = undefined;
+    skipped = true;
+  };
+  let what: string | undefined;
   for (;;) {
+    if (offset !== undefined && (await hasStreamAt(inner, offset))) await begin(inner, offset);
     const found = await look(inner);
-    if (found.kind === "stream" || found.kind === "unknown") {
+    const isBare = found.kind === "stream" || found.kind === "unknown" || found.kind === "foreign";
+    if (isBare && offset !== undefined) {
+      await begin(found.source, offset);
+      continue;
+    }
+    // Where a stream begins was said: none is looked for.
+    if (found.kind === "stream" || found.kind === "unknown" || (isBare && skipped)) {
       inner = found.source;
+      if (found.kind === "unknown") what = brotliNote(found.head);
       break;
     }
     if (containers.length >= DEEPEST) throw new QevmError("limit", `more than ${DEEPEST} containers inside each other`);
     const step = await open(found, options);
     containers.push(step.container);
     inner = step.source;
-    if (step.last) break;
+    if (!step.last) continue;
+    if (offset !== undefined) await begin(inner, offset);
+    break;
   }
   if (options.snapshot !== undefined && !containers.some(({ kind }) => kind === "qcow2")) {
     throw new QevmError("usage", "--snapshot is for qcow2 images");
   }
-  return Object.assign(view(inner), { containers });
+  return Object.assign(view(inner), { containers, stored: { what } });
 }
 
 /** The same source as an object of its own, to which things can be added. */
 function view(source: ByteSource): ByteSource {
-  const { length, offset, within } = source;
   const turns = new Turns();
   return {
-    length,
-    offset,
-    within,
+    ...traitsOf(source),
     read: (into) => {
       const got = source.read(into);
       const turn = turns.due();
@@ -74,6 +92,12 @@ function view(source: ByteSource): ByteSource {
   };
 }
 
+/** Whether a stream begins at an offset of a source that can be read anywhere. */
+async function hasStreamAt(source: ByteSource, offset: number): Promise<boolean> {
+  if (!isSeekable(source) || offset > source.length) return false;
+  return isStreamHead(await readFully(source, offset, 64));
+}
+
 /** Looks at the first bytes; the source answered is to be used instead of the one given. */
 async function look(source: ByteSource): Promise<Found> {
   if (isSeekable(source)) {
@@ -83,23 +107,25 @@ async function look(source: ByteSource): Promise<Found> {
       head = await readFully(source, 0, Math.min(FARTHEST, source.length));
       ({ kind, foreign } = detect(head));
     }
-    return { kind, source, reader: new QemuFileReader(source), foreign };
+    return { kind, source, reader: new QemuFileReader(source), foreign, head };
   }
   const reader = new QemuFileReader(source, { bufferSize: FARTHEST });
   await reader.fill(512);
-  let { kind, foreign } = detect(reader.buffer.subarray(reader.position, reader.end));
+  let head = reader.buffer.subarray(reader.position, reader.end);
+  let { kind, foreign } = detect(head);
   if (kind === "unknown") {
     await reader.fill(FARTHEST);
-    ({ kind, foreign } = detect(reader.buffer.subarray(reader.position, reader.end)));
+    head = reader.buffer.subarray(reader.position, reader.end);
+    ({ kind, foreign } = detect(head));
   }
-  return { kind, source: new RestSource(reader), reader, foreign };
+  return { kind, source: new RestSource(reader), reader, foreign, head };
 }
 
 async function open(found: Found, options: InputOptions): Promise<Step> {
   const { kind, source, reader, foreign } = found;
   switch (kind) {
     case "libvirt":
-      return await (await import("./libvirt/open.js")).openLibvirt(found);
+      return await (await import("./libvirt/open.js")).openLibvirt(found, options);
     case "qcow2":
       return await (await import("./qcow2/open.js")).openQcow2(source, options);
     case "foreign": {

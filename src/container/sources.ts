@@ -1,4 +1,5 @@
-import type { QemuFileReader } from "../qemu-file/reader.js";
+import { QevmError } from "../errors.js";
+import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 
 /** A source that can be read anywhere; containers with tables need one. */
@@ -77,6 +78,22 @@ export class RestSource implements ByteSource {
   close(): void | Promise<void> {
     return this.reader.source.close?.();
   }
+}
+
+/** What a source gives from byte `offset` of it on; offsets stay those of the whole. Errors: truncated. */
+export async function startingAt(source: ByteSource, offset: number): Promise<ByteSource> {
+  if (offset === 0) return source;
+  if (isSeekable(source)) {
+    if (offset <= source.length) return new SliceSource(source, offset);
+    throw new QevmError("truncated", "the input ends before the offset of the stream", {
+      offset: source.length,
+      expected: `at least ${offset} bytes`,
+      found: `${source.length}`,
+    });
+  }
+  const reader = new QemuFileReader(source);
+  await reader.discard(offset, "the bytes before the stream");
+  return new RestSource(reader);
 }
 
 /** Reads exactly `length` bytes at a place, or as many as there are. */

@@ -32,6 +32,13 @@ export interface Input extends ByteSource {
 export interface InputOptions {
   /** Name or id of a qcow2 snapshot. */
   snapshot?: string | undefined;
+  /**
+   * Where the stream begins, in bytes: in the file, or in what its outermost containers hold where the file is one. Default: it is
+   * looked for in the first MiB.
+   */
+  offset?: number | undefined;
+  /** A libvirt image that was not finished is read as far as it goes, with a warning. Default: refused. */
+  unfinished?: boolean | undefined;
   /** How the channels of a recording are read. */
   stream?: StreamOptions | undefined;
 }
@@ -43,6 +50,8 @@ export interface Found {
   source: ByteSource;
   reader: QemuFileReader;
   foreign: number;
+  /** The bytes that it was told by. */
+  head: Uint8Array;
 }
 
 /** One container taken off. */

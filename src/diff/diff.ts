@@ -1,4 +1,4 @@
-import { containerName, type Container } from "../container/types.js";
+import { containerName, type Container, type InputOptions } from "../container/types.js";
 import { openInput } from "../container/open.js";
 import { MemorySource, type ByteSource } from "../qemu-file/index.js";
 import type { StreamOptions } from "../stream/index.js";
@@ -12,7 +12,7 @@ import { scanBorrowing, scanStream, type Scanned } from "./scan.js";
 import { compareRecords, compareSections } from "./sections.js";
 import { inStream } from "./side.js";
 import { readableAgain, type Again } from "./spool.js";
-import type { DeviceDiff, Pair, StreamDiff, StreamSummary, Verdict } from "./types.js";
+import type { DeviceDiff, Pair, Side, StreamDiff, StreamSummary, Verdict } from "./types.js";
 
 /** A path (containers and recordings are seen through), the bytes of a stream, or a source of it, as `openInput` answers. */
 export type DiffInput = string | Uint8Array | (ByteSource & { readonly containers?: readonly Container[] });
@@ -20,6 +20,8 @@ export type DiffInput = string | Uint8Array | (ByteSource & { readonly container
 export interface DiffOptions extends StreamOptions {
   /** Names or ids of qcow2 snapshots, for paths. */
   snapshots?: Partial<Pair<string>>;
+  /** Where the streams begin in their files, in bytes, for paths. */
+  offsets?: Partial<Pair<number>>;
 }
 
 /**
@@ -33,18 +35,18 @@ export interface DiffOptions extends StreamOptions {
  * Errors: those of `openInput`, `StreamReader` and page payloads, with the step "stream A" or "stream B" first in their path.
  */
 export async function diffStreams(a: DiffInput, b: DiffInput, options: DiffOptions = {}): Promise<StreamDiff> {
-  const { snapshots, ...stream } = options;
+  const { snapshots, offsets, ...stream } = options;
   const opened: (() => void | Promise<void>)[] = [];
-  const open = async (input: DiffInput, snapshot: string | undefined): Promise<[Again, readonly Container[]]> => {
-    const source = await sourceOf(input, snapshot, stream);
+  const open = async (input: DiffInput, side: Side): Promise<[Again, readonly Container[]]> => {
+    const source = await sourceOf(input, { snapshot: snapshots?.[side], offset: offsets?.[side], stream });
     if (typeof input === "string") opened.push(() => source.close?.());
     const again = readableAgain(source);
     opened.push(() => again.close());
     return [again, source.containers ?? []];
   };
   try {
-    const inA = await inStream("a", () => open(a, snapshots?.a));
-    const inB = await inStream("b", () => open(b, snapshots?.b));
+    const inA = await inStream("a", () => open(a, "a"));
+    const inB = await inStream("b", () => open(b, "b"));
     let sa = await inStream("a", () => scanStream(...inA, stream));
     let sb = await inStream("b", () => scanStream(...inB, stream));
     sa = await inStream("a", () => scanBorrowing(inA[0], sa, sb, stream));
@@ -57,10 +59,9 @@ export async function diffStreams(a: DiffInput, b: DiffInput, options: DiffOptio
 
 async function sourceOf(
   input: DiffInput,
-  snapshot: string | undefined,
-  stream: StreamOptions,
+  how: InputOptions,
 ): Promise<ByteSource & { readonly containers?: readonly Container[] }> {
-  if (typeof input === "string") return await openInput(input, { snapshot, stream });
+  if (typeof input === "string") return await openInput(input, how);
   return input instanceof Uint8Array ? new MemorySource(input) : input;
 }
 

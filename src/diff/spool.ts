@@ -1,7 +1,7 @@
 import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { ByteSource } from "../qemu-file/source.js";
+import { traitsOf, type ByteSource } from "../qemu-file/source.js";
 import { attempt, writeAll } from "../transport/attempt.js";
 import { rememberUnfinished } from "../transport/file.js";
 
@@ -37,10 +37,9 @@ class Spool implements Again {
     this.unfinished = rememberUnfinished(this.folder);
     this.fd = attempt(this.folder, () => openSync(join(this.folder, "stream"), "wx+"));
     this.remove();
-    const { offset, within } = first;
+    const { length: _, ...traits } = traitsOf(first);
     this.source = {
-      offset,
-      within,
+      ...traits,
       read: (into) => this.read(into),
       readAt: (position, into) => this.readAt(position, into),
     };

@@ -8,6 +8,8 @@ export class Tap implements ByteSource {
   readonly length: number | undefined;
   readonly offset: number | undefined;
   readonly within: readonly string[] | undefined;
+  readonly stored: ByteSource["stored"];
+  readonly warnings: ByteSource["warnings"];
   readonly readAt?: (position: number, into: Uint8Array) => number | Promise<number>;
   /** Offset of the first byte that came back different; undefined: none so far. */
   difference: number | undefined;
@@ -19,6 +21,8 @@ export class Tap implements ByteSource {
     this.length = source.length;
     this.offset = source.offset;
     this.within = source.within;
+    this.stored = source.stored;
+    this.warnings = source.warnings;
     if (source.readAt !== undefined) this.readAt = (position, into) => source.readAt!(position, into);
   }
 

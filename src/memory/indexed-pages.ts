@@ -35,6 +35,7 @@ export function variantOf(
   const kinds = containers.map((one) => ({
     kind: "kind" in one && one.kind,
     snapshot: "snapshot" in one && one.snapshot,
+    ...("kind" in one && one.kind === "foreign" && "length" in one ? { offset: one.length } : {}),
   }));
   return JSON.stringify([kinds, options.lenient ?? false, options.pageSize ?? null, schemas]);
 }

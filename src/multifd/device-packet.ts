@@ -1,4 +1,4 @@
-import { Parser } from "binary-parser";
+import { bytesOf, struct, u32be } from "../qemu-file/layout.js";
 import { decodeName, encodeName } from "./ram-packet.js";
 
 /**
@@ -26,33 +26,25 @@ export interface DevicePacket {
   nextPacketSize: number;
 }
 
-export const DEVICE_PACKET_LENGTH = 276;
+export const DEVICE_PACKET_LAYOUT = struct({
+  magic: u32be,
+  version: u32be,
+  flags: u32be,
+  name: bytesOf(256),
+  instanceId: u32be,
+  nextPacketSize: u32be,
+});
 
-const layout = new Parser()
-  .endianness("big")
-  .uint32("magic")
-  .uint32("version")
-  .uint32("flags")
-  .buffer("name", { length: 256 })
-  .uint32("instanceId")
-  .uint32("nextPacketSize");
+export const DEVICE_PACKET_LENGTH = DEVICE_PACKET_LAYOUT.size;
 
 /** Decodes the head; `bytes` are its 276. */
 export function decodeDevicePacket(bytes: Uint8Array): DevicePacket {
-  const { name, ...fields } = layout.parse<Omit<DevicePacket, "idstr" | "idstrRest"> & { name: Uint8Array }>(bytes);
+  const { name, ...fields } = DEVICE_PACKET_LAYOUT.decode(bytes);
   const { idstr, rest } = decodeName(name);
   return { ...fields, idstr, idstrRest: rest };
 }
 
 /** Encodes the head. */
 export function encodeDevicePacket(packet: DevicePacket): Uint8Array {
-  const bytes = new Uint8Array(DEVICE_PACKET_LENGTH);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, packet.magic);
-  view.setUint32(4, packet.version);
-  view.setUint32(8, packet.flags);
-  encodeName(bytes.subarray(12, 268), packet.idstr, packet.idstrRest);
-  view.setUint32(268, packet.instanceId);
-  view.setUint32(272, packet.nextPacketSize);
-  return bytes;
+  return DEVICE_PACKET_LAYOUT.encode({ ...packet, name: encodeName(packet.idstr, packet.idstrRest) });
 }

@@ -1,5 +1,5 @@
-import { Parser } from "binary-parser";
 import { hex, QevmError } from "../errors.js";
+import { bytesOf, struct, u8, u32be } from "../qemu-file/layout.js";
 
 /**
  * The first 64 bytes of every multifd channel, all integers big-endian:
@@ -23,35 +23,28 @@ export interface InitPacket {
   unused: Uint8Array;
 }
 
-export const INIT_LENGTH = 64;
+export const INIT_LAYOUT = struct({
+  magic: u32be,
+  version: u32be,
+  uuid: bytesOf(16),
+  channel: u8,
+  unused: bytesOf(39),
+});
+
+export const INIT_LENGTH = INIT_LAYOUT.size;
 export const MULTIFD_MAGIC = 0x11223344;
 export const MULTIFD_VERSION = 1;
 
-const layout = new Parser()
-  .endianness("big")
-  .uint32("magic")
-  .uint32("version")
-  .buffer("uuid", { length: 16 })
-  .uint8("channel")
-  .buffer("unused", { length: 39 });
-
 /** Decodes the packet at `offset`; `bytes` are its 64. Errors: bad-magic, unsupported-version. */
 export function decodeInitPacket(bytes: Uint8Array, offset: number, path: readonly string[]): InitPacket {
-  const { uuid, unused, ...fields } = layout.parse<InitPacket>(bytes);
-  checkMagic(fields, offset, path);
-  return { ...fields, uuid: Uint8Array.from(uuid), unused: Uint8Array.from(unused) };
+  const init = INIT_LAYOUT.decode(bytes);
+  checkMagic(init, offset, path);
+  return init;
 }
 
 /** Encodes the packet. */
 export function encodeInitPacket(init: InitPacket): Uint8Array {
-  const bytes = new Uint8Array(INIT_LENGTH);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, init.magic);
-  view.setUint32(4, init.version);
-  bytes.set(init.uuid.subarray(0, 16), 8);
-  bytes[24] = init.channel;
-  bytes.set(init.unused.subarray(0, 39), 25);
-  return bytes;
+  return INIT_LAYOUT.encode(init);
 }
 
 /** Magic and version stand at the head of every packet. */

@@ -1,4 +1,4 @@
-import { Parser } from "binary-parser";
+import { arrayOf, bytesOf, struct, u32be, u64be, type Field, type Layout } from "../qemu-file/layout.js";
 import { latin1 } from "../qemu-file/reader.js";
 import { fromLatin1 } from "../qemu-file/writer.js";
 
@@ -53,49 +53,42 @@ export function ramPacketLength(pageSize: number): number {
   return 64 + NAME + 8 * pagesPerPacket(pageSize);
 }
 
-type Fields = Omit<RamPacket, "idstr" | "idstrRest"> & { name: Uint8Array };
+const FIXED = {
+  magic: u32be,
+  version: u32be,
+  flags: u32be,
+  pagesAlloc: u32be,
+  normalPages: u32be,
+  nextPacketSize: u32be,
+  packetNum: u64be,
+  zeroPages: u32be,
+  unused: arrayOf(u32be, 7),
+  name: bytesOf(NAME),
+};
 
-const layouts = new Map<number, Parser>();
+const layouts = new Map<number, Layout<typeof FIXED & { offsets: Field<bigint[]> }>>();
 
-function layout(pages: number): Parser {
-  let parser = layouts.get(pages);
-  if (parser === undefined) {
-    parser = new Parser()
-      .endianness("big")
-      .uint32("magic")
-      .uint32("version")
-      .uint32("flags")
-      .uint32("pagesAlloc")
-      .uint32("normalPages")
-      .uint32("nextPacketSize")
-      .uint64("packetNum")
-      .uint32("zeroPages")
-      .array("unused", { type: "uint32be", length: 7 })
-      .buffer("name", { length: NAME })
-      .array("offsets", { type: "uint64be", length: pages });
-    layouts.set(pages, parser);
+/** The head's layout with room for so many pages. */
+export function ramPacketLayout(pages: number): Layout<typeof FIXED & { offsets: Field<bigint[]> }> {
+  let layout = layouts.get(pages);
+  if (layout === undefined) {
+    layout = struct({ ...FIXED, offsets: arrayOf(u64be, pages) });
+    layouts.set(pages, layout);
   }
-  return parser;
+  return layout;
 }
 
 /** Decodes the head; `bytes` are its `ramPacketLength(pageSize)`. What the fields mean together is checked by the channel. */
 export function decodeRamPacket(bytes: Uint8Array, pageSize: number): RamPacket {
-  const { name, ...fields } = layout(pagesPerPacket(pageSize)).parse<Fields>(bytes);
+  const { name, ...fields } = ramPacketLayout(pagesPerPacket(pageSize)).decode(bytes);
   const { idstr, rest } = decodeName(name);
   return { ...fields, idstr, idstrRest: rest };
 }
 
 /** Encodes the head. Errors: does-not-fit. */
 export function encodeRamPacket(packet: RamPacket): Uint8Array {
-  const bytes = new Uint8Array(64 + NAME + 8 * packet.offsets.length);
-  const view = new DataView(bytes.buffer);
-  const { magic, version, flags, pagesAlloc, normalPages, nextPacketSize } = packet;
-  [magic, version, flags, pagesAlloc, normalPages, nextPacketSize].forEach((value, k) => view.setUint32(4 * k, value));
-  view.setBigUint64(24, packet.packetNum);
-  [packet.zeroPages, ...packet.unused].forEach((value, k) => view.setUint32(32 + 4 * k, value));
-  encodeName(bytes.subarray(64, 64 + NAME), packet.idstr, packet.idstrRest);
-  packet.offsets.forEach((offset, k) => view.setBigUint64(64 + NAME + 8 * k, offset));
-  return bytes;
+  const name = encodeName(packet.idstr, packet.idstrRest);
+  return ramPacketLayout(packet.offsets.length).encode({ ...packet, name });
 }
 
 /** A name in 256 bytes: the characters, NUL, and what is left over behind it. */
@@ -106,8 +99,10 @@ export function decodeName(bytes: Uint8Array): { idstr: string; rest: Uint8Array
 }
 
 /** The twin of `decodeName`. */
-export function encodeName(into: Uint8Array, idstr: string, rest: Uint8Array | undefined): void {
+export function encodeName(idstr: string, rest: Uint8Array | undefined): Uint8Array {
+  const bytes = new Uint8Array(NAME);
   const name = fromLatin1(idstr, "name in a multifd packet");
-  into.set(name.subarray(0, into.length));
-  if (rest !== undefined) into.set(rest.subarray(0, Math.max(0, into.length - name.length - 1)), name.length + 1);
+  bytes.set(name.subarray(0, NAME));
+  if (rest !== undefined) bytes.set(rest.subarray(0, Math.max(0, NAME - name.length - 1)), name.length + 1);
+  return bytes;
 }

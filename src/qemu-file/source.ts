@@ -1,3 +1,5 @@
+import type { Warning } from "../errors.js";
+
 /**
  * Where bytes come from and go to. These interfaces are all that the codecs know of files, pipes and sockets; the
  * adapters for Node live in `src/transport`.
@@ -13,6 +15,13 @@ export interface ByteSource {
   readonly offset?: number | undefined;
   /** What offsets count in where that is not the file itself, for errors: `["gzip content"]`. */
   readonly within?: readonly string[] | undefined;
+  /**
+   * Set where the bytes exist already (a file, however it is wrapped): where no stream begins, the rest is searched for one.
+   * `what`: what its opener found the file to be.
+   */
+  readonly stored?: { readonly what?: string | undefined } | undefined;
+  /** What its opener passed over, for the warnings of whoever reads it. */
+  readonly warnings?: readonly Warning[] | undefined;
   /** Reads at an absolute position without moving `read`'s; present only where that is possible. Returns 0 at the end. */
   readAt?(position: number, into: Uint8Array): number | Promise<number>;
   /**
@@ -23,6 +32,12 @@ export interface ByteSource {
   /** Moves `read` forward to an absolute position without reading what lies between. Present only where possible. */
   seek?(position: number): void;
   close?(): void | Promise<void>;
+}
+
+/** What a source says of itself, for another one that gives the same bytes. */
+export function traitsOf(source: ByteSource): Pick<ByteSource, "length" | "offset" | "within" | "stored" | "warnings"> {
+  const { length, offset, within, stored, warnings } = source;
+  return { length, offset, within, stored, warnings };
 }
 
 /** A taker of bytes. `chunk` belongs to the caller again as soon as `write` has returned, or its promise has resolved. */

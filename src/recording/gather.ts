@@ -1,7 +1,7 @@
 import { QevmError } from "../errors.js";
 import { decodeInitPacket, INIT_LENGTH } from "../multifd/index.js";
 import type { RecordedChannel, Recording } from "./recording.js";
-import { roleOf, type ChannelRole } from "./roles.js";
+import { roleOf, type ChannelRole } from "../stream/index.js";
 
 /** A file that may be a channel, with its first `ROLE_BYTES` bytes. */
 export interface FoundChannel extends RecordedChannel {

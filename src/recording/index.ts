@@ -5,4 +5,4 @@ export { mergedSource, mergeRecording, type MergeReport } from "./merge.js";
 export { MultifdEpochs } from "./epochs.js";
 export { preemptRecords } from "./preempt.js";
 export { type RecordedChannel, type Recording } from "./recording.js";
-export { roleOf, ROLE_BYTES, type ChannelRole } from "./roles.js";
+export { roleOf, ROLE_BYTES, type ChannelRole } from "../stream/index.js";

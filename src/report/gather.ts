@@ -20,10 +20,10 @@ import type { InputFile, Progress, ReportFacts, ReportOptions, Verified } from "
 
 /** Everything that is known before it is shown, in two passes over the file (one without verification). Errors: io, usage, and those of containers. */
 export async function gather(input: string | Uint8Array | ByteSource, options: ReportOptions): Promise<ReportFacts> {
-  const { name, title, program = "qevm", snapshot, verify = true, progress = plain, ...stream } = options;
+  const { name, title, program = "qevm", snapshot, offset, verify = true, progress = plain, ...stream } = options;
   const named = name ?? nameOf(input);
   const reading: StreamOptions = { ...stream, lenient: true };
-  const how = { snapshot, reading, verify, progress, name: named };
+  const how = { snapshot, offset, reading, verify, progress, name: named };
   const found = typeof input === "string" && isFolder(input) ? await folder(input, how) : await file(input, how);
   const { watch, explained, files, verified, containers, copied, inspection, behind } = found;
   for (const item of behind) noteFacts(item, watch.facts);
@@ -52,6 +52,7 @@ export async function gather(input: string | Uint8Array | ByteSource, options: R
 
 interface How {
   snapshot: string | undefined;
+  offset: number | undefined;
   reading: StreamOptions;
   verify: boolean;
   progress: Progress;
@@ -71,10 +72,11 @@ interface Found {
 }
 
 async function file(input: string | Uint8Array | ByteSource, how: How): Promise<Found> {
-  const { snapshot, reading, name } = how;
+  const { snapshot, offset, reading, name } = how;
   const raw = await openRaw(input, how.progress);
   try {
-    const open = (source: ByteSource): Promise<Input> => openContainers(source, { snapshot, stream: reading });
+    const open = (source: ByteSource): Promise<Input> =>
+      openContainers(source, { snapshot, offset, unfinished: true, stream: reading });
     const hashed = new HashedSource(raw.open());
     const watch = new ReportWatch();
     let explained: Explanation;
@@ -102,8 +104,8 @@ async function file(input: string | Uint8Array | ByteSource, how: How): Promise<
 
 /** The channels are read as one stream, then each by itself. */
 async function folder(path: string, how: How): Promise<Found> {
-  const { reading, snapshot } = how;
-  const opened = await openInput(path, { snapshot, stream: reading });
+  const { reading, snapshot, offset } = how;
+  const opened = await openInput(path, { snapshot, offset, stream: reading });
   const { containers } = opened;
   const watch = new ReportWatch();
   const explained = await explain(opened, { ...how, containers, watch }).finally(() => opened.close?.());

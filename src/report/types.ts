@@ -14,13 +14,15 @@ import type { BlockStrip } from "./page-map.js";
 /** A source that may tell a person how far it was read. */
 export type Progress = (source: ByteSource, what: string) => ByteSource & { done?(): void };
 
-export interface ReportOptions extends Omit<StreamOptions, "lenient"> {
+export interface ReportOptions extends Omit<StreamOptions, "lenient" | "offset"> {
   /** What the file is called in the report. Default: a path's last part, or "stream". */
   name?: string;
   /** Heading of the page. Default: the name. */
   title?: string;
   /** Name or id of a qcow2 snapshot. */
   snapshot?: string | undefined;
+  /** Where the stream begins in the file, in bytes. Default: it is looked for in the first MiB. */
+  offset?: number | undefined;
   /** Encode everything again and compare: one more pass. Default true. */
   verify?: boolean;
   /** What made the report, for its last line. */

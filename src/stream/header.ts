@@ -1,6 +1,8 @@
-import { hex } from "../errors.js";
+import { hex, type QevmError } from "../errors.js";
 import type { QemuFileReader } from "../qemu-file/reader.js";
 import type { QemuFileWriter } from "../qemu-file/writer.js";
+import { recognise, RECOGNISED_BY } from "./recognise.js";
+import { findStreams, MOST_SEARCHED, offsetText } from "./search.js";
 
 /**
  * The file header.
@@ -17,22 +19,14 @@ export interface StreamHeader {
 }
 
 export const STREAM_MAGIC = 0x5145564d;
-/** What cpr-transfer (10.0) sends on a connection of its own. Source: QEMU migration/cpr.c. */
-const CPR_MAGIC = 0x51435052;
 export const STREAM_VERSION = 3;
 
 /** Errors: truncated, bad-magic, unsupported-version. */
 export async function decodeHeader(reader: QemuFileReader): Promise<StreamHeader> {
   const at = reader.offset;
   await reader.need(8, "header");
-  const magic = reader.u32();
-  if (magic !== STREAM_MAGIC) {
-    throw reader.error("bad-magic", "not a QEMU migration stream", {
-      offset: at,
-      expected: `${hex(STREAM_MAGIC)} "QEVM"`,
-      found: magic === CPR_MAGIC ? `${hex(magic)} "QCPR": CPR state, files that are handed over` : hex(magic),
-    });
-  }
+  if (peekMagic(reader) !== STREAM_MAGIC) throw await notAStream(reader);
+  reader.skip(4);
   const version = reader.u32();
   if (version !== STREAM_VERSION) {
     throw reader.error("unsupported-version", "stream version", {
@@ -42,6 +36,38 @@ export async function decodeHeader(reader: QemuFileReader): Promise<StreamHeader
     });
   }
   return { version };
+}
+
+function peekMagic(reader: QemuFileReader): number {
+  return [0, 1, 2, 3].reduce((word, k) => word * 256 + reader.peek(k), 0);
+}
+
+/** Says what the bytes are instead, and where in them streams begin. Reads on in sources that are stored. */
+async function notAStream(reader: QemuFileReader): Promise<QevmError> {
+  const at = reader.offset;
+  const magic = peekMagic(reader);
+  const { stored } = reader.source;
+  if (stored !== undefined) await reader.fill(RECOGNISED_BY);
+  const known = recognise(
+    reader.buffer.subarray(reader.position, Math.min(reader.end, reader.position + RECOGNISED_BY)),
+  );
+  let what = "not a QEMU migration stream";
+  if (stored?.what !== undefined) what += `: ${stored.what}`;
+  else if (known !== undefined) what += `: ${known.what}; ${known.advice}`;
+  if (stored !== undefined && stored.what === undefined && known?.searchable !== false) what += await elsewhere(reader);
+  const expected = `${hex(STREAM_MAGIC)} "QEVM"`;
+  return reader.error("bad-magic", what, { offset: at, expected, found: hex(magic) });
+}
+
+async function elsewhere(reader: QemuFileReader): Promise<string> {
+  const { offsets, whole } = await findStreams(reader);
+  const [first] = offsets;
+  if (first === undefined) {
+    return whole ? "; no stream begins in it" : `; no stream begins in its first ${MOST_SEARCHED / 2 ** 30} GiB`;
+  }
+  if (offsets.length === 1) return `; a stream begins at byte ${hex(first)}: --stream-offset ${offsetText(first)}`;
+  const all = offsets.map((offset) => hex(offset)).join(", ");
+  return `; streams begin at bytes ${all}: --stream-offset ${offsetText(first)}, or another of these`;
 }
 
 /** The twin of `decodeHeader`: magic and version, 8 bytes. Errors: does-not-fit (a version of more than 32 bits). */

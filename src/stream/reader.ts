@@ -72,6 +72,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
 
   constructor(source: ByteSource, options: StreamOptions = {}) {
     this.diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
+    this.diagnostics.warnings.push(...(source.warnings ?? []));
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     this.reader = new QemuFileReader(source, {
       ...(options.bufferSize === undefined ? {} : { bufferSize: options.bufferSize }),

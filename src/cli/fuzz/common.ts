@@ -10,7 +10,7 @@ import { QemuFileReader } from "../../qemu-file/index.js";
 import { attempt, openSource } from "../../transport/file.js";
 import type { Outcomes } from "../../fuzz/tally.js";
 import { columns } from "../../fuzz/tally.js";
-import { UsageError, type Arguments } from "../arguments.js";
+import { streamOffset, UsageError, type Arguments } from "../arguments.js";
 import { count, table } from "../output.js";
 
 /** The longest input that is damaged as a whole. */
@@ -24,6 +24,14 @@ export const CASE_OPTIONS = {
   repair: { type: "string" },
   "as-is": { type: "boolean" },
 } as const;
+
+/** Options that say which stream of a file is meant. */
+export const PLACE_OPTIONS = { snapshot: { type: "string" }, "stream-offset": { type: "string" } } as const;
+
+/** What `PLACE_OPTIONS` say, for `readWhole`. */
+export function placeOf(args: Arguments): InputOptions {
+  return { snapshot: args.text("snapshot"), offset: streamOffset(args) };
+}
 
 export interface CaseChoice {
   seed: number;
@@ -48,7 +56,8 @@ export function caseChoice(args: Arguments): CaseChoice {
 /** A whole input: the files of a recording, the stream inside its containers, or the file as it is. */
 export async function readWhole(path: string, asIs: boolean, how: InputOptions = {}): Promise<Uint8Array> {
   if (asIs && how.snapshot !== undefined) throw new UsageError("--as-is is for the image itself: no --snapshot");
-  if (isFolder(path) && how.snapshot === undefined) return readRecording(path);
+  if (asIs && how.offset !== undefined) throw new UsageError("--as-is is for the file itself: no --stream-offset");
+  if (isFolder(path) && how.snapshot === undefined && how.offset === undefined) return readRecording(path);
   const source = asIs ? openSource(path) : await openInput(path, how);
   try {
     const reader = new QemuFileReader(source);

@@ -4,7 +4,7 @@ import { runDecode, type DecodeRun } from "../../fuzz/run-decode.js";
 import { attempt } from "../../transport/file.js";
 import { parse } from "../arguments.js";
 import { count, print, printJson, safe } from "../output.js";
-import { CASE_OPTIONS, caseChoice, readWhole, shortTable } from "./common.js";
+import { CASE_OPTIONS, caseChoice, PLACE_OPTIONS, placeOf, readWhole, shortTable } from "./common.js";
 
 /** `qevm fuzz decode FILE...`: exit 1 on any find. */
 export async function run(argv: string[]): Promise<number> {
@@ -14,11 +14,11 @@ export async function run(argv: string[]): Promise<number> {
     jobs: { type: "string" },
     out: { type: "string" },
     json: { type: "boolean" },
-    snapshot: { type: "string" },
+    ...PLACE_OPTIONS,
   } as const;
   const args = parse(argv, options, [1, Infinity], "a FILE");
   const inputs: Uint8Array[] = [];
-  const how = { snapshot: args.text("snapshot") };
+  const how = placeOf(args);
   for (const file of args.positionals) inputs.push(await readWhole(file, args.flag("as-is"), how));
   const folder = args.text("out");
   if (folder !== undefined) attempt(folder, () => mkdirSync(folder, { recursive: true }));

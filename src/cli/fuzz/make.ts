@@ -10,22 +10,15 @@ import { WritableSink } from "../../transport/writable.js";
 import { parse } from "../arguments.js";
 import { outOf } from "../out.js";
 import { print, safe } from "../output.js";
-import { CASE_OPTIONS, caseChoice, readWhole } from "./common.js";
+import { CASE_OPTIONS, caseChoice, PLACE_OPTIONS, placeOf, readWhole } from "./common.js";
 
 /** `qevm fuzz make FILE --out DIR|-`: cases for any program. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(
-    argv,
-    { ...CASE_OPTIONS, snapshot: { type: "string" }, out: { type: "string" } },
-    [1, 1],
-    "one FILE",
-  );
+  const args = parse(argv, { ...CASE_OPTIONS, ...PLACE_OPTIONS, out: { type: "string" } }, [1, 1], "one FILE");
   const out = outOf(args, args.positionals, { what: "a folder, or - for standard output", stdout: true });
   const { seed, cases = 100, kinds, repair } = caseChoice(args);
   const options = { kinds: kinds === undefined ? undefined : kindsNamed(kinds), repair };
-  const base = await takeApart(
-    await readWhole(args.positionals[0]!, args.flag("as-is"), { snapshot: args.text("snapshot") }),
-  );
+  const base = await takeApart(await readWhole(args.positionals[0]!, args.flag("as-is"), placeOf(args)));
   const all = function* (): Generator<FuzzCase> {
     for (let i = 0; i < cases; i++) yield makeCase(base, seed + i, options);
   };

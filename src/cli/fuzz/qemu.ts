@@ -4,7 +4,7 @@ import { runQemu } from "../../fuzz/run-qemu.js";
 import { parse, UsageError } from "../arguments.js";
 import { outOf } from "../out.js";
 import { count, print, printJson } from "../output.js";
-import { CASE_OPTIONS, caseChoice, readWhole } from "./common.js";
+import { CASE_OPTIONS, caseChoice, PLACE_OPTIONS, placeOf, readWhole } from "./common.js";
 import { reportLines } from "./report.js";
 
 /** `qevm fuzz qemu FILE --out RESULTS -- QEMU ARGS...`: exit 1 where a destination hung or was ended by a signal. */
@@ -16,7 +16,7 @@ export async function run(argv: string[]): Promise<number> {
     out: { type: "string" },
     capability: { type: "string", multiple: true },
     json: { type: "boolean" },
-    snapshot: { type: "string" },
+    ...PLACE_OPTIONS,
   } as const;
   const args = parse(argv, options, [1, Infinity], "one FILE and, behind --, the destination's command");
   const [file = "", ...command] = args.positionals;
@@ -25,7 +25,7 @@ export async function run(argv: string[]): Promise<number> {
   if (isFolder(file)) throw new UsageError("a destination takes one stream: a recording is none");
   const { cases = 100, ...choice } = caseChoice(args);
   const show = process.stderr.isTTY;
-  const stream = await readWhole(file, args.flag("as-is"), { snapshot: args.text("snapshot") });
+  const stream = await readWhole(file, args.flag("as-is"), placeOf(args));
   const results = await runQemu(stream, {
     ...choice,
     cases,

@@ -1,6 +1,7 @@
-import { Parser } from "binary-parser";
 import { hex, QevmError } from "../../errors.js";
+import { arrayOf, bytesOf, struct, u32be, u32le, type Field, type Layout } from "../../qemu-file/layout.js";
 import { latin1 } from "../../qemu-file/reader.js";
+import { fromLatin1 } from "../../qemu-file/writer.js";
 import { LIBVIRT_MAGIC, LIBVIRT_PART_MAGIC } from "../detect.js";
 
 /**
@@ -30,26 +31,38 @@ export interface LibvirtHeader {
   littleEndian: boolean;
 }
 
-export const LIBVIRT_HEADER_LENGTH = 92;
 /** The format's names by number. */
 export const FORMATS: readonly string[] = ["raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse"];
 
-type Fields = Omit<LibvirtHeader, "littleEndian" | "magic"> & { magic: Uint8Array };
+/** What an image with the magic `LibvirtQemudPart` is. */
+export const UNFINISHED = "an incomplete libvirt save image: saving was interrupted or failed";
 
-function headerParser(endianness: "little" | "big"): Parser {
-  return new Parser()
-    .endianness(endianness)
-    .buffer("magic", { length: 16 })
-    .uint32("version")
-    .uint32("dataLength")
-    .uint32("wasRunning")
-    .uint32("format")
-    .uint32("cookieOffset")
-    .array("unused", { type: endianness === "little" ? "uint32le" : "uint32be", length: 14 });
+type HeaderFields = Record<"version" | "dataLength" | "wasRunning" | "format" | "cookieOffset", Field<number>> & {
+  magic: Field<Uint8Array>;
+  unused: Field<number[]>;
+};
+
+/** In both byte orders. */
+export const LIBVIRT_LAYOUTS = { little: headerLayout(u32le), big: headerLayout(u32be) };
+export const LIBVIRT_HEADER_LENGTH = LIBVIRT_LAYOUTS.little.size;
+
+function headerLayout(u32: Field<number>): Layout<HeaderFields> {
+  return struct({
+    magic: bytesOf(16),
+    version: u32,
+    dataLength: u32,
+    wasRunning: u32,
+    format: u32,
+    cookieOffset: u32,
+    unused: arrayOf(u32, 14),
+  });
 }
 
-/** Decodes the header at `offset`. Errors: truncated, bad-magic, unsupported-version, unsupported (unfinished image), bad-length. */
-export function decodeLibvirtHeader(bytes: Uint8Array, offset = 0): LibvirtHeader {
+/**
+ * Decodes the header at `offset`. `unfinished`: an image whose saving broke off is taken too; its magic says so.
+ * Errors: truncated, bad-magic, unsupported-version, unsupported (unfinished image), bad-length.
+ */
+export function decodeLibvirtHeader(bytes: Uint8Array, offset = 0, unfinished = false): LibvirtHeader {
   const path = ["libvirt header"];
   if (bytes.length < LIBVIRT_HEADER_LENGTH) {
     throw new QevmError("truncated", "the input ends inside the libvirt header", {
@@ -60,21 +73,21 @@ export function decodeLibvirtHeader(bytes: Uint8Array, offset = 0): LibvirtHeade
     });
   }
   let littleEndian = true;
-  let fields = headerParser("little").parse<Fields>(bytes);
+  let fields = LIBVIRT_LAYOUTS.little.decode(bytes);
   if (fields.version > 2) {
     littleEndian = false;
-    fields = headerParser("big").parse<Fields>(bytes);
+    fields = LIBVIRT_LAYOUTS.big.decode(bytes);
   }
   const magic = latin1(fields.magic);
-  if (magic === LIBVIRT_PART_MAGIC) {
-    throw new QevmError("unsupported", "an incomplete libvirt save image: saving was interrupted or failed", {
+  if (magic === LIBVIRT_PART_MAGIC && !unfinished) {
+    throw new QevmError("unsupported", `${UNFINISHED}; --lenient reads what is there`, {
       offset,
       path,
       expected: LIBVIRT_MAGIC,
       found: LIBVIRT_PART_MAGIC,
     });
   }
-  if (magic !== LIBVIRT_MAGIC) {
+  if (magic !== LIBVIRT_MAGIC && magic !== LIBVIRT_PART_MAGIC) {
     throw new QevmError("bad-magic", "a libvirt save image", {
       offset,
       path,
@@ -83,7 +96,7 @@ export function decodeLibvirtHeader(bytes: Uint8Array, offset = 0): LibvirtHeade
     });
   }
   if (fields.version < 1 || fields.version > 2) {
-    const found = hex(headerParser("little").parse<Fields>(bytes).version);
+    const found = hex(LIBVIRT_LAYOUTS.little.decode(bytes).version);
     throw new QevmError("unsupported-version", "version of the libvirt save image", {
       offset: offset + 16,
       path,
@@ -114,14 +127,8 @@ export function decodeLibvirtHeader(bytes: Uint8Array, offset = 0): LibvirtHeade
 
 /** Encodes the header. */
 export function encodeLibvirtHeader(header: LibvirtHeader): Uint8Array {
-  const bytes = new Uint8Array(LIBVIRT_HEADER_LENGTH);
-  const view = new DataView(bytes.buffer);
-  for (let k = 0; k < 16; k++) bytes[k] = header.magic.charCodeAt(k);
-  const { version, dataLength, wasRunning, format, cookieOffset, unused, littleEndian } = header;
-  [version, dataLength, wasRunning, format, cookieOffset, ...unused].forEach((value, k) => {
-    view.setUint32(16 + 4 * k, value, littleEndian);
-  });
-  return bytes;
+  const layout = header.littleEndian ? LIBVIRT_LAYOUTS.little : LIBVIRT_LAYOUTS.big;
+  return layout.encode({ ...header, magic: fromLatin1(header.magic, "magic of a libvirt image") });
 }
 
 /** The XML texts in the data area. */

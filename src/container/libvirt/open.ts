@@ -1,15 +1,17 @@
-import { QevmError } from "../../errors.js";
+import { QevmError, type Warning } from "../../errors.js";
 import { decompressed } from "../compressed/decompressed.js";
-import type { Compression } from "../detect.js";
-import { decodeLibvirtData, decodeLibvirtHeader, FORMATS, LIBVIRT_HEADER_LENGTH } from "./header.js";
+import { LIBVIRT_PART_MAGIC, type Compression } from "../detect.js";
+import type { ByteSource } from "../../qemu-file/source.js";
+import { decodeLibvirtData, decodeLibvirtHeader, FORMATS, LIBVIRT_HEADER_LENGTH, UNFINISHED } from "./header.js";
 import { isSeekable, RestSource, SliceSource } from "../sources.js";
-import type { Container, Found, Step } from "../types.js";
+import type { Container, Found, InputOptions, Step } from "../types.js";
 
 /** Takes off header and XML of a libvirt save image, and its compression. */
-export async function openLibvirt({ source, reader }: Found): Promise<Step> {
+export async function openLibvirt({ source, reader }: Found, options: InputOptions): Promise<Step> {
   const offset = reader.offset;
   await reader.fill(LIBVIRT_HEADER_LENGTH);
-  const header = decodeLibvirtHeader(reader.view(Math.min(reader.available, LIBVIRT_HEADER_LENGTH)), offset);
+  const head = reader.view(Math.min(reader.available, LIBVIRT_HEADER_LENGTH));
+  const header = decodeLibvirtHeader(head, offset, options.unfinished);
   if (header.dataLength > MOST_XML) {
     throw new QevmError("limit", "domain XML of the libvirt image", {
       offset: offset + 20,
@@ -20,14 +22,20 @@ export async function openLibvirt({ source, reader }: Found): Promise<Step> {
   await reader.needLarge(header.dataLength, "the domain XML of the libvirt image");
   const data = decodeLibvirtData(reader.view(header.dataLength).slice(), header, offset + LIBVIRT_HEADER_LENGTH);
   const format = header.version === 1 ? "raw" : FORMATS[header.format]!;
+  const noted = (inner: ByteSource): ByteSource => {
+    if (header.magic !== LIBVIRT_PART_MAGIC) return inner;
+    return Object.assign(inner, {
+      warnings: [{ code: "unsupported", message: UNFINISHED, offset, path: ["libvirt header"] }] satisfies Warning[],
+    });
+  };
   const container: Container = { kind: "libvirt", offset, header, format, data };
   if (format !== "raw" && format !== "sparse") {
-    return { container, source: await decompressed(format as Compression, reader), last: true };
+    return { container, source: noted(await decompressed(format as Compression, reader)), last: true };
   }
-  const plain = isSeekable(source)
+  const plain: ByteSource = isSeekable(source)
     ? new SliceSource(source, LIBVIRT_HEADER_LENGTH + header.dataLength)
     : new RestSource(reader);
-  return { container, source: plain, last: true };
+  return { container, source: noted(plain), last: true };
 }
 
 /** libvirt's own bound for a domain XML. */

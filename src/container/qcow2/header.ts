@@ -1,5 +1,5 @@
-import { Parser } from "binary-parser";
 import { hex, QevmError } from "../../errors.js";
+import { struct, u32be, u64be } from "../../qemu-file/layout.js";
 
 /**
  * The qcow2 header, big-endian (72 bytes in version 2, at least 104 in version 3):
@@ -44,30 +44,30 @@ export const Incompatible = { DIRTY: 1n, CORRUPT: 2n, EXTERNAL_DATA: 4n, COMPRES
 
 export const QCOW2_MAGIC = 0x514649fb;
 
-const VERSION_2 = new Parser()
-  .endianness("big")
-  .uint32("magic")
-  .uint32("version")
-  .uint64("backingFileOffset")
-  .uint32("backingFileSize")
-  .uint32("clusterBits")
-  .uint64("size")
-  .uint32("encryption")
-  .uint32("l1Size")
-  .uint64("l1TableOffset")
-  .uint64("refcountTableOffset")
-  .uint32("refcountTableClusters")
-  .uint32("snapshots")
-  .uint64("snapshotsOffset");
+export const VERSION_2_LAYOUT = struct({
+  magic: u32be,
+  version: u32be,
+  backingFileOffset: u64be,
+  backingFileSize: u32be,
+  clusterBits: u32be,
+  size: u64be,
+  encryption: u32be,
+  l1Size: u32be,
+  l1TableOffset: u64be,
+  refcountTableOffset: u64be,
+  refcountTableClusters: u32be,
+  snapshots: u32be,
+  snapshotsOffset: u64be,
+});
 
-const VERSION_3 = new Parser()
-  .endianness("big")
-  .seek(72)
-  .uint64("incompatibleFeatures")
-  .uint64("compatibleFeatures")
-  .uint64("autoclearFeatures")
-  .uint32("refcountOrder")
-  .uint32("headerLength");
+/** What version 3 adds after the fields of version 2. */
+export const VERSION_3_LAYOUT = struct({
+  incompatibleFeatures: u64be,
+  compatibleFeatures: u64be,
+  autoclearFeatures: u64be,
+  refcountOrder: u32be,
+  headerLength: u32be,
+});
 
 /** What version 2 does not say. */
 const VERSION_2_DEFAULTS = {
@@ -89,7 +89,7 @@ export function decodeQcow2Header(bytes: Uint8Array): Qcow2Header {
       found: `${bytes.length}`,
     });
   if (bytes.length < 72) throw short(72);
-  const { magic, ...fields } = VERSION_2.parse<{ magic: number } & Qcow2Header>(bytes);
+  const { magic, ...fields } = VERSION_2_LAYOUT.decode(bytes);
   if (magic !== QCOW2_MAGIC)
     throw new QevmError("bad-magic", "no qcow2 header", { offset: 0, path, found: hex(magic) });
   if (fields.version !== 2 && fields.version !== 3) {
@@ -110,7 +110,7 @@ export function decodeQcow2Header(bytes: Uint8Array): Qcow2Header {
   }
   if (fields.version === 2) return { ...fields, ...VERSION_2_DEFAULTS, compression: 0 };
   if (bytes.length < 104) throw short(104);
-  const more = VERSION_3.parse<typeof VERSION_2_DEFAULTS>(bytes);
+  const more = VERSION_3_LAYOUT.decode(bytes, VERSION_2_LAYOUT.size);
   // Bytes of the header itself; its extensions follow.
   if (more.headerLength < 104 || more.headerLength % 8 !== 0) {
     throw new QevmError("bad-value", "length of the qcow2 header", {
@@ -141,27 +141,10 @@ export function decodeQcow2Header(bytes: Uint8Array): Qcow2Header {
 
 /** Encodes a header: 72 bytes in version 2, `headerLength` in version 3. Header extensions are not part of it. */
 export function encodeQcow2Header(header: Qcow2Header): Uint8Array {
-  const bytes = new Uint8Array(header.version === 2 ? 72 : header.headerLength);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, QCOW2_MAGIC);
-  view.setUint32(4, header.version);
-  view.setBigUint64(8, header.backingFileOffset);
-  view.setUint32(16, header.backingFileSize);
-  view.setUint32(20, header.clusterBits);
-  view.setBigUint64(24, header.size);
-  view.setUint32(32, header.encryption);
-  view.setUint32(36, header.l1Size);
-  view.setBigUint64(40, header.l1TableOffset);
-  view.setBigUint64(48, header.refcountTableOffset);
-  view.setUint32(56, header.refcountTableClusters);
-  view.setUint32(60, header.snapshots);
-  view.setBigUint64(64, header.snapshotsOffset);
+  const bytes = new Uint8Array(header.version === 2 ? VERSION_2_LAYOUT.size : header.headerLength);
+  VERSION_2_LAYOUT.encode({ magic: QCOW2_MAGIC, ...header }, bytes);
   if (header.version === 2) return bytes;
-  view.setBigUint64(72, header.incompatibleFeatures);
-  view.setBigUint64(80, header.compatibleFeatures);
-  view.setBigUint64(88, header.autoclearFeatures);
-  view.setUint32(96, header.refcountOrder);
-  view.setUint32(100, header.headerLength);
+  VERSION_3_LAYOUT.encode(header, bytes, VERSION_2_LAYOUT.size);
   if (header.headerLength > 104) bytes[104] = header.compression;
   return bytes;
 }

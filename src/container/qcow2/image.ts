@@ -1,10 +1,12 @@
 import { inflateRawSync } from "node:zlib";
 import { QevmError } from "../../errors.js";
+import { fileSize } from "../../text.js";
 import { QemuFileReader } from "../../qemu-file/reader.js";
-import type { ByteSource } from "../../qemu-file/source.js";
+import { MemorySource, type ByteSource } from "../../qemu-file/source.js";
+import { StreamReader } from "../../stream/index.js";
 import { decodeQcow2Header, Incompatible, type Qcow2Header } from "./header.js";
 import { ClusterMap, type Cluster } from "./map.js";
-import { exactly, readSnapshots, vmStateSize, type Qcow2Snapshot } from "./snapshots.js";
+import { exactly, readSnapshots, snapshotDate, vmStateSize, type Qcow2Snapshot } from "./snapshots.js";
 import { readFully, type SeekableSource } from "../sources.js";
 import { unzstd } from "../compressed/zstd.js";
 
@@ -36,36 +38,64 @@ function dataFileName(head: Uint8Array, header: Qcow2Header): string | undefined
 }
 
 /**
- * The snapshot of a name or id, or the only one with a VM state.
- * Errors: unknown-reference (none of that name; all are listed), unsupported (no VM state), usage (several, none named).
+ * The snapshot of a name or id, or the only one with a VM state. A name wins over an id; of several with one name that with a VM state
+ * is taken. Errors, each with the list of what there is and what to type: unsupported (several and none chosen; none with a VM
+ * state), usage (none of that name or id, several of that name, no VM state in the one chosen).
  */
 export function chooseSnapshot(image: Qcow2Image, wanted: string | undefined): Qcow2Snapshot {
-  const withState = image.snapshots.filter((snapshot) => vmStateSize(snapshot) > 0n);
-  const list = withState.map(({ id, name }) => `${JSON.stringify(name)} (id ${id})`).join(", ");
+  const { snapshots } = image;
+  const withState = snapshots.filter((snapshot) => vmStateSize(snapshot) > 0n);
+  const refuse = (what: string, code: "unsupported" | "usage" = "usage"): QevmError => {
+    const lines = snapshots.length === 0 ? [] : ["", ...listed(snapshots)];
+    const text = [what, ...lines].join("\n  ");
+    return new QevmError(code, text, code === "usage" ? {} : { offset: 60, path: ["qcow2 header"] });
+  };
   if (wanted === undefined) {
     const [only] = withState;
     if (only === undefined) {
-      const what =
-        image.snapshots.length === 0
-          ? "a qcow2 image without snapshots"
-          : "a qcow2 image without a saved VM state in its snapshots";
-      throw new QevmError("unsupported", what, { offset: 60, path: ["qcow2 header"] });
+      if (snapshots.length === 0) throw refuse(`a qcow2 image without snapshots: ${ELSEWHERE}`, "unsupported");
+      throw refuse(`a qcow2 image whose snapshots hold no VM state: ${ELSEWHERE}`, "unsupported");
     }
-    if (withState.length > 1) throw new QevmError("usage", `several snapshots, choose with --snapshot NAME: ${list}`);
+    if (withState.length > 1) {
+      const what = `the qcow2 image holds several VM states: choose one, as ${option(only, snapshots)}`;
+      throw refuse(what, "unsupported");
+    }
     return only;
   }
-  const found = image.snapshots.find(({ name }) => name === wanted) ?? image.snapshots.find(({ id }) => id === wanted);
-  if (found === undefined) {
-    const there = list === "" ? "none" : list;
-    throw new QevmError("usage", `no snapshot ${JSON.stringify(wanted)} in the image; there are: ${there}`);
-  }
+  const named = snapshots.filter(({ name }) => name === wanted);
+  const candidates = named.length > 0 ? named : snapshots.filter(({ id }) => id === wanted);
+  const [first, second] = candidates.filter((one) => withState.includes(one));
+  if (second !== undefined) throw refuse(`several snapshots are called ${JSON.stringify(wanted)}: choose by id`);
+  const found = first ?? candidates[0];
+  if (found === undefined) throw refuse(`no snapshot ${JSON.stringify(wanted)} in the qcow2 image`);
   if (vmStateSize(found) === 0n) {
-    throw new QevmError(
-      "usage",
-      `snapshot ${JSON.stringify(wanted)} holds no VM state; with one there are: ${list === "" ? "none" : list}`,
-    );
+    throw refuse(`snapshot ${JSON.stringify(wanted)} of the qcow2 image holds no VM state: ${ELSEWHERE}`);
   }
   return found;
+}
+
+/** Where the state of a snapshot is that has none here. Source: QEMU migration/savevm.c (the VM state is written to one disk). */
+const ELSEWHERE =
+  "a snapshot puts the VM state into one of the VM's images, and into the others the disk alone; try its other images";
+
+/** A snapshot as `--snapshot` takes it: the name, where it says which. */
+function option({ id, name }: Qcow2Snapshot, all: readonly Qcow2Snapshot[]): string {
+  const clear = /^[\w.:@+-]+$/u.test(name) && all.filter((one) => one.name === name || one.id === name).length === 1;
+  return `--snapshot ${clear ? name : id}`;
+}
+
+/** Snapshots that are listed in an error. */
+const MOST_LISTED = 50;
+
+function listed(snapshots: readonly Qcow2Snapshot[]): string[] {
+  const lines = snapshots.slice(0, MOST_LISTED).map((snapshot) => {
+    const { id, name } = snapshot;
+    const size = Number(vmStateSize(snapshot));
+    const state = size === 0 ? "no VM state" : `VM state of ${fileSize(size)}, ${option(snapshot, snapshots)}`;
+    return `${JSON.stringify(name)}, id ${id}, ${snapshotDate(snapshot)}: ${state}`;
+  });
+  const left = snapshots.length - lines.length;
+  return left > 0 ? [...lines, `and ${left} more`] : lines;
 }
 
 /** The VM state of a snapshot as a source. Errors: as `ClusterMap.read`; unsupported (encryption, external data file). */
@@ -88,12 +118,30 @@ export async function openVmState(
       },
     );
   }
-  return new VmStateSource(source, image.header, await ClusterMap.read(source, header, snapshot));
+  const map = await ClusterMap.read(source, header, snapshot);
+  const state = new VmStateSource(source, image.header, map);
+  if (await isMappedRam(state)) await map.extend();
+  return state;
+}
+
+/** Bytes that are read to see whether a state is one with mapped-ram. */
+const HEAD_BYTES = 4096;
+
+/** Whether the state is a mapped-ram stream, by its configuration or the first block of its RAM. */
+async function isMappedRam(state: SeekableSource): Promise<boolean> {
+  const head = await readFully(state, 0, Math.min(HEAD_BYTES, state.length));
+  const reader = new StreamReader(new MemorySource(head));
+  try {
+    for await (const item of reader) if (item.kind !== "header") break;
+  } catch (error) {
+    // What is wrong with it is told by who reads it.
+    if (!(error instanceof QevmError)) throw error;
+  }
+  return reader.capabilities.includes("mapped-ram");
 }
 
 /** Reads the state cluster by cluster. */
 class VmStateSource implements ByteSource {
-  readonly length: number;
   readonly within: readonly string[];
   private position = 0;
   /** The compressed cluster read last. */
@@ -104,8 +152,11 @@ class VmStateSource implements ByteSource {
     private readonly header: Qcow2Header,
     private readonly map: ClusterMap,
   ) {
-    this.length = map.length;
     this.within = [`VM state of qcow2 snapshot ${JSON.stringify(map.snapshot.name)}`];
+  }
+
+  get length(): number {
+    return this.map.length;
   }
 
   async read(into: Uint8Array): Promise<number> {

@@ -25,6 +25,10 @@ export class ClusterMap {
   private readonly tables: (L2Table | undefined)[] = [];
   /** One bit a host cluster that something owns. */
   private readonly owned: Uint8Array;
+  private readonly path: readonly string[];
+  /** L1 index where the state begins. */
+  private first = 0;
+  private extended = 0;
 
   private constructor(
     private readonly source: SeekableSource,
@@ -34,6 +38,7 @@ export class ClusterMap {
     this.clusterSize = 2 ** header.clusterBits;
     this.entrySize = (header.incompatibleFeatures & Incompatible.EXTENDED_L2) === 0n ? 8 : 16;
     this.entries = this.clusterSize / this.entrySize;
+    this.path = [`qcow2 snapshot ${JSON.stringify(snapshot.name)}`, "L1 table"];
     this.owned = new Uint8Array(Math.ceil(source.length / this.clusterSize / 8) + 1);
   }
 
@@ -44,9 +49,30 @@ export class ClusterMap {
     return map;
   }
 
-  /** Bytes of the state. */
+  /** Bytes of the state: as the snapshot says, or up to the end of the last cluster that was read by `extend`. */
   get length(): number {
-    return Number(vmStateSize(this.snapshot));
+    return Math.max(Number(vmStateSize(this.snapshot)), this.extended);
+  }
+
+  /**
+   * Takes what follows `vm_state_size` too, as far as the L1 table goes. QEMU 11.1's savevm with mapped-ram on counts the bytes that
+   * it wrote in sequence, which leaves out the pages: RAM and devices go on after that. Errors: as `read`.
+   */
+  async extend(): Promise<void> {
+    const known = this.tables.length;
+    await this.loadTables(this.snapshot.l1Size - this.first - known);
+    const perTable = this.entries;
+    for (let t = this.tables.length - 1; t >= 0; t--) {
+      const table = this.tables[t];
+      if (table === undefined) continue;
+      for (let k = perTable - 1; k >= 0; k--) {
+        if (this.isUnused(table, k)) continue;
+        const before = Math.ceil(Number(vmStateSize(this.snapshot)) / this.clusterSize);
+        this.extended = (t * perTable + k + 1) * this.clusterSize;
+        this.checkClusters(before, t * perTable + k + 1);
+        return;
+      }
+    }
   }
 
   /** Where the cluster is that holds byte `position` of the state. */
@@ -57,12 +83,17 @@ export class ClusterMap {
     return this.decode(table, cluster % this.entries);
   }
 
+  private isUnused({ view }: L2Table, k: number): boolean {
+    const at = k * this.entrySize;
+    return view.getUint32(at) === 0 && view.getUint32(at + 4) === 0;
+  }
+
   private async load(): Promise<void> {
-    const { snapshot, header, clusterSize, entries } = this;
-    const path = [`qcow2 snapshot ${JSON.stringify(snapshot.name)}`, "L1 table"];
+    const { snapshot, header, clusterSize, entries, path } = this;
     const span = clusterSize * entries;
     const disk = Number(snapshot.extra.diskSize ?? header.size);
     const first = Math.ceil(disk / span);
+    this.first = first;
     const size = vmStateSize(snapshot);
     const count = Number((size + BigInt(span) - 1n) / BigInt(span));
     if (first + count > snapshot.l1Size) {
@@ -75,13 +106,22 @@ export class ClusterMap {
     }
     const l1At = Number(snapshot.l1TableOffset);
     if (l1At % clusterSize !== 0) throw new QevmError("bad-offset", "L1 table", { path, offset: l1At });
-    const l1 = await exactly(this.source, l1At + first * 8, count * 8, path);
     this.own(0, 1);
     this.own(l1At, snapshot.l1Size * 8);
     this.own(Number(header.snapshotsOffset), 1);
+    await this.loadTables(count);
+    this.checkClusters(0, Math.ceil(this.length / clusterSize));
+  }
+
+  /** Reads the next `count` L1 entries and the L2 tables that they name. */
+  private async loadTables(count: number): Promise<void> {
+    const { clusterSize, path } = this;
+    const first = this.first + this.tables.length;
+    const l1At = Number(this.snapshot.l1TableOffset) + first * 8;
+    const l1 = await exactly(this.source, l1At, count * 8, path);
     const view = new DataView(l1.buffer, l1.byteOffset, l1.byteLength);
     for (let k = 0; k < count; k++) {
-      const entryAt = l1At + (first + k) * 8;
+      const entryAt = l1At + k * 8;
       const where = { path: [...path, `entry ${first + k}`], offset: entryAt };
       const entry = view.getBigUint64(8 * k);
       if ((entry & 0x7f000000000001ffn) !== 0n) {
@@ -100,15 +140,14 @@ export class ClusterMap {
         view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
       });
     }
-    this.checkClusters(Math.ceil(this.length / clusterSize));
   }
 
-  /** Every data cluster lies in the file, at its own place, and is no table. */
-  private checkClusters(count: number): void {
+  /** Every data cluster of the state from `from` to `end` lies in the file, at its own place, and is not a table. */
+  private checkClusters(from: number, end: number): void {
     this.tables.forEach((table, t) => {
       if (table === undefined) return;
-      const here = Math.min(this.entries, count - t * this.entries);
-      for (let k = 0; k < here; k++) {
+      const here = Math.min(this.entries, end - t * this.entries);
+      for (let k = Math.max(0, from - t * this.entries); k < here; k++) {
         const cluster = this.decode(table, k);
         if (cluster.kind !== "data") continue;
         this.claim(cluster.host, this.clusterSize, "cluster", this.place(table, k));

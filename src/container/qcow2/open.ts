@@ -1,7 +1,7 @@
 import { QevmError } from "../../errors.js";
 import type { ByteSource } from "../../qemu-file/source.js";
 import { chooseSnapshot, openVmState, readQcow2 } from "./image.js";
-import { vmStateSize } from "./snapshots.js";
+import { snapshotDate, vmStateSize } from "./snapshots.js";
 import { isSeekable } from "../sources.js";
 import type { Container, InputOptions, Step } from "../types.js";
 
@@ -19,7 +19,7 @@ export async function openQcow2(source: ByteSource, options: InputOptions): Prom
   const snapshots = image.snapshots.map((snapshot) => ({
     id: snapshot.id,
     name: snapshot.name,
-    date: new Date(snapshot.dateSeconds * 1000 + Math.floor(snapshot.dateNanoseconds / 1e6)).toISOString(),
+    date: snapshotDate(snapshot),
     vmStateSize: Number(vmStateSize(snapshot)),
   }));
   const { version, clusterBits } = image.header;

@@ -1,5 +1,5 @@
-import { Parser } from "binary-parser";
 import { QevmError } from "../../errors.js";
+import { struct, u16be, u32be, u64be } from "../../qemu-file/layout.js";
 import type { Qcow2Header } from "./header.js";
 import { readFully, type SeekableSource } from "../sources.js";
 
@@ -31,23 +31,19 @@ export interface Qcow2Snapshot {
   name: string;
 }
 
-const FIXED = new Parser()
-  .endianness("big")
-  .uint64("l1TableOffset")
-  .uint32("l1Size")
-  .uint16("idLength")
-  .uint16("nameLength")
-  .uint32("dateSeconds")
-  .uint32("dateNanoseconds")
-  .uint64("clockNanoseconds")
-  .uint32("vmStateSize32")
-  .uint32("extraLength");
+export const SNAPSHOT_LAYOUT = struct({
+  l1TableOffset: u64be,
+  l1Size: u32be,
+  idLength: u16be,
+  nameLength: u16be,
+  dateSeconds: u32be,
+  dateNanoseconds: u32be,
+  clockNanoseconds: u64be,
+  vmStateSize32: u32be,
+  extraLength: u32be,
+});
 
-type Fixed = Omit<Qcow2Snapshot, "extra" | "id" | "name"> & {
-  idLength: number;
-  nameLength: number;
-  extraLength: number;
-};
+type Fixed = ReturnType<typeof SNAPSHOT_LAYOUT.decode>;
 
 /** QEMU's own bounds: 65,536 snapshots, 1 KiB of extra data each. */
 const MOST = 65_536;
@@ -56,6 +52,11 @@ const MOST_EXTRA = 1024;
 /** Bytes of state that a snapshot holds; 0: a snapshot of the disk alone. */
 export function vmStateSize(snapshot: Qcow2Snapshot): bigint {
   return snapshot.extra.vmStateSize ?? BigInt(snapshot.vmStateSize32);
+}
+
+/** When it was made: ISO 8601, UTC. */
+export function snapshotDate({ dateSeconds, dateNanoseconds }: Qcow2Snapshot): string {
+  return new Date(dateSeconds * 1000 + Math.floor(dateNanoseconds / 1e6)).toISOString();
 }
 
 /** Reads the snapshot table. Errors: truncated, limit, bad-offset. */
@@ -74,7 +75,7 @@ export async function readSnapshots(source: SeekableSource, header: Qcow2Header)
     const path = ["qcow2 snapshot table", `snapshot ${k}`];
     if (at % 8 !== 0)
       throw new QevmError("bad-offset", "qcow2 snapshot table", { offset: 64, path: ["qcow2 header"], found: `${at}` });
-    const fixed = FIXED.parse<Fixed>(await exactly(source, at, 40, path));
+    const fixed = SNAPSHOT_LAYOUT.decode(await exactly(source, at, 40, path));
     if (fixed.extraLength > MOST_EXTRA) {
       throw new QevmError("limit", "extra data of a qcow2 snapshot", {
         offset: at + 36,
@@ -116,15 +117,7 @@ export function encodeSnapshot(snapshot: Qcow2Snapshot): Uint8Array {
   const length = 40 + extraLength + id.length + name.length;
   const bytes = new Uint8Array(Math.ceil(length / 8) * 8);
   const view = new DataView(bytes.buffer);
-  view.setBigUint64(0, snapshot.l1TableOffset);
-  view.setUint32(8, snapshot.l1Size);
-  view.setUint16(12, id.length);
-  view.setUint16(14, name.length);
-  view.setUint32(16, snapshot.dateSeconds);
-  view.setUint32(20, snapshot.dateNanoseconds);
-  view.setBigUint64(24, snapshot.clockNanoseconds);
-  view.setUint32(32, snapshot.vmStateSize32);
-  view.setUint32(36, extraLength);
+  SNAPSHOT_LAYOUT.encode({ ...snapshot, idLength: id.length, nameLength: name.length, extraLength }, bytes);
   words.forEach((word, k) => view.setBigUint64(40 + 8 * k, word));
   bytes.set(extra.rest, 40 + 8 * words.length);
   bytes.set(id, 40 + extraLength);

@@ -1,6 +1,8 @@
 import { isMultifdChannel } from "../multifd/index.js";
 import { RamFlag } from "../ram/index.js";
-import { CommandNumber, isReturnPath, TypeByte } from "../stream/index.js";
+import { CommandNumber } from "./command.js";
+import { isReturnPath } from "./return-path.js";
+import { TypeByte } from "./types.js";
 
 /** What the connections of one migration are for. */
 export type ChannelRole =
