@@ -1,5 +1,8 @@
 /** Whole files by the programs that people pack with, whole and cut. */
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import test from "tape";
 import { decodeLibvirtHeader, openContainers } from "../src/container/index.js";
 import { QevmError } from "../src/errors.js";
@@ -8,6 +11,7 @@ import { IterableSource, MemorySource } from "../src/qemu-file/source.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { bytesOf, image } from "./support/container-bytes.js";
 import { refusal } from "./support/bytes.js";
+import { qevm } from "./support/program.js";
 
 const PROGRAMS: readonly (readonly [string, readonly string[]])[] = [
   ["gzip", ["-c"]],
@@ -50,6 +54,52 @@ for (const [program, args] of PROGRAMS) {
     t.end();
   });
 }
+
+test("two files of one kind at once: each has a decompressor of its own", async (t) => {
+  const [one, two] = ["pc-fill", "pc-never-run"].map((name) => corpusEntry(name).open()) as [Buffer, Buffer];
+  for (const [program, args] of PROGRAMS) {
+    if (spawnSync(program, ["--version"]).error !== undefined) {
+      t.comment(`SKIP no ${program} here`);
+      continue;
+    }
+    const packed = [one, two, one].map((input) => spawnSync(program, args, { input, maxBuffer: 1 << 26 }).stdout);
+    const inputs = await Promise.all(packed.map(async (bytes) => await openContainers(new MemorySource(bytes))));
+    // Piece by piece in turns, so that none is finished before the others.
+    const parts: Buffer[][] = inputs.map(() => []);
+    const piece = new Uint8Array(30_000);
+    for (let more = true; more;) {
+      more = false;
+      for (const [k, input] of inputs.entries()) {
+        const n = await input.read(piece);
+        parts[k]!.push(Buffer.from(piece.subarray(0, n)));
+        more ||= n > 0;
+      }
+    }
+    const same = parts.map((all, k) => Buffer.concat(all).equals([one, two, one][k]!));
+    t.deepEqual(same, [true, true, true], program);
+  }
+  t.end();
+});
+
+test("diff reads two xz files, one and a zstd file, and a file against itself", async (t) => {
+  const programs = ["xz", "zstd"].filter((program) => spawnSync(program, ["--version"]).error !== undefined);
+  if (programs.length < 2) return t.skip("no xz and zstd here");
+  const folder = mkdtempSync(join(tmpdir(), "qevm-two-"));
+  const file = (name: string, program: string, input: Buffer): string => {
+    writeFileSync(join(folder, name), spawnSync(program, ["-c"], { input, maxBuffer: 1 << 26 }).stdout);
+    return join(folder, name);
+  };
+  const stream = corpusEntry("pc-never-run").open();
+  const a = file("a.xz", "xz", stream);
+  for (const b of [file("b.xz", "xz", stream), file("b.zst", "zstd", stream), a]) {
+    const run = await qevm(["diff", a, b]);
+    t.equal(run.code, 0, run.stderr);
+    t.equal((await qevm(["diff", b, a])).code, 0);
+  }
+  t.equal((await qevm(["diff", a, file("other.xz", "xz", corpusEntry("pc-fill").open())])).code, 1);
+  rmSync(folder, { recursive: true });
+  t.end();
+});
 
 /** What came before the end or an error, and the error. */
 async function salvaged(bytes: Uint8Array): Promise<{ plain: Buffer; error: QevmError | undefined }> {

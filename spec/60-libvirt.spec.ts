@@ -91,6 +91,53 @@ for (const format of FORMATS) {
   });
 }
 
+test("an image whose saving broke off is read as far as it goes", async (t) => {
+  const field = join(projectRoot(), "corpus", "field", "libvirt-part.bin");
+  for (const command of ["inspect", "verify", "devices"]) {
+    const strict = await qevm([command, field]);
+    t.equal(strict.code, 1, command);
+    t.match(strict.stderr, /incomplete libvirt save image: saving was interrupted or failed; --lenient reads/u);
+    const lenient = await qevm([command, field, "--lenient"]);
+    t.match(lenient.stderr, /warning: .*incomplete libvirt save image/u, `${command} --lenient`);
+    t.match(lenient.stderr, /the input ends inside page data/u);
+    t.notOk(lenient.stderr.includes("refused"));
+  }
+  const explained = await qevm(["explain", field]);
+  t.match(explained.stdout, /what the input ends inside/u, "explain by itself");
+  const page = await qevm(["report", field, "--out", join(work, "part.html")]);
+  t.equal(page.code, 1);
+  t.match(readFileSync(join(work, "part.html"), "utf8"), /LibvirtQemudPart|incomplete libvirt save image/u);
+  // Each format of a whole image, with the magic that it has while it is being saved.
+  for (const format of FORMATS) {
+    const image = imageFile(format);
+    const bytes = readFileSync(image);
+    const part = join(work, "part");
+    bytes.write("LibvirtQemudPart", 0, "latin1");
+    writeFileSync(part, bytes);
+    const [whole, run] = await Promise.all(
+      [[image], [part, "--lenient"]].map(async (args) => await qevm(["inspect", "--json", ...args])),
+    );
+    t.equal(run!.code, 0, `${format} ${run!.stderr}`);
+    const [a, b] = [whole!, run!].map(({ stdout }) => JSON.parse(stdout) as { complete: boolean; warnings: unknown[] });
+    t.deepEqual([a!.complete, b!.complete], [true, true], `${format}: all of it`);
+    t.equal(b!.warnings.length, a!.warnings.length + 1, "with a warning");
+    writeFileSync(part, bytes.subarray(0, 300));
+    const cut = await qevm(["inspect", part, "--lenient"]);
+    t.equal(cut.code, 1);
+    t.match(cut.stderr, /ends inside the domain XML/u, "what has no stream is refused");
+  }
+  const memory = join(work, "part.raw");
+  t.match(
+    (await qevm(["extract", field, "--format", "raw", "--out", memory, "--lenient"])).stderr,
+    /incomplete libvirt/u,
+  );
+  t.ok(
+    readFileSync(memory).some((byte) => byte !== 0),
+    "the pages that are there",
+  );
+  t.end();
+});
+
 test("another XML in its place, and one that needs more room", async (t) => {
   const image = imageFile("raw");
   const old = parts(image);

@@ -1,9 +1,9 @@
 /** qcow2 images laid out here, cluster by cluster, from the format's documentation: what no QEMU at hand writes, and what is broken. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { deflateRawSync } from "node:zlib";
+import { deflateRawSync, gunzipSync } from "node:zlib";
 import test from "tape";
 import {
   decodeQcow2Header,
@@ -14,18 +14,21 @@ import {
   vmStateSize,
 } from "../src/container/index.js";
 import { MemorySource } from "../src/qemu-file/index.js";
-import { corpusEntry } from "../tools/corpus.js";
+import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
 
 const BITS = 12;
 const CLUSTER = 1 << BITS;
-const ENTRIES = CLUSTER / 8;
 const COPIED = 1n << 63n;
 const COMPRESSED = 1n << 62n;
 
 interface Wanted {
-  states: { name: string; bytes: Buffer }[];
+  /** `stated`: the size that the snapshot says. */
+  states: { name: string; bytes: Buffer; stated?: number }[];
+  version?: number;
+  /** Entries of 16 bytes, with subclusters. */
+  extended?: boolean;
   /** Which clusters of a state are compressed, by number. */
   packed?: (cluster: number) => boolean;
   /** Takes raw deflate by default. */
@@ -43,21 +46,25 @@ interface Laid {
 }
 
 /** An image of a disk of one cluster with snapshots that hold states. */
-function image({ states, packed, pack = deflateRawSync, compression = 0, dataFile, encryption = 0 }: Wanted): Laid {
+function image(wanted: Wanted): Laid {
+  const { states, packed, pack = deflateRawSync, compression = 0, dataFile, encryption = 0 } = wanted;
+  const { version = 3, extended = false } = wanted;
+  const entrySize = extended ? 16 : 8;
+  const ENTRIES = CLUSTER / entrySize;
   const clusters: Buffer[] = [];
   const take = (): number => clusters.push(Buffer.alloc(CLUSTER)) - 1;
   const header = clusters[take()]!;
   const table = take();
   const entries: Buffer[] = [];
   const places: Laid["places"] = [];
-  states.forEach(({ name, bytes }, number) => {
+  states.forEach(({ name, bytes, stated = bytes.length }, number) => {
     const count = Math.ceil(bytes.length / CLUSTER);
     const l1Size = 1 + Math.ceil(count / ENTRIES);
     const l1 = take();
     // The disk takes the first L1 entry; the state begins at the next.
     const l2s = Array.from({ length: l1Size - 1 }, () => take());
     l2s.forEach((l2, k) => clusters[l1]!.writeBigUInt64BE(COPIED | BigInt(l2 * CLUSTER), 8 * (k + 1)));
-    places.push({ l1: l1 * CLUSTER + 8, l2: l2s[0]! * CLUSTER });
+    places.push({ l1: l1 * CLUSTER + 8, l2: (l2s[0] ?? 0) * CLUSTER });
     for (let k = 0; k < count; k++) {
       const content = Buffer.alloc(CLUSTER);
       bytes.copy(content, 0, k * CLUSTER);
@@ -76,18 +83,21 @@ function image({ states, packed, pack = deflateRawSync, compression = 0, dataFil
         const host = take();
         content.copy(clusters[host]!);
         entry = COPIED | BigInt(host * CLUSTER);
-      } else if (k % 2 === 0) {
+      } else if (k % 2 === 0 && !extended && version === 3) {
         entry = 1n;
       }
-      clusters[l2s[Math.floor(k / ENTRIES)]!]!.writeBigUInt64BE(entry, 8 * (k % ENTRIES));
+      const at = entrySize * (k % ENTRIES);
+      const l2 = clusters[l2s[Math.floor(k / ENTRIES)]!]!;
+      l2.writeBigUInt64BE(entry, at);
+      if (extended) l2.writeBigUInt64BE((entry & COMPRESSED) === 0n && entry !== 0n ? 0xffffffffn : 0n, at + 8);
     }
-    entries.push(snapshot(name, number, l1 * CLUSTER, l1Size, bytes.length));
+    entries.push(snapshot(name, number, l1 * CLUSTER, l1Size, stated));
   });
   Buffer.concat(entries).copy(clusters[table]!);
   header.write("QFI\u00fb", "latin1");
-  const incompatible = (dataFile === undefined ? 0n : 4n) | (compression === 0 ? 0n : 8n);
+  const features = (dataFile === undefined ? 0n : 4n) | (compression === 0 ? 0n : 8n) | (extended ? 16n : 0n);
   for (const [at, value] of [
-    [4, 3],
+    [4, version],
     [20, BITS],
     [32, encryption],
     [36, 1],
@@ -101,7 +111,7 @@ function image({ states, packed, pack = deflateRawSync, compression = 0, dataFil
   header.writeBigUInt64BE(BigInt(CLUSTER), 24);
   header.writeBigUInt64BE(BigInt(places[0]!.l1 - 8), 40);
   header.writeBigUInt64BE(BigInt(table * CLUSTER), 64);
-  header.writeBigUInt64BE(incompatible, 72);
+  header.writeBigUInt64BE(features, 72);
   header[104] = compression;
   if (dataFile !== undefined) {
     header.writeUInt32BE(0x44415441, 112);
@@ -146,16 +156,23 @@ test("two snapshots by name and by id", async (t) => {
   t.ok((await read(bytes, "second one")).equals(SECOND.bytes), "second");
   t.ok((await read(bytes, "2")).equals(SECOND.bytes), "by its id");
   const none = await refusal(async () => await read(bytes));
-  t.match(none?.what ?? "", /several snapshots.*"first" \(id 1\), "second one" \(id 2\)/u);
+  t.equal(none?.code, "unsupported");
+  t.match(none?.what ?? "", /several VM states: choose one, as --snapshot first\n/u);
+  t.match(none?.what ?? "", /"first", id 1, 1970-01-01T00:00:00.000Z: VM state of [\d.]+ kB, --snapshot first\n/u);
+  t.match(none?.what ?? "", /"second one", id 2, .*, --snapshot 2/u, "a name with a blank: by its id");
   const other = await refusal(async () => await read(bytes, "third"));
-  t.match(other?.what ?? "", /no snapshot "third" in the image; there are: "first" \(id 1\), "second one" \(id 2\)/u);
+  t.equal(other?.code, "usage");
+  t.match(other?.what ?? "", /no snapshot "third" in the qcow2 image\n *\n.*"first", id 1.*\n.*"second one", id 2/u);
   const work = mkdtempSync(join(tmpdir(), "qevm-laid-"));
   const file = join(work, "disk.qcow2");
   writeFileSync(file, bytes);
   const verified = await qevm(["verify", file, "--snapshot", "second one"]);
   t.equal(verified.code, 0, verified.stderr);
   const fuzz = ["fuzz", "decode", file, "--cases", "5"];
-  t.equal((await qevm(fuzz)).code, 2, "fuzz does not guess which");
+  const inspected = await qevm(["inspect", file]);
+  t.equal(inspected.code, 1, "no wrong usage: the list is the answer");
+  t.match(inspected.stderr, /"second one", id 2, .*--snapshot 2/u);
+  t.equal((await qevm(fuzz)).code, 1, "fuzz does not guess which");
   t.equal((await qevm([...fuzz, "--snapshot", "second one"])).code, 0, "and takes the one that is named");
   const whole = await qevm([...fuzz, "--snapshot", "second one", "--as-is"]);
   t.deepEqual([whole.code, /--as-is/u.test(whole.stderr)], [2, true], "the image itself has none to choose");
@@ -170,6 +187,65 @@ test("two snapshots by name and by id", async (t) => {
 function zstdOf(cluster: Buffer): Buffer {
   return spawnSync("zstd", ["-c", "--no-check"], { input: cluster }).stdout;
 }
+
+test("snapshots without a VM state, and several of one name", async (t) => {
+  const EMPTY = { name: "disk only", bytes: Buffer.alloc(0) };
+  const other = await refusal(async () => await read(image({ states: [EMPTY] }).bytes));
+  t.equal(other?.code, "unsupported");
+  t.match(
+    other?.what ?? "",
+    /hold no VM state: .*others the disk alone; try its other images\n *\n.*"disk only".*no VM state/u,
+  );
+  const empty = await refusal(async () => await read(image({ states: [EMPTY, FIRST] }).bytes, "disk only"));
+  t.deepEqual([empty?.code, /holds no VM state/u.test(empty?.what ?? "")], ["usage", true]);
+  t.ok((await read(image({ states: [EMPTY, FIRST] }).bytes)).equals(FIRST.bytes), "the only one with a state");
+  const twins = image({ states: [FIRST, { ...SECOND, name: "first" }] }).bytes;
+  const twice = await refusal(async () => await read(twins, "first"));
+  t.match(twice?.what ?? "", /several snapshots are called "first": choose by id\n *\n.*--snapshot 1\n.*--snapshot 2/u);
+  t.ok((await read(twins, "2")).equals(SECOND.bytes), "by its id");
+  const half = image({ states: [{ ...EMPTY, name: "first" }, FIRST] }).bytes;
+  t.ok((await read(half, "first")).equals(FIRST.bytes), "of two with one name, the one with a state");
+  const crossed = image({ states: [{ ...FIRST, name: "2" }, SECOND] }).bytes;
+  t.ok((await read(crossed, "2")).equals(FIRST.bytes), "a name before an id");
+  t.end();
+});
+
+/** A mapped-ram stream of QEMU 11.1, whose snapshot says a smaller size than the state has. */
+const MAPPED = gunzipSync(readFileSync(join(projectRoot(), "spec", "support", "mapped-ram-11.1.gz")));
+
+test("a state with mapped-ram goes on after the size that the snapshot says", async (t) => {
+  const field = join(projectRoot(), "corpus", "field", "savevm-mapped-ram.bin");
+  const real = await qevm(["verify", field, "--json"]);
+  t.equal(real.code, 0, real.stderr);
+  t.equal((JSON.parse(real.stdout) as { complete: boolean }).complete, true, "11.1's own image");
+  const devices = await qevm(["devices", field]);
+  t.match(devices.stdout, /timer\/0/u, "the device state after the pages");
+  const stated = 5000;
+  const cases: [string, Partial<Wanted>][] = [
+    ["plain clusters", {}],
+    ["compressed clusters", { packed: (k) => k % 3 === 0 }],
+    ["version 2", { version: 2 }],
+    ["extended L2 entries", { extended: true }],
+  ];
+  for (const [what, wanted] of cases) {
+    const laid = image({ states: [{ name: "s", bytes: MAPPED, stated }], ...wanted });
+    const bytes = await read(laid.bytes);
+    t.ok(bytes.length >= MAPPED.length && bytes.length < MAPPED.length + CLUSTER, `${what}: ${bytes.length}`);
+    t.ok(bytes.subarray(0, MAPPED.length).equals(MAPPED), what);
+  }
+  const normal = image({ states: [{ ...FIRST, stated: 5000 }] });
+  t.equal((await read(normal.bytes)).length, 5000, "another stream ends where the snapshot says");
+  const spoiled = Buffer.from(image({ states: [{ name: "s", bytes: MAPPED, stated }] }).bytes);
+  const { l2 } = image({ states: [{ name: "s", bytes: MAPPED, stated }] }).places[0]!;
+  spoiled.writeBigUInt64BE(COPIED | (1n << 50n), l2 + 8 * Math.floor(MAPPED.length / CLUSTER));
+  const error = await refusal(async () => await read(spoiled));
+  t.equal(error?.code, "bad-offset", `what follows is checked, too: ${error?.message}`);
+  const external = await refusal(
+    async () => await read(image({ states: [{ name: "s", bytes: MAPPED, stated }], dataFile: "d.raw" }).bytes),
+  );
+  t.match(external?.what ?? "", /another file, "d\.raw"/u);
+  t.end();
+});
 
 test("compressed clusters of a state", async (t) => {
   const deflated = image({ states: [FIRST, SECOND], packed: (k) => k % 3 !== 1 });

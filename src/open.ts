@@ -160,7 +160,8 @@ async function sourceOf(input: StreamInput, options: OpenOptions): Promise<ByteS
 }
 
 /** The options of the reader: its offset is the source's. */
-function streamOf({ snapshot: _, offset: _offset, ...stream }: OpenOptions): StreamOptions {
+function streamOf(options: OpenOptions): StreamOptions {
+  const { snapshot: _, offset: _offset, ...stream } = options;
   return stream;
 }
 

@@ -185,6 +185,11 @@ export function inputOptions(args: Arguments): InputOptions & { stream: ReadOpti
   return { snapshot: args.text("snapshot"), offset: streamOffset(args), unfinished: stream.lenient, stream };
 }
 
+/** For folders. Errors: usage, where an option says where in a file the stream begins. */
+export function refuseOffset(args: Arguments): void {
+  if (streamOffset(args) !== undefined) throw new UsageError("--stream-offset is for files, not for recordings");
+}
+
 /** `--stream-offset 2M`: where the stream begins in the file. */
 export function streamOffset(args: Arguments): number | undefined {
   return args.size("stream-offset", { min: 0, max: Number.MAX_SAFE_INTEGER });

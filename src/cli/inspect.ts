@@ -3,7 +3,7 @@ import type { ChannelSummary } from "../inspect/channel.js";
 import { containerName, type Container } from "../container/types.js";
 import { isFolder } from "../container/is-folder.js";
 import { openInput } from "../container/open.js";
-import { DECODE_OPTIONS, inputOptions, parse, streamOptions, type Arguments } from "./arguments.js";
+import { DECODE_OPTIONS, inputOptions, parse, refuseOffset, streamOptions, type Arguments } from "./arguments.js";
 import { commandLines } from "./commands.js";
 import { opaqueLines } from "./opaque.js";
 import {
@@ -42,6 +42,7 @@ export async function run(argv: string[]): Promise<number> {
 
 /** A folder with the channels of a migration. */
 async function recording(folder: string, args: Arguments): Promise<number> {
+  refuseOffset(args);
   const { inspectRecording, openRecording } = await import("./recording.js");
   const inspection = await inspectRecording(openRecording(folder), await streamOptions(args));
   if (args.flag("json")) {

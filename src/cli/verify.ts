@@ -4,7 +4,15 @@ import { isFolder } from "../container/is-folder.js";
 import { openInput } from "../container/open.js";
 import type { InputOptions } from "../container/types.js";
 import { canReopen } from "../transport/file.js";
-import { DECODE_OPTIONS, inputOptions, parse, streamOptions, type Arguments, type ReadOptions } from "./arguments.js";
+import {
+  DECODE_OPTIONS,
+  inputOptions,
+  parse,
+  refuseOffset,
+  streamOptions,
+  type Arguments,
+  type ReadOptions,
+} from "./arguments.js";
 import { opaqueLines } from "./opaque.js";
 import { fileSize, grouped, print, printJson, printWarnings, safe, table, withProgress, wrapped } from "./output.js";
 
@@ -30,6 +38,7 @@ export async function run(argv: string[]): Promise<number> {
 
 /** A folder with the channels of a migration. */
 async function verifyFolder(folder: string, args: Arguments): Promise<number> {
+  refuseOffset(args);
   const { openRecording, verifyRecording } = await import("./recording.js");
   const { inspection, ...result } = await verifyRecording(openRecording(folder), await streamOptions(args));
   if (args.flag("json")) {

@@ -1,6 +1,6 @@
 import { QevmError } from "../errors.js";
 import { createInflater } from "../engine/create.js";
-import { RamFlag } from "../ram/index.js";
+import { placedAt, RamFlag } from "../ram/index.js";
 import { ScratchMemory } from "../memory/scratch.js";
 import {
   encodeSectionHeader,
@@ -43,6 +43,8 @@ export class KeepItems implements ItemConverter {
     encodeSectionHeader(this.writer.file, item);
     for await (const batch of item.records()) {
       tallyBatch(this.pages.in, batch);
+      // Places in a mapped-ram file count from its first byte, which may be another one now.
+      if (batch.mappedBlock !== undefined) batch.mappedBlock = placedAt(batch.mappedBlock, this.writer.file.offset);
       await this.writer.records(batch);
     }
   }

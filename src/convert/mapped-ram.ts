@@ -8,6 +8,7 @@ import {
   encodeMappedBlock,
   FILLED_BELOW,
   hasPage,
+  mappedEntryLength,
   mappedHeader,
   PAGE_FLAGS,
   RamFlag,
@@ -101,8 +102,7 @@ export class ToMappedRam extends OneRound {
       if (turn !== undefined) await turn;
     }
     for (const offset of this.told?.offsets(block) ?? []) setPage(bitmap, offset / pageSize);
-    const header = 1 + block.idstr.length + 8 + (block.address === undefined ? 0 : 8) + 28;
-    const mapped = mappedHeader(file.offset + header, block.usedLength, pageSize);
+    const mapped = mappedHeader(file.offset + mappedEntryLength(block), block.usedLength, pageSize);
     const gapLength = Number(mapped.pagesOffset - mapped.bitmapOffset) - bitmap.length;
     encodeMappedBlock(file, { block: { ...plain, mapped }, bitmap, gapLength, gap: undefined });
     for (let i = 0; i < pages; i++) {

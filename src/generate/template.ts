@@ -10,6 +10,7 @@ import {
   FILLED_BELOW,
   hasPage,
   PAGE_FLAGS,
+  placedAt,
   RamFlag,
   setPage,
   writeZeros,
@@ -79,6 +80,8 @@ class RamReplacer {
       }
     }
     for await (const batch of item.records()) {
+      // Places count from the file's first byte: those of a template that begins further on are moved.
+      if (batch.mappedBlock !== undefined) batch.mappedBlock = placedAt(batch.mappedBlock, this.writer.file.offset);
       if (batch.mappedBlock !== undefined) await this.mapped(batch, batch.mappedBlock);
       else if (batch.area) await this.area(batch);
       else await this.records(batch);

@@ -64,6 +64,25 @@ export function mappedHeader(bitmapOffset: number, usedLength: number, pageSize:
   };
 }
 
+/** Bytes of a block's entry in the list, mapped-ram header included. */
+export function mappedEntryLength(block: Pick<RamBlock, "idstr" | "address">): number {
+  return 1 + block.idstr.length + 8 + (block.address === undefined ? 0 : 8) + 28;
+}
+
+/**
+ * A block whose entry is written at byte `at` of a file: as it is where its places hold there, else with new ones. The pages follow
+ * in both cases.
+ */
+export function placedAt(mapped: MappedBlock, at: number): MappedBlock {
+  const { block, bitmap } = mapped;
+  const old = block.mapped!;
+  const bitmapOffset = at + mappedEntryLength(block);
+  if (old.bitmapOffset === BigInt(bitmapOffset)) return mapped;
+  const header = mappedHeader(bitmapOffset, block.usedLength, Number(old.pageSize));
+  const gapLength = Number(header.pagesOffset) - bitmapOffset - bitmap.length;
+  return { block: { ...block, mapped: header }, bitmap, gapLength, gap: undefined };
+}
+
 export interface MappedLimits {
   /** Bytes of one block's bitmap. */
   bitmapBytes: number;
