@@ -1,5 +1,7 @@
 import { QevmError } from "../errors.js";
+import { upstreamMachine } from "../machines/index.js";
 import { UNDESCRIBED } from "../stream/index.js";
+import { distributionWords } from "./words.js";
 import type { Context } from "./context.js";
 import type { Damage, Remedy } from "./types.js";
 
@@ -103,6 +105,12 @@ export function noticed({ survey, containers }: Context): string[] {
   if (bytes.trailing > 0)
     notes.push(`${bytes.trailing} bytes stand behind the end of the stream: QEMU does not look at them`);
   if (!complete && damage.length === 0) notes.push("the stream does not come to its EOF");
+  const upstream = upstreamMachine(inspection.machine);
+  if (inspection.machine !== null && upstream?.alias !== undefined) {
+    notes.push(
+      `${inspection.machine} is ${distributionWords(upstream.alias)} of ${upstream.name}: a QEMU that does not have that name loads it renamed (qevm convert --machine ${upstream.name})`,
+    );
+  }
   const ram = sections.some(({ name }) => name === "ram");
   if (ram && complete && !sections.some(({ name, type }) => name === "ram" && type === "end")) {
     notes.push("the memory has no END section: a background snapshot, which loads like any other");
