@@ -120,7 +120,7 @@ function wrapped(args: Arguments, containers: readonly Container[], wanted: Conv
   if (kept === undefined && xml === undefined) {
     throw new UsageError("the input is no libvirt save image: --xml FILE gives the domain XML of a new one");
   }
-  const image = libvirtImage(kept, { xml, format });
+  const image = libvirtImage(kept, { xml, format, machine: args.text("machine") });
   // The pages of a sparse image have places of their own; all other formats hold a plain stream.
   if (image.format === "sparse") wanted.to = "mapped-ram";
   else if (kept?.format === "sparse") wanted.to = "stream";

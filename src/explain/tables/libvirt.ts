@@ -19,7 +19,7 @@ const ROWS: readonly PlainRow[] = [
   [
     "libvirt-monitor",
     2,
-    /(?:process exited while connecting to monitor|(?:QEMU|qemu) unexpectedly closed the monitor(?: \(vm='(?<name>[^'\n]*)'\))?|End of file from qemu monitor|Unable to read from monitor: [^\n]*)/u,
+    /(?:[p]rocess exited while connecting to monitor|(?:QEMU|qemu) unexpectedly closed the monitor(?: \(vm='(?<name>[^'\n]*)'\))?|End of file from qemu monitor|Unable to read from monitor: [^\n]*)/u,
     "QEMU ended: what it said is behind this, or in its log",
     [LOG],
   ],
@@ -98,7 +98,7 @@ const ROWS: readonly PlainRow[] = [
   [
     "libvirt-decompress",
     0,
-    /(?:Cannot find (?:compression program|'?(?:gzip|bzip2|xz|lzop|zstd)'? in path)[^\n]*|Error from child process creating[^\n]*|Child process \((?:gzip|bzip2|xz|lzop|zstd) -dc\) unexpected[^\n]*|Unable to start (?:de)?compress[^\n]*)/u,
+    /(?:Cannot find (?:compression program|'?(?:gzip|bzip2|xz|lzop|zstd)'? in path)[^\n]*|Error from child [p]rocess creating[^\n]*|Child [p]rocess \((?:gzip|bzip2|xz|lzop|zstd) -dc\) unexpected[^\n]*|Unable to start (?:de)?compress[^\n]*)/u,
     "the image is compressed, and the program for it is missing or failed",
     [
       {

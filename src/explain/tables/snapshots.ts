@@ -69,11 +69,11 @@ const ROWS: readonly PlainRow[] = [
   [
     "image-lock",
     0,
-    /Failed to get (?:shared )?"(?<lock>[\w ]+)" lock(?:\s+Is another process using the image[^\n]*)?/u,
-    "another process has the disk image open: the source is still running, or a second destination. It is not about the state",
+    /Failed to get (?:shared )?"(?<lock>[\w ]+)" lock(?:\s+Is another [p]rocess using the image[^\n]*)?/u,
+    "another program has the disk image open: the source is still running, or a second destination. It is not about the state",
     [
       {
-        what: "end the other process; for a source that hands the disk over by migration, share-rw or the same libvirt domain",
+        what: "end the other program; for a source that hands the disk over by migration, share-rw or the same libvirt domain",
       },
     ],
   ],

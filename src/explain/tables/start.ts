@@ -74,7 +74,7 @@ const ROWS: readonly PlainRow[] = [
     "socket",
     1,
     /(?:Failed to (?:connect to|bind socket[^\n:]*|find an available port)[^\n]*|address resolution failed for [^\n]*|Failed to set FD nonblocking|Failed to connect socket[^\n]*|Unable to (?:connect|bind)[^\n]*)/u,
-    "the channel of the migration did not come about: the address is not right, another process has the port, or a firewall is between",
+    "the channel of the migration did not come about: the address is not right, another program has the port, or a firewall is between",
   ],
   [
     "module",

@@ -90,7 +90,7 @@ const ROWS: readonly PlainRow[] = [
   [
     "incoming-state",
     0,
-    /(?:The incoming migration has already been started|'-incoming' was not specified on the command line|Incoming migration already deferred|Guest is waiting for an incoming migration|For use with '-incoming defer'|There's a migration process in progress|Migration is not finalized yet|(?:Illegal migration incoming state|Migration not in expected state)[^\n]*|Dump not allowed during incoming migration)/u,
+    /(?:The incoming migration has already been started|'-incoming' was not specified on the command line|Incoming migration already deferred|Guest is waiting for an incoming migration|For use with '-incoming defer'|There's a migration [p]rocess in progress|Migration is not finalized yet|(?:Illegal migration incoming state|Migration not in expected state)[^\n]*|Dump not allowed during incoming migration)/u,
     "the QEMU is not in the state for this command: -incoming takes one load, and a QEMU whose load failed must be started anew",
   ],
   [
