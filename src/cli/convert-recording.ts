@@ -1,5 +1,6 @@
 import { openInput } from "../container/open.js";
 import { convertToRecording, type RecordingFolderReport } from "../convert/recording-folder.js";
+import { releaseNumber } from "../machines/index.js";
 import type { WrittenMethod } from "../multifd/index.js";
 import { inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { count, fileSize, print, printJson, safe, table, tellIncomplete, withProgress } from "./output.js";
@@ -43,11 +44,11 @@ function methodOf(text = "none"): WrittenMethod {
 /** `10.0` as 1000. */
 function releaseOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
-  const [, major, minor] = /^(\d{1,2})\.(\d{1,2})$/u.exec(text) ?? [];
-  if (major === undefined || Number(major) < 4) {
+  const release = releaseNumber(text);
+  if (release === undefined || release < 400) {
     throw new UsageError(`--qemu takes a version from 4.0 on, like 7.2, not ${JSON.stringify(text)}`);
   }
-  return Number(major) * 100 + Number(minor);
+  return release;
 }
 
 function lines(out: string, { machine, pages, packets, epochs, files }: RecordingFolderReport): string[] {

@@ -5,7 +5,8 @@ import { FORMATS } from "../container/libvirt/header.js";
 import { libvirtImage, type LibvirtImage } from "../container/libvirt/write.js";
 import { openInput } from "../container/open.js";
 import type { Container } from "../container/types.js";
-import { compareVersions, LAST_COMPRESS, machineVersion } from "../explain/versions.js";
+import { compareVersions, LAST_COMPRESS } from "../explain/versions.js";
+import { machineRelease } from "../machines/index.js";
 import { attempt } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { toRecording } from "./convert-recording.js";
@@ -61,7 +62,7 @@ export async function run(argv: string[]): Promise<number> {
 
 /** Compressed pages for a machine type that no release with them has: what is left is for our own load path. */
 function tellUnloadable({ machine, pages }: ConvertReport): void {
-  const version = machineVersion(machine);
+  const version = machineRelease(machine);
   if (pages.out.compressed === 0 || version === undefined || compareVersions(version, LAST_COMPRESS) <= 0) return;
   tell(
     `warning: no release of QEMU loads this: ${machine} is of QEMU ${version}, and compressed pages were last loaded by ${LAST_COMPRESS}`,
@@ -119,7 +120,7 @@ function wrapped(args: Arguments, containers: readonly Container[], wanted: Conv
   if (kept === undefined && xml === undefined) {
     throw new UsageError("the input is no libvirt save image: --xml FILE gives the domain XML of a new one");
   }
-  const image = libvirtImage(kept, { xml, format });
+  const image = libvirtImage(kept, { xml, format, machine: args.text("machine") });
   // The pages of a sparse image have places of their own; all other formats hold a plain stream.
   if (image.format === "sparse") wanted.to = "mapped-ram";
   else if (kept?.format === "sparse") wanted.to = "stream";

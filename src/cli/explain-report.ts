@@ -1,4 +1,5 @@
 import { commandLines, compareVersions, type Explanation, type Finding, type Remedy } from "../explain/index.js";
+import { hex } from "../errors.js";
 import { fileSize, safe } from "./output.js";
 
 /** Columns of a terminal. */
@@ -74,8 +75,9 @@ function unknownLines({ unknown, mentioned }: Explanation): string[] {
 
 function damageLines({ damage }: Explanation): string[] {
   const lines: string[] = [];
-  for (const { error, times, means, remedies } of damage.slice(0, 5)) {
-    const more = times === 1 ? "" : `, and ${times - 1} more of that kind`;
+  for (const { error, times, offsets, means, remedies } of damage.slice(0, 5)) {
+    const more =
+      times === 1 ? "" : `, and ${times - 1} more of that kind, at byte ${offsets.slice(1).map(hex).join(", ")}`;
     lines.push("", ...paragraph(`Wrong in the file: ${error.message}${more}`, "", "  "));
     for (const one of means) lines.push(...paragraph(one, "  ", "  "));
     lines.push(...remedyLines(remedies));

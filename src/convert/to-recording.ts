@@ -1,4 +1,5 @@
 import { QevmError } from "../errors.js";
+import { machineRelease, releaseNumber } from "../machines/index.js";
 import { PageSet } from "../memory/page-set.js";
 import { ChannelEncoder, pagesPerPacket, type WrittenMethod } from "../multifd/index.js";
 import type { ByteSink, ByteSource } from "../qemu-file/source.js";
@@ -106,7 +107,7 @@ class Splitter {
   private async begin(): Promise<void> {
     const { method, level } = this.options;
     const { pageSize } = this.reader.ram;
-    const machine = releaseOf(this.reader.machine);
+    const machine = releaseNumber(machineRelease(this.reader.machine));
     this.release = this.options.release ?? machine ?? 702;
     this.marks = this.release >= 801 && (machine ?? this.release) >= 801;
     this.data = new Uint8Array(pagesPerPacket(pageSize) * pageSize);
@@ -184,10 +185,4 @@ class Splitter {
     this.dirty = false;
     this.seen = new PageSet(this.reader.ram.pageSize);
   }
-}
-
-/** `pc-i440fx-7.2` as 702. */
-function releaseOf(machine: string | undefined): number | undefined {
-  const [, major, minor] = /-(\d+)\.(\d+)$/u.exec(machine ?? "") ?? [];
-  return major === undefined ? undefined : Number(major) * 100 + Number(minor);
 }

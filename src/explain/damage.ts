@@ -1,27 +1,37 @@
 import { QevmError } from "../errors.js";
+import { upstreamMachine } from "../machines/index.js";
 import { UNDESCRIBED } from "../stream/index.js";
+import { distributionWords } from "./words.js";
 import type { Context } from "./context.js";
 import type { Damage, Remedy } from "./types.js";
 
 /** What is wrong in the file itself, in plain words. */
 export function explainDamage(context: Context): Damage[] {
   const { survey } = context;
-  return kinds(survey.damage).map(({ error, times }) => ({
+  return kinds(survey.damage).map(({ error, times, offsets }) => ({
     error,
     times,
+    offsets,
     means: meaning(error, context),
     remedies: remedies(error, context),
   }));
 }
 
+/** Places of a kind of damage that are listed. */
+const MOST_PLACES = 20;
+
 /** One of each kind, the first, and how often it is there: what is wrong in a block list is wrong in each of its pages. */
-function kinds(damage: readonly QevmError[]): { error: QevmError; times: number }[] {
-  const found = new Map<string, { error: QevmError; times: number }>();
+function kinds(damage: readonly QevmError[]): Pick<Damage, "error" | "times" | "offsets">[] {
+  const found = new Map<string, Pick<Damage, "error" | "times" | "offsets">>();
   for (const error of damage) {
     const kind = `${error.code} ${error.what}`;
     const known = found.get(kind);
-    if (known === undefined) found.set(kind, { error, times: 1 });
-    else known.times++;
+    const offsets = error.offset === undefined ? [] : [error.offset];
+    if (known === undefined) found.set(kind, { error, times: 1, offsets });
+    else {
+      known.times++;
+      if (known.offsets.length < MOST_PLACES) known.offsets.push(...offsets);
+    }
   }
   return [...found.values()];
 }
@@ -75,8 +85,14 @@ function partsLeft(sections: Context["survey"]["inspection"]["sections"]): strin
   return ended ? ["all of the memory was there before it"] : ["it happened in the memory: devices had not come yet"];
 }
 
-function remedies({ code }: QevmError, { survey: { inspection }, file, containers }: Context): Remedy[] {
+/** Programs that unpack a container to standard output with -dc. */
+const UNPACK = new Set(["gzip", "bzip2", "xz", "lzop", "lz4", "zstd"]);
+
+function remedies({ code }: QevmError, context: Context): Remedy[] {
+  const { survey, file, containers } = context;
+  const { inspection, stopped } = survey;
   if (code === "bad-magic" || inspection.version !== 3) return [];
+  if (stopped?.offset !== undefined && stopped.code !== "truncated") return beforeStop(context, stopped.offset);
   const found: Remedy[] = [
     { what: "what stands before it can be read", command: ["qevm", "inspect", file, "--lenient"] },
   ];
@@ -87,6 +103,40 @@ function remedies({ code }: QevmError, { survey: { inspection }, file, container
     });
   }
   return found;
+}
+
+/** Where even a lenient reader stops: what stands before that byte, as a stream that was cut there, which it does read. */
+function beforeStop({ survey, file, containers }: Context, offset: number): Remedy[] {
+  const [wrapping] = containers;
+  if (containers.length > 1 || (wrapping !== undefined && !UNPACK.has(wrapping))) return [];
+  const name = `'${file.replaceAll("'", String.raw`'\''`)}'`;
+  const bytes = wrapping === undefined ? `head -c ${offset} ${name}` : `${wrapping} -dc ${name} | head -c ${offset}`;
+  const found: Remedy[] = [
+    { what: "what stands before it can be read", command: ["sh", "-c", `${bytes} | qevm inspect - --lenient`] },
+  ];
+  if (survey.inspection.ram.blocks.length > 0) {
+    found.push({
+      what: "and the memory that came before it saved",
+      command: ["sh", "-c", `${bytes} | qevm extract - --out DIR --format blocks --lenient`],
+    });
+  }
+  return found;
+}
+
+/** A change to a libvirt save image makes a save image again, which libvirt restores; what only takes the stream out stays. */
+export function keepContainer(remedy: Remedy, containers: readonly string[]): Remedy[] {
+  const { command } = remedy;
+  const out = command?.indexOf("--out") ?? -1;
+  if (containers[0] !== "libvirt" || command?.[1] !== "convert" || command.length <= out + 2) return [remedy];
+  if (command.includes("libvirt")) return [remedy];
+  const to = command.indexOf("--to");
+  // A sparse image is a mapped-ram file: the plain stream of it is a raw image.
+  const change =
+    to < 0 ? [...command, "--to", "libvirt"] : [...command.slice(0, to), "--to", "libvirt", "--compression", "raw"];
+  return [
+    { ...remedy, command: change },
+    { what: "and let libvirt restore that", command: ["virsh", "restore", command[out + 1] ?? "NEW"] },
+  ];
 }
 
 /** What is noteworthy and no damage. */
@@ -103,6 +153,12 @@ export function noticed({ survey, containers }: Context): string[] {
   if (bytes.trailing > 0)
     notes.push(`${bytes.trailing} bytes stand behind the end of the stream: QEMU does not look at them`);
   if (!complete && damage.length === 0) notes.push("the stream does not come to its EOF");
+  const upstream = upstreamMachine(inspection.machine);
+  if (inspection.machine !== null && upstream?.alias !== undefined) {
+    notes.push(
+      `${inspection.machine} is ${distributionWords(upstream.alias)} of ${upstream.name}: a QEMU that does not have that name loads it renamed (qevm convert --machine ${upstream.name})`,
+    );
+  }
   const ram = sections.some(({ name }) => name === "ram");
   if (ram && complete && !sections.some(({ name, type }) => name === "ram" && type === "end")) {
     notes.push("the memory has no END section: a background snapshot, which loads like any other");

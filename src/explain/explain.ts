@@ -1,7 +1,7 @@
 import type { ByteSource } from "../qemu-file/source.js";
 import type { StreamOptions } from "../stream/index.js";
 import type { Context } from "./context.js";
-import { explainDamage, noticed } from "./damage.js";
+import { explainDamage, keepContainer, noticed } from "./damage.js";
 import { destinationFor } from "./destination.js";
 import { matchTexts, namesIn, type Matched } from "./match.js";
 import { surveyStream, type StreamWatch, type Survey } from "./survey.js";
@@ -66,7 +66,8 @@ function explainSurvey(
 function findings(context: Context): Finding[] {
   const all = context.matches.map(({ text, parts, words }): Finding => {
     const { about, here, why, remedies } = text.explain(parts, context);
-    return { cause: text.cause, text: words, rank: text.rank, about, here, why, remedies };
+    const kept = remedies.flatMap((one) => keepContainer(one, context.containers));
+    return { cause: text.cause, text: words, rank: text.rank, about, here, why, remedies: kept };
   });
   return all.toSorted((a, b) => a.rank - b.rank);
 }

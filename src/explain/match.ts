@@ -1,4 +1,5 @@
 import type { Match } from "./context.js";
+import { logLines } from "./log-lines.js";
 import { KNOWN_TEXTS } from "./texts.js";
 
 /** What is known of a text, and the lines of which nothing is. */
@@ -19,8 +20,8 @@ const HARMLESS: readonly RegExp[] = [
   /warning: TCG doesn't support requested feature/u,
 ];
 
-/** Characters of a text that are looked at: a log of more is cut. */
-const MOST = 1 << 20;
+/** Texts that are explained: a log in which more were found repeats them. */
+const MOST_MATCHES = 500;
 
 function isHarmless(line: string): boolean {
   return HARMLESS.some((pattern) => pattern.test(line));
@@ -28,13 +29,14 @@ function isHarmless(line: string): boolean {
 
 /** Finds every known text in what QEMU printed: one line or several, with whatever stands before and between. */
 export function matchTexts(given: string): Matched {
-  const text = given.slice(0, MOST).replaceAll("\r", "");
+  const text = logLines(given);
   const taken: [number, number][] = [];
   const matches: Match[] = [];
   for (const known of KNOWN_TEXTS) {
     for (const found of text.matchAll(new RegExp(known.pattern, `${known.pattern.flags}g`))) {
       const [words] = found;
       const [start, end] = [found.index, found.index + words.length];
+      if (matches.length >= MOST_MATCHES) break;
       if (words === "" || taken.some(([from, to]) => start < to && end > from)) continue;
       taken.push([start, end]);
       matches.push({ text: known, parts: { ...found.groups }, words, index: start });

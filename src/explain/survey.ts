@@ -52,6 +52,8 @@ export interface Survey {
   seen: Map<string, number>;
   /** What is wrong in the stream itself, in stream order, as a strict reader finds it; the last one may have ended the reading. */
   damage: QevmError[];
+  /** What the reading ended at, where a lenient reader cannot go on. */
+  stopped: QevmError | undefined;
 }
 
 /** Who wants to see what is read, for a purpose of its own: the stream is read once for all of them. */
@@ -76,6 +78,7 @@ export async function surveyStream(
   const tally = new Tally(reader);
   const survey = new Surveyor(wanted);
   watch?.begin(reader);
+  let stopped: QevmError | undefined;
   try {
     for await (const item of reader) {
       tally.note(item);
@@ -86,11 +89,12 @@ export async function surveyStream(
   } catch (error) {
     if (!(error instanceof QevmError) || error.code === "io" || error.code === "usage") throw error;
     damage.push(error);
+    stopped = error;
   }
   const inspection = await tally.result();
   if (damage.length === 0 && !inspection.complete)
     damage.push(...cutWarnings(reader.diagnostics), ...cutRest(survey, reader));
-  return { ...survey.result, inspection, damage };
+  return { ...survey.result, inspection, damage, stopped };
 }
 
 async function readItem(item: StreamItem, tally: Tally, survey: Surveyor, watch?: StreamWatch): Promise<void> {
@@ -142,7 +146,7 @@ function cutWarnings({ warnings }: Diagnostics): QevmError[] {
 }
 
 class Surveyor {
-  readonly result: Omit<Survey, "inspection" | "damage"> = {
+  readonly result: Omit<Survey, "inspection" | "damage" | "stopped"> = {
     configuration: undefined,
     blocks: new Map(),
     first: new Map(),

@@ -21,6 +21,11 @@ import { pciConfig } from "./causes/pci-config.js";
 import * as sections from "./causes/sections.js";
 import * as virtio from "./causes/virtio.js";
 import type { KnownText } from "./context.js";
+import { DEVICE_TEXTS } from "./tables/devices.js";
+import { LIBVIRT_TEXTS } from "./tables/libvirt.js";
+import { SNAPSHOT_TEXTS } from "./tables/snapshots.js";
+import { START_TEXTS } from "./tables/start.js";
+import { STREAM_TEXTS } from "./tables/stream.js";
 
 const ALL = ["5.2", "7.2", "10.0", "11.1"];
 const RECENT = ["7.2", "10.0", "11.1"];
@@ -179,7 +184,7 @@ const ROWS: readonly Row[] = [
     "state-version",
     0,
     RECENT,
-    /(?<vmsd>[\w./-]+): incoming version_id (?<received>\d+) is too (?<age>new|old) for local (?:minimum )?version_id +(?<local>\d+)/u,
+    /(?<![\w./-])(?<vmsd>[\w./-]+): incoming version_id (?<received>\d+) is too (?<age>new|old) for local (?:minimum )?version_id +(?<local>\d+)/u,
     devices.stateVersion,
   ],
   [
@@ -192,8 +197,8 @@ const ROWS: readonly Row[] = [
   [
     "equal",
     0,
-    ["7.2"],
-    /^(?:qemu[\w-]*: )?(?:0x)?(?<local>[0-9a-f]+) != (?:0x)?(?<received>[0-9a-f]+)$/mu,
+    ["7.2", "11.1"],
+    /(?:^|[:Z] )(?:0x)?(?<local>[0-9a-f]+) != (?:0x)?(?<received>[0-9a-f]+)$/mu,
     devices.validation,
   ],
   ["field", 1, OLD, /Failed to load (?<vmsd>[\w./ -]+?):(?<field>[\w.[\]]+)/u, devices.field],
@@ -212,7 +217,7 @@ const ROWS: readonly Row[] = [
     "command-length",
     0,
     ALL,
-    /(?<command>[A-Z_]+) received with bad length - expecting (?<expected>\d+), got (?<received>\d+)/u,
+    /(?<![A-Z_])(?<command>[A-Z_]+) received with bad length - expecting (?<expected>\d+), got (?<received>\d+)/u,
     commands.commandLength,
   ],
   [
@@ -299,10 +304,11 @@ const ROWS: readonly Row[] = [
 ];
 
 /** In the order in which they are tried; what one has taken is not seen by the next. */
-export const KNOWN_TEXTS: readonly KnownText[] = ROWS.map(([cause, rank, heard, pattern, explain]) => ({
-  cause,
-  rank,
-  heard,
-  pattern,
-  explain,
-}));
+export const KNOWN_TEXTS: readonly KnownText[] = [
+  ...ROWS.map(([cause, rank, heard, pattern, explain]) => ({ cause, rank, heard, pattern, explain })),
+  ...SNAPSHOT_TEXTS,
+  ...STREAM_TEXTS,
+  ...DEVICE_TEXTS,
+  ...START_TEXTS,
+  ...LIBVIRT_TEXTS,
+];

@@ -108,6 +108,8 @@ export interface Damage {
   error: QevmError;
   /** How many of its kind there are (100 at most are counted). */
   times: number;
+  /** Where they are, in bytes of the stream: the first 20. */
+  offsets: number[];
   /** In plain words: what a QEMU would do. */
   means: string[];
   remedies: Remedy[];

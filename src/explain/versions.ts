@@ -1,5 +1,6 @@
+import { upstreamMachine } from "../machines/index.js";
 import { RamFlag } from "../ram/index.js";
-import { at } from "./words.js";
+import { at, distributionWords } from "./words.js";
 import type { Survey } from "./survey.js";
 import type { VersionRule } from "./types.js";
 
@@ -45,21 +46,18 @@ const RULES: readonly Rule[] = [
   uuid,
 ];
 
-/** The version in a machine type's name: `pc-i440fx-7.2`. */
-export function machineVersion(machine: string | null): string | undefined {
-  return /-(\d+\.\d+)$/u.exec(machine ?? "")?.[1];
-}
-
 /**
  * A versioned machine type exists from its own release on. From 10.1 on release X.Y has no machine type of release (X - 6).Y or older (QEMU
  * include/hw/boards.h, MACHINE_VER_DELETION_MAJOR 6; of 11.1 seen in chapter 21); 10.0 has none before 2.4 (chapter 21), 8.2 none before 2.0
  * (docs/about/removed-features.rst).
  */
 function machineType({ inspection: { machine } }: Survey): VersionRule | undefined {
-  const version = machineVersion(machine);
-  if (version === undefined) return undefined;
+  const upstream = upstreamMachine(machine);
+  if (upstream === undefined) return undefined;
+  const { release: version, name, alias } = upstream;
   const removed = removedIn(version);
-  const why = `machine type ${machine}, which QEMU has since ${version}`;
+  const stands = alias === undefined ? "" : `, ${distributionWords(alias)} of ${name}`;
+  const why = `machine type ${machine}${stands}, which QEMU has since ${version}`;
   if (compareVersions(removed, NEWEST) > 0) return { from: version, why };
   return { from: version, to: before(removed), why: `${why} and no longer in ${removed}` };
 }

@@ -1,4 +1,5 @@
 import { hex } from "../errors.js";
+import type { MachineAlias } from "../machines/index.js";
 
 /** `at byte 0x1a5ae3d`: how addresses are said everywhere. */
 export function at(offset: number): string {
@@ -19,4 +20,9 @@ export function counted(n: number, one: string, many = `${one}s`): string {
 export function some(items: readonly string[], most = 8): string {
   const more = items.length > most ? `, and ${items.length - most} more` : "";
   return items.slice(0, most).join(", ") + more;
+}
+
+/** `Ubuntu's name`: whose name of a machine type it is. */
+export function distributionWords({ distribution }: MachineAlias): string {
+  return `${distribution}'s name`;
 }

@@ -1,3 +1,4 @@
+import { machineFamily, machineRelease, releaseNumber } from "../machines/index.js";
 import { cirrusBanks } from "./cirrus.js";
 import { placeHotplugged } from "./hotplugged.js";
 import { cmosMemory, mainMemory } from "./main-memory.js";
@@ -115,7 +116,7 @@ function lowMemory(facts: LayoutFacts, total: number, how: string[]): number {
     return told.low;
   }
   const low = ruledLow(machine, total);
-  const known = /^(?:pc-(?:i440fx|q35)-|microvm|isapc)/u.test(machine) || /^pc-[\d.]+$/u.test(machine);
+  const known = /^(?:pc-(?:i440fx|q35)-|microvm|isapc)/u.test(machine) || machineFamily(machine) === "pc-i440fx";
   if (total > 2 * GIB) {
     how.push(
       `${known ? "" : "guess: "}0x${low.toString(16)} bytes below 4 GiB by the rule of ${machine === "" ? "pc (no machine type in the stream)" : JSON.stringify(machine)}; max-ram-below-4g could move it`,
@@ -133,8 +134,8 @@ export function ruledLow(machine: string, total: number): number {
     return total >= limit ? limit : total;
   }
   if (total < 0xe0000000) return total;
-  const old = /^pc-(?:i440fx-)?(?:1\.\d|0\.\d+)/u.test(machine);
-  return old ? 0xe0000000 : 3 * GIB;
+  const release = releaseNumber(machineRelease(machine));
+  return release !== undefined && release < 200 ? 0xe0000000 : 3 * GIB;
 }
 
 /** The first megabyte, and the rest of low memory. */

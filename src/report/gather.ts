@@ -161,7 +161,7 @@ function allDamage({ damage }: Explanation, verified: Verified): Damage[] {
   const known = damage.some((one) => one.error.code === error.code && one.error.offset === error.offset);
   return known
     ? damage
-    : [...damage, { error, times: 1, means: ["found when everything was encoded again"], remedies: [] }];
+    : [...damage, { error, times: 1, offsets: [], means: ["found when everything was encoded again"], remedies: [] }];
 }
 
 /** The largest blocks, as many as are drawn, in the order of the list. */

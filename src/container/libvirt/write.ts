@@ -40,14 +40,17 @@ const PADDING = 65_536;
  */
 export function libvirtImage(
   kept: KeptImage | undefined,
-  wanted: { xml?: string | undefined; format?: string | undefined },
+  wanted: { xml?: string | undefined; format?: string | undefined; machine?: string | undefined },
 ): LibvirtImage {
-  const xml = wanted.xml ?? kept?.data.xml;
+  const given = wanted.xml ?? kept?.data.xml;
+  const xml = given === undefined ? undefined : withMachine(given, wanted.machine);
   if (xml === undefined) throw new QevmError("usage", "a libvirt save image needs a domain XML");
   if (!/^\s*</u.test(xml) || xml.includes("\0")) throw new QevmError("usage", "this is no domain XML");
   const format = wanted.format ?? kept?.format ?? "raw";
   const length = kept?.header.dataLength;
-  const { bytes, cookieOffset } = encodeLibvirtData({ xml, cookie: kept?.data.cookie, padding: PADDING }, length);
+  const old = kept?.data.cookie;
+  const cookie = old === undefined ? undefined : withMachine(old, wanted.machine);
+  const { bytes, cookieOffset } = encodeLibvirtData({ xml, cookie, padding: PADDING }, length);
   if (format === "sparse" && kept?.format === "sparse" && bytes.length !== length) {
     const what = `the new XML does not fit into the ${length} bytes before the pages, whose places are fixed`;
     throw new QevmError("usage", `${what}: choose another compression`);
@@ -62,6 +65,29 @@ export function libvirtImage(
   head.set(bytes, LIBVIRT_HEADER_LENGTH);
   return { head, format };
 }
+
+/** A text of libvirt with another machine type: in <os><type machine=>, and where arguments of QEMU name the old one. */
+export function withMachine(xml: string, machine: string | undefined): string {
+  if (machine === undefined) return xml;
+  const name = machine
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll("'", "&apos;")
+    .replaceAll('"', "&quot;");
+  const old = TYPE.exec(xml)?.groups?.["machine"];
+  const renamed = xml.replaceAll(
+    new RegExp(TYPE, "gu"),
+    (_, before: string, quote: string) => `${before}${quote}${name}${quote}`,
+  );
+  if (old === undefined || old === "") return renamed;
+  return renamed.replaceAll(
+    /(<qemu:arg\s+value=(["']))(?:type=)?([\w.+-]+)(?=[,"'])/gu,
+    (all: string, before: string, _: string, found: string) => (found === old ? `${before}${name}` : all),
+  );
+}
+
+/** The machine type in a domain XML; the attribute is in either kind of quotes. */
+const TYPE = /(<type\b[^<>]*?\bmachine=)(["'])(?<machine>[^"'<>]*)\2/u;
 
 /** A sink whose end must be waited for. */
 export type EndedSink = ByteSink & { end(): Promise<void> };

@@ -1,6 +1,8 @@
 /** Texts that say little by themselves, and those of a destination that does not start. Source: QEMU migration/migration.c, softmmu/vl.c (5.2 to 11.1). */
 import { damageNote, type Answer, type Context, type Parts } from "../context.js";
-import { at, quoted, some } from "../words.js";
+import { upstreamMachine } from "../../machines/index.js";
+import { at, distributionWords, quoted, some } from "../words.js";
+import { aliasWords } from "./header.js";
 import type { Remedy } from "../types.js";
 
 const ERRORS: Readonly<Record<string, string>> = {
@@ -42,7 +44,14 @@ export function unsupportedMachine({ machine: given, named }: Parts, context: Co
   const machine = given ?? named;
   const rule = rules.find(({ why }) => why.startsWith("machine type "));
   const remedies: Remedy[] = [];
-  if (own !== null && (machine === undefined || machine === own)) {
+  const upstream = upstreamMachine(own);
+  if (own !== null && upstream?.alias !== undefined && machine !== upstream.name) {
+    remedies.push({
+      what: `rename it to ${upstream.name}, of which it is ${distributionWords(upstream.alias)}, and start the destination with that`,
+      arguments: ["-machine", upstream.name],
+      command: ["qevm", "convert", context.file, "--out", "NEW", "--machine", upstream.name],
+    });
+  } else if (own !== null && (machine === undefined || machine === own)) {
     remedies.push({
       what: "load it in a QEMU that has the machine type, and migrate from there; or rename it to one that is there, with the devices set to match",
       command: ["qevm", "convert", context.file, "--out", "NEW", "--machine", "TYPE"],
@@ -61,6 +70,7 @@ export function unsupportedMachine({ machine: given, named }: Parts, context: Co
       machine !== undefined && machine !== own
         ? `that QEMU does not have ${quoted(machine)}, which is not the file's either`
         : `that QEMU does not have the machine type that it was asked for${rule === undefined ? "" : `. The file's: ${rule.why}`}`,
+      ...(own === null ? [] : aliasWords(own, upstream)),
     ],
     remedies,
   };

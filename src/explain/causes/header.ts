@@ -1,8 +1,8 @@
 /** Texts about the header and the configuration section. Source: QEMU migration/savevm.c (5.2 to 11.1). */
 import { damageNote, type Answer, type Context, type Parts } from "../context.js";
 import { uuidText } from "../destination.js";
-import { machineVersion } from "../versions.js";
-import { at, quoted, some } from "../words.js";
+import { machineFamily, upstreamMachine, type UpstreamMachine } from "../../machines/index.js";
+import { at, distributionWords, quoted, some } from "../words.js";
 import type { Remedy } from "../types.js";
 
 /** "Not a migration stream". */
@@ -121,25 +121,50 @@ export function machineType({ received = "", local = "" }: Parts, { survey, file
   const remedies: Remedy[] = [
     { what: "start the destination with the source's machine type", arguments: ["-machine", name] },
   ];
-  const version = machineVersion(name);
   if (/[^\x20-\x7e]/u.test(name)) remedies.length = 0;
-  if (version !== undefined && familyOf(name) === familyOf(local)) {
-    why.push(`${local} is another version of the same machine: its devices have other properties`);
-    remedies.push({
-      what: `where that QEMU no longer has it: rename it in the stream. The devices stay those of ${name}, so what differs between the versions has to be set on the destination (-global), or a device is refused next`,
-      command: ["qevm", "convert", file, "--out", "NEW", "--machine", local],
-    });
-  } else if (local !== "" && familyOf(name) !== familyOf(local)) {
+  const [theirs, ours] = [upstreamMachine(name), upstreamMachine(local)];
+  why.push(...aliasWords(name, theirs), ...aliasWords(local, ours));
+  if (local === "" || name === local) return { about, here, why, remedies };
+  if (machineFamily(name) !== machineFamily(local)) {
     why.push(
       `${quoted(local)} is another machine altogether: renaming it in the stream would not help, its devices differ`,
     );
+    return { about, here, why, remedies };
+  }
+  const command = ["qevm", "convert", file, "--out", "NEW", "--machine", local];
+  if (theirs !== undefined && theirs.name === ours?.name) {
+    const differs = [...(theirs.alias?.differs ?? []), ...(ours.alias?.differs ?? [])];
+    const same = differs.length === 0 ? "" : `. What may have to be set on the destination: ${differs.join("; ")}`;
+    remedies.push({ what: `both are the same machine: rename it in the stream${same}`, command });
+  } else {
+    why.push(`${local} is another version of the same machine: its devices have other properties`);
+    remedies.push(...otherVersion(name, local, theirs, command));
   }
   return { about, here, why, remedies };
 }
 
-/** `pc-i440fx-7.2`: `pc-i440fx`. */
-function familyOf(machine: string): string {
-  return machine.replace(/-\d+\.\d+$/u, "");
+/** What stands behind a distribution's name. */
+export function aliasWords(name: string, upstream: UpstreamMachine | undefined): string[] {
+  if (upstream?.alias === undefined) return [];
+  const { differs, source } = upstream.alias;
+  const words = `${quoted(name)} is ${distributionWords(upstream.alias)} of ${upstream.name}`;
+  return [`${words}${differs.length === 0 ? "" : ` (what differs: ${differs.join("; ")})`}. Source: ${source}`];
+}
+
+function otherVersion(name: string, local: string, theirs: UpstreamMachine | undefined, command: string[]): Remedy[] {
+  const found: Remedy[] = [];
+  if (theirs?.alias !== undefined) {
+    found.push({
+      what: `or, where that QEMU has ${theirs.name}: start it with that, and rename the machine in the stream`,
+      arguments: ["-machine", theirs.name],
+      command: [...command.slice(0, -1), theirs.name],
+    });
+  }
+  found.push({
+    what: `where that QEMU no longer has it: rename it in the stream. The devices stay those of ${name}, so what differs between the versions has to be set on the destination (-global), or a device is refused next`,
+    command: [...command.slice(0, -1), local],
+  });
+  return found;
 }
 
 /** "Received TARGET_PAGE_BITS is A but local is B". */

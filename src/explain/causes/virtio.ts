@@ -9,8 +9,11 @@ import { deviceWords, remediesFor } from "./devices.js";
 export function virtioFeatures({ features = "0", allowed = "0" }: Parts, context: Context): Answer {
   const device = deviceNamed(context);
   // 11.1 does not say all of them: the file does.
-  const accepted = (device?.state && guestFeatures(device.state)) ?? BigInt(features);
-  const missing = accepted & ~BigInt(allowed);
+  const inFile = device?.state && guestFeatures(device.state);
+  const offered = ~BigInt(allowed);
+  const accepted = inFile !== undefined && (inFile & offered) !== 0n ? inFile : BigInt(features);
+  const missing = accepted & offered;
+  const net = deviceName(context).endsWith("virtio-net");
   const bits = missing
     .toString(2)
     .split("")
@@ -23,10 +26,15 @@ export function virtioFeatures({ features = "0", allowed = "0" }: Parts, context
       value: hex(accepted),
       local: hex(BigInt(allowed)),
     },
-    here: device === undefined ? [] : [deviceWords(device)],
+    here: [
+      ...(device === undefined ? [] : [deviceWords(device)]),
+      ...(inFile === undefined || (inFile & offered) !== 0n
+        ? []
+        : [`this file has ${hex(inFile)} there, all of which that QEMU allows: the text is about another file`]),
+    ],
     why: [
       `the guest's driver has accepted features that the destination's device does not offer: bit${bits.length === 1 ? "" : "s"} ${bits.join(", ")}${bits
-        .map(featureName)
+        .map((bit) => featureName(bit, net))
         .filter((one) => one !== "")
         .join(
           "",
@@ -36,20 +44,49 @@ export function virtioFeatures({ features = "0", allowed = "0" }: Parts, context
   };
 }
 
+/** The name of the device that the other texts tell, also where the file does not have it. */
+function deviceName({ matches }: Context): string {
+  return matches.map(({ parts }) => parts["device"]).find((name) => name !== undefined) ?? "";
+}
+
 /** Feature bits that all virtio devices share (virtio 1.2, section 6). */
-function featureName(bit: number): string {
-  const name = {
-    24: "NOTIFY_ON_EMPTY",
-    27: "ANY_LAYOUT",
-    28: "INDIRECT_DESC",
-    29: "EVENT_IDX",
-    32: "VERSION_1",
-    33: "ACCESS_PLATFORM",
-    34: "RING_PACKED",
-    40: "RING_RESET",
-  }[bit];
+function featureName(bit: number, net: boolean): string {
+  const name =
+    net && NET_FEATURES[bit] !== undefined
+      ? NET_FEATURES[bit]
+      : {
+          24: "NOTIFY_ON_EMPTY",
+          27: "ANY_LAYOUT",
+          28: "INDIRECT_DESC",
+          29: "EVENT_IDX",
+          32: "VERSION_1",
+          33: "ACCESS_PLATFORM",
+          34: "RING_PACKED",
+          40: "RING_RESET",
+        }[bit];
   return name === undefined ? "" : ` (${bit}: ${name})`;
 }
+
+/** Feature bits of network devices (virtio 1.2 and 1.3, section 5.1.3), of those that a backend decides. */
+const NET_FEATURES: Readonly<Record<number, string>> = {
+  0: "CSUM",
+  1: "GUEST_CSUM",
+  7: "GUEST_TSO4",
+  8: "GUEST_TSO6",
+  10: "GUEST_UFO",
+  14: "HOST_UFO",
+  15: "MRG_RXBUF",
+  22: "MQ",
+  54: "GUEST_USO4",
+  55: "GUEST_USO6",
+  56: "HOST_USO",
+  57: "HASH_REPORT",
+  59: "GUEST_HDRLEN",
+  60: "RSS",
+  61: "RSC_EXT",
+  62: "STANDBY",
+  63: "SPEED_DUPLEX",
+};
 
 /** The one device whose virtqueue of that number has so many entries and stands at that index: texts of up to 11.1 do not name it. */
 function withQueue({ survey }: Context, queue: number, size: number, host: number): SurveyedDevice | undefined {

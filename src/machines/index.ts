@@ -1,0 +1,2 @@
+export { MACHINE_ALIASES, type MachineAlias } from "./aliases.js";
+export { machineFamily, machineRelease, releaseNumber, upstreamMachine, type UpstreamMachine } from "./names.js";
