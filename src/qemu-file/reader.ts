@@ -28,7 +28,8 @@ export class QemuFileReader {
   private base: number;
   private ended = false;
   /** Absolute offset of the source's first byte: what `seek` counts from. */
-  private readonly origin: number;
+  /** Absolute offset of the source's first byte. */
+  readonly origin: number;
   private readonly chunk: number;
   private readonly ahead: ReadAhead | undefined;
   /** Refills since the last jump. */

@@ -1,12 +1,12 @@
 import { QevmError } from "../../errors.js";
-import { decompressed } from "../compressed/decompressed.js";
+import { decompressed, type Expansion } from "../compressed/decompressed.js";
 import type { Compression } from "../detect.js";
 import { decodeLibvirtData, decodeLibvirtHeader, FORMATS, LIBVIRT_HEADER_LENGTH } from "./header.js";
 import { isSeekable, RestSource, SliceSource } from "../sources.js";
 import type { Container, Found, Step } from "../types.js";
 
 /** Takes off header and XML of a libvirt save image, and its compression. */
-export async function openLibvirt({ source, reader }: Found): Promise<Step> {
+export async function openLibvirt({ source, reader }: Found, expansion: Expansion = {}): Promise<Step> {
   const offset = reader.offset;
   await reader.fill(LIBVIRT_HEADER_LENGTH);
   const header = decodeLibvirtHeader(reader.view(Math.min(reader.available, LIBVIRT_HEADER_LENGTH)), offset);
@@ -22,7 +22,7 @@ export async function openLibvirt({ source, reader }: Found): Promise<Step> {
   const format = header.version === 1 ? "raw" : FORMATS[header.format]!;
   const container: Container = { kind: "libvirt", offset, header, format, data };
   if (format !== "raw" && format !== "sparse") {
-    return { container, source: await decompressed(format as Compression, reader), last: true };
+    return { container, source: await decompressed(format as Compression, reader, expansion), last: true };
   }
   const plain = isSeekable(source)
     ? new SliceSource(source, LIBVIRT_HEADER_LENGTH + header.dataLength)

@@ -1,6 +1,7 @@
 import { Parser } from "binary-parser";
 import { QevmError } from "../../errors.js";
 import type { Qcow2Header } from "./header.js";
+import { DEFAULT_LIMITS } from "../../stream/limits.js";
 import { readFully, type SeekableSource } from "../sources.js";
 
 /**
@@ -59,7 +60,11 @@ export function vmStateSize(snapshot: Qcow2Snapshot): bigint {
 }
 
 /** Reads the snapshot table. Errors: truncated, limit, bad-offset. */
-export async function readSnapshots(source: SeekableSource, header: Qcow2Header): Promise<Qcow2Snapshot[]> {
+export async function readSnapshots(
+  source: SeekableSource,
+  header: Qcow2Header,
+  snapshotBytes = DEFAULT_LIMITS.snapshotBytes,
+): Promise<Qcow2Snapshot[]> {
   if (header.snapshots > MOST) {
     throw new QevmError("limit", "qcow2 snapshots", {
       offset: 60,
@@ -84,6 +89,15 @@ export async function readSnapshots(source: SeekableSource, header: Qcow2Header)
       });
     }
     const length = 40 + fixed.extraLength + fixed.idLength + fixed.nameLength;
+    const bytes = at + length - Number(header.snapshotsOffset);
+    if (bytes > snapshotBytes) {
+      throw new QevmError("limit", "qcow2 snapshot table", {
+        offset: at,
+        path,
+        expected: `at most ${snapshotBytes} bytes (snapshotBytes)`,
+        found: `${bytes} or more`,
+      });
+    }
     const entry = await exactly(source, at, length, path);
     snapshots.push(decodeSnapshot(entry, fixed));
     at += Math.ceil(length / 8) * 8;
