@@ -1,6 +1,9 @@
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import test from "tape";
+import { openContainers } from "../src/container/open.js";
 import { QevmError } from "../src/errors.js";
 import { be, concat, str8 } from "../src/fuzz/damage.js";
 import { inspectStream, type Inspection } from "../src/inspect/inspect.js";
@@ -62,7 +65,10 @@ interface Case {
   needs: number;
 }
 
-const CASES: Readonly<Record<keyof StreamLimits, Case>> = {
+/** These are looked at before or after the stream is: each has a test of its own below. */
+const OUTSIDE = new Set<string>(["expansion", "snapshotBytes", "absentBytes"]);
+
+const CASES: Readonly<Record<Exclude<keyof StreamLimits, "expansion" | "snapshotBytes" | "absentBytes">, Case>> = {
   machineName: { bytes: tiny, needs: 4 },
   configurationItems: { bytes: corpusEntry("validate-uuid").open(), needs: 1 },
   ramBlocks: { bytes: tiny, needs: 1 },
@@ -84,6 +90,7 @@ const CASES: Readonly<Record<keyof StreamLimits, Case>> = {
   },
   deviceReadings: { bytes: ambiguous, needs: 0 },
   deviceWork: { bytes: ambiguous, needs: 0 },
+  tailBytes: { bytes: concat(tiny, new Uint8Array(10)), needs: 10 },
 };
 
 /** Rows of the chapter's first table: limit, default, code. */
@@ -100,7 +107,8 @@ test("the table names every limit with its default", (t) => {
 });
 
 for (const { name, refused } of rows) {
-  const key = name as keyof StreamLimits;
+  if (OUTSIDE.has(name)) continue;
+  const key = name as keyof typeof CASES;
   const { bytes, needs } = CASES[key];
   test(`${name}: what passes it`, async (t) => {
     const fine = await outcome(bytes, needs > 0 ? { [key]: needs } : {});
@@ -200,4 +208,136 @@ test("--limit on the command line", async (t) => {
   const wrong = await qevm(["inspect", file, "--limit", "frob=1"]);
   t.equal(wrong.code, 2);
   t.match(wrong.stderr, /the names are machineName, /u);
+});
+
+/** A gzip file of a small stream and 272 MiB of zeros, in members of 16 MiB. */
+const zeros = gzipSync(new Uint8Array(16 << 20));
+const grown = Buffer.concat([gzipSync(tiny), ...Array.from({ length: 17 }, () => zeros)]);
+
+async function inspectContained(bytes: Uint8Array, limits: Partial<StreamLimits>): Promise<Inspection> {
+  const input = await openContainers(new MemorySource(bytes), { stream: { limits } });
+  try {
+    return await inspectStream(input, { limits });
+  } finally {
+    await input.close?.();
+  }
+}
+
+test("expansion: one layer of gzip passes, two of it that grow beyond measure do not", async (t) => {
+  const once = await inspectContained(grown, {});
+  t.equal(once.bytes.trailing, 17 * (16 << 20), "a gzip file of zeros is read");
+  const bound = await refusal(() => inspectContained(grown, { expansion: 10 }));
+  t.equal(bound?.code, "limit");
+  t.match(String(bound?.message), /--limit expansion=N/u);
+  const twice = gzipSync(grown);
+  t.ok(twice.length < 10_000, `${twice.length} bytes hold 272 MiB`);
+  t.equal((await refusal(() => inspectContained(twice, {})))?.code, "limit", "a gzip file in a gzip file");
+  t.ok((await inspectContained(twice, { expansion: 2 ** 40 })).complete, "--limit lifts it");
+});
+
+test("expansion: zeros of a guest, by zstd", async (t) => {
+  // 65536 blocks of 128 KiB would be 8 GiB; 3000 are enough to be above what is free.
+  const block = [0x02, 0x00, 0x10, 0x00];
+  const last = [0x03, 0x00, 0x10, 0x00];
+  const rle = concat([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58], ...Array.from({ length: 2999 }, () => block), last);
+  const head = zstdStored(tiny);
+  t.ok((await inspectContained(concat(head, rle), {})).complete, `${rle.length} bytes hold 375 MiB: no bomb`);
+});
+
+/** A zstd frame of one stored block. */
+function zstdStored(bytes: Uint8Array): Uint8Array {
+  const header = bytes.length * 8 + 1;
+  return concat([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58], [header & 255, (header >> 8) & 255, header >> 16], bytes);
+}
+
+test("snapshotBytes: names of a qcow2 image that are long", async (t) => {
+  const header = new Uint8Array(0x10000);
+  header.set(concat(be(0x514649fb, 4), be(3, 4), be(0n, 8), be(0, 4), be(16, 4), be(0n, 8), be(0, 4), be(0, 4)));
+  header.set(concat(be(0x30000n, 8), be(0x20000n, 8), be(1, 4), be(400, 4), be(0x10000n, 8)), 40);
+  header.set(be(4, 4), 96);
+  header.set(be(104, 4), 100);
+  const entry = new Uint8Array(40 + 2 * 65_536);
+  entry.set(be(0xffffffff, 4), 12);
+  const image = concat(header, ...Array.from({ length: 400 }, () => entry));
+  const error = await refusal(() => openContainers(new MemorySource(image)));
+  t.equal(error?.code, "limit", error?.message);
+  t.match(String(error?.message), /snapshotBytes/u);
+  const lifted = await refusal(() =>
+    openContainers(new MemorySource(image), { stream: { limits: { snapshotBytes: 2 ** 30 } } }),
+  );
+  t.notEqual(lifted?.code, "limit", `the next thing that is wrong: ${lifted?.message}`);
+});
+
+/** A section of RAM; 1 is its START. */
+function ramSection(type: number, body: Uint8Array): Uint8Array {
+  const name = type === 1 ? concat(str8("ram"), be(0, 4), be(4, 4)) : [];
+  return concat([type], be(2, 4), name, body, [0x7e], be(2, 4));
+}
+
+/** A block of 8 TiB (or so many bytes) of which one page comes. */
+function hugeBlock(length: bigint): Uint8Array {
+  const list = concat(be(length | 4n, 8), str8("pc.ram"), be(length, 8), be(0x10n, 8));
+  const page = concat(be(0x1008n, 8), str8("pc.ram"), new Uint8Array(4096).fill(7), be(0x10n, 8));
+  return concat(HEADER, ramSection(1, list), ramSection(3, page), [0]);
+}
+
+test("a block of 8 TiB in a file of 4 KiB costs what the file is worth", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-bounds-"));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const at = (name: string): string => join(folder, name);
+  const started = performance.now();
+  writeFileSync(at("huge"), hugeBlock(1n << 43n));
+  const mapped = await qevm(["convert", at("huge"), "--to", "mapped-ram", "--out", at("mapped")]);
+  t.equal(mapped.code, 1);
+  t.match(mapped.stderr, /bitmapBytes/u, "convert names its bound");
+  t.equal((await qevm(["unpack", at("huge"), at("folder")])).code, 0, "unpacked");
+  const packed = await qevm(["pack", at("folder"), "--out", at("again")]);
+  t.equal(packed.code, 1);
+  t.match(packed.stderr, /absentBytes/u, "pack names its bound");
+  writeFileSync(at("large"), hugeBlock(1n << 38n));
+  t.equal((await qevm(["convert", at("large"), "--to", "mapped-ram", "--out", at("mapped")])).code, 0);
+  t.ok(statSync(at("mapped")).size > 2 ** 38, "256 GiB of holes");
+  t.ok(statSync(at("mapped")).blocks * 512 < 64 << 20, "and little else");
+  writeFileSync(at("small"), hugeBlock(1n << 30n));
+  t.equal((await qevm(["unpack", at("small"), at("second")])).code, 0);
+  const second = ["pack", at("second"), "--out", at("again")];
+  t.equal((await qevm([...second, "--limit", "absentBytes=1M"])).code, 1, "a bound of one's own");
+  t.equal((await qevm(second)).code, 0, "1 GiB is searched");
+  t.deepEqual(readFileSync(at("again")), readFileSync(at("small")), "and the stream is the same");
+  t.ok(performance.now() - started < 60_000, "soon");
+});
+
+test("8 TiB of hole after a stream are counted, not read", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-bounds-"));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "tail");
+  writeFileSync(file, pc);
+  truncateSync(file, 2 ** 43);
+  const args = ["inspect", file, "--json", "--limit", "tailBytes=64M"];
+  const { stdout, code, maxRss } = await qevm(args, { plain: true });
+  t.equal(code, 0);
+  const { bytes, undecoded } = JSON.parse(stdout) as Inspection;
+  t.equal(bytes.trailing, 2 ** 43 - pc.length, "all of them are counted");
+  t.equal(undecoded.at(-1)?.length, bytes.trailing - (64 << 20), "and how many were not read");
+  t.ok(maxRss < 150e6, `${maxRss} bytes of memory`);
+  const verified = await qevm(["verify", file, "--limit", "tailBytes=64M"]);
+  t.equal(verified.code, 1);
+  t.match(verified.stderr, /tailBytes/u, "what would have to read them names the bound");
+});
+
+/** A device of one byte, as a description has it. */
+function smallDevice(id: number): string {
+  return `{"name": "d", "instance_id": ${id}, "vmsd_name": "d", "version": 1, "fields": [{"name": "x", "type": "uint8", "size": 1}]}`;
+}
+
+test("a VMDESCRIPTION of very many small things takes little memory", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-bounds-"));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, "many");
+  const json = `{"page_size": 4096, "devices": [${Array.from({ length: 60_000 }, (_, i) => smallDevice(i)).join(", ")}]}`;
+  const section = concat([4], be(3, 4), str8("d"), be(0, 4), be(1, 4), [1, 0x7e], be(3, 4));
+  writeFileSync(file, concat(HEADER, section, [0, 6], be(json.length, 4), Buffer.from(json)));
+  const { code, maxRss } = await qevm(["inspect", file], { plain: true });
+  t.equal(code, 0);
+  t.ok(json.length > 6_000_000 && maxRss < 200e6, `${maxRss} bytes of memory for ${json.length}`);
 });

@@ -134,7 +134,7 @@ export function sizeOf(text: string): number | undefined {
 }
 
 /** `--limit deviceBytes=1G`, several times. */
-function limitsOf(args: Arguments): Partial<StreamLimits> {
+export function limitsOf(args: Arguments): Partial<StreamLimits> {
   const limits: Partial<StreamLimits> = {};
   for (const text of args.list("limit")) {
     const [name = "", value = ""] = text.split("=", 2);

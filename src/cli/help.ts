@@ -208,7 +208,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   pack: {
     usage: "DIR --out FILE [--json]",
     line: "put an unpacked folder together again",
-    options: [["--out FILE", "appears whole or not at all; - for standard output"], JSON_OUT],
+    options: [["--out FILE", "appears whole or not at all; - for standard output"], JSON_OUT, LIMIT],
     text: "Untouched, it is the stream that was unpacked, byte for byte. Edited RAM files\nand device values win; compressed pages are compressed again.",
   },
   convert: {

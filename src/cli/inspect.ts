@@ -102,7 +102,7 @@ function containerLines(container: Container): string[] {
       const texts = data.cookie === undefined ? [data.xml] : [data.xml, data.cookie];
       return [
         `libvirt save image, version ${header.version}, ${format}, the guest was ${header.wasRunning === 1 ? "running" : "paused"}`,
-        ...texts.flatMap((xml) => xml.trimEnd().split("\n")).map((line) => `  | ${safe(line)}`),
+        ...texts.flatMap((xml) => xmlLines(xml)),
       ];
     }
     case "qcow2":
@@ -126,6 +126,22 @@ function containerLines(container: Container): string[] {
     default:
       return [`inside ${container.kind}`];
   }
+}
+
+/** Lines of a domain XML that are printed; libvirt writes some hundreds. */
+const MOST_LINES = 10_000;
+
+function xmlLines(xml: string): string[] {
+  const text = xml.trimEnd();
+  const lines: string[] = [];
+  let at = 0;
+  while (at <= text.length && lines.length < MOST_LINES) {
+    const end = text.indexOf("\n", at);
+    lines.push(`  | ${safe(text.slice(at, end < 0 ? text.length : end))}`);
+    at = end < 0 ? text.length + 1 : end + 1;
+  }
+  if (at <= text.length) lines.push(`  | ... ${fileSize(text.length - at)} more (--json has all of it)`);
+  return lines;
 }
 
 function headline(file: string, inspection: Inspection): string[] {

@@ -49,10 +49,14 @@ export function printWarnings(warnings: readonly Warning[]): void {
   }
 }
 
+/** Cells longer than this push what follows to the right in their own row only: one long name is not paid for in all rows. */
+const WIDEST = 64;
+
 /** Columns, the first left, the others right aligned. */
 export function table(rows: readonly (readonly string[])[], left: readonly number[] = [0]): string[] {
   const widths: number[] = [];
-  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  for (const row of rows)
+    row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, Math.min(cell.length, WIDEST))));
   return rows.map((row) =>
     `  ${row.map((cell, i) => (left.includes(i) ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join("  ")}`.trimEnd(),
   );

@@ -3,7 +3,7 @@ import { QemuFileReader } from "../qemu-file/reader.js";
 import { traitsOf, type ByteSource } from "../qemu-file/source.js";
 import { openSource } from "../transport/file.js";
 import { Turns } from "../transport/turns.js";
-import { decompressed } from "./compressed/decompressed.js";
+import { decompressed, type Expansion } from "./compressed/decompressed.js";
 import { detect, type Compression } from "./detect.js";
 import { isFolder } from "./is-folder.js";
 import { brotliNote } from "./brotli.js";
@@ -44,6 +44,7 @@ export async function openContainers(source: ByteSource, options: InputOptions =
     skipped = true;
   };
   let what: string | undefined;
+  let outer: Expansion["outer"];
   for (;;) {
     if (offset !== undefined && (await hasStreamAt(inner, offset))) await begin(inner, offset);
     const found = await look(inner);
@@ -59,8 +60,9 @@ export async function openContainers(source: ByteSource, options: InputOptions =
       break;
     }
     if (containers.length >= DEEPEST) throw new QevmError("limit", `more than ${DEEPEST} containers inside each other`);
-    const step = await open(found, options);
+    const step = await open(found, options, { most: options.stream?.limits?.expansion, outer });
     containers.push(step.container);
+    outer = step.compressed ?? outer;
     inner = step.source;
     if (!step.last) continue;
     if (offset !== undefined) await begin(inner, offset);
@@ -121,11 +123,11 @@ async function look(source: ByteSource): Promise<Found> {
   return { kind, source: new RestSource(reader), reader, foreign, head };
 }
 
-async function open(found: Found, options: InputOptions): Promise<Step> {
+async function open(found: Found, options: InputOptions, expansion: Expansion): Promise<Step> {
   const { kind, source, reader, foreign } = found;
   switch (kind) {
     case "libvirt":
-      return await (await import("./libvirt/open.js")).openLibvirt(found, options);
+      return await (await import("./libvirt/open.js")).openLibvirt(found, options, expansion);
     case "qcow2":
       return await (await import("./qcow2/open.js")).openQcow2(source, options);
     case "foreign": {
@@ -134,11 +136,9 @@ async function open(found: Found, options: InputOptions): Promise<Step> {
       await reader.discard(foreign, "bytes before the stream");
       return { container, source: new RestSource(reader), last: true };
     }
-    default:
-      return {
-        container: { kind: kind as Compression },
-        source: await decompressed(kind as Compression, reader),
-        last: false,
-      };
+    default: {
+      const plain = await decompressed(kind as Compression, reader, expansion);
+      return { container: { kind: kind as Compression }, source: plain, compressed: plain.compressed, last: false };
+    }
   }
 }

@@ -58,6 +58,8 @@ export interface Found {
 export interface Step {
   container: Container;
   source: ByteSource;
+  /** Bytes read so far of the compressed file that was taken off. */
+  compressed?: () => number;
   /** Nothing more is looked for inside. */
   last: boolean;
 }

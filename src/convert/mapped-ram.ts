@@ -2,18 +2,17 @@ import { isZeroPage } from "../engine/zero.js";
 import { QevmError } from "../errors.js";
 import { RecordApplier } from "../memory/apply.js";
 import { PageSet } from "../memory/page-set.js";
+import { PageBits } from "../memory/page-bits.js";
 import { ScratchMemory } from "../memory/scratch.js";
 import {
   bitmapLength,
   encodeMappedBlock,
   FILLED_BELOW,
-  hasPage,
   mappedEntryLength,
   mappedHeader,
   PAGE_FLAGS,
   RamFlag,
   setPage,
-  writeZeros,
   type RamBatch,
   type RamBlock,
 } from "../ram/index.js";
@@ -38,6 +37,8 @@ export class ToMappedRam extends OneRound {
   /** Pages that the stream sends, of blocks that a destination may have filled. */
   private told: PageSet | undefined;
   private readonly turns = new Turns();
+  /** Bytes of the bitmaps so far. */
+  private bitmaps = 0;
 
   constructor(
     reader: StreamReader,
@@ -92,33 +93,42 @@ export class ToMappedRam extends OneRound {
     }
     const page = new Uint8Array(pageSize);
     const pages = block.usedLength / pageSize;
+    this.bitmaps += bitmapLength(pages);
+    const { bitmapBytes } = this.reader.limits;
+    if (this.bitmaps > bitmapBytes) {
+      throw new QevmError("limit", `the mapped-ram bitmaps of the blocks up to "${block.idstr}" (bitmapBytes)`, {
+        expected: `at most ${bitmapBytes} bytes`,
+        found: `${this.bitmaps}`,
+      });
+    }
     const bitmap = new Uint8Array(bitmapLength(pages));
+    const present = new PageBits();
     const { files } = this.memory!;
     const written = files.written(block.idstr);
     for (let i = written.next(0, pages); i < pages; i = written.next(i + 1, pages)) {
       files.read(block, i * pageSize, page);
-      if (!isZeroPage(page)) setPage(bitmap, i);
+      if (!isZeroPage(page)) present.add(i);
       const turn = this.turns.due();
       if (turn !== undefined) await turn;
     }
-    for (const offset of this.told?.offsets(block) ?? []) setPage(bitmap, offset / pageSize);
+    for (const offset of this.told?.offsets(block) ?? []) present.add(offset / pageSize);
+    for (const i of present.pages()) setPage(bitmap, i);
     const mapped = mappedHeader(file.offset + mappedEntryLength(block), block.usedLength, pageSize);
     const gapLength = Number(mapped.pagesOffset - mapped.bitmapOffset) - bitmap.length;
     encodeMappedBlock(file, { block: { ...plain, mapped }, bitmap, gapLength, gap: undefined });
-    for (let i = 0; i < pages; i++) {
-      if (hasPage(bitmap, i)) {
-        files.read(block, i * pageSize, page);
-        file.bytes(page);
-        this.pages.out.normal++;
-      } else {
-        writeZeros(file, pageSize);
-        this.pages.out.zero++;
-      }
-      if (i % 64 !== 63) continue;
-      await file.drain();
-      const turn = this.turns.due();
-      if (turn !== undefined) await turn;
+    let next = 0;
+    for (const i of present.pages()) {
+      await file.zeros((i - next) * pageSize);
+      files.read(block, i * pageSize, page);
+      file.bytes(page);
+      this.pages.out.normal++;
+      this.pages.out.zero += i - next;
+      next = i + 1;
+      const wait = file.drain() ?? this.turns.due();
+      if (wait !== undefined) await wait;
     }
+    await file.zeros((pages - next) * pageSize);
+    this.pages.out.zero += pages - next;
     await file.drain();
   }
 }

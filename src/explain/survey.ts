@@ -109,7 +109,7 @@ async function readItem(item: StreamItem, tally: Tally, survey: Surveyor, watch?
     for await (const record of item.content.entries()) tally.record(record);
     tally.sectionEnds();
   } else if (item.kind === "opaque" || item.kind === "trailing") {
-    for await (const chunk of item.chunks()) {
+    for await (const chunk of item.chunks(true)) {
       tally.chunk(item, chunk);
       if (item.kind === "opaque") survey.chunk(chunk);
     }

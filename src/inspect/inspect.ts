@@ -1,4 +1,5 @@
 import type { Warning } from "../errors.js";
+import { isZeroPage } from "../engine/zero.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
 import { privateBytes, type SectionRecord } from "../sections/index.js";
@@ -93,6 +94,7 @@ export class Tally {
   private named = 0;
   private stale = 0;
   private trailing = 0;
+  private unread = 0;
   private vmdescription = false;
 
   constructor(private readonly reader: StreamReader) {}
@@ -107,7 +109,7 @@ export class Tally {
       for await (const record of item.content.entries()) this.record(record);
       this.sectionEnds();
     } else if (item.kind === "opaque" || item.kind === "trailing") {
-      for await (const chunk of item.chunks()) this.chunk(item, chunk);
+      for await (const chunk of item.chunks(true)) this.chunk(item, chunk);
     }
   }
 
@@ -157,6 +159,9 @@ export class Tally {
         break;
       case "opaque":
         this.undecoded.push({ offset: item.offset, length: 0, reason: item.reason });
+        break;
+      case "trailing":
+        this.unread = item.unread;
         break;
       default:
         break;
@@ -232,7 +237,7 @@ export class Tally {
     if (item.kind === "trailing") {
       const offset = item.offset + this.trailing;
       this.trailing += chunk.length;
-      if (chunk.every((byte) => byte === 0)) return;
+      if (isZeroPage(chunk)) return;
       const last = this.undecoded.at(-1);
       if (last?.reason === item.what && last.offset + last.length === offset) last.length += chunk.length;
       else this.undecoded.push({ offset, length: chunk.length, reason: item.what });
@@ -251,6 +256,15 @@ export class Tally {
     const { reader } = this;
     const unfinished = await reader.unfinished();
     if (unfinished !== undefined) this.undecoded.push(unfinished);
+    if (this.unread > 0) {
+      const offset = reader.offset - this.unread;
+      this.undecoded.push({
+        offset,
+        length: this.unread,
+        reason: "bytes after the end that were not read (tailBytes)",
+      });
+      this.trailing += this.unread;
+    }
     const pages = noPages();
     const blocks = reader.ram.blocks.map((block) => {
       const at = this.counts.get(block) ?? noPages();

@@ -1,5 +1,7 @@
 /** Pages a piece. */
 const PIECE = 1 << 18;
+/** How many bits of a byte are set. */
+const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
 
 /** A set of page numbers: one bit a page, in pieces of 32 KiB that are made on demand. */
 export class PageBits {
@@ -32,6 +34,13 @@ export class PageBits {
     const bits = this.pieces.get(Math.floor(page / PIECE));
     const at = page % PIECE;
     return bits !== undefined && (bits[at >> 3]! & (1 << (at & 7))) !== 0;
+  }
+
+  /** How many pages. */
+  get size(): number {
+    let size = 0;
+    for (const bits of this.pieces.values()) for (const byte of bits) size += ONES[byte]!;
+    return size;
   }
 
   /** The first page of the set from `page` on that is below `end`; else `end`. */

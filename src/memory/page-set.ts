@@ -18,6 +18,11 @@ export class PageSet {
     return this.blocks.get(block.idstr)?.has(offset / this.pageSize) === true;
   }
 
+  /** How many pages of a block. */
+  count(block: RamBlock): number {
+    return this.blocks.get(block.idstr)?.size ?? 0;
+  }
+
   /** Offsets of the pages of a block, ascending. */
   *offsets(block: RamBlock): Generator<number> {
     for (const page of this.blocks.get(block.idstr)?.pages() ?? []) yield page * this.pageSize;

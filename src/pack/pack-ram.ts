@@ -59,6 +59,8 @@ export class RamPacker {
     private readonly pageSize: number,
     /** Where guest memory is kept while XBZRLE deltas are made. */
     private readonly scratchFolder: string,
+    /** Bytes of the files without a record that are searched. */
+    private readonly absentBytes: number,
   ) {
     this.page = new Uint8Array(pageSize);
     this.old = new Uint8Array(pageSize);
@@ -240,9 +242,19 @@ export class RamPacker {
     this.put(RamFlag.PAGE, block, offset, continues, now);
   }
 
-  /** The files are read whole, holes too: an edit may be anywhere. */
+  /** What no record is about is read, holes too: an edit may be anywhere. Errors: limit. */
   private async addMissing(): Promise<void> {
     const turns = new Turns();
+    let absent = 0;
+    for (const block of this.blocks) {
+      absent += block.usedLength - this.seen.count(block) * this.pageSize;
+      if (absent <= this.absentBytes) continue;
+      throw new QevmError("limit", `bytes without a record in the blocks up to "${block.idstr}" (absentBytes)`, {
+        path: [this.ram.blocks[block.index]!.file],
+        expected: `at most ${this.absentBytes}`,
+        found: `${absent}`,
+      });
+    }
     for (const block of this.blocks) {
       for (let offset = 0; offset < block.usedLength; offset += this.pageSize) {
         const turn = turns.due();

@@ -10,6 +10,7 @@ import {
   encodeSectionHeader,
   TypeByte,
 } from "../stream/index.js";
+import { DEFAULT_LIMITS, type StreamLimits } from "../stream/limits.js";
 import { attempt, FileSource } from "../transport/file.js";
 import { openOutput, scratchFor } from "../transport/output.js";
 import {
@@ -32,15 +33,22 @@ export interface PackReport {
 /**
  * Writes the stream that an unpacked folder describes. Untouched it is the stream that was unpacked, byte for byte; edited RAM
  * files and device values win. The file appears whole or not at all; `-` is standard output. Errors name the file and the key: bad-description,
- * does-not-fit, io.
+ * does-not-fit, limit, io.
  */
-export async function packFolder(folder: string, out: string): Promise<PackReport> {
+export async function packFolder(folder: string, out: string, limits: Partial<StreamLimits> = {}): Promise<PackReport> {
   const { manifest, items } = parseManifest(readJson(folder, "manifest.json"));
   const file = openOutput(out);
   const writer = new QemuFileWriter(file);
   let packer: Packer | undefined;
   try {
-    packer = new Packer(folder, writer, manifest, items, scratchFor(out));
+    packer = new Packer(
+      folder,
+      writer,
+      manifest,
+      items,
+      scratchFor(out),
+      limits.absentBytes ?? DEFAULT_LIMITS.absentBytes,
+    );
     const edits = await packer.run();
     await writer.flush();
     file.commit();
@@ -64,13 +72,14 @@ class Packer {
     manifest: Manifest,
     private readonly items: readonly PackItem[],
     scratch: string,
+    absentBytes: number,
   ) {
     const text = manifest.schema ?? items.find((item) => item.kind === "vmdescription")?.file;
     if (text !== undefined) {
       this.description = inFile(text, () => parseVmDescription(this.read(text).toString("latin1")));
     }
     if (items.some((item) => item.kind === "ram")) {
-      this.ram = new RamPacker(writer, folder, manifest.ram, manifest.pageSize, scratch);
+      this.ram = new RamPacker(writer, folder, manifest.ram, manifest.pageSize, scratch, absentBytes);
     }
   }
 

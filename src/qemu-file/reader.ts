@@ -28,7 +28,8 @@ export class QemuFileReader {
   private base: number;
   private ended = false;
   /** Absolute offset of the source's first byte: what `seek` counts from. */
-  private readonly origin: number;
+  /** Absolute offset of the source's first byte. */
+  readonly origin: number;
   private readonly chunk: number;
   private readonly ahead: ReadAhead | undefined;
   /** Refills since the last jump. */
@@ -316,9 +317,15 @@ export class QemuFileReader {
 
 const NO_SOURCE: ByteSource = { read: () => 0 };
 
+/** Characters made at a time: a string that grows by single ones takes 32 bytes for each until it is read. */
+const CHARACTERS = 8192;
+
 /** Bytes as characters 0 to 255. Names on the wire are bytes; this keeps every one of them. */
 export function latin1(bytes: Uint8Array): string {
-  let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
-  return text;
+  if (bytes.length <= CHARACTERS) return String.fromCharCode(...bytes);
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; at += CHARACTERS) {
+    parts.push(String.fromCharCode(...bytes.subarray(at, at + CHARACTERS)));
+  }
+  return parts.join("");
 }

@@ -43,6 +43,8 @@ export function traitsOf(source: ByteSource): Pick<ByteSource, "length" | "offse
 /** A taker of bytes. `chunk` belongs to the caller again as soon as `write` has returned, or its promise has resolved. */
 export interface ByteSink {
   write(chunk: Uint8Array): void | Promise<void>;
+  /** Takes so many zeros without being handed them; present only where they cost nothing (a hole in a file). */
+  hole?(length: number): void;
   /** All bytes were written. */
   end?(): void | Promise<void>;
 }

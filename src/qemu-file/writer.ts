@@ -3,6 +3,7 @@ import type { ByteSink } from "./source.js";
 
 /** Bytes of a writer's first buffer; it doubles up to what is drained at a time. */
 const FIRST_BUFFER = 4096;
+const ZEROS = new Uint8Array(65_536);
 
 /**
  * The writing half of QEMUFile: big-endian fields into a buffer that goes to a sink.
@@ -88,6 +89,21 @@ export class QemuFileWriter {
   /** Hands the buffer to the sink once it is full enough; call it between records. */
   drain(): void | Promise<void> {
     return this.used >= this.threshold ? this.flush() : undefined;
+  }
+
+  /** Zeros: a hole where the sink has holes. What was written before goes to the sink first. */
+  async zeros(length: number): Promise<void> {
+    let left = length;
+    if (length >= this.threshold && this.sink.hole !== undefined) {
+      await this.flush();
+      this.sink.hole(length);
+      this.base += length;
+      left = 0;
+    }
+    for (; left > 0; left -= ZEROS.length) {
+      this.bytes(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
+      await this.drain();
+    }
   }
 
   /** Hands everything to the sink. */

@@ -26,6 +26,9 @@ const LENT_ROOM = 64 * 1024;
 /** A footer, or a subsection's head, may be what is missing. */
 const LENT_MARGIN = 300;
 
+/** Bytes that are buffered at first where the description is looked for. */
+const FIRST_ROOM = 4 << 20;
+
 /** How far from the end of a seekable source a VMDESCRIPTION is looked for when the device part cannot be buffered whole. */
 const TAIL_WINDOW = 16 * 1024 * 1024;
 
@@ -44,8 +47,10 @@ export class DevicePart {
   private unused = new Map<string, DeviceDescription[]>();
   /** Their names. */
   private names = new Set<string>();
-  /** Everything up to the input's end is in the buffer. */
+  /** Everything up to the description, or to the input's end, is in the buffer. */
   private whole = true;
+  /** Absolute offset of the end of the description; 0: not found yet. */
+  private until = 0;
 
   constructor(
     private readonly reader: QemuFileReader,
@@ -64,14 +69,28 @@ export class DevicePart {
     if (this.schema !== undefined) return "ready";
     if (packageEnd !== undefined) return this.description === undefined ? "absent" : "ready";
     if (this.state === "unread" || this.description === undefined) {
-      this.whole = await reader.fillToEnd(this.limits.deviceBytes);
-      this.state = this.search(reader.buffer.subarray(reader.position, reader.end)) ? "ready" : "absent";
+      this.state = (await this.searchOn()) ? "ready" : "absent";
       if (this.state === "absent" && !this.whole && (await this.searchTail())) this.state = "ready";
     } else {
       // The description that was found early: the section itself must still be in the buffer whole.
-      this.whole = await reader.fillToEnd(this.limits.deviceBytes);
+      const left = this.until - reader.offset;
+      if (left > 0 && left <= this.limits.deviceBytes) this.whole = await reader.fill(left);
+      else this.whole = await reader.fillToEnd(this.limits.deviceBytes);
     }
     return this.state;
+  }
+
+  /** Looks for the description in what is buffered, which grows: behind a short device part may come a long tail. */
+  private async searchOn(): Promise<boolean> {
+    const { reader } = this;
+    const { deviceBytes } = this.limits;
+    for (let room = Math.min(FIRST_ROOM, deviceBytes); ; room = Math.min(8 * room, deviceBytes)) {
+      this.whole = await reader.fillToEnd(room);
+      const found = this.search(reader.buffer.subarray(reader.position, reader.end), reader.offset);
+      // Up to the description: all that the sections need.
+      if (found) this.whole = true;
+      if (found || this.whole || room === deviceBytes) return found;
+    }
   }
 
   /** The parsed form of `text` when it is the one that was found already. */
@@ -218,14 +237,14 @@ export class DevicePart {
     return type === TypeByte.SECTION_END || type === TypeByte.SECTION_PART;
   }
 
-  private search(bytes: Uint8Array): boolean {
+  private search(bytes: Uint8Array, offset: number): boolean {
     const idstr = this.nameAt(0);
     for (const candidate of triedVmDescriptions(bytes, this.limits.descriptionBytes)) {
       const text = latin1(bytes.subarray(candidate.start, candidate.start + candidate.length));
       let description: VmDescription;
       try {
         description = parseVmDescription(text, {
-          offset: this.reader.offset + candidate.start,
+          offset: offset + candidate.start,
           ...descriptionLimits(this.limits),
         });
       } catch (error) {
@@ -234,6 +253,7 @@ export class DevicePart {
       }
       if (idstr !== undefined && !description.devices.some((d) => d.name === idstr)) continue;
       this.take(description, text);
+      this.until = offset + candidate.start + candidate.length;
       return true;
     }
     return false;
@@ -263,7 +283,7 @@ export class DevicePart {
       if (got === 0) break;
       filled += got;
     }
-    return this.search(tail.subarray(0, filled));
+    return this.search(tail.subarray(0, filled), this.reader.origin + from);
   }
 
   /** The idstr of the FULL header so many bytes on. */

@@ -92,7 +92,7 @@ export interface OpaqueItem {
   reason: string;
   /** Whether the rest ends the way a whole stream without VMDESCRIPTION does (footer, EOF). Known once `chunks` is done. */
   endsInEof(): boolean;
-  chunks(): AsyncGenerator<Uint8Array>;
+  chunks(partly?: boolean): AsyncGenerator<Uint8Array>;
 }
 
 /** What follows a stream that has ended: padding of a block device or container. */
@@ -101,5 +101,8 @@ export interface TrailingItem {
   offset: number;
   /** What the bytes are, if they are not zeros. */
   what: string;
-  chunks(): AsyncGenerator<Uint8Array>;
+  /** Bytes at their end that are more than `limits.tailBytes`: they are not read. */
+  unread: number;
+  /** @param partly false: the error `limit` where bytes would be left out */
+  chunks(partly?: boolean): AsyncGenerator<Uint8Array>;
 }

@@ -33,6 +33,14 @@ export interface StreamLimits {
   deviceReadings: number;
   /** Bytes, a field at least one, decoded in vain before no further reading is tried. */
   deviceWork: number;
+  /** Bytes after the end of a stream that are looked at, where the length of the input is known. */
+  tailBytes: number;
+  /** Plain bytes for each byte of a compressed file, counted above 256 MiB; compressed twice: a 64th of it. */
+  expansion: number;
+  /** Bytes of the snapshot table of a qcow2 image (QEMU: 64 MiB). */
+  snapshotBytes: number;
+  /** `pack`: bytes of the blocks' files that no record mentions, and that are searched for pages to add. */
+  absentBytes: number;
 }
 
 export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
@@ -48,9 +56,13 @@ export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
   descriptionBytes: 64 * 1024 * 1024,
   descriptionDepth: 128,
   descriptionValues: 4_000_000,
-  deviceValues: 16 * 1024 * 1024,
+  deviceValues: 4 * 1024 * 1024,
   deviceReadings: 256,
   deviceWork: 32 * 1024 * 1024,
+  tailBytes: 16 * 1024 ** 3,
+  expansion: 65_536,
+  snapshotBytes: 16 * 1024 * 1024,
+  absentBytes: 64 * 1024 ** 3,
 };
 
 /** The limits of a VMDESCRIPTION, as its parser takes them. */

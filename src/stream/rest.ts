@@ -72,9 +72,26 @@ export async function* endOfStream(
     yield { kind: "vmdescription", offset, text, description };
   }
   if (await reader.fill(1)) {
-    yield { kind: "trailing", offset: reader.offset, what: trailing, chunks: () => remaining(reader) };
-    for await (const _ of remaining(reader));
+    yield* trailingBytes(reader, limits.tailBytes, trailing);
   }
+}
+
+/** What stands after the end of the stream; of an input whose length is known, not more than `most` bytes are read. */
+async function* trailingBytes(reader: QemuFileReader, most: number, what: string): AsyncGenerator<TrailingItem> {
+  const { offset, source } = reader;
+  const length = source.length === undefined ? 0 : source.length + reader.origin - offset;
+  async function* chunks(partly = false): AsyncGenerator<Uint8Array> {
+    if (length > most && !partly) {
+      const place = { offset, expected: `at most ${most} bytes (tailBytes)`, found: `${length}` };
+      throw reader.error("limit", "bytes after the end of the stream", place);
+    }
+    const end = length > most ? offset + most : Infinity;
+    for (let left = end - reader.offset; left > 0 && (await reader.fill(1)); left = end - reader.offset) {
+      yield reader.view(Math.min(reader.available, PIECE, left));
+    }
+  }
+  yield { kind: "trailing", offset, what, unread: Math.max(0, length - most), chunks };
+  await reader.discardRest();
 }
 
 /** Bytes of the input that were not decoded, since reading ended before them. */

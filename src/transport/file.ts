@@ -203,6 +203,10 @@ export class AtomicFile implements ByteSink {
     return this.turns.due();
   }
 
+  hole(length: number): void {
+    this.position += length;
+  }
+
   commit(): void {
     if (this.position > this.written) attempt(this.path, () => ftruncateSync(this.fd, this.position));
     this.close();

@@ -1,7 +1,9 @@
 import { QevmError } from "../errors.js";
 import {
+  JsonMatcher,
   JsonNumber,
   JsonObject,
+  JsonTaken,
   parseJson,
   JsonWriter,
   type JsonLimits,
@@ -83,7 +85,8 @@ export interface ParseDescriptionOptions extends JsonLimits {
  */
 export function parseVmDescription(json: string, options: ParseDescriptionOptions = {}): VmDescription {
   const offset = options.offset ?? 0;
-  const top = new Members(expectObject(parseJson(json, offset, options), offset, "the description"), "the description");
+  const parsed = parseJson(json, offset, { ...options, element: takeElement });
+  const top = new Members(expectObject(parsed, offset, "the description"), "the description");
   const configuration = top.optional("configuration", (value, at) => structOf(value, at, "configuration"));
   const pageSize = top.required("page_size", integer);
   const devices = top.required("devices", (value, at) => listOf(value, at, "devices", deviceOf));
@@ -94,13 +97,20 @@ export function parseVmDescription(json: string, options: ParseDescriptionOption
     style: json.startsWith("{ ") ? "spaced" : "compact",
     exact: false,
   };
-  description.exact = printVmDescription(description) === json;
+  const matcher = new JsonMatcher(description.style, json);
+  printTo(matcher, description);
+  description.exact = matcher.matches;
   return description;
 }
 
 /** The text of a description in its own style, as the matching QEMU would write it. */
 export function printVmDescription(description: VmDescription): string {
   const writer = new JsonWriter(description.style);
+  printTo(writer, description);
+  return writer.text;
+}
+
+function printTo(writer: JsonWriter, description: VmDescription): void {
   writer.open("{");
   if (description.configuration !== undefined) {
     writer.key("configuration");
@@ -109,7 +119,21 @@ export function printVmDescription(description: VmDescription): string {
   number(writer, "page_size", description.pageSize);
   list(writer, "devices", description.devices, printDevice);
   writer.close("}");
-  return writer.text;
+}
+
+/**
+ * Makes devices, fields and subsections of the text's objects while it is read. One that is wrong stays JSON: whether that
+ * is an error shows when the object around it is read.
+ */
+function takeElement(key: string, value: JsonValue, offset: number): object | undefined {
+  try {
+    if (key === "fields") return fieldOf(value, offset);
+    if (key === "devices") return deviceOf(value, offset);
+    return key === "subsections" ? subsectionOf(value, offset) : undefined;
+  } catch (error) {
+    if (error instanceof QevmError) return undefined;
+    throw error;
+  }
 }
 
 function deviceOf(value: JsonValue, offset: number): DeviceDescription {
@@ -263,7 +287,11 @@ class Members {
 
 function listOf<T>(value: JsonValue, offset: number, what: string, read: (item: JsonValue, offset: number) => T): T[] {
   if (!Array.isArray(value)) throw bad(offset, `"${what}" is not an array`);
-  return value.map((item) => read(item, item instanceof JsonObject ? item.offset : offset));
+  return value.map((item) => {
+    // Taken under the same key, and so by the same function.
+    if (item instanceof JsonTaken) return item.value as T;
+    return read(item, item instanceof JsonObject ? item.offset : offset);
+  });
 }
 
 function expectObject(value: JsonValue, offset: number, what: string): JsonObject {

@@ -28,6 +28,16 @@ export class JsonObject {
   constructor(readonly offset = 0) {}
 }
 
+/** What {@link JsonLimits.element} put in the place of an element. */
+export class JsonTaken extends JsonObject {
+  constructor(
+    readonly value: object,
+    offset: number,
+  ) {
+    super(offset);
+  }
+}
+
 export interface JsonMember {
   key: string;
   value: JsonValue;
@@ -44,6 +54,11 @@ export interface JsonLimits {
   maxNodes?: number;
   /** Characters of text. Default 64 Mi. */
   maxLength?: number;
+  /**
+   * Takes each element of an array that is the value of the member `key`, as soon as it has been read, and gives what
+   * is kept in its place: the whole text then never exists as a tree of JSON values. Undefined: the element itself.
+   */
+  element?: (key: string, value: JsonValue, offset: number) => object | undefined;
 }
 
 /**
@@ -60,7 +75,7 @@ export function parseJson(text: string, offset = 0, limits: JsonLimits = {}): Js
       found: `${text.length}`,
     });
   }
-  const parser = new Parser(text, offset, limits.maxDepth ?? 128, limits.maxNodes ?? 4_000_000);
+  const parser = new Parser(text, offset, limits.maxDepth ?? 128, limits.maxNodes ?? 4_000_000, limits.element);
   return parser.whole();
 }
 
@@ -69,6 +84,9 @@ const COMMA = 0x2c;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+/** Strings that are kept to be found again, and their characters. */
+const MOST_SHARED = 4096;
+const LONGEST_SHARED = 64;
 const ESCAPES: Record<string, string> = {
   '"': '"',
   "\\": "\\",
@@ -84,12 +102,15 @@ class Parser {
   private at = 0;
   private depth = 0;
   private nodes = 0;
+  /** Short strings that were read before: most are names that come again. */
+  private readonly strings = new Map<string, string>();
 
   constructor(
     private readonly text: string,
     private readonly base: number,
     private readonly maxDepth: number,
     private readonly maxNodes: number,
+    private readonly element: JsonLimits["element"],
   ) {}
 
   whole(): JsonValue {
@@ -99,13 +120,14 @@ class Parser {
     return value;
   }
 
-  private value(): JsonValue {
+  /** @param key the member whose value it is */
+  private value(key = ""): JsonValue {
     this.space();
     this.count();
     const code = this.text.charCodeAt(this.at);
     if (code === QUOTE) return this.string();
     if (code === 0x7b) return this.object();
-    if (code === 0x5b) return this.array();
+    if (code === 0x5b) return this.array(key);
     if (this.text.startsWith("true", this.at)) return this.word(4, true);
     if (this.text.startsWith("false", this.at)) return this.word(5, false);
     if (this.text.startsWith("null", this.at)) return this.word(4, null);
@@ -125,17 +147,22 @@ class Parser {
       this.space();
       if (this.text.charCodeAt(this.at) !== COLON) throw this.fail("expected ':'");
       this.at++;
-      object.members.push({ key, value: this.value(), offset });
+      object.members.push({ key, value: this.value(key), offset });
       if (!this.comma(0x7d)) return object;
     }
   }
 
-  private array(): JsonValue[] {
+  private array(key: string): JsonValue[] {
     const array: JsonValue[] = [];
+    const offset = this.base + this.at;
     this.open();
     if (this.closes(0x5d)) return array;
-    do array.push(this.value());
-    while (this.comma(0x5d));
+    do {
+      const value = this.value();
+      const at = value instanceof JsonObject ? value.offset : offset;
+      const taken = this.element?.(key, value, at);
+      array.push(taken === undefined ? value : new JsonTaken(taken, at));
+    } while (this.comma(0x5d));
     return array;
   }
 
@@ -176,8 +203,8 @@ class Parser {
     for (;;) {
       const code = text.charCodeAt(this.at);
       if (code === QUOTE) {
-        out += text.slice(from, this.at++);
-        return out;
+        const rest = text.slice(from, this.at++);
+        return out === "" ? this.shared(rest) : out + rest;
       }
       // NaN (the end) fails this comparison too.
       if (!(code >= 0x20)) throw this.fail("unterminated string or control character in it");
@@ -188,6 +215,14 @@ class Parser {
       out += text.slice(from, this.at) + this.escape();
       from = this.at;
     }
+  }
+
+  private shared(text: string): string {
+    if (text.length > LONGEST_SHARED) return text;
+    const known = this.strings.get(text);
+    if (known !== undefined) return known;
+    if (this.strings.size < MOST_SHARED) this.strings.set(text, text);
+    return text;
   }
 
   private escape(): string {
@@ -262,6 +297,7 @@ function print(value: JsonValue, writer: JsonWriter): void {
 
 /** Writes JSON piece by piece; commas are its business. */
 export class JsonWriter {
+  /** What was written; empty where {@link append} was overridden. */
   text = "";
   private readonly inner: string;
   private readonly colon: string;
@@ -276,19 +312,19 @@ export class JsonWriter {
 
   open(bracket: "[" | "{"): void {
     this.raw(bracket);
-    this.text += this.inner;
+    this.append(this.inner);
     this.comma = false;
   }
 
   close(bracket: "]" | "}"): void {
-    this.text += this.inner;
-    this.text += bracket;
+    this.append(this.inner);
+    this.append(bracket);
     this.comma = true;
   }
 
   key(key: string): void {
     this.string(key);
-    this.text += this.colon;
+    this.append(this.colon);
     this.comma = false;
   }
 
@@ -298,9 +334,37 @@ export class JsonWriter {
 
   /** A number, or any other text as it is. */
   raw(text: string | number): void {
-    if (this.comma) this.text += ", ";
-    this.text += text;
+    if (this.comma) this.append(", ");
+    this.append(String(text));
     this.comma = true;
+  }
+
+  /** Takes the next characters. */
+  protected append(text: string): void {
+    this.text += text;
+  }
+}
+
+/** Compares what is written with a text that is there already, and keeps nothing of it. */
+export class JsonMatcher extends JsonWriter {
+  private at = 0;
+  private same = true;
+
+  constructor(
+    style: JsonStyle,
+    private readonly expected: string,
+  ) {
+    super(style);
+  }
+
+  /** Whether exactly the expected text was written. */
+  get matches(): boolean {
+    return this.same && this.at === this.expected.length;
+  }
+
+  protected override append(text: string): void {
+    this.same &&= this.expected.startsWith(text, this.at);
+    this.at += text.length;
   }
 }
 

@@ -1,5 +1,5 @@
 import { QevmError, type Warning } from "../../errors.js";
-import { decompressed } from "../compressed/decompressed.js";
+import { decompressed, type Expansion } from "../compressed/decompressed.js";
 import { LIBVIRT_PART_MAGIC, type Compression } from "../detect.js";
 import type { ByteSource } from "../../qemu-file/source.js";
 import { decodeLibvirtData, decodeLibvirtHeader, FORMATS, LIBVIRT_HEADER_LENGTH, UNFINISHED } from "./header.js";
@@ -7,7 +7,11 @@ import { isSeekable, RestSource, SliceSource } from "../sources.js";
 import type { Container, Found, InputOptions, Step } from "../types.js";
 
 /** Takes off header and XML of a libvirt save image, and its compression. */
-export async function openLibvirt({ source, reader }: Found, options: InputOptions): Promise<Step> {
+export async function openLibvirt(
+  { source, reader }: Found,
+  options: InputOptions,
+  expansion: Expansion = {},
+): Promise<Step> {
   const offset = reader.offset;
   await reader.fill(LIBVIRT_HEADER_LENGTH);
   const head = reader.view(Math.min(reader.available, LIBVIRT_HEADER_LENGTH));
@@ -30,7 +34,8 @@ export async function openLibvirt({ source, reader }: Found, options: InputOptio
   };
   const container: Container = { kind: "libvirt", offset, header, format, data };
   if (format !== "raw" && format !== "sparse") {
-    return { container, source: noted(await decompressed(format as Compression, reader)), last: true };
+    const plain = await decompressed(format as Compression, reader, expansion);
+    return { container, source: noted(plain), last: true };
   }
   const plain: ByteSource = isSeekable(source)
     ? new SliceSource(source, LIBVIRT_HEADER_LENGTH + header.dataLength)

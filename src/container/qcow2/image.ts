@@ -18,10 +18,14 @@ export interface Qcow2Image {
 }
 
 /** Reads header, extensions and snapshot table. Errors: as the decoders of these. */
-export async function readQcow2(source: SeekableSource): Promise<Qcow2Image> {
+export async function readQcow2(source: SeekableSource, snapshotBytes?: number): Promise<Qcow2Image> {
   const head = await readFully(source, 0, 4096);
   const header = decodeQcow2Header(head);
-  return { header, snapshots: await readSnapshots(source, header), dataFile: dataFileName(head, header) };
+  return {
+    header,
+    snapshots: await readSnapshots(source, header, snapshotBytes),
+    dataFile: dataFileName(head, header),
+  };
 }
 
 /** The name in the header extension 0x44415441 ("DATA"). Extensions: be32 type (0 ends), be32 length, data up to a multiple of 8. */

@@ -14,7 +14,7 @@ export async function openQcow2(source: ByteSource, options: InputOptions): Prom
       { offset: 0 },
     );
   }
-  const image = await readQcow2(source);
+  const image = await readQcow2(source, options.stream?.limits?.snapshotBytes);
   const chosen = chooseSnapshot(image, options.snapshot);
   const snapshots = image.snapshots.map((snapshot) => ({
     id: snapshot.id,

@@ -1,6 +1,7 @@
 import { QevmError } from "../../errors.js";
 import { struct, u16be, u32be, u64be } from "../../qemu-file/layout.js";
 import type { Qcow2Header } from "./header.js";
+import { DEFAULT_LIMITS } from "../../stream/limits.js";
 import { readFully, type SeekableSource } from "../sources.js";
 
 /**
@@ -60,7 +61,11 @@ export function snapshotDate({ dateSeconds, dateNanoseconds }: Qcow2Snapshot): s
 }
 
 /** Reads the snapshot table. Errors: truncated, limit, bad-offset. */
-export async function readSnapshots(source: SeekableSource, header: Qcow2Header): Promise<Qcow2Snapshot[]> {
+export async function readSnapshots(
+  source: SeekableSource,
+  header: Qcow2Header,
+  snapshotBytes = DEFAULT_LIMITS.snapshotBytes,
+): Promise<Qcow2Snapshot[]> {
   if (header.snapshots > MOST) {
     throw new QevmError("limit", "qcow2 snapshots", {
       offset: 60,
@@ -85,6 +90,15 @@ export async function readSnapshots(source: SeekableSource, header: Qcow2Header)
       });
     }
     const length = 40 + fixed.extraLength + fixed.idLength + fixed.nameLength;
+    const bytes = at + length - Number(header.snapshotsOffset);
+    if (bytes > snapshotBytes) {
+      throw new QevmError("limit", "qcow2 snapshot table", {
+        offset: at,
+        path,
+        expected: `at most ${snapshotBytes} bytes (snapshotBytes)`,
+        found: `${bytes} or more`,
+      });
+    }
     const entry = await exactly(source, at, length, path);
     snapshots.push(decodeSnapshot(entry, fixed));
     at += Math.ceil(length / 8) * 8;
