@@ -2,7 +2,18 @@ import { openInput } from "../container/open.js";
 import { convertToRecording, type RecordingFolderReport } from "../convert/recording-folder.js";
 import type { WrittenMethod } from "../multifd/index.js";
 import { inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
-import { count, fileSize, print, printJson, safe, table, tellIncomplete, withProgress } from "./output.js";
+import {
+  count,
+  delivered,
+  fileSize,
+  print,
+  printJson,
+  printWarnings,
+  safe,
+  table,
+  tellIncomplete,
+  withProgress,
+} from "./output.js";
 
 /** `qevm convert FILE --to recording --out DIR`. */
 export async function toRecording(args: Arguments, out: string): Promise<number> {
@@ -29,10 +40,11 @@ export async function toRecording(args: Arguments, out: string): Promise<number>
     dropVmdescription: args.flag("drop-vmdescription"),
   }).finally(() => source.done());
   await source.close?.();
+  printWarnings(report.warnings);
   tellIncomplete(report);
   if (args.flag("json")) printJson(report);
   else print(lines(out, report));
-  return 0;
+  return delivered(report);
 }
 
 function methodOf(text = "none"): WrittenMethod {

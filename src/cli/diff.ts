@@ -10,7 +10,7 @@ import { openSource } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { printDocument } from "./diff-document.js";
 import { report } from "./diff-report.js";
-import { print, printJson, printWarnings, safe, withProgress } from "./output.js";
+import { delivered, print, printJson, printWarnings, safe, withProgress } from "./output.js";
 import { refusal } from "./run.js";
 
 /** Takes its name twice, for two snapshots of one image. */
@@ -36,7 +36,12 @@ export async function run(argv: string[]): Promise<number> {
     printWarnings([...warningsOf(diff.a.warnings, a), ...warningsOf(diff.b.warnings, b)]);
     print(report({ a: named(a), b: named(b) }, diff));
   }
-  return diff.verdict === "different" ? 1 : 0;
+  const { a: inA, b: inB } = diff;
+  const passedOver = inA.passedOver + inB.passedOver;
+  return Math.max(
+    diff.verdict === "different" ? 1 : 0,
+    delivered({ passedOver, warnings: [...inA.warnings, ...inB.warnings] }),
+  );
 }
 
 async function diffFiles(files: Pair<string>, args: Arguments): Promise<StreamDiff> {

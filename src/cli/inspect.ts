@@ -161,13 +161,19 @@ function sectionLines({ sections, devices, footers }: Inspection): string[] {
   return wrapped("Sections:", footers === false ? [...parts, "no footers"] : parts, "; ");
 }
 
-function understood({ bytes, undecoded }: Inspection): string[] {
+function understood({ bytes, undecoded, unchecked }: Inspection): string[] {
   const lines: string[] = [];
   if (bytes.opaque === 0) {
-    lines.push("Understood: every byte");
+    lines.push(
+      unchecked === 0 ? "Understood: every byte" : "Understood: every byte but what is in the payloads of pages",
+    );
   } else {
     lines.push(`Not understood: ${fileSize(bytes.opaque)}`);
     lines.push(...opaqueLines(undecoded));
+  }
+  if (unchecked > 0) {
+    const payloads = unchecked === 1 ? "1 payload was" : `${grouped(unchecked)} payloads were`;
+    lines.push(`Not checked: ${payloads} not decompressed (qevm verify FILE does so)`);
   }
   if (bytes.named > 0) lines.push(`  of which ${fileSize(bytes.named)} in device-private fields kept by name`);
   return lines;

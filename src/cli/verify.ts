@@ -62,8 +62,13 @@ async function needsMemory(file: string, options: ReadOptions, how: InputOptions
 export function report(file: string, result: Verification): string[] {
   const lines: string[] = [];
   if (result.identical) {
-    const all = `${fileSize(result.bytes)} encoded again from the decoded fields`;
-    lines.push(...wrapped(`${safe(file)}:`, ["identical", all]));
+    const { bytes, opaqueBytes } = result;
+    const again = `${fileSize(bytes - opaqueBytes)} encoded again from the decoded fields`;
+    const parts =
+      opaqueBytes === 0
+        ? ["identical", again]
+        : ["identical as far as it is decoded", again, `${fileSize(opaqueBytes)} not decoded and not checked`];
+    lines.push(...wrapped(`${safe(file)}:`, parts));
   } else {
     const { firstDifference: at, inspection } = result;
     const place = at === null ? "" : `byte 0x${at.toString(16)}`;

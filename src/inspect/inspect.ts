@@ -52,6 +52,8 @@ export interface Inspection {
   bytes: { total: number; opaque: number; named: number; stale: number; trailing: number };
   /** What is opaque, and why. */
   undecoded: { offset: number; length: number; reason: string }[];
+  /** Payloads of pages that were passed over without being decompressed or applied: whether they are whole, `verify` tells. */
+  unchecked: number;
   /** EOF was reached. */
   complete: boolean;
   /** Whether sections have footers; null without sections. */
@@ -75,7 +77,7 @@ export interface SectionSummary {
 
 /** Reads a stream once and tells what is in it. Errors: as `StreamReader`. */
 export async function inspectStream(source: ByteSource, options: StreamOptions = {}): Promise<Inspection> {
-  const reader = new StreamReader(source, options);
+  const reader = new StreamReader(source, { unreached: "count", ...options });
   const tally = new Tally(reader);
   for await (const item of reader) await tally.item(item);
   return await tally.result();
@@ -278,6 +280,7 @@ export class Tally {
         trailing: this.trailing,
       },
       undecoded: this.undecoded,
+      unchecked: pages.compressed + pages.xbzrle,
       complete: reader.complete,
       footers: reader.footers ?? null,
       vmdescription: this.vmdescription,

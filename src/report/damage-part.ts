@@ -27,7 +27,9 @@ export function banner({ damage, inspection, verified, unread, behind }: ReportF
     </section> `;
   const whole = inspection.complete ? "Complete" : "Not complete";
   const understood =
-    inspection.bytes.opaque === 0 ? "every byte understood" : `${exact(inspection.bytes.opaque)} bytes not understood`;
+    inspection.bytes.opaque === 0 && (inspection.unchecked === 0 || verified.kind === "done")
+      ? "every byte understood"
+      : `${exact(inspection.bytes.opaque)} bytes not understood`;
   const again = verified.kind === "done" ? "identical when encoded again" : "not encoded again";
   const good = inspection.complete && inspection.bytes.opaque === 0;
   return markup`<section class="state ${good ? "good" : "fair"}" aria-label="State of the stream">

@@ -1,4 +1,4 @@
-import { commandLines, compareVersions } from "../explain/index.js";
+import { commandLines, releasesLine } from "../explain/index.js";
 import { remedy } from "./damage-part.js";
 import { joined, markup, type Piece } from "./html.js";
 import { first, points, type Part } from "./parts.js";
@@ -62,20 +62,17 @@ export function destinationPart({ explained }: ReportFacts): Part {
   return { id: "destination", heading: "What a destination must look like", body };
 }
 
-function releases({ from, to, rules }: ReportFacts["explained"]["versions"]): Piece {
-  if (rules.length === 0)
+function releases(versions: ReportFacts["explained"]["versions"]): Piece {
+  const { rules, loads } = versions;
+  if (rules.length === 0 && loads === "may")
     return markup`<p>Nothing in the stream asks for a certain release.</p>
 `;
-  const none = from !== null && to !== null && compareVersions(from, to) > 0;
-  const bounds = none
-    ? "No release loads it as it is"
-    : `May load it: ${from === null ? "any release" : `${from} and later`}${to === null ? "" : ` up to ${to}`}`;
   const lines = rules.map(({ from: least, to: most, why, remedy: cure }) => {
     const range = [least === undefined ? "" : `from ${least}`, most === undefined ? "" : `up to ${most}`]
       .filter((one) => one !== "")
       .join(" ");
-    return markup`${range}: ${why}${cure !== undefined && markup`<br />${remedy(cure)}`}`;
+    return markup`${range}${range !== "" && ": "}${why}${cure !== undefined && markup`<br />${remedy(cure)}`}`;
   });
-  return markup`<p><strong>${bounds}.</strong></p>
+  return markup`<p><strong>${releasesLine(versions)}.</strong></p>
     ${points(lines)}`;
 }
