@@ -90,7 +90,7 @@ export function report(file: string, inspection: Inspection, containers: readonl
   lines.push(...commandLines(inspection));
   lines.push("", ...understood(inspection));
   if (bytes.stale > 0) lines.push(`Left over, never read: ${fileSize(bytes.stale)}`);
-  if (bytes.trailing > 0) lines.push(`Behind the stream: ${fileSize(bytes.trailing)}`);
+  if (bytes.trailing > 0) lines.push(`Behind the stream: ${fileSize(bytes.trailing)}, no part of it`);
   return lines;
 }
 

@@ -90,6 +90,8 @@ export function report(file: string, result: Verification): string[] {
   lines.push(...opaqueLines(result.inspection.undecoded));
   if (result.namedBytes > 0)
     lines.push(`  of which ${fileSize(result.namedBytes)} in device-private fields kept by name`);
+  const { trailing } = result.inspection.bytes;
+  if (trailing > 0) lines.push(`behind the stream: ${fileSize(trailing)}, no part of it`);
   if (!result.complete) lines.push("the stream is NOT complete");
   return lines;
 }

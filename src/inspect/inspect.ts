@@ -3,6 +3,7 @@ import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
 import { privateBytes, type SectionRecord } from "../sections/index.js";
 import {
+  BEHIND,
   COMMAND_HEADER,
   commandToPlain,
   StreamReader,
@@ -83,6 +84,9 @@ export async function inspectStream(source: ByteSource, options: StreamOptions =
   return await tally.result();
 }
 
+/** Bytes of which a volume is a multiple. */
+const SECTOR = 512;
+
 /** Gathers an inspection while a stream is walked for whatever purpose. */
 export class Tally {
   private version = 0;
@@ -90,7 +94,7 @@ export class Tally {
   private readonly sections: SectionSummary[] = [];
   private readonly commands: Inspection["commands"] = [];
   private readonly devices: string[] = [];
-  private readonly undecoded: { offset: number; length: number; reason: string }[] = [];
+  private undecoded: { offset: number; length: number; reason: string }[] = [];
   private readonly evident = new Set<string>();
   private named = 0;
   private stale = 0;
@@ -253,6 +257,8 @@ export class Tally {
     const { reader } = this;
     const unfinished = await reader.unfinished();
     if (unfinished !== undefined) this.undecoded.push(unfinished);
+    // A volume is whole sectors, and after the stream it has what it held before: no QEMU reads it.
+    if (reader.offset % SECTOR === 0) this.undecoded = this.undecoded.filter(({ reason }) => reason !== BEHIND);
     const pages = noPages();
     const blocks = reader.ram.blocks.map((block) => {
       const at = this.counts.get(block) ?? noPages();

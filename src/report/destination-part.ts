@@ -10,8 +10,8 @@ const MOST_LINES = 200;
 const MOST_NAMES = 100;
 
 /** What a QEMU must look like that loads the stream, as `qevm explain` tells it. */
-export function destinationPart({ explained }: ReportFacts): Part {
-  const { destination, versions } = explained;
+export function destinationPart(facts: ReportFacts): Part {
+  const { destination, versions } = facts.explained;
   const { arguments: args, capabilities, devices, unnamed, notes } = destination;
   const body: Piece[] = [];
   if (args.length > 0) {
@@ -57,9 +57,17 @@ export function destinationPart({ explained }: ReportFacts): Part {
     points(lines),
     markup`<h3>Releases of QEMU</h3>
 `,
-    releases(versions),
+    releases({ ...versions, loads: whatLoads(facts) }),
   );
   return { id: "destination", heading: "What a destination must look like", body };
+}
+
+/** What `explain` says, and what encoding everything again has shown of pages. */
+function whatLoads({ explained, verified }: ReportFacts): ReportFacts["explained"]["versions"]["loads"] {
+  const { loads } = explained.versions;
+  if (loads !== "unchecked" && loads !== "may") return loads;
+  if (verified.kind === "refused") return "none";
+  return verified.kind === "done" && verified.result.identical ? "may" : loads;
 }
 
 function releases(versions: ReportFacts["explained"]["versions"]): Piece {

@@ -44,7 +44,7 @@ export {
 } from "./return-path-reader.js";
 export { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 export { type Continued, type StreamOptions } from "./options.js";
-export { StreamReader } from "./reader.js";
+export { BEHIND, StreamReader } from "./reader.js";
 export { ENDS_INSIDE, type Unfinished } from "./rest.js";
 export {
   createStreamWriter,

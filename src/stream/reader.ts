@@ -32,7 +32,7 @@ import { TypeByte } from "./types.js";
 import { unknownPayload } from "./unknown-section.js";
 
 /** What stands behind a stream, where nothing more is known of it. */
-const BEHIND = "bytes behind the end of the stream";
+export const BEHIND = "bytes behind the end of the stream";
 
 /**
  * Walks a migration stream part by part.
