@@ -198,7 +198,7 @@ test("the rest that is not decoded is passed over where its reader leaves it, an
   ] as const) {
     for (const take of [0, 1, Number.POSITIVE_INFINITY]) {
       const bytes = fromHex(hex);
-      const reader = new StreamReader(new MemorySource(bytes, 16), { bufferSize: 16 });
+      const reader = new StreamReader(new MemorySource(bytes, 16), { bufferSize: 16, unreached: "count" });
       for await (const item of reader) {
         if (item.kind !== "opaque" || take === 0) continue;
         let taken = 0;

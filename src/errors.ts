@@ -105,12 +105,23 @@ function describe(what: string, place: ErrorPlace): string {
   return text;
 }
 
+/** What lenient mode put in the place of a page that could not be had. */
+export interface Replaced {
+  block: string;
+  /** Offset of the page in its block, in bytes. */
+  page: number;
+  /** In plain words. */
+  by: string;
+}
+
 /** An anomaly that was passed over. */
 export interface Warning {
   code: ErrorCode;
   message: string;
   offset: number | undefined;
   path: readonly string[];
+  /** Only where something else was put in the place of what was damaged. */
+  replaced?: Replaced;
 }
 
 /** One severity policy: the same anomaly is an error when strict and a warning when lenient. */
@@ -119,25 +130,41 @@ export class Diagnostics {
   readonly warnings: Warning[] = [];
   /** Warnings beyond `maxWarnings` are counted, not kept: a hostile stream must not fill memory with them. */
   dropped = 0;
+  /** Anomalies that lenient mode passed over: what was read is not what the stream should hold. */
+  passedOver = 0;
   private readonly maxWarnings: number;
 
   constructor(options: { lenient?: boolean; maxWarnings?: number } = {}) {
     this.lenient = options.lenient ?? false;
-    this.maxWarnings = options.maxWarnings ?? 1000;
+    this.maxWarnings = options.maxWarnings ?? 10_000;
   }
 
   /** Strict: throws. Lenient: remembers, and the caller goes on. */
-  anomaly(error: QevmError): void {
+  anomaly(error: QevmError, replaced?: Replaced): void {
     if (!this.lenient) throw error;
-    this.warn(error);
+    this.passedOver++;
+    this.warn(error, replaced);
+  }
+
+  /**
+   * Takes over the warnings of who made the bytes that are read here: what is missing of a recording's channels, which
+   * like the end of a cut stream is told and does not count as passed over.
+   */
+  absorb(other: Diagnostics): void {
+    this.dropped += other.dropped;
+    for (const warning of other.warnings) {
+      if (this.warnings.length < this.maxWarnings) this.warnings.push(warning);
+      else this.dropped++;
+    }
   }
 
   /** Remembers in both modes. */
-  warn(error: QevmError): void {
+  warn(error: QevmError, replaced?: Replaced): void {
     if (this.warnings.length >= this.maxWarnings) {
       this.dropped++;
       return;
     }
-    this.warnings.push({ code: error.code, message: error.what, offset: error.offset, path: error.path });
+    const { code, what: message, offset, path } = error;
+    this.warnings.push({ code, message, offset, path, ...(replaced === undefined ? {} : { replaced }) });
   }
 }

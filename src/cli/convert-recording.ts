@@ -3,7 +3,18 @@ import { convertToRecording, type RecordingFolderReport } from "../convert/recor
 import { releaseNumber } from "../machines/index.js";
 import type { WrittenMethod } from "../multifd/index.js";
 import { inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
-import { count, fileSize, print, printJson, safe, table, tellIncomplete, withProgress } from "./output.js";
+import {
+  count,
+  delivered,
+  fileSize,
+  print,
+  printJson,
+  printWarnings,
+  safe,
+  table,
+  tellIncomplete,
+  withProgress,
+} from "./output.js";
 
 /** `qevm convert FILE --to recording --out DIR`. */
 export async function toRecording(args: Arguments, out: string): Promise<number> {
@@ -30,10 +41,11 @@ export async function toRecording(args: Arguments, out: string): Promise<number>
     dropVmdescription: args.flag("drop-vmdescription"),
   }).finally(() => source.done());
   await source.close?.();
+  printWarnings(report.warnings);
   tellIncomplete(report);
   if (args.flag("json")) printJson(report);
   else print(lines(out, report));
-  return 0;
+  return delivered(report);
 }
 
 function methodOf(text = "none"): WrittenMethod {

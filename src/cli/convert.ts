@@ -11,7 +11,19 @@ import { attempt } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { toRecording } from "./convert-recording.js";
 import { outOf } from "./out.js";
-import { count, fileSize, print, printJson, safe, table, tell, tellIncomplete, withProgress } from "./output.js";
+import {
+  count,
+  delivered,
+  fileSize,
+  print,
+  printJson,
+  printWarnings,
+  safe,
+  table,
+  tell,
+  tellIncomplete,
+  withProgress,
+} from "./output.js";
 
 /** `qevm convert FILE --out FILE`. */
 export async function run(argv: string[]): Promise<number> {
@@ -53,11 +65,12 @@ export async function run(argv: string[]): Promise<number> {
   const how = { ...(await streamOptions(args)), ...wanted };
   const report = await convertToFile(source, out, how, image).finally(() => source.done());
   await source.close?.();
+  printWarnings(report.warnings);
   tellIncomplete(report);
   tellUnloadable(report);
   if (json) printJson(report);
   else if (out !== "-") print(lines(out, report));
-  return 0;
+  return delivered(report);
 }
 
 /** Compressed pages for a machine type that no release with them has: what is left is for our own load path. */

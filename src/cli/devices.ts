@@ -4,7 +4,7 @@ import { cpuRegisters, REGISTER_FIELDS } from "../memory/cpu.js";
 import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
 import { registerLines } from "../memory/register-lines.js";
-import { fileSize, print, printJson, printWarnings, safe, table, tell, withProgress } from "./output.js";
+import { delivered, fileSize, print, printJson, printWarnings, safe, table, tell, withProgress } from "./output.js";
 
 /** `qevm devices FILE [NAME]`. */
 export async function run(argv: string[]): Promise<number> {
@@ -23,10 +23,10 @@ export async function run(argv: string[]): Promise<number> {
   printWarnings(stream.diagnostics.warnings);
   if (rest !== undefined) tell(`not decoded ${rest}`);
   if (name !== undefined && found.length === 0) throw new UsageError(`no device ${JSON.stringify(name)} in ${file}`);
-  if (args.flag("json")) printJson({ devices: found.map(deviceDocument) });
+  if (args.flag("json")) printJson({ devices: found.map(deviceDocument), warnings: stream.diagnostics.warnings });
   else if (name === undefined) print(overview(found));
   else for (const item of found) print(values(item));
-  return 0;
+  return delivered(stream.diagnostics);
 }
 
 function matches(item: SectionItem, name: string | undefined): boolean {

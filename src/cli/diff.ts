@@ -18,7 +18,7 @@ import {
 } from "./arguments.js";
 import { printDocument } from "./diff-document.js";
 import { report } from "./diff-report.js";
-import { print, printJson, printWarnings, safe, withProgress } from "./output.js";
+import { delivered, print, printJson, printWarnings, safe, withProgress } from "./output.js";
 import { refusal } from "./run.js";
 
 /** These are taken twice, for A and for B. */
@@ -48,7 +48,12 @@ export async function run(argv: string[]): Promise<number> {
     printWarnings([...warningsOf(diff.a.warnings, a), ...warningsOf(diff.b.warnings, b)]);
     print(report({ a: named(a), b: named(b) }, diff));
   }
-  return diff.verdict === "different" ? 1 : 0;
+  const { a: inA, b: inB } = diff;
+  const passedOver = inA.passedOver + inB.passedOver;
+  return Math.max(
+    diff.verdict === "different" ? 1 : 0,
+    delivered({ passedOver, warnings: [...inA.warnings, ...inB.warnings] }),
+  );
 }
 
 async function diffFiles(files: Pair<string>, args: Arguments): Promise<StreamDiff> {

@@ -1,4 +1,4 @@
-import { commandLines, compareVersions, type Explanation, type Finding, type Remedy } from "../explain/index.js";
+import { commandLines, releasesLine, type Explanation, type Finding, type Remedy } from "../explain/index.js";
 import { hex } from "../errors.js";
 import { fileSize, safe } from "./output.js";
 
@@ -32,8 +32,16 @@ function headline(
   if (containers.length > 0) parts.push(`inside ${containers.join(" in ")}`);
   const shown = [...new Set([...inspection.capabilities, ...inspection.evident])];
   if (shown.length > 0) parts.push(shown.join(" "));
-  parts.push(damage.length > 0 ? "DAMAGED" : complete ? "complete" : "NOT complete");
+  parts.push(state({ damage, complete, inspection }));
   return paragraph(`${file}: ${parts.join(", ")}`, "");
+}
+
+/** What the file is worth, in a word or two. */
+function state({ damage, complete, inspection }: Pick<Explanation, "damage" | "complete" | "inspection">): string {
+  if (damage.some(({ error }) => error.code !== "unsupported")) return "DAMAGED";
+  if (damage.length > 0) return "NOT READ to its end";
+  if (!complete) return "NOT complete";
+  return inspection.unchecked > 0 ? "complete, its pages not checked" : "complete";
 }
 
 function findingLines({ text, here, why, remedies }: Finding): string[] {
@@ -86,18 +94,15 @@ function damageLines({ damage }: Explanation): string[] {
   return lines;
 }
 
-function versionLines({ versions: { from, to, rules } }: Explanation): string[] {
-  if (rules.length === 0) return [];
-  const lines = [
-    "",
-    `Releases of QEMU that may load it: ${from === null ? "any" : `${from} and later`}${to === null ? "" : `${from === null ? "" : ","} up to ${to}`}`,
-  ];
-  if (from !== null && to !== null && compareVersions(from, to) > 0) lines[1] = "No release of QEMU loads it as it is:";
+function versionLines({ versions }: Explanation): string[] {
+  const { rules, loads } = versions;
+  if (rules.length === 0 && loads === "may") return [];
+  const lines = ["", ...paragraph(`${releasesLine(versions)}${rules.length > 0 && loads === "none" ? ":" : ""}`, "")];
   for (const { why, remedy, from: least, to: most } of rules) {
     const range = [least === undefined ? "" : `from ${least}`, most === undefined ? "" : `up to ${most}`]
       .filter((one) => one !== "")
       .join(" ");
-    lines.push(...paragraph(`- ${range}: ${why}`, "  ", "    "));
+    lines.push(...paragraph(range === "" ? `- ${why}` : `- ${range}: ${why}`, "  ", "    "));
     if (remedy !== undefined) lines.push(...remedyLines([remedy]));
   }
   return lines;

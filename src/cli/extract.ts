@@ -9,6 +9,7 @@ import {
   printJson,
   printWarnings,
   safe,
+  delivered,
   table,
   tell,
   tellIncomplete,
@@ -38,12 +39,13 @@ export async function run(argv: string[]): Promise<number> {
   await source.close?.();
   printWarnings(result.warnings);
   tellIncomplete(result);
+  const status = delivered(result);
   for (const { name } of result.blocks.filter(({ inStream }) => !inStream)) {
     tell(`warning: the stream carries no page of RAM block ${JSON.stringify(name)}; its file is empty`);
   }
   if (args.flag("json")) printJson(result);
   else print(["", ...table([["block", "length", "file"], ...rows(result.blocks)], [0, 2])].slice(1));
-  return 0;
+  return status;
 }
 
 async function physical(args: Arguments, out: string, format: "raw" | "elf" | "lime"): Promise<number> {
@@ -60,9 +62,10 @@ async function physical(args: Arguments, out: string, format: "raw" | "elf" | "l
   await source.close?.();
   printWarnings(result.warnings);
   tellIncomplete(result);
+  const status = delivered(result);
   if (args.flag("json")) {
     printJson(result);
-    return 0;
+    return status;
   }
   print([
     ...table(
@@ -80,7 +83,7 @@ async function physical(args: Arguments, out: string, format: "raw" | "elf" | "l
     ...result.layout.map((line) => `layout: ${safe(line)}`),
     ...(result.vmcoreinfo === null ? [] : [`VMCOREINFO note: ${result.vmcoreinfo}`]),
   ]);
-  return 0;
+  return status;
 }
 
 function rows(blocks: readonly { name: string; file: string; length: number }[]): string[][] {

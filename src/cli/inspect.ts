@@ -91,7 +91,7 @@ export function report(file: string, inspection: Inspection, containers: readonl
   lines.push(...commandLines(inspection));
   lines.push("", ...understood(inspection));
   if (bytes.stale > 0) lines.push(`Left over, never read: ${fileSize(bytes.stale)}`);
-  if (bytes.trailing > 0) lines.push(`Behind the stream: ${fileSize(bytes.trailing)}`);
+  if (bytes.trailing > 0) lines.push(`Behind the stream: ${fileSize(bytes.trailing)}, no part of it`);
   return lines;
 }
 
@@ -178,13 +178,19 @@ function sectionLines({ sections, devices, footers }: Inspection): string[] {
   return wrapped("Sections:", footers === false ? [...parts, "no footers"] : parts, "; ");
 }
 
-function understood({ bytes, undecoded }: Inspection): string[] {
+function understood({ bytes, undecoded, unchecked }: Inspection): string[] {
   const lines: string[] = [];
   if (bytes.opaque === 0) {
-    lines.push("Understood: every byte");
+    lines.push(
+      unchecked === 0 ? "Understood: every byte" : "Understood: every byte but what is in the payloads of pages",
+    );
   } else {
     lines.push(`Not understood: ${fileSize(bytes.opaque)}`);
     lines.push(...opaqueLines(undecoded));
+  }
+  if (unchecked > 0) {
+    const payloads = unchecked === 1 ? "1 payload was" : `${grouped(unchecked)} payloads were`;
+    lines.push(`Not checked: ${payloads} not decompressed (qevm verify FILE does so)`);
   }
   if (bytes.named > 0) lines.push(`  of which ${fileSize(bytes.named)} in device-private fields kept by name`);
   return lines;

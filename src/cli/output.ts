@@ -43,14 +43,33 @@ export function print(lines: readonly string[]): void {
 }
 
 export function printWarnings(warnings: readonly Warning[]): void {
-  for (const { message, offset, path } of warnings) {
+  for (const { message, offset, path, replaced } of warnings) {
     const where = [...(offset === undefined ? [] : [`at byte 0x${offset.toString(16)}`]), ...path].join(", ");
-    tell(`warning: ${where}${where === "" ? "" : ": "}${message}`);
+    tell(
+      `warning: ${where}${where === "" ? "" : ": "}${message}${replaced === undefined ? "" : `; ${inPlace(replaced)}`}`,
+    );
   }
 }
 
 /** Cells longer than this push what follows to the right in their own row only: one long name is not paid for in all rows. */
 const WIDEST = 64;
+/** What was put in the place of a page. */
+function inPlace({ block, page, by }: NonNullable<Warning["replaced"]>): string {
+  return `in the place of the page of ${JSON.stringify(block)} at 0x${page.toString(16)}: ${by}`;
+}
+
+/**
+ * The exit status of a command that delivers memory, device state or a stream: 1 where lenient mode passed something
+ * over, so that what was delivered is not to be relied on. Says so on stderr.
+ */
+export function delivered({ passedOver, warnings }: { passedOver: number; warnings: readonly Warning[] }): number {
+  if (passedOver === 0) return 0;
+  const more = Math.max(0, passedOver - warnings.length);
+  const unlisted = more === 0 ? "" : ` (${more} of them are not listed)`;
+  const things = passedOver === 1 ? "1 anomaly was" : `${passedOver} anomalies were`;
+  tell(`warning: the output is doubtful: ${things} passed over${unlisted}`);
+  return 1;
+}
 
 /** Columns, the first left, the others right aligned. */
 export function table(rows: readonly (readonly string[])[], left: readonly number[] = [0]): string[] {
@@ -102,6 +121,7 @@ export function withProgress(source: ByteSource, what: string): ByteSource & { d
       ? {}
       : { readAt: (position: number, into: Uint8Array) => source.readAt!(position, into) }),
     ...(source.seek === undefined ? {} : { seek: (position: number) => source.seek!(position) }),
+    diagnostics: () => source.diagnostics?.(),
     readAhead: readAhead && ((position, into) => readAhead(position, into).then(tick)),
     close: () => source.close?.(),
     done: () => {

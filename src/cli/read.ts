@@ -9,7 +9,7 @@ import type { ByteSource } from "../qemu-file/source.js";
 import { WritableSink } from "../transport/writable.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "./hex.js";
-import { printJson, printWarnings, safe, tell, withProgress } from "./output.js";
+import { delivered, printJson, printWarnings, safe, tell, withProgress } from "./output.js";
 
 /** Bytes that `--json` prints at most. */
 const MOST_JSON = 16 << 20;
@@ -46,7 +46,7 @@ export async function run(argv: string[]): Promise<number> {
     const variant = variantOf(input.containers, await streamOptions(args), args.list("schema"));
     const opened = await open(args, source, { file, variant, devices: wanted.physical !== undefined });
     try {
-      await print(args, opened, wanted);
+      return await print(args, opened, wanted);
     } finally {
       opened.close?.();
     }
@@ -54,7 +54,6 @@ export async function run(argv: string[]): Promise<number> {
     source.done();
     await source.close?.();
   }
-  return 0;
 }
 
 function wantedRange(args: Arguments): Wanted {
@@ -98,8 +97,10 @@ async function open(
   return { pages, layout: undefined, index: null, close: () => pages.close() };
 }
 
-async function print(args: Arguments, { pages, layout: known, index }: Opened, wanted: Wanted): Promise<void> {
-  printWarnings(pages.warnings);
+async function print(args: Arguments, { pages, layout: known, index }: Opened, wanted: Wanted): Promise<number> {
+  const { diagnostics } = pages;
+  const told = diagnostics.warnings.length;
+  printWarnings(diagnostics.warnings);
   const { start, length, physical, block, layout: stated } = wanted;
   let layout: Layout | undefined;
   if (physical !== undefined) {
@@ -110,7 +111,8 @@ async function print(args: Arguments, { pages, layout: known, index }: Opened, w
     layout === undefined ? blockRange(pages.blocks, block!, start, length) : physicalRange(layout, start, length);
   if (args.flag("json")) {
     await printDocument(pages, parts, { physical: physical ?? null, length, layout, index });
-    return;
+    printWarnings(diagnostics.warnings.slice(told));
+    return delivered(diagnostics);
   }
   const sink = new WritableSink(process.stdout, "standard output");
   const lines = new HexLines(start);
@@ -118,6 +120,8 @@ async function print(args: Arguments, { pages, layout: known, index }: Opened, w
     await sink.write(args.flag("raw") ? bytes : Buffer.from(lines.add(bytes), "latin1"));
   }
   if (!args.flag("raw")) await sink.write(Buffer.from(lines.end(), "latin1"));
+  printWarnings(diagnostics.warnings.slice(told));
+  return delivered(diagnostics);
 }
 
 async function printDocument(
@@ -127,7 +131,16 @@ async function printDocument(
 ): Promise<void> {
   const bytes: string[] = [];
   for await (const piece of readParts(pages, parts, layout?.vga)) bytes.push(Buffer.from(piece).toString("hex"));
-  const { machine } = pages;
+  const { machine, diagnostics } = pages;
+  const { warnings, passedOver } = diagnostics;
   const shown = parts.map(({ start, length, block, offset }) => ({ address: start, length, block, offset }));
-  printJson({ machine: machine ?? null, ...more, layout: layout?.how ?? null, parts: shown, bytes: bytes.join("") });
+  printJson({
+    machine: machine ?? null,
+    ...more,
+    layout: layout?.how ?? null,
+    parts: shown,
+    bytes: bytes.join(""),
+    warnings,
+    passedOver,
+  });
 }

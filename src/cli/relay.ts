@@ -3,7 +3,7 @@ import { relay, type Relayed, type RelayOptions } from "../relay/index.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { DECODE_OPTIONS, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
-import { fileSize, print, printJson, safe, table, tellSource } from "./output.js";
+import { delivered, fileSize, print, printJson, printWarnings, safe, table, tellSource } from "./output.js";
 
 /** `qevm relay LISTEN-URI CONNECT-URI`. */
 export async function run(argv: string[]): Promise<number> {
@@ -21,9 +21,11 @@ export async function run(argv: string[]): Promise<number> {
   const convert = await conversion(args);
   const out = args.text("out") === undefined ? undefined : outOf(args, []);
   const relayed = await recorded(out, (record) => relay(from, to, { convert, record, onListening: tellSource }));
+  const { converted } = relayed;
+  if (converted !== null) printWarnings(converted.warnings);
   if (args.flag("json")) printJson({ ...relayed, out: out ?? null });
   else print(lines(relayed, out));
-  return 0;
+  return converted === null ? 0 : delivered(converted);
 }
 
 /** What of it asks for a conversion; undefined: the bytes stay as they are. */

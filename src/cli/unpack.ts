@@ -1,19 +1,26 @@
 import { openInput } from "../container/open.js";
+import { Diagnostics } from "../errors.js";
 import { unpackStream } from "../pack/unpack.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { canReopen } from "../transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions } from "./arguments.js";
-import { memorySize, print, printJson, safe, table } from "./output.js";
+import { delivered, memorySize, print, printJson, printWarnings, safe, table } from "./output.js";
 
 /** `qevm unpack FILE DIR`. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, DECODE_OPTIONS, [2, 2], "FILE and DIR");
   const [file = "", folder = ""] = args.positionals;
   const open = (): Promise<ByteSource> => openInput(file, inputOptions(args));
-  const manifest = await unpackStream({ open, again: canReopen(file) }, folder, await streamOptions(args));
+  let diagnostics = new Diagnostics();
+  const manifest = await unpackStream({ open, again: canReopen(file) }, folder, {
+    ...(await streamOptions(args)),
+    onDiagnostics: (told) => (diagnostics = told),
+  });
+  printWarnings(diagnostics.warnings);
+  const status = delivered(diagnostics);
   if (args.flag("json")) {
-    printJson(manifest);
-    return 0;
+    printJson({ ...manifest, warnings: diagnostics.warnings });
+    return status;
   }
   const devices = manifest.items.filter((item) => item.item === "section" && item.content.endsWith(".json")).length;
   print([
@@ -23,5 +30,5 @@ export async function run(argv: string[]): Promise<number> {
       [0, 2],
     ),
   ]);
-  return 0;
+  return status;
 }

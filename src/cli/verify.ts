@@ -71,8 +71,13 @@ async function needsMemory(file: string, options: ReadOptions, how: InputOptions
 export function report(file: string, result: Verification): string[] {
   const lines: string[] = [];
   if (result.identical) {
-    const all = `${fileSize(result.bytes)} encoded again from the decoded fields`;
-    lines.push(...wrapped(`${safe(file)}:`, ["identical", all]));
+    const { bytes, opaqueBytes } = result;
+    const again = `${fileSize(bytes - opaqueBytes)} encoded again from the decoded fields`;
+    const parts =
+      opaqueBytes === 0
+        ? ["identical", again]
+        : ["identical as far as it is decoded", again, `${fileSize(opaqueBytes)} not decoded and not checked`];
+    lines.push(...wrapped(`${safe(file)}:`, parts));
   } else {
     const { firstDifference: at, inspection } = result;
     const place = at === null ? "" : `byte 0x${at.toString(16)}`;
@@ -94,6 +99,8 @@ export function report(file: string, result: Verification): string[] {
   lines.push(...opaqueLines(result.inspection.undecoded));
   if (result.namedBytes > 0)
     lines.push(`  of which ${fileSize(result.namedBytes)} in device-private fields kept by name`);
+  const { trailing } = result.inspection.bytes;
+  if (trailing > 0) lines.push(`behind the stream: ${fileSize(trailing)}, no part of it`);
   if (!result.complete) lines.push("the stream is NOT complete");
   return lines;
 }

@@ -121,7 +121,7 @@ export class ReencodePages implements ItemConverter {
             take,
           )
         : new SingleInflate(inflater, reader.diagnostics, take);
-    records = new RecordConverter(file, encoder, inflate, pageSize, this.memory?.files);
+    records = new RecordConverter(file, encoder, inflate, pageSize, this.memory?.files, reader.diagnostics);
     return { records, encoder, inflate };
   }
 }

@@ -72,6 +72,8 @@ export async function convertStream(
     bytes: { in: reader.offset, out: writer.offset - start },
     pages: converter.pages,
     complete: reader.complete,
+    warnings: reader.diagnostics.warnings,
+    passedOver: reader.diagnostics.passedOver,
   };
 }
 

@@ -63,11 +63,13 @@ export class FlattenRounds extends OneRound {
       this.memory = new ScratchMemory(this.scratch, pageSize);
       this.seen = new PageSet(pageSize);
       const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
-      this.applier = new RecordApplier(this.memory.files, pageSize, path);
+      this.applier = new RecordApplier(this.memory.files, pageSize, path, this.reader.diagnostics);
     }
     for (const block of blocks.slice(this.memory.files.size)) this.memory.files.add(block);
     for (let i = 0; i < batch.count; i++) {
-      if ((batch.flag[i]! & PAGE_FLAGS) !== 0) this.seen!.add(batch.block[i]!, batch.offset[i]!);
+      if ((batch.flag[i]! & PAGE_FLAGS) === 0) continue;
+      const block = batch.block[i]!;
+      if (batch.offset[i]! < block.usedLength) this.seen!.add(block, batch.offset[i]!);
     }
     await this.applier!.apply(batch);
   }

@@ -1,5 +1,5 @@
 import type { PageInflater } from "../engine/page-engine.js";
-import { pageError } from "../memory/apply.js";
+import { inflatedPart, pageError, replacedPage } from "../memory/apply.js";
 import { QevmError, type Diagnostics } from "../errors.js";
 import type { RamBatch, RamBlock } from "../ram/index.js";
 import { BATCH_PAGES, WorkerPool, type Job } from "./pool.js";
@@ -37,7 +37,8 @@ export class SingleInflate implements InflateStage {
       inflater.inflate(batch.body(i), page);
     } catch (error) {
       if (!(error instanceof QevmError)) throw error;
-      this.diagnostics.anomaly(pageError(error, batch, i, path));
+      const by = inflatedPart(inflater.produced);
+      this.diagnostics.anomaly(pageError(error, batch, i, path), replacedPage(batch, i, by));
       page.fill(0, inflater.produced);
     }
     return this.take(batch.block[i]!, batch.offset[i]!, page, batch.continues[i] === 1);
@@ -144,6 +145,7 @@ export class ThreadedInflate implements InflateStage {
       const { code, what, expected, found } = error;
       this.diagnostics.anomaly(
         new QevmError(code, what, { offset: position, path: steps, expected, found, cause: error }),
+        { block: block.idstr, page: offset, by: inflatedPart(this.inflater.produced) },
       );
       into.fill(0, this.inflater.produced);
     }

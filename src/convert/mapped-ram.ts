@@ -52,7 +52,7 @@ export class ToMappedRam extends OneRound {
     const { pageSize, blocks } = this.reader.ram;
     const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
     this.memory ??= new ScratchMemory(this.scratch, pageSize);
-    this.applier ??= new RecordApplier(this.memory.files, pageSize, path);
+    this.applier ??= new RecordApplier(this.memory.files, pageSize, path, this.reader.diagnostics);
     for await (const batch of item.records()) {
       tallyBatch(this.pages.in, batch);
       for (const block of blocks.slice(this.memory.files.size)) this.memory.files.add(block);

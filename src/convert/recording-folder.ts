@@ -1,16 +1,20 @@
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
+import type { Warning } from "../errors.js";
 import type { ByteSink, ByteSource } from "../qemu-file/source.js";
 import { Handover } from "../recording/index.js";
 import { attempt, writeAll } from "../transport/attempt.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { convertStream } from "./convert.js";
 import { splitStream, type ToRecordingOptions, type ToRecordingReport } from "./to-recording.js";
-import type { ConvertOptions } from "./types.js";
+import type { ConvertOptions, ConvertReport } from "./types.js";
 
 /** What the folder holds. */
 export interface RecordingFolderReport extends ToRecordingReport {
   files: { file: string; bytes: number }[];
+  /** As `ConvertReport` has them. */
+  warnings: readonly Warning[];
+  passedOver: number;
 }
 
 /**
@@ -30,9 +34,10 @@ export async function convertToRecording(
   const scratch = join(dirname(path), `.${basename(path)}.${process.pid}.memory.partial`);
   const names = ["main.bin", ...Array.from({ length: channels }, (_, k) => `multifd-${k}.bin`)];
   const files: FileSink[] = [];
+  let converted: ConvertReport | undefined;
   const plain = new Handover(async (sink) => {
     const wanted = { ram: "normal", to: "stream", flatten, machine, dropVmdescription } as const;
-    await convertStream(source, sink, { ...how, ...wanted, level: undefined }, scratch);
+    converted = await convertStream(source, sink, { ...how, ...wanted, level: undefined }, scratch);
   }, []);
   try {
     for (const name of names) files.push(new FileSink(join(folder.temporary, name)));
@@ -41,7 +46,8 @@ export async function convertToRecording(
     const list = { version: 1, channels: names.map((file) => ({ file })) };
     writeFileSync(join(folder.temporary, "recording.json"), `${JSON.stringify(list)}\n`);
     folder.commit();
-    return { ...report, files: names.map((file, k) => ({ file, bytes: files[k]!.length })) };
+    const { warnings = [], passedOver = 0 } = converted ?? {};
+    return { ...report, warnings, passedOver, files: names.map((file, k) => ({ file, bytes: files[k]!.length })) };
   } finally {
     plain.close();
     for (const file of files) file.close();

@@ -1,5 +1,5 @@
-import { QevmError } from "../errors.js";
-import { pageError } from "../memory/apply.js";
+import { QevmError, type Diagnostics } from "../errors.js";
+import { PAGE_BEFORE, pageError, replacedPage } from "../memory/apply.js";
 import type { BlockFiles } from "../memory/block-files.js";
 import type { QemuFileWriter } from "../qemu-file/index.js";
 import { encodeRecord, RamFlag, type RamBatch } from "../ram/index.js";
@@ -38,6 +38,7 @@ export class RecordConverter {
     pageSize: number,
     /** Guest memory; needed where there are XBZRLE records. */
     private readonly memory: BlockFiles | undefined,
+    private readonly diagnostics: Diagnostics,
   ) {
     this.page = new Uint8Array(pageSize);
   }
@@ -104,8 +105,8 @@ export class RecordConverter {
     try {
       decodeXbzrle(this.page, batch.body(i));
     } catch (error) {
-      if (error instanceof QevmError) throw pageError(error, batch, i, path);
-      throw error;
+      if (!(error instanceof QevmError)) throw error;
+      this.diagnostics.anomaly(pageError(error, batch, i, path), replacedPage(batch, i, PAGE_BEFORE));
     }
   }
 

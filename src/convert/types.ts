@@ -1,3 +1,4 @@
+import type { Warning } from "../errors.js";
 import type { RamBlock } from "../ram/index.js";
 
 /** What pages become: as they are, plain pages, or COMPRESS_PAGE. */
@@ -50,6 +51,9 @@ export interface ConvertReport {
   pages: { in: PageTally; out: PageTally };
   /** The input reached its EOF. */
   complete: boolean;
+  warnings: readonly Warning[];
+  /** Anomalies that lenient mode passed over, also those that `warnings` has no room for: the contents are doubtful. */
+  passedOver: number;
 }
 
 /**

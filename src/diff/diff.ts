@@ -107,7 +107,7 @@ function partAt(scanned: Scanned, at: number): string | null {
   return section === undefined ? null : `section ${section.id} "${section.name}"`;
 }
 
-function summary({ containers, inspection, describedBy }: Scanned): StreamSummary {
+function summary({ containers, inspection, describedBy, diagnostics }: Scanned): StreamSummary {
   const { version, machine, pageSize, complete, bytes, warnings } = inspection;
   return {
     container: containerName(containers),
@@ -118,5 +118,6 @@ function summary({ containers, inspection, describedBy }: Scanned): StreamSummar
     bytes: { total: bytes.total, opaque: bytes.opaque },
     description: describedBy,
     warnings,
+    passedOver: diagnostics.passedOver,
   };
 }

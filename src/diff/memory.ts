@@ -32,8 +32,8 @@ export async function compareMemory(a: Scanned, b: Scanned, alike: boolean): Pro
   if (pageSize !== b.inspection.pageSize) return { ...diff, notCompared: "pages of different sizes" };
   const inflater = await createInflater("page", { pageSize });
   const readers = {
-    a: new PageReader("a", a.source, a.pages, pageSize, inflater),
-    b: new PageReader("b", b.source, b.pages, pageSize, inflater),
+    a: new PageReader("a", a.source, a.pages, pageSize, inflater, a.diagnostics),
+    b: new PageReader("b", b.source, b.pages, pageSize, inflater, b.diagnostics),
   };
   const addresses = await GuestAddresses.of(a, readers.a);
   diff.layout = addresses.how;

@@ -1,4 +1,4 @@
-import { QevmError } from "../errors.js";
+import { QevmError, type Diagnostics } from "../errors.js";
 import type { PageInflater } from "../engine/page-engine.js";
 import { applyRecordAt } from "../memory/record-at.js";
 import type { ByteSource } from "../qemu-file/source.js";
@@ -29,6 +29,7 @@ export class PageReader {
     private readonly table: PageTable,
     private readonly pageSize: number,
     private readonly inflater: PageInflater,
+    private readonly diagnostics: Diagnostics,
   ) {
     this.windows = new Windows(source);
     this.zeros = new Uint8Array(pageSize);
@@ -63,16 +64,16 @@ export class PageReader {
 
   /** A page that its records make. */
   private async made({ block, offset, at }: PagePlace, piece: Piece): Promise<Uint8Array> {
-    const { page, windows, inflater } = this;
+    const { page, windows, inflater, diagnostics } = this;
     const base = piece.base[at]!;
     const kind = piece.kind[at]!;
     page.fill(0);
     if (kind === PageKind.PAGE || kind === PageKind.MAPPED) page.set(await this.whole(base));
     else if (kind === PageKind.COMPRESS_PAGE || kind === PageKind.FILL) {
-      await applyRecordAt(windows, { position: base, block, offset }, page, inflater);
+      await applyRecordAt(windows, { position: base, block, offset }, page, inflater, diagnostics);
     }
     for (const position of this.table.deltasOf(piece, at)) {
-      await applyRecordAt(windows, { position, block, offset }, page, inflater);
+      await applyRecordAt(windows, { position, block, offset }, page, inflater, diagnostics);
     }
     return page;
   }

@@ -1,5 +1,5 @@
 import type { Container } from "../container/types.js";
-import { QevmError } from "../errors.js";
+import { QevmError, type Diagnostics } from "../errors.js";
 import { Tally, type Inspection } from "../inspect/inspect.js";
 import { noFacts, noteFacts, type DeviceFacts } from "../memory/facts.js";
 import type { ByteSource } from "../qemu-file/source.js";
@@ -28,12 +28,13 @@ export interface Scanned {
   source: ByteSource;
   containers: readonly Container[];
   inspection: Inspection;
+  diagnostics: Diagnostics;
   configuration: ConfigurationItem | undefined;
   blocks: readonly RamBlock[];
   /** Absolute offset of the block list; null without one. */
   blockList: number | null;
   pages: PageTable;
-  /** FULL sections, in stream order, by "name/instance" (a second one of a name: "name/instance#2"). */
+  /** FULL sections and those that no codec knows, in stream order, by "name/instance" (a second one of a name: "name/instance#2"). */
   devices: Map<string, ScannedDevice>;
   /** Sections that consist of records of their own. */
   records: Map<string, RecordDigest>;
@@ -137,6 +138,7 @@ class Scan {
       source,
       containers,
       inspection,
+      diagnostics: this.reader.diagnostics,
       configuration,
       blocks: this.reader.ram.blocks,
       blockList,
@@ -191,7 +193,7 @@ class Scan {
         digest.add(record);
       }
       tally.sectionEnds();
-    } else if (item.type === "full") {
+    } else {
       this.devices.set(this.keys.unique(`${idstr}/${instanceId}`), { idstr, instanceId, versionId, offset, content });
     }
   }

@@ -44,6 +44,8 @@ export interface StreamSummary {
   /** Whose VMDESCRIPTION device state was read by. */
   description: "own" | "lent" | "of the other" | null;
   warnings: readonly Warning[];
+  /** Anomalies that lenient mode passed over: what of this stream was compared is doubtful. */
+  passedOver: number;
 }
 
 export type PartValue = string | number | boolean | readonly string[] | null;

@@ -74,6 +74,8 @@ function meaning({ code, found }: QevmError, { survey }: Context): string[] {
       return ["a device's state does not fit its description: one of the two is damaged"];
     case "limit":
       return ["more is asked for than a stream of a real machine asks: see --limit (spec/71-bounds.md) if it is meant"];
+    case "unsupported":
+      return ["qevm does not know this part and cannot tell where it ends: a QEMU that knows it may read on"];
     default:
       return ["QEMU may refuse it here, or read on in the wrong place"];
   }
@@ -143,7 +145,7 @@ export function keepContainer(remedy: Remedy, containers: readonly string[]): Re
 export function noticed({ survey, containers }: Context): string[] {
   const { inspection, damage } = survey;
   const notes: string[] = [];
-  const { undecoded, bytes, complete, sections, commands } = inspection;
+  const { undecoded, bytes, complete, sections, commands, unchecked } = inspection;
   if (undecoded.length > 0) {
     const undescribed = undecoded.some(({ reason }) => reason === UNDESCRIBED);
     notes.push(
@@ -152,6 +154,11 @@ export function noticed({ survey, containers }: Context): string[] {
   }
   if (bytes.trailing > 0)
     notes.push(`${bytes.trailing} bytes stand behind the end of the stream: QEMU does not look at them`);
+  if (unchecked > 0) {
+    notes.push(
+      `the payloads of ${unchecked} pages were not decompressed, so nothing is said of them: qevm verify checks them`,
+    );
+  }
   if (!complete && damage.length === 0) notes.push("the stream does not come to its EOF");
   const upstream = upstreamMachine(inspection.machine);
   if (inspection.machine !== null && upstream?.alias !== undefined) {

@@ -6,7 +6,7 @@ import { destinationFor } from "./destination.js";
 import { matchTexts, namesIn, type Matched } from "./match.js";
 import { surveyStream, type StreamWatch, type Survey } from "./survey.js";
 import type { Explanation, Finding } from "./types.js";
-import { bounds, versionRules } from "./versions.js";
+import { bounds, versionRules, whatLoads } from "./versions.js";
 
 export interface ExplainOptions extends StreamOptions {
   /** What the file is called in the commands that are proposed. Default FILE. */
@@ -56,7 +56,7 @@ function explainSurvey(
     mentioned: unknown.flatMap((line) => mentioned(line, survey)),
     damage: explainDamage(context),
     destination: context.destination,
-    versions: { ...bounds(rules), rules },
+    versions: { ...bounds(rules), rules, loads: whatLoads(survey) },
     notes: noticed(context),
     inspection,
   };

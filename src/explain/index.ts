@@ -5,4 +5,4 @@ export type { KnownText } from "./context.js";
 export type { About, Damage, Destination, Explanation, Finding, LikelyDevice, Remedy, VersionRule } from "./types.js";
 export { commandLines } from "./shell.js";
 export type { StreamWatch } from "./survey.js";
-export { compareVersions } from "./versions.js";
+export { compareVersions, releasesLine } from "./versions.js";

@@ -97,7 +97,17 @@ export interface Explanation {
   /** What is wrong in the file itself. */
   damage: Damage[];
   destination: Destination;
-  versions: { from: string | null; to: string | null; rules: VersionRule[] };
+  versions: {
+    from: string | null;
+    to: string | null;
+    rules: VersionRule[];
+    /**
+     * What the bounds are worth. "may": nothing was found that a release between them refuses. "unchecked": the same, but
+     * payloads of pages were not decompressed. "unknown": not all of the stream could be read. "none": it is damaged or cut,
+     * and no release loads it as it is.
+     */
+    loads: "may" | "unchecked" | "unknown" | "none";
+  };
   /** What else is worth knowing. */
   notes: string[];
   inspection: Inspection;

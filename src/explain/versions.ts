@@ -2,7 +2,8 @@ import { upstreamMachine } from "../machines/index.js";
 import { RamFlag } from "../ram/index.js";
 import { at, distributionWords } from "./words.js";
 import type { Survey } from "./survey.js";
-import type { VersionRule } from "./types.js";
+import type { ErrorCode } from "../errors.js";
+import type { Explanation, VersionRule } from "./types.js";
 
 /**
  * Which releases of QEMU can load a file, and what in it says so. Only what QEMU's releases or loads by real ones show; each rule names its source.
@@ -22,6 +23,34 @@ export function bounds(rules: readonly VersionRule[]): { from: string | null; to
     .toSorted(compareVersions)
     .at(0);
   return { from: from ?? null, to: to ?? null };
+}
+
+/** What the bounds of the rules are worth: see `Explanation.versions`. */
+export function whatLoads({ damage, inspection }: Survey): VersionsWorth {
+  if (damage.some(({ code }) => !OPEN_CODES.has(code))) return "none";
+  if (damage.length > 0 || !inspection.complete) return "unknown";
+  return inspection.unchecked > 0 ? "unchecked" : "may";
+}
+
+type VersionsWorth = Explanation["versions"]["loads"];
+
+/** Findings of which a QEMU may think otherwise: no codec here, a limit of this decoder, devices that do not fit their description. */
+const OPEN_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["unsupported", "limit", "bad-description"]);
+
+/** The line above the rules. */
+export function releasesLine({ from, to, rules, loads }: Explanation["versions"]): string {
+  const range = `${from === null ? "any" : `${from} and later`}${to === null ? "" : `${from === null ? "" : ","} up to ${to}`}`;
+  if (from !== null && to !== null && compareVersions(from, to) > 0) return "No release of QEMU loads it as it is";
+  switch (loads) {
+    case "none":
+      return `No release of QEMU loads it as it is: it is damaged or cut${rules.length === 0 ? "" : ". What it has needs"}`;
+    case "unknown":
+      return `Not all of it could be read: which releases of QEMU load it is not known. What was read needs ${range}`;
+    case "unchecked":
+      return `Releases of QEMU that may load it, if its pages are whole (not checked): ${range}`;
+    default:
+      return `Releases of QEMU that may load it: ${range}`;
+  }
 }
 
 export function compareVersions(a: string, b: string): number {
@@ -44,6 +73,7 @@ const RULES: readonly Rule[] = [
   capabilities,
   dirtyBitmap,
   uuid,
+  foreign,
 ];
 
 /**
@@ -175,4 +205,17 @@ function dirtyBitmap({ inspection }: Survey): VersionRule | undefined {
 function uuid({ configuration }: Survey): VersionRule | undefined {
   const found = configuration?.value.subsections.some(({ name }) => name === "configuration/uuid") ?? false;
   return found ? { from: "4.2", why: "the configuration section has the guest's UUID" } : undefined;
+}
+
+/** Iterative sections of an upstream QEMU. */
+const UPSTREAM = /^(?:ram|block|dirty-bitmap|spapr\/htab|s390-storage_attributes|(?:.*\/)?vfio)$/u;
+
+/** A section that no upstream QEMU writes: only a QEMU that has it loads the file. */
+function foreign({ inspection: { sections } }: Survey): VersionRule | undefined {
+  const section = sections.find(({ name, type }) => type === "start" && !UPSTREAM.test(name));
+  if (section === undefined) return undefined;
+  const whose = section.name === "pbs-state" ? "Proxmox VE's QEMU writes it" : "it is of a QEMU that was changed";
+  return {
+    why: `section "${section.name}" ${at(section.offset)}: ${whose}, and one without it does not load the file`,
+  };
 }

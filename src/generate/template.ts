@@ -1,5 +1,6 @@
 import { QevmError } from "../errors.js";
 import { isZeroPage } from "../engine/zero.js";
+import { parseExactJson } from "../exact-json.js";
 import type { ByteSink, ByteSource } from "../qemu-file/source.js";
 import {
   bitmapLength,
@@ -210,7 +211,7 @@ class DeviceChanges {
 /** JSON where it is JSON (numbers, booleans, arrays), else the text itself (`0x...`, hex digits). */
 function parsed(text: string): PlainValue {
   try {
-    return JSON.parse(text) as PlainValue;
+    return parseExactJson(text) as PlainValue;
   } catch {
     return text;
   }

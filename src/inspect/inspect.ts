@@ -4,6 +4,7 @@ import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
 import { privateBytes, type SectionRecord } from "../sections/index.js";
 import {
+  BEHIND,
   COMMAND_HEADER,
   commandToPlain,
   StreamReader,
@@ -53,6 +54,8 @@ export interface Inspection {
   bytes: { total: number; opaque: number; named: number; stale: number; trailing: number };
   /** What is opaque, and why. */
   undecoded: { offset: number; length: number; reason: string }[];
+  /** Payloads of pages that were passed over without being decompressed or applied: whether they are whole, `verify` tells. */
+  unchecked: number;
   /** EOF was reached. */
   complete: boolean;
   /** Whether sections have footers; null without sections. */
@@ -76,11 +79,15 @@ export interface SectionSummary {
 
 /** Reads a stream once and tells what is in it. Errors: as `StreamReader`. */
 export async function inspectStream(source: ByteSource, options: StreamOptions = {}): Promise<Inspection> {
-  const reader = new StreamReader(source, options);
+  const reader = new StreamReader(source, { unreached: "count", ...options });
   const tally = new Tally(reader);
   for await (const item of reader) await tally.item(item);
   return await tally.result();
 }
+
+/** Bytes of which a volume is a multiple. */
+const UNREAD = "bytes after the end that were not read (tailBytes)";
+const SECTOR = 512;
 
 /** Gathers an inspection while a stream is walked for whatever purpose. */
 export class Tally {
@@ -89,7 +96,7 @@ export class Tally {
   private readonly sections: SectionSummary[] = [];
   private readonly commands: Inspection["commands"] = [];
   private readonly devices: string[] = [];
-  private readonly undecoded: { offset: number; length: number; reason: string }[] = [];
+  private undecoded: { offset: number; length: number; reason: string }[] = [];
   private readonly evident = new Set<string>();
   private named = 0;
   private stale = 0;
@@ -261,10 +268,13 @@ export class Tally {
       this.undecoded.push({
         offset,
         length: this.unread,
-        reason: "bytes after the end that were not read (tailBytes)",
+        reason: UNREAD,
       });
       this.trailing += this.unread;
     }
+    // A volume is whole sectors, and after the stream it has what it held before: no QEMU reads it.
+    if (reader.offset % SECTOR === 0)
+      this.undecoded = this.undecoded.filter(({ reason }) => reason !== BEHIND && reason !== UNREAD);
     const pages = noPages();
     const blocks = reader.ram.blocks.map((block) => {
       const at = this.counts.get(block) ?? noPages();
@@ -292,6 +302,7 @@ export class Tally {
         trailing: this.trailing,
       },
       undecoded: this.undecoded,
+      unchecked: pages.compressed + pages.xbzrle,
       complete: reader.complete,
       footers: reader.footers ?? null,
       vmdescription: this.vmdescription,

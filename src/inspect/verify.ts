@@ -15,7 +15,7 @@ import { Recompressor } from "./recompress.js";
 
 /** What `qevm verify` tells; the first keys are fixed. */
 export interface Verification {
-  /** Encoding the decoded fields again gave the same bytes. */
+  /** Encoding the decoded fields again gave the same bytes; of bytes that no field explains it says nothing (`opaqueBytes`). */
   identical: boolean;
   bytes: number;
   /** Bytes that no field explains: carried along, not understood. */

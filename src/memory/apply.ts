@@ -1,4 +1,4 @@
-import { QevmError } from "../errors.js";
+import { QevmError, type Diagnostics, type Replaced } from "../errors.js";
 import { createInflater } from "../engine/create.js";
 import type { PageInflater } from "../engine/page-engine.js";
 import { RamFlag, type RamBatch } from "../ram/index.js";
@@ -8,6 +8,9 @@ import type { PageStore } from "./page-store.js";
 /**
  * Applies RAM records to a memory in stream order: the last writer of a page wins, XBZRLE changes what is there.
  * Records that are not pages are passed over. The engine that inflates is loaded when the first compressed page comes.
+ *
+ * In lenient mode a page outside its block is left out, and what is damaged is replaced: a compressed page by what was
+ * inflated before the damage and zeros, an XBZRLE page by what it was before. Each is told to `diagnostics`.
  */
 export class RecordApplier {
   private readonly page: Uint8Array;
@@ -18,6 +21,8 @@ export class RecordApplier {
     private readonly pageSize: number,
     /** Steps for errors, for example `['section 2 "ram"']`. */
     private readonly path: readonly string[] = ['section "ram"'],
+    /** Default: what is damaged is refused. */
+    private readonly diagnostics?: Diagnostics,
   ) {
     this.page = new Uint8Array(pageSize);
   }
@@ -35,6 +40,8 @@ export class RecordApplier {
       const block = batch.block[i];
       if (block === undefined) continue;
       const offset = batch.offset[i]!;
+      // Lenient reading has told of it.
+      if (offset >= block.usedLength) continue;
       switch (batch.flag[i]) {
         case RamFlag.PAGE:
           if (memory.writeRun === undefined) memory.write(block, offset, batch.body(i));
@@ -45,26 +52,46 @@ export class RecordApplier {
           else memory.write(block, offset, page.fill(batch.fill[i]!));
           break;
         case RamFlag.COMPRESS_PAGE:
-          this.located(batch, i, () => this.inflater!.inflate(batch.body(i), page));
+          try {
+            this.inflater!.inflate(batch.body(i), page);
+          } catch (error) {
+            this.damaged(error, batch, i, inflatedPart(this.inflater!.produced));
+            page.fill(0, this.inflater!.produced);
+          }
           memory.write(block, offset, page);
           break;
         case RamFlag.XBZRLE:
           memory.read(block, offset, page);
-          this.located(batch, i, () => decodeXbzrle(page, batch.body(i)));
+          try {
+            decodeXbzrle(page, batch.body(i));
+          } catch (error) {
+            this.damaged(error, batch, i, PAGE_BEFORE);
+          }
           memory.write(block, offset, page);
           break;
       }
     }
   }
 
-  private located(batch: RamBatch, i: number, work: () => unknown): void {
-    try {
-      work();
-    } catch (error) {
-      if (error instanceof QevmError && error.code !== "io") throw pageError(error, batch, i, this.path);
-      throw error;
-    }
+  private damaged(error: unknown, batch: RamBatch, i: number, by: string): void {
+    if (!(error instanceof QevmError) || error.code === "io") throw error;
+    const located = pageError(error, batch, i, this.path);
+    if (this.diagnostics === undefined) throw located;
+    this.diagnostics.anomaly(located, replacedPage(batch, i, by));
   }
+}
+
+/** What is put in the place of a compressed page that is damaged after so many bytes. */
+export function inflatedPart(produced: number): string {
+  return produced === 0 ? "zeros" : `the ${produced} bytes before the damage, and zeros`;
+}
+
+/** What is put in the place of a page whose XBZRLE delta is damaged. */
+export const PAGE_BEFORE = "the page as it was before";
+
+/** The page of a record, replaced. */
+export function replacedPage(batch: RamBatch, i: number, by: string): Replaced {
+  return { block: batch.block[i]!.idstr, page: batch.offset[i]!, by };
 }
 
 /** Gives an error of a page codec its address in the stream. */

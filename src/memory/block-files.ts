@@ -143,7 +143,13 @@ export class BlockFiles implements PageStore {
       this.used += pageSize;
       next += pageSize;
       k++;
-    } while (k < count && flag[k] === RamFlag.PAGE && block[k] === owner && offset[k] === next);
+    } while (
+      k < count &&
+      next < owner.usedLength &&
+      flag[k] === RamFlag.PAGE &&
+      block[k] === owner &&
+      offset[k] === next
+    );
     target.written.add(offset[i]! / pageSize, k - i);
     return k - i;
   }

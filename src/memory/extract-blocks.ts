@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { QevmError, type Warning } from "../errors.js";
+import { QevmError, type Diagnostics, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { RamBlock } from "../ram/index.js";
 import { StreamReader, type StreamItem, type StreamOptions } from "../stream/index.js";
@@ -15,11 +15,15 @@ export interface ExtractedBlocks {
   pageSize: number;
   complete: boolean;
   warnings: Warning[];
+  /** Anomalies that lenient mode passed over, also those that `warnings` has no room for: the contents are doubtful. */
+  passedOver: number;
   blocks: BlockFileEntry[];
 }
 
 export interface ExtractOptions extends StreamOptions {
   onItem?: (item: StreamItem) => void;
+  /** Told at the end: what was noticed, and what lenient mode replaced. */
+  onDiagnostics?: (diagnostics: Diagnostics) => void;
   /** How a block's bytes are laid into its file; default: one after the other. */
   split?: (block: RamBlock, machine: string | undefined) => Split | undefined;
   /** Told at the end, of each block: which of its pages were ever written. All others are holes in its file. */
@@ -64,7 +68,7 @@ async function writeBlocks(source: ByteSource, folder: string, options: ExtractO
         if (files === undefined || applier === undefined) {
           files = new BlockFiles(folder, reader.ram.pageSize, options.threadAfter ?? threadAfter(source));
           const { pageSize } = reader.ram;
-          applier = new RecordApplier(files, pageSize, [`section ${item.sectionId} "ram"`]);
+          applier = new RecordApplier(files, pageSize, [`section ${item.sectionId} "ram"`], reader.diagnostics);
         }
         for (const block of reader.ram.blocks.slice(files.size))
           files.add(block, options.split?.(block, reader.machine));
@@ -77,8 +81,16 @@ async function writeBlocks(source: ByteSource, folder: string, options: ExtractO
     const { machine, complete, diagnostics } = reader;
     const { pageSize } = reader.ram;
     const blocks = files.list();
+    options.onDiagnostics?.(diagnostics);
     for (const { name } of blocks) options.onWritten?.(name, files.written(name));
-    return { machine: machine ?? null, pageSize, complete, warnings: diagnostics.warnings, blocks };
+    return {
+      machine: machine ?? null,
+      pageSize,
+      complete,
+      warnings: diagnostics.warnings,
+      passedOver: diagnostics.passedOver,
+      blocks,
+    };
   } finally {
     await files?.end();
   }

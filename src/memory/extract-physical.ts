@@ -45,6 +45,8 @@ export interface ExtractedPhysical {
   /** Bytes of the file. */
   bytes: number;
   warnings: Warning[];
+  /** As `ExtractedBlocks` has it. */
+  passedOver: number;
 }
 
 /**
@@ -85,7 +87,7 @@ export async function extractPhysical(
     const vmcoreinfo =
       options.format === "elf" ? guestNote({ segments: layout.segments, data }, found, whole) : undefined;
     const done = (bytes: number): ExtractedPhysical => {
-      const { machine, complete, warnings } = extracted;
+      const { machine, complete, warnings, passedOver } = extracted;
       return {
         machine,
         complete,
@@ -96,6 +98,7 @@ export async function extractPhysical(
         vmcoreinfo: vmcoreinfo?.how ?? null,
         bytes,
         warnings,
+        passedOver,
       };
     };
     const main = expected.file(data);

@@ -1,7 +1,7 @@
 import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { QevmError } from "../errors.js";
+import { Diagnostics, QevmError } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { ACPI_TABLES, tablesOf } from "./srat.js";
 import { attempt, readAll } from "../transport/attempt.js";
@@ -27,7 +27,12 @@ export async function extractedPages(
   try {
     const facts: DeviceFacts = noFacts();
     const folder = join(work, "blocks");
-    const found = await extractBlocks(source, folder, { ...options, onItem: (item) => noteFacts(item, facts) });
+    let diagnostics = new Diagnostics();
+    const found = await extractBlocks(source, folder, {
+      ...options,
+      onItem: (item) => noteFacts(item, facts),
+      onDiagnostics: (told) => (diagnostics = told),
+    });
     const tables = found.blocks.find(({ name }) => name === ACPI_TABLES);
     if (tables !== undefined) noteTables(tablesOf(join(folder, tables.file)), facts);
     return {
@@ -35,7 +40,7 @@ export async function extractedPages(
       pageSize: found.pageSize,
       blocks: found.blocks,
       facts,
-      warnings: found.warnings,
+      diagnostics,
       places: undefined,
       close,
       read: (block, offset, into) => {

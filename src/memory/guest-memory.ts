@@ -1,4 +1,4 @@
-import { QevmError, type Warning } from "../errors.js";
+import { QevmError, type Diagnostics } from "../errors.js";
 import { createInflater } from "../engine/create.js";
 import type { PageInflater } from "../engine/page-engine.js";
 import type { ByteSource } from "../qemu-file/source.js";
@@ -23,7 +23,8 @@ export interface GuestPages {
   blocks: readonly { name: string; length: number }[];
   /** Undefined where only blocks were asked for. */
   facts: DeviceFacts | undefined;
-  warnings: readonly Warning[];
+  /** What was noticed, and what lenient mode replaced so far: `read` adds to it. */
+  diagnostics: Diagnostics;
   /** Where records stand; undefined for a mapped-ram file, whose pages have places of their own. */
   places: PagePlaces | undefined;
   /** Puts the page that begins at an offset of a block into `into`; a page that the stream does not mention is zeros. */
@@ -65,7 +66,8 @@ export async function scanPages(source: ByteSource, options: ScanOptions): Promi
   if (!hasRam) throw new QevmError("unsupported", "the stream has no RAM section", { offset: stream.offset });
   const { pageSize, blocks } = stream.ram;
   const inflater = await createInflater("page", { pageSize });
-  const read = places === undefined ? mappedReader(source, blocks) : placedReader(source, places, inflater);
+  const read =
+    places === undefined ? mappedReader(source, blocks) : placedReader(source, places, inflater, stream.diagnostics);
   const tables = blocks.find(({ idstr }) => idstr === ACPI_TABLES);
   if (options.devices && tables !== undefined && (places?.has(ACPI_TABLES) ?? true)) {
     noteTables(await readHead(read, tables, pageSize), facts);
@@ -75,7 +77,7 @@ export async function scanPages(source: ByteSource, options: ScanOptions): Promi
     pageSize,
     blocks: blocks.map(({ idstr, usedLength }) => ({ name: idstr, length: usedLength })),
     facts: options.devices ? facts : undefined,
-    warnings: stream.diagnostics.warnings,
+    diagnostics: stream.diagnostics,
     places,
     read,
   };
@@ -98,14 +100,19 @@ async function capabilities(source: ByteSource, options: StreamOptions): Promise
 }
 
 /** Reads pages from the records that make them. */
-export function placedReader(source: ByteSource, finder: PageFinder, inflater: PageInflater): GuestPages["read"] {
+export function placedReader(
+  source: ByteSource,
+  finder: PageFinder,
+  inflater: PageInflater,
+  diagnostics?: Diagnostics,
+): GuestPages["read"] {
   return async (block, offset, into) => {
     if (!finder.has(block)) {
       throw new QevmError("unsupported", `the stream carries no page of RAM block ${JSON.stringify(block)}`);
     }
     into.fill(0);
     for (const position of await finder.positions(block, offset)) {
-      await applyRecordAt(source, { position, block, offset }, into, inflater);
+      await applyRecordAt(source, { position, block, offset }, into, inflater, diagnostics);
     }
   };
 }

@@ -1,4 +1,4 @@
-import { QevmError } from "../errors.js";
+import { Diagnostics, QevmError } from "../errors.js";
 import { createInflater } from "../engine/create.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { layoutOf, placedReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
@@ -93,14 +93,15 @@ async function pagesOf(
   stamp: FileStamp,
 ): Promise<GuestPages> {
   const { machine, pageSize, blocks } = index.head;
-  let read = placedReader(source, index, await createInflater("page", { pageSize }));
+  const diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
+  let read = placedReader(source, index, await createInflater("page", { pageSize }), diagnostics);
   let scanned = false;
   return {
     machine: machine ?? undefined,
     pageSize,
     blocks,
     facts: undefined,
-    warnings: [],
+    diagnostics,
     places: undefined,
     // A chunk that is not what the head says, or a place where another record stands: a scan knows better.
     read: async (block, offset, into) => {

@@ -1,9 +1,10 @@
-import { hex, QevmError } from "../errors.js";
+import { hex, QevmError, type Diagnostics } from "../errors.js";
 import type { PageInflater } from "../engine/page-engine.js";
 import { QemuFileReader } from "../qemu-file/reader.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { compressBound, encodingOf, PAGE_FLAGS, RamFlag } from "../ram/index.js";
 import { decodeXbzrle } from "../ram/xbzrle.js";
+import { inflatedPart, PAGE_BEFORE } from "./apply.js";
 
 /** Which record is meant to stand at a place. */
 export interface RecordPlace {
@@ -17,12 +18,14 @@ export interface RecordPlace {
 /**
  * Applies the one page record that stands at a place to `page`, which holds what the page was before. The record must be of this page,
  * so that a wrong place is never taken for right. Errors: bad-value (another record stands there), truncated, bad-compressed-data, bad-xbzrle.
+ * Lenient `diagnostics`: what is damaged is replaced as `RecordApplier` does it.
  */
 export async function applyRecordAt(
   source: ByteSource,
   place: RecordPlace,
   page: Uint8Array,
   inflater: PageInflater,
+  diagnostics?: Diagnostics,
 ): Promise<void> {
   const longest = 8 + 256 + 4 + compressBound(page.length);
   const reader = await readerAt(source, place.position, longest);
@@ -47,7 +50,12 @@ export async function applyRecordAt(
   } catch (error) {
     if (!(error instanceof QevmError)) throw error;
     const { expected, found } = error;
-    throw reader.error(error.code, error.what, { offset: place.position, expected, found, cause: error });
+    const located = reader.error(error.code, error.what, { offset: place.position, expected, found, cause: error });
+    if (diagnostics === undefined) throw located;
+    const { block, offset: at } = place;
+    const inflated = flag === RamFlag.COMPRESS_PAGE;
+    diagnostics.anomaly(located, { block, page: at, by: inflated ? inflatedPart(inflater.produced) : PAGE_BEFORE });
+    if (inflated) page.fill(0, inflater.produced);
   }
 }
 

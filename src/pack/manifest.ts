@@ -1,4 +1,5 @@
 import { QevmError } from "../errors.js";
+import { printExactJson } from "../exact-json.js";
 import type { PlainCommand } from "../stream/index.js";
 
 /** `manifest.json` of an unpacked stream. Every key is required unless it says otherwise; others are refused. */
@@ -134,7 +135,7 @@ export class Keys {
 }
 
 export function refuse(at: string, expected: string, found: unknown): QevmError {
-  const text = JSON.stringify(found) ?? "nothing";
+  const text = printExactJson(found);
   return new QevmError("bad-description", at, { expected, found: text.length > 80 ? `${text.slice(0, 80)}...` : text });
 }
 

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { QevmError } from "../errors.js";
+import { parseExactJson } from "../exact-json.js";
 import { MemorySink, QemuFileWriter } from "../qemu-file/index.js";
 import {
   encodeCommand,
@@ -202,7 +203,7 @@ class Packer {
 function readJson(folder: string, file: string): unknown {
   const text = attempt(file, () => readFileSync(join(folder, file), "utf8"));
   try {
-    return JSON.parse(text);
+    return parseExactJson(text);
   } catch (error) {
     throw new QevmError("bad-description", `${file}: ${error instanceof Error ? error.message : String(error)}`, {
       cause: error,

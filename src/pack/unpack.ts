@@ -2,7 +2,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createDeflater, createInflater } from "../engine/create.js";
 import type { PageDeflater, PageInflater } from "../engine/page-engine.js";
-import { QevmError } from "../errors.js";
+import { QevmError, type Diagnostics } from "../errors.js";
 import { pageError } from "../memory/apply.js";
 import { BlockFiles } from "../memory/block-files.js";
 import { FileNames } from "../memory/file-names.js";
@@ -27,6 +27,11 @@ import { GatheredFile } from "./gathered-file.js";
 import { LastRecords } from "./last-records.js";
 import { spool } from "./spool.js";
 
+export interface UnpackOptions extends StreamOptions {
+  /** Told at the end: what was noticed, and what lenient mode passed over. */
+  onDiagnostics?: (diagnostics: Diagnostics) => void;
+}
+
 /**
  * Takes a stream apart into a folder that can be edited and packed again. Two passes: the first finds the last record of every
  * page. Where the input cannot be opened twice (standard input) it is kept in a file meanwhile. The folder appears whole or not at all. Errors: as `StreamReader`; usage, io, unsupported (mapped-ram, two blocks of one name).
@@ -34,7 +39,7 @@ import { spool } from "./spool.js";
 export async function unpackStream(
   input: { open(): ByteSource | Promise<ByteSource>; again: boolean },
   folder: string,
-  options: StreamOptions = {},
+  options: UnpackOptions = {},
 ): Promise<Manifest> {
   const out = new AtomicFolder(folder);
   try {
@@ -116,7 +121,7 @@ class Unpacker {
     source: ByteSource,
     private readonly folder: string,
     private readonly last: LastRecords,
-    private readonly options: StreamOptions,
+    private readonly options: UnpackOptions,
   ) {
     this.reader = new StreamReader(source, options);
     this.order = new OrderWriter(this.appender("records.bin"));
@@ -145,6 +150,7 @@ class Unpacker {
       });
       if (this.lent.length > 0) this.writeSchema();
       this.write("manifest.json", printManifest(manifest));
+      this.options.onDiagnostics?.(this.reader.diagnostics);
       return manifest;
     } finally {
       this.memory?.close();

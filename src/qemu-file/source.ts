@@ -1,4 +1,4 @@
-import type { Warning } from "../errors.js";
+import type { Diagnostics, Warning } from "../errors.js";
 
 /**
  * Where bytes come from and go to. These interfaces are all that the codecs know of files, pipes and sockets; the
@@ -31,6 +31,8 @@ export interface ByteSource {
   readonly readAhead?: ((position: number, into: Uint8Array) => Promise<number>) | undefined;
   /** Moves `read` forward to an absolute position without reading what lies between. Present only where possible. */
   seek?(position: number): void;
+  /** What lenient mode passed over in making these bytes (a recording's channels); complete when they were read to the end. */
+  readonly diagnostics?: (() => Diagnostics | undefined) | undefined;
   close?(): void | Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-import { QevmError } from "../errors.js";
+import { QevmError, type Diagnostics } from "../errors.js";
 import type { PacketPages } from "../multifd/index.js";
 import type { ByteSink, ByteSource } from "../qemu-file/source.js";
 import {
@@ -32,6 +32,8 @@ export interface MergeReport {
   epochs: number;
   /** EOF was reached. */
   complete: boolean;
+  /** What lenient mode passed over. */
+  diagnostics: Diagnostics;
 }
 
 /**
@@ -54,12 +56,14 @@ export async function mergeRecording(
 
 /** The merged stream as a source that is made while it is read. */
 export function mergedSource(recording: Recording, options: StreamOptions = {}): ByteSource {
-  return new Handover(
+  let told: Diagnostics | undefined;
+  const source = new Handover(
     async (sink) => {
-      await mergeRecording(recording, sink, options);
+      ({ diagnostics: told } = await mergeRecording(recording, sink, options));
     },
     ["merged recording"],
   );
+  return Object.assign(source, { diagnostics: () => told });
 }
 
 class Merger {
@@ -82,7 +86,11 @@ class Merger {
     private readonly options: StreamOptions,
   ) {
     this.main = recording.main.open();
-    this.reader = new StreamReader(this.main, { ...options, broken: (recording.resumed ?? []).length > 0 });
+    this.reader = new StreamReader(this.main, {
+      ...options,
+      unreached: "count",
+      broken: (recording.resumed ?? []).length > 0,
+    });
     this.writer = new ExactWriter(sink);
     const { ram, diagnostics } = this.reader;
     this.epochs = new MultifdEpochs(recording.multifd, ram, diagnostics, (pages) => this.packet(pages));
@@ -97,7 +105,7 @@ class Merger {
       complete = await this.goOn(channel, channel !== resumed.at(-1));
     }
     await this.writer.finish();
-    return { pages: this.pages, epochs: this.epochs.count, complete };
+    return { pages: this.pages, epochs: this.epochs.count, complete, diagnostics: this.reader.diagnostics };
   }
 
   async close(): Promise<void> {
@@ -109,7 +117,12 @@ class Merger {
   private async goOn(channel: RecordedChannel, broken: boolean): Promise<boolean> {
     const source = channel.open();
     try {
-      const reader = new StreamReader(source, { ...this.options, broken, after: this.reader.known });
+      const reader = new StreamReader(source, {
+        ...this.options,
+        broken,
+        after: this.reader.known,
+        unreached: "count",
+      });
       for await (const item of reader) {
         const { kind } = item;
         if (kind === "command" && (item.command.name === "RECV_BITMAP" || item.command.name === "POSTCOPY_RESUME"))

@@ -40,7 +40,11 @@ export async function sectionsBehind(
     const start = headerIn(bytes, device, at, description.position);
     if (start < 0) continue;
     if (++starts > MOST_STARTS) break;
-    const reader = new StreamReader(new SliceSource(source, from + start), { ...options, after: known });
+    const reader = new StreamReader(new SliceSource(source, from + start), {
+      ...options,
+      after: known,
+      unreached: "count",
+    });
     at = start;
     try {
       for await (const item of reader) {

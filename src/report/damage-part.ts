@@ -26,10 +26,13 @@ export function banner({ damage, inspection, verified, unread, behind }: ReportF
       </p>
     </section> `;
   const whole = inspection.complete ? "Complete" : "Not complete";
+  const { opaque } = inspection.bytes;
+  const unchecked = verified.kind === "done" ? 0 : inspection.unchecked;
+  const bytes = opaque === 0 ? "every byte understood" : `${exact(opaque)} bytes not understood`;
   const understood =
-    inspection.bytes.opaque === 0 ? "every byte understood" : `${exact(inspection.bytes.opaque)} bytes not understood`;
+    unchecked === 0 ? bytes : `${bytes} but the payloads of ${exact(unchecked)} pages were not checked`;
   const again = verified.kind === "done" ? "identical when encoded again" : "not encoded again";
-  const good = inspection.complete && inspection.bytes.opaque === 0;
+  const good = inspection.complete && opaque === 0 && unchecked === 0;
   return markup`<section class="state ${good ? "good" : "fair"}" aria-label="State of the stream">
     <p><strong>${whole}.</strong> No damage found, ${understood}, ${again}.</p>
   </section> `;

@@ -1,4 +1,4 @@
-import { commandLines, compareVersions } from "../explain/index.js";
+import { commandLines, releasesLine } from "../explain/index.js";
 import { remedy } from "./damage-part.js";
 import { joined, markup, type Piece } from "./html.js";
 import { first, points, type Part } from "./parts.js";
@@ -10,8 +10,8 @@ const MOST_LINES = 200;
 const MOST_NAMES = 100;
 
 /** What a QEMU must look like that loads the stream, as `qevm explain` tells it. */
-export function destinationPart({ explained }: ReportFacts): Part {
-  const { destination, versions } = explained;
+export function destinationPart(facts: ReportFacts): Part {
+  const { destination, versions } = facts.explained;
   const { arguments: args, capabilities, devices, unnamed, notes } = destination;
   const body: Piece[] = [];
   if (args.length > 0) {
@@ -57,25 +57,30 @@ export function destinationPart({ explained }: ReportFacts): Part {
     points(lines),
     markup`<h3>Releases of QEMU</h3>
 `,
-    releases(versions),
+    releases({ ...versions, loads: whatLoads(facts) }),
   );
   return { id: "destination", heading: "What a destination must look like", body };
 }
 
-function releases({ from, to, rules }: ReportFacts["explained"]["versions"]): Piece {
-  if (rules.length === 0)
+/** What `explain` says, and what encoding everything again has shown of pages. */
+function whatLoads({ explained, verified }: ReportFacts): ReportFacts["explained"]["versions"]["loads"] {
+  const { loads } = explained.versions;
+  if (loads !== "unchecked" && loads !== "may") return loads;
+  if (verified.kind === "refused") return "none";
+  return verified.kind === "done" && verified.result.identical ? "may" : loads;
+}
+
+function releases(versions: ReportFacts["explained"]["versions"]): Piece {
+  const { rules, loads } = versions;
+  if (rules.length === 0 && loads === "may")
     return markup`<p>Nothing in the stream asks for a certain release.</p>
 `;
-  const none = from !== null && to !== null && compareVersions(from, to) > 0;
-  const bounds = none
-    ? "No release loads it as it is"
-    : `May load it: ${from === null ? "any release" : `${from} and later`}${to === null ? "" : ` up to ${to}`}`;
   const lines = rules.map(({ from: least, to: most, why, remedy: cure }) => {
     const range = [least === undefined ? "" : `from ${least}`, most === undefined ? "" : `up to ${most}`]
       .filter((one) => one !== "")
       .join(" ");
-    return markup`${range}: ${why}${cure !== undefined && markup`<br />${remedy(cure)}`}`;
+    return markup`${range}${range !== "" && ": "}${why}${cure !== undefined && markup`<br />${remedy(cure)}`}`;
   });
-  return markup`<p><strong>${bounds}.</strong></p>
+  return markup`<p><strong>${releasesLine(versions)}.</strong></p>
     ${points(lines)}`;
 }

@@ -2,6 +2,7 @@ export { BLOCK_CHUNK, encodeBlockRecord, type BlockRecord } from "./block.js";
 export type { ChunkPlace, RecordPlace } from "./codec.js";
 export { encodeBitmapRecord, type BitmapRecord } from "./dirty-bitmap.js";
 export { encodeHtabRecord, type HtabRecord } from "./htab.js";
+export { encodePbsRecord, type PbsRecord } from "./pbs.js";
 export {
   chunkDecoder,
   encodeSectionRecord,

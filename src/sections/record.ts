@@ -4,11 +4,12 @@ import { blockCodec, encodeBlockRecord, type BlockRecord } from "./block.js";
 import type { ChunkPlace, SectionCodec } from "./codec.js";
 import { bitmapCodec, encodeBitmapRecord, type BitmapRecord } from "./dirty-bitmap.js";
 import { encodeHtabRecord, htabCodec, type HtabRecord } from "./htab.js";
+import { encodePbsRecord, pbsCodec, type PbsRecord } from "./pbs.js";
 import { encodeStorageRecord, storageCodec, type StorageRecord } from "./storage.js";
 import { encodeVfioRecord, vfioCodec, type VfioRecord } from "./vfio.js";
 
 /** One record of a section that is neither "ram" nor described by the VMDESCRIPTION. `section` says whose it is, `kind` what. */
-export type SectionRecord = BlockRecord | BitmapRecord | HtabRecord | StorageRecord | VfioRecord;
+export type SectionRecord = BlockRecord | BitmapRecord | HtabRecord | StorageRecord | VfioRecord | PbsRecord;
 
 /** The records of one chunk, with their codec bound. */
 export type ChunkDecoder = (reader: QemuFileReader, maxBytes: number) => AsyncGenerator<SectionRecord>;
@@ -28,6 +29,8 @@ export function chunkDecoder(idstr: string, type: ChunkPlace["type"]): ChunkDeco
       return chunk(htabCodec, type);
     case "s390-storage_attributes":
       return chunk(storageCodec, type);
+    case "pbs-state":
+      return chunk(pbsCodec, type);
     default:
       return idstr === "vfio" || idstr.endsWith("/vfio") ? chunk(vfioCodec, type) : undefined;
   }
@@ -65,6 +68,9 @@ export function encodeSectionRecord(writer: QemuFileWriter, record: SectionRecor
     case "vfio":
       encodeVfioRecord(writer, record);
       break;
+    case "pbs-state":
+      encodePbsRecord(writer, record);
+      break;
   }
 }
 
@@ -77,13 +83,15 @@ export function ownRecord(record: SectionRecord): SectionRecord {
     return { ...record, values: record.values.slice() };
   }
   if (record.section === "dirty-bitmap" && record.kind === "bits") return { ...record, bits: record.bits?.slice() };
-  if ((record.section === "block" || record.section === "vfio") && record.kind === "data") {
+  const { section } = record;
+  if ((section === "block" || section === "vfio" || section === "pbs-state") && record.kind === "data") {
     return { ...record, data: record.data.slice() };
   }
   return record;
 }
 
-/** Bytes of a record that only the device they belong to can read. */
+/** Bytes of a record that only the device or library they belong to can read. */
 export function privateBytes(record: SectionRecord): number {
-  return record.section === "vfio" && record.kind === "data" ? record.data.length : 0;
+  const own = record.section === "vfio" || record.section === "pbs-state";
+  return own && record.kind === "data" ? record.data.length : 0;
 }

@@ -123,6 +123,11 @@ export function isCommandNumber(number: number): boolean {
   return number > 0 && number < NAMES.length;
 }
 
+/** Whether a command's head could be QEMU's: a number that there is, with a length that it can have. */
+export function isCommandHead(number: number, length: number): boolean {
+  return isCommandNumber(number) && length >= 0 && (LENGTHS[number]?.includes(length) ?? true);
+}
+
 /**
  * Reads a command, its type byte included; for PACKAGED the reader then stands at the package.
  * Errors: truncated, limit; unknown-type, bad-length and bad-value may be passed over.

@@ -23,7 +23,7 @@ export async function descriptionOf(source: ByteSource, options: StreamOptions =
       if (found !== undefined) return found;
     }
   }
-  const reader = new StreamReader(source, options);
+  const reader = new StreamReader(source, { ...options, unreached: "count" });
   for await (const item of reader) if (item.kind === "vmdescription") return item.description;
   throw new QevmError("bad-description", "the capture has no VMDESCRIPTION that it could lend", {
     offset: reader.offset,

@@ -14,6 +14,12 @@ export interface StreamOptions {
    * a switch to postcopy, with `suppress-vmdesc`, before a cut. They are used for all of it; where they do not fit is an error.
    */
   schema?: Schema | readonly VmDescription[] | undefined;
+  /**
+   * RAM that cannot be read, since it is after a section that cannot be decoded and whose end cannot be found. Default
+   * "refuse": the error `unsupported` with the section's offset (in lenient mode a warning). "count": a warning in both
+   * modes, for who counts bytes and delivers none.
+   */
+  unreached?: "refuse" | "count" | undefined;
   /** Bytes asked of the source at a time. */
   bufferSize?: number;
   /** Let another thread read ahead where the source can: quicker for who works on every page, slower for who only looks. Default false. */

@@ -29,9 +29,10 @@ import {
 } from "./rest.js";
 import { checkRamVersion, decodeFullHeader, decodePartHeader, nextFooter, type SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
+import { unknownPayload } from "./unknown-section.js";
 
 /** What stands behind a stream, where nothing more is known of it. */
-const BEHIND = "bytes behind the end of the stream";
+export const BEHIND = "bytes behind the end of the stream";
 
 /**
  * Walks a migration stream part by part.
@@ -63,6 +64,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private packageEnd: number | undefined;
   private readonly batch: RamBatch;
   private readonly sections = new Map<number, SectionHeader>();
+  /** Ids of iterative sections whose END was read. */
+  private readonly ended = new Set<number>();
+  /** A PART or END of "ram" was read: state of devices comes after all of it. */
+  private pagesCame = false;
+  private readonly unreached: "refuse" | "count";
   private readonly devices: DevicePart;
   private readonly skipMappedPages: boolean;
   private readonly broken: boolean;
@@ -90,6 +96,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.goesOn = after !== undefined;
     this.pageSizeGiven = options.pageSize !== undefined;
     this.broken = options.broken ?? false;
+    this.unreached = options.unreached ?? "refuse";
     this.skipMappedPages = options.skipMappedPages ?? false;
     const { schema } = options;
     const lent = schema === undefined || schema instanceof Schema ? schema : new Schema(schema);
@@ -138,6 +145,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       if (!this.passOver(error)) throw error;
       if (this.broken && this.reader.available > 0) yield* restOfStream(this, this.reader, BROKEN);
     }
+    const made = this.reader.source.diagnostics?.();
+    if (made !== undefined) this.diagnostics.absorb(made);
     // What the connection broke in is a part of its own.
     if (!this.cut || this.broken) this.settle();
   }
@@ -174,7 +183,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       return undefined;
     return await shownPageSize(this.reader, (source, pageSize) => {
       const after = { pageSize, blocks: [], sections: [], footers: undefined };
-      const reader = new StreamReader(source, { after, limits: this.limits });
+      const reader = new StreamReader(source, { after, limits: this.limits, unreached: "count" });
       reader.configuration = configuration;
       return reader;
     });
@@ -286,6 +295,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       header = { ...start, type: type === TypeByte.SECTION_PART ? "part" : "end" };
     }
     reader.path.push(`section ${header.sectionId} ${JSON.stringify(header.idstr)}`);
+    if (header.type === "end") this.ended.add(header.sectionId);
     const item: SectionItem = { kind: "section", offset, ...header, content: { kind: "ram" }, records: noRecords };
     const decoder = chunkDecoder(header.idstr, header.type);
     if (header.idstr === "ram") {
@@ -298,6 +308,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       yield item;
       // Whatever the consumer left is passed over here, so that the walk goes on at the footer.
       for await (const _ of records);
+      if (header.type !== "start") this.pagesCame = true;
     } else if (decoder !== undefined) {
       yield* this.chunk(item, decoder);
       if (!this.cut) this.checkPackage();
@@ -308,10 +319,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
           : decodeEarly(reader, early);
       this.checkPackage();
       yield item;
-    } else {
-      reader.path.pop();
-      yield item;
-      yield* restOfStream(this, reader, `no codec for the iterative section ${JSON.stringify(header.idstr)}`);
+    } else if (!(yield* this.unknown(item))) {
       return "rest";
     }
     if (this.cut) {
@@ -323,10 +331,46 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return undefined;
   }
 
+  /**
+   * An iterative section that has no codec: up to its footer where that is proved, or else all that is left. Returns
+   * whether the stream goes on after it.
+   */
+  private async *unknown(item: SectionItem): AsyncGenerator<StreamItem, boolean> {
+    const { reader, sections, ended, limits } = this;
+    const reason = `no codec for the iterative section ${JSON.stringify(item.idstr)}`;
+    const before = { sections, ended, pageSize: this.ram.pageSize };
+    const length =
+      this.footers === false
+        ? undefined
+        : await unknownPayload(reader, item.sectionId, before, limits.sectionRecordBytes);
+    if (length !== undefined) {
+      item.content = { kind: "opaque", bytes: reader.bytes(length), reason };
+      yield item;
+      return true;
+    }
+    reader.path.pop();
+    if (![...sections.values()].some(({ sectionId, idstr }) => idstr === "ram" && ended.has(sectionId))) {
+      this.refuseUnreached(item.offset, reason);
+    }
+    yield item;
+    yield* restOfStream(this, reader, reason);
+    return false;
+  }
+
+  /** RAM may come in what cannot be decoded from `offset` on: nobody may take what came before it for all of it. */
+  private refuseUnreached(offset: number, reason: string): void {
+    const { diagnostics } = this;
+    const what = `RAM after an undecodable section cannot be read: ${reason}, and its end cannot be found`;
+    const error = this.reader.error("unsupported", what, { offset });
+    if (this.unreached === "count") diagnostics.warn(error);
+    else diagnostics.anomaly(error);
+  }
+
   /** Device state that nothing describes: in a package up to its footer, or else all that is left. */
   private async *undescribed(offset: number): AsyncGenerator<StreamItem, "rest" | undefined> {
     const { reader, packageEnd } = this;
     if (packageEnd === undefined) {
+      if (!this.pagesCame && !this.goesOn) this.refuseUnreached(offset, UNDESCRIBED);
       yield* restOfStream(this, reader, UNDESCRIBED);
       return "rest";
     }

@@ -1,0 +1,125 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "tape";
+import { Diagnostics, QevmError } from "../src/errors.js";
+import { parseExactJson } from "../src/exact-json.js";
+import { explainStream } from "../src/explain/index.js";
+import { inspectStream } from "../src/inspect/inspect.js";
+import { MemorySource } from "../src/qemu-file/index.js";
+import { corpusEntry } from "../tools/corpus.js";
+import { qevm } from "./support/program.js";
+
+const work = mkdtempSync(join(tmpdir(), "qevm-spec-30-"));
+const whole = corpusEntry("compress-1-threads-1").open();
+const damaged = Buffer.from(whole);
+const payload = damaged.indexOf(Buffer.from([0x78, 0x01]), 40_000);
+damaged.fill(0xff, payload + 2, payload + 40);
+const file = join(work, "damaged.mig");
+writeFileSync(file, damaged);
+
+interface Told {
+  warnings: { offset: number; replaced?: { block: string; page: number; by: string } }[];
+}
+
+test("what lenient mode puts in the place of a damaged page is listed, with status 1", async (t) => {
+  const out = (name: string): string => join(work, name);
+  const commands: Record<string, string[]> = {
+    normal: ["convert", file, "--out", out("normal"), "--ram", "normal"],
+    threads: ["convert", file, "--out", out("threads"), "--ram", "normal", "--threads", "2"],
+    flatten: ["convert", file, "--out", out("flatten"), "--flatten"],
+    mapped: ["convert", file, "--out", out("mapped"), "--to", "mapped-ram"],
+    blocks: ["extract", file, "--out", out("blocks"), "--format", "blocks"],
+    raw: ["extract", file, "--out", out("raw"), "--format", "raw"],
+  };
+  let place: { block: string; page: number } | undefined;
+  for (const [name, command] of Object.entries(commands)) {
+    const strict = await qevm(command, { plain: true });
+    t.equal(strict.code, 1, `${name}: refused`);
+    const lenient = await qevm([...command, "--lenient", "--json"], { plain: true });
+    t.equal(lenient.code, 1, `${name}: delivered, with status 1`);
+    const { warnings } = JSON.parse(lenient.stdout) as Told;
+    const replaced = warnings[0]?.replaced;
+    t.ok(replaced !== undefined && /zeros$/u.test(replaced.by), `${name}: ${replaced?.by}`);
+    t.ok(payload - warnings[0]!.offset <= 12, `${name}: the record's offset`);
+    t.ok(lenient.stderr.includes(`in the place of the page of "pc.ram" at 0x`), `${name}: in words`);
+    place = replaced;
+  }
+  t.ok(place !== undefined && place.page % 4096 === 0, "a page");
+  const { block, page } = place!;
+  const read = ["read", file, "--block", block, "--offset", `${page}`, "--length", "4096"];
+  const strict = await qevm(read, { plain: true });
+  t.equal(strict.code, 1, "read: refused");
+  const lenient = await qevm([...read, "--lenient", "--json"], { plain: true });
+  t.equal(lenient.code, 1, "read: delivered, with status 1");
+  t.deepEqual((JSON.parse(lenient.stdout) as Told).warnings[0]?.replaced?.page, page, "and listed");
+  writeFileSync(out("whole"), whole);
+  const diff = await qevm(["diff", file, out("whole"), "--lenient"], { plain: true });
+  t.equal(diff.code, 1, "diff");
+  t.match(diff.stderr, /in the place of the page of "pc\.ram"/u, "diff lists it");
+});
+
+test("warnings that there is no room for are counted", (t) => {
+  const made = new Diagnostics({ lenient: true, maxWarnings: 1 });
+  const replaced = { block: "ram", page: 4096, by: "zeros" };
+  for (let k = 0; k < 3; k++) made.anomaly(new QevmError("bad-xbzrle", `number ${k}`, { offset: k }), replaced);
+  t.deepEqual([made.passedOver, made.dropped, made.warnings.length], [3, 2, 1]);
+  t.deepEqual(made.warnings[0]?.replaced, replaced);
+  t.end();
+});
+
+test("payloads that were not decompressed are called neither understood nor complete", async (t) => {
+  const inspected = await inspectStream(new MemorySource(damaged));
+  t.ok(inspected.unchecked > 0, `${inspected.unchecked} payloads`);
+  const { stdout } = await qevm(["inspect", file], { plain: true });
+  t.match(stdout, /^Not checked: .* payloads were not decompressed \(qevm verify FILE does so\)$/mu);
+  t.notOk(/Understood: every byte$/mu.test(stdout), "not every byte");
+  const explained = await explainStream(new MemorySource(damaged));
+  t.equal(explained.versions.loads, "unchecked");
+  const page = await qevm(["explain", file], { plain: true });
+  t.match(page.stdout, /complete, its\s+pages not checked/u);
+  t.match(page.stdout, /may load it, if its pages are whole \(not\s+checked\)/u);
+});
+
+test("a cut file has no releases that may load it", async (t) => {
+  const cut = join(work, "cut.mig");
+  writeFileSync(cut, whole.subarray(0, 300_000));
+  const { stdout } = await qevm(["explain", cut], { plain: true });
+  t.match(stdout, /No QEMU loads it/u);
+  t.notOk(/may load it/u.test(stdout), "and none may");
+  t.equal((await explainStream(new MemorySource(whole.subarray(0, 300_000)))).versions.loads, "none", "JSON");
+  const html = join(work, "cut.html");
+  await qevm(["report", cut, "--out", html], { plain: true });
+  t.notOk(/May load it|may load it:/u.test(readFileSync(html, "utf8")), "the report");
+});
+
+test("numbers of 64 bits keep every digit, or are refused as they were typed", async (t) => {
+  const text =
+    '{"a": 9007199254740993, "b": [-9007199254740993, 12], "c": "9007199254740993", "d": 9007199254740993.0}';
+  t.deepEqual(parseExactJson(text), {
+    a: 9007199254740993n,
+    b: [-9007199254740993n, 12],
+    c: "9007199254740993",
+    d: "9007199254740993.0",
+  });
+  t.throws(() => parseExactJson("[1,"), SyntaxError);
+  const template = join(work, "template.mig");
+  writeFileSync(template, corpusEntry("xbzrle-compress").open());
+  const made = join(work, "made.mig");
+  const set = ["generate", "--template", template, "--out", made, "--set"];
+  const exact = await qevm([...set, "cpu:env.eip=9007199254740993"], { plain: true });
+  t.equal(exact.code, 0, exact.stderr);
+  const devices = await qevm(["devices", made, "cpu", "--json"], { plain: true });
+  t.match(devices.stdout, /"env\.eip": "0x20000000000001"/u, "exact");
+  const large = await qevm([...set, "cpu:env.eip=99999999999999999999"], { plain: true });
+  t.notEqual(large.code, 0, "too large");
+  t.match(large.stderr, /99999999999999999999/u, "as it was typed");
+  for (const option of ["--physical", "--length"]) {
+    const rest = option === "--length" ? ["--physical", "0"] : [];
+    const { code, stderr } = await qevm(["read", template, ...rest, option, "9007199254740993"], { plain: true });
+    t.equal(code, 2, option);
+    t.match(stderr, /not "9007199254740993"/u, "as it was typed");
+  }
+});
+
+test.onFinish(() => rmSync(work, { recursive: true, force: true }));
