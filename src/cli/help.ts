@@ -329,7 +329,7 @@ export function overview(): string {
     ...aligned(Object.entries(COMMANDS).map(([name, { line }]) => [name, line])),
     "",
     "qevm COMMAND --help tells more. Results go to stdout, messages to stderr.",
-    "Exit 0: fine; 1: the input is wrong (the message has the address) or an output\ncould not be written; 2: usage.",
+    "Exit 0: fine; 1: the input is wrong (the message has the address) or an output\ncould not be written; 2: usage; 70: an error of this program, please report it\n(QEVM_DEBUG=1 prints its stack).",
     "",
   ].join("\n");
 }

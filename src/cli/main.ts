@@ -12,6 +12,18 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(1);
 });
 
+// What is no refusal of ours is a mistake of the program, wherever it was thrown: one line, and the exit status of sysexits.h for it.
+process.on("uncaughtException", (error: unknown) => {
+  const [name = ""] = process.argv.slice(2);
+  const text = String(error)
+    .replace(/[^ -~]+/gu, " ")
+    .slice(0, 300);
+  process.stderr.write(`qevm${isCommand(name) ? ` ${name}` : ""}: internal error, please report: ${text}\n`);
+  const debug = process.env["QEVM_DEBUG"] ?? "";
+  if (debug !== "" && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
+  process.exit(70);
+});
+
 async function main([name, ...args]: string[]): Promise<void> {
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     const topic = name === "help" ? args[0] : undefined;

@@ -1,12 +1,13 @@
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, renameSync } from "node:fs";
 import { basename, extname, join, resolve } from "node:path";
 import { isFolder } from "../container/is-folder.js";
 import { openInput } from "../container/open.js";
 import { convertToFile } from "../convert/convert-file.js";
 import { receiveInto, type Received, type ReceiveOptions } from "../receive/index.js";
-import { attempt, rememberUnfinished } from "../transport/file.js";
+import { attempt } from "../transport/file.js";
 import { moveInto, outputPlace } from "../transport/output-place.js";
 import { AtomicFolder } from "../transport/folder.js";
+import { temporaryFolder } from "../transport/temporary.js";
 import { parse, UsageError } from "./arguments.js";
 import { outOf } from "./out.js";
 import { fileSize, print, printJson, safe, table, tellSource, whence } from "./output.js";
@@ -55,9 +56,8 @@ async function intoFolder(uri: string, out: string, how: ReceiveOptions): Promis
 async function settle(uri: string, out: string, how: ReceiveOptions, wanted: "stream" | undefined): Promise<Written> {
   const path = resolve(out);
   const place = outputPlace(path);
-  const folder = join(place.folder, `.${basename(path)}.${process.pid}.recording.partial`);
-  attempt(folder, () => mkdirSync(folder));
-  const unfinished = rememberUnfinished(folder);
+  const made = temporaryFolder(place.folder, basename(path));
+  const folder = made.path;
   try {
     const received = await receiveInto(folder, uri, how);
     const forth = received.channels.filter(({ role }) => role !== "return-path").length;
@@ -72,8 +72,7 @@ async function settle(uri: string, out: string, how: ReceiveOptions, wanted: "st
     }
     return { ...received, as: "stream" };
   } finally {
-    rmSync(folder, { recursive: true, force: true });
-    unfinished.forget();
+    made.remove();
   }
 }
 

@@ -1,5 +1,4 @@
-import { closeSync, openSync, readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, fstatSync, readdirSync } from "node:fs";
 import { constants, gunzipSync } from "node:zlib";
 import { QemuFileReader } from "../qemu-file/reader.js";
 import { IterableSource, type ByteSource } from "../qemu-file/source.js";
@@ -12,6 +11,7 @@ import {
 } from "../recording/index.js";
 import { StreamReader } from "../stream/index.js";
 import { attempt, readAll } from "../transport/attempt.js";
+import { openBelow } from "../transport/below.js";
 import { FileSource } from "../transport/file.js";
 import { detect } from "./detect.js";
 import { gunzip } from "./compressed/gzip.js";
@@ -23,15 +23,15 @@ export const RECORDING_LIST = "recording.json";
 export type RecordingFolder = GatheredRecording;
 
 /**
- * Opens a folder as a recording. Files may have any name, and be packed by gzip: the first bytes say what each is. Errors: io; bad-value where there is not
+ * Opens a folder as a recording. Links and what else is no plain file are passed over. Files may have any name, and be packed by gzip: the first bytes say what each is. Errors: io; bad-value where there is not
  * exactly one main channel, or a channel id comes twice.
  */
 export function openRecording(folder: string): RecordingFolder {
   const entries = attempt(folder, () => readdirSync(folder, { withFileTypes: true }));
   const files = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1)).filter((entry) => entry.isFile());
   const channels = files.map(({ name }) => {
-    const { head, packed } = headOf(join(folder, name));
-    return Object.assign(channelAt(folder, name, packed), { head });
+    const { head, length, packed } = headOf(folder, name);
+    return Object.assign(channelAt(folder, name, length, packed), { head });
   });
   const { others, ...recording } = gatherRecording(folder, channels);
   const rest = entries.filter((entry) => !entry.isFile()).map(({ name }) => name);
@@ -55,11 +55,11 @@ export async function isPostcopy({ main }: Recording): Promise<boolean> {
 /** Bytes of a file that its role is told by, packed or not. */
 const HEAD_BYTES = 4096;
 
-function rawHead(path: string): Uint8Array {
+function rawHead(folder: string, name: string): { raw: Uint8Array; length: number } {
   const bytes = new Uint8Array(HEAD_BYTES);
-  const fd = attempt(path, () => openSync(path, "r"));
+  const fd = openBelow(folder, name);
   try {
-    return bytes.subarray(0, readAll(path, fd, bytes, 0));
+    return { raw: bytes.subarray(0, readAll(name, fd, bytes, 0)), length: fstatSync(fd).size };
   } finally {
     closeSync(fd);
   }
@@ -70,26 +70,26 @@ function isPacked(head: Uint8Array): boolean {
 }
 
 /** The first bytes of a channel. What is packed but broken is no channel. */
-function headOf(path: string): { head: Uint8Array; packed: boolean } {
-  const raw = rawHead(path);
-  if (!isPacked(raw)) return { head: raw.subarray(0, ROLE_BYTES), packed: false };
+function headOf(folder: string, name: string): { head: Uint8Array; length: number; packed: boolean } {
+  const { raw, length } = rawHead(folder, name);
+  if (!isPacked(raw)) return { head: raw.subarray(0, ROLE_BYTES), length, packed: false };
   try {
     const head = gunzipSync(raw, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MOST_HEAD });
-    return { head: head.subarray(0, ROLE_BYTES), packed: true };
+    return { head: head.subarray(0, ROLE_BYTES), length, packed: true };
   } catch {
-    return { head: new Uint8Array(0), packed: true };
+    return { head: new Uint8Array(0), length, packed: true };
   }
 }
 
 /** 4 KiB of deflate data hold at most 1032 times as much. */
 const MOST_HEAD = 1032 * HEAD_BYTES + 1024;
 
-function channelAt(folder: string, name: string, packed: boolean): RecordedChannel {
-  const path = join(folder, name);
+function channelAt(folder: string, name: string, length: number, packed: boolean): RecordedChannel {
+  const source = (): FileSource => FileSource.below(folder, name);
   return {
     name,
-    length: attempt(path, () => statSync(path).size),
-    open: () => (packed ? unpacked(FileSource.open(path), name) : within(FileSource.open(path), name)),
+    length,
+    open: () => (packed ? unpacked(source(), name) : within(source(), name)),
   };
 }
 

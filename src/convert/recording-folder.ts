@@ -1,10 +1,11 @@
-import { closeSync, openSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { closeSync } from "node:fs";
+import { dirname, join } from "node:path";
 import type { Warning } from "../errors.js";
 import type { ByteSink, ByteSource } from "../qemu-file/source.js";
 import { Handover } from "../recording/index.js";
-import { attempt, writeAll } from "../transport/attempt.js";
+import { writeAll } from "../transport/attempt.js";
 import { AtomicFolder } from "../transport/folder.js";
+import { createFile, writeNewFile } from "../transport/temporary.js";
 import { convertStream } from "./convert.js";
 import { splitStream, type ToRecordingOptions, type ToRecordingReport } from "./to-recording.js";
 import type { ConvertOptions, ConvertReport } from "./types.js";
@@ -29,22 +30,20 @@ export async function convertToRecording(
     Pick<ConvertOptions, "flatten" | "machine" | "dropVmdescription"> & { channels: number },
 ): Promise<RecordingFolderReport> {
   const { flatten, machine, dropVmdescription, channels, ...how } = options;
-  const path = resolve(out);
-  const folder = new AtomicFolder(path);
-  const scratch = join(dirname(path), `.${basename(path)}.${process.pid}.memory.partial`);
+  const folder = new AtomicFolder(out);
   const names = ["main.bin", ...Array.from({ length: channels }, (_, k) => `multifd-${k}.bin`)];
   const files: FileSink[] = [];
   let converted: ConvertReport | undefined;
   const plain = new Handover(async (sink) => {
     const wanted = { ram: "normal", to: "stream", flatten, machine, dropVmdescription } as const;
-    converted = await convertStream(source, sink, { ...how, ...wanted, level: undefined }, scratch);
+    converted = await convertStream(source, sink, { ...how, ...wanted, level: undefined }, dirname(folder.temporary));
   }, []);
   try {
     for (const name of names) files.push(new FileSink(join(folder.temporary, name)));
     const report = await splitStream(plain, files[0]!, files.slice(1), { ...how, lenient: false });
     for (const file of files) file.close();
     const list = { version: 1, channels: names.map((file) => ({ file })) };
-    writeFileSync(join(folder.temporary, "recording.json"), `${JSON.stringify(list)}\n`);
+    writeNewFile(join(folder.temporary, "recording.json"), `${JSON.stringify(list)}\n`);
     folder.commit();
     const { warnings = [], passedOver = 0 } = converted ?? {};
     return { ...report, warnings, passedOver, files: names.map((file, k) => ({ file, bytes: files[k]!.length })) };
@@ -61,7 +60,7 @@ class FileSink implements ByteSink {
   private fd: number | undefined;
 
   constructor(private readonly path: string) {
-    this.fd = attempt(path, () => openSync(path, "wx"));
+    this.fd = createFile(path);
   }
 
   write(chunk: Uint8Array): void {

@@ -1,9 +1,8 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { traitsOf, type ByteSource } from "../qemu-file/source.js";
 import { attempt, writeAll } from "../transport/attempt.js";
-import { rememberUnfinished } from "../transport/file.js";
+import { createFile, systemFolder, temporaryFolder, type TemporaryFolder } from "../transport/temporary.js";
 
 /** A source that can be read again, once it was read to its end. */
 export interface Again {
@@ -26,16 +25,16 @@ class Spool implements Again {
   readonly source: ByteSource;
   private readonly folder: string;
   private readonly fd: number;
-  private readonly unfinished: { forget(): void };
+  private readonly made: TemporaryFolder;
   private named = true;
   private written = 0;
   private position = 0;
   private ended = false;
 
   constructor(private readonly first: ByteSource) {
-    this.folder = attempt(tmpdir(), () => mkdtempSync(join(tmpdir(), "qevm-diff-")));
-    this.unfinished = rememberUnfinished(this.folder);
-    this.fd = attempt(this.folder, () => openSync(join(this.folder, "stream"), "wx+"));
+    this.made = temporaryFolder(systemFolder(), "qevm-diff");
+    this.folder = this.made.path;
+    this.fd = createFile(join(this.folder, "stream"));
     this.remove();
     const { length: _, ...traits } = traitsOf(first);
     this.source = {
@@ -58,8 +57,7 @@ class Spool implements Again {
   private remove(): void {
     if (!this.named) return;
     try {
-      rmSync(this.folder, { recursive: true, force: true });
-      this.unfinished.forget();
+      this.made.remove();
       this.named = false;
     } catch (error) {
       if (!(error instanceof Error && "code" in error && (error.code === "EBUSY" || error.code === "EPERM")))

@@ -1,9 +1,9 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../errors.js";
+import { systemFolder, temporaryFolder, writeNewFile } from "../transport/temporary.js";
 import { QmpClient, textOf } from "../transport/qmp.js";
 
 /** How a destination took a stream. */
@@ -101,12 +101,12 @@ async function drive(
 
 /** A descriptor of a file that holds `bytes` and has no name any more: nothing is left behind, and chroots do not matter. */
 function unnamedFile(bytes: Uint8Array): number {
-  const folder = mkdtempSync(join(tmpdir(), "qevm-fuzz-"));
+  const folder = temporaryFolder(systemFolder(), "qevm-fuzz");
   try {
-    const path = join(folder, "case");
-    writeFileSync(path, bytes);
+    const path = join(folder.path, "case");
+    writeNewFile(path, bytes);
     return openSync(path, "r");
   } finally {
-    rmSync(folder, { recursive: true, force: true });
+    folder.remove();
   }
 }

@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { QevmError } from "../errors.js";
 import { attempt } from "../transport/file.js";
+import { writeNewFile } from "../transport/temporary.js";
 import { kindsNamed, makeCase, type CaseOptions, type FuzzCase } from "./cases.js";
 import { decodeCase, type DecodeOutcome } from "./decode-case.js";
 import { takeApart } from "./parts.js";
@@ -86,7 +87,7 @@ async function judge({ seed, kinds, did, bytes }: FuzzCase, options: QemuCaseOpt
 function resume(path: string, header: QemuRunHeader): QemuResult[] {
   const first = JSON.stringify(header);
   if (!existsSync(path)) {
-    attempt(path, () => writeFileSync(path, `${first}\n`));
+    writeNewFile(path, `${first}\n`);
     return [];
   }
   const text = attempt(path, () => readFileSync(path, "utf8"));

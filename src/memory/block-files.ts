@@ -1,8 +1,9 @@
-import { ftruncateSync, mkdirSync, openSync, closeSync } from "node:fs";
+import { ftruncateSync, closeSync } from "node:fs";
 import { join } from "node:path";
 import { QevmError } from "../errors.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
 import { attempt, readAll } from "../transport/attempt.js";
+import { createFile } from "../transport/temporary.js";
 import { FileNames } from "./file-names.js";
 import { PageBits } from "./page-bits.js";
 import { GATHER, PieceWriter } from "./piece-writer.js";
@@ -60,14 +61,16 @@ export class BlockFiles implements PageStore {
   private start = 0;
   private last: BlockFile | undefined;
 
-  /** @param threadAfter bytes after which another thread writes, where that is worth it: then `settle` before the files are read, and `end` */
+  /**
+   * @param folder one that exists
+   * @param threadAfter bytes after which another thread writes, where that is worth it: then `settle` before the files are read, and `end`
+   */
   constructor(
     readonly folder: string,
     private readonly pageSize: number,
     threadAfter = Number.POSITIVE_INFINITY,
   ) {
     this.writer = new PieceWriter(threadAfter);
-    attempt(folder, () => mkdirSync(folder, { recursive: true }));
   }
 
   /** Makes the file of a block, all hole, as long as the block and what `split` adds. */
@@ -75,7 +78,7 @@ export class BlockFiles implements PageStore {
     if (this.files.has(block.idstr)) return;
     const file = this.names.claim(block.idstr);
     const path = join(this.folder, file);
-    const fd = attempt(path, () => openSync(path, "wx+"));
+    const fd = createFile(path);
     this.files.set(block.idstr, { fd, file, path, block, length: 0, split, touched: false, written: new PageBits() });
     this.lengthen(this.files.get(block.idstr)!);
   }

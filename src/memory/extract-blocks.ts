@@ -1,11 +1,10 @@
-import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { QevmError, type Diagnostics, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { RamBlock } from "../ram/index.js";
 import { StreamReader, type StreamItem, type StreamOptions } from "../stream/index.js";
-import { attempt } from "../transport/file.js";
 import { AtomicFolder } from "../transport/folder.js";
+import { writeNewFile } from "../transport/temporary.js";
 import { RecordApplier } from "./apply.js";
 import { BlockFiles, type BlockFileEntry, type Split } from "./block-files.js";
 import type { PageBits } from "./page-bits.js";
@@ -48,7 +47,7 @@ export async function extractBlocks(
   try {
     const result = await writeBlocks(source, out.temporary, options);
     const list = `${JSON.stringify(result, undefined, 2)}\n`;
-    attempt(folder, () => writeFileSync(join(out.temporary, "blocks.json"), list));
+    writeNewFile(join(out.temporary, "blocks.json"), list);
     out.commit();
     return result;
   } finally {

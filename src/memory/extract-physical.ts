@@ -1,13 +1,14 @@
-import { closeSync, fstatSync, ftruncateSync, mkdtempSync, openSync, rmSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { hex, QevmError, type Warning } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { RamBlock } from "../ram/index.js";
 import type { StreamOptions } from "../stream/index.js";
 import { attempt, readAll, writeAll } from "../transport/attempt.js";
-import { AtomicFile, rememberUnfinished } from "../transport/file.js";
+import { AtomicFile } from "../transport/file.js";
 import { x86Cpus } from "./core-x86.js";
 import { outputPlace } from "../transport/output-place.js";
+import { temporaryFolder } from "../transport/temporary.js";
 import { elfHead, type CoreNotes } from "./elf.js";
 import { extractBlocks } from "./extract-blocks.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "./facts.js";
@@ -63,11 +64,10 @@ export async function extractPhysical(
   const out = resolve(path);
   const target = outputPlace(path);
   const stated = options.layout === undefined ? undefined : parseLayout(options.layout);
-  const work = attempt(out, () => mkdtempSync(join(target.folder, ".qevm-extract-")));
-  const unfinished = rememberUnfinished(work);
+  const work = temporaryFolder(target.folder, "qevm-extract");
   const found: DeviceFacts = noFacts();
   try {
-    const folder = join(work, "blocks");
+    const folder = join(work.path, "blocks");
     const whole = options.from === undefined && options.length === undefined;
     const expected = new Expected(options.format === "raw" && whole);
     const written = new Map<string, PageBits>();
@@ -121,8 +121,7 @@ export async function extractPhysical(
       file.abort();
     }
   } finally {
-    rmSync(work, { recursive: true, force: true });
-    unfinished.forget();
+    work.remove();
   }
 }
 

@@ -1,11 +1,10 @@
-import { closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { Diagnostics, QevmError } from "../errors.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { ACPI_TABLES, tablesOf } from "./srat.js";
 import { attempt, readAll } from "../transport/attempt.js";
-import { rememberUnfinished } from "../transport/file.js";
+import { systemFolder, temporaryFolder } from "../transport/temporary.js";
 import { extractBlocks } from "./extract-blocks.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "./facts.js";
 import type { GuestPages, ScanOptions } from "./guest-memory.js";
@@ -18,12 +17,9 @@ export async function extractedPages(
   source: ByteSource,
   options: ScanOptions,
 ): Promise<GuestPages & { close(): void }> {
-  const work = attempt(tmpdir(), () => mkdtempSync(join(tmpdir(), "qevm-read-")));
-  const unfinished = rememberUnfinished(work);
-  const close = (): void => {
-    rmSync(work, { recursive: true, force: true });
-    unfinished.forget();
-  };
+  const made = temporaryFolder(systemFolder(), "qevm-read");
+  const work = made.path;
+  const close = (): void => made.remove();
   try {
     const facts: DeviceFacts = noFacts();
     const folder = join(work, "blocks");

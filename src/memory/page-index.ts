@@ -3,6 +3,7 @@ import { closeSync, fstatSync, openSync } from "node:fs";
 import { QevmError } from "../errors.js";
 import { attempt, readAll } from "../transport/attempt.js";
 import { AtomicFile } from "../transport/file.js";
+import { parseJson } from "../transport/parse-json.js";
 import type { Layout } from "./layout.js";
 import type { PageFinder, PagePlaces } from "./page-places.js";
 
@@ -226,10 +227,20 @@ function readHead(path: string, fd: number): { head: IndexHead; body: number } |
   if (length > Math.min(size - LEAD, MOST_HEAD)) return "it is damaged";
   const text = readExactly(path, fd, LEAD, length);
   if (text === undefined || digest(text) !== lead.toString("hex", 16, LEAD)) return "it is damaged";
-  const head: unknown = JSON.parse(text.toString());
+  const head = headIn(text);
   if (!isHead(head)) return "it is damaged";
   const whole = head.chunks.every(({ at, length: bytes }) => LEAD + length + at + bytes <= size);
   return whole ? { head, body: LEAD + length } : "it is damaged";
+}
+
+/** A head that is no JSON, or nested deep, is damaged like one with a wrong checksum. */
+function headIn(text: Buffer): unknown {
+  try {
+    return parseJson(text.toString(), "the index");
+  } catch (error) {
+    if (error instanceof QevmError) return undefined;
+    throw error;
+  }
 }
 
 /** Whether a head that has the right checksum also has the right form. */

@@ -1,24 +1,19 @@
-import { rmSync } from "node:fs";
 import { BlockFiles } from "./block-files.js";
-import { rememberUnfinished } from "../transport/file.js";
+import { temporaryFolder, type TemporaryFolder } from "../transport/temporary.js";
 
 /** Guest memory in a folder of sparse files that lasts no longer than the work that needs it. */
 export class ScratchMemory {
   readonly files: BlockFiles;
-  private readonly unfinished: { forget(): void };
+  private readonly folder: TemporaryFolder;
 
-  /** @param folder is made here, and removed by `close` or when the process ends */
-  constructor(
-    private readonly folder: string,
-    pageSize: number,
-  ) {
-    this.unfinished = rememberUnfinished(folder);
-    this.files = new BlockFiles(folder, pageSize);
+  /** @param parent a folder of its own is made in it, and removed by `close` or when the process ends. Errors: io. */
+  constructor(parent: string, pageSize: number) {
+    this.folder = temporaryFolder(parent, "qevm-memory");
+    this.files = new BlockFiles(this.folder.path, pageSize);
   }
 
   close(): void {
     this.files.close();
-    rmSync(this.folder, { recursive: true, force: true });
-    this.unfinished.forget();
+    this.folder.remove();
   }
 }

@@ -1,5 +1,6 @@
-import { closeSync, openSync } from "node:fs";
-import { attempt, writeAll } from "../transport/attempt.js";
+import { closeSync } from "node:fs";
+import { writeAll } from "../transport/attempt.js";
+import { createFile } from "../transport/temporary.js";
 
 /** A new file that small pieces are appended to. */
 export class GatheredFile {
@@ -9,7 +10,7 @@ export class GatheredFile {
 
   /** @param path what errors call it: which disk is full is to be told */
   constructor(private readonly path: string) {
-    this.fd = attempt(path, () => openSync(path, "wx"));
+    this.fd = createFile(path);
   }
 
   write(bytes: Uint8Array): void {

@@ -1,5 +1,3 @@
-import { join } from "node:path";
-import { readFileSync } from "node:fs";
 import { createDeflater, createInflater } from "../engine/create.js";
 import { isZeroPage } from "../engine/zero.js";
 import type { PageDeflater, PageInflater } from "../engine/page-engine.js";
@@ -9,7 +7,8 @@ import { ScratchMemory } from "../memory/scratch.js";
 import type { QemuFileWriter } from "../qemu-file/index.js";
 import { encodeBlockList, encodePageBody, encodeRecordHeader, RamFlag, type RamBlock } from "../ram/index.js";
 import { decodeXbzrle, encodeXbzrle } from "../ram/xbzrle.js";
-import { attempt, FileSource } from "../transport/file.js";
+import { readBelow } from "../transport/below.js";
+import { FileSource } from "../transport/file.js";
 import { Turns } from "../transport/turns.js";
 import { QemuFileReader } from "../qemu-file/index.js";
 import type { ManifestRam } from "./manifest.js";
@@ -73,9 +72,9 @@ export class RamPacker {
       ...(backing === undefined ? {} : { pageSize: BigInt(backing) }),
       ...(address === undefined ? {} : { address: BigInt(address) }),
     }));
-    const records = attempt("records.bin", () => readFileSync(join(folder, "records.bin")));
+    const records = readBelow(folder, "records.bin");
     this.order = new OrderReader(records, "records.bin");
-    this.versionsSource = FileSource.open(join(folder, "versions.bin"));
+    this.versionsSource = FileSource.below(folder, "versions.bin");
     this.versions = new QemuFileReader(this.versionsSource);
     try {
       for (const { file, length } of ram.blocks) this.files.push(new RamFile(folder, file, length));

@@ -1,7 +1,4 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { QevmError } from "../errors.js";
-import { parseExactJson } from "../exact-json.js";
 import { MemorySink, QemuFileWriter } from "../qemu-file/index.js";
 import {
   encodeCommand,
@@ -12,8 +9,10 @@ import {
   TypeByte,
 } from "../stream/index.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "../stream/limits.js";
-import { attempt, FileSource } from "../transport/file.js";
+import { readBelow } from "../transport/below.js";
+import { FileSource } from "../transport/file.js";
 import { openOutput, scratchFor } from "../transport/output.js";
+import { parseJson } from "../transport/parse-json.js";
 import {
   deviceFromPlain,
   encodeDevice,
@@ -34,7 +33,7 @@ export interface PackReport {
 /**
  * Writes the stream that an unpacked folder describes. Untouched it is the stream that was unpacked, byte for byte; edited RAM
  * files and device values win. The file appears whole or not at all; `-` is standard output. Errors name the file and the key: bad-description,
- * does-not-fit, limit, io.
+ * does-not-fit, limit, io; bad-value where a file of the folder is a link, device or pipe.
  */
 export async function packFolder(folder: string, out: string, limits: Partial<StreamLimits> = {}): Promise<PackReport> {
   const { manifest, items } = parseManifest(readJson(folder, "manifest.json"));
@@ -183,7 +182,7 @@ class Packer {
   }
 
   private async copy(file: string): Promise<void> {
-    const source = FileSource.open(join(this.folder, file));
+    const source = FileSource.below(this.folder, file);
     try {
       const chunk = new Uint8Array(1 << 18);
       for (let n = source.read(chunk); n > 0; n = source.read(chunk)) {
@@ -196,19 +195,12 @@ class Packer {
   }
 
   private read(file: string): Buffer {
-    return attempt(file, () => readFileSync(join(this.folder, file)));
+    return readBelow(this.folder, file);
   }
 }
 
 function readJson(folder: string, file: string): unknown {
-  const text = attempt(file, () => readFileSync(join(folder, file), "utf8"));
-  try {
-    return parseExactJson(text);
-  } catch (error) {
-    throw new QevmError("bad-description", `${file}: ${error instanceof Error ? error.message : String(error)}`, {
-      cause: error,
-    });
-  }
+  return parseJson(readBelow(folder, file).toString("utf8"), file);
 }
 
 /** Puts the file's name in front of an error's path. */

@@ -27,9 +27,9 @@ export function parseManifest(value: unknown): { manifest: Manifest; items: Pack
   if (mark !== "unpacked stream" || version !== 1) {
     throw refuse(`${FILE}: qevm, version`, '"unpacked stream" version 1', `${mark} version ${version}`);
   }
-  const pageSize = top.integer("pageSize", 1 << 20);
+  const pageSize = top.integer("pageSize", 1 << 16);
   if (pageSize < 256 || !Number.isInteger(Math.log2(pageSize)))
-    throw refuse(`${FILE}: pageSize`, "a power of two", pageSize);
+    throw refuse(`${FILE}: pageSize`, "a power of two, at least 256", pageSize);
   const ram = new Keys(top.take("ram"), `${FILE}: ram`);
   const blocks = ram.list("blocks", blockOf);
   const lists = ram.list("lists", (item, at) => {

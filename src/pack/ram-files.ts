@@ -1,7 +1,7 @@
-import { closeSync, fstatSync, openSync } from "node:fs";
-import { join } from "node:path";
+import { closeSync, fstatSync } from "node:fs";
 import { QevmError } from "../errors.js";
-import { attempt, readAll } from "../transport/attempt.js";
+import { readAll } from "../transport/attempt.js";
+import { openBelow } from "../transport/below.js";
 
 const WINDOW = 1 << 18;
 
@@ -12,13 +12,13 @@ export class RamFile {
   private start = 0;
   private end = 0;
 
-  /** Errors: io (missing), bad-description (another length than the block's). */
+  /** Errors: io (missing), bad-value (no plain file), bad-description (another length than the block's). */
   constructor(
     folder: string,
     readonly file: string,
     readonly length: number,
   ) {
-    this.fd = attempt(file, () => openSync(join(folder, file), "r"));
+    this.fd = openBelow(folder, file);
     const { size } = fstatSync(this.fd);
     if (size === length) return;
     closeSync(this.fd);

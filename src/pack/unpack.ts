@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { createDeflater, createInflater } from "../engine/create.js";
 import type { PageDeflater, PageInflater } from "../engine/page-engine.js";
@@ -17,8 +17,9 @@ import {
   type StreamItem,
   type StreamOptions,
 } from "../stream/index.js";
-import { attempt, FileSource } from "../transport/file.js";
+import { FileSource } from "../transport/file.js";
 import { AtomicFolder } from "../transport/folder.js";
+import { createFolder, writeNewFile } from "../transport/temporary.js";
 import { deviceToPlain, printVmDescription, type DeviceDescription } from "../vmstate/index.js";
 import { ChunkFiles } from "./chunk-files.js";
 import { hexOf, type Manifest, type ManifestItem, type ManifestSubsection } from "./manifest.js";
@@ -134,7 +135,7 @@ class Unpacker {
   async run(): Promise<Manifest> {
     const { manifest, folder } = this;
     try {
-      mkdirSync(join(folder, "devices"));
+      createFolder(join(folder, "devices"));
       for await (const item of this.reader) await this.item(item);
       this.order.finish();
       this.memory?.flush();
@@ -249,7 +250,9 @@ class Unpacker {
   private async prepare(batch: RamBatch, path: readonly string[]): Promise<void> {
     const { pageSize, blocks } = this.reader.ram;
     if (this.memory === undefined) {
-      this.memory = new BlockFiles(join(this.folder, "ram"), pageSize);
+      const folder = join(this.folder, "ram");
+      createFolder(folder);
+      this.memory = new BlockFiles(folder, pageSize);
       this.inflater = await createInflater("page", { pageSize });
       this.scratch = {
         old: new Uint8Array(pageSize),
@@ -364,8 +367,7 @@ class Unpacker {
   }
 
   private write(file: string, content: Uint8Array | string): void {
-    const path = join(this.folder, file);
-    attempt(path, () => writeFileSync(path, content));
+    writeNewFile(join(this.folder, file), content);
   }
 
   private appender(file: string): (bytes: Uint8Array) => void {

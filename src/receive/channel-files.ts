@@ -1,7 +1,8 @@
-import { closeSync, openSync, renameSync } from "node:fs";
+import { closeSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { roleOf, ROLE_BYTES, type ChannelRole } from "../recording/index.js";
 import { attempt, readAll, writeAll } from "../transport/attempt.js";
+import { createFile } from "../transport/temporary.js";
 
 /** What is known of a channel by the bytes that came over it. */
 export class ChannelHead {
@@ -35,7 +36,7 @@ export class ChannelFile extends ChannelHead {
   ) {
     super();
     this.path = join(folder, `channel-${index}.partial`);
-    this.fd = attempt(this.path, () => openSync(this.path, "wx+"));
+    this.fd = createFile(this.path);
   }
 
   write(chunk: Uint8Array): void {
@@ -88,7 +89,7 @@ export class Sequence {
   /** Everything before the first entry stands in front. */
   constructor(folder: string, name: string) {
     this.path = join(folder, name);
-    this.fd = attempt(this.path, () => openSync(this.path, "wx"));
+    this.fd = createFile(this.path);
   }
 
   add(channel: number, offset: number, length: number): void {

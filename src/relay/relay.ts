@@ -1,6 +1,3 @@
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { QevmError } from "../errors.js";
 import { convertStream } from "../convert/convert.js";
 import type { ConvertOptions, ConvertReport } from "../convert/types.js";
@@ -8,8 +5,8 @@ import { ChannelFile, ChannelHead, channelNames, KeptTail, LiveSource, Sequence,
 import { roleOf, type ChannelRole } from "../recording/index.js";
 import type { StreamOptions } from "../stream/index.js";
 import { checkDestination, openDestination, type Destination } from "../transport/destination-uri.js";
-import { rememberUnfinished } from "../transport/unfinished.js";
 import { openListener, type Connection, type Listening } from "../transport/listen-uri.js";
+import { systemFolder } from "../transport/temporary.js";
 import { ReturnTail } from "./return-tail.js";
 
 export interface RelayOptions {
@@ -174,15 +171,11 @@ class Relay {
       }
     })().finally(() => source.finish());
     fed.catch(() => {});
-    const scratch = mkdtempSync(join(tmpdir(), "qevm-relay-"));
-    const unfinished = rememberUnfinished(scratch);
     try {
       const sink = { write: (chunk: Uint8Array) => destination.write(chunk) };
-      this.converted = await convertStream(source, sink, { ...options, live }, join(scratch, "memory"));
+      this.converted = await convertStream(source, sink, { ...options, live }, systemFolder());
     } finally {
       source.finish();
-      rmSync(scratch, { recursive: true, force: true });
-      unfinished.forget();
     }
     const { length } = this.main;
     await fed;

@@ -1,6 +1,3 @@
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { openRecording } from "../container/recording.js";
 import { QevmError } from "../errors.js";
 import type { Inspection } from "../inspect/inspect.js";
@@ -10,7 +7,7 @@ import type { PageStore } from "../memory/page-store.js";
 import { ScratchMemory } from "../memory/scratch.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { StreamOptions } from "../stream/index.js";
-import { attempt } from "../transport/file.js";
+import { systemFolder } from "../transport/temporary.js";
 import type { Progress, Verified } from "./types.js";
 
 interface How {
@@ -49,7 +46,7 @@ async function withMemory(
   { ram, pageSize }: Inspection,
   verify: (kept: VerifyOptions) => Promise<Verification>,
 ): Promise<Verified> {
-  const memory = ram.pages.xbzrle > 0 ? scratch(pageSize) : undefined;
+  const memory = ram.pages.xbzrle > 0 ? new ScratchMemory(systemFolder(), pageSize) : undefined;
   try {
     return {
       kind: "done",
@@ -65,11 +62,6 @@ async function withMemory(
 function refused(error: unknown): Verified {
   if (!(error instanceof QevmError) || error.code === "usage") throw error;
   return { kind: "refused", error };
-}
-
-function scratch(pageSize: number): ScratchMemory {
-  const folder = attempt(tmpdir(), () => mkdtempSync(join(tmpdir(), "qevm-report-")));
-  return new ScratchMemory(folder, pageSize);
 }
 
 /** Blocks become files when they are first asked for. */

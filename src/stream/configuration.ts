@@ -136,17 +136,19 @@ export function targetPageSize(configuration: Configuration, offset: number): nu
   const at = subsections.findIndex(({ name }) => name === TARGET_PAGE_BITS);
   const found = subsections[at];
   if (found?.name !== TARGET_PAGE_BITS) return undefined;
-  if (found.bits < 10 || found.bits > 20) {
+  if (found.bits < 10 || found.bits > MOST_BITS) {
     const before = new QemuFileWriter(new MemorySink());
     encodeConfiguration(before, { machine, subsections: subsections.slice(0, at) });
     throw new QevmError("bad-value", "target page bits", {
       offset: offset + before.offset + 2 + TARGET_PAGE_BITS.length + 4,
       path: ["configuration", TARGET_PAGE_BITS],
-      expected: "10 to 20",
+      expected: `10 to ${MOST_BITS}`,
       found: `${found.bits}`,
     });
   }
   return 2 ** found.bits;
 }
 
+/** No target of QEMU up to 11.1 has larger pages than 64 KiB (TARGET_PAGE_BITS in target/hexagon/cpu-param.h is 16). */
+const MOST_BITS = 16;
 const TARGET_PAGE_BITS = "configuration/target-page-bits";

@@ -1,15 +1,16 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, rmSync, statSync } from "node:fs";
+import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { QevmError } from "../errors.js";
 import { IterableSource, type ByteSink, type ByteSource } from "../qemu-file/source.js";
 import { attempt, textOf, writeAll } from "./attempt.js";
+import { openBelow } from "./below.js";
 import { Turns } from "./turns.js";
-import { awaitsSignals, rememberUnfinished } from "./unfinished.js";
+import { temporaryFile } from "./temporary.js";
+import { awaitsSignals } from "./unfinished.js";
 import { moveInto, outputPlace, type OutputPlace } from "./output-place.js";
 
 export { attempt } from "./attempt.js";
-export { rememberUnfinished } from "./unfinished.js";
 
 /**
  * A file as a source. Reads are synchronous: for whole files that is twice as fast as any other way in Node, and the
@@ -42,6 +43,11 @@ export class FileSource implements ByteSource {
       throw new QevmError("io", `${path} is a folder`);
     }
     return new FileSource(path, fd);
+  }
+
+  /** A plain file of a folder that may come from somebody else. Errors: as `openBelow`. */
+  static below(folder: string, file: string): FileSource {
+    return new FileSource(join(folder, file), openBelow(folder, file));
   }
 
   read(into: Uint8Array): number {
@@ -167,14 +173,14 @@ const ZEROS = Buffer.alloc(HOLE);
 
 /**
  * A file that appears under its name whole or not at all: bytes go to a temporary file beside it, `commit` renames. Blocks of zeros
- * are not written: they become holes. A device or pipe of that name gets the bytes at `commit`.
+ * are not written: they become holes. A new file has mode 0600, one that is replaced keeps its mode. A device or pipe of that name gets the bytes at `commit`.
  */
 export class AtomicFile implements ByteSink {
   readonly temporary: string;
   readonly fd: number;
   private readonly place: OutputPlace;
   private readonly turns = new Turns();
-  private readonly unfinished: { forget(): void };
+  private readonly made: ReturnType<typeof temporaryFile>;
   private open = true;
   private finished = false;
   /** Where the next byte belongs, and the end of what was written. */
@@ -183,9 +189,9 @@ export class AtomicFile implements ByteSink {
 
   constructor(readonly path: string) {
     this.place = outputPlace(path);
-    this.temporary = join(this.place.folder, `.${basename(this.place.path)}.${process.pid}.partial`);
-    this.fd = attempt(path, () => openSync(this.temporary, "wx+"));
-    this.unfinished = rememberUnfinished(this.temporary);
+    this.made = temporaryFile(this.place.folder, basename(this.place.path));
+    this.temporary = this.made.path;
+    this.fd = this.made.fd;
   }
 
   write(chunk: Uint8Array): void | Promise<void> {
@@ -212,20 +218,20 @@ export class AtomicFile implements ByteSink {
     this.close();
     moveInto(this.temporary, this.place);
     this.finished = true;
-    this.unfinished.forget();
+    this.made.forget();
   }
 
   /** Removes what was written. Safe after `commit`. */
   abort(): void {
     this.close();
-    if (!this.finished) rmSync(this.temporary, { force: true });
+    if (!this.finished) this.made.remove();
     this.finished = true;
-    this.unfinished.forget();
   }
 
   /** Writes a part of a chunk whose first byte belongs at `position`. */
   private put(chunk: Uint8Array, from: number, to: number): void {
-    writeAll(this.path, this.fd, chunk.subarray(from, to), this.position + from);
+    // Where a device or pipe is written at the end, it is the temporary folder that is full.
+    writeAll(this.place.special ? this.temporary : this.path, this.fd, chunk.subarray(from, to), this.position + from);
     if (to > from) this.written = this.position + to;
   }
 

@@ -1,38 +1,44 @@
-import { mkdirSync, readdirSync, renameSync, rmdirSync, rmSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { chmodSync, readdirSync, realpathSync, renameSync, statSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
 import { QevmError } from "../errors.js";
-import { attempt, rememberUnfinished } from "./file.js";
+import { attempt } from "./attempt.js";
+import { createFolders, temporaryFolder, type TemporaryFolder } from "./temporary.js";
 
 /**
  * A folder that appears under its name whole or not at all: files go into a temporary folder beside it, `commit` renames. It
- * must not exist yet, or be empty.
+ * must not exist yet, or be empty. A new one has mode 0700, one that was there keeps its mode.
  */
 export class AtomicFolder {
   readonly temporary: string;
   private readonly path: string;
-  private readonly existed: boolean;
-  private readonly unfinished: { forget(): void };
+  /** Permissions of the empty folder that is replaced. */
+  private readonly mode: number | undefined;
+  private readonly made: TemporaryFolder;
+  private finished = false;
 
   /** Errors: usage, io. */
   constructor(path: string) {
-    this.path = resolve(path);
-    this.existed = exists(this.path);
-    this.temporary = join(dirname(this.path), `.${basename(this.path)}.${process.pid}.partial`);
-    attempt(path, () => mkdirSync(dirname(this.path), { recursive: true }));
-    attempt(path, () => mkdirSync(this.temporary));
-    this.unfinished = rememberUnfinished(this.temporary);
+    const existed = exists(path);
+    this.path = existed ? attempt(path, () => realpathSync(path)) : resolve(path);
+    this.mode = existed ? attempt(path, () => statSync(path).mode & 0o7777) : undefined;
+    createFolders(dirname(this.path));
+    this.made = temporaryFolder(dirname(this.path), basename(this.path));
+    this.temporary = this.made.path;
   }
 
   commit(): void {
-    if (this.existed) attempt(this.path, () => rmdirSync(this.path));
-    attempt(this.path, () => renameSync(this.temporary, this.path));
-    this.unfinished.forget();
+    const { path, mode, temporary } = this;
+    if (mode !== undefined) attempt(path, () => chmodSync(temporary, mode));
+    // An empty folder gives way to another one; nothing else does.
+    attempt(path, () => renameSync(temporary, path));
+    this.made.forget();
+    this.finished = true;
   }
 
   /** Removes what was written. Safe after `commit`. */
   abort(): void {
-    rmSync(this.temporary, { recursive: true, force: true });
-    this.unfinished.forget();
+    if (!this.finished) this.made.remove();
+    this.finished = true;
   }
 }
 

@@ -1,7 +1,8 @@
 import {
-  chmodSync,
   closeSync,
+  constants,
   existsSync,
+  fchmodSync,
   openSync,
   readSync,
   realpathSync,
@@ -9,10 +10,10 @@ import {
   rmSync,
   statSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { QevmError } from "../errors.js";
 import { attempt, writeAll } from "./attempt.js";
+import { systemFolder } from "./temporary.js";
 import { letSignalsBe } from "./unfinished.js";
 
 /** Where an output goes, and where what is unfinished of it lies meanwhile. */
@@ -38,7 +39,7 @@ export function outputPlace(path: string): OutputPlace {
     return { path, folder, special: false, mode: undefined };
   }
   if (stat.isDirectory()) throw new QevmError("io", `${path} is a folder`);
-  if (!stat.isFile()) return { path, folder: tmpdir(), special: true, mode: undefined };
+  if (!stat.isFile()) return { path, folder: systemFolder(), special: true, mode: undefined };
   const file = attempt(path, () => realpathSync(path));
   return { path: file, folder: dirname(file), special: false, mode: stat.mode & 0o7777 };
 }
@@ -52,8 +53,18 @@ export function moveInto(finished: string, { path, special, mode }: OutputPlace)
     rmSync(finished, { force: true });
     return;
   }
-  if (mode !== undefined) attempt(path, () => chmodSync(finished, mode));
+  if (mode !== undefined) attempt(path, () => setMode(finished, mode));
   attempt(path, () => renameSync(finished, path));
+}
+
+/** By a descriptor: a link is not followed. */
+function setMode(path: string, mode: number): void {
+  const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
+  try {
+    fchmodSync(fd, mode);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 function copyInto(finished: string, path: string): void {

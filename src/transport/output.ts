@@ -1,8 +1,7 @@
-import { tmpdir } from "node:os";
-import { basename, join } from "node:path";
 import type { ByteSink } from "../qemu-file/source.js";
 import { AtomicFile } from "./file.js";
 import { outputPlace } from "./output-place.js";
+import { systemFolder } from "./temporary.js";
 import { WritableSink } from "./writable.js";
 
 /** Where one stream is written to: a file that appears at `commit`, or standard output. */
@@ -19,8 +18,10 @@ export function openOutput(path: string): Output {
   return { write: (chunk) => sink.write(chunk), commit: () => {}, abort: () => {} };
 }
 
-/** Where what is kept of the guest's memory lies while an output is made: beside it; of standard output in the system's temporary folder. */
+/**
+ * The folder in which scratch memory is made while an output is: the output's own, where there is room for it; the system's temporary one
+ * where the output is standard output, a device or a pipe. Errors: as `outputPlace`.
+ */
 export function scratchFor(path: string): string {
-  const [folder, name] = path === "-" ? [tmpdir(), "qevm"] : [outputPlace(path).folder, basename(path)];
-  return join(folder, `.${name}.${process.pid}.memory.partial`);
+  return path === "-" ? systemFolder() : outputPlace(path).folder;
 }

@@ -1,5 +1,3 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { isFolder } from "../../container/is-folder.js";
 import { openInput } from "../../container/open.js";
 import { openRecording } from "../../container/recording.js";
@@ -7,7 +5,8 @@ import type { InputOptions } from "../../container/types.js";
 import { bundle } from "../../fuzz/bundle.js";
 import { QevmError } from "../../errors.js";
 import { QemuFileReader } from "../../qemu-file/index.js";
-import { attempt, openSource } from "../../transport/file.js";
+import { readBelow } from "../../transport/below.js";
+import { openSource } from "../../transport/file.js";
 import type { Outcomes } from "../../fuzz/tally.js";
 import { columns } from "../../fuzz/tally.js";
 import { streamOffset, UsageError, type Arguments } from "../arguments.js";
@@ -81,7 +80,7 @@ function readRecording(folder: string): Uint8Array {
   return bundle(
     channels.map(({ name }) => ({
       name,
-      bytes: attempt(join(folder, name), () => Uint8Array.from(readFileSync(join(folder, name)))),
+      bytes: Uint8Array.from(readBelow(folder, name)),
     })),
   );
 }

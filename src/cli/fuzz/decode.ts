@@ -1,7 +1,8 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { runDecode, type DecodeRun } from "../../fuzz/run-decode.js";
 import { attempt } from "../../transport/file.js";
+import { createFolders, writeNewFile } from "../../transport/temporary.js";
 import { parse } from "../arguments.js";
 import { count, print, printJson, safe } from "../output.js";
 import { CASE_OPTIONS, caseChoice, PLACE_OPTIONS, placeOf, readWhole, shortTable } from "./common.js";
@@ -21,7 +22,7 @@ export async function run(argv: string[]): Promise<number> {
   const how = placeOf(args);
   for (const file of args.positionals) inputs.push(await readWhole(file, args.flag("as-is"), how));
   const folder = args.text("out");
-  if (folder !== undefined) attempt(folder, () => mkdirSync(folder, { recursive: true }));
+  if (folder !== undefined) createFolders(folder);
   const show = process.stderr.isTTY;
   const result = await runDecode(inputs, {
     ...caseChoice(args),
@@ -33,7 +34,9 @@ export async function run(argv: string[]): Promise<number> {
     onFind: (find, bytes) => {
       if (folder === undefined) return;
       const path = join(folder, `find-${find.seed}-${find.find}.bin`);
-      attempt(path, () => writeFileSync(path, bytes));
+      // A find of an earlier run gives way; a link of that name is not followed.
+      attempt(path, () => rmSync(path, { force: true }));
+      writeNewFile(path, bytes);
     },
   });
   if (show) process.stderr.write("\r\x1b[K");

@@ -1,10 +1,9 @@
-import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { unbundle, type BundledFile } from "../../fuzz/bundle.js";
 import { kindsNamed, makeCase, type FuzzCase } from "../../fuzz/cases.js";
 import { takeApart } from "../../fuzz/parts.js";
-import { attempt } from "../../transport/file.js";
 import { AtomicFolder } from "../../transport/folder.js";
+import { createFolder, writeNewFile } from "../../transport/temporary.js";
 import { Turns } from "../../transport/turns.js";
 import { WritableSink } from "../../transport/writable.js";
 import { parse } from "../arguments.js";
@@ -38,8 +37,8 @@ async function toPipe(cases: Iterable<FuzzCase>): Promise<void> {
 
 /** The names are those of the files that were read: they lie in one folder. */
 function writeRecording(folder: string, files: readonly BundledFile[]): void {
-  mkdirSync(folder);
-  for (const { name, bytes } of files) writeFileSync(join(folder, name), bytes);
+  createFolder(folder);
+  for (const { name, bytes } of files) writeNewFile(join(folder, name), bytes);
 }
 
 /** One file (of a recording one folder) a case, and `cases.jsonl` with a line for each. */
@@ -51,14 +50,12 @@ async function toFolder(cases: Iterable<FuzzCase>, path: string): Promise<void> 
     for (const test of cases) {
       const files = unbundle(test.bytes);
       const file = `case-${test.seed}${files === undefined ? ".mig" : ""}`;
-      attempt(path, () => {
-        if (files === undefined) writeFileSync(join(folder.temporary, file), test.bytes);
-        else writeRecording(join(folder.temporary, file), files);
-      });
+      if (files === undefined) writeNewFile(join(folder.temporary, file), test.bytes);
+      else writeRecording(join(folder.temporary, file), files);
       await turns.due();
       lines.push(JSON.stringify({ file, ...test, bytes: test.bytes.length }));
     }
-    attempt(path, () => writeFileSync(join(folder.temporary, "cases.jsonl"), `${lines.join("\n")}\n`));
+    writeNewFile(join(folder.temporary, "cases.jsonl"), `${lines.join("\n")}\n`);
     folder.commit();
     print([`${safe(path)}: ${lines.length} cases, and a line for each in cases.jsonl`]);
   } finally {

@@ -23,8 +23,8 @@ export class ClusterMap {
   private readonly entries: number;
   /** L2 tables by L1 index from the first one of the state on. */
   private readonly tables: (L2Table | undefined)[] = [];
-  /** One bit a host cluster that something owns. */
-  private readonly owned: Uint8Array;
+  /** Host clusters that something owns, a bit each: 32 of them a word, and words that are not zero only. */
+  private readonly owned = new Map<number, Map<number, number>>();
   private readonly path: readonly string[];
   /** L1 index where the state begins. */
   private first = 0;
@@ -39,7 +39,6 @@ export class ClusterMap {
     this.entrySize = (header.incompatibleFeatures & Incompatible.EXTENDED_L2) === 0n ? 8 : 16;
     this.entries = this.clusterSize / this.entrySize;
     this.path = [`qcow2 snapshot ${JSON.stringify(snapshot.name)}`, "L1 table"];
-    this.owned = new Uint8Array(Math.ceil(source.length / this.clusterSize / 8) + 1);
   }
 
   /** Reads and checks the tables of a snapshot's state. Errors: truncated, bad-offset, bad-value, bad-length, each with the entry's place. */
@@ -96,6 +95,14 @@ export class ClusterMap {
     this.first = first;
     const size = vmStateSize(snapshot);
     const count = Number((size + BigInt(span) - 1n) / BigInt(span));
+    if (snapshot.l1Size > MOST_L1) {
+      throw new QevmError("limit", "the snapshot's L1 table is too large", {
+        path,
+        offset: Number(snapshot.l1TableOffset),
+        expected: `at most ${MOST_L1} entries`,
+        found: `${snapshot.l1Size}`,
+      });
+    }
     if (first + count > snapshot.l1Size) {
       throw new QevmError("bad-length", "the VM state is longer than the snapshot's L1 table", {
         path,
@@ -134,6 +141,11 @@ export class ClusterMap {
       }
       this.claim(host, clusterSize, "L2 table", where);
       const bytes = await exactly(this.source, host, clusterSize, where.path);
+      // A table of zeros, or a hole of the file, maps nothing: it takes no memory.
+      if (isZero(bytes)) {
+        this.tables.push(undefined);
+        continue;
+      }
       this.tables.push({
         at: host,
         path: where.path,
@@ -204,7 +216,7 @@ export class ClusterMap {
       throw new QevmError("bad-offset", `${what} outside the file`, { ...where, expected, found: hex(host) });
     }
     const index = host / clusterSize;
-    if ((this.owned[index >> 3]! & (1 << (index & 7))) !== 0) {
+    if (this.isOwned(index)) {
       throw new QevmError("bad-offset", `${what} at a place that is in use already (a loop)`, {
         ...where,
         found: hex(host),
@@ -214,10 +226,28 @@ export class ClusterMap {
   }
 
   private own(host: number, length: number): void {
-    const { clusterSize, owned } = this;
-    const end = Math.min(Math.ceil((host + length) / clusterSize), owned.length * 8);
-    for (let index = Math.floor(host / clusterSize); index < end; index++) owned[index >> 3]! |= 1 << (index & 7);
+    const { clusterSize, owned, source } = this;
+    const end = Math.ceil(Math.min(host + length, source.length) / clusterSize);
+    for (let index = Math.floor(host / clusterSize); index < end; index++) {
+      const outer = Math.floor(index / 2 ** 25);
+      let words = owned.get(outer);
+      if (words === undefined) owned.set(outer, (words = new Map()));
+      const word = Math.floor(index / 32) % 2 ** 20;
+      words.set(word, (words.get(word) ?? 0) | (1 << (index % 32)));
+    }
   }
+
+  private isOwned(index: number): boolean {
+    const words = this.owned.get(Math.floor(index / 2 ** 25));
+    return (((words?.get(Math.floor(index / 32) % 2 ** 20) ?? 0) >>> (index % 32)) & 1) === 1;
+  }
+}
+
+/** QEMU's own bound: 32 MiB of L1 table (QCOW_MAX_L1_SIZE, block/qcow2.h, 7.2). */
+const MOST_L1 = (32 << 20) / 8;
+
+function isZero(bytes: Uint8Array): boolean {
+  return bytes.every((byte) => byte === 0);
 }
 
 interface L2Table {

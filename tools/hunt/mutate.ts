@@ -1,0 +1,152 @@
+import { createHash } from "node:crypto";
+import { edge, type Random } from "../../src/fuzz/random.js";
+
+/** Damage at places where a structure seems to be: near bytes that change, mostly at the front and the end. */
+export function damageBytes(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } {
+  let out = Buffer.from(bytes);
+  const did: string[] = [];
+  for (let k = 1 + (random.once(3) ? random.below(6) : 0); k > 0; k--) {
+    const at = place(out, random);
+    const kind = random.below(8);
+    if (kind < 5) {
+      const width = random.pick([1, 2, 4, 8]);
+      const little = random.once(3);
+      const value = edge(random, 8 * width, numberAt(out, at, width, little));
+      for (let i = 0; i < width && at + i < out.length; i++)
+        out[at + i] = Number((value >> BigInt(8 * (little ? i : width - 1 - i))) & 0xffn);
+      did.push(`${width} bytes at ${at} = 0x${value.toString(16)}${little ? " little-endian" : ""}`);
+    } else if (kind === 5) {
+      const n = 1 + random.below(32);
+      out = Buffer.concat([out.subarray(0, at), out.subarray(at + n)]);
+      did.push(`${n} bytes at ${at} removed`);
+    } else if (kind === 6) {
+      out = Buffer.from(out.subarray(0, at));
+      did.push(`cut at ${at}`);
+    } else {
+      const from = place(out, random);
+      const piece = Buffer.from(out.subarray(from, from + 1 + random.below(300)));
+      out = Buffer.concat([out.subarray(0, at), piece, out.subarray(at)]);
+      did.push(`${piece.length} bytes of ${from} put at ${at}`);
+    }
+  }
+  return { bytes: out, did: did.join("; ") };
+}
+
+function numberAt(bytes: Buffer, at: number, width: number, little: boolean): bigint {
+  let value = 0n;
+  for (let i = 0; i < width; i++) value = (value << 8n) | BigInt(bytes[at + (little ? width - 1 - i : i)] ?? 0);
+  return value;
+}
+
+function place(bytes: Buffer, random: Random): number {
+  const { length } = bytes;
+  const far = random.below(4);
+  const within = far === 0 ? 128 : far === 1 ? 4096 : length;
+  for (let tries = 0; tries < 40; tries++) {
+    const at = random.below(Math.min(within, length));
+    const real = random.once(5) ? length - 1 - at : at;
+    if (tries === 39 || bytes[real] !== bytes[real + 1] || bytes[real] !== bytes[real - 1]) return Math.max(0, real);
+  }
+  return 0;
+}
+
+const TEXTS = [
+  "-1",
+  "0",
+  "1e400",
+  "1.5",
+  "4294967295",
+  "4294967296",
+  "9007199254740993",
+  "18446744073709551615",
+  "18446744073709551616",
+  '""',
+  '"x"',
+  '"__proto__"',
+  '"constructor"',
+  '"0xffffffffffffffff"',
+  '"\\u0000"',
+  '"../../etc/passwd"',
+  "null",
+  "true",
+  "[]",
+  "{}",
+  "[[]]",
+  '{"__proto__":null}',
+];
+
+/** A JSON text with one value, key or element changed, or nested very deep. */
+export function damageJson(text: string, random: Random): { text: string; did: string } {
+  const places = [...text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|[[{]/gu)];
+  if (places.length === 0) return { text: random.pick(TEXTS), did: "all replaced" };
+  const found = random.pick(places);
+  const { index } = found;
+  const isKey =
+    /^\s*:/u.test(text.slice(index + found[0].length, index + found[0].length + 20)) && found[0].startsWith('"');
+  const end = found[0] === "[" || found[0] === "{" ? closing(text, index) : index + found[0].length;
+  const deep = 20_000 * (1 + random.below(10));
+  const other = random.pick(places);
+  const wanted = isKey
+    ? random.pick(['"__proto__"', '"constructor"', '""', '"x"', `"${"y".repeat(70_000)}"`])
+    : random.once(8)
+      ? `${"[".repeat(deep)}${"]".repeat(deep)}`
+      : random.once(8)
+        ? `${'{"a":'.repeat(deep)}1${"}".repeat(deep)}`
+        : random.once(6)
+          ? text.slice(
+              other.index,
+              other[0] === "[" || other[0] === "{" ? closing(text, other.index) : other.index + other[0].length,
+            )
+          : random.once(6)
+            ? ""
+            : random.once(12)
+              ? `"${"y".repeat(70_000)}"`
+              : random.pick(TEXTS);
+  return {
+    text: text.slice(0, index) + wanted + text.slice(end),
+    did: `${text.slice(index, end).slice(0, 40)} at ${index} = ${wanted.slice(0, 40)}`,
+  };
+}
+
+function closing(text: string, start: number): number {
+  let depth = 0;
+  let quoted = false;
+  for (let at = start; at < text.length; at++) {
+    const c = text[at];
+    if (quoted) {
+      if (c === "\\") at++;
+      else if (c === '"') quoted = false;
+    } else if (c === '"') quoted = true;
+    else if (c === "[" || c === "{") depth++;
+    else if ((c === "]" || c === "}") && --depth === 0) return at + 1;
+  }
+  return text.length;
+}
+
+/** The VMDESCRIPTION of a stream damaged as JSON, its length made right; undefined where there is none. */
+export function damageDescription(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } | undefined {
+  const all = Buffer.from(bytes);
+  const brace = all.lastIndexOf('{"');
+  let start = brace < 0 ? -1 : all.lastIndexOf(Buffer.from([0x06]));
+  for (; start >= 0; start = start === 0 ? -1 : all.lastIndexOf(Buffer.from([0x06]), start - 1))
+    if (all[start + 5] === 0x7b && start + 5 + all.readUInt32BE(start + 1) <= all.length) break;
+  if (start < 0) return undefined;
+  const length = all.readUInt32BE(start + 1);
+  const { text, did } = damageJson(all.toString("latin1", start + 5, start + 5 + length), random);
+  const json = Buffer.from(text, "latin1");
+  const head = Buffer.from(all.subarray(0, start + 5));
+  head.writeUInt32BE(json.length, start + 1);
+  return { bytes: Buffer.concat([head, json, all.subarray(start + 5 + length)]), did: `description: ${did}` };
+}
+
+/** The head of a page index damaged as JSON, with the right checksum. */
+export function damageIndex(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } {
+  const all = Buffer.from(bytes);
+  const length = all.readUInt32LE(12);
+  const { text, did } = damageJson(all.toString("utf8", 48, 48 + length), random);
+  const json = Buffer.from(text);
+  const lead = Buffer.from(all.subarray(0, 48));
+  lead.writeUInt32LE(json.length, 12);
+  lead.write(createHash("sha256").update(json).digest("hex"), 16, "hex");
+  return { bytes: Buffer.concat([lead, json, all.subarray(48 + length)]), did: `index: ${did}` };
+}
