@@ -6,7 +6,7 @@ import type { Container, Input, InputOptions } from "./types.js";
 /** A recording, its channels brought together. */
 export async function openFolder(path: string, options: InputOptions): Promise<Input> {
   if (options.snapshot !== undefined) throw new QevmError("usage", "--snapshot is for qcow2 images");
-  const recording = openRecording(path);
+  const recording = openRecording(path, { lenient: options.stream?.lenient === true || options.incomplete });
   const channels = [
     recording.main,
     ...recording.multifd,

@@ -12,6 +12,7 @@ export class AtomicFolder {
   private readonly path: string;
   private readonly existed: boolean;
   private readonly unfinished: { forget(): void };
+  private left = false;
 
   /** Errors: usage, io. */
   constructor(path: string) {
@@ -29,8 +30,16 @@ export class AtomicFolder {
     this.unfinished.forget();
   }
 
+  /** Leaves what was written under its temporary name, which it returns: its own name cannot be had. */
+  leave(): string {
+    this.left = true;
+    this.unfinished.forget();
+    return this.temporary;
+  }
+
   /** Removes what was written. Safe after `commit`. */
   abort(): void {
+    if (this.left) return;
     rmSync(this.temporary, { recursive: true, force: true });
     this.unfinished.forget();
   }
