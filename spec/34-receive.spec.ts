@@ -203,23 +203,29 @@ test("without VMDESCRIPTION a second of silence is the end; SWITCHOVER_ACK where
   });
 });
 
-test("whole or not at all", async (t) => {
+test("what came is kept where the migration fails, and read with --lenient", async (t) => {
   const stream = asking(corpusEntry("machine-none").open());
-  const cases: [string, Buffer, RegExp][] = [
-    ["hangs up", stream.subarray(0, 5000), /hung up|ends inside/u],
-    ["hangs up at once", stream.subarray(0, 6), /hung up|ends inside/u],
-    ["is no source", Buffer.from("GET / HTTP/1.1\r\n\r\n"), /begins as no channel/u],
-  ];
-  for (const out of ["$DIR/rec/", "$DIR/vm.mig"]) {
-    for (const [what, bytes, message] of cases) {
-      await receiving(["--out", out], async ({ folder, uri, ended }) => {
-        (await dial(uri)).end(bytes);
-        const { code, stderr } = await ended();
-        t.equal(code, 1, what);
-        t.match(stderr, message);
-        t.deepEqual(readdirSync(folder), [], "nothing is left");
-      });
-    }
+  const part = stream.subarray(0, 5000);
+  for (const [out, kept] of [
+    ["$DIR/rec/", "rec"],
+    ["$DIR/vm.mig", "vm.mig.partial"],
+  ] as const) {
+    await receiving(["--out", out], async ({ folder, uri, ended }) => {
+      (await dial(uri)).end(part);
+      const { code, stderr } = await ended();
+      t.equal(code, 1);
+      t.match(stderr, /hung up|ends inside/u);
+      t.match(stderr, /what came is kept in .*--lenient/u);
+      t.deepEqual(readdirSync(folder), [kept], "no more than that");
+      const list = JSON.parse(readFileSync(join(folder, kept, "recording.json"), "utf8")) as Record<string, unknown>;
+      t.equal(list["complete"], false);
+      t.match(String(list["reason"]), /hung up|ends inside/u);
+      t.ok(readFileSync(join(folder, kept, "main.bin")).equals(part));
+      const strict = await qevm(["inspect", join(folder, kept)]);
+      t.equal(strict.code, 1);
+      t.match(strict.stderr, /not complete.*--lenient/su, "strict: refused in words");
+      t.notEqual((await qevm(["inspect", join(folder, kept), "--lenient"])).stdout, "");
+    });
   }
   const unknown = Buffer.from(stream);
   unknown[unknown.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) - 5] = 0x77;
@@ -229,15 +235,31 @@ test("whole or not at all", async (t) => {
     socket.write(unknown);
     t.match((await ended()).stderr, /unknown section type/u);
     t.match(await heard, /^0002000400000001(?:0001000400000001)?$/u, "SHUT 1, if it is still heard");
-    t.deepEqual(readdirSync(folder), []);
+    t.deepEqual(readdirSync(folder), ["rec"]);
   });
-  await receiving(["--out", "$DIR/rec/"], async ({ folder, uri, child, ended }) => {
-    (await dial(uri)).write(stream.subarray(0, 5000));
-    await waitFor(() => readdirSync(folder).length > 0);
+  for (const [out, kept] of [
+    ["$DIR/rec/", "rec"],
+    ["$DIR/vm.mig", "vm.mig.partial"],
+  ] as const) {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      await receiving(["--out", out], async ({ folder, uri, child, ended }) => {
+        const socket = await dial(uri);
+        socket.write(part);
+        await waitFor(() => socket.bytesRead >= 8);
+        child.kill(signal);
+        const { stderr } = await ended();
+        t.equal(child.signalCode, signal, "by the signal itself, as every command ends");
+        t.deepEqual(readdirSync(folder), [kept]);
+        t.ok(readFileSync(join(folder, kept, "main.bin")).equals(part), "broken off: what came is kept");
+        t.match(readFileSync(join(folder, kept, "recording.json"), "utf8"), new RegExp(`ended by ${signal}`, "u"));
+        t.match(stderr, /--lenient/u);
+      });
+    }
+  }
+  await receiving(["--out", "$DIR/rec/"], async ({ folder, child, ended }) => {
     child.kill("SIGINT");
     await ended();
-    t.equal(child.signalCode, "SIGINT", "by the signal itself, as every command ends");
-    t.deepEqual(readdirSync(folder), [], "broken off: nothing is left");
+    t.deepEqual(readdirSync(folder), [], "nothing came: nothing is kept");
   });
 });
 
@@ -286,7 +308,11 @@ test("exec: and fd:, and what is no place to listen at", async (t) => {
       "a folder with something in it",
     );
     t.equal((await qevm(["receive", `unix:${folder}/no/such`, "--out", out])).code, 1);
-    t.deepEqual(readdirSync(folder).toSorted(), ["full", "in"]);
+    t.deepEqual(
+      readdirSync(folder).toSorted(),
+      ["full", "in", "out.partial"],
+      "what came of the program that failed is kept",
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -65,6 +65,14 @@ function message(one: ReturnMessage): Uint8Array {
   return sink.bytes();
 }
 
+/** What the list of the recording in `folder` says of it. */
+function listOf(folder: string): { complete: boolean; reason?: string } {
+  return JSON.parse(readFileSync(join(folder, "rec", "recording.json"), "utf8")) as {
+    complete: boolean;
+    reason?: string;
+  };
+}
+
 const SHUT = message({ name: "SHUT", value: 0 });
 
 test("every channel passes as it is, in its order, and the answers go back", async (t) => {
@@ -129,7 +137,7 @@ test("what is changed on its way goes out whenever the source pauses, and ends w
   });
 });
 
-test("what goes wrong on either side is an error, and nothing stays behind", async (t) => {
+test("what goes wrong on either side is an error, and what came is kept", async (t) => {
   const bytes = corpusEntry("compress-1-threads-1").open();
   for (const [what, options, cut, error] of [
     ["the source hangs up", [], bytes.length >> 1, /ended before the stream did/u],
@@ -154,7 +162,8 @@ test("what goes wrong on either side is an error, and nothing stays behind", asy
           const { code, stderr } = await ended();
           t.equal(code, 1, what);
           t.match(stderr, error);
-          t.notOk(existsSync(join(folder, "rec")), "no half recording");
+          t.equal(listOf(folder).complete, false, "what came is kept");
+          t.match(stderr, /what came is kept in .*--lenient/u);
         },
       );
     });
@@ -168,7 +177,7 @@ test("what goes wrong on either side is an error, and nothing stays behind", asy
   });
 });
 
-test("broken off it ends by the signal, and nothing stays behind", async (t) => {
+test("broken off it ends by the signal, and what came is kept", async (t) => {
   for (const options of [[], ["--out", "$DIR/rec"], ["--out", "$DIR/rec", "--ram", "normal"]]) {
     await withHeard(async (heard, to) => {
       await listening(["relay", "tcp:127.0.0.1:0", to, ...options], async ({ uri, folder, child, ended }) => {
@@ -177,7 +186,8 @@ test("broken off it ends by the signal, and nothing stays behind", async (t) => 
         child.kill("SIGINT");
         await ended();
         t.equal(child.signalCode, "SIGINT", options.join(" "));
-        t.deepEqual(readdirSync(folder), []);
+        t.deepEqual(readdirSync(folder), options.length === 0 ? [] : ["rec"]);
+        if (options.length > 0) t.equal(listOf(folder).reason, "ended by SIGINT");
       });
     });
   }

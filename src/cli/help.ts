@@ -283,7 +283,8 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: "URI --out DIR|FILE [--as recording|stream] [--json] ...",
     line: "be the destination of a migration and write down what comes",
     options: [
-      ["--out PATH", "appears whole or not at all"],
+      ["--out PATH", "on disk before the source may end its guest. What fails is"],
+      ["", "kept: PATH of a folder, PATH.partial of a file"],
       ["--as FORM", "recording: a folder with every channel; stream: one file,"],
       ["", "with the pages of all. Default: recording where PATH is a"],
       ["", "folder or ends with /, or has no extension and there are"],

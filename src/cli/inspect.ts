@@ -44,7 +44,8 @@ export async function run(argv: string[]): Promise<number> {
 async function recording(folder: string, args: Arguments): Promise<number> {
   refuseOffset(args);
   const { inspectRecording, openRecording } = await import("./recording.js");
-  const inspection = await inspectRecording(openRecording(folder), await streamOptions(args));
+  const options = await streamOptions(args);
+  const inspection = await inspectRecording(openRecording(folder, options), options);
   if (args.flag("json")) {
     printJson(inspection);
     return 0;

@@ -4,13 +4,15 @@ import { isFolder } from "../container/is-folder.js";
 import { openInput } from "../container/open.js";
 import { convertToFile } from "../convert/convert-file.js";
 import { receiveInto, type Received, type ReceiveOptions } from "../receive/index.js";
+import { syncName, syncPath } from "../transport/durable.js";
 import { attempt } from "../transport/file.js";
 import { moveInto, outputPlace } from "../transport/output-place.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { temporaryFolder } from "../transport/temporary.js";
 import { parse, UsageError } from "./arguments.js";
+import { freeName, keepFolder, refusals, tellKept } from "./kept.js";
 import { outOf } from "./out.js";
-import { fileSize, print, printJson, safe, table, tellSource, whence } from "./output.js";
+import { fileSize, print, printJson, safe, table, tell, tellSource, whence } from "./output.js";
 
 /** `qevm receive URI --out DIR|FILE`. */
 export async function run(argv: string[]): Promise<number> {
@@ -27,9 +29,10 @@ export async function run(argv: string[]): Promise<number> {
     throw new UsageError(`--as takes recording or stream, not ${JSON.stringify(wanted)}`);
   }
   const uri = args.positionals[0]!;
-  const how = { onListening: tellSource, switchoverAck: args.flag("switchover-ack") };
+  const switchoverAck = args.flag("switchover-ack");
+  const how = { onListening: tellSource, onRefused: refusals(), switchoverAck };
   const { as, ...received } =
-    wanted === "recording" ? await intoFolder(uri, out, how) : await settle(uri, out, how, wanted);
+    wanted === "recording" ? await intoFolder(uri, out, how) : await intoFile(uri, out, how, wanted);
   if (args.flag("json")) printJson({ ...received, out, as });
   else print(lines(out, received));
   return 0;
@@ -40,10 +43,13 @@ type Written = Received & { as: "recording" | "stream" };
 
 async function intoFolder(uri: string, out: string, how: ReceiveOptions): Promise<Written> {
   const folder = new AtomicFolder(out);
-  try {
-    const received = await receiveInto(folder.temporary, uri, how);
+  const confirm = (): void => {
     folder.commit();
-    return { ...received, as: "recording" };
+    syncName(resolve(out));
+  };
+  const keep = ({ complete }: Received): void => keepFolder(folder, out, complete);
+  try {
+    return { ...(await receiveInto(folder.temporary, uri, { ...how, confirm, keep })), as: "recording" };
   } finally {
     folder.abort();
   }
@@ -53,42 +59,56 @@ async function intoFolder(uri: string, out: string, how: ReceiveOptions): Promis
  * One stream: as it came where it came alone, or else its channels brought together. Where it was not asked for, and the name has no
  * extension, the channels of more than one stay a folder.
  */
-async function settle(uri: string, out: string, how: ReceiveOptions, wanted: "stream" | undefined): Promise<Written> {
+async function intoFile(uri: string, out: string, how: ReceiveOptions, wanted: "stream" | undefined): Promise<Written> {
   const path = resolve(out);
   const place = outputPlace(path);
   const made = temporaryFolder(place.folder, basename(path));
-  const folder = made.path;
-  try {
-    const received = await receiveInto(folder, uri, how);
-    const forth = received.channels.filter(({ role }) => role !== "return-path").length;
+  const scratch = made.path;
+  let as: Written["as"] = "stream";
+  let left = false;
+  const confirm = async ({ channels }: Received): Promise<void> => {
+    const forth = channels.filter(({ role }) => role !== "return-path").length;
     if (wanted === undefined && forth > 1 && extname(path) === "" && !existsSync(path)) {
-      attempt(path, () => renameSync(folder, path));
-      return { ...received, as: "recording" };
+      attempt(path, () => renameSync(scratch, path));
+      as = "recording";
+    } else if (channels.length === 1) moveInto(join(scratch, channels[0]!.file), place);
+    else await together(scratch, path);
+    if (place.special) return;
+    syncPath(place.path);
+    syncName(place.path);
+  };
+  const keep = ({ complete }: Received): void => {
+    if (!existsSync(scratch)) return;
+    const beside = join(place.folder, basename(path));
+    const kept = freeName(`${beside}.${complete ? "recording" : "partial"}`);
+    try {
+      renameSync(scratch, kept);
+      syncName(kept);
+    } catch {
+      // Its name cannot be had: it stays where it is.
+      left = existsSync(scratch);
+      made.forget();
+      tellKept(left ? scratch : kept);
+      return;
     }
-    if (received.channels.length === 1) {
-      moveInto(join(folder, received.channels[0]!.file), place);
-    } else {
-      await together(folder, path);
-    }
-    return { ...received, as: "stream" };
+    if (complete) tell(`${safe(out)} cannot be made; every channel is kept in ${safe(kept)}`);
+    else tellKept(kept);
+  };
+  try {
+    return { ...(await receiveInto(scratch, uri, { ...how, confirm, keep })), as };
   } finally {
-    made.remove();
+    if (!left) made.remove();
   }
 }
 
-/** The channels in `folder` as one stream. What came cannot be had again: where that fails, the folder is kept. */
+/** The channels in `folder` as one stream. */
 async function together(folder: string, path: string): Promise<void> {
+  const input = await openInput(folder);
   try {
-    const input = await openInput(folder);
     const flatten = input.containers.some((one) => one.kind === "recording" && one.postcopy);
     await convertToFile(input, path, { ram: "keep", flatten });
+  } finally {
     await input.close?.();
-  } catch (error) {
-    const kept = `${path}.recording`;
-    if (existsSync(kept)) throw error;
-    attempt(kept, () => renameSync(folder, kept));
-    process.stderr.write(`qevm receive: the channels cannot be brought together; they are kept in ${kept}\n`);
-    throw error;
   }
 }
 

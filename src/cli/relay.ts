@@ -1,9 +1,13 @@
+import { resolve } from "node:path";
 import type { RamTarget } from "../convert/types.js";
+import type { QevmError } from "../errors.js";
 import { relay, type Relayed, type RelayOptions } from "../relay/index.js";
+import { syncName } from "../transport/durable.js";
 import { AtomicFolder } from "../transport/folder.js";
 import { DECODE_OPTIONS, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { keepFolder, refusals } from "./kept.js";
 import { outOf } from "./out.js";
-import { delivered, fileSize, print, printJson, printWarnings, safe, table, tellSource } from "./output.js";
+import { delivered, fileSize, print, printJson, printWarnings, safe, table, tell, tellSource } from "./output.js";
 
 /** `qevm relay LISTEN-URI CONNECT-URI`. */
 export async function run(argv: string[]): Promise<number> {
@@ -20,7 +24,7 @@ export async function run(argv: string[]): Promise<number> {
   const [from = "", to = ""] = args.positionals;
   const convert = await conversion(args);
   const out = args.text("out") === undefined ? undefined : outOf(args, []);
-  const relayed = await recorded(out, (record) => relay(from, to, { convert, record, onListening: tellSource }));
+  const relayed = await recorded(out, (how) => relay(from, to, { convert, onListening: tellSource, ...how }));
   const { converted } = relayed;
   if (converted !== null) printWarnings(converted.warnings);
   if (args.flag("json")) printJson({ ...relayed, out: out ?? null });
@@ -43,14 +47,22 @@ async function conversion(args: Arguments): Promise<RelayOptions["convert"]> {
   return { ...(await streamOptions(args)), ram: target, level, machine, dropVmdescription };
 }
 
-/** With a folder that appears whole or not at all, where one is wanted. */
-async function recorded(out: string | undefined, work: (record?: string) => Promise<Relayed>): Promise<Relayed> {
-  if (out === undefined) return await work();
+function onBroken({ what }: QevmError): void {
+  tell(`nothing more is written down; the migration goes on: ${what}`);
+}
+
+/** With a folder that gets its name when the migration is over, where one is wanted. */
+async function recorded(out: string | undefined, work: (how: RelayOptions) => Promise<Relayed>): Promise<Relayed> {
+  const onRefused = refusals();
+  if (out === undefined) return await work({ onRefused });
   const folder = new AtomicFolder(out);
-  try {
-    const relayed = await work(folder.temporary);
+  const confirm = (): void => {
     folder.commit();
-    return relayed;
+    syncName(resolve(out));
+  };
+  const keep = (): void => keepFolder(folder, out, false);
+  try {
+    return await work({ record: folder.temporary, onRefused, confirm, keep, onBroken });
   } finally {
     folder.abort();
   }

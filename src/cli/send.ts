@@ -21,7 +21,8 @@ export async function run(argv: string[]): Promise<number> {
   for (const name of args.flag("channels") ? ["snapshot", "stream-offset", "page-size"] : []) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --channels`);
   }
-  if (args.flag("channels")) return report(args, uri, await replay(file, uri, maxBandwidth), start);
+  if (args.flag("channels"))
+    return report(args, uri, await replay(file, uri, maxBandwidth, args.flag("lenient")), start);
   const input = await openInput(file, inputOptions(args));
   const source = withProgress(args.flag("lenient") ? input : await aStream(input), "sending");
   const bytes = await sendStream(source, await openDestination(uri), { maxBandwidth }).finally(() => source.done());
@@ -40,10 +41,15 @@ async function aStream(source: ByteSource): Promise<ByteSource> {
 }
 
 /** Every channel of a recording over a connection of its own. */
-async function replay(folder: string, uri: string, maxBandwidth: number | undefined): Promise<number> {
+async function replay(
+  folder: string,
+  uri: string,
+  maxBandwidth: number | undefined,
+  lenient: boolean,
+): Promise<number> {
   if (!isFolder(folder)) throw new UsageError("--channels is for recordings: folders with every channel");
   if (!/^(?:tcp|unix):/u.test(uri)) throw new UsageError("--channels takes tcp: or unix:");
-  const recording = openRecording(folder);
+  const recording = openRecording(folder, { lenient });
   if (recording.preempt.length > 0 || (await isPostcopy(recording))) {
     throw new UsageError("--channels: a postcopy migration goes on only with its source; send it without --channels");
   }

@@ -40,7 +40,8 @@ export async function run(argv: string[]): Promise<number> {
 async function verifyFolder(folder: string, args: Arguments): Promise<number> {
   refuseOffset(args);
   const { openRecording, verifyRecording } = await import("./recording.js");
-  const { inspection, ...result } = await verifyRecording(openRecording(folder), await streamOptions(args));
+  const options = await streamOptions(args);
+  const { inspection, ...result } = await verifyRecording(openRecording(folder, options), options);
   if (args.flag("json")) {
     printJson({ ...result, warnings: inspection.warnings });
   } else {

@@ -1,15 +1,16 @@
 import { closeSync, fstatSync, readdirSync } from "node:fs";
 import { constants, gunzipSync } from "node:zlib";
+import { QevmError } from "../errors.js";
 import { QemuFileReader } from "../qemu-file/reader.js";
 import { IterableSource, type ByteSource } from "../qemu-file/source.js";
 import {
+  announced,
   gatherRecording,
   ROLE_BYTES,
   type GatheredRecording,
   type RecordedChannel,
   type Recording,
 } from "../recording/index.js";
-import { StreamReader } from "../stream/index.js";
 import { attempt, readAll } from "../transport/attempt.js";
 import { openBelow } from "../transport/below.js";
 import { FileSource } from "../transport/file.js";
@@ -23,10 +24,15 @@ export const RECORDING_LIST = "recording.json";
 export type RecordingFolder = GatheredRecording;
 
 /**
- * Opens a folder as a recording. Links and what else is no plain file are passed over. Files may have any name, and be packed by gzip: the first bytes say what each is. Errors: io; bad-value where there is not
- * exactly one main channel, or a channel id comes twice.
+ * Opens a folder as a recording. Links and what else is not a plain file are passed over. Files may have any name, and be packed by
+ * gzip: the first bytes say what each is. Errors: io; bad-value where there is not exactly one main channel, or a channel id comes
+ * twice; truncated where its list says that the migration failed and `lenient` is not set.
  */
-export function openRecording(folder: string): RecordingFolder {
+export function openRecording(
+  folder: string,
+  { lenient = false }: { lenient?: boolean | undefined } = {},
+): RecordingFolder {
+  if (!lenient) checkComplete(folder);
   const entries = attempt(folder, () => readdirSync(folder, { withFileTypes: true }));
   const files = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1)).filter((entry) => entry.isFile());
   const channels = files.map(({ name }) => {
@@ -38,18 +44,45 @@ export function openRecording(folder: string): RecordingFolder {
   return { ...recording, others: [...others, ...rest].toSorted() };
 }
 
-/** Whether the source said, before its first section, that it may switch to postcopy. */
+/** Whether the source said, before its first section, that it may switch to postcopy. Errors: io. */
 export async function isPostcopy({ main }: Recording): Promise<boolean> {
   const source = main.open();
   try {
-    for await (const item of new StreamReader(source, { lenient: true, bufferSize: 1 << 12 })) {
-      if (item.kind === "command" && item.command.name === "POSTCOPY_ADVISE") return item.command.ram !== undefined;
-      if (item.kind === "section" || item.kind === "opaque") return false;
-    }
-    return false;
+    return (await announced(source)).postcopy;
   } finally {
     await source.close?.();
   }
+}
+
+/** Bytes at the end of the list in which it says whether the recording is complete. */
+const LIST_TAIL = 1 << 17;
+
+/** Errors: truncated, with the list's reason. */
+function checkComplete(folder: string): void {
+  if (
+    !attempt(folder, () => readdirSync(folder, { withFileTypes: true })).some(
+      (one) => one.name === RECORDING_LIST && one.isFile(),
+    )
+  )
+    return;
+  const fd = openBelow(folder, RECORDING_LIST);
+  let bytes: Buffer;
+  try {
+    const { size } = fstatSync(fd);
+    bytes = Buffer.alloc(Math.min(LIST_TAIL, size));
+    readAll(RECORDING_LIST, fd, bytes, size - bytes.length);
+  } finally {
+    closeSync(fd);
+  }
+  const text = bytes.toString("utf8");
+  // A quote in a string is escaped.
+  if (!/(?<!\\)"complete"\s*:\s*false/u.test(text)) return;
+  const [, reason = ""] = /(?<!\\)"reason"\s*:\s*"((?:[^"\\]|\\.){0,1000})/u.exec(text) ?? [];
+  const why = reason === "" ? "" : ` (${reason})`;
+  throw new QevmError(
+    "truncated",
+    `${folder} is not complete: the migration failed${why}; read what came with --lenient`,
+  );
 }
 
 /** Bytes of a file that its role is told by, packed or not. */

@@ -41,6 +41,8 @@ export interface InputOptions {
   unfinished?: boolean | undefined;
   /** How the channels of a recording are read. */
   stream?: StreamOptions | undefined;
+  /** A recording whose migration failed is read in strict mode, too: for who tells what is wrong with it. */
+  incomplete?: boolean | undefined;
 }
 
 /** What a source was found to be. */

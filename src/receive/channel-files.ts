@@ -1,27 +1,20 @@
-import { closeSync, renameSync } from "node:fs";
+import { closeSync, fsyncSync, ftruncateSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { roleOf, ROLE_BYTES, type ChannelRole } from "../recording/index.js";
+import type { ChannelRole } from "../recording/index.js";
 import { attempt, readAll, writeAll } from "../transport/attempt.js";
 import { createFile } from "../transport/temporary.js";
 
-/** What is known of a channel by the bytes that came over it. */
+/** A channel by its name, and how much came over it. */
 export class ChannelHead {
   length = 0;
-  private readonly head = new Uint8Array(ROLE_BYTES);
 
-  note(chunk: Uint8Array): void {
-    if (this.length < ROLE_BYTES) this.head.set(chunk.subarray(0, ROLE_BYTES - this.length), this.length);
+  constructor(
+    readonly file: string,
+    readonly role: ChannelRole,
+  ) {}
+
+  write(chunk: Uint8Array): void {
     this.length += chunk.length;
-  }
-
-  /** What the bytes so far say; undefined: nothing yet. */
-  get role(): ChannelRole | undefined {
-    return roleOf(this.head.subarray(0, Math.min(this.length, ROLE_BYTES)));
-  }
-
-  /** Channel id of a multifd channel. */
-  get id(): number {
-    return this.head[24]!;
   }
 }
 
@@ -30,18 +23,16 @@ export class ChannelFile extends ChannelHead {
   private readonly path: string;
   private fd: number | undefined;
 
-  constructor(
-    private readonly folder: string,
-    readonly index: number,
-  ) {
-    super();
-    this.path = join(folder, `channel-${index}.partial`);
+  constructor(folder: string, file: string, role: ChannelRole) {
+    super(file, role);
+    this.path = join(folder, file);
     this.fd = createFile(this.path);
   }
 
-  write(chunk: Uint8Array): void {
-    writeAll(this.path, this.fd!, chunk, null);
-    this.note(chunk);
+  /** A chunk that was written in part (the disk is full) counts as not written. */
+  override write(chunk: Uint8Array): void {
+    writeAll(this.path, this.fd!, chunk, this.length);
+    super.write(chunk);
   }
 
   tail(most: number): Uint8Array {
@@ -50,50 +41,51 @@ export class ChannelFile extends ChannelHead {
     return bytes;
   }
 
-  /** Closes the file and gives it its name. */
-  settle(name: string): void {
-    this.close();
-    attempt(this.path, () => renameSync(this.path, join(this.folder, name)));
+  /** Writes the last bytes anew. */
+  amend(bytes: Uint8Array): void {
+    writeAll(this.path, this.fd!, bytes, this.length - bytes.length);
+  }
+
+  /** Waits until the disk has every byte. */
+  sync(): void {
+    attempt(this.path, () => {
+      ftruncateSync(this.fd!, this.length);
+      fsyncSync(this.fd!);
+    });
   }
 
   close(): void {
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
   }
+
+  remove(): void {
+    this.close();
+    rmSync(this.path, { force: true });
+  }
 }
 
-/** The names of a recording's channels, in their order; `answers` is what came back. */
-export function channelNames(
-  channels: readonly ChannelHead[],
-  answers: ChannelHead | undefined,
-): { file: string; role: ChannelRole; bytes: number }[] {
-  const used = new Set<string>();
-  return channels.map((channel) => {
-    const role = channel === answers ? "return-path" : channel.role!;
-    const stem = role === "multifd" ? `multifd-${channel.id}` : role;
-    let file = `${stem}.bin`;
-    for (let k = 1; used.has(file); k++) file = `${stem}-${k}.bin`;
-    used.add(file);
-    return { file, role, bytes: channel.length };
-  });
-}
-
-/** Who wrote what when: [channel, offset, length], neighbours of one channel joined; on disk, since long migrations have many. */
+/**
+ * The list of a recording: who wrote what when, as [channel, offset, length], neighbours of one channel joined. It is on disk, since long
+ * migrations have many. What is known of the recording follows at the end, and is written again when more has come.
+ */
 export class Sequence {
   private readonly path: string;
   private fd: number | undefined;
+  /** Bytes of the file that are entries. */
+  private length = 0;
   private text = "";
   private first = true;
   private last: [channel: number, offset: number, length: number] | undefined;
 
-  /** Everything before the first entry stands in front. */
   constructor(folder: string, name: string) {
     this.path = join(folder, name);
     this.fd = createFile(this.path);
+    this.text = '{"version":1,"sequence":[';
   }
 
   add(channel: number, offset: number, length: number): void {
-    if (this.last?.[0] === channel) {
+    if (this.last?.[0] === channel && this.last[1] + this.last[2] === offset) {
       this.last[2] += length;
       return;
     }
@@ -101,15 +93,27 @@ export class Sequence {
     this.last = [channel, offset, length];
   }
 
-  /** Closes the list, with the names of the channels behind it. */
-  settle(files: readonly string[], facts: Readonly<Record<string, unknown>>): void {
+  /**
+   * Writes the facts after the entries and waits until the disk has them. Errors: io.
+   * @param bare without entries: where the disk has no room for them
+   */
+  settle(facts: Readonly<Record<string, unknown>>, bare = false): void {
+    if (bare) {
+      this.text = '{"version":1,"sequence":[';
+      this.length = 0;
+      this.last = undefined;
+      attempt(this.path, () => ftruncateSync(this.fd!, 0));
+    }
     this.put();
-    const rest = Object.entries({ channels: files.map((file) => ({ file })), ...facts });
-    this.text += `${this.first ? '{"version":1,"sequence":[' : ""}]`;
-    for (const [key, value] of rest) this.text += `,\n${JSON.stringify(key)}:${JSON.stringify(value)}`;
-    this.text += "}\n";
     this.flush();
-    this.close();
+    let tail = "]";
+    for (const [key, value] of Object.entries(facts)) tail += `,\n${JSON.stringify(key)}:${JSON.stringify(value)}`;
+    const bytes = Buffer.from(`${tail}}\n`);
+    writeAll(this.path, this.fd!, bytes, this.length);
+    attempt(this.path, () => {
+      ftruncateSync(this.fd!, this.length + bytes.length);
+      fsyncSync(this.fd!);
+    });
   }
 
   close(): void {
@@ -119,14 +123,16 @@ export class Sequence {
 
   private put(): void {
     if (this.last === undefined) return;
-    this.text += `${this.first ? '{"version":1,"sequence":[\n' : ",\n"}${JSON.stringify(this.last)}`;
+    this.text += `${this.first ? "\n" : ",\n"}${JSON.stringify(this.last)}`;
     this.first = false;
     this.last = undefined;
     if (this.text.length > 1 << 16) this.flush();
   }
 
   private flush(): void {
-    writeAll(this.path, this.fd!, Buffer.from(this.text), null);
+    const bytes = Buffer.from(this.text);
+    writeAll(this.path, this.fd!, bytes, this.length);
+    this.length += bytes.length;
     this.text = "";
   }
 }

@@ -1,5 +1,7 @@
 /** Receiving a live migration: every channel of a QEMU source into a folder. */
 export { receiveInto, type Received, type ReceiveOptions } from "./receive.js";
-export { ChannelFile, ChannelHead, channelNames, Sequence } from "./channel-files.js";
+export type { ChannelHead } from "./channel-files.js";
+export { Gate, type Caller, type Refused } from "./gate.js";
 export { LiveSource } from "./live-source.js";
+export { Recorder, type ChannelFact, type RecordingFacts } from "./recorder.js";
 export { KeptTail, StreamEnd } from "./stream-end.js";

@@ -13,8 +13,8 @@ export interface LiveOptions {
 }
 
 /**
- * Follows the main channel while it comes in and answers as a destination does, once the source has asked for a return path: PONG to every
- * PING, SHUT when the stream has ended.
+ * Follows the main channel while it comes in and answers PINGs as a destination does, once the source has asked for a return path. The last
+ * word, SHUT, is said by whom has made the recording durable.
  *
  * Source: QEMU migration/savevm.c loadvm_process_command, migration/migration.c migrate_send_rp_* (5.2 to 11.1).
  */
@@ -23,16 +23,21 @@ export class LiveMain {
   complete = false;
   /** The source asked for answers. */
   returnPath = false;
+  /** The source may switch to postcopy. */
+  postcopy = false;
+  /** Something of the stream after its header has come. */
+  begun = false;
   /** What the stream ended with; undefined: as it should. */
   failure: unknown;
   readonly done: Promise<void>;
   private readonly source: LiveSource;
+  private reader: StreamReader | undefined;
   private readonly streamEnd: StreamEnd;
   private packaged = false;
 
   constructor(
     written: WrittenTail,
-    private readonly answer: (bytes: Uint8Array) => void,
+    private readonly answer: (bytes: Uint8Array) => Promise<void>,
     private readonly options: LiveOptions = {},
   ) {
     this.streamEnd = new StreamEnd(written);
@@ -51,10 +56,22 @@ export class LiveMain {
     this.source.finish();
   }
 
+  /** Bytes of a target page. */
+  get pageSize(): number {
+    return this.reader?.ram.pageSize ?? 4096;
+  }
+
+  /** Whether it has a RAM block of this name. */
+  hasBlock(idstr: string): boolean {
+    return this.reader?.ram.find(idstr) !== undefined;
+  }
+
   private async follow(): Promise<void> {
     try {
       const reader = new StreamReader(this.source, { lenient: true });
+      this.reader = reader;
       for await (const item of reader) {
+        if (item.kind !== "header") this.begun = true;
         await this.item(item);
         // A postcopy migration has no VMDESCRIPTION to wait for.
         if (item.kind === "eof" && this.packaged) break;
@@ -62,10 +79,8 @@ export class LiveMain {
       this.complete = reader.complete;
       if (!this.complete)
         throw new QevmError("truncated", "the source hung up before its stream ended", { offset: reader.offset });
-      this.say({ name: "SHUT", value: 0 });
     } catch (error) {
       this.failure = error;
-      this.say({ name: "SHUT", value: 1 });
     } finally {
       this.source.finish();
     }
@@ -76,22 +91,27 @@ export class LiveMain {
       this.streamEnd.inRam = true;
       for await (const _ of item.records());
       this.streamEnd.inRam = false;
-      if (item.type === "start" && this.options.switchoverAck === true) this.say({ name: "SWITCHOVER_ACK" });
+      if (item.type === "start" && this.options.switchoverAck === true) await this.say({ name: "SWITCHOVER_ACK" });
     } else if (item.kind === "opaque" || item.kind === "trailing") {
       for await (const _ of item.chunks());
     } else if (item.kind === "command") {
       if (item.command.name === "OPEN_RETURN_PATH") this.returnPath = true;
-      if (item.command.name === "PING") this.say({ name: "PONG", value: item.command.value });
+      if (item.command.name === "PING") await this.say({ name: "PONG", value: item.command.value });
+      if (item.command.name === "POSTCOPY_ADVISE") this.postcopy = item.command.ram !== undefined;
       if (item.command.name === "PACKAGED") this.packaged = true;
     }
   }
 
-  private say(message: ReturnMessage): void {
-    if (!this.returnPath) return;
-    const sink = new MemorySink();
-    const writer = new QemuFileWriter(sink);
-    encodeReturnMessage(writer, message);
-    void writer.flush();
-    this.answer(sink.bytes());
+  private async say(message: ReturnMessage): Promise<void> {
+    if (this.returnPath) await this.answer(returnBytes(message));
   }
+}
+
+/** A message to the source as it goes over the wire. */
+export function returnBytes(message: ReturnMessage): Uint8Array {
+  const sink = new MemorySink();
+  const writer = new QemuFileWriter(sink);
+  encodeReturnMessage(writer, message);
+  void writer.flush();
+  return sink.bytes();
 }

@@ -13,6 +13,9 @@ export interface WrittenTail {
 /** How far from the end the VMDESCRIPTION is looked for. */
 const TAIL = 32 << 20;
 
+/** Bytes of chunks that are joined. */
+const JOINED = 1 << 12;
+
 /**
  * Whether a stream that comes in live has ended: a source that waits for an answer does not close it, so the end has to be seen in the bytes.
  */
@@ -55,11 +58,14 @@ export class KeptTail implements WrittenTail {
   private readonly chunks: Uint8Array[] = [];
   private kept = 0;
 
-  /** `chunk` is kept as it is. */
+  /** Chunks are kept as they are, small ones joined: each would hold more memory than its bytes. */
   add(chunk: Uint8Array): void {
     this.length += chunk.length;
     this.kept += chunk.length;
-    this.chunks.push(chunk);
+    const last = this.chunks.at(-1);
+    if (last !== undefined && last.length + chunk.length <= JOINED) {
+      this.chunks[this.chunks.length - 1] = Buffer.concat([last, chunk]);
+    } else this.chunks.push(chunk);
     while (this.kept - this.chunks[0]!.length >= TAIL) this.kept -= this.chunks.shift()!.length;
   }
 

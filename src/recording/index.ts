@@ -1,4 +1,5 @@
 /** Recordings of migrations with more than one connection: telling the channels apart, and bringing their pages together. */
+export { announced, type Announced } from "./announced.js";
 export { gatherRecording, type FoundChannel, type GatheredRecording } from "./gather.js";
 export { Handover } from "./handover.js";
 export { mergedSource, mergeRecording, type MergeReport } from "./merge.js";

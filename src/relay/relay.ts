@@ -1,10 +1,26 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../errors.js";
 import { convertStream } from "../convert/convert.js";
 import type { ConvertOptions, ConvertReport } from "../convert/types.js";
-import { ChannelFile, ChannelHead, channelNames, KeptTail, LiveSource, Sequence, StreamEnd } from "../receive/index.js";
-import { roleOf, type ChannelRole } from "../recording/index.js";
+import { MemorySource } from "../qemu-file/index.js";
+import {
+  Gate,
+  KeptTail,
+  LiveSource,
+  Recorder,
+  StreamEnd,
+  type Caller,
+  type ChannelFact,
+  type ChannelHead,
+  type RecordingFacts,
+  type Refused,
+} from "../receive/index.js";
+import { announced, type Announced, type ChannelRole } from "../recording/index.js";
 import type { StreamOptions } from "../stream/index.js";
 import { checkDestination, openDestination, type Destination } from "../transport/destination-uri.js";
+import { textOf } from "../transport/attempt.js";
+import { writeDrained } from "../transport/drained.js";
+import { beforeEnd } from "../transport/unfinished.js";
 import { openListener, type Connection, type Listening } from "../transport/listen-uri.js";
 import { systemFolder } from "../transport/temporary.js";
 import { ReturnTail } from "./return-tail.js";
@@ -16,6 +32,14 @@ export interface RelayOptions {
   record?: string | undefined;
   /** Called when a source can connect, with the URI by which it does. */
   onListening?: (uri: string) => void;
+  /** Called with every connection that is none of this migration, after it was closed. */
+  onRefused?: (refused: Refused) => void;
+  /** Called when the disk has the whole recording, before the source hears that its guest is loaded. Gives it its name. */
+  confirm?: () => void | Promise<void>;
+  /** Called where the migration failed, when what came is in the folder as well as it can be (`complete: false`). Synchronous. */
+  keep?: (reason: string) => void;
+  /** Called once when nothing more can be written down (the disk is full); the migration goes on. */
+  onBroken?: (error: QevmError) => void;
 }
 
 /** What passed. */
@@ -24,117 +48,207 @@ export interface Relayed {
   from: string;
   to: string;
   /** In the order of the connections, with the bytes that the source sent; the destination's answers are a channel, too. */
-  channels: { file: string; role: ChannelRole; bytes: number }[];
+  channels: ChannelFact[];
   /** What was converted; null: nothing. */
   converted: ConvertReport | null;
   /** The destination said that it has loaded everything; null: there was no return path to say so. */
   loaded: true | null;
+  /** Connections that were none of this migration (at most 100), and how many more there were. */
+  refused: readonly Refused[];
+  refusedMore: number;
 }
 
 /**
  * Stands between the source and the destination of one migration: every connection of the source becomes one to the destination, made in the
  * same order, and the destination's answers go back. With `convert` the main channel is written anew on its way; pages in multifd channels
  * cannot be. Errors: usage, io; whatever a stream that is converted is refused for; unsupported (multifd and `convert`); bad-value where the
- * destination says that it failed. Whoever is wrong, both sides lose their connections then.
+ * destination says that it failed, or hangs up. Whoever is wrong, both sides lose their connections then.
  */
 export async function relay(from: string, to: string, options: RelayOptions = {}): Promise<Relayed> {
   checkDestination(to);
-  const between = new Relay(to, options);
+  const between = new Relay(from, to, options);
   try {
-    return await between.run(from);
+    return await between.run();
   } finally {
     between.close();
   }
 }
 
 class Relay {
-  private readonly channels: ChannelHead[] = [];
-  private readonly sequence: Sequence | undefined;
-  private readonly connections: Connection[] = [];
+  private readonly recorder: Recorder;
+  private readonly gate: Gate;
+  private readonly connections = new Set<Connection>();
   private readonly destinations: Destination[] = [];
   private readonly tail = new ReturnTail();
   private readonly main = new KeptTail();
+  private readonly callers: Caller[] = [];
+  /** The first bytes of the main channel, until all is announced. */
+  private head: Uint8Array | undefined = new Uint8Array(0);
+  private announced: Announced = { returnPath: false, postcopy: false, all: false };
   private answers: ChannelHead | undefined;
   private converted: ConvertReport | null = null;
-  private listening: Listening | undefined;
+  private from: string;
   private open = 0;
   private closed = false;
-  /** Connections are made one behind the other, so that the destination sees them in the source's order. */
+  private mainIsHere = false;
+  private mainEnded = false;
+  /** The recording has its name; what comes then is added. */
+  private confirmed = false;
+  private settled = false;
+  /** Why nothing more is written down. */
+  private broken: QevmError | undefined;
+  /** Connections are made one after the other, so that the destination sees them in the source's order. */
   private connected: Promise<unknown> = Promise.resolve();
-  private settled: { resolve: () => void; reject: (error: unknown) => void } | undefined;
+  private over: { resolve: () => void; reject: (error: unknown) => void } | undefined;
 
   constructor(
+    from: string,
     private readonly to: string,
     private readonly options: RelayOptions,
   ) {
-    if (options.record !== undefined) this.sequence = new Sequence(options.record, "recording.json");
+    this.from = from;
+    this.recorder = new Recorder(options.record);
+    const facts = {
+      mainIsHere: () => this.mainIsHere,
+      mayBeSilent: () => this.announced.postcopy,
+      takesSilent: true,
+    };
+    this.gate = new Gate(facts, (refused) => options.onRefused?.(refused));
   }
 
-  async run(from: string): Promise<Relayed> {
-    const over = new Promise<void>((resolve, reject) => {
-      this.settled = { resolve, reject };
+  async run(): Promise<Relayed> {
+    const ended = new Promise<void>((resolve, reject) => {
+      this.over = { resolve, reject };
     });
-    over.catch(() => {});
-    this.listening = await openListener(from, (connection) => this.take(connection));
-    this.options.onListening?.(this.listening.uri);
-    await over;
-    for (const { output } of this.connections) output?.end();
-    return await this.settle();
+    ended.catch(() => {});
+    const ending = beforeEnd((signal) => this.fail(`ended by ${signal}`));
+    let listening: Listening | undefined;
+    try {
+      listening = await openListener(this.from, (connection) => this.take(connection));
+      this.from = listening.uri;
+      this.options.onListening?.(this.from);
+      await ended;
+      await this.judge();
+      await this.settle();
+      return await this.relayed();
+    } catch (error) {
+      this.fail(textOf(error));
+      throw error;
+    } finally {
+      ending.forget();
+      listening?.close();
+    }
   }
 
   close(): void {
     this.closed = true;
-    this.listening?.close();
+    this.gate.close();
+    for (const { output } of this.connections) output?.end();
     for (const connection of this.connections) connection.destroy();
     for (const destination of this.destinations) destination.abort();
-    for (const channel of this.channels) if (channel instanceof ChannelFile) channel.close();
-    this.sequence?.close();
+    this.recorder.close();
   }
 
   private take(connection: Connection): void {
-    this.connections.push(connection);
-    this.open++;
+    this.connections.add(connection);
     // What a source does not want to hear any more is dropped.
     connection.output?.on("error", () => {});
-    const destination = this.connected.then(() => openDestination(this.to, (bytes) => this.answer(connection, bytes)));
-    this.connected = destination.catch(() => {});
-    this.channel(connection, destination).then(
-      () => this.ended(),
-      (error: unknown) => this.settled?.reject(error),
-    );
+    this.admit(connection)
+      .catch((error: unknown) => this.over?.reject(error))
+      .finally(() => this.connections.delete(connection));
+  }
+
+  private async admit(connection: Connection): Promise<void> {
+    const alone = !/^(?:tcp|unix):/u.test(this.from);
+    const caller = await this.gate.admit(connection, alone);
+    if (caller === undefined || (alone && caller.role !== "main")) {
+      if (!alone) return;
+      await connection.ended();
+      throw new QevmError("truncated", "the source sent nothing that begins as a stream does");
+    }
+    const why = this.why(caller);
+    if (why !== undefined) {
+      this.gate.refuse(connection, caller.head.length, why);
+      return;
+    }
+    this.callers.push(caller);
+    this.open++;
+    try {
+      await this.channel(caller);
+    } finally {
+      this.open--;
+    }
+    this.ended();
+  }
+
+  /** Why a connection is none of this migration. */
+  private why({ role, id, uuid }: Caller): string | undefined {
+    const same = this.callers.filter((caller) => caller.role === role);
+    if (role === "main") return same.length > 0 ? "it is a second main channel" : undefined;
+    if (role === "preempt") {
+      if (!this.announced.postcopy) return "it begins as a channel for pages asked for, and this migration has none";
+      return same.length > 0 ? "it is a second channel for pages asked for" : undefined;
+    }
+    if (same.some((caller) => caller.uuid !== uuid)) return "it is a multifd channel of another guest";
+    return same.some((caller) => caller.id === id) ? `it is another multifd channel ${id}` : undefined;
   }
 
   /** One connection from its first byte to its last. */
-  private async channel(connection: Connection, connecting: Promise<Destination>): Promise<void> {
+  private async channel(caller: Caller): Promise<void> {
+    const { connection, role } = caller;
+    const isMain = role === "main";
+    const channel = this.recorder.open(role, caller.id);
+    const connecting = this.connected.then(() =>
+      openDestination(this.to, (bytes) => this.answer(connection, bytes, isMain)),
+    );
+    this.connected = connecting.catch(() => {});
     const destination = await connecting;
     this.destinations.push(destination);
     if (this.closed) destination.abort();
-    // A destination that lets go is heard by the source, as if it had been connected to it.
-    let gone = false;
-    void destination.over.then(() => {
-      gone = true;
+    if (isMain) {
+      this.mainIsHere = true;
+      this.gate.wake();
+    }
+    let gone: { error: unknown } | undefined;
+    void destination.over.then((error) => {
+      gone = { error };
+      // A destination that lets go is heard by the source, as if it had been connected to it.
       connection.output?.end();
+      if (isMain) setTimeout(() => this.over?.reject(this.gone(error)), PATIENCE).unref();
     });
-    const chunks = this.noted(connection);
-    const first = await telling(chunks);
-    const role = roleOf(first);
-    await this.forward(role, prepended(first, chunks), destination);
-    // One that has all that it wants may have gone already.
-    if (!gone) await this.endOf(destination, role);
+    try {
+      await this.forward(role, this.noted(caller, channel), destination);
+      // One that has all that it wants may have gone already.
+      if (gone === undefined) await destination.end();
+      else if (gone.error !== undefined) throw gone.error;
+    } catch (error) {
+      if (!(await this.isExcused(error, isMain))) throw error;
+    }
     await connection.ended();
+    if (isMain) this.mainEnded = true;
   }
 
-  private async endOf(destination: Destination, role: ChannelRole | undefined): Promise<void> {
-    try {
-      await destination.end();
-    } catch (error) {
-      // One that has loaded all may reset the connections, those of other channels also before it says so.
-      if (role === "main" && (await this.tail.shut()) !== 0) throw error;
+  /**
+   * Whether a connection may break off: when the destination has loaded all. Until 7.2 it resets multifd channels before it says so, and
+   * without return path it says nothing.
+   */
+  private async isExcused(error: unknown, isMain: boolean): Promise<boolean> {
+    if (!(error instanceof QevmError) || error.code !== "io") return false;
+    for (const start = performance.now(); ;) {
+      if ((await this.tail.shut()) === 0) return true;
+      if (isMain) return false;
+      if (this.mainEnded) return true;
+      if (performance.now() - start > PATIENCE) return false;
+      await sleep(LOOK);
     }
   }
 
+  private gone(error: unknown): unknown {
+    return error ?? new QevmError("io", `${this.to}: the destination closed before the source did`);
+  }
+
   private async forward(
-    role: ChannelRole | undefined,
+    role: ChannelRole,
     chunks: AsyncGenerator<Uint8Array>,
     destination: Destination,
   ): Promise<void> {
@@ -152,6 +266,7 @@ class Relay {
   private async *kept(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
       this.main.add(chunk);
+      await this.hear(chunk);
       yield chunk;
     }
   }
@@ -180,59 +295,90 @@ class Relay {
     const { length } = this.main;
     await fed;
     if (this.main.length > length) {
-      throw new QevmError("bad-length", "the source went on behind the end of its stream", {
+      throw new QevmError("bad-length", "the source went on after the end of its stream", {
         offset: length,
         found: `${this.main.length - length} bytes`,
       });
     }
   }
 
+  /** What the source announces before its first section. */
+  private async hear(chunk: Uint8Array): Promise<void> {
+    if (this.head === undefined) return;
+    this.head = Buffer.concat([this.head, chunk.subarray(0, HEAD)]);
+    this.announced = await announced(new MemorySource(this.head));
+    if (this.announced.all || this.head.length >= HEAD) this.head = undefined;
+  }
+
   /** The chunks of a connection, written down as they come. */
-  private async *noted(connection: Connection): AsyncGenerator<Uint8Array> {
-    let channel: ChannelHead | undefined;
-    try {
-      for await (const chunk of connection.input as AsyncIterable<Uint8Array>) {
-        channel ??= this.newChannel();
-        this.note(channel, chunk);
-        yield chunk;
+  private async *noted({ head, rest }: Caller, channel: ChannelHead): AsyncGenerator<Uint8Array> {
+    let next: Uint8Array | undefined = head.length === 0 ? undefined : head;
+    for (;;) {
+      if (next !== undefined) {
+        this.note(channel, next);
+        yield next;
       }
-    } catch (error) {
-      // A source that has heard that all is loaded may reset the connection.
-      if ((await this.tail.shut()) === 0) return;
-      const text = error instanceof Error ? error.message : String(error);
-      throw new QevmError("io", `the source's connection: ${text}`, { cause: error });
+      try {
+        const { done, value } = await rest.next();
+        if (done === true) return;
+        next = value;
+      } catch (error) {
+        throw new QevmError("io", `the source's connection: ${textOf(error)}`, { cause: error });
+      }
     }
   }
 
-  private answer({ output }: Connection, bytes: Uint8Array): void {
-    this.answers ??= this.newChannel();
-    this.note(this.answers, bytes);
-    this.tail.note(bytes);
-    if (output?.writable === true) output.write(bytes);
+  private async answer({ output }: Connection, bytes: Uint8Array, isMain: boolean): Promise<void> {
+    if (isMain) {
+      try {
+        this.answers ??= this.recorder.open("return-path");
+        this.note(this.answers, bytes);
+      } catch (error) {
+        this.breakOff(error);
+      }
+      this.tail.note(bytes);
+      // By this word the source ends its guest.
+      if ((await this.tail.shut()) === 0) await this.confirm();
+    }
+    if (output !== undefined) await writeDrained(output, bytes);
   }
 
-  private newChannel(): ChannelHead {
-    const { record } = this.options;
-    const channel = record === undefined ? new ChannelHead() : new ChannelFile(record, this.channels.length);
-    this.channels.push(channel);
-    return channel;
-  }
-
+  /** A recording that cannot be written does not end the migration: in postcopy, that would be the end of the guest. */
   private note(channel: ChannelHead, bytes: Uint8Array): void {
-    this.sequence?.add(this.channels.indexOf(channel), channel.length, bytes.length);
-    if (channel instanceof ChannelFile) channel.write(bytes);
-    else channel.note(bytes);
+    if (this.broken !== undefined) return;
+    try {
+      this.recorder.note(channel, bytes);
+    } catch (error) {
+      this.breakOff(error);
+    }
   }
 
-  /** All connections are over: so is the migration. Connections that wait to be accepted come first. */
-  private ended(): void {
-    this.open--;
+  private breakOff(error: unknown): void {
+    if (this.broken !== undefined) return;
+    this.broken = error instanceof QevmError ? error : new QevmError("io", textOf(error), { cause: error });
+    this.options.onBroken?.(this.broken);
+  }
+
+  /** The disk has all, and the recording its name. The destination has the guest: where this fails, the source is told all the same. */
+  private async confirm(): Promise<void> {
+    if (this.confirmed || this.broken !== undefined) return;
+    try {
+      this.recorder.settle(this.facts(true));
+      await this.options.confirm?.();
+      this.confirmed = true;
+    } catch (error) {
+      this.breakOff(error);
+    }
+  }
+
+  /** All connections are over: so is the migration. Connections that wait to be looked at come first. */
+  private ended(looks = 0): void {
+    const { seen } = this.gate;
     setTimeout(() => {
-      if (this.open > 0) return;
-      if (this.channels.some(({ role }) => role === "main")) this.settled?.resolve();
-      else if (this.listening?.many === false)
-        this.settled?.reject(new QevmError("truncated", "the source sent nothing that begins as a stream does"));
-    }, 50);
+      if (this.open > 0 || !this.mainEnded) return;
+      if (looks >= QUIET && !this.gate.busy) this.over?.resolve();
+      else this.ended(seen === this.gate.seen ? looks + 1 : 0);
+    }, LOOK);
   }
 
   /** Whether the last of the main channel is what a stream ends with. */
@@ -242,18 +388,11 @@ class Relay {
     return end.isHere || end.mayBeHere;
   }
 
-  private async settle(): Promise<Relayed> {
-    const from = this.listening!.uri;
-    const channels = channelNames(this.channels, this.answers);
-    for (const [i, channel] of this.channels.entries()) {
-      if (channel instanceof ChannelFile) channel.settle(channels[i]!.file);
-    }
-    this.sequence?.settle(
-      channels.map(({ file }) => file),
-      { received: from, sent: this.to },
-    );
+  /** Errors: bad-value, truncated: the destination has not loaded all. */
+  private async judge(): Promise<void> {
     const shut = await this.tail.shut();
-    if (shut !== 0 && this.answers !== undefined) {
+    if (shut === 0) return;
+    if (this.announced.returnPath || this.answers !== undefined) {
       const what =
         shut === undefined ? "the destination hung up before it had loaded all" : "the destination says that it failed";
       throw new QevmError("bad-value", what, {
@@ -261,29 +400,55 @@ class Relay {
         found: shut === undefined ? "no SHUT" : `SHUT ${shut}`,
       });
     }
-    if (shut !== 0 && !this.hasEnded()) {
+    if (!this.hasEnded()) {
       throw new QevmError("truncated", "the connections ended before the stream did", { offset: this.main.length });
     }
-    const loaded = shut === 0 ? true : null;
-    return { from, to: this.to, channels, converted: this.converted, loaded };
+  }
+
+  /** Errors: io, where the migration went through and the recording is not whole. */
+  private async settle(): Promise<void> {
+    if (!this.confirmed) await this.confirm();
+    else this.recorder.settle(this.facts(true));
+    if (this.broken !== undefined) {
+      const what = `the destination has the guest, but the recording is not whole: ${this.broken.what}`;
+      throw new QevmError(this.broken.code, what, { cause: this.broken });
+    }
+    this.settled = true;
+  }
+
+  /** Makes the best of what came. Synchronous, and once. */
+  private fail(reason: string): void {
+    if (this.settled) return;
+    this.settled = true;
+    if (!this.mainIsHere) return;
+    try {
+      this.recorder.settle(this.facts(false, reason));
+    } catch {
+      // The disk is full or broken: what is there is kept.
+    }
+    if (!this.confirmed) this.options.keep?.(reason);
+  }
+
+  private facts(complete: boolean, reason?: string): RecordingFacts {
+    const { refused, refusedMore } = this.gate;
+    const why = reason === undefined ? {} : { reason };
+    return { received: this.from, sent: this.to, complete, ...why, refused, refusedMore };
+  }
+
+  private async relayed(): Promise<Relayed> {
+    const { from, to, converted } = this;
+    const { facts: channels } = this.recorder;
+    const { refused, refusedMore } = this.gate;
+    const loaded = (await this.tail.shut()) === 0 ? true : null;
+    return { from, to, channels, converted, loaded, refused, refusedMore };
   }
 }
 
-/** Bytes that tell a main channel and a multifd channel from others. */
-const TELLING = 4;
-
-/** The first chunks, joined, until they tell what the channel is. */
-async function telling(chunks: AsyncGenerator<Uint8Array>): Promise<Uint8Array> {
-  let first: Uint8Array = new Uint8Array(0);
-  while (first.length < TELLING) {
-    const next = await chunks.next();
-    if (next.done === true) break;
-    first = first.length === 0 ? next.value : Buffer.concat([first, next.value]);
-  }
-  return first;
-}
-
-async function* prepended(first: Uint8Array, rest: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  if (first.length > 0) yield first;
-  yield* rest;
-}
+/** Bytes in which a source announces what it wants, at most. */
+const HEAD = 1 << 16;
+/** Milliseconds that a source is waited for whose destination has gone, and a destination's last word whose channels have. */
+const PATIENCE = 10_000;
+/** Milliseconds between two looks. */
+const LOOK = 20;
+/** Looks without a new connection or byte after which none is under way. */
+const QUIET = 8;

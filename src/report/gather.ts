@@ -112,7 +112,7 @@ async function folder(path: string, how: How): Promise<Found> {
   const verified = await verifyFolder(path, explained.inspection, how);
   let inspection: Inspection = explained.inspection;
   if (verified.kind === "done") ({ inspection } = verified.result);
-  else if (verified.kind === "left out") inspection = await inspectRecording(openRecording(path), reading);
+  else if (verified.kind === "left out") inspection = await inspectRecording(openRecording(path, reading), reading);
   const files: InputFile[] = [];
   for (const container of containers) {
     if (container.kind !== "recording") continue;

@@ -38,7 +38,7 @@ export async function verifyInput(
 /** Every channel of a recording by itself. */
 export async function verifyFolder(path: string, inspection: Inspection, { reading, verify }: How): Promise<Verified> {
   if (!verify) return { kind: "left out" };
-  return await withMemory(inspection, (kept) => verifyRecording(openRecording(path), { ...reading, ...kept }));
+  return await withMemory(inspection, (kept) => verifyRecording(openRecording(path, reading), { ...reading, ...kept }));
 }
 
 /** XBZRLE pages need guest memory, which lies in a temporary folder meanwhile. */

@@ -15,9 +15,12 @@ export interface Destination extends ByteSink {
   end(): Promise<void>;
   /** Gives up. */
   abort(): void;
-  /** Resolves when the destination has let go, for whatever reason; never for a descriptor. */
-  readonly over: Promise<void>;
+  /** Resolves when the destination has let go, with what was wrong; never for a descriptor. */
+  readonly over: Promise<unknown>;
 }
+
+/** Takes what a destination sends back. It does not throw. */
+export type TakeAnswers = (bytes: Uint8Array) => Promise<void>;
 
 /**
  * Connects to what QEMU calls a migration URI.
@@ -29,9 +32,9 @@ export interface Destination extends ByteSink {
  * | `exec:COMMAND`   | `sh -c COMMAND`, the stream on its standard input      |
  * | `fd:N`           | a descriptor that this process was started with        |
  *
- * What a socket sends back (the return path) is handed to `answers`, or else dropped. Errors: usage (no such URI), io.
+ * What a socket sends back (the return path) is handed to `answers`, which is waited for before more is read, or else dropped. Errors: usage (no such URI), io.
  */
-export async function openDestination(uri: string, answers?: (bytes: Uint8Array) => void): Promise<Destination> {
+export async function openDestination(uri: string, answers?: TakeAnswers): Promise<Destination> {
   const where = parseUri(uri);
   switch (where.scheme) {
     case "tcp":
@@ -85,7 +88,7 @@ function badUri(uri: string, expected: string): QevmError {
   return new QevmError("usage", "no such destination", { expected, found: JSON.stringify(uri) });
 }
 
-async function socketTo(socket: Socket, uri: string, answers?: (bytes: Uint8Array) => void): Promise<Destination> {
+async function socketTo(socket: Socket, uri: string, answers?: TakeAnswers): Promise<Destination> {
   await new Promise<void>((resolve, reject) => {
     socket.once("connect", resolve);
     socket.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
@@ -99,7 +102,12 @@ async function socketTo(socket: Socket, uri: string, answers?: (bytes: Uint8Arra
   closed.catch(() => undefined);
   // Nobody may listen to the return path, but it must not fill up.
   if (answers === undefined) socket.resume();
-  else socket.on("data", answers);
+  else {
+    socket.on("data", (bytes) => {
+      socket.pause();
+      void answers(bytes).then(() => socket.resume());
+    });
+  }
   return sinkOf(socket, uri, closed);
 }
 
@@ -128,6 +136,9 @@ function sinkOf(stream: Writable, uri: string, ended: Promise<void>, waits = tru
     abort: () => {
       stream.destroy();
     },
-    over: ended.catch(() => {}),
+    over: ended.then(
+      () => undefined,
+      (error: unknown) => error,
+    ),
   };
 }

@@ -35,6 +35,13 @@ export class AtomicFolder {
     this.finished = true;
   }
 
+  /** Leaves what was written under its temporary name, which it returns: its own name cannot be had. */
+  leave(): string {
+    this.made.forget();
+    this.finished = true;
+    return this.temporary;
+  }
+
   /** Removes what was written. Safe after `commit`. */
   abort(): void {
     if (!this.finished) this.made.remove();

@@ -1,12 +1,14 @@
 import { spawn } from "node:child_process";
-import { createReadStream, statSync, unlinkSync } from "node:fs";
-import { connect, createServer, type AddressInfo, type ListenOptions, type Server } from "node:net";
-import type { Duplex, Readable, Writable } from "node:stream";
+import { createReadStream } from "node:fs";
+import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from "node:net";
+import type { Readable, Writable } from "node:stream";
 import { QevmError } from "../errors.js";
-import { attempt } from "./file.js";
+import { freeSocketPath, ownSocket } from "./unix-listener.js";
 
 /** One connection of a source. */
 export interface Connection {
+  /** Who it is: `HOST:PORT`, or the URI where that says all. */
+  readonly peer: string;
   readonly input: Readable;
   /** The way back; undefined where there is none (programs, pipes). */
   readonly output: Writable | undefined;
@@ -35,7 +37,8 @@ export interface Listening {
  * | `exec:COMMAND`  | one stream: what `sh -c COMMAND` writes to its standard output    |
  * | `fd:N`          | one stream: a pipe or file that this process was started with     |
  *
- * Errors: usage (no such URI), io.
+ * A unix socket whose process has ended is replaced; one of a living process and what is not a socket are refused. It is removed at the
+ * end, also by signals. Errors: usage (no such URI, a unix path of more than 107 bytes), io.
  */
 export async function openListener(uri: string, take: (connection: Connection) => void): Promise<Listening> {
   const [, scheme = "", rest = ""] = /^([a-z]+):(.*)$/su.exec(uri) ?? [];
@@ -46,11 +49,14 @@ export async function openListener(uri: string, take: (connection: Connection) =
       const host = bracketed ?? (plain === "" ? undefined : plain);
       const server = await listen({ port: Number(port), ...(host === undefined ? {} : { host }) }, uri, take);
       const chosen = (server.address() as AddressInfo).port;
-      return listening(uri.replace(/\d+$/u, `${chosen}`), server);
+      return { uri: uri.replace(/\d+$/u, `${chosen}`), many: true, close: () => void server.close() };
     }
-    case "unix":
+    case "unix": {
       if (rest === "") throw badUri(uri, "unix:PATH");
-      return listening(uri, await listen({ path: rest }, uri, take));
+      await freeSocketPath(rest, uri);
+      const own = ownSocket(rest, await listen({ path: rest }, uri, take));
+      return { uri, many: true, close: () => own.close() };
+    }
     case "exec":
       if (rest === "") throw badUri(uri, "exec:COMMAND");
       take(program(rest, uri));
@@ -58,7 +64,7 @@ export async function openListener(uri: string, take: (connection: Connection) =
     case "fd": {
       const fd = /^\d{1,6}$/u.test(rest) ? Number(rest) : Number.NaN;
       if (!(fd >= 0)) throw badUri(uri, "fd:NUMBER");
-      take(oneWay(createReadStream("", { fd }), () => Promise.resolve()));
+      take(oneWay(uri, createReadStream("", { fd }), () => Promise.resolve()));
       return { uri, many: false, close: () => undefined };
     }
     default:
@@ -70,35 +76,24 @@ function badUri(uri: string, expected: string): QevmError {
   return new QevmError("usage", "no place to listen at", { expected, found: JSON.stringify(uri) });
 }
 
+/** Seconds after which the system asks whether a silent peer is still there. */
+const KEEP_ALIVE = 30;
+
 async function listen(where: ListenOptions, uri: string, take: (connection: Connection) => void): Promise<Server> {
   // The source closes its end when all is said; what it is still to hear goes out before ours closes.
-  const server = createServer({ allowHalfOpen: true }, (socket: Duplex) => {
-    take({ input: socket, output: socket, ended: () => Promise.resolve(), destroy: () => void socket.destroy() });
+  const server = createServer({ allowHalfOpen: true }, (socket: Socket) => {
+    const { remoteAddress, remotePort } = socket;
+    const peer = remoteAddress === undefined ? uri : `${remoteAddress}:${remotePort}`;
+    socket.setKeepAlive(true, KEEP_ALIVE * 1000);
+    take({ peer, input: socket, output: socket, ended: () => Promise.resolve(), destroy: () => void socket.destroy() });
   });
-  // A socket that nobody listens at any more is in the way of nobody.
-  if (where.path !== undefined && (await isStale(where.path))) attempt(where.path, () => unlinkSync(where.path!));
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
     server.listen(where, resolve);
   });
+  // No file descriptor is left for a connection: those that are open go on.
+  server.on("error", () => undefined);
   return server;
-}
-
-async function isStale(path: string): Promise<boolean> {
-  if (statSync(path, { throwIfNoEntry: false })?.isSocket() !== true) return false;
-  const socket = connect(path);
-  try {
-    return await new Promise<boolean>((resolve) => {
-      socket.once("connect", () => resolve(false));
-      socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code === "ECONNREFUSED"));
-    });
-  } finally {
-    socket.destroy();
-  }
-}
-
-function listening(uri: string, server: Server): Listening {
-  return { uri, many: true, close: () => void server.close() };
 }
 
 function program(command: string, uri: string): Connection {
@@ -111,9 +106,9 @@ function program(command: string, uri: string): Connection {
     });
   });
   ended.catch(() => undefined);
-  return oneWay(child.stdout, () => ended);
+  return oneWay(uri, child.stdout, () => ended);
 }
 
-function oneWay(input: Readable, ended: () => Promise<void>): Connection {
-  return { input, output: undefined, ended, destroy: () => void input.destroy() };
+function oneWay(peer: string, input: Readable, ended: () => Promise<void>): Connection {
+  return { peer, input, output: undefined, ended, destroy: () => void input.destroy() };
 }

@@ -71,7 +71,7 @@ export async function readWhole(path: string, asIs: boolean, how: InputOptions =
 }
 
 function readRecording(folder: string): Uint8Array {
-  const { main, multifd, preempt, returnPath, resumed = [] } = openRecording(folder);
+  const { main, multifd, preempt, returnPath, resumed = [] } = openRecording(folder, { lenient: true });
   const channels = [main, ...multifd, ...preempt, ...returnPath, ...resumed];
   const total = channels.reduce((sum, { length }) => sum + length, 0);
   if (total > LONGEST) {

@@ -1,0 +1,45 @@
+import { existsSync } from "node:fs";
+import { resolve } from "node:path";
+import type { Refused } from "../receive/index.js";
+import { syncName } from "../transport/durable.js";
+import type { AtomicFolder } from "../transport/folder.js";
+import { safe, tell } from "./output.js";
+
+/** Refused connections that are told one by one; all are in the recording's list. */
+const MOST_TOLD = 20;
+
+/** Tells of connections that were none of the migration. */
+export function refusals(): (refused: Refused) => void {
+  let told = 0;
+  return ({ from, bytes, why }) => {
+    told++;
+    if (told > MOST_TOLD + 1) return;
+    if (told > MOST_TOLD) tell("more connections that are none of this migration are closed, and not told");
+    else tell(`closed a connection from ${safe(from)} after ${bytes} bytes: ${safe(why)}`);
+  };
+}
+
+/** Tells where what came of a migration that failed is. */
+export function tellKept(path: string): void {
+  tell(`what came is kept in ${safe(path)} (complete: false); commands read it with --lenient`);
+}
+
+/** A name that is free: `PATH.partial`, `PATH.partial-2` and so on. */
+export function freeName(path: string): string {
+  let free = path;
+  for (let k = 2; existsSync(free); k++) free = `${path}-${k}`;
+  return free;
+}
+
+/** Gives a recording whose migration failed its name; where that cannot be, tells where it is. */
+export function keepFolder(folder: AtomicFolder, out: string, complete: boolean): void {
+  let path = out;
+  try {
+    folder.commit();
+    syncName(resolve(out));
+  } catch {
+    path = folder.leave();
+  }
+  if (complete) tell(`every channel is kept in ${safe(path)}`);
+  else tellKept(path);
+}
