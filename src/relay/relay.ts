@@ -7,12 +7,10 @@ import {
   Gate,
   KeptTail,
   LiveSource,
-  Recorder,
   StreamEnd,
   type Caller,
   type ChannelFact,
   type ChannelHead,
-  type RecordingFacts,
   type Refused,
 } from "../receive/index.js";
 import { announced, type Announced, type ChannelRole } from "../recording/index.js";
@@ -23,23 +21,16 @@ import { writeDrained } from "../transport/drained.js";
 import { beforeEnd } from "../transport/unfinished.js";
 import { openListener, type Connection, type Listening } from "../transport/listen-uri.js";
 import { systemFolder } from "../transport/temporary.js";
+import { RelayRecord, type RecordOptions } from "./record.js";
 import { ReturnTail } from "./return-tail.js";
 
-export interface RelayOptions {
+export interface RelayOptions extends RecordOptions {
   /** What the main channel becomes on its way; undefined: every byte stays as it is. */
   convert?: (ConvertOptions & StreamOptions) | undefined;
-  /** A folder that exists and is empty: what the source sent and the destination answered is written down there, as a recording. */
-  record?: string | undefined;
   /** Called when a source can connect, with the URI by which it does. */
   onListening?: (uri: string) => void;
   /** Called with every connection that is none of this migration, after it was closed. */
   onRefused?: (refused: Refused) => void;
-  /** Called when the disk has the whole recording, before the source hears that its guest is loaded. Gives it its name. */
-  confirm?: () => void | Promise<void>;
-  /** Called where the migration failed, when what came is in the folder as well as it can be (`complete: false`). Synchronous. */
-  keep?: (reason: string) => void;
-  /** Called once when nothing more can be written down (the disk is full); the migration goes on. */
-  onBroken?: (error: QevmError) => void;
 }
 
 /** What passed. */
@@ -75,7 +66,7 @@ export async function relay(from: string, to: string, options: RelayOptions = {}
 }
 
 class Relay {
-  private readonly recorder: Recorder;
+  private readonly record: RelayRecord;
   private readonly gate: Gate;
   private readonly connections = new Set<Connection>();
   private readonly destinations: Destination[] = [];
@@ -85,18 +76,12 @@ class Relay {
   /** The first bytes of the main channel, until all is announced. */
   private head: Uint8Array | undefined = new Uint8Array(0);
   private announced: Announced = { returnPath: false, postcopy: false, all: false };
-  private answers: ChannelHead | undefined;
   private converted: ConvertReport | null = null;
   private from: string;
   private open = 0;
   private closed = false;
   private mainIsHere = false;
   private mainEnded = false;
-  /** The recording has its name; what comes then is added. */
-  private confirmed = false;
-  private settled = false;
-  /** Why nothing more is written down. */
-  private broken: QevmError | undefined;
   /** Connections are made one after the other, so that the destination sees them in the source's order. */
   private connected: Promise<unknown> = Promise.resolve();
   private over: { resolve: () => void; reject: (error: unknown) => void } | undefined;
@@ -107,13 +92,16 @@ class Relay {
     private readonly options: RelayOptions,
   ) {
     this.from = from;
-    this.recorder = new Recorder(options.record);
     const facts = {
       mainIsHere: () => this.mainIsHere,
       mayBeSilent: () => this.announced.postcopy,
       takesSilent: true,
     };
     this.gate = new Gate(facts, (refused) => options.onRefused?.(refused));
+    this.record = new RelayRecord(options, () => {
+      const { refused, refusedMore } = this.gate;
+      return { received: this.from, sent: this.to, refused, refusedMore };
+    });
   }
 
   async run(): Promise<Relayed> {
@@ -121,7 +109,9 @@ class Relay {
       this.over = { resolve, reject };
     });
     ended.catch(() => {});
-    const ending = beforeEnd((signal) => this.fail(`ended by ${signal}`));
+    const ending = beforeEnd((signal) => {
+      if (this.mainIsHere) this.record.fail(`ended by ${signal}`);
+    });
     let listening: Listening | undefined;
     try {
       listening = await openListener(this.from, (connection) => this.take(connection));
@@ -129,10 +119,10 @@ class Relay {
       this.options.onListening?.(this.from);
       await ended;
       await this.judge();
-      await this.settle();
+      await this.record.settle();
       return await this.relayed();
     } catch (error) {
-      this.fail(textOf(error));
+      if (this.mainIsHere) this.record.fail(textOf(error));
       throw error;
     } finally {
       ending.forget();
@@ -146,7 +136,7 @@ class Relay {
     for (const { output } of this.connections) output?.end();
     for (const connection of this.connections) connection.destroy();
     for (const destination of this.destinations) destination.abort();
-    this.recorder.close();
+    this.record.close();
   }
 
   private take(connection: Connection): void {
@@ -197,7 +187,7 @@ class Relay {
   private async channel(caller: Caller): Promise<void> {
     const { connection, role } = caller;
     const isMain = role === "main";
-    const channel = this.recorder.open(role, caller.id);
+    const channel = this.record.open(role, caller.id);
     const connecting = this.connected.then(() =>
       openDestination(this.to, (bytes) => this.answer(connection, bytes, isMain)),
     );
@@ -315,7 +305,7 @@ class Relay {
     let next: Uint8Array | undefined = head.length === 0 ? undefined : head;
     for (;;) {
       if (next !== undefined) {
-        this.note(channel, next);
+        this.record.note(channel, next);
         yield next;
       }
       try {
@@ -330,45 +320,12 @@ class Relay {
 
   private async answer({ output }: Connection, bytes: Uint8Array, isMain: boolean): Promise<void> {
     if (isMain) {
-      try {
-        this.answers ??= this.recorder.open("return-path");
-        this.note(this.answers, bytes);
-      } catch (error) {
-        this.breakOff(error);
-      }
+      this.record.answer(bytes);
       this.tail.note(bytes);
       // By this word the source ends its guest.
-      if ((await this.tail.shut()) === 0) await this.confirm();
+      if ((await this.tail.shut()) === 0) await this.record.confirm();
     }
     if (output !== undefined) await writeDrained(output, bytes);
-  }
-
-  /** A recording that cannot be written does not end the migration: in postcopy, that would be the end of the guest. */
-  private note(channel: ChannelHead, bytes: Uint8Array): void {
-    if (this.broken !== undefined) return;
-    try {
-      this.recorder.note(channel, bytes);
-    } catch (error) {
-      this.breakOff(error);
-    }
-  }
-
-  private breakOff(error: unknown): void {
-    if (this.broken !== undefined) return;
-    this.broken = error instanceof QevmError ? error : new QevmError("io", textOf(error), { cause: error });
-    this.options.onBroken?.(this.broken);
-  }
-
-  /** The disk has all, and the recording its name. The destination has the guest: where this fails, the source is told all the same. */
-  private async confirm(): Promise<void> {
-    if (this.confirmed || this.broken !== undefined) return;
-    try {
-      this.recorder.settle(this.facts(true));
-      await this.options.confirm?.();
-      this.confirmed = true;
-    } catch (error) {
-      this.breakOff(error);
-    }
   }
 
   /** All connections are over: so is the migration. Connections that wait to be looked at come first. */
@@ -392,7 +349,7 @@ class Relay {
   private async judge(): Promise<void> {
     const shut = await this.tail.shut();
     if (shut === 0) return;
-    if (this.announced.returnPath || this.answers !== undefined) {
+    if (this.announced.returnPath || this.record.hasAnswers) {
       const what =
         shut === undefined ? "the destination hung up before it had loaded all" : "the destination says that it failed";
       throw new QevmError("bad-value", what, {
@@ -405,39 +362,9 @@ class Relay {
     }
   }
 
-  /** Errors: io, where the migration went through and the recording is not whole. */
-  private async settle(): Promise<void> {
-    if (!this.confirmed) await this.confirm();
-    else this.recorder.settle(this.facts(true));
-    if (this.broken !== undefined) {
-      const what = `the destination has the guest, but the recording is not whole: ${this.broken.what}`;
-      throw new QevmError(this.broken.code, what, { cause: this.broken });
-    }
-    this.settled = true;
-  }
-
-  /** Makes the best of what came. Synchronous, and once. */
-  private fail(reason: string): void {
-    if (this.settled) return;
-    this.settled = true;
-    if (!this.mainIsHere) return;
-    try {
-      this.recorder.settle(this.facts(false, reason));
-    } catch {
-      // The disk is full or broken: what is there is kept.
-    }
-    if (!this.confirmed) this.options.keep?.(reason);
-  }
-
-  private facts(complete: boolean, reason?: string): RecordingFacts {
-    const { refused, refusedMore } = this.gate;
-    const why = reason === undefined ? {} : { reason };
-    return { received: this.from, sent: this.to, complete, ...why, refused, refusedMore };
-  }
-
   private async relayed(): Promise<Relayed> {
     const { from, to, converted } = this;
-    const { facts: channels } = this.recorder;
+    const { facts: channels } = this.record;
     const { refused, refusedMore } = this.gate;
     const loaded = (await this.tail.shut()) === 0 ? true : null;
     return { from, to, channels, converted, loaded, refused, refusedMore };

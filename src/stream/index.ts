@@ -44,10 +44,10 @@ export {
 } from "./return-path-reader.js";
 export { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 export { type Continued, type StreamOptions } from "./options.js";
-export { BEHIND, StreamReader } from "./reader.js";
+export { StreamReader } from "./reader.js";
 export { recognise, type Recognised } from "./recognise.js";
 export { roleOf, ROLE_BYTES, type ChannelRole } from "./roles.js";
-export { ENDS_INSIDE, type Unfinished } from "./rest.js";
+export { BEHIND, ENDS_INSIDE, type Unfinished } from "./rest.js";
 export {
   createStreamWriter,
   describedConfiguration,

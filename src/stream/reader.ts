@@ -14,15 +14,15 @@ import type { CommandItem, SectionItem, StreamItem } from "./items.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 import type { Continued, StreamOptions } from "./options.js";
 import { pageSizeIsOpen, shownPageSize } from "./page-size.js";
+import { Progress } from "./progress.js";
 import { showsMappedRam } from "./shown-mapped-ram.js";
 import { ramRecords } from "./ram-section.js";
 import {
-  BEHIND_ERROR,
+  BEHIND,
   BROKEN,
-  countRest,
-  ENDS_INSIDE,
   endOfStream,
   leavable,
+  noRecords,
   restOfPackage,
   restOfStream,
   type Unfinished,
@@ -30,9 +30,6 @@ import {
 import { checkRamVersion, decodeFullHeader, decodePartHeader, nextFooter, type SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
 import { unknownPayload } from "./unknown-section.js";
-
-/** What stands behind a stream, where nothing more is known of it. */
-export const BEHIND = "bytes behind the end of the stream";
 
 /**
  * Walks a migration stream part by part.
@@ -54,10 +51,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   /** Absolute offset of the stream's first byte. */
   readonly start: number;
   private readonly reader: QemuFileReader;
-  /** Absolute offset behind what was decoded last and handed on. */
-  private settled: number;
-  /** Lenient: the stream ended inside something. */
-  private cut = false;
+  private readonly progress: Progress;
   /** The source said that it goes on with checkpoints behind the stream. */
   private colo = false;
   /** Absolute offset of the end of the package that is being read. */
@@ -87,7 +81,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     });
     // No record is shorter than 8 bytes: a small stream needs no room for thousands.
     this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));
-    this.start = this.settled = this.reader.offset;
+    this.start = this.reader.offset;
     const { after } = options;
     this.ram = new RamState(after?.pageSize ?? options.pageSize ?? 4096, this.limits.ramBlocks);
     for (const block of after?.blocks ?? []) this.ram.add(block);
@@ -96,6 +90,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.goesOn = after !== undefined;
     this.pageSizeGiven = options.pageSize !== undefined;
     this.broken = options.broken ?? false;
+    this.progress = new Progress(this.reader, this.diagnostics, this.start + (this.goesOn ? 0 : 8), this.broken);
     this.unreached = options.unreached ?? "refuse";
     this.skipMappedPages = options.skipMappedPages ?? false;
     const { schema } = options;
@@ -129,7 +124,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
    * end to be counted. Undefined: nothing. For when the walk is over. Errors: io.
    */
   async unfinished(): Promise<Unfinished | undefined> {
-    return await countRest(this.reader, this.settled, this.cut ? ENDS_INSIDE : BEHIND_ERROR);
+    return await this.progress.unfinished();
   }
 
   /**
@@ -138,21 +133,18 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   async *[Symbol.asyncIterator](): AsyncGenerator<StreamItem> {
     try {
       for await (const item of this.walk()) {
-        this.settle();
+        this.progress.settle();
         yield item;
       }
     } catch (error) {
-      if (!this.passOver(error)) throw error;
+      if (!this.progress.passOver(error)) throw error;
+      this.complete = false;
       if (this.broken && this.reader.available > 0) yield* restOfStream(this, this.reader, BROKEN);
     }
     const made = this.reader.source.diagnostics?.();
     if (made !== undefined) this.diagnostics.absorb(made);
     // What the connection broke in is a part of its own.
-    if (!this.cut || this.broken) this.settle();
-  }
-
-  private settle(): void {
-    this.settled = this.reader.offset;
+    if (!this.progress.cut || this.broken) this.progress.settle();
   }
 
   private async *walk(): AsyncGenerator<StreamItem> {
@@ -301,7 +293,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     if (header.idstr === "ram") {
       checkRamVersion(reader, this.diagnostics, header);
       const { ram, diagnostics, limits, capabilities, batch, skipMappedPages } = this;
-      const records = this.following(
+      const records = this.progress.following(
         ramRecords(reader, ram, diagnostics, limits, capabilities, batch, skipMappedPages),
       );
       item.records = () => leavable(records);
@@ -311,7 +303,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       if (header.type !== "start") this.pagesCame = true;
     } else if (decoder !== undefined) {
       yield* this.chunk(item, decoder);
-      if (!this.cut) this.checkPackage();
+      if (!this.progress.cut) this.checkPackage();
     } else if (header.type === "full") {
       item.content =
         early === undefined
@@ -322,7 +314,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     } else if (!(yield* this.unknown(item))) {
       return "rest";
     }
-    if (this.cut) {
+    if (this.progress.cut) {
       if (this.broken && reader.available > 0) yield* restOfStream(this, reader, BROKEN);
       return "rest";
     }
@@ -389,19 +381,6 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return undefined;
   }
 
-  /** The parts of a section; a stream that is cut off in them ends there. */
-  private async *following<T>(parts: AsyncGenerator<T>): AsyncGenerator<T> {
-    try {
-      for await (const part of parts) {
-        this.settle();
-        yield part;
-      }
-      this.settle();
-    } catch (error) {
-      if (!this.passOver(error)) throw error;
-    }
-  }
-
   /** A section that consists of records, which its consumer may leave. */
   private async *chunk(item: SectionItem, decoder: ChunkDecoder): AsyncGenerator<StreamItem> {
     if (item.type === "full") {
@@ -409,22 +388,10 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       yield item;
       return;
     }
-    const entries = this.following(decoder(this.reader, this.limits.sectionRecordBytes));
+    const entries = this.progress.following(decoder(this.reader, this.limits.sectionRecordBytes));
     item.content = { kind: "records", entries: () => leavable(entries) };
     yield item;
     for await (const _ of entries);
-  }
-
-  /** Whether an error is the end of a cut stream, which lenient mode passes over. */
-  private passOver(error: unknown): boolean {
-    const { lenient } = this.diagnostics;
-    if (!(lenient || this.broken) || !(error instanceof QevmError) || error.code !== "truncated") return false;
-    // Nothing of a stream that is shorter than its header can be told.
-    if (this.offset - this.start < 8 && !this.goesOn) return false;
-    if (!this.broken) this.diagnostics.warn(error);
-    this.cut = true;
-    this.complete = false;
-    return true;
   }
 
   private async *footer(header: SectionHeader): AsyncGenerator<StreamItem> {
@@ -436,8 +403,4 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.checkPackage();
     yield { kind: "footer", offset, sectionId };
   }
-}
-
-async function* noRecords(): AsyncGenerator<RamBatch> {
-  // Sections other than "ram" have none.
 }

@@ -1,5 +1,6 @@
 import { QevmError } from "../errors.js";
 import { latin1, type QemuFileReader } from "../qemu-file/reader.js";
+import type { RamBatch } from "../ram/index.js";
 import { parseVmDescription, type VmDescription } from "../vmstate/index.js";
 import type { OpaqueItem, TrailingItem, VmDescriptionItem } from "./items.js";
 import { descriptionLimits, type StreamLimits } from "./limits.js";
@@ -101,6 +102,9 @@ export interface Unfinished {
   reason: string;
 }
 
+/** What is after a stream, where nothing more is known of it. */
+export const BEHIND = "bytes behind the end of the stream";
+
 /** Why what is left of a broken connection is not understood. */
 export const BROKEN = "what the connection broke in";
 /** Why what a cut input ends with is not. */
@@ -137,4 +141,9 @@ export async function countRest(
 /** Everything that is left, a buffer at a time. */
 async function* remaining(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
   while (await reader.fill(1)) yield reader.view(Math.min(reader.available, PIECE));
+}
+
+/** The records of sections other than "ram". */
+export async function* noRecords(): AsyncGenerator<RamBatch> {
+  // There are none.
 }
