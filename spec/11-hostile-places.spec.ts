@@ -251,13 +251,6 @@ test("pack reads plain files of the folder only", (t) => {
   t.equal(qevm(["pack", linked, "--out", join(work, "packed-again")]).code, 0, "the folder itself may be a link");
   t.deepEqual(readFileSync(join(work, "packed-again")), Buffer.from(stream));
   t.end();
-
-  function link(path: string, was: string): void {
-    symlinkSync(was, path);
-  }
-  function pipe(path: string): void {
-    spawnSync("mkfifo", [path]);
-  }
 });
 
 test("a recording's folder gives plain files only", (t) => {
@@ -275,3 +268,11 @@ test("a recording's folder gives plain files only", (t) => {
   t.throws(() => readBelow(folder, "main.bin/x"), /a file where a folder is named/);
   t.end();
 });
+
+function link(path: string, was: string): void {
+  symlinkSync(was, path);
+}
+
+function pipe(path: string): void {
+  spawnSync("mkfifo", [path]);
+}

@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
@@ -12,7 +12,7 @@ import { loads, qemuOf } from "./support/loads.js";
 /** `npm run test:versions` asks for everything, `npm test` for what shows each kind once. */
 const all = process.env["QEVM_VERSIONS"] === "all";
 
-const scratch = join(tmpdir(), `qevm-spec-22-${process.pid}`);
+const scratch = mkdtempSync(join(tmpdir(), "qevm-spec-22-"));
 test.onFinish(() => rmSync(scratch, { recursive: true, force: true }));
 
 async function convert(entry: CorpusEntry, options: ConvertOptions): Promise<Uint8Array> {

@@ -1,4 +1,4 @@
-import { rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
@@ -12,7 +12,7 @@ import { booting, direct, dirtyFirmware, fillDisk } from "../tools/capture/entri
 import { type CorpusEntry, listCorpus } from "../tools/corpus.js";
 import { loads, qemuOf } from "./support/loads.js";
 
-const scratch = join(tmpdir(), `qevm-spec-22m-${process.pid}`);
+const scratch = mkdtempSync(join(tmpdir(), "qevm-spec-22m-"));
 test.onFinish(() => rmSync(scratch, { recursive: true, force: true }));
 
 async function convert(stream: Uint8Array, to: "stream" | "mapped-ram"): Promise<Uint8Array> {

@@ -18,7 +18,7 @@ import { refusal } from "./support/bytes.js";
 import { loads, qemuOf } from "./support/loads.js";
 import { PLAIN_PROGRAM, plainEnvironment, qevm } from "./support/program.js";
 
-const scratch = join(tmpdir(), `qevm-spec-30-${process.pid}`);
+const scratch = mkdtempSync(join(tmpdir(), "qevm-spec-30-"));
 
 async function convert(
   stream: Uint8Array,

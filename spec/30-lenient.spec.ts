@@ -22,8 +22,9 @@ interface Told {
   warnings: { offset: number; replaced?: { block: string; page: number; by: string } }[];
 }
 
+const out = (name: string): string => join(work, name);
+
 test("what lenient mode puts in the place of a damaged page is listed, with status 1", async (t) => {
-  const out = (name: string): string => join(work, name);
   const commands: Record<string, string[]> = {
     normal: ["convert", file, "--out", out("normal"), "--ram", "normal"],
     threads: ["convert", file, "--out", out("threads"), "--ram", "normal", "--threads", "2"],
@@ -40,7 +41,7 @@ test("what lenient mode puts in the place of a damaged page is listed, with stat
     t.equal(lenient.code, 1, `${name}: delivered, with status 1`);
     const { warnings } = JSON.parse(lenient.stdout) as Told;
     const replaced = warnings[0]?.replaced;
-    t.ok(replaced !== undefined && /zeros$/u.test(replaced.by), `${name}: ${replaced?.by}`);
+    t.ok(replaced !== undefined && replaced.by.endsWith("zeros"), `${name}: ${replaced?.by}`);
     t.ok(payload - warnings[0]!.offset <= 12, `${name}: the record's offset`);
     t.ok(lenient.stderr.includes(`in the place of the page of "pc.ram" at 0x`), `${name}: in words`);
     place = replaced;

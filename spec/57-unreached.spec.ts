@@ -121,12 +121,13 @@ test("RAM after a section whose end is not proved is delivered by nobody", async
   }
 });
 
+const section = (name: string): Uint8Array =>
+  concat([1], be(1, 4), str8(name), be(0, 4), be(1, 4), be(3n, 8), [1, 2, 3]);
+
 test("without footers (machine types up to 2.3) the codec is enough, and nothing proves the end of others", async (t) => {
   const head = concat(be(0x5145564d00000003n, 8), [1], be(2, 4), str8("ram"), be(0, 4), be(4, 4));
   const list = concat(be(0x1000n | 4n, 8), str8("pc.ram"), be(0x1000n, 8), be(0x10n, 8));
   const pages = concat([3], be(2, 4), be(8n, 8), str8("pc.ram"), new Uint8Array(4096).fill(7), be(0x10n, 8), [0]);
-  const section = (name: string): Uint8Array =>
-    concat([1], be(1, 4), str8(name), be(0, 4), be(1, 4), be(3n, 8), [1, 2, 3]);
   const whole = concat(head, list, section("pbs-state"), pages);
   const { ram, complete } = await inspectStream(new MemorySource(whole));
   t.ok(complete && ram.pages.normal === 1, "pbs-state");

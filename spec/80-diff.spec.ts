@@ -34,7 +34,7 @@ const live = corpusEntry("live").open();
 
 async function converted(bytes: Uint8Array, options: Parameters<typeof convertStream>[2]): Promise<Uint8Array> {
   const sink = new MemorySink();
-  await convertStream(new MemorySource(bytes), sink, options, join(work, "scratch"));
+  await convertStream(new MemorySource(bytes), sink, options, work);
   return sink.bytes();
 }
 
