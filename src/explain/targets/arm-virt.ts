@@ -46,6 +46,10 @@ function advise(survey: Survey): TargetAdvice {
       ...(cpu.kvm ? ["-accel", "kvm", "-cpu", "host"] : cpu.model === undefined ? [] : ["-cpu", cpu.model]),
       ...smpArguments(survey),
       ...(firmware ? [0, 1].flatMap((n) => ["-drive", `if=pflash,format=raw,unit=${n},file=FLASH${n}`]) : []),
+      // Since 9.1 a second -serial makes a second UART; with secure=on there is one anyway.
+      ...(count(survey, "pl011") > 1 && !survey.blocks.has("virt.secure-ram")
+        ? ["-serial", "null", "-serial", "null"]
+        : []),
       ...mmioArguments(survey),
     ],
     own: (block) => BLOCKS.test(block),
@@ -58,7 +62,7 @@ function advise(survey: Survey): TargetAdvice {
 
 function machineProperties(survey: Survey, { el2 }: { el2: boolean }): string[] {
   const { blocks } = survey;
-  const secure = blocks.has("virt.secure-ram") || count(survey, "pl011") > 1;
+  const secure = blocks.has("virt.secure-ram");
   const gic3 = has(survey, "arm_gicv3");
   return [
     ...(gic3 ? ["gic-version=3"] : has(survey, "arm_gic") ? ["gic-version=2"] : []),
