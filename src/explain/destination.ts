@@ -3,6 +3,7 @@ import { RamFlag } from "../ram/index.js";
 import { OF_PC } from "./device-table.js";
 import { likelyDevices } from "./devices.js";
 import type { Survey } from "./survey.js";
+import { adviseTarget, mainMemory, type TargetAdvice } from "./targets/index.js";
 import type { Destination } from "./types.js";
 
 /** Names that machines give their main memory (QEMU hw/, default_ram_id; wire-format facts of the captures). */
@@ -23,6 +24,8 @@ const USUAL_BIOS = 256 * 1024;
 export function destinationFor(survey: Survey): Destination {
   const { inspection, blocks, damage } = survey;
   const notes: string[] = [];
+  const target = isPc(survey) ? undefined : adviseTarget(survey);
+  if (target !== undefined) return destinationOf(survey, target);
   const machine = machineArguments(survey, notes);
   const memory = memoryArguments(survey, notes);
   const devices = likelyDevices(survey);
@@ -64,6 +67,64 @@ export function destinationFor(survey: Survey): Destination {
     capabilities: capabilitiesFor(survey),
     notes: [...notes, ...(inspection.capabilities.includes("x-ignore-shared") ? [SHARED] : [])],
   };
+}
+
+/** The destination of a machine that is not a PC. */
+function destinationOf(survey: Survey, target: TargetAdvice): Destination {
+  const { inspection, damage } = survey;
+  const notes: string[] = [`program: ${target.program}`];
+  const main = mainMemory(survey);
+  const backends = new Map(
+    [...survey.blocks].filter(([name]) => name !== main && !target.own(name) && !isOfDevice(name)),
+  );
+  const blocks = main === undefined ? backends : new Map<string, { length: number; offset: number | undefined }>();
+  const [option, type, ...others] = machineArguments({ ...survey, blocks }, notes);
+  const machine = option === undefined ? [] : [option, [type, ...target.machine].join(","), ...others];
+  if (target.devices.some(({ argument }) => argument.includes("drive=")))
+    notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
+  if (damage.length > 0 && survey.eof === undefined && inspection.sections.length > 0)
+    notes.push("the stream was read up to its damage: what comes after it is not listed");
+  return {
+    arguments: [
+      ...machine,
+      ...targetMemory(survey, target, main, backends, notes),
+      ...target.arguments,
+      ...(target.nodefaults ? ["-nodefaults"] : []),
+      ...(target.nodefaults && survey.devices.some(({ name }) => name === "slirp") ? ["-netdev", "user,id=net0"] : []),
+      ...target.devices.flatMap(({ argument }) => ["-device", argument]),
+    ],
+    devices: target.devices,
+    unnamed: target.unnamed,
+    capabilities: capabilitiesFor(survey),
+    notes: [...notes, ...target.notes, ...(inspection.capabilities.includes("x-ignore-shared") ? [SHARED] : [])],
+  };
+}
+
+/** -m with slots, backends, and a pc-dimm for each backend beside main memory. */
+function targetMemory(
+  survey: Survey,
+  { slots }: TargetAdvice,
+  main: string | undefined,
+  backends: Survey["blocks"],
+  notes: string[],
+): string[] {
+  const sizes = [...backends.values()].reduce((sum, { length }) => sum + length, 0);
+  const total = main === undefined ? sizes : survey.blocks.get(main)!.length;
+  if (total === 0) return [];
+  const objects = [...backends].flatMap(([name, { length }]) => ["-object", backendFor(name, length)]);
+  const devices = deviceBackends(survey);
+  const dimms = main === undefined ? [] : [...backends.keys()].map((name) => `pc-dimm,memdev=${idName(name)}`);
+  if (main === undefined && backends.size > 1)
+    notes.push(`${list([...backends])}: memory of NUMA nodes (-numa node,memdev=ID); their order is not in the stream`);
+  if (dimms.length > 0) {
+    notes.push(
+      `${list([...backends])}: memory of devices, whose kind (pc-dimm, nvdimm with -machine nvdimm=on) and address do not show`,
+    );
+  }
+  const most = Math.max(slots, dimms.length);
+  const room = sizeText((Math.ceil((total + sizes) / 2 ** 30) + 4 * Math.max(most, 1)) * 2 ** 30);
+  const growing = most > 0 || devices.length > 0 ? `,slots=${most},maxmem=${room}` : "";
+  return ["-m", `${sizeText(total)}${growing}`, ...objects, ...devices, ...dimms.flatMap((dimm) => ["-device", dimm])];
 }
 
 const SHARED =

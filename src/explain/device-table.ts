@@ -139,6 +139,7 @@ export const PATHLESS: readonly DeviceKind[] = [
   { name: "parallel_isa", device: "isa-parallel", backend: "chardev" },
   { name: "hda-audio", device: "hda-duplex", also: ["hda-output", "hda-micro"], backend: "audiodev" },
   { name: "vmgenid", device: "vmgenid" },
+  { name: "ramfb-dev", device: "ramfb" },
   { name: "vmcoreinfo", device: "vmcoreinfo" },
   { name: "ib700_wdt", device: "ib700" },
 ];

@@ -214,7 +214,8 @@ export function kindOf(name: string, state: DeviceState | undefined): DeviceKind
   return fitting ?? (identity === undefined ? named[0] : undefined);
 }
 
-function activePorts(state: DeviceState | undefined): number[] {
+/** Numbers of a virtio-serial's ports; empty for other devices. */
+export function activePorts(state: DeviceState | undefined): number[] {
   const ports = state === undefined ? undefined : findRecord(state, "ports");
   if (!Array.isArray(ports)) return [];
   return ports.flatMap((port) =>

@@ -26,6 +26,14 @@ export function shownProperties(kind: DeviceKind, state: DeviceState | undefined
   return found.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
 }
 
+/** Properties of a virtio device on any bus that its state must fit in. */
+export function virtioProperties(kind: DeviceKind, state: DeviceState | undefined): string[] {
+  if (state === undefined) return [];
+  const outputs = kind.name === "virtio-gpu" ? unusual(findRecord(state, "max_outputs"), 1) : undefined;
+  const found = [["max_outputs", outputs] as const, ...queueProperties(kind, queueLengths(state))];
+  return found.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
+}
+
 function queueProperties({ name }: DeviceKind, lengths: readonly number[]): [string, number | string | undefined][] {
   const [first, second] = lengths;
   if (name === "virtio-blk") {

@@ -12,6 +12,7 @@
  */
 import * as blocks from "./causes/blocks.js";
 import * as commands from "./causes/commands.js";
+import * as cpreg from "./causes/cpreg.js";
 import * as devices from "./causes/devices.js";
 import * as footers from "./causes/footers.js";
 import * as general from "./causes/general.js";
@@ -152,6 +153,20 @@ const ROWS: readonly Row[] = [
   ],
   ["pages-end", 0, ["10.0", "11.1"], /Getting RAM address failed/u, pages.addressFailed],
   // Devices.
+  [
+    "cpreg",
+    0,
+    [],
+    /system register (?<register>0x[0-9a-f]+) (?:in|expected by the destination but (?<missing>not) in) the incoming stream[^\n]*/u,
+    cpreg.systemRegister,
+  ],
+  [
+    "cpreg-count",
+    0,
+    ["7.2"],
+    /Invalid value \d+ expecting positive value <= (?<local>\d+)\n[^\n]*Failed to load cpu:cpreg_vmstate_array_len/u,
+    cpreg.registerCount,
+  ],
   [
     "pci-config",
     0,

@@ -86,7 +86,6 @@ export async function inspectStream(source: ByteSource, options: StreamOptions =
 }
 
 /** Bytes of which a volume is a multiple. */
-const UNREAD = "bytes after the end that were not read (tailBytes)";
 const SECTOR = 512;
 
 /** Gathers an inspection while a stream is walked for whatever purpose. */
@@ -268,13 +267,12 @@ export class Tally {
       this.undecoded.push({
         offset,
         length: this.unread,
-        reason: UNREAD,
+        reason: "bytes after the end that were not read (tailBytes)",
       });
       this.trailing += this.unread;
     }
     // A volume is whole sectors, and after the stream it has what it held before: no QEMU reads it.
-    if (reader.offset % SECTOR === 0)
-      this.undecoded = this.undecoded.filter(({ reason }) => reason !== BEHIND && reason !== UNREAD);
+    if (reader.offset % SECTOR === 0) this.undecoded = this.undecoded.filter(({ reason }) => reason !== BEHIND);
     const pages = noPages();
     const blocks = reader.ram.blocks.map((block) => {
       const at = this.counts.get(block) ?? noPages();

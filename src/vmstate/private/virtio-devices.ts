@@ -75,7 +75,7 @@ function balloon(walk: Walk): void {
 function console(walk: Walk): void {
   walk.u16("cols");
   walk.u16("rows");
-  const most = walk.u32("max_nr_ports");
+  const most = hostOrder(walk.u32("max_nr_ports"));
   walk.array("ports_map", Math.ceil(most / 32), () => {
     walk.u32("bits");
   });
@@ -158,4 +158,10 @@ export function virtioGpu(walk: Walk, size: number): void {
     if (!long) return;
     for (const name of ["format", "bytes_pp", "width", "height", "stride", "offset"]) walk.u32(`fb.${name}`);
   });
+}
+
+/** A big-endian guest on a little-endian host has this value the other way round; there are 511 ports at most. */
+function hostOrder(value: number): number {
+  if (value <= 0xffff) return value;
+  return ((value >>> 24) | ((value >>> 8) & 0xff00) | ((value & 0xff00) << 8) | ((value & 0xff) << 24)) >>> 0;
 }

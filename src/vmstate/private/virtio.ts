@@ -7,13 +7,15 @@ import type { PrivateCodec, Walk } from "./walk.js";
  * | part       | fields                                                                                              |
  * |------------|-----------------------------------------------------------------------------------------------------|
  * | transport  | PCI: be32 version 2, configuration space, interrupt pins, MSI-X state and be16 config vector if the |
- * |            | device has MSI-X; MMIO: three be32                                                                  |
+ * |            | device has MSI-X; CCW (s390): subchannel and indicators, 448 bytes, then the adapter's subsection,  |
+ * |            | u8 interruption subclass, be32 revision; MMIO: three be32                                           |
  * | common     | u8 status, u8 isr, be16 queue_sel, be32 guest features (low), be32 n, n bytes of config              |
- * | queues     | be32 count; each be32 num, (MMIO: be32 align), be64 desc, be16 last_avail_idx, (MSI-X: be16 vector) |
+ * | queues     | be32 count; each be32 num, (MMIO: be32 align), be64 desc, be16 last_avail_idx, (MSI-X, CCW: be16    |
+ * |            | vector)                                                                                             |
  * | device     | what this kind of device adds; see virtio-devices.ts                                                |
  * | subsections| `virtio/...`, each followed by those of the transport; tables always have 1024 entries              |
  *
- * Source: QEMU hw/virtio/virtio.c, virtio-pci.c, virtio-mmio.c (5.2 to 11.x).
+ * Source: QEMU hw/virtio/virtio.c, virtio-pci.c, virtio-mmio.c, hw/s390x/virtio-ccw.c (5.2 to 11.x).
  */
 export function virtio(walk: Walk, device: PrivateCodec | undefined): void {
   let vectors = 0;
@@ -31,7 +33,9 @@ export function virtio(walk: Walk, device: PrivateCodec | undefined): void {
       walk.u16("config_vector");
     }
   });
-  if (!isPci) {
+  const isCcw = !isPci && walk.optional("ccw", startsAsCcw, () => ccw(walk));
+  const isMmio = !isPci && !isCcw;
+  if (isMmio) {
     walk.group("mmio", () => {
       walk.u32("host_features_sel");
       walk.u32("guest_features_sel");
@@ -45,10 +49,10 @@ export function virtio(walk: Walk, device: PrivateCodec | undefined): void {
   walk.bytes("config", walk.u32("config_len"));
   walk.array("queues", walk.u32("queue_count"), () => {
     walk.u32("num");
-    if (!isPci) walk.u32("align");
+    if (isMmio) walk.u32("align");
     walk.u64("desc");
     walk.u16("last_avail_idx");
-    if (vectors > 0) walk.u16("vector");
+    if (vectors > 0 || isCcw) walk.u16("vector");
   });
   walk.until("device", subsectionsFrom, device);
   walk.repeat(
@@ -65,6 +69,29 @@ const QUEUE_MAX = 1024;
 /** Version 2, then vendor 0x1af4. */
 function startsAsPci(rest: Uint8Array): boolean {
   return rest[0] === 0 && rest[1] === 0 && rest[2] === 0 && rest[3] === 2 && rest[4] === 0xf4 && rest[5] === 0x1a;
+}
+
+/** Subchannel with its request block, indicators, config vector and adapter routes of a CCW device, in bytes. */
+const CCW_HEAD = 448;
+const ADAPTER = new TextEncoder().encode("s390_adapter_info/summary_offset");
+
+/** A channel device: machine types since s390-ccw-virtio-2.10, whose subchannels are described. */
+function startsAsCcw(rest: Uint8Array): boolean {
+  return (
+    rest[CCW_HEAD] === 5 &&
+    rest[CCW_HEAD + 1] === ADAPTER.length &&
+    ADAPTER.every((byte, i) => rest[CCW_HEAD + 2 + i] === byte)
+  );
+}
+
+function ccw(walk: Walk): void {
+  walk.bytes("subchannel", CCW_HEAD);
+  walk.constant([5]);
+  walk.string8("name");
+  walk.u32("version");
+  walk.u32("summary_offset");
+  walk.u8("thinint_isc");
+  walk.i32("revision");
 }
 
 const PREFIX = [0x76, 0x69, 0x72, 0x74, 0x69, 0x6f, 0x2f];

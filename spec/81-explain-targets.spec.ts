@@ -1,0 +1,131 @@
+import { join } from "node:path";
+import test from "tape";
+import { qevm } from "./support/program.js";
+import { registerName } from "../src/explain/causes/cpreg.js";
+import { explainStream, MemorySource, type Explanation } from "../src/index.js";
+import { corpusEntry, projectRoot } from "../tools/corpus.js";
+import { tryLine } from "../tools/advice/targets.js";
+import { targetLines } from "../tools/advice/target-lines.js";
+import { findQemu } from "../tools/qemu/find.js";
+
+const field = (name: string): string => join(projectRoot(), "corpus", "field", name);
+
+async function explained(name: string, ...text: string[]): Promise<Explanation> {
+  return JSON.parse((await qevm(["explain", "--json", field(name), ...text])).stdout) as Explanation;
+}
+
+/** The words after each `option`. */
+function given(args: readonly string[], option: string): string[] {
+  return args.filter((_, i) => args[i - 1] === option);
+}
+
+const EXPECTED: Readonly<Record<string, { machine: string; devices: string[]; more?: string[] }>> = {
+  "target-aarch64-mmio.bin": {
+    machine: "virt-7.2,gic-version=2",
+    more: ["-cpu cortex-a57", "-global virtio-mmio.force-legacy=false", "-m 32M"],
+    devices: [
+      "virtio-blk-device,bus=virtio-mmio-bus.3,drive=DRIVE0",
+      "virtio-scsi-device,id=mmio-31,bus=virtio-mmio-bus.31",
+      "virtio-serial-device,bus=virtio-mmio-bus.30",
+      "virtio-balloon-device,bus=virtio-mmio-bus.29",
+      "virtio-gpu-device,bus=virtio-mmio-bus.28",
+      "virtio-keyboard-device,bus=virtio-mmio-bus.27",
+      "virtio-keyboard-device,bus=virtio-mmio-bus.26",
+    ],
+  },
+  "target-aarch64-smmuv3.bin": { machine: "virt-7.2,gic-version=3,iommu=smmuv3", devices: [] },
+  "target-riscv64-aia.bin": { machine: "virt,aia=aplic-imsic", more: ["-smp 2"], devices: [] },
+  "target-s390x-ccw.bin": {
+    machine: "s390-ccw-virtio-7.2",
+    more: ["-smp 2", "-netdev user,id=net0"],
+    devices: [
+      "virtio-serial-ccw,id=ccw-fe.0.0001,devno=fe.0.0001",
+      "virtserialport,bus=ccw-fe.0.0001.0,nr=1,chardev=CHARDEV0",
+      "virtio-scsi-ccw,id=ccw-fe.0.0002,devno=fe.0.0002",
+      "virtio-blk-ccw,devno=fe.0.0000,drive=DRIVE0",
+      "scsi-hd,bus=ccw-fe.0.0002.0,channel=0,scsi-id=0,lun=0,drive=DRIVE1",
+      "virtio-net-ccw,devno=fe.0.0003,netdev=net0",
+      "sclpconsole,chardev=CHARDEV1",
+      "virtio-balloon-ccw,devno=fe.0.0004",
+      "virtio-rng-ccw,devno=fe.0.0005",
+    ],
+  },
+  "target-ppc64-vio.bin": {
+    machine: "pseries-7.2,ic-mode=dual,cap-hpt-max-page-size=64k",
+    more: ["-cpu power9_v2.0"],
+    devices: [
+      "spapr-pci-host-bridge,index=1,id=phb1",
+      "pci-ohci,id=dev-01.0,bus=pci.0,addr=0x1",
+      "virtio-balloon-pci,bus=phb1.0,addr=0x1",
+      "spapr-vscsi,id=vio-2000,reg=0x2000",
+      "scsi-hd,bus=vio-2000.0,channel=0,scsi-id=1,lun=0,drive=DRIVE1",
+      "spapr-vlan,id=vio-1000,reg=0x1000,netdev=net0",
+      "spapr-vty,id=vio-30000000,reg=0x30000000,chardev=CHARDEV0",
+    ],
+  },
+};
+
+test("other targets: the machine, its properties and the devices are named as options", async (t) => {
+  for (const [name, { machine, devices, more = [] }] of Object.entries(EXPECTED)) {
+    const { destination } = await explained(name);
+    t.deepEqual(given(destination.arguments, "-machine"), [machine], `${name}: ${machine}`);
+    const named = given(destination.arguments, "-device");
+    for (const device of devices) t.ok(named.includes(device), `${name}: ${device}`);
+    for (const words of more) t.ok(destination.arguments.join(" ").includes(words), `${name}: ${words}`);
+    t.deepEqual(destination.unnamed, [], `${name}: every section is known`);
+    t.notOk(
+      destination.notes.some((note) => note.includes("not named as options")),
+      `${name}: nothing says that devices are not named`,
+    );
+  }
+});
+
+test("boards: their own memory is not taken for backends", async (t) => {
+  const expected: Record<string, string[]> = {
+    "arm-integratorcp": ["-machine", "integratorcp", "-m", "2M"],
+    "arm-microbit": ["-machine", "microbit"],
+    "avr-uno": ["-machine", "arduino-uno"],
+    "m68k-virt": ["-machine", "virt-7.2", "-m", "2M"],
+  };
+  for (const [name, args] of Object.entries(expected)) {
+    const { destination } = await explainStream(new MemorySource(corpusEntry(name).open()));
+    t.deepEqual(destination.arguments, args, name);
+  }
+});
+
+test("a virtio device of s390's channel bus comes apart and back", async (t) => {
+  const { stdout } = await qevm(["devices", field("target-s390x-ccw.bin"), "/fe.0.0001/virtio-console"]);
+  t.match(stdout, /ccw\.revision = -1/u, "the transport's part");
+  t.match(stdout, /device\.ports\[0\]\.id = 1/u, "the port, although the guest is big-endian");
+  t.equal((await qevm(["verify", field("target-s390x-ccw.bin")])).code, 0, "verify");
+});
+
+test("a system register that the destination does not have", async (t) => {
+  const text =
+    "handle_cpreg_only_in_incoming_stream: system register 0x200f3a00 in the incoming stream but unknown on the destination: fail migration";
+  const { findings, unknown } = await explained("aarch64-cpreg.bin", text);
+  t.deepEqual(unknown, [], "every line is known");
+  t.equal(findings[0]?.cause, "cpreg", "cause");
+  t.equal(findings[0]?.about.field, "cpreg_vmstate_indexes[86]", "its place in the list");
+  t.match(findings[0]?.here.join(" ") ?? "", /\(PAR, cp15 CRn=7 opc1=0 CRm=4 opc2=0/u, "its name");
+  const missing = await explained(
+    "aarch64-cpreg.bin",
+    "handle_cpreg_missing_in_incoming_stream: system register 0x13c105 expected by the destination but not in the incoming stream: skip it",
+  );
+  t.match(missing.findings[0]?.why.join(" ") ?? "", /does not fail a load/u, "a register that is only expected");
+  t.equal(registerName(0x603000000013c100n), "op0=3 op1=0 CRn=2 CRm=0 op2=0", "of 64-bit ARM");
+  t.equal(registerName(0x603000000013e088n), "HCR_EL2, op0=3 op1=4 CRn=1 CRm=1 op2=0", "with a name");
+});
+
+test("what is proposed loads in the QEMU that wrote the stream", async (t) => {
+  for (const name of ["aarch64/virtualization", "s390x/virt-install", "riscv64/aia"]) {
+    const line = targetLines.find((one) => `${one.target}/${one.name}` === name)!;
+    const qemu = findQemu("7.2", line.program);
+    if (qemu === undefined) {
+      t.skip(`no ${line.program} 7.2 here`);
+      continue;
+    }
+    const { kind, why } = await tryLine(qemu, line);
+    t.equal(kind, "loads", `${name} ${why}`);
+  }
+});

@@ -1,0 +1,154 @@
+/**
+ * Whether the destination that `explain` proposes loads, for targets other than x86: each source is started and never runs, is
+ * saved into a file, and the proposed arguments alone are started as destination by the QEMU that wrote it.
+ *
+ *     node dist/tools/advice/targets.js [--only TEXT] [--keep DIR] [--show] [VERSION...]
+ *
+ * Placeholders (`DRIVE0`, `CHARDEV0`, `BIOS`, ...) get null backends. Prints a table by target and version, and each that did not
+ * load with the reason. `--keep` writes the streams, `--show` the arguments. Exit 1 when less than 95 % of a version load.
+ */
+import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { argv, exit } from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { explainStream } from "../../src/explain/index.js";
+import { MemorySource } from "../../src/qemu-file/index.js";
+import { type JsonObject, textOf } from "../../src/transport/qmp.js";
+import { startDestination } from "../destination/index.js";
+import { findQemus, type QemuBinary } from "../qemu/find.js";
+import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
+import { backends, emptyFiles } from "./placeholders.js";
+import { targetLines, type TargetLine } from "./target-lines.js";
+
+/** What became of one line with one QEMU. */
+export interface Outcome {
+  readonly line: TargetLine;
+  readonly version: string;
+  /** "none": this QEMU does not start or does not save the source. */
+  readonly kind: "loads" | "fails" | "none";
+  readonly why: string;
+  /** What explain proposed. */
+  readonly advice: readonly string[];
+}
+
+/** Milliseconds for a source to be saved. */
+const LIMIT = 60_000;
+
+/** The stream of a source that never ran. Throws when this QEMU does not start or does not save it. */
+export async function saved(qemu: QemuBinary, args: readonly string[]): Promise<Buffer> {
+  const folder = makeWorkFolder(qemu);
+  makeFiles(folder);
+  const vm = await QemuProcess.start(qemu, [...args, "-S"], folder);
+  try {
+    await vm.execute("migrate-set-parameters", { "max-bandwidth": 2 ** 40 });
+    await vm.execute("migrate", { uri: "exec:cat > $DIR/stream" });
+    for (const until = Date.now() + LIMIT; Date.now() < until;) {
+      const info = (await vm.execute("query-migrate")) as JsonObject;
+      const status = textOf(info["status"]);
+      if (status === "completed") return readFileSync(vm.file("stream"));
+      if (status === "failed") throw new Error(`not saved: ${textOf(info["error-desc"])} ${vm.stderr}`);
+      await sleep(20);
+    }
+    throw new Error("not saved in time");
+  } finally {
+    await vm.close();
+  }
+}
+
+/** Starts what explain proposes for a line's stream. `keep` is a folder for the streams. */
+export async function tryLine(qemu: QemuBinary, line: TargetLine, keep?: string): Promise<Outcome> {
+  const told = { line, version: qemu.version };
+  let stream: Buffer;
+  try {
+    stream = await saved(qemu, line.args);
+  } catch (error) {
+    return { ...told, kind: "none", why: firstLines(String(error)), advice: [] };
+  }
+  if (keep !== undefined) {
+    mkdirSync(keep, { recursive: true });
+    writeFileSync(join(keep, `${qemu.version}-${line.target}-${line.name}.bin`), stream);
+  }
+  const { destination } = await explainStream(new MemorySource(stream));
+  const advice = destination.arguments;
+  const why = await loads(qemu, advice, destination.capabilities, stream);
+  return { ...told, kind: why === undefined ? "loads" : "fails", why: why ?? "", advice };
+}
+
+/** Undefined where the arguments load the stream; else what QEMU said. */
+export async function loads(
+  qemu: QemuBinary,
+  advice: readonly string[],
+  capabilities: readonly string[],
+  stream: Uint8Array,
+): Promise<string | undefined> {
+  const files = { bios: new Uint8Array(emptyFiles["bios"]!) };
+  try {
+    const args = backends(advice);
+    const { vm, result } = await startDestination({ qemu, args, files, capabilities, stream, timeout: LIMIT });
+    await vm.close();
+    return result.loaded ? undefined : firstLines(result.error || result.status);
+  } catch (error) {
+    return firstLines(String(error));
+  }
+}
+
+function makeFiles(folder: string): void {
+  for (const [name, length] of Object.entries(emptyFiles)) {
+    writeFileSync(join(folder, name), "");
+    truncateSync(join(folder, name), length);
+  }
+}
+
+function firstLines(text: string): string {
+  const lines = text.split("\n").filter((line) => line.trim() !== "" && !/ warning: |module \S+ not found/u.test(line));
+  return lines.slice(0, 4).join(" | ").slice(0, 500);
+}
+
+/** Loaded and tried, by target and version. */
+export function table(outcomes: readonly Outcome[]): string[] {
+  const versions = [...new Set(outcomes.map(({ version }) => version))];
+  const targets = [...new Set(outcomes.map(({ line }) => line.target))];
+  const cell = (of: readonly Outcome[]): string => {
+    const tried = of.filter(({ kind }) => kind !== "none");
+    return tried.length === 0 ? "-" : `${tried.filter(({ kind }) => kind === "loads").length} of ${tried.length}`;
+  };
+  const ofTarget = (target: string, version: string): readonly Outcome[] =>
+    outcomes.filter((one) => one.version === version && (target === "all" || one.line.target === target));
+  const rows = [...targets, "all"].map((target) =>
+    [target].concat(versions.map((version) => cell(ofTarget(target, version)))),
+  );
+  return [["target", ...versions], ...rows].map((row) =>
+    row
+      .map((text) => text.padEnd(12))
+      .join("")
+      .trimEnd(),
+  );
+}
+
+async function main(): Promise<void> {
+  const options = argv.slice(2);
+  const value = (name: string): string | undefined =>
+    options.includes(name) ? options.splice(options.indexOf(name), 2)[1] : undefined;
+  const [only = "", keep] = [value("--only"), value("--keep")];
+  const versions = options.filter((word) => !word.startsWith("--"));
+  const outcomes: Outcome[] = [];
+  for (const line of targetLines.filter(({ target, name }) => `${target}/${name}`.includes(only))) {
+    for (const qemu of findQemus(false, line.program)) {
+      if (versions.length > 0 && !versions.includes(qemu.version)) continue;
+      const outcome = await tryLine(qemu, line, keep);
+      outcomes.push(outcome);
+      if (outcome.kind !== "loads")
+        console.log(`${qemu.version} ${line.target}/${line.name}: ${outcome.kind}: ${outcome.why}`);
+      if (options.includes("--show")) console.log(`  ${outcome.advice.join(" ")}`);
+    }
+  }
+  console.log(table(outcomes).join("\n"));
+  const short = [...new Set(outcomes.map(({ version }) => version))].filter((version) => {
+    const tried = outcomes.filter((one) => one.version === version && one.kind !== "none");
+    return tried.filter(({ kind }) => kind === "loads").length < 0.95 * tried.length;
+  });
+  exit(short.length === 0 ? 0 : 1);
+}
+
+if (argv[1] === fileURLToPath(import.meta.url)) await main();
