@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "tape";
 import { QevmError } from "../src/errors.js";
-import { be, concat, str8 } from "../src/fuzz/damage.js";
+import { be, concat, str8 } from "../src/fuzz/raw-bytes.js";
 import { inspectStream, type Inspection } from "../src/inspect/inspect.js";
 import { MemorySource } from "../src/qemu-file/index.js";
 import { descriptionOf } from "../src/stream/index.js";

@@ -3,7 +3,7 @@ import { closeSync, fstatSync, openSync } from "node:fs";
 import { QevmError } from "../errors.js";
 import { attempt, readAll } from "../transport/attempt.js";
 import { AtomicFile } from "../transport/file.js";
-import type { Layout } from "./layout.js";
+import type { Layout } from "./layout-types.js";
 import type { PageFinder, PagePlaces } from "./page-places.js";
 
 /**
