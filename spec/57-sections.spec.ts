@@ -6,7 +6,7 @@ import test from "tape";
 import { convertStream } from "../src/convert/convert.js";
 import type { ConvertOptions } from "../src/convert/types.js";
 import { QevmError } from "../src/errors.js";
-import { be, concat, str8 } from "../src/fuzz/damage.js";
+import { be, concat, str8 } from "../src/fuzz/raw-bytes.js";
 import { inspectStream } from "../src/inspect/inspect.js";
 import { verifyStream } from "../src/inspect/verify.js";
 import { extractBlocks } from "../src/memory/extract-blocks.js";

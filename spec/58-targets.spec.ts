@@ -4,7 +4,7 @@ import { join } from "node:path";
 import test from "tape";
 import { convertStream } from "../src/convert/convert.js";
 import { QevmError } from "../src/errors.js";
-import { be, concat, str8 } from "../src/fuzz/damage.js";
+import { be, concat, str8 } from "../src/fuzz/raw-bytes.js";
 import { inspectStream } from "../src/inspect/inspect.js";
 import { verifyStream } from "../src/inspect/verify.js";
 import { extractPhysical } from "../src/memory/extract-physical.js";

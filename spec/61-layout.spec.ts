@@ -1,6 +1,7 @@
 /** Where blocks stand, from made-up facts: the tables of QEMU's sources and documentation are the judge here. */
 import test from "tape";
-import { findLayout, type Layout, type LayoutFacts } from "../src/memory/layout.js";
+import { findLayout } from "../src/memory/layout.js";
+import type { Layout, LayoutFacts } from "../src/memory/layout-types.js";
 import { numaNodes } from "../src/memory/srat.js";
 import { refusal } from "./support/bytes.js";
 

@@ -5,7 +5,7 @@ import { gzipSync } from "node:zlib";
 import test from "tape";
 import { openContainers } from "../src/container/open.js";
 import { QevmError } from "../src/errors.js";
-import { be, concat, str8 } from "../src/fuzz/damage.js";
+import { be, concat, str8 } from "../src/fuzz/raw-bytes.js";
 import { inspectStream, type Inspection } from "../src/inspect/inspect.js";
 import { MemorySource } from "../src/qemu-file/index.js";
 import { descriptionOf } from "../src/stream/index.js";

@@ -1,7 +1,7 @@
 /** Every kind of difference between the parts of two streams, and where it is. */
 import test from "tape";
 import { diffStreams } from "../src/diff/index.js";
-import { be, concat, str8 } from "../src/fuzz/damage.js";
+import { be, concat, str8 } from "../src/fuzz/raw-bytes.js";
 import { MemorySink } from "../src/qemu-file/index.js";
 import type { RamBlock } from "../src/ram/index.js";
 import { createStreamWriter, type Configuration, type StreamItem } from "../src/stream/index.js";

@@ -2,7 +2,7 @@ import { openInput } from "../container/open.js";
 import { extractedPages } from "../memory/extracted-pages.js";
 import { layoutOf, scanPages, type GuestPages } from "../memory/guest-memory.js";
 import { indexedPages, variantOf } from "../memory/indexed-pages.js";
-import type { Layout, Segment } from "../memory/layout.js";
+import type { Layout, Segment } from "../memory/layout-types.js";
 import { blockRange, physicalRange, readParts } from "../memory/range.js";
 import { parseLayout, stateLayout, type StatedPart } from "../memory/stated-layout.js";
 import type { ByteSource } from "../qemu-file/source.js";

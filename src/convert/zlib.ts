@@ -4,7 +4,8 @@ import { isZeroPage } from "../engine/zero.js";
 import type { DeflateBatch, EngineKind } from "../engine/page-engine.js";
 import type { QemuFileWriter } from "../qemu-file/writer.js";
 import { encodeRecordHeader, RamFlag, type RamBlock } from "../ram/index.js";
-import { BATCH_PAGES, WorkerPool, type Job } from "./pool.js";
+import { CompressThreads } from "../save/compress-threads.js";
+import { BATCH_PAGES } from "./pool.js";
 import { noPages, type ConvertEngine, type PageEncoder, type PageTally } from "./types.js";
 
 /**
@@ -33,8 +34,7 @@ export interface ZlibOptions {
 export async function createZlibEncoder(writer: QemuFileWriter, options: ZlibOptions): Promise<PageEncoder> {
   const { level, engine, threads, pageSize } = options;
   const kind = deflaterKind(level, engine);
-  if (threads > 1)
-    return new ThreadedEncoder(writer, WorkerPool.start(threads, { work: "deflate", kind, level, pageSize }));
+  if (threads > 1) return await ThreadedEncoder.start(writer, { kind, level, threads, pageSize });
   const deflater = await createDeflater(kind, { level, pageSize });
   return new SingleEncoder(writer, deflater.batch(BATCH_PAGES), pageSize);
 }
@@ -118,48 +118,43 @@ class SingleEncoder extends ZlibEncoder {
 
 /** In worker threads: batches go out as they fill and come back in the order in which they went. */
 class ThreadedEncoder extends ZlibEncoder {
-  private job: Job | undefined;
-  private readonly running: Promise<Job>[] = [];
+  private readonly zeros: Uint8Array;
+  private threads!: CompressThreads<undefined>;
 
-  constructor(
-    writer: QemuFileWriter,
-    private readonly pool: WorkerPool,
-  ) {
+  private constructor(writer: QemuFileWriter, pageSize: number) {
     super(writer);
+    this.zeros = new Uint8Array(pageSize);
   }
 
-  async settle(): Promise<void> {
-    this.submit();
-    while (this.running.length > 0) await this.collect();
+  static async start(
+    writer: QemuFileWriter,
+    { kind, level, threads, pageSize }: Omit<ZlibOptions, "engine"> & { kind: EngineKind },
+  ): Promise<ThreadedEncoder> {
+    const encoder = new ThreadedEncoder(writer, pageSize);
+    const options = { threads, engine: kind, level, pageSize, batch: BATCH_PAGES, help: false };
+    encoder.threads = await CompressThreads.start<undefined>(options, ({ records, zero, count }) => {
+      countRecords(encoder.pages, zero, count);
+      writer.bytes(records);
+    });
+    return encoder;
   }
 
-  async close(): Promise<void> {
-    await this.pool.close();
+  settle(): void | Promise<void> {
+    return this.threads.busy ? this.threads.settle().then(() => this.writer.drain()) : undefined;
+  }
+
+  close(): Promise<void> {
+    return this.threads.close();
   }
 
   protected add(offset: number, page: Uint8Array | undefined): void | Promise<void> {
-    const job = this.job ?? this.pool.take();
-    if (job === undefined) return this.collect().then(() => this.add(offset, page));
-    this.job = job;
-    const at = job.count++ * this.pool.pageSize;
-    if (page === undefined) job.input.fill(0, at, at + this.pool.pageSize);
-    else job.input.set(page, at);
-    job.words[job.count - 1] = BigInt(offset + RamFlag.CONTINUE);
-    if (job.count === BATCH_PAGES) this.submit();
+    const ready = this.threads.ready(undefined);
+    return ready === undefined ? this.put(offset, page) : ready.then(() => this.put(offset, page));
   }
 
-  private submit(): void {
-    if (this.job === undefined) return;
-    this.running.push(this.pool.run(this.job));
-    this.job = undefined;
-  }
-
-  private async collect(): Promise<void> {
-    const job = await this.running.shift()!;
-    countRecords(this.pages, job.flags, job.count);
-    this.writer.bytes(job.output.subarray(0, job.length));
-    this.pool.give(job);
-    await this.writer.drain();
+  private put(offset: number, page = this.zeros): void | Promise<void> {
+    this.threads.add(undefined, offset, page);
+    return this.writer.drain();
   }
 }
 

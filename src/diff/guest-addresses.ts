@@ -1,6 +1,7 @@
 import { QevmError } from "../errors.js";
 import { noteTables } from "../memory/facts.js";
-import { findLayout, type Segment } from "../memory/layout.js";
+import { findLayout } from "../memory/layout.js";
+import type { Segment } from "../memory/layout-types.js";
 import { ACPI_TABLES, MOST_TABLES } from "../memory/srat.js";
 import type { PageReader } from "./page-reader.js";
 import { PIECE_PAGES } from "./page-table.js";

@@ -1,6 +1,6 @@
 import { MemorySource, QemuFileReader } from "../qemu-file/index.js";
 import { gatherRecording, ROLE_BYTES, type Recording } from "../recording/index.js";
-import { ascii, be, concat, str8 } from "./damage.js";
+import { ascii, be, concat, str8 } from "./raw-bytes.js";
 
 /** One file of a recording in memory. */
 export interface BundledFile {

@@ -1,6 +1,6 @@
 import { QevmError } from "../errors.js";
 import { RamFlag } from "../ram/index.js";
-import { concat, str8 } from "./damage.js";
+import { concat, str8 } from "./raw-bytes.js";
 import { join, takeApart } from "./parts.js";
 
 /** Says in a word or line what becomes of a stream; the smaller one must get the same answer. */

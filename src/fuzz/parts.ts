@@ -7,7 +7,7 @@ import { StreamReader, type SectionItem, type StreamItem, type StreamOptions } f
 
 import { ReturnPathReader } from "../stream/return-path-reader.js";
 import { bundle, unbundle, type BundledFile } from "./bundle.js";
-import { concat } from "./damage.js";
+import { concat } from "./raw-bytes.js";
 
 /** What a part of a stream is; damage is aimed by it. */
 export type PartKind =

@@ -3,7 +3,7 @@ import { QevmError, hex } from "../errors.js";
 import { WORD, type EngineKind } from "../engine/page-engine.js";
 import type { RamBatch, RamBlock } from "../ram/index.js";
 import { ThreadPool, type Slot } from "../threads/index.js";
-import type { LoadSink } from "./load-stream.js";
+import type { LoadSink } from "./load-sink.js";
 import { decompressSetup, decompressShape, DecompressWork, refusal } from "./decompress-work.js";
 
 export interface DecompressOptions {

@@ -1,6 +1,5 @@
 import { QevmError } from "../errors.js";
 import type { EngineKind } from "../engine/page-engine.js";
-import type { PageStore } from "../memory/page-store.js";
 import { pageError } from "../memory/apply.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../ram/index.js";
@@ -8,18 +7,7 @@ import { decodeXbzrle } from "../ram/xbzrle.js";
 import { StreamReader, type StreamOptions } from "../stream/index.js";
 import { incomplete } from "../stream/rest.js";
 import { DecompressThreads } from "./decompress-threads.js";
-
-/** Where pages go: a `PageStore` that may want to know its blocks first. */
-export interface LoadSink extends PageStore {
-  /** Called once a block, before its first page. */
-  add?(block: RamBlock): void;
-  /** The whole block's memory, where decompress threads may write pages into it by themselves. */
-  memory?(block: RamBlock): SharedArrayBuffer | undefined;
-  /** A thread is about to write these bytes of `memory`. */
-  willWrite?(block: RamBlock, offset: number, length: number): void;
-  /** Everything was written. */
-  flush?(): void;
-}
+import type { LoadSink } from "./load-sink.js";
 
 export interface LoadOptions extends StreamOptions {
   /** QEMU's `decompress-threads`, default 2. */

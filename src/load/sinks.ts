@@ -1,6 +1,6 @@
 import { hex, QevmError } from "../errors.js";
 import type { RamBlock } from "../ram/index.js";
-import type { LoadSink } from "./load-stream.js";
+import type { LoadSink } from "./load-sink.js";
 
 /** Bytes that one mark of `Flat.touched` stands for. */
 const MARK = 4096;

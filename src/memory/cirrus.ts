@@ -1,5 +1,4 @@
-import { VGA_WINDOW, VGA_WINDOW_LENGTH, type VgaRegisters } from "./vga-registers.js";
-import type { Vram } from "./vga-window.js";
+import { VGA_WINDOW, VGA_WINDOW_LENGTH, type VgaRegisters, type Vram } from "./vga-registers.js";
 
 /** Bytes of a window's bank. */
 const BANK = 0x8000;

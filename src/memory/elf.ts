@@ -1,5 +1,5 @@
 import { type CoreCpu, encodeNote } from "./core-note.js";
-import type { Segment } from "./layout.js";
+import type { Segment } from "./layout-types.js";
 
 const HEADER = 64;
 const PROGRAM_HEADER = 56;

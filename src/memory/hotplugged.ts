@@ -1,5 +1,5 @@
 import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
-import type { LayoutFacts, Segment } from "./layout.js";
+import type { LayoutFacts, Segment } from "./layout-types.js";
 import { byName, isDeviceBlock } from "./main-memory.js";
 import { isPciMemory } from "./pci.js";
 

@@ -3,7 +3,7 @@ import { createInflater } from "../engine/create.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import { layoutOf, placedReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
 import type { StreamOptions } from "../stream/index.js";
-import type { Layout } from "./layout.js";
+import type { Layout } from "./layout-types.js";
 import { PageIndex, stampFile, writeIndex, type FileStamp } from "./page-index.js";
 import { isSameFile } from "../transport/same-file.js";
 import type { PagePlaces } from "./page-places.js";

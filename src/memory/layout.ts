@@ -2,48 +2,9 @@ import { machineFamily, machineRelease, releaseNumber } from "../machines/index.
 import { cirrusBanks } from "./cirrus.js";
 import { placeHotplugged } from "./hotplugged.js";
 import { cmosMemory, mainMemory } from "./main-memory.js";
-import { pciSegments, type PciConfigs } from "./pci.js";
-import { ISA_VGA_SECTION, type VgaRegisters } from "./vga-registers.js";
-
-/** A run of guest-physical addresses and the RAM block bytes that stand there. All in bytes. */
-export interface Segment {
-  start: number;
-  length: number;
-  block: string;
-  offset: number;
-  /** Memory of a device or firmware, which a whole raw file does not reach out for. */
-  device?: true;
-}
-
-/** Where RAM blocks stand in guest-physical memory, by ascending address. */
-export interface Layout {
-  segments: Segment[];
-  /** How it was found, a line each; what is guessed is called a guess. */
-  how: string[];
-  /** The VGA adapter whose window stands at 0xa0000, and its memory. */
-  vga?: { registers: VgaRegisters; block: string };
-}
-
-export interface LayoutFacts {
-  machine: string | undefined;
-  blocks: readonly { name: string; length: number }[];
-  /** The host bridge's PAM registers, 7 bytes (i440fx from 0x59, q35 from 0x90). */
-  pam?: Uint8Array | undefined;
-  /** The RTC's 128 bytes of CMOS memory. */
-  cmos?: Uint8Array | undefined;
-  /** The host bridge's SMRAM register. */
-  smram?: number | undefined;
-  pci?: PciConfigs | undefined;
-  vga?: VgaRegisters | undefined;
-  /** A display adapter's section without a path. */
-  vgaSection?: string | undefined;
-  /** Paths of Cirrus adapters whose memory is seen at their base address register. */
-  cirrus?: ReadonlySet<string> | undefined;
-  /** Bytes of each NUMA node, as the ACPI tables say. */
-  nodes?: readonly number[] | undefined;
-  /** Addresses that virtio-mem devices say, by the path of the device. */
-  virtioMem?: ReadonlyMap<string, number> | undefined;
-}
+import { pciSegments } from "./pci.js";
+import type { Layout, LayoutFacts, Segment } from "./layout-types.js";
+import { ISA_VGA_SECTION } from "./vga-registers.js";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -1,5 +1,5 @@
 import { QevmError } from "../errors.js";
-import type { LayoutFacts } from "./layout.js";
+import type { LayoutFacts } from "./layout-types.js";
 
 type Block = LayoutFacts["blocks"][number];
 

@@ -4,7 +4,7 @@ import { QevmError } from "../errors.js";
 import { attempt, readAll } from "../transport/attempt.js";
 import { AtomicFile } from "../transport/file.js";
 import { parseJson } from "../transport/parse-json.js";
-import type { Layout } from "./layout.js";
+import type { Layout } from "./layout-types.js";
 import type { PageFinder, PagePlaces } from "./page-places.js";
 
 /**

@@ -1,7 +1,4 @@
-import type { Segment } from "./layout.js";
-
-/** The beginning of a PCI device's configuration space, 64 bytes, by the device's path. */
-export type PciConfigs = ReadonlyMap<string, Uint8Array>;
+import type { PciConfigs, Segment } from "./layout-types.js";
 
 /** `0000:00:02.0`, and `0000:00:02.0:00.0` behind a bridge, before the device's name. */
 const PATH = /^([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7](?::[0-9a-f]{2}\.[0-7])*)\/[^/]+$/u;

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { readFileSync } from "node:fs";
 import { writeAll } from "../transport/attempt.js";
-import { WriteThread } from "./write-thread.js";
+import { WriteThread, type PieceFile } from "./write-thread.js";
 
 /**
  * Bytes gathered before a write, which never crosses a multiple of this in the file. Measured on ext4 (Linux 6.18): 1.5 GiB
@@ -9,13 +9,6 @@ import { WriteThread } from "./write-thread.js";
  * looks for larger pieces of memory); writes that are not aligned took a third longer.
  */
 export const GATHER = 1 << 17;
-
-/** One of the files that are written. */
-export interface PieceFile {
-  readonly fd: number;
-  /** What errors call it. */
-  readonly path: string;
-}
 
 /**
  * Writes pieces that were gathered in its memory, in order. A piece is put at `memory[base ..)`, at most `GATHER` bytes, and given to `write`;

@@ -1,6 +1,6 @@
 import { hex, QevmError } from "../errors.js";
 import type { GuestPages } from "./guest-memory.js";
-import type { Layout, Segment } from "./layout.js";
+import type { Layout, Segment } from "./layout-types.js";
 import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "./vga-registers.js";
 import { vgaWindow } from "./vga-window.js";
 

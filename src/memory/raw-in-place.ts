@@ -2,7 +2,7 @@ import { closeSync, ftruncateSync, openSync } from "node:fs";
 import { attempt, readAll, writeAll } from "../transport/attempt.js";
 import { moveInto, type OutputPlace } from "../transport/output-place.js";
 import { fileOffset, type Split } from "./block-files.js";
-import type { Segment } from "./layout.js";
+import type { Segment } from "./layout-types.js";
 
 /** Bytes of main memory that may stand in the file without being seen by the guest: the first megabyte's ROMs and windows. */
 const MOST_HIDDEN = 1 << 20;

@@ -1,5 +1,6 @@
 import { QevmError } from "../errors.js";
-import { joinSegments, type Layout } from "./layout.js";
+import { joinSegments } from "./layout.js";
+import type { Layout } from "./layout-types.js";
 
 /** One part of `--layout`, as it was written. */
 export interface StatedPart {

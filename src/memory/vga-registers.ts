@@ -59,3 +59,10 @@ function cirrusRegisters(path: string, fields: Record<string, unknown>): VgaRegi
 export function hasNoPath(idstr: string): boolean {
   return idstr === "vga" || idstr === "cirrus_vga" || idstr === ISA_VGA_SECTION;
 }
+
+/** An adapter's memory: bytes in memory, or ones that are read where they are looked at. */
+export interface Vram {
+  readonly length: number;
+  /** The byte at an offset, which is 0 to `length` - 1. */
+  at(offset: number): number | undefined;
+}

@@ -1,12 +1,5 @@
 import { cirrusWindow, isExtended } from "./cirrus.js";
-import { VGA_WINDOW_LENGTH, type VgaRegisters } from "./vga-registers.js";
-
-/** An adapter's memory: bytes in memory, or ones that are read where they are looked at. */
-export interface Vram {
-  readonly length: number;
-  /** The byte at an offset, which is 0 to `length` - 1. */
-  at(offset: number): number | undefined;
-}
+import { VGA_WINDOW_LENGTH, type VgaRegisters, type Vram } from "./vga-registers.js";
 
 /**
  * What a CPU reads at 0xa0000 to 0xbffff, from the adapter's memory: 4 planes, byte n of each at 4n to 4n + 3, or all of it

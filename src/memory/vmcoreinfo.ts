@@ -2,7 +2,7 @@ import { closeSync, openSync } from "node:fs";
 import { attempt, readAll } from "../transport/attempt.js";
 import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
 import { PIECE, type BlockData } from "./block-data.js";
-import type { Segment } from "./layout.js";
+import type { Segment } from "./layout-types.js";
 
 /**
  * A Linux guest's VMCOREINFO note: what a debugger must know of the kernel. The guest hands its place to the `vmcoreinfo` device; where it

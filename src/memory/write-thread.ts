@@ -1,6 +1,12 @@
 import { QevmError } from "../errors.js";
 import { ThreadPool, type Slot } from "../threads/index.js";
-import type { PieceFile } from "./piece-writer.js";
+
+/** One of the files that are written. */
+export interface PieceFile {
+  readonly fd: number;
+  /** What errors call it. */
+  readonly path: string;
+}
 
 /** Bytes and pieces that are handed over at a time. */
 const LOAD = 1 << 21;

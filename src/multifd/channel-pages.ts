@@ -1,7 +1,8 @@
 import { QevmError } from "../errors.js";
 import type { ChannelItem } from "./channel-reader.js";
 import { methodOf, type MultifdMethod } from "./flags.js";
-import { payloadDecoder, type PayloadDecoder } from "./payload.js";
+import { payloadDecoder } from "./payload.js";
+import type { PayloadDecoder } from "./payload-decoder.js";
 
 /** The pages of one packet; valid until the next packet is opened. */
 export interface PacketPages {

@@ -20,7 +20,8 @@ export {
   type InitPacket,
 } from "./init-packet.js";
 export { decodePageTable, encodePageTable } from "./page-table.js";
-export { payloadDecoder, type PayloadDecoder } from "./payload.js";
+export { payloadDecoder } from "./payload.js";
+export type { PayloadDecoder } from "./payload-decoder.js";
 export { decodeRamPacket, encodeRamPacket, pagesPerPacket, ramPacketLength, type RamPacket } from "./ram-packet.js";
 export { ZlibStreamDecoder, ZlibStreamEncoder } from "./zlib-stream.js";
 export { ZstdStreamStore } from "./zstd-store.js";

@@ -1,6 +1,6 @@
 import { inflate, inflateRaw } from "pako";
 import { QevmError } from "../errors.js";
-import type { PayloadDecoder } from "./payload.js";
+import type { PayloadDecoder } from "./payload-decoder.js";
 
 /**
  * Payloads of the accelerators qpl and uadk (9.1): a table of be32 lengths, one a page, and the pages behind it. A length of

@@ -1,14 +1,9 @@
 import { QevmError } from "../errors.js";
 import type { MultifdMethod } from "./flags.js";
 import { PageTableDecoder } from "./page-table.js";
+import type { PayloadDecoder } from "./payload-decoder.js";
 import { ZlibStreamDecoder } from "./zlib-stream.js";
 import { ZstdStreamDecoder } from "./zstd-stream.js";
-
-/** Opens the payloads of one channel in their order; zlib and zstd remember what came before. */
-export interface PayloadDecoder {
-  /** The pages, filling `into` or where they stand in the payload. Errors: bad-compressed-data, bad-length, limit; no place in them. */
-  decode(payload: Uint8Array, into: Uint8Array): Uint8Array;
-}
 
 const raw: PayloadDecoder = {
   decode: (payload, into) => {

@@ -11,7 +11,7 @@ import {
   ZStream,
 } from "pako";
 import { QevmError } from "../errors.js";
-import type { PayloadDecoder } from "./payload.js";
+import type { PayloadDecoder } from "./payload-decoder.js";
 
 /**
  * One zlib stream for the life of a channel: every packet's pages are appended and flushed (Z_SYNC_FLUSH, so a payload ends

@@ -1,6 +1,6 @@
 import { Decompress } from "fzstd";
 import { hex, QevmError } from "../errors.js";
-import type { PayloadDecoder } from "./payload.js";
+import type { PayloadDecoder } from "./payload-decoder.js";
 
 const MAGIC = 0xfd2fb528;
 /** Largest window taken: 128 MiB; QEMU's levels, 0 to 20, ask for 32 MiB at most. */

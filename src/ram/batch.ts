@@ -1,7 +1,6 @@
 import { encodingOf, type RamEncoding } from "./flags.js";
-import type { MappedBlock } from "./mapped-area.js";
 import type { BlockList } from "./block-list.js";
-import type { RamBlock } from "./state.js";
+import type { MappedBlock, RamBlock } from "./state.js";
 
 /** Records that a batch holds at most. */
 export const BATCH_RECORDS = 4096;

@@ -16,7 +16,7 @@ export {
   encodeRecords,
   type DecodeStatus,
 } from "./records.js";
-export { RamState, type MappedRamHeader, type RamBlock } from "./state.js";
+export { type MappedBlock, RamState, type MappedRamHeader, type RamBlock } from "./state.js";
 export { indexMappedRam, readMappedPage, type MappedRamIndex, type MappedRamStart } from "./mapped-access.js";
 export {
   bitmapLength,
@@ -33,6 +33,5 @@ export {
   setPage,
   skipMappedBlock,
   writeZeros,
-  type MappedBlock,
   type MappedLimits,
 } from "./mapped-area.js";

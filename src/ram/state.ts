@@ -77,3 +77,25 @@ export class RamState {
     return this.names.get(idstr);
   }
 }
+
+/**
+ * What stands behind the mapped-ram header of a block (its 28 bytes are part of the block list).
+ *
+ * | place                     | bytes                  | field                                                              |
+ * |---------------------------|------------------------|--------------------------------------------------------------------|
+ * | bitmap_offset             | 8 * ceil(pages / 64)   | bitmap: bit i of byte i / 8 is page i (hosts that are little-endian) |
+ * | behind it                 | to pages_offset        | hole                                                               |
+ * | pages_offset + i * page   | page size              | page i, where its bit is set; otherwise a hole or a stale copy      |
+ *
+ * The offsets count from the start of the file. pages_offset is the next multiple of 1 MiB behind the bitmap.
+ *
+ * Source: QEMU migration/ram.c mapped_ram_setup_ramblock, ram_save_file_bmap (9.0 to 11.1).
+ */
+export interface MappedBlock {
+  block: RamBlock;
+  bitmap: Uint8Array;
+  /** Bytes between bitmap and pages. */
+  gapLength: number;
+  /** What stands there; undefined: zeros, as QEMU leaves it. */
+  gap: Uint8Array | undefined;
+}

@@ -5,7 +5,7 @@ import type { Inspection } from "../inspect/inspect.js";
 import type { ChannelSummary } from "../inspect/channel.js";
 import type { RecordingVerification } from "../inspect/recording.js";
 import type { Verification } from "../inspect/verify.js";
-import type { Segment } from "../memory/layout.js";
+import type { Segment } from "../memory/layout-types.js";
 import type { ByteSource } from "../qemu-file/source.js";
 import type { SectionItem, StreamOptions } from "../stream/index.js";
 import type { Use } from "./byte-use.js";

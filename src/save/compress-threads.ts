@@ -72,7 +72,7 @@ export class CompressThreads<T> {
     this.result = { tag: undefined as T, count: 0, records: empty, starts: none, lengths: none, zero: empty };
   }
 
-  /** Starts the threads. `onBatch` is called by `add`, `collect` and `flush`. Errors: usage, io. */
+  /** Starts the threads. `onBatch` is called by `add`, `ready`, `collect`, `flush` and `settle`. Errors: usage, io. */
   static async start<T>(
     options: CompressOptions,
     onBatch: (batch: CompressedBatch<T>) => void,
@@ -128,6 +128,20 @@ export class CompressThreads<T> {
     while (this.pool.pending > 0) this.retire();
   }
 
+  /** Resolves when `add` with this tag need not wait; undefined: it need not now. The event loop runs meanwhile. */
+  ready(tag: T): Promise<void> | undefined {
+    if (this.slot !== undefined && this.tags.at(-1) === tag) return undefined;
+    this.publish();
+    this.collect();
+    return this.pool.open() === undefined ? this.retireOne() : undefined;
+  }
+
+  /** As `flush`, but the event loop runs meanwhile. */
+  async settle(): Promise<void> {
+    this.publish();
+    while (this.pool.pending > 0) await this.retireOne();
+  }
+
   /** Ends the threads; what was not flushed is lost. */
   close(): Promise<void> {
     return this.pool.close();
@@ -166,7 +180,14 @@ export class CompressThreads<T> {
   }
 
   private retire(): void {
-    const slot = this.pool.take();
+    this.handOn(this.pool.take());
+  }
+
+  private async retireOne(): Promise<void> {
+    this.handOn(await this.pool.taken());
+  }
+
+  private handOn(slot: Slot): void {
     const { result } = this;
     result.tag = this.tags.shift() as T;
     result.count = slot.count;

@@ -30,7 +30,8 @@ const LOST = 120_000;
 /**
  * Worker threads over a ring of batches: open a slot, fill it, publish it, and take the oldest back.
  *
- * Waiting is synchronous and short (one batch); nothing goes through the event loop, so neither thread waits for the other's.
+ * `take` waits synchronously and for a short time (one batch): neither thread waits for the other's event loop. `taken` is
+ * for owners that have something else to do meanwhile, such as a socket.
  */
 export class ThreadPool {
   private head = 0;
@@ -108,19 +109,26 @@ export class ThreadPool {
 
   /** Waits for the oldest batch, which stays yours until `release`. Errors: what the work threw; io for a lost thread. */
   take(): Slot {
-    if (this.pending === 0) throw new QevmError("usage", "no batch is under way");
-    const slot = this.ring.slot(this.oldest);
+    const slot = this.first();
     const until = performance.now() + LOST;
     while (!this.ring.isBack(slot)) {
-      if (this.lost !== undefined) throw new QevmError("io", "a worker thread failed", { cause: this.lost });
+      this.checkThreads(until);
       const own = this.work === undefined ? undefined : this.ring.claim(false);
       if (own !== undefined) this.runHere(own);
       else this.ring.sleepOn(slot, 1000);
-      if (performance.now() > until) throw new QevmError("io", `a worker thread gave no answer in ${LOST} ms`);
     }
-    const failure = this.ring.failure(slot);
-    if (failure !== undefined) throw failure;
-    return slot;
+    return this.finished(slot);
+  }
+
+  /** As `take`, but the event loop runs meanwhile, and the owner does no work itself. */
+  async taken(): Promise<Slot> {
+    const slot = this.first();
+    const until = performance.now() + LOST;
+    while (!this.ring.isBack(slot)) {
+      this.checkThreads(until);
+      await this.ring.whenBack(slot, 1000);
+    }
+    return this.finished(slot);
   }
 
   /** Gives up the slot that `take` gave. */
@@ -133,6 +141,22 @@ export class ThreadPool {
   async close(): Promise<void> {
     this.ring.stop();
     await Promise.all(this.workers.filter(({ threadId }) => threadId >= 0).map(ended));
+  }
+
+  private first(): Slot {
+    if (this.pending === 0) throw new QevmError("usage", "no batch is under way");
+    return this.ring.slot(this.oldest);
+  }
+
+  private checkThreads(until: number): void {
+    if (this.lost !== undefined) throw new QevmError("io", "a worker thread failed", { cause: this.lost });
+    if (performance.now() > until) throw new QevmError("io", `a worker thread gave no answer in ${LOST} ms`);
+  }
+
+  private finished(slot: Slot): Slot {
+    const failure = this.ring.failure(slot);
+    if (failure !== undefined) throw failure;
+    return slot;
   }
 
   private runHere(slot: Slot): void {

@@ -229,6 +229,11 @@ export class Ring {
     Atomics.wait(this.control, STATES + slot.index, SlotState.READY, milliseconds);
   }
 
+  /** Owner: resolves when the slot is back, or after so many milliseconds; the event loop runs meanwhile. */
+  async whenBack(slot: Slot, milliseconds: number): Promise<void> {
+    await Atomics.waitAsync(this.control, STATES + slot.index, SlotState.READY, milliseconds).value;
+  }
+
   /** Owner: the error of a slot that came back with one. */
   failure(slot: Slot): QevmError | undefined {
     if (Atomics.load(this.control, STATES + slot.index) !== SlotState.FAILED) return undefined;

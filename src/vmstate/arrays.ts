@@ -1,10 +1,9 @@
-import { checkSize, refuse, spend, Weight, type DecodeContext, type EncodeContext } from "./context.js";
+import { checkSize, checkWritten, refuse, spend, Weight, type DecodeContext, type EncodeContext } from "./context.js";
 import type { FieldDescription } from "./description.js";
 import { decodeElement, encodeElement, structKind } from "./elements.js";
 import type { FieldGroup, Layout, Run } from "./groups.js";
 import { describeValue, primitive } from "./primitives.js";
 import type { FieldValue } from "./state.js";
-import { checkWritten } from "./struct.js";
 
 /**
  * Arrays: elements back to back, no count on the wire. Pointers:

@@ -1,5 +1,7 @@
 import { QevmError } from "../errors.js";
 import type { QemuFileReader, QemuFileWriter } from "../qemu-file/index.js";
+import type { StructDescription } from "./description.js";
+import type { StructState } from "./state.js";
 
 /** What a decoding attempt carries along. */
 export interface DecodeContext {
@@ -15,6 +17,8 @@ export interface DecodeContext {
   vmsdName: string | undefined;
   /** The section's name, in old-style handlers. */
   readonly oldStyle: string | undefined;
+  /** Decodes a struct inside an element. */
+  readonly struct: (ctx: DecodeContext, description: StructDescription) => StructState;
 }
 
 export interface EncodeContext {
@@ -25,6 +29,8 @@ export interface EncodeContext {
   vmsdName: string | undefined;
   /** The section's name, in old-style handlers. */
   readonly oldStyle: string | undefined;
+  /** Encodes a struct inside an element. */
+  readonly struct: (ctx: EncodeContext, state: StructState) => void;
   /** Told before each value that `path` leads to is written. */
   readonly at?: ((path: readonly string[], offset: number) => void) | undefined;
 }
@@ -40,8 +46,9 @@ export function newContext(
   choices: Choices,
   budget: number,
   oldStyle: string | undefined,
+  struct: DecodeContext["struct"],
 ): DecodeContext {
-  return { reader, choices, named: 0, budget, shared: false, vmsdName: undefined, oldStyle };
+  return { reader, choices, named: 0, budget, shared: false, vmsdName: undefined, oldStyle, struct };
 }
 
 /**
@@ -118,6 +125,12 @@ export function checkSize(ctx: DecodeContext, from: number, size: number, what: 
     expected: `${size} bytes`,
     found: `${took}`,
   });
+}
+
+/** Encoding must give as many bytes as the description says, or no reader of it would find its way. */
+export function checkWritten(ctx: EncodeContext, from: number, size: number): void {
+  const wrote = ctx.writer.offset - from;
+  if (wrote !== size) throw refuse(ctx, "the value takes another number of bytes", `${size}`, `${wrote}`);
 }
 
 /** A {@link QevmError} about a value that cannot be encoded, at the place where encoding stands. */

@@ -52,7 +52,7 @@ export function decodeDevice(
     for (let attempt = 0; attempt < attempts; attempt++) {
       reader.position = start;
       reader.path.length = steps;
-      const ctx = newContext(reader, choices, values, oldStyleName(description));
+      const ctx = newContext(reader, choices, values, oldStyleName(description), decodeStruct);
       try {
         return decodeOnce(ctx, description, options.endsAt);
       } catch (error) {
@@ -82,6 +82,7 @@ export function encodeDevice(writer: QemuFileWriter, state: DeviceState, at?: En
     shared: false,
     vmsdName: undefined,
     oldStyle: oldStyleName(description),
+    struct: encodeStruct,
     at,
   };
   try {

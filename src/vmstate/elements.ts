@@ -4,7 +4,6 @@ import { decodeList, decodeTree, encodeList, encodeTree } from "./lists.js";
 import { describeValue, primitive } from "./primitives.js";
 import { encodeRecord, privateCodec, tryRecord } from "./private/index.js";
 import { isRecordValue, isStructState, type FieldValue } from "./state.js";
-import { decodeStruct, encodeStruct } from "./struct.js";
 
 /**
  * One value of one field object; NULL pointers never come here (see arrays.ts).
@@ -31,11 +30,11 @@ export function decodeElement(ctx: DecodeContext, entry: FieldDescription): Fiel
   if (fixed !== undefined) return fixed.read(reader);
   switch (entry.type) {
     case "struct":
-      if (entry.struct) return decodeStruct(ctx, entry.struct);
+      if (entry.struct) return ctx.struct(ctx, entry.struct);
       break;
     case "vstruct":
     case "tmp":
-      if (entry.inlined?.length === 1) return decodeStruct(ctx, entry.inlined[0]!);
+      if (entry.inlined?.length === 1) return ctx.struct(ctx, entry.inlined[0]!);
       break;
     case "qtailq":
     case "qlist":
@@ -75,7 +74,7 @@ export function encodeElement(ctx: EncodeContext, entry: FieldDescription, value
   const kind = structKind(entry);
   if (kind !== undefined) {
     if (!isStructState(value) || value.description !== kind) throw wrong(ctx, "the struct of its description", value);
-    encodeStruct(ctx, value);
+    ctx.struct(ctx, value);
     return;
   }
   switch (entry.type) {

@@ -7,7 +7,7 @@ import { decodeElement, structKind } from "./elements.js";
 import { fieldGroups, isNull, type FieldGroup } from "./groups.js";
 import { privateCodec, tryRecord } from "./private/index.js";
 import { presentElement } from "./lists.js";
-import { decodeSubsectionHead, subsectionAhead } from "./struct.js";
+import { decodeStruct, decodeSubsectionHead, subsectionAhead } from "./struct.js";
 
 /** The subsections that a vmsd may have, by name. */
 export type KnownSubsections = (struct: StructDescription) => ReadonlyMap<string, StructDescription> | undefined;
@@ -34,7 +34,13 @@ export function fitDevice(
 ): DeviceDescription {
   const start = reader.position;
   const depth = reader.path.length;
-  const context = newContext(reader, new Choices(), options.maxValues ?? MAX_VALUES, oldStyleName(device));
+  const context = newContext(
+    reader,
+    new Choices(),
+    options.maxValues ?? MAX_VALUES,
+    oldStyleName(device),
+    decodeStruct,
+  );
   const ctx: FitContext = { ...context, known, options };
   try {
     const whole = fitPrivate(ctx, device);

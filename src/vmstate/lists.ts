@@ -2,7 +2,6 @@ import { refuse, spend, type DecodeContext, type EncodeContext } from "./context
 import type { FieldDescription, StructDescription } from "./description.js";
 import { describeValue } from "./primitives.js";
 import { isStructState, isTreeNode, type FieldValue, type StructState, type TreeNode } from "./state.js";
-import { decodeStruct, encodeStruct } from "./struct.js";
 
 /**
  * Queues and trees. Their elements are described by structs inlined into the field object under duplicate keys, one an
@@ -18,7 +17,7 @@ export function decodeList(ctx: DecodeContext, entry: FieldDescription): StructS
   const described = entry.inlined ?? [];
   const elements: StructState[] = [];
   while (presentElement(ctx)) {
-    elements.push(decodeStruct(ctx, elementAt(ctx, described, elements.length)));
+    elements.push(ctx.struct(ctx, elementAt(ctx, described, elements.length)));
   }
   checkCount(ctx, described.length, elements.length);
   return elements;
@@ -49,8 +48,8 @@ export function decodeTree(ctx: DecodeContext, entry: FieldDescription): TreeNod
   const nodes: TreeNode[] = [];
   let next = 0;
   while (presentElement(ctx)) {
-    const key = direct ? reader.u64() : decodeStruct(ctx, elementAt(ctx, described, next++));
-    nodes.push({ key, value: decodeStruct(ctx, elementAt(ctx, described, next++)) });
+    const key = direct ? reader.u64() : ctx.struct(ctx, elementAt(ctx, described, next++));
+    nodes.push({ key, value: ctx.struct(ctx, elementAt(ctx, described, next++)) });
   }
   if (nodes.length !== count) {
     throw reader.error("bad-length", "the tree has another number of nodes than it says", {
@@ -89,7 +88,7 @@ function encodeOne(ctx: EncodeContext, described: readonly StructDescription[], 
   if (!isStructState(element) || !described.includes(element.description)) {
     throw refuse(ctx, "not a struct of this list", "a struct", describeValue(element));
   }
-  encodeStruct(ctx, element);
+  ctx.struct(ctx, element);
 }
 
 /** Elements beyond the description occur only where one description stands for a whole array. */

@@ -1,6 +1,6 @@
 import { decodeArray, decodeNull, encodeArray, encodeNull } from "./arrays.js";
 import { latin1, type QemuFileReader } from "../qemu-file/index.js";
-import { checkSize, refuse, spend, Weight, type DecodeContext, type EncodeContext } from "./context.js";
+import { checkSize, checkWritten, refuse, spend, Weight, type DecodeContext, type EncodeContext } from "./context.js";
 import type { StructDescription } from "./description.js";
 import { decodeElement, encodeElement } from "./elements.js";
 import { fieldGroups, isNull } from "./groups.js";
@@ -94,12 +94,6 @@ export function encodeStruct(ctx: EncodeContext, state: StructState): void {
     encodeStruct(ctx, subsection);
   }
   ctx.path.length = depth;
-}
-
-/** Encoding must give as many bytes as the description says, or no reader of it would find its way. */
-export function checkWritten(ctx: EncodeContext, from: number, size: number): void {
-  const wrote = ctx.writer.offset - from;
-  if (wrote !== size) throw refuse(ctx, "the value takes another number of bytes", `${size}`, `${wrote}`);
 }
 
 /** The name of the subsection of `struct` that the reader stands at, told as QEMU's loader tells it; undefined: none. */

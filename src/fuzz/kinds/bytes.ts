@@ -1,4 +1,5 @@
-import { concat, type DamageKind, type Work } from "../damage.js";
+import type { DamageKind, Work } from "../damage.js";
+import { concat } from "../raw-bytes.js";
 import { edge } from "../random.js";
 
 /** Damage that knows nothing of the format. It works on any bytes, containers included. */

@@ -1,4 +1,5 @@
-import { be, concat, strangeName, type DamageKind, type Work } from "../damage.js";
+import { strangeName, type DamageKind, type Work } from "../damage.js";
+import { be, concat } from "../raw-bytes.js";
 import { edge } from "../random.js";
 
 /** Damage to the other channels of a recording: multifd packets, and messages of the return path. */

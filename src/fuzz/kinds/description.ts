@@ -1,5 +1,6 @@
 import { latin1 } from "../../qemu-file/reader.js";
-import { ascii, be, concat, type DamageKind, type Work } from "../damage.js";
+import type { DamageKind, Work } from "../damage.js";
+import { ascii, be, concat } from "../raw-bytes.js";
 import { edge } from "../random.js";
 
 /** Damage to the VMDESCRIPTION: a text that says how to read what stands in front of it, and may lie. */

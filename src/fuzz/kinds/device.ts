@@ -1,4 +1,5 @@
-import { be, concat, str8, strangeName, type DamageKind, type Work } from "../damage.js";
+import { strangeName, type DamageKind, type Work } from "../damage.js";
+import { be, concat, str8 } from "../raw-bytes.js";
 import { edge } from "../random.js";
 
 /** Damage to device state: payloads of FULL sections, and the subsections in them. */

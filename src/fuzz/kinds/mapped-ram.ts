@@ -1,4 +1,5 @@
-import { be, concat, str8, type DamageKind, type Work } from "../damage.js";
+import type { DamageKind, Work } from "../damage.js";
+import { be, concat, str8 } from "../raw-bytes.js";
 import { edge } from "../random.js";
 
 /** Damage to a mapped-ram file: the headers whose offsets point into the file, the bitmaps, the page areas. */

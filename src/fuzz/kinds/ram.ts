@@ -1,6 +1,7 @@
 import { deflate } from "pako";
 import { RamFlag } from "../../ram/index.js";
-import { be, concat, str8, strangeName, type DamageKind, type Work } from "../damage.js";
+import { strangeName, type DamageKind, type Work } from "../damage.js";
+import { be, concat, str8 } from "../raw-bytes.js";
 import { edge } from "../random.js";
 
 /** Damage to the records of the "ram" section and to its block list. */

@@ -1,4 +1,5 @@
-import { ascii, be, concat, str8, strangeName, type DamageKind, type Work } from "../damage.js";
+import { strangeName, type DamageKind, type Work } from "../damage.js";
+import { ascii, be, concat, str8 } from "../raw-bytes.js";
 import { edge } from "../random.js";
 
 /** Damage to the framing: header, configuration, section headers, footers, commands, EOF. */
