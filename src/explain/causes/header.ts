@@ -4,6 +4,7 @@ import { uuidText } from "../destination.js";
 import { machineVersion } from "../versions.js";
 import { at, quoted, some } from "../words.js";
 import type { Remedy } from "../types.js";
+import { isMachineName } from "../names.js";
 
 /** "Not a migration stream". */
 export function notAStream(parts: Parts, context: Context): Answer {
@@ -122,8 +123,11 @@ export function machineType({ received = "", local = "" }: Parts, { survey, file
     { what: "start the destination with the source's machine type", arguments: ["-machine", name] },
   ];
   const version = machineVersion(name);
-  if (/[^\x20-\x7e]/u.test(name)) remedies.length = 0;
-  if (version !== undefined && familyOf(name) === familyOf(local)) {
+  if (!isMachineName(name)) {
+    remedies.length = 0;
+    why.push("the name in the stream is none that a QEMU has: it is not put into a command line");
+  }
+  if (version !== undefined && isMachineName(local) && familyOf(name) === familyOf(local)) {
     why.push(`${local} is another version of the same machine: its devices have other properties`);
     remedies.push({
       what: `where that QEMU no longer has it: rename it in the stream. The devices stay those of ${name}, so what differs between the versions has to be set on the destination (-global), or a device is refused next`,
