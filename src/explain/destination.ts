@@ -88,7 +88,7 @@ function hotplugArguments({ devices, configuration }: Survey): string[] {
 /** What a PC has unless it is told otherwise, and this one has not; of a stream that was read whole. */
 function pcOptions({ devices, damage, eof, inspection, configuration }: Survey): string[] {
   const machine = configuration?.value.machine ?? "";
-  if (damage.length > 0 || eof === undefined || inspection.undecoded.length > 0) return [];
+  if (damage.length > 0 || eof === undefined || devices.length === 0 || inspection.undecoded.length > 0) return [];
   const names = new Set(devices.map(({ name }) => name));
   const lacks = (name: string): boolean => !names.has(name);
   if (machine === "microvm")

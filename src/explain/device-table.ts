@@ -50,6 +50,8 @@ const EEPRO100 =
 export const DEVICE_KINDS: readonly DeviceKind[] = [
   // Network.
   nic("virtio-net", "virtio-net-pci"),
+  nic("e1000", "e1000-82544gc", { pci: "8086:100c" }),
+  nic("e1000", "e1000-82545em", { pci: "8086:100f" }),
   nic("e1000"),
   nic("e1000e", "e1000e", { serial: "whole" }),
   nic("rtl8139"),
@@ -132,7 +134,6 @@ export const DEVICE_KINDS: readonly DeviceKind[] = [
   { name: "acpi-erst", device: "acpi-erst", backend: "memdev" },
   { name: "pci-serial", device: "pci-serial", backend: "chardev" },
   { name: "edu", device: "edu" },
-  { name: "kvaser_pci", device: "kvaser_pci" },
   { name: "ivshmem-plain", device: "ivshmem-plain", backend: "memdev", options: "master=on" },
   { name: "ipmi-interface-pci-bt", device: "pci-ipmi-bt", backend: "bmc" },
   { name: "tpci200", device: "tpci200" },
@@ -188,5 +189,6 @@ export const OF_OTHERS: ReadonlySet<string> = new Set(["slirp", "eeprom", "i2c-d
 
 /** Network cards that share a section's name with others: the block of their ROM is named by the device. */
 export const ROM_VARIANTS: ReadonlySet<string> = new Set([
-  ..."virtio-net-pci-transitional virtio-net-pci-non-transitional e1000-82544gc e1000-82545em".split(" "),
+  "virtio-net-pci-transitional",
+  "virtio-net-pci-non-transitional",
 ]);

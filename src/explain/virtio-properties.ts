@@ -52,11 +52,19 @@ export function virtioProperties(
     ["packed", has(34n) ? "on" : undefined],
     ["ats", extendedCapability(identity, EXTENDED.ats) === undefined ? undefined : "on"],
     ["aer", extendedCapability(identity, EXTENDED.aer) === undefined ? undefined : "on"],
-    ["max_outputs", name === "virtio-gpu" ? unusual(findRecord(state, "max_outputs"), 1) : undefined],
+    ["max_outputs", name === "virtio-gpu" ? unusual(findRecord(state, "max_outputs") ?? outputs(state), 1) : undefined],
     ...queueProperties(kind, state),
     ...networkProperties(kind, state, has(3n)),
     ...memoryProperties(kind, state),
   ];
+}
+
+/** The number in a state of bytes: behind the end of no resources (be32 0) and be32 enable. Source: QEMU hw/display/virtio-gpu.c (11.1). */
+function outputs({ fields }: DeviceState): number | undefined {
+  const bytes = fields["virtio-gpu"];
+  if (!(bytes instanceof Uint8Array) || bytes.length < 12 || bytes.subarray(0, 4).some((byte) => byte !== 0))
+    return undefined;
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(8);
 }
 
 /** Legacy and modern interface, and the places of the notifications. Machine types up to 2.6 have legacy devices only. */
@@ -98,8 +106,11 @@ function queueProperties({ name }: DeviceKind, state: DeviceState): Property[] {
     // Three queues, a fourth of 128 entries for hints, one of 32 for reports (QEMU hw/virtio/virtio-balloon.c, 5.1 to 11.1).
     case "virtio-balloon":
       return [
-        ["free-page-hint", all[3] === 128 ? "on" : undefined],
-        ["free-page-reporting", all.at(-1) === 32 ? "on" : undefined],
+        ["free-page-hint", all[3] === 128 || all.length > 4 ? "on" : undefined],
+        [
+          "free-page-reporting",
+          all.at(-1) === 32 || all.length > 4 || (all.length === 4 && all[3] !== 128) ? "on" : undefined,
+        ],
       ];
     case "virtio-net":
       return [

@@ -66,7 +66,10 @@ function withQueue({ survey }: Context, queue: number, size: number, host: numbe
 /** "VQ 0 size 0x100 Guest index 0x1 inconsistent with Host index 0x5: delta 0xfffc", "VQ 0 vring.num 1024 exceeds allocated max 256", ... */
 export function virtqueue({ queue = "0", received, local, size, host }: Parts, context: Context): Answer {
   const device = deviceNamed(context) ?? withQueue(context, Number(queue), Number(size), Number(host));
-  const unset = received !== undefined && local !== "0" && device?.state !== undefined && isUnset(device.state);
+  const unset =
+    received !== undefined && local !== "0" && device?.state !== undefined && isUnset(device.state)
+      ? device
+      : undefined;
   return {
     about: {
       ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
@@ -78,13 +81,13 @@ export function virtqueue({ queue = "0", received, local, size, host }: Parts, c
     why: [
       received === undefined
         ? `the indices of virtqueue ${queue} in the device's state do not fit what the guest's memory has in that ring: state and memory are of different moments, or the memory was changed or not sent`
-        : unset
+        : unset !== undefined
           ? `every queue of the device says ${received} entries, its control queue too where it has one: QEMU 10.0 saves that number of a device that no driver has set up, whatever its queues' sizes (rx_queue_size and the like) are. Other releases take no more than the queue has`
           : local === "0"
             ? `the file's device has a virtqueue ${queue} of ${received} entries, and the destination's has no such queue: fewer queues (num-queues, num_queues, queue pairs), or fewer CPUs, which the number of queues follows since 5.2`
             : `virtqueue ${queue} of the file has ${received} entries, and the destination's device at most ${local}: queue-size (or rx_queue_size, tx_queue_size) was larger at the source`,
     ],
-    remedies: unset ? unsetRemedies(device!, context) : remediesFor(device, context),
+    remedies: unset !== undefined ? unsetRemedies(unset, context) : remediesFor(device, context),
   };
 }
 
