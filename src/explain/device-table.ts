@@ -18,17 +18,19 @@ export interface DeviceKind {
   /** Others with the same name and ids, which the section does not tell apart. */
   also?: string[];
   /** A backend that it cannot do without, as its option: the value stands for one of the user's own. */
-  backend?: "drive" | "netdev" | "chardev" | "audiodev" | "memdev" | "fsdev" | "bmc";
+  backend?: "drive" | "netdev" | "chardev" | "chardev1" | "audiodev" | "memdev" | "fsdev" | "bmc";
   /** Video memory can be given with vgamem_mb, and is the length of this block. */
   vgamem?: string;
   /** It has a ROM of its own where a block PATH/NAME.rom is there, and else was started with romfile=. */
   rom?: boolean;
-  /** Its MAC address is in its configuration space as a serial number, and must be equal. */
-  serial?: true;
+  /** Its MAC address is in its configuration space as a serial number, and must be equal: whole, or the last three bytes first. */
+  serial?: "whole" | "halves";
   /** It takes a netdev. */
   network?: true;
   /** Further options that it cannot do without. */
   options?: string;
+  /** Others name it: it comes before them. */
+  early?: true;
   /** Known from the source, by no capture. */
   read?: true;
 }
@@ -41,24 +43,32 @@ const nic = (name: string, device = name, more: Partial<DeviceKind> = {}): Devic
   ...more,
 });
 
+/** Intel's 8255x cards, each with a section of its own name. */
+const EEPRO100 =
+  "i82550 i82551 i82557a i82557b i82557c i82558a i82558b i82559a i82559b i82559c i82559er i82562 i82801".split(" ");
+
 export const DEVICE_KINDS: readonly DeviceKind[] = [
   // Network.
   nic("virtio-net", "virtio-net-pci"),
+  nic("e1000", "e1000-82544gc", { pci: "8086:100c" }),
+  nic("e1000", "e1000-82545em", { pci: "8086:100f" }),
   nic("e1000"),
-  nic("e1000e", "e1000e", { serial: true }),
+  nic("e1000e", "e1000e", { serial: "whole" }),
   nic("rtl8139"),
   nic("pcnet"),
-  nic("vmxnet3"),
+  nic("vmxnet3", "vmxnet3", { serial: "halves" }),
   nic("ne2000", "ne2k_pci"),
-  nic("i82559er"),
+  ...EEPRO100.map((name) => nic(name)),
   nic("tulip", "tulip", { rom: false }),
-  nic("igb", "igb", { serial: true, read: true }),
+  nic("igb", "igb", { serial: "whole", read: true }),
   // Disks and their controllers.
   { name: "virtio-blk", device: "virtio-blk-pci", backend: "drive" },
   { name: "virtio-scsi", device: "virtio-scsi-pci" },
   { name: "pvscsi", device: "pvscsi" },
-  { name: "lsiscsi", device: "lsi53c895a" },
+  { name: "lsiscsi", pci: "1000:0012", device: "lsi53c895a" },
+  { name: "lsiscsi", pci: "1000:0001", device: "lsi53c810" },
   { name: "megasas", device: "megasas" },
+  { name: "megasas-gen2", device: "megasas-gen2" },
   { name: "mptsas", device: "mptsas1068" },
   { name: "pciespscsi", device: "am53c974" },
   { name: "ich9_ahci", device: "ahci" },
@@ -81,6 +91,7 @@ export const DEVICE_KINDS: readonly DeviceKind[] = [
   { name: "virtio-pmem", device: "virtio-pmem-pci", backend: "memdev" },
   { name: "virtio-crypto", device: "virtio-crypto-pci", read: true },
   // Displays.
+  { name: "vga", pci: "1002:5046", device: "ati-vga", vgamem: "vga.vram", rom: true },
   { name: "vga", class: 0x300, device: "VGA", vgamem: "vga.vram", rom: true },
   { name: "vga", class: 0x380, device: "secondary-vga", vgamem: "vga.vram", rom: true },
   { name: "cirrus_vga", device: "cirrus-vga", vgamem: "vga.vram", rom: true },
@@ -105,6 +116,9 @@ export const DEVICE_KINDS: readonly DeviceKind[] = [
   { name: "uhci", pci: "8086:2934", device: "ich9-usb-uhci1" },
   { name: "uhci", pci: "8086:2935", device: "ich9-usb-uhci2" },
   { name: "uhci", pci: "8086:2936", device: "ich9-usb-uhci3" },
+  { name: "uhci", pci: "8086:2937", device: "ich9-usb-uhci4" },
+  { name: "uhci", pci: "8086:2938", device: "ich9-usb-uhci5" },
+  { name: "uhci", pci: "8086:2939", device: "ich9-usb-uhci6" },
   { name: "uhci", pci: "8086:7020", device: "piix3-usb-uhci" },
   { name: "uhci", pci: "8086:7112", device: "piix4-usb-uhci" },
   { name: "ohci", device: "pci-ohci" },
@@ -120,6 +134,11 @@ export const DEVICE_KINDS: readonly DeviceKind[] = [
   { name: "acpi-erst", device: "acpi-erst", backend: "memdev" },
   { name: "pci-serial", device: "pci-serial", backend: "chardev" },
   { name: "edu", device: "edu" },
+  { name: "ivshmem-plain", device: "ivshmem-plain", backend: "memdev", options: "master=on" },
+  { name: "ipmi-interface-pci-bt", device: "pci-ipmi-bt", backend: "bmc" },
+  { name: "tpci200", device: "tpci200" },
+  { name: "pci-serial-multi", pci: "1b36:0003", device: "pci-serial-2x", backend: "chardev1" },
+  { name: "pci-serial-multi", pci: "1b36:0004", device: "pci-serial-4x", backend: "chardev1" },
 ];
 
 /** Devices on buses other than PCI, whose path goes on behind that of their controller. */
@@ -130,6 +149,7 @@ export const BUS_DEVICES: readonly DeviceKind[] = [
   { name: "usb-hub", device: "usb-hub" },
   { name: "usb-storage", device: "usb-storage", also: ["usb-bot"], backend: "drive" },
   { name: "usb-ccid", device: "usb-ccid" },
+  { name: "usb-redir", device: "usb-redir", backend: "chardev" },
 ];
 
 /** Devices whose sections have no path. */
@@ -142,6 +162,19 @@ export const PATHLESS: readonly DeviceKind[] = [
   { name: "ramfb-dev", device: "ramfb" },
   { name: "vmcoreinfo", device: "vmcoreinfo" },
   { name: "ib700_wdt", device: "ib700" },
+  { name: "sd-card", device: "sd-card", backend: "drive" },
+  { name: "sb16", device: "sb16", backend: "audiodev" },
+  { name: "cs4231a", device: "cs4231a", backend: "audiodev" },
+  { name: "gus", device: "gus", backend: "audiodev" },
+  { name: "ipmi-bmc-sim", device: "ipmi-bmc-sim", options: "id=bmc0", early: true },
+  { name: "ipmi-interface", device: "isa-ipmi-kcs", backend: "bmc" },
+  { name: "ipmi-interface-isa-bt", device: "isa-ipmi-bt", backend: "bmc" },
+  { name: "smbus-ipmi", device: "smbus-ipmi", backend: "bmc" },
+  { name: "isa-ide", device: "isa-ide" },
+  { name: "ne2000", device: "ne2k_isa" },
+  { name: "vga", device: "isa-vga" },
+  { name: "cirrus_vga", device: "isa-cirrus-vga" },
+  { name: "iommu-intel", device: "intel-iommu", early: true },
 ];
 
 /** Sections that PC machine types have of themselves, whatever their options: `name`, or `PATH/name` at that place. */
@@ -150,4 +183,13 @@ export const OF_PC: ReadonlySet<string> = new Set([
   ..."pcspk ps2kbd ps2mouse pckbd vmmouse port92 i2c_bus acpi_build globalstate kvmclock mch microvm".split(" "),
   ..."0000:00:00.0/I440FX 0000:00:01.0/PIIX3 0000:00:01.1/ide 0000:00:01.3/piix4_pm".split(" "),
   ..."0000:00:00.0/mch 0000:00:1f.0/ICH9LPC 0000:00:1f.2/ich9_ahci 0000:00:1f.3/ich9_smb".split(" "),
+]);
+
+/** Sections of what is named by others: network backends, and parts of devices that have a section too. */
+export const OF_OTHERS: ReadonlySet<string> = new Set(["slirp", "eeprom", "i2c-ddc"]);
+
+/** Network cards that share a section's name with others: the block of their ROM is named by the device. */
+export const ROM_VARIANTS: ReadonlySet<string> = new Set([
+  "virtio-net-pci-transitional",
+  "virtio-net-pci-non-transitional",
 ]);

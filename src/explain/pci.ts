@@ -21,15 +21,20 @@ export function pciPlace(section: string): PciPlace | undefined {
   const [, path, rest] = PCI_NAME.exec(section) ?? [];
   if (path === undefined || rest === undefined) return undefined;
   const [domain = "", bus = "", ...slots] = path.split(":");
-  const [slot = "", fn = ""] = (slots.at(-1) ?? "").split(".");
-  const number = `0x${Number.parseInt(slot, 16).toString(16)}`;
   return {
     path,
     bridge: slots.length < 2 ? undefined : [domain, bus, ...slots.slice(0, -1)].join(":"),
     bus: Number.parseInt(bus, 16),
-    addr: fn === "0" ? number : `${number}.${fn}`,
+    addr: slotAddress(slots.at(-1) ?? ""),
     rest,
   };
+}
+
+/** `1f.2` as -device takes it: `0x1f.2`; function 0 is not named. */
+export function slotAddress(text: string): string {
+  const [slot = "", fn = ""] = text.split(".");
+  const number = `0x${Number.parseInt(slot, 16).toString(16)}`;
+  return fn === "0" ? number : `${number}.${fn}`;
 }
 
 /** What the beginning of a configuration space says. */
@@ -79,54 +84,79 @@ function inValue(value: FieldValue, depth: number): Record<string, FieldValue> |
   return undefined;
 }
 
-/** A capability of the configuration space: its bytes from the id on; undefined where the device does not have it. */
-function capability({ registers }: PciIdentity, id: number): Uint8Array | undefined {
-  const { registers: rest, capabilities, header } = registers;
-  if (!(rest instanceof Uint8Array)) return undefined;
-  // Of a bridge the pointer, 0x34, stands among bytes from 0x10 on that are not taken apart.
-  let at = typeof capabilities === "number" ? capabilities : header instanceof Uint8Array ? header[0x24]! : 0;
+/** All capabilities of the configuration space: number, and the bytes from it on. */
+function capabilities({ registers }: PciIdentity): { id: number; bytes: Uint8Array }[] {
+  const { registers: rest, capabilities: first, header } = registers;
+  const found: { id: number; bytes: Uint8Array }[] = [];
+  if (!(rest instanceof Uint8Array)) return found;
+  // Of a bridge the pointer, 0x34, is among bytes from 0x10 on that are not taken apart.
+  let at = typeof first === "number" ? first : header instanceof Uint8Array ? header[0x24]! : 0;
   for (let steps = 0; at >= 64 && at + 1 < 64 + rest.length && steps < 48; steps++) {
-    if (rest[at - 64] === id) return rest.subarray(at - 64);
+    found.push({ id: rest[at - 64]!, bytes: rest.subarray(at - 64) });
     at = rest[at - 63]!;
   }
-  return undefined;
+  return found;
 }
 
-/** Physical slot number of a PCI Express port (PCI Express, slot capabilities register, bits 31 to 19); undefined where it has no slot. */
-export function slotNumber(identity: PciIdentity): number | undefined {
-  const express = capability(identity, 0x10);
-  if (express === undefined || express.length < 0x18) return undefined;
-  return (express[0x16]! >> 3) + express[0x17]! * 32;
+/** Numbers of capabilities (PCI Local Bus, PCI Express). */
+export const CAPABILITY = { msi: 0x05, vendor: 0x09, shpc: 0x0c, express: 0x10, msix: 0x11 } as const;
+
+/** The bytes of the first capability of this number, from the number on; undefined where the device does not have it. */
+export function capability(identity: PciIdentity, id: number): Uint8Array | undefined {
+  return capabilities(identity).find((one) => one.id === id)?.bytes;
 }
 
-/** Chassis number of a conventional bridge (PCI bridge architecture, slot numbering capability). */
-export function chassisNumber(identity: PciIdentity): number | undefined {
-  return capability(identity, 0x04)?.[3];
+/** Capabilities of vendors, of which a device may have several. */
+export function vendorCapabilities(identity: PciIdentity): Uint8Array[] {
+  return capabilities(identity).flatMap(({ id, bytes }) => (id === CAPABILITY.vendor ? [bytes] : []));
 }
 
-/** Vectors of MSI-X. */
-export function msixVectors(identity: PciIdentity): number | undefined {
-  const found = capability(identity, 0x11);
-  return found === undefined ? undefined : ((found[2]! + found[3]! * 256) & 0x7ff) + 1;
-}
+/** Numbers of extended capabilities (PCI Express). */
+export const EXTENDED = { aer: 0x01, serial: 0x03, acs: 0x0d, ats: 0x0f } as const;
 
-/** The MAC address in the device serial number of PCI Express (extended capability 3; EUI-64, the middle two bytes ff ff or ff fe). */
-export function serialMac({ registers: { registers: rest, extended } }: PciIdentity): string | undefined {
+/** The bytes of an extended capability from its number on; undefined where the device does not have it. */
+export function extendedCapability(identity: PciIdentity, wanted: number): Uint8Array | undefined {
+  const { registers: rest, extended } = identity.registers;
   if (!(rest instanceof Uint8Array)) return undefined;
   const more = extended instanceof Uint8Array ? extended : new Uint8Array(0);
-  const byte = (i: number): number => (i - 64 < rest.length ? rest[i - 64] : more[i - 64 - rest.length]) ?? 0;
-  let at = 0x100;
-  for (let steps = 0; at >= 0x100 && at + 12 <= 64 + rest.length + more.length && steps < 64; steps++) {
-    const id = byte(at) + byte(at + 1) * 256;
-    if (id === 3) {
-      const mac = [11, 10, 9, 6, 5, 4].map((i) =>
-        byte(at + i)
-          .toString(16)
-          .padStart(2, "0"),
-      );
-      return mac.join(":");
-    }
-    at = (byte(at + 2) >> 4) + byte(at + 3) * 16;
+  // From 0x100 on: behind the first 192 registers, wherever they were divided.
+  const bytes = more.length > 0 ? more : rest.subarray(192);
+  let at = 0;
+  for (let steps = 0; at >= 0 && at + 4 <= bytes.length && steps < 64; steps++) {
+    if (bytes[at]! + bytes[at + 1]! * 256 === wanted) return bytes.subarray(at);
+    const next = (bytes[at + 2]! >> 4) + bytes[at + 3]! * 16;
+    at = next < 0x100 ? -1 : next - 0x100;
   }
   return undefined;
+}
+
+/** A little-endian number of up to 6 bytes; undefined where they are not there. */
+export function littleEndian(bytes: Uint8Array | undefined, at: number, size: number): number | undefined {
+  if (bytes === undefined || bytes.length < at + size) return undefined;
+  let value = 0;
+  for (let i = size - 1; i >= 0; i--) value = value * 256 + bytes[at + i]!;
+  return value;
+}
+
+/** Whether bit 7 of the header type says that the device has several functions. */
+export function isMultifunction({ registers }: PciIdentity): boolean {
+  const { header_type: type } = registers;
+  return typeof type === "number" && (type & 0x80) !== 0;
+}
+
+/** Vectors of MSI-X; 0 where the device has none. */
+export function msixVectors(identity: PciIdentity): number {
+  const control = littleEndian(capability(identity, CAPABILITY.msix), 2, 2);
+  return control === undefined ? 0 : (control & 0x7ff) + 1;
+}
+
+/**
+ * The MAC address in the device serial number of PCI Express: an EUI-64 whose middle two bytes are ff ff or ff fe; of vmxnet3 the last three bytes come first.
+ * Source: QEMU hw/net/e1000e.c, igb.c, vmxnet3.c (5.2 to 11.1).
+ */
+export function serialMac(identity: PciIdentity, order: "whole" | "halves"): string | undefined {
+  const serial = extendedCapability(identity, EXTENDED.serial);
+  if (serial === undefined || serial.length < 12) return undefined;
+  const places = order === "whole" ? [11, 10, 9, 6, 5, 4] : [8, 9, 10, 5, 6, 7];
+  return places.map((i) => serial[i]!.toString(16).padStart(2, "0")).join(":");
 }

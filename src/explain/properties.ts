@@ -1,72 +1,86 @@
-import { isRecordValue, type DeviceState, type FieldValue } from "../vmstate/index.js";
+import { isRecordValue, isStructState, type DeviceState, type FieldValue, type StructState } from "../vmstate/index.js";
 import type { DeviceKind } from "./device-table.js";
-import { chassisNumber, msixVectors, pciIdentity, serialMac, slotNumber } from "./pci.js";
+import { capability, CAPABILITY, pciIdentity, serialMac, type PciIdentity } from "./pci.js";
+import { portProperties, BRIDGES, bridgeProperties } from "./port-properties.js";
+import { virtioProperties } from "./virtio-properties.js";
 
-/** Ports of PCI Express: their slot number is in their configuration space and must be equal; the chassis only makes them differ. */
-export const SLOTTED: ReadonlySet<string> = new Set(["pcie-root-port", "ioh3420", "xio3130-downstream"]);
+/** A property and its value; undefined: not to be named. */
+export type Property = [name: string, value: number | string | undefined];
 
-/** Devices with the property vectors, which sizes their MSI-X table. */
-const VECTORED = new Set(["virtio-net-pci", "virtio-blk-pci", "virtio-scsi-pci", "virtio-serial-pci"]);
-
-/** Entries of a virtqueue where no property says another number (QEMU hw/virtio, 2.7 to 11.1). */
-const USUAL_QUEUE = 256;
+/** What of the rest of the machine a device's properties depend on. */
+export interface Surroundings {
+  /** Behind a port of PCI Express, where virtio devices are modern only. */
+  behindPort: boolean;
+  /** `[7, 2]` of pc-q35-7.2; undefined where the machine's name does not say it. */
+  release: readonly [number, number] | undefined;
+  /** The highest root port of this USB controller with a device. */
+  highestPort: number;
+}
 
 /** Properties of a device that a load compares, or that its state must fit in, read out of the state. */
-export function shownProperties(kind: DeviceKind, state: DeviceState | undefined): string[] {
+export function shownProperties(
+  kind: DeviceKind,
+  state: DeviceState | undefined,
+  surroundings: Surroundings,
+): string[] {
   const identity = pciIdentity(state);
   if (state === undefined || identity === undefined) return [];
-  const found: [string, number | string | undefined][] = [
-    ["slot", SLOTTED.has(kind.device) ? slotNumber(identity) : undefined],
-    ["chassis_nr", kind.device === "pci-bridge" ? chassisNumber(identity) : undefined],
-    ["vectors", VECTORED.has(kind.device) ? msixVectors(identity) : undefined],
-    ["mac", kind.serial === true ? serialMac(identity) : undefined],
-    ["max_outputs", kind.name === "virtio-gpu" ? unusual(findRecord(state, "max_outputs"), 1) : undefined],
-    ...queueProperties(kind, queueLengths(state)),
+  const found: Property[] = [
+    ...(PORTS.has(kind.device) ? portProperties(kind.device, identity) : []),
+    ...(BRIDGES.has(kind.device) ? bridgeProperties(kind.device, identity) : []),
+    ...(kind.device.startsWith("virtio-") ? virtioProperties(kind, state, identity, surroundings) : []),
+    ["mac", kind.serial === undefined ? undefined : serialMac(identity, kind.serial)],
+    // Entries of the log of errors, 8 where nothing else is said. Source: QEMU hw/pci/pcie_aer.c (5.2 to 11.1).
+    ["aer_log_max", PORTS.has(kind.device) ? unusual(findStructField(state, "log_max"), 8) : undefined],
+    ...(kind.name === "xhci" ? xhciProperties(kind, state, identity, surroundings) : []),
   ];
   return found.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
 }
 
-/** Properties of a virtio device on any bus that its state must fit in. */
-export function virtioProperties(kind: DeviceKind, state: DeviceState | undefined): string[] {
-  if (state === undefined) return [];
-  const outputs = kind.name === "virtio-gpu" ? unusual(findRecord(state, "max_outputs"), 1) : undefined;
-  const found = [["max_outputs", outputs] as const, ...queueProperties(kind, queueLengths(state))];
-  return found.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
-}
+/** Ports of PCI Express, which have a chassis and a port number. */
+export const PORTS: ReadonlySet<string> = new Set([
+  "pcie-root-port",
+  "ioh3420",
+  "x3130-upstream",
+  "xio3130-downstream",
+]);
 
-function queueProperties({ name }: DeviceKind, lengths: readonly number[]): [string, number | string | undefined][] {
-  const [first, second] = lengths;
-  if (name === "virtio-blk") {
-    return [
-      ["num-queues", unusual(lengths.length, 1)],
-      ["queue-size", unusual(first, USUAL_QUEUE)],
-    ];
-  }
-  // Two queues of virtio-scsi are for control and events.
-  if (name === "virtio-scsi") return [["num_queues", unusual(lengths.length - 2, 1)]];
-  // Three queues, a fourth of 128 entries for hints, one of 32 for reports (QEMU hw/virtio/virtio-balloon.c, 5.1 to 11.1).
-  if (name === "virtio-balloon") {
-    return [
-      ["free-page-hint", lengths[3] === 128 ? "on" : undefined],
-      ["free-page-reporting", lengths.at(-1) === 32 ? "on" : undefined],
-    ];
-  }
-  if (name === "virtio-net") {
-    return [
-      ["rx_queue_size", unusual(first, USUAL_QUEUE)],
-      ["tx_queue_size", unusual(second, USUAL_QUEUE)],
-    ];
-  }
-  return [];
+/**
+ * Ports of USB 3 controllers: the state has one entry for each of p2 and p3 together, one for each slot and interrupter.
+ * Source: QEMU hw/usb/hcd-xhci.c (5.2 to 11.1): 4 and 4 ports, 64 slots, 16 interrupters where nothing else is said.
+ */
+function xhciProperties(
+  { device }: DeviceKind,
+  state: DeviceState,
+  identity: PciIdentity,
+  { highestPort }: Surroundings,
+): Property[] {
+  const length = (name: string): number | undefined => {
+    const found = findStructField(state, name);
+    return Array.isArray(found) ? found.length : undefined;
+  };
+  const ports = length("ports") ?? 8;
+  const second = Math.min(15, ports - 1, Math.max(Math.ceil(ports / 2), highestPort));
+  const usual = ports === 8 && second === 4;
+  const nec = device === "nec-usb-xhci";
+  const off = (id: number): string | undefined => (capability(identity, id) === undefined ? "off" : undefined);
+  return [
+    ["p2", usual ? undefined : second],
+    ["p3", usual ? undefined : ports - second],
+    ["slots", nec ? unusual(length("slots"), 64) : undefined],
+    ["intrs", nec ? unusual(length("intr"), 16) : undefined],
+    ["msi", nec ? off(CAPABILITY.msi) : undefined],
+    ["msix", nec ? off(CAPABILITY.msix) : undefined],
+  ];
 }
 
 /** The value where it is a number other than the usual one. */
-function unusual(value: FieldValue | undefined, usual: number): number | undefined {
+export function unusual(value: FieldValue | undefined, usual: number): number | undefined {
   return typeof value === "number" && value > 0 && value !== usual ? value : undefined;
 }
 
 /** Entries of each virtqueue. */
-function queueLengths(state: DeviceState): number[] {
+export function queueLengths(state: DeviceState): number[] {
   return virtqueues(state).flatMap(({ num }) => (typeof num === "number" ? [num] : []));
 }
 
@@ -99,6 +113,18 @@ function findKey(values: readonly FieldValue[], key: string, depth: number): Fie
   for (const value of values) {
     if (!isRecordValue(value) || depth > DEEPEST) continue;
     const found = value.record[key] ?? findKey(Object.values(value.record), key, depth + 1);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** A field of the structs that a state is made of, by its name there, subsections too. */
+export function findStructField(state: StructState, name: string, depth = 0): FieldValue | undefined {
+  const own = state.fields[name];
+  if (own !== undefined || depth > DEEPEST) return own;
+  const inner = [...Object.values(state.fields).filter(isStructState), ...state.subsections];
+  for (const one of inner) {
+    const found = findStructField(one, name, depth + 1);
     if (found !== undefined) return found;
   }
   return undefined;

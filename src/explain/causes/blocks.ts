@@ -1,9 +1,11 @@
 /** Texts about RAM blocks. Source: QEMU migration/ram.c, system/physmem.c (before: exec.c, softmmu/physmem.c) (5.2 to 11.1). */
 import { damageNote, elsewhere, type Answer, type Context, type Parts } from "../context.js";
-import { backendFor, idName, isOfDevice, sizeText } from "../destination.js";
+import { backendFor, idName, isOfDevice, sizeText } from "../memory-arguments.js";
 import { pciPlace } from "../pci.js";
 import type { Remedy } from "../types.js";
 import { at, quoted, some } from "../words.js";
+import { plainName } from "../../memory/file-names.js";
+import { isId, optionValue } from "../names.js";
 
 /** `block "pc.ram", 8388608 bytes (8M), in the list at byte 0x3a`. */
 export function blockWords(name: string, { length, offset }: { length: number; offset: number | undefined }): string {
@@ -67,6 +69,7 @@ function blockRemedies(block: string, length: number, { destination, survey }: C
   if (block === "pc.bios")
     return [{ what: "the source had its firmware by -bios or the default, not in pflash: leave -drive if=pflash out" }];
   if (isOfDevice(block)) return [];
+  if (!isId(idName(block))) return [];
   const main = [...survey.blocks.keys()].some((name) => /^(?:pc|microvm|mach-virt)\.ram$/u.test(name));
   const object = ["-object", backendFor(block, length)];
   return [
@@ -79,6 +82,23 @@ function blockRemedies(block: string, length: number, { destination, survey }: C
           what: "it is a memory backend of that id, which main memory is made of (-machine memory-backend=ID, or -numa node,memdev=ID for each of several)",
           arguments: object,
         },
+  ];
+}
+
+/**
+ * The guest's own ROM out of the stream: its file has the block's length, where the host's has another. (romsize= makes room for a smaller file, and does not cut a
+ * larger one.)
+ */
+function romRemedies(block: string, argument: string, file: string): Remedy[] {
+  return [
+    {
+      what: "it is the device's option ROM: take the guest's own out of the stream",
+      command: ["qevm", "extract", file, "--out", "DIR", "--format", "blocks"],
+    },
+    {
+      what: "and give the device that file",
+      arguments: ["-device", `${argument},romfile=DIR/${optionValue(plainName(block))}`],
+    },
   ];
 }
 
@@ -102,19 +122,18 @@ export function sizeMismatch({ block = "", received = "0", local = "0" }: Parts,
       what: `give the destination a firmware file of ${length} bytes: the source's`,
       arguments: ["-bios", "BIOS"],
     });
+  } else if (device !== undefined && block.endsWith(".rom")) {
+    remedies.push(...romRemedies(block, device.argument, context.file));
   } else if (device !== undefined) {
-    const rom = block.endsWith(".rom")
-      ? ` with a ROM file of the source's size (romfile=; romsize=${length} from 5.2 on)`
-      : " with as much memory as the source's";
     remedies.push({
-      what: `it is memory of the device at ${place!.path}: give it${rom}`,
-      arguments: ["-device", block.endsWith(".rom") ? `${device.argument},romsize=${length}` : device.argument],
+      what: `it is memory of the device at ${place!.path}: give it as much memory as the source's`,
+      arguments: ["-device", device.argument],
     });
   } else if (isOfDevice(block)) {
     remedies.push({ what: "it is firmware or memory of a device: use the file or the size that the source had" });
   } else if (/(?:^|\.)ram$/u.test(block)) {
     remedies.push({ what: "give the destination the source's memory size", arguments: ["-m", sizeText(length)] });
-  } else {
+  } else if (isId(idName(block))) {
     remedies.push({
       what: "give the backend that size",
       arguments: ["-object", backendFor(block, length)],

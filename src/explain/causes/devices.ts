@@ -26,7 +26,8 @@ export function remediesFor(device: SurveyedDevice | undefined, { destination, f
     what: `give the destination the source's device there${also.length > 0 ? ` (or ${also.join(", ")})` : ""}, with its properties`,
     arguments: ["-device", argument],
   }));
-  if (device !== undefined)
+  // A name that begins like an option would be read as one.
+  if (device !== undefined && !device.name.startsWith("-"))
     found.push({
       what: "see all that the file says of it",
       command: ["qevm", "devices", file, `${device.name}/${device.instance}`],

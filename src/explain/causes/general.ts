@@ -4,6 +4,7 @@ import { upstreamMachine } from "../../machines/index.js";
 import { at, distributionWords, quoted, some } from "../words.js";
 import { aliasWords } from "./header.js";
 import type { Remedy } from "../types.js";
+import { isId } from "../names.js";
 
 const ERRORS: Readonly<Record<string, string>> = {
   "Invalid argument": "a value in the stream was refused (EINVAL)",
@@ -110,12 +111,14 @@ export function blockDevice({ device = "", what }: Parts, { survey }: Context): 
         ? "a dirty bitmap belongs to a block node of the destination by its name (or its alias, block-bitmap-mapping). QEMU goes on without it where it only warns"
         : "block migration writes disks of the destination by their names (-drive id= or -blockdev node-name=)",
     ],
-    remedies: [
-      {
-        what: "give the destination a disk of that name",
-        arguments: ["-blockdev", `driver=raw,node-name=${device},file.driver=file,file.filename=DISK`],
-      },
-    ],
+    remedies: !isId(device)
+      ? []
+      : [
+          {
+            what: "give the destination a disk of that name",
+            arguments: ["-blockdev", `driver=raw,node-name=${device},file.driver=file,file.filename=DISK`],
+          },
+        ],
   };
 }
 

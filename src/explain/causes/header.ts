@@ -4,6 +4,7 @@ import { uuidText } from "../destination.js";
 import { machineFamily, upstreamMachine, type UpstreamMachine } from "../../machines/index.js";
 import { at, distributionWords, quoted, some } from "../words.js";
 import type { Remedy } from "../types.js";
+import { isMachineName } from "../names.js";
 
 /** "Not a migration stream". */
 export function notAStream(parts: Parts, context: Context): Answer {
@@ -121,10 +122,13 @@ export function machineType({ received = "", local = "" }: Parts, { survey, file
   const remedies: Remedy[] = [
     { what: "start the destination with the source's machine type", arguments: ["-machine", name] },
   ];
-  if (/[^\x20-\x7e]/u.test(name)) remedies.length = 0;
+  if (!isMachineName(name)) {
+    remedies.length = 0;
+    why.push("the name in the stream is not one that a QEMU has: it is not put into a command line");
+  }
   const [theirs, ours] = [upstreamMachine(name), upstreamMachine(local)];
   why.push(...aliasWords(name, theirs), ...aliasWords(local, ours));
-  if (local === "" || name === local) return { about, here, why, remedies };
+  if (local === "" || name === local || !isMachineName(local)) return { about, here, why, remedies };
   if (machineFamily(name) !== machineFamily(local)) {
     why.push(
       `${quoted(local)} is another machine altogether: renaming it in the stream would not help, its devices differ`,

@@ -1,6 +1,8 @@
 /** What brings a section about that is no device of the command line. Source: QEMU hw/i386, hw/acpi, net/slirp.c, migration/ (7.2). */
 import type { Context } from "../context.js";
 import type { Remedy } from "../types.js";
+import { machineWord } from "../names.js";
+import { processorArguments } from "../processors.js";
 
 type Section = Context["survey"]["inspection"]["sections"][number];
 
@@ -30,13 +32,17 @@ const HINTS: Readonly<Record<string, (section: Section, context: Context) => Rem
 
 function cpus(_: Section, { survey }: Context): Remedy {
   const n = survey.devices.filter(({ name }) => name === "cpu").length;
-  return { what: `the guest has ${n === 1 ? "one CPU" : `${n} CPUs`}`, arguments: ["-smp", `${n}`] };
+  const args = processorArguments(survey, []);
+  return {
+    what: `the guest has ${n === 1 ? "one CPU" : `${n} CPUs`}`,
+    arguments: args.length > 0 ? args : ["-smp", `${n}`],
+  };
 }
 
 function machine(property: string, { inspection }: Context["survey"]): Remedy {
   return {
     what: "a property of the machine type",
-    arguments: ["-machine", `${inspection.machine ?? "TYPE"},${property}`],
+    arguments: ["-machine", `${machineWord(inspection.machine)},${property}`],
   };
 }
 

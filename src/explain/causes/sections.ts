@@ -4,6 +4,7 @@ import { damageNote, elsewhere, type Answer, type Context, type Parts } from "..
 import { at, counted, quoted, some } from "../words.js";
 import type { Remedy } from "../types.js";
 import { sectionHint } from "./section-hints.js";
+import { machineWord } from "../names.js";
 
 /** `section 34 "0000:00:03.0/virtio-net", type FULL, at byte 0x10, 50000 bytes`. */
 export function placeOf({
@@ -194,7 +195,7 @@ export function noDescription({ number = "0" }: Parts, { survey }: Context): Ans
         ? [
             {
               what: "nothing needs to be done; a destination with suppress-vmdesc=on says nothing",
-              arguments: ["-machine", `${survey.inspection.machine ?? "TYPE"},suppress-vmdesc=on`],
+              arguments: ["-machine", `${machineWord(survey.inspection.machine)},suppress-vmdesc=on`],
             },
           ]
         : [],

@@ -3,6 +3,9 @@ import { hex } from "../../errors.js";
 import { damageNote, deviceNamed, type Answer, type Context, type Parts } from "../context.js";
 import { guestFeatures, virtqueues } from "../properties.js";
 import type { SurveyedDevice } from "../survey.js";
+import type { Remedy } from "../types.js";
+import { isUnset } from "../virtio-properties.js";
+import { quoted } from "../words.js";
 import { deviceWords, remediesFor } from "./devices.js";
 
 /** "Features 0xa unsupported. Allowed features: 0xb". */
@@ -100,6 +103,10 @@ function withQueue({ survey }: Context, queue: number, size: number, host: numbe
 /** "VQ 0 size 0x100 Guest index 0x1 inconsistent with Host index 0x5: delta 0xfffc", "VQ 0 vring.num 1024 exceeds allocated max 256", ... */
 export function virtqueue({ queue = "0", received, local, size, host }: Parts, context: Context): Answer {
   const device = deviceNamed(context) ?? withQueue(context, Number(queue), Number(size), Number(host));
+  const unset =
+    received !== undefined && local !== "0" && device?.state !== undefined && isUnset(device.state)
+      ? device
+      : undefined;
   return {
     about: {
       ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
@@ -111,10 +118,27 @@ export function virtqueue({ queue = "0", received, local, size, host }: Parts, c
     why: [
       received === undefined
         ? `the indices of virtqueue ${queue} in the device's state do not fit what the guest's memory has in that ring: state and memory are of different moments, or the memory was changed or not sent`
-        : local === "0"
-          ? `the file's device has a virtqueue ${queue} of ${received} entries, and the destination's has no such queue: fewer queues (num-queues, num_queues, queue pairs), or fewer CPUs, which the number of queues follows since 5.2`
-          : `virtqueue ${queue} of the file has ${received} entries, and the destination's device at most ${local}: queue-size (or rx_queue_size, tx_queue_size) was larger at the source`,
+        : unset !== undefined
+          ? `every queue of the device says ${received} entries, its control queue too where it has one: QEMU 10.0 saves that number of a device that no driver has set up, whatever its queues' sizes (rx_queue_size and the like) are. Other releases take no more than the queue has`
+          : local === "0"
+            ? `the file's device has a virtqueue ${queue} of ${received} entries, and the destination's has no such queue: fewer queues (num-queues, num_queues, queue pairs), or fewer CPUs, which the number of queues follows since 5.2`
+            : `virtqueue ${queue} of the file has ${received} entries, and the destination's device at most ${local}: queue-size (or rx_queue_size, tx_queue_size) was larger at the source`,
     ],
-    remedies: remediesFor(device, context),
+    remedies: unset !== undefined ? unsetRemedies(unset, context) : remediesFor(device, context),
   };
+}
+
+/** The numbers that queues have where no property says another: 64 for the control queue of virtio-net, which is the last of an odd number. */
+function unsetRemedies({ name, state }: SurveyedDevice, { file }: Context): Remedy[] {
+  const count = state === undefined ? 0 : virtqueues(state).length;
+  const sizes = Array.from({ length: count }, (_, i) =>
+    name.endsWith("/virtio-net") && i % 2 === 0 && i === count - 1 ? 64 : 256,
+  );
+  return [
+    {
+      what: `set num of each of its queues to what the destination's have (${sizes.join(", ")} where no property says another). Unpack the stream, and change the numbers under "queues" in the file of ${quoted(name)} in DIR/devices`,
+      command: ["qevm", "unpack", file, "DIR"],
+    },
+    { what: "and pack it again, for the destination to load", command: ["qevm", "pack", "DIR", "--out", "NEW"] },
+  ];
 }

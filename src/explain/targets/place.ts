@@ -1,7 +1,7 @@
 /** Devices of targets as options: those on PCI by `devices.ts`, the rest by the helpers here. */
 import { BUS_DEVICES, DEVICE_KINDS } from "../device-table.js";
 import { activePorts, likelyDevices } from "../devices.js";
-import { virtioProperties } from "../properties.js";
+import { busProperties } from "../virtio-properties.js";
 import type { Survey, SurveyedDevice } from "../survey.js";
 import type { LikelyDevice } from "../types.js";
 
@@ -36,7 +36,7 @@ export function virtioDevice(device: SurveyedDevice, place: Place): LikelyDevice
   if (kind === undefined) return undefined;
   const model = (name: string): string =>
     name.replace(/^virtio-vga$/u, "virtio-gpu").replace(/-pci$/u, "") + place.suffix;
-  const options = [...place.options, ...virtioProperties(kind, device.state), ...(kind.options?.split(",") ?? [])];
+  const options = [...place.options, ...busProperties(kind, device.state), ...(kind.options?.split(",") ?? [])];
   const ports = activePorts(device.state);
   if (ports.length > 0) options.unshift(`id=${place.id}`);
   else if (rest === "virtio-scsi") options.unshift(`id=${place.id}`);
