@@ -1,127 +1,146 @@
-import { readdirSync, readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import test from "tape";
+import { projectRoot } from "../tools/corpus.js";
+import { edges, fileCycles, folderCycles, readModules, type Module } from "../tools/structure.js";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
+const root = projectRoot();
+const page = readFileSync(join(root, "spec/architecture.md"), "utf8");
 
-interface Room {
-  layer: number;
-  /** "all", or the files of the room that may touch Node. */
-  node: "all" | string[];
+/** An entry of `src` by its line in the first table of spec/architecture.md. */
+const layers = new Map<string, number>();
+/** The second table: what of Node a folder may touch: everything, or the files named. */
+const nodeOf = new Map<string, "all" | string[]>();
+for (const line of page.split("\n")) {
+  const [, layer, entry] = /^\| (\d+) +\| `src\/([\w.-]+)` +\|/u.exec(line) ?? [];
+  if (layer !== undefined && entry !== undefined) layers.set(entry, Number(layer));
+  const [, folder, node] = /^\| `src\/([\w./-]+)` +\| ([^|]+?) +\|/u.exec(line) ?? [];
+  if (folder === undefined || node === undefined) continue;
+  const files = [...node.matchAll(/`([^`]+)`/gu)].map(([, file]) => file ?? "");
+  nodeOf.set(folder, node === "all" ? "all" : files);
 }
 
-/** The table of rooms in spec/architecture.md: the page is the rule, this only applies it. */
-function readRooms(): Map<string, Room> {
-  const rooms = new Map<string, Room>();
-  for (const line of readFileSync(`${root}spec/architecture.md`, "utf8").split("\n")) {
-    const [, layer, room, node] = /^\| (\d+) +\| `src\/([\w.-]+)` +\| ([^|]+?) +\|/u.exec(line) ?? [];
-    if (layer === undefined || room === undefined || node === undefined) continue;
-    const files = [...node.matchAll(/`([^`]+)`/gu)].map(([, file]) => file ?? "");
-    rooms.set(room, { layer: Number(layer), node: node === "all" ? "all" : files });
-  }
-  return rooms;
-}
-
-interface Module {
-  room: string;
-  file: string;
-  imports: string[];
-  code: string;
-}
-
-/** Every module of src with what it imports, comments and string contents left out of `code`. */
-function readModules(): Module[] {
-  return readdirSync(`${root}src`, { recursive: true, encoding: "utf8" })
-    .filter((path) => path.endsWith(".ts"))
-    .map((path) => path.replaceAll("\\", "/"))
-    .map((path) => {
-      const text = readFileSync(`${root}src/${path}`, "utf8");
-      const code = text.replaceAll(/\/\*[\s\S]*?\*\/|\/\/[^\n]*/gu, "");
-      const imports = [...code.matchAll(/(?<![.\w])(?:from|import)\s*\(?\s*"([^"]+)"/gu)].map(([, name]) => name ?? "");
-      const [room = ""] = path.split("/");
-      return { room, file: path, imports, code: code.replaceAll(/"[^"\n]*"|`[^`]*`/gu, '""') };
-    });
-}
-
-/** The room that `file` means by "../ram/index.js". */
-function target(file: string, specifier: string): string {
-  const path = new URL(specifier, `file:///src/${file}`).pathname.replace(/^\/src\//u, "");
-  return path.split("/")[0]?.replace(/\.js$/u, ".ts") ?? "";
-}
-
-const rooms = readRooms();
 const modules = readModules();
+const byFile = new Map(modules.map((one) => [one.file, one]));
 
-test("every room has its place in the table, and the table names no other", (t) => {
-  const found = new Set(modules.map(({ room }) => room));
-  t.ok(found.size > 3, `${found.size} rooms`);
+/** The line of the second table that a file belongs to: its own, else that of the nearest folder. */
+function placeOf(file: string): string | undefined {
+  for (let path = file; path !== ""; path = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "") {
+    if (nodeOf.has(path)) return path;
+  }
+  return undefined;
+}
+
+test("every entry and folder of src has its place in the tables, and the tables name no other", (t) => {
+  const entries = new Set(modules.map(({ entry }) => entry));
+  t.ok(entries.size > 3, `${entries.size} entries`);
+  t.deepEqual([...entries].filter((entry) => !layers.has(entry)).toSorted(), [], "entries without a layer");
   t.deepEqual(
-    [...found].filter((room) => !rooms.has(room)),
+    [...layers.keys()].filter((entry) => !entries.has(entry)),
     [],
-    "rooms without a layer in spec/architecture.md",
+    "layers without an entry",
   );
   t.deepEqual(
-    [...rooms.keys()].filter((room) => !found.has(room)),
+    modules.map(({ file }) => file).filter((file) => placeOf(file) === undefined),
     [],
-    "layers without a room",
+    "files without a folder in the table",
+  );
+  const used = new Set(modules.map(({ file }) => placeOf(file)));
+  t.deepEqual(
+    [...nodeOf.keys()].filter((folder) => !used.has(folder)),
+    [],
+    "folders in the table without a file",
   );
   t.end();
 });
 
 test("imports point down the layers", (t) => {
-  const wrong: string[] = [];
-  let across = 0;
-  for (const { room, file, imports } of modules) {
-    for (const specifier of imports.filter((name) => name.startsWith("."))) {
-      const to = target(file, specifier);
-      if (to === room) continue;
-      across++;
-      const from = rooms.get(room)?.layer ?? Number.NaN;
-      const down = rooms.get(to)?.layer ?? Number.NaN;
-      if (!(down < from)) wrong.push(`${file} (${from}) imports ${specifier} (${down})`);
-    }
-  }
+  const between = edges(modules, (file) => file.split("/")[0]!);
+  const wrong = [...between.keys()].filter((edge) => {
+    const [from = "", to = ""] = edge.split(" ");
+    return !(layers.get(to)! < layers.get(from)!);
+  });
   t.deepEqual(wrong, []);
-  t.ok(across > 0, `${across} imports between rooms`);
+  t.ok(
+    between.size > 0 && between.size <= MOST_EDGES,
+    `${between.size} imports between entries, at most ${MOST_EDGES}`,
+  );
   t.end();
 });
 
-test("codecs touch no Node API", (t) => {
-  const wrong: string[] = [];
-  let pure = 0;
-  for (const { room, file, imports, code } of modules) {
-    const allowed = rooms.get(room)?.node ?? [];
-    if (allowed === "all" || allowed.some((name) => file === `${room}/${name}`)) continue;
-    pure++;
-    for (const name of imports) if (name.startsWith("node:")) wrong.push(`${file} imports ${name}`);
-    // `globalThis.process?.` asks whether there is a Node at all: that runs in a browser too.
-    const used = /(?<!globalThis\.)\b(Buffer|process|require|setImmediate|__dirname)\b(?!\s*:)/u.exec(code)?.[1];
-    if (used !== undefined) wrong.push(`${file} uses ${used}`);
+/** More between twelve entries would mean that something is in the wrong place. */
+const MOST_EDGES = 51;
+
+test("no file imports itself, by whatever way; folders that do are those that are one thing", (t) => {
+  t.deepEqual(fileCycles(modules), []);
+  // A folder inside another is part of it.
+  const apart = folderCycles(modules).filter(
+    (part) => !part.some((outer) => part.every((one) => one === outer || one.startsWith(`${outer}/`))),
+  );
+  t.deepEqual(apart, []);
+  t.end();
+});
+
+/** What of Node a module touches by itself. */
+function nodeUse({ imports, code }: Module): string | undefined {
+  const imported = imports.find(({ specifier, typeOnly }) => specifier.startsWith("node:") && !typeOnly);
+  if (imported !== undefined) return imported.specifier;
+  // `globalThis.process?.` asks whether there is a Node at all: that runs in a browser too.
+  return /(?<!globalThis\.)\b(Buffer|process|require|setImmediate|__dirname)\b(?!\s*:)/u.exec(code)?.[1];
+}
+
+/** How a module reaches Node: the files on the way, the last of which uses it. Imports at run time count; lazy ones do not. */
+function wayToNode(from: Module, allowed: (file: string) => boolean): string[] | undefined {
+  const before = new Map<string, string | undefined>([[from.file, undefined]]);
+  for (const file of before.keys()) {
+    const module = byFile.get(file);
+    if (module === undefined || allowed(file)) continue;
+    if (nodeUse(module) !== undefined) {
+      const way: string[] = [];
+      for (let at: string | undefined = file; at !== undefined; at = before.get(at)) way.unshift(at);
+      return way;
+    }
+    for (const one of module.imports) {
+      if (one.file !== undefined && !one.typeOnly && !one.lazy && !before.has(one.file)) before.set(one.file, file);
+    }
   }
+  return undefined;
+}
+
+test("what needs no Node reaches none, by whatever way", (t) => {
+  const mayTouch = (file: string): boolean => {
+    const place = placeOf(file);
+    const allowed = place === undefined ? [] : nodeOf.get(place)!;
+    return allowed === "all" ? false : allowed.some((name) => file === `${place}/${name}`);
+  };
+  const pure = modules.filter(({ file }) => nodeOf.get(placeOf(file) ?? "") !== "all" && !mayTouch(file));
+  const wrong = pure.flatMap((module) => {
+    const way = wayToNode(module, mayTouch);
+    return way === undefined ? [] : [`${way.join(" imports ")} (${nodeUse(byFile.get(way.at(-1)!)!)})`];
+  });
   t.deepEqual(wrong, []);
-  t.ok(pure > 0, `${pure} modules without Node`);
+  t.ok(pure.length > 100, `${pure.length} modules without Node`);
   t.end();
 });
 
 test("what is imported from packages is declared", (t) => {
-  const { dependencies } = JSON.parse(readFileSync(`${root}package.json`, "utf8")) as {
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     dependencies: Record<string, string>;
   };
-  const used = new Set<string>();
-  for (const { imports } of modules) {
-    for (const name of imports.filter((specifier) => !/^(\.|node:)/u.test(specifier))) used.add(name);
-  }
+  const used = new Set(modules.flatMap(({ imports }) => imports.map(({ specifier }) => specifier)));
+  const packages = [...used].filter((name) => !/^(?:\.|node:)/u.test(name));
+  t.ok(packages.length > 0, packages.join(", "));
   t.deepEqual(
-    [...used].filter((name) => !(name in dependencies)),
+    packages.filter((name) => !(name in dependencies)),
     [],
   );
   t.end();
 });
 
-test("files stay small enough to hold one thing", (t) => {
-  const long = modules
-    .map(({ file }) => ({ file, lines: readFileSync(`${root}src/${file}`, "utf8").split("\n").length }))
-    .filter(({ lines }) => lines > 400);
-  t.deepEqual(long, []);
+test("files stay small enough to read in one sitting", (t) => {
+  t.deepEqual(
+    modules.filter(({ lines }) => lines > 400).map(({ file, lines }) => `${file}: ${lines}`),
+    [],
+  );
   t.end();
 });

@@ -1,5 +1,5 @@
 import test from "tape";
-import { Diagnostics, hex, QevmError } from "../src/errors.js";
+import { Diagnostics, hex, QevmError } from "../src/bytes/errors.js";
 
 test("an error says where, what, expected and found", (t) => {
   const error = new QevmError("bad-footer", "the footer names another section", {

@@ -18,7 +18,7 @@ import {
   QemuFileReader,
   QemuFileWriter,
   type ByteSource,
-} from "../src/qemu-file/index.js";
+} from "../src/bytes/index.js";
 
 type Field = { kind: "u8" | "u16" | "u32" | "u64" | "bytes" | "string8" | "skip" | "discard"; n: number };
 

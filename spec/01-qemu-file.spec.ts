@@ -14,7 +14,7 @@ import {
   QemuFileReader,
   QemuFileWriter,
   type ByteSource,
-} from "../src/qemu-file/index.js";
+} from "../src/bytes/index.js";
 
 /** QEMU tests/unit/test-vmstate.c, simple/primitive: the bytes and, in their order, the values that QEMU's test states. */
 const primitive = fromHex(

@@ -12,8 +12,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
 import { refusal } from "./support/bytes.js";
-import { QemuFileReader, type ByteSource } from "../src/qemu-file/index.js";
-import { FileSource } from "../src/transport/file.js";
+import { QemuFileReader, type ByteSource } from "../src/bytes/index.js";
+import { FileSource } from "../src/io/transport/file.js";
 
 /** Enough for several pieces: they are 4 MiB, and nothing is read ahead in files below 8 MiB. */
 const LENGTH = 29_000_003;

@@ -1,7 +1,7 @@
 import test from "tape";
-import { Diagnostics } from "../src/errors.js";
-import { inspectStream } from "../src/inspect/inspect.js";
-import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
+import { Diagnostics } from "../src/bytes/errors.js";
+import { inspectStream } from "../src/analyse/inspect/inspect.js";
+import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/bytes/index.js";
 import {
   DEFAULT_LIMITS,
   decodeCommand,
@@ -17,7 +17,7 @@ import {
   ExactWriter,
   StreamReader,
   type StreamItem,
-} from "../src/stream/index.js";
+} from "../src/codec/stream/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { arrivals } from "./support/arrivals.js";
 import { fromHex, refusal, toHex } from "./support/bytes.js";

@@ -1,9 +1,9 @@
 import test from "tape";
-import { Diagnostics } from "../src/errors.js";
-import { IterableSource, MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
-import { encodeRecords, RamBatch, RamFlag, RamState } from "../src/ram/index.js";
-import { DEFAULT_LIMITS } from "../src/stream/index.js";
-import { ramRecords } from "../src/stream/ram-section.js";
+import { Diagnostics } from "../src/bytes/errors.js";
+import { IterableSource, MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/bytes/index.js";
+import { encodeRecords, RamBatch, RamFlag, RamState } from "../src/codec/ram/index.js";
+import { DEFAULT_LIMITS } from "../src/codec/stream/index.js";
+import { ramRecords } from "../src/codec/stream/ram-section.js";
 import { arrivals } from "./support/arrivals.js";
 import { fromHex, refusal, toHex } from "./support/bytes.js";
 

@@ -1,7 +1,7 @@
 import * as fc from "fast-check";
 import test from "tape";
-import { QevmError } from "../src/errors.js";
-import { decodeXbzrle, encodeXbzrle, XBZRLE_OVERFLOW } from "../src/ram/xbzrle.js";
+import { QevmError } from "../src/bytes/errors.js";
+import { decodeXbzrle, encodeXbzrle, XBZRLE_OVERFLOW } from "../src/codec/ram/xbzrle.js";
 
 const PAGE = 4096;
 const bytes = (hex: string): Uint8Array => new Uint8Array(Buffer.from(hex, "hex"));

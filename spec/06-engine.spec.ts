@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { deflateRawSync, deflateSync } from "node:zlib";
 import test from "tape";
 import { createDeflater, createInflater, ExactDeflater, payloadBound, type PageInflater } from "../src/engine/index.js";
-import { QevmError } from "../src/errors.js";
+import { QevmError } from "../src/bytes/errors.js";
 import { makePage, PAGE_MAKERS, Random } from "../tools/engine/pages.js";
 import { pythonDecompress, pythonZlibVersion } from "../tools/engine/python-zlib.js";
 

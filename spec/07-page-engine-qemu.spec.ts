@@ -1,6 +1,6 @@
 import test from "tape";
 import { createDeflater } from "../src/engine/index.js";
-import { MemorySink, MemorySource } from "../src/qemu-file/source.js";
+import { MemorySink, MemorySource } from "../src/bytes/source.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { compare, destinationLike, startDestination } from "../tools/destination/index.js";
 import { compressStream } from "../tools/engine/compress-stream.js";

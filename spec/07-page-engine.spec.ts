@@ -11,8 +11,8 @@ import {
   type PageInflater,
 } from "../src/engine/index.js";
 import { load } from "../src/engine/page-module.js";
-import { QevmError } from "../src/errors.js";
-import { MemorySource } from "../src/qemu-file/source.js";
+import { QevmError } from "../src/bytes/errors.js";
+import { MemorySource } from "../src/bytes/source.js";
 import { listCorpus } from "../tools/corpus.js";
 import { capturedPages } from "../tools/engine/capture-payloads.js";
 import { damage } from "../tools/engine/damage.js";

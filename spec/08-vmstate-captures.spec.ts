@@ -5,12 +5,12 @@ import {
   deviceToPlain,
   printVmDescription,
   type PlainValue,
-} from "../src/vmstate/index.js";
+} from "../src/codec/vmstate/index.js";
 import { listCorpus } from "../tools/corpus.js";
 import { refusal, toHex } from "./support/bytes.js";
 import { describe, deviceSections, written, type DeviceSection } from "./support/devices.js";
-import { decodeDevice } from "../src/vmstate/index.js";
-import { QemuFileReader } from "../src/qemu-file/index.js";
+import { decodeDevice } from "../src/codec/vmstate/index.js";
+import { QemuFileReader } from "../src/bytes/index.js";
 
 const corpus = listCorpus();
 

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import test from "tape";
-import { latin1 } from "../src/qemu-file/index.js";
+import { latin1 } from "../src/bytes/index.js";
 import {
   findVmDescription,
   JsonNumber,
@@ -11,7 +11,7 @@ import {
   printVmDescription,
   type JsonStyle,
   type JsonValue,
-} from "../src/vmstate/index.js";
+} from "../src/codec/vmstate/index.js";
 import { refusal } from "./support/bytes.js";
 
 /** As QEMU 7.2 and 5.2 wrote it for `-machine none` (the first device only). */

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "tape";
-import { QemuFileReader } from "../src/qemu-file/index.js";
+import { QemuFileReader } from "../src/bytes/index.js";
 import {
   decodeDevice,
   deviceFromPlain,
@@ -12,7 +12,7 @@ import {
   type DeviceDescription,
   type DeviceState,
   type FieldValue,
-} from "../src/vmstate/index.js";
+} from "../src/codec/vmstate/index.js";
 import { projectRoot } from "../tools/corpus.js";
 import { fromHex, toHex } from "./support/bytes.js";
 import { written } from "./support/devices.js";

@@ -1,5 +1,5 @@
 import test from "tape";
-import { QemuFileReader } from "../src/qemu-file/index.js";
+import { QemuFileReader } from "../src/bytes/index.js";
 import {
   decodeDevice,
   deviceFromPlain,
@@ -7,7 +7,7 @@ import {
   encodeDevice,
   isRecordValue,
   type DeviceState,
-} from "../src/vmstate/index.js";
+} from "../src/codec/vmstate/index.js";
 import { listCorpus } from "../tools/corpus.js";
 import { fromHex, refusal, toHex } from "./support/bytes.js";
 import { describe, device, deviceSections, field, written } from "./support/devices.js";

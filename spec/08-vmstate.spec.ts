@@ -1,5 +1,5 @@
 import test from "tape";
-import { QemuFileReader } from "../src/qemu-file/index.js";
+import { QemuFileReader } from "../src/bytes/index.js";
 import {
   decodeDevice,
   deviceFromPlain,
@@ -7,7 +7,7 @@ import {
   encodeDevice,
   type DeviceDescription,
   type FieldDescription,
-} from "../src/vmstate/index.js";
+} from "../src/codec/vmstate/index.js";
 import { fromHex, refusal, toHex } from "./support/bytes.js";
 import { device, field, struct, written } from "./support/devices.js";
 import { ROWS, BY_HAND, u32, u64, type Row } from "./support/vmstate-rows.js";

@@ -3,10 +3,10 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { verifyStream } from "../src/inspect/verify.js";
-import { extractBlocks } from "../src/memory/extract-blocks.js";
-import { IterableSource, MemorySource, type ByteSource } from "../src/qemu-file/index.js";
-import { commandToPlain, StreamReader, type StreamItem } from "../src/stream/index.js";
+import { verifyStream } from "../src/analyse/inspect/verify.js";
+import { extractBlocks } from "../src/guest/files/extract-blocks.js";
+import { IterableSource, MemorySource, type ByteSource } from "../src/bytes/index.js";
+import { commandToPlain, StreamReader, type StreamItem } from "../src/codec/stream/index.js";
 import { listCorpus } from "../tools/corpus.js";
 
 const corpus = listCorpus();

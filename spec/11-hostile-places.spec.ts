@@ -19,9 +19,9 @@ import { join, relative } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import test from "tape";
-import { openRecording } from "../src/container/recording.js";
-import { readBelow } from "../src/transport/below.js";
-import { createFile, temporaryFile, temporaryFolder } from "../src/transport/temporary.js";
+import { openRecording } from "../src/io/container/recording.js";
+import { readBelow } from "../src/io/transport/below.js";
+import { createFile, temporaryFile, temporaryFolder } from "../src/io/transport/temporary.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { PLAIN_PROGRAM } from "./support/program.js";
 

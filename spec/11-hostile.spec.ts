@@ -1,10 +1,10 @@
 import test from "tape";
-import { QevmError } from "../src/errors.js";
-import { diffStreams } from "../src/diff/index.js";
-import { explainStream } from "../src/explain/index.js";
-import { inspectStream, type Inspection } from "../src/inspect/inspect.js";
-import { verifyStream } from "../src/inspect/verify.js";
-import { IterableSource, MemorySource } from "../src/qemu-file/index.js";
+import { QevmError } from "../src/bytes/errors.js";
+import { diffStreams } from "../src/analyse/diff/index.js";
+import { explainStream } from "../src/analyse/explain/index.js";
+import { inspectStream, type Inspection } from "../src/analyse/inspect/inspect.js";
+import { verifyStream } from "../src/analyse/inspect/verify.js";
+import { IterableSource, MemorySource } from "../src/bytes/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 
 const good = corpusEntry("machine-none-tiny").open();

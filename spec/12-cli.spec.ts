@@ -22,8 +22,8 @@ import { COMMANDS, helpFor, overview } from "../src/cli/help.js";
 import { report as inspected } from "../src/cli/inspect.js";
 import { report as verifiedReport } from "../src/cli/verify.js";
 import { MemorySource, verifyStream } from "../src/index.js";
-import { FileNames } from "../src/memory/file-names.js";
-import { fileSize, grouped, memorySize } from "../src/text.js";
+import { FileNames } from "../src/guest/files/file-names.js";
+import { fileSize, grouped, memorySize } from "../src/bytes/text.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 
 const program = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));

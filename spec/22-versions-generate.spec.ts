@@ -2,9 +2,9 @@ import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { type Fill, namedFill } from "../src/generate/fill.js";
-import { generateNone, type NoneOptions } from "../src/generate/none.js";
-import type { ByteSink } from "../src/qemu-file/index.js";
+import { type Fill, namedFill } from "../src/rewrite/generate/fill.js";
+import { generateNone, type NoneOptions } from "../src/rewrite/generate/none.js";
+import type { ByteSink } from "../src/bytes/index.js";
 import { readStatus, startDestination } from "../tools/destination/index.js";
 import { firstDifference, locateBlocks } from "../tools/qemu/memory.js";
 import { suites } from "../tools/versions/suites.js";

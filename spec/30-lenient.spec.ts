@@ -2,11 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { Diagnostics, QevmError } from "../src/errors.js";
-import { parseExactJson } from "../src/exact-json.js";
-import { explainStream } from "../src/explain/index.js";
-import { inspectStream } from "../src/inspect/inspect.js";
-import { MemorySource } from "../src/qemu-file/index.js";
+import { Diagnostics, QevmError } from "../src/bytes/errors.js";
+import { parseExactJson } from "../src/bytes/exact-json.js";
+import { explainStream } from "../src/analyse/explain/index.js";
+import { inspectStream } from "../src/analyse/inspect/inspect.js";
+import { MemorySource } from "../src/bytes/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { qevm } from "./support/program.js";
 

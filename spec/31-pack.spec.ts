@@ -12,14 +12,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import test from "tape";
-import { QevmError } from "../src/errors.js";
-import { inspectStream } from "../src/inspect/inspect.js";
-import { GatheredFile } from "../src/pack/gathered-file.js";
-import { packFolder, type PackReport } from "../src/pack/pack.js";
-import { unpackStream } from "../src/pack/unpack.js";
-import { MemorySink, MemorySource } from "../src/qemu-file/source.js";
-import { createStreamWriter } from "../src/stream/index.js";
-import { FileSource } from "../src/transport/file.js";
+import { QevmError } from "../src/bytes/errors.js";
+import { inspectStream } from "../src/analyse/inspect/inspect.js";
+import { GatheredFile } from "../src/rewrite/pack/gathered-file.js";
+import { packFolder, type PackReport } from "../src/rewrite/pack/pack.js";
+import { unpackStream } from "../src/rewrite/pack/unpack.js";
+import { MemorySink, MemorySource } from "../src/bytes/source.js";
+import { createStreamWriter } from "../src/codec/stream/index.js";
+import { FileSource } from "../src/io/transport/file.js";
 import { corpusEntry, listCorpus, projectRoot } from "../tools/corpus.js";
 import {
   destinationLike,

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "tape";
-import { encodeInitPacket, MULTIFD_MAGIC, MULTIFD_VERSION } from "../src/multifd/index.js";
+import { encodeInitPacket, MULTIFD_MAGIC, MULTIFD_VERSION } from "../src/codec/multifd/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
 import { PROGRAM, qevm } from "./support/program.js";

@@ -8,7 +8,7 @@ import type { QemuBinary } from "../tools/qemu/find.js";
 import type { QemuProcess } from "../tools/qemu/process.js";
 import { still } from "../tools/recording/machines.js";
 import { migrateTo, startSource } from "../tools/recording/record.js";
-import type { JsonObject } from "../src/transport/qmp.js";
+import type { JsonObject } from "../src/io/transport/qmp.js";
 import { qemuOf } from "./support/loads.js";
 import { qevm, type Ended } from "./support/program.js";
 import { freePort, listening } from "./support/receiving.js";

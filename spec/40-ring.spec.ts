@@ -1,6 +1,6 @@
 /** The ring of batches that threads share, with two threads' steps put between each other by hand. */
 import test from "tape";
-import { Ring, type RingShape } from "../src/threads/ring.js";
+import { Ring, type RingShape } from "../src/io/threads/ring.js";
 
 const SHAPE: RingShape = { slots: 4, capacity: 1, input: 64, output: 64 };
 

@@ -1,5 +1,5 @@
 import test from "tape";
-import type { SaveOptions } from "../src/save/index.js";
+import type { SaveOptions } from "../src/rewrite/save/index.js";
 import { arrivesWhole } from "./support/live-save.js";
 
 /** Every variant of the series with every other: threads, waiting, level, XBZRLE, engine. */

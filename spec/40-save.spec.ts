@@ -1,9 +1,9 @@
 import { inflateSync } from "node:zlib";
 import test from "tape";
-import { QevmError } from "../src/errors.js";
-import { FlatMemory, loadStream } from "../src/load/index.js";
-import { MemorySource } from "../src/qemu-file/index.js";
-import { CompressThreads, SharedBlock, saveStream, type SaveOptions } from "../src/save/index.js";
+import { QevmError } from "../src/bytes/errors.js";
+import { FlatMemory, loadStream } from "../src/rewrite/load/index.js";
+import { MemorySource } from "../src/bytes/index.js";
+import { CompressThreads, SharedBlock, saveStream, type SaveOptions } from "../src/rewrite/save/index.js";
 import { fillMemory } from "../tools/guest/fill-memory.js";
 import { WritingGuest } from "./support/guest.js";
 import { arrivesWhole, live, machine, ram } from "./support/live-save.js";

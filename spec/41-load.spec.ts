@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { deflateSync, inflateSync } from "node:zlib";
 import test from "tape";
-import { QevmError } from "../src/errors.js";
-import { FlatMemory, loadStream, sinkOf } from "../src/load/index.js";
-import { MemorySource } from "../src/qemu-file/index.js";
-import { StreamReader } from "../src/stream/index.js";
+import { QevmError } from "../src/bytes/errors.js";
+import { FlatMemory, loadStream, sinkOf } from "../src/rewrite/load/index.js";
+import { MemorySource } from "../src/bytes/index.js";
+import { StreamReader } from "../src/codec/stream/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 
 for (const name of ["compress-1-threads-8", "compress-live", "xbzrle-compress", "compress-live-nowait"]) {

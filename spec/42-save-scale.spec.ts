@@ -1,9 +1,9 @@
 import test from "tape";
 import { deflateSync } from "node:zlib";
-import { FlatMemory, loadStream } from "../src/load/index.js";
-import { MemorySink, MemorySource, QemuFileWriter } from "../src/qemu-file/index.js";
-import { RamSave, saveStream, SharedBlock, type GuestBlock } from "../src/save/index.js";
-import { StreamReader } from "../src/stream/index.js";
+import { FlatMemory, loadStream } from "../src/rewrite/load/index.js";
+import { MemorySink, MemorySource, QemuFileWriter } from "../src/bytes/index.js";
+import { RamSave, saveStream, SharedBlock, type GuestBlock } from "../src/rewrite/save/index.js";
+import { StreamReader } from "../src/codec/stream/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { destinationLike, readRamBlock, startDestination } from "../tools/destination/index.js";
 import { fillMemory } from "../tools/guest/fill-memory.js";

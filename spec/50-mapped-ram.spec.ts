@@ -3,15 +3,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import tape from "tape";
-import { convertStream } from "../src/convert/convert.js";
-import { convertToFile } from "../src/convert/convert-file.js";
-import { namedFill, type Fill } from "../src/generate/fill.js";
-import { generateNone } from "../src/generate/none.js";
-import { inspectStream } from "../src/inspect/inspect.js";
-import { verifyStream } from "../src/inspect/verify.js";
-import { hasPage, indexMappedRam, readMappedPage, setPage } from "../src/ram/index.js";
-import { MemorySink, MemorySource, QemuFileWriter, type ByteSource } from "../src/qemu-file/index.js";
-import { AtomicFile, openSource } from "../src/transport/file.js";
+import { convertStream } from "../src/rewrite/convert/convert.js";
+import { convertToFile } from "../src/rewrite/convert/convert-file.js";
+import { namedFill, type Fill } from "../src/rewrite/generate/fill.js";
+import { generateNone } from "../src/rewrite/generate/none.js";
+import { inspectStream } from "../src/analyse/inspect/inspect.js";
+import { verifyStream } from "../src/analyse/inspect/verify.js";
+import { hasPage, indexMappedRam, readMappedPage, setPage } from "../src/codec/ram/index.js";
+import { MemorySink, MemorySource, QemuFileWriter, type ByteSource } from "../src/bytes/index.js";
+import { AtomicFile, openSource } from "../src/io/transport/file.js";
 import { projectRoot } from "../tools/corpus.js";
 import { mostlyHole, stopped } from "./support/signalled.js";
 
@@ -25,7 +25,7 @@ async function convert(bytes: Uint8Array, to: "stream" | "mapped-ram"): Promise<
   const folder = mkdtempSync(join(tmpdir(), "qevm-mapped-"));
   const sink = new MemorySink();
   try {
-    await convertStream(new MemorySource(bytes), sink, { to }, join(folder, "memory"));
+    await convertStream(new MemorySource(bytes), sink, { to }, folder);
     return sink.bytes();
   } finally {
     rmSync(folder, { recursive: true, force: true });

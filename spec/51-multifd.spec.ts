@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { deflateRawSync, deflateSync } from "node:zlib";
 import test from "tape";
-import { QevmError } from "../src/errors.js";
+import { QevmError } from "../src/bytes/errors.js";
 import {
   ChannelPages,
   ChannelReader,
@@ -14,8 +14,8 @@ import {
   ZlibStreamEncoder,
   type ChannelItem,
   type ChannelOptions,
-} from "../src/multifd/index.js";
-import { MemorySink, MemorySource, QemuFileWriter, type ByteSource } from "../src/qemu-file/index.js";
+} from "../src/codec/multifd/index.js";
+import { MemorySink, MemorySource, QemuFileWriter, type ByteSource } from "../src/bytes/index.js";
 import { listRecordings, recordingNamed } from "../tools/recording/corpus.js";
 import { arrivals } from "./support/arrivals.js";
 

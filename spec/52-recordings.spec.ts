@@ -3,16 +3,21 @@ import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, truncateSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { openInput, openRecording } from "../src/container/index.js";
-import { QevmError } from "../src/errors.js";
-import { inspectRecording, verifyRecording } from "../src/inspect/recording.js";
-import { inspectStream } from "../src/inspect/inspect.js";
-import { ChannelReader } from "../src/multifd/index.js";
-import { MemorySource, QemuFileReader, QemuFileWriter, MemorySink } from "../src/qemu-file/index.js";
-import { mergeRecording, preemptRecords, roleOf, type RecordedChannel } from "../src/recording/index.js";
-import { Diagnostics } from "../src/errors.js";
-import { RamState } from "../src/ram/index.js";
-import { decodeReturnMessage, encodeReturnMessage, StreamReader, type ReturnMessage } from "../src/stream/index.js";
+import { openInput, openRecording } from "../src/io/container/index.js";
+import { QevmError } from "../src/bytes/errors.js";
+import { inspectRecording, verifyRecording } from "../src/analyse/inspect/recording.js";
+import { inspectStream } from "../src/analyse/inspect/inspect.js";
+import { ChannelReader } from "../src/codec/multifd/index.js";
+import { MemorySource, QemuFileReader, QemuFileWriter, MemorySink } from "../src/bytes/index.js";
+import { mergeRecording, preemptRecords, roleOf, type RecordedChannel } from "../src/io/recording/index.js";
+import { Diagnostics } from "../src/bytes/errors.js";
+import { RamState } from "../src/codec/ram/index.js";
+import {
+  decodeReturnMessage,
+  encodeReturnMessage,
+  StreamReader,
+  type ReturnMessage,
+} from "../src/codec/stream/index.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { compare, startDestination } from "../tools/destination/index.js";
 import { listRecordings, recordingNamed, unpackRecording, type Recording } from "../tools/recording/corpus.js";

@@ -5,21 +5,21 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test, { type Test } from "tape";
-import { QevmError } from "../src/errors.js";
-import { openRecording } from "../src/container/index.js";
-import { convertToFile } from "../src/convert/convert-file.js";
-import { verifyRecording, type RecordingVerification } from "../src/inspect/recording.js";
-import { verifyStream } from "../src/inspect/verify.js";
-import { extractBlocks } from "../src/memory/extract-blocks.js";
-import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter, type ByteSource } from "../src/qemu-file/index.js";
-import { encodeRecords, RamState } from "../src/ram/index.js";
+import { QevmError } from "../src/bytes/errors.js";
+import { openRecording } from "../src/io/container/index.js";
+import { convertToFile } from "../src/rewrite/convert/convert-file.js";
+import { verifyRecording, type RecordingVerification } from "../src/analyse/inspect/recording.js";
+import { verifyStream } from "../src/analyse/inspect/verify.js";
+import { extractBlocks } from "../src/guest/files/extract-blocks.js";
+import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter, type ByteSource } from "../src/bytes/index.js";
+import { encodeRecords, RamState } from "../src/codec/ram/index.js";
 import {
   mergedSource,
   mergeRecording,
   preemptRecords,
   type RecordedChannel,
   type Recording as Channels,
-} from "../src/recording/index.js";
+} from "../src/io/recording/index.js";
 import {
   decodeReturnMessage,
   descriptionOf,
@@ -28,8 +28,8 @@ import {
   StreamReader,
   type Command,
   type ReturnMessage,
-} from "../src/stream/index.js";
-import { Schema, type VmDescription } from "../src/vmstate/index.js";
+} from "../src/codec/stream/index.js";
+import { Schema, type VmDescription } from "../src/codec/vmstate/index.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { compare, startDestination } from "../tools/destination/index.js";
 import { recordPostcopy, type RecordedPostcopy } from "../tools/postcopy/record.js";

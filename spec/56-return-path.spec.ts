@@ -1,7 +1,7 @@
 import test from "tape";
-import { verifyRecording } from "../src/inspect/recording.js";
-import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
-import type { RecordedChannel } from "../src/recording/index.js";
+import { verifyRecording } from "../src/analyse/inspect/recording.js";
+import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/bytes/index.js";
+import type { RecordedChannel } from "../src/io/recording/index.js";
 import {
   decodeReturnMessage,
   encodeReturnMessage,
@@ -10,7 +10,7 @@ import {
   type ReturnMessage,
   type ReturnPathItem,
   type ReturnPathOptions,
-} from "../src/stream/index.js";
+} from "../src/codec/stream/index.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
 import { arrivals } from "./support/arrivals.js";
 import { fromHex, refusal, toHex } from "./support/bytes.js";

@@ -3,14 +3,14 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { convertStream } from "../src/convert/convert.js";
-import type { ConvertOptions } from "../src/convert/types.js";
-import { QevmError } from "../src/errors.js";
-import { be, concat, str8 } from "../src/fuzz/raw-bytes.js";
-import { inspectStream } from "../src/inspect/inspect.js";
-import { verifyStream } from "../src/inspect/verify.js";
-import { extractBlocks } from "../src/memory/extract-blocks.js";
-import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
+import { convertStream } from "../src/rewrite/convert/convert.js";
+import type { ConvertOptions } from "../src/rewrite/convert/types.js";
+import { QevmError } from "../src/bytes/errors.js";
+import { be, concat, str8 } from "../src/analyse/fuzz/raw-bytes.js";
+import { inspectStream } from "../src/analyse/inspect/inspect.js";
+import { verifyStream } from "../src/analyse/inspect/verify.js";
+import { extractBlocks } from "../src/guest/files/extract-blocks.js";
+import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/bytes/index.js";
 import {
   BLOCK_CHUNK,
   chunkDecoder,
@@ -19,9 +19,9 @@ import {
   type BitmapRecord,
   type BlockRecord,
   type SectionRecord,
-} from "../src/sections/index.js";
-import { ExactWriter, StreamReader } from "../src/stream/index.js";
-import { deviceToPlain } from "../src/vmstate/index.js";
+} from "../src/codec/sections/index.js";
+import { ExactWriter, StreamReader } from "../src/codec/stream/index.js";
+import { deviceToPlain } from "../src/codec/vmstate/index.js";
 import { smallDisk } from "../tools/capture/entries/sections.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { destinationLike, startDestination } from "../tools/destination/index.js";

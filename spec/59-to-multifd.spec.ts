@@ -3,10 +3,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type Test } from "tape";
-import { splitStream } from "../src/convert/to-recording.js";
-import { QevmError } from "../src/errors.js";
-import { ChannelEncoder, payloadDecoder, ZstdStreamStore } from "../src/multifd/index.js";
-import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
+import { splitStream } from "../src/rewrite/convert/to-recording.js";
+import { QevmError } from "../src/bytes/errors.js";
+import { ChannelEncoder, payloadDecoder, ZstdStreamStore } from "../src/codec/multifd/index.js";
+import { MemorySink, MemorySource } from "../src/bytes/index.js";
 import { corpusEntry, type CorpusEntry } from "../tools/corpus.js";
 import { compare, destinationLike, startDestination } from "../tools/destination/index.js";
 import { qemuOf } from "./support/loads.js";

@@ -10,11 +10,11 @@ import {
   encodeLibvirtData,
   encodeLibvirtHeader,
   openContainers,
-} from "../src/container/index.js";
-import { QevmError } from "../src/errors.js";
-import { inspectStream } from "../src/inspect/inspect.js";
-import { verifyStream } from "../src/inspect/verify.js";
-import { IterableSource, MemorySource } from "../src/qemu-file/source.js";
+} from "../src/io/container/index.js";
+import { QevmError } from "../src/bytes/errors.js";
+import { inspectStream } from "../src/analyse/inspect/inspect.js";
+import { verifyStream } from "../src/analyse/inspect/verify.js";
+import { IterableSource, MemorySource } from "../src/bytes/source.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { qevm } from "./support/program.js";
 import { image } from "./support/container-bytes.js";

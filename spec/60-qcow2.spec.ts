@@ -12,8 +12,8 @@ import {
   openContainers,
   readSnapshots,
   vmStateSize,
-} from "../src/container/index.js";
-import { MemorySource } from "../src/qemu-file/index.js";
+} from "../src/io/container/index.js";
+import { MemorySource } from "../src/bytes/index.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";

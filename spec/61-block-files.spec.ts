@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import {
   closeSync,
-  existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -17,16 +17,16 @@ import { setTimeout } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import test from "tape";
-import { convertToFile } from "../src/convert/convert-file.js";
-import { RecordApplier } from "../src/memory/apply.js";
-import { BlockFiles } from "../src/memory/block-files.js";
-import { extractBlocks } from "../src/memory/extract-blocks.js";
-import { MemoryPages } from "../src/memory/page-store.js";
-import { ScratchMemory } from "../src/memory/scratch.js";
-import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
-import { RamBatch, RamFlag, type RamBlock } from "../src/ram/index.js";
-import { createStreamWriter } from "../src/stream/index.js";
-import { ThreadPool } from "../src/threads/index.js";
+import { convertToFile } from "../src/rewrite/convert/convert-file.js";
+import { RecordApplier } from "../src/guest/pages/apply.js";
+import { BlockFiles } from "../src/guest/files/block-files.js";
+import { extractBlocks } from "../src/guest/files/extract-blocks.js";
+import { MemoryPages } from "../src/guest/pages/page-store.js";
+import { ScratchMemory } from "../src/guest/files/scratch.js";
+import { MemorySink, MemorySource } from "../src/bytes/index.js";
+import { RamBatch, RamFlag, type RamBlock } from "../src/codec/ram/index.js";
+import { createStreamWriter } from "../src/codec/stream/index.js";
+import { ThreadPool } from "../src/io/threads/index.js";
 import { refusal } from "./support/bytes.js";
 
 const PAGE = 4096;
@@ -71,7 +71,7 @@ test("a block that no list names gets a file as long as its pages reach", async 
 
 test("files and memory take the same writes", async (t) => {
   const work = mkdtempSync(join(tmpdir(), "qevm-stores-"));
-  const scratch = new ScratchMemory(join(work, "scratch"), PAGE);
+  const scratch = new ScratchMemory(work, PAGE);
   const { files } = scratch;
   const memory = new MemoryPages();
   try {
@@ -103,7 +103,7 @@ test("files and memory take the same writes", async (t) => {
     );
   } finally {
     scratch.close();
-    t.notOk(existsSync(join(work, "scratch")), "gone when the work is done");
+    t.deepEqual(readdirSync(work), [], "gone when the work is done");
     rmSync(work, { recursive: true, force: true });
   }
   t.end();
@@ -197,7 +197,7 @@ test("a thread that does not come to run, or may not, is done without", { timeou
   await writer.finish();
   const truth = Buffer.concat(Array.from({ length: 256 }, (_, k) => pageOf(1 + k)));
   // A bundle of the library, as programs are shipped: the module of the thread is not beside it, or its place is not known.
-  const library = fileURLToPath(new URL("../src/memory/extract-blocks.js", import.meta.url));
+  const library = fileURLToPath(new URL("../src/guest/files/extract-blocks.js", import.meta.url));
   for (const format of ["esm", "cjs"] as const) {
     const outfile = join(work, format === "esm" ? "bundle.mjs" : "bundle.cjs");
     const bundle = {
@@ -224,7 +224,7 @@ test("a thread that does not come to run, or may not, is done without", { timeou
 test("where address space is limited no thread is started: its heap may end the process", (t) => {
   const work = mkdtempSync(join(tmpdir(), "qevm-limited-"));
   const script = `
-    import { BlockFiles } from ${JSON.stringify(new URL("../src/memory/block-files.js", import.meta.url).href)};
+    import { BlockFiles } from ${JSON.stringify(new URL("../src/guest/files/block-files.js", import.meta.url).href)};
     const files = new BlockFiles(process.argv[2], 4096, 0);
     const block = { idstr: "ram", usedLength: 1 << 26, index: 0 };
     files.add(block);
@@ -238,6 +238,7 @@ test("where address space is limited no thread is started: its heap may end the 
   const program = join(work, "program.mjs");
   writeFileSync(program, script);
   const run = (limit: string, wait: number): string => {
+    mkdirSync(join(work, limit));
     const line = `ulimit -v ${limit}; exec "$0" "$1" "$2" ${wait}`;
     const { stdout, stderr } = spawnSync("bash", ["-c", line, process.execPath, program, join(work, limit)], {
       encoding: "utf8",

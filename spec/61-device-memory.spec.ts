@@ -13,10 +13,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { findLayout } from "../src/memory/layout.js";
-import { pciConfig, pciSegments } from "../src/memory/pci.js";
-import { physicalRange, readParts } from "../src/memory/range.js";
-import { vgaWindow } from "../src/memory/vga-window.js";
+import { findLayout } from "../src/guest/layout/layout.js";
+import { pciConfig, pciSegments } from "../src/guest/layout/pci.js";
+import { physicalRange, readParts } from "../src/guest/read/range.js";
+import { vgaWindow } from "../src/guest/layout/vga-window.js";
 import type { QemuBinary } from "../tools/qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { coreParts } from "./support/cores.js";

@@ -3,11 +3,11 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { extractBlocks } from "../src/memory/extract-blocks.js";
-import { extractPhysical } from "../src/memory/extract-physical.js";
-import { FileNames, plainName } from "../src/memory/file-names.js";
-import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
-import { createStreamWriter } from "../src/stream/index.js";
+import { extractBlocks } from "../src/guest/files/extract-blocks.js";
+import { extractPhysical } from "../src/guest/files/extract-physical.js";
+import { FileNames, plainName } from "../src/guest/files/file-names.js";
+import { MemorySink, MemorySource } from "../src/bytes/index.js";
+import { createStreamWriter } from "../src/codec/stream/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";

@@ -1,8 +1,8 @@
 /** Where blocks stand, from made-up facts: the tables of QEMU's sources and documentation are the judge here. */
 import test from "tape";
-import { findLayout } from "../src/memory/layout.js";
-import type { Layout, LayoutFacts } from "../src/memory/layout-types.js";
-import { numaNodes } from "../src/memory/srat.js";
+import { findLayout } from "../src/guest/layout/layout.js";
+import type { Layout, LayoutFacts } from "../src/guest/layout-types.js";
+import { numaNodes } from "../src/guest/layout/srat.js";
 import { refusal } from "./support/bytes.js";
 
 const KIB = 1024;

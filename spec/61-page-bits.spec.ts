@@ -1,10 +1,10 @@
 /** Which pages were written, and the pieces of files that hold them. */
 import { join } from "node:path";
 import test from "tape";
-import { BlockData } from "../src/memory/block-data.js";
-import { PageBits } from "../src/memory/page-bits.js";
-import { PageSet } from "../src/memory/page-set.js";
-import type { RamBlock } from "../src/ram/index.js";
+import { BlockData } from "../src/guest/files/block-data.js";
+import { PageBits } from "../src/guest/pages/page-bits.js";
+import { PageSet } from "../src/guest/pages/page-set.js";
+import type { RamBlock } from "../src/codec/ram/index.js";
 
 const PAGE = 4096;
 const BLOCK: RamBlock = { idstr: "ram", usedLength: 1 << 20, index: 0 };

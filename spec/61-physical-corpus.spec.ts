@@ -15,10 +15,10 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { cpuRegisters, type CpuRegisters } from "../src/memory/cpu.js";
-import { extractPhysical } from "../src/memory/extract-physical.js";
-import { MemorySource } from "../src/qemu-file/index.js";
-import { StreamReader } from "../src/stream/index.js";
+import { cpuRegisters, type CpuRegisters } from "../src/guest/cores/cpu.js";
+import { extractPhysical } from "../src/guest/files/extract-physical.js";
+import { MemorySource } from "../src/bytes/index.js";
+import { StreamReader } from "../src/codec/stream/index.js";
 import { corpusEntry, listCorpus } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { coreParts, limeRanges, type Piece } from "./support/cores.js";

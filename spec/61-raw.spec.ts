@@ -13,11 +13,11 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { extractBlocks } from "../src/memory/extract-blocks.js";
-import { extractPhysical } from "../src/memory/extract-physical.js";
-import { MemorySink, MemorySource } from "../src/qemu-file/index.js";
-import { createStreamWriter } from "../src/stream/index.js";
-import { FileSource } from "../src/transport/file.js";
+import { extractBlocks } from "../src/guest/files/extract-blocks.js";
+import { extractPhysical } from "../src/guest/files/extract-physical.js";
+import { MemorySink, MemorySource } from "../src/bytes/index.js";
+import { createStreamWriter } from "../src/codec/stream/index.js";
+import { FileSource } from "../src/io/transport/file.js";
 
 const PAGE = 4096;
 const MIB = 1 << 20;

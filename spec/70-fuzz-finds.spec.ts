@@ -2,10 +2,10 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { decodeCase } from "../src/fuzz/decode-case.js";
-import { reportOf } from "../src/fuzz/report.js";
-import { parseResults } from "../src/fuzz/run-qemu.js";
-import { tryQemu } from "../src/fuzz/qemu-case.js";
+import { decodeCase } from "../src/analyse/fuzz/decode-case.js";
+import { reportOf } from "../src/analyse/fuzz/report.js";
+import { parseResults } from "../src/analyse/fuzz/run-qemu.js";
+import { tryQemu } from "../src/analyse/fuzz/qemu-case.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { findQemu } from "../tools/qemu/find.js";
 import { qevm } from "./support/program.js";

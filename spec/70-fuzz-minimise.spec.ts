@@ -2,11 +2,11 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { makeCase, kindsNamed } from "../src/fuzz/cases.js";
-import { decodeCase } from "../src/fuzz/decode-case.js";
-import { minimise } from "../src/fuzz/minimise.js";
-import { takeApart } from "../src/fuzz/parts.js";
-import { plainText } from "../src/fuzz/report.js";
+import { makeCase, kindsNamed } from "../src/analyse/fuzz/cases.js";
+import { decodeCase } from "../src/analyse/fuzz/decode-case.js";
+import { minimise } from "../src/analyse/fuzz/minimise.js";
+import { takeApart } from "../src/analyse/fuzz/parts.js";
+import { plainText } from "../src/analyse/fuzz/report.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { qevm } from "./support/program.js";
 

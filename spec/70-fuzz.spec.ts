@@ -2,10 +2,10 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { bundle } from "../src/fuzz/bundle.js";
-import { KINDS, kindsNamed, makeCase } from "../src/fuzz/cases.js";
-import { join as joined, takeApart } from "../src/fuzz/parts.js";
-import { runDecode } from "../src/fuzz/run-decode.js";
+import { bundle } from "../src/analyse/fuzz/bundle.js";
+import { KINDS, kindsNamed, makeCase } from "../src/analyse/fuzz/cases.js";
+import { join as joined, takeApart } from "../src/analyse/fuzz/parts.js";
+import { runDecode } from "../src/analyse/fuzz/run-decode.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
 import { mappedRamFile } from "./support/mapped-ram-file.js";

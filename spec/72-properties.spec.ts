@@ -1,9 +1,9 @@
 import * as fc from "fast-check";
 import test from "tape";
-import { LIBVIRT_MAGIC } from "../src/container/detect.js";
-import { decodeLibvirtHeader, encodeLibvirtHeader } from "../src/container/libvirt/header.js";
-import { decodeQcow2Header, encodeQcow2Header, type Qcow2Header } from "../src/container/qcow2/header.js";
-import { Diagnostics, QevmError } from "../src/errors.js";
+import { LIBVIRT_MAGIC } from "../src/io/container/detect.js";
+import { decodeLibvirtHeader, encodeLibvirtHeader } from "../src/io/container/libvirt/header.js";
+import { decodeQcow2Header, encodeQcow2Header, type Qcow2Header } from "../src/io/container/qcow2/header.js";
+import { Diagnostics, QevmError } from "../src/bytes/errors.js";
 import {
   decodeDevicePacket,
   decodeInitPacket,
@@ -14,8 +14,8 @@ import {
   encodePageTable,
   encodeRamPacket,
   INIT_LENGTH,
-} from "../src/multifd/index.js";
-import { MemorySink, QemuFileReader, QemuFileWriter } from "../src/qemu-file/index.js";
+} from "../src/codec/multifd/index.js";
+import { MemorySink, QemuFileReader, QemuFileWriter } from "../src/bytes/index.js";
 import {
   decodeBlockList,
   decodeRecords,
@@ -24,8 +24,8 @@ import {
   RamBatch,
   RamFlag,
   RamState,
-} from "../src/ram/index.js";
-import { decodeMappedBlock, encodeMappedBlock, mappedHeader } from "../src/ram/mapped-area.js";
+} from "../src/codec/ram/index.js";
+import { decodeMappedBlock, encodeMappedBlock, mappedHeader } from "../src/codec/ram/mapped-area.js";
 import {
   decodeCommand,
   decodeConfiguration,
@@ -40,9 +40,9 @@ import {
   encodeSectionHeader,
   type Command,
   type Configuration,
-} from "../src/stream/index.js";
-import { decodeReturnMessage, encodeReturnMessage, type ReturnMessage } from "../src/stream/return-path.js";
-import { parseVmDescription, printVmDescription } from "../src/vmstate/index.js";
+} from "../src/codec/stream/index.js";
+import { decodeReturnMessage, encodeReturnMessage, type ReturnMessage } from "../src/codec/stream/return-path.js";
+import { parseVmDescription, printVmDescription } from "../src/codec/vmstate/index.js";
 
 const u32 = fc.nat(0xffffffff);
 const u64 = fc.bigInt(0n, 2n ** 64n - 1n);

@@ -1,7 +1,7 @@
 /** Device state of two streams compared value by value. */
 import test from "tape";
-import { diffStreams, type FieldDifference } from "../src/diff/index.js";
-import { type PlainValue, type RecordValue } from "../src/vmstate/index.js";
+import { diffStreams, type FieldDifference } from "../src/analyse/diff/index.js";
+import { type PlainValue, type RecordValue } from "../src/codec/vmstate/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { rewrite } from "./support/rewrite.js";
 import { made, PAGE, told, u32 } from "./support/diff.js";

@@ -1,10 +1,10 @@
 /** Every kind of difference between the parts of two streams, and where it is. */
 import test from "tape";
-import { diffStreams } from "../src/diff/index.js";
-import { be, concat, str8 } from "../src/fuzz/raw-bytes.js";
-import { MemorySink } from "../src/qemu-file/index.js";
-import type { RamBlock } from "../src/ram/index.js";
-import { createStreamWriter, type Configuration, type StreamItem } from "../src/stream/index.js";
+import { diffStreams } from "../src/analyse/diff/index.js";
+import { be, concat, str8 } from "../src/analyse/fuzz/raw-bytes.js";
+import { MemorySink } from "../src/bytes/index.js";
+import type { RamBlock } from "../src/codec/ram/index.js";
+import { createStreamWriter, type Configuration, type StreamItem } from "../src/codec/stream/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { rewrite } from "./support/rewrite.js";
 import { made, named, PAGE, told, u32 } from "./support/diff.js";

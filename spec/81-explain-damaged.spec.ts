@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import test from "tape";
-import { withMachine } from "../src/container/libvirt/write.js";
+import { withMachine } from "../src/io/container/libvirt/write.js";
 import { explainStream, MemorySource, type Remedy } from "../src/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { breakages } from "../tools/destination/index.js";

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { readFileSync } from "node:fs";
 import test from "tape";
-import { MACHINE_ALIASES, machineFamily, machineRelease, upstreamMachine } from "../src/machines/index.js";
+import { MACHINE_ALIASES, machineFamily, machineRelease, upstreamMachine } from "../src/guest/machines/index.js";
 import { explainStream, MemorySource } from "../src/index.js";
 import { projectRoot } from "../tools/corpus.js";
 import { run } from "./support/cures.js";

@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import test from "tape";
 import { qevm } from "./support/program.js";
-import { registerName } from "../src/explain/causes/cpreg.js";
+import { registerName } from "../src/analyse/explain/causes/cpreg.js";
 import { explainStream, MemorySource, type Explanation } from "../src/index.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { tryLine } from "../tools/advice/targets.js";

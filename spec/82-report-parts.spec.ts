@@ -1,15 +1,15 @@
 /** The pieces of a report, each against a judge of its own. */
 import { createHash } from "node:crypto";
 import test from "tape";
-import { registerLines } from "../src/memory/register-lines.js";
-import { cpuRegisters } from "../src/memory/cpu.js";
-import { deviceToPlain } from "../src/vmstate/index.js";
-import { MemorySource } from "../src/qemu-file/index.js";
-import { RamFlag, type RamBlock } from "../src/ram/index.js";
-import { KINDS, PageKind, PageMap } from "../src/report/page-map.js";
-import { HashedSource } from "../src/report/raw-input.js";
-import { reportStream } from "../src/report/index.js";
-import { StreamReader } from "../src/stream/index.js";
+import { registerLines } from "../src/guest/cores/register-lines.js";
+import { cpuRegisters } from "../src/guest/cores/cpu.js";
+import { deviceToPlain } from "../src/codec/vmstate/index.js";
+import { MemorySource } from "../src/bytes/index.js";
+import { RamFlag, type RamBlock } from "../src/codec/ram/index.js";
+import { KINDS, PageKind, PageMap } from "../src/analyse/report/page-map.js";
+import { HashedSource } from "../src/analyse/report/raw-input.js";
+import { reportStream } from "../src/analyse/report/index.js";
+import { StreamReader } from "../src/codec/stream/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { makePlainStream } from "../tools/streams/plain.js";
 import { readReport } from "./support/report-page.js";

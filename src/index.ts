@@ -1,18 +1,18 @@
-export { Diagnostics, QevmError, type ErrorCode, type ErrorPlace, type Warning } from "./errors.js";
-export * from "./qemu-file/index.js";
-export * from "./ram/index.js";
-export * from "./multifd/index.js";
-export * from "./sections/index.js";
-export * from "./stream/index.js";
-export * from "./vmstate/index.js";
-export { inspectStream, type Inspection } from "./inspect/inspect.js";
+export { Diagnostics, QevmError, type ErrorCode, type ErrorPlace, type Warning } from "./bytes/errors.js";
+export * from "./bytes/index.js";
+export * from "./codec/ram/index.js";
+export * from "./codec/multifd/index.js";
+export * from "./codec/sections/index.js";
+export * from "./codec/stream/index.js";
+export * from "./codec/vmstate/index.js";
+export { inspectStream, type Inspection } from "./analyse/inspect/inspect.js";
 export {
   inspectRecording,
   verifyRecording,
   type FileVerification,
   type RecordingInspection,
   type RecordingVerification,
-} from "./inspect/recording.js";
+} from "./analyse/inspect/recording.js";
 export {
   mergedSource,
   mergeRecording,
@@ -20,7 +20,7 @@ export {
   type ChannelRole,
   type RecordedChannel,
   type Recording,
-} from "./recording/index.js";
+} from "./io/recording/index.js";
 export {
   explainStream,
   KNOWN_TEXTS,
@@ -28,6 +28,6 @@ export {
   type ExplainOptions,
   type Finding,
   type Remedy,
-} from "./explain/index.js";
+} from "./analyse/explain/index.js";
 export { openStream, Stream, type OpenOptions, type StreamInput } from "./open.js";
-export { verifyStream, type Verification, type VerifyOptions } from "./inspect/verify.js";
+export { verifyStream, type Verification, type VerifyOptions } from "./analyse/inspect/verify.js";

@@ -1,9 +1,9 @@
-import { startingAt } from "./container/sources.js";
-import type { Container, Input } from "./container/types.js";
-import { QevmError, type Warning } from "./errors.js";
-import { IterableSource, MemorySource, type ByteSource } from "./qemu-file/index.js";
-import { StreamReader, type StreamItem, type StreamOptions } from "./stream/index.js";
-import type { DeviceState } from "./vmstate/index.js";
+import { startingAt } from "./io/container/sources.js";
+import type { Container, Input } from "./io/container/types.js";
+import { QevmError, type Warning } from "./bytes/errors.js";
+import { IterableSource, MemorySource, type ByteSource } from "./bytes/index.js";
+import { StreamReader, type StreamItem, type StreamOptions } from "./codec/stream/index.js";
+import type { DeviceState } from "./codec/vmstate/index.js";
 
 /** What a stream can come from: a path (Node only), bytes, chunks of bytes (Node and web streams, sockets), or a source of one's own. */
 export type StreamInput = string | Uint8Array | AsyncIterable<Uint8Array> | ReadableStream<Uint8Array> | ByteSource;
@@ -150,12 +150,12 @@ async function sourceOf(input: StreamInput, options: OpenOptions): Promise<ByteS
   if (typeof input === "string") {
     if (!inNode)
       throw new QevmError("usage", "a path can be opened in Node only: bytes or chunks can be opened anywhere");
-    const { openInput } = await import("./container/open.js");
+    const { openInput } = await import("./io/container/open.js");
     return await openInput(input, how);
   }
   const source = bytesOf(input);
   if (!inNode) return await startingAt(source, offset ?? 0);
-  const { openContainers } = await import("./container/open.js");
+  const { openContainers } = await import("./io/container/open.js");
   return await openContainers(source, how);
 }
 

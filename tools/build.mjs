@@ -66,12 +66,12 @@ async function bundleProgram() {
     outdir: to,
     // Names as the modules that start the threads know them, since all of them come to stand in one folder.
     entryPoints: {
-      "compress-worker": `${from}save/compress-worker.js`,
-      "decompress-worker": `${from}load/decompress-worker.js`,
-      worker: `${from}convert/worker.js`,
-      "write-worker": `${from}memory/write-worker.js`,
-      "decode-case": `${from}fuzz/decode-case.js`,
-      "decode-thread": `${from}fuzz/decode-thread.js`,
+      "compress-worker": `${from}rewrite/save/compress-worker.js`,
+      "decompress-worker": `${from}rewrite/load/decompress-worker.js`,
+      worker: `${from}rewrite/convert/worker.js`,
+      "write-worker": `${from}guest/files/write-worker.js`,
+      "decode-case": `${from}analyse/fuzz/decode-case.js`,
+      "decode-thread": `${from}analyse/fuzz/decode-thread.js`,
     },
   });
   for (const name of ["page.wasm", "page-simd.wasm"]) copyFileSync(`${from}engine/${name}`, `${to}${name}`);

@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
-import { QevmError } from "../src/errors.js";
+import { QevmError } from "../src/bytes/errors.js";
 import type { Capture } from "./capture/capture.js";
 import type { Truth } from "./capture/truth.js";
 

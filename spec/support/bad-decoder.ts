@@ -1,5 +1,5 @@
 /** A decoder that does everything that the fuzz kit must notice, by the length of its input. */
-import type { DecodeOutcome } from "../../src/fuzz/decode-case.js";
+import type { DecodeOutcome } from "../../src/analyse/fuzz/decode-case.js";
 
 const kept: Uint8Array[] = [];
 

@@ -1,5 +1,5 @@
 /** Small helpers that every chapter shares: bytes as hex, and what a call refuses with. */
-import { QevmError } from "../../src/errors.js";
+import { QevmError } from "../../src/bytes/errors.js";
 
 /** `"00ff"` (blanks allowed) as bytes. */
 export function fromHex(hex: string): Uint8Array {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import type { Input } from "../../src/container/index.js";
+import type { Input } from "../../src/io/container/index.js";
 import { projectRoot } from "../../tools/corpus.js";
 
 const folder = join(projectRoot(), "corpus", "libvirt");

@@ -1,8 +1,8 @@
 /** Runs in Node and in a browser: no Node API here. */
 import { createDeflater, createInflater } from "../../src/engine/index.js";
-import { MemorySource } from "../../src/qemu-file/source.js";
-import { RamFlag } from "../../src/ram/index.js";
-import { StreamReader } from "../../src/stream/index.js";
+import { MemorySource } from "../../src/bytes/source.js";
+import { RamFlag } from "../../src/codec/ram/index.js";
+import { StreamReader } from "../../src/codec/stream/index.js";
 
 /** What came out of a capture. */
 export interface Decoded {

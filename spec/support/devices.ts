@@ -7,8 +7,8 @@ import {
   type FieldDescription,
   type StructDescription,
   type VmDescription,
-} from "../../src/vmstate/index.js";
-import { latin1, MemorySink, QemuFileReader, QemuFileWriter } from "../../src/qemu-file/index.js";
+} from "../../src/codec/vmstate/index.js";
+import { latin1, MemorySink, QemuFileReader, QemuFileWriter } from "../../src/bytes/index.js";
 
 /** A field object in as few words as possible. */
 export function field(
@@ -64,7 +64,7 @@ export function describe(
 }
 
 /**
- * Walks the device part of a capture by the section headers alone, without `src/stream`: from the first header that
+ * Walks the device part of a capture by the section headers alone, without `src/codec/stream`: from the first header that
  * names the first device up to EOF. Whatever stands there must be a FULL section or a command.
  */
 export function deviceSections(stream: Uint8Array, vm: VmDescription, position: number): DeviceSection[] {

@@ -1,8 +1,8 @@
 /** What the chapter on comparing streams makes streams with, and how it reads what was found. */
-import { diffStreams, type PartDifference, type StreamDiff } from "../../src/diff/index.js";
-import { MemorySink } from "../../src/qemu-file/index.js";
-import { createStreamWriter, type StreamItem } from "../../src/stream/index.js";
-import { deviceFromPlain, parseVmDescription, type PlainValue } from "../../src/vmstate/index.js";
+import { diffStreams, type PartDifference, type StreamDiff } from "../../src/analyse/diff/index.js";
+import { MemorySink } from "../../src/bytes/index.js";
+import { createStreamWriter, type StreamItem } from "../../src/codec/stream/index.js";
+import { deviceFromPlain, parseVmDescription, type PlainValue } from "../../src/codec/vmstate/index.js";
 import { rewrite } from "./rewrite.js";
 
 /** Bytes a page. */

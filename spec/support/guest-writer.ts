@@ -1,5 +1,5 @@
 import { parentPort, workerData } from "node:worker_threads";
-import { markDirty } from "../../src/save/guest-memory.js";
+import { markDirty } from "../../src/rewrite/save/guest-memory.js";
 import type { WriterSetup } from "./guest.js";
 
 const { memory, log, control, writer, writers, rate } = workerData as WriterSetup;

@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import type { SharedBlock } from "../../src/save/index.js";
+import type { SharedBlock } from "../../src/rewrite/save/index.js";
 
 /** What a writer thread is told. */
 export interface WriterSetup {

@@ -1,7 +1,7 @@
 /** A memory that threads write all the time, saved; and the judges of what arrived. */
 import type { Test } from "tape";
-import { FlatMemory, loadStream } from "../../src/load/index.js";
-import { MemorySink, MemorySource, QemuFileReader } from "../../src/qemu-file/index.js";
+import { FlatMemory, loadStream } from "../../src/rewrite/load/index.js";
+import { MemorySink, MemorySource, QemuFileReader } from "../../src/bytes/index.js";
 import {
   markDirty,
   SharedBlock,
@@ -9,7 +9,7 @@ import {
   type MigrationStatistics,
   type SaveOptions,
   type SavePageHook,
-} from "../../src/save/index.js";
+} from "../../src/rewrite/save/index.js";
 import { corpusEntry } from "../../tools/corpus.js";
 import { startDestination, readRamBlock } from "../../tools/destination/index.js";
 import { fillMemory } from "../../tools/guest/fill-memory.js";

@@ -1,5 +1,5 @@
-import { MemorySink, MemorySource } from "../../src/qemu-file/index.js";
-import { ExactWriter, StreamReader, type StreamItem } from "../../src/stream/index.js";
+import { MemorySink, MemorySource } from "../../src/bytes/index.js";
+import { ExactWriter, StreamReader, type StreamItem } from "../../src/codec/stream/index.js";
 
 /** A stream item by item: `change` answers what is to stand there instead (the item itself, changed in place or not; nothing; several). */
 export async function rewrite(

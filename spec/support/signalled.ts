@@ -3,8 +3,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MemorySink } from "../../src/qemu-file/index.js";
-import { createStreamWriter } from "../../src/stream/index.js";
+import { MemorySink } from "../../src/bytes/index.js";
+import { createStreamWriter } from "../../src/codec/stream/index.js";
 import { PROGRAM } from "./program.js";
 
 /** A short stream of one block of so many bytes, of which it has one page. */

@@ -1,5 +1,5 @@
 /** Device state by hand: descriptions, values and bytes. */
-import type { DeviceDescription, FieldDescription } from "../../src/vmstate/index.js";
+import type { DeviceDescription, FieldDescription } from "../../src/codec/vmstate/index.js";
 import { device, field, struct } from "./devices.js";
 
 export interface Row {

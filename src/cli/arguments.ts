@@ -1,10 +1,10 @@
-import { DEFAULT_LIMITS, type StreamLimits } from "../stream/limits.js";
+import { DEFAULT_LIMITS, type StreamLimits } from "../codec/stream/limits.js";
 import { parseArgs, type ParseArgsConfig } from "node:util";
-import { openInput } from "../container/open.js";
-import type { Input, InputOptions } from "../container/types.js";
-import { QevmError } from "../errors.js";
-import { descriptionOf } from "../stream/index.js";
-import type { VmDescription } from "../vmstate/index.js";
+import { openInput } from "../io/container/open.js";
+import type { Input, InputOptions } from "../io/container/types.js";
+import { QevmError } from "../bytes/errors.js";
+import { descriptionOf } from "../codec/stream/index.js";
+import type { VmDescription } from "../codec/vmstate/index.js";
 
 /** Wrong use of the command line: exit status 2. */
 export class UsageError extends Error {}

@@ -1,4 +1,4 @@
-import type { Inspection } from "../inspect/inspect.js";
+import type { Inspection } from "../analyse/inspect/inspect.js";
 import { fileSize, memorySize, safe, wrapped } from "./output.js";
 
 type ShownCommand = Inspection["commands"][number];

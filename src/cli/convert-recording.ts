@@ -1,7 +1,7 @@
-import { openInput } from "../container/open.js";
-import { convertToRecording, type RecordingFolderReport } from "../convert/recording-folder.js";
-import { releaseNumber } from "../machines/index.js";
-import type { WrittenMethod } from "../multifd/index.js";
+import { openInput } from "../io/container/open.js";
+import { convertToRecording, type RecordingFolderReport } from "../rewrite/convert/recording-folder.js";
+import { releaseNumber } from "../guest/machines/index.js";
+import type { WrittenMethod } from "../codec/multifd/index.js";
 import { inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import {
   count,

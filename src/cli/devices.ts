@@ -1,9 +1,9 @@
-import { StreamReader, type SectionItem } from "../stream/index.js";
-import { openInput } from "../container/open.js";
-import { cpuRegisters, REGISTER_FIELDS } from "../memory/cpu.js";
-import { deviceToPlain, type DeviceState } from "../vmstate/index.js";
+import { StreamReader, type SectionItem } from "../codec/stream/index.js";
+import { openInput } from "../io/container/open.js";
+import { cpuRegisters, REGISTER_FIELDS } from "../guest/cores/cpu.js";
+import { deviceToPlain, type DeviceState } from "../codec/vmstate/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
-import { registerLines } from "../memory/register-lines.js";
+import { registerLines } from "../guest/cores/register-lines.js";
 import { delivered, fileSize, print, printJson, printWarnings, safe, table, tell, withProgress } from "./output.js";
 
 /** `qevm devices FILE [NAME]`. */

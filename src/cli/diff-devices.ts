@@ -1,5 +1,5 @@
-import type { DeviceDiff, FieldDifference } from "../diff/index.js";
-import type { PlainValue } from "../vmstate/index.js";
+import type { DeviceDiff, FieldDifference } from "../analyse/diff/index.js";
+import type { PlainValue } from "../codec/vmstate/index.js";
 import { clip, hex, place, rest, WIDTH } from "./diff-text.js";
 import { count, safe } from "./output.js";
 

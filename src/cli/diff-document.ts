@@ -1,5 +1,5 @@
-import type { StreamDiff } from "../diff/index.js";
-import { WritableSink } from "../transport/writable.js";
+import type { StreamDiff } from "../analyse/diff/index.js";
+import { WritableSink } from "../io/transport/writable.js";
 
 /** Ranges that are written together. */
 const TOGETHER = 1000;

@@ -1,4 +1,4 @@
-import type { Pair, PartDifference, PartValue, StreamDiff, StreamSummary } from "../diff/index.js";
+import type { Pair, PartDifference, PartValue, StreamDiff, StreamSummary } from "../analyse/diff/index.js";
 import { deviceLines } from "./diff-devices.js";
 import { clip, hex, place, rest, tail, WIDTH } from "./diff-text.js";
 import { count, fileSize, memorySize, safe, table, wrapped } from "./output.js";

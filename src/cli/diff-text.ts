@@ -1,4 +1,4 @@
-import type { Pair } from "../diff/index.js";
+import type { Pair } from "../analyse/diff/index.js";
 import { count } from "./output.js";
 
 /** Columns of a report's lines. */

@@ -1,12 +1,12 @@
-import { isFolder } from "../container/is-folder.js";
-import { openInput } from "../container/open.js";
-import type { Container } from "../container/types.js";
-import { detect } from "../container/detect.js";
-import { diffStreams, sideOf, type Pair, type Side, type StreamDiff } from "../diff/index.js";
-import { inStream } from "../diff/side.js";
-import { QevmError, type Warning } from "../errors.js";
-import type { ByteSource } from "../qemu-file/source.js";
-import { openSource } from "../transport/file.js";
+import { isFolder } from "../io/container/is-folder.js";
+import { openInput } from "../io/container/open.js";
+import type { Container } from "../io/container/types.js";
+import { detect } from "../io/container/detect.js";
+import { diffStreams, sideOf, type Pair, type Side, type StreamDiff } from "../analyse/diff/index.js";
+import { inStream } from "../analyse/diff/side.js";
+import { QevmError, type Warning } from "../bytes/errors.js";
+import type { ByteSource } from "../bytes/source.js";
+import { openSource } from "../io/transport/file.js";
 import {
   DECODE_OPTIONS,
   inputOptions,

@@ -1,5 +1,5 @@
-import { commandLines, releasesLine, type Explanation, type Finding, type Remedy } from "../explain/index.js";
-import { hex } from "../errors.js";
+import { commandLines, releasesLine, type Explanation, type Finding, type Remedy } from "../analyse/explain/index.js";
+import { hex } from "../bytes/errors.js";
 import { fileSize, safe } from "./output.js";
 
 /** Columns of a terminal. */

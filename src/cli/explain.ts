@@ -1,6 +1,6 @@
-import { containerName, type Container } from "../container/types.js";
-import { openInput } from "../container/open.js";
-import { explainStream } from "../explain/index.js";
+import { containerName, type Container } from "../io/container/types.js";
+import { openInput } from "../io/container/open.js";
+import { explainStream } from "../analyse/explain/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
 import { report } from "./explain-report.js";
 import { print, printJson, withProgress } from "./output.js";

@@ -1,11 +1,11 @@
 import { closeSync, existsSync, openSync } from "node:fs";
-import { QevmError } from "../errors.js";
-import { fileFill, namedFill, type Fill } from "../generate/fill.js";
-import { generateNone, type PageEncoding } from "../generate/none.js";
-import { generateFromTemplate } from "../generate/template.js";
-import { openInput } from "../container/open.js";
-import { attempt, readAll } from "../transport/attempt.js";
-import { openOutput, type Output } from "../transport/output.js";
+import { QevmError } from "../bytes/errors.js";
+import { fileFill, namedFill, type Fill } from "../rewrite/generate/fill.js";
+import { generateNone, type PageEncoding } from "../rewrite/generate/none.js";
+import { generateFromTemplate } from "../rewrite/generate/template.js";
+import { openInput } from "../io/container/open.js";
+import { attempt, readAll } from "../io/transport/attempt.js";
+import { openOutput, type Output } from "../io/transport/output.js";
 import { parse, sizeOf, streamOffset, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
 import { fileSize, print, printJson, safe, withProgress } from "./output.js";

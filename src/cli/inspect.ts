@@ -1,8 +1,8 @@
-import { inspectStream, type Inspection, type PageCounts } from "../inspect/inspect.js";
-import type { ChannelSummary } from "../inspect/channel.js";
-import { containerName, type Container } from "../container/types.js";
-import { isFolder } from "../container/is-folder.js";
-import { openInput } from "../container/open.js";
+import { inspectStream, type Inspection, type PageCounts } from "../analyse/inspect/inspect.js";
+import type { ChannelSummary } from "../analyse/inspect/channel.js";
+import { containerName, type Container } from "../io/container/types.js";
+import { isFolder } from "../io/container/is-folder.js";
+import { openInput } from "../io/container/open.js";
 import { DECODE_OPTIONS, inputOptions, parse, refuseOffset, streamOptions, type Arguments } from "./arguments.js";
 import { commandLines } from "./commands.js";
 import { opaqueLines } from "./opaque.js";

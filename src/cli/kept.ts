@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Refused } from "../receive/index.js";
-import { syncName } from "../transport/durable.js";
-import type { AtomicFolder } from "../transport/folder.js";
+import type { Refused } from "../live/receive/index.js";
+import { syncName } from "../io/transport/durable.js";
+import type { AtomicFolder } from "../io/transport/folder.js";
 import { safe, tell } from "./output.js";
 
 /** Refused connections that are told one by one; all are in the recording's list. */

@@ -1,5 +1,5 @@
-import type { Inspection } from "../inspect/inspect.js";
-import { UNDESCRIBED } from "../stream/index.js";
+import type { Inspection } from "../analyse/inspect/inspect.js";
+import { UNDESCRIBED } from "../codec/stream/index.js";
 import { fileSize, safe, wrapped } from "./output.js";
 
 type Part = Inspection["undecoded"][number];

@@ -1,4 +1,4 @@
-import { wouldReplace } from "../transport/same-file.js";
+import { wouldReplace } from "../io/transport/same-file.js";
 import { UsageError, type Arguments } from "./arguments.js";
 
 /**

@@ -1,8 +1,8 @@
-import type { Warning } from "../errors.js";
-import { traitsOf, type ByteSource } from "../qemu-file/source.js";
-import { escaped, fileSize } from "../text.js";
+import type { Warning } from "../bytes/errors.js";
+import { traitsOf, type ByteSource } from "../bytes/source.js";
+import { escaped, fileSize } from "../bytes/text.js";
 
-export { count, fileSize, grouped, memorySize, safe } from "../text.js";
+export { count, fileSize, grouped, memorySize, safe } from "../bytes/text.js";
 
 /** Prints one JSON document; 64-bit integers appear as decimal strings, control characters as escapes, U+0080 to U+009F too. */
 export function printJson(value: unknown): void {

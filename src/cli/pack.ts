@@ -1,4 +1,4 @@
-import { packFolder } from "../pack/pack.js";
+import { packFolder } from "../rewrite/pack/pack.js";
 import { limitsOf, parse } from "./arguments.js";
 import { outOf } from "./out.js";
 import { fileSize, print, printJson, safe } from "./output.js";

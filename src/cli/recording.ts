@@ -1,3 +1,3 @@
 /** What the commands that read folders too load when they are given one. */
-export { openRecording } from "../container/recording.js";
-export { inspectRecording, verifyRecording } from "../inspect/recording.js";
+export { openRecording } from "../io/container/recording.js";
+export { inspectRecording, verifyRecording } from "../analyse/inspect/recording.js";

@@ -1,9 +1,9 @@
 import { resolve } from "node:path";
-import type { RamTarget } from "../convert/types.js";
-import type { QevmError } from "../errors.js";
-import { relay, type Relayed, type RelayOptions } from "../relay/index.js";
-import { syncName } from "../transport/durable.js";
-import { AtomicFolder } from "../transport/folder.js";
+import type { RamTarget } from "../rewrite/convert/types.js";
+import type { QevmError } from "../bytes/errors.js";
+import { relay, type Relayed, type RelayOptions } from "../live/relay/index.js";
+import { syncName } from "../io/transport/durable.js";
+import { AtomicFolder } from "../io/transport/folder.js";
 import { DECODE_OPTIONS, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { keepFolder, refusals } from "./kept.js";
 import { outOf } from "./out.js";

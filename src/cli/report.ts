@@ -1,5 +1,5 @@
-import { reportStream, type ReportOptions, type StreamReport } from "../report/index.js";
-import { openOutput } from "../transport/output.js";
+import { reportStream, type ReportOptions, type StreamReport } from "../analyse/report/index.js";
+import { openOutput } from "../io/transport/output.js";
 import { DECODE_OPTIONS, parse, streamOffset, streamOptions, UsageError } from "./arguments.js";
 import { outOf } from "./out.js";
 import { fileSize, print, safe, tell, withProgress } from "./output.js";

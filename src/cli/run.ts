@@ -1,7 +1,7 @@
-import { QevmError } from "../errors.js";
+import { QevmError } from "../bytes/errors.js";
 import { helpFor } from "./help.js";
 import { subject, UsageError } from "./arguments.js";
-import { endBySignals } from "../transport/unfinished.js";
+import { endBySignals } from "../io/transport/unfinished.js";
 import { printJson, tell } from "./output.js";
 
 /** What a command's module exports. */

@@ -1,13 +1,13 @@
-import { isFolder } from "../container/is-folder.js";
-import { isPostcopy, openRecording } from "../container/recording.js";
-import { openInput } from "../container/open.js";
-import { RestSource } from "../container/sources.js";
-import { QemuFileReader } from "../qemu-file/reader.js";
-import type { ByteSource } from "../qemu-file/source.js";
-import { decodeHeader } from "../stream/index.js";
-import { openDestination } from "../transport/destination-uri.js";
-import { sendChannels } from "../transport/send-channels.js";
-import { sendStream } from "../transport/send.js";
+import { isFolder } from "../io/container/is-folder.js";
+import { isPostcopy, openRecording } from "../io/container/recording.js";
+import { openInput } from "../io/container/open.js";
+import { RestSource } from "../io/container/sources.js";
+import { QemuFileReader } from "../bytes/reader.js";
+import type { ByteSource } from "../bytes/source.js";
+import { decodeHeader } from "../codec/stream/index.js";
+import { openDestination } from "../io/transport/destination-uri.js";
+import { sendChannels } from "../io/transport/send-channels.js";
+import { sendStream } from "../io/transport/send.js";
 import { inputOptions, parse, sizeOf, STREAM_OPTIONS, UsageError, type Arguments } from "./arguments.js";
 import { fileSize, print, printJson, withProgress } from "./output.js";
 

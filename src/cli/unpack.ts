@@ -1,8 +1,8 @@
-import { openInput } from "../container/open.js";
-import { Diagnostics } from "../errors.js";
-import { unpackStream } from "../pack/unpack.js";
-import type { ByteSource } from "../qemu-file/source.js";
-import { canReopen } from "../transport/file.js";
+import { openInput } from "../io/container/open.js";
+import { Diagnostics } from "../bytes/errors.js";
+import { unpackStream } from "../rewrite/pack/unpack.js";
+import type { ByteSource } from "../bytes/source.js";
+import { canReopen } from "../io/transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions } from "./arguments.js";
 import { delivered, memorySize, print, printJson, printWarnings, safe, table } from "./output.js";
 

@@ -1,9 +1,9 @@
-import { inspectStream } from "../inspect/inspect.js";
-import { verifyStream, type Verification } from "../inspect/verify.js";
-import { isFolder } from "../container/is-folder.js";
-import { openInput } from "../container/open.js";
-import type { InputOptions } from "../container/types.js";
-import { canReopen } from "../transport/file.js";
+import { inspectStream } from "../analyse/inspect/inspect.js";
+import { verifyStream, type Verification } from "../analyse/inspect/verify.js";
+import { isFolder } from "../io/container/is-folder.js";
+import { openInput } from "../io/container/open.js";
+import type { InputOptions } from "../io/container/types.js";
+import { canReopen } from "../io/transport/file.js";
 import {
   DECODE_OPTIONS,
   inputOptions,

@@ -12,7 +12,7 @@ import {
   zlibInflateReset,
   ZStream,
 } from "pako";
-import { QevmError } from "../errors.js";
+import { QevmError } from "../bytes/errors.js";
 import {
   checkOptions,
   checkPage,

@@ -1,5 +1,5 @@
 import type * as NodeZlib from "node:zlib";
-import { QevmError } from "../errors.js";
+import { QevmError } from "../bytes/errors.js";
 import { ExactInflater } from "./exact.js";
 import {
   checkOptions,

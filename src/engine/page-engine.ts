@@ -1,4 +1,4 @@
-import { QevmError } from "../errors.js";
+import { QevmError } from "../bytes/errors.js";
 
 /**
  * One page in, one zlib stream out, and back: the interface that every engine stands behind.

@@ -1,4 +1,4 @@
-import { QevmError } from "../errors.js";
+import { QevmError } from "../bytes/errors.js";
 import { ExactInflater } from "./exact.js";
 import {
   checkCapacity,

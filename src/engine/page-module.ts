@@ -1,5 +1,5 @@
 import type * as NodeFs from "node:fs";
-import { QevmError } from "../errors.js";
+import { QevmError } from "../bytes/errors.js";
 
 /** One instruction with a vector result: `validate` says whether this machine's WebAssembly knows SIMD. */
 const SIMD_PROBE = new Uint8Array([

@@ -10,7 +10,7 @@ import { deviceJobs } from "../capture/device-sets.js";
 import { entries } from "../capture/entries/index.js";
 import { listCorpus } from "../corpus.js";
 import { findQemus, usualProgram, type QemuBinary } from "../qemu/find.js";
-import { commandLines } from "../../src/explain/index.js";
+import { commandLines } from "../../src/analyse/explain/index.js";
 import { productJobs } from "./products.js";
 import { proveStream, saveSource } from "./proof.js";
 

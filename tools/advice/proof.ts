@@ -5,8 +5,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { explainStream, type Explanation } from "../../src/explain/index.js";
-import { MemorySource } from "../../src/qemu-file/index.js";
+import { explainStream, type Explanation } from "../../src/analyse/explain/index.js";
+import { MemorySource } from "../../src/bytes/index.js";
 import { runStep } from "../capture/steps.js";
 import { startDestination } from "../destination/index.js";
 import type { QemuBinary } from "../qemu/find.js";

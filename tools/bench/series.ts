@@ -11,8 +11,8 @@
  * - each other row: the old way with that part alone, or as many as it says, against the old way.
  */
 import { cpuUsage } from "node:process";
-import { QemuFileWriter, type ByteSink } from "../../src/qemu-file/index.js";
-import { RamSave, type GuestBlock } from "../../src/save/index.js";
+import { QemuFileWriter, type ByteSink } from "../../src/bytes/index.js";
+import { RamSave, type GuestBlock } from "../../src/rewrite/save/index.js";
 import { pairs, row, type BenchOptions, type BenchRow, type Side } from "./pair.js";
 import { pageCompressor } from "./series-old/compressor.js";
 import { everyThird, smallBlocks } from "./series-old/memory.js";
@@ -48,7 +48,7 @@ function side(blocks: readonly GuestBlock[], way: Way, shares: Shares): Side {
   return {
     async measure() {
       const inline = await pageCompressor(4096, way);
-      const ours = new URL("../../src/save/compress-worker.js", import.meta.url);
+      const ours = new URL("../../src/rewrite/save/compress-worker.js", import.meta.url);
       const parts = [...(way.keptState ? ["state"] : []), ...(way.ownBuffer ? ["buffer"] : [])].join("&");
       const old = new URL(`series-old/worker.js?${parts}`, import.meta.url);
       spent.inline = 0;

@@ -1,5 +1,5 @@
 /** What a capture is made from: the machine, the steps, and what it is there to show. */
-import type { JsonObject } from "../../src/transport/qmp.js";
+import type { JsonObject } from "../../src/io/transport/qmp.js";
 import { usualProgram } from "../qemu/find.js";
 
 /** One step of a capture, run in order and recorded as it is. Strings may use `$DIR`, the working folder. */

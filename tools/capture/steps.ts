@@ -1,9 +1,9 @@
 /** Runs the steps of a capture against a QEMU. */
 import { setTimeout as sleep } from "node:timers/promises";
-import { QevmError } from "../../src/errors.js";
+import { QevmError } from "../../src/bytes/errors.js";
 import { readyAddress, readyMark } from "../guest/listing.js";
 import type { QemuProcess } from "../qemu/process.js";
-import { type JsonObject, textOf } from "../../src/transport/qmp.js";
+import { type JsonObject, textOf } from "../../src/io/transport/qmp.js";
 import type { Step } from "./entry.js";
 
 const limit = 60_000;

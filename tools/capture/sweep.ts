@@ -6,8 +6,8 @@
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { argv, exit } from "node:process";
-import { verifyStream } from "../../src/inspect/verify.js";
-import { MemorySource } from "../../src/qemu-file/index.js";
+import { verifyStream } from "../../src/analyse/inspect/verify.js";
+import { MemorySource } from "../../src/bytes/index.js";
 import { findQemus, type QemuBinary } from "../qemu/find.js";
 import { QemuProcess } from "../qemu/process.js";
 import { deviceJobs, type Job } from "./device-sets.js";

@@ -1,7 +1,7 @@
 /** The table in corpus/README.md, written from the entries that are there. */
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { QevmError } from "../../src/errors.js";
+import { QevmError } from "../../src/bytes/errors.js";
 import type { CorpusEntry } from "../corpus.js";
 import type { LoadCheck } from "../destination/check.js";
 

@@ -6,7 +6,7 @@ import { usualProgram } from "../qemu/find.js";
 import { hashBlock, locateBlocks } from "../qemu/memory.js";
 import type { QemuProcess } from "../qemu/process.js";
 import type { Entry } from "./entry.js";
-import type { Json, JsonObject } from "../../src/transport/qmp.js";
+import type { Json, JsonObject } from "../../src/io/transport/qmp.js";
 
 /** One RAM block of the source. */
 export interface BlockTruth {

@@ -2,7 +2,7 @@
  * Ways to break a small `-machine none` stream, each of which a real QEMU refuses with words of its own. The places are found by
  * the bytes that stand there, with no code of `src`: what is broken must not depend on what is tested.
  */
-import { QevmError } from "../../src/errors.js";
+import { QevmError } from "../../src/bytes/errors.js";
 
 /** One way to break a stream. */
 export interface Breakage {

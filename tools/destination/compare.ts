@@ -3,7 +3,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { hashRange, type Truth } from "../capture/truth.js";
 import { hashBlock, locateBlocks, readBlock } from "../qemu/memory.js";
 import type { QemuProcess } from "../qemu/process.js";
-import { type JsonObject, textOf } from "../../src/transport/qmp.js";
+import { type JsonObject, textOf } from "../../src/io/transport/qmp.js";
 
 /** The part of a ground truth that a machine can be compared with. */
 export type Expected = Pick<Truth, "blocks" | "pmemsave" | "registers">;

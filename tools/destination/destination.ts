@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
-import { type JsonObject, textOf } from "../../src/transport/qmp.js";
+import { type JsonObject, textOf } from "../../src/io/transport/qmp.js";
 
 /** What to load, and where. */
 export interface DestinationOptions {

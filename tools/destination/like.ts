@@ -1,6 +1,6 @@
 /** A destination like the source of a capture: the same machine, capabilities, hot-plugged devices and files. */
 import { createHash } from "node:crypto";
-import { QevmError } from "../../src/errors.js";
+import { QevmError } from "../../src/bytes/errors.js";
 import type { Capture } from "../capture/capture.js";
 import type { Step } from "../capture/entry.js";
 import { entries } from "../capture/entries/index.js";

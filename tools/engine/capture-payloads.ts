@@ -1,6 +1,6 @@
-import { RamFlag } from "../../src/ram/index.js";
-import type { ByteSource } from "../../src/qemu-file/source.js";
-import { StreamReader } from "../../src/stream/index.js";
+import { RamFlag } from "../../src/codec/ram/index.js";
+import type { ByteSource } from "../../src/bytes/source.js";
+import { StreamReader } from "../../src/codec/stream/index.js";
 
 /** A page as a stream held it: plain, or compressed. */
 export interface CapturedPage {

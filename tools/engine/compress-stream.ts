@@ -1,7 +1,7 @@
 import type { PageDeflater } from "../../src/engine/index.js";
-import type { ByteSink, ByteSource } from "../../src/qemu-file/source.js";
-import { RamBatch, RamFlag } from "../../src/ram/index.js";
-import { ExactWriter, StreamReader, type StreamItem } from "../../src/stream/index.js";
+import type { ByteSink, ByteSource } from "../../src/bytes/source.js";
+import { RamBatch, RamFlag } from "../../src/codec/ram/index.js";
+import { ExactWriter, StreamReader, type StreamItem } from "../../src/codec/stream/index.js";
 
 /** Copies a stream, every plain page turned into a compressed one. Returns the number of pages. */
 export async function compressStream(source: ByteSource, sink: ByteSink, deflater: PageDeflater): Promise<number> {

@@ -11,7 +11,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { createDeflater } from "../../src/engine/index.js";
-import { FileSource } from "../../src/transport/file.js";
+import { FileSource } from "../../src/io/transport/file.js";
 import { startDestination } from "../destination/index.js";
 import { findQemu } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";

@@ -1,7 +1,7 @@
 import { openSync, readdirSync, readFileSync, readSync, closeSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isZeroPage } from "../../src/engine/index.js";
-import { FileSource } from "../../src/transport/file.js";
+import { FileSource } from "../../src/io/transport/file.js";
 import { capturedPages } from "./capture-payloads.js";
 
 const PAGE = 4096;

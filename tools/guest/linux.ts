@@ -8,7 +8,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, write
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { QevmError } from "../../src/errors.js";
+import { QevmError } from "../../src/bytes/errors.js";
 import type { QemuBinary } from "../qemu/find.js";
 import { QemuProcess } from "../qemu/process.js";
 

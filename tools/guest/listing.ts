@@ -2,7 +2,7 @@
  * A listing of machine code: each line holds its bytes and what they mean, labels are filled in at the end. Enough of an
  * assembler for guests of one boot sector, with nothing hidden.
  */
-import { QevmError } from "../../src/errors.js";
+import { QevmError } from "../../src/bytes/errors.js";
 
 interface Patch {
   readonly at: number;

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { edge, type Random } from "../../src/fuzz/random.js";
+import { edge, type Random } from "../../src/analyse/fuzz/random.js";
 
 /** Damage at places where a structure seems to be: near bytes that change, mostly at the front and the end. */
 export function damageBytes(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } {

@@ -1,11 +1,11 @@
 // One process of the hunt: worker.js FOLDER FIRST-SEED. Each case is written down before it is tried, in FOLDER/now.json.
 import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { QevmError } from "../../src/errors.js";
-import { makeCase } from "../../src/fuzz/cases.js";
-import { unbundle } from "../../src/fuzz/bundle.js";
-import { takeApart, type Parts } from "../../src/fuzz/parts.js";
-import { Random } from "../../src/fuzz/random.js";
+import { QevmError } from "../../src/bytes/errors.js";
+import { makeCase } from "../../src/analyse/fuzz/cases.js";
+import { unbundle } from "../../src/analyse/fuzz/bundle.js";
+import { takeApart, type Parts } from "../../src/analyse/fuzz/parts.js";
+import { Random } from "../../src/analyse/fuzz/random.js";
 import { UsageError } from "../../src/cli/arguments.js";
 import type { Base } from "./bases.js";
 import { damageBytes, damageDescription, damageIndex, damageJson } from "./mutate.js";

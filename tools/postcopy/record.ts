@@ -2,12 +2,12 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { QevmError } from "../../src/errors.js";
+import { QevmError } from "../../src/bytes/errors.js";
 import { runStep, waitGuest } from "../capture/steps.js";
 import { takeTruth, type Truth } from "../capture/truth.js";
 import { innerPath, type QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
-import { type JsonObject, textOf } from "../../src/transport/qmp.js";
+import { type JsonObject, textOf } from "../../src/io/transport/qmp.js";
 import { Relay, type Arrival, type RelayedChannel } from "./relay.js";
 
 /** What is migrated, and how. */

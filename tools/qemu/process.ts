@@ -6,9 +6,9 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { QevmError } from "../../src/errors.js";
+import { QevmError } from "../../src/bytes/errors.js";
 import { innerPath, type QemuBinary, workRoot } from "./find.js";
-import { type Json, type JsonObject, QmpClient } from "../../src/transport/qmp.js";
+import { type Json, type JsonObject, QmpClient } from "../../src/io/transport/qmp.js";
 
 /** How a program ended. */
 export interface Exit {

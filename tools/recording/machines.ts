@@ -2,7 +2,7 @@
 import { dirtyGuest } from "../guest/patterns.js";
 import { firmwareAround } from "../guest/listing.js";
 import { direct, mebi, words } from "../capture/entries/parts.js";
-import type { JsonObject } from "../../src/transport/qmp.js";
+import type { JsonObject } from "../../src/io/transport/qmp.js";
 
 /** What a recording is made from. */
 export interface Recipe {

@@ -2,11 +2,11 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openInput, openRecording } from "../../src/container/index.js";
-import { convertToFile } from "../../src/convert/convert-file.js";
-import { QevmError } from "../../src/errors.js";
-import { type RecordingInspection, verifyRecording } from "../../src/inspect/recording.js";
-import type { VmDescription } from "../../src/vmstate/index.js";
+import { openInput, openRecording } from "../../src/io/container/index.js";
+import { convertToFile } from "../../src/rewrite/convert/convert-file.js";
+import { QevmError } from "../../src/bytes/errors.js";
+import { type RecordingInspection, verifyRecording } from "../../src/analyse/inspect/recording.js";
+import type { VmDescription } from "../../src/codec/vmstate/index.js";
 import type { Truth } from "../capture/truth.js";
 import { blockHashes, compare } from "../destination/compare.js";
 import { startDestination } from "../destination/destination.js";

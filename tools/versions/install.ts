@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { QevmError } from "../../src/errors.js";
+import { QevmError } from "../../src/bytes/errors.js";
 import { folderName, type Suite } from "./suites.js";
 
 /** Longest time for one of the two steps of an installation. */

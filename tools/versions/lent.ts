@@ -1,7 +1,7 @@
 /** The description of a machine, for streams of the same machine that have none. */
-import { MemorySource } from "../../src/qemu-file/index.js";
-import { descriptionOf } from "../../src/stream/index.js";
-import type { VmDescription } from "../../src/vmstate/index.js";
+import { MemorySource } from "../../src/bytes/index.js";
+import { descriptionOf } from "../../src/codec/stream/index.js";
+import type { VmDescription } from "../../src/codec/vmstate/index.js";
 import { takeCapture } from "../capture/capture.js";
 import { entry, type Recipe } from "../capture/entry.js";
 import type { QemuBinary } from "../qemu/find.js";

@@ -1,9 +1,9 @@
 /** Proves every feature with every QEMU that is here, and prints what came of it as one table. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { QevmError } from "../../src/errors.js";
+import { QevmError } from "../../src/bytes/errors.js";
 import { findQemu, type QemuBinary } from "../qemu/find.js";
 import { QemuProcess } from "../qemu/process.js";
-import { type JsonObject, textOf } from "../../src/transport/qmp.js";
+import { type JsonObject, textOf } from "../../src/io/transport/qmp.js";
 import { type Cell, type Feature, wordsOf } from "./feature.js";
 
 /** A row of the table: what was found, by version. */

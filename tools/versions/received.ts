@@ -1,5 +1,5 @@
 /** Features whose destination is `qevm receive`: it answers the source, and keeps every channel. */
-import { receiveInto } from "../../src/receive/index.js";
+import { receiveInto } from "../../src/live/receive/index.js";
 import { takeTruth } from "../capture/truth.js";
 import type { QemuBinary } from "../qemu/find.js";
 import type { Recipe } from "../recording/machines.js";

@@ -1,6 +1,6 @@
 /** A stream decoded into fields and written again from nothing but these. */
-import { MemorySink, MemorySource } from "../../src/qemu-file/index.js";
-import { ExactWriter, StreamReader, type StreamOptions } from "../../src/stream/index.js";
+import { MemorySink, MemorySource } from "../../src/bytes/index.js";
+import { ExactWriter, StreamReader, type StreamOptions } from "../../src/codec/stream/index.js";
 
 /** The stream again, and how many of its bytes were passed on without being understood. Errors: as `StreamReader`. */
 export async function reencode(

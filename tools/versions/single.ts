@@ -1,8 +1,8 @@
 /** Features whose stream is one file: captured, verified, extracted, written again, loaded. */
-import { QevmError } from "../../src/errors.js";
-import type { Inspection } from "../../src/inspect/inspect.js";
-import { verifyStream } from "../../src/inspect/verify.js";
-import { MemorySource } from "../../src/qemu-file/index.js";
+import { QevmError } from "../../src/bytes/errors.js";
+import type { Inspection } from "../../src/analyse/inspect/inspect.js";
+import { verifyStream } from "../../src/analyse/inspect/verify.js";
+import { MemorySource } from "../../src/bytes/index.js";
 import { takeCapture } from "../capture/capture.js";
 import { entry, type Recipe } from "../capture/entry.js";
 import { checkLoad } from "../destination/check.js";

@@ -1,14 +1,14 @@
-import { isFolder } from "../../container/is-folder.js";
-import { openInput } from "../../container/open.js";
-import { openRecording } from "../../container/recording.js";
-import type { InputOptions } from "../../container/types.js";
-import { bundle } from "../../fuzz/bundle.js";
-import { QevmError } from "../../errors.js";
-import { QemuFileReader } from "../../qemu-file/index.js";
-import { readBelow } from "../../transport/below.js";
-import { openSource } from "../../transport/file.js";
-import type { Outcomes } from "../../fuzz/tally.js";
-import { columns } from "../../fuzz/tally.js";
+import { isFolder } from "../../io/container/is-folder.js";
+import { openInput } from "../../io/container/open.js";
+import { openRecording } from "../../io/container/recording.js";
+import type { InputOptions } from "../../io/container/types.js";
+import { bundle } from "../../analyse/fuzz/bundle.js";
+import { QevmError } from "../../bytes/errors.js";
+import { QemuFileReader } from "../../bytes/index.js";
+import { readBelow } from "../../io/transport/below.js";
+import { openSource } from "../../io/transport/file.js";
+import type { Outcomes } from "../../analyse/fuzz/tally.js";
+import { columns } from "../../analyse/fuzz/tally.js";
 import { streamOffset, UsageError, type Arguments } from "../arguments.js";
 import { count, table } from "../output.js";
 

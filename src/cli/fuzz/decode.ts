@@ -1,8 +1,8 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { runDecode, type DecodeRun } from "../../fuzz/run-decode.js";
-import { attempt } from "../../transport/file.js";
-import { createFolders, writeNewFile } from "../../transport/temporary.js";
+import { runDecode, type DecodeRun } from "../../analyse/fuzz/run-decode.js";
+import { attempt } from "../../io/transport/file.js";
+import { createFolders, writeNewFile } from "../../io/transport/temporary.js";
 import { parse } from "../arguments.js";
 import { count, print, printJson, safe } from "../output.js";
 import { CASE_OPTIONS, caseChoice, PLACE_OPTIONS, placeOf, readWhole, shortTable } from "./common.js";

@@ -1,11 +1,11 @@
 import { join } from "node:path";
-import { unbundle, type BundledFile } from "../../fuzz/bundle.js";
-import { kindsNamed, makeCase, type FuzzCase } from "../../fuzz/cases.js";
-import { takeApart } from "../../fuzz/parts.js";
-import { AtomicFolder } from "../../transport/folder.js";
-import { createFolder, writeNewFile } from "../../transport/temporary.js";
-import { Turns } from "../../transport/turns.js";
-import { WritableSink } from "../../transport/writable.js";
+import { unbundle, type BundledFile } from "../../analyse/fuzz/bundle.js";
+import { kindsNamed, makeCase, type FuzzCase } from "../../analyse/fuzz/cases.js";
+import { takeApart } from "../../analyse/fuzz/parts.js";
+import { AtomicFolder } from "../../io/transport/folder.js";
+import { createFolder, writeNewFile } from "../../io/transport/temporary.js";
+import { Turns } from "../../io/transport/turns.js";
+import { WritableSink } from "../../io/transport/writable.js";
 import { parse } from "../arguments.js";
 import { outOf } from "../out.js";
 import { print, safe } from "../output.js";

@@ -1,9 +1,9 @@
-import { isFolder } from "../../container/is-folder.js";
-import { decodeCase } from "../../fuzz/decode-case.js";
-import { minimise, type Judge } from "../../fuzz/minimise.js";
-import { tryQemu } from "../../fuzz/qemu-case.js";
-import { plainText } from "../../fuzz/report.js";
-import { AtomicFile } from "../../transport/file.js";
+import { isFolder } from "../../io/container/is-folder.js";
+import { decodeCase } from "../../analyse/fuzz/decode-case.js";
+import { minimise, type Judge } from "../../analyse/fuzz/minimise.js";
+import { tryQemu } from "../../analyse/fuzz/qemu-case.js";
+import { plainText } from "../../analyse/fuzz/report.js";
+import { AtomicFile } from "../../io/transport/file.js";
 import { parse, UsageError } from "../arguments.js";
 import { outOf } from "../out.js";
 import { print, printJson, safe } from "../output.js";

@@ -1,6 +1,6 @@
-import { isFolder } from "../../container/is-folder.js";
-import { reportOf } from "../../fuzz/report.js";
-import { runQemu } from "../../fuzz/run-qemu.js";
+import { isFolder } from "../../io/container/is-folder.js";
+import { reportOf } from "../../analyse/fuzz/report.js";
+import { runQemu } from "../../analyse/fuzz/run-qemu.js";
 import { parse, UsageError } from "../arguments.js";
 import { outOf } from "../out.js";
 import { count, print, printJson } from "../output.js";

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
-import { reportOf, type QemuReport } from "../../fuzz/report.js";
-import { parseResults } from "../../fuzz/run-qemu.js";
-import { attempt } from "../../transport/file.js";
+import { reportOf, type QemuReport } from "../../analyse/fuzz/report.js";
+import { parseResults } from "../../analyse/fuzz/run-qemu.js";
+import { attempt } from "../../io/transport/file.js";
 import { parse } from "../arguments.js";
 import { count, print, printJson, safe, table } from "../output.js";
 import { outcomeTable } from "./common.js";

@@ -1,4 +1,4 @@
-import type { GuestBlock } from "../../../src/save/index.js";
+import type { GuestBlock } from "../../../src/rewrite/save/index.js";
 import { fillMemory } from "../../guest/fill-memory.js";
 
 const PAGE = 4096;

@@ -1,5 +1,5 @@
-import { RamFlag } from "../../../src/ram/index.js";
-import { PageStrategy, type GuestBlock } from "../../../src/save/index.js";
+import { RamFlag } from "../../../src/codec/ram/index.js";
+import { PageStrategy, type GuestBlock } from "../../../src/rewrite/save/index.js";
 
 /** Milliseconds that the migration thread spent compressing by itself. */
 export const spent = { inline: 0 };

@@ -3,8 +3,8 @@
  * threads do, so that everything else of the save is the same.
  */
 import { workerData } from "node:worker_threads";
-import type { CompressSetup } from "../../../src/save/compress-work.js";
-import { serve, type Slot, type WorkerStart } from "../../../src/threads/index.js";
+import type { CompressSetup } from "../../../src/rewrite/save/compress-work.js";
+import { serve, type Slot, type WorkerStart } from "../../../src/io/threads/index.js";
 import { pageCompressor } from "./compressor.js";
 
 const COMPRESS_PAGE = 0x100;

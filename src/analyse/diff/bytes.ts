@@ -1,0 +1,66 @@
+import type { ByteSource } from "../../bytes/source.js";
+import type { ByteRange, Pair } from "./types.js";
+
+/** Bytes compared at a time. */
+const PIECE = 1 << 20;
+
+/** A part of a source that can be read anywhere. */
+export interface Region {
+  source: ByteSource;
+  /** Position in the source (not the absolute offset). */
+  start: number;
+  /** Bytes; undefined: to the end. */
+  length?: number | undefined;
+}
+
+/** How many bytes two regions have in common from their beginnings; undefined: all, and they are of one length. */
+export async function firstDifference(a: Region, b: Region): Promise<number | undefined> {
+  const pieces: Pair<Uint8Array> = { a: new Uint8Array(PIECE), b: new Uint8Array(PIECE) };
+  for (let done = 0; ; done += PIECE) {
+    const [inA, inB] = [await readPiece(a, done, pieces.a), await readPiece(b, done, pieces.b)];
+    const at = differsAt(inA, inB);
+    if (at !== undefined) return done + at;
+    if (inA.length < PIECE) return undefined;
+  }
+}
+
+async function readPiece(
+  { source, start, length = Infinity }: Region,
+  from: number,
+  piece: Uint8Array,
+): Promise<Uint8Array> {
+  const wanted = Math.max(0, Math.min(piece.length, length - from));
+  let done = 0;
+  while (done < wanted) {
+    const got = await source.readAt!(start + from + done, piece.subarray(done, wanted));
+    if (got === 0) break;
+    done += got;
+  }
+  return piece.subarray(0, done);
+}
+
+/** Index of the first byte that only one has or that is not the same; undefined: there is none. */
+export function differsAt(a: Uint8Array, b: Uint8Array): number | undefined {
+  if (a.length === b.length && Buffer.compare(a, b) === 0) return undefined;
+  const length = Math.min(a.length, b.length);
+  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
+  return length;
+}
+
+/** Every run of bytes that differ; what only one has counts as different. */
+export function byteRanges(a: Uint8Array, b: Uint8Array): ByteRange[] {
+  const ranges: ByteRange[] = [];
+  const length = Math.max(a.length, b.length);
+  for (let at = 0; at < length; at++) {
+    if (a[at] === b[at]) continue;
+    const offset = at;
+    while (at < length && a[at] !== b[at]) at++;
+    ranges.push({ offset, length: at - offset, a: hexDigits(a, offset, at), b: hexDigits(b, offset, at) });
+  }
+  return ranges;
+}
+
+/** Bytes as hex digits. */
+export function hexDigits(bytes: Uint8Array, from: number, to: number): string {
+  return Buffer.from(bytes.subarray(from, to)).toString("hex");
+}

@@ -1,0 +1,89 @@
+import { QemuFileWriter } from "../../bytes/index.js";
+import { encodeDevice, type DeviceState } from "../../codec/vmstate/index.js";
+import { byteRanges } from "./bytes.js";
+import type { ScannedDevice } from "./scan.js";
+import type { DeviceDiff, FieldDifference, Pair } from "./types.js";
+import { compareStructs, type Found, type Steps } from "./values.js";
+
+/** Compares the state of a device that both streams have; undefined: it is the same. */
+export function compareDevices(a: ScannedDevice, b: ScannedDevice): DeviceDiff | undefined {
+  const fields = fieldsOf(a, b);
+  if (fields.length === 0) return undefined;
+  return { name: a.idstr, instance: a.instanceId, offset: { a: a.offset, b: b.offset }, fields };
+}
+
+function fieldsOf(a: ScannedDevice, b: ScannedDevice): FieldDifference[] {
+  if (a.content.kind === "device" && b.content.kind === "device") {
+    const found: Found[] = [];
+    compareStructs(a.content.state, b.content.state, [], found);
+    if (found.length === 0) return [];
+    const places = { a: new Places(a, a.content.state, found), b: new Places(b, b.content.state, found) };
+    return found.map((one) => placed(one, places));
+  }
+  if (a.content.kind === "opaque" && b.content.kind === "opaque") {
+    const ranges = byteRanges(a.content.bytes, b.content.bytes);
+    if (ranges.length === 0) return [];
+    const length = { a: a.content.bytes.length, b: b.content.bytes.length };
+    const offset = { a: payloadOffset(a), b: payloadOffset(b) };
+    return [{ path: "(not decoded)", offset, kind: "bytes", length, ranges }];
+  }
+  const offset = { a: payloadOffset(a), b: payloadOffset(b) };
+  return [{ path: "(form)", offset, kind: "type", a: form(a), b: form(b) }];
+}
+
+function form({ content }: ScannedDevice): string {
+  return content.kind === "device" ? "decoded" : "not decoded";
+}
+
+function placed({ steps, ...found }: Found, { a, b }: Pair<Places>): FieldDifference {
+  const inA = found.kind !== "only" || found.in === "a";
+  const inB = found.kind !== "only" || found.in === "b";
+  const offset = { a: inA ? a.of(steps) : null, b: inB ? b.of(steps) : null };
+  return { path: pathOf(steps), offset, ...found };
+}
+
+/** `env.regs[3]`, `subsections.cpu/xsave.env.xcr0`: the path that `devices` prints behind `fields.`. */
+function pathOf(steps: Steps): string {
+  let path = "";
+  for (const step of steps) {
+    const name = /^subsection "(.*)"$/su.exec(step)?.[1];
+    const shown = name === undefined ? step : `subsections.${name}`;
+    path += path === "" || shown.startsWith("[") ? shown : `.${shown}`;
+  }
+  return path;
+}
+
+/** A header before the payload: u8 type, be32 section_id, str8 idstr, be32 instance_id, be32 version_id. */
+function payloadOffset({ offset, idstr }: ScannedDevice): number {
+  return offset + 14 + idstr.length;
+}
+
+/** Where the values of a device stand, learnt by encoding it again. */
+class Places {
+  private readonly offsets = new Map<string, number>();
+  private readonly start: number;
+
+  constructor(device: ScannedDevice, state: DeviceState, found: readonly Found[]) {
+    this.start = payloadOffset(device);
+    const wanted = new Set<string>();
+    for (const { steps } of found) for (let n = 1; n <= steps.length; n++) wanted.add(keyOf(steps.slice(0, n)));
+    const writer = new QemuFileWriter({ write: () => undefined }, undefined, this.start);
+    encodeDevice(writer, state, (path, offset) => {
+      const key = keyOf(path.slice(1));
+      if (wanted.has(key)) this.offsets.set(key, offset);
+    });
+  }
+
+  /** Of the value, or of the nearest that it is a part of and whose place is known. */
+  of(steps: Steps): number {
+    for (let n = steps.length; n > 0; n--) {
+      const found = this.offsets.get(keyOf(steps.slice(0, n)));
+      if (found !== undefined) return found;
+    }
+    return this.start;
+  }
+}
+
+function keyOf(steps: Steps): string {
+  return steps.join("\0");
+}

@@ -1,0 +1,200 @@
+import type { Container } from "../../io/container/types.js";
+import { QevmError, type Diagnostics } from "../../bytes/errors.js";
+import { Tally, type Inspection } from "../inspect/inspect.js";
+import { noFacts, noteFacts, type DeviceFacts } from "../../guest/layout/facts.js";
+import type { ByteSource } from "../../bytes/source.js";
+import type { RamBlock } from "../../codec/ram/index.js";
+import {
+  StreamReader,
+  UNDESCRIBED,
+  type ConfigurationItem,
+  type SectionContent,
+  type SectionItem,
+  type StreamItem,
+  type StreamOptions,
+} from "../../codec/stream/index.js";
+import { Keys } from "../../codec/vmstate/groups.js";
+import type { VmDescription } from "../../codec/vmstate/index.js";
+import { PageTable } from "./page-table.js";
+import { RecordDigest } from "./record-digest.js";
+import type { Again } from "./spool.js";
+import type { StreamSummary } from "./types.js";
+
+/** Bytes that the places of pages may take whatever the stream's length. */
+const LEAST_LIMIT = 64 << 20;
+
+/** One stream as it was walked: everything but page contents, and where those stand. */
+export interface Scanned {
+  source: ByteSource;
+  containers: readonly Container[];
+  inspection: Inspection;
+  diagnostics: Diagnostics;
+  configuration: ConfigurationItem | undefined;
+  blocks: readonly RamBlock[];
+  /** Absolute offset of the block list; null without one. */
+  blockList: number | null;
+  pages: PageTable;
+  /** FULL sections and those that no codec knows, in stream order, by "name/instance" (a second one of a name: "name/instance#2"). */
+  devices: Map<string, ScannedDevice>;
+  /** Sections that consist of records of their own. */
+  records: Map<string, RecordDigest>;
+  description: { offset: number; text: string; parsed: VmDescription } | undefined;
+  describedBy: StreamSummary["description"];
+  /** What could not be decoded up to the end of the stream or package. */
+  rests: Rest[];
+  /** What the stream was cut off in. */
+  unfinished: Rest | undefined;
+  trailing: Rest | undefined;
+  facts: DeviceFacts;
+}
+
+export interface ScannedDevice {
+  idstr: string;
+  instanceId: number;
+  versionId: number;
+  offset: number;
+  content: Extract<SectionContent, { kind: "device" | "opaque" }>;
+}
+
+/** A part of a stream without known structure. */
+export interface Rest {
+  offset: number;
+  length: number;
+  reason: string;
+}
+
+/**
+ * Walks a stream once, from its first byte. A schema serves device state that the stream does not describe itself, and then the stream is
+ * walked again. Errors: as `StreamReader`; limit.
+ */
+export async function scanStream(
+  again: Again,
+  containers: readonly Container[],
+  { schema, ...options }: StreamOptions,
+): Promise<Scanned> {
+  const scanned = await new Scan(again.source, containers, options).run();
+  if (schema === undefined || !isUndescribed(scanned)) return scanned;
+  again.rewind();
+  return { ...(await new Scan(again.source, containers, { ...options, schema }).run()), describedBy: "lent" };
+}
+
+/** The same with the other stream's description, where that fits. */
+export async function scanBorrowing(
+  again: Again,
+  scanned: Scanned,
+  other: Scanned,
+  options: StreamOptions,
+): Promise<Scanned> {
+  if (other.description === undefined || !isUndescribed(scanned)) return scanned;
+  again.rewind();
+  try {
+    const schema = [other.description.parsed];
+    const read = await new Scan(again.source, scanned.containers, { ...options, schema }).run();
+    // Lenient: what does not fit is opaque as it was.
+    const fits = read.inspection.bytes.opaque < scanned.inspection.bytes.opaque;
+    return fits ? { ...read, describedBy: "of the other" } : scanned;
+  } catch (error) {
+    if (error instanceof QevmError) return scanned;
+    throw error;
+  }
+}
+
+function isUndescribed({ inspection }: Scanned): boolean {
+  return inspection.undecoded.some(({ reason }) => reason === UNDESCRIBED);
+}
+
+class Scan {
+  private readonly reader: StreamReader;
+  private readonly tally: Tally;
+  private readonly pages: PageTable;
+  private readonly devices = new Map<string, ScannedDevice>();
+  private readonly keys = new Keys();
+  private readonly records = new Map<string, RecordDigest>();
+  private readonly rests: Rest[] = [];
+  private readonly facts = noFacts();
+  private configuration: ConfigurationItem | undefined;
+  private description: Scanned["description"];
+  private blockList: number | null = null;
+  private trailing: Rest | undefined;
+
+  constructor(
+    private readonly source: ByteSource,
+    private readonly containers: readonly Container[],
+    options: StreamOptions,
+  ) {
+    this.reader = new StreamReader(source, options);
+    this.tally = new Tally(this.reader);
+    const { reader } = this;
+    this.pages = new PageTable(reader, () => LEAST_LIMIT + 2 * (source.length ?? reader.offset - reader.start));
+  }
+
+  async run(): Promise<Scanned> {
+    for await (const item of this.reader) await this.item(item);
+    const inspection = await this.tally.result();
+    const unfinished = await this.reader.unfinished();
+    const { source, containers, configuration, blockList, pages, devices, records, rests, trailing, facts } = this;
+    const { description } = this;
+    return {
+      source,
+      containers,
+      inspection,
+      diagnostics: this.reader.diagnostics,
+      configuration,
+      blocks: this.reader.ram.blocks,
+      blockList,
+      pages,
+      devices,
+      records,
+      description,
+      describedBy: description === undefined ? null : "own",
+      rests,
+      unfinished,
+      trailing,
+      facts,
+    };
+  }
+
+  private async item(item: StreamItem): Promise<void> {
+    const { tally } = this;
+    tally.note(item);
+    noteFacts(item, this.facts);
+    if (item.kind === "section") await this.section(item);
+    else if (item.kind === "configuration") this.configuration = item;
+    else if (item.kind === "vmdescription") {
+      this.description = { offset: item.offset, text: item.text, parsed: item.description };
+    } else if (item.kind === "opaque" || item.kind === "trailing") {
+      const reason = item.kind === "opaque" ? item.reason : item.what;
+      const rest: Rest = { offset: item.offset, length: 0, reason };
+      if (item.kind === "opaque") this.rests.push(rest);
+      else this.trailing = rest;
+      for await (const chunk of item.chunks()) {
+        rest.length += chunk.length;
+        tally.chunk(item, chunk);
+      }
+    }
+  }
+
+  private async section(item: SectionItem): Promise<void> {
+    const { tally } = this;
+    const { idstr, instanceId, versionId, offset, content } = item;
+    if (content.kind === "ram") {
+      for await (const batch of item.records()) {
+        tally.batch(batch);
+        this.pages.note(batch);
+        if (batch.blockList !== undefined) this.blockList ??= batch.position[0]!;
+      }
+      tally.sectionEnds();
+    } else if (content.kind === "records") {
+      const key = `${idstr}/${instanceId}`;
+      const digest = this.records.get(key) ?? new RecordDigest();
+      this.records.set(key, digest);
+      for await (const record of content.entries()) {
+        tally.record(record);
+        digest.add(record);
+      }
+      tally.sectionEnds();
+    } else {
+      this.devices.set(this.keys.unique(`${idstr}/${instanceId}`), { idstr, instanceId, versionId, offset, content });
+    }
+  }
+}

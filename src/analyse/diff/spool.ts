@@ -1,0 +1,89 @@
+import { closeSync, readSync } from "node:fs";
+import { join } from "node:path";
+import { traitsOf, type ByteSource } from "../../bytes/source.js";
+import { attempt, writeAll } from "../../io/transport/attempt.js";
+import { createFile, systemFolder, temporaryFolder, type TemporaryFolder } from "../../io/transport/temporary.js";
+
+/** A source that can be read again, once it was read to its end. */
+export interface Again {
+  /** Reads as the source does, and keeps what is needed to answer `readAt`. */
+  source: ByteSource;
+  /** The same bytes from the first on. */
+  rewind(): void;
+  /** Removes what was kept. The source itself stays open. */
+  close(): void;
+}
+
+/** A source that can be read anywhere is taken as it is; of another one, a copy is kept in a temporary folder. Errors: io. */
+export function readableAgain(source: ByteSource): Again {
+  if (source.readAt === undefined || source.seek === undefined || source.length === undefined) return new Spool(source);
+  return { source, rewind: () => source.seek!(0), close: () => undefined };
+}
+
+/** What a pipe or decompressor gave, in a temporary file without a name: it is gone with the process, however that ends. */
+class Spool implements Again {
+  readonly source: ByteSource;
+  private readonly folder: string;
+  private readonly fd: number;
+  private readonly made: TemporaryFolder;
+  private named = true;
+  private written = 0;
+  private position = 0;
+  private ended = false;
+
+  constructor(private readonly first: ByteSource) {
+    this.made = temporaryFolder(systemFolder(), "qevm-diff");
+    this.folder = this.made.path;
+    this.fd = createFile(join(this.folder, "stream"));
+    this.remove();
+    const { length: _, ...traits } = traitsOf(first);
+    this.source = {
+      ...traits,
+      read: (into) => this.read(into),
+      readAt: (position, into) => this.readAt(position, into),
+    };
+  }
+
+  rewind(): void {
+    this.position = 0;
+  }
+
+  close(): void {
+    closeSync(this.fd);
+    this.remove();
+  }
+
+  /** Where open files cannot be removed, that waits for `close`. */
+  private remove(): void {
+    if (!this.named) return;
+    try {
+      this.made.remove();
+      this.named = false;
+    } catch (error) {
+      if (!(error instanceof Error && "code" in error && (error.code === "EBUSY" || error.code === "EPERM")))
+        throw error;
+    }
+  }
+
+  private read(into: Uint8Array): number | Promise<number> {
+    if (this.position < this.written || this.ended) {
+      const n = this.readAt(this.position, into);
+      this.position += n;
+      return n;
+    }
+    const got = this.first.read(into);
+    return typeof got === "number" ? this.keep(into, got) : got.then((n) => this.keep(into, n));
+  }
+
+  private keep(bytes: Uint8Array, n: number): number {
+    if (n === 0) this.ended = true;
+    writeAll(this.folder, this.fd, bytes.subarray(0, n), this.written);
+    this.written += n;
+    this.position = this.written;
+    return n;
+  }
+
+  private readAt(position: number, into: Uint8Array): number {
+    return attempt(this.folder, () => readSync(this.fd, into, 0, into.length, position));
+  }
+}

@@ -1,0 +1,156 @@
+import type { Warning } from "../../bytes/errors.js";
+import type { PageCounts } from "../inspect/inspect.js";
+import type { PlainValue } from "../../codec/vmstate/index.js";
+
+/** The same thing of both streams. */
+export interface Pair<T> {
+  a: T;
+  b: T;
+}
+
+export type Side = keyof Pair<unknown>;
+
+/**
+ * `identical`: the streams have the same bytes. `same`: a destination gets the same of both, written in another way. `different`: it
+ * does not, or that cannot be told.
+ */
+export type Verdict = "identical" | "same" | "different";
+
+/** What two streams have not in common. Offsets are absolute bytes in the file that people hold, or in what `container` holds. */
+export interface StreamDiff {
+  verdict: Verdict;
+  a: StreamSummary;
+  b: StreamSummary;
+  /** The first byte of the streams, seen through their containers, that is not the same, and the part it stands in; null: none. */
+  firstByte: { offset: Pair<number>; part: Pair<string | null> } | null;
+  /** Everything but page contents and values of devices. */
+  differences: PartDifference[];
+  ram: RamDiff;
+  /** Devices that are in both streams, and are not the same; by stream A's order. */
+  devices: DeviceDiff[];
+}
+
+export interface StreamSummary {
+  /** What the stream came wrapped in; null: nothing. */
+  container: string | null;
+  /** Version of the stream header (3). */
+  version: number;
+  machine: string | null;
+  /** Target page size in bytes. */
+  pageSize: number;
+  complete: boolean;
+  /** `opaque`: not understood. */
+  bytes: { total: number; opaque: number };
+  /** Whose VMDESCRIPTION device state was read by. */
+  description: "own" | "lent" | "of the other" | null;
+  warnings: readonly Warning[];
+  /** Anomalies that lenient mode passed over: what of this stream was compared is doubtful. */
+  passedOver: number;
+}
+
+export type PartValue = string | number | boolean | readonly string[] | null;
+
+export interface PartDifference {
+  /** `meaning`: a destination gets something else. `encoding`: it gets the same, said in another way. */
+  level: "meaning" | "encoding";
+  part:
+    | "container"
+    | "configuration"
+    | "RAM block"
+    | "section"
+    | "records"
+    | "command"
+    | "VMDESCRIPTION"
+    | "end"
+    | "undecoded";
+  /** What of the part: a name, a field. */
+  name: string;
+  /** null: not there. */
+  a: PartValue;
+  b: PartValue;
+  /** Where it stands; null: nowhere, or not known. */
+  offset: Pair<number | null>;
+}
+
+/** How the final contents of pages compare. */
+export interface PageTotals {
+  /** The same content, however it came. */
+  same: number;
+  /** Of these, those that the last round wrote in another encoding. */
+  otherEncoding: number;
+  different: number;
+  /** Pages that hold data and that only one stream carries. */
+  onlyA: number;
+  onlyB: number;
+}
+
+export interface RamDiff {
+  /** Why contents were not compared; null: they were. */
+  notCompared: string | null;
+  /** How the guest-physical layout was found; null: it is not known. */
+  layout: readonly string[] | null;
+  pages: PageTotals;
+  /** Bytes that differ in the different pages. */
+  bytes: number;
+  blocks: BlockDiff[];
+  /** Every run of pages that differ, by block and ascending offset. */
+  ranges: PageRange[];
+}
+
+/** One RAM block that both streams have. */
+export interface BlockDiff {
+  name: string;
+  length: Pair<number>;
+  pages: PageTotals;
+  bytes: number;
+  /** Records by encoding, all rounds counted. */
+  records: Pair<PageCounts>;
+}
+
+/** Pages that differ, side by side. Bytes. */
+export interface PageRange {
+  block: string;
+  offset: number;
+  length: number;
+  /** Guest-physical address of the first page; null: not known, or not mapped. */
+  physical: number | null;
+  /** The first byte that differs and up to 16 bytes from there, as hex digits; in the first ranges of a block. */
+  first?: { offset: number; a: string; b: string };
+}
+
+export interface DeviceDiff {
+  name: string;
+  instance: number;
+  /** Of the section. */
+  offset: Pair<number>;
+  fields: FieldDifference[];
+}
+
+/** One value of a device that is not the same. Plain values are those of `devices --json`. */
+export type FieldDifference = FieldPlace &
+  (
+    | { kind: "value"; a: PlainValue; b: PlainValue }
+    /** Elements of an array. */
+    | { kind: "length"; a: number; b: number }
+    /** How the description names its form on the wire. */
+    | { kind: "type"; a: string; b: string }
+    /** Version of a struct or subsection. */
+    | { kind: "version"; a: number; b: number }
+    | { kind: "only"; in: Side; value: PlainValue }
+    | { kind: "bytes"; length: Pair<number>; ranges: ByteRange[] }
+  );
+
+export interface FieldPlace {
+  /** `env.eip`, `ports[3].status`, `subsections.NAME.field`. */
+  path: string;
+  /** Where the field stands, or what it is a part of; null: it is not there. */
+  offset: Pair<number | null>;
+}
+
+/** Bytes of a buffer that differ; `a` and `b` as hex digits, shorter where a buffer ends. */
+export interface ByteRange {
+  offset: number;
+  length: number;
+  a: string;
+  b: string;
+}

@@ -1,0 +1,184 @@
+import { QevmError } from "../../bytes/errors.js";
+import { upstreamMachine } from "../../guest/machines/index.js";
+import { UNDESCRIBED } from "../../codec/stream/index.js";
+import { distributionWords } from "./words.js";
+import type { Context } from "./context.js";
+import type { Damage, Remedy } from "./types.js";
+
+/** What is wrong in the file itself, in plain words. */
+export function explainDamage(context: Context): Damage[] {
+  const { survey } = context;
+  return kinds(survey.damage).map(({ error, times, offsets }) => ({
+    error,
+    times,
+    offsets,
+    means: meaning(error, context),
+    remedies: remedies(error, context),
+  }));
+}
+
+/** Places of a kind of damage that are listed. */
+const MOST_PLACES = 20;
+
+/** One of each kind, the first, and how often it is there: what is wrong in a block list is wrong in each of its pages. */
+function kinds(damage: readonly QevmError[]): Pick<Damage, "error" | "times" | "offsets">[] {
+  const found = new Map<string, Pick<Damage, "error" | "times" | "offsets">>();
+  for (const error of damage) {
+    const kind = `${error.code} ${error.what}`;
+    const known = found.get(kind);
+    const offsets = error.offset === undefined ? [] : [error.offset];
+    if (known === undefined) found.set(kind, { error, times: 1, offsets });
+    else {
+      known.times++;
+      if (known.offsets.length < MOST_PLACES) known.offsets.push(...offsets);
+    }
+  }
+  return [...found.values()];
+}
+
+function meaning({ code, found }: QevmError, { survey }: Context): string[] {
+  const { inspection, eof } = survey;
+  const left = eof === undefined && inspection.ram.blocks.length > 0 ? partsLeft(inspection.sections) : [];
+  switch (code) {
+    case "truncated":
+      if (inspection.version !== 3) {
+        const none = found === "0" ? "the file is empty" : "of the stream there is not even its header";
+        return [`${none}: nothing was written, or nothing of it was copied`];
+      }
+      return [
+        "the file ends before the stream does: the copy, the disk or the connection broke off. No QEMU loads it",
+        ...left,
+      ];
+    case "bad-magic":
+      return ["this is no stream, nor anything that one is known to come wrapped in"];
+    case "unsupported-version":
+      return ["no QEMU writes this version: the bytes are damaged"];
+    case "bad-footer":
+      return [
+        "where a section ends, its footer does not fit: a byte of it or of the section is damaged. QEMU refuses it there",
+      ];
+    case "unknown-type":
+      return ["no QEMU writes this: the bytes here are damaged, or were moved against what stands before", ...left];
+    case "unknown-reference":
+      return [
+        "something is named that the stream has not introduced: the bytes here are damaged, or part of the stream is missing",
+      ];
+    case "bad-length":
+    case "bad-offset":
+      return ["a length or offset contradicts the rest of the stream: QEMU refuses it here"];
+    case "bad-compressed-data":
+      return ["a compressed page is damaged: a QEMU that checks refuses it here"];
+    case "bad-xbzrle":
+      return ["an XBZRLE page is damaged: QEMU refuses it here"];
+    case "bad-description":
+      return ["a device's state does not fit its description: one of the two is damaged"];
+    case "limit":
+      return ["more is asked for than a stream of a real machine asks: see --limit (spec/71-bounds.md) if it is meant"];
+    case "unsupported":
+      return ["qevm does not know this part and cannot tell where it ends: a QEMU that knows it may read on"];
+    default:
+      return ["QEMU may refuse it here, or read on in the wrong place"];
+  }
+}
+
+/** How far a stream went that did not come to its end. */
+function partsLeft(sections: Context["survey"]["inspection"]["sections"]): string[] {
+  const ended = sections.some(({ name, type }) => name === "ram" && type === "end");
+  return ended ? ["all of the memory was there before it"] : ["it happened in the memory: devices had not come yet"];
+}
+
+/** Programs that unpack a container to standard output with -dc. */
+const UNPACK = new Set(["gzip", "bzip2", "xz", "lzop", "lz4", "zstd"]);
+
+function remedies({ code }: QevmError, context: Context): Remedy[] {
+  const { survey, file, containers } = context;
+  const { inspection, stopped } = survey;
+  if (code === "bad-magic" || inspection.version !== 3) return [];
+  if (stopped?.offset !== undefined && stopped.code !== "truncated") return beforeStop(context, stopped.offset);
+  const found: Remedy[] = [
+    { what: "what stands before it can be read", command: ["qevm", "inspect", file, "--lenient"] },
+  ];
+  if (inspection.ram.blocks.length > 0 && !containers.includes("recording")) {
+    found.push({
+      what: "and the memory that came before it saved",
+      command: ["qevm", "extract", file, "--out", "DIR", "--format", "blocks", "--lenient"],
+    });
+  }
+  return found;
+}
+
+/** Where even a lenient reader stops: what stands before that byte, as a stream that was cut there, which it does read. */
+function beforeStop({ survey, file, containers }: Context, offset: number): Remedy[] {
+  const [wrapping] = containers;
+  if (containers.length > 1 || (wrapping !== undefined && !UNPACK.has(wrapping))) return [];
+  const name = `'${file.replaceAll("'", String.raw`'\''`)}'`;
+  const bytes = wrapping === undefined ? `head -c ${offset} ${name}` : `${wrapping} -dc ${name} | head -c ${offset}`;
+  const found: Remedy[] = [
+    { what: "what stands before it can be read", command: ["sh", "-c", `${bytes} | qevm inspect - --lenient`] },
+  ];
+  if (survey.inspection.ram.blocks.length > 0) {
+    found.push({
+      what: "and the memory that came before it saved",
+      command: ["sh", "-c", `${bytes} | qevm extract - --out DIR --format blocks --lenient`],
+    });
+  }
+  return found;
+}
+
+/** A change to a libvirt save image makes a save image again, which libvirt restores; what only takes the stream out stays. */
+export function keepContainer(remedy: Remedy, containers: readonly string[]): Remedy[] {
+  const { command } = remedy;
+  const out = command?.indexOf("--out") ?? -1;
+  if (containers[0] !== "libvirt" || command?.[1] !== "convert" || command.length <= out + 2) return [remedy];
+  if (command.includes("libvirt")) return [remedy];
+  const to = command.indexOf("--to");
+  // A sparse image is a mapped-ram file: the plain stream of it is a raw image.
+  const change =
+    to < 0 ? [...command, "--to", "libvirt"] : [...command.slice(0, to), "--to", "libvirt", "--compression", "raw"];
+  return [
+    { ...remedy, command: change },
+    { what: "and let libvirt restore that", command: ["virsh", "restore", command[out + 1] ?? "NEW"] },
+  ];
+}
+
+/** What is noteworthy and no damage. */
+export function noticed({ survey, containers }: Context): string[] {
+  const { inspection, damage } = survey;
+  const notes: string[] = [];
+  const { undecoded, bytes, complete, sections, commands, unchecked } = inspection;
+  if (undecoded.length > 0) {
+    const undescribed = undecoded.some(({ reason }) => reason === UNDESCRIBED);
+    notes.push(
+      `${bytes.opaque} bytes are not understood, from byte 0x${undecoded[0]!.offset.toString(16)}: ${undecoded[0]!.reason}${undescribed ? ". QEMU needs no description and may load it all the same; --schema CAPTURE of the same QEMU and machine reads it here" : ""}`,
+    );
+  }
+  if (bytes.trailing > 0)
+    notes.push(`${bytes.trailing} bytes stand behind the end of the stream: QEMU does not look at them`);
+  if (unchecked > 0) {
+    notes.push(
+      `the payloads of ${unchecked} pages were not decompressed, so nothing is said of them: qevm verify checks them`,
+    );
+  }
+  if (!complete && damage.length === 0) notes.push("the stream does not come to its EOF");
+  const upstream = upstreamMachine(inspection.machine);
+  if (inspection.machine !== null && upstream?.alias !== undefined) {
+    notes.push(
+      `${inspection.machine} is ${distributionWords(upstream.alias)} of ${upstream.name}: a QEMU that does not have that name loads it renamed (qevm convert --machine ${upstream.name})`,
+    );
+  }
+  const ram = sections.some(({ name }) => name === "ram");
+  if (ram && complete && !sections.some(({ name, type }) => name === "ram" && type === "end")) {
+    notes.push("the memory has no END section: a background snapshot, which loads like any other");
+  }
+  if (containers.includes("recording")) {
+    notes.push(
+      "a recording of several channels: qevm convert makes one plain stream of it, which needs no capability for them; qevm send --channels sends it channel by channel, to a destination with what the source had: multifd and as many channels, or postcopy",
+    );
+  }
+  if (commands.some(({ name }) => name === "PACKAGED")) {
+    notes.push(
+      "the source switched to postcopy: such a stream needs a destination that answers on a return path, and does not load from a file or pipe",
+    );
+  }
+  return notes;
+}

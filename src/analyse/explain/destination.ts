@@ -1,0 +1,243 @@
+import { RamFlag } from "../../codec/ram/index.js";
+import { OF_PC } from "./device-table.js";
+import { likelyDevices } from "./devices.js";
+import { backendFor, deviceBackends, idName, isOfDevice, list, memoryArguments, sizeText } from "./memory-arguments.js";
+import { isCapabilityName, isId, isMachineName } from "./names.js";
+import { processorArguments } from "./processors.js";
+import type { Survey } from "./survey.js";
+import { adviseTarget, mainMemory, type TargetAdvice } from "./targets/index.js";
+import type { Destination } from "./types.js";
+
+/** Blocks of this length are what QEMU's own firmware file gives (pc-bios/bios-256k.bin, pc machine types 2.0 on). */
+const USUAL_BIOS = 256 * 1024;
+
+/** What a destination of the file must look like: its arguments as far as the stream tells, and what it does not tell. */
+export function destinationFor(survey: Survey): Destination {
+  const { inspection, damage } = survey;
+  const notes: string[] = [];
+  const target = isPc(survey) ? undefined : adviseTarget(survey);
+  if (target !== undefined) return destinationOf(survey, target);
+  const pc = isPc(survey);
+  const memory = memoryArguments(survey, notes);
+  const machine = machineArguments(survey, [...memory.machine, ...(pc ? pcOptions(survey) : [])], notes);
+  const devices = likelyDevices(survey);
+  const listed = pc ? devices.likely : [];
+  notes.push(...(pc ? devices.notes : []));
+  if (!pc && survey.devices.some(({ name }) => !OF_PC.has(name))) {
+    notes.push("devices of machines that are no PCs are not named as options: `qevm devices` lists their sections");
+  }
+  const firmware = firmwareArguments(survey, notes);
+  const smp = processorArguments(survey, notes);
+  if (survey.devices.some(({ name }) => name === "cpu"))
+    notes.push("the CPU model (-cpu) and the accelerator are not in a stream: they must be the source's");
+  if (listed.some(({ argument }) => argument.includes("drive=")))
+    notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
+  if (pc && listed.length > 0 && survey.devices.some(({ name }) => /\/(?:ide|ich9_ahci)$/u.test(name)))
+    notes.push("IDE and SATA disks do not show in the stream: give the controllers those of the source");
+  if (survey.devices.length === 0 && inspection.sections.length > 0)
+    notes.push("its devices are not known: none was read, or nothing describes them");
+  else if (damage.length > 0 && survey.eof === undefined && inspection.sections.length > 0)
+    notes.push("the stream was read up to its damage: what comes after it is not listed");
+  return {
+    arguments: [
+      ...machine,
+      ...(pc ? hotplugArguments(survey) : []),
+      ...memory.arguments,
+      ...smp,
+      ...firmware,
+      ...(pc && survey.devices.length > 0 ? ["-nodefaults"] : []),
+      ...devices.backends,
+      ...listed.flatMap(({ argument }) => ["-device", argument]),
+    ],
+    devices: listed,
+    unnamed: pc ? devices.unnamed : [],
+    capabilities: capabilitiesFor(survey).filter(isCapabilityName),
+    notes: [...notes, ...(inspection.capabilities.includes("x-ignore-shared") ? [SHARED] : [])],
+  };
+}
+
+/** The destination of a machine that is not a PC. */
+function destinationOf(survey: Survey, target: TargetAdvice): Destination {
+  const { inspection, damage } = survey;
+  const notes: string[] = [`program: ${target.program}`];
+  const main = mainMemory(survey);
+  const named = [...survey.blocks].filter(([name]) => name !== main && !target.own(name) && !isOfDevice(name));
+  const backends = new Map(named.filter(([name]) => isId(idName(name))));
+  if (backends.size < named.length)
+    notes.push("some blocks have names that no QEMU gives: they are left out of the arguments");
+  const backend =
+    main === undefined && backends.size === 1 ? [`memory-backend=${idName([...backends.keys()][0]!)}`] : [];
+  const options = [...backend, ...target.machine.filter((option) => /^[a-z0-9-]+=[\w.-]*$/iu.test(option))];
+  const machine = machineArguments(survey, options, notes);
+  if (target.devices.some(({ argument }) => argument.includes("drive=")))
+    notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
+  if (damage.length > 0 && survey.eof === undefined && inspection.sections.length > 0)
+    notes.push("the stream was read up to its damage: what comes after it is not listed");
+  return {
+    arguments: [
+      ...machine,
+      ...targetMemory(survey, target, main, backends, notes),
+      ...target.arguments,
+      ...(target.nodefaults ? ["-nodefaults"] : []),
+      ...(target.nodefaults && survey.devices.some(({ name }) => name === "slirp") ? ["-netdev", "user,id=net0"] : []),
+      ...target.devices.flatMap(({ argument }) => ["-device", argument]),
+    ],
+    devices: target.devices,
+    unnamed: target.unnamed,
+    capabilities: capabilitiesFor(survey).filter(isCapabilityName),
+    notes: [...notes, ...target.notes, ...(inspection.capabilities.includes("x-ignore-shared") ? [SHARED] : [])],
+  };
+}
+
+/** -m with slots, backends, and a pc-dimm for each backend beside main memory. */
+function targetMemory(
+  survey: Survey,
+  { slots }: TargetAdvice,
+  main: string | undefined,
+  backends: Survey["blocks"],
+  notes: string[],
+): string[] {
+  const sizes = [...backends.values()].reduce((sum, { length }) => sum + length, 0);
+  const total = main === undefined ? sizes : survey.blocks.get(main)!.length;
+  if (total === 0) return [];
+  const objects = [...backends].flatMap(([name, { length }]) => ["-object", backendFor(name, length)]);
+  const devices = deviceBackends(survey).flatMap(([id, { length }]) => [
+    "-object",
+    `memory-backend-ram,id=${id},size=${sizeText(length)}`,
+  ]);
+  const dimms = main === undefined ? [] : [...backends.keys()].map((name) => `pc-dimm,memdev=${idName(name)}`);
+  if (main === undefined && backends.size > 1)
+    notes.push(`${list([...backends])}: memory of NUMA nodes (-numa node,memdev=ID); their order is not in the stream`);
+  if (dimms.length > 0) {
+    notes.push(
+      `${list([...backends])}: memory of devices, whose kind (pc-dimm, nvdimm with -machine nvdimm=on) and address do not show`,
+    );
+  }
+  const most = Math.max(slots, dimms.length);
+  const room = sizeText((Math.ceil((total + sizes) / 2 ** 30) + 4 * Math.max(most, 1)) * 2 ** 30);
+  const growing = most > 0 || devices.length > 0 ? `,slots=${most},maxmem=${room}` : "";
+  return ["-m", `${sizeText(total)}${growing}`, ...objects, ...devices, ...dimms.flatMap((dimm) => ["-device", dimm])];
+}
+
+/** Firmware by -bios, where it is not of the usual length, and in pflash. */
+function firmwareArguments({ blocks }: Survey, notes: string[]): string[] {
+  const bios = blocks.get("pc.bios");
+  const found: string[] = [];
+  if (bios !== undefined && bios.length !== USUAL_BIOS) {
+    notes.push(`block "pc.bios" is ${bios.length} bytes: -bios needs a file of that length`);
+    found.push("-bios", "BIOS");
+  }
+  for (const unit of [0, 1]) {
+    const flash = blocks.get(`system.flash${unit}`);
+    if (flash === undefined) continue;
+    const readonly = unit === 0 && blocks.has("system.flash1") ? ",readonly=on" : "";
+    found.push("-drive", `if=pflash,unit=${unit},format=raw${readonly},file=FLASH${unit}`);
+    notes.push(
+      `block "system.flash${unit}": firmware in pflash; FLASH${unit} stands for a file of ${flash.length} bytes`,
+    );
+  }
+  return found;
+}
+
+/**
+ * PIIX4's state has a place for each bus, or for the root bus alone where hot plug behind bridges is off, as machine types up to 1.6 have it.
+ * Source: QEMU hw/acpi/piix4.c (5.2 to 11.1).
+ */
+function hotplugArguments({ devices, configuration }: Survey): string[] {
+  const state = devices.find(({ name }) => name === "0000:00:01.3/piix4_pm")?.state;
+  const old = /^pc-(?:i440fx-)?[01]\./u.test(configuration?.value.machine ?? "pc-1.");
+  return state === undefined || old || "acpi_pci_hotplug.hotplug_select" in state.fields
+    ? []
+    : ["-global", "PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off"];
+}
+
+/** What a PC has unless it is told otherwise, and this one has not; of a stream that was read whole. */
+function pcOptions({ devices, damage, eof, inspection, configuration }: Survey): string[] {
+  const machine = configuration?.value.machine ?? "";
+  if (damage.length > 0 || eof === undefined || devices.length === 0 || inspection.undecoded.length > 0) return [];
+  const names = new Set(devices.map(({ name }) => name));
+  const lacks = (name: string): boolean => !names.has(name);
+  if (machine === "microvm")
+    return [
+      ...(lacks("acpi-ged") ? ["acpi=off"] : []),
+      ...(lacks("i8254") ? ["pit=off"] : []),
+      ...(lacks("i8259") ? ["pic=off"] : []),
+      ...(lacks("mc146818rtc") ? [] : ["rtc=on"]),
+    ];
+  if (!/^pc-(?:i440fx|q35)-/u.test(machine)) return [];
+  const q35 = names.has("0000:00:00.0/mch");
+  return [
+    ...(lacks("hpet") ? ["hpet=off"] : []),
+    ...(lacks("vmmouse") ? ["vmport=off"] : []),
+    ...(lacks("i8254") ? ["pit=off"] : []),
+    ...(q35 && lacks("0000:00:1f.2/ich9_ahci") ? ["sata=off"] : []),
+    ...(q35 && lacks("0000:00:1f.3/ich9_smb") ? ["smbus=off"] : []),
+    ...(!q35 && lacks("0000:00:01.3/piix4_pm") ? ["acpi=off"] : []),
+  ];
+}
+
+const SHARED =
+  "x-ignore-shared: shared memory is not in the stream; the destination must be given the very file or memory that the source had";
+
+function isPc({ inspection, devices }: Survey): boolean {
+  const { machine } = inspection;
+  if (machine !== null) return /^(?:pc-|isapc|microvm|xenfv)/u.test(machine);
+  return devices.some(({ name }) => name.endsWith("/I440FX") || name.endsWith("/mch"));
+}
+
+function machineArguments(
+  { inspection, configuration, devices, first }: Survey,
+  options: readonly string[],
+  notes: string[],
+): string[] {
+  const found: string[] = [];
+  const property = options.map((one) => `,${one}`).join("");
+  const named = configuration?.value.machine;
+  if (named !== undefined && isMachineName(named)) found.push("-machine", named + property);
+  else if (named !== undefined) {
+    found.push("-machine", `TYPE${property}`);
+    notes.push(
+      `the stream's machine type, ${JSON.stringify(named)}, is no name that a QEMU has: it is not put into a command line, and TYPE stands for the source's`,
+    );
+  } else if (inspection.sections.length > 0) {
+    found.push("-machine", `TYPE${property}`);
+    const family = devices.some(({ name }) => name.endsWith("/I440FX"))
+      ? ": it is one of pc-i440fx"
+      : devices.some(({ name }) => name.endsWith("/mch"))
+        ? ": it is one of pc-q35"
+        : "";
+    if (inspection.footers === false) {
+      notes.push(
+        `TYPE stands for the machine type, which is not in the stream${family}. There is neither a configuration section nor a footer: machine types up to 2.3 write so, and expect it so. A later type needs -global migration.send-configuration=off and -global migration.send-section-footer=off`,
+      );
+    } else {
+      notes.push(`TYPE stands for the machine type, which is not in the stream${family}`);
+      found.push("-global", "migration.send-configuration=off");
+    }
+  }
+  if (inspection.footers === false && configuration !== undefined) {
+    found.push("-global", "migration.send-section-footer=off");
+    notes.push("sections have no footers");
+  }
+  for (const one of configuration?.value.subsections ?? []) {
+    if (one.name === "configuration/uuid") found.push("-uuid", uuidText(one.uuid));
+  }
+  if (first.has(RamFlag.HOOK)) notes.push("records of RDMA (HOOK): only an RDMA destination reads them");
+  return found;
+}
+
+export function uuidText(bytes: Uint8Array): string {
+  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/u, "$1-$2-$3-$4-$5");
+}
+
+/** Capabilities that the destination must have on to load it. XBZRLE needs none there (QEMU migration/ram.c load_xbzrle, 5.2 to 11.1). */
+function capabilitiesFor({ inspection, configuration }: Survey): string[] {
+  const { evident } = inspection;
+  const needed = [...inspection.capabilities];
+  for (const name of ["compress", "multifd", "postcopy-ram", "postcopy-preempt", "dirty-bitmaps"]) {
+    if (evident.includes(name) && !needed.includes(name)) needed.push(name);
+  }
+  if (configuration?.value.subsections.some(({ name }) => name === "configuration/uuid")) needed.push("validate-uuid");
+  return needed;
+}

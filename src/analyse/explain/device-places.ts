@@ -1,0 +1,87 @@
+/** Where a device is among the others, by the names of sections and by its state. */
+import { isRecordValue, type DeviceState } from "../../codec/vmstate/index.js";
+import { DEVICE_KINDS, type DeviceKind } from "./device-table.js";
+import { pciIdentity, pciPlace, type PciPlace } from "./pci.js";
+import { findRecord } from "./state-fields.js";
+import type { Survey } from "./survey.js";
+
+/** Where a companion's ports begin on its EHCI controller (QEMU docs/config/ich9-ehci-uhci.cfg; chipsets' own order). */
+const FIRST_PORTS: Readonly<Record<string, number>> = {
+  "ich9-usb-uhci1": 0,
+  "ich9-usb-uhci2": 2,
+  "ich9-usb-uhci3": 4,
+  "ich9-usb-uhci4": 0,
+  "ich9-usb-uhci5": 2,
+  "ich9-usb-uhci6": 4,
+};
+
+/**
+ * The EHCI controller in the same slot, whose companion a USB 1 controller is: what is plugged in is named by the EHCI then, so one that has devices in its own name
+ * is none.
+ */
+export function companionOf(
+  device: string,
+  { path }: PciPlace,
+  { devices }: Survey,
+): { path: string; firstPort: number } | undefined {
+  const firstPort = FIRST_PORTS[device];
+  if (firstPort === undefined || devices.some(({ name }) => name.startsWith(`${path}/`) && !name.endsWith("/uhci")))
+    return undefined;
+  const slot = path.slice(0, -1);
+  const master = devices
+    .flatMap(({ name }) => pciPlace(name) ?? [])
+    .find((place) => place.rest === "ehci" && place.path.slice(0, -1) === slot);
+  return master === undefined ? undefined : { path: master.path, firstPort };
+}
+
+/** Whether a device is a companion of the one with this path. */
+export function isMasterOf(path: string, place: PciPlace, state: DeviceState | undefined, survey: Survey): boolean {
+  const kind = place.rest === "uhci" ? kindOf(place.rest, state) : undefined;
+  return kind !== undefined && companionOf(kind.device, place, survey)?.path === path;
+}
+
+/** The number of a microvm's virtio-mmio transport, 512 bytes each from 0xfeb00000 on (QEMU hw/i386/microvm.c, 5.2 to 11.1). */
+export function transportPlace(section: string): { number: number; rest: string } | undefined {
+  const [, address, rest] = /^virtio-mmio@([0-9a-f]{16})\/([a-z0-9-]+)$/u.exec(section) ?? [];
+  if (address === undefined || rest === undefined) return undefined;
+  const number = (Number.parseInt(address, 16) - 0xfeb00000) / 512;
+  return Number.isInteger(number) && number >= 0 && number < 64 ? { number, rest } : undefined;
+}
+
+/** `0000:fe:03.0`: the expander bridge at 03.0 of the root bus, of what is behind it on bus fe. */
+export function expanderPath(path: string): string {
+  return path.split(":").slice(0, 3).join(":");
+}
+
+/** The release in the name of a machine type; undefined where there is none. */
+export function releaseOf(machine: string | undefined): readonly [number, number] | undefined {
+  const [, major, minor] = /^pc-(?:i440fx|q35)-(\d+)\.(\d+)/u.exec(machine ?? "") ?? [];
+  return major === undefined ? undefined : [Number(major), Number(minor)];
+}
+
+/** `dev-03.0-00.0`: a name for -device id= that tells the place. */
+export function idOf(path: string): string {
+  const [, bus = "00", ...slots] = path.split(":");
+  return `dev-${[...(bus === "00" ? [] : [bus]), ...slots].join("-")}`;
+}
+
+/** The kind that a name and the ids in the state mean; undefined where none or several are left. */
+export function kindOf(name: string, state: DeviceState | undefined): DeviceKind | undefined {
+  const named = DEVICE_KINDS.filter((kind) => kind.name === name);
+  const identity = pciIdentity(state);
+  const fitting = named.find(
+    (kind) =>
+      (kind.pci === undefined || kind.pci === identity?.id) &&
+      (kind.class === undefined || kind.class === identity?.class),
+  );
+  return fitting ?? (identity === undefined ? named[0] : undefined);
+}
+
+/** Numbers of a virtio-serial's ports; empty for other devices. */
+export function activePorts(state: DeviceState | undefined): number[] {
+  const ports = state === undefined ? undefined : findRecord(state, "ports");
+  if (!Array.isArray(ports)) return [];
+  return ports.flatMap((port) =>
+    isRecordValue(port) && typeof port.record["id"] === "number" ? [port.record["id"]] : [],
+  );
+}

@@ -1,0 +1,89 @@
+import type { ByteSource } from "../../bytes/source.js";
+import type { StreamOptions } from "../../codec/stream/index.js";
+import type { Context } from "./context.js";
+import { explainDamage, keepContainer, noticed } from "./damage.js";
+import { destinationFor } from "./destination.js";
+import { matchTexts, namesIn, type Matched } from "./match.js";
+import { surveyStream, type StreamWatch, type Survey } from "./survey.js";
+import type { Explanation, Finding } from "./types.js";
+import { bounds, versionRules, whatLoads } from "./versions.js";
+
+export interface ExplainOptions extends StreamOptions {
+  /** What the file is called in the commands that are proposed. Default FILE. */
+  name?: string;
+  /** What the stream came wrapped in, from the outside in: `libvirt`, `gzip`, `recording`, ... */
+  containers?: readonly string[];
+  /** Looks on while the stream is read. */
+  watch?: StreamWatch;
+}
+
+/**
+ * Explains a stream to somebody whose QEMU refuses it: what in it each of QEMU's texts is about, why that QEMU refuses it and what can be done; what a
+ * destination must look like, which releases load it, and what is wrong in it.
+ *
+ * Nothing that is wrong in the stream is thrown: it is in `damage`, with its address. `lenient` is of no effect.
+ * @param text what QEMU printed, one line or several; undefined or empty: none
+ * Errors: io and usage of the source.
+ */
+export async function explainStream(
+  source: ByteSource,
+  text?: string,
+  options: ExplainOptions = {},
+): Promise<Explanation> {
+  const { name = "FILE", containers = [], watch, ...reading } = options;
+  const matched = matchTexts(text ?? "");
+  const wanted = matched.matches.flatMap(({ parts }) => [parts["section"] ?? "", parts["device"] ?? ""]);
+  const survey = await surveyStream(source, reading, wanted, watch);
+  return explainSurvey(survey, matched, name, containers);
+}
+
+function explainSurvey(
+  survey: Survey,
+  { matches, unknown, harmless }: Matched,
+  file: string,
+  containers: readonly string[],
+): Explanation {
+  const { inspection } = survey;
+  const rules = versionRules(survey, file);
+  const context: Context = { survey, file, destination: destinationFor(survey), rules, containers, matches };
+  return {
+    machine: inspection.machine,
+    bytes: inspection.bytes.total,
+    complete: inspection.complete,
+    findings: findings(context),
+    unknown,
+    harmless,
+    mentioned: unknown.flatMap((line) => mentioned(line, survey)),
+    damage: explainDamage(context),
+    destination: context.destination,
+    versions: { ...bounds(rules), rules, loads: whatLoads(survey) },
+    notes: noticed(context),
+    inspection,
+  };
+}
+
+/** The most telling first; among equals QEMU's order, which is from the inside out. */
+function findings(context: Context): Finding[] {
+  const all = context.matches.map(({ text, parts, words }): Finding => {
+    const { about, here, why, remedies } = text.explain(parts, context);
+    const kept = remedies.flatMap((one) => keepContainer(one, context.containers));
+    return { cause: text.cause, text: words, rank: text.rank, about, here, why, remedies: kept };
+  });
+  return all.toSorted((a, b) => a.rank - b.rank);
+}
+
+/** Sections and blocks of the file that a line nobody knows speaks of. */
+function mentioned(line: string, { inspection, blocks, devices }: Survey): string[] {
+  const found: string[] = [];
+  for (const name of namesIn(line)) {
+    const device =
+      devices.find((one) => one.name === name) ??
+      devices.find((one) => one.name.endsWith(`/${name}`) || one.name.startsWith(`${name}/`));
+    const section = inspection.sections.find((one) => one.name === name);
+    if (device !== undefined)
+      found.push(`device "${device.name}" instance ${device.instance} at byte 0x${device.offset.toString(16)}`);
+    else if (section !== undefined) found.push(`section "${section.name}" at byte 0x${section.offset.toString(16)}`);
+    else if (blocks.has(name)) found.push(`RAM block "${name}" of ${blocks.get(name)!.length} bytes`);
+  }
+  return [...new Set(found)];
+}

@@ -1,0 +1,231 @@
+import { hex, QevmError, type Diagnostics } from "../../bytes/errors.js";
+import { Tally, type Inspection } from "../inspect/inspect.js";
+import type { ByteSource } from "../../bytes/source.js";
+import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
+import {
+  StreamReader,
+  UNDESCRIBED,
+  type Configuration,
+  type OpaqueItem,
+  type StreamItem,
+  type StreamOptions,
+} from "../../codec/stream/index.js";
+import { SectionSearch } from "./section-search.js";
+import type { DeviceState } from "../../codec/vmstate/index.js";
+
+/** A RAM record that stands out: the first of its kind. */
+export interface FirstRecord {
+  /** Absolute byte offset of the record's leading be64. */
+  offset: number;
+  block: string | undefined;
+  /** Offset of the page in its block. */
+  page: number;
+  /** Of a ZERO record. */
+  fill?: number;
+}
+
+/** A device section that was decoded, and where its payload begins. */
+export interface SurveyedDevice {
+  name: string;
+  instance: number;
+  version: number;
+  /** Of the section's type byte. */
+  offset: number;
+  /** Of the first byte behind the section's header. */
+  payload: number;
+  length: number;
+  state: DeviceState | undefined;
+}
+
+/** What explaining needs to know of a stream, gathered in one pass. Whatever is wrong in it, what came before is known. */
+export interface Survey {
+  inspection: Inspection;
+  configuration: { offset: number; value: Configuration } | undefined;
+  /** Entries of the block list; `offset` is that of the name's length byte, undefined in mapped-ram files. */
+  blocks: Map<string, { length: number; offset: number | undefined }>;
+  /** The first record with each flag; "fill" is the first ZERO record whose byte is not zero. */
+  first: Map<number | "fill", FirstRecord>;
+  devices: SurveyedDevice[];
+  eof: number | undefined;
+  vmdescription: number | undefined;
+  /** Sections that were asked for by name and stand in a part that could not be decoded: offset of their type byte. */
+  seen: Map<string, number>;
+  /** What is wrong in the stream itself, in stream order, as a strict reader finds it; the last one may have ended the reading. */
+  damage: QevmError[];
+  /** What the reading ended at, where a lenient reader cannot go on. */
+  stopped: QevmError | undefined;
+}
+
+/** Who wants to see what is read, for a purpose of its own: the stream is read once for all of them. */
+export interface StreamWatch {
+  /** Before the first item. */
+  begin(reader: StreamReader): void;
+  /** Of an item's records and chunks nothing has been read yet. */
+  item(item: StreamItem): void;
+  /** Valid until the call returns. */
+  batch(batch: RamBatch): void;
+}
+
+/** Reads a stream once. `wanted` are names of sections to look for in parts that cannot be decoded. Errors of the source itself (io, usage) are thrown; those of the stream are its `damage`. */
+export async function surveyStream(
+  source: ByteSource,
+  options: StreamOptions = {},
+  wanted: readonly string[] = [],
+  watch?: StreamWatch,
+): Promise<Survey> {
+  const reader = new StreamReader(source, { ...options, lenient: true });
+  const damage = keepAnomalies(reader.diagnostics);
+  const tally = new Tally(reader);
+  const survey = new Surveyor(wanted);
+  watch?.begin(reader);
+  let stopped: QevmError | undefined;
+  try {
+    for await (const item of reader) {
+      tally.note(item);
+      survey.item(item);
+      watch?.item(item);
+      await readItem(item, tally, survey, watch);
+    }
+  } catch (error) {
+    if (!(error instanceof QevmError) || error.code === "io" || error.code === "usage") throw error;
+    damage.push(error);
+    stopped = error;
+  }
+  const inspection = await tally.result();
+  if (damage.length === 0 && !inspection.complete)
+    damage.push(...cutWarnings(reader.diagnostics), ...cutRest(survey, reader));
+  return { ...survey.result, inspection, damage, stopped };
+}
+
+async function readItem(item: StreamItem, tally: Tally, survey: Surveyor, watch?: StreamWatch): Promise<void> {
+  if (item.kind === "section" && item.content.kind === "ram") {
+    for await (const batch of item.records()) {
+      tally.batch(batch);
+      survey.batch(batch);
+      watch?.batch(batch);
+    }
+    tally.sectionEnds();
+  } else if (item.kind === "section" && item.content.kind === "records") {
+    for await (const record of item.content.entries()) tally.record(record);
+    tally.sectionEnds();
+  } else if (item.kind === "opaque" || item.kind === "trailing") {
+    for await (const chunk of item.chunks(true)) {
+      tally.chunk(item, chunk);
+      if (item.kind === "opaque") survey.chunk(chunk);
+    }
+  }
+}
+
+/** Device state that nothing describes, and that does not end as a stream does: the description is missing since the end is. */
+function cutRest(survey: Surveyor, { offset }: StreamReader): QevmError[] {
+  if (survey.rest?.reason !== UNDESCRIBED) return [];
+  const what = `the input ends before the stream's EOF, in device state that began at byte ${hex(survey.rest.offset)}`;
+  return [
+    new QevmError("truncated", what, { offset, expected: "EOF and VMDESCRIPTION", found: "the end of the input" }),
+  ];
+}
+
+/** Anomalies that lenient reading passes over, kept with all they say; other warnings are none. */
+function keepAnomalies(diagnostics: Diagnostics): QevmError[] {
+  const kept: QevmError[] = [];
+  diagnostics.anomaly = (error) => {
+    if (kept.length < MOST) kept.push(error);
+    diagnostics.warn(error);
+  };
+  return kept;
+}
+
+/** Anomalies that are kept. */
+const MOST = 100;
+
+/** A cut stream ends with a warning: it is damage. */
+function cutWarnings({ warnings }: Diagnostics): QevmError[] {
+  return warnings
+    .filter(({ code }) => code === "truncated")
+    .map(({ code, message, offset, path }) => new QevmError(code, message, { offset, path }));
+}
+
+class Surveyor {
+  readonly result: Omit<Survey, "inspection" | "damage" | "stopped"> = {
+    configuration: undefined,
+    blocks: new Map(),
+    first: new Map(),
+    devices: [],
+    eof: undefined,
+    vmdescription: undefined,
+    seen: new Map(),
+  };
+  /** The rest of the stream, where it could not be decoded. */
+  rest: OpaqueItem | undefined;
+  private readonly search: SectionSearch;
+
+  constructor(wanted: readonly string[]) {
+    this.search = new SectionSearch(wanted, this.result.seen);
+  }
+
+  chunk(bytes: Uint8Array): void {
+    this.search.chunk(bytes);
+  }
+
+  item(item: StreamItem): void {
+    const { result } = this;
+    if (item.kind === "configuration") result.configuration = { offset: item.offset, value: item.configuration };
+    else if (item.kind === "opaque") {
+      this.rest = item;
+      this.search.begin(item.offset);
+    } else if (item.kind === "eof") result.eof = item.offset;
+    else if (item.kind === "vmdescription") result.vmdescription = item.offset;
+    else if (item.kind === "section" && item.type === "full") {
+      const { idstr, instanceId, versionId, offset, content } = item;
+      // Type, section_id, length of the name, name, instance_id, version_id.
+      const payload = offset + 1 + 4 + 1 + idstr.length + 4 + 4;
+      const [state, length] =
+        content.kind === "device"
+          ? [content.state, content.length]
+          : [undefined, content.kind === "opaque" ? content.bytes.length : 0];
+      result.devices.push({ name: idstr, instance: instanceId, version: versionId, offset, payload, length, state });
+    }
+  }
+
+  batch(batch: RamBatch): void {
+    const { first, blocks } = this.result;
+    if (batch.blockList !== undefined) {
+      const { ignoreShared } = this;
+      // The list begins behind the be64 of MEM_SIZE; an entry is str8 name, be64 length, and what else it has.
+      let at = batch.position[0]! + 8;
+      for (const block of batch.blockList.blocks) {
+        blocks.set(block.idstr, { length: block.usedLength, offset: at });
+        const more = (block.pageSize === undefined ? 0 : 8) + (ignoreShared ? 8 : 0);
+        at += 1 + block.idstr.length + 8 + more;
+      }
+    }
+    if (batch.mappedBlock !== undefined) {
+      const { idstr, usedLength } = batch.mappedBlock.block;
+      blocks.set(idstr, { length: usedLength, offset: undefined });
+    }
+    if (batch.area) return;
+    for (let i = 0; i < batch.count; i++) {
+      const flag = batch.flag[i]!;
+      if (!first.has(flag)) first.set(flag, recordAt(batch, i));
+      if (flag === RamFlag.ZERO && batch.fill[i] !== 0 && !first.has("fill")) first.set("fill", recordAt(batch, i));
+    }
+  }
+
+  private get ignoreShared(): boolean {
+    const { configuration } = this.result;
+    return (
+      configuration?.value.subsections.some(
+        (one) => one.name === "configuration/capabilities" && one.capabilities.includes("x-ignore-shared"),
+      ) ?? false
+    );
+  }
+}
+
+function recordAt(batch: RamBatch, i: number): FirstRecord {
+  return {
+    offset: batch.position[i]!,
+    block: batch.block[i]?.idstr,
+    page: batch.offset[i]!,
+    ...(batch.flag[i] === RamFlag.ZERO ? { fill: batch.fill[i]! } : {}),
+  };
+}

@@ -1,0 +1,132 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { parentPort, workerData } from "node:worker_threads";
+import { openContainers } from "../../io/container/open.js";
+import { verifyRecording } from "../inspect/recording.js";
+import { verifyStream } from "../inspect/verify.js";
+import { MemorySource } from "../../bytes/index.js";
+import { recordingOf, unbundle } from "./bundle.js";
+import { kindsNamed, makeCase } from "./cases.js";
+import type { decodeCase, FindKind } from "./decode-case.js";
+import { takeApart, type Parts } from "./parts.js";
+import { count, type Outcomes } from "./tally.js";
+
+/** What a decode thread is started with. */
+export interface DecodeSetup {
+  /** The good inputs, which damage is done to; seed N takes number N modulo their count. */
+  inputs: readonly Uint8Array[];
+  kinds: readonly string[] | undefined;
+  repair: boolean | undefined;
+  firstSeed: number;
+  /** The next seed is so much larger. */
+  step: number;
+  /** Seeds from here on are not this run's. */
+  endSeed: number;
+  /** Milliseconds since the epoch, after which no case is begun. */
+  until: number;
+  /** Bytes that may be held behind a case. */
+  memory: number;
+  /** Module that exports `decodeCase`. */
+  decoder: string;
+  /** Two float64 for the watcher: the seed at work, and the cases that are done. */
+  state: SharedArrayBuffer;
+}
+
+/** One thing wrong with the decoder. */
+export interface Find {
+  readonly find: FindKind;
+  readonly seed: number;
+  /** Number of the input. */
+  readonly input: number;
+  readonly kinds: readonly string[];
+  readonly did: string;
+  readonly message: string;
+}
+
+/** What a thread tells: its finds at once, its counts now and then. */
+export type DecodeMessage =
+  | { type: "find"; find: Find }
+  | { type: "progress"; outcomes: Outcomes }
+  | { type: "done"; heldAtStart: number; heldAtEnd: number };
+
+/** Cases between two looks at the memory held. */
+const LOOK = 16;
+/** Milliseconds between two reports. */
+const REPORT = 250;
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+
+const setup = workerData as DecodeSetup;
+const state = new Float64Array(setup.state);
+const decoder = (await import(setup.decoder)) as { decodeCase: typeof decodeCase };
+let outcomes: Outcomes = {};
+
+function tell(message: DecodeMessage): void {
+  parentPort?.postMessage(message, []);
+}
+
+/** Bytes held behind garbage, in the heap and in buffers. */
+function held(always: boolean): number {
+  const now = process.memoryUsage();
+  if (!always && now.heapUsed + now.arrayBuffers <= setup.memory) return 0;
+  collect();
+  const { heapUsed, arrayBuffers } = process.memoryUsage();
+  return heapUsed + arrayBuffers;
+}
+
+/** Everything that a decoder says of a good stream. */
+async function portrait(bytes: Uint8Array): Promise<string> {
+  try {
+    const files = unbundle(bytes);
+    const verification =
+      files !== undefined
+        ? await verifyRecording(recordingOf(files), { lenient: true })
+        : await verifyStream(await openContainers(new MemorySource(bytes)), { lenient: true });
+    return JSON.stringify(verification, (_, value: unknown) => (typeof value === "bigint" ? `${value}` : value));
+  } catch (error) {
+    return String(error);
+  }
+}
+
+async function oneCase(
+  bases: readonly Parts[],
+  probe: { bytes: Uint8Array; looks: string },
+  seed: number,
+): Promise<void> {
+  const input = seed % bases.length;
+  const { kinds: names, repair } = setup;
+  const test = makeCase(bases[input]!, seed, { kinds: names === undefined ? undefined : kindsNamed(names), repair });
+  const outcome = await decoder.decodeCase(test.bytes, Math.floor(seed / bases.length) % 2 === 1);
+  const { kinds, did } = test;
+  const found = (find: FindKind, message: string): void =>
+    tell({ type: "find", find: { find, seed, input, kinds, did, message } });
+  count(outcomes, kinds, outcome.outcome);
+  const cases = (state[1] ?? 0) + 1;
+  state[1] = cases;
+  if (outcome.find !== undefined) found(outcome.find, outcome.message ?? outcome.outcome);
+  if (outcome.outcome !== "accepted" && outcome.outcome !== "opaque" && (await portrait(probe.bytes)) !== probe.looks) {
+    found("spoilt", "a good stream decodes differently behind this case");
+  }
+  if (cases % LOOK === 0 && held(false) > setup.memory)
+    found("memory", `more than ${setup.memory} bytes are held behind the cases up to this one`);
+}
+
+const bases = await Promise.all(setup.inputs.map(async (bytes) => await takeApart(bytes)));
+const smallest = setup.inputs.toSorted((a, b) => a.length - b.length)[0]!;
+const probe = { bytes: smallest, looks: await portrait(smallest) };
+const heldAtStart = held(true);
+let reported = Date.now();
+for (let seed = setup.firstSeed; seed < setup.endSeed; seed += setup.step) {
+  const now = Date.now();
+  if (now >= setup.until) break;
+  if (now - reported > REPORT) {
+    tell({ type: "progress", outcomes });
+    reported = now;
+    outcomes = {};
+  }
+  state[0] = seed;
+  await oneCase(bases, probe, seed);
+}
+tell({ type: "progress", outcomes });
+tell({ type: "done", heldAtStart, heldAtEnd: held(true) });

@@ -1,0 +1,316 @@
+import type { Warning } from "../../bytes/errors.js";
+import { isZeroPage } from "../../engine/zero.js";
+import type { ByteSource } from "../../bytes/source.js";
+import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
+import { privateBytes, type SectionRecord } from "../../codec/sections/index.js";
+import {
+  BEHIND,
+  COMMAND_HEADER,
+  commandToPlain,
+  StreamReader,
+  type CommandItem,
+  type PlainCommand,
+  type StreamItem,
+  type StreamOptions,
+} from "../../codec/stream/index.js";
+
+/** Pages of one block by how they came. */
+export interface PageCounts {
+  normal: number;
+  zero: number;
+  compressed: number;
+  xbzrle: number;
+  /** Pages on multifd channels; only recordings have them. */
+  multifd: number;
+  /** Pages in the page area of a mapped-ram file. */
+  mapped: number;
+}
+
+/** What `qevm inspect` tells; the keys are fixed. */
+export interface Inspection {
+  /** What the stream came wrapped in; null: nothing. */
+  container: string | null;
+  /** Version of the stream header (3). */
+  version: number;
+  /** Machine type; null without a configuration section. */
+  machine: string | null;
+  /** Capabilities that the configuration announces. */
+  capabilities: string[];
+  /** Capabilities that the stream's contents show (`compress`, `xbzrle`, `postcopy-ram`, ...). */
+  evident: string[];
+  /** Target page size in bytes. */
+  pageSize: number;
+  ram: {
+    blocks: ({ name: string; length: number } & PageCounts)[];
+    pages: PageCounts;
+  };
+  sections: SectionSummary[];
+  /** Commands with the fields of their payloads. The sections of a package stand in `sections`. */
+  commands: (PlainCommand & { offset: number })[];
+  /** "name/instance" of every device, in stream order. */
+  devices: string[];
+  /** `named` are bytes of device-private codecs that are kept by name without being taken apart; `opaque` are not understood; `stale` are left over where a
+   * mapped-ram file has no page: earlier copies, which no reader looks at. */
+  bytes: { total: number; opaque: number; named: number; stale: number; trailing: number };
+  /** What is opaque, and why. */
+  undecoded: { offset: number; length: number; reason: string }[];
+  /** Payloads of pages that were passed over without being decompressed or applied: whether they are whole, `verify` tells. */
+  unchecked: number;
+  /** EOF was reached. */
+  complete: boolean;
+  /** Whether sections have footers; null without sections. */
+  footers: boolean | null;
+  vmdescription: boolean;
+  warnings: Warning[];
+}
+
+export interface SectionSummary {
+  type: string;
+  id: number;
+  name: string;
+  instance: number;
+  version: number;
+  offset: number;
+  /** Bytes of header, payload and footer. */
+  length: number;
+  /** Records by kind, of sections other than "ram" that consist of records ("block", "dirty-bitmap", ...). */
+  records?: Record<string, number>;
+}
+
+/** Reads a stream once and tells what is in it. Errors: as `StreamReader`. */
+export async function inspectStream(source: ByteSource, options: StreamOptions = {}): Promise<Inspection> {
+  const reader = new StreamReader(source, { unreached: "count", ...options });
+  const tally = new Tally(reader);
+  for await (const item of reader) await tally.item(item);
+  return await tally.result();
+}
+
+/** Bytes of which a volume is a multiple. */
+const SECTOR = 512;
+
+/** Gathers an inspection while a stream is walked for whatever purpose. */
+export class Tally {
+  private version = 0;
+  private readonly counts = new Map<RamBlock, PageCounts>();
+  private readonly sections: SectionSummary[] = [];
+  private readonly commands: Inspection["commands"] = [];
+  private readonly devices: string[] = [];
+  private undecoded: { offset: number; length: number; reason: string }[] = [];
+  private readonly evident = new Set<string>();
+  private named = 0;
+  private stale = 0;
+  private trailing = 0;
+  private unread = 0;
+  private vmdescription = false;
+
+  constructor(private readonly reader: StreamReader) {}
+
+  /** Takes note of an item and reads its records and chunks. */
+  async item(item: StreamItem): Promise<void> {
+    this.note(item);
+    if (item.kind === "section" && item.content.kind === "ram") {
+      for await (const batch of item.records()) this.batch(batch);
+      this.sectionEnds();
+    } else if (item.kind === "section" && item.content.kind === "records") {
+      for await (const record of item.content.entries()) this.record(record);
+      this.sectionEnds();
+    } else if (item.kind === "opaque" || item.kind === "trailing") {
+      for await (const chunk of item.chunks(true)) this.chunk(item, chunk);
+    }
+  }
+
+  /** Takes note of an item whose records and chunks the caller reads and hands to `batch`, `chunk` and `sectionEnds`. */
+  note(item: StreamItem): void {
+    switch (item.kind) {
+      case "header":
+        this.version = item.version;
+        break;
+      case "section": {
+        const { type, sectionId, idstr, instanceId, versionId, offset, content } = item;
+        this.sections.push({
+          type,
+          id: sectionId,
+          name: idstr,
+          instance: instanceId,
+          version: versionId,
+          offset,
+          length: 0,
+        });
+        if (content.kind === "records") this.sections.at(-1)!.records = {};
+        else if (content.kind !== "ram") this.sectionEnds();
+        if (type === "full") this.devices.push(`${idstr}/${instanceId}`);
+        if (content.kind === "device") {
+          this.named += content.state.bytes.named;
+          if (content.state.bytes.opaque > 0) {
+            const reason = `parts of device ${JSON.stringify(idstr)}`;
+            this.undecoded.push({ offset, length: content.state.bytes.opaque, reason });
+          }
+        } else if (content.kind === "opaque") {
+          this.undecoded.push({ offset, length: content.bytes.length, reason: content.reason });
+        }
+        break;
+      }
+      case "footer":
+        this.sectionEnds();
+        break;
+      case "command":
+        this.command(item);
+        break;
+      case "vmdescription":
+        this.vmdescription = true;
+        if (!item.description.exact) {
+          const reason = "VMDESCRIPTION in a text form that QEMU does not write: kept as it is";
+          this.undecoded.push({ offset: item.offset + 5, length: item.text.length, reason });
+        }
+        break;
+      case "opaque":
+        this.undecoded.push({ offset: item.offset, length: 0, reason: item.reason });
+        break;
+      case "trailing":
+        this.unread = item.unread;
+        break;
+      default:
+        break;
+    }
+  }
+
+  private command({ command, name, offset }: CommandItem): void {
+    this.commands.push({ offset, ...commandToPlain(command) });
+    if (command.name === "POSTCOPY_ADVISE") {
+      this.evident.add(command.ram === undefined ? "dirty-bitmaps" : "postcopy-ram");
+    }
+    if (command.name === "OPEN_RETURN_PATH") this.evident.add("return-path");
+    if (command.name === "OPAQUE") {
+      const reason = `payload of the command ${name}`;
+      this.undecoded.push({ offset: offset + COMMAND_HEADER, length: command.payload.length, reason });
+    }
+  }
+
+  batch(batch: RamBatch): void {
+    const { counts } = this;
+    this.stale += batch.mappedBlock?.gap?.length ?? 0;
+    if (batch.area) {
+      this.area(batch);
+      return;
+    }
+    let block: RamBlock | undefined;
+    let at: PageCounts | undefined;
+    for (let i = 0; i < batch.count; i++) {
+      const of = batch.block[i];
+      if (of === undefined) continue;
+      if (of !== block || at === undefined) {
+        block = of;
+        at = counts.get(of);
+        if (at === undefined) counts.set(of, (at = noPages()));
+      }
+      switch (batch.flag[i]) {
+        case RamFlag.PAGE:
+          at.normal++;
+          break;
+        case RamFlag.ZERO:
+          at.zero++;
+          break;
+        case RamFlag.COMPRESS_PAGE:
+          at.compressed++;
+          break;
+        case RamFlag.XBZRLE:
+          at.xbzrle++;
+          break;
+      }
+    }
+  }
+
+  /** A record of the section noted last. */
+  record(record: SectionRecord): void {
+    const { records } = this.sections.at(-1)!;
+    if (records !== undefined) records[record.kind] = (records[record.kind] ?? 0) + 1;
+    this.named += privateBytes(record);
+  }
+
+  /** Pages of a mapped-ram page area. */
+  private area(batch: RamBatch): void {
+    const block = batch.block[0];
+    if (block === undefined) return;
+    let at = this.counts.get(block);
+    if (at === undefined) this.counts.set(block, (at = noPages()));
+    for (let i = 0; i < batch.count; i++) {
+      if (batch.flag[i] === RamFlag.PAGE) at.mapped++;
+      else this.stale += batch.bodyLength[i]!;
+    }
+  }
+
+  chunk(item: StreamItem, chunk: Uint8Array): void {
+    if (item.kind === "trailing") {
+      const offset = item.offset + this.trailing;
+      this.trailing += chunk.length;
+      if (isZeroPage(chunk)) return;
+      const last = this.undecoded.at(-1);
+      if (last?.reason === item.what && last.offset + last.length === offset) last.length += chunk.length;
+      else this.undecoded.push({ offset, length: chunk.length, reason: item.what });
+    } else {
+      this.undecoded.at(-1)!.length += chunk.length;
+    }
+  }
+
+  sectionEnds(): void {
+    const section = this.sections.at(-1);
+    if (section !== undefined) section.length = this.reader.offset - section.offset;
+  }
+
+  /** When the walk is over, or has failed: then what is left of the input is counted as not understood. Errors: io. */
+  async result(): Promise<Inspection> {
+    const { reader } = this;
+    const unfinished = await reader.unfinished();
+    if (unfinished !== undefined) this.undecoded.push(unfinished);
+    if (this.unread > 0) {
+      const offset = reader.offset - this.unread;
+      this.undecoded.push({
+        offset,
+        length: this.unread,
+        reason: "bytes after the end that were not read (tailBytes)",
+      });
+      this.trailing += this.unread;
+    }
+    // A volume is whole sectors, and after the stream it has what it held before: no QEMU reads it.
+    if (reader.offset % SECTOR === 0) this.undecoded = this.undecoded.filter(({ reason }) => reason !== BEHIND);
+    const pages = noPages();
+    const blocks = reader.ram.blocks.map((block) => {
+      const at = this.counts.get(block) ?? noPages();
+      for (const key of PAGE_KEYS) pages[key] += at[key];
+      return { name: block.idstr, length: block.usedLength, ...at };
+    });
+    if (pages.compressed > 0) this.evident.add("compress");
+    if (pages.xbzrle > 0) this.evident.add("xbzrle");
+    return {
+      container: null,
+      version: this.version,
+      machine: reader.machine ?? null,
+      capabilities: reader.capabilities,
+      evident: [...this.evident],
+      pageSize: reader.ram.pageSize,
+      ram: { blocks, pages },
+      sections: this.sections,
+      commands: this.commands,
+      devices: this.devices,
+      bytes: {
+        total: reader.offset - reader.start,
+        opaque: this.undecoded.reduce((sum, part) => sum + part.length, 0),
+        named: this.named,
+        stale: this.stale,
+        trailing: this.trailing,
+      },
+      undecoded: this.undecoded,
+      unchecked: pages.compressed + pages.xbzrle,
+      complete: reader.complete,
+      footers: reader.footers ?? null,
+      vmdescription: this.vmdescription,
+      warnings: reader.diagnostics.warnings,
+    };
+  }
+}
+
+const PAGE_KEYS: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"];
+
+function noPages(): PageCounts {
+  return { normal: 0, zero: 0, compressed: 0, xbzrle: 0, multifd: 0, mapped: 0 };
+}

@@ -1,0 +1,198 @@
+import { QevmError } from "../../bytes/errors.js";
+import { createInflater } from "../../engine/create.js";
+import { ExactInflater } from "../../engine/exact.js";
+import type { PageInflater } from "../../engine/page-engine.js";
+import { pageError } from "../../guest/pages/apply.js";
+import { MemoryPages, type PageStore } from "../../guest/pages/page-store.js";
+import type { ByteSource } from "../../bytes/source.js";
+import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
+import { decodeXbzrle, encodeXbzrle } from "../../codec/ram/xbzrle.js";
+import type { SectionRecord } from "../../codec/sections/index.js";
+import { ExactWriter, StreamReader, type StreamItem, type StreamOptions } from "../../codec/stream/index.js";
+import { Tap } from "./compare.js";
+import { Tally, type Inspection } from "./inspect.js";
+import { Recompressor } from "./recompress.js";
+
+/** What `qevm verify` tells; the first keys are fixed. */
+export interface Verification {
+  /** Encoding the decoded fields again gave the same bytes; of bytes that no field explains it says nothing (`opaqueBytes`). */
+  identical: boolean;
+  bytes: number;
+  /** Bytes that no field explains: carried along, not understood. */
+  opaqueBytes: number;
+  /** Bytes of device-private codecs that are kept by name. */
+  namedBytes: number;
+  /** COMPRESS_PAGE payloads, and how many came back identical when their page was compressed again at the level found. */
+  recompressed: { pages: number; identical: number; levels: number[] };
+  /** XBZRLE payloads, and how many came back identical when encoded again from the old and the new page. */
+  xbzrle: { pages: number; identical: number };
+  /** Offset of the first byte that differs; null: none. */
+  firstDifference: number | null;
+  complete: boolean;
+  inspection: Inspection;
+}
+
+export interface VerifyOptions extends StreamOptions {
+  /** Where guest memory is kept while XBZRLE deltas are applied. Default: in this process's memory. */
+  memory?: PageStore;
+  /** False: guest memory is not kept; right only for a stream known to hold no XBZRLE page. */
+  keepMemory?: boolean;
+}
+
+/**
+ * Proves that a stream was understood: decodes it, encodes the fields again, compares every byte; compresses every
+ * compressed page again, and encodes every XBZRLE delta again from the old and the new page.
+ * Errors: as `StreamReader`, and bad-compressed-data, bad-xbzrle with the record's address.
+ */
+export async function verifyStream(source: ByteSource, options: VerifyOptions = {}): Promise<Verification> {
+  const tap = new Tap(source);
+  const reader = new StreamReader(tap, options);
+  const writer = new ExactWriter(tap.sink);
+  const tally = new Tally(reader);
+  const pages = new PageChecks(
+    reader.ram,
+    options.keepMemory === false ? undefined : (options.memory ?? new MemoryPages()),
+  );
+  for await (const item of reader) {
+    tally.note(item);
+    await writer.item(watched(item, tally, pages));
+  }
+  await writer.finish();
+  const inspection = await tally.result();
+  const { difference } = tap;
+  const differs = difference ?? (tap.pending > 0 ? tap.compared : undefined);
+  return {
+    identical: difference === undefined && tap.pending === 0,
+    bytes: inspection.bytes.total,
+    opaqueBytes: inspection.bytes.opaque,
+    namedBytes: inspection.bytes.named,
+    recompressed: pages.recompressed,
+    xbzrle: pages.xbzrle,
+    firstDifference: differs === undefined ? null : (tap.offset ?? 0) + differs,
+    complete: inspection.complete,
+    inspection,
+  };
+}
+
+/** The same item, whose records and chunks are looked at on their way to the writer. */
+function watched(item: StreamItem, tally: Tally, pages: PageChecks): StreamItem {
+  if (item.kind === "section" && item.content.kind === "ram") {
+    const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
+    return {
+      ...item,
+      async *records() {
+        for await (const batch of item.records()) {
+          tally.batch(batch);
+          await pages.prepare(batch);
+          pages.check(batch, path);
+          yield batch;
+        }
+        tally.sectionEnds();
+      },
+    };
+  }
+  if (item.kind === "section" && item.content.kind === "records") {
+    const { entries } = item.content;
+    return { ...item, content: { kind: "records", entries: () => counted(entries(), tally) } };
+  }
+  if (item.kind === "opaque" || item.kind === "trailing") {
+    return {
+      ...item,
+      async *chunks() {
+        for await (const chunk of item.chunks()) {
+          tally.chunk(item, chunk);
+          yield chunk;
+        }
+      },
+    };
+  }
+  return item;
+}
+
+async function* counted(entries: AsyncGenerator<SectionRecord>, tally: Tally): AsyncGenerator<SectionRecord> {
+  for await (const record of entries) {
+    tally.record(record);
+    yield record;
+  }
+  tally.sectionEnds();
+}
+
+/** Decodes what is inside page records and encodes it again. */
+class PageChecks {
+  readonly xbzrle = { pages: 0, identical: 0 };
+  private recompressor: Recompressor | undefined;
+  private scratch: { old: Uint8Array; page: Uint8Array; payload: Uint8Array } | undefined;
+  private inflater: PageInflater | undefined;
+
+  constructor(
+    private readonly ram: { readonly pageSize: number },
+    private readonly memory: PageStore | undefined,
+  ) {}
+
+  get recompressed(): Verification["recompressed"] {
+    const { recompressor } = this;
+    if (recompressor === undefined) return { pages: 0, identical: 0, levels: [] };
+    return { pages: recompressor.pages, identical: recompressor.identical, levels: recompressor.levels };
+  }
+
+  /** Makes the engines before the first batch that holds compressed pages. */
+  async prepare(batch: RamBatch): Promise<void> {
+    if (this.inflater !== undefined || !batch.has(RamFlag.COMPRESS_PAGE)) return;
+    const { pageSize } = this.ram;
+    this.recompressor = await Recompressor.create(pageSize);
+    this.inflater = await createInflater("page", { pageSize }).catch(() => new ExactInflater({ pageSize }));
+  }
+
+  check(batch: RamBatch, path: readonly string[]): void {
+    const { pageSize } = this.ram;
+    const { memory } = this;
+    this.scratch ??= {
+      old: new Uint8Array(pageSize),
+      page: new Uint8Array(pageSize),
+      payload: new Uint8Array(pageSize),
+    };
+    for (let i = 0; i < batch.count; i++) {
+      const block = batch.block[i];
+      if (block === undefined) continue;
+      const offset = batch.offset[i]!;
+      try {
+        switch (batch.flag[i]) {
+          case RamFlag.PAGE:
+            memory?.write(block, offset, batch.body(i));
+            break;
+          case RamFlag.ZERO:
+            if (batch.fill[i] === 0) memory?.zero(block, offset, pageSize);
+            else memory?.write(block, offset, this.scratch.page.fill(batch.fill[i]!));
+            break;
+          case RamFlag.COMPRESS_PAGE:
+            this.compressed(batch.body(i), this.scratch.page);
+            memory?.write(block, offset, this.scratch.page);
+            break;
+          case RamFlag.XBZRLE:
+            if (memory === undefined) throw new QevmError("usage", "an XBZRLE page, but guest memory was not kept");
+            memory.read(block, offset, this.scratch.old);
+            this.delta(batch.body(i), this.scratch);
+            memory.write(block, offset, this.scratch.page);
+            break;
+        }
+      } catch (error) {
+        if (error instanceof QevmError) throw pageError(error, batch, i, path);
+        throw error;
+      }
+    }
+  }
+
+  private compressed(payload: Uint8Array, page: Uint8Array): void {
+    this.inflater!.inflate(payload, page);
+    this.recompressor!.check(page, payload);
+  }
+
+  private delta(payload: Uint8Array, scratch: { old: Uint8Array; page: Uint8Array; payload: Uint8Array }): void {
+    const { old, page } = scratch;
+    page.set(old);
+    decodeXbzrle(page, payload);
+    this.xbzrle.pages++;
+    const length = encodeXbzrle(old, page, scratch.payload);
+    if (length === payload.length && payload.every((byte, k) => byte === scratch.payload[k])) this.xbzrle.identical++;
+  }
+}

@@ -1,0 +1,186 @@
+import { basename, join } from "node:path";
+import { isFolder } from "../../io/container/is-folder.js";
+import { openContainers, openInput } from "../../io/container/open.js";
+import { openRecording } from "../../io/container/recording.js";
+import type { Container, Input } from "../../io/container/types.js";
+import { QevmError } from "../../bytes/errors.js";
+import { explainStream, type Damage, type Explanation } from "../explain/index.js";
+import type { Inspection } from "../inspect/inspect.js";
+import { inspectRecording } from "../inspect/recording.js";
+import { noteFacts } from "../../guest/layout/facts.js";
+import { findLayout } from "../../guest/layout/layout.js";
+import type { ByteSource } from "../../bytes/source.js";
+import type { SectionItem, StreamOptions } from "../../codec/stream/index.js";
+import { sectionsBehind } from "./behind.js";
+import { HashedSource, openRaw } from "./raw-input.js";
+import { verifyFolder, verifyInput } from "./verification.js";
+import { ReportWatch } from "./watch.js";
+import { CELLS, MOST_STRIPS } from "./memory-part.js";
+import type { InputFile, Progress, ReportFacts, ReportOptions, Verified } from "./types.js";
+
+/** Everything that is known before it is shown, in two passes over the file (one without verification). Errors: io, usage, and those of containers. */
+export async function gather(input: string | Uint8Array | ByteSource, options: ReportOptions): Promise<ReportFacts> {
+  const { name, title, program = "qevm", snapshot, offset, verify = true, progress = plain, ...stream } = options;
+  const named = name ?? nameOf(input);
+  const reading: StreamOptions = { ...stream, lenient: true };
+  const how = { snapshot, offset, reading, verify, progress, name: named };
+  const found = typeof input === "string" && isFolder(input) ? await folder(input, how) : await file(input, how);
+  const { watch, explained, files, verified, containers, copied, inspection, behind } = found;
+  for (const item of behind) noteFacts(item, watch.facts);
+  watch.end();
+  const unread = await watch.reader.unfinished();
+  return {
+    title: title ?? named,
+    name: named,
+    program,
+    files,
+    copied,
+    containers,
+    explained,
+    inspection,
+    channels: "channels" in inspection ? (inspection.channels as ReportFacts["channels"]) : [],
+    damage: allDamage(explained, verified),
+    verified,
+    use: watch.use.result(unread?.offset ?? watch.reader.offset),
+    unread: unread?.length ?? 0,
+    blocks: strips(watch),
+    layout: layoutOf(explained.inspection, watch),
+    devices: watch.devices,
+    behind,
+  };
+}
+
+interface How {
+  snapshot: string | undefined;
+  offset: number | undefined;
+  reading: StreamOptions;
+  verify: boolean;
+  progress: Progress;
+  name: string;
+}
+
+interface Found {
+  watch: ReportWatch;
+  explained: Explanation;
+  inspection: Inspection;
+  files: InputFile[];
+  verified: Verified;
+  containers: readonly Container[];
+  copied: boolean;
+  /** Device sections that were found behind damage that ended the reading. */
+  behind: SectionItem[];
+}
+
+async function file(input: string | Uint8Array | ByteSource, how: How): Promise<Found> {
+  const { snapshot, offset, reading, name } = how;
+  const raw = await openRaw(input, how.progress);
+  try {
+    const open = (source: ByteSource): Promise<Input> =>
+      openContainers(source, { snapshot, offset, unfinished: true, stream: reading });
+    const hashed = new HashedSource(raw.open());
+    const watch = new ReportWatch();
+    let explained: Explanation;
+    let containers: readonly Container[];
+    let sha256: string;
+    let behind: SectionItem[] = [];
+    try {
+      const opened = await open(hashed);
+      ({ containers } = opened);
+      explained = await explain(opened, { ...how, containers, watch });
+      if (explained.damage.length > 0 && !explained.inspection.complete)
+        behind = await sectionsBehind(opened, watch.reader, reading);
+      sha256 = raw.sha256 ?? (await hashed.sha256());
+    } finally {
+      await hashed.close();
+    }
+    const { inspection } = explained;
+    const verified = await verifyInput(() => open(raw.open()), inspection, how);
+    const files = [{ name, bytes: hashed.length, sha256 }];
+    return { watch, explained, inspection, files, verified, containers, copied: raw.copied, behind };
+  } finally {
+    raw.close();
+  }
+}
+
+/** The channels are read as one stream, then each by itself. */
+async function folder(path: string, how: How): Promise<Found> {
+  const { reading, snapshot, offset } = how;
+  const opened = await openInput(path, { snapshot, offset, stream: reading });
+  const { containers } = opened;
+  const watch = new ReportWatch();
+  const explained = await explain(opened, { ...how, containers, watch }).finally(() => opened.close?.());
+  const verified = await verifyFolder(path, explained.inspection, how);
+  let inspection: Inspection = explained.inspection;
+  if (verified.kind === "done") ({ inspection } = verified.result);
+  else if (verified.kind === "left out") inspection = await inspectRecording(openRecording(path, reading), reading);
+  const files: InputFile[] = [];
+  for (const container of containers) {
+    if (container.kind !== "recording") continue;
+    for (const name of container.files) files.push(await hashedFile(path, name));
+  }
+  return { watch, explained, inspection, files, verified, containers, copied: false, behind: [] };
+}
+
+async function hashedFile(folderPath: string, name: string): Promise<InputFile> {
+  const raw = await openRaw(join(folderPath, name), plain);
+  const hashed = new HashedSource(raw.open());
+  try {
+    return { name, bytes: hashed.length, sha256: await hashed.sha256() };
+  } finally {
+    await hashed.close();
+    raw.close();
+  }
+}
+
+/** Errors: what is no stream at all has no report: the first error of its header. */
+async function explain(
+  source: ByteSource,
+  { reading, name, progress, containers, watch }: How & { containers: readonly Container[]; watch: ReportWatch },
+): Promise<Explanation> {
+  const kinds = containers.map(({ kind }) => kind);
+  const shown = progress(source, "reading");
+  const explained = await explainStream(shown, undefined, { ...reading, name, containers: kinds, watch }).finally(() =>
+    shown.done?.(),
+  );
+  const [first] = explained.damage;
+  if (explained.inspection.version !== 3 && first !== undefined) throw first.error;
+  return explained;
+}
+
+const plain: Progress = (source) => source;
+
+function nameOf(input: string | Uint8Array | ByteSource): string {
+  if (typeof input !== "string") return "stream";
+  return input === "-" ? "standard input" : basename(input);
+}
+
+/** What verification alone finds (a damaged page) is damage, too. */
+function allDamage({ damage }: Explanation, verified: Verified): Damage[] {
+  if (verified.kind !== "refused") return damage;
+  const { error } = verified;
+  const known = damage.some((one) => one.error.code === error.code && one.error.offset === error.offset);
+  return known
+    ? damage
+    : [...damage, { error, times: 1, offsets: [], means: ["found when everything was encoded again"], remedies: [] }];
+}
+
+/** The largest blocks, as many as are drawn, in the order of the list. */
+function strips({ reader, map }: ReportWatch): ReportFacts["blocks"] {
+  return reader.ram.blocks
+    .map((block, index) => ({ block, index }))
+    .toSorted((a, b) => b.block.usedLength - a.block.usedLength || a.index - b.index)
+    .slice(0, MOST_STRIPS)
+    .toSorted((a, b) => a.index - b.index)
+    .map(({ block, index }) => ({ index, strip: map.strip(block, CELLS) }));
+}
+
+function layoutOf({ machine, ram }: Inspection, { facts }: ReportWatch): ReportFacts["layout"] {
+  try {
+    const blocks = ram.blocks.map(({ name, length }) => ({ name, length }));
+    const { segments, how } = findLayout({ ...facts, machine: machine ?? undefined, blocks });
+    return { segments, how };
+  } catch (error) {
+    if (error instanceof QevmError && error.code === "unsupported") return { none: error.message };
+    throw error;
+  }
+}

@@ -1,0 +1,163 @@
+import { memorySize } from "../../bytes/text.js";
+import type { PageCounts } from "../inspect/inspect.js";
+import { Html, markup, type Piece } from "./html.js";
+import { KINDS, PageKind, type BlockStrip } from "./page-map.js";
+import { address, exact, first, share, table, type Column, type Part } from "./parts.js";
+import type { ReportFacts } from "./types.js";
+
+/** Cells of a strip at most. */
+export const CELLS = 256;
+/** Blocks that are drawn; the largest. */
+export const MOST_STRIPS = 48;
+/** Blocks that are listed. */
+const MOST_BLOCKS = 500;
+/** Height of a strip, in its own units. */
+const HEIGHT = 24;
+
+/** From the bottom of a strip to its top. */
+const ORDER = [PageKind.DATA, PageKind.COMPRESSED, PageKind.XBZRLE, PageKind.ZERO, PageKind.NEVER];
+const NAMES: readonly string[] = ["never sent", "zero", "data", "compressed", "XBZRLE"];
+const CLASSES: readonly string[] = ["never", "zero", "data", "comp", "xbz"];
+
+const COUNTED: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"];
+
+/** RAM blocks: how their pages came, and what lies where. */
+export function memoryPart(facts: ReportFacts): Part {
+  const { ram, pageSize } = facts.inspection;
+  if (ram.blocks.length === 0)
+    return {
+      id: "ram",
+      heading: "RAM",
+      body: markup`<p>The stream has no RAM blocks, or none was reached.</p>
+`,
+    };
+  const kinds = COUNTED.filter((kind) => kind === "normal" || kind === "zero" || ram.pages[kind] > 0);
+  const { shown, left } = first(ram.blocks, MOST_BLOCKS);
+  const rows: Piece[][] = shown.map((block) =>
+    [markup`<code>${block.name}</code>`, memorySize(block.length), address(block.length)].concat(
+      kinds.map((kind) => exact(block[kind])),
+    ),
+  );
+  const total = ram.blocks.reduce((sum, { length }) => sum + length, 0);
+  rows.push([markup`<em>all</em>`, memorySize(total), address(total), ...kinds.map((kind) => exact(ram.pages[kind]))]);
+  const columns: Column[] = [
+    { name: "block" },
+    { name: "length", number: true },
+    { name: "bytes", number: true },
+    ...kinds.map((name) => ({ name, number: true })),
+  ];
+  const body: Piece[] = [
+    table(
+      `RAM blocks; how many pages of ${memorySize(pageSize)} came in which encoding (a page may come more than once)`,
+      columns,
+      rows,
+      left > 0 && markup`${left} more blocks are left out: <code>qevm inspect FILE --json</code> lists all.`,
+    ),
+    markup`<h3>What lies where</h3>
+      <p>
+        A strip is a block from its first byte to its last; a column is a run of pages, divided by how the last content
+        of each came.
+      </p>
+      <p class="legend">
+        ${ORDER.map(
+          (kind) =>
+            markup`<span
+              ><svg class="key" viewBox="0 0 1 1" aria-hidden="true">
+                <rect class="k-${CLASSES[kind]}" width="1" height="1" />
+              </svg>
+              ${NAMES[kind]}</span
+            > `,
+        )}
+      </p>
+`,
+    facts.blocks.map(({ index, strip }) => figure(ram.blocks[index]!, strip, pageSize)),
+  ];
+  const undrawn = ram.blocks.length - facts.blocks.length;
+  if (undrawn > 0)
+    body.push(markup`<p class="note">${undrawn} smaller blocks are not drawn.</p>
+`);
+  return { id: "ram", heading: "RAM", body };
+}
+
+function figure({ name, length }: { name: string; length: number }, strip: BlockStrip, pageSize: number): Html {
+  const { totals, pages, cells, partial } = strip;
+  const present = ORDER.filter((kind) => totals[kind]! > 0);
+  const counts = present
+    .map((kind) => `${NAMES[kind]} ${exact(totals[kind]!)} (${share(totals[kind]!, pages)})`)
+    .join(", ");
+  const column = Math.ceil(pages / Math.max(1, cells.length));
+  const scale =
+    column === 1 ? "a column is a page" : `a column is up to ${exact(column)} pages, ${memorySize(column * pageSize)}`;
+  const cut = "The map holds 512 GiB of pages: some that were sent are shown as never sent";
+  return markup`<figure>
+    <figcaption>
+      <code>${name}</code>
+      <span class="dim"
+        >${memorySize(length)},
+        ${pages === 1 ? "1 page" : `${exact(pages)} pages`}${present.length > 1 && `; ${scale}`}</span
+      >
+    </figcaption>
+    ${cells.length > 0 && drawing(name, counts, strip, present)}
+    <p class="ends">
+      <code>0x0</code> <span>${counts === "" ? "no pages" : counts}</span> <code>${address(length)}</code>
+    </p>
+    ${
+      partial &&
+      markup`<p class="note">${cut}.</p>
+`
+    }
+  </figure> `;
+}
+
+/** The same in words stands below it and is its name. */
+function drawing(name: string, counts: string, { cells }: BlockStrip, present: readonly number[]): Html {
+  const paths = pathsOf(cells);
+  return markup`<svg
+    class="strip${present.length === 1 && " even"}"
+    role="img"
+    aria-label="Map of RAM block ${name}: ${counts}"
+    viewBox="0 0 ${cells.length} ${HEIGHT}"
+    preserveAspectRatio="none"
+  >
+    <rect class="k-never" width="${cells.length}" height="${HEIGHT}" />
+    ${present.filter((kind) => kind !== PageKind.NEVER).map((kind) => markup`<path class="k-${CLASSES[kind]}" d="${new Html(paths[kind] ?? "")}" /> `)}
+  </svg> `;
+}
+
+/** One path a kind; neighbours of the same height are one rectangle. Only digits and letters of ours are in it. */
+function pathsOf(cells: readonly Float64Array[]): string[] {
+  const paths = Array.from({ length: KINDS }, () => "");
+  const open: ({ x: number; y: number; height: number } | undefined)[] = Array.from({ length: KINDS });
+  const close = (kind: number, x: number): void => {
+    const rect = open[kind];
+    if (rect !== undefined) paths[kind]! += `M${rect.x} ${rect.y}h${x - rect.x}v${rect.height}H${rect.x}z`;
+    open[kind] = undefined;
+  };
+  cells.forEach((cell, x) => {
+    const heights = heightsOf(cell);
+    let y = HEIGHT;
+    for (const kind of ORDER) {
+      const height = heights[kind]!;
+      y -= height;
+      const before = open[kind];
+      if (before !== undefined && before.y === y && before.height === height) continue;
+      close(kind, x);
+      if (height > 0 && kind !== PageKind.NEVER) open[kind] = { x, y, height };
+    }
+  });
+  for (const kind of ORDER) close(kind, cells.length);
+  return paths;
+}
+
+/** Whole units that add up to the height; what is there at all is seen. */
+function heightsOf(cell: Float64Array): number[] {
+  const total = cell.reduce((sum, n) => sum + n, 0);
+  const heights = [...cell].map((n) => (n === 0 ? 0 : Math.max(1, Math.round((HEIGHT * n) / total))));
+  let over = heights.reduce((sum, n) => sum + n, 0) - HEIGHT;
+  while (over !== 0) {
+    const largest = heights.indexOf(Math.max(...heights));
+    heights[largest]! -= Math.sign(over);
+    over -= Math.sign(over);
+  }
+  return heights;
+}

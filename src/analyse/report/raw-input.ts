@@ -1,0 +1,118 @@
+import { createHash } from "node:crypto";
+import { isSeekable, SliceSource, type SeekableSource } from "../../io/container/sources.js";
+import { readableAgain } from "../diff/spool.js";
+import { MemorySource, type ByteSource } from "../../bytes/source.js";
+import { openSource } from "../../io/transport/file.js";
+import type { Progress } from "./types.js";
+
+/** Bytes that are read at a time where nothing is decoded. */
+const READ = 1 << 20;
+
+/** A file as it is, containers and all, that can be read as often as it takes. */
+export interface RawInput {
+  open(): SeekableSource;
+  /** Of its bytes, where they were all read already. */
+  readonly sha256: string | undefined;
+  /** It came from a pipe or the like, through a temporary file. */
+  readonly copied: boolean;
+  close(): void;
+}
+
+/** What can be read anywhere is read where it is; the bytes of pipes and the like go into a temporary file first, which ends with the process at the latest. Errors: io. */
+export async function openRaw(input: string | Uint8Array | ByteSource, progress: Progress): Promise<RawInput> {
+  if (input instanceof Uint8Array) {
+    return { open: () => new MemorySource(input), sha256: undefined, copied: false, close: () => undefined };
+  }
+  const first = typeof input === "string" ? openSource(input) : input;
+  try {
+    if (!isSeekable(first)) return await copied(first, progress);
+    const { length } = first;
+    // Who gave a source closes it.
+    const whole = { length, read: () => 0, readAt: first.readAt.bind(first) };
+    const open =
+      typeof input === "string" ? () => openSource(input) as SeekableSource : () => new SliceSource(whole, 0);
+    return { open, sha256: undefined, copied: false, close: () => undefined };
+  } finally {
+    if (typeof input === "string") await first.close?.();
+  }
+}
+
+async function copied(source: ByteSource, progress: Progress): Promise<RawInput> {
+  // Not `readAt`: a pipe's file descriptor has one and cannot do it.
+  const shown = progress({ read: (into) => source.read(into) }, "copying");
+  const again = readableAgain(shown);
+  const hash = createHash("sha256");
+  const buffer = new Uint8Array(READ);
+  let length = 0;
+  try {
+    for (let n = await again.source.read(buffer); n > 0; n = await again.source.read(buffer)) {
+      hash.update(buffer.subarray(0, n));
+      length += n;
+    }
+  } catch (error) {
+    again.close();
+    throw error;
+  } finally {
+    shown.done?.();
+  }
+  const whole = { length, read: () => 0, readAt: again.source.readAt!.bind(again.source) };
+  return {
+    open: () => new SliceSource(whole, 0),
+    sha256: hash.digest("hex"),
+    copied: true,
+    close: () => again.close(),
+  };
+}
+
+/** A source whose bytes are hashed as far as they are read one after the other; `sha256` reads what is left. */
+export class HashedSource implements SeekableSource {
+  readonly length: number;
+  private readonly hash = createHash("sha256");
+  private hashed = 0;
+  private position = 0;
+
+  constructor(private readonly file: SeekableSource) {
+    this.length = file.length;
+  }
+
+  read(into: Uint8Array): number | Promise<number> {
+    const got = this.readAt(this.position, into);
+    if (typeof got !== "number") return got.then((n) => this.advance(n));
+    return this.advance(got);
+  }
+
+  readAt(position: number, into: Uint8Array): number | Promise<number> {
+    const got = this.file.readAt(position, into);
+    if (typeof got !== "number") return got.then((n) => this.seen(position, into, n));
+    return this.seen(position, into, got);
+  }
+
+  seek(position: number): void {
+    this.position = position;
+  }
+
+  close(): void | Promise<void> {
+    return this.file.close?.();
+  }
+
+  /** SHA-256 of the whole file in hexadecimal digits. Errors: io. */
+  async sha256(): Promise<string> {
+    const buffer = new Uint8Array(READ);
+    while ((await this.readAt(this.hashed, buffer)) > 0);
+    return this.hash.digest("hex");
+  }
+
+  private advance(n: number): number {
+    this.position += n;
+    return n;
+  }
+
+  private seen(position: number, into: Uint8Array, n: number): number {
+    const from = this.hashed - position;
+    if (from >= 0 && from < n) {
+      this.hash.update(into.subarray(from, n));
+      this.hashed = position + n;
+    }
+    return n;
+  }
+}

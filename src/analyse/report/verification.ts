@@ -1,0 +1,83 @@
+import { openRecording } from "../../io/container/recording.js";
+import { QevmError } from "../../bytes/errors.js";
+import type { Inspection } from "../inspect/inspect.js";
+import { verifyRecording } from "../inspect/recording.js";
+import { verifyStream, type Verification, type VerifyOptions } from "../inspect/verify.js";
+import type { PageStore } from "../../guest/pages/page-store.js";
+import { ScratchMemory } from "../../guest/files/scratch.js";
+import type { ByteSource } from "../../bytes/source.js";
+import type { StreamOptions } from "../../codec/stream/index.js";
+import { systemFolder } from "../../io/transport/temporary.js";
+import type { Progress, Verified } from "./types.js";
+
+interface How {
+  reading: StreamOptions;
+  verify: boolean;
+  progress: Progress;
+}
+
+/** Encodes everything again and compares. What is wrong in the stream is answered, not thrown. Errors: usage. */
+export async function verifyInput(
+  open: () => Promise<ByteSource>,
+  inspection: Inspection,
+  { reading, verify, progress }: How,
+): Promise<Verified> {
+  if (!verify) return { kind: "left out" };
+  return await withMemory(inspection, async (kept) => {
+    const opened = await open();
+    const source = progress(opened, "verifying");
+    try {
+      return await verifyStream(source, { ...reading, ...kept });
+    } finally {
+      source.done?.();
+      await opened.close?.();
+    }
+  });
+}
+
+/** Every channel of a recording by itself. */
+export async function verifyFolder(path: string, inspection: Inspection, { reading, verify }: How): Promise<Verified> {
+  if (!verify) return { kind: "left out" };
+  return await withMemory(inspection, (kept) => verifyRecording(openRecording(path, reading), { ...reading, ...kept }));
+}
+
+/** XBZRLE pages need guest memory, which lies in a temporary folder meanwhile. */
+async function withMemory(
+  { ram, pageSize }: Inspection,
+  verify: (kept: VerifyOptions) => Promise<Verification>,
+): Promise<Verified> {
+  const memory = ram.pages.xbzrle > 0 ? new ScratchMemory(systemFolder(), pageSize) : undefined;
+  try {
+    return {
+      kind: "done",
+      result: await verify(memory === undefined ? { keepMemory: false } : { memory: adding(memory) }),
+    };
+  } catch (error) {
+    return refused(error);
+  } finally {
+    memory?.close();
+  }
+}
+
+function refused(error: unknown): Verified {
+  if (!(error instanceof QevmError) || error.code === "usage") throw error;
+  return { kind: "refused", error };
+}
+
+/** Blocks become files when they are first asked for. */
+function adding({ files }: ScratchMemory): PageStore {
+  return {
+    read: (block, offset, into) => {
+      files.add(block);
+      files.read(block, offset, into);
+    },
+    write: (block, offset, page) => {
+      files.add(block);
+      files.write(block, offset, page);
+    },
+    zero: (block, offset, length) => {
+      files.add(block);
+      files.zero(block, offset, length);
+    },
+  };
+}

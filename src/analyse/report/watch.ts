@@ -1,0 +1,86 @@
+import { ExactInflater } from "../../engine/exact.js";
+import type { StreamWatch } from "../explain/index.js";
+import { noFacts, noteFacts, noteTables, type DeviceFacts } from "../../guest/layout/facts.js";
+import { ACPI_TABLES, MOST_TABLES } from "../../guest/layout/srat.js";
+import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
+import { decodeXbzrle } from "../../codec/ram/xbzrle.js";
+import type { SectionItem, StreamItem, StreamReader } from "../../codec/stream/index.js";
+import { ByteUse } from "./byte-use.js";
+import { PageMap } from "./page-map.js";
+
+/** What a report needs beside what is explained, gathered in the same pass. It holds the device state, the head of the ACPI tables, and the page map. */
+export class ReportWatch implements StreamWatch {
+  readonly use = new ByteUse();
+  readonly facts: DeviceFacts = noFacts();
+  readonly devices: SectionItem[] = [];
+  map!: PageMap;
+  reader!: StreamReader;
+  private readonly tables = new TablesHead();
+
+  begin(reader: StreamReader): void {
+    this.reader = reader;
+    this.map = new PageMap(reader.ram);
+  }
+
+  item(item: StreamItem): void {
+    this.use.item(item);
+    noteFacts(item, this.facts);
+    if (item.kind === "section" && item.type === "full") this.devices.push(item);
+  }
+
+  batch(batch: RamBatch): void {
+    this.use.batch(batch);
+    this.map.note(batch);
+    this.tables.note(batch, this.reader.ram.pageSize);
+  }
+
+  /** Nothing more comes. */
+  end(): void {
+    if (this.tables.bytes !== undefined) noteTables(this.tables.bytes, this.facts);
+  }
+}
+
+/** The first bytes of the block with the ACPI tables, which say what NUMA nodes there are. */
+class TablesHead {
+  bytes: Uint8Array | undefined;
+  private broken = false;
+  private inflater: ExactInflater | undefined;
+
+  note(batch: RamBatch, pageSize: number): void {
+    if (this.broken) return;
+    for (let i = 0; i < batch.count; i++) {
+      if (batch.block[i]?.idstr !== ACPI_TABLES) continue;
+      try {
+        this.page(batch, i, pageSize);
+      } catch {
+        // Verification names the record; the layout does without the tables.
+        this.bytes = undefined;
+        this.broken = true;
+        return;
+      }
+    }
+  }
+
+  private page(batch: RamBatch, i: number, pageSize: number): void {
+    const offset = batch.offset[i]!;
+    const length = Math.min(batch.block[i]!.usedLength, MOST_TABLES);
+    if (offset + pageSize > length) return;
+    this.bytes ??= new Uint8Array(length);
+    const page = this.bytes.subarray(offset, offset + pageSize);
+    switch (batch.flag[i]) {
+      case RamFlag.PAGE:
+        page.set(batch.body(i));
+        break;
+      case RamFlag.ZERO:
+        page.fill(batch.fill[i]!);
+        break;
+      case RamFlag.COMPRESS_PAGE:
+        this.inflater ??= new ExactInflater({ pageSize });
+        this.inflater.inflate(batch.body(i), page);
+        break;
+      case RamFlag.XBZRLE:
+        decodeXbzrle(page, batch.body(i));
+        break;
+    }
+  }
+}

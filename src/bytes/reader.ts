@@ -1,0 +1,331 @@
+import { QevmError, type ErrorCode, type ErrorPlace } from "./errors.js";
+import { ReadAhead } from "./read-ahead.js";
+import type { ByteSource } from "./source.js";
+
+/** Bytes asked of the source at a time: measured best for reading whole files (see spec/architecture.md). */
+export const DEFAULT_BUFFER_SIZE = 1 << 20;
+
+/** Refills one behind the other after which the next one is read ahead: what is read here and there is not. */
+const IN_SEQUENCE = 2;
+
+/**
+ * The reading half of QEMUFile: big-endian fields over a refillable buffer that knows its absolute byte offset.
+ *
+ * Field reads (`u8`, `u32`, `bytes`, ...) are synchronous and take what is in the buffer; `fill` and `need` wait for
+ * more, and only when the buffer runs short. A field read beyond the buffer throws `truncated`: call `need` first.
+ * Views returned by `view` are valid until the next `fill`, `need` or `discard`.
+ *
+ * Source: QEMU migration/qemu-file.c (5.2 to 11.1): all integers are big-endian.
+ */
+export class QemuFileReader {
+  /** The bytes at hand are `buffer[position .. end)`. Hot loops may read them directly and then call `skip`. */
+  buffer: Uint8Array;
+  position = 0;
+  end = 0;
+  /** Steps from the outside in, put into every error made here. */
+  readonly path: string[] = [];
+  private data: DataView;
+  private base: number;
+  private ended = false;
+  /** Absolute offset of the source's first byte: what `seek` counts from. */
+  /** Absolute offset of the source's first byte. */
+  readonly origin: number;
+  private readonly chunk: number;
+  private readonly ahead: ReadAhead | undefined;
+  /** Refills since the last jump. */
+  private refills = 0;
+
+  constructor(
+    readonly source: ByteSource,
+    options: {
+      bufferSize?: number;
+      /** absolute offset of the source's first byte; default: as the source says, or 0 */
+      offset?: number | undefined;
+      /** Let another thread read the next piece where the source can: for work that is more than a look at the bytes. */
+      readAhead?: boolean | undefined;
+    } = {},
+  ) {
+    this.chunk = Math.max(16, options.bufferSize ?? DEFAULT_BUFFER_SIZE);
+    this.origin = options.offset ?? source.offset ?? 0;
+    this.path.push(...(source.within ?? []));
+    this.base = this.origin;
+    // A small input of known length needs no big buffer; one byte more, so that its end is seen at once.
+    this.buffer = new Uint8Array(Math.max(16, Math.min(this.chunk, (source.length ?? this.chunk) + 1)));
+    this.data = new DataView(this.buffer.buffer);
+    this.ahead = options.readAhead === true ? ReadAhead.over(source) : undefined;
+  }
+
+  /** A reader over bytes that are all in memory already; nothing is copied. `offset` is the absolute offset of the first one. */
+  static over(bytes: Uint8Array, offset = 0): QemuFileReader {
+    const reader = new QemuFileReader(NO_SOURCE, { bufferSize: 16, offset });
+    // Not a Buffer: its `slice` would share the bytes that `bytes()` promises to copy.
+    reader.buffer = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    reader.data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    reader.end = bytes.length;
+    reader.ended = true;
+    return reader;
+  }
+
+  /** Absolute byte offset of the next byte. */
+  get offset(): number {
+    return this.base + this.position;
+  }
+
+  /** Bytes that can be read without waiting. */
+  get available(): number {
+    return this.end - this.position;
+  }
+
+  /** True when the source has said that nothing follows the bytes at hand. */
+  get atEnd(): boolean {
+    return this.ended && this.position === this.end;
+  }
+
+  /**
+   * Makes at least `n` bytes available if the source has them. Answers at once (no promise) when they are there already
+   * or the source answers at once. False: the input ends before `n` bytes; what there is, is available.
+   */
+  fill(n: number): boolean | Promise<boolean> {
+    if (this.end - this.position >= n) return true;
+    if (this.ended) return false;
+    if (this.ahead?.isUnderWay === true) return this.fillAhead(n, this.ahead);
+    this.makeRoom(n);
+    while (this.end - this.position < n) {
+      const got = this.source.read(this.buffer.subarray(this.end));
+      if (typeof got !== "number") return this.fillLater(got, n);
+      if (got === 0) {
+        this.ended = true;
+        return false;
+      }
+      this.end += got;
+    }
+    if (++this.refills >= IN_SEQUENCE) this.ahead?.start(this.offset - this.origin + this.available);
+    return true;
+  }
+
+  /** Like `fill`, but a short input is the error `truncated`. */
+  need(n: number, what = "field"): void | Promise<void> {
+    const ok = this.fill(n);
+    if (ok === true) return;
+    if (ok === false) throw this.short(n, what);
+    return ok.then((enough) => {
+      if (!enough) throw this.short(n, what);
+    });
+  }
+
+  /** Like `need` for a length that the stream states: memory is taken as the bytes come, not as they are promised. */
+  async needLarge(n: number, what = "data"): Promise<void> {
+    while (this.available < n) {
+      if (!(await this.fill(Math.min(n, this.available + this.chunk)))) throw this.short(n, what);
+    }
+  }
+
+  /**
+   * Reads everything up to the end into the buffer, which grows as the bytes come, but never past `limit` bytes.
+   * False: the limit was reached first.
+   */
+  async fillToEnd(limit: number): Promise<boolean> {
+    while (this.available < limit) {
+      if (!(await this.fill(Math.min(limit, this.available + 1)))) return true;
+    }
+    return !(await this.fill(limit + 1));
+  }
+
+  /** Drops `n` bytes without keeping them in memory, seeking where the source can. */
+  async discard(n: number, what = "data"): Promise<void> {
+    const start = this.offset;
+    let left = n;
+    while (left > 0) {
+      const here = Math.min(left, this.available);
+      this.position += here;
+      left -= here;
+      if (left > 4 * this.chunk) {
+        this.refills = 0;
+        if (this.ahead?.isUnderWay !== true) left -= this.jump(left);
+      }
+      if (left === 0) return;
+      // The error is the same one, at the same place, whether the source was read or sought.
+      if (!(await this.fill(1))) {
+        throw this.error("truncated", `the input ends inside ${what}`, {
+          offset: start,
+          expected: `${n} bytes`,
+          found: `${n - left}`,
+        });
+      }
+    }
+  }
+
+  /** Passes over everything that is left, seeking where the source can. */
+  async discardRest(): Promise<void> {
+    do {
+      this.position = this.end;
+      this.refills = 0;
+      if (this.ahead?.isUnderWay !== true) this.jump(Number.MAX_SAFE_INTEGER);
+    } while (await this.fill(1));
+  }
+
+  u8(): number {
+    this.check(1, "u8");
+    return this.buffer[this.position++]!;
+  }
+
+  u16(): number {
+    this.check(2, "be16");
+    const value = this.data.getUint16(this.position);
+    this.position += 2;
+    return value;
+  }
+
+  u32(): number {
+    this.check(4, "be32");
+    const value = this.data.getUint32(this.position);
+    this.position += 4;
+    return value;
+  }
+
+  u64(): bigint {
+    this.check(8, "be64");
+    const value = this.data.getBigUint64(this.position);
+    this.position += 8;
+    return value;
+  }
+
+  /** A be64 that must be a length or offset below 2^53; larger ones are the error `limit`, never rounded. */
+  length64(what: string): number {
+    const at = this.offset;
+    const value = this.u64();
+    if (value > BigInt(Number.MAX_SAFE_INTEGER)) {
+      throw this.error("limit", `${what} is larger than 2^53`, { offset: at, found: String(value) });
+    }
+    return Number(value);
+  }
+
+  /** A view of the next `n` bytes, valid until the buffer is refilled. */
+  view(n: number, what = "data"): Uint8Array {
+    this.check(n, what);
+    const bytes = this.buffer.subarray(this.position, this.position + n);
+    this.position += n;
+    return bytes;
+  }
+
+  /** A copy of the next `n` bytes. */
+  bytes(n: number, what = "data"): Uint8Array {
+    return this.view(n, what).slice();
+  }
+
+  /** A counted string: u8 length, then that many bytes, each one character (Latin-1), so that no byte is lost. */
+  string8(what = "string"): string {
+    this.check(1, what);
+    const n = this.buffer[this.position]!;
+    this.check(1 + n, what);
+    this.position++;
+    return latin1(this.view(n, what));
+  }
+
+  /** The byte `ahead` places on, or -1 when it is not in the buffer. */
+  peek(ahead = 0): number {
+    const at = this.position + ahead;
+    return at < this.end ? this.buffer[at]! : -1;
+  }
+
+  /** Passes over `n` bytes that are in the buffer. */
+  skip(n: number): void {
+    this.check(n, "data");
+    this.position += n;
+  }
+
+  /** An error at this place; `place` overrides the offset and path. */
+  error(code: ErrorCode, what: string, place: ErrorPlace = {}): QevmError {
+    return new QevmError(code, what, { offset: this.offset, path: [...this.path], ...place });
+  }
+
+  private check(n: number, what: string): void {
+    if (this.end - this.position < n) throw this.short(n, what);
+  }
+
+  private short(n: number, what: string): QevmError {
+    return this.error("truncated", `the input ends inside ${what}`, {
+      expected: `${n} bytes`,
+      found: `${this.available}`,
+    });
+  }
+
+  /** Seeks up to `n` bytes on from an empty buffer, but not past the source's end; answers how many, 0 where it cannot. */
+  private jump(n: number): number {
+    const { source } = this;
+    if (source.seek === undefined || source.length === undefined || this.ended) return 0;
+    const target = Math.min(this.offset + n, this.origin + source.length);
+    const jumped = target - this.offset;
+    if (jumped <= 0) return 0;
+    source.seek(target - this.origin);
+    this.base = target;
+    this.position = 0;
+    this.end = 0;
+    return jumped;
+  }
+
+  private async fillLater(first: Promise<number>, n: number): Promise<boolean> {
+    let got = await first;
+    for (;;) {
+      if (got === 0) {
+        this.ended = true;
+        return false;
+      }
+      this.end += got;
+      if (this.end - this.position >= n) return true;
+      got = await this.source.read(this.buffer.subarray(this.end));
+    }
+  }
+
+  /** As `fillLater`, with what was read ahead. */
+  private async fillAhead(n: number, ahead: ReadAhead): Promise<boolean> {
+    while (this.available < n) {
+      if (!ahead.isUnderWay) return await this.fill(n);
+      const next = await ahead.take(this);
+      if (next === undefined) {
+        this.ended = true;
+        return false;
+      }
+      this.base = this.offset - next.position;
+      this.position = next.position;
+      this.end = next.end;
+      if (this.buffer !== next.buffer) {
+        this.buffer = next.buffer;
+        this.data = new DataView(next.buffer.buffer);
+      }
+      if (this.refills >= IN_SEQUENCE) ahead.start(this.offset - this.origin + this.available);
+    }
+    return true;
+  }
+
+  /** Moves what is left to the front, and grows the buffer when `n` bytes do not fit. */
+  private makeRoom(n: number): void {
+    const left = this.end - this.position;
+    if (n > this.buffer.length) {
+      const grown = new Uint8Array(Math.max(n, this.buffer.length * 2));
+      grown.set(this.buffer.subarray(this.position, this.end));
+      this.buffer = grown;
+      this.data = new DataView(grown.buffer);
+    } else if (this.position > 0) {
+      this.buffer.copyWithin(0, this.position, this.end);
+    }
+    this.base += this.position;
+    this.position = 0;
+    this.end = left;
+  }
+}
+
+const NO_SOURCE: ByteSource = { read: () => 0 };
+
+/** Characters made at a time: a string that grows by single ones takes 32 bytes for each until it is read. */
+const CHARACTERS = 8192;
+
+/** Bytes as characters 0 to 255. Names on the wire are bytes; this keeps every one of them. */
+export function latin1(bytes: Uint8Array): string {
+  if (bytes.length <= CHARACTERS) return String.fromCharCode(...bytes);
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; at += CHARACTERS) {
+    parts.push(String.fromCharCode(...bytes.subarray(at, at + CHARACTERS)));
+  }
+  return parts.join("");
+}

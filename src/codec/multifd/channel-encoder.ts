@@ -1,0 +1,107 @@
+import { QevmError } from "../../bytes/errors.js";
+import { flagOf, MultifdFlag, type MultifdMethod } from "./flags.js";
+import { encodeInitPacket, MULTIFD_MAGIC, MULTIFD_VERSION } from "./init-packet.js";
+import { encodeRamPacket, pagesPerPacket, type RamPacket } from "./ram-packet.js";
+import { ZlibStreamEncoder } from "./zlib-stream.js";
+import { ZstdStreamStore } from "./zstd-store.js";
+
+/** Methods that pages can be written in. */
+export type WrittenMethod = Extract<MultifdMethod, "none" | "zlib" | "zstd">;
+
+export interface ChannelEncoderOptions {
+  /** Channel id, from 0. */
+  channel: number;
+  /** Default none. */
+  method?: WrittenMethod | undefined;
+  /** zlib: 0 to 9. Default 1. */
+  level?: number | undefined;
+  /** Target page size in bytes. Default 4096. */
+  pageSize?: number | undefined;
+  /** 16 bytes; a destination refuses another VM's. Default zeros, a VM without. */
+  uuid?: Uint8Array | undefined;
+}
+
+/** The pages of one packet: all of one block, P of them at most. */
+export interface WrittenPages {
+  idstr: string;
+  /** Number of the packet over all channels. */
+  packetNum: number;
+  /** Offsets in the block, bytes, in the order of `data`. */
+  normal: readonly number[];
+  data: Uint8Array;
+  /** Offsets of pages that are all zero: destinations of 9.0 and later. */
+  zero: readonly number[];
+}
+
+/**
+ * Makes the packets of one channel from pages: a channel that a real destination takes. For packets that say exactly what they are
+ * given, wrong or right, see `encodeChannelItem`.
+ *
+ * Source: QEMU migration/multifd.c multifd_send_fill_packet (4.0 to 11.1).
+ */
+export class ChannelEncoder {
+  private readonly pageSize: number;
+  private readonly flag: number;
+  private readonly stream: { encode(pages: Uint8Array): Uint8Array } | undefined;
+
+  constructor(private readonly options: ChannelEncoderOptions) {
+    const { method = "none", level, pageSize = 4096 } = options;
+    this.pageSize = pageSize;
+    this.flag = flagOf(method);
+    if (method === "zlib") this.stream = new ZlibStreamEncoder(level, pageSize);
+    else if (method === "zstd") this.stream = new ZstdStreamStore(pageSize);
+  }
+
+  /** What the channel begins with. */
+  init(): Uint8Array {
+    const { channel, uuid = new Uint8Array(16) } = this.options;
+    return encodeInitPacket({
+      magic: MULTIFD_MAGIC,
+      version: MULTIFD_VERSION,
+      uuid,
+      channel,
+      unused: new Uint8Array(39),
+    });
+  }
+
+  /** A packet and its payload. Errors: does-not-fit. */
+  pages({ idstr, packetNum, normal, data, zero }: WrittenPages): [head: Uint8Array, payload: Uint8Array] {
+    const { pageSize } = this;
+    const room = pagesPerPacket(pageSize);
+    if (normal.length + zero.length > room || data.length !== normal.length * pageSize || idstr.length > 255) {
+      throw new QevmError("does-not-fit", "pages of a multifd packet", {
+        expected: `at most ${room} pages of one block, and the bytes of the normal ones`,
+        found: `${normal.length} and ${zero.length} zero ones, ${data.length} bytes`,
+      });
+    }
+    const payload = normal.length === 0 || this.stream === undefined ? data : this.stream.encode(data);
+    const offsets = [...normal, ...zero].map(BigInt);
+    const packet: Partial<RamPacket> = { flags: this.flag, normalPages: normal.length, zeroPages: zero.length, idstr };
+    return [this.head({ ...packet, nextPacketSize: payload.length, offsets }, packetNum), payload];
+  }
+
+  /** The packet that a mark of the main channel waits for. */
+  sync(packetNum: number): Uint8Array {
+    return this.head({ flags: MultifdFlag.SYNC }, packetNum);
+  }
+
+  private head(packet: Partial<RamPacket>, packetNum: number): Uint8Array {
+    const room = pagesPerPacket(this.pageSize);
+    const { offsets = [] } = packet;
+    return encodeRamPacket({
+      magic: MULTIFD_MAGIC,
+      version: MULTIFD_VERSION,
+      flags: 0,
+      pagesAlloc: room,
+      normalPages: 0,
+      nextPacketSize: 0,
+      zeroPages: 0,
+      unused: [0, 0, 0, 0, 0, 0, 0],
+      idstr: "",
+      idstrRest: new Uint8Array(0),
+      ...packet,
+      packetNum: BigInt(packetNum),
+      offsets: [...offsets, ...Array.from({ length: room - offsets.length }, () => 0n)],
+    });
+  }
+}

@@ -1,0 +1,56 @@
+import { QevmError } from "../../bytes/errors.js";
+import type { ChannelItem } from "./channel-reader.js";
+import { methodOf, type MultifdMethod } from "./flags.js";
+import { payloadDecoder } from "./payload.js";
+import type { PayloadDecoder } from "./payload-decoder.js";
+
+/** The pages of one packet; valid until the next packet is opened. */
+export interface PacketPages {
+  readonly idstr: string;
+  /** Offsets of the pages in their block in bytes, in the order of `data`. */
+  readonly normal: readonly bigint[];
+  /** Offsets of the pages that are all zero. */
+  readonly zero: readonly bigint[];
+  /** The normal pages one behind the other; undefined where no codec here opens the method. */
+  readonly data: Uint8Array | undefined;
+}
+
+/** Opens the packets of one channel in their order. */
+export class ChannelPages {
+  /** The method of the packets so far; undefined: none had pages yet. */
+  method: MultifdMethod | undefined;
+  private decoder: PayloadDecoder | undefined;
+  private room: Uint8Array = new Uint8Array(0);
+
+  constructor(private readonly pageSize: number) {}
+
+  /** Errors: bad-compressed-data, bad-length with the payload's place; bad-value where the method changes inside a channel. */
+  open(item: Extract<ChannelItem, { kind: "pages" }>, path: readonly string[]): PacketPages {
+    const { packet, payload } = item;
+    const { idstr, normalPages, zeroPages, offsets } = packet;
+    const normal = offsets.slice(0, normalPages);
+    const zero = offsets.slice(normalPages, normalPages + zeroPages);
+    if (normalPages === 0) return { idstr, normal, zero, data: this.room.subarray(0, 0) };
+    this.choose(methodOf(packet.flags)!, item.offset, path);
+    const length = normalPages * this.pageSize;
+    if (this.room.length < length) this.room = new Uint8Array(length);
+    try {
+      return { idstr, normal, zero, data: this.decoder?.decode(payload, this.room.subarray(0, length)) };
+    } catch (error) {
+      if (!(error instanceof QevmError)) throw error;
+      const { expected, found } = error;
+      const offset = item.offset + 320 + 8 * offsets.length;
+      throw new QevmError(error.code, error.what, { offset, path, expected, found, cause: error });
+    }
+  }
+
+  private choose(method: MultifdMethod, offset: number, path: readonly string[]): void {
+    if (this.method === method) return;
+    if (this.method !== undefined) {
+      const place = { offset: offset + 8, path, expected: this.method, found: method };
+      throw new QevmError("bad-value", "compression method changes inside a channel", place);
+    }
+    this.method = method;
+    this.decoder = payloadDecoder(method, this.pageSize);
+  }
+}

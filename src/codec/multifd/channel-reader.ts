@@ -1,0 +1,210 @@
+import { Diagnostics, hex, QevmError, type ErrorCode } from "../../bytes/errors.js";
+import { QemuFileReader } from "../../bytes/reader.js";
+import type { ByteSource } from "../../bytes/source.js";
+import { decodeDevicePacket, DEVICE_PACKET_LENGTH, type DevicePacket } from "./device-packet.js";
+import { KNOWN_FLAGS, methodOf, MultifdFlag } from "./flags.js";
+import { checkMagic, decodeInitPacket, INIT_LENGTH, type InitPacket } from "./init-packet.js";
+import { payloadBound } from "./payload.js";
+import { decodeRamPacket, pagesPerPacket, ramPacketLength, type RamPacket } from "./ram-packet.js";
+
+/** What a channel consists of. Views are valid until the next item is asked for. */
+export type ChannelItem =
+  | { kind: "init"; offset: number; init: InitPacket }
+  | { kind: "pages"; offset: number; packet: RamPacket; payload: Uint8Array }
+  | { kind: "device-state"; offset: number; packet: DevicePacket; payload: Uint8Array };
+
+export interface ChannelOptions {
+  /** Target page size in bytes. Default 4096. */
+  pageSize?: number | undefined;
+  /** Pass over anomalies as warnings. Default: refuse them. */
+  lenient?: boolean | undefined;
+  /** The blocks that the main channel named, by name; with it names and offsets are checked. */
+  block?: ((idstr: string) => { readonly usedLength: number } | undefined) | undefined;
+  /** Bytes of one device-state packet taken at most. */
+  deviceBytes?: number | undefined;
+  /** Bytes asked of the source at a time. */
+  bufferSize?: number | undefined;
+}
+
+const DEVICE_BYTES = 256 << 20;
+
+/**
+ * Walks one multifd channel packet by packet; memory is bounded by the largest packet. The end on a packet's border is a clean one.
+ *
+ * Source: QEMU migration/multifd.c multifd_recv_thread (4.0 to 11.1).
+ */
+export class ChannelReader implements AsyncIterable<ChannelItem> {
+  readonly diagnostics: Diagnostics;
+  readonly pageSize: number;
+  private readonly reader: QemuFileReader;
+  private packets = 0;
+
+  constructor(
+    source: ByteSource,
+    private readonly options: ChannelOptions = {},
+  ) {
+    this.diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
+    this.pageSize = options.pageSize ?? 4096;
+    const { bufferSize } = options;
+    this.reader = new QemuFileReader(source, bufferSize === undefined ? {} : { bufferSize });
+  }
+
+  /** Absolute offset of the next byte. */
+  get offset(): number {
+    return this.reader.offset;
+  }
+
+  /** Steps to the packet at hand, for errors about its payload. */
+  get path(): string[] {
+    return [...this.reader.path, ...(this.packets === 0 ? [] : [`packet ${this.packets - 1}`])];
+  }
+
+  /** Lenient: a channel that is cut off ends with a warning. */
+  async *[Symbol.asyncIterator](): AsyncGenerator<ChannelItem> {
+    try {
+      yield await this.init();
+      while (await this.reader.fill(1)) yield await this.packet();
+    } catch (error) {
+      if (!this.diagnostics.lenient || !(error instanceof QevmError) || error.code !== "truncated") throw error;
+      this.diagnostics.warn(error);
+    }
+  }
+
+  private async init(): Promise<ChannelItem> {
+    const { reader } = this;
+    const { offset } = reader;
+    await reader.need(INIT_LENGTH, "the first packet of a multifd channel");
+    return { kind: "init", offset, init: decodeInitPacket(reader.view(INIT_LENGTH), offset, reader.path) };
+  }
+
+  private async packet(): Promise<ChannelItem> {
+    const { reader } = this;
+    const { offset } = reader;
+    this.packets++;
+    await this.need(12, "the head of a multifd packet");
+    const { buffer, position } = reader;
+    const view = new DataView(buffer.buffer, buffer.byteOffset + position, 12);
+    checkMagic({ magic: view.getUint32(0), version: view.getUint32(4) }, offset, this.path);
+    const flags = view.getUint32(8);
+    if ((flags & ~KNOWN_FLAGS) !== 0 || methodOf(flags) === undefined) {
+      throw this.error("unknown-type", "flags of a multifd packet", 8, undefined, hex(flags));
+    }
+    if ((flags & MultifdFlag.DEVICE_STATE) !== 0) return await this.deviceState(offset);
+    const length = ramPacketLength(this.pageSize);
+    await this.need(length, "the head of a multifd packet");
+    const packet = decodeRamPacket(reader.view(length), this.pageSize);
+    this.check(packet, offset);
+    let payload: Uint8Array = new Uint8Array(0);
+    if (packet.normalPages > 0) {
+      await this.need(packet.nextPacketSize, "the payload of a multifd packet");
+      payload = reader.view(packet.nextPacketSize);
+    }
+    return { kind: "pages", offset, packet, payload };
+  }
+
+  private async deviceState(offset: number): Promise<ChannelItem> {
+    const { reader } = this;
+    await this.need(DEVICE_PACKET_LENGTH, "the head of a device-state packet");
+    const packet = decodeDevicePacket(reader.view(DEVICE_PACKET_LENGTH));
+    const { flags, nextPacketSize } = packet;
+    const most = this.options.deviceBytes ?? DEVICE_BYTES;
+    if (flags !== MultifdFlag.DEVICE_STATE) {
+      throw this.error(
+        "bad-value",
+        "flags of a device-state packet",
+        8,
+        hex(MultifdFlag.DEVICE_STATE),
+        hex(flags),
+        offset,
+      );
+    }
+    if (packet.idstrRest === undefined)
+      throw this.error("bad-value", "section name without NUL", 12, undefined, undefined, offset);
+    if (nextPacketSize === 0)
+      throw this.error("bad-length", "a device-state packet without state", 272, undefined, undefined, offset);
+    if (nextPacketSize > most) {
+      throw this.error("limit", "bytes of a device-state packet", 272, `at most ${most}`, `${nextPacketSize}`, offset);
+    }
+    await reader.needLarge(nextPacketSize, "the payload of a device-state packet");
+    return { kind: "device-state", offset, packet, payload: reader.view(nextPacketSize) };
+  }
+
+  /** What QEMU's loader checks, and what it takes memory by. */
+  private check(packet: RamPacket, offset: number): void {
+    const { pageSize } = this;
+    const room = pagesPerPacket(pageSize);
+    const { pagesAlloc, normalPages, zeroPages, nextPacketSize, idstrRest } = packet;
+    if (pagesAlloc > room) {
+      throw this.error("bad-length", "pages_alloc of a multifd packet", 12, `at most ${room}`, `${pagesAlloc}`, offset);
+    }
+    if (normalPages > pagesAlloc) {
+      throw this.error(
+        "bad-length",
+        "normal_pages of a multifd packet",
+        16,
+        `at most ${pagesAlloc}`,
+        `${normalPages}`,
+        offset,
+      );
+    }
+    if (zeroPages > pagesAlloc - normalPages) {
+      const most = `at most ${pagesAlloc - normalPages}`;
+      throw this.error("bad-length", "zero_pages of a multifd packet", 32, most, `${zeroPages}`, offset);
+    }
+    const pages = normalPages + zeroPages;
+    if (pages === 0) return;
+    const bound = payloadBound(normalPages * pageSize);
+    if (normalPages > 0 && nextPacketSize > bound) {
+      throw this.error(
+        "bad-length",
+        "payload of a multifd packet",
+        20,
+        `at most ${bound}`,
+        `${nextPacketSize}`,
+        offset,
+      );
+    }
+    if (idstrRest === undefined)
+      throw this.error("bad-value", "RAM block name without NUL", 64, undefined, undefined, offset);
+    this.checkPages(packet, pages, offset);
+  }
+
+  private checkPages({ idstr, offsets }: RamPacket, pages: number, offset: number): void {
+    const { pageSize } = this;
+    const { block } = this.options;
+    const known = block?.(idstr);
+    if (block !== undefined && known === undefined) {
+      const what = "a page of a RAM block that the block list does not name";
+      throw this.error("unknown-reference", what, 64, undefined, JSON.stringify(idstr), offset);
+    }
+    const end = known?.usedLength ?? Number.MAX_SAFE_INTEGER;
+    for (let k = 0; k < pages; k++) {
+      const at = offsets[k]!;
+      if (at <= BigInt(end - pageSize) && Number(at) % pageSize === 0) continue;
+      const expected = `a page's offset below ${hex(end)}`;
+      throw this.error("bad-offset", `a page outside RAM block "${idstr}"`, 320 + 8 * k, expected, hex(at), offset);
+    }
+  }
+
+  private async need(n: number, what: string): Promise<void> {
+    if (await this.reader.fill(n)) return;
+    const { reader } = this;
+    throw new QevmError("truncated", `the input ends inside ${what}`, {
+      offset: reader.offset,
+      path: this.path,
+      expected: `${n} bytes`,
+      found: `${reader.available}`,
+    });
+  }
+
+  private error(
+    code: ErrorCode,
+    what: string,
+    ahead: number,
+    expected?: string,
+    found?: string,
+    start = this.reader.offset,
+  ): QevmError {
+    return new QevmError(code, what, { offset: start + ahead, path: this.path, expected, found });
+  }
+}

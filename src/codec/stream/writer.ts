@@ -1,0 +1,111 @@
+import { QevmError } from "../../bytes/errors.js";
+import { QemuFileWriter, fromLatin1 } from "../../bytes/writer.js";
+import type { ByteSink } from "../../bytes/source.js";
+import { encodeRecords, type RamBatch } from "../ram/index.js";
+import { encodeSectionRecord } from "../sections/index.js";
+import { encodeDevice, printVmDescription } from "../vmstate/index.js";
+import { encodeCommand } from "./command.js";
+import { encodeConfiguration } from "./configuration.js";
+import { encodeHeader } from "./header.js";
+import type { SectionItem, StreamItem } from "./items.js";
+import { encodeFooter, encodeSectionHeader } from "./section.js";
+import { TypeByte } from "./types.js";
+
+/**
+ * Writes the parts of a stream exactly as their fields say: the twin of `StreamReader`. What the fields get wrong, the
+ * stream gets wrong: verifying and fuzzing need that.
+ *
+ * Source: QEMU migration/savevm.c qemu_savevm_state (5.2 to 11.1).
+ */
+export class ExactWriter {
+  readonly file: QemuFileWriter;
+
+  /** @param offset of the stream's first byte in the file that it goes into: mapped-ram counts from that file's beginning */
+  constructor(sink: ByteSink, offset = 0) {
+    this.file = new QemuFileWriter(sink, undefined, offset);
+  }
+
+  get offset(): number {
+    return this.file.offset;
+  }
+
+  /** Writes an item and all that it holds; consumes the records and chunks of the item. */
+  async item(item: StreamItem): Promise<void> {
+    const { file } = this;
+    switch (item.kind) {
+      case "header":
+        encodeHeader(file, item);
+        break;
+      case "configuration":
+        encodeConfiguration(file, item.configuration);
+        break;
+      case "section":
+        await this.section(item);
+        break;
+      case "footer":
+        encodeFooter(file, item.sectionId);
+        break;
+      case "command":
+        encodeCommand(file, item.command);
+        break;
+      case "package-end":
+        // Its length stands in front of it, in PACKAGED.
+        break;
+      case "eof":
+        file.u8(TypeByte.EOF);
+        break;
+      case "vmdescription":
+        this.description(item.description.exact ? printVmDescription(item.description) : item.text);
+        break;
+      case "opaque":
+      case "trailing":
+        for await (const chunk of item.chunks()) {
+          file.bytes(chunk);
+          await file.drain();
+        }
+        break;
+    }
+    await file.drain();
+  }
+
+  /** Records of a "ram" section, exactly as they are. */
+  async records(batch: RamBatch): Promise<void> {
+    encodeRecords(this.file, batch);
+    await this.file.drain();
+  }
+
+  /** The JSON behind EOF. */
+  private description(json: string): void {
+    const text = fromLatin1(json, "VMDESCRIPTION");
+    this.file.u8(TypeByte.VMDESCRIPTION);
+    this.file.u32(text.length);
+    this.file.bytes(text);
+  }
+
+  async finish(): Promise<void> {
+    await this.file.finish();
+  }
+
+  private async section(item: SectionItem): Promise<void> {
+    encodeSectionHeader(this.file, item);
+    switch (item.content.kind) {
+      case "ram":
+        for await (const batch of item.records()) await this.records(batch);
+        break;
+      case "device":
+        encodeDevice(this.file, item.content.state);
+        break;
+      case "records":
+        for await (const record of item.content.entries()) {
+          encodeSectionRecord(this.file, record);
+          await this.file.drain();
+        }
+        break;
+      case "opaque":
+        this.file.bytes(item.content.bytes);
+        break;
+      default:
+        throw new QevmError("usage", "a section without content");
+    }
+  }
+}

@@ -1,0 +1,339 @@
+import { QevmError } from "../../bytes/errors.js";
+import {
+  JsonMatcher,
+  JsonNumber,
+  JsonObject,
+  JsonTaken,
+  parseJson,
+  JsonWriter,
+  type JsonLimits,
+  type JsonStyle,
+  type JsonValue,
+} from "./json.js";
+
+/**
+ * The schema that a VMDESCRIPTION text carries, typed. One object a device, a field, a nested struct; printing it gives
+ * the text again.
+ *
+ * | JSON object | members, in QEMU's order                                                                          |
+ * |-------------|---------------------------------------------------------------------------------------------------|
+ * | top         | `configuration` (8.2 -), `page_size`, `devices`                                                   |
+ * | device      | `name`, `instance_id`, then a struct; old-style handlers: `size`, `fields: [{name, size, type}]`   |
+ * | struct      | `vmsd_name`, `version`, `fields`, `subsections` (only where there are any)                        |
+ * | field       | `name`, `array_len` or `index`, `type`, `struct` or structs inlined (with duplicate keys), `size` |
+ *
+ * Source: QEMU migration/savevm.c, migration/vmstate.c (5.2 to 11.x).
+ */
+export interface VmDescription {
+  /** Target page size in bytes. */
+  pageSize: number;
+  /** The configuration section as a struct, where the text has it (QEMU 8.2 and later). */
+  configuration?: StructDescription;
+  /** One a FULL section, in stream order. */
+  devices: DeviceDescription[];
+  /** The text form it was written in. */
+  style: JsonStyle;
+  /** True: {@link printVmDescription} gives the text that was parsed, character for character. */
+  exact: boolean;
+}
+
+/** A vmsd: fields in wire order, then those subsections that are in the stream. */
+export interface StructDescription {
+  /** Absent in old-style handlers, which have no vmsd. */
+  vmsdName?: string;
+  version?: number;
+  fields: FieldDescription[];
+  subsections?: StructDescription[];
+}
+
+export interface DeviceDescription extends StructDescription {
+  /** The section's idstr. */
+  name: string;
+  instanceId: number;
+  /** Bytes of the whole payload; only old-style handlers say it. */
+  size?: number;
+}
+
+/** The name of a device that is described as one buffer by an old-style handler; undefined for all others. */
+export function oldStyleName(device: DeviceDescription): string | undefined {
+  return device.size === undefined ? undefined : device.name;
+}
+
+export interface FieldDescription {
+  name: string;
+  /** This one object stands for so many consecutive elements. */
+  arrayLength?: number;
+  /** Number of the element in an array that is described element by element. */
+  index?: number;
+  type: string;
+  /** For type `struct`. `null`: `"struct": {}`, which is how a NULL pointer was described up to QEMU 9.2. */
+  struct?: StructDescription | null;
+  /** Structs written into the field object itself: one for `vstruct` and `tmp`, one an element for queues and trees. */
+  inlined?: StructDescription[];
+  /** Bytes on the wire; of the first element where `arrayLength` is given. */
+  size: number;
+}
+
+export interface ParseDescriptionOptions extends JsonLimits {
+  /** Absolute byte offset of the text's first character, for errors. */
+  offset?: number;
+}
+
+/**
+ * Reads a VMDESCRIPTION text (Latin-1 decoded, so that characters are bytes).
+ * @throws QevmError `bad-description` or `limit`, with the absolute offset
+ */
+export function parseVmDescription(json: string, options: ParseDescriptionOptions = {}): VmDescription {
+  const offset = options.offset ?? 0;
+  const parsed = parseJson(json, offset, { ...options, element: takeElement });
+  const top = new Members(expectObject(parsed, offset, "the description"), "the description");
+  const configuration = top.optional("configuration", (value, at) => structOf(value, at, "configuration"));
+  const pageSize = top.required("page_size", integer);
+  const devices = top.required("devices", (value, at) => listOf(value, at, "devices", deviceOf));
+  const description: VmDescription = {
+    pageSize,
+    ...(configuration === undefined ? {} : { configuration }),
+    devices,
+    style: json.startsWith("{ ") ? "spaced" : "compact",
+    exact: false,
+  };
+  const matcher = new JsonMatcher(description.style, json);
+  printTo(matcher, description);
+  description.exact = matcher.matches;
+  return description;
+}
+
+/** The text of a description in its own style, as the matching QEMU would write it. */
+export function printVmDescription(description: VmDescription): string {
+  const writer = new JsonWriter(description.style);
+  printTo(writer, description);
+  return writer.text;
+}
+
+function printTo(writer: JsonWriter, description: VmDescription): void {
+  writer.open("{");
+  if (description.configuration !== undefined) {
+    writer.key("configuration");
+    printStruct(writer, description.configuration);
+  }
+  number(writer, "page_size", description.pageSize);
+  list(writer, "devices", description.devices, printDevice);
+  writer.close("}");
+}
+
+/**
+ * Makes devices, fields and subsections of the text's objects while it is read. One that is wrong stays JSON: whether that
+ * is an error shows when the object around it is read.
+ */
+function takeElement(key: string, value: JsonValue, offset: number): object | undefined {
+  try {
+    if (key === "fields") return fieldOf(value, offset);
+    if (key === "devices") return deviceOf(value, offset);
+    return key === "subsections" ? subsectionOf(value, offset) : undefined;
+  } catch (error) {
+    if (error instanceof QevmError) return undefined;
+    throw error;
+  }
+}
+
+function deviceOf(value: JsonValue, offset: number): DeviceDescription {
+  const members = new Members(expectObject(value, offset, "a device"), "a device");
+  const name = members.required("name", text);
+  const instanceId = members.required("instance_id", integer);
+  const size = members.optional("size", integer);
+  const device: DeviceDescription = { name, instanceId, ...structFrom(members) };
+  if (size !== undefined) device.size = size;
+  return device;
+}
+
+function printDevice(writer: JsonWriter, device: DeviceDescription): void {
+  writer.open("{");
+  string(writer, "name", device.name);
+  number(writer, "instance_id", device.instanceId);
+  if (device.size === undefined) {
+    structMembers(writer, device);
+  } else {
+    number(writer, "size", device.size);
+    list(writer, "fields", device.fields, printOldStyleField);
+  }
+  writer.close("}");
+}
+
+/** Old-style handlers describe their one field in another order. */
+function printOldStyleField(writer: JsonWriter, field: FieldDescription): void {
+  writer.open("{");
+  string(writer, "name", field.name);
+  number(writer, "size", field.size);
+  string(writer, "type", field.type);
+  writer.close("}");
+}
+
+function structOf(value: JsonValue, offset: number, what = "a struct"): StructDescription {
+  return structFrom(new Members(expectObject(value, offset, what), what));
+}
+
+function structFrom(members: Members): StructDescription {
+  const vmsdName = members.optional("vmsd_name", text);
+  const version = members.optional("version", integer);
+  const struct: StructDescription = {
+    fields: members.required("fields", (value, at) => listOf(value, at, "fields", fieldOf)),
+  };
+  if (vmsdName !== undefined) struct.vmsdName = vmsdName;
+  if (version !== undefined) struct.version = version;
+  const subsections = members.optional("subsections", (value, at) => listOf(value, at, "subsections", subsectionOf));
+  if (subsections !== undefined) struct.subsections = subsections;
+  return struct;
+}
+
+function subsectionOf(value: JsonValue, offset: number): StructDescription {
+  const subsection = structOf(value, offset, "a subsection");
+  if (subsection.vmsdName === undefined || subsection.version === undefined) {
+    throw bad(offset, "a subsection without vmsd_name or version");
+  }
+  return subsection;
+}
+
+function printStruct(writer: JsonWriter, struct: StructDescription): void {
+  writer.open("{");
+  structMembers(writer, struct);
+  writer.close("}");
+}
+
+function structMembers(writer: JsonWriter, struct: StructDescription): void {
+  if (struct.vmsdName !== undefined) string(writer, "vmsd_name", struct.vmsdName);
+  if (struct.version !== undefined) number(writer, "version", struct.version);
+  list(writer, "fields", struct.fields, printField);
+  if (struct.subsections !== undefined) list(writer, "subsections", struct.subsections, printStruct);
+}
+
+function fieldOf(value: JsonValue, offset: number): FieldDescription {
+  const object = expectObject(value, offset, "a field");
+  const members = new Members(object, "a field");
+  const field: FieldDescription = {
+    name: members.required("name", text),
+    type: members.required("type", text),
+    size: members.required("size", integer),
+  };
+  const arrayLength = members.optional("array_len", integer);
+  if (arrayLength !== undefined) field.arrayLength = arrayLength;
+  const index = members.optional("index", integer);
+  if (index !== undefined) field.index = index;
+  const struct = members.optional("struct", (inner, at) =>
+    inner instanceof JsonObject && inner.members.length === 0 ? null : structOf(inner, at),
+  );
+  if (struct !== undefined) field.struct = struct;
+  const inlined = inlinedIn(object);
+  if (inlined.length > 0) field.inlined = inlined;
+  return field;
+}
+
+/** The structs written into a field object itself: each begins with another `vmsd_name`. */
+function inlinedIn(object: JsonObject): StructDescription[] {
+  const structs: StructDescription[] = [];
+  let group: JsonObject | undefined;
+  const close = (): void => {
+    if (group !== undefined) structs.push(structFrom(new Members(group, "an inlined struct")));
+  };
+  for (const member of object.members) {
+    if (member.key === "vmsd_name") {
+      close();
+      group = new JsonObject(member.offset);
+    }
+    if (INLINED_KEYS.has(member.key)) group?.members.push(member);
+  }
+  close();
+  return structs;
+}
+
+const INLINED_KEYS = new Set(["vmsd_name", "version", "fields", "subsections"]);
+
+function printField(writer: JsonWriter, field: FieldDescription): void {
+  writer.open("{");
+  string(writer, "name", field.name);
+  if (field.arrayLength !== undefined) number(writer, "array_len", field.arrayLength);
+  if (field.index !== undefined) number(writer, "index", field.index);
+  string(writer, "type", field.type);
+  if (field.struct !== undefined) {
+    writer.key("struct");
+    writer.open("{");
+    if (field.struct !== null) structMembers(writer, field.struct);
+    writer.close("}");
+  }
+  for (const struct of field.inlined ?? []) structMembers(writer, struct);
+  number(writer, "size", field.size);
+  writer.close("}");
+}
+
+/** The members of one object; the first of duplicates counts. Unknown members are passed over (the text is then not `exact`). */
+class Members {
+  constructor(
+    private readonly object: JsonObject,
+    private readonly what: string,
+  ) {}
+
+  required<T>(key: string, read: (value: JsonValue, offset: number, what: string) => T): T {
+    const value = this.optional(key, read);
+    if (value === undefined) throw bad(this.object.offset, `${this.what} without "${key}"`);
+    return value;
+  }
+
+  optional<T>(key: string, read: (value: JsonValue, offset: number, what: string) => T): T | undefined {
+    for (const member of this.object.members) {
+      if (member.key === key) return read(member.value, member.offset, key);
+    }
+    return undefined;
+  }
+}
+
+function listOf<T>(value: JsonValue, offset: number, what: string, read: (item: JsonValue, offset: number) => T): T[] {
+  if (!Array.isArray(value)) throw bad(offset, `"${what}" is not an array`);
+  return value.map((item) => {
+    // Taken under the same key, and so by the same function.
+    if (item instanceof JsonTaken) return item.value as T;
+    return read(item, item instanceof JsonObject ? item.offset : offset);
+  });
+}
+
+function expectObject(value: JsonValue, offset: number, what: string): JsonObject {
+  if (value instanceof JsonObject) return value;
+  throw bad(offset, `${what} is not an object`);
+}
+
+function text(value: JsonValue, offset: number, what: string): string {
+  if (typeof value === "string") return value;
+  throw bad(offset, `"${what}" is not a string`);
+}
+
+function integer(value: JsonValue, offset: number, what: string): number {
+  if (value instanceof JsonNumber && /^[0-9]+$/.test(value.text)) {
+    const number_ = Number(value.text);
+    if (Number.isSafeInteger(number_)) return number_;
+  }
+  throw bad(offset, `"${what}" is not an integer from 0 to 2^53`);
+}
+
+function string(writer: JsonWriter, key: string, value: string): void {
+  writer.key(key);
+  writer.string(value);
+}
+
+function number(writer: JsonWriter, key: string, value: number): void {
+  writer.key(key);
+  writer.raw(value);
+}
+
+function list<T>(
+  writer: JsonWriter,
+  key: string,
+  items: readonly T[],
+  print: (writer: JsonWriter, item: T) => void,
+): void {
+  writer.key(key);
+  writer.open("[");
+  for (const item of items) print(writer, item);
+  writer.close("]");
+}
+
+function bad(offset: number, what: string): QevmError {
+  return new QevmError("bad-description", `VMDESCRIPTION: ${what}`, { offset });
+}

@@ -1,0 +1,114 @@
+import { QevmError } from "../../bytes/errors.js";
+import type { QemuFileReader, QemuFileWriter } from "../../bytes/index.js";
+import {
+  Choices,
+  checkSize,
+  MAX_ATTEMPTS,
+  MAX_VALUES,
+  MAX_WORK,
+  newContext,
+  Weight,
+  type DecodeContext,
+  type EncodeContext,
+} from "./context.js";
+import { oldStyleName, type DeviceDescription } from "./description.js";
+import type { DeviceState } from "./state.js";
+import { decodeStruct, encodeStruct } from "./struct.js";
+
+export interface DecodeDeviceOptions {
+  /**
+   * Could a device section end at this absolute offset (a footer of its section, or a legal top-level byte)? Chooses
+   * between the readings of a description that is not true to the bytes; without it the likeliest reading is taken.
+   */
+  endsAt?: (offset: number) => boolean;
+  /** Values that one device may hold, weighed by `Weight`. Default 16,777,216. */
+  maxValues?: number;
+  /** Readings of an ambiguous description that are tried. Default 256. */
+  maxAttempts?: number;
+  /** Bytes, a field at least one, that may be decoded in vain before no further reading is tried. Default 32 MiB. */
+  maxWork?: number;
+}
+
+/**
+ * Decodes the payload of one FULL section, the reader standing behind the section header. All of it must be in the
+ * reader's buffer already. Afterwards the reader stands behind the payload; on errors, where it stood before.
+ * @throws QevmError `truncated`, `bad-value`, `bad-description`, `bad-length`, `limit`; with byte offset and path
+ */
+export function decodeDevice(
+  reader: QemuFileReader,
+  description: DeviceDescription,
+  options: DecodeDeviceOptions = {},
+): DeviceState {
+  const start = reader.position;
+  const depth = reader.path.length;
+  const choices = new Choices();
+  const attempts = options.maxAttempts ?? MAX_ATTEMPTS;
+  const values = options.maxValues ?? MAX_VALUES;
+  let work = options.maxWork ?? MAX_WORK;
+  let failure: QevmError | undefined;
+  if (depth === 0) reader.path.push(`device "${description.name}"/${description.instanceId}`);
+  const steps = reader.path.length;
+  try {
+    for (let attempt = 0; attempt < attempts; attempt++) {
+      reader.position = start;
+      reader.path.length = steps;
+      const ctx = newContext(reader, choices, values, oldStyleName(description), decodeStruct);
+      try {
+        return decodeOnce(ctx, description, options.endsAt);
+      } catch (error) {
+        if (!(error instanceof QevmError)) throw error;
+        failure ??= error;
+      }
+      work -= Math.max(reader.position - start, (values - ctx.budget) / Weight.FIELD);
+      if (work < 0 || !choices.next()) break;
+    }
+    reader.position = start;
+    throw failure ?? reader.error("usage", "maxAttempts must be at least 1");
+  } finally {
+    reader.path.length = depth;
+  }
+}
+
+/**
+ * Encodes a payload from its fields. `at` is told, before each field, element and subsection, its path (the device is the first step) and
+ * the writer's offset.
+ * @throws QevmError `does-not-fit` with the path; parts may have been written by then
+ */
+export function encodeDevice(writer: QemuFileWriter, state: DeviceState, at?: EncodeContext["at"]): void {
+  const { description } = state;
+  const ctx: EncodeContext = {
+    writer,
+    path: [`device "${description.name}"/${description.instanceId}`],
+    shared: false,
+    vmsdName: undefined,
+    oldStyle: oldStyleName(description),
+    struct: encodeStruct,
+    at,
+  };
+  try {
+    encodeStruct(ctx, state);
+  } catch (error) {
+    if (!(error instanceof QevmError) || error.path.length > 0) throw error;
+    const { code, what, expected, found } = error;
+    throw new QevmError(code, what, { path: [...ctx.path], expected, found, cause: error });
+  }
+}
+
+function decodeOnce(
+  ctx: DecodeContext,
+  description: DeviceDescription,
+  endsAt: DecodeDeviceOptions["endsAt"],
+): DeviceState {
+  const { reader } = ctx;
+  const start = reader.position;
+  const struct = decodeStruct(ctx, description);
+  if (description.size !== undefined) checkSize(ctx, start, description.size, "the device");
+  if (endsAt !== undefined && !endsAt(reader.offset)) {
+    throw reader.error("bad-description", "the device state does not end where its description says", {
+      expected: "a section footer or the next section",
+      found: reader.peek() < 0 ? "the end of the input" : `0x${reader.peek().toString(16)}`,
+    });
+  }
+  const total = reader.position - start;
+  return { ...struct, description, bytes: { typed: total - ctx.named, named: ctx.named, opaque: 0 } };
+}

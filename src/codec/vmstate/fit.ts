@@ -1,0 +1,157 @@
+import type { QemuFileReader } from "../../bytes/index.js";
+import { decodeArray, decodeNull } from "./arrays.js";
+import { checkSize, Choices, MAX_VALUES, MAX_WORK, newContext, type DecodeContext } from "./context.js";
+import type { DecodeDeviceOptions } from "./device.js";
+import { oldStyleName, type DeviceDescription, type FieldDescription, type StructDescription } from "./description.js";
+import { decodeElement, structKind } from "./elements.js";
+import { fieldGroups, isNull, type FieldGroup } from "./groups.js";
+import { privateCodec, tryRecord } from "./private/index.js";
+import { presentElement } from "./lists.js";
+import { decodeStruct, decodeSubsectionHead, subsectionAhead } from "./struct.js";
+
+/** The subsections that a vmsd may have, by name. */
+export type KnownSubsections = (struct: StructDescription) => ReadonlyMap<string, StructDescription> | undefined;
+
+interface FitContext extends DecodeContext {
+  readonly known: KnownSubsections;
+  readonly options: DecodeDeviceOptions;
+}
+
+/** How far the end of a private field is looked for, bytes. */
+const FARTHEST = 1 << 20;
+
+/**
+ * What a description that is true of another capture would be for the bytes at hand: with the subsections that are here (the
+ * loader itself tells them by 0x05 and a name that begins with the vmsd's) and queues as long as they are. The reader, whose buffer
+ * holds the payload, stands where it stood; on errors too.
+ * @throws QevmError `bad-description`, `bad-value`, `truncated` at the first byte that does not fit
+ */
+export function fitDevice(
+  reader: QemuFileReader,
+  device: DeviceDescription,
+  known: KnownSubsections,
+  options: DecodeDeviceOptions = {},
+): DeviceDescription {
+  const start = reader.position;
+  const depth = reader.path.length;
+  const context = newContext(
+    reader,
+    new Choices(),
+    options.maxValues ?? MAX_VALUES,
+    oldStyleName(device),
+    decodeStruct,
+  );
+  const ctx: FitContext = { ...context, known, options };
+  try {
+    const whole = fitPrivate(ctx, device);
+    if (whole !== undefined) return whole;
+    const { subsections: _, ...rest } = device;
+    return { ...rest, ...fitStruct(ctx, device) };
+  } finally {
+    reader.position = start;
+    reader.path.length = depth;
+  }
+}
+
+/**
+ * A device that is one field of its own codec (virtio): how long it is depends on its queues and on what the guest has negotiated, so
+ * its end is where the section can end and the codec fits exactly. The ends that are tried are bounded by their bytes.
+ */
+function fitPrivate(ctx: FitContext, device: DeviceDescription): DeviceDescription | undefined {
+  const [entry, second] = device.fields;
+  const { reader, options } = ctx;
+  const { endsAt } = options;
+  if (entry === undefined || second !== undefined || endsAt === undefined) return undefined;
+  ctx.vmsdName = device.vmsdName;
+  const codec = privateCodec(entry.type, ctx);
+  if (codec === undefined) return undefined;
+  const most = Math.min(reader.available, FARTHEST);
+  let work = options.maxWork ?? MAX_WORK;
+  for (let size = 0; size <= most && work >= 0; size++) {
+    if (!endsAt(reader.offset + size)) continue;
+    work -= size;
+    const bytes = reader.buffer.subarray(reader.position, reader.position + size);
+    if (tryRecord(codec, bytes) === undefined) continue;
+    const fields = [{ ...entry, size }];
+    return device.size === undefined ? { ...device, fields } : { ...device, fields, size };
+  }
+  return undefined;
+}
+
+function fitStruct(ctx: FitContext, struct: StructDescription): StructDescription {
+  const { reader } = ctx;
+  const depth = reader.path.length;
+  const outer = ctx.vmsdName;
+  ctx.vmsdName = struct.vmsdName;
+  const fields: FieldDescription[] = [];
+  for (const group of fieldGroups(struct)) {
+    reader.path[depth] = group.key;
+    fields.push(...fitGroup(ctx, group));
+  }
+  ctx.vmsdName = outer;
+  const subsections: StructDescription[] = [];
+  const candidates = ctx.known(struct);
+  for (let name = subsectionAhead(reader, struct); name !== undefined; name = subsectionAhead(reader, struct)) {
+    reader.path[depth] = `subsection ${JSON.stringify(name)}`;
+    const found = candidates?.get(name);
+    if (found === undefined) {
+      throw reader.error("bad-description", "the schema does not describe this subsection", {
+        found: JSON.stringify(name),
+      });
+    }
+    decodeSubsectionHead(ctx, found);
+    subsections.push(fitStruct(ctx, found));
+  }
+  reader.path.length = depth;
+  const { subsections: _, ...rest } = struct;
+  return subsections.length === 0 ? { ...rest, fields } : { ...rest, fields, subsections };
+}
+
+function fitGroup(ctx: FitContext, group: FieldGroup): readonly FieldDescription[] {
+  const { entries } = group;
+  // Only arrays that are described element by element can hold structs with subsections.
+  if (entries.every((entry) => isAdaptable(entry))) return entries.map((entry) => fitEntry(ctx, entry));
+  if (group.isArray) {
+    decodeArray(ctx, group);
+    return entries;
+  }
+  const entry = entries[0]!;
+  const from = ctx.reader.position;
+  if (isNull(entry)) decodeNull(ctx);
+  else decodeElement(ctx, entry);
+  checkSize(ctx, from, entry.size, `field "${group.key}"`);
+  return entries;
+}
+
+function isAdaptable(entry: FieldDescription): boolean {
+  if (entry.arrayLength !== undefined || isNull(entry)) return false;
+  return structKind(entry) !== undefined || isList(entry);
+}
+
+function isList({ type }: FieldDescription): boolean {
+  return type === "qtailq" || type === "qlist";
+}
+
+function fitEntry(ctx: FitContext, entry: FieldDescription): FieldDescription {
+  const { reader } = ctx;
+  const from = reader.position;
+  if (isList(entry)) {
+    const described = entry.inlined ?? [];
+    const inlined: StructDescription[] = [];
+    while (presentElement(ctx)) {
+      const like = described[inlined.length] ?? described.at(-1);
+      if (like === undefined) {
+        throw reader.error("bad-description", "the schema's queue is empty: it does not say what its elements are", {
+          offset: reader.offset - 1,
+        });
+      }
+      inlined.push(fitStruct(ctx, like));
+    }
+    const { inlined: _, ...rest } = entry;
+    const size = reader.position - from;
+    return inlined.length === 0 ? { ...rest, size } : { ...rest, inlined, size };
+  }
+  const struct = fitStruct(ctx, structKind(entry)!);
+  const size = reader.position - from;
+  return entry.type === "struct" ? { ...entry, struct, size } : { ...entry, inlined: [struct], size };
+}

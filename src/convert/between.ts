@@ -1,7 +1,0 @@
-import { isEarlySection, type StreamItem } from "../stream/index.js";
-
-/** A section that stands before or between the rounds and has nothing to do with the pages: it is written where it comes. */
-export function standsBetween(item: StreamItem): boolean {
-  if (item.kind !== "section" || item.content.kind === "ram") return false;
-  return item.type === "full" ? isEarlySection(item.idstr) : item.content.kind !== "device";
-}

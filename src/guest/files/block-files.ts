@@ -1,0 +1,231 @@
+import { ftruncateSync, closeSync } from "node:fs";
+import { join } from "node:path";
+import { QevmError } from "../../bytes/errors.js";
+import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
+import { attempt, readAll } from "../../io/transport/attempt.js";
+import { createFile } from "../../io/transport/temporary.js";
+import { FileNames } from "./file-names.js";
+import { PageBits } from "../pages/page-bits.js";
+import { GATHER, PieceWriter } from "./piece-writer.js";
+import type { PageStore } from "../pages/page-store.js";
+
+/** What became of one block. */
+export interface BlockFileEntry {
+  name: string;
+  file: string;
+  /** Bytes. */
+  length: number;
+  /** False: the stream lists the block but carries no page of it (x-ignore-shared, memory that virtio-mem has not plugged); the file is all hole. */
+  inStream: boolean;
+}
+
+/** Bytes of a block from `at` on stand `by` bytes further on in its file. `at` is a multiple of 128 KiB. */
+export interface Split {
+  at: number;
+  by: number;
+}
+
+/** Where in its file byte `offset` of a block stands. */
+export function fileOffset({ at, by }: Split, offset: number): number {
+  return offset < at ? offset : offset + by;
+}
+
+const WHOLE: Split = { at: 0, by: 0 };
+
+/** One block as a sparse file. */
+interface BlockFile {
+  fd: number;
+  file: string;
+  path: string;
+  block: RamBlock;
+  /** Bytes of the block that the file has room for. */
+  length: number;
+  split: Split;
+  /** Whether any page of it came, a zero page included. */
+  touched: boolean;
+  /** Every page that was ever written: zeros need writing only over data. */
+  written: PageBits;
+}
+
+/**
+ * Guest memory as one sparse file a block in a folder. Pages that follow each other are gathered and written together.
+ */
+export class BlockFiles implements PageStore {
+  private readonly files = new Map<string, BlockFile>();
+  private readonly names = new FileNames(["blocks.json"]);
+  private readonly writer: PieceWriter;
+  private used = 0;
+  /** Bytes that go with the ones gathered: up to the next multiple of `GATHER`. */
+  private limit = 0;
+  private owner: BlockFile | undefined;
+  private start = 0;
+  private last: BlockFile | undefined;
+
+  /**
+   * @param folder one that exists
+   * @param threadAfter bytes after which another thread writes, where that is worth it: then `settle` before the files are read, and `end`
+   */
+  constructor(
+    readonly folder: string,
+    private readonly pageSize: number,
+    threadAfter = Number.POSITIVE_INFINITY,
+  ) {
+    this.writer = new PieceWriter(threadAfter);
+  }
+
+  /** Makes the file of a block, all hole, as long as the block and what `split` adds. */
+  add(block: RamBlock, split = WHOLE): void {
+    if (this.files.has(block.idstr)) return;
+    const file = this.names.claim(block.idstr);
+    const path = join(this.folder, file);
+    const fd = createFile(path);
+    this.files.set(block.idstr, { fd, file, path, block, length: 0, split, touched: false, written: new PageBits() });
+    this.lengthen(this.files.get(block.idstr)!);
+  }
+
+  /** Blocks added so far. */
+  get size(): number {
+    return this.files.size;
+  }
+
+  /** Whether another thread writes. */
+  get isThreaded(): boolean {
+    return this.writer.isThreaded;
+  }
+
+  /** Every block in the order of the block list. Files of blocks that have grown, since no list names them, are made as long. Errors: io. */
+  list(): BlockFileEntry[] {
+    for (const target of this.files.values()) if (target.length < target.block.usedLength) this.lengthen(target);
+    return [...this.files.values()].map(({ block, file, touched }) => ({
+      name: block.idstr,
+      file,
+      length: block.usedLength,
+      inStream: touched || block.usedLength === 0,
+    }));
+  }
+
+  /** The pages of a block that were ever written, by number: all others are holes. */
+  written(name: string): PageBits {
+    return this.files.get(name)!.written;
+  }
+
+  read(block: RamBlock, offset: number, into: Uint8Array): void {
+    const target = this.of(block);
+    if (this.isThreaded) this.settle();
+    else if (this.owner === target && offset < this.start + this.used && offset + into.length > this.start)
+      this.flush();
+    const done = readAll(target.path, target.fd, into, fileOffset(target.split, offset));
+    into.fill(0, done);
+  }
+
+  write(block: RamBlock, offset: number, page: Uint8Array): void {
+    const target = this.of(block);
+    target.touched = true;
+    target.written.add(offset / this.pageSize);
+    this.gather(target, offset, page);
+  }
+
+  writeRun(batch: RamBatch, i: number): number {
+    const { count, flag, block, offset, bodyStart } = batch;
+    const { pageSize } = this;
+    const owner = block[i]!;
+    const target = this.of(owner);
+    target.touched = true;
+    const { writer } = this;
+    const { buffer } = batch;
+    let next = offset[i]!;
+    this.turn(target, next);
+    let k = i;
+    do {
+      const start = bodyStart[k]!;
+      if (this.used === this.limit || !writer.suits(start, this.used)) {
+        this.begin(target, next);
+        writer.suits(start, 0);
+      }
+      writer.memory.set(buffer.subarray(start, start + pageSize), writer.base + this.used);
+      this.used += pageSize;
+      next += pageSize;
+      k++;
+    } while (
+      k < count &&
+      next < owner.usedLength &&
+      flag[k] === RamFlag.PAGE &&
+      block[k] === owner &&
+      offset[k] === next
+    );
+    target.written.add(offset[i]! / pageSize, k - i);
+    return k - i;
+  }
+
+  zero(block: RamBlock, offset: number, length: number): void {
+    const target = this.of(block);
+    target.touched = true;
+    if (!target.written.has(offset / this.pageSize)) return;
+    this.gather(target, offset, new Uint8Array(length));
+  }
+
+  /** Waits until everything is in the files. Errors: io. */
+  settle(): void {
+    this.flush();
+    this.writer.settle();
+  }
+
+  /** Writes what was gathered. */
+  flush(): void {
+    const { owner } = this;
+    if (owner === undefined || this.used === 0) return;
+    // What is gathered never crosses a multiple of `GATHER`, and so no split.
+    this.writer.write(owner, this.used, fileOffset(owner.split, this.start));
+    this.used = 0;
+  }
+
+  /** Closes the files. What was gathered is lost. */
+  close(): void {
+    for (const { fd } of this.files.values()) closeSync(fd);
+    this.files.clear();
+  }
+
+  /** Closes the files when no other thread writes to them any more: also where `settle` was not reached. */
+  async end(): Promise<void> {
+    await this.writer.close();
+    this.close();
+  }
+
+  private lengthen(target: BlockFile): void {
+    const { fd, path, split } = target;
+    const length = target.block.usedLength;
+    attempt(path, () => ftruncateSync(fd, length === 0 ? 0 : fileOffset(split, length - 1) + 1));
+    target.length = length;
+  }
+
+  private gather(target: BlockFile, offset: number, page: Uint8Array): void {
+    this.turn(target, offset);
+    if (!this.writer.suits(0, this.used)) {
+      this.begin(target, offset);
+      this.writer.suits(0, 0);
+    }
+    this.writer.memory.set(page, this.writer.base + this.used);
+    this.used += page.length;
+  }
+
+  /** Writes what was gathered unless the next page at `offset` goes right behind it. */
+  private turn(target: BlockFile, offset: number): void {
+    if (this.owner !== target || offset !== this.start + this.used || this.used === this.limit)
+      this.begin(target, offset);
+  }
+
+  private begin(target: BlockFile, offset: number): void {
+    this.flush();
+    this.owner = target;
+    this.start = offset;
+    this.limit = GATHER - (offset % GATHER);
+  }
+
+  private of(block: RamBlock): BlockFile {
+    if (this.last?.block === block) return this.last;
+    const target = this.files.get(block.idstr);
+    if (target === undefined) throw new QevmError("usage", `RAM block ${JSON.stringify(block.idstr)} was not added`);
+    this.last = target;
+    return target;
+  }
+}

@@ -1,0 +1,86 @@
+import { type CoreCpu, encodeNote } from "../cores/core-note.js";
+import type { Segment } from "../layout-types.js";
+
+const HEADER = 64;
+const PROGRAM_HEADER = 56;
+const SECTION_HEADER = 64;
+/** From so many program headers on e_phnum says this, and section header 0 how many there are (ELF specification; QEMU writes the same). */
+const PN_XNUM = 0xffff;
+/** Where a section header says it. */
+const SH_INFO = 44;
+const EM_X86_64 = 62;
+
+/** What a core's notes tell, beside its memory. */
+export interface CoreNotes {
+  cpus: readonly CoreCpu[];
+  /** The guest's VMCOREINFO note as it stands in its memory, header included. */
+  vmcoreinfo?: Uint8Array | undefined;
+  /** Where no CPU is known; default x86_64. */
+  fallback?: Pick<CoreCpu, "machine" | "littleEndian"> | undefined;
+}
+
+/**
+ * The head of a 64-bit ELF core: header, program headers (a PT_NOTE where there are notes, a PT_LOAD a segment), notes; the segments' bytes follow in
+ * order. Machine and byte order are the first CPU's. Notes as QEMU's dump-guest-memory writes them: those of each CPU in turn, then what
+ * stands behind all of them, then VMCOREINFO.
+ *
+ * Where no memory reaches 4 GiB QEMU makes the core of an x86 guest outside long mode an ELF of 32 bits; firmware ends there on every PC.
+ * Source: QEMU dump/dump.c (7.2).
+ */
+export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo, fallback }: CoreNotes): Uint8Array {
+  const { machine, littleEndian: little } = cpus[0] ?? fallback ?? { machine: EM_X86_64, littleEndian: true };
+  const notes = [
+    ...[...cpus.flatMap((cpu, k) => cpu.notes(k, little)), ...cpus.flatMap((cpu) => cpu.later?.() ?? [])].map((one) =>
+      encodeNote(one, little),
+    ),
+    ...(vmcoreinfo === undefined ? [] : [vmcoreinfo]),
+  ];
+  const notesLength = notes.reduce((sum, { length }) => sum + length, 0);
+  // readelf warns of a segment of notes that holds none.
+  const noted = notesLength > 0 ? 1 : 0;
+  const count = noted + segments.length;
+  const extended = count >= PN_XNUM;
+  const headersAt = extended ? HEADER + SECTION_HEADER : HEADER;
+  const notesAt = headersAt + PROGRAM_HEADER * count;
+  const bytes = new Uint8Array(notesAt + notesLength);
+  const view = new DataView(bytes.buffer);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, little ? 1 : 2, 1]);
+  view.setUint16(16, 4, little);
+  view.setUint16(18, machine, little);
+  view.setUint32(20, 1, little);
+  view.setBigUint64(32, BigInt(headersAt), little);
+  view.setUint16(52, HEADER, little);
+  view.setUint16(54, PROGRAM_HEADER, little);
+  view.setUint16(56, extended ? PN_XNUM : count, little);
+  if (extended) {
+    view.setBigUint64(40, BigInt(HEADER), little);
+    view.setUint16(58, SECTION_HEADER, little);
+    view.setUint16(60, 1, little);
+    view.setUint32(HEADER + SH_INFO, count, little);
+  }
+  if (noted === 1)
+    programHeader(view, headersAt, { type: 4, offset: notesAt, address: 0, length: notesLength }, little);
+  let offset = bytes.length;
+  segments.forEach(({ start, length }, k) => {
+    programHeader(view, headersAt + PROGRAM_HEADER * (k + noted), { type: 1, offset, address: start, length }, little);
+    offset += length;
+  });
+  let at = notesAt;
+  for (const one of notes) {
+    bytes.set(one, at);
+    at += one.length;
+  }
+  return bytes;
+}
+
+function programHeader(
+  view: DataView,
+  at: number,
+  { type, offset, address, length }: { type: number; offset: number; address: number; length: number },
+  little: boolean,
+): void {
+  view.setUint32(at, type, little);
+  [offset, address, address, length, length].forEach((value, k) => {
+    view.setBigUint64(at + 8 + 8 * k, BigInt(value), little);
+  });
+}

@@ -1,0 +1,310 @@
+import { closeSync, fstatSync, ftruncateSync, openSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { hex, QevmError, type Warning } from "../../bytes/errors.js";
+import type { ByteSource } from "../../bytes/source.js";
+import type { RamBlock } from "../../codec/ram/index.js";
+import type { StreamOptions } from "../../codec/stream/index.js";
+import { attempt, readAll, writeAll } from "../../io/transport/attempt.js";
+import { AtomicFile } from "../../io/transport/file.js";
+import { x86Cpus } from "../cores/core-x86.js";
+import { outputPlace } from "../../io/transport/output-place.js";
+import { temporaryFolder } from "../../io/transport/temporary.js";
+import { elfHead, type CoreNotes } from "./elf.js";
+import { extractBlocks } from "./extract-blocks.js";
+import { noFacts, noteFacts, noteTables, type DeviceFacts } from "../layout/facts.js";
+import { BlockData, PIECE } from "./block-data.js";
+import { fileOffset, type Split } from "./block-files.js";
+import { isDeviceBlock } from "../layout/main-memory.js";
+import { becomeRaw, fitsInPlace, type PlacedFile } from "./raw-in-place.js";
+import { findLayout, ruledLow } from "../layout/layout.js";
+import type { Layout, LayoutFacts, Segment } from "../layout-types.js";
+import { ACPI_TABLES, tablesOf } from "../layout/srat.js";
+import type { PageBits } from "../pages/page-bits.js";
+import { parseLayout, stateLayout } from "../layout/stated-layout.js";
+import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "../layout/vga-registers.js";
+import type { VgaRegisters } from "../layout-types.js";
+import { vgaWindow } from "../layout/vga-window.js";
+import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
+
+export interface PhysicalOptions extends StreamOptions {
+  format: "raw" | "elf" | "lime";
+  /** As `--layout`; default: found. */
+  layout?: string | undefined;
+  /** Guest-physical range; default: all. */
+  from?: number | undefined;
+  length?: number | undefined;
+}
+
+export interface ExtractedPhysical {
+  machine: string | null;
+  complete: boolean;
+  format: string;
+  segments: Segment[];
+  /** How the layout was found. */
+  layout: string[];
+  cpus: number;
+  /** How the guest's VMCOREINFO note was found; null: not looked for (only elf has notes) or not there. */
+  vmcoreinfo: string | null;
+  /** Bytes of the file. */
+  bytes: number;
+  warnings: Warning[];
+  /** As `ExtractedBlocks` has it. */
+  passedOver: number;
+}
+
+/**
+ * Writes guest-physical memory to one file, which appears whole or not at all. raw: byte N is address `from` + N, holes where there
+ * is no memory. elf: a 64-bit core with CPU notes. lime: a header before each range.
+ * A raw file of everything is made in place (see `Expected`); else the blocks go through sparse temporary files beside the output, because a page may come again later and the host bridge's
+ * state comes last. Errors: as `extractBlocks`; unsupported (no layout), usage.
+ */
+export async function extractPhysical(
+  source: ByteSource,
+  path: string,
+  options: PhysicalOptions,
+): Promise<ExtractedPhysical> {
+  const out = resolve(path);
+  const target = outputPlace(path);
+  const stated = options.layout === undefined ? undefined : parseLayout(options.layout);
+  const work = temporaryFolder(target.folder, "qevm-extract");
+  const found: DeviceFacts = noFacts();
+  try {
+    const folder = join(work.path, "blocks");
+    const whole = options.from === undefined && options.length === undefined;
+    const expected = new Expected(options.format === "raw" && whole);
+    const written = new Map<string, PageBits>();
+    const extracted = await extractBlocks(source, folder, {
+      ...options,
+      onItem: (item) => noteFacts(item, found),
+      split: (block, machine) => expected.split(block, machine),
+      onWritten: (block, pages) => written.set(block, pages),
+    });
+    const data = new BlockData(folder, extracted.blocks, extracted.pageSize, written);
+    if (written.has(ACPI_TABLES)) noteTables(tablesOf(data.path(ACPI_TABLES)), found);
+    const facts: LayoutFacts = { ...found, machine: extracted.machine ?? undefined, blocks: extracted.blocks };
+    const layout = stated === undefined ? findLayout(facts) : stateLayout(stated, extracted.blocks);
+    const ranges = cut(layout, options);
+    const rest = (bytes: number, fd: number): void =>
+      writeWindow({ path: out, fd }, data, layout, bytes, options.from ?? 0);
+    const vmcoreinfo =
+      options.format === "elf" ? guestNote({ segments: layout.segments, data }, found, whole) : undefined;
+    const done = (bytes: number): ExtractedPhysical => {
+      const { machine, complete, warnings, passedOver } = extracted;
+      return {
+        machine,
+        complete,
+        format: options.format,
+        segments: ranges,
+        layout: layout.how,
+        cpus: found.cpus.length + found.otherCpus.length,
+        vmcoreinfo: vmcoreinfo?.how ?? null,
+        bytes,
+        warnings,
+        passedOver,
+      };
+    };
+    const main = expected.file(data);
+    if (main !== undefined && fitsInPlace(main, ranges)) {
+      const bytes = becomeRaw(main, ranges, target, (fd, others) => {
+        for (const range of others) copy(data, range, { path: out, fd }, range.start);
+        rest(endOf(ranges), fd);
+      });
+      return done(bytes);
+    }
+    const file = new AtomicFile(out);
+    try {
+      const cpus = [...x86Cpus(found.cpus), ...found.otherCpus];
+      const notes = { cpus, vmcoreinfo: vmcoreinfo?.note, fallback: machineOf(extracted.blocks) };
+      const bytes = write({ path: out, fd: file.fd }, data, expected.laid(ranges), notes, options);
+      if (options.format === "raw") rest(bytes, file.fd);
+      file.commit();
+      return done(bytes);
+    } finally {
+      file.abort();
+    }
+  } finally {
+    work.remove();
+  }
+}
+
+/** The first byte behind all ranges. */
+function endOf(ranges: readonly Segment[]): number {
+  const last = ranges.at(-1)!;
+  return last.start + last.length;
+}
+
+/**
+ * A whole raw file is mostly main memory: its block is laid out from the beginning as the machine type's rule says, and where that
+ * proves right its file becomes the raw file. Nothing is written twice.
+ */
+class Expected {
+  private main: { block: string; length: number; split: Split } | undefined;
+
+  constructor(private readonly wanted: boolean) {}
+
+  split({ idstr, usedLength }: RamBlock, machine = ""): Split | undefined {
+    if (!this.wanted || this.main !== undefined || isDeviceBlock(idstr) || usedLength === 0) return undefined;
+    const low = ruledLow(machine, usedLength);
+    const split = { at: low, by: low < usedLength ? FOUR_GIB - low : 0 };
+    this.main = { block: idstr, length: usedLength, split };
+    return split;
+  }
+
+  file(data: BlockData): PlacedFile | undefined {
+    return this.main === undefined ? undefined : { ...this.main, path: data.path(this.main.block) };
+  }
+
+  /** Ranges with how their bytes were laid into the files. */
+  laid(ranges: readonly Segment[]): LaidRange[] {
+    const { main } = this;
+    return ranges.map((range) => (range.block === main?.block ? { ...range, split: main.split } : range));
+  }
+}
+
+/** A range, and how its block was laid into its file; default: one byte after the other. */
+interface LaidRange extends Segment {
+  split?: Split;
+}
+
+const FOUR_GIB = 2 ** 32;
+
+/** The parts of the segments inside the range asked for. A whole raw file ends with the last memory: it does not reach out for devices above. */
+function cut({ segments }: Layout, { format, from = 0, length }: PhysicalOptions): Segment[] {
+  const end = length === undefined ? Number.MAX_SAFE_INTEGER : from + length;
+  const top = segments.findLast(({ device }) => device !== true);
+  const ranges: Segment[] = [];
+  for (const segment of segments) {
+    // dump-guest-memory takes RAM and ROM; a flash is neither.
+    if (format !== "raw" && /^virt\.flash\d$/u.test(segment.block)) continue;
+    if (format === "raw" && length === undefined && top !== undefined && segment.start > top.start) continue;
+    const start = Math.max(segment.start, from);
+    const stop = Math.min(segment.start + segment.length, end);
+    if (start < stop)
+      ranges.push({ ...segment, start, length: stop - start, offset: segment.offset + start - segment.start });
+  }
+  if (ranges.length === 0) throw new QevmError("usage", "no memory in this range");
+  return ranges;
+}
+
+const MACHINES: Readonly<Record<string, CoreNotes["fallback"]>> = {
+  "mach-virt.ram": { machine: 183, littleEndian: true },
+  "riscv_virt_board.ram": { machine: 243, littleEndian: true },
+  "s390.ram": { machine: 22, littleEndian: false },
+  "ppc_spapr.ram": { machine: 21, littleEndian: false },
+};
+
+/** What kind of core the name of main memory asks for, where no CPU is decoded. */
+function machineOf(blocks: readonly { name: string }[]): CoreNotes["fallback"] {
+  return blocks.map(({ name }) => MACHINES[name]).find((one) => one !== undefined);
+}
+
+/** The guest's VMCOREINFO note: where its device says, else where it is found. */
+function guestNote(
+  memory: PhysicalFiles,
+  facts: DeviceFacts,
+  whole: boolean,
+): { note: Uint8Array; how: string } | undefined {
+  const told = facts.vmcoreinfo === undefined ? undefined : readNote(memory, facts.vmcoreinfo);
+  if (told !== undefined)
+    return { note: told, how: `at ${hex(facts.vmcoreinfo!.address)}, as the vmcoreinfo device says` };
+  // All memory is searched: not for a part of it.
+  if (!whole) return undefined;
+  const found = findNote(memory);
+  return found === undefined ? undefined : { note: found.note, how: `found in memory at ${hex(found.address)}` };
+}
+
+/** The file that is made, and what errors call it. */
+interface Target {
+  path: string;
+  fd: number;
+}
+
+function write(
+  to: Target,
+  data: BlockData,
+  ranges: readonly LaidRange[],
+  notes: CoreNotes,
+  options: PhysicalOptions,
+): number {
+  const { format, from = 0 } = options;
+  let at = 0;
+  if (format === "elf") {
+    const head = elfHead(ranges, notes);
+    writeAll(to.path, to.fd, head, 0);
+    at = head.length;
+  }
+  for (const range of ranges) {
+    if (format === "lime") {
+      const head = limeHeader(range);
+      writeAll(to.path, to.fd, head, at);
+      at += head.length;
+    } else if (format === "raw") {
+      at = range.start - from;
+    }
+    copy(data, range, to, at);
+    at += range.length;
+  }
+  const bytes = format === "raw" && options.length !== undefined ? options.length : at;
+  attempt(to.path, () => ftruncateSync(to.fd, bytes));
+  return bytes;
+}
+
+/** The part of the VGA window that is inside the file: what a CPU would read there. */
+function writeWindow(to: Target, data: BlockData, { vga }: Layout, bytes: number, from: number): void {
+  const start = Math.max(from, VGA_WINDOW);
+  const end = Math.min(from + bytes, VGA_WINDOW + VGA_WINDOW_LENGTH);
+  if (vga === undefined || start >= end) return;
+  const window = windowOf(data.path(vga.block), vga.registers);
+  writeAll(to.path, to.fd, window.subarray(start - VGA_WINDOW, end - VGA_WINDOW), start - from);
+}
+
+/** What the window shows of the adapter's memory in a file, of which only that is read. */
+function windowOf(path: string, registers: VgaRegisters): Uint8Array {
+  const fd = attempt(path, () => openSync(path, "r"));
+  const pieces = new Map<number, Uint8Array>();
+  const at = (offset: number): number | undefined => {
+    const start = offset - (offset % PIECE);
+    let piece = pieces.get(start);
+    if (piece === undefined) {
+      pieces.set(start, (piece = new Uint8Array(PIECE)));
+      readAll(path, fd, piece, start);
+    }
+    return piece[offset - start];
+  };
+  try {
+    return attempt(path, () => vgaWindow(registers, { length: fstatSync(fd).size, at }));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** u32 magic "EMiL", u32 version 1, u64 first and last address, 8 zero bytes; little-endian. */
+function limeHeader({ start, length }: Segment): Uint8Array {
+  const bytes = new Uint8Array(32);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, 0x4c694d45, true);
+  view.setUint32(4, 1, true);
+  view.setBigUint64(8, BigInt(start), true);
+  view.setBigUint64(16, BigInt(start + length - 1), true);
+  return bytes;
+}
+
+const buffer = Buffer.alloc(PIECE);
+const zeros = Buffer.alloc(PIECE);
+
+/** Copies what is not zero; the rest stays a hole. */
+function copy(data: BlockData, { block, offset, length, split }: LaidRange, to: Target, at: number): void {
+  const path = data.path(block);
+  const from = attempt(path, () => openSync(path, "r"));
+  try {
+    for (const piece of data.pieces(block, offset, length)) {
+      // No piece crosses a split, which is a multiple of it.
+      const start = split === undefined ? piece.offset : fileOffset(split, piece.offset);
+      const bytes = buffer.subarray(0, piece.length);
+      if (readAll(path, from, bytes, start) < bytes.length) throw new QevmError("io", `${path}: shorter than it was`);
+      if (bytes.compare(zeros, 0, bytes.length) !== 0) writeAll(to.path, to.fd, bytes, at + piece.offset - offset);
+    }
+  } finally {
+    closeSync(from);
+  }
+}

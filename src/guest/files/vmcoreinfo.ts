@@ -1,0 +1,79 @@
+import { closeSync, openSync } from "node:fs";
+import { attempt, readAll } from "../../io/transport/attempt.js";
+import { NOTE_HEAD as HEAD, LONGEST_NOTE as LONGEST, type NotePlace } from "../cores/vmcoreinfo-place.js";
+import { PIECE, type BlockData } from "./block-data.js";
+import type { Segment } from "../layout-types.js";
+
+const NAME = Buffer.from("VMCOREINFO\0\0", "latin1");
+/** How guest-physical memory is read from files of blocks. */
+export interface PhysicalFiles {
+  segments: readonly Segment[];
+  data: BlockData;
+}
+
+/** The note at a place; undefined where there is none. As long as its header says, as QEMU writes it. */
+export function readNote(memory: PhysicalFiles, { address, length }: NotePlace): Uint8Array | undefined {
+  const bytes = readPhysical(memory, address, length);
+  return bytes === undefined ? undefined : wholeNote(bytes);
+}
+
+/** Looks through all memory for the note, at the beginning of each page. */
+export function findNote(memory: PhysicalFiles): { note: Uint8Array; address: number } | undefined {
+  const { segments, data } = memory;
+  const buffer = Buffer.alloc(PIECE);
+  for (const { block, start, offset, length } of segments) {
+    const path = data.path(block);
+    const fd = attempt(path, () => openSync(path, "r"));
+    try {
+      for (const piece of data.pieces(block, offset, length)) {
+        const bytes = buffer.subarray(0, piece.length);
+        readAll(path, fd, bytes, piece.offset);
+        const found = inBuffer(memory, bytes, start + piece.offset - offset);
+        if (found !== undefined) return found;
+      }
+    } finally {
+      closeSync(fd);
+    }
+  }
+  return undefined;
+}
+
+function inBuffer(
+  memory: PhysicalFiles,
+  buffer: Buffer,
+  start: number,
+): { note: Uint8Array; address: number } | undefined {
+  for (let at = buffer.indexOf(NAME); at >= 0; at = buffer.indexOf(NAME, at + 1)) {
+    const address = start + at - 12;
+    if (address % 4096 !== 0) continue;
+    const note = readNote(memory, { address, length: LONGEST });
+    if (note !== undefined) return { note, address };
+  }
+  return undefined;
+}
+
+/** Exactly one note, its text beginning as kernels begin it; undefined where the bytes are no such thing. */
+function wholeNote(bytes: Buffer): Uint8Array | undefined {
+  if (bytes.length < HEAD || bytes.readUInt32LE(0) !== 11 || bytes.readUInt32LE(8) !== 0) return undefined;
+  if (!bytes.subarray(12, HEAD).equals(NAME)) return undefined;
+  const text = bytes.readUInt32LE(4);
+  const length = HEAD + Math.ceil(text / 4) * 4;
+  if (text === 0 || length > bytes.length || !/^[A-Z]+=/u.test(bytes.toString("latin1", HEAD, HEAD + 16)))
+    return undefined;
+  return bytes.subarray(0, length);
+}
+
+/** Bytes from an address on, as many as lie there without a gap. */
+function readPhysical({ segments, data }: PhysicalFiles, address: number, length: number): Buffer | undefined {
+  const segment = segments.find(({ start, length: bytes }) => start <= address && address < start + bytes);
+  if (segment === undefined) return undefined;
+  const within = address - segment.start;
+  const bytes = Buffer.alloc(Math.min(length, segment.length - within));
+  const file = data.path(segment.block);
+  const fd = attempt(file, () => openSync(file, "r"));
+  try {
+    return bytes.subarray(0, readAll(file, fd, bytes, segment.offset + within));
+  } finally {
+    closeSync(fd);
+  }
+}

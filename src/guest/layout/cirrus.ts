@@ -1,0 +1,83 @@
+import { VGA_WINDOW, VGA_WINDOW_LENGTH, type Vram } from "./vga-registers.js";
+import type { VgaRegisters } from "../layout-types.js";
+
+/** Bytes of a window's bank. */
+const BANK = 0x8000;
+/** Bytes of memory that the chip has, whatever the block's length. */
+const SIZE = 4 << 20;
+
+interface Registers {
+  sr: Uint8Array;
+  gr: Uint8Array;
+}
+
+function registersOf({ sr, gr }: VgaRegisters): Registers {
+  return { sr: Buffer.from(sr, "hex"), gr: Buffer.from(gr, "hex") };
+}
+
+/** Whether a Cirrus adapter is in its own modes (SR7 bit 0), where it has banks of its own; else it is a VGA. */
+export function isExtended(registers: VgaRegisters): boolean {
+  return registers.cirrus === true && (registersOf(registers).sr[7]! & 1) !== 0;
+}
+
+/**
+ * Whether the adapter's memory stands at its base address register byte for byte: not while the blitter's registers are mapped there (SR17 bits
+ * 2 and 6), nor with addresses times 8 or 16 (GRB bits 1, 2 and 4), nor where writing expands colours (GR5 modes 4 and 5, GRB bit 2).
+ */
+export function isLinear(registers: VgaRegisters): boolean {
+  const { sr, gr } = registersOf(registers);
+  const mode = gr[5]! & 7;
+  return (sr[0x17]! & 0x44) !== 0x44 && shiftOf(gr) === 0 && ((gr[0xb]! & 4) === 0 || mode < 4 || mode > 5);
+}
+
+/** How many bits addresses are moved by: 16 pixels or 8 at a time. */
+function shiftOf(gr: Uint8Array): number {
+  if ((gr[0xb]! & 0x14) === 0x14) return 4;
+  return (gr[0xb]! & 2) === 0 ? 0 : 3;
+}
+
+/**
+ * What a CPU reads at 0xa0000 to 0xbffff from a Cirrus adapter in its own modes: two banks of 32 KiB, which begin where GR9 and GRA say
+ * (GRB bit 0; else the second follows the first), in units of 16 KiB (GRB bit 5) or 4 KiB; all else reads as 0xff. The blitter's registers at
+ * 0xb8000 are not memory and are left 0xff. Source: the CL-GD5446's registers; QEMU hw/display/cirrus_vga.c (7.2).
+ */
+export function cirrusWindow(registers: VgaRegisters, vram: Vram): Uint8Array {
+  const { gr } = registersOf(registers);
+  const window = new Uint8Array(VGA_WINDOW_LENGTH).fill(0xff);
+  const shift = shiftOf(gr);
+  const linear = isLinear(registers);
+  for (const bank of [0, 1]) {
+    const [base, length] = bankOf(gr, bank);
+    // Memory that is mapped as it is has no end before the block's.
+    const end = linear ? BANK : Math.min(BANK, length);
+    for (let k = 0; k < end; k++) {
+      const at = linear ? base + k : ((base + k) << shift) & (SIZE - 1);
+      if (at < vram.length) window[bank * BANK + k] = vram.at(at)!;
+    }
+  }
+  return window;
+}
+
+/** Where a bank begins, and how much memory stands behind. */
+function bankOf(gr: Uint8Array, bank: number): [base: number, length: number] {
+  const dual = (gr[0xb]! & 1) !== 0;
+  const unit = (gr[0xb]! & 0x20) === 0 ? 0x1000 : 0x4000;
+  const base = gr[dual ? 9 + bank : 9]! * unit + (dual ? 0 : bank * BANK);
+  return base < SIZE ? [base, SIZE - base] : [0, 0];
+}
+
+/**
+ * The banks that stand in the window byte for byte, where the adapter is in its own modes, of a block of so many bytes: to QEMU they are RAM, which
+ * it dumps.
+ */
+export function cirrusBanks(
+  registers: VgaRegisters,
+  length: number,
+): { start: number; offset: number; length: number }[] {
+  if (!isExtended(registers) || !isLinear(registers)) return [];
+  const { gr } = registersOf(registers);
+  return [0, 1].map((bank) => {
+    const [offset] = bankOf(gr, bank);
+    return { start: VGA_WINDOW + bank * BANK, offset, length: Math.min(BANK, length - offset) };
+  });
+}

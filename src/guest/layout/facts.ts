@@ -1,0 +1,105 @@
+import { QemuFileWriter } from "../../bytes/writer.js";
+import { MemorySink } from "../../bytes/source.js";
+import type { StreamItem } from "../../codec/stream/index.js";
+import { encodeDevice, type DeviceState } from "../../codec/vmstate/index.js";
+import { isLinear } from "./cirrus.js";
+import type { CoreCpu } from "../cores/core-note.js";
+import { otherCpu } from "../cores/core-other.js";
+import { cpuRegisters, type CpuRegisters } from "../cores/cpu.js";
+import { virtioMemAddress } from "./hotplugged.js";
+import { pciConfig } from "./pci.js";
+import { numaNodes } from "./srat.js";
+import { hasNoPath, vgaRegisters } from "./vga-registers.js";
+import type { VgaRegisters } from "../layout-types.js";
+import { vmcoreinfoPlace, type NotePlace } from "../cores/vmcoreinfo-place.js";
+
+/** What the device state says about guest-physical memory and the CPUs. */
+export interface DeviceFacts {
+  cpus: CpuRegisters[];
+  /** CPUs that are not x86. */
+  otherCpus: CoreCpu[];
+  /** The host bridge's PAM registers, 7 bytes. */
+  pam?: Uint8Array;
+  /** The RTC's 128 bytes of CMOS memory. */
+  cmos?: Uint8Array;
+  /** The host bridge's SMRAM register. */
+  smram?: number;
+  /** Configuration of the PCI devices, by path. */
+  pci: Map<string, Uint8Array>;
+  vga?: VgaRegisters;
+  /** A display adapter's section without a path: "vga" of VMware's or of an ISA one, "vga-isa" or "cirrus_vga" of an ISA one. */
+  vgaSection?: string;
+  /** Paths of Cirrus adapters whose memory is seen at their base address register. */
+  cirrus: Set<string>;
+  /** Bytes of each NUMA node, as the ACPI tables say. */
+  nodes?: readonly number[];
+  /** Addresses that virtio-mem devices say, by the path of the device. */
+  virtioMem: Map<string, number>;
+  /** Where the guest says that its VMCOREINFO note lies. */
+  vmcoreinfo?: NotePlace;
+}
+
+/** Nothing known yet. */
+export function noFacts(): DeviceFacts {
+  return { cpus: [], otherCpus: [], pci: new Map(), cirrus: new Set(), virtioMem: new Map() };
+}
+
+/** Takes from the ACPI tables (`ACPI_TABLES`) what the layout needs. */
+export function noteTables(tables: Uint8Array, facts: DeviceFacts): void {
+  const nodes = numaNodes(tables);
+  if (nodes !== undefined) facts.nodes = nodes;
+}
+
+/** Takes from one part of a stream what the layout and a core's notes need. */
+export function noteFacts(item: StreamItem, facts: DeviceFacts): void {
+  if (item.kind !== "section" || item.content.kind !== "device") return;
+  const { idstr } = item;
+  const { state } = item.content;
+  if (idstr === "cpu") {
+    const registers = cpuRegisters(state);
+    const other = registers === undefined ? otherCpu(state) : undefined;
+    if (registers !== undefined) facts.cpus.push(registers);
+    if (other !== undefined) facts.otherCpus.push(other);
+  } else if (/(?:^|\/)mc146818rtc$/u.test(idstr)) {
+    facts.cmos = payload(state).slice(0, 128);
+  } else if (idstr === "vmcoreinfo") {
+    const place = vmcoreinfoPlace(state);
+    if (place !== undefined) facts.vmcoreinfo = place;
+  } else if (hasNoPath(idstr)) {
+    facts.vgaSection = idstr;
+    const vga = vgaRegisters(idstr, state);
+    if (vga !== undefined) facts.vga = vga;
+  } else if (/[/.]|I440FX$|mch$/u.test(idstr)) {
+    const memory = virtioMemAddress(idstr, state);
+    if (memory !== undefined) facts.virtioMem.set(memory.path, memory.address);
+    notePci(idstr, state, facts);
+  }
+}
+
+/** PAM and SMRAM registers of the host bridges: i440fx 0x59 and 0x72, q35 0x90 and 0x9d. */
+function notePci(idstr: string, state: DeviceState, facts: DeviceFacts): void {
+  const bytes = payload(state);
+  const bridge = /(?:^|\/)(I440FX|mch)$/u.exec(idstr)?.[1];
+  if (bridge !== undefined) {
+    const [pam, smram] = bridge === "mch" ? [0x90, 0x9d] : [0x59, 0x72];
+    // be32 version, then 256 bytes of PCI configuration.
+    facts.pam = bytes.slice(4 + pam, 4 + pam + 7);
+    facts.smram = bytes[4 + smram] ?? 0;
+  }
+  const device = pciConfig(idstr, bytes);
+  if (device !== undefined && !facts.pci.has(device.path)) facts.pci.set(device.path, device.config);
+  // Class 0x0300: an adapter that answers at the VGA addresses; the others are displays beside it.
+  const config = facts.pci.get(idstr.slice(0, idstr.lastIndexOf("/")));
+  if (config?.[11] !== 3 || config[10] !== 0) return;
+  const vga = vgaRegisters(idstr, state);
+  if (vga?.cirrus === true && isLinear(vga)) facts.cirrus.add(vga.path);
+  if (vga !== undefined) facts.vga ??= vga;
+}
+
+function payload(state: DeviceState): Uint8Array {
+  const sink = new MemorySink();
+  const writer = new QemuFileWriter(sink);
+  encodeDevice(writer, state);
+  void writer.flush();
+  return sink.bytes();
+}

@@ -1,0 +1,55 @@
+import { closeSync, openSync } from "node:fs";
+import { attempt, readAll } from "../../io/transport/attempt.js";
+
+/** Where machines keep the ACPI tables that the firmware puts into memory. */
+export const ACPI_TABLES = "/rom@etc/acpi/tables";
+/** Bytes of tables that are looked at. */
+export const MOST_TABLES = 4 << 20;
+
+/** The tables in a file of their block. Errors: io. */
+export function tablesOf(path: string): Uint8Array {
+  const fd = attempt(path, () => openSync(path, "r"));
+  try {
+    const bytes = Buffer.alloc(MOST_TABLES);
+    return bytes.subarray(0, readAll(path, fd, bytes, 0));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The first megabyte's hole, which no memory range covers. */
+const HOLE_START = 0xa0000;
+const HOLE_LENGTH = 0x60000;
+
+/**
+ * Bytes of memory of each NUMA node, in order, as the SRAT among a machine's ACPI tables says; undefined where there is none.
+ *
+ * SRAT: "SRAT", u32 length, 48 bytes of header in all, then entries of u8 type, u8 length. Type 1 (40 bytes): at 2 u32 node, at 8 u64 base, at
+ * 16 u64 length, at 28 u32 flags: 1 enabled, 2 hot-pluggable (room, not memory), 4 not volatile (an NVDIMM). Little-endian.
+ * Source: the ACPI specification, 5.2.16; QEMU hw/i386/acpi-build.c build_srat (7.2).
+ */
+export function numaNodes(tables: Uint8Array): number[] | undefined {
+  const bytes = Buffer.from(tables.buffer, tables.byteOffset, tables.length);
+  for (let at = bytes.indexOf("SRAT"); at >= 0 && at + 48 <= bytes.length; at = bytes.indexOf("SRAT", at + 1)) {
+    const end = at + bytes.readUInt32LE(at + 4);
+    if (end < at + 48 || end > bytes.length) continue;
+    const nodes = entries(bytes, at + 48, end);
+    if (nodes.length > 0) return nodes;
+  }
+  return undefined;
+}
+
+function entries(bytes: Buffer, from: number, end: number): number[] {
+  const nodes = new Map<number, number>();
+  for (let at = from; at + 2 <= end && bytes[at + 1]! >= 2; at += bytes[at + 1]!) {
+    if (bytes[at] !== 1 || bytes[at + 1] !== 40 || at + 40 > end) continue;
+    const flags = bytes.readUInt32LE(at + 28);
+    const base = Number(bytes.readBigUInt64LE(at + 8));
+    const length = Number(bytes.readBigUInt64LE(at + 16));
+    if ((flags & 7) !== 1 || length === 0) continue;
+    const node = bytes.readUInt32LE(at + 2);
+    const hole = base < HOLE_START && base + length === HOLE_START ? HOLE_LENGTH : 0;
+    nodes.set(node, (nodes.get(node) ?? 0) + length + hole);
+  }
+  return [...nodes].toSorted(([a], [b]) => a - b).map(([, length]) => length);
+}

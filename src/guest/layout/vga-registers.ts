@@ -1,0 +1,55 @@
+import type { VgaRegisters } from "../layout-types.js";
+import { deviceToPlain, type DeviceState } from "../../codec/vmstate/index.js";
+
+/** Where the window stands, and how long it is. */
+export const VGA_WINDOW = 0xa0000;
+export const VGA_WINDOW_LENGTH = 0x20000;
+
+/** The section of an adapter on the ISA bus that has its registers (QEMU 11.1). */
+export const ISA_VGA_SECTION = "vga-isa";
+
+/** The VGA registers in a device's state; undefined where there are none. The section "vga" of an ISA adapter holds other memory, see `hasNoPath`. */
+export function vgaRegisters(idstr: string, state: DeviceState): VgaRegisters | undefined {
+  const [, path = "", name] = /^(?:(.+)\/)?(vga|vga-isa|virtio-vga|qxl|cirrus_vga)$/u.exec(idstr) ?? [];
+  if (name === undefined || (path === "" && name !== "vga" && name !== ISA_VGA_SECTION)) return undefined;
+  const fields = deviceToPlain(state).fields as Record<string, unknown>;
+  const cirrus = name === "cirrus_vga";
+  const vga: unknown = path === "" && name === "vga" ? fields : fields[STRUCTURES[name] ?? "vga"];
+  if (typeof vga !== "object" || vga === null) return undefined;
+  return cirrus
+    ? cirrusRegisters(path, vga as Record<string, unknown>)
+    : plainRegisters(path, vga as Record<string, unknown>);
+}
+
+/** Where in a device's fields the registers stand, if not in "vga"; VMware's are the fields themselves. */
+const STRUCTURES: Readonly<Record<string, string>> = { cirrus_vga: "cirrus_vga", [ISA_VGA_SECTION]: "state" };
+
+function plainRegisters(path: string, vga: Record<string, unknown>): VgaRegisters | undefined {
+  const { sr, gr, bank_offset: bankOffset } = vga;
+  if (typeof sr !== "string" || typeof gr !== "string" || sr.length < 16 || gr.length < 32) return undefined;
+  return { path, sr, gr, bankOffset: Number(bankOffset ?? 0) };
+}
+
+/** Cirrus keeps the first two graphics registers apart, 8 bits wide; a VGA has 4 of them. */
+function cirrusRegisters(path: string, fields: Record<string, unknown>): VgaRegisters | undefined {
+  const { "vga.sr": sr, "vga.gr": rest, "vga.bank_offset": bankOffset } = fields;
+  if (typeof sr !== "string" || typeof rest !== "string" || sr.length < 512 || rest.length < 508) return undefined;
+  const first = [fields["cirrus_shadow_gr0"], fields["cirrus_shadow_gr1"]].map((value) => Number(value ?? 0) & 0x0f);
+  const gr = Buffer.from(first).toString("hex") + rest;
+  return { path, sr, gr, bankOffset: Number(bankOffset ?? 0), cirrus: true };
+}
+
+/**
+ * A display adapter's section without a path: VMware's, or that of an adapter on the ISA bus. Of the latter QEMU up to 10.0 (5.2, 7.2 and 10.0, tried; the
+ * Cirrus in 11.1, too) saves other memory in the registers' place: they are not in the stream.
+ */
+export function hasNoPath(idstr: string): boolean {
+  return idstr === "vga" || idstr === "cirrus_vga" || idstr === ISA_VGA_SECTION;
+}
+
+/** An adapter's memory: bytes in memory, or ones that are read where they are looked at. */
+export interface Vram {
+  readonly length: number;
+  /** The byte at an offset, which is 0 to `length` - 1. */
+  at(offset: number): number | undefined;
+}

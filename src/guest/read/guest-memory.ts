@@ -1,0 +1,141 @@
+import { QevmError, type Diagnostics } from "../../bytes/errors.js";
+import { createInflater } from "../../engine/create.js";
+import type { PageInflater } from "../../engine/page-engine.js";
+import type { ByteSource } from "../../bytes/source.js";
+import { readMappedPage, type RamBlock } from "../../codec/ram/index.js";
+import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
+import { noFacts, noteFacts, noteTables, type DeviceFacts } from "../layout/facts.js";
+import { findLayout } from "../layout/layout.js";
+import type { Layout } from "../layout-types.js";
+import { PagePlaces, type PageFinder } from "../pages/page-places.js";
+import { ACPI_TABLES, MOST_TABLES } from "../layout/srat.js";
+import { applyRecordAt } from "../pages/record-at.js";
+
+/** Bytes read at a time where the RAM of a mapped-ram file is passed over: what is read in vain between blocks. */
+const SMALL_READ = 1 << 14;
+
+/** Bytes that the places of pages may take whatever the stream's length. */
+const LEAST_LIMIT = 64 << 20;
+
+/** A stream's RAM as it can be read page by page, without extracting it. */
+export interface GuestPages {
+  machine: string | undefined;
+  pageSize: number;
+  blocks: readonly { name: string; length: number }[];
+  /** Undefined where only blocks were asked for. */
+  facts: DeviceFacts | undefined;
+  /** What was noticed, and what lenient mode replaced so far: `read` adds to it. */
+  diagnostics: Diagnostics;
+  /** Where records stand; undefined for a mapped-ram file, whose pages have places of their own. */
+  places: PagePlaces | undefined;
+  /** Puts the page that begins at an offset of a block into `into`; a page that the stream does not mention is zeros. */
+  read: (this: void, block: string, offset: number, into: Uint8Array) => Promise<void>;
+}
+
+export interface ScanOptions extends StreamOptions {
+  /** Also read the device state behind the RAM, for the layout. */
+  devices: boolean;
+}
+
+/**
+ * Looks where the pages of a stream stand, in a source that can be read anywhere. mapped-ram: the blocks' headers alone are read. Other streams: the
+ * records' headers, up to the end of the RAM (a page may come again until there). Errors: as `StreamReader`; usage.
+ */
+export async function scanPages(source: ByteSource, options: ScanOptions): Promise<GuestPages> {
+  if (source.readAt === undefined || source.seek === undefined || source.length === undefined) {
+    throw new QevmError("usage", "this input can only be read from its beginning to its end");
+  }
+  source.seek(0);
+  const mapped = (await capabilities(source, options)).includes("mapped-ram");
+  source.seek(0);
+  const how = mapped ? { skipMappedPages: true, bufferSize: SMALL_READ } : {};
+  const stream = new StreamReader(source, { ...options, ...how });
+  const facts: DeviceFacts = noFacts();
+  let places: PagePlaces | undefined;
+  let hasRam = false;
+  for await (const item of stream) {
+    noteFacts(item, facts);
+    if (item.kind !== "section" || item.content.kind !== "ram") continue;
+    hasRam = true;
+    for await (const batch of item.records()) {
+      if (mapped) continue;
+      places ??= new PagePlaces(stream.ram.pageSize, LEAST_LIMIT + 2 * source.length);
+      places.note(batch);
+    }
+    if (!options.devices && item.type === (mapped ? "start" : "end")) break;
+  }
+  if (!hasRam) throw new QevmError("unsupported", "the stream has no RAM section", { offset: stream.offset });
+  const { pageSize, blocks } = stream.ram;
+  const inflater = await createInflater("page", { pageSize });
+  const read =
+    places === undefined ? mappedReader(source, blocks) : placedReader(source, places, inflater, stream.diagnostics);
+  const tables = blocks.find(({ idstr }) => idstr === ACPI_TABLES);
+  if (options.devices && tables !== undefined && (places?.has(ACPI_TABLES) ?? true)) {
+    noteTables(await readHead(read, tables, pageSize), facts);
+  }
+  return {
+    machine: stream.machine,
+    pageSize,
+    blocks: blocks.map(({ idstr, usedLength }) => ({ name: idstr, length: usedLength })),
+    facts: options.devices ? facts : undefined,
+    diagnostics: stream.diagnostics,
+    places,
+    read,
+  };
+}
+
+/** The first bytes of a block, as many as its tables may take. */
+async function readHead(read: GuestPages["read"], block: RamBlock, pageSize: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(Math.min(block.usedLength, MOST_TABLES));
+  for (let at = 0; at + pageSize <= bytes.length; at += pageSize) {
+    await read(block.idstr, at, bytes.subarray(at, at + pageSize));
+  }
+  return bytes;
+}
+
+/** What the configuration section says, at the price of one small read. */
+async function capabilities(source: ByteSource, options: StreamOptions): Promise<string[]> {
+  const stream = new StreamReader(source, { ...options, bufferSize: SMALL_READ });
+  for await (const item of stream) if (item.kind !== "header") break;
+  return stream.capabilities;
+}
+
+/** Reads pages from the records that make them. */
+export function placedReader(
+  source: ByteSource,
+  finder: PageFinder,
+  inflater: PageInflater,
+  diagnostics?: Diagnostics,
+): GuestPages["read"] {
+  return async (block, offset, into) => {
+    if (!finder.has(block)) {
+      throw new QevmError("unsupported", `the stream carries no page of RAM block ${JSON.stringify(block)}`);
+    }
+    into.fill(0);
+    for (const position of await finder.positions(block, offset)) {
+      await applyRecordAt(source, { position, block, offset }, into, inflater, diagnostics);
+    }
+  };
+}
+
+/** The places in a mapped-ram file count from the first byte of the file, wherever the stream begins in it. */
+function mappedReader(source: ByteSource, blocks: readonly RamBlock[]): GuestPages["read"] {
+  const before = source.offset ?? 0;
+  const file: ByteSource = {
+    read: () => 0,
+    readAt: (position, into) => source.readAt!(position - before, into),
+  };
+  return async (name, offset, into) => {
+    await readMappedPage(
+      file,
+      blocks.find(({ idstr }) => idstr === name)!,
+      offset,
+      into,
+    );
+  };
+}
+
+/** The layout of what was scanned. Errors: as `findLayout`. */
+export function layoutOf({ machine, blocks, facts }: GuestPages): Layout {
+  return findLayout({ ...facts, machine, blocks });
+}

@@ -1,0 +1,121 @@
+import { Diagnostics, QevmError } from "../../bytes/errors.js";
+import { createInflater } from "../../engine/create.js";
+import type { ByteSource } from "../../bytes/source.js";
+import { layoutOf, placedReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
+import type { StreamOptions } from "../../codec/stream/index.js";
+import type { Layout } from "../layout-types.js";
+import { PageIndex, stampFile, writeIndex, type FileStamp } from "./page-index.js";
+import { isSameFile } from "../../io/transport/same-file.js";
+import type { PagePlaces } from "../pages/page-places.js";
+
+export interface IndexOptions extends ScanOptions {
+  /** The file that people hold. */
+  file: string;
+  /** Where its index is, or is to be. */
+  index: string;
+  /** See `variantOf`. */
+  variant: string;
+  /** Told why an index is made. */
+  say: (line: string) => void;
+}
+
+export interface IndexedPages {
+  pages: GuestPages;
+  layout: Layout | undefined;
+  index: "made" | "used" | null;
+  close: () => void;
+}
+
+/** What of a file an index is about: the same file holds other pages as another snapshot, or read with other options. */
+export function variantOf(
+  containers: readonly object[],
+  options: StreamOptions,
+  schemas: readonly string[] = [],
+): string {
+  const kinds = containers.map((one) => ({
+    kind: "kind" in one && one.kind,
+    snapshot: "snapshot" in one && one.snapshot,
+    ...("kind" in one && one.kind === "foreign" && "length" in one ? { offset: one.length } : {}),
+  }));
+  return JSON.stringify([kinds, options.lenient ?? false, options.pageSize ?? null, schemas]);
+}
+
+/**
+ * A stream's pages by an index beside it. An index that is not there, is of something else, or is damaged, is made anew by one scan. A
+ * mapped-ram file needs none. Errors: as `scanPages`.
+ */
+export async function indexedPages(source: ByteSource, options: IndexOptions): Promise<IndexedPages> {
+  const { file, index, variant, say } = options;
+  if (isSameFile(index, file)) throw new QevmError("usage", "--index names the stream itself");
+  const stamp = stampFile(file);
+  const opened = PageIndex.open(index, stamp, variant);
+  if (typeof opened !== "string") {
+    const pages = await pagesOf(source, opened, options, stamp);
+    return { pages, layout: opened.head.layout ?? undefined, index: "used", close: () => opened.close() };
+  }
+  const pages = await scanPages(source, { ...options, devices: true });
+  if (pages.places === undefined) {
+    say("a mapped-ram file needs no index: none is made");
+    return { pages, layout: undefined, index: null, close: () => undefined };
+  }
+  say(`index ${index}: ${opened}; made now`);
+  return { pages, layout: keep(pages, pages.places, options, stamp), index: "made", close: () => undefined };
+}
+
+/** Writes the index of what was scanned. */
+function keep(
+  pages: GuestPages,
+  places: PagePlaces,
+  { index, variant }: IndexOptions,
+  stamp: FileStamp,
+): Layout | undefined {
+  const layout = attemptLayout(pages);
+  const { machine = null, pageSize, blocks } = pages;
+  const named = blocks.map(({ name, length }) => ({ name, length }));
+  writeIndex(index, { stamp, variant, pageSize, machine, blocks: named, layout: layout ?? null }, places);
+  return layout;
+}
+
+/** A stream may have no main memory: its blocks can be read all the same. */
+function attemptLayout(pages: GuestPages): Layout | undefined {
+  try {
+    return layoutOf(pages);
+  } catch (error) {
+    if (error instanceof QevmError && error.code === "unsupported") return undefined;
+    throw error;
+  }
+}
+
+async function pagesOf(
+  source: ByteSource,
+  index: PageIndex,
+  options: IndexOptions,
+  stamp: FileStamp,
+): Promise<GuestPages> {
+  const { machine, pageSize, blocks } = index.head;
+  const diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
+  let read = placedReader(source, index, await createInflater("page", { pageSize }), diagnostics);
+  let scanned = false;
+  return {
+    machine: machine ?? undefined,
+    pageSize,
+    blocks,
+    facts: undefined,
+    diagnostics,
+    places: undefined,
+    // A chunk that is not what the head says, or a place where another record stands: a scan knows better.
+    read: async (block, offset, into) => {
+      try {
+        await read(block, offset, into);
+      } catch (error) {
+        if (scanned || !(error instanceof QevmError) || error.code !== "bad-value") throw error;
+        scanned = true;
+        options.say(`index ${options.index}: ${error.what}; made anew`);
+        const pages = await scanPages(source, { ...options, devices: true });
+        if (pages.places !== undefined) keep(pages, pages.places, options, stamp);
+        ({ read } = pages);
+        await read(block, offset, into);
+      }
+    },
+  };
+}

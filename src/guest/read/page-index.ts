@@ -1,0 +1,276 @@
+import { createHash } from "node:crypto";
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { QevmError } from "../../bytes/errors.js";
+import { attempt, readAll } from "../../io/transport/attempt.js";
+import { AtomicFile } from "../../io/transport/file.js";
+import { parseJson } from "../../io/transport/parse-json.js";
+import type { Layout } from "../layout-types.js";
+import type { PageFinder, PagePlaces } from "../pages/page-places.js";
+
+/**
+ * An index of a stream beside it: where the records of each page stand.
+ *
+ * | offset | size | field                                                          |
+ * |--------|------|----------------------------------------------------------------|
+ * | 0      | 8    | "QEVMPAGE"                                                     |
+ * | 8      | u32  | format version, 1                                              |
+ * | 12     | u32  | length of the head                                             |
+ * | 16     | 32   | SHA-256 of the head                                            |
+ * | 48     |      | the head, JSON                                                 |
+ * |        |      | chunks, each with its length and SHA-256 in the head           |
+ *
+ * A chunk holds 12 bytes a record: u32 page in the chunk, the top bit set for an XBZRLE record; f64 absolute stream offset.
+ * Little-endian. Chunks are read when a page in them is wanted, and checked then.
+ */
+export interface IndexHead {
+  /** The file it is about. */
+  stamp: FileStamp;
+  /** Which stream in the file: container, snapshot, the options that change how it is read. */
+  variant: string;
+  pageSize: number;
+  machine: string | null;
+  blocks: { name: string; length: number }[];
+  layout: Layout | null;
+  /** Blocks that the stream carries a page of. */
+  carried: string[];
+  chunks: Chunk[];
+}
+
+/** By what a file is known again. */
+export interface FileStamp {
+  size: number;
+  /** Nanoseconds, decimal. */
+  modified: string;
+  /** SHA-256 over 64 samples of 4 KiB at equal distances, the first and last bytes among them. */
+  content: string;
+}
+
+interface Chunk {
+  block: string;
+  /** Number of the chunk in its block. */
+  index: number;
+  /** Offset behind the head. */
+  at: number;
+  length: number;
+  sha256: string;
+}
+
+const MAGIC = "QEVMPAGE";
+const VERSION = 1;
+const LEAD = 48;
+const CHUNK_PAGES = 1 << 15;
+const ENTRY = 12;
+const DELTA = 0x8000_0000;
+const SAMPLES = 64;
+const SAMPLE = 4096;
+/** Bytes of a head at most: far more than a stream's blocks and chunks need. */
+const MOST_HEAD = 256 << 20;
+
+/** Looks at a file; at most 256 KiB of it are read. Errors: io. */
+export function stampFile(path: string): FileStamp {
+  const fd = attempt(path, () => openSync(path, "r"));
+  try {
+    const { size, mtimeNs } = fstatSync(fd, { bigint: true });
+    const hash = createHash("sha256");
+    const length = Number(size);
+    const sample = new Uint8Array(SAMPLE);
+    for (let k = 0; k < SAMPLES; k++) {
+      const at = Math.floor((Math.max(0, length - SAMPLE) * k) / (SAMPLES - 1));
+      hash.update(sample.subarray(0, readAll(path, fd, sample, at)));
+    }
+    return { size: length, modified: String(mtimeNs), content: hash.digest("hex") };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Writes an index, whole or not at all. Errors: io. */
+export function writeIndex(path: string, head: Omit<IndexHead, "chunks" | "carried">, places: PagePlaces): void {
+  const chunks: Chunk[] = [];
+  const bodies: Uint8Array[] = [];
+  let at = 0;
+  let open: { block: string; index: number; entries: number[] } | undefined;
+  const close = (): void => {
+    if (open === undefined) return;
+    const body = encodeChunk(open.entries);
+    chunks.push({ block: open.block, index: open.index, at, length: body.length, sha256: digest(body) });
+    bodies.push(body);
+    at += body.length;
+  };
+  for (const { block, offset, base, deltas } of places.pages()) {
+    const page = offset / head.pageSize;
+    const index = Math.floor(page / CHUNK_PAGES);
+    if (open === undefined || open.block !== block || open.index !== index) {
+      close();
+      open = { block, index, entries: [] };
+    }
+    const within = page % CHUNK_PAGES;
+    if (base !== 0) open.entries.push(within, base);
+    for (const delta of deltas) open.entries.push(within + DELTA, delta);
+  }
+  close();
+  const carried = head.blocks.map(({ name }) => name).filter((name) => places.has(name));
+  const text = Buffer.from(JSON.stringify({ ...head, carried, chunks } satisfies IndexHead));
+  const lead = Buffer.alloc(LEAD);
+  lead.write(MAGIC, "latin1");
+  lead.writeUInt32LE(VERSION, 8);
+  lead.writeUInt32LE(text.length, 12);
+  lead.write(digest(text), 16, "hex");
+  const file = new AtomicFile(path);
+  try {
+    for (const bytes of [lead, text, ...bodies]) void file.write(bytes);
+    file.commit();
+  } finally {
+    file.abort();
+  }
+}
+
+function encodeChunk(entries: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array((entries.length / 2) * ENTRY);
+  const view = new DataView(bytes.buffer);
+  for (let k = 0; k < entries.length; k += 2) {
+    view.setUint32((k / 2) * ENTRY, entries[k]!, true);
+    view.setFloat64((k / 2) * ENTRY + 4, entries[k + 1]!, true);
+  }
+  return bytes;
+}
+
+/** An index that was read: pages are looked up in it, chunk by chunk. */
+export class PageIndex implements PageFinder {
+  private readonly loaded = new Map<Chunk, Map<number, number[]>>();
+
+  private constructor(
+    private readonly path: string,
+    private readonly fd: number,
+    private readonly body: number,
+    readonly head: IndexHead,
+  ) {}
+
+  /**
+   * Opens an index and holds it against the file it is meant for. Answers why it cannot be used instead: not there, stale, damaged.
+   * Errors: usage (a file that is no index), io.
+   */
+  static open(path: string, stamp: FileStamp, variant: string): PageIndex | string {
+    let fd: number;
+    try {
+      fd = openSync(path, "r");
+    } catch (error) {
+      if (error instanceof Error && "code" in error && error.code === "ENOENT") return "it is not there yet";
+      throw new QevmError("io", `${path}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+    let used = false;
+    try {
+      const opened = readHead(path, fd);
+      const trouble = typeof opened === "string" ? opened : staleness(opened.head, stamp, variant);
+      if (typeof opened === "string" || trouble !== undefined) return trouble ?? "it is damaged";
+      used = true;
+      return new PageIndex(path, fd, opened.body, opened.head);
+    } finally {
+      if (!used) closeSync(fd);
+    }
+  }
+
+  has(block: string): boolean {
+    return this.head.carried.includes(block);
+  }
+
+  /** Errors: bad-value (the index is damaged), io. */
+  positions(block: string, offset: number): readonly number[] {
+    const page = offset / this.head.pageSize;
+    const index = Math.floor(page / CHUNK_PAGES);
+    const chunk = this.head.chunks.find((one) => one.block === block && one.index === index);
+    return chunk === undefined ? [] : (this.load(chunk).get(page % CHUNK_PAGES) ?? []);
+  }
+
+  close(): void {
+    closeSync(this.fd);
+  }
+
+  private load(chunk: Chunk): Map<number, number[]> {
+    const found = this.loaded.get(chunk);
+    if (found !== undefined) return found;
+    const bytes = readExactly(this.path, this.fd, this.body + chunk.at, chunk.length);
+    if (bytes === undefined || digest(bytes) !== chunk.sha256) throw new QevmError("bad-value", DAMAGED);
+    const pages = new Map<number, number[]>();
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let at = 0; at + ENTRY <= bytes.length; at += ENTRY) {
+      const page = view.getUint32(at, true) & ~DELTA;
+      const positions = pages.get(page);
+      if (positions === undefined) pages.set(page, [view.getFloat64(at + 4, true)]);
+      else positions.push(view.getFloat64(at + 4, true));
+    }
+    this.loaded.set(chunk, pages);
+    return pages;
+  }
+}
+
+/** What an index says of itself when a chunk is not what its head says. */
+const DAMAGED = "the index is damaged";
+
+function staleness(head: IndexHead, stamp: FileStamp, variant: string): string | undefined {
+  if (head.stamp.size !== stamp.size) return `it is of a file of ${head.stamp.size} bytes, this one has ${stamp.size}`;
+  if (head.stamp.modified !== stamp.modified) return "the file was changed since";
+  if (head.stamp.content !== stamp.content) return "the file holds something else";
+  if (head.variant !== variant) return "it is of another stream in this file, or was made with other options";
+  return undefined;
+}
+
+function readHead(path: string, fd: number): { head: IndexHead; body: number } | string {
+  const size = fstatSync(fd).size;
+  const lead = readExactly(path, fd, 0, LEAD);
+  if (size === 0) return "it is empty";
+  // A file of somebody's is not replaced.
+  if (lead === undefined || lead.toString("latin1", 0, 8) !== MAGIC)
+    throw new QevmError("usage", `--index ${path}: that file is no index; it is left as it is`);
+  if (lead.readUInt32LE(8) !== VERSION) return `its format has version ${lead.readUInt32LE(8)}`;
+  const length = lead.readUInt32LE(12);
+  if (length > Math.min(size - LEAD, MOST_HEAD)) return "it is damaged";
+  const text = readExactly(path, fd, LEAD, length);
+  if (text === undefined || digest(text) !== lead.toString("hex", 16, LEAD)) return "it is damaged";
+  const head = headIn(text);
+  if (!isHead(head)) return "it is damaged";
+  const whole = head.chunks.every(({ at, length: bytes }) => LEAD + length + at + bytes <= size);
+  return whole ? { head, body: LEAD + length } : "it is damaged";
+}
+
+/** A head that is no JSON, or nested deep, is damaged like one with a wrong checksum. */
+function headIn(text: Buffer): unknown {
+  try {
+    return parseJson(text.toString(), "the index");
+  } catch (error) {
+    if (error instanceof QevmError) return undefined;
+    throw error;
+  }
+}
+
+/** Whether a head that has the right checksum also has the right form. */
+function isHead(value: unknown): value is IndexHead {
+  if (typeof value !== "object" || value === null) return false;
+  const { stamp, blocks, carried, chunks, layout, pageSize } = value as Record<keyof IndexHead, unknown>;
+  return (
+    typeof stamp === "object" &&
+    stamp !== null &&
+    Array.isArray(blocks) &&
+    Array.isArray(carried) &&
+    Array.isArray(chunks) &&
+    chunks.every((chunk) => isChunk(chunk)) &&
+    (layout === null || (typeof layout === "object" && Array.isArray((layout as Partial<Layout>).segments))) &&
+    typeof pageSize === "number" &&
+    Number.isInteger(Math.log2(pageSize))
+  );
+}
+
+function readExactly(path: string, fd: number, at: number, length: number): Buffer | undefined {
+  const bytes = Buffer.alloc(length);
+  return readAll(path, fd, bytes, at) === length ? bytes : undefined;
+}
+
+function digest(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+function isChunk(value: unknown): value is Chunk {
+  if (typeof value !== "object" || value === null) return false;
+  const { block, index, at, length } = value as Record<keyof Chunk, unknown>;
+  return typeof block === "string" && [index, at, length].every((n) => Number.isSafeInteger(n) && Number(n) >= 0);
+}

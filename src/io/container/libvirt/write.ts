@@ -1,0 +1,158 @@
+import { spawn } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
+import { createGzip } from "node:zlib";
+import { QevmError } from "../../../bytes/errors.js";
+import type { ByteSink } from "../../../bytes/source.js";
+import { WritableSink } from "../../transport/writable.js";
+import { LIBVIRT_MAGIC } from "../detect.js";
+import {
+  encodeLibvirtData,
+  encodeLibvirtHeader,
+  FORMATS,
+  LIBVIRT_HEADER_LENGTH,
+  type LibvirtData,
+  type LibvirtHeader,
+} from "./header.js";
+
+/** What a new save image is made of. */
+export interface LibvirtImage {
+  /** Header and data area, up to where the stream begins. */
+  head: Uint8Array;
+  /** One of `FORMATS`. */
+  format: string;
+}
+
+/** A save image that was read. */
+export interface KeptImage {
+  header: LibvirtHeader;
+  format: string;
+  data: LibvirtData;
+}
+
+const ZERO_WORDS = Array.from({ length: 14 }, () => 0);
+/** Zeros that libvirt leaves behind the texts, so that the XML can be edited in its place (9.0 to 11.3). */
+const PADDING = 65_536;
+
+/**
+ * The head of a save image: header fields, cookie and byte order of the image `kept`, if there is one, with another XML or
+ * format. The data area keeps its length as long as the texts fit into it, so that the stream stays where it is; else it grows and gets the
+ * padding that libvirt gives. Errors: usage (no XML, or none that is text; a mapped-ram stream would have to move).
+ */
+export function libvirtImage(
+  kept: KeptImage | undefined,
+  wanted: { xml?: string | undefined; format?: string | undefined; machine?: string | undefined },
+): LibvirtImage {
+  const given = wanted.xml ?? kept?.data.xml;
+  const xml = given === undefined ? undefined : withMachine(given, wanted.machine);
+  if (xml === undefined) throw new QevmError("usage", "a libvirt save image needs a domain XML");
+  if (!/^\s*</u.test(xml) || xml.includes("\0")) throw new QevmError("usage", "this is no domain XML");
+  const format = wanted.format ?? kept?.format ?? "raw";
+  const length = kept?.header.dataLength;
+  const old = kept?.data.cookie;
+  const cookie = old === undefined ? undefined : withMachine(old, wanted.machine);
+  const { bytes, cookieOffset } = encodeLibvirtData({ xml, cookie, padding: PADDING }, length);
+  if (format === "sparse" && kept?.format === "sparse" && bytes.length !== length) {
+    const what = `the new XML does not fit into the ${length} bytes before the pages, whose places are fixed`;
+    throw new QevmError("usage", `${what}: choose another compression`);
+  }
+  const fresh = { magic: LIBVIRT_MAGIC, version: 2, wasRunning: 0, littleEndian: true, unused: ZERO_WORDS };
+  const changed = { dataLength: bytes.length, cookieOffset, format: FORMATS.indexOf(format) };
+  const header: LibvirtHeader = { ...(kept?.header ?? fresh), ...changed };
+  // Version 1 does not say how the stream is compressed.
+  if (format !== "raw") header.version = 2;
+  const head = new Uint8Array(LIBVIRT_HEADER_LENGTH + bytes.length);
+  head.set(encodeLibvirtHeader(header));
+  head.set(bytes, LIBVIRT_HEADER_LENGTH);
+  return { head, format };
+}
+
+/** A text of libvirt with another machine type: in <os><type machine=>, and where arguments of QEMU name the old one. */
+export function withMachine(xml: string, machine: string | undefined): string {
+  if (machine === undefined) return xml;
+  const name = machine
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll("'", "&apos;")
+    .replaceAll('"', "&quot;");
+  const old = TYPE.exec(xml)?.groups?.["machine"];
+  const renamed = xml.replaceAll(
+    new RegExp(TYPE, "gu"),
+    (_, before: string, quote: string) => `${before}${quote}${name}${quote}`,
+  );
+  if (old === undefined || old === "") return renamed;
+  return renamed.replaceAll(
+    /(<qemu:arg\s+value=(["']))(?:type=)?([\w.+-]+)(?=[,"'])/gu,
+    (all: string, before: string, _: string, found: string) => (found === old ? `${before}${name}` : all),
+  );
+}
+
+/** The machine type in a domain XML; the attribute is in either kind of quotes. */
+const TYPE = /(<type\b[^<>]*?\bmachine=)(["'])(?<machine>[^"'<>]*)\2/u;
+
+/** A sink whose end must be waited for. */
+export type EndedSink = ByteSink & { end(): Promise<void> };
+
+/**
+ * Where the stream of a save image goes, behind what the file holds already: as it is, through node:zlib, or through the program that
+ * libvirt itself would run. Errors: io (the program is not there, or fails).
+ */
+export function streamSink(format: string, file: ByteSink): EndedSink {
+  if (format === "raw" || format === "sparse")
+    return { write: (chunk) => file.write(chunk), end: () => Promise.resolve() };
+  return format === "gzip" ? gzipSink(file) : programSink(format, file);
+}
+
+function gzipSink(file: ByteSink): EndedSink {
+  const gzip = createGzip();
+  return throughSink(gzip, "gzip", drain(gzip, file));
+}
+
+function programSink(program: string, file: ByteSink): EndedSink {
+  const child = spawn(program, ["-c"], { stdio: "pipe" });
+  let said = "";
+  child.stderr.setEncoding("utf8");
+  child.stderr.on("data", (text: string) => (said = (said + text).slice(-1000)));
+  const ended = new Promise<QevmError | undefined>((resolve) => {
+    child.on("error", (error) => resolve(new QevmError("io", `${program}: ${error.message}`, { cause: error })));
+    child.on("close", (code) => {
+      resolve(code === 0 ? undefined : new QevmError("io", `${program} failed (${code}): ${said.trim()}`));
+    });
+  });
+  const drained = drain(child.stdout, file);
+  return throughSink(
+    child.stdin,
+    program,
+    drained.then(async (error) => error ?? (await ended)),
+  );
+}
+
+/** Everything that comes out goes into the file. Answers what went wrong instead of throwing it. */
+async function drain(from: Readable, file: ByteSink): Promise<Error | undefined> {
+  try {
+    for await (const chunk of from) await file.write(chunk as Uint8Array);
+    return undefined;
+  } catch (error) {
+    return error instanceof Error ? error : new QevmError("io", String(error));
+  }
+}
+
+/** A sink into a compressor whose output ends as `ended` answers. */
+function throughSink(into: Writable, name: string, ended: Promise<Error | undefined>): EndedSink {
+  const sink = new WritableSink(into, name);
+  const failing = async (work: Promise<void>): Promise<void> => {
+    try {
+      await work;
+    } catch (error) {
+      // What went wrong behind says more than that the way there is closed.
+      throw (await ended) ?? error;
+    }
+  };
+  return {
+    write: async (chunk) => await failing(sink.write(chunk)),
+    end: async () => {
+      await failing(sink.end());
+      const error = await ended;
+      if (error !== undefined) throw error;
+    },
+  };
+}

@@ -1,0 +1,21 @@
+import { QevmError } from "../../bytes/errors.js";
+import { mergedSource } from "../recording/index.js";
+import { isPostcopy, openRecording } from "./recording.js";
+import type { Container, Input, InputOptions } from "./types.js";
+
+/** A recording, its channels brought together. */
+export async function openFolder(path: string, options: InputOptions): Promise<Input> {
+  if (options.snapshot !== undefined) throw new QevmError("usage", "--snapshot is for qcow2 images");
+  if (options.offset !== undefined) throw new QevmError("usage", "--stream-offset is for files, not for recordings");
+  const recording = openRecording(path, { lenient: options.stream?.lenient === true || options.incomplete });
+  const channels = [
+    recording.main,
+    ...recording.multifd,
+    ...recording.preempt,
+    ...recording.returnPath,
+    ...(recording.resumed ?? []),
+  ];
+  const postcopy = await isPostcopy(recording);
+  const container: Container = { kind: "recording", files: channels.map(({ name }) => name), postcopy };
+  return Object.assign(mergedSource(recording, options.stream), { containers: [container] });
+}

@@ -1,0 +1,144 @@
+import { QevmError } from "../../bytes/errors.js";
+import { QemuFileReader } from "../../bytes/reader.js";
+import { traitsOf, type ByteSource } from "../../bytes/source.js";
+import { openSource } from "../transport/file.js";
+import { Turns } from "../transport/turns.js";
+import { decompressed, type Expansion } from "./compressed/decompressed.js";
+import { detect, type Compression } from "./detect.js";
+import { isFolder } from "./is-folder.js";
+import { brotliNote } from "./brotli.js";
+import { isSeekable, readFully, RestSource, SliceSource, startingAt } from "./sources.js";
+import { isStreamHead } from "../../codec/stream/search.js";
+import type { Container, Found, Input, InputOptions, Step } from "./types.js";
+
+/** Wrappings inside each other that are followed. */
+const DEEPEST = 4;
+/** How far a stream behind foreign bytes is looked for: one that begins at 1 MiB is found. */
+const FARTHEST = (1 << 20) + 8;
+
+/** Opens a path, or `-` for standard input, through its containers; a folder is a recording. Errors: io, and as `openContainers`. */
+export async function openInput(path: string, options: InputOptions = {}): Promise<Input> {
+  if (isFolder(path)) return await (await import("./open-folder.js")).openFolder(path, options);
+  const source = openSource(path);
+  try {
+    return await openContainers(source, options);
+  } catch (error) {
+    await source.close?.();
+    throw error;
+  }
+}
+
+/**
+ * Looks at how a source begins and takes off what is wrapped round the stream. A bare stream keeps its source and pays nothing.
+ * Errors: those of the container's headers; usage (which snapshot?); unsupported (qcow2 on a pipe).
+ */
+export async function openContainers(source: ByteSource, options: InputOptions = {}): Promise<Input> {
+  const containers: Container[] = [];
+  let inner = source;
+  let { offset } = options;
+  let skipped = false;
+  const begin = async (from: ByteSource, at: number): Promise<void> => {
+    inner = await startingAt(from, at);
+    if (at > 0) containers.push({ kind: "foreign", length: at });
+    offset = undefined;
+    skipped = true;
+  };
+  let what: string | undefined;
+  let outer: Expansion["outer"];
+  for (;;) {
+    if (offset !== undefined && (await hasStreamAt(inner, offset))) await begin(inner, offset);
+    const found = await look(inner);
+    const isBare = found.kind === "stream" || found.kind === "unknown" || found.kind === "foreign";
+    if (isBare && offset !== undefined) {
+      await begin(found.source, offset);
+      continue;
+    }
+    // Where a stream begins was said: none is looked for.
+    if (found.kind === "stream" || found.kind === "unknown" || (isBare && skipped)) {
+      inner = found.source;
+      if (found.kind === "unknown") what = brotliNote(found.head);
+      break;
+    }
+    if (containers.length >= DEEPEST) throw new QevmError("limit", `more than ${DEEPEST} containers inside each other`);
+    const step = await open(found, options, { most: options.stream?.limits?.expansion, outer });
+    containers.push(step.container);
+    outer = step.compressed ?? outer;
+    inner = step.source;
+    if (!step.last) continue;
+    if (offset !== undefined) await begin(inner, offset);
+    break;
+  }
+  if (options.snapshot !== undefined && !containers.some(({ kind }) => kind === "qcow2")) {
+    throw new QevmError("usage", "--snapshot is for qcow2 images");
+  }
+  return Object.assign(view(inner), { containers, stored: { what } });
+}
+
+/** The same source as an object of its own, to which things can be added. */
+function view(source: ByteSource): ByteSource {
+  const turns = new Turns();
+  return {
+    ...traitsOf(source),
+    read: (into) => {
+      const got = source.read(into);
+      const turn = turns.due();
+      // Waited for side by side: a read that fails meanwhile is the error of who waits, not nobody's.
+      return turn === undefined ? got : Promise.all([got, turn]).then(([n]) => n);
+    },
+    ...(source.readAt === undefined
+      ? {}
+      : { readAt: (position: number, into: Uint8Array) => source.readAt!(position, into) }),
+    ...(source.seek === undefined ? {} : { seek: (position: number) => source.seek!(position) }),
+    readAhead: source.readAhead,
+    close: () => source.close?.(),
+  };
+}
+
+/** Whether a stream begins at an offset of a source that can be read anywhere. */
+async function hasStreamAt(source: ByteSource, offset: number): Promise<boolean> {
+  if (!isSeekable(source) || offset > source.length) return false;
+  return isStreamHead(await readFully(source, offset, 64));
+}
+
+/** Looks at the first bytes; the source answered is to be used instead of the one given. */
+async function look(source: ByteSource): Promise<Found> {
+  if (isSeekable(source)) {
+    let head = await readFully(source, 0, Math.min(512, source.length));
+    let { kind, foreign } = detect(head);
+    if (kind === "unknown") {
+      head = await readFully(source, 0, Math.min(FARTHEST, source.length));
+      ({ kind, foreign } = detect(head));
+    }
+    return { kind, source, reader: new QemuFileReader(source), foreign, head };
+  }
+  const reader = new QemuFileReader(source, { bufferSize: FARTHEST });
+  await reader.fill(512);
+  let head = reader.buffer.subarray(reader.position, reader.end);
+  let { kind, foreign } = detect(head);
+  if (kind === "unknown") {
+    await reader.fill(FARTHEST);
+    head = reader.buffer.subarray(reader.position, reader.end);
+    ({ kind, foreign } = detect(head));
+  }
+  return { kind, source: new RestSource(reader), reader, foreign, head };
+}
+
+async function open(found: Found, options: InputOptions, expansion: Expansion): Promise<Step> {
+  const { kind, source, reader, foreign } = found;
+  switch (kind) {
+    case "libvirt":
+      return await (await import("./libvirt/open.js")).openLibvirt(found, options, expansion);
+    case "qcow2":
+      return await (await import("./qcow2/open.js")).openQcow2(source, options);
+    case "foreign": {
+      const container: Container = { kind: "foreign", length: foreign };
+      if (isSeekable(source)) return { container, source: new SliceSource(source, foreign), last: true };
+      await reader.discard(foreign, "bytes before the stream");
+      return { container, source: new RestSource(reader), last: true };
+    }
+    default: {
+      const plain = await decompressed(kind as Compression, reader, expansion);
+      return { container: { kind: kind as Compression }, source: plain, compressed: plain.compressed, last: false };
+    }
+  }
+}

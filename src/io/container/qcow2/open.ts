@@ -1,0 +1,34 @@
+import { QevmError } from "../../../bytes/errors.js";
+import type { ByteSource } from "../../../bytes/source.js";
+import { chooseSnapshot, openVmState, readQcow2 } from "./image.js";
+import { snapshotDate, vmStateSize } from "./snapshots.js";
+import { isSeekable } from "../sources.js";
+import type { Container, InputOptions, Step } from "../types.js";
+
+/** The VM state of one snapshot of a qcow2 image. */
+export async function openQcow2(source: ByteSource, options: InputOptions): Promise<Step> {
+  if (!isSeekable(source)) {
+    throw new QevmError(
+      "unsupported",
+      "a qcow2 image can be read from a file only, not from a pipe or inside a compressed file",
+      { offset: 0 },
+    );
+  }
+  const image = await readQcow2(source, options.stream?.limits?.snapshotBytes);
+  const chosen = chooseSnapshot(image, options.snapshot);
+  const snapshots = image.snapshots.map((snapshot) => ({
+    id: snapshot.id,
+    name: snapshot.name,
+    date: snapshotDate(snapshot),
+    vmStateSize: Number(vmStateSize(snapshot)),
+  }));
+  const { version, clusterBits } = image.header;
+  const container: Container = {
+    kind: "qcow2",
+    version,
+    clusterSize: 2 ** clusterBits,
+    snapshot: chosen.name,
+    snapshots,
+  };
+  return { container, source: await openVmState(source, image, chosen), last: true };
+}

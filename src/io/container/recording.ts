@@ -1,0 +1,152 @@
+import { closeSync, fstatSync, readdirSync } from "node:fs";
+import { constants, gunzipSync } from "node:zlib";
+import { QevmError } from "../../bytes/errors.js";
+import { QemuFileReader } from "../../bytes/reader.js";
+import { IterableSource, type ByteSource } from "../../bytes/source.js";
+import {
+  announced,
+  gatherRecording,
+  ROLE_BYTES,
+  type GatheredRecording,
+  type RecordedChannel,
+  type Recording,
+} from "../recording/index.js";
+import { attempt, readAll } from "../transport/attempt.js";
+import { openBelow } from "../transport/below.js";
+import { FileSource } from "../transport/file.js";
+import { detect } from "./detect.js";
+import { gunzip } from "./compressed/gzip.js";
+
+/** The list of a recording: who wrote what when. Reading needs it not; the channels tell themselves apart. */
+export const RECORDING_LIST = "recording.json";
+
+/** A folder of channels, and what else lies in it. */
+export type RecordingFolder = GatheredRecording;
+
+/**
+ * Opens a folder as a recording. Links and what else is not a plain file are passed over. Files may have any name, and be packed by
+ * gzip: the first bytes say what each is. Errors: io; bad-value where there is not exactly one main channel, or a channel id comes
+ * twice; truncated where its list says that the migration failed and `lenient` is not set.
+ */
+export function openRecording(
+  folder: string,
+  { lenient = false }: { lenient?: boolean | undefined } = {},
+): RecordingFolder {
+  if (!lenient) checkComplete(folder);
+  const entries = attempt(folder, () => readdirSync(folder, { withFileTypes: true }));
+  const files = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1)).filter((entry) => entry.isFile());
+  const channels = files.map(({ name }) => {
+    const { head, length, packed } = headOf(folder, name);
+    return Object.assign(channelAt(folder, name, length, packed), { head });
+  });
+  const { others, ...recording } = gatherRecording(folder, channels);
+  const rest = entries.filter((entry) => !entry.isFile()).map(({ name }) => name);
+  return { ...recording, others: [...others, ...rest].toSorted() };
+}
+
+/** Whether the source said, before its first section, that it may switch to postcopy. Errors: io. */
+export async function isPostcopy({ main }: Recording): Promise<boolean> {
+  const source = main.open();
+  try {
+    return (await announced(source)).postcopy;
+  } finally {
+    await source.close?.();
+  }
+}
+
+/** Bytes at the end of the list in which it says whether the recording is complete. */
+const LIST_TAIL = 1 << 17;
+
+/** Errors: truncated, with the list's reason. */
+function checkComplete(folder: string): void {
+  if (
+    !attempt(folder, () => readdirSync(folder, { withFileTypes: true })).some(
+      (one) => one.name === RECORDING_LIST && one.isFile(),
+    )
+  )
+    return;
+  const fd = openBelow(folder, RECORDING_LIST);
+  let bytes: Buffer;
+  try {
+    const { size } = fstatSync(fd);
+    bytes = Buffer.alloc(Math.min(LIST_TAIL, size));
+    readAll(RECORDING_LIST, fd, bytes, size - bytes.length);
+  } finally {
+    closeSync(fd);
+  }
+  const text = bytes.toString("utf8");
+  // A quote in a string is escaped.
+  if (!/(?<!\\)"complete"\s*:\s*false/u.test(text)) return;
+  const [, reason = ""] = /(?<!\\)"reason"\s*:\s*"((?:[^"\\]|\\.){0,1000})/u.exec(text) ?? [];
+  const why = reason === "" ? "" : ` (${reason})`;
+  throw new QevmError(
+    "truncated",
+    `${folder} is not complete: the migration failed${why}; read what came with --lenient`,
+  );
+}
+
+/** Bytes of a file that its role is told by, packed or not. */
+const HEAD_BYTES = 4096;
+
+function rawHead(folder: string, name: string): { raw: Uint8Array; length: number } {
+  const bytes = new Uint8Array(HEAD_BYTES);
+  const fd = openBelow(folder, name);
+  try {
+    return { raw: bytes.subarray(0, readAll(name, fd, bytes, 0)), length: fstatSync(fd).size };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function isPacked(head: Uint8Array): boolean {
+  return detect(head).kind === "gzip";
+}
+
+/** The first bytes of a channel. What is packed but broken is no channel. */
+function headOf(folder: string, name: string): { head: Uint8Array; length: number; packed: boolean } {
+  const { raw, length } = rawHead(folder, name);
+  if (!isPacked(raw)) return { head: raw.subarray(0, ROLE_BYTES), length, packed: false };
+  try {
+    const head = gunzipSync(raw, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MOST_HEAD });
+    return { head: head.subarray(0, ROLE_BYTES), length, packed: true };
+  } catch {
+    return { head: new Uint8Array(0), length, packed: true };
+  }
+}
+
+/** 4 KiB of deflate data hold at most 1032 times as much. */
+const MOST_HEAD = 1032 * HEAD_BYTES + 1024;
+
+function channelAt(folder: string, name: string, length: number, packed: boolean): RecordedChannel {
+  const source = (): FileSource => FileSource.below(folder, name);
+  return {
+    name,
+    length,
+    open: () => (packed ? unpacked(source(), name) : within(source(), name)),
+  };
+}
+
+/** What a gzip file holds, as a source whose errors name it. */
+function unpacked(file: FileSource, name: string): ByteSource {
+  const plain = new IterableSource(gunzip(new QemuFileReader(within(file, name))));
+  return {
+    within: [name, "inside gzip"],
+    read: (into) => plain.read(into),
+    close: async () => {
+      await plain.close();
+      file.close();
+    },
+  };
+}
+
+/** A file as a source whose errors name it. */
+function within(file: FileSource, name: string): ByteSource {
+  return {
+    length: file.length,
+    within: [name],
+    read: (into) => file.read(into),
+    readAt: (position, into) => file.readAt(position, into),
+    seek: (position) => file.seek(position),
+    close: () => file.close(),
+  };
+}

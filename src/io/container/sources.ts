@@ -1,0 +1,109 @@
+import { QevmError } from "../../bytes/errors.js";
+import { QemuFileReader } from "../../bytes/reader.js";
+import type { ByteSource } from "../../bytes/source.js";
+
+/** A source that can be read anywhere; containers with tables need one. */
+export interface SeekableSource extends ByteSource {
+  readonly length: number;
+  readAt(position: number, into: Uint8Array): number | Promise<number>;
+}
+
+/** Whether a source can be read anywhere and knows its length. */
+export function isSeekable(source: ByteSource): source is SeekableSource {
+  return source.readAt !== undefined && source.length !== undefined;
+}
+
+/** The bytes of a seekable source from `start` to its end, as they are; offsets stay those of the whole. */
+export class SliceSource implements ByteSource {
+  readonly length: number;
+  readonly offset: number;
+  readonly within: readonly string[] | undefined;
+  readonly readAhead: ByteSource["readAhead"];
+  private position = 0;
+
+  constructor(
+    private readonly whole: SeekableSource,
+    private readonly start: number,
+  ) {
+    if (whole.readAhead !== undefined) this.readAhead = (position, into) => whole.readAhead!(start + position, into);
+    this.length = Math.max(0, whole.length - start);
+    this.offset = (whole.offset ?? 0) + start;
+    this.within = whole.within;
+  }
+
+  read(into: Uint8Array): number | Promise<number> {
+    const got = this.whole.readAt(this.start + this.position, into);
+    if (typeof got !== "number") return got.then((n) => this.advance(n));
+    return this.advance(got);
+  }
+
+  readAt(position: number, into: Uint8Array): number | Promise<number> {
+    return this.whole.readAt(this.start + position, into);
+  }
+
+  seek(position: number): void {
+    this.position = position;
+  }
+
+  close(): void | Promise<void> {
+    return this.whole.close?.();
+  }
+
+  private advance(n: number): number {
+    this.position += n;
+    return n;
+  }
+}
+
+/** What a reader has left: its buffer first, then its source. For pipes whose beginning was looked at. */
+export class RestSource implements ByteSource {
+  readonly offset: number;
+  readonly within: readonly string[] | undefined;
+
+  constructor(private readonly reader: QemuFileReader) {
+    this.offset = reader.offset;
+    this.within = reader.source.within;
+  }
+
+  read(into: Uint8Array): number | Promise<number> {
+    const { reader } = this;
+    if (reader.available > 0) {
+      const n = Math.min(into.length, reader.available);
+      into.set(reader.view(n));
+      return n;
+    }
+    return reader.source.read(into);
+  }
+
+  close(): void | Promise<void> {
+    return this.reader.source.close?.();
+  }
+}
+
+/** What a source gives from byte `offset` of it on; offsets stay those of the whole. Errors: truncated. */
+export async function startingAt(source: ByteSource, offset: number): Promise<ByteSource> {
+  if (offset === 0) return source;
+  if (isSeekable(source)) {
+    if (offset <= source.length) return new SliceSource(source, offset);
+    throw new QevmError("truncated", "the input ends before the offset of the stream", {
+      offset: source.length,
+      expected: `at least ${offset} bytes`,
+      found: `${source.length}`,
+    });
+  }
+  const reader = new QemuFileReader(source);
+  await reader.discard(offset, "the bytes before the stream");
+  return new RestSource(reader);
+}
+
+/** Reads exactly `length` bytes at a place, or as many as there are. */
+export async function readFully(source: SeekableSource, position: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length);
+  let done = 0;
+  while (done < length) {
+    const got = await source.readAt(position + done, bytes.subarray(done));
+    if (got === 0) return bytes.subarray(0, done);
+    done += got;
+  }
+  return bytes;
+}

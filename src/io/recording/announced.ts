@@ -1,0 +1,32 @@
+import { QevmError } from "../../bytes/errors.js";
+import type { ByteSource } from "../../bytes/source.js";
+import { StreamReader } from "../../codec/stream/index.js";
+
+/** What a source says before its first section. */
+export interface Announced {
+  /** It wants answers, and ends its guest only after the last one. */
+  returnPath: boolean;
+  /** It may switch to postcopy. */
+  postcopy: boolean;
+  /** The first section has come: no more is announced. */
+  all: boolean;
+}
+
+/** Reads a main channel up to its first section, or as far as it goes. */
+export async function announced(source: ByteSource): Promise<Announced> {
+  const found: Announced = { returnPath: false, postcopy: false, all: false };
+  try {
+    for await (const item of new StreamReader(source, { lenient: true, bufferSize: 1 << 12 })) {
+      if (item.kind === "command") {
+        if (item.command.name === "OPEN_RETURN_PATH") found.returnPath = true;
+        if (item.command.name === "POSTCOPY_ADVISE" && item.command.ram !== undefined) found.postcopy = true;
+      } else if (item.kind === "section" || item.kind === "opaque") {
+        found.all = true;
+        break;
+      }
+    }
+  } catch (error) {
+    if (!(error instanceof QevmError)) throw error;
+  }
+  return found;
+}

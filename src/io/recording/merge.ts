@@ -1,0 +1,246 @@
+import { QevmError, type Diagnostics } from "../../bytes/errors.js";
+import type { PacketPages } from "../../codec/multifd/index.js";
+import type { ByteSink, ByteSource } from "../../bytes/source.js";
+import {
+  encodePageBody,
+  encodeRecord,
+  encodeRecordHeader,
+  PAGE_FLAGS,
+  RamFlag,
+  type RamBatch,
+  type RamBlock,
+} from "../../codec/ram/index.js";
+import {
+  encodeFooter,
+  encodeSectionHeader,
+  ExactWriter,
+  StreamReader,
+  type SectionItem,
+  type StreamItem,
+  type StreamOptions,
+} from "../../codec/stream/index.js";
+import { MultifdEpochs } from "./epochs.js";
+import { Handover } from "./handover.js";
+import { preemptRecords } from "./preempt.js";
+import type { RecordedChannel, Recording } from "./recording.js";
+
+/** What was brought together. */
+export interface MergeReport {
+  /** Pages that came over multifd channels. */
+  pages: { normal: number; zero: number };
+  /** Marks of the main channel that the multifd channels were waited for at. */
+  epochs: number;
+  /** EOF was reached. */
+  complete: boolean;
+  /** What lenient mode passed over. */
+  diagnostics: Diagnostics;
+}
+
+/**
+ * Writes a recording as one plain stream: pages of the multifd channels become PAGE and ZERO records of the main one at the marks where
+ * a destination would have waited for them, pages of the preempt channel stand in the last section. Marks, and what asks for an answer
+ * (OPEN_RETURN_PATH, PING), are left out. All else stays as it is. Errors: as `StreamReader` and `ChannelReader`, each with its channel's name.
+ */
+export async function mergeRecording(
+  recording: Recording,
+  sink: ByteSink,
+  options: StreamOptions = {},
+): Promise<MergeReport> {
+  const merger = new Merger(recording, sink, options);
+  try {
+    return await merger.run();
+  } finally {
+    await merger.close();
+  }
+}
+
+/** The merged stream as a source that is made while it is read. */
+export function mergedSource(recording: Recording, options: StreamOptions = {}): ByteSource {
+  let told: Diagnostics | undefined;
+  const source = new Handover(
+    async (sink) => {
+      ({ diagnostics: told } = await mergeRecording(recording, sink, options));
+    },
+    ["merged recording"],
+  );
+  return Object.assign(source, { diagnostics: () => told });
+}
+
+class Merger {
+  private readonly main: ByteSource;
+  private readonly reader: StreamReader;
+  private readonly writer: ExactWriter;
+  private readonly epochs: MultifdEpochs;
+  private readonly pages = { normal: 0, zero: 0 };
+  /** Where the main channel's marks stand: in MULTIFD_FLUSH (8.1 on), or in EOS. Learnt from START. */
+  private flushes = false;
+  private current: RamBlock | undefined;
+  /** The RAM section that has not had its footer yet. */
+  private open: { readonly sectionId: number; ended: boolean } | undefined;
+  private inPackage = false;
+  private drained = false;
+
+  constructor(
+    private readonly recording: Recording,
+    sink: ByteSink,
+    private readonly options: StreamOptions,
+  ) {
+    this.main = recording.main.open();
+    this.reader = new StreamReader(this.main, {
+      ...options,
+      unreached: "count",
+      broken: (recording.resumed ?? []).length > 0,
+    });
+    this.writer = new ExactWriter(sink);
+    const { ram, diagnostics } = this.reader;
+    this.epochs = new MultifdEpochs(recording.multifd, ram, diagnostics, (pages) => this.packet(pages));
+  }
+
+  async run(): Promise<MergeReport> {
+    for await (const item of this.reader) await this.item(item);
+    let { complete } = this.reader;
+    const { resumed = [] } = this.recording;
+    for (const channel of resumed) {
+      this.closeSection();
+      complete = await this.goOn(channel, channel !== resumed.at(-1));
+    }
+    await this.writer.finish();
+    return { pages: this.pages, epochs: this.epochs.count, complete, diagnostics: this.reader.diagnostics };
+  }
+
+  async close(): Promise<void> {
+    await this.epochs.close();
+    await this.main.close?.();
+  }
+
+  /** A connection that went on after the one before broke. It asked what had arrived; the rest is the stream's. */
+  private async goOn(channel: RecordedChannel, broken: boolean): Promise<boolean> {
+    const source = channel.open();
+    try {
+      const reader = new StreamReader(source, {
+        ...this.options,
+        broken,
+        after: this.reader.known,
+        unreached: "count",
+      });
+      for await (const item of reader) {
+        const { kind } = item;
+        if (kind === "command" && (item.command.name === "RECV_BITMAP" || item.command.name === "POSTCOPY_RESUME"))
+          continue;
+        if (kind !== "opaque") await this.item(item);
+      }
+      return reader.complete;
+    } finally {
+      await source.close?.();
+    }
+  }
+
+  /** Ends the section that a connection broke in. */
+  private closeSection(): void {
+    const { open } = this;
+    if (open === undefined) return;
+    if (!open.ended) encodeRecordHeader(this.writer.file, RamFlag.EOS, 0, undefined, false);
+    if (this.reader.footers === true) encodeFooter(this.writer.file, open.sectionId);
+    this.open = undefined;
+    this.current = undefined;
+  }
+
+  private async item(item: StreamItem): Promise<void> {
+    if (item.kind === "section" && item.content.kind === "ram") return await this.section(item);
+    if (item.kind === "footer") this.open = undefined;
+    // What is left of a record that a connection broke in comes again, whole, over the next one.
+    if (item.kind === "opaque" && (this.recording.resumed ?? []).length > 0) return;
+    if (item.kind === "package-end") this.inPackage = false;
+    if (item.kind === "command") {
+      const { name } = item.command;
+      // What stands in a package is counted by its length.
+      if (!this.inPackage && (name === "OPEN_RETURN_PATH" || name === "PING")) return;
+      if (name === "PACKAGED") this.inPackage = true;
+    }
+    await this.writer.item(item);
+  }
+
+  private async section(item: SectionItem): Promise<void> {
+    encodeSectionHeader(this.writer.file, item);
+    this.open = { sectionId: item.sectionId, ended: false };
+    for await (const batch of item.records()) {
+      if (batch.area || batch.mappedBlock !== undefined) {
+        throw new QevmError("unsupported", "a mapped-ram file has no channels", { offset: item.offset });
+      }
+      await this.batch(item, batch);
+    }
+  }
+
+  private async batch(item: SectionItem, batch: RamBatch): Promise<void> {
+    const { file } = this.writer;
+    for (let i = 0; i < batch.count; i++) {
+      const flag = batch.flag[i]!;
+      if (flag === RamFlag.MULTIFD_FLUSH) {
+        if (item.type === "start") this.flushes = true;
+        await this.sync();
+      } else if ((flag & PAGE_FLAGS) !== 0) {
+        this.record(batch, i);
+      } else {
+        if (flag === RamFlag.EOS) {
+          await this.endOfChunk(item);
+          if (this.open !== undefined) this.open.ended = true;
+        }
+        encodeRecord(file, batch, i);
+      }
+    }
+    await file.drain();
+  }
+
+  private async endOfChunk(item: SectionItem): Promise<void> {
+    if (!this.flushes) await this.sync();
+    if (item.type !== "end" || this.drained) return;
+    this.drained = true;
+    await this.epochs.drain();
+    for (const channel of this.recording.preempt) {
+      const source = channel.open();
+      try {
+        for await (const batch of preemptRecords(source, this.reader.ram, this.reader.diagnostics)) {
+          for (let i = 0; i < batch.count; i++) if ((batch.flag[i]! & PAGE_FLAGS) !== 0) this.record(batch, i);
+          await this.writer.file.drain();
+        }
+      } finally {
+        await source.close?.();
+      }
+    }
+  }
+
+  private async sync(): Promise<void> {
+    if (this.recording.multifd.length > 0) await this.epochs.sync();
+  }
+
+  /** A record of the main channel, its CONTINUE by what stands before it now. */
+  private record(batch: RamBatch, i: number): void {
+    const { file } = this.writer;
+    const flag = batch.flag[i]!;
+    this.head(flag, batch.block[i]!, batch.offset[i]!);
+    if (flag === RamFlag.ZERO) file.u8(batch.fill[i]!);
+    else encodePageBody(file, flag, batch.body(i));
+  }
+
+  private packet({ idstr, normal, zero, data }: PacketPages): void | Promise<void> {
+    const { file } = this.writer;
+    const { pageSize } = this.reader.ram;
+    const block = this.reader.ram.find(idstr)!;
+    for (let k = 0; k < normal.length; k++) {
+      this.head(RamFlag.PAGE, block, Number(normal[k]));
+      file.bytes(data!.subarray(k * pageSize, (k + 1) * pageSize));
+    }
+    for (const offset of zero) {
+      this.head(RamFlag.ZERO, block, Number(offset));
+      file.u8(0);
+    }
+    this.pages.normal += normal.length;
+    this.pages.zero += zero.length;
+    return file.drain();
+  }
+
+  private head(flag: number, block: RamBlock, offset: number): void {
+    encodeRecordHeader(this.writer.file, flag, offset, block.idstr, this.current === block);
+    this.current = block;
+  }
+}

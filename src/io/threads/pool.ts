@@ -1,0 +1,185 @@
+import { Worker } from "node:worker_threads";
+import { QevmError } from "../../bytes/errors.js";
+import { Ring, type RingShape, type SharedRing, type Slot } from "./ring.js";
+
+/** What is done with a batch: by the workers, and by the owner while it waits. */
+export interface SlotWork {
+  run(slot: Slot): void;
+}
+
+/** What every worker is started with; `data` is the script's own business. */
+export interface WorkerStart<D> {
+  ring: SharedRing;
+  data: D;
+}
+
+export interface PoolOptions<D> {
+  /** Worker threads, 1 to 64. */
+  threads: number;
+  shape: RingShape;
+  /** The worker's module: it calls `serve` (src/io/threads/serve.ts). */
+  script: URL;
+  data: D;
+  /** With it the owner works off batches itself instead of sleeping while it waits for one. */
+  work?: SlotWork | undefined;
+}
+
+/** How long one batch may take before the thread that has it counts as lost. */
+const LOST = 120_000;
+
+/**
+ * Worker threads over a ring of batches: open a slot, fill it, publish it, and take the oldest back.
+ *
+ * `take` waits synchronously and for a short time (one batch): neither thread waits for the other's event loop. `taken` is
+ * for owners that have something else to do meanwhile, such as a socket.
+ */
+export class ThreadPool {
+  private head = 0;
+  private oldest = 0;
+  private lost: unknown;
+
+  private constructor(
+    private readonly ring: Ring,
+    private readonly workers: readonly Worker[],
+    private readonly work: SlotWork | undefined,
+  ) {
+    for (const worker of workers) worker.on("error", (error) => (this.lost ??= error));
+  }
+
+  /** Starts the threads and waits until they are ready. Errors: usage; io where a thread does not start. */
+  static async start<D>(options: PoolOptions<D>): Promise<ThreadPool> {
+    const pool = ThreadPool.begin(options);
+    try {
+      await Promise.all(pool.workers.map(ready));
+    } catch (error) {
+      pool.ring.stop();
+      await Promise.all(pool.workers.map((worker) => worker.terminate()));
+      throw new QevmError("io", "a worker thread did not start", { cause: error });
+    }
+    return pool;
+  }
+
+  /** Starts the threads and goes on: batches may be handed over before they are ready. Errors: usage; io where the system refuses a thread. */
+  static begin<D>({ threads, shape, script, data, work }: PoolOptions<D>): ThreadPool {
+    if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
+      throw new QevmError("usage", "number of threads", { expected: "1 to 64", found: String(threads) });
+    }
+    const ring = new Ring(Ring.allocate(shape));
+    const workerData: WorkerStart<D> = { ring: ring.shared, data };
+    try {
+      const workers = Array.from({ length: threads }, () => new Worker(script, { workerData }));
+      return new ThreadPool(ring, workers, work);
+    } catch (error) {
+      // Those that were started end by themselves.
+      ring.stop();
+      throw new QevmError("io", "a worker thread did not start", { cause: error });
+    }
+  }
+
+  /** Whether a thread runs: none before it slept for want of a first batch. Without the event loop there is no other way to know. */
+  get isRunning(): boolean {
+    return this.head > 0 || this.sleeps > 0;
+  }
+
+  /** Batches handed over and not taken back. */
+  get pending(): number {
+    return this.head - this.oldest;
+  }
+
+  /** Times a worker slept for want of work: low means busy threads. */
+  get sleeps(): number {
+    return this.ring.sleeps;
+  }
+
+  /** The slot for the next batch; undefined while all are under way. */
+  open(): Slot | undefined {
+    return this.pending === this.ring.slots.length ? undefined : this.ring.slot(this.head);
+  }
+
+  /** Hands over the slot that `open` gave. */
+  publish(slot: Slot): void {
+    this.head++;
+    this.ring.publish(slot);
+  }
+
+  /** Whether the oldest batch is back, so that `take` does not wait. */
+  get isBack(): boolean {
+    return this.pending > 0 && this.ring.isBack(this.ring.slot(this.oldest));
+  }
+
+  /** Waits for the oldest batch, which stays yours until `release`. Errors: what the work threw; io for a lost thread. */
+  take(): Slot {
+    const slot = this.first();
+    const until = performance.now() + LOST;
+    while (!this.ring.isBack(slot)) {
+      this.checkThreads(until);
+      const own = this.work === undefined ? undefined : this.ring.claim(false);
+      if (own !== undefined) this.runHere(own);
+      else this.ring.sleepOn(slot, 1000);
+    }
+    return this.finished(slot);
+  }
+
+  /** As `take`, but the event loop runs meanwhile, and the owner does no work itself. */
+  async taken(): Promise<Slot> {
+    const slot = this.first();
+    const until = performance.now() + LOST;
+    while (!this.ring.isBack(slot)) {
+      this.checkThreads(until);
+      await this.ring.whenBack(slot, 1000);
+    }
+    return this.finished(slot);
+  }
+
+  /** Gives up the slot that `take` gave. */
+  release(slot: Slot): void {
+    this.oldest++;
+    this.ring.empty(slot);
+  }
+
+  /** Ends the threads, each behind the batch that it has. Batches not taken are lost. */
+  async close(): Promise<void> {
+    this.ring.stop();
+    await Promise.all(this.workers.filter(({ threadId }) => threadId >= 0).map(ended));
+  }
+
+  private first(): Slot {
+    if (this.pending === 0) throw new QevmError("usage", "no batch is under way");
+    return this.ring.slot(this.oldest);
+  }
+
+  private checkThreads(until: number): void {
+    if (this.lost !== undefined) throw new QevmError("io", "a worker thread failed", { cause: this.lost });
+    if (performance.now() > until) throw new QevmError("io", `a worker thread gave no answer in ${LOST} ms`);
+  }
+
+  private finished(slot: Slot): Slot {
+    const failure = this.ring.failure(slot);
+    if (failure !== undefined) throw failure;
+    return slot;
+  }
+
+  private runHere(slot: Slot): void {
+    try {
+      this.work?.run(slot);
+      this.ring.done(slot);
+    } catch (error) {
+      this.ring.fail(slot, error);
+    }
+  }
+}
+
+function ready(worker: Worker): Promise<void> {
+  return new Promise((resolve, reject) => {
+    worker.once("message", () => resolve());
+    worker.once("error", reject);
+    worker.once("exit", (code) => reject(new Error(`exit code ${code}`)));
+  });
+}
+
+function ended(worker: Worker): Promise<void> {
+  return new Promise((resolve) => {
+    worker.once("exit", () => resolve());
+    worker.once("error", () => resolve());
+  });
+}

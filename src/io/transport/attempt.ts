@@ -1,0 +1,35 @@
+import { readSync, writeSync } from "node:fs";
+import { QevmError } from "../../bytes/errors.js";
+
+/** Runs a file system call; its failure becomes a typed error with the path. */
+export function attempt<T>(path: string, call: () => T): T {
+  try {
+    return call();
+  } catch (error) {
+    if (error instanceof QevmError) throw error;
+    throw new QevmError("io", `${path}: ${textOf(error)}`, { cause: error });
+  }
+}
+
+/** What an error says. */
+export function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+/** Writes all of `bytes`: the system may take a part of them, last of all where the disk is full. `at`: byte offset; null: where the file stands. Errors: io. */
+export function writeAll(path: string, fd: number, bytes: Uint8Array, at: number | null): void {
+  for (let done = 0; done < bytes.length;) {
+    done += attempt(path, () => writeSync(fd, bytes, done, bytes.length - done, at === null ? null : at + done));
+  }
+}
+
+/** Reads until `into` is full or the file ends; answers how many bytes it got. Errors: io. */
+export function readAll(path: string, fd: number, into: Uint8Array, at: number): number {
+  let done = 0;
+  while (done < into.length) {
+    const n = attempt(path, () => readSync(fd, into, done, into.length - done, at + done));
+    if (n === 0) break;
+    done += n;
+  }
+  return done;
+}

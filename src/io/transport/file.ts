@@ -1,0 +1,246 @@
+import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, statSync } from "node:fs";
+import { basename, join } from "node:path";
+import { promisify } from "node:util";
+import { QevmError } from "../../bytes/errors.js";
+import { IterableSource, type ByteSink, type ByteSource } from "../../bytes/source.js";
+import { attempt, textOf, writeAll } from "./attempt.js";
+import { openBelow } from "./below.js";
+import { Turns } from "./turns.js";
+import { temporaryFile } from "./temporary.js";
+import { awaitsSignals } from "./unfinished.js";
+import { moveInto, outputPlace, type OutputPlace } from "./output-place.js";
+
+export { attempt } from "./attempt.js";
+
+/**
+ * A file as a source. Reads are synchronous: for whole files that is twice as fast as any other way in Node, and the
+ * codecs ask for a megabyte at a time.
+ */
+export class FileSource implements ByteSource {
+  readonly length: number | undefined;
+  /** Regular files only: see {@link ByteSource.readAhead}. */
+  readonly readAhead: ByteSource["readAhead"];
+  private position = 0;
+  /** Settles when no other thread reads any more. */
+  private underWay: Promise<unknown> | undefined;
+  private closed = false;
+
+  private constructor(
+    readonly path: string,
+    readonly fd: number,
+  ) {
+    const stat = fstatSync(fd);
+    this.length = stat.isFile() ? stat.size : undefined;
+    this.readAhead = stat.isFile() ? (position, into) => this.readAside(position, into) : undefined;
+  }
+
+  /** Opens a regular file or block device. Errors: io. */
+  static open(path: string): FileSource {
+    const fd = attempt(path, () => openSync(path, "r"));
+    const stat = fstatSync(fd);
+    if (stat.isDirectory()) {
+      closeSync(fd);
+      throw new QevmError("io", `${path} is a folder`);
+    }
+    return new FileSource(path, fd);
+  }
+
+  /** A plain file of a folder that may come from somebody else. Errors: as `openBelow`. */
+  static below(folder: string, file: string): FileSource {
+    return new FileSource(join(folder, file), openBelow(folder, file));
+  }
+
+  read(into: Uint8Array): number {
+    this.checkOpen();
+    const n = attempt(this.path, () => readSync(this.fd, into, 0, into.length, this.seekable ? this.position : null));
+    this.position += n;
+    return n;
+  }
+
+  readAt(position: number, into: Uint8Array): number {
+    this.checkOpen();
+    return attempt(this.path, () => readSync(this.fd, into, 0, into.length, position));
+  }
+
+  seek(position: number): void {
+    this.position = position;
+  }
+
+  /** Once, however often it is called, and behind a read that is under way: the descriptor may be another file's from then on. */
+  close(): void {
+    const { fd, underWay, closed } = this;
+    if (closed) return;
+    this.closed = true;
+    if (underWay === undefined) closeSync(fd);
+    else void underWay.then(() => closeSync(fd));
+  }
+
+  /** Errors: io. */
+  private checkOpen(): void {
+    if (this.closed) throw new QevmError("io", `${this.path} was closed`);
+  }
+
+  private readAside(position: number, into: Uint8Array): Promise<number> {
+    this.checkOpen();
+    const answer = new Promise<number>((resolve, reject) => {
+      read(this.fd, into, 0, into.length, position, (error, n) => {
+        if (error === null) resolve(n);
+        else reject(new QevmError("io", `${this.path}: ${textOf(error)}`, { cause: error }));
+      });
+    });
+    const settled = answer.then(
+      () => {},
+      () => {},
+    );
+    this.underWay = settled;
+    void settled.then(() => {
+      if (this.underWay === settled) this.underWay = undefined;
+    });
+    return answer;
+  }
+
+  /** Whether `readAt` and `seek` may be used: true for regular files. */
+  get seekable(): boolean {
+    return this.length !== undefined;
+  }
+}
+
+/**
+ * A pipe, terminal or the like as a source. Its bytes may be long in coming: while signals are waited for another thread waits for
+ * them, which takes longer for each 64 KiB that a pipe gives. Node's stream takes over where the descriptor does not block.
+ */
+class PipeSource implements ByteSource {
+  private stream: IterableSource | undefined;
+  private closed = false;
+
+  constructor(
+    private readonly name: string,
+    private readonly fd: number,
+  ) {}
+
+  read(into: Uint8Array): number | Promise<number> {
+    if (this.closed) throw new QevmError("io", `${this.name} was closed`);
+    if (this.stream !== undefined) return this.stream.read(into);
+    if (awaitsSignals()) return readAsync(this.fd, into).catch((error: unknown) => this.otherwise(error, into));
+    try {
+      return readSync(this.fd, into, 0, into.length, null);
+    } catch (error) {
+      return this.otherwise(error, into);
+    }
+  }
+
+  private otherwise(error: unknown, into: Uint8Array): number | Promise<number> {
+    const code = codeOf(error);
+    if (code === "EOF") return 0;
+    if (code !== "EAGAIN" || this.fd !== 0) {
+      throw new QevmError("io", `${this.name}: ${textOf(error)}`, { cause: error });
+    }
+    this.stream = new IterableSource(process.stdin as AsyncIterable<Uint8Array>);
+    return this.stream.read(into);
+  }
+
+  /** Once, as that of `FileSource`. */
+  close(): void {
+    if (this.fd !== 0 && !this.closed) closeSync(this.fd);
+    this.closed = true;
+  }
+}
+
+const readLater = promisify(read);
+
+async function readAsync(fd: number, into: Uint8Array): Promise<number> {
+  const { bytesRead } = await readLater(fd, into, 0, into.length, null);
+  return bytesRead;
+}
+
+/** Opens what a person names on the command line: a path, or `-` for standard input. */
+export function openSource(path: string): ByteSource {
+  if (path === "-") return new PipeSource("standard input", 0);
+  const source = FileSource.open(path);
+  return source.seekable ? source : new PipeSource(path, source.fd);
+}
+
+/** Whether a path can be read twice from its beginning: not standard input, and no pipe under a name of its own. */
+export function canReopen(path: string): boolean {
+  if (path === "-") return false;
+  const stat = attempt(path, () => statSync(path));
+  return stat.isFile() || stat.isDirectory();
+}
+
+/** What a hole is made of: file systems keep files in blocks of this many bytes, aligned in the file. */
+const HOLE = 4096;
+const ZEROS = Buffer.alloc(HOLE);
+
+/**
+ * A file that appears under its name whole or not at all: bytes go to a temporary file beside it, `commit` renames. Blocks of zeros
+ * are not written: they become holes. A new file has mode 0600, one that is replaced keeps its mode. A device or pipe of that name gets the bytes at `commit`.
+ */
+export class AtomicFile implements ByteSink {
+  readonly temporary: string;
+  readonly fd: number;
+  private readonly place: OutputPlace;
+  private readonly turns = new Turns();
+  private readonly made: ReturnType<typeof temporaryFile>;
+  private open = true;
+  private finished = false;
+  /** Where the next byte belongs, and the end of what was written. */
+  private position = 0;
+  private written = 0;
+
+  constructor(readonly path: string) {
+    this.place = outputPlace(path);
+    this.made = temporaryFile(this.place.folder, basename(this.place.path));
+    this.temporary = this.made.path;
+    this.fd = this.made.fd;
+  }
+
+  write(chunk: Uint8Array): void | Promise<void> {
+    const { position } = this;
+    // Start of bytes that are not written yet.
+    let from = 0;
+    for (let at = (HOLE - (position % HOLE)) % HOLE; at + HOLE <= chunk.length; at += HOLE) {
+      // Bytes are compared only where the first and the last one agree.
+      if (chunk[at] !== 0 || chunk[at + HOLE - 1] !== 0 || ZEROS.compare(chunk, at, at + HOLE) !== 0) continue;
+      this.put(chunk, from, at);
+      from = at + HOLE;
+    }
+    this.put(chunk, from, chunk.length);
+    this.position = position + chunk.length;
+    return this.turns.due();
+  }
+
+  hole(length: number): void {
+    this.position += length;
+  }
+
+  commit(): void {
+    if (this.position > this.written) attempt(this.path, () => ftruncateSync(this.fd, this.position));
+    this.close();
+    moveInto(this.temporary, this.place);
+    this.finished = true;
+    this.made.forget();
+  }
+
+  /** Removes what was written. Safe after `commit`. */
+  abort(): void {
+    this.close();
+    if (!this.finished) this.made.remove();
+    this.finished = true;
+  }
+
+  /** Writes a part of a chunk whose first byte belongs at `position`. */
+  private put(chunk: Uint8Array, from: number, to: number): void {
+    // Where a device or pipe is written at the end, it is the temporary folder that is full.
+    writeAll(this.place.special ? this.temporary : this.path, this.fd, chunk.subarray(from, to), this.position + from);
+    if (to > from) this.written = this.position + to;
+  }
+
+  private close(): void {
+    if (this.open) closeSync(this.fd);
+    this.open = false;
+  }
+}
+
+function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && "code" in error ? String(error.code) : undefined;
+}

@@ -1,0 +1,56 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { QevmError } from "../../bytes/errors.js";
+import type { ByteSource } from "../../bytes/source.js";
+import type { Destination } from "./destination-uri.js";
+
+export interface SendOptions {
+  /** Bytes a second at most; undefined: as fast as the destination takes them. */
+  maxBandwidth?: number | undefined;
+}
+
+/** How many bytes go out at a time. */
+const CHUNK = 1 << 18;
+
+/**
+ * Sends every byte of a source, no faster than the destination takes them. Returns the number of bytes. A destination that
+ * closes early is the error `io` with the offset up to which it had been sent; the source's errors are its own.
+ */
+export async function sendStream(
+  source: ByteSource,
+  destination: Destination,
+  { maxBandwidth }: SendOptions = {},
+): Promise<number> {
+  const size = maxBandwidth === undefined ? CHUNK : Math.max(1, Math.min(CHUNK, Math.floor(maxBandwidth / 20)));
+  const chunk = new Uint8Array(size);
+  const start = performance.now();
+  let sent = 0;
+  const delivered = async (step: () => void | Promise<void>): Promise<void> => {
+    try {
+      await step();
+    } catch (error) {
+      throw early(error, sent, source.length);
+    }
+  };
+  try {
+    for (let n = await source.read(chunk); n > 0; n = await source.read(chunk)) {
+      const bytes = chunk.subarray(0, n);
+      await delivered(() => destination.write(bytes));
+      sent += n;
+      if (maxBandwidth === undefined) continue;
+      const ahead = (sent / maxBandwidth) * 1000 - (performance.now() - start);
+      if (ahead > 1) await sleep(ahead);
+    }
+    await delivered(() => destination.end());
+  } catch (error) {
+    destination.abort();
+    throw error;
+  }
+  return sent;
+}
+
+function early(error: unknown, sent: number, total: number | undefined): unknown {
+  if (!(error instanceof QevmError) || error.code !== "io") return error;
+  const all = total === sent ? "after all" : "after";
+  const of = total === undefined || total === sent ? "" : ` of ${total}`;
+  return new QevmError("io", `${error.what}: the destination closed ${all} ${sent}${of} bytes`, { cause: error });
+}

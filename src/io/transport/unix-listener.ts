@@ -1,0 +1,80 @@
+import { lstatSync, readFileSync, unlinkSync } from "node:fs";
+import { connect, type Server } from "node:net";
+import { resolve } from "node:path";
+import { QevmError } from "../../bytes/errors.js";
+import { attempt } from "./attempt.js";
+import { beforeEnd } from "./unfinished.js";
+
+/** Bytes of a socket's path in Linux' sockaddr_un, without its NUL. */
+const LONGEST = 107;
+
+/**
+ * Makes a path free to listen at: a socket that no process has any more is removed. Errors: usage (a path of more than 107 bytes); io (a
+ * socket of a process that lives, something that is not a socket).
+ */
+export async function freeSocketPath(path: string, uri: string): Promise<void> {
+  const length = Buffer.byteLength(path);
+  if (length > LONGEST) {
+    const place = { expected: `at most ${LONGEST} bytes`, found: `${length}` };
+    throw new QevmError("usage", "the path of a unix socket is too long", place);
+  }
+  const stat = attempt(path, () => lstatSync(path, { throwIfNoEntry: false }));
+  if (stat === undefined) return;
+  if (!stat.isSocket()) throw new QevmError("io", `${uri}: ${path} is there already, and is not a socket`);
+  if (!(await isDead(path))) throw new QevmError("io", `${uri}: another process uses this socket`);
+  // Another process may have taken it over meanwhile.
+  if (inodeOf(path) === inode(stat)) attempt(path, () => unlinkSync(path));
+}
+
+/** Closes a server with its socket; a socket of that name that is another one's is left. */
+export function ownSocket(path: string, server: Server): { close(): void } {
+  const own = inodeOf(path);
+  const isOurs = (): boolean => own !== undefined && inodeOf(path) === own;
+  const ending = beforeEnd(() => {
+    if (isOurs()) unlinkSync(path);
+  });
+  return {
+    close: () => {
+      ending.forget();
+      // Node's close removes whatever has the name.
+      if (isOurs()) server.close();
+      else server.unref();
+    },
+  };
+}
+
+/** Nobody listens, and no process has it bound (one that is about to listen refuses connections, too). */
+async function isDead(path: string): Promise<boolean> {
+  const socket = connect(path);
+  try {
+    const refused = await new Promise<boolean>((done) => {
+      socket.once("connect", () => done(false));
+      socket.once("error", (error: NodeJS.ErrnoException) => done(error.code === "ECONNREFUSED"));
+    });
+    return refused && !isBound(path);
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Whether the system lists a socket that is bound to this path. Source: Linux, /proc/net/unix, the last column. */
+function isBound(path: string): boolean {
+  let list: string;
+  try {
+    list = readFileSync("/proc/net/unix", "latin1");
+  } catch {
+    return false;
+  }
+  const name = Buffer.from(path, "utf8").toString("latin1");
+  const full = Buffer.from(resolve(path), "utf8").toString("latin1");
+  return list.split("\n").some((line) => line.endsWith(` ${name}`) || line.endsWith(` ${full}`));
+}
+
+function inodeOf(path: string): string | undefined {
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  return stat === undefined ? undefined : inode(stat);
+}
+
+function inode({ dev, ino }: { dev: number; ino: number }): string {
+  return `${dev}:${ino}`;
+}

@@ -1,0 +1,53 @@
+import type { ByteSource } from "../../bytes/source.js";
+
+/** A source whose bytes are brought to it: `feed` waits until they were read, so that one chunk is held. */
+export class FedSource implements ByteSource {
+  protected finished = false;
+  private chunk: Uint8Array = new Uint8Array(0);
+  private taken: (() => void) | undefined;
+  private wake: (() => void) | undefined;
+
+  /** Resolves when the bytes were read, or nobody wants them. */
+  async feed(chunk: Uint8Array): Promise<void> {
+    if (this.finished || chunk.length === 0) return;
+    this.chunk = chunk;
+    const taken = new Promise<void>((resolve) => {
+      this.taken = resolve;
+    });
+    this.wake?.();
+    await taken;
+  }
+
+  /** No more bytes come, or none are wanted. */
+  finish(): void {
+    this.finished = true;
+    this.taken?.();
+    this.wake?.();
+  }
+
+  async read(into: Uint8Array): Promise<number> {
+    while (this.chunk.length === 0) if (this.finished || !(await this.more())) return 0;
+    const n = Math.min(into.length, this.chunk.length);
+    into.set(this.chunk.subarray(0, n));
+    this.chunk = this.chunk.subarray(n);
+    if (this.chunk.length === 0) this.taken?.();
+    return n;
+  }
+
+  /** Waits for bytes or the end. False: the bytes so far are all. */
+  protected async more(): Promise<boolean> {
+    await this.woken();
+    return true;
+  }
+
+  /** Resolves with true when there are bytes or the end; with false after so many milliseconds. */
+  protected async woken(milliseconds?: number): Promise<boolean> {
+    return await new Promise<boolean>((resolve) => {
+      const timer = milliseconds === undefined ? undefined : setTimeout(() => resolve(false), milliseconds);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+    });
+  }
+}

@@ -1,0 +1,230 @@
+import { decodeInitPacket, INIT_LENGTH } from "../../codec/multifd/index.js";
+import { roleOf, ROLE_BYTES, type ChannelRole } from "../../io/recording/index.js";
+import type { Connection } from "../../io/transport/listen-uri.js";
+
+/** A connection that was none of this migration. */
+export interface Refused {
+  from: string;
+  /** Bytes that were read of it. */
+  bytes: number;
+  why: string;
+}
+
+/** A connection whose first bytes have told what it is. */
+export interface Caller {
+  readonly connection: Connection;
+  readonly role: ChannelRole;
+  /** Of a multifd channel. */
+  readonly id: number | undefined;
+  readonly uuid: string | undefined;
+  /** What was read of it so far, and the rest. */
+  readonly head: Uint8Array;
+  readonly rest: AsyncIterator<Uint8Array>;
+}
+
+/** What the gate has to know of the migration. */
+export interface GateFacts {
+  /** The main channel has come. */
+  mainIsHere(): boolean;
+  /** A connection may stay silent: the migration may switch to postcopy, and the channel for pages asked for says nothing before. */
+  mayBeSilent(): boolean;
+  /** The silent one is taken for that channel as it is, instead of when it speaks. */
+  readonly takesSilent?: boolean;
+}
+
+/** Milliseconds in which a connection has to tell what it is. */
+const LIMIT = 30_000;
+/** Connections that may be open without having told: more than a migration has (255 multifd channels). */
+const MOST_WAITING = 300;
+/** Refused connections that are kept by name; the others are counted. */
+const MOST_NOTED = 100;
+/** Milliseconds of silence after which a connection counts as silent. */
+const SILENT = 500;
+
+interface Waiting {
+  readonly connection: Connection;
+  readonly since: number;
+  bytes: number;
+  why: string | undefined;
+}
+
+/** Tells the connections of a migration from others, which are closed and noted. */
+export class Gate {
+  readonly refused: Refused[] = [];
+  /** Refused ones beyond those. */
+  refusedMore = 0;
+  /** Grows with every connection and byte. */
+  seen = 0;
+  private readonly waiting = new Set<Waiting>();
+  private woken: (() => void)[] = [];
+  private over = false;
+
+  constructor(
+    private readonly facts: GateFacts,
+    private readonly onRefused: (refused: Refused) => void,
+  ) {}
+
+  /** Whether connections are looked at, silent ones aside. */
+  get busy(): boolean {
+    return [...this.waiting].some(({ bytes }) => bytes > 0);
+  }
+
+  /**
+   * Waits for the first bytes of a connection. Undefined: it was refused, and is closed.
+   * @param alone no other can come: it has all the time it wants
+   */
+  async admit(connection: Connection, alone = false): Promise<Caller | undefined> {
+    this.makeRoom();
+    this.seen++;
+    const waiting: Waiting = { connection, since: performance.now(), bytes: 0, why: undefined };
+    this.waiting.add(waiting);
+    const timer = setInterval(() => {
+      if (alone || (waiting.bytes === 0 && this.facts.mayBeSilent())) return;
+      const what = waiting.bytes === 0 ? "nothing" : "too little to tell what it is";
+      this.cut(waiting, this.facts.mainIsHere() ? `it said ${what}` : `it said ${what}, and no main channel came`);
+    }, LIMIT);
+    try {
+      const caller = await this.look(waiting);
+      if (caller !== undefined) return caller;
+      this.refuse(connection, waiting.bytes, waiting.why ?? "it ended before it told what it is");
+      return undefined;
+    } finally {
+      clearInterval(timer);
+      this.waiting.delete(waiting);
+    }
+  }
+
+  /** Closes and notes a connection. */
+  refuse(connection: Connection, bytes: number, why: string): void {
+    connection.destroy();
+    const refused = { from: connection.peer, bytes, why };
+    if (this.refused.length < MOST_NOTED) this.refused.push(refused);
+    else this.refusedMore++;
+    this.onRefused(refused);
+  }
+
+  /** To be called when the main channel has come, or has turned out to be none. */
+  wake(): void {
+    for (const wake of this.woken.splice(0)) wake();
+  }
+
+  /** Refuses all that wait: the migration is over. */
+  close(): void {
+    this.over = true;
+    for (const waiting of this.waiting) this.cut(waiting, "it had not told what it is when the migration was over");
+    this.wake();
+  }
+
+  private async look(waiting: Waiting): Promise<Caller | undefined> {
+    const { connection } = waiting;
+    const rest = (connection.input as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+    let head: Uint8Array = new Uint8Array(0);
+    let role: ChannelRole | undefined;
+    let next = rest.next();
+    if (this.facts.takesSilent === true && (await isSilent(next)) && waiting.why === undefined) {
+      if (this.facts.mainIsHere() && this.facts.mayBeSilent()) {
+        const whole = { next: following(next, rest) };
+        return { connection, role: "preempt", id: undefined, uuid: undefined, head, rest: whole };
+      }
+    }
+    try {
+      for (;;) {
+        const { done, value } = await next;
+        if (done === true) break;
+        head = head.length === 0 ? value : Buffer.concat([head, value]);
+        waiting.bytes = head.length;
+        this.seen += value.length;
+        role = told(head);
+        if (role !== undefined) break;
+        if (!mayTell(head)) {
+          waiting.why ??= "it does not begin as a channel of a migration does";
+          return undefined;
+        }
+        next = rest.next();
+      }
+    } catch (error) {
+      waiting.why ??= `it broke off: ${error instanceof Error ? error.message : String(error)}`;
+      return undefined;
+    }
+    if (role === undefined) return undefined;
+    if (role === "return-path" || role === "resumed") {
+      waiting.why ??= role === "resumed" ? "it goes on with another migration" : "it begins as answers do";
+      return undefined;
+    }
+    const early = (): boolean => role !== "main" && !this.facts.mainIsHere() && waiting.why === undefined;
+    while (early()) {
+      await new Promise<void>((resolve) => {
+        this.woken.push(resolve);
+      });
+    }
+    if (waiting.why !== undefined) return undefined;
+    const init = role === "multifd" ? decodeInitPacket(head.subarray(0, INIT_LENGTH), 0, []) : undefined;
+    const uuid = init === undefined ? undefined : Buffer.from(init.uuid).toString("hex");
+    return { connection, role, id: init?.channel, uuid, head, rest };
+  }
+
+  private cut(waiting: Waiting, why: string): void {
+    waiting.why ??= why;
+    waiting.connection.destroy();
+    if (!this.over) this.wake();
+  }
+
+  /** A source must get in however many others hold connections open: the oldest silent one goes. */
+  private makeRoom(): void {
+    if (this.waiting.size < MOST_WAITING) return;
+    const now = performance.now();
+    const all = [...this.waiting].filter(({ why }) => why === undefined);
+    const oldest = all.find(({ bytes, since }) => bytes === 0 && now - since > SILENT) ?? all[0];
+    if (oldest !== undefined) this.cut(oldest, `more than ${MOST_WAITING} connections had not told what they are`);
+  }
+}
+
+/** What the first bytes of a connection say; undefined: nothing yet. */
+function told(head: Uint8Array): ChannelRole | undefined {
+  const role = roleOf(head.subarray(0, ROLE_BYTES));
+  if (role === "main") return head.length >= MAIN.length && begins(head, MAIN) ? role : undefined;
+  if (role === "multifd") return head.length >= INIT_LENGTH && begins(head, MULTIFD) ? role : undefined;
+  return role;
+}
+
+/** Magic and version. Source: QEMU migration/savevm.c QEMU_VM_FILE_MAGIC, migration/multifd.c MULTIFD_MAGIC. */
+const MAIN = [0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3];
+const MULTIFD = [0x11, 0x22, 0x33, 0x44, 0, 0, 0, 1];
+
+/** Whether more bytes may make a channel of it. */
+function mayTell(head: Uint8Array): boolean {
+  if (head.length >= ROLE_BYTES) return false;
+  if (begins(head, MAIN) || begins(head, MULTIFD)) return true;
+  // A page's record with a block name: its offset is below 2^48.
+  return begins(head, [0, 0]) && !(head.length > 8 && head[8] === 0);
+}
+
+function begins(head: Uint8Array, with_: readonly number[]): boolean {
+  return with_.every((byte, k) => k >= head.length || head[k] === byte);
+}
+
+/** The read that is under way, then the next ones. */
+function following<T>(first: Promise<IteratorResult<T>>, rest: AsyncIterator<T>): () => Promise<IteratorResult<T>> {
+  let next: Promise<IteratorResult<T>> | undefined = first;
+  return async () => {
+    const now = next ?? rest.next();
+    next = undefined;
+    return await now;
+  };
+}
+
+async function isSilent(read: Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const silence = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(true), SILENT);
+  });
+  const spoke = read.then(
+    () => false,
+    () => false,
+  );
+  try {
+    return await Promise.race([spoke, silence]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

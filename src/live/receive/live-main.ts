@@ -1,0 +1,117 @@
+import { QevmError } from "../../bytes/errors.js";
+import { MemorySink, QemuFileWriter } from "../../bytes/index.js";
+import { encodeReturnMessage, StreamReader, type ReturnMessage, type StreamItem } from "../../codec/stream/index.js";
+import { LiveSource } from "./live-source.js";
+import { StreamEnd, type WrittenTail } from "./stream-end.js";
+
+export interface LiveOptions {
+  /**
+   * Sends SWITCHOVER_ACK when the setup is over: a source of 8.1 to 10.2 with the capability switchover-ack waits for it. The capability is not
+   * on the wire, and 11.1 ends a migration in which nobody had to say it.
+   */
+  switchoverAck?: boolean | undefined;
+}
+
+/**
+ * Follows the main channel while it comes in and answers PINGs as a destination does, once the source has asked for a return path. The last
+ * word, SHUT, is said by whom has made the recording durable.
+ *
+ * Source: QEMU migration/savevm.c loadvm_process_command, migration/migration.c migrate_send_rp_* (5.2 to 11.1).
+ */
+export class LiveMain {
+  /** EOF was seen. */
+  complete = false;
+  /** The source asked for answers. */
+  returnPath = false;
+  /** The source may switch to postcopy. */
+  postcopy = false;
+  /** Something of the stream after its header has come. */
+  begun = false;
+  /** What the stream ended with; undefined: as it should. */
+  failure: unknown;
+  readonly done: Promise<void>;
+  private readonly source: LiveSource;
+  private reader: StreamReader | undefined;
+  private readonly streamEnd: StreamEnd;
+  private packaged = false;
+
+  constructor(
+    written: WrittenTail,
+    private readonly answer: (bytes: Uint8Array) => Promise<void>,
+    private readonly options: LiveOptions = {},
+  ) {
+    this.streamEnd = new StreamEnd(written);
+    this.source = new LiveSource(this.streamEnd);
+    this.done = this.follow();
+  }
+
+  /** Resolves when the bytes were looked at. They must have been written down before. */
+  async feed(chunk: Uint8Array): Promise<void> {
+    this.streamEnd.note(chunk.length);
+    await this.source.feed(chunk);
+  }
+
+  /** The connection has ended. */
+  end(): void {
+    this.source.finish();
+  }
+
+  /** Bytes of a target page. */
+  get pageSize(): number {
+    return this.reader?.ram.pageSize ?? 4096;
+  }
+
+  /** Whether it has a RAM block of this name. */
+  hasBlock(idstr: string): boolean {
+    return this.reader?.ram.find(idstr) !== undefined;
+  }
+
+  private async follow(): Promise<void> {
+    try {
+      const reader = new StreamReader(this.source, { lenient: true });
+      this.reader = reader;
+      for await (const item of reader) {
+        if (item.kind !== "header") this.begun = true;
+        await this.item(item);
+        // A postcopy migration has no VMDESCRIPTION to wait for.
+        if (item.kind === "eof" && this.packaged) break;
+      }
+      this.complete = reader.complete;
+      if (!this.complete)
+        throw new QevmError("truncated", "the source hung up before its stream ended", { offset: reader.offset });
+    } catch (error) {
+      this.failure = error;
+    } finally {
+      this.source.finish();
+    }
+  }
+
+  private async item(item: StreamItem): Promise<void> {
+    if (item.kind === "section" && item.content.kind === "ram") {
+      this.streamEnd.inRam = true;
+      for await (const _ of item.records());
+      this.streamEnd.inRam = false;
+      if (item.type === "start" && this.options.switchoverAck === true) await this.say({ name: "SWITCHOVER_ACK" });
+    } else if (item.kind === "opaque" || item.kind === "trailing") {
+      for await (const _ of item.chunks());
+    } else if (item.kind === "command") {
+      if (item.command.name === "OPEN_RETURN_PATH") this.returnPath = true;
+      if (item.command.name === "PING") await this.say({ name: "PONG", value: item.command.value });
+      if (item.command.name === "POSTCOPY_ADVISE") this.postcopy = item.command.ram !== undefined;
+      if (item.command.name === "PACKAGED") this.packaged = true;
+    }
+  }
+
+  private async say(message: ReturnMessage): Promise<void> {
+    if (this.returnPath) await this.answer(returnBytes(message));
+  }
+}
+
+/** A message to the source as it goes over the wire. */
+export function returnBytes(message: ReturnMessage): Uint8Array {
+  const sink = new MemorySink();
+  const writer = new QemuFileWriter(sink);
+  encodeReturnMessage(writer, message);
+  void writer.flush();
+  return sink.bytes();
+}

@@ -1,0 +1,131 @@
+import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { QevmError } from "../../bytes/errors.js";
+import type { ChannelRole } from "../../io/recording/index.js";
+import { attempt } from "../../io/transport/attempt.js";
+import { ChannelFile, ChannelHead, Sequence } from "./channel-files.js";
+import type { Refused } from "./gate.js";
+
+/** A channel as reports show it. */
+export interface ChannelFact {
+  file: string;
+  role: ChannelRole;
+  bytes: number;
+}
+
+/** What a recording tells of itself at its end. */
+export interface RecordingFacts {
+  /** Every byte of the migration is there. */
+  complete: boolean;
+  /** Why it is not. */
+  reason?: string | undefined;
+  /** Connections that were none of this migration, and how many more there were. */
+  refused?: readonly Refused[] | undefined;
+  refusedMore?: number | undefined;
+  /** Where it was received, and where it was sent on. */
+  received?: string | undefined;
+  sent?: string | undefined;
+}
+
+/** Bytes that are kept free for the list of a recording whose disk has become full. */
+const RESERVE = 1 << 18;
+
+/** Writes the channels of a migration into a folder that exists and is empty, or counts them only. */
+export class Recorder {
+  private readonly channels: ChannelHead[] = [];
+  private readonly dropped = new Map<ChannelHead, string>();
+  private readonly names = new Set<string>();
+  private readonly sequence: Sequence | undefined;
+  private readonly reserve: string | undefined;
+  /** The folder, under whatever name it is later. */
+  private fd: number | undefined;
+
+  /** Errors: io. */
+  constructor(private readonly folder: string | undefined) {
+    if (folder === undefined) return;
+    this.reserve = join(folder, ".reserve");
+    attempt(folder, () => writeFileSync(this.reserve!, Buffer.alloc(RESERVE), { mode: 0o600 }));
+    this.sequence = new Sequence(folder, "recording.json");
+    this.fd = attempt(folder, () => openSync(folder, "r"));
+  }
+
+  /** A new channel; `id` is that of a multifd channel. Errors: io. */
+  open(role: ChannelRole, id?: number): ChannelHead {
+    const stem = role === "multifd" ? `multifd-${id}` : role;
+    let file = `${stem}.bin`;
+    for (let k = 1; this.names.has(file); k++) file = `${stem}-${k}.bin`;
+    const channel = this.folder === undefined ? new ChannelHead(file, role) : new ChannelFile(this.folder, file, role);
+    this.names.add(file);
+    this.channels.push(channel);
+    return channel;
+  }
+
+  /** Writes down what came over a channel. Errors: io. */
+  note(channel: ChannelHead, bytes: Uint8Array): void {
+    if (this.dropped.has(channel)) return;
+    const { length } = channel;
+    channel.write(bytes);
+    this.sequence?.add(this.channels.indexOf(channel), length, bytes.length);
+  }
+
+  /** Removes what turned out to be no channel of this migration. */
+  drop(channel: ChannelHead, why: string): void {
+    this.dropped.set(channel, why);
+    if (channel instanceof ChannelFile) channel.remove();
+    this.names.delete(channel.file);
+  }
+
+  /** In the order in which they began. */
+  get facts(): ChannelFact[] {
+    return this.kept.map(({ file, role, length }) => ({ file, role, bytes: length }));
+  }
+
+  /** Bytes of all channels. */
+  get bytes(): number {
+    return this.kept.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /**
+   * Waits until the disk has every byte and the list. More may come then, and this be called again. Errors: io; the channels are as whole
+   * as they can be then.
+   */
+  settle(facts: RecordingFacts): void {
+    const { folder, sequence } = this;
+    if (folder === undefined || sequence === undefined) return;
+    const failed: unknown[] = [];
+    const step = (work: () => void): boolean => {
+      try {
+        work();
+        return true;
+      } catch (error) {
+        failed.push(error);
+        return false;
+      }
+    };
+    step(() => attempt(folder, () => rmSync(this.reserve!, { force: true })));
+    for (const channel of this.kept) if (channel instanceof ChannelFile) step(() => channel.sync());
+    const list = this.channels.map((channel) => {
+      const why = this.dropped.get(channel);
+      return { file: channel.file, ...(why === undefined ? {} : { refused: why }) };
+    });
+    const all = { channels: list, ...facts };
+    if (!step(() => sequence.settle(all))) {
+      const text = failed.map((error) => (error instanceof Error ? error.message : String(error))).join("; ");
+      step(() => sequence.settle({ ...all, complete: false, reason: facts.reason ?? text }, true));
+    }
+    step(() => attempt(folder, () => fsyncSync(this.fd!)));
+    if (failed.length > 0) throw failed[0] instanceof QevmError ? failed[0] : new QevmError("io", String(failed[0]));
+  }
+
+  close(): void {
+    for (const channel of this.channels) if (channel instanceof ChannelFile) channel.close();
+    this.sequence?.close();
+    if (this.fd !== undefined) closeSync(this.fd);
+    this.fd = undefined;
+    if (this.reserve !== undefined) rmSync(this.reserve, { force: true });
+  }
+
+  private get kept(): ChannelHead[] {
+    return this.channels.filter((channel) => !this.dropped.has(channel));
+  }
+}

@@ -1,0 +1,104 @@
+import { QevmError } from "../../bytes/errors.js";
+import { INIT_LENGTH } from "../../codec/multifd/index.js";
+import { textOf } from "../../io/transport/attempt.js";
+import type { Connection } from "../../io/transport/listen-uri.js";
+import type { ChannelHead } from "./channel-files.js";
+import type { Caller, Gate } from "./gate.js";
+import type { LiveMain } from "./live-main.js";
+import { allHere, PacketCount } from "./packet-count.js";
+import type { Recorder } from "./recorder.js";
+
+/** A channel beside the main one. */
+export interface SideChannel {
+  readonly connection: Connection;
+  readonly file: ChannelHead;
+  readonly id: number | undefined;
+  readonly uuid: string | undefined;
+  readonly since: number;
+  /** Of a multifd channel. */
+  readonly count: PacketCount | undefined;
+  open: boolean;
+}
+
+/** Milliseconds after which a multifd channel without a packet makes room for another of its id: each has one from the start (4.0 to 11.1). */
+const STALE = 1000;
+
+/** The multifd channels and the preempt channel of a migration. */
+export class SideChannels {
+  readonly channels: SideChannel[] = [];
+
+  constructor(
+    private readonly recorder: Recorder,
+    private readonly gate: Gate,
+  ) {}
+
+  /** Whether every packet that is told of has come. */
+  get allHere(): boolean {
+    return allHere(this.channels.flatMap(({ count }) => count ?? []));
+  }
+
+  /** One from its first byte to its last. Errors: io. */
+  async take(caller: Caller, main: LiveMain | undefined): Promise<void> {
+    const { connection, role, id, uuid, head, rest } = caller;
+    const why = this.why(caller, main);
+    if (why !== undefined) {
+      this.gate.refuse(connection, head.length, why);
+      return;
+    }
+    const file = this.recorder.open(role, id);
+    const count = role === "multifd" ? new PacketCount(main?.pageSize ?? 4096) : undefined;
+    const since = performance.now();
+    const channel: SideChannel = { connection, file, id, uuid, since, count, open: true };
+    this.channels.push(channel);
+    let failure: unknown;
+    try {
+      for (let chunk = head; ;) {
+        this.recorder.note(file, chunk);
+        await count?.feed(chunk);
+        if (count?.failure !== undefined) break;
+        const { done, value } = await rest.next();
+        if (done === true) break;
+        chunk = value;
+      }
+    } catch (error) {
+      failure = error;
+    }
+    count?.end();
+    await count?.done;
+    channel.open = false;
+    if (count?.failure !== undefined) this.drop(channel, textOf(count.failure));
+    // What a full disk says ends the work. A channel that breaks off lacks packets, or nothing.
+    else if (failure instanceof QevmError) throw failure;
+  }
+
+  /** Why a connection is none of this migration. */
+  private why({ role, id, uuid, head }: Caller, main: LiveMain | undefined): string | undefined {
+    if (role === "preempt") {
+      if (main?.postcopy !== true) return "it begins as a channel for pages asked for, and this migration has none";
+      if (this.channels.some((channel) => channel.id === undefined))
+        return "it is a second channel for pages asked for";
+      const name = Buffer.from(head.subarray(9, 9 + (head[8] ?? 0))).toString("latin1");
+      if (head.length > 8 && !main.hasBlock(name))
+        return `it names a RAM block ${JSON.stringify(name)} that is not there`;
+      return undefined;
+    }
+    for (const rival of this.channels) {
+      if (rival.id === undefined || (rival.id !== id && rival.uuid === uuid)) continue;
+      const stale = rival.file.length <= INIT_LENGTH && performance.now() - rival.since > STALE;
+      const what =
+        rival.uuid === uuid ? `it is another multifd channel ${id}` : "it is a multifd channel of another guest";
+      if (!stale) return what;
+    }
+    for (const rival of this.channels.filter((one) => one.id !== undefined && (one.id === id || one.uuid !== uuid))) {
+      this.drop(rival, "it sent nothing, and another came in its place");
+    }
+    return undefined;
+  }
+
+  private drop(channel: SideChannel, why: string): void {
+    this.channels.splice(this.channels.indexOf(channel), 1);
+    channel.count?.end();
+    this.recorder.drop(channel.file, why);
+    this.gate.refuse(channel.connection, channel.file.length, why);
+  }
+}

@@ -1,0 +1,381 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { QevmError } from "../../bytes/errors.js";
+import { convertStream } from "../../rewrite/convert/convert.js";
+import type { ConvertOptions, ConvertReport } from "../../rewrite/convert/types.js";
+import { MemorySource } from "../../bytes/index.js";
+import {
+  Gate,
+  KeptTail,
+  LiveSource,
+  StreamEnd,
+  type Caller,
+  type ChannelFact,
+  type ChannelHead,
+  type Refused,
+} from "../receive/index.js";
+import { announced, type Announced, type ChannelRole } from "../../io/recording/index.js";
+import type { StreamOptions } from "../../codec/stream/index.js";
+import { checkDestination, openDestination, type Destination } from "../../io/transport/destination-uri.js";
+import { textOf } from "../../io/transport/attempt.js";
+import { writeDrained } from "../../io/transport/drained.js";
+import { beforeEnd } from "../../io/transport/unfinished.js";
+import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
+import { systemFolder } from "../../io/transport/temporary.js";
+import { RelayRecord, type RecordOptions } from "./record.js";
+import { ReturnTail } from "./return-tail.js";
+
+export interface RelayOptions extends RecordOptions {
+  /** What the main channel becomes on its way; undefined: every byte stays as it is. */
+  convert?: (ConvertOptions & StreamOptions) | undefined;
+  /** Called when a source can connect, with the URI by which it does. */
+  onListening?: (uri: string) => void;
+  /** Called with every connection that is none of this migration, after it was closed. */
+  onRefused?: (refused: Refused) => void;
+}
+
+/** What passed. */
+export interface Relayed {
+  /** Where it was listened, and where it went. */
+  from: string;
+  to: string;
+  /** In the order of the connections, with the bytes that the source sent; the destination's answers are a channel, too. */
+  channels: ChannelFact[];
+  /** What was converted; null: nothing. */
+  converted: ConvertReport | null;
+  /** The destination said that it has loaded everything; null: there was no return path to say so. */
+  loaded: true | null;
+  /** Connections that were none of this migration (at most 100), and how many more there were. */
+  refused: readonly Refused[];
+  refusedMore: number;
+}
+
+/**
+ * Stands between the source and the destination of one migration: every connection of the source becomes one to the destination, made in the
+ * same order, and the destination's answers go back. With `convert` the main channel is written anew on its way; pages in multifd channels
+ * cannot be. Errors: usage, io; whatever a stream that is converted is refused for; unsupported (multifd and `convert`); bad-value where the
+ * destination says that it failed, or hangs up. Whoever is wrong, both sides lose their connections then.
+ */
+export async function relay(from: string, to: string, options: RelayOptions = {}): Promise<Relayed> {
+  checkDestination(to);
+  const between = new Relay(from, to, options);
+  try {
+    return await between.run();
+  } finally {
+    between.close();
+  }
+}
+
+class Relay {
+  private readonly record: RelayRecord;
+  private readonly gate: Gate;
+  private readonly connections = new Set<Connection>();
+  private readonly destinations: Destination[] = [];
+  private readonly tail = new ReturnTail();
+  private readonly main = new KeptTail();
+  private readonly callers: Caller[] = [];
+  /** The first bytes of the main channel, until all is announced. */
+  private head: Uint8Array | undefined = new Uint8Array(0);
+  private announced: Announced = { returnPath: false, postcopy: false, all: false };
+  private converted: ConvertReport | null = null;
+  private from: string;
+  private open = 0;
+  private closed = false;
+  private mainIsHere = false;
+  private mainEnded = false;
+  /** Connections are made one after the other, so that the destination sees them in the source's order. */
+  private connected: Promise<unknown> = Promise.resolve();
+  private over: { resolve: () => void; reject: (error: unknown) => void } | undefined;
+
+  constructor(
+    from: string,
+    private readonly to: string,
+    private readonly options: RelayOptions,
+  ) {
+    this.from = from;
+    const facts = {
+      mainIsHere: () => this.mainIsHere,
+      mayBeSilent: () => this.announced.postcopy,
+      takesSilent: true,
+    };
+    this.gate = new Gate(facts, (refused) => options.onRefused?.(refused));
+    this.record = new RelayRecord(options, () => {
+      const { refused, refusedMore } = this.gate;
+      return { received: this.from, sent: this.to, refused, refusedMore };
+    });
+  }
+
+  async run(): Promise<Relayed> {
+    const ended = new Promise<void>((resolve, reject) => {
+      this.over = { resolve, reject };
+    });
+    ended.catch(() => {});
+    const ending = beforeEnd((signal) => {
+      if (this.mainIsHere) this.record.fail(`ended by ${signal}`);
+    });
+    let listening: Listening | undefined;
+    try {
+      listening = await openListener(this.from, (connection) => this.take(connection));
+      this.from = listening.uri;
+      this.options.onListening?.(this.from);
+      await ended;
+      await this.judge();
+      await this.record.settle();
+      return await this.relayed();
+    } catch (error) {
+      if (this.mainIsHere) this.record.fail(textOf(error));
+      throw error;
+    } finally {
+      ending.forget();
+      listening?.close();
+    }
+  }
+
+  close(): void {
+    this.closed = true;
+    this.gate.close();
+    for (const { output } of this.connections) output?.end();
+    for (const connection of this.connections) connection.destroy();
+    for (const destination of this.destinations) destination.abort();
+    this.record.close();
+  }
+
+  private take(connection: Connection): void {
+    this.connections.add(connection);
+    // What a source does not want to hear any more is dropped.
+    connection.output?.on("error", () => {});
+    this.admit(connection)
+      .catch((error: unknown) => this.over?.reject(error))
+      .finally(() => this.connections.delete(connection));
+  }
+
+  private async admit(connection: Connection): Promise<void> {
+    const alone = !/^(?:tcp|unix):/u.test(this.from);
+    const caller = await this.gate.admit(connection, alone);
+    if (caller === undefined || (alone && caller.role !== "main")) {
+      if (!alone) return;
+      await connection.ended();
+      throw new QevmError("truncated", "the source sent nothing that begins as a stream does");
+    }
+    const why = this.why(caller);
+    if (why !== undefined) {
+      this.gate.refuse(connection, caller.head.length, why);
+      return;
+    }
+    this.callers.push(caller);
+    this.open++;
+    try {
+      await this.channel(caller);
+    } finally {
+      this.open--;
+    }
+    this.ended();
+  }
+
+  /** Why a connection is none of this migration. */
+  private why({ role, id, uuid }: Caller): string | undefined {
+    const same = this.callers.filter((caller) => caller.role === role);
+    if (role === "main") return same.length > 0 ? "it is a second main channel" : undefined;
+    if (role === "preempt") {
+      if (!this.announced.postcopy) return "it begins as a channel for pages asked for, and this migration has none";
+      return same.length > 0 ? "it is a second channel for pages asked for" : undefined;
+    }
+    if (same.some((caller) => caller.uuid !== uuid)) return "it is a multifd channel of another guest";
+    return same.some((caller) => caller.id === id) ? `it is another multifd channel ${id}` : undefined;
+  }
+
+  /** One connection from its first byte to its last. */
+  private async channel(caller: Caller): Promise<void> {
+    const { connection, role } = caller;
+    const isMain = role === "main";
+    const channel = this.record.open(role, caller.id);
+    const connecting = this.connected.then(() =>
+      openDestination(this.to, (bytes) => this.answer(connection, bytes, isMain)),
+    );
+    this.connected = connecting.catch(() => {});
+    const destination = await connecting;
+    this.destinations.push(destination);
+    if (this.closed) destination.abort();
+    if (isMain) {
+      this.mainIsHere = true;
+      this.gate.wake();
+    }
+    let gone: { error: unknown } | undefined;
+    void destination.over.then((error) => {
+      gone = { error };
+      // A destination that lets go is heard by the source, as if it had been connected to it.
+      connection.output?.end();
+      if (isMain) setTimeout(() => this.over?.reject(this.gone(error)), PATIENCE).unref();
+    });
+    try {
+      await this.forward(role, this.noted(caller, channel), destination);
+      // One that has all that it wants may have gone already.
+      if (gone === undefined) await destination.end();
+      else if (gone.error !== undefined) throw gone.error;
+    } catch (error) {
+      if (!(await this.isExcused(error, isMain))) throw error;
+    }
+    await connection.ended();
+    if (isMain) this.mainEnded = true;
+  }
+
+  /**
+   * Whether a connection may break off: when the destination has loaded all. Until 7.2 it resets multifd channels before it says so, and
+   * without return path it says nothing.
+   */
+  private async isExcused(error: unknown, isMain: boolean): Promise<boolean> {
+    if (!(error instanceof QevmError) || error.code !== "io") return false;
+    for (const start = performance.now(); ;) {
+      if ((await this.tail.shut()) === 0) return true;
+      if (isMain) return false;
+      if (this.mainEnded) return true;
+      if (performance.now() - start > PATIENCE) return false;
+      await sleep(LOOK);
+    }
+  }
+
+  private gone(error: unknown): unknown {
+    return error ?? new QevmError("io", `${this.to}: the destination closed before the source did`);
+  }
+
+  private async forward(
+    role: ChannelRole,
+    chunks: AsyncGenerator<Uint8Array>,
+    destination: Destination,
+  ): Promise<void> {
+    const { convert } = this.options;
+    if (role === "multifd" && convert !== undefined) {
+      throw new QevmError("unsupported", "pages come in multifd channels: they are not converted on their way", {
+        expected: "a source without the capability multifd",
+      });
+    }
+    const passing = role === "main" ? this.kept(chunks) : chunks;
+    if (role === "main" && convert !== undefined) await this.convert(passing, destination, convert);
+    else for await (const chunk of passing) await destination.write(chunk);
+  }
+
+  private async *kept(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      this.main.add(chunk);
+      await this.hear(chunk);
+      yield chunk;
+    }
+  }
+
+  /** The main channel, written anew. Its end is seen in the bytes, since the source waits for the destination's word before it closes. */
+  private async convert(
+    chunks: AsyncGenerator<Uint8Array>,
+    destination: Destination,
+    options: NonNullable<RelayOptions["convert"]>,
+  ): Promise<void> {
+    const live = new StreamEnd(this.main);
+    const source = new LiveSource(live);
+    const fed = (async () => {
+      for await (const chunk of chunks) {
+        live.note(chunk.length);
+        await source.feed(chunk);
+      }
+    })().finally(() => source.finish());
+    fed.catch(() => {});
+    try {
+      const sink = { write: (chunk: Uint8Array) => destination.write(chunk) };
+      this.converted = await convertStream(source, sink, { ...options, live }, systemFolder());
+    } finally {
+      source.finish();
+    }
+    const { length } = this.main;
+    await fed;
+    if (this.main.length > length) {
+      throw new QevmError("bad-length", "the source went on after the end of its stream", {
+        offset: length,
+        found: `${this.main.length - length} bytes`,
+      });
+    }
+  }
+
+  /** What the source announces before its first section. */
+  private async hear(chunk: Uint8Array): Promise<void> {
+    if (this.head === undefined) return;
+    this.head = Buffer.concat([this.head, chunk.subarray(0, HEAD)]);
+    this.announced = await announced(new MemorySource(this.head));
+    if (this.announced.all || this.head.length >= HEAD) this.head = undefined;
+  }
+
+  /** The chunks of a connection, written down as they come. */
+  private async *noted({ head, rest }: Caller, channel: ChannelHead): AsyncGenerator<Uint8Array> {
+    let next: Uint8Array | undefined = head.length === 0 ? undefined : head;
+    for (;;) {
+      if (next !== undefined) {
+        this.record.note(channel, next);
+        yield next;
+      }
+      try {
+        const { done, value } = await rest.next();
+        if (done === true) return;
+        next = value;
+      } catch (error) {
+        throw new QevmError("io", `the source's connection: ${textOf(error)}`, { cause: error });
+      }
+    }
+  }
+
+  private async answer({ output }: Connection, bytes: Uint8Array, isMain: boolean): Promise<void> {
+    if (isMain) {
+      this.record.answer(bytes);
+      this.tail.note(bytes);
+      // By this word the source ends its guest.
+      if ((await this.tail.shut()) === 0) await this.record.confirm();
+    }
+    if (output !== undefined) await writeDrained(output, bytes);
+  }
+
+  /** All connections are over: so is the migration. Connections that wait to be looked at come first. */
+  private ended(looks = 0): void {
+    const { seen } = this.gate;
+    setTimeout(() => {
+      if (this.open > 0 || !this.mainEnded) return;
+      if (looks >= QUIET && !this.gate.busy) this.over?.resolve();
+      else this.ended(seen === this.gate.seen ? looks + 1 : 0);
+    }, LOOK);
+  }
+
+  /** Whether the last of the main channel is what a stream ends with. */
+  private hasEnded(): boolean {
+    const end = new StreamEnd(this.main);
+    end.note(this.main.length);
+    return end.isHere || end.mayBeHere;
+  }
+
+  /** Errors: bad-value, truncated: the destination has not loaded all. */
+  private async judge(): Promise<void> {
+    const shut = await this.tail.shut();
+    if (shut === 0) return;
+    if (this.announced.returnPath || this.record.hasAnswers) {
+      const what =
+        shut === undefined ? "the destination hung up before it had loaded all" : "the destination says that it failed";
+      throw new QevmError("bad-value", what, {
+        expected: "SHUT 0",
+        found: shut === undefined ? "no SHUT" : `SHUT ${shut}`,
+      });
+    }
+    if (!this.hasEnded()) {
+      throw new QevmError("truncated", "the connections ended before the stream did", { offset: this.main.length });
+    }
+  }
+
+  private async relayed(): Promise<Relayed> {
+    const { from, to, converted } = this;
+    const { facts: channels } = this.record;
+    const { refused, refusedMore } = this.gate;
+    const loaded = (await this.tail.shut()) === 0 ? true : null;
+    return { from, to, channels, converted, loaded, refused, refusedMore };
+  }
+}
+
+/** Bytes in which a source announces what it wants, at most. */
+const HEAD = 1 << 16;
+/** Milliseconds that a source is waited for whose destination has gone, and a destination's last word whose channels have. */
+const PATIENCE = 10_000;
+/** Milliseconds between two looks. */
+const LOOK = 20;
+/** Looks without a new connection or byte after which none is under way. */
+const QUIET = 8;

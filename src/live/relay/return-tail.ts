@@ -1,0 +1,24 @@
+import { QemuFileReader } from "../../bytes/index.js";
+import { decodeReturnMessage } from "../../codec/stream/index.js";
+
+/** Bytes of SHUT: be16 type, be16 length, be32 value. */
+const LENGTH = 8;
+
+/** The end of what a destination answers: SHUT is its last word. */
+export class ReturnTail {
+  private tail: Uint8Array = new Uint8Array(0);
+
+  note(chunk: Uint8Array): void {
+    const joined = new Uint8Array(this.tail.length + chunk.length);
+    joined.set(this.tail);
+    joined.set(chunk, this.tail.length);
+    this.tail = joined.slice(-LENGTH);
+  }
+
+  /** The value of SHUT: 0 where the destination has loaded everything; undefined: that was not the last that it said. */
+  async shut(): Promise<number | undefined> {
+    if (this.tail.length < LENGTH || this.tail[0] !== 0 || this.tail[1] !== 1 || this.tail[3] !== 4) return undefined;
+    const message = await decodeReturnMessage(QemuFileReader.over(this.tail));
+    return message?.name === "SHUT" ? message.value : undefined;
+  }
+}

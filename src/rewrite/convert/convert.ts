@@ -1,0 +1,99 @@
+import { QevmError } from "../../bytes/errors.js";
+import type { ByteSink, ByteSource } from "../../bytes/source.js";
+import { ExactWriter, StreamReader, type StreamItem, type StreamOptions } from "../../codec/stream/index.js";
+import { KeepItems, ReencodePages, type ItemConverter } from "./conversion.js";
+import { Described } from "./described.js";
+import { FlattenRounds } from "./flatten.js";
+import { ToMappedRam, withMappedRam } from "./mapped-ram.js";
+import { mayHoldXbzrle } from "./scan.js";
+import type { ConvertOptions, ConvertReport } from "./types.js";
+
+/**
+ * Writes a stream again with other page encodings, in one round, under another machine name, with or without VMDESCRIPTION; all else byte
+ * for byte. One pass, and memory is bounded by the buffers: XBZRLE pages and `flatten` need the guest's memory, which is kept in
+ * sparse files in the folder `scratch`, made when it is needed and removed afterwards. The sink is not ended.
+ * Errors: as `StreamReader`; usage, bad-compressed-data, bad-xbzrle.
+ */
+export async function convertStream(
+  source: ByteSource,
+  sink: ByteSink,
+  options: ConvertOptions & StreamOptions,
+  scratch: string,
+): Promise<ConvertReport> {
+  const reencodes = options.ram === "normal" || options.ram === "zlib";
+  const remembers = reencodes && options.flatten !== true && (await mayHoldXbzrle(source, options));
+  const { outOffset: start = 0 } = options;
+  const writer = new ExactWriter(sink, start);
+  const { live } = options;
+  const input = live === undefined ? source : flushing(source, writer);
+  const reader = new StreamReader(input, { readAhead: true, ...options });
+  let converter: ItemConverter | undefined;
+  const choose = (): ItemConverter => {
+    const mapped = reader.capabilities.includes("mapped-ram");
+    if (options.to === "mapped-ram" && !mapped) return new ToMappedRam(reader, writer, scratch);
+    if (options.flatten === true || (mapped && (reencodes || options.to === "stream"))) {
+      return new FlattenRounds(reader, writer, options, scratch);
+    }
+    if (reencodes) return new ReencodePages(reader, writer, options, remembers ? scratch : undefined);
+    return new KeepItems(writer);
+  };
+  const described = options.addVmdescription === true ? new Described() : undefined;
+  const describe = async (to: ItemConverter): Promise<void> => {
+    const item = described?.take(reader.ram.pageSize, reader.offset);
+    if (item !== undefined) await to.item(item);
+  };
+  try {
+    for await (const item of reader) {
+      if (item.kind === "vmdescription" && (options.dropVmdescription === true || described !== undefined)) continue;
+      if (item.kind === "header") {
+        await writer.item(item);
+        continue;
+      }
+      // The configuration decides: it names mapped-ram.
+      converter ??= choose();
+      described?.note(item);
+      if (item.kind === "trailing") await describe(converter);
+      if (live !== undefined) live.inRam = item.kind === "section" && item.content.kind === "ram";
+      await converter.item(configured(item, options, converter));
+      if (live !== undefined) live.inRam = false;
+    }
+    if (options.machine !== undefined && reader.configuration === undefined) {
+      throw new QevmError("usage", "the stream has no configuration section that could name a machine");
+    }
+    converter ??= choose();
+    await describe(converter);
+    await converter.end();
+    await writer.file.flush();
+  } finally {
+    await converter?.close();
+  }
+  return {
+    machine: reader.configuration === undefined ? null : (options.machine ?? reader.configuration.machine),
+    bytes: { in: reader.offset, out: writer.offset - start },
+    pages: converter.pages,
+    complete: reader.complete,
+    warnings: reader.diagnostics.warnings,
+    passedOver: reader.diagnostics.passedOver,
+  };
+}
+
+/** A source behind which everything written so far goes out before anybody waits for more of it. */
+function flushing(source: ByteSource, writer: ExactWriter): ByteSource {
+  return {
+    read: (into) => {
+      const got = source.read(into);
+      if (typeof got === "number") return got;
+      return Promise.all([got, writer.file.flush()]).then(([n]) => n);
+    },
+  };
+}
+
+/** The configuration with the machine name and the capability that the output has. */
+function configured(item: StreamItem, { machine }: ConvertOptions, converter: ItemConverter): StreamItem {
+  if (item.kind !== "configuration") return item;
+  let { configuration } = item;
+  if (machine !== undefined) configuration = { ...configuration, machine };
+  if (converter instanceof ToMappedRam) configuration = withMappedRam(configuration, true);
+  else if (converter instanceof FlattenRounds) configuration = withMappedRam(configuration, false);
+  return { ...item, configuration };
+}

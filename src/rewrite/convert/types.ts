@@ -1,0 +1,75 @@
+import type { Warning } from "../../bytes/errors.js";
+import type { RamBlock } from "../../codec/ram/index.js";
+
+/** What pages become: as they are, plain pages, or COMPRESS_PAGE. */
+export type RamTarget = "keep" | "normal" | "zlib";
+
+/** Our own WebAssembly, node:zlib, or the bytes of QEMU's zlib. */
+export type ConvertEngine = "page" | "fast" | "exact";
+
+/** What `convertStream` is asked for. Everything that is not named here stays as it is, byte for byte. */
+export interface ConvertOptions {
+  /** Default "keep". */
+  ram?: RamTarget | undefined;
+  /** "zlib": 0 to 9, default 1. */
+  level?: number | undefined;
+  /** Worker threads that compress or decompress; 1 (default): none, everything in this one. */
+  threads?: number | undefined;
+  /** What compresses and decompresses; default: the fastest. "exact" writes the bytes that QEMU's zlib would, at its price. */
+  engine?: ConvertEngine | undefined;
+  /** One round that holds the last content of every page, as plain pages where `ram` does not say otherwise. */
+  flatten?: boolean | undefined;
+  /** Machine type for the configuration section. */
+  machine?: string | undefined;
+  /** "stream" makes a plain stream of a mapped-ram file, "mapped-ram" the other way; both write one round. Default: as it is. */
+  to?: "stream" | "mapped-ram" | undefined;
+  dropVmdescription?: boolean | undefined;
+  /** Behind EOF stands the description by which device state was decoded: a lent schema's, or the stream's own. */
+  addVmdescription?: boolean | undefined;
+  /**
+   * The input may pause until somebody has heard what was written: whenever it does, everything goes out. Told whether the pages of a RAM
+   * section are being read.
+   */
+  live?: { inRam: boolean } | undefined;
+  /** Offset of the output's first byte in its file: what stands before it is written already. Default 0. */
+  outOffset?: number | undefined;
+}
+
+/** Page records of a stream by encoding. */
+export interface PageTally {
+  normal: number;
+  zero: number;
+  compressed: number;
+  xbzrle: number;
+}
+
+export interface ConvertReport {
+  /** Machine type as written; null without a configuration section. */
+  machine: string | null;
+  /** Bytes read and written. */
+  bytes: { in: number; out: number };
+  pages: { in: PageTally; out: PageTally };
+  /** The input reached its EOF. */
+  complete: boolean;
+  warnings: readonly Warning[];
+  /** Anomalies that lenient mode passed over, also those that `warnings` has no room for: the contents are doubtful. */
+  passedOver: number;
+}
+
+/**
+ * Puts pages into the output in some encoding. `continues`: the block is that of the record before, so its name is left
+ * out. A promise means: wait before the next call.
+ */
+export interface PageEncoder {
+  readonly pages: PageTally;
+  /** `page` belongs to the caller again on return. */
+  page(block: RamBlock, offset: number, page: Uint8Array, continues: boolean): void | Promise<void>;
+  zero(block: RamBlock, offset: number, continues: boolean): void | Promise<void>;
+  /** After this, everything given so far is in the writer: other things may be written directly. */
+  settle(): void | Promise<void>;
+  close(): Promise<void>;
+}
+
+export function noPages(): PageTally {
+  return { normal: 0, zero: 0, compressed: 0, xbzrle: 0 };
+}

@@ -1,0 +1,218 @@
+import { QevmError } from "../../bytes/errors.js";
+import { isZeroPage } from "../../engine/zero.js";
+import { parseExactJson } from "../../bytes/exact-json.js";
+import type { ByteSink, ByteSource } from "../../bytes/source.js";
+import {
+  bitmapLength,
+  encodeBlockList,
+  encodeMappedBlock,
+  encodePageBody,
+  encodeRecordHeader,
+  FILLED_BELOW,
+  hasPage,
+  PAGE_FLAGS,
+  placedAt,
+  RamFlag,
+  setPage,
+  writeZeros,
+  type MappedBlock,
+  type RamBatch,
+  type RamBlock,
+} from "../../codec/ram/index.js";
+import { encodeSectionHeader, ExactWriter, StreamReader, type SectionItem } from "../../codec/stream/index.js";
+import { deviceFromPlain, deviceToPlain, type DeviceState, type PlainValue } from "../../codec/vmstate/index.js";
+
+export interface TemplateOptions {
+  /** New contents by block name: fills a page from the image and says how many bytes it had (the rest is zeros). */
+  images: ReadonlyMap<string, Image>;
+  /** New device values: `cpu/0:env.eip` and the value as `qevm devices --json` shows it, or `cpu:...` for instance 0. */
+  values: readonly (readonly [string, string])[];
+}
+
+/**
+ * A stream like `template` with other memory or device values. Blocks with an image lose all their pages and get the
+ * image's in the first chunk behind the block list, those of a mapped-ram file at their places; everything else stays as it is.
+ * Errors: usage for a block or field that the template does not have; does-not-fit; as `StreamReader`.
+ */
+export async function generateFromTemplate(
+  template: ByteSource,
+  sink: ByteSink,
+  options: TemplateOptions,
+): Promise<{ bytes: number }> {
+  const reader = new StreamReader(template);
+  const writer = new ExactWriter(sink);
+  const changes = new DeviceChanges(options.values);
+  const ram = new RamReplacer(reader, writer, options.images);
+  for await (const item of reader) {
+    if (item.kind === "section" && item.content.kind === "ram") {
+      await ram.section(item);
+    } else if (item.kind === "section" && item.content.kind === "device") {
+      const state = changes.apply(item.idstr, item.instanceId, item.content.state);
+      await writer.item({ ...item, content: { ...item.content, state } });
+    } else {
+      await writer.item(item);
+    }
+  }
+  await writer.finish();
+  ram.check();
+  changes.check();
+  return { bytes: writer.offset };
+}
+
+type Image = (offset: number, into: Uint8Array) => number;
+
+class RamReplacer {
+  private done = false;
+  private current: RamBlock | undefined;
+
+  constructor(
+    private readonly reader: StreamReader,
+    private readonly writer: ExactWriter,
+    private readonly images: TemplateOptions["images"],
+  ) {}
+
+  async section(item: SectionItem): Promise<void> {
+    encodeSectionHeader(this.writer.file, item);
+    if (item.type !== "start" && !this.done) {
+      this.done = true;
+      for (const block of this.reader.ram.blocks) {
+        const image = this.images.get(block.idstr);
+        if (image !== undefined) await this.write(block, image);
+      }
+    }
+    for await (const batch of item.records()) {
+      // Places count from the file's first byte: those of a template that begins further on are moved.
+      if (batch.mappedBlock !== undefined) batch.mappedBlock = placedAt(batch.mappedBlock, this.writer.file.offset);
+      if (batch.mappedBlock !== undefined) await this.mapped(batch, batch.mappedBlock);
+      else if (batch.area) await this.area(batch);
+      else await this.records(batch);
+    }
+  }
+
+  private async records(batch: RamBatch): Promise<void> {
+    const { file } = this.writer;
+    for (let i = 0; i < batch.count; i++) {
+      const flag = batch.flag[i]!;
+      const block = batch.block[i];
+      if (flag === RamFlag.MEM_SIZE) {
+        encodeBlockList(file, batch.blockList!);
+      } else if (block === undefined) {
+        encodeRecordHeader(file, flag, batch.offset[i]!, undefined, batch.continues[i] === 1);
+      } else if (!this.images.has(block.idstr)) {
+        this.header(flag, block, batch.offset[i]!);
+        if (flag === RamFlag.ZERO) file.u8(batch.fill[i]!);
+        else if ((flag & PAGE_FLAGS) !== 0) encodePageBody(file, flag, batch.body(i));
+      }
+    }
+    await file.drain();
+  }
+
+  /** A block of a mapped-ram file: no records, so none are written anywhere. */
+  private async mapped(batch: RamBatch, mapped: MappedBlock): Promise<void> {
+    this.done = true;
+    const image = this.images.get(mapped.block.idstr);
+    if (image === undefined) await this.writer.records(batch);
+    else await this.writeMapped(mapped, image);
+  }
+
+  private async area(batch: RamBatch): Promise<void> {
+    if (!this.images.has(batch.block[0]!.idstr)) await this.writer.records(batch);
+  }
+
+  check(): void {
+    for (const name of this.images.keys()) {
+      if (this.reader.ram.find(name) === undefined) {
+        const names = this.reader.ram.blocks.map((block) => block.idstr).join(", ");
+        throw new QevmError("usage", `the template has no RAM block ${JSON.stringify(name)}; it has ${names}`);
+      }
+    }
+  }
+
+  private async write(block: RamBlock, image: Image): Promise<void> {
+    const { file } = this.writer;
+    for (const [offset, page] of this.pages(block, image)) {
+      if (isZeroPage(page)) {
+        this.header(RamFlag.ZERO, block, offset);
+        file.u8(0);
+      } else {
+        this.header(RamFlag.PAGE, block, offset);
+        encodePageBody(file, RamFlag.PAGE, page);
+      }
+      await file.drain();
+    }
+  }
+
+  /** The image is read twice: the bitmap stands in front of the pages. */
+  private async writeMapped({ block, gapLength, gap }: MappedBlock, image: Image): Promise<void> {
+    const { file } = this.writer;
+    const { pageSize } = this.reader.ram;
+    const bitmap = new Uint8Array(bitmapLength(block.usedLength / pageSize));
+    for (const [offset, page] of this.pages(block, image)) {
+      if (block.usedLength < FILLED_BELOW || !isZeroPage(page)) setPage(bitmap, offset / pageSize);
+    }
+    encodeMappedBlock(file, { block, bitmap, gapLength, gap });
+    for (const [offset, page] of this.pages(block, image)) {
+      if (hasPage(bitmap, offset / pageSize)) file.bytes(page);
+      else writeZeros(file, pageSize);
+      await file.drain();
+    }
+  }
+
+  /** Every page of an image with its offset; valid until the next. The stream's configuration says how large one is. */
+  private *pages(block: RamBlock, image: Image): Generator<[offset: number, page: Uint8Array]> {
+    const page = new Uint8Array(this.reader.ram.pageSize);
+    for (let offset = 0; offset < block.usedLength; offset += page.length) {
+      page.fill(0, image(offset, page));
+      yield [offset, page];
+    }
+  }
+
+  private header(flag: number, block: RamBlock, offset: number): void {
+    encodeRecordHeader(this.writer.file, flag, offset, block.idstr, this.current === block);
+    this.current = block;
+  }
+}
+
+class DeviceChanges {
+  private readonly changes: { device: string; path: string; value: string; used: boolean }[];
+
+  constructor(values: TemplateOptions["values"]) {
+    this.changes = values.map(([key, value]) => {
+      // Section names may hold colons (PCI paths): the field begins behind the last one.
+      const at = key.lastIndexOf(":");
+      if (at < 1) throw new QevmError("usage", `--set takes DEVICE:FIELD=VALUE, not ${JSON.stringify(key)}`);
+      return { device: key.slice(0, at), path: key.slice(at + 1), value, used: false };
+    });
+  }
+
+  apply(idstr: string, instanceId: number, state: DeviceState): DeviceState {
+    const mine = this.changes.filter(
+      ({ device }) => device === `${idstr}/${instanceId}` || (device === idstr && instanceId === 0),
+    );
+    if (mine.length === 0) return state;
+    const plain = deviceToPlain(state);
+    for (const change of mine) {
+      if (!(change.path in plain.fields)) {
+        throw new QevmError("usage", `device ${change.device} has no field ${JSON.stringify(change.path)}`);
+      }
+      plain.fields[change.path] = parsed(change.value);
+      change.used = true;
+    }
+    return deviceFromPlain(state.description, plain);
+  }
+
+  check(): void {
+    const unused = this.changes.find(({ used }) => !used);
+    if (unused !== undefined)
+      throw new QevmError("usage", `the template has no device ${JSON.stringify(unused.device)}`);
+  }
+}
+
+/** JSON where it is JSON (numbers, booleans, arrays), else the text itself (`0x...`, hex digits). */
+function parsed(text: string): PlainValue {
+  try {
+    return parseExactJson(text) as PlainValue;
+  } catch {
+    return text;
+  }
+}

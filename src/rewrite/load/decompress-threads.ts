@@ -1,0 +1,202 @@
+import { availableParallelism } from "node:os";
+import { QevmError, hex } from "../../bytes/errors.js";
+import { WORD, type EngineKind } from "../../engine/page-engine.js";
+import type { RamBatch, RamBlock } from "../../codec/ram/index.js";
+import { ThreadPool, type Slot } from "../../io/threads/index.js";
+import type { LoadSink } from "./load-sink.js";
+import { decompressSetup, decompressShape, DecompressWork, refusal } from "./decompress-work.js";
+
+export interface DecompressOptions {
+  /**
+   * QEMU's `decompress-threads`, default 2 there. The owner inflates too while it waits, so that no more worker threads are started than
+   * there are cores beside the owner's.
+   */
+  threads: number;
+  /** Default "page". */
+  engine?: EngineKind | undefined;
+  pageSize?: number | undefined;
+  /** Pages a batch, default 32. */
+  batch?: number | undefined;
+  /** QEMU's property `decompress-error-check`, default true. Off: what was inflated before the damage is kept, and the load goes on. */
+  errorCheck?: boolean | undefined;
+}
+
+/** Counters of pages in flight, by a hash of block and page: 0 means certainly none. */
+const FILTER = 1 << 16;
+
+/** One page of a batch under way. */
+interface Places {
+  blocks: RamBlock[];
+  offsets: Float64Array;
+  positions: Float64Array;
+  records: Float64Array;
+}
+
+/**
+ * QEMU's decompress threads: payloads in, pages to a sink, in the order in which they came.
+ *
+ * Where the sink lends a block's memory the threads write into it by themselves, and one page is never under way twice; else
+ * they give their pages back. Whoever wants to touch a page by another way asks `settle` first, so that pages of one
+ * address are applied in stream order.
+ */
+export class DecompressThreads {
+  /** Pages that were damaged and kept as far as they went (`errorCheck` off). */
+  damaged = 0;
+  private readonly places: Places[];
+  private readonly inFlight = new Int16Array(FILTER);
+  private slot: Slot | undefined;
+  private used = 0;
+
+  private constructor(
+    private readonly pool: ThreadPool,
+    private readonly sink: LoadSink,
+    /** By block index: which of the threads' memories it is, or -1. */
+    private readonly memories: readonly number[],
+    private readonly capacity: number,
+    private readonly pageSize: number,
+    private readonly errorCheck: boolean,
+    private readonly path: readonly string[],
+    slots: number,
+  ) {
+    this.places = Array.from({ length: slots }, () => ({
+      blocks: [],
+      offsets: new Float64Array(capacity),
+      positions: new Float64Array(capacity),
+      records: new Float64Array(capacity),
+    }));
+  }
+
+  /** @param blocks those whose memory the threads may be lent; pages of others are given back */
+  static async start(
+    sink: LoadSink,
+    options: DecompressOptions,
+    blocks: readonly RamBlock[] = [],
+    path: readonly string[] = ['section "ram"'],
+  ): Promise<DecompressThreads> {
+    const { threads, engine = "page", pageSize = 4096, batch = 32, errorCheck = true } = options;
+    const lent: SharedArrayBuffer[] = [];
+    const memories: number[] = [];
+    for (const block of blocks) {
+      const memory = block.usedLength % pageSize === 0 ? sink.memory?.(block) : undefined;
+      memories[block.index] = memory === undefined ? -1 : lent.push(memory) - 1;
+    }
+    const data = await decompressSetup({ engine, pageSize, capacity: batch, memories: lent });
+    const slots = 2 ** Math.ceil(Math.log2(Math.max(4, threads * 6)));
+    const workers = Math.min(threads, Math.max(1, availableParallelism() - 1));
+    const pool = await ThreadPool.start({
+      threads: workers,
+      shape: decompressShape(data, slots),
+      script: new URL("decompress-worker.js", import.meta.url),
+      data,
+      work: await DecompressWork.create(data),
+    });
+    return new DecompressThreads(pool, sink, memories, batch, pageSize, errorCheck, path, slots);
+  }
+
+  /** Takes over the COMPRESS_PAGE record `i`; its payload is copied now. */
+  add(batch: RamBatch, i: number): void {
+    const block = batch.block[i]!;
+    const offset = batch.offset[i]!;
+    const start = batch.bodyStart[i]!;
+    const length = batch.bodyLength[i]!;
+    const memory = this.memories[block.index] ?? -1;
+    if (memory >= 0) {
+      this.settle(block, offset);
+      this.sink.willWrite?.(block, offset, this.pageSize);
+    }
+    if (this.slot?.source !== memory) this.publish();
+    const slot = (this.slot ??= this.open(memory));
+    const n = slot.count;
+    // Shared memory is copied by words only where both places lie alike, else byte by byte.
+    this.used = alike(this.used, start);
+    slot.input.set(batch.buffer.subarray(start, start + length), this.used);
+    slot.starts[n] = this.used;
+    slot.lengths[n] = length;
+    slot.setWord(n, offset, 0);
+    this.used += length;
+    const places = this.places[slot.index]!;
+    places.blocks[n] = block;
+    places.offsets[n] = offset;
+    places.positions[n] = batch.position[i]!;
+    places.records[n] = batch.firstRecord + i;
+    this.inFlight[this.hash(block, offset)]!++;
+    slot.count = n + 1;
+    if (n + 1 === this.capacity) this.publish();
+  }
+
+  /** Makes sure that no earlier copy of this page is under way. */
+  settle(block: RamBlock, offset: number): void {
+    if (this.inFlight[this.hash(block, offset)] !== 0) this.flush();
+  }
+
+  /** Applies everything that was added. Errors: bad-compressed-data, with the first damaged page of the stream. */
+  flush(): void {
+    this.publish();
+    while (this.pool.pending > 0) this.retire();
+  }
+
+  /** Ends the threads; what was not flushed is lost. */
+  close(): Promise<void> {
+    return this.pool.close();
+  }
+
+  private open(memory: number): Slot {
+    while (this.pool.isBack) this.retire();
+    if (this.pool.open() === undefined) this.retire();
+    const slot = this.pool.open()!;
+    slot.count = 0;
+    slot.source = memory;
+    this.used = 0;
+    return slot;
+  }
+
+  private publish(): void {
+    if (this.slot === undefined) return;
+    this.pool.publish(this.slot);
+    this.slot = undefined;
+  }
+
+  private retire(): void {
+    const { sink, pageSize } = this;
+    const slot = this.pool.take();
+    const { blocks, offsets } = this.places[slot.index]!;
+    for (let i = 0; i < slot.count; i++) {
+      const block = blocks[i]!;
+      const offset = offsets[i]!;
+      this.inFlight[this.hash(block, offset)]!--;
+      if (slot.flags[i] !== 0) this.refused(slot, i);
+      else if (slot.source < 0) sink.write(block, offset, slot.output.subarray(i * pageSize, (i + 1) * pageSize));
+    }
+    this.pool.release(slot);
+  }
+
+  private refused(slot: Slot, i: number): void {
+    const { blocks, offsets, positions, records } = this.places[slot.index]!;
+    const block = blocks[i]!;
+    const offset = offsets[i]!;
+    if (this.errorCheck) {
+      const { what, expected, found } = refusal(slot, i, this.pageSize);
+      throw new QevmError("bad-compressed-data", what, {
+        offset: positions[i]!,
+        path: [...this.path, `record ${records[i]!}`, `page of ${JSON.stringify(block.idstr)} at ${hex(offset)}`],
+        expected,
+        found,
+      });
+    }
+    this.damaged++;
+    const produced = slot.words[i * 2]!;
+    const page = new Uint8Array(this.pageSize);
+    this.sink.read(block, offset, page);
+    page.set(slot.output.subarray(i * this.pageSize, i * this.pageSize + produced));
+    this.sink.write(block, offset, page);
+  }
+
+  private hash(block: RamBlock, offset: number): number {
+    return (offset / this.pageSize + block.index * 0x9e37) & (FILTER - 1);
+  }
+}
+
+/** The next place from `at` on that lies in its word as `other` does. */
+function alike(at: number, other: number): number {
+  return at + ((other - at) & (WORD - 1));
+}

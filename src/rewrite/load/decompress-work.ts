@@ -1,0 +1,110 @@
+import { createInflater } from "../../engine/create.js";
+import { loadPageModule } from "../../engine/page-module.js";
+import { payloadRoom, type EngineKind, type InflateBatch } from "../../engine/page-engine.js";
+import type { RingShape, Slot, SlotWork } from "../../io/threads/index.js";
+
+/** What a decompress thread is told at its start. */
+export interface DecompressSetup {
+  engine: EngineKind;
+  pageSize: number;
+  /** Pages a batch. */
+  capacity: number;
+  module: WebAssembly.Module | undefined;
+  /** Memory that threads write pages into; a slot's `source` says which, -1: its output. */
+  memories: readonly SharedArrayBuffer[];
+}
+
+/** Fills in what can only be had asynchronously. */
+export async function decompressSetup(setup: Omit<DecompressSetup, "module">): Promise<DecompressSetup> {
+  return { ...setup, module: setup.engine.startsWith("page") ? await loadPageModule() : undefined };
+}
+
+/** The ring that such work needs: payloads in, pages out; the words of refused pages stand behind the pages. */
+export function decompressShape({ capacity, pageSize }: DecompressSetup, slots: number): RingShape {
+  return { slots, capacity, input: capacity * payloadRoom(pageSize), output: capacity * (pageSize + REASON) };
+}
+
+/** Bytes for the reason why a page was refused. */
+const REASON = 512;
+
+/** Why a payload was refused, as it crosses threads. */
+export interface Refusal {
+  what: string;
+  expected: string | undefined;
+  found: string | undefined;
+}
+
+/** Inflates a batch. `flags` is 1 where a page was refused; `words` then says how many bytes of it were written. */
+export class DecompressWork implements SlotWork {
+  private constructor(
+    private readonly batch: InflateBatch,
+    private readonly pageSize: number,
+    private readonly memories: readonly Uint8Array[],
+  ) {}
+
+  static async create({ engine, pageSize, capacity, module, memories }: DecompressSetup): Promise<DecompressWork> {
+    const inflater = await createInflater(engine, { pageSize, module });
+    return new DecompressWork(
+      inflater.batch(capacity),
+      pageSize,
+      memories.map((memory) => new Uint8Array(memory)),
+    );
+  }
+
+  run(slot: Slot): void {
+    const { batch, pageSize } = this;
+    const { count } = slot;
+    const end = slot.starts[count - 1]! + slot.lengths[count - 1]!;
+    batch.input.set(slot.input.subarray(0, end));
+    batch.starts.set(slot.starts.subarray(0, count));
+    batch.lengths.set(slot.lengths.subarray(0, count));
+    const refused = batch.run(count);
+    slot.flags.fill(0, 0, count);
+    slot.length = count * pageSize;
+    const memory = this.memories[slot.source];
+    if (memory === undefined) slot.output.set(batch.pages.subarray(0, count * pageSize));
+    else this.write(memory, slot);
+    if (refused === 0) return;
+    for (let i = 0; i < count; i++) {
+      const error = batch.failure(i);
+      if (error === undefined) continue;
+      slot.flags[i] = 1;
+      if (memory !== undefined) {
+        slot.output.set(batch.pages.subarray(i * pageSize, (i + 1) * pageSize), i * pageSize);
+      }
+      slot.words[i * 2] = batch.produced[i]!;
+      const { what, expected, found } = error;
+      const reason: Refusal = { what, expected, found };
+      const bytes = new TextEncoder().encode(JSON.stringify(reason)).subarray(0, REASON);
+      const at = reasonAt(slot, i, pageSize);
+      slot.output.fill(0, at, at + REASON);
+      slot.output.set(bytes, at);
+    }
+  }
+
+  /** Puts the pages into their places, neighbours in one go. Those that were refused stay out. */
+  private write(memory: Uint8Array, slot: Slot): void {
+    const { batch, pageSize } = this;
+    const { count } = slot;
+    for (let i = 0; i < count;) {
+      const first = i;
+      const start = slot.offset(first, pageSize);
+      while (i < count && batch.failure(i) === undefined && slot.offset(i, pageSize) === start + (i - first) * pageSize)
+        i++;
+      if (i > first) memory.set(batch.pages.subarray(first * pageSize, i * pageSize), start);
+      else i++;
+    }
+  }
+}
+
+/** Why page `i` of a batch was refused. */
+export function refusal(slot: Slot, i: number, pageSize: number): Refusal {
+  const at = reasonAt(slot, i, pageSize);
+  const bytes = slot.output.slice(at, at + REASON);
+  const end = bytes.indexOf(0);
+  return JSON.parse(new TextDecoder().decode(end < 0 ? bytes : bytes.subarray(0, end))) as Refusal;
+}
+
+function reasonAt(slot: Slot, i: number, pageSize: number): number {
+  return slot.flags.length * pageSize + i * REASON;
+}

@@ -1,0 +1,312 @@
+import { createDeflater, createInflater } from "../../engine/create.js";
+import { isZeroPage } from "../../engine/zero.js";
+import type { PageDeflater, PageInflater } from "../../engine/page-engine.js";
+import { QevmError } from "../../bytes/errors.js";
+import { PageSet } from "../../guest/pages/page-set.js";
+import { ScratchMemory } from "../../guest/files/scratch.js";
+import type { QemuFileWriter } from "../../bytes/index.js";
+import { encodeBlockList, encodePageBody, encodeRecordHeader, RamFlag, type RamBlock } from "../../codec/ram/index.js";
+import { decodeXbzrle, encodeXbzrle } from "../../codec/ram/xbzrle.js";
+import { readBelow } from "../../io/transport/below.js";
+import { FileSource } from "../../io/transport/file.js";
+import { Turns } from "../../io/transport/turns.js";
+import { QemuFileReader } from "../../bytes/index.js";
+import type { ManifestRam } from "./manifest.js";
+import { isPageKind, Kind, OrderReader, type Run } from "./order.js";
+import { RamFile } from "./ram-files.js";
+
+/** What became of pages whose files were edited. */
+export interface RamEdits {
+  /** ZERO and XBZRLE records that had to become PAGE. */
+  becamePages: number;
+  /** Payloads that were made anew. */
+  recompressed: number;
+  /** Pages that no record of the stream was about. */
+  added: number;
+}
+
+/** Records that are neither pages nor block lists. */
+const FLAGS: ReadonlyMap<number, number> = new Map([
+  [Kind.EOS, RamFlag.EOS],
+  [Kind.FLUSH, RamFlag.MULTIFD_FLUSH],
+  [Kind.HOOK, RamFlag.HOOK],
+]);
+
+/** Writes the RAM chunks of an unpacked stream: order from records.bin, contents from the blocks' files. */
+export class RamPacker {
+  readonly edits: RamEdits = { becamePages: 0, recompressed: 0, added: 0 };
+  private readonly blocks: RamBlock[];
+  private readonly files: RamFile[] = [];
+  private readonly order: OrderReader;
+  private readonly versions: QemuFileReader;
+  private readonly versionsSource: FileSource;
+  private readonly seen: PageSet;
+  private readonly deflaters = new Map<number, PageDeflater>();
+  private inflater: PageInflater | undefined;
+  private scratch: ScratchMemory | undefined;
+  private readonly page: Uint8Array;
+  private readonly old: Uint8Array;
+  private readonly payload: Uint8Array;
+  private current: RamBlock | undefined;
+  private listed = 0;
+  private lists = 0;
+
+  constructor(
+    private readonly writer: QemuFileWriter,
+    folder: string,
+    private readonly ram: ManifestRam,
+    private readonly pageSize: number,
+    /** Where guest memory is kept while XBZRLE deltas are made. */
+    private readonly scratchFolder: string,
+    /** Bytes of the files without a record that are searched. */
+    private readonly absentBytes: number,
+  ) {
+    this.page = new Uint8Array(pageSize);
+    this.old = new Uint8Array(pageSize);
+    this.payload = new Uint8Array(pageSize);
+    this.seen = new PageSet(pageSize);
+    this.blocks = ram.blocks.map(({ name, length, pageSize: backing, address }, index) => ({
+      index,
+      idstr: name,
+      usedLength: length,
+      ...(backing === undefined ? {} : { pageSize: BigInt(backing) }),
+      ...(address === undefined ? {} : { address: BigInt(address) }),
+    }));
+    const records = readBelow(folder, "records.bin");
+    this.order = new OrderReader(records, "records.bin");
+    this.versionsSource = FileSource.below(folder, "versions.bin");
+    this.versions = new QemuFileReader(this.versionsSource);
+    try {
+      for (const { file, length } of ram.blocks) this.files.push(new RamFile(folder, file, length));
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  close(): void {
+    for (const file of this.files) file.close();
+    this.versionsSource.close();
+    this.scratch?.close();
+  }
+
+  /** One chunk, to its EOS. `last`: pages that no record was about go in before it, where their files hold data. */
+  async chunk(last: boolean): Promise<void> {
+    await this.prepare();
+    for (;;) {
+      const run = this.order.next();
+      if (isPageKind(run.kind)) {
+        await this.pages(run);
+        continue;
+      }
+      if (run.kind === Kind.BLOCKS) {
+        this.blockList();
+        continue;
+      }
+      if (run.kind === Kind.EOS && last) await this.addMissing();
+      const flag = FLAGS.get(run.kind) ?? RamFlag.HOOK;
+      encodeRecordHeader(this.writer, flag, run.page * this.pageSize, undefined, false);
+      if (run.kind === Kind.EOS) return;
+    }
+  }
+
+  /** Every run was used. */
+  done(): void {
+    if (!this.order.atEnd) throw this.order.error("has more records than the manifest has sections");
+  }
+
+  private async prepare(): Promise<void> {
+    if (this.inflater !== undefined) return;
+    const { pageSize } = this;
+    this.inflater = await createInflater("page", { pageSize });
+    if (!this.ram.xbzrle) return;
+    this.scratch = new ScratchMemory(this.scratchFolder, pageSize);
+    for (const block of this.blocks) this.scratch.files.add(block);
+  }
+
+  private blockList(): void {
+    const list = this.ram.lists[this.lists++];
+    if (list === undefined) throw this.order.error("has more block lists than the manifest");
+    const blocks = this.blocks.slice(this.listed, this.listed + list.blocks);
+    this.listed += list.blocks;
+    encodeBlockList(this.writer, { total: list.total, blocks });
+  }
+
+  private async pages(run: Run): Promise<void> {
+    let named = run.named >= 0;
+    if (named) this.current = this.blocks[run.named];
+    const block = this.current;
+    if (block === undefined) throw this.order.error("names no known block");
+    for (let i = 0; i < run.count; i++) {
+      const offset = (run.page + i) * this.pageSize;
+      if (offset >= block.usedLength) throw this.order.error(`has a page outside block ${JSON.stringify(block.idstr)}`);
+      this.seen.add(block, offset);
+      await this.record(run, block, offset, !named);
+      named = false;
+      const wait = this.writer.drain();
+      if (wait !== undefined) await wait;
+    }
+  }
+
+  private async record({ kind, detail }: Run, block: RamBlock, offset: number, continues: boolean): Promise<void> {
+    const { page } = this;
+    switch (kind) {
+      case Kind.ZERO_OLD:
+      case Kind.FILL_OLD:
+        this.scratch?.files.write(block, offset, page.fill(detail));
+        this.zero(block, offset, continues, detail);
+        return;
+      case Kind.PAGE_OLD:
+        await this.take(page.length);
+        page.set(this.versions.view(page.length));
+        this.scratch?.files.write(block, offset, page);
+        this.put(RamFlag.PAGE, block, offset, continues, page);
+        return;
+      case Kind.COMPRESSED_OLD: {
+        const payload = await this.stored();
+        if (this.scratch !== undefined) {
+          this.inflater!.inflate(payload, page);
+          this.scratch.files.write(block, offset, page);
+        }
+        this.put(RamFlag.COMPRESS_PAGE, block, offset, continues, payload);
+        return;
+      }
+      case Kind.XBZRLE_OLD: {
+        const payload = await this.stored();
+        this.before(block, offset, page);
+        decodeXbzrle(page, payload);
+        this.scratch?.files.write(block, offset, page);
+        this.put(RamFlag.XBZRLE, block, offset, continues, payload);
+        return;
+      }
+      default:
+        await this.final(kind, detail, block, offset, continues);
+    }
+  }
+
+  /** The last record of a page: the block's file says what it holds. */
+  private async final(
+    kind: number,
+    detail: number,
+    block: RamBlock,
+    offset: number,
+    continues: boolean,
+  ): Promise<void> {
+    const { page, old, edits } = this;
+    const now = this.files[block.index]!.view(offset, this.pageSize);
+    switch (kind) {
+      case Kind.ZERO:
+      case Kind.FILL:
+        if (kind === Kind.ZERO ? isZeroPage(now) : now.every((byte) => byte === detail)) {
+          this.zero(block, offset, continues, detail);
+          return;
+        }
+        edits.becamePages++;
+        break;
+      case Kind.COMPRESSED:
+        this.put(RamFlag.COMPRESS_PAGE, block, offset, continues, (await this.deflater(detail)).deflate(now));
+        return;
+      case Kind.COMPRESSED_STORED: {
+        const payload = await this.stored();
+        this.inflater!.inflate(payload, page);
+        if (equal(page, now)) {
+          this.put(RamFlag.COMPRESS_PAGE, block, offset, continues, payload);
+        } else {
+          edits.recompressed++;
+          this.put(RamFlag.COMPRESS_PAGE, block, offset, continues, (await this.deflater(1)).deflate(now));
+        }
+        return;
+      }
+      case Kind.XBZRLE:
+      case Kind.XBZRLE_STORED: {
+        this.before(block, offset, old);
+        if (kind === Kind.XBZRLE_STORED) {
+          const payload = await this.stored();
+          page.set(old);
+          decodeXbzrle(page, payload);
+          if (equal(page, now)) {
+            this.put(RamFlag.XBZRLE, block, offset, continues, payload);
+            return;
+          }
+        }
+        const length = encodeXbzrle(old, now, this.payload);
+        if (length > 0) {
+          this.put(RamFlag.XBZRLE, block, offset, continues, this.payload.subarray(0, length));
+          return;
+        }
+        edits.becamePages++;
+        break;
+      }
+    }
+    this.put(RamFlag.PAGE, block, offset, continues, now);
+  }
+
+  /** What no record is about is read, holes too: an edit may be anywhere. Errors: limit. */
+  private async addMissing(): Promise<void> {
+    const turns = new Turns();
+    let absent = 0;
+    for (const block of this.blocks) {
+      absent += block.usedLength - this.seen.count(block) * this.pageSize;
+      if (absent <= this.absentBytes) continue;
+      throw new QevmError("limit", `bytes without a record in the blocks up to "${block.idstr}" (absentBytes)`, {
+        path: [this.ram.blocks[block.index]!.file],
+        expected: `at most ${this.absentBytes}`,
+        found: `${absent}`,
+      });
+    }
+    for (const block of this.blocks) {
+      for (let offset = 0; offset < block.usedLength; offset += this.pageSize) {
+        const turn = turns.due();
+        if (turn !== undefined) await turn;
+        if (this.seen.has(block, offset)) continue;
+        const now = this.files[block.index]!.view(offset, this.pageSize);
+        if (isZeroPage(now)) continue;
+        this.edits.added++;
+        this.put(RamFlag.PAGE, block, offset, this.current === block, now);
+        this.current = block;
+        await this.writer.drain();
+      }
+    }
+  }
+
+  private before(block: RamBlock, offset: number, into: Uint8Array): void {
+    if (this.scratch === undefined)
+      throw new QevmError("bad-description", "manifest.json: ram: xbzrle is false, but there are such records");
+    this.scratch.files.read(block, offset, into);
+  }
+
+  private put(flag: number, block: RamBlock, offset: number, continues: boolean, body: Uint8Array): void {
+    encodeRecordHeader(this.writer, flag, offset, block.idstr, continues);
+    encodePageBody(this.writer, flag, body);
+  }
+
+  private zero(block: RamBlock, offset: number, continues: boolean, fill: number): void {
+    encodeRecordHeader(this.writer, RamFlag.ZERO, offset, block.idstr, continues);
+    this.writer.u8(fill);
+  }
+
+  private async stored(): Promise<Uint8Array> {
+    await this.take(2);
+    const length = this.versions.u16();
+    await this.take(length);
+    return this.versions.view(length);
+  }
+
+  private async take(n: number): Promise<void> {
+    if (!(await this.versions.fill(n))) throw new QevmError("bad-description", "versions.bin ends early");
+  }
+
+  private async deflater(level: number): Promise<PageDeflater> {
+    let deflater = this.deflaters.get(level);
+    if (deflater === undefined) {
+      if (level > 9) throw this.order.error("names a level that zlib has not");
+      deflater = await createDeflater(level === 1 ? "page-exact" : "exact", { level, pageSize: this.pageSize });
+      this.deflaters.set(level, deflater);
+    }
+    return deflater;
+  }
+}
+
+function equal(a: Uint8Array, b: Uint8Array): boolean {
+  return Buffer.compare(a, b) === 0;
+}

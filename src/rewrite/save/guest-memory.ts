@@ -1,0 +1,74 @@
+import { QevmError } from "../../bytes/errors.js";
+import type { RamBlock } from "../../codec/ram/index.js";
+import type { SharedMemory } from "./compress-work.js";
+
+/** One RAM block of a source whose memory may change while it is saved. */
+export interface GuestBlock extends RamBlock {
+  /** Memory that threads can read by themselves, where it is such. */
+  readonly shared?: SharedMemory | undefined;
+  /** Pages written since they were last taken: one bit a page, set by whoever writes a page, after writing it. */
+  readonly log: Int32Array;
+  /** True where the page holds nothing but zeros at this moment. */
+  isZero(offset: number): boolean;
+  /** The page at this moment: a view that is valid until the next call. It may change while it is looked at. */
+  page(offset: number): Uint8Array;
+}
+
+/** Words of a log or bitmap of so many bytes of memory. */
+export function bitmapWords(usedLength: number, pageSize: number): number {
+  return Math.ceil(usedLength / pageSize / 32);
+}
+
+/** Marks a page as written; call it behind the write. */
+export function markDirty(log: Int32Array, page: number): void {
+  Atomics.or(log, page >>> 5, 1 << (page & 31));
+}
+
+/** A block in a `SharedArrayBuffer`, which writers in other threads may change at any time. */
+export class SharedBlock implements GuestBlock {
+  readonly shared: SharedMemory;
+  readonly bytes: Uint8Array;
+  readonly log: Int32Array;
+  readonly usedLength: number;
+  private readonly words: Int32Array;
+
+  /** @param log the dirty log, in shared memory; made here if left out */
+  constructor(
+    readonly index: number,
+    readonly idstr: string,
+    readonly buffer: SharedArrayBuffer,
+    private readonly size = 4096,
+    log?: Int32Array,
+  ) {
+    this.usedLength = buffer.byteLength;
+    if (this.usedLength % size !== 0 || this.usedLength === 0) {
+      throw new QevmError("usage", `RAM block ${idstr} is not made of whole pages`);
+    }
+    this.bytes = new Uint8Array(buffer);
+    this.words = new Int32Array(buffer);
+    this.shared = { buffer, start: 0, length: this.usedLength };
+    this.log = log ?? new Int32Array(new SharedArrayBuffer(bitmapWords(this.usedLength, size) * 4));
+  }
+
+  isZero(offset: number): boolean {
+    const { words } = this;
+    const end = (offset + this.size) / 4;
+    for (let i = offset / 4; i < end; i += 8) {
+      const any =
+        words[i]! |
+        words[i + 1]! |
+        words[i + 2]! |
+        words[i + 3]! |
+        words[i + 4]! |
+        words[i + 5]! |
+        words[i + 6]! |
+        words[i + 7]!;
+      if (any !== 0) return false;
+    }
+    return true;
+  }
+
+  page(offset: number): Uint8Array {
+    return this.bytes.subarray(offset, offset + this.size);
+  }
+}

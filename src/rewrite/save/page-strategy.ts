@@ -1,0 +1,150 @@
+import { RamFlag } from "../../codec/ram/index.js";
+import { encodeXbzrle, XBZRLE_OVERFLOW } from "../../codec/ram/xbzrle.js";
+import type { CompressedBatch, CompressThreads } from "./compress-threads.js";
+import type { GuestBlock } from "./guest-memory.js";
+import type { PageCache } from "./page-cache.js";
+import type { RecordWriter } from "./record-writer.js";
+import type { MigrationStatistics } from "./statistics.js";
+
+/** Asked first for every page (QEMU's control_save_page): true means that it saw to the page, false leaves it to the stream. */
+export type SavePageHook = (block: GuestBlock, offset: number, page: Uint8Array) => boolean;
+
+/** What a strategy works with; what is left out is off. */
+export interface StrategyParts {
+  hook?: SavePageHook | undefined;
+  threads?: CompressThreads<GuestBlock> | undefined;
+  cache?: PageCache | undefined;
+}
+
+/** How a page goes out: one place, one order. */
+export class PageStrategy {
+  /** Rounds completed: XBZRLE begins behind the first one, and compressing ends there when both are on (QEMU until 8.1). */
+  firstRound = true;
+  /** In the last stage nothing is sent after, so nothing is worth keeping. */
+  lastStage = false;
+  /** Dirty-bitmap syncs so far: the age of cache entries. */
+  generation = 0;
+  private block: GuestBlock | undefined;
+  private readonly copy: Uint8Array;
+  private readonly delta: Uint8Array;
+  private readonly addresses = new Map<GuestBlock, number>();
+
+  constructor(
+    protected readonly wire: RecordWriter,
+    protected readonly parts: StrategyParts,
+    protected readonly statistics: MigrationStatistics,
+    blocks: readonly GuestBlock[],
+    pageSize: number,
+  ) {
+    this.copy = new Uint8Array(pageSize);
+    this.delta = new Uint8Array(pageSize);
+    let base = 0;
+    for (const block of blocks) {
+      this.addresses.set(block, base);
+      base += block.usedLength;
+    }
+  }
+
+  /** Sends one page: hook, zero, compress, xbzrle, normal. */
+  save(block: GuestBlock, offset: number): void {
+    if (this.takenByHook(block, offset)) return;
+    if (this.saveZero(block, offset)) return;
+    if (this.compress(block, offset)) return;
+    if (this.saveXbzrle(block, offset)) return;
+    this.saveNormal(block, offset, block.page(offset));
+  }
+
+  /** Records that a compress thread has made. */
+  finished({ tag, count, records, lengths, zero }: CompressedBatch<GuestBlock>): void {
+    const { ram, compression } = this.statistics;
+    for (let i = 0; i < count; i++) {
+      if (zero[i] === 1) {
+        ram.duplicate++;
+      } else {
+        compression.pages++;
+        compression["compressed-size"] += lengths[i]! - 8;
+      }
+    }
+    this.wire.records(tag, records);
+  }
+
+  private takenByHook(block: GuestBlock, offset: number): boolean {
+    const { hook, cache } = this.parts;
+    if (hook === undefined || !hook(block, offset, block.page(offset))) return false;
+    cache?.forget(this.address(block, offset));
+    return true;
+  }
+
+  private saveZero(block: GuestBlock, offset: number): boolean {
+    if (!block.isZero(offset)) return false;
+    this.statistics.ram.duplicate++;
+    this.wire.zero(block, offset);
+    if (this.caching && !this.lastStage) {
+      this.parts.cache?.insert(this.address(block, offset), this.copy.fill(0), this.generation);
+    }
+    return true;
+  }
+
+  /**
+   * Hands the page to a thread. The first page of another block goes as it is and carries the name: nothing is ever compressed
+   * here. With `compress-wait-thread` off a page that finds no thread idle goes as it is too.
+   */
+  protected compress(block: GuestBlock, offset: number): boolean {
+    const { threads, cache } = this.parts;
+    if (threads === undefined || (cache !== undefined && !this.firstRound)) return false;
+    if (this.block !== block) {
+      this.block = block;
+      return false;
+    }
+    const { shared } = block;
+    const taken =
+      shared === undefined
+        ? threads.add(block, offset, block.page(offset))
+        : threads.addShared(block, block.index, offset);
+    if (!taken) this.statistics.compression.busy++;
+    return taken;
+  }
+
+  /** The cached copy is what is sent and compared, never the page itself: the guest may write it between the two. */
+  private saveXbzrle(block: GuestBlock, offset: number): boolean {
+    const { cache } = this.parts;
+    if (cache === undefined || !this.caching) return false;
+    const figures = this.statistics["xbzrle-cache"];
+    const address = this.address(block, offset);
+    const old = cache.lookup(address, this.generation);
+    this.copy.set(block.page(offset));
+    if (old === undefined) {
+      figures["cache-miss"]++;
+      if (!this.lastStage) cache.insert(address, this.copy, this.generation);
+      this.saveNormal(block, offset, this.copy);
+      return true;
+    }
+    const length = encodeXbzrle(old, this.copy, this.delta);
+    if (length === 0) return true;
+    if (length === XBZRLE_OVERFLOW) {
+      figures.overflow++;
+      this.saveNormal(block, offset, this.copy);
+    } else {
+      figures.pages++;
+      figures.bytes += length + 3;
+      this.wire.page(RamFlag.XBZRLE, block, offset, this.delta.subarray(0, length));
+    }
+    if (!this.lastStage) old.set(this.copy);
+    return true;
+  }
+
+  protected saveNormal(block: GuestBlock, offset: number, page: Uint8Array): void {
+    const { ram } = this.statistics;
+    ram.normal++;
+    ram["normal-bytes"] += page.length;
+    this.wire.page(RamFlag.PAGE, block, offset, page);
+  }
+
+  private get caching(): boolean {
+    return this.parts.cache !== undefined && !this.firstRound;
+  }
+
+  private address(block: GuestBlock, offset: number): number {
+    return this.addresses.get(block)! + offset;
+  }
+}

@@ -1,0 +1,268 @@
+import { setImmediate as breathe } from "node:timers/promises";
+import { QevmError } from "../../bytes/errors.js";
+import type { EngineKind } from "../../engine/page-engine.js";
+import type { QemuFileWriter } from "../../bytes/writer.js";
+import { encodeBlockList, RamFlag } from "../../codec/ram/index.js";
+import { encodeFooter, encodeSectionHeader } from "../../codec/stream/section.js";
+import { CompressThreads, type CompressOptions } from "./compress-threads.js";
+import { DirtyBitmap } from "./dirty-bitmap.js";
+import type { GuestBlock } from "./guest-memory.js";
+import { PageCache } from "./page-cache.js";
+import { PageStrategy, type SavePageHook } from "./page-strategy.js";
+import { RateLimit } from "./rate-limit.js";
+import { RecordWriter } from "./record-writer.js";
+import { emptyStatistics, Period, type MigrationStatistics } from "./statistics.js";
+
+/** Parameters with QEMU's names; a left-out one is QEMU's default. */
+export interface SaveParameters {
+  /** Capability `compress`: on where this is 1 or more. */
+  compressThreads?: number | undefined;
+  compressLevel?: number | undefined;
+  compressWaitThread?: boolean | undefined;
+  /** Default "page": the fastest. "exact" gives the bytes of QEMU's zlib. */
+  engine?: EngineKind | undefined;
+  /** Capability `xbzrle`, with `xbzrle-cache-size` in bytes (64 MiB). */
+  xbzrle?: boolean | undefined;
+  xbzrleCacheSize?: number | undefined;
+  /** Bytes a second, 0: no limit. Default 128 MiB. */
+  maxBandwidth?: number | undefined;
+  /** Milliseconds, default 300. */
+  downtimeLimit?: number | undefined;
+  pageSize?: number | undefined;
+}
+
+export interface SaveOptions extends SaveParameters {
+  /** Stops the guest: resolves when nothing writes its memory any more and everything written is logged. */
+  stop?: (() => Promise<void>) | undefined;
+  hook?: SavePageHook | undefined;
+  /** Cancels: the stream ends where it is and the threads end. */
+  signal?: AbortSignal | undefined;
+  /** Section id, default 2 as in QEMU's own streams of a PC. */
+  sectionId?: number | undefined;
+  /** Whether sections have footers, default true. */
+  footers?: boolean | undefined;
+  /** More about the compress threads than QEMU has parameters for: batches, who helps, another module. */
+  threads?: Pick<CompressOptions, "batch" | "help" | "slots" | "script"> | undefined;
+  /** Makes the strategy; default `PageStrategy` itself. */
+  strategy?: typeof PageStrategy | undefined;
+}
+
+/** Pages between two looks at the clock and the sink. */
+const LOOK = 64;
+/** Milliseconds after which a PART ends even if there is room for more (QEMU's MAX_WAIT). */
+const PART = 50;
+
+/**
+ * Saves the memory of a running guest as the "ram" section: START, PARTs while it runs, END when it stands.
+ *
+ * Source: QEMU migration/ram.c ram_save_setup, ram_save_iterate, ram_save_complete; migration/migration.c (5.2 to 7.2).
+ */
+export class RamSave {
+  readonly statistics: MigrationStatistics;
+  private readonly bitmaps: DirtyBitmap[];
+  private readonly pageSize: number;
+  private readonly limit: RateLimit;
+  private readonly period: Period;
+  private readonly began = performance.now();
+  private place = { block: 0, page: 0 };
+  private dirtied = 0;
+
+  private constructor(
+    private readonly file: QemuFileWriter,
+    private readonly blocks: readonly GuestBlock[],
+    private readonly options: SaveOptions,
+    private readonly strategy: PageStrategy,
+    private readonly threads: CompressThreads<GuestBlock> | undefined,
+    statistics: MigrationStatistics,
+  ) {
+    this.pageSize = options.pageSize ?? 4096;
+    this.statistics = statistics;
+    this.bitmaps = blocks.map((block) => new DirtyBitmap(block, this.pageSize));
+    this.limit = new RateLimit(options.maxBandwidth ?? 128 << 20, file.offset);
+    this.period = new Period(this.began);
+  }
+
+  /**
+   * Writes the whole section, and returns the statistics when it is done, was cancelled, or throws when it failed. The blocks'
+   * `index` is their place in the list. Errors: usage, io, and what the sink throws.
+   */
+  static async run(
+    file: QemuFileWriter,
+    blocks: readonly GuestBlock[],
+    options: SaveOptions,
+  ): Promise<MigrationStatistics> {
+    const { pageSize = 4096, compressThreads = 0, xbzrle = false, xbzrleCacheSize = 64 << 20 } = options;
+    const total = blocks.reduce((sum, { usedLength }) => sum + usedLength, 0);
+    const statistics = emptyStatistics(total, pageSize, xbzrle ? xbzrleCacheSize : 0);
+    const cache = xbzrle ? new PageCache(xbzrleCacheSize, pageSize) : undefined;
+    const parts: ConstructorParameters<typeof PageStrategy>[1] = { hook: options.hook, cache };
+    const Strategy = options.strategy ?? PageStrategy;
+    const strategy = new Strategy(new RecordWriter(file), parts, statistics, blocks, pageSize);
+    const threads = compressThreads > 0 ? await startThreads(blocks, options, strategy) : undefined;
+    parts.threads = threads;
+    try {
+      const save = new RamSave(file, blocks, options, strategy, threads, statistics);
+      await save.whole();
+      return statistics;
+    } catch (error) {
+      statistics.status = "failed";
+      throw error;
+    } finally {
+      await threads?.close();
+    }
+  }
+
+  private async whole(): Promise<void> {
+    const { statistics, options, limit } = this;
+    this.open("start");
+    encodeBlockList(this.file, { total: statistics.ram.total, blocks: [...this.blocks] });
+    await this.close();
+    // The first sync: every page is set already, and the log's marks are for the same pages.
+    this.sync();
+    statistics["setup-time"] = performance.now() - this.began;
+    statistics.status = "active";
+    let threshold = 0;
+    for (;;) {
+      if (this.cancelled()) return;
+      let remaining = this.remaining();
+      if (remaining < Math.max(threshold, 1)) {
+        this.sync();
+        remaining = this.remaining();
+        if (remaining === 0 || remaining < threshold) break;
+      }
+      await this.part();
+      if (limit.exceeded(this.file.offset)) await limit.wait(this.file.offset, options.signal);
+      else await breathe();
+      if (!limit.over) continue;
+      limit.next(this.file.offset);
+      threshold = (limit.bandwidth * (options.downtimeLimit ?? 300)) / 1000;
+      statistics.ram.mbps = (limit.bandwidth * 8) / 1e6;
+      statistics["expected-downtime"] = limit.bandwidth > 0 ? (remaining / limit.bandwidth) * 1000 : 0;
+    }
+    const stopped = performance.now();
+    await options.stop?.();
+    await this.complete();
+    statistics.downtime = performance.now() - stopped;
+    this.finish();
+  }
+
+  /** One PART: pages until the window's worth has gone, the round is over, or time is up. */
+  private async part(): Promise<void> {
+    const until = performance.now() + PART;
+    this.open("part");
+    for (let pages = 0; this.next(); pages++) {
+      if (pages % LOOK !== LOOK - 1) continue;
+      const written = this.file.drain();
+      if (written !== undefined) await written;
+      if (this.limit.exceeded(this.file.offset) || performance.now() > until || this.options.signal?.aborted) break;
+    }
+    await this.close();
+  }
+
+  /** END: everything that is left, whatever the limit says. */
+  private async complete(): Promise<void> {
+    this.strategy.lastStage = true;
+    this.open("end");
+    this.threads?.flush();
+    this.sync();
+    while (this.remaining() > 0) {
+      while (this.next()) {
+        const written = this.file.drain();
+        if (written !== undefined) await written;
+      }
+    }
+    this.threads?.flush();
+    await this.close();
+  }
+
+  /** Sends the next dirty page behind the last one; false at the end of a round. */
+  private next(): boolean {
+    const { place, bitmaps } = this;
+    for (; place.block < bitmaps.length; place.block++, place.page = 0) {
+      const bitmap = bitmaps[place.block]!;
+      const page = bitmap.pages === 0 ? -1 : bitmap.take(place.page);
+      if (page < 0) continue;
+      place.page = page + 1;
+      this.strategy.save(bitmap.block, page * this.pageSize);
+      return true;
+    }
+    // A page of the next round must not overtake its own earlier copy in a thread.
+    this.threads?.flush();
+    this.place = { block: 0, page: 0 };
+    this.strategy.firstRound = false;
+    return false;
+  }
+
+  private sync(): void {
+    const { ram } = this.statistics;
+    let added = 0;
+    for (const bitmap of this.bitmaps) added += bitmap.sync();
+    this.dirtied += added;
+    ram["dirty-sync-count"]++;
+    this.strategy.generation++;
+    this.period.end(this.statistics, performance.now(), added);
+    ram.remaining = this.remaining();
+  }
+
+  private remaining(): number {
+    let pages = 0;
+    for (const bitmap of this.bitmaps) pages += bitmap.pages;
+    return pages * this.pageSize;
+  }
+
+  private cancelled(): boolean {
+    if (this.options.signal?.aborted !== true) return false;
+    this.finish();
+    this.statistics.status = "cancelled";
+    return true;
+  }
+
+  private finish(): void {
+    const { statistics } = this;
+    const { ram, compression } = statistics;
+    const time = performance.now() - this.began;
+    statistics.status = "completed";
+    statistics["total-time"] = time;
+    ram.transferred = this.file.offset;
+    ram.remaining = this.remaining();
+    ram.mbps = (ram.transferred * 8) / (time * 1000);
+    const pages = ram.normal + ram.duplicate + compression.pages + statistics["xbzrle-cache"].pages;
+    ram["pages-per-second"] = (pages * 1000) / time;
+    this.period.end(statistics, performance.now(), 0);
+  }
+
+  private open(type: "start" | "part" | "end"): void {
+    const sectionId = this.options.sectionId ?? 2;
+    encodeSectionHeader(this.file, { type, sectionId, idstr: "ram", instanceId: 0, versionId: 4 });
+  }
+
+  private async close(): Promise<void> {
+    this.file.length64(RamFlag.EOS);
+    if (this.options.footers ?? true) encodeFooter(this.file, this.options.sectionId ?? 2);
+    await this.file.drain();
+    this.statistics.ram.transferred = this.file.offset;
+  }
+}
+
+async function startThreads(
+  blocks: readonly GuestBlock[],
+  options: SaveOptions,
+  strategy: PageStrategy,
+): Promise<CompressThreads<GuestBlock>> {
+  const { compressThreads = 8, compressLevel = 1, engine = "page", pageSize = 4096 } = options;
+  if (blocks.some(({ index }, i) => index !== i))
+    throw new QevmError("usage", "blocks out of the order of their index");
+  const none = new SharedArrayBuffer(0);
+  return await CompressThreads.start<GuestBlock>(
+    {
+      threads: compressThreads,
+      engine: engine === "exact" && compressLevel === 1 ? "page-exact" : engine,
+      level: compressLevel,
+      pageSize,
+      wait: options.compressWaitThread ?? true,
+      ...options.threads,
+      memories: blocks.map(({ shared }) => shared ?? { buffer: none, start: 0, length: 0 }),
+    },
+    (batch) => strategy.finished(batch),
+  );
+}

@@ -1,7 +1,0 @@
-import { workerData } from "node:worker_threads";
-import { serve, type WorkerStart } from "../threads/index.js";
-import { CompressWork, type CompressSetup } from "./compress-work.js";
-
-/** The module that a compress thread runs. */
-const { ring, data } = workerData as WorkerStart<CompressSetup>;
-serve(ring, await CompressWork.create(data));
