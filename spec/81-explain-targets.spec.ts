@@ -24,8 +24,8 @@ const EXPECTED: Readonly<Record<string, { machine: string; devices: string[]; mo
     machine: "virt-7.2,gic-version=2",
     more: ["-cpu cortex-a57", "-global virtio-mmio.force-legacy=false", "-m 32M"],
     devices: [
-      "virtio-blk-device,bus=virtio-mmio-bus.3,drive=DRIVE0",
-      "virtio-scsi-device,id=mmio-31,bus=virtio-mmio-bus.31",
+      "virtio-blk-device,bus=virtio-mmio-bus.3,num-queues=1,drive=DRIVE0",
+      "virtio-scsi-device,id=mmio-31,bus=virtio-mmio-bus.31,num_queues=1",
       "virtio-serial-device,bus=virtio-mmio-bus.30",
       "virtio-balloon-device,bus=virtio-mmio-bus.29",
       "virtio-gpu-device,bus=virtio-mmio-bus.28",
@@ -41,8 +41,8 @@ const EXPECTED: Readonly<Record<string, { machine: string; devices: string[]; mo
     devices: [
       "virtio-serial-ccw,id=ccw-fe.0.0001,devno=fe.0.0001",
       "virtserialport,bus=ccw-fe.0.0001.0,nr=1,chardev=CHARDEV0",
-      "virtio-scsi-ccw,id=ccw-fe.0.0002,devno=fe.0.0002",
-      "virtio-blk-ccw,devno=fe.0.0000,drive=DRIVE0",
+      "virtio-scsi-ccw,id=ccw-fe.0.0002,devno=fe.0.0002,num_queues=1",
+      "virtio-blk-ccw,devno=fe.0.0000,num-queues=1,drive=DRIVE0",
       "scsi-hd,bus=ccw-fe.0.0002.0,channel=0,scsi-id=0,lun=0,drive=DRIVE1",
       "virtio-net-ccw,devno=fe.0.0003,netdev=net0",
       "sclpconsole,chardev=CHARDEV1",
