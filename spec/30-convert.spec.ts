@@ -7,7 +7,7 @@ import { inflateSync } from "node:zlib";
 import test from "tape";
 import { QevmError } from "../src/bytes/errors.js";
 import { convertStream } from "../src/rewrite/convert/convert.js";
-import { WorkerPool, type PoolWork } from "../src/rewrite/convert/pool.js";
+import { ThreadPool } from "../src/io/threads/index.js";
 import { mayHoldXbzrle } from "../src/rewrite/convert/scan.js";
 import type { ConvertOptions, ConvertReport } from "../src/rewrite/convert/types.js";
 import { MemorySink, MemorySource } from "../src/bytes/source.js";
@@ -258,12 +258,13 @@ test("engines: other bytes, the same pages", async (t) => {
   t.equal(error instanceof QevmError ? error.code : error, "usage", "page knows one level");
 });
 
-test("a compression thread that the system refuses is an error", async (t) => {
+test("a thread that the system refuses is an error", async (t) => {
   // A function cannot be handed to a thread, so that none starts.
-  const work = { work: "deflate", kind: "page", level: 1, pageSize: 4096, not: () => undefined } as PoolWork;
-  const error = await refusal(() => void WorkerPool.start(2, work));
-  t.equal(`${error?.code}: ${error?.what}`, "io: a compression thread did not start");
-  t.end();
+  const data = { not: () => undefined };
+  const script = new URL("../src/rewrite/threads/compress-worker.js", import.meta.url);
+  const shape = { slots: 2, capacity: 1, input: 4096, output: 4096 };
+  const error = await refusal(() => ThreadPool.start({ threads: 2, shape, script, data }));
+  t.equal(`${error?.code}: ${error?.what}`, "io: a worker thread did not start");
 });
 
 test("a real 7.2 loads what was converted", async (t) => {

@@ -66,9 +66,8 @@ async function bundleProgram() {
     outdir: to,
     // Names as the modules that start the threads know them, since all of them come to stand in one folder.
     entryPoints: {
-      "compress-worker": `${from}rewrite/save/compress-worker.js`,
-      "decompress-worker": `${from}rewrite/load/decompress-worker.js`,
-      worker: `${from}rewrite/convert/worker.js`,
+      "compress-worker": `${from}rewrite/threads/compress-worker.js`,
+      "decompress-worker": `${from}rewrite/threads/decompress-worker.js`,
       "write-worker": `${from}guest/files/write-worker.js`,
       "decode-case": `${from}analyse/fuzz/decode-case.js`,
       "decode-thread": `${from}analyse/fuzz/decode-thread.js`,

@@ -48,7 +48,7 @@ function side(blocks: readonly GuestBlock[], way: Way, shares: Shares): Side {
   return {
     async measure() {
       const inline = await pageCompressor(4096, way);
-      const ours = new URL("../../src/rewrite/save/compress-worker.js", import.meta.url);
+      const ours = new URL("../../src/rewrite/threads/compress-worker.js", import.meta.url);
       const parts = [...(way.keptState ? ["state"] : []), ...(way.ownBuffer ? ["buffer"] : [])].join("&");
       const old = new URL(`series-old/worker.js?${parts}`, import.meta.url);
       spent.inline = 0;

@@ -1,7 +1,7 @@
 import { QevmError, type Diagnostics, type Replaced } from "../../bytes/errors.js";
 import { createInflater } from "../../engine/create.js";
 import type { PageInflater } from "../../engine/page-engine.js";
-import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
+import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
 import { decodeXbzrle } from "../../codec/ram/xbzrle.js";
 import type { PageStore } from "./page-store.js";
 
@@ -99,13 +99,19 @@ export function pageError(error: QevmError, batch: RamBatch, i: number, path: re
   const block = batch.block[i];
   return new QevmError(error.code, error.what, {
     offset: batch.position[i]!,
-    path: [
-      ...path,
-      `record ${batch.firstRecord + i}`,
-      `page of ${JSON.stringify(block?.idstr)} at 0x${batch.offset[i]!.toString(16)}`,
-    ],
+    path: pagePath(path, batch.firstRecord + i, block, batch.offset[i]!),
     expected: error.expected,
     found: error.found,
     cause: error,
   });
+}
+
+/** The steps to a page record, for errors. @param path those to its section */
+export function pagePath(
+  path: readonly string[],
+  record: number,
+  block: RamBlock | undefined,
+  offset: number,
+): string[] {
+  return [...path, `record ${record}`, `page of ${JSON.stringify(block?.idstr)} at 0x${offset.toString(16)}`];
 }

@@ -9,11 +9,11 @@ import {
   type StreamItem,
   type StreamReader,
 } from "../../codec/stream/index.js";
-import { SingleInflate, ThreadedInflate, type InflateStage } from "./inflate.js";
+import { SingleInflate, type InflateStage } from "./inflate.js";
 import { NormalEncoder } from "./normal.js";
-import { WorkerPool } from "./pool.js";
 import { RecordConverter, tallyBatch } from "./records.js";
 import { noPages, type ConvertOptions, type PageEncoder, type PageTally } from "./types.js";
+import { ThreadedInflate } from "./threaded-inflate.js";
 import { createZlibEncoder } from "./zlib.js";
 
 /** Takes the items of a stream in order and writes what becomes of them. */
@@ -108,19 +108,13 @@ export class ReencodePages implements ItemConverter {
     const encoder = await createEncoder(this.writer, options, pageSize);
     this.pages.out = encoder.pages;
     const kind = options.engine ?? "page";
-    const inflater = await createInflater(kind, { pageSize });
     let records: RecordConverter;
     const take: PageEncoder["page"] = (...page) => records.inflated(...page);
     // One pool is enough: where the pages are compressed again, that is the longer work.
     const inflate =
       threads > 1 && options.ram === "normal"
-        ? new ThreadedInflate(
-            WorkerPool.start(threads, { work: "inflate", kind, level: 1, pageSize }),
-            inflater,
-            reader.diagnostics,
-            take,
-          )
-        : new SingleInflate(inflater, reader.diagnostics, take);
+        ? await ThreadedInflate.start(threads, { engine: kind, pageSize }, reader.diagnostics, take)
+        : new SingleInflate(await createInflater(kind, { pageSize }), reader.diagnostics, take);
     records = new RecordConverter(file, encoder, inflate, pageSize, this.memory?.files, reader.diagnostics);
     return { records, encoder, inflate };
   }

@@ -4,9 +4,11 @@ import { isZeroPage } from "../../engine/zero.js";
 import type { DeflateBatch, EngineKind } from "../../engine/page-engine.js";
 import type { QemuFileWriter } from "../../bytes/writer.js";
 import { encodeRecordHeader, RamFlag, type RamBlock } from "../../codec/ram/index.js";
-import { CompressThreads } from "../save/compress-threads.js";
-import { BATCH_PAGES } from "./pool.js";
+import { CompressThreads } from "../threads/compress-threads.js";
 import { noPages, type ConvertEngine, type PageEncoder, type PageTally } from "./types.js";
+
+/** Pages a batch: enough that handing it over costs nothing beside the work, few enough that memory stays small. */
+export const BATCH_PAGES = 64;
 
 /**
  * The engine that compresses: `exact` promises the bytes of QEMU's zlib, the others any bytes that inflate. Left out: the faster of these.

@@ -6,8 +6,8 @@ import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js"
 import { decodeXbzrle } from "../../codec/ram/xbzrle.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
 import { incomplete } from "../../codec/stream/rest.js";
-import { DecompressThreads } from "./decompress-threads.js";
-import type { LoadSink } from "./load-sink.js";
+import { DecompressThreads } from "../threads/decompress-threads.js";
+import type { LoadSink } from "../threads/load-sink.js";
 
 export interface LoadOptions extends StreamOptions {
   /** QEMU's `decompress-threads`, default 2. */

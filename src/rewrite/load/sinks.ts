@@ -1,6 +1,6 @@
 import { hex, QevmError } from "../../bytes/errors.js";
 import type { RamBlock } from "../../codec/ram/index.js";
-import type { LoadSink } from "./load-sink.js";
+import type { LoadSink } from "../threads/load-sink.js";
 
 /** Bytes that one mark of `Flat.touched` stands for. */
 const MARK = 4096;

@@ -1,6 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
 import type { RamBlock } from "../../codec/ram/index.js";
-import type { SharedMemory } from "./compress-work.js";
+import type { SharedMemory } from "../threads/compress-work.js";
 
 /** One RAM block of a source whose memory may change while it is saved. */
 export interface GuestBlock extends RamBlock {

@@ -1,5 +1,10 @@
-export { CompressThreads, DEFAULT_BATCH, type CompressedBatch, type CompressOptions } from "./compress-threads.js";
-export type { SharedMemory } from "./compress-work.js";
+export {
+  CompressThreads,
+  DEFAULT_BATCH,
+  type CompressedBatch,
+  type CompressOptions,
+} from "../threads/compress-threads.js";
+export type { SharedMemory } from "../threads/compress-work.js";
 export { markDirty, SharedBlock, type GuestBlock } from "./guest-memory.js";
 export { PageCache } from "./page-cache.js";
 export { PageStrategy, type SavePageHook, type StrategyParts } from "./page-strategy.js";

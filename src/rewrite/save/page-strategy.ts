@@ -1,6 +1,6 @@
 import { RamFlag } from "../../codec/ram/index.js";
 import { encodeXbzrle, XBZRLE_OVERFLOW } from "../../codec/ram/xbzrle.js";
-import type { CompressedBatch, CompressThreads } from "./compress-threads.js";
+import type { CompressedBatch, CompressThreads } from "../threads/compress-threads.js";
 import type { GuestBlock } from "./guest-memory.js";
 import type { PageCache } from "./page-cache.js";
 import type { RecordWriter } from "./record-writer.js";

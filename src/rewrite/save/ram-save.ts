@@ -4,7 +4,7 @@ import type { EngineKind } from "../../engine/page-engine.js";
 import type { QemuFileWriter } from "../../bytes/writer.js";
 import { encodeBlockList, RamFlag } from "../../codec/ram/index.js";
 import { encodeFooter, encodeSectionHeader } from "../../codec/stream/section.js";
-import { CompressThreads, type CompressOptions } from "./compress-threads.js";
+import { CompressThreads, type CompressOptions } from "../threads/compress-threads.js";
 import { DirtyBitmap } from "./dirty-bitmap.js";
 import type { GuestBlock } from "./guest-memory.js";
 import { PageCache } from "./page-cache.js";

@@ -3,7 +3,7 @@
  * threads do, so that everything else of the save is the same.
  */
 import { workerData } from "node:worker_threads";
-import type { CompressSetup } from "../../../src/rewrite/save/compress-work.js";
+import type { CompressSetup } from "../../../src/rewrite/threads/compress-work.js";
 import { serve, type Slot, type WorkerStart } from "../../../src/io/threads/index.js";
 import { pageCompressor } from "./compressor.js";
 

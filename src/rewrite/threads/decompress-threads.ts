@@ -1,10 +1,11 @@
 import { availableParallelism } from "node:os";
-import { QevmError, hex } from "../../bytes/errors.js";
-import { WORD, type EngineKind } from "../../engine/page-engine.js";
+import { QevmError } from "../../bytes/errors.js";
+import type { EngineKind } from "../../engine/page-engine.js";
 import type { RamBatch, RamBlock } from "../../codec/ram/index.js";
-import { ThreadPool, type Slot } from "../../io/threads/index.js";
+import { pagePath } from "../../guest/pages/apply.js";
+import type { Slot, ThreadPool } from "../../io/threads/index.js";
 import type { LoadSink } from "./load-sink.js";
-import { decompressSetup, decompressShape, DecompressWork, refusal } from "./decompress-work.js";
+import { putPayload, refusal, startDecompressPool } from "./decompress-work.js";
 
 export interface DecompressOptions {
   /**
@@ -80,16 +81,10 @@ export class DecompressThreads {
       const memory = block.usedLength % pageSize === 0 ? sink.memory?.(block) : undefined;
       memories[block.index] = memory === undefined ? -1 : lent.push(memory) - 1;
     }
-    const data = await decompressSetup({ engine, pageSize, capacity: batch, memories: lent });
     const slots = 2 ** Math.ceil(Math.log2(Math.max(4, threads * 6)));
     const workers = Math.min(threads, Math.max(1, availableParallelism() - 1));
-    const pool = await ThreadPool.start({
-      threads: workers,
-      shape: decompressShape(data, slots),
-      script: new URL("decompress-worker.js", import.meta.url),
-      data,
-      work: await DecompressWork.create(data),
-    });
+    const setup = { engine, pageSize, capacity: batch, memories: lent };
+    const pool = await startDecompressPool(setup, { threads: workers, slots, help: true });
     return new DecompressThreads(pool, sink, memories, batch, pageSize, errorCheck, path, slots);
   }
 
@@ -97,8 +92,6 @@ export class DecompressThreads {
   add(batch: RamBatch, i: number): void {
     const block = batch.block[i]!;
     const offset = batch.offset[i]!;
-    const start = batch.bodyStart[i]!;
-    const length = batch.bodyLength[i]!;
     const memory = this.memories[block.index] ?? -1;
     if (memory >= 0) {
       this.settle(block, offset);
@@ -107,21 +100,14 @@ export class DecompressThreads {
     if (this.slot?.source !== memory) this.publish();
     const slot = (this.slot ??= this.open(memory));
     const n = slot.count;
-    // Shared memory is copied by words only where both places lie alike, else byte by byte.
-    this.used = alike(this.used, start);
-    slot.input.set(batch.buffer.subarray(start, start + length), this.used);
-    slot.starts[n] = this.used;
-    slot.lengths[n] = length;
-    slot.setWord(n, offset, 0);
-    this.used += length;
+    this.used = putPayload(slot, this.used, batch, i);
     const places = this.places[slot.index]!;
     places.blocks[n] = block;
     places.offsets[n] = offset;
     places.positions[n] = batch.position[i]!;
     places.records[n] = batch.firstRecord + i;
     this.inFlight[this.hash(block, offset)]!++;
-    slot.count = n + 1;
-    if (n + 1 === this.capacity) this.publish();
+    if (slot.count === this.capacity) this.publish();
   }
 
   /** Makes sure that no earlier copy of this page is under way. */
@@ -178,7 +164,7 @@ export class DecompressThreads {
       const { what, expected, found } = refusal(slot, i, this.pageSize);
       throw new QevmError("bad-compressed-data", what, {
         offset: positions[i]!,
-        path: [...this.path, `record ${records[i]!}`, `page of ${JSON.stringify(block.idstr)} at ${hex(offset)}`],
+        path: pagePath(this.path, records[i]!, block, offset),
         expected,
         found,
       });
@@ -194,9 +180,4 @@ export class DecompressThreads {
   private hash(block: RamBlock, offset: number): number {
     return (offset / this.pageSize + block.index * 0x9e37) & (FILTER - 1);
   }
-}
-
-/** The next place from `at` on that lies in its word as `other` does. */
-function alike(at: number, other: number): number {
-  return at + ((other - at) & (WORD - 1));
 }

@@ -1,7 +1,8 @@
 import { createInflater } from "../../engine/create.js";
 import { loadPageModule } from "../../engine/page-module.js";
-import { payloadRoom, type EngineKind, type InflateBatch } from "../../engine/page-engine.js";
-import type { RingShape, Slot, SlotWork } from "../../io/threads/index.js";
+import { payloadRoom, WORD, type EngineKind, type InflateBatch } from "../../engine/page-engine.js";
+import { ThreadPool, type RingShape, type Slot, type SlotWork } from "../../io/threads/index.js";
+import type { RamBatch } from "../../codec/ram/index.js";
 
 /** What a decompress thread is told at its start. */
 export interface DecompressSetup {
@@ -15,13 +16,45 @@ export interface DecompressSetup {
 }
 
 /** Fills in what can only be had asynchronously. */
-export async function decompressSetup(setup: Omit<DecompressSetup, "module">): Promise<DecompressSetup> {
+async function decompressSetup(setup: Omit<DecompressSetup, "module">): Promise<DecompressSetup> {
   return { ...setup, module: setup.engine.startsWith("page") ? await loadPageModule() : undefined };
 }
 
 /** The ring that such work needs: payloads in, pages out; the words of refused pages stand behind the pages. */
-export function decompressShape({ capacity, pageSize }: DecompressSetup, slots: number): RingShape {
+function decompressShape({ capacity, pageSize }: DecompressSetup, slots: number): RingShape {
   return { slots, capacity, input: capacity * payloadRoom(pageSize), output: capacity * (pageSize + REASON) };
+}
+
+/** Starts threads that run `decompress-worker.ts`. @param help whether the owner inflates too while it waits. Errors: usage, io. */
+export async function startDecompressPool(
+  setup: Omit<DecompressSetup, "module">,
+  { threads, slots, help }: { threads: number; slots: number; help: boolean },
+): Promise<ThreadPool> {
+  const data = await decompressSetup(setup);
+  return await ThreadPool.start({
+    threads,
+    shape: decompressShape(data, slots),
+    script: new URL("decompress-worker.js", import.meta.url),
+    data,
+    work: help ? await DecompressWork.create(data) : undefined,
+  });
+}
+
+/**
+ * Puts the payload of record `i` at the end of a slot, whose input is in use up to `used`; returns how far it is then. Shared memory
+ * is copied by words only where both places are alike in them, else byte by byte.
+ */
+export function putPayload(slot: Slot, used: number, batch: RamBatch, i: number): number {
+  const start = batch.bodyStart[i]!;
+  const length = batch.bodyLength[i]!;
+  const at = used + ((start - used) & (WORD - 1));
+  const n = slot.count;
+  slot.input.set(batch.buffer.subarray(start, start + length), at);
+  slot.starts[n] = at;
+  slot.lengths[n] = length;
+  slot.setWord(n, batch.offset[i]!, 0);
+  slot.count = n + 1;
+  return at + length;
 }
 
 /** Bytes for the reason why a page was refused. */
