@@ -1,3 +1,4 @@
+import { type Positioned, type RandomSource } from "../src/bytes/source.js";
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +11,7 @@ import { generateNone } from "../src/rewrite/generate/none.js";
 import { inspectStream } from "../src/analyse/inspect/inspect.js";
 import { verifyStream } from "../src/analyse/inspect/verify.js";
 import { hasPage, indexMappedRam, readMappedPage, setPage } from "../src/codec/ram/index.js";
-import { MemorySink, MemorySource, QemuFileWriter, type ByteSource } from "../src/bytes/index.js";
+import { MemorySink, MemorySource, QemuFileWriter } from "../src/bytes/index.js";
 import { AtomicFile, openSource } from "../src/io/transport/file.js";
 import { projectRoot } from "../tools/corpus.js";
 import { mostlyHole, stopped } from "./support/signalled.js";
@@ -123,7 +124,7 @@ tape("one page of 5 GiB costs less than 1 MB of reading", async (t) => {
   await writer.finish();
   const list = sink.bytes();
   let read = 0;
-  const source: ByteSource = {
+  const source: RandomSource = {
     length: 6 * GIB,
     read: () => 0,
     readAt: (position, into) => {
@@ -205,8 +206,7 @@ tape("pages behind 8 and 12 TiB", async (t) => {
   const pages = [0, 8 * TIB - 4096, 8 * TIB, 8 * TIB + 13 * 4096, 12 * TIB, 12 * TIB + 4096].map((at) => at / 4096);
   for (const page of pages) setPage(bitmap, page);
   const asked: number[] = [];
-  const source: ByteSource = {
-    read: () => 0,
+  const source: Positioned = {
     readAt: (position, into) => {
       asked.push(position);
       const at = position - bitmapOffset;

@@ -1,4 +1,4 @@
-import type { Diagnostics, Warning } from "./errors.js";
+import { QevmError, type Diagnostics, type Warning } from "./errors.js";
 
 /**
  * Where bytes come from and go to. These interfaces are all that the codecs know of files, pipes and sockets; the
@@ -22,10 +22,8 @@ export interface ByteSource {
   readonly stored?: { readonly what?: string | undefined } | undefined;
   /** What its opener passed over, for the warnings of whoever reads it. */
   readonly warnings?: readonly Warning[] | undefined;
-  /** Reads at an absolute position without moving `read`'s; present only where that is possible. Returns 0 at the end. */
-  readAt?(position: number, into: Uint8Array): number | Promise<number>;
   /**
-   * Like `readAt`, by another thread, while the caller goes on: `into` is not to be touched before the answer. Present only where that is
+   * Reads at a position of the source by another thread, while the caller goes on: `into` is not to be touched before the answer. Present only where that is
    * possible and `read` is not quicker; one at a time. It needs no `this`.
    */
   readonly readAhead?: ((position: number, into: Uint8Array) => Promise<number>) | undefined;
@@ -36,10 +34,72 @@ export interface ByteSource {
   close?(): void | Promise<void>;
 }
 
-/** What a source says of itself, for another one that gives the same bytes. */
-export function traitsOf(source: ByteSource): Pick<ByteSource, "length" | "offset" | "within" | "stored" | "warnings"> {
-  const { length, offset, within, stored, warnings } = source;
-  return { length, offset, within, stored, warnings };
+/** What can be read at any place. */
+export interface Positioned {
+  /** Reads at a position of the source (0 is its first byte) without moving `read`'s. Returns 0 at the end. */
+  readAt(position: number, into: Uint8Array): number | Promise<number>;
+}
+
+/** A source that can be read anywhere, too: a file, bytes in memory, what is wrapped around them. */
+export interface RandomSource extends ByteSource, Positioned {
+  /** Total length in bytes. */
+  readonly length: number;
+}
+
+/** Whether a source can be read anywhere and knows its length. */
+export function isRandom(source: ByteSource): source is RandomSource {
+  return "readAt" in source && typeof source.readAt === "function" && source.length !== undefined;
+}
+
+/** The source, where it can be read anywhere. Errors: usage. */
+export function random(source: ByteSource): RandomSource {
+  if (isRandom(source)) return source;
+  throw new QevmError("usage", "random access needs a source that can seek");
+}
+
+/** Fills `into` from a position of the source; returns how many bytes there are, fewer only at its end. */
+export async function readFully(source: Positioned, position: number, into: Uint8Array): Promise<number> {
+  let done = 0;
+  while (done < into.length) {
+    const got = await source.readAt(position + done, into.subarray(done));
+    if (got === 0) break;
+    done += got;
+  }
+  return done;
+}
+
+/** Reads a source that can be read anywhere in order, from a position on; where the source itself is does not matter. */
+export function readingFrom(source: RandomSource, position: number): ByteSource {
+  let at = position;
+  const advance = (n: number): number => {
+    at += n;
+    return n;
+  };
+  return {
+    length: Math.max(0, source.length - position),
+    read: (into) => {
+      const got = source.readAt(at, into);
+      return typeof got === "number" ? advance(got) : got.then(advance);
+    },
+  };
+}
+
+/** The same bytes as `source` gives, with all that it says of itself and can, read by `read`. */
+export function derive(source: ByteSource, read: ByteSource["read"]): ByteSource {
+  const { length, offset, within, stored, warnings, readAhead } = source;
+  return {
+    length,
+    offset,
+    within,
+    stored,
+    warnings,
+    readAhead,
+    read,
+    ...(isRandom(source) ? { readAt: (position: number, into: Uint8Array) => source.readAt(position, into) } : {}),
+    ...(source.seek === undefined ? {} : { seek: (position: number) => source.seek!(position) }),
+    diagnostics: () => source.diagnostics?.(),
+    close: () => source.close?.(),
+  };
 }
 
 /** A taker of bytes. `chunk` belongs to the caller again as soon as `write` has returned, or its promise has resolved. */
@@ -52,7 +112,7 @@ export interface ByteSink {
 }
 
 /** Bytes in memory as a source. */
-export class MemorySource implements ByteSource {
+export class MemorySource implements RandomSource {
   readonly length: number;
   private position = 0;
 

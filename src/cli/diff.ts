@@ -1,3 +1,4 @@
+import { type ByteSource, isRandom } from "../bytes/source.js";
 import { isFolder } from "../io/container/is-folder.js";
 import { openInput } from "../io/container/open.js";
 import type { Container } from "../io/container/types.js";
@@ -5,7 +6,6 @@ import { detect } from "../io/container/detect.js";
 import { diffStreams, sideOf, type Pair, type Side, type StreamDiff } from "../analyse/diff/index.js";
 import { inStream } from "../analyse/diff/side.js";
 import { QevmError, type Warning } from "../bytes/errors.js";
-import type { ByteSource } from "../bytes/source.js";
 import { openSource } from "../io/transport/file.js";
 import {
   DECODE_OPTIONS,
@@ -101,7 +101,7 @@ function isImage(file: string): boolean {
   if (file === "-" || isFolder(file)) return false;
   const source = openSource(file);
   const head = new Uint8Array(512);
-  const n = source.readAt === undefined ? 0 : source.readAt(0, head);
+  const n = isRandom(source) ? source.readAt(0, head) : 0;
   void source.close?.();
   return typeof n === "number" && detect(head.subarray(0, n)).kind === "qcow2";
 }

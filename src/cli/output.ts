@@ -1,5 +1,5 @@
 import type { Warning } from "../bytes/errors.js";
-import { traitsOf, type ByteSource } from "../bytes/source.js";
+import { derive, type ByteSource } from "../bytes/source.js";
 import { escaped, fileSize } from "../bytes/text.js";
 
 export { count, fileSize, grouped, memorySize, safe } from "../bytes/text.js";
@@ -111,21 +111,14 @@ export function withProgress(source: ByteSource, what: string): ByteSource & { d
     process.stderr.write(`\r\x1b[K${what}: ${fileSize(bytes)}${part}`);
     return n;
   };
-  return {
-    ...traitsOf(source),
-    read: (into) => {
-      const got = source.read(into);
-      return typeof got === "number" ? tick(got) : got.then(tick);
-    },
-    ...(source.readAt === undefined
-      ? {}
-      : { readAt: (position: number, into: Uint8Array) => source.readAt!(position, into) }),
-    ...(source.seek === undefined ? {} : { seek: (position: number) => source.seek!(position) }),
-    diagnostics: () => source.diagnostics?.(),
-    readAhead: readAhead && ((position, into) => readAhead(position, into).then(tick)),
-    close: () => source.close?.(),
+  const ticking = derive(source, (into) => {
+    const got = source.read(into);
+    return typeof got === "number" ? tick(got) : got.then(tick);
+  });
+  return Object.assign(ticking, {
+    readAhead: readAhead && ((position: number, into: Uint8Array) => readAhead(position, into).then(tick)),
     done: () => {
       if (shown) process.stderr.write("\r\x1b[K");
     },
-  };
+  });
 }

@@ -1,3 +1,4 @@
+import { type ByteSource, isRandom } from "../bytes/source.js";
 import { openInput } from "../io/container/open.js";
 import { extractedPages } from "../guest/read/extracted-pages.js";
 import { layoutOf, scanPages, type GuestPages } from "../guest/read/guest-memory.js";
@@ -5,7 +6,6 @@ import { indexedPages, variantOf } from "../guest/read/indexed-pages.js";
 import type { Layout, Segment } from "../guest/layout-types.js";
 import { blockRange, physicalRange, readParts } from "../guest/read/range.js";
 import { parseLayout, stateLayout, type StatedPart } from "../guest/layout/stated-layout.js";
-import type { ByteSource } from "../bytes/source.js";
 import { WritableSink } from "../io/transport/writable.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "./hex.js";
@@ -87,7 +87,7 @@ async function open(
 ): Promise<Opened> {
   const options = { ...(await streamOptions(args)), ...what };
   const index = args.text("index");
-  const seekable = source.readAt !== undefined && source.seek !== undefined && source.length !== undefined;
+  const seekable = isRandom(source) && source.seek !== undefined;
   if (index !== undefined) {
     if (what.file === "-" || !seekable) throw new UsageError("--index is for files that can be read anywhere");
     return await indexedPages(source, { ...options, index, say: tell });

@@ -1,3 +1,4 @@
+import { isRandom } from "../bytes/source.js";
 import { inspectStream } from "../analyse/inspect/inspect.js";
 import { verifyStream, type Verification } from "../analyse/inspect/verify.js";
 import { isFolder } from "../io/container/is-folder.js";
@@ -60,7 +61,7 @@ async function needsMemory(file: string, options: ReadOptions, how: InputOptions
   if (!canReopen(file)) return true;
   const source = await openInput(file, how);
   try {
-    if (source.readAt === undefined) return true;
+    if (!isRandom(source)) return true;
     const { ram } = await inspectStream(source, options);
     return ram.pages.xbzrle > 0;
   } finally {

@@ -1,4 +1,4 @@
-import type { ByteSource } from "../../bytes/source.js";
+import { type Positioned, readFully } from "../../bytes/source.js";
 import type { ByteRange, Pair } from "./types.js";
 
 /** Bytes compared at a time. */
@@ -6,7 +6,7 @@ const PIECE = 1 << 20;
 
 /** A part of a source that can be read anywhere. */
 export interface Region {
-  source: ByteSource;
+  source: Positioned;
   /** Position in the source (not the absolute offset). */
   start: number;
   /** Bytes; undefined: to the end. */
@@ -30,13 +30,7 @@ async function readPiece(
   piece: Uint8Array,
 ): Promise<Uint8Array> {
   const wanted = Math.max(0, Math.min(piece.length, length - from));
-  let done = 0;
-  while (done < wanted) {
-    const got = await source.readAt!(start + from + done, piece.subarray(done, wanted));
-    if (got === 0) break;
-    done += got;
-  }
-  return piece.subarray(0, done);
+  return piece.subarray(0, await readFully(source, start + from, piece.subarray(0, wanted)));
 }
 
 /** Index of the first byte that only one has or that is not the same; undefined: there is none. */

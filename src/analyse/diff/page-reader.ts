@@ -1,7 +1,7 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import type { PageInflater } from "../../engine/page-engine.js";
 import { applyRecordAt } from "../../guest/pages/record-at.js";
-import type { ByteSource } from "../../bytes/source.js";
+import type { ByteSource, Positioned } from "../../bytes/source.js";
 import { kindOf, PageKind, type PageTable, type Piece } from "./page-table.js";
 import { inStream } from "./side.js";
 import type { Side } from "./types.js";
@@ -25,7 +25,7 @@ export class PageReader {
 
   constructor(
     private readonly side: Side,
-    source: ByteSource,
+    source: ByteSource & Positioned,
     private readonly table: PageTable,
     private readonly pageSize: number,
     private readonly inflater: PageInflater,

@@ -2,7 +2,7 @@ import type { Container } from "../../io/container/types.js";
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { Tally, type Inspection } from "../inspect/inspect.js";
 import { noFacts, noteFacts, type DeviceFacts } from "../../guest/layout/facts.js";
-import type { ByteSource } from "../../bytes/source.js";
+import type { ByteSource, Positioned } from "../../bytes/source.js";
 import type { RamBlock } from "../../codec/ram/index.js";
 import {
   StreamReader,
@@ -25,7 +25,7 @@ const LEAST_LIMIT = 64 << 20;
 
 /** One stream as it was walked: everything but page contents, and where those stand. */
 export interface Scanned {
-  source: ByteSource;
+  source: ByteSource & Positioned;
   containers: readonly Container[];
   inspection: Inspection;
   diagnostics: Diagnostics;
@@ -118,7 +118,7 @@ class Scan {
   private trailing: Rest | undefined;
 
   constructor(
-    private readonly source: ByteSource,
+    private readonly source: ByteSource & Positioned,
     private readonly containers: readonly Container[],
     options: StreamOptions,
   ) {

@@ -1,13 +1,13 @@
 import { closeSync, readSync } from "node:fs";
 import { join } from "node:path";
-import { traitsOf, type ByteSource } from "../../bytes/source.js";
+import { isRandom, type ByteSource, type Positioned } from "../../bytes/source.js";
 import { attempt, writeAll } from "../../io/transport/attempt.js";
 import { createFile, systemFolder, temporaryFolder, type TemporaryFolder } from "../../io/transport/temporary.js";
 
 /** A source that can be read again, once it was read to its end. */
 export interface Again {
   /** Reads as the source does, and keeps what is needed to answer `readAt`. */
-  source: ByteSource;
+  source: ByteSource & Positioned;
   /** The same bytes from the first on. */
   rewind(): void;
   /** Removes what was kept. The source itself stays open. */
@@ -16,13 +16,13 @@ export interface Again {
 
 /** A source that can be read anywhere is taken as it is; of another one, a copy is kept in a temporary folder. Errors: io. */
 export function readableAgain(source: ByteSource): Again {
-  if (source.readAt === undefined || source.seek === undefined || source.length === undefined) return new Spool(source);
+  if (!isRandom(source) || source.seek === undefined) return new Spool(source);
   return { source, rewind: () => source.seek!(0), close: () => undefined };
 }
 
 /** What a pipe or decompressor gave, in a temporary file without a name: it is gone with the process, however that ends. */
 class Spool implements Again {
-  readonly source: ByteSource;
+  readonly source: ByteSource & Positioned;
   private readonly folder: string;
   private readonly fd: number;
   private readonly made: TemporaryFolder;
@@ -36,9 +36,12 @@ class Spool implements Again {
     this.folder = this.made.path;
     this.fd = createFile(join(this.folder, "stream"));
     this.remove();
-    const { length: _, ...traits } = traitsOf(first);
+    const { offset, within, stored, warnings } = first;
     this.source = {
-      ...traits,
+      offset,
+      within,
+      stored,
+      warnings,
       read: (into) => this.read(into),
       readAt: (position, into) => this.readAt(position, into),
     };

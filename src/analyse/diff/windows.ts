@@ -1,5 +1,4 @@
-import { QevmError } from "../../bytes/errors.js";
-import type { ByteSource } from "../../bytes/source.js";
+import { type ByteSource, type Positioned } from "../../bytes/source.js";
 
 /** Bytes read at a time where reading goes on, and where it jumped. */
 const LARGE = 1 << 19;
@@ -18,14 +17,13 @@ interface Window {
 }
 
 /** Random reads of a source in large pieces where they turn out to follow each other; 2 MiB of memory. */
-export class Windows implements ByteSource {
+export class Windows implements Positioned {
   readonly offset: number | undefined;
   private readonly windows: Window[] = [];
   private clock = 0;
 
-  constructor(private readonly source: ByteSource) {
+  constructor(private readonly source: ByteSource & Positioned) {
     this.offset = source.offset;
-    if (source.readAt === undefined) throw new QevmError("usage", "random access needs a source that can seek");
   }
 
   /** Bytes from an absolute stream offset, fewer at the end of the source; valid until the next are asked for. */
@@ -45,11 +43,6 @@ export class Windows implements ByteSource {
     return view instanceof Uint8Array ? copy(view, into) : view.then((bytes) => copy(bytes, into));
   }
 
-  /** Nothing reads these in order. */
-  read(): number {
-    return 0;
-  }
-
   private async load(position: number, length: number): Promise<Uint8Array> {
     const before = this.windows.find(({ start, end }) => start <= position && position <= end + NEAR);
     const window = before ?? this.free();
@@ -59,7 +52,7 @@ export class Windows implements ByteSource {
     window.used = ++this.clock;
     while (window.end - position < length) {
       const into = window.bytes.subarray(window.end - position, size);
-      const got = await this.source.readAt!(window.end, into);
+      const got = await this.source.readAt(window.end, into);
       if (got === 0) break;
       window.end += got;
     }

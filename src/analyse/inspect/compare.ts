@@ -1,4 +1,4 @@
-import type { ByteSink, ByteSource } from "../../bytes/source.js";
+import { type ByteSink, type ByteSource, isRandom } from "../../bytes/source.js";
 
 /**
  * A source that keeps what it has handed out until a sink has compared it: decoding and encoding run side by side over
@@ -23,7 +23,7 @@ export class Tap implements ByteSource {
     this.within = source.within;
     this.stored = source.stored;
     this.warnings = source.warnings;
-    if (source.readAt !== undefined) this.readAt = (position, into) => source.readAt!(position, into);
+    if (isRandom(source)) this.readAt = (position, into) => source.readAt(position, into);
   }
 
   read(into: Uint8Array): number | Promise<number> {

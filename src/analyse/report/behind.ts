@@ -1,4 +1,5 @@
-import { isSeekable, readFully, SliceSource } from "../../io/container/sources.js";
+import { readPiece, SliceSource } from "../../io/container/sources.js";
+import { isRandom } from "../../bytes/source.js";
 import { QevmError } from "../../bytes/errors.js";
 import { fromLatin1, latin1, type ByteSource } from "../../bytes/index.js";
 import { StreamReader, type SectionItem, type StreamOptions } from "../../codec/stream/index.js";
@@ -24,13 +25,13 @@ export async function sectionsBehind(
   stream: StreamReader,
   options: StreamOptions,
 ): Promise<SectionItem[]> {
-  if (!isSeekable(source)) return [];
+  if (!isRandom(source)) return [];
   const { known } = stream;
   const { offset = stream.offset } = (await stream.unfinished()) ?? {};
   const base = source.offset ?? 0;
   const from = Math.max(offset - base, source.length - WINDOW);
   if (from >= source.length) return [];
-  const bytes = await readFully(source, from, source.length - from);
+  const bytes = await readPiece(source, from, source.length - from);
   const description = lastDescription(bytes);
   if (description === undefined) return [];
   const found: SectionItem[] = [];

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { isSeekable, SliceSource, type SeekableSource } from "../../io/container/sources.js";
+import { SliceSource } from "../../io/container/sources.js";
+import { MemorySource, type ByteSource, isRandom, type RandomSource } from "../../bytes/source.js";
 import { readableAgain } from "../diff/spool.js";
-import { MemorySource, type ByteSource } from "../../bytes/source.js";
 import { openSource } from "../../io/transport/file.js";
 import type { Progress } from "./types.js";
 
@@ -10,7 +10,7 @@ const READ = 1 << 20;
 
 /** A file as it is, containers and all, that can be read as often as it takes. */
 export interface RawInput {
-  open(): SeekableSource;
+  open(): RandomSource;
   /** Of its bytes, where they were all read already. */
   readonly sha256: string | undefined;
   /** It came from a pipe or the like, through a temporary file. */
@@ -25,12 +25,11 @@ export async function openRaw(input: string | Uint8Array | ByteSource, progress:
   }
   const first = typeof input === "string" ? openSource(input) : input;
   try {
-    if (!isSeekable(first)) return await copied(first, progress);
+    if (!isRandom(first)) return await copied(first, progress);
     const { length } = first;
     // Who gave a source closes it.
     const whole = { length, read: () => 0, readAt: first.readAt.bind(first) };
-    const open =
-      typeof input === "string" ? () => openSource(input) as SeekableSource : () => new SliceSource(whole, 0);
+    const open = typeof input === "string" ? () => openSource(input) as RandomSource : () => new SliceSource(whole, 0);
     return { open, sha256: undefined, copied: false, close: () => undefined };
   } finally {
     if (typeof input === "string") await first.close?.();
@@ -55,7 +54,7 @@ async function copied(source: ByteSource, progress: Progress): Promise<RawInput>
   } finally {
     shown.done?.();
   }
-  const whole = { length, read: () => 0, readAt: again.source.readAt!.bind(again.source) };
+  const whole = { length, read: () => 0, readAt: again.source.readAt.bind(again.source) };
   return {
     open: () => new SliceSource(whole, 0),
     sha256: hash.digest("hex"),
@@ -65,13 +64,13 @@ async function copied(source: ByteSource, progress: Progress): Promise<RawInput>
 }
 
 /** A source whose bytes are hashed as far as they are read one after the other; `sha256` reads what is left. */
-export class HashedSource implements SeekableSource {
+export class HashedSource implements RandomSource {
   readonly length: number;
   private readonly hash = createHash("sha256");
   private hashed = 0;
   private position = 0;
 
-  constructor(private readonly file: SeekableSource) {
+  constructor(private readonly file: RandomSource) {
     this.length = file.length;
   }
 

@@ -1,6 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
 import { QemuFileReader } from "../../bytes/reader.js";
-import type { ByteSource } from "../../bytes/source.js";
+import { readFully, type Positioned } from "../../bytes/source.js";
 import { decodeBlockEntry } from "./block-list.js";
 import { RamFlag } from "./flags.js";
 import type { RamBlock } from "./state.js";
@@ -23,7 +23,7 @@ export interface MappedRamStart {
 }
 
 /** Reads the block list alone: a few hundred bytes a block, wherever the blocks' pages end. Errors: as `decodeBlockList`; usage. */
-export async function indexMappedRam(source: ByteSource, start: MappedRamStart): Promise<MappedRamIndex> {
+export async function indexMappedRam(source: Positioned, start: MappedRamStart): Promise<MappedRamIndex> {
   const { pageSize, ignoreShared, maxBlocks } = start;
   const options = { ignoreShared, mappedRam: true, pageSize, maxBlocks };
   const lead = await readerAt(source, start.offset, 8);
@@ -52,7 +52,7 @@ export async function indexMappedRam(source: ByteSource, start: MappedRamStart):
  * `into` (one page long) is zeros. Errors: usage, truncated.
  */
 export async function readMappedPage(
-  source: ByteSource,
+  source: Positioned,
   block: RamBlock,
   offset: number,
   into: Uint8Array,
@@ -75,14 +75,7 @@ export async function readMappedPage(
 /** str8, length, address, header. */
 const ENTRY_BYTES = 256 + 8 + 8 + 28;
 
-async function readerAt(source: ByteSource, offset: number, length: number): Promise<QemuFileReader> {
-  if (source.readAt === undefined) throw new QevmError("usage", "random access needs a source that can seek");
+async function readerAt(source: Positioned, offset: number, length: number): Promise<QemuFileReader> {
   const bytes = new Uint8Array(length);
-  let done = 0;
-  while (done < length) {
-    const got = await source.readAt(offset + done, bytes.subarray(done));
-    if (got === 0) break;
-    done += got;
-  }
-  return QemuFileReader.over(bytes.subarray(0, done), offset);
+  return QemuFileReader.over(bytes.subarray(0, await readFully(source, offset, bytes)), offset);
 }

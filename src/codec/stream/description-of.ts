@@ -1,6 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
-import { latin1, QemuFileReader } from "../../bytes/reader.js";
-import type { ByteSource } from "../../bytes/source.js";
+import { latin1 } from "../../bytes/reader.js";
+import { isRandom, readFully, type ByteSource } from "../../bytes/source.js";
 import { triedVmDescriptions } from "../vmstate/find.js";
 import { parseVmDescription, type VmDescription } from "../vmstate/index.js";
 import type { StreamOptions } from "./options.js";
@@ -14,9 +14,10 @@ const TAIL_WINDOW = 16 * 1024 * 1024;
  * Errors: bad-description where there is none; as `StreamReader`.
  */
 export async function descriptionOf(source: ByteSource, options: StreamOptions = {}): Promise<VmDescription> {
-  const { length } = source;
-  if (source.readAt !== undefined && length !== undefined) {
-    const window = await tail(source, length);
+  if (isRandom(source)) {
+    const { length } = source;
+    const end = new Uint8Array(Math.min(TAIL_WINDOW, length));
+    const window = end.subarray(0, await readFully(source, length - end.length, end));
     if (window.length === length && window[0] === BRACE) return parseVmDescription(latin1(window).trimEnd());
     for (const { start, length: size } of triedVmDescriptions(window, options.limits?.descriptionBytes, true)) {
       const found = parsed(latin1(window.subarray(start, start + size)), length - window.length + start);
@@ -31,25 +32,6 @@ export async function descriptionOf(source: ByteSource, options: StreamOptions =
 }
 
 const BRACE = 0x7b;
-
-async function tail(source: ByteSource, length: number): Promise<Uint8Array> {
-  const from = Math.max(0, length - TAIL_WINDOW);
-  const reader = new QemuFileReader({
-    read: ((at) => (into: Uint8Array) => {
-      const got = source.readAt!(at, into);
-      if (typeof got === "number") {
-        at += got;
-        return got;
-      }
-      return got.then((n) => {
-        at += n;
-        return n;
-      });
-    })(from),
-  });
-  await reader.fillToEnd(TAIL_WINDOW);
-  return reader.bytes(reader.available);
-}
 
 function parsed(text: string, offset: number): VmDescription | undefined {
   try {

@@ -1,4 +1,5 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
+import { isRandom, readFully } from "../../bytes/source.js";
 import { latin1, QemuFileReader } from "../../bytes/reader.js";
 import { triedVmDescriptions } from "../vmstate/find.js";
 import {
@@ -274,15 +275,10 @@ export class DevicePart {
 
   private async searchTail(): Promise<boolean> {
     const { source } = this.reader;
-    if (source.readAt === undefined || source.length === undefined) return false;
+    if (!isRandom(source)) return false;
     const tail = new Uint8Array(Math.min(TAIL_WINDOW, source.length));
     const from = source.length - tail.length;
-    let filled = 0;
-    while (filled < tail.length) {
-      const got = await source.readAt(from + filled, tail.subarray(filled));
-      if (got === 0) break;
-      filled += got;
-    }
+    const filled = await readFully(source, from, tail);
     return this.search(tail.subarray(0, filled), this.reader.origin + from);
   }
 

@@ -1,10 +1,13 @@
 import { hex, QevmError, type Diagnostics } from "../../bytes/errors.js";
 import type { PageInflater } from "../../engine/page-engine.js";
 import { QemuFileReader } from "../../bytes/reader.js";
-import type { ByteSource } from "../../bytes/source.js";
+import { readFully, type ByteSource, type Positioned } from "../../bytes/source.js";
 import { compressBound, encodingOf, PAGE_FLAGS, RamFlag } from "../../codec/ram/index.js";
 import { decodeXbzrle } from "../../codec/ram/xbzrle.js";
 import { inflatedPart, PAGE_BEFORE } from "./apply.js";
+
+/** The bytes of a stream, which can be read anywhere. */
+export type StreamBytes = Positioned & Pick<ByteSource, "offset">;
 
 /** Which record is meant to stand at a place. */
 export interface RecordPlace {
@@ -21,7 +24,7 @@ export interface RecordPlace {
  * Lenient `diagnostics`: what is damaged is replaced as `RecordApplier` does it.
  */
 export async function applyRecordAt(
-  source: ByteSource,
+  source: StreamBytes,
   place: RecordPlace,
   page: Uint8Array,
   inflater: PageInflater,
@@ -73,16 +76,9 @@ function checkHeader(reader: QemuFileReader, { position, block, offset }: Record
   return flag;
 }
 
-/** A reader over up to `length` bytes from a place of a source that can be read anywhere. */
-async function readerAt(source: ByteSource, position: number, length: number): Promise<QemuFileReader> {
-  if (source.readAt === undefined) throw new QevmError("usage", "random access needs a source that can seek");
+/** A reader over up to `length` bytes from an absolute offset of the stream. */
+async function readerAt(source: StreamBytes, position: number, length: number): Promise<QemuFileReader> {
   const bytes = new Uint8Array(length);
-  const start = position - (source.offset ?? 0);
-  let done = 0;
-  while (done < length) {
-    const got = await source.readAt(start + done, bytes.subarray(done));
-    if (got === 0) break;
-    done += got;
-  }
-  return QemuFileReader.over(bytes.subarray(0, done), position);
+  const filled = await readFully(source, position - (source.offset ?? 0), bytes);
+  return QemuFileReader.over(bytes.subarray(0, filled), position);
 }

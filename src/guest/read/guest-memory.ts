@@ -1,7 +1,7 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { createInflater } from "../../engine/create.js";
 import type { PageInflater } from "../../engine/page-engine.js";
-import type { ByteSource } from "../../bytes/source.js";
+import { isRandom, type ByteSource, type Positioned, type RandomSource } from "../../bytes/source.js";
 import { readMappedPage, type RamBlock } from "../../codec/ram/index.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "../layout/facts.js";
@@ -9,7 +9,7 @@ import { findLayout } from "../layout/layout.js";
 import type { Layout } from "../layout-types.js";
 import { PagePlaces, type PageFinder } from "../pages/page-places.js";
 import { ACPI_TABLES, MOST_TABLES } from "../layout/srat.js";
-import { applyRecordAt } from "../pages/record-at.js";
+import { applyRecordAt, type StreamBytes } from "../pages/record-at.js";
 
 /** Bytes read at a time where the RAM of a mapped-ram file is passed over: what is read in vain between blocks. */
 const SMALL_READ = 1 << 14;
@@ -42,7 +42,7 @@ export interface ScanOptions extends StreamOptions {
  * records' headers, up to the end of the RAM (a page may come again until there). Errors: as `StreamReader`; usage.
  */
 export async function scanPages(source: ByteSource, options: ScanOptions): Promise<GuestPages> {
-  if (source.readAt === undefined || source.seek === undefined || source.length === undefined) {
+  if (!isRandom(source) || source.seek === undefined) {
     throw new QevmError("usage", "this input can only be read from its beginning to its end");
   }
   source.seek(0);
@@ -102,7 +102,7 @@ async function capabilities(source: ByteSource, options: StreamOptions): Promise
 
 /** Reads pages from the records that make them. */
 export function placedReader(
-  source: ByteSource,
+  source: StreamBytes,
   finder: PageFinder,
   inflater: PageInflater,
   diagnostics?: Diagnostics,
@@ -119,12 +119,9 @@ export function placedReader(
 }
 
 /** The places in a mapped-ram file count from the first byte of the file, wherever the stream begins in it. */
-function mappedReader(source: ByteSource, blocks: readonly RamBlock[]): GuestPages["read"] {
+function mappedReader(source: RandomSource, blocks: readonly RamBlock[]): GuestPages["read"] {
   const before = source.offset ?? 0;
-  const file: ByteSource = {
-    read: () => 0,
-    readAt: (position, into) => source.readAt!(position - before, into),
-  };
+  const file: Positioned = { readAt: (position, into) => source.readAt(position - before, into) };
   return async (name, offset, into) => {
     await readMappedPage(
       file,

@@ -1,6 +1,6 @@
 import { Diagnostics, QevmError } from "../../bytes/errors.js";
 import { createInflater } from "../../engine/create.js";
-import type { ByteSource } from "../../bytes/source.js";
+import { random, type ByteSource, type RandomSource } from "../../bytes/source.js";
 import { layoutOf, placedReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import type { Layout } from "../layout-types.js";
@@ -50,7 +50,7 @@ export async function indexedPages(source: ByteSource, options: IndexOptions): P
   const stamp = stampFile(file);
   const opened = PageIndex.open(index, stamp, variant);
   if (typeof opened !== "string") {
-    const pages = await pagesOf(source, opened, options, stamp);
+    const pages = await pagesOf(random(source), opened, options, stamp);
     return { pages, layout: opened.head.layout ?? undefined, index: "used", close: () => opened.close() };
   }
   const pages = await scanPages(source, { ...options, devices: true });
@@ -87,7 +87,7 @@ function attemptLayout(pages: GuestPages): Layout | undefined {
 }
 
 async function pagesOf(
-  source: ByteSource,
+  source: RandomSource,
   index: PageIndex,
   options: IndexOptions,
   stamp: FileStamp,

@@ -1,13 +1,13 @@
 import { QevmError } from "../../bytes/errors.js";
 import { QemuFileReader } from "../../bytes/reader.js";
-import { traitsOf, type ByteSource } from "../../bytes/source.js";
 import { openSource } from "../transport/file.js";
 import { Turns } from "../transport/turns.js";
 import { decompressed, type Expansion } from "./compressed/decompressed.js";
 import { detect, type Compression } from "./detect.js";
 import { isFolder } from "./is-folder.js";
 import { brotliNote } from "./brotli.js";
-import { isSeekable, readFully, RestSource, SliceSource, startingAt } from "./sources.js";
+import { readPiece, RestSource, SliceSource, startingAt } from "./sources.js";
+import { derive, type ByteSource, isRandom } from "../../bytes/source.js";
 import { isStreamHead } from "../../codec/stream/search.js";
 import type { Container, Found, Input, InputOptions, Step } from "./types.js";
 
@@ -77,36 +77,27 @@ export async function openContainers(source: ByteSource, options: InputOptions =
 /** The same source as an object of its own, to which things can be added. */
 function view(source: ByteSource): ByteSource {
   const turns = new Turns();
-  return {
-    ...traitsOf(source),
-    read: (into) => {
-      const got = source.read(into);
-      const turn = turns.due();
-      // Waited for side by side: a read that fails meanwhile is the error of who waits, not nobody's.
-      return turn === undefined ? got : Promise.all([got, turn]).then(([n]) => n);
-    },
-    ...(source.readAt === undefined
-      ? {}
-      : { readAt: (position: number, into: Uint8Array) => source.readAt!(position, into) }),
-    ...(source.seek === undefined ? {} : { seek: (position: number) => source.seek!(position) }),
-    readAhead: source.readAhead,
-    close: () => source.close?.(),
-  };
+  return derive(source, (into) => {
+    const got = source.read(into);
+    const turn = turns.due();
+    // Waited for side by side: a read that fails meanwhile is the error of who waits, not nobody's.
+    return turn === undefined ? got : Promise.all([got, turn]).then(([n]) => n);
+  });
 }
 
 /** Whether a stream begins at an offset of a source that can be read anywhere. */
 async function hasStreamAt(source: ByteSource, offset: number): Promise<boolean> {
-  if (!isSeekable(source) || offset > source.length) return false;
-  return isStreamHead(await readFully(source, offset, 64));
+  if (!isRandom(source) || offset > source.length) return false;
+  return isStreamHead(await readPiece(source, offset, 64));
 }
 
 /** Looks at the first bytes; the source answered is to be used instead of the one given. */
 async function look(source: ByteSource): Promise<Found> {
-  if (isSeekable(source)) {
-    let head = await readFully(source, 0, Math.min(512, source.length));
+  if (isRandom(source)) {
+    let head = await readPiece(source, 0, Math.min(512, source.length));
     let { kind, foreign } = detect(head);
     if (kind === "unknown") {
-      head = await readFully(source, 0, Math.min(FARTHEST, source.length));
+      head = await readPiece(source, 0, Math.min(FARTHEST, source.length));
       ({ kind, foreign } = detect(head));
     }
     return { kind, source, reader: new QemuFileReader(source), foreign, head };
@@ -132,7 +123,7 @@ async function open(found: Found, options: InputOptions, expansion: Expansion): 
       return await (await import("./qcow2/open.js")).openQcow2(source, options);
     case "foreign": {
       const container: Container = { kind: "foreign", length: foreign };
-      if (isSeekable(source)) return { container, source: new SliceSource(source, foreign), last: true };
+      if (isRandom(source)) return { container, source: new SliceSource(source, foreign), last: true };
       await reader.discard(foreign, "bytes before the stream");
       return { container, source: new RestSource(reader), last: true };
     }

@@ -1,8 +1,8 @@
+import { type ByteSource, IterableSource, derive } from "../../bytes/source.js";
 import { closeSync, fstatSync, readdirSync } from "node:fs";
 import { constants, gunzipSync } from "node:zlib";
 import { QevmError } from "../../bytes/errors.js";
 import { QemuFileReader } from "../../bytes/reader.js";
-import { IterableSource, type ByteSource } from "../../bytes/source.js";
 import {
   announced,
   gatherRecording,
@@ -141,12 +141,8 @@ function unpacked(file: FileSource, name: string): ByteSource {
 
 /** A file as a source whose errors name it. */
 function within(file: FileSource, name: string): ByteSource {
-  return {
-    length: file.length,
-    within: [name],
-    read: (into) => file.read(into),
-    readAt: (position, into) => file.readAt(position, into),
-    seek: (position) => file.seek(position),
-    close: () => file.close(),
-  };
+  return Object.assign(
+    derive(file, (into) => file.read(into)),
+    { within: [name] },
+  );
 }

@@ -1,20 +1,9 @@
 import { QevmError } from "../../bytes/errors.js";
 import { QemuFileReader } from "../../bytes/reader.js";
-import type { ByteSource } from "../../bytes/source.js";
-
-/** A source that can be read anywhere; containers with tables need one. */
-export interface SeekableSource extends ByteSource {
-  readonly length: number;
-  readAt(position: number, into: Uint8Array): number | Promise<number>;
-}
-
-/** Whether a source can be read anywhere and knows its length. */
-export function isSeekable(source: ByteSource): source is SeekableSource {
-  return source.readAt !== undefined && source.length !== undefined;
-}
+import { isRandom, readFully, type ByteSource, type RandomSource } from "../../bytes/source.js";
 
 /** The bytes of a seekable source from `start` to its end, as they are; offsets stay those of the whole. */
-export class SliceSource implements ByteSource {
+export class SliceSource implements RandomSource {
   readonly length: number;
   readonly offset: number;
   readonly within: readonly string[] | undefined;
@@ -22,7 +11,7 @@ export class SliceSource implements ByteSource {
   private position = 0;
 
   constructor(
-    private readonly whole: SeekableSource,
+    private readonly whole: RandomSource,
     private readonly start: number,
   ) {
     if (whole.readAhead !== undefined) this.readAhead = (position, into) => whole.readAhead!(start + position, into);
@@ -83,7 +72,7 @@ export class RestSource implements ByteSource {
 /** What a source gives from byte `offset` of it on; offsets stay those of the whole. Errors: truncated. */
 export async function startingAt(source: ByteSource, offset: number): Promise<ByteSource> {
   if (offset === 0) return source;
-  if (isSeekable(source)) {
+  if (isRandom(source)) {
     if (offset <= source.length) return new SliceSource(source, offset);
     throw new QevmError("truncated", "the input ends before the offset of the stream", {
       offset: source.length,
@@ -96,14 +85,8 @@ export async function startingAt(source: ByteSource, offset: number): Promise<By
   return new RestSource(reader);
 }
 
-/** Reads exactly `length` bytes at a place, or as many as there are. */
-export async function readFully(source: SeekableSource, position: number, length: number): Promise<Uint8Array> {
+/** The `length` bytes at a place, or as many as there are. */
+export async function readPiece(source: RandomSource, position: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
-  let done = 0;
-  while (done < length) {
-    const got = await source.readAt(position + done, bytes.subarray(done));
-    if (got === 0) return bytes.subarray(0, done);
-    done += got;
-  }
-  return bytes;
+  return bytes.subarray(0, await readFully(source, position, bytes));
 }

@@ -1,5 +1,5 @@
 import { QevmError } from "../../bytes/errors.js";
-import type { ByteSource } from "../../bytes/source.js";
+import { isRandom, readingFrom, type ByteSource } from "../../bytes/source.js";
 import { RamFlag } from "../../codec/ram/index.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
 import { standsBetween } from "./between.js";
@@ -9,25 +9,9 @@ import { standsBetween } from "./between.js";
  * twentieth of inflating them), "may be" where it cannot. What is wrong with the stream is left to the reading proper.
  */
 export async function mayHoldXbzrle(source: ByteSource, options: StreamOptions): Promise<boolean> {
-  const { length } = source;
-  if (source.readAt === undefined || length === undefined) return true;
-  let position = 0;
-  const ahead: ByteSource = {
-    length,
-    read: (into) => {
-      const got = source.readAt!(position, into);
-      if (typeof got === "number") {
-        position += got;
-        return got;
-      }
-      return got.then((n) => {
-        position += n;
-        return n;
-      });
-    },
-  };
+  if (!isRandom(source)) return true;
   try {
-    for await (const item of new StreamReader(ahead, options)) {
+    for await (const item of new StreamReader(readingFrom(source, 0), options)) {
       if (item.kind !== "section") continue;
       if (standsBetween(item)) continue;
       if (item.type === "full" || item.content.kind !== "ram") return false;

@@ -1,9 +1,9 @@
 import { QevmError, type Warning } from "../../../bytes/errors.js";
 import { decompressed, type Expansion } from "../compressed/decompressed.js";
 import { LIBVIRT_PART_MAGIC, type Compression } from "../detect.js";
-import type { ByteSource } from "../../../bytes/source.js";
 import { decodeLibvirtData, decodeLibvirtHeader, FORMATS, LIBVIRT_HEADER_LENGTH, UNFINISHED } from "./header.js";
-import { isSeekable, RestSource, SliceSource } from "../sources.js";
+import { RestSource, SliceSource } from "../sources.js";
+import { type ByteSource, isRandom } from "../../../bytes/source.js";
 import type { Container, Found, InputOptions, Step } from "../types.js";
 
 /** Takes off header and XML of a libvirt save image, and its compression. */
@@ -37,7 +37,7 @@ export async function openLibvirt(
     const plain = await decompressed(format as Compression, reader, expansion);
     return { container, source: noted(plain), last: true };
   }
-  const plain: ByteSource = isSeekable(source)
+  const plain: ByteSource = isRandom(source)
     ? new SliceSource(source, LIBVIRT_HEADER_LENGTH + header.dataLength)
     : new RestSource(reader);
   return { container, source: noted(plain), last: true };

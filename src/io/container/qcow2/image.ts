@@ -2,12 +2,12 @@ import { inflateRawSync } from "node:zlib";
 import { QevmError } from "../../../bytes/errors.js";
 import { fileSize } from "../../../bytes/text.js";
 import { QemuFileReader } from "../../../bytes/reader.js";
-import { MemorySource, type ByteSource } from "../../../bytes/source.js";
 import { StreamReader } from "../../../codec/stream/index.js";
 import { decodeQcow2Header, Incompatible, type Qcow2Header } from "./header.js";
 import { ClusterMap, type Cluster } from "./map.js";
 import { exactly, readSnapshots, snapshotDate, vmStateSize, type Qcow2Snapshot } from "./snapshots.js";
-import { readFully, type SeekableSource } from "../sources.js";
+import { readPiece } from "../sources.js";
+import { MemorySource, type ByteSource, type RandomSource } from "../../../bytes/source.js";
 import { unzstd } from "../compressed/zstd.js";
 
 /** A qcow2 image: its header, its snapshots, and the name of its external data file. */
@@ -18,8 +18,8 @@ export interface Qcow2Image {
 }
 
 /** Reads header, extensions and snapshot table. Errors: as the decoders of these. */
-export async function readQcow2(source: SeekableSource, snapshotBytes?: number): Promise<Qcow2Image> {
-  const head = await readFully(source, 0, 4096);
+export async function readQcow2(source: RandomSource, snapshotBytes?: number): Promise<Qcow2Image> {
+  const head = await readPiece(source, 0, 4096);
   const header = decodeQcow2Header(head);
   return {
     header,
@@ -104,7 +104,7 @@ function listed(snapshots: readonly Qcow2Snapshot[]): string[] {
 
 /** The VM state of a snapshot as a source. Errors: as `ClusterMap.read`; unsupported (encryption, external data file). */
 export async function openVmState(
-  source: SeekableSource,
+  source: RandomSource,
   image: Qcow2Image,
   snapshot: Qcow2Snapshot,
 ): Promise<ByteSource> {
@@ -132,8 +132,8 @@ export async function openVmState(
 const HEAD_BYTES = 4096;
 
 /** Whether the state is a mapped-ram stream, by its configuration or the first block of its RAM. */
-async function isMappedRam(state: SeekableSource): Promise<boolean> {
-  const head = await readFully(state, 0, Math.min(HEAD_BYTES, state.length));
+async function isMappedRam(state: RandomSource): Promise<boolean> {
+  const head = await readPiece(state, 0, Math.min(HEAD_BYTES, state.length));
   const reader = new StreamReader(new MemorySource(head));
   try {
     for await (const item of reader) if (item.kind !== "header") break;
@@ -152,7 +152,7 @@ class VmStateSource implements ByteSource {
   private last: { host: number; bytes: Uint8Array } | undefined;
 
   constructor(
-    private readonly image: SeekableSource,
+    private readonly image: RandomSource,
     private readonly header: Qcow2Header,
     private readonly map: ClusterMap,
   ) {

@@ -1,7 +1,7 @@
 import { hex, QevmError } from "../../../bytes/errors.js";
 import { Incompatible, type Qcow2Header } from "./header.js";
 import { exactly, vmStateSize, type Qcow2Snapshot } from "./snapshots.js";
-import type { SeekableSource } from "../sources.js";
+import { type RandomSource } from "../../../bytes/source.js";
 
 /** Where one guest cluster is. `bitmap` (extended L2) tells which of its 32 subclusters are data (low) and zeros (high). */
 export type Cluster =
@@ -31,7 +31,7 @@ export class ClusterMap {
   private extended = 0;
 
   private constructor(
-    private readonly source: SeekableSource,
+    private readonly source: RandomSource,
     private readonly header: Qcow2Header,
     readonly snapshot: Qcow2Snapshot,
   ) {
@@ -42,7 +42,7 @@ export class ClusterMap {
   }
 
   /** Reads and checks the tables of a snapshot's state. Errors: truncated, bad-offset, bad-value, bad-length, each with the entry's place. */
-  static async read(source: SeekableSource, header: Qcow2Header, snapshot: Qcow2Snapshot): Promise<ClusterMap> {
+  static async read(source: RandomSource, header: Qcow2Header, snapshot: Qcow2Snapshot): Promise<ClusterMap> {
     const map = new ClusterMap(source, header, snapshot);
     await map.load();
     return map;

@@ -1,13 +1,12 @@
 import { QevmError } from "../../../bytes/errors.js";
-import type { ByteSource } from "../../../bytes/source.js";
 import { chooseSnapshot, openVmState, readQcow2 } from "./image.js";
 import { snapshotDate, vmStateSize } from "./snapshots.js";
-import { isSeekable } from "../sources.js";
+import { type ByteSource, isRandom } from "../../../bytes/source.js";
 import type { Container, InputOptions, Step } from "../types.js";
 
 /** The VM state of one snapshot of a qcow2 image. */
 export async function openQcow2(source: ByteSource, options: InputOptions): Promise<Step> {
-  if (!isSeekable(source)) {
+  if (!isRandom(source)) {
     throw new QevmError(
       "unsupported",
       "a qcow2 image can be read from a file only, not from a pipe or inside a compressed file",

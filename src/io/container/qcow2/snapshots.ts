@@ -2,7 +2,8 @@ import { QevmError } from "../../../bytes/errors.js";
 import { struct, u16be, u32be, u64be } from "../../../bytes/layout.js";
 import type { Qcow2Header } from "./header.js";
 import { DEFAULT_LIMITS } from "../../../codec/stream/limits.js";
-import { readFully, type SeekableSource } from "../sources.js";
+import { readPiece } from "../sources.js";
+import { type RandomSource } from "../../../bytes/source.js";
 
 /**
  * An entry of the snapshot table, big-endian, each beginning at a multiple of 8:
@@ -62,7 +63,7 @@ export function snapshotDate({ dateSeconds, dateNanoseconds }: Qcow2Snapshot): s
 
 /** Reads the snapshot table. Errors: truncated, limit, bad-offset. */
 export async function readSnapshots(
-  source: SeekableSource,
+  source: RandomSource,
   header: Qcow2Header,
   snapshotBytes = DEFAULT_LIMITS.snapshotBytes,
 ): Promise<Qcow2Snapshot[]> {
@@ -141,13 +142,13 @@ export function encodeSnapshot(snapshot: Qcow2Snapshot): Uint8Array {
 
 /** Reads exactly so many bytes. Errors: truncated. */
 export async function exactly(
-  source: SeekableSource,
+  source: RandomSource,
   at: number,
   length: number,
   path: readonly string[],
 ): Promise<Uint8Array> {
   const bytes =
-    at > source.length ? new Uint8Array(0) : await readFully(source, at, Math.min(length, source.length - at));
+    at > source.length ? new Uint8Array(0) : await readPiece(source, at, Math.min(length, source.length - at));
   if (bytes.length < length) {
     throw new QevmError("truncated", "the qcow2 image ends inside a table", {
       offset: at,
