@@ -4,6 +4,7 @@ import { connect, type Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { QevmError } from "../../bytes/errors.js";
 import type { ByteSink } from "../../bytes/source.js";
+import { parseMigrationUri, programEnded, type MigrationUri } from "./migration-uri.js";
 import { WritableSink } from "./writable.js";
 
 /** A destination that takes a stream. */
@@ -24,13 +25,7 @@ export type TakeAnswers = (bytes: Uint8Array) => Promise<void>;
 
 /**
  * Connects to what QEMU calls a migration URI.
- *
- * | URI              | what                                                   |
- * |------------------|--------------------------------------------------------|
- * | `tcp:HOST:PORT`  | a socket; `[::1]` for IPv6                              |
- * | `unix:PATH`      | a socket                                               |
- * | `exec:COMMAND`   | `sh -c COMMAND`, the stream on its standard input      |
- * | `fd:N`           | a descriptor that this process was started with        |
+ * (`MigrationUri`): a socket, the standard input of a command, a descriptor.
  *
  * What a socket sends back (the return path) is handed to `answers`, which is waited for before more is read, or else dropped. Errors: usage (no such URI), io.
  */
@@ -38,7 +33,7 @@ export async function openDestination(uri: string, answers?: TakeAnswers): Promi
   const where = parseUri(uri);
   switch (where.scheme) {
     case "tcp":
-      return await socketTo(connect({ host: where.host, port: where.port }), uri, answers);
+      return await socketTo(connect({ host: where.host ?? "localhost", port: where.port }), uri, answers);
     case "unix":
       return await socketTo(connect({ path: where.path }), uri, answers);
     case "exec":
@@ -53,39 +48,12 @@ export function checkDestination(uri: string): void {
   parseUri(uri);
 }
 
-type Where =
-  | { scheme: "tcp"; host: string; port: number }
-  | { scheme: "unix"; path: string }
-  | { scheme: "exec"; command: string }
-  | { scheme: "fd"; fd: number };
-
-function parseUri(uri: string): Where {
-  const [, scheme = "", rest = ""] = /^([a-z]+):(.*)$/su.exec(uri) ?? [];
-  switch (scheme) {
-    case "tcp": {
-      const [, bracketed, plain, port = ""] = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/u.exec(rest) ?? [];
-      if (port === "" || Number(port) > 65_535) throw badUri(uri, "tcp:HOST:PORT");
-      const host = bracketed ?? (plain === "" ? "localhost" : (plain ?? "localhost"));
-      return { scheme, host, port: Number(port) };
-    }
-    case "unix":
-      if (rest === "") throw badUri(uri, "unix:PATH");
-      return { scheme, path: rest };
-    case "exec":
-      if (rest === "") throw badUri(uri, "exec:COMMAND");
-      return { scheme, command: rest };
-    case "fd": {
-      const fd = /^\d{1,6}$/u.test(rest) ? Number(rest) : Number.NaN;
-      if (!(fd > 0)) throw badUri(uri, "fd:NUMBER");
-      return { scheme, fd };
-    }
-    default:
-      throw badUri(uri, "tcp:, unix:, exec: or fd:");
+function parseUri(uri: string): MigrationUri {
+  const where = parseMigrationUri(uri, "no such destination");
+  if (where.scheme === "fd" && where.fd === 0) {
+    throw new QevmError("usage", "no such destination", { expected: "fd:NUMBER", found: JSON.stringify(uri) });
   }
-}
-
-function badUri(uri: string, expected: string): QevmError {
-  return new QevmError("usage", "no such destination", { expected, found: JSON.stringify(uri) });
+  return where;
 }
 
 async function socketTo(socket: Socket, uri: string, answers?: TakeAnswers): Promise<Destination> {
@@ -113,13 +81,7 @@ async function socketTo(socket: Socket, uri: string, answers?: TakeAnswers): Pro
 
 function program(command: string, uri: string): Destination {
   const child = spawn("/bin/sh", ["-c", command], { stdio: ["pipe", "inherit", "inherit"] });
-  const ended = new Promise<void>((resolve, reject) => {
-    child.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
-    child.once("close", (code, signal) => {
-      if (code === 0) resolve();
-      else reject(new QevmError("io", `${uri}: ended ${signal === null ? `with exit code ${code}` : `by ${signal}`}`));
-    });
-  });
+  const ended = programEnded(child, uri);
   // Whoever waits for the end hears of it.
   ended.catch(() => undefined);
   return sinkOf(child.stdin, uri, ended);

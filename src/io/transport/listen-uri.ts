@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { QevmError } from "../../bytes/errors.js";
+import { parseMigrationUri, programEnded } from "./migration-uri.js";
 import { freeSocketPath, ownSocket } from "./unix-listener.js";
 
 /** One connection of a source. */
@@ -18,7 +19,7 @@ export interface Connection {
   destroy(): void;
 }
 
-/** An open ear. */
+/** Where connections of a source are waited for. */
 export interface Listening {
   /** The URI by which it is reached: with the port that the system chose for port 0. */
   readonly uri: string;
@@ -30,50 +31,32 @@ export interface Listening {
 /**
  * Waits where a source sends to, as QEMU does by `-incoming`. `take` is called with every connection.
  *
- * | URI             | what                                                              |
- * |-----------------|-------------------------------------------------------------------|
- * | `tcp:HOST:PORT` | a socket; `[::1]` for IPv6, port 0 for any that is free           |
- * | `unix:PATH`     | a socket                                                          |
- * | `exec:COMMAND`  | one stream: what `sh -c COMMAND` writes to its standard output    |
- * | `fd:N`          | one stream: a pipe or file that this process was started with     |
+ * `tcp:` and `unix:` take many connections (port 0: any that is free); `exec:` and `fd:` give one stream.
  *
  * A unix socket whose process has ended is replaced; one of a living process and what is not a socket are refused. It is removed at the
  * end, also by signals. Errors: usage (no such URI, a unix path of more than 107 bytes), io.
  */
 export async function openListener(uri: string, take: (connection: Connection) => void): Promise<Listening> {
-  const [, scheme = "", rest = ""] = /^([a-z]+):(.*)$/su.exec(uri) ?? [];
-  switch (scheme) {
+  const where = parseMigrationUri(uri, "cannot listen");
+  switch (where.scheme) {
     case "tcp": {
-      const [, bracketed, plain, port = ""] = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/u.exec(rest) ?? [];
-      if (port === "" || Number(port) > 65_535) throw badUri(uri, "tcp:HOST:PORT");
-      const host = bracketed ?? (plain === "" ? undefined : plain);
-      const server = await listen({ port: Number(port), ...(host === undefined ? {} : { host }) }, uri, take);
+      const { host, port } = where;
+      const server = await listen({ port, ...(host === undefined ? {} : { host }) }, uri, take);
       const chosen = (server.address() as AddressInfo).port;
       return { uri: uri.replace(/\d+$/u, `${chosen}`), many: true, close: () => void server.close() };
     }
     case "unix": {
-      if (rest === "") throw badUri(uri, "unix:PATH");
-      await freeSocketPath(rest, uri);
-      const own = ownSocket(rest, await listen({ path: rest }, uri, take));
+      await freeSocketPath(where.path, uri);
+      const own = ownSocket(where.path, await listen({ path: where.path }, uri, take));
       return { uri, many: true, close: () => own.close() };
     }
     case "exec":
-      if (rest === "") throw badUri(uri, "exec:COMMAND");
-      take(program(rest, uri));
+      take(program(where.command, uri));
       return { uri, many: false, close: () => undefined };
-    case "fd": {
-      const fd = /^\d{1,6}$/u.test(rest) ? Number(rest) : Number.NaN;
-      if (!(fd >= 0)) throw badUri(uri, "fd:NUMBER");
-      take(oneWay(uri, createReadStream("", { fd }), () => Promise.resolve()));
+    case "fd":
+      take(oneWay(uri, createReadStream("", { fd: where.fd }), () => Promise.resolve()));
       return { uri, many: false, close: () => undefined };
-    }
-    default:
-      throw badUri(uri, "tcp:, unix:, exec: or fd:");
   }
-}
-
-function badUri(uri: string, expected: string): QevmError {
-  return new QevmError("usage", "no place to listen at", { expected, found: JSON.stringify(uri) });
 }
 
 /** Seconds after which the system asks whether a silent peer is still there. */
@@ -98,13 +81,7 @@ async function listen(where: ListenOptions, uri: string, take: (connection: Conn
 
 function program(command: string, uri: string): Connection {
   const child = spawn("/bin/sh", ["-c", command], { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = new Promise<void>((resolve, reject) => {
-    child.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
-    child.once("close", (code, signal) => {
-      if (code === 0) resolve();
-      else reject(new QevmError("io", `${uri}: ended ${signal === null ? `with exit code ${code}` : `by ${signal}`}`));
-    });
-  });
+  const ended = programEnded(child, uri);
   ended.catch(() => undefined);
   return oneWay(uri, child.stdout, () => ended);
 }

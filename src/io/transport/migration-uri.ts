@@ -1,0 +1,53 @@
+import type { ChildProcess } from "node:child_process";
+import { QevmError } from "../../bytes/errors.js";
+
+/**
+ * What a migration URI names, as QEMU writes it for `migrate` and `-incoming`.
+ *
+ * | URI             | what                                            |
+ * |-----------------|-------------------------------------------------|
+ * | `tcp:HOST:PORT` | a socket; `[::1]` for IPv6, HOST may be left out |
+ * | `unix:PATH`     | a socket                                        |
+ * | `exec:COMMAND`  | what `sh -c COMMAND` reads or writes            |
+ * | `fd:N`          | a descriptor that this process was started with |
+ */
+export type MigrationUri =
+  | { scheme: "tcp"; host: string | undefined; port: number }
+  | { scheme: "unix"; path: string }
+  | { scheme: "exec"; command: string }
+  | { scheme: "fd"; fd: number };
+
+/** Errors: usage, which begins with `what`. */
+export function parseMigrationUri(uri: string, what: string): MigrationUri {
+  const wrong = (expected: string): QevmError => new QevmError("usage", what, { expected, found: JSON.stringify(uri) });
+  const [, scheme = "", rest = ""] = /^([a-z]+):(.*)$/su.exec(uri) ?? [];
+  switch (scheme) {
+    case "tcp": {
+      const [, bracketed, plain, port = ""] = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/u.exec(rest) ?? [];
+      if (port === "" || Number(port) > 65_535) throw wrong("tcp:HOST:PORT");
+      return { scheme, host: bracketed ?? (plain === "" ? undefined : plain), port: Number(port) };
+    }
+    case "unix":
+      if (rest === "") throw wrong("unix:PATH");
+      return { scheme, path: rest };
+    case "exec":
+      if (rest === "") throw wrong("exec:COMMAND");
+      return { scheme, command: rest };
+    case "fd":
+      if (!/^\d{1,6}$/u.test(rest)) throw wrong("fd:NUMBER");
+      return { scheme, fd: Number(rest) };
+    default:
+      throw wrong("tcp:, unix:, exec: or fd:");
+  }
+}
+
+/** Resolves when the program of an `exec:` URI has ended well. Errors: io, by code or signal. */
+export async function programEnded(child: ChildProcess, uri: string): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    child.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
+    child.once("close", (code, signal) => {
+      if (code === 0) resolve();
+      else reject(new QevmError("io", `${uri}: ended ${signal === null ? `with exit code ${code}` : `by ${signal}`}`));
+    });
+  });
+}
