@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import test from "tape";
 import { withMachine } from "../src/io/container/libvirt/write.js";
-import { explainStream, MemorySource, type Remedy } from "../src/index.js";
+import { RamFlag } from "../src/codec/ram/index.js";
+import { explainStream, MemorySource, openStream, type Remedy } from "../src/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { breakages } from "../tools/destination/index.js";
 import { PLAIN_PROGRAM } from "./support/program.js";
@@ -89,4 +90,40 @@ test("convert --machine changes the machine in libvirt's XML too", (t) => {
   t.equal(withMachine(xml, undefined), xml);
   t.match(withMachine(`<type machine="a">`, `b"&<`), /machine="b&quot;&amp;&lt;"/u, "escaped");
   t.end();
+});
+
+test("each bad page is shown with its place: five are five", async (t) => {
+  const bytes = Buffer.from(COMPRESSED);
+  const places: number[] = [];
+  for await (const item of await openStream(Uint8Array.from(COMPRESSED))) {
+    if (item.kind !== "section" || item.content.kind !== "ram") continue;
+    for await (const batch of item.records()) {
+      for (let i = 0; i < batch.count; i++) {
+        if (batch.flag[i] !== RamFlag.COMPRESS_PAGE || batch.bodyLength[i]! < 100) continue;
+        if (places.length < 5 && (batch.firstRecord + i) % 7 === 0) places.push(batch.position[i]!);
+      }
+    }
+  }
+  t.equal(places.length, 5);
+  // After the record's be64 (with CONTINUE), be32 length and zlib's two bytes.
+  for (const at of places) bytes.fill(0xff, at + 8 + 4 + 2, at + 8 + 4 + 40);
+  const { damage } = await explainStream(new MemorySource(bytes), "", { name: "five.mig" });
+  t.deepEqual(
+    damage.flatMap(({ offsets }) => offsets).toSorted((a, b) => a - b),
+    places,
+    "every address",
+  );
+  t.ok(damage.every(({ error }) => error.code === "bad-compressed-data"));
+  const work = mkdtempSync(join(tmpdir(), "qevm-five-"));
+  try {
+    writeFileSync(join(work, "five.mig"), bytes);
+    const { stdout, status } = spawnSync(process.execPath, [PLAIN_PROGRAM, "explain", "five.mig"], {
+      cwd: work,
+      encoding: "utf8",
+    });
+    t.equal(status, 1);
+    for (const at of places) t.ok(stdout.includes(`0x${at.toString(16)}`), `0x${at.toString(16)} in the text`);
+  } finally {
+    rmSync(work, { recursive: true, force: true });
+  }
 });

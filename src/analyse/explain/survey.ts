@@ -10,6 +10,7 @@ import {
   type StreamItem,
   type StreamOptions,
 } from "../../codec/stream/index.js";
+import { PayloadCheck } from "./payloads.js";
 import { SectionSearch } from "./section-search.js";
 import type { DeviceState } from "../../codec/vmstate/index.js";
 
@@ -37,7 +38,7 @@ export interface SurveyedDevice {
   state: DeviceState | undefined;
 }
 
-/** What explaining needs to know of a stream, gathered in one pass. Whatever is wrong in it, what came before is known. */
+/** What explaining needs to know of a stream, gathered in one pass; payloads of pages are checked. Whatever is wrong in it, what came before is known. */
 export interface Survey {
   inspection: Inspection;
   configuration: { offset: number; value: Configuration } | undefined;
@@ -75,8 +76,9 @@ export async function surveyStream(
 ): Promise<Survey> {
   const reader = new StreamReader(source, { ...options, lenient: true });
   const damage = keepAnomalies(reader.diagnostics);
-  const tally = new Tally(reader);
+  const tally = new Tally(reader, true);
   const survey = new Surveyor(wanted);
+  const payloads = new PayloadCheck(reader);
   watch?.begin(reader);
   let stopped: QevmError | undefined;
   try {
@@ -84,7 +86,7 @@ export async function surveyStream(
       tally.note(item);
       survey.item(item);
       watch?.item(item);
-      await readItem(item, tally, survey, watch);
+      await readItem(item, tally, survey, payloads, watch);
     }
   } catch (error) {
     if (!(error instanceof QevmError) || error.code === "io" || error.code === "usage") throw error;
@@ -97,11 +99,19 @@ export async function surveyStream(
   return { ...survey.result, inspection, damage, stopped };
 }
 
-async function readItem(item: StreamItem, tally: Tally, survey: Surveyor, watch?: StreamWatch): Promise<void> {
+async function readItem(
+  item: StreamItem,
+  tally: Tally,
+  survey: Surveyor,
+  payloads: PayloadCheck,
+  watch?: StreamWatch,
+): Promise<void> {
   if (item.kind === "section" && item.content.kind === "ram") {
+    const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
     for await (const batch of item.records()) {
       tally.batch(batch);
       survey.batch(batch);
+      await payloads.batch(batch, path);
       watch?.batch(batch);
     }
     tally.sectionEnds();

@@ -48,7 +48,7 @@ export async function verifyStream(source: ByteSource, options: VerifyOptions = 
   const tap = new Tap(source);
   const reader = new StreamReader(tap, options);
   const writer = new ExactWriter(tap.sink);
-  const tally = new Tally(reader);
+  const tally = new Tally(reader, true);
   const pages = new PageChecks(
     reader.ram,
     options.keepMemory === false ? undefined : (options.memory ?? new MemoryPages()),
