@@ -141,11 +141,18 @@ export function keepContainer(remedy: Remedy, containers: readonly string[]): Re
   ];
 }
 
+/** As `keepContainer`, where there is room for one remedy: what follows is said in words. */
+export function keptInOne(remedy: Remedy, containers: readonly string[]): Remedy {
+  const [first = remedy, next] = keepContainer(remedy, containers);
+  return next?.command === undefined ? first : { ...first, what: `${first.what}; then ${next.command.join(" ")}` };
+}
+
 /** What is noteworthy and no damage. */
 export function noticed({ survey, containers }: Context): string[] {
   const { inspection, damage } = survey;
   const notes: string[] = [];
   const { undecoded, bytes, complete, sections, commands, unchecked } = inspection;
+  for (const { message, path } of inspection.warnings) if (path[0] === "libvirt header") notes.push(message);
   if (undecoded.length > 0) {
     const undescribed = undecoded.some(({ reason }) => reason === UNDESCRIBED);
     notes.push(

@@ -1,7 +1,7 @@
 import type { ByteSource } from "../../bytes/source.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import type { Context } from "./context.js";
-import { explainDamage, keepContainer, noticed } from "./damage.js";
+import { explainDamage, keepContainer, keptInOne, noticed } from "./damage.js";
 import { destinationFor } from "./destination.js";
 import { matchTexts, namesIn, type Matched } from "./match.js";
 import { surveyStream, type StreamWatch, type Survey } from "./survey.js";
@@ -44,7 +44,9 @@ function explainSurvey(
   containers: readonly string[],
 ): Explanation {
   const { inspection } = survey;
-  const rules = versionRules(survey, file);
+  const rules = versionRules(survey, file).map((rule) =>
+    rule.remedy === undefined ? rule : { ...rule, remedy: keptInOne(rule.remedy, containers) },
+  );
   const context: Context = { survey, file, destination: destinationFor(survey), rules, containers, matches };
   return {
     machine: inspection.machine,

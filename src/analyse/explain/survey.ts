@@ -41,6 +41,8 @@ export interface SurveyedDevice {
 /** What explaining needs to know of a stream, gathered in one pass; payloads of pages are checked. Whatever is wrong in it, what came before is known. */
 export interface Survey {
   inspection: Inspection;
+  /** Absolute byte offset of the stream's first byte. */
+  start: number;
   configuration: { offset: number; value: Configuration } | undefined;
   /** Entries of the block list; `offset` is that of the name's length byte, undefined in mapped-ram files. */
   blocks: Map<string, { length: number; offset: number | undefined }>;
@@ -96,7 +98,7 @@ export async function surveyStream(
   const inspection = await tally.result();
   if (damage.length === 0 && !inspection.complete)
     damage.push(...cutWarnings(reader.diagnostics), ...cutRest(survey, reader));
-  return { ...survey.result, inspection, damage, stopped };
+  return { ...survey.result, inspection, start: reader.start, damage, stopped };
 }
 
 async function readItem(
@@ -156,7 +158,7 @@ function cutWarnings({ warnings }: Diagnostics): QevmError[] {
 }
 
 class Surveyor {
-  readonly result: Omit<Survey, "inspection" | "damage" | "stopped"> = {
+  readonly result: Omit<Survey, "inspection" | "start" | "damage" | "stopped"> = {
     configuration: undefined,
     blocks: new Map(),
     first: new Map(),

@@ -136,11 +136,11 @@ function switchover({ inspection }: Survey): VersionRule | undefined {
 }
 
 /** QEMU 9.0. */
-function mappedRam({ inspection }: Survey, file: string): VersionRule | undefined {
+function mappedRam({ inspection, start }: Survey, file: string): VersionRule | undefined {
   if (!inspection.capabilities.includes("mapped-ram")) return undefined;
   return {
     from: "9.0",
-    why: "it is a mapped-ram file, to be loaded by -incoming file:PATH with the capability mapped-ram on",
+    why: `it is a mapped-ram file, to be loaded by -incoming file:PATH${start > 0 ? `,offset=${start}` : ""} with the capability mapped-ram on`,
     remedy: {
       what: "make a plain stream of it, for pipes, sockets and the releases before",
       command: ["qevm", "convert", file, "--out", "NEW", "--to", "stream"],

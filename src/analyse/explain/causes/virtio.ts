@@ -100,9 +100,20 @@ function withQueue({ survey }: Context, queue: number, size: number, host: numbe
   return found.length === 1 ? found[0] : undefined;
 }
 
+/** The first device whose virtqueue of that number has so many entries; one without a driver, where there is one. */
+function withLength({ survey }: Context, queue: number, length: number): SurveyedDevice | undefined {
+  const found = survey.devices.filter(
+    ({ state }) => state !== undefined && virtqueues(state)[queue]?.["num"] === length,
+  );
+  return found.find(({ state }) => isUnset(state!)) ?? found[0];
+}
+
 /** "VQ 0 size 0x100 Guest index 0x1 inconsistent with Host index 0x5: delta 0xfffc", "VQ 0 vring.num 1024 exceeds allocated max 256", ... */
 export function virtqueue({ queue = "0", received, local, size, host }: Parts, context: Context): Answer {
-  const device = deviceNamed(context) ?? withQueue(context, Number(queue), Number(size), Number(host));
+  const device =
+    deviceNamed(context) ??
+    withQueue(context, Number(queue), Number(size), Number(host)) ??
+    withLength(context, Number(queue), Number(received));
   const unset =
     received !== undefined && local !== "0" && device?.state !== undefined && isUnset(device.state)
       ? device
