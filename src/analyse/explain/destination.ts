@@ -208,8 +208,9 @@ function machineArguments(
         : "";
     if (inspection.footers === false) {
       notes.push(
-        `TYPE stands for the machine type, which is not in the stream${family}. There is neither a configuration section nor a footer: machine types up to 2.3 write so, and expect it so. A later type needs -global migration.send-configuration=off and -global migration.send-section-footer=off`,
+        `TYPE stands for the machine type, which is not in the stream${family}. There is neither a configuration section nor a footer: machine types up to 2.3 write so; a later one reads so with the two -global`,
       );
+      found.push("-global", "migration.send-configuration=off", "-global", "migration.send-section-footer=off");
     } else {
       notes.push(`TYPE stands for the machine type, which is not in the stream${family}`);
       found.push("-global", "migration.send-configuration=off");

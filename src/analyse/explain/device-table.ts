@@ -166,13 +166,16 @@ export const PATHLESS: readonly DeviceKind[] = [
   { name: "sb16", device: "sb16", backend: "audiodev" },
   { name: "cs4231a", device: "cs4231a", backend: "audiodev" },
   { name: "gus", device: "gus", backend: "audiodev" },
-  { name: "ipmi-bmc-sim", device: "ipmi-bmc-sim", options: "id=bmc0", early: true },
+  { name: "ipmi-bmc-sim", device: "ipmi-bmc-sim", early: true },
   { name: "ipmi-interface", device: "isa-ipmi-kcs", backend: "bmc" },
   { name: "ipmi-interface-isa-bt", device: "isa-ipmi-bt", backend: "bmc" },
   { name: "smbus-ipmi", device: "smbus-ipmi", backend: "bmc" },
+  // On the IndustryPack bus of a tpci200.
+  { name: "ipoctal232", device: "ipoctal232" },
   { name: "isa-ide", device: "isa-ide" },
   { name: "ne2000", device: "ne2k_isa" },
   { name: "vga", device: "isa-vga" },
+  { name: "vga-isa", device: "isa-vga" },
   { name: "cirrus_vga", device: "isa-cirrus-vga" },
   { name: "iommu-intel", device: "intel-iommu", early: true },
 ];

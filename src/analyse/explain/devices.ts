@@ -191,6 +191,9 @@ class Namer {
   }
 
   private chassis = 1;
+  /** Management controllers (BMC) so far, and interfaces to them. */
+  private controllers = 0;
+  private interfaces = 0;
 
   /** PCI expander bridges have no section: each has a host bridge, and their addresses are in the paths of what is behind them. */
   private expanderBridges(): void {
@@ -310,6 +313,8 @@ class Namer {
     const own = kind.backend === undefined ? [] : [this.memoryOf(kind, path) ?? this.backend(kind.backend)];
     const network = kind.network === true ? this.network(device) : undefined;
     if (network !== undefined) own.push(`netdev=${network}`);
+    // Each has an interface of its own, in the same order.
+    if (kind.device === "ipmi-bmc-sim") own.push(`id=bmc${this.controllers++}`);
     const argument = [kind.device, ...options, ...own].join(",");
     const { name: section, instance, offset } = device;
     this.likely.push({ device: { section, instance, offset, path, argument, also: kind.also ?? [] }, depth });
@@ -350,7 +355,7 @@ class Namer {
   private backend(kind: NonNullable<DeviceKind["backend"]>): string {
     const n = this.backends.get(kind) ?? 0;
     // The sensor of a system interface is a device of its own, which the stream has too.
-    if (kind === "bmc") return "bmc=bmc0";
+    if (kind === "bmc") return `bmc=bmc${this.interfaces++}`;
     this.backends.set(kind, n + 1);
     return `${kind}=${kind === "chardev1" ? "CHARDEV1" : kind.toUpperCase()}${n}`;
   }

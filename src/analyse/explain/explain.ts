@@ -44,9 +44,8 @@ function explainSurvey(
   containers: readonly string[],
 ): Explanation {
   const { inspection } = survey;
-  const rules = versionRules(survey, file).map((rule) =>
-    rule.remedy === undefined ? rule : { ...rule, remedy: keptInOne(rule.remedy, containers) },
-  );
+  const rules = versionRules(survey, file);
+  for (const rule of rules) if (rule.remedy !== undefined) rule.remedy = keptInOne(rule.remedy, containers);
   const context: Context = { survey, file, destination: destinationFor(survey), rules, containers, matches };
   return {
     machine: inspection.machine,
