@@ -303,6 +303,11 @@ test("broken tables and loops are errors with an address", async (t) => {
     if (what === "L1 leads to the header") t.ok(error === undefined || error.code === "bad-magic", what);
     else t.equal(error?.offset, at, `${what}: ${error?.message}`);
   }
+  const packed = image({ states: [FIRST], packed: () => true });
+  const own = packed.places[0]!.l2;
+  packed.bytes.copy(packed.bytes, own + 8, own, own + 8);
+  const shared = await refusal(async () => await read(packed.bytes, "first"));
+  t.deepEqual([shared?.code, shared?.offset], ["bad-offset", own + 8], "two compressed clusters at one place");
   const table = Buffer.from(bytes);
   table.writeUInt32BE(1, CLUSTER + 8);
   const small = await refusal(async () => await read(table, "first"));

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -233,6 +233,36 @@ test("expansion: one layer of gzip passes, two of it that grow beyond measure do
   t.ok(twice.length < 10_000, `${twice.length} bytes hold 272 MiB`);
   t.equal((await refusal(() => inspectContained(twice, {})))?.code, "limit", "a gzip file in a gzip file");
   t.ok((await inspectContained(twice, { expansion: 2 ** 40 })).complete, "--limit lifts it");
+});
+
+test("expansion: a channel of a recording, and a template", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-bounds-"));
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }));
+  const out = join(folder, "out");
+  const list = concat(be(0x100000n | 4n, 8), str8("pc.ram"), be(0x100000n, 8), be(0x10n, 8));
+  const first = concat(be(0x1008n, 8), str8("pc.ram"), new Uint8Array(4096), be(0x10n, 8));
+  // One page again and again: 17 members of gzip of 16 MiB.
+  const pages = Buffer.alloc(4096 * 4104);
+  for (let k = 0; k < pages.length; k += 4104) pages.writeBigUInt64BE(0x1028n, k);
+  const chunk = concat([2], be(2, 4), pages, be(0x10n, 8), [0x7e], be(2, 4));
+  const packed = gzipSync(chunk, { level: 1 });
+  const stream = [gzipSync(concat(HEADER, ramSection(1, list), ramSection(3, first)))];
+  for (let k = 0; k < 17; k++) stream.push(packed);
+  stream.push(gzipSync(Buffer.from([0])));
+  mkdirSync(join(folder, "recording"));
+  const file = join(folder, "recording", "main.bin.gz");
+  writeFileSync(file, Buffer.concat(stream));
+  for (const words of [
+    ["inspect", join(folder, "recording")],
+    ["verify", join(folder, "recording")],
+    ["generate", "--template", file, "--out", out],
+  ]) {
+    const { code, stderr } = await qevm([...words, "--limit", "expansion=10"]);
+    t.equal(code, 1, words[0]);
+    t.match(stderr, /out of all proportion/u);
+  }
+  t.equal((await qevm(["inspect", join(folder, "recording")])).code, 0, "by default it is read");
+  t.end();
 });
 
 test("expansion: zeros of a guest, by zstd", async (t) => {

@@ -23,7 +23,7 @@ export async function run(argv: string[]): Promise<number> {
   printWarnings(stream.diagnostics.warnings);
   if (rest !== undefined) tell(`not decoded ${rest}`);
   if (name !== undefined && found.length === 0) throw new UsageError(`no device ${JSON.stringify(name)} in ${file}`);
-  if (args.flag("json")) printJson({ devices: found.map(deviceDocument), warnings: stream.diagnostics.warnings });
+  if (args.flag("json")) printJson({ devices: found.map(laterDocument), warnings: stream.diagnostics.warnings });
   else if (name === undefined) print(overview(found));
   else for (const item of found) print(values(item));
   return delivered(stream.diagnostics);
@@ -31,6 +31,11 @@ export async function run(argv: string[]): Promise<number> {
 
 function matches(item: SectionItem, name: string | undefined): boolean {
   return name === undefined || item.idstr === name || `${item.idstr}/${item.instanceId}` === name;
+}
+
+/** Its document is made when it is printed: all at once would take several times the memory of the states. */
+function laterDocument(item: SectionItem): { toJSON: () => Record<string, unknown> } {
+  return { toJSON: () => deviceDocument(item) };
 }
 
 function deviceDocument(item: SectionItem): Record<string, unknown> {

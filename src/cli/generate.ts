@@ -6,7 +6,7 @@ import { generateFromTemplate } from "../rewrite/generate/template.js";
 import { openInput } from "../io/container/open.js";
 import { attempt, readAll } from "../io/transport/attempt.js";
 import { openOutput, type Output } from "../io/transport/output.js";
-import { parse, sizeOf, streamOffset, UsageError, type Arguments } from "./arguments.js";
+import { limitsOf, parse, sizeOf, streamOffset, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
 import { fileSize, print, printJson, safe, withProgress } from "./output.js";
 
@@ -25,6 +25,7 @@ export async function run(argv: string[]): Promise<number> {
     template: { type: "string" },
     snapshot: { type: "string" },
     "stream-offset": { type: "string" },
+    limit: { type: "string", multiple: true },
     ram: { type: "string", multiple: true },
     set: { type: "string", multiple: true },
   } as const;
@@ -82,7 +83,12 @@ async function fromTemplate(
   for (const name of ["machine", "memory", "fill", "pages", "qemu"]) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --template`);
   }
-  const input = await openInput(template, { snapshot: args.text("snapshot"), offset: streamOffset(args) });
+  const limits = limitsOf(args);
+  const input = await openInput(template, {
+    snapshot: args.text("snapshot"),
+    offset: streamOffset(args),
+    stream: { limits },
+  });
   const source = withProgress(input, "generating");
   const open: number[] = [];
   const images = new Map<string, (offset: number, into: Uint8Array) => number>();
@@ -93,7 +99,7 @@ async function fromTemplate(
       images.set(block, (offset, into) => readAll(path, fd, into, offset));
     }
     const values = args.list("set").map((text) => split(text, "--set takes DEVICE:FIELD=VALUE"));
-    return await generateFromTemplate(source, file, { images, values });
+    return await generateFromTemplate(source, file, { images, values, limits });
   } finally {
     for (const fd of open) closeSync(fd);
     source.done();

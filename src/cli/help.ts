@@ -258,6 +258,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--template FILE", "a capture that gives everything else"],
       ["--snapshot S", "template: which snapshot of a qcow2 image"],
       ["--stream-offset N", "template: the stream begins at byte N of it"],
+      ["--limit NAME=N", "template: another bound of its decoder; repeatable"],
       ["--ram BLOCK=FILE", "template: other contents of a RAM block; repeatable"],
       ["--set DEV:FIELD=V", "template: another device value; repeatable"],
       JSON_OUT,

@@ -1,13 +1,15 @@
 import type { Warning } from "../bytes/errors.js";
 import { derive, type ByteSource } from "../bytes/source.js";
 import { escaped, fileSize } from "../bytes/text.js";
+import { jsonPieces } from "./json-pieces.js";
 
 export { count, fileSize, grouped, memorySize, safe } from "../bytes/text.js";
 
 /** Prints one JSON document; 64-bit integers appear as decimal strings, control characters as escapes, U+0080 to U+009F too. */
 export function printJson(value: unknown): void {
-  const text = JSON.stringify(value, (_, v: unknown) => (typeof v === "bigint" ? v.toString() : v), 2);
-  process.stdout.write(`${text.replace(CONTROL, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)}\n`);
+  for (const piece of jsonPieces(value))
+    process.stdout.write(piece.replace(CONTROL, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`));
+  process.stdout.write("\n");
 }
 
 /** A message on stderr. It may quote names from the stream: what a terminal takes as a command is shown as an escape. */

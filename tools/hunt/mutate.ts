@@ -123,15 +123,68 @@ function closing(text: string, start: number): number {
   return text.length;
 }
 
-/** The VMDESCRIPTION of a stream damaged as JSON, its length made right; undefined where there is none. */
-export function damageDescription(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } | undefined {
-  const all = Buffer.from(bytes);
+/** Names that mean something else where they are not quoted: options, paths, markup, keys of every object. */
+const NAMES = [
+  ",kernel=/etc/shadow,x",
+  "../../../../etc/passwd",
+  "<script>alert(1)</script>",
+  "$(id)`id`;id|id&id #",
+  "__proto__",
+  "constructor",
+  "toString",
+  "\u001b[31m\u0007\r\n",
+  "\u00ff\u00fe\u0080",
+  "%s%n%p%x",
+  "/0000:00:1f.7/virtio",
+  "'; rm -rf / #",
+];
+
+/** One name of the stream (of a section, block, field or machine) replaced wherever it is, by one as long. */
+export function damageName(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } | undefined {
+  const out = Buffer.from(bytes);
+  const end = startOfDescription(out)?.start ?? out.length;
+  const places = [...out.toString("latin1", 0, Math.min(end, 4096)).matchAll(/[\w./:-]{3,60}/gu)];
+  const later = [...out.toString("latin1", Math.max(0, end - 65_536), end).matchAll(/[a-z][\w./:-]{3,60}/gu)];
+  const found = random.pick([places, later].filter((one) => one.length > 0));
+  if (found === undefined) return undefined;
+  const [name] = random.pick(found);
+  const wanted = random.pick(NAMES).padEnd(name.length, "x").slice(0, name.length);
+  for (let at = out.indexOf(name, 0, "latin1"); at >= 0; at = out.indexOf(name, at + name.length, "latin1"))
+    out.write(wanted, at, "latin1");
+  return { bytes: out, did: `name ${name} = ${JSON.stringify(wanted)}` };
+}
+
+/** Values of device states, whose description is right: bytes in the last 64 KiB before it. */
+export function damageState(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } | undefined {
+  const out = Buffer.from(bytes);
+  const end = startOfDescription(out)?.start;
+  if (end === undefined || end < 16) return undefined;
+  const did: string[] = [];
+  for (let k = 1 + random.below(12); k > 0; k--) {
+    const width = random.pick([1, 1, 2, 4, 8]);
+    const at = end - width - random.below(Math.min(65_536, end - width));
+    const value = edge(random, 8 * width, numberAt(out, at, width, false));
+    for (let i = 0; i < width; i++) out[at + i] = Number((value >> BigInt(8 * (width - 1 - i))) & 0xffn);
+    did.push(`${width} bytes at ${at} = 0x${value.toString(16)}`);
+  }
+  return { bytes: out, did: `state: ${did.join("; ")}` };
+}
+
+/** Where the VMDESCRIPTION of a stream starts, its type byte, and how long its text is. */
+function startOfDescription(all: Buffer): { start: number; length: number } | undefined {
   const brace = all.lastIndexOf('{"');
   let start = brace < 0 ? -1 : all.lastIndexOf(Buffer.from([0x06]));
   for (; start >= 0; start = start === 0 ? -1 : all.lastIndexOf(Buffer.from([0x06]), start - 1))
     if (all[start + 5] === 0x7b && start + 5 + all.readUInt32BE(start + 1) <= all.length) break;
-  if (start < 0) return undefined;
-  const length = all.readUInt32BE(start + 1);
+  return start < 0 ? undefined : { start, length: all.readUInt32BE(start + 1) };
+}
+
+/** The VMDESCRIPTION of a stream damaged as JSON, its length made right; undefined where there is none. */
+export function damageDescription(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } | undefined {
+  const all = Buffer.from(bytes);
+  const found = startOfDescription(all);
+  if (found === undefined) return undefined;
+  const { start, length } = found;
   const { text, did } = damageJson(all.toString("latin1", start + 5, start + 5 + length), random);
   const json = Buffer.from(text, "latin1");
   const head = Buffer.from(all.subarray(0, start + 5));

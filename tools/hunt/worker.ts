@@ -8,7 +8,7 @@ import { takeApart, type Parts } from "../../src/analyse/fuzz/parts.js";
 import { Random } from "../../src/analyse/fuzz/random.js";
 import { UsageError } from "../../src/cli/arguments.js";
 import type { Base } from "./bases.js";
-import { damageBytes, damageDescription, damageIndex, damageJson } from "./mutate.js";
+import { damageBytes, damageDescription, damageIndex, damageJson, damageName, damageState } from "./mutate.js";
 
 const [folder = "", first = "1", only] = process.argv.slice(2);
 const bases = JSON.parse(readFileSync(join(folder, "bases.json"), "utf8")) as Base[];
@@ -26,6 +26,7 @@ const READERS: readonly (readonly string[])[] = [
   ["verify", "IN"],
   ["verify", "IN", "--lenient"],
   ["explain", "IN"],
+  ["explain", "IN", "--json"],
   ["report", "IN", "--out", "OUT"],
   ["extract", "IN", "--format", "raw", "--out", "OUT"],
   ["extract", "IN", "--format", "elf", "--out", "OUT", "--lenient"],
@@ -135,9 +136,11 @@ async function damage(base: Base, to: string, random: Random, seed: number): Pro
     return `${name.slice(to.length)}: ${changed.did}`;
   }
   const bytes = readFileSync(base.path);
-  const structured = random.below(3);
+  const structured = random.below(5);
   let found: { bytes: Uint8Array; did: string } | undefined;
   if (structured === 0) found = damageDescription(bytes, random);
+  else if (structured === 2) found = damageState(bytes, random);
+  else if (structured === 3) found = damageName(bytes, random);
   else if (structured === 1 && base.name.endsWith(".mig")) {
     let known = parts.get(base.name);
     if (known === undefined) parts.set(base.name, (known = takeApart(bytes).catch(() => undefined)));

@@ -39,7 +39,10 @@ export interface StreamLimits {
   expansion: number;
   /** Bytes of the snapshot table of a qcow2 image (QEMU: 64 MiB). */
   snapshotBytes: number;
-  /** `pack`: bytes of the blocks' files that no record mentions, and that are searched for pages to add. */
+  /**
+   * `pack`: bytes of the blocks' files that no record mentions, and that are searched for pages to add. The default
+   * grows by 1024 times what the files take on the disk.
+   */
   absentBytes: number;
 }
 

@@ -7,7 +7,8 @@ import type { Container, Input, InputOptions } from "./types.js";
 export async function openFolder(path: string, options: InputOptions): Promise<Input> {
   if (options.snapshot !== undefined) throw new QevmError("usage", "--snapshot is for qcow2 images");
   if (options.offset !== undefined) throw new QevmError("usage", "--stream-offset is for files, not for recordings");
-  const recording = openRecording(path, { lenient: options.stream?.lenient === true || options.incomplete });
+  const lenient = options.stream?.lenient === true || options.incomplete;
+  const recording = openRecording(path, { lenient, limits: options.stream?.limits });
   const channels = [
     recording.main,
     ...recording.multifd,

@@ -1,4 +1,4 @@
-import { type ByteSource, IterableSource, derive } from "../../bytes/source.js";
+import { derive, type ByteSource } from "../../bytes/source.js";
 import { closeSync, fstatSync, readdirSync } from "node:fs";
 import { constants, gunzipSync } from "node:zlib";
 import { QevmError } from "../../bytes/errors.js";
@@ -15,7 +15,8 @@ import { attempt, readAll } from "../transport/attempt.js";
 import { openBelow } from "../transport/below.js";
 import { FileSource } from "../transport/file.js";
 import { detect } from "./detect.js";
-import { gunzip } from "./compressed/gzip.js";
+import { decompressed } from "./compressed/decompressed.js";
+import type { StreamLimits } from "../../codec/stream/limits.js";
 
 /** The list of a recording: who wrote what when. Reading needs it not; the channels tell themselves apart. */
 export const RECORDING_LIST = "recording.json";
@@ -30,14 +31,14 @@ export type RecordingFolder = GatheredRecording;
  */
 export function openRecording(
   folder: string,
-  { lenient = false }: { lenient?: boolean | undefined } = {},
+  { lenient = false, limits = {} }: { lenient?: boolean | undefined; limits?: Partial<StreamLimits> | undefined } = {},
 ): RecordingFolder {
   if (!lenient) checkComplete(folder);
   const entries = attempt(folder, () => readdirSync(folder, { withFileTypes: true }));
   const files = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1)).filter((entry) => entry.isFile());
   const channels = files.map(({ name }) => {
     const { head, length, packed } = headOf(folder, name);
-    return Object.assign(channelAt(folder, name, length, packed), { head });
+    return Object.assign(channelAt(folder, name, length, packed, limits.expansion), { head });
   });
   const { others, ...recording } = gatherRecording(folder, channels);
   const rest = entries.filter((entry) => !entry.isFile()).map(({ name }) => name);
@@ -117,25 +118,30 @@ function headOf(folder: string, name: string): { head: Uint8Array; length: numbe
 /** 4 KiB of deflate data hold at most 1032 times as much. */
 const MOST_HEAD = 1032 * HEAD_BYTES + 1024;
 
-function channelAt(folder: string, name: string, length: number, packed: boolean): RecordedChannel {
+function channelAt(
+  folder: string,
+  name: string,
+  length: number,
+  packed: boolean,
+  most: number | undefined,
+): RecordedChannel {
   const source = (): FileSource => FileSource.below(folder, name);
   return {
     name,
     length,
-    open: () => (packed ? unpacked(source(), name) : within(source(), name)),
+    open: () => (packed ? unpacked(source(), name, most) : within(source(), name)),
   };
 }
 
 /** What a gzip file holds, as a source whose errors name it. */
-function unpacked(file: FileSource, name: string): ByteSource {
-  const plain = new IterableSource(gunzip(new QemuFileReader(within(file, name))));
+function unpacked(file: FileSource, name: string, most: number | undefined): ByteSource {
+  const opened = decompressed("gzip", new QemuFileReader(within(file, name)), { most });
+  // Nobody may read it: then nobody takes the error.
+  opened.catch(() => {});
   return {
     within: [name, "inside gzip"],
-    read: (into) => plain.read(into),
-    close: async () => {
-      await plain.close();
-      file.close();
-    },
+    read: async (into) => await (await opened).read(into),
+    close: async () => await (await opened).close?.(),
   };
 }
 

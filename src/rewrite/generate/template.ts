@@ -1,5 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
 import { isZeroPage } from "../../engine/zero.js";
+import type { StreamLimits } from "../../codec/stream/limits.js";
 import { parseExactJson } from "../../bytes/exact-json.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import {
@@ -27,6 +28,8 @@ export interface TemplateOptions {
   images: ReadonlyMap<string, Image>;
   /** New device values: `cpu/0:env.eip` and the value as `qevm devices --json` shows it, or `cpu:...` for instance 0. */
   values: readonly (readonly [string, string])[];
+  /** Other bounds of the template's decoder than `DEFAULT_LIMITS`. */
+  limits?: Partial<StreamLimits>;
 }
 
 /**
@@ -39,7 +42,7 @@ export async function generateFromTemplate(
   sink: ByteSink,
   options: TemplateOptions,
 ): Promise<{ bytes: number }> {
-  const reader = new StreamReader(template);
+  const reader = new StreamReader(template, { limits: options.limits ?? {} });
   const writer = new ExactWriter(sink);
   const changes = new DeviceChanges(options.values);
   const ram = new RamReplacer(reader, writer, options.images);

@@ -13,6 +13,7 @@ import { Turns } from "../../io/transport/turns.js";
 import { QemuFileReader } from "../../bytes/index.js";
 import type { ManifestRam } from "./manifest.js";
 import { isPageKind, Kind, OrderReader, type Run } from "./order.js";
+import { DEFAULT_LIMITS } from "../../codec/stream/limits.js";
 import { RamFile } from "./ram-files.js";
 
 /** What became of pages whose files were edited. */
@@ -24,6 +25,9 @@ export interface RamEdits {
   /** Pages that no record of the stream was about. */
   added: number;
 }
+
+/** A guest whose memory is mostly untouched: bytes without a record for each that its files take on the disk. */
+const HOLE_RATIO = 1024;
 
 /** Records that are neither pages nor block lists. */
 const FLAGS: ReadonlyMap<number, number> = new Map([
@@ -58,8 +62,8 @@ export class RamPacker {
     private readonly pageSize: number,
     /** Where guest memory is kept while XBZRLE deltas are made. */
     private readonly scratchFolder: string,
-    /** Bytes of the files without a record that are searched. */
-    private readonly absentBytes: number,
+    /** Bytes of the files without a record that are searched; undefined: by default. */
+    private readonly absentBytes: number | undefined,
   ) {
     this.page = new Uint8Array(pageSize);
     this.old = new Uint8Array(pageSize);
@@ -245,12 +249,14 @@ export class RamPacker {
   private async addMissing(): Promise<void> {
     const turns = new Turns();
     let absent = 0;
+    const allocated = this.files.reduce((sum, file) => sum + file.allocated, 0);
+    const most = this.absentBytes ?? DEFAULT_LIMITS.absentBytes + HOLE_RATIO * allocated;
     for (const block of this.blocks) {
       absent += block.usedLength - this.seen.count(block) * this.pageSize;
-      if (absent <= this.absentBytes) continue;
+      if (absent <= most) continue;
       throw new QevmError("limit", `bytes without a record in the blocks up to "${block.idstr}" (absentBytes)`, {
         path: [this.ram.blocks[block.index]!.file],
-        expected: `at most ${this.absentBytes}`,
+        expected: `at most ${most}`,
         found: `${absent}`,
       });
     }

@@ -8,7 +8,7 @@ import {
   encodeSectionHeader,
   TypeByte,
 } from "../../codec/stream/index.js";
-import { DEFAULT_LIMITS, type StreamLimits } from "../../codec/stream/limits.js";
+import type { StreamLimits } from "../../codec/stream/limits.js";
 import { readBelow } from "../../io/transport/below.js";
 import { FileSource } from "../../io/transport/file.js";
 import { openOutput, scratchFor } from "../../io/transport/output.js";
@@ -41,14 +41,7 @@ export async function packFolder(folder: string, out: string, limits: Partial<St
   const writer = new QemuFileWriter(file);
   let packer: Packer | undefined;
   try {
-    packer = new Packer(
-      folder,
-      writer,
-      manifest,
-      items,
-      scratchFor(out),
-      limits.absentBytes ?? DEFAULT_LIMITS.absentBytes,
-    );
+    packer = new Packer(folder, writer, manifest, items, scratchFor(out), limits.absentBytes);
     const edits = await packer.run();
     await writer.flush();
     file.commit();
@@ -72,7 +65,7 @@ class Packer {
     manifest: Manifest,
     private readonly items: readonly PackItem[],
     scratch: string,
-    absentBytes: number,
+    absentBytes: number | undefined,
   ) {
     const text = manifest.schema ?? items.find((item) => item.kind === "vmdescription")?.file;
     if (text !== undefined) {

@@ -11,6 +11,8 @@ export class RamFile {
   private readonly window = new Uint8Array(WINDOW);
   private start = 0;
   private end = 0;
+  /** Bytes of the disk that it takes: less than `length` where it has holes. */
+  readonly allocated: number;
 
   /** Errors: io (missing), bad-value (no plain file), bad-description (another length than the block's). */
   constructor(
@@ -19,7 +21,8 @@ export class RamFile {
     readonly length: number,
   ) {
     this.fd = openBelow(folder, file);
-    const { size } = fstatSync(this.fd);
+    const { size, blocks } = fstatSync(this.fd);
+    this.allocated = Math.min(size, blocks * 512);
     if (size === length) return;
     closeSync(this.fd);
     throw new QevmError("bad-description", `${file}: a RAM block's file has another length than the block`, {

@@ -25,6 +25,8 @@ export class ClusterMap {
   private readonly tables: (L2Table | undefined)[] = [];
   /** Host clusters that something owns, a bit each: 32 of them a word, and words that are not zero only. */
   private readonly owned = new Map<number, Map<number, number>>();
+  /** Places of compressed clusters, in bytes: many of them may share a host cluster, but none its first byte. */
+  private readonly compressedAt = new Set<number>();
   private readonly path: readonly string[];
   /** L1 index where the state begins. */
   private first = 0;
@@ -154,13 +156,14 @@ export class ClusterMap {
     }
   }
 
-  /** Every data cluster of the state from `from` to `end` lies in the file, at its own place, and is not a table. */
+  /** Every cluster of the state from `from` to `end` lies in the file, at its own place, and is not a table. */
   private checkClusters(from: number, end: number): void {
     this.tables.forEach((table, t) => {
       if (table === undefined) return;
       const here = Math.min(this.entries, end - t * this.entries);
       for (let k = Math.max(0, from - t * this.entries); k < here; k++) {
         const cluster = this.decode(table, k);
+        if (cluster.kind === "compressed") this.claimCompressed(cluster.host, this.place(table, k));
         if (cluster.kind !== "data") continue;
         this.claim(cluster.host, this.clusterSize, "cluster", this.place(table, k));
       }
@@ -223,6 +226,15 @@ export class ClusterMap {
       });
     }
     this.own(host, length);
+  }
+
+  /** A few bytes named by every entry would be a state without end. */
+  private claimCompressed(host: number, where: { path: string[]; offset: number }): void {
+    if (this.compressedAt.has(host)) {
+      const what = "compressed cluster at a place that is in use already";
+      throw new QevmError("bad-offset", what, { ...where, found: hex(host) });
+    }
+    this.compressedAt.add(host);
   }
 
   private own(host: number, length: number): void {
