@@ -1,5 +1,6 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import type { PageInflater } from "../../engine/page-engine.js";
+import { PageDecoder } from "../../guest/pages/page-decoder.js";
 import { applyRecordAt } from "../../guest/pages/record-at.js";
 import type { ByteSource, Positioned } from "../../bytes/source.js";
 import { kindOf, PageKind, type PageTable, type Piece } from "./page-table.js";
@@ -22,18 +23,20 @@ export class PageReader {
   private readonly windows: Windows;
   private readonly zeros: Uint8Array;
   private readonly page: Uint8Array;
+  private readonly decoder: PageDecoder;
 
   constructor(
     private readonly side: Side,
     source: ByteSource & Positioned,
     private readonly table: PageTable,
     private readonly pageSize: number,
-    private readonly inflater: PageInflater,
-    private readonly diagnostics: Diagnostics,
+    inflater: PageInflater,
+    diagnostics: Diagnostics,
   ) {
     this.windows = new Windows(source);
     this.zeros = new Uint8Array(pageSize);
     this.page = new Uint8Array(pageSize);
+    this.decoder = new PageDecoder(pageSize, { inflater, diagnostics });
   }
 
   /**
@@ -64,16 +67,16 @@ export class PageReader {
 
   /** A page that its records make. */
   private async made({ block, offset, at }: PagePlace, piece: Piece): Promise<Uint8Array> {
-    const { page, windows, inflater, diagnostics } = this;
+    const { page, windows, decoder } = this;
     const base = piece.base[at]!;
     const kind = piece.kind[at]!;
     page.fill(0);
     if (kind === PageKind.PAGE || kind === PageKind.MAPPED) page.set(await this.whole(base));
     else if (kind === PageKind.COMPRESS_PAGE || kind === PageKind.FILL) {
-      await applyRecordAt(windows, { position: base, block, offset }, page, inflater, diagnostics);
+      await applyRecordAt(windows, { position: base, block, offset }, page, decoder);
     }
     for (const position of this.table.deltasOf(piece, at)) {
-      await applyRecordAt(windows, { position, block, offset }, page, inflater, diagnostics);
+      await applyRecordAt(windows, { position, block, offset }, page, decoder);
     }
     return page;
   }

@@ -1,12 +1,8 @@
-import { QevmError } from "../../bytes/errors.js";
-import { createInflater } from "../../engine/create.js";
-import { ExactInflater } from "../../engine/exact.js";
-import type { PageInflater } from "../../engine/page-engine.js";
-import { pageError } from "../../guest/pages/apply.js";
+import { KeptBefore, PageDecoder } from "../../guest/pages/page-decoder.js";
 import { MemoryPages, type PageStore } from "../../guest/pages/page-store.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
-import { decodeXbzrle, encodeXbzrle } from "../../codec/ram/xbzrle.js";
+import { encodeXbzrle } from "../../codec/ram/xbzrle.js";
 import type { SectionRecord } from "../../codec/sections/index.js";
 import { ExactWriter, StreamReader, type StreamItem, type StreamOptions } from "../../codec/stream/index.js";
 import { Tap } from "./compare.js";
@@ -121,8 +117,7 @@ async function* counted(entries: AsyncGenerator<SectionRecord>, tally: Tally): A
 class PageChecks {
   readonly xbzrle = { pages: 0, identical: 0 };
   private recompressor: Recompressor | undefined;
-  private scratch: { old: Uint8Array; page: Uint8Array; payload: Uint8Array } | undefined;
-  private inflater: PageInflater | undefined;
+  private scratch: { decoder: PageDecoder; old: KeptBefore | undefined; payload: Uint8Array } | undefined;
 
   constructor(
     private readonly ram: { readonly pageSize: number },
@@ -137,62 +132,34 @@ class PageChecks {
 
   /** Makes the engines before the first batch that holds compressed pages. */
   async prepare(batch: RamBatch): Promise<void> {
-    if (this.inflater !== undefined || !batch.has(RamFlag.COMPRESS_PAGE)) return;
-    const { pageSize } = this.ram;
-    this.recompressor = await Recompressor.create(pageSize);
-    this.inflater = await createInflater("page", { pageSize }).catch(() => new ExactInflater({ pageSize }));
-  }
-
-  check(batch: RamBatch, path: readonly string[]): void {
     const { pageSize } = this.ram;
     const { memory } = this;
     this.scratch ??= {
-      old: new Uint8Array(pageSize),
-      page: new Uint8Array(pageSize),
+      decoder: new PageDecoder(pageSize),
+      old: memory === undefined ? undefined : new KeptBefore(memory, pageSize),
       payload: new Uint8Array(pageSize),
     };
+    await this.scratch.decoder.prepare(batch);
+    if (batch.has(RamFlag.COMPRESS_PAGE)) this.recompressor ??= await Recompressor.create(pageSize);
+  }
+
+  check(batch: RamBatch, path: readonly string[]): void {
+    const { memory } = this;
+    const { decoder, old } = this.scratch!;
+    decoder.path = path;
     for (let i = 0; i < batch.count; i++) {
-      const block = batch.block[i];
-      if (block === undefined) continue;
-      const offset = batch.offset[i]!;
-      try {
-        switch (batch.flag[i]) {
-          case RamFlag.PAGE:
-            memory?.write(block, offset, batch.body(i));
-            break;
-          case RamFlag.ZERO:
-            if (batch.fill[i] === 0) memory?.zero(block, offset, pageSize);
-            else memory?.write(block, offset, this.scratch.page.fill(batch.fill[i]!));
-            break;
-          case RamFlag.COMPRESS_PAGE:
-            this.compressed(batch.body(i), this.scratch.page);
-            memory?.write(block, offset, this.scratch.page);
-            break;
-          case RamFlag.XBZRLE:
-            if (memory === undefined) throw new QevmError("usage", "an XBZRLE page, but guest memory was not kept");
-            memory.read(block, offset, this.scratch.old);
-            this.delta(batch.body(i), this.scratch);
-            memory.write(block, offset, this.scratch.page);
-            break;
-        }
-      } catch (error) {
-        if (error instanceof QevmError) throw pageError(error, batch, i, path);
-        throw error;
-      }
+      if (batch.block[i] === undefined) continue;
+      const flag = batch.flag[i];
+      const page = decoder.applyTo(memory, batch, i, old);
+      if (flag === RamFlag.COMPRESS_PAGE) this.recompressor!.check(page!, batch.body(i));
+      else if (flag === RamFlag.XBZRLE) this.delta(old!.page, page!, batch.body(i));
     }
   }
 
-  private compressed(payload: Uint8Array, page: Uint8Array): void {
-    this.inflater!.inflate(payload, page);
-    this.recompressor!.check(page, payload);
-  }
-
-  private delta(payload: Uint8Array, scratch: { old: Uint8Array; page: Uint8Array; payload: Uint8Array }): void {
-    const { old, page } = scratch;
-    page.set(old);
-    decodeXbzrle(page, payload);
+  private delta(old: Uint8Array, page: Uint8Array, body: Uint8Array): void {
+    const { payload } = this.scratch!;
     this.xbzrle.pages++;
-    const length = encodeXbzrle(old, page, scratch.payload);
-    if (length === payload.length && payload.every((byte, k) => byte === scratch.payload[k])) this.xbzrle.identical++;
+    const length = encodeXbzrle(old, page, payload);
+    if (length === body.length && body.every((byte, k) => byte === payload[k])) this.xbzrle.identical++;
   }
 }

@@ -1,9 +1,8 @@
-import { ExactInflater } from "../../engine/exact.js";
 import type { StreamWatch } from "../explain/index.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "../../guest/layout/facts.js";
 import { ACPI_TABLES, MOST_TABLES } from "../../guest/layout/srat.js";
-import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
-import { decodeXbzrle } from "../../codec/ram/xbzrle.js";
+import { PageDecoder, type PageBefore } from "../../guest/pages/page-decoder.js";
+import type { RamBatch } from "../../codec/ram/index.js";
 import type { SectionItem, StreamItem, StreamReader } from "../../codec/stream/index.js";
 import { ByteUse } from "./byte-use.js";
 import { PageMap } from "./page-map.js";
@@ -44,7 +43,10 @@ export class ReportWatch implements StreamWatch {
 class TablesHead {
   bytes: Uint8Array | undefined;
   private broken = false;
-  private inflater: ExactInflater | undefined;
+  private decoder: PageDecoder | undefined;
+  private readonly before: PageBefore = {
+    read: (_, offset, into) => into.set(this.bytes!.subarray(offset, offset + into.length)),
+  };
 
   note(batch: RamBatch, pageSize: number): void {
     if (this.broken) return;
@@ -66,21 +68,7 @@ class TablesHead {
     const length = Math.min(batch.block[i]!.usedLength, MOST_TABLES);
     if (offset + pageSize > length) return;
     this.bytes ??= new Uint8Array(length);
-    const page = this.bytes.subarray(offset, offset + pageSize);
-    switch (batch.flag[i]) {
-      case RamFlag.PAGE:
-        page.set(batch.body(i));
-        break;
-      case RamFlag.ZERO:
-        page.fill(batch.fill[i]!);
-        break;
-      case RamFlag.COMPRESS_PAGE:
-        this.inflater ??= new ExactInflater({ pageSize });
-        this.inflater.inflate(batch.body(i), page);
-        break;
-      case RamFlag.XBZRLE:
-        decodeXbzrle(page, batch.body(i));
-        break;
-    }
+    this.decoder ??= new PageDecoder(pageSize);
+    this.bytes.set(this.decoder.pageOf(batch, i, this.before), offset);
   }
 }

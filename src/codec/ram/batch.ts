@@ -1,4 +1,5 @@
-import { encodingOf, type RamEncoding } from "./flags.js";
+import { encodingOf } from "./encodings.js";
+import type { RamEncoding } from "./flags.js";
 import type { BlockList } from "./block-list.js";
 import type { MappedBlock, RamBlock } from "./state.js";
 

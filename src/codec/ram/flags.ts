@@ -31,24 +31,6 @@ export const RamFlag = {
 /** What a RAM record is, in words. The first four are pages. */
 export type RamEncoding = "zero" | "normal" | "compressed" | "xbzrle" | "blocks" | "hook" | "flush" | "eos";
 
-const WORDS: ReadonlyMap<number, RamEncoding> = new Map([
-  [RamFlag.ZERO, "zero"],
-  [RamFlag.PAGE, "normal"],
-  [RamFlag.COMPRESS_PAGE, "compressed"],
-  [RamFlag.XBZRLE, "xbzrle"],
-  [RamFlag.MEM_SIZE, "blocks"],
-  [RamFlag.HOOK, "hook"],
-  [RamFlag.MULTIFD_FLUSH, "flush"],
-  [RamFlag.EOS, "eos"],
-]);
-
-/** The word for a flag without CONTINUE. */
-export function encodingOf(flag: number): RamEncoding {
-  const word = WORDS.get(flag);
-  if (word === undefined) throw new RangeError(`not a RAM record flag: ${flag}`);
-  return word;
-}
-
 /** The flags that carry one page. */
 export const PAGE_FLAGS = RamFlag.ZERO | RamFlag.PAGE | RamFlag.COMPRESS_PAGE | RamFlag.XBZRLE;
 

@@ -7,7 +7,8 @@ export {
   type BlockList,
   type BlockListOptions,
 } from "./block-list.js";
-export { compressBound, encodingOf, PAGE_FLAGS, RamFlag, type RamEncoding } from "./flags.js";
+export { encodingOf, PAGE_ENCODINGS, replaceInflated, type PageEncoding } from "./encodings.js";
+export { compressBound, PAGE_FLAGS, RamFlag, type RamEncoding } from "./flags.js";
 export {
   decodeRecords,
   encodePageBody,

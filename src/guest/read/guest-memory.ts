@@ -9,6 +9,7 @@ import { findLayout } from "../layout/layout.js";
 import type { Layout } from "../layout-types.js";
 import { PagePlaces, type PageFinder } from "../pages/page-places.js";
 import { ACPI_TABLES, MOST_TABLES } from "../layout/srat.js";
+import { PageDecoder } from "../pages/page-decoder.js";
 import { applyRecordAt, type StreamBytes } from "../pages/record-at.js";
 
 /** Bytes read at a time where the RAM of a mapped-ram file is passed over: what is read in vain between blocks. */
@@ -107,13 +108,14 @@ export function placedReader(
   inflater: PageInflater,
   diagnostics?: Diagnostics,
 ): GuestPages["read"] {
+  const decoder = new PageDecoder(inflater.pageSize, { inflater, diagnostics });
   return async (block, offset, into) => {
     if (!finder.has(block)) {
       throw new QevmError("unsupported", `the stream carries no page of RAM block ${JSON.stringify(block)}`);
     }
     into.fill(0);
     for (const position of await finder.positions(block, offset)) {
-      await applyRecordAt(source, { position, block, offset }, into, inflater, diagnostics);
+      await applyRecordAt(source, { position, block, offset }, into, decoder);
     }
   };
 }

@@ -1,3 +1,4 @@
+import { PageDecoder } from "../../guest/pages/page-decoder.js";
 import { QevmError } from "../../bytes/errors.js";
 import { createInflater } from "../../engine/create.js";
 import { placedAt, RamFlag } from "../../codec/ram/index.js";
@@ -114,7 +115,13 @@ export class ReencodePages implements ItemConverter {
     const inflate =
       threads > 1 && options.ram === "normal"
         ? await ThreadedInflate.start(threads, { engine: kind, pageSize }, reader.diagnostics, take)
-        : new SingleInflate(await createInflater(kind, { pageSize }), reader.diagnostics, take);
+        : new SingleInflate(
+            new PageDecoder(pageSize, {
+              inflater: await createInflater(kind, { pageSize }),
+              diagnostics: reader.diagnostics,
+            }),
+            take,
+          );
     records = new RecordConverter(file, encoder, inflate, pageSize, this.memory?.files, reader.diagnostics);
     return { records, encoder, inflate };
   }

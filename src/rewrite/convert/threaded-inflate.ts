@@ -1,6 +1,6 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
-import type { RamBatch, RamBlock } from "../../codec/ram/index.js";
-import { inflatedPart, pagePath } from "../../guest/pages/apply.js";
+import { replaceInflated, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
+import { pagePath } from "../../guest/pages/page-decoder.js";
 import type { Slot, ThreadPool } from "../../io/threads/index.js";
 import { putPayload, refusal, startDecompressPool, type DecompressSetup } from "../threads/decompress-work.js";
 import type { InflateStage, PageTaker } from "./inflate.js";
@@ -101,12 +101,11 @@ export class ThreadedInflate implements InflateStage {
     const { block, offset, position, record, path } = ticket;
     const { what, expected, found } = refusal(slot, i, this.pageSize);
     const produced = slot.words[i * 2]!;
-    const place = { offset: position, path: pagePath(path, record, block, offset), expected, found };
+    const place = { offset: position, path: pagePath(path, record, block.idstr, offset), expected, found };
     this.diagnostics.anomaly(new QevmError("bad-compressed-data", what, place), {
       block: block.idstr,
       page: offset,
-      by: inflatedPart(produced),
+      by: replaceInflated(page, produced),
     });
-    page.fill(0, produced);
   }
 }

@@ -1,9 +1,8 @@
 import { QevmError } from "../../bytes/errors.js";
 import type { EngineKind } from "../../engine/page-engine.js";
-import { pageError } from "../../guest/pages/apply.js";
+import { PageDecoder } from "../../guest/pages/page-decoder.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
-import { decodeXbzrle } from "../../codec/ram/xbzrle.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
 import { incomplete } from "../../codec/stream/rest.js";
 import { DecompressThreads } from "../threads/decompress-threads.js";
@@ -70,7 +69,7 @@ class RamLoader {
   threads: DecompressThreads | undefined;
   path: readonly string[] = [];
   private known = 0;
-  private page = new Uint8Array(0);
+  private decoder: PageDecoder | undefined;
 
   constructor(
     private readonly sink: LoadSink,
@@ -81,8 +80,9 @@ class RamLoader {
   async apply(batch: RamBatch): Promise<void> {
     const { blocks, pageSize } = this.reader.ram;
     for (; this.known < blocks.length; this.known++) this.sink.add?.(blocks[this.known]!);
-    if (this.page.length !== pageSize) this.page = new Uint8Array(pageSize);
-    const { threads } = this;
+    const decoder = (this.decoder ??= new PageDecoder(pageSize));
+    decoder.path = this.path;
+    const { threads, sink } = this;
     for (let i = 0; i < batch.count; i++) {
       const block = batch.block[i];
       if (block === undefined) continue;
@@ -91,7 +91,8 @@ class RamLoader {
         (threads ?? this.threads ?? (await this.startThreads())).add(batch, i);
       } else {
         this.threads?.settle(block, batch.offset[i]!);
-        this.applyHere(batch, i, block);
+        this.count(batch.flag[i]!);
+        decoder.applyTo(sink, batch, i);
       }
     }
   }
@@ -103,26 +104,10 @@ class RamLoader {
     return (this.threads = await DecompressThreads.start(this.sink, setup, ram.blocks, this.path));
   }
 
-  private applyHere(batch: RamBatch, i: number, block: RamBlock): void {
-    const { sink, pages, page } = this;
-    const offset = batch.offset[i]!;
-    if (batch.flag[i] === RamFlag.PAGE) {
-      pages.normal++;
-      sink.write(block, offset, batch.body(i));
-    } else if (batch.flag[i] === RamFlag.ZERO) {
-      pages.zero++;
-      if (batch.fill[i] === 0) sink.zero(block, offset, page.length);
-      else sink.write(block, offset, page.fill(batch.fill[i]!));
-    } else {
-      pages.xbzrle++;
-      sink.read(block, offset, page);
-      try {
-        decodeXbzrle(page, batch.body(i));
-      } catch (error) {
-        throw error instanceof QevmError ? pageError(error, batch, i, this.path) : error;
-      }
-      sink.write(block, offset, page);
-    }
+  private count(flag: number): void {
+    if (flag === RamFlag.PAGE) this.pages.normal++;
+    else if (flag === RamFlag.ZERO) this.pages.zero++;
+    else this.pages.xbzrle++;
   }
 }
 

@@ -1,12 +1,20 @@
-import { createDeflater, createInflater } from "../../engine/create.js";
+import { createDeflater } from "../../engine/create.js";
 import { isZeroPage } from "../../engine/zero.js";
-import type { PageDeflater, PageInflater } from "../../engine/page-engine.js";
+import type { PageDeflater } from "../../engine/page-engine.js";
 import { QevmError } from "../../bytes/errors.js";
+import { PageDecoder } from "../../guest/pages/page-decoder.js";
 import { PageSet } from "../../guest/pages/page-set.js";
 import { ScratchMemory } from "../../guest/files/scratch.js";
 import type { QemuFileWriter } from "../../bytes/index.js";
-import { encodeBlockList, encodePageBody, encodeRecordHeader, RamFlag, type RamBlock } from "../../codec/ram/index.js";
-import { decodeXbzrle, encodeXbzrle } from "../../codec/ram/xbzrle.js";
+import {
+  encodeBlockList,
+  encodePageBody,
+  encodeRecordHeader,
+  PAGE_ENCODINGS,
+  RamFlag,
+  type RamBlock,
+} from "../../codec/ram/index.js";
+import { encodeXbzrle } from "../../codec/ram/xbzrle.js";
 import { readBelow } from "../../io/transport/below.js";
 import { FileSource } from "../../io/transport/file.js";
 import { Turns } from "../../io/transport/turns.js";
@@ -46,7 +54,8 @@ export class RamPacker {
   private readonly versionsSource: FileSource;
   private readonly seen: PageSet;
   private readonly deflaters = new Map<number, PageDeflater>();
-  private inflater: PageInflater | undefined;
+  private readonly decoder: PageDecoder;
+  private prepared = false;
   private scratch: ScratchMemory | undefined;
   private readonly page: Uint8Array;
   private readonly old: Uint8Array;
@@ -65,6 +74,7 @@ export class RamPacker {
     /** Bytes of the files without a record that are searched; undefined: by default. */
     private readonly absentBytes: number | undefined,
   ) {
+    this.decoder = new PageDecoder(pageSize);
     this.page = new Uint8Array(pageSize);
     this.old = new Uint8Array(pageSize);
     this.payload = new Uint8Array(pageSize);
@@ -120,9 +130,10 @@ export class RamPacker {
   }
 
   private async prepare(): Promise<void> {
-    if (this.inflater !== undefined) return;
+    if (this.prepared) return;
+    this.prepared = true;
     const { pageSize } = this;
-    this.inflater = await createInflater("page", { pageSize });
+    await this.decoder.load();
     if (!this.ram.xbzrle) return;
     this.scratch = new ScratchMemory(this.scratchFolder, pageSize);
     for (const block of this.blocks) this.scratch.files.add(block);
@@ -169,7 +180,7 @@ export class RamPacker {
       case Kind.COMPRESSED_OLD: {
         const payload = await this.stored();
         if (this.scratch !== undefined) {
-          this.inflater!.inflate(payload, page);
+          this.decode(RamFlag.COMPRESS_PAGE, payload);
           this.scratch.files.write(block, offset, page);
         }
         this.put(RamFlag.COMPRESS_PAGE, block, offset, continues, payload);
@@ -178,7 +189,7 @@ export class RamPacker {
       case Kind.XBZRLE_OLD: {
         const payload = await this.stored();
         this.before(block, offset, page);
-        decodeXbzrle(page, payload);
+        this.decode(RamFlag.XBZRLE, payload);
         this.scratch?.files.write(block, offset, page);
         this.put(RamFlag.XBZRLE, block, offset, continues, payload);
         return;
@@ -212,7 +223,7 @@ export class RamPacker {
         return;
       case Kind.COMPRESSED_STORED: {
         const payload = await this.stored();
-        this.inflater!.inflate(payload, page);
+        this.decode(RamFlag.COMPRESS_PAGE, payload);
         if (equal(page, now)) {
           this.put(RamFlag.COMPRESS_PAGE, block, offset, continues, payload);
         } else {
@@ -227,7 +238,7 @@ export class RamPacker {
         if (kind === Kind.XBZRLE_STORED) {
           const payload = await this.stored();
           page.set(old);
-          decodeXbzrle(page, payload);
+          this.decode(RamFlag.XBZRLE, payload);
           if (equal(page, now)) {
             this.put(RamFlag.XBZRLE, block, offset, continues, payload);
             return;
@@ -279,6 +290,11 @@ export class RamPacker {
     if (this.scratch === undefined)
       throw new QevmError("bad-description", "manifest.json: ram: xbzrle is false, but there are such records");
     this.scratch.files.read(block, offset, into);
+  }
+
+  /** Makes the page of a payload; `page` holds what it was before. */
+  private decode(flag: number, payload: Uint8Array): void {
+    this.decoder.decode(this.page, PAGE_ENCODINGS.get(flag)!, payload);
   }
 
   private put(flag: number, block: RamBlock, offset: number, continues: boolean, body: Uint8Array): void {

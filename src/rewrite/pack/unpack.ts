@@ -1,14 +1,14 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { createDeflater, createInflater } from "../../engine/create.js";
-import type { PageDeflater, PageInflater } from "../../engine/page-engine.js";
+import { createDeflater } from "../../engine/create.js";
+import type { PageDeflater } from "../../engine/page-engine.js";
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
-import { pageError } from "../../guest/pages/apply.js";
+import { KeptBefore, PageDecoder } from "../../guest/pages/page-decoder.js";
 import { BlockFiles } from "../../guest/files/block-files.js";
 import { FileNames } from "../../guest/files/file-names.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
-import { decodeXbzrle, encodeXbzrle } from "../../codec/ram/xbzrle.js";
+import { encodeXbzrle } from "../../codec/ram/xbzrle.js";
 import {
   commandToPlain,
   StreamReader,
@@ -111,10 +111,9 @@ class Unpacker {
   private readonly versions: (bytes: Uint8Array) => void;
   private readonly chunks: ChunkFiles;
   private memory: BlockFiles | undefined;
-  private inflater: PageInflater | undefined;
   private readonly deflaters = new Map<number, PageDeflater>();
   private readonly level = new Map<number, number>();
-  private scratch = { old: new Uint8Array(0), page: new Uint8Array(0), payload: new Uint8Array(0) };
+  private scratch: { decoder: PageDecoder; old: KeptBefore; payload: Uint8Array } | undefined;
   private record = 0;
   private readonly lent: DeviceDescription[] = [];
 
@@ -253,12 +252,9 @@ class Unpacker {
       const folder = join(this.folder, "ram");
       createFolder(folder);
       this.memory = new BlockFiles(folder, pageSize);
-      this.inflater = await createInflater("page", { pageSize });
-      this.scratch = {
-        old: new Uint8Array(pageSize),
-        page: new Uint8Array(pageSize),
-        payload: new Uint8Array(pageSize),
-      };
+      const decoder = new PageDecoder(pageSize);
+      await decoder.load();
+      this.scratch = { decoder, old: new KeptBefore(this.memory, pageSize), payload: new Uint8Array(pageSize) };
       for (const level of [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]) {
         this.deflaters.set(level, await createDeflater(level === 1 ? "page-exact" : "exact", { level, pageSize }));
       }
@@ -296,56 +292,38 @@ class Unpacker {
     }
     const named = batch.continues[i] === 1 ? -1 : block.index;
     const final = this.last.isLast(block, page, record);
-    try {
-      const [kind, detail] = this.page(batch, i, final);
-      order.add(kind, detail, named, page);
-    } catch (error) {
-      if (error instanceof QevmError && error.code !== "io") throw pageError(error, batch, i, path);
-      throw error;
-    }
+    this.scratch!.decoder.path = path;
+    const [kind, detail] = this.page(batch, i, final);
+    order.add(kind, detail, named, page);
   }
 
   /** Puts the page into its block's file, and what else is needed of it into versions.bin. */
   private page(batch: RamBatch, i: number, final: boolean): [kind: number, detail: number] {
-    const { scratch } = this;
-    const memory = this.memory!;
-    const block = batch.block[i]!;
-    const offset = batch.offset[i]!;
+    const { decoder, old, payload } = this.scratch!;
+    const page = decoder.applyTo(this.memory, batch, i, old);
     const body = batch.body(i);
     switch (batch.flag[i]) {
-      case RamFlag.ZERO: {
-        const fill = batch.fill[i]!;
-        if (fill === 0) memory.zero(block, offset, scratch.page.length);
-        else memory.write(block, offset, scratch.page.fill(fill));
-        if (fill === 0) return [final ? Kind.ZERO : Kind.ZERO_OLD, 0];
-        return [final ? Kind.FILL : Kind.FILL_OLD, fill];
-      }
+      case RamFlag.ZERO:
+        if (page === undefined) return [final ? Kind.ZERO : Kind.ZERO_OLD, 0];
+        return [final ? Kind.FILL : Kind.FILL_OLD, batch.fill[i]!];
       case RamFlag.PAGE:
-        memory.write(block, offset, body);
         if (final) return [Kind.PAGE, 0];
         this.versions(body);
         return [Kind.PAGE_OLD, 0];
       case RamFlag.COMPRESS_PAGE: {
-        this.inflater!.inflate(body, scratch.page);
-        memory.write(block, offset, scratch.page);
-        const level = final ? this.levelOf(scratch.page, body) : undefined;
+        const level = final ? this.levelOf(page!, body) : undefined;
         if (level !== undefined) return [Kind.COMPRESSED, level];
         this.store(body);
         return [final ? Kind.COMPRESSED_STORED : Kind.COMPRESSED_OLD, 0];
       }
-      default: {
+      default:
         this.manifest.ram.xbzrle = true;
-        memory.read(block, offset, scratch.old);
-        scratch.page.set(scratch.old);
-        decodeXbzrle(scratch.page, body);
-        memory.write(block, offset, scratch.page);
         if (final) {
-          const length = encodeXbzrle(scratch.old, scratch.page, scratch.payload);
-          if (length > 0 && same(scratch.payload.subarray(0, length), body)) return [Kind.XBZRLE, 0];
+          const length = encodeXbzrle(old.page, page!, payload);
+          if (length > 0 && same(payload.subarray(0, length), body)) return [Kind.XBZRLE, 0];
         }
         this.store(body);
         return [final ? Kind.XBZRLE_STORED : Kind.XBZRLE_OLD, 0];
-      }
     }
   }
 

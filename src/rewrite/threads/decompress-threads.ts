@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { QevmError } from "../../bytes/errors.js";
 import type { EngineKind } from "../../engine/page-engine.js";
 import type { RamBatch, RamBlock } from "../../codec/ram/index.js";
-import { pagePath } from "../../guest/pages/apply.js";
+import { pagePath } from "../../guest/pages/page-decoder.js";
 import type { Slot, ThreadPool } from "../../io/threads/index.js";
 import type { LoadSink } from "./load-sink.js";
 import { putPayload, refusal, startDecompressPool } from "./decompress-work.js";
@@ -164,7 +164,7 @@ export class DecompressThreads {
       const { what, expected, found } = refusal(slot, i, this.pageSize);
       throw new QevmError("bad-compressed-data", what, {
         offset: positions[i]!,
-        path: pagePath(this.path, records[i]!, block, offset),
+        path: pagePath(this.path, records[i]!, block.idstr, offset),
         expected,
         found,
       });
