@@ -187,7 +187,7 @@ test("help and usage", async (t) => {
   for (const args of [["toString"], ["constructor", "--help"], ["help", "__proto__"], ["help", "frobnicate"]]) {
     const { status, stdout, stderr } = await qevm(args);
     t.deepEqual([status, stdout], [2, ""], args.join(" "));
-    t.match(stderr, /^qevm: no command "/u);
+    t.match(stderr, /^qevm: unknown command "/u);
   }
   t.equal((await qevm(["inspect"])).status, 2, "no file");
   t.equal((await qevm(["inspect", file, "--frob"])).status, 2, "an unknown option");
@@ -294,7 +294,7 @@ test("extract writes a folder whole or not at all", async (t) => {
   t.equal(checked.status, 1);
   t.match(
     checked.stdout,
-    /cut\.mig: identical up to byte 0x[0-9a-f]+,\n  behind which nothing could be decoded\n(?:.*\n)?not understood: 2\.1 kB\n/u,
+    /cut\.mig: identical up to byte 0x[0-9a-f]+,\n  nothing after it could be decoded\n(?:.*\n)?not understood: 2\.1 kB\n/u,
   );
   t.deepEqual(
     readdirSync(folder).filter((name) => name.includes("partial")),

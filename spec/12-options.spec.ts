@@ -34,7 +34,7 @@ async function takes([name = "", ...action]: readonly string[], option: string):
     await command.run([...action, `--${option}=1`]);
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
-    return !error.message.startsWith("there is no option");
+    return !error.message.startsWith("unknown option");
   }
   throw new Error(`${name} does something without arguments`);
 }
@@ -75,8 +75,9 @@ test("an action has a help of its own", async (t) => {
 
 test("what is wrong with an option is one sentence", async (t) => {
   for (const [args, sentence] of [
-    [["--frob"], "there is no option --frob (a name that begins so goes behind --)"],
-    [["-x"], "there is no option -x (a name that begins so goes behind --)"],
+    [["--frob"], "unknown option --frob (file names that begin with - go after --)"],
+    [["--jsn"], "unknown option --jsn; did you mean --json?"],
+    [["-x"], "unknown option -x (file names that begin with - go after --)"],
     [["--page-size"], "--page-size takes a value"],
     [["--page-size", "--json"], "--page-size takes a value; one that begins so is written --page-size=--json"],
     [["--json=1"], "--json takes no value"],
@@ -84,4 +85,34 @@ test("what is wrong with an option is one sentence", async (t) => {
     const { code, stderr } = await qevm(["inspect", "file", ...args]);
     t.deepEqual([code, stderr.split("\n")[0]], [2, `qevm inspect: ${sentence}`]);
   }
+});
+
+test("a mistyped command is named with the one that was meant", async (t) => {
+  const { code, stderr } = await qevm(["inspct", "file"]);
+  t.deepEqual([code, stderr.split("\n")[0]], [2, 'qevm: unknown command "inspct"; did you mean inspect?']);
+  const far = await qevm(["frobnicate"]);
+  t.equal(far.stderr.split("\n")[0], 'qevm: unknown command "frobnicate"');
+});
+
+/** Phrases that a native engineer stumbles at. */
+const STUMBLING = [
+  "seen through",
+  "not in common",
+  "pass over what",
+  "there is no option",
+  "behind",
+  "tells more",
+  "the message has",
+  "is no ",
+  "whole or not at all",
+];
+
+test("help is plain", async (t) => {
+  const pages = [(await qevm(["--help"])).stdout];
+  for (const name of Object.keys(COMMANDS)) pages.push((await qevm([name, "--help"])).stdout);
+  for (const phrase of STUMBLING)
+    t.notOk(
+      pages.some((page) => page.includes(phrase)),
+      phrase,
+    );
 });

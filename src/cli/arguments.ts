@@ -1,3 +1,4 @@
+import { didYouMean } from "./nearest.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "../codec/stream/limits.js";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { openInput } from "../io/container/open.js";
@@ -55,7 +56,7 @@ export function parse(args: string[], options: Options, positionals: [number, nu
   const [least, most] = positionals;
   if (parsed.positionals.length < least) throw new UsageError(`expected ${names}`);
   if (parsed.positionals.length > most) {
-    throw new UsageError(`expected ${names}, and nothing behind: ${JSON.stringify(parsed.positionals[most])}`);
+    throw new UsageError(`expected ${names}: unexpected argument ${JSON.stringify(parsed.positionals[most])}`);
   }
   const values = parsed.values as Record<string, string | boolean | string[] | undefined>;
   const { template } = values;
@@ -108,7 +109,13 @@ function check(token: OptionToken, options: Options): void {
   const { name, rawName, value, inlineValue } = token;
   const option = Object.hasOwn(options, name) && rawName.startsWith("--") ? options[name] : undefined;
   if (option === undefined) {
-    throw new UsageError(`there is no option ${rawName} (a name that begins so goes behind --)`);
+    const near = didYouMean(
+      rawName,
+      Object.keys(options).map((one) => `--${one}`),
+    );
+    throw new UsageError(
+      `unknown option ${rawName}${near === "" ? " (file names that begin with - go after --)" : near}`,
+    );
   }
   if (option.type === "boolean") {
     if (value !== undefined) throw new UsageError(`${rawName} takes no value`);

@@ -131,7 +131,7 @@ function wrapped(args: Arguments, containers: readonly Container[], wanted: Conv
   const xml = file === undefined ? undefined : attempt(file, () => readFileSync(file, "utf8"));
   const kept = containers.find((container) => container.kind === "libvirt");
   if (kept === undefined && xml === undefined) {
-    throw new UsageError("the input is no libvirt save image: --xml FILE gives the domain XML of a new one");
+    throw new UsageError("the input is not a libvirt save image: --xml FILE gives the domain XML of a new one");
   }
   const image = libvirtImage(kept, { xml, format, machine: args.text("machine") });
   // The pages of a sparse image have places of their own; all other formats hold a plain stream.

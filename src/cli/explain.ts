@@ -9,7 +9,7 @@ import { print, printJson, withProgress } from "./output.js";
 export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, DECODE_OPTIONS, [1, 2], "FILE and at most one text (quote it)");
   const [file, text] = args.positionals as [string, string | undefined];
-  if (args.flag("lenient")) throw new UsageError("explain reads on behind damage by itself: it takes no --lenient");
+  if (args.flag("lenient")) throw new UsageError("explain always continues after damage: it takes no --lenient");
   const input = await openInput(file, { ...inputOptions(args), unfinished: true, incomplete: true });
   const containers = input.containers.map(kindOf);
   const source = withProgress(input, "reading");

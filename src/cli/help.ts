@@ -13,14 +13,14 @@ interface CommandHelp {
 }
 
 const FILE_TEXT =
-  "FILE may be - (standard input) or a folder (recording).\nContainers are seen through: libvirt, qcow2, gzip, bzip2, xz, lzop, lz4, zstd.";
-const LENIENT: [string, string] = ["--lenient", "pass over what can be passed over, with warnings"];
-const LIMIT: [string, string] = ["--limit NAME=N", "another bound, as deviceBytes=1G (spec/71-bounds.md)"];
+  "FILE may be - (standard input) or a folder (recording).\nContainers are opened automatically: libvirt, qcow2, gzip, bzip2,\nxz, lzop, lz4, zstd.";
+const LENIENT: [string, string] = ["--lenient", "skip recoverable errors, with warnings"];
+const LIMIT: [string, string] = ["--limit NAME=N", "change a decoder limit, e.g. deviceBytes=1G"];
 const SNAPSHOT: [string, string] = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
 const OFFSET: [string, string] = ["--stream-offset N", "the stream begins at byte N of FILE (2M, 0x200000)"];
 const SCHEMA: [string, string][] = [
-  ["--schema FILE", "another capture of the same QEMU and machine lends its"],
-  ["", "VMDESCRIPTION to a stream without one; repeatable"],
+  ["--schema FILE", "use the VMDESCRIPTION of another capture of the"],
+  ["", "same QEMU and machine; repeatable"],
 ];
 const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
 const PAGE_SIZE: [string, string] = ["--page-size N", "target page size if the stream does not show it (4096)"];
@@ -28,7 +28,7 @@ const PAGE_SIZE: [string, string] = ["--page-size N", "target page size if the s
 /** Options of `qevm fuzz` that choose cases. */
 const CASES: [string, string][] = [
   ["--seed N", "the first case's seed (1); the next case has the next"],
-  ["--kinds A,B", "kinds of damage that begin so: record, footer-id"],
+  ["--kinds A,B", "kinds with these prefixes: record, footer-id"],
   ["--repair R", "always or never: keep lengths, sums and footers"],
   ["", "right around the damage (default: every other case)"],
   ["--as-is", "damage a container itself, not the stream inside it"],
@@ -70,7 +70,7 @@ const FUZZ: Readonly<Record<string, CommandHelp>> = {
     usage: "FILE --out RESULTS [--cases N] [--seed N] ... -- CMD...",
     line: "a real destination a case: loaded, refused, hung, killed",
     options: [
-      ["--out RESULTS", "a line of JSON a case; a stopped run goes on there"],
+      ["--out RESULTS", "a line of JSON a case; rerun to resume"],
       ...CASES,
       ["--cases N", "how many (100)"],
       ["--jobs N", "destinations at a time, 1 to 64 (2)"],
@@ -117,7 +117,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   },
   verify: {
     usage: "FILE [--json] [--lenient] [--page-size N]",
-    line: "decode, encode again from the fields, compare every byte",
+    line: "decode, re-encode and compare every byte",
     options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
     text: `Compressed pages are compressed again at the level found, XBZRLE pages encoded\nagain from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
   },
@@ -125,13 +125,13 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: 'FILE ["QEMU\'s error text"] [--json] [--page-size N]',
     line: "why a QEMU refuses a stream, and what can be done",
     options: [JSON_OUT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
-    text: `The text is what QEMU printed, one line or all of it, quoted: "$(cat err.log)".\nWithout it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; a text that is not known is no error.\n${FILE_TEXT}`,
+    text: `The text is what QEMU printed, one line or all of it, quoted: "$(cat err.log)".\nWithout it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; a text that is not known is not an error.\n${FILE_TEXT}`,
   },
   report: {
     usage: "FILE --out report.html [--title TEXT] [--page-size N] ...",
-    line: "everything that is known of a stream as one HTML page",
+    line: "write a self-contained HTML report",
     options: [
-      ["--out PATH", "the page to make, whole or not at all; - for stdout"],
+      ["--out PATH", "the page to make, written atomically; - for stdout"],
       ["--title TEXT", "its heading (the file's name)"],
       ["--no-verify", "nothing is encoded again and compared: a third of the time,"],
       ["", "and much less where pages are compressed"],
@@ -141,11 +141,11 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       OFFSET,
       LIMIT,
     ],
-    text: `The page needs nothing else: no network, no script. A damaged file gives one,\ntoo, with everything before and behind the damage; then the exit status is 1.\nWhat is too long is shortened, and the page says so. A pipe is read through a\ntemporary file. ${FILE_TEXT}`,
+    text: `The page needs nothing else: no network, no script. A damaged file gives one,\ntoo, with everything before and after the damage; then the exit status is 1.\nWhat is too long is shortened, and the page says so. A pipe is read through a\ntemporary file. ${FILE_TEXT}`,
   },
   diff: {
     usage: "A B [--json] [--lenient] [--page-size N]",
-    line: "what two streams have not in common, whatever their encoding",
+    line: "compare two streams by content, whatever their encoding",
     options: [
       ["--json", "one JSON document with every page range and value"],
       LENIENT,
@@ -208,14 +208,14 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   pack: {
     usage: "DIR --out FILE [--json]",
     line: "put an unpacked folder together again",
-    options: [["--out FILE", "appears whole or not at all; - for standard output"], JSON_OUT, LIMIT],
+    options: [["--out FILE", "written atomically; - for standard output"], JSON_OUT, LIMIT],
     text: "Untouched, it is the stream that was unpacked, byte for byte. Edited RAM files\nand device values win; compressed pages are compressed again.",
   },
   convert: {
     usage: "FILE --out FILE [--ram normal|zlib] [--flatten] ...",
     line: "write a stream again: other page encodings, one round, other machine",
     options: [
-      ["--out FILE", "appears whole or not at all; - for standard output"],
+      ["--out FILE", "written atomically; - for standard output"],
       ["--ram normal", "plain pages, from compressed and XBZRLE ones"],
       ["--ram zlib", "compressed pages (capability compress, QEMU 2.4 to 9.0)"],
       ["--level N", "zlib: 0 to 9 (1)"],
@@ -224,7 +224,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--engine E", "page, fast (node:zlib) or exact; default: the fastest"],
       ["--flatten", "one round with the last content of every page"],
       ["--machine NAME", "another machine name in the configuration section"],
-      ["--drop-vmdescription", "leave out the JSON behind the stream's end"],
+      ["--drop-vmdescription", "leave out the JSON after the stream's end"],
       ["--add-vmdescription", "put there by what devices were read (--schema)"],
       ["--to FORM", "stream, mapped-ram (QEMU 9.0 on; one round) or libvirt;"],
       ["", "recording: a folder of channels, as multifd sends them"],
@@ -247,7 +247,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: "--machine none|--template FILE --out FILE ...",
     line: "a stream from nothing, or from a capture with other contents",
     options: [
-      ["--out FILE", "appears whole or not at all; - for standard output"],
+      ["--out FILE", "written atomically; - for standard output"],
       ["--machine none", "RAM, timer and globalstate of `-machine none`"],
       ["--memory SIZE", "its RAM (8M); 0: no RAM block"],
       ["--fill F", "zero, text, random, or a file's bytes (zero)"],
@@ -258,7 +258,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--template FILE", "a capture that gives everything else"],
       ["--snapshot S", "template: which snapshot of a qcow2 image"],
       ["--stream-offset N", "template: the stream begins at byte N of it"],
-      ["--limit NAME=N", "template: another bound of its decoder; repeatable"],
+      ["--limit NAME=N", "template: change a limit of its decoder; repeatable"],
       ["--ram BLOCK=FILE", "template: other contents of a RAM block; repeatable"],
       ["--set DEV:FIELD=V", "template: another device value; repeatable"],
       JSON_OUT,
@@ -297,7 +297,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   },
   relay: {
     usage: "LISTEN-URI CONNECT-URI [--ram normal|zlib] [--out DIR] ...",
-    line: "stand between two QEMUs that migrate, and change the pages",
+    line: "relay a migration between two QEMUs, and change the pages",
     options: [
       ["--ram E", "normal: compressed and XBZRLE pages go on as plain ones,"],
       ["", "for a destination without these; zlib: the other way"],
@@ -330,8 +330,8 @@ export function overview(): string {
     "",
     ...aligned(Object.entries(COMMANDS).map(([name, { line }]) => [name, line])),
     "",
-    "qevm COMMAND --help tells more. Results go to stdout, messages to stderr.",
-    "Exit 0: fine; 1: the input is wrong (the message has the address) or an output\ncould not be written; 2: usage; 70: an error of this program, please report it\n(QEVM_DEBUG=1 prints its stack).",
+    "For details, run qevm COMMAND --help. Results go to stdout, messages to stderr.",
+    "Exit 0: fine; 1: the input is wrong (the message gives the byte offset) or an output\ncould not be written; 2: usage; 70: an error of this program, please report it\n(QEVM_DEBUG=1 prints its stack).",
     "",
   ].join("\n");
 }
@@ -339,7 +339,7 @@ export function overview(): string {
 /** `qevm NAME --help`, or that of one of its actions. */
 export function helpFor(name: string, action?: string): string {
   const command = own(COMMANDS, name);
-  if (command === undefined) return `qevm: no command ${JSON.stringify(name)}\n\n${overview()}`;
+  if (command === undefined) return `qevm: unknown command ${JSON.stringify(name)}\n\n${overview()}`;
   const chosen = own(command.actions ?? {}, action ?? "");
   const { usage, line, options, actions, text } = chosen ?? command;
   const lines = [`usage: qevm ${name} ${chosen === undefined ? "" : `${action} `}${usage}`, "", line, ""];

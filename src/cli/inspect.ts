@@ -92,7 +92,7 @@ export function report(file: string, inspection: Inspection, containers: readonl
   lines.push(...commandLines(inspection));
   lines.push("", ...understood(inspection));
   if (bytes.stale > 0) lines.push(`Left over, never read: ${fileSize(bytes.stale)}`);
-  if (bytes.trailing > 0) lines.push(`Behind the stream: ${fileSize(bytes.trailing)}, no part of it`);
+  if (bytes.trailing > 0) lines.push(`After the stream: ${fileSize(bytes.trailing)}, not part of it`);
   return lines;
 }
 
@@ -123,7 +123,7 @@ function containerLines(container: Container): string[] {
         ),
       ];
     case "foreign":
-      return [`the stream begins behind ${container.length} other bytes`];
+      return [`the stream begins after ${container.length} other bytes`];
     default:
       return [`inside ${container.kind}`];
   }

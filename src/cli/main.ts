@@ -35,7 +35,9 @@ async function main([name, ...args]: string[]): Promise<void> {
     const { version } = await import("./version.js");
     process.stdout.write(`${version()}\n`);
   } else if (!isCommand(name)) {
-    process.stderr.write(`qevm: no command ${JSON.stringify(name)}\n\n${overview()}`);
+    const { didYouMean } = await import("./nearest.js");
+    const near = didYouMean(name, Object.keys(COMMANDS));
+    process.stderr.write(`qevm: unknown command ${JSON.stringify(name)}${near}\n\n${overview()}`);
     process.exitCode = 2;
   } else if (args.includes("--help") || args.includes("-h")) {
     process.stdout.write(helpFor(name, args[0]));

@@ -15,7 +15,8 @@ export function outOf(
   const out = args.text("out");
   if (out === undefined) throw new UsageError(what === undefined ? "--out is missing" : `--out is missing: ${what}`);
   if (out === "-") {
-    if (!stdout) throw new UsageError("this does not go to standard output: --out PATH (./- for a file of that name)");
+    if (!stdout)
+      throw new UsageError("this cannot be written to standard output: --out PATH (./- for a file of that name)");
     if (args.flag("json")) throw new UsageError("--json and --out - both write to standard output");
     return out;
   }

@@ -17,7 +17,7 @@ export async function run(argv: string[]): Promise<number> {
   const [file] = args.positionals as [string];
   if (args.flag("json")) throw new UsageError("a report is a page: inspect, devices and verify have --json");
   const out = outOf(args, [file], { stdout: true });
-  if (args.flag("lenient")) throw new UsageError("report reads on behind damage by itself: it takes no --lenient");
+  if (args.flag("lenient")) throw new UsageError("report always continues after damage: it takes no --lenient");
   const { lenient: _, ...stream } = await streamOptions(args);
   const title = args.text("title");
   const options = {

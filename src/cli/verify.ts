@@ -85,7 +85,7 @@ export function report(file: string, result: Verification): string[] {
     const place = at === null ? "" : `byte 0x${at.toString(16)}`;
     const ends = !result.complete && inspection.undecoded.at(-1)?.offset === at;
     const parts = ends
-      ? [`identical up to ${place}`, "behind which nothing could be decoded"]
+      ? [`identical up to ${place}`, "nothing after it could be decoded"]
       : [`DIFFERENT${at === null ? "" : ` from ${place}`}`];
     lines.push(...wrapped(`${safe(file)}:`, parts));
   }
@@ -102,7 +102,7 @@ export function report(file: string, result: Verification): string[] {
   if (result.namedBytes > 0)
     lines.push(`  of which ${fileSize(result.namedBytes)} in device-private fields kept by name`);
   const { trailing } = result.inspection.bytes;
-  if (trailing > 0) lines.push(`behind the stream: ${fileSize(trailing)}, no part of it`);
+  if (trailing > 0) lines.push(`after the stream: ${fileSize(trailing)}, not part of it`);
   if (!result.complete) lines.push("the stream is NOT complete");
   return lines;
 }

@@ -19,7 +19,7 @@ export async function run(argv: string[]): Promise<number> {
     capability: { type: "string", multiple: true },
     json: { type: "boolean" },
   } as const;
-  const args = parse(argv, options, [1, Infinity], "one FILE and, behind --, a destination's command");
+  const args = parse(argv, options, [1, Infinity], "one FILE and, after --, a destination's command");
   const [file = "", ...command] = args.positionals;
   if (isFolder(file)) throw new UsageError("a recording is made smaller file by file");
   const out = outOf(args, [file], { what: "the file for the smaller case" });

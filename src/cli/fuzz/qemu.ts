@@ -18,11 +18,11 @@ export async function run(argv: string[]): Promise<number> {
     json: { type: "boolean" },
     ...PLACE_OPTIONS,
   } as const;
-  const args = parse(argv, options, [1, Infinity], "one FILE and, behind --, the destination's command");
+  const args = parse(argv, options, [1, Infinity], "one FILE and, after --, the destination's command");
   const [file = "", ...command] = args.positionals;
   const out = outOf(args, [file], { what: "the file for the results, a line a case" });
   if (command.length === 0) throw new UsageError("the destination's command is missing: -- qemu-system-x86_64 ...");
-  if (isFolder(file)) throw new UsageError("a destination takes one stream: a recording is none");
+  if (isFolder(file)) throw new UsageError("a destination takes one stream, not a recording");
   const { cases = 100, ...choice } = caseChoice(args);
   const show = process.stderr.isTTY;
   const stream = await readWhole(file, args.flag("as-is"), placeOf(args));
