@@ -125,7 +125,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: 'FILE ["QEMU\'s error text"] [--json] [--page-size N]',
     line: "why a QEMU refuses a stream, and what can be done",
     options: [JSON_OUT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
-    text: `The text is what QEMU printed, one line or all of it, quoted: "$(cat err.log)".\nWithout it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; a text that is not known is not an error.\n${FILE_TEXT}`,
+    text: `The text is what QEMU printed, one line or all of it, quoted: "$(cat err.log)".\nWithout it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; an unknown text is not an error.\n${FILE_TEXT}`,
   },
   report: {
     usage: "FILE --out report.html [--title TEXT] [--page-size N] ...",
