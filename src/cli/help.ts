@@ -331,7 +331,7 @@ export function overview(): string {
     ...aligned(Object.entries(COMMANDS).map(([name, { line }]) => [name, line])),
     "",
     "For details, run qevm COMMAND --help. Results go to stdout, messages to stderr.",
-    "Exit 0: fine; 1: the input is wrong (the message gives the byte offset) or an\noutput could not be written; 2: usage; 70: an error of this program, please report it\n(QEVM_DEBUG=1 prints its stack).",
+    "Exit 0: fine; 1: the input is wrong (the message gives the byte offset) or an\noutput could not be written; 2: usage; 70: an error of this\nprogram, please report it (QEVM_DEBUG=1 prints its stack).",
     "",
   ].join("\n");
 }
