@@ -316,7 +316,9 @@ test("two saves of a real guest, a byte poked in between", skip, async (t) => {
     t.deepEqual([json.ram.pages.different, json.ram.bytes], [1, 1], "one byte of one page");
     t.deepEqual([range?.block, range?.offset, range?.physical], ["pc.ram", 0x934000, 0x934000]);
     t.deepEqual([range?.first?.offset, range?.first?.b.slice(0, 2)], [0x934567, "a5"]);
-    t.deepEqual(json.differences, [], "the same parts");
+    // In how many rounds a source sends its RAM depends on how busy the machine is; that is how it came, not what came.
+    const parts = json.differences.filter(({ level }) => level !== "encoding");
+    t.deepEqual(parts, [], "the same parts");
     const devices = json.devices.map(({ name }) => name);
     t.ok(devices.includes("timer") && !devices.includes("cpu"), `clocks went on: ${devices.join(" ")}`);
     t.match((await diff(t, [first, second], 1)).stdout, /^ {4}at 0x934567 {2}A 00 .*\n +B a5 /mu);
