@@ -88,7 +88,8 @@ test("a virtio device on MMIO in four directions", (t) => {
   const description = device([field("virtio", "virtio", bytes.length)]);
   const state = decodeDevice(QemuFileReader.over(bytes), description);
   const plain = JSON.parse(JSON.stringify(deviceToPlain(state))) as unknown;
-  t.deepEqual(plain, { fields: { virtio: MMIO_VALUES }, subsections: {} }, "decode");
+  t.deepEqual(plain, { fields: { virtio: { ...MMIO_VALUES, ccw: null } }, subsections: {} }, "decode");
+  // Without the key "ccw", as an earlier version wrote it.
   const made = deviceFromPlain(description, { fields: { virtio: MMIO_VALUES }, subsections: {} });
   t.ok(bytesOf(made) === toHex(bytes), "encode");
   t.ok(bytesOf(state) === toHex(bytes), "encode(decode)");

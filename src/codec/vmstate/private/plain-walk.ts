@@ -76,9 +76,10 @@ class PlainWalk extends BaseWalk {
   }
 
   optional(name: string, _present: (rest: Uint8Array) => boolean, body: () => void): boolean {
+    // What an earlier version did not know was left out by it.
     const value = this.put(
       name,
-      this.at(name, (plain) => (plain === null ? null : this.inner(plain, body))),
+      this.taking.has(name) ? this.at(name, (plain) => (plain === null ? null : this.inner(plain, body))) : null,
     );
     return value !== null;
   }
