@@ -89,7 +89,7 @@ function nodeUse({ imports, code }: Module): string | undefined {
   return /(?<!globalThis\.)\b(Buffer|process|require|setImmediate|__dirname)\b(?!\s*:)/u.exec(code)?.[1];
 }
 
-/** How a module reaches Node: the files on the way, the last of which uses it. Imports at run time count; lazy ones do not. */
+/** How a module reaches Node: the files on the way, the last of which uses it. Types and `import()` do not count. */
 function wayToNode(from: Module, allowed: (file: string) => boolean): string[] | undefined {
   const before = new Map<string, string | undefined>([[from.file, undefined]]);
   for (const file of before.keys()) {

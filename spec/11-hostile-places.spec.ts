@@ -1,4 +1,4 @@
-/** Where guest memory lies: nobody else reads it, nothing that was put there beforehand is used, and links lead nowhere. */
+/** Files with guest memory: no other user can read them, existing files and folders are not reused, links are not followed. */
 import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -27,7 +27,7 @@ import { PLAIN_PROGRAM } from "./support/program.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-places-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
-// What is checked must not come from whoever starts this.
+// The environment of the test run must not decide what is checked.
 process.umask(0o022);
 
 const stream = corpusEntry("xbzrle").open();

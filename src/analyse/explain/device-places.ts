@@ -53,12 +53,6 @@ export function expanderPath(path: string): string {
   return path.split(":").slice(0, 3).join(":");
 }
 
-/** The release in the name of a machine type; undefined where there is none. */
-export function releaseOf(machine: string | undefined): readonly [number, number] | undefined {
-  const [, major, minor] = /^pc-(?:i440fx|q35)-(\d+)\.(\d+)/u.exec(machine ?? "") ?? [];
-  return major === undefined ? undefined : [Number(major), Number(minor)];
-}
-
 /** `dev-03.0-00.0`: a name for -device id= that tells the place. */
 export function idOf(path: string): string {
   const [, bus = "00", ...slots] = path.split(":");

@@ -174,9 +174,9 @@ export const PATHLESS: readonly DeviceKind[] = [
   { name: "ipoctal232", device: "ipoctal232" },
   { name: "isa-ide", device: "isa-ide" },
   { name: "ne2000", device: "ne2k_isa" },
-  { name: "vga", device: "isa-vga" },
-  { name: "vga-isa", device: "isa-vga" },
-  { name: "cirrus_vga", device: "isa-cirrus-vga" },
+  { name: "vga", device: "isa-vga", vgamem: "vga.vram" },
+  { name: "vga-isa", device: "isa-vga", vgamem: "vga.vram" },
+  { name: "cirrus_vga", device: "isa-cirrus-vga", vgamem: "vga.vram" },
   { name: "iommu-intel", device: "intel-iommu", early: true },
 ];
 

@@ -1,3 +1,4 @@
+import { machineRelease, releaseNumber } from "../../guest/machines/index.js";
 import type { DeviceState } from "../../codec/vmstate/index.js";
 import {
   BUS_DEVICES,
@@ -11,16 +12,7 @@ import {
 import { recordsBlock } from "./memory-arguments.js";
 import { isId, isUsbPort } from "./names.js";
 import { isMultifunction, pciIdentity, pciPlace, slotAddress, type PciPlace } from "./pci.js";
-import {
-  activePorts,
-  companionOf,
-  expanderPath,
-  idOf,
-  isMasterOf,
-  kindOf,
-  releaseOf,
-  transportPlace,
-} from "./device-places.js";
+import { activePorts, companionOf, expanderPath, idOf, isMasterOf, kindOf, transportPlace } from "./device-places.js";
 import { PORTS, shownProperties } from "./properties.js";
 import { findRecord, type Surroundings } from "./state-fields.js";
 import type { Survey, SurveyedDevice } from "./survey.js";
@@ -48,7 +40,7 @@ class Namer {
   private readonly extra: string[] = [];
   /** Whether it is a Q35: its expander bridges are of another kind, and it has no floppy controller of itself. */
   private readonly q35: boolean;
-  private readonly release: readonly [number, number] | undefined;
+  private readonly release: number | undefined;
   private readonly paths: Set<string>;
   /** Paths of the devices that are ports of PCI Express. */
   private readonly ports = new Set<string>();
@@ -60,7 +52,7 @@ class Namer {
     const places = survey.devices.flatMap(({ name }) => pciPlace(name) ?? []);
     this.paths = new Set(places.map(({ path }) => path));
     this.q35 = survey.devices.some(({ name }) => name.endsWith("/mch"));
-    this.release = releaseOf(survey.configuration?.value.machine);
+    this.release = releaseNumber(machineRelease(survey.configuration?.value.machine));
     this.expanders = new Map(
       places.flatMap(({ bus, path }) => (bus === 0 ? [] : [[bus, expanderPath(path)] as const])),
     );
@@ -96,7 +88,11 @@ class Namer {
     if (place === undefined) {
       const kind = PATHLESS.find((one) => one.name === name);
       if (kind === undefined) this.unnamed.push(`${name}/${device.instance}`);
-      else this.add(device, kind, "", kind.options === undefined ? [] : [kind.options], kind.early === true ? -1 : 9);
+      else {
+        const options = kind.options === undefined ? [] : [kind.options];
+        const memory = this.videoMemory(kind, "", state);
+        this.add(device, kind, "", [...options, ...memory], kind.early === true ? -1 : 9);
+      }
       return;
     }
     if (place.rest === "virtio-vga" || place.rest === "eeprom" || place.rest.endsWith("-device-early")) return;
@@ -144,7 +140,7 @@ class Namer {
     options.push(...shownProperties(kind, state, this.surroundings(place)));
     if (kind.options !== undefined) options.push(kind.options);
     if (identity === undefined ? this.shared(place) : isMultifunction(identity)) options.push("multifunction=on");
-    options.push(...this.videoMemory(kind, place, state));
+    options.push(...this.videoMemory(kind, place.path, state));
     const blocks = [...this.survey.blocks.keys()].filter((name) => name.startsWith(`${place.path}/`));
     if (kind.rom === true && !blocks.some((name) => name.endsWith(".rom") || name.endsWith(`/${kind.device}`)))
       options.push("romfile=");
@@ -169,15 +165,17 @@ class Namer {
     };
   }
 
-  private videoMemory(kind: DeviceKind, { path }: PciPlace, state: DeviceState | undefined): string[] {
+  /** @param path empty: a device without one, whose block has none either */
+  private videoMemory(kind: DeviceKind, path: string, state: DeviceState | undefined): string[] {
     const { blocks } = this.survey;
     if (kind.name === "qxl") return this.qxlMemory(path);
-    const memory = kind.vgamem === undefined ? undefined : blocks.get(`${path}/${kind.vgamem}`);
+    const memory =
+      kind.vgamem === undefined ? undefined : blocks.get(path === "" ? kind.vgamem : `${path}/${kind.vgamem}`);
     if (memory === undefined) return [];
     if (kind.device === "bochs-display") return [`vgamem=${memory.length}`];
     const registers = kind.name === "vga" ? pciIdentity(state)?.registers : undefined;
     // Revision 2 has the registers of its own in BAR 2; machine types up to 2.1 are without. QEMU hw/display/vga-pci.c (5.2 to 11.1).
-    const plain = registers?.["revision"] === 0 && (this.release?.[0] ?? 0) > 2;
+    const plain = registers?.["revision"] === 0 && (this.release ?? 0) >= 300;
     const without = registers?.["bar2"] === 0 && kind.device === "VGA" ? "mmio=off" : "qemu-extended-regs=off";
     return [`vgamem_mb=${memory.length / 1048576}`, ...(plain ? [without] : [])];
   }

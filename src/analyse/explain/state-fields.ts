@@ -14,8 +14,8 @@ export type Property = [name: string, value: number | string | undefined];
 export interface Surroundings {
   /** Behind a port of PCI Express, where virtio devices are modern only. */
   behindPort: boolean;
-  /** `[7, 2]` of pc-q35-7.2; undefined where the machine's name does not say it. */
-  release: readonly [number, number] | undefined;
+  /** 702 of pc-q35-7.2 (`releaseNumber`); undefined where the machine's name does not say it. */
+  release: number | undefined;
   /** The highest root port of this USB controller with a device. */
   highestPort: number;
 }

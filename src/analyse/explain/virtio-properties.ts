@@ -82,7 +82,7 @@ function transport(name: string, identity: PciIdentity, { behindPort, release }:
   const modern = vendor.some((bytes) => bytes[3] === 1);
   const notify = vendor.filter((bytes) => bytes[3] === 2);
   const legacy = Number.parseInt(identity.id.slice(5), 16) < 0x1040;
-  const old = release !== undefined && (release[0] < 2 || (release[0] === 2 && release[1] <= 6));
+  const old = release !== undefined && release <= 206;
   const usual = old ? true : !behindPort;
   return [
     ["disable-legacy", MODERN.has(name) || legacy === usual ? undefined : legacy ? "off" : "on"],
