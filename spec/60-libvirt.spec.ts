@@ -270,7 +270,7 @@ test("wrong use", async (t) => {
     t.match(run.stderr, message);
   }
   const pipe = await qevm(["convert", image, "--out", "-", "--to", "libvirt"]);
-  t.match(pipe.stderr, /does not go to standard output: --out PATH/u);
+  t.match(pipe.stderr, /cannot be written to standard output: --out PATH/u);
   const bare = join(work, "bare");
   writeFileSync(bare, corpusEntry("machine-none-tiny").open());
   const noXml = await qevm(["convert", bare, "--out", out, "--to", "libvirt"]);
