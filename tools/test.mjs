@@ -8,7 +8,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
-import { check, instrument, report, tape } from "./test/coverage.mjs";
+import { check, counting, gather, instrument, report } from "./test/coverage.mjs";
 import { checkPackage } from "./test/package.mjs";
 import { bin, node, root } from "./test/process.mjs";
 import { TapReader } from "./test/tap.mjs";
@@ -46,11 +46,13 @@ function step(name, { code, signal, timedOut, output, seconds }) {
 async function chapter(file) {
   const folder = collect ? "dist-cov" : "dist";
   const tap = new TapReader();
-  const run = await node(tape(`${root}${folder}/spec/${file}`, collect), {
+  const run = await node([bin("tape/bin/tape"), `${root}${folder}/spec/${file}`], {
+    env: collect ? counting() : {},
     timeout: Number(options.timeout) * 1000,
     onOutput: (text) => tap.write(text),
   });
   tap.end();
+  if (collect) gather();
   const trouble = verdict(run, tap);
   const failed = tap.failed + (trouble === undefined ? 0 : 1);
   total.passed += tap.passed;

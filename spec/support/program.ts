@@ -4,8 +4,8 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 /** The program beside this specification: instrumented when coverage is measured. */
-export const PROGRAM = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
-/** The program as it is shipped, in one piece, whatever build this specification runs from: for time and memory. */
+export const PROGRAM = fileURLToPath(new URL("../../bin/qevm.cjs", import.meta.url));
+/** The program as it is shipped, whatever build this specification runs from: for time and memory. */
 export const PLAIN_PROGRAM = fileURLToPath(new URL("../../../dist/bin/qevm.cjs", import.meta.url));
 
 export interface Ended {
@@ -64,23 +64,15 @@ export async function qevm(args: readonly string[], options: RunOptions = {}): P
   };
 }
 
-/** The environment without what measures coverage. */
+/** The environment without what measures coverage: its memory and time would count as the program's. */
 export function plainEnvironment(): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => name !== "NODE_OPTIONS" && !name.startsWith("NYC_"));
-  return Object.fromEntries(kept);
+  const { NODE_OPTIONS, QEVM_COVERAGE, ...kept } = process.env;
+  return kept;
 }
-
-/**
- * Node without what measures coverage: nyc puts itself into NODE_OPTIONS of every process that is started, whatever environment it is given. It
- * looks into each file that is required then, and its memory and time would count as the program's.
- */
-const PLAIN_NODE: readonly [string, ...string[]] =
-  process.platform === "win32" ? [process.execPath] : ["env", "-u", "NODE_OPTIONS", process.execPath];
 
 /** What starts the program as it is shipped, with a module that is loaded before it. */
 export function plainCommand(module: string): [string, ...string[]] {
-  const [command, ...words] = PLAIN_NODE;
-  return [command, ...words, "--import", module, PLAIN_PROGRAM];
+  return [process.execPath, "--import", module, PLAIN_PROGRAM];
 }
 
 const RSS_LINE = /qevm-max-rss=(\d+)\n/u;

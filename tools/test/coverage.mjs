@@ -1,26 +1,74 @@
 // Coverage by nyc. On native ESM it sees nothing unless the build is instrumented first, so a copy of the build is, and
 // the specification runs from that copy. Only src counts.
-import { existsSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { runInNewContext } from "node:vm";
+import { bundleProgram } from "../bundle.mjs";
 import { bin, node, root } from "./process.mjs";
 
 const nyc = bin("nyc/bin/nyc.js");
 const common = ["--exclude-after-remap=false"];
+/** Where each process leaves its counters, and where nyc looks for what it reports. */
+const COUNTERS = `${root}.nyc_output/counters`;
+/** path -> what istanbul says of an instrumented module, with the counters of all processes so far. */
+const modules = new Map();
 
 /** dist -> dist-cov, src instrumented, the rest copied. */
-export function instrument() {
+export async function instrument() {
   for (const old of ["dist-cov", ".nyc_output", "coverage"]) rmSync(`${root}${old}`, { recursive: true, force: true });
-  return node([nyc, "instrument", "--complete-copy", "--include", "dist/src/**", "dist", "dist-cov"]);
+  mkdirSync(COUNTERS, { recursive: true });
+  const run = await node([nyc, "instrument", "--complete-copy", "--include", "dist/src/**", "dist", "dist-cov"]);
+  if (run.code !== 0) return run;
+  for (const name of readdirSync(`${root}dist-cov/src`, { recursive: true })) {
+    if (name.endsWith(".js")) takeOut(`${root}dist-cov/src/${name}`);
+  }
+  await bundleProgram(`${root}dist-cov/`);
+  return run;
 }
 
-/** The arguments that run `file` under tape, with or without collecting coverage. */
-export function tape(file, collect) {
-  const plain = [bin("tape/bin/tape"), file];
-  if (!collect) return plain;
-  return [nyc, "--silent", "--no-clean", "--instrument=false", ...common, process.execPath, ...plain];
+/**
+ * Keeps what an instrumented module says of itself (where each statement stands, the source map) here, and leaves its counters alone in it:
+ * the rest is nine tenths of what every start of the program would read.
+ */
+function takeOut(path) {
+  const code = readFileSync(path, "utf8");
+  const start = code.indexOf("{path:");
+  const end = code.indexOf(";var coverage=global[gcv]");
+  if (start < 0 || end < start) return;
+  const data = runInNewContext(`(${code.slice(start, end)})`);
+  modules.set(data.path, data);
+  const { hash, s, f, b } = data;
+  writeFileSync(path, code.slice(0, start) + JSON.stringify({ hash, s, f, b }) + code.slice(end));
+}
+
+/** The environment in which every process of a chapter leaves its counters. */
+export function counting() {
+  return { QEVM_COVERAGE: COUNTERS, NODE_OPTIONS: `--require ${JSON.stringify(`${root}tools/test/collect.cjs`)}` };
+}
+
+/** Adds what the processes that ended have left. */
+export function gather() {
+  for (const name of readdirSync(COUNTERS)) {
+    // A name that begins with a dot is still being written.
+    if (name.startsWith(".")) continue;
+    const path = `${COUNTERS}/${name}`;
+    for (const [file, { s, f, b }] of Object.entries(JSON.parse(readFileSync(path, "utf8")))) {
+      const sum = modules.get(file);
+      for (const [key, times] of Object.entries(s)) sum.s[key] += times;
+      for (const [key, times] of Object.entries(f)) sum.f[key] += times;
+      for (const [key, branches] of Object.entries(b)) branches.forEach((times, at) => (sum.b[key][at] += times));
+    }
+    rmSync(path);
+  }
 }
 
 /** Writes coverage/ (lcov and a summary) and returns a table a folder, and the source files no test ever loaded. */
 export async function report() {
+  gather();
+  const seen = [...modules.values()].filter(({ s }) => Object.values(s).some((times) => times > 0));
+  writeFileSync(
+    `${root}.nyc_output/all.json`,
+    JSON.stringify(Object.fromEntries(seen.map((data) => [data.path, data]))),
+  );
   const run = await node([nyc, "report", ...common, "--reporter=json-summary", "--reporter=lcovonly"]);
   const path = `${root}coverage/coverage-summary.json`;
   if (run.code !== 0 || !existsSync(path)) return { table: run.output, unloaded: [] };
@@ -44,13 +92,9 @@ export async function report() {
         name.padEnd(18) + percent(sum.statements) + percent(sum.branches) + percent(sum.functions) + percent(sum.lines),
     ),
   ].join("\n");
-  const unloaded = readdirSync(`${root}dist-cov/src`, { recursive: true })
-    .filter(
-      (name) =>
-        name.endsWith(".js") && readFileSync(`${root}dist-cov/src/${name}`, "utf8").includes('statementMap:{"0"'),
-    )
-    .map((name) => `src/${name.replace(/\.js$/u, ".ts")}`)
-    .filter((name) => files[`${root}${name}`] === undefined);
+  const unloaded = [...modules.values()]
+    .filter((data) => Object.keys(data.s).length > 0 && !seen.includes(data))
+    .map(({ path }) => `src/${path.slice(`${root}dist/src/`.length).replace(/\.js$/u, ".ts")}`);
   return { table, unloaded };
 }
 
