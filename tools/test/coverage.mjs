@@ -70,9 +70,9 @@ export async function report() {
     JSON.stringify(Object.fromEntries(seen.map((data) => [data.path, data]))),
   );
   const run = await node([nyc, "report", ...common, "--reporter=json-summary", "--reporter=lcovonly"]);
-  const path = `${root}coverage/coverage-summary.json`;
-  if (run.code !== 0 || !existsSync(path)) return { table: run.output, unloaded: [] };
-  const files = JSON.parse(readFileSync(path, "utf8"));
+  const summary = `${root}coverage/coverage-summary.json`;
+  if (run.code !== 0 || !existsSync(summary)) return { table: run.output, unloaded: [] };
+  const files = JSON.parse(readFileSync(summary, "utf8"));
   const folders = new Map();
   for (const [name, figures] of Object.entries(files)) {
     const folder = name === "total" ? "all" : name.slice(root.length).replace(/\/[^/]*$/u, "");
