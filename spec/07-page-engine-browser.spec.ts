@@ -41,7 +41,8 @@ async function serve(capture: Uint8Array): Promise<{ url: string; close: () => v
     if (path === "/") return response.setHeader("content-type", "text/html").end(PAGE);
     if (path === "/capture") return response.end(capture);
     const file = path.startsWith("/built/") ? join(built, path.slice(7)) : join(projectRoot(), path);
-    if (!/^\/(built|node_modules\/(?:pako|fzstd))\//u.test(path) || !existsSync(file)) return response.writeHead(404).end();
+    if (!/^\/(built|node_modules\/(?:pako|fzstd))\//u.test(path) || !existsSync(file))
+      return response.writeHead(404).end();
     return response
       .setHeader("content-type", TYPES[extname(file)] ?? "application/octet-stream")
       .end(readFileSync(file));
