@@ -28,6 +28,7 @@ import { GatheredFile } from "./gathered-file.js";
 import { LastRecords } from "./last-records.js";
 import { spool } from "./spool.js";
 
+/** How a stream is taken apart. */
 export interface UnpackOptions extends StreamOptions {
   /** Told at the end: what was noticed, and what lenient mode passed over. */
   onDiagnostics?: (diagnostics: Diagnostics) => void;
