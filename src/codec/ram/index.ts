@@ -12,7 +12,13 @@ export { compressBound, PAGE_FLAGS, RamFlag, type RamEncoding } from "./flags.js
 export { RecordWriter } from "./record-writer.js";
 export { decodeRecords, encodeRecord, encodeRecords, type DecodeStatus } from "./records.js";
 export { type MappedBlock, RamState, type MappedRamHeader, type RamBlock } from "./state.js";
-export { indexMappedRam, readMappedPage, type MappedRamIndex, type MappedRamStart } from "./mapped-access.js";
+export {
+  findMappedPage,
+  indexMappedRam,
+  readMappedPage,
+  type MappedRamIndex,
+  type MappedRamStart,
+} from "./mapped-access.js";
 export {
   bitmapLength,
   decodeArea,
