@@ -1,29 +1,23 @@
-/** Pages a piece. */
-const PIECE = 1 << 18;
+import { entriesOf, SparseTable } from "./sparse.js";
+
+/** Pages a piece: a bit each. */
+const PAGES = entriesOf(1);
 /** How many bits of a byte are set. */
 const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
 
-/** A set of page numbers: one bit a page, in pieces of 32 KiB that are made on demand. */
+/** A set of page numbers, one bit a page. */
 export class PageBits {
-  private readonly pieces = new Map<number, Uint8Array>();
+  private readonly table = new SparseTable<Uint8Array>(PAGES);
 
   /** Adds `count` pages from `page` on. */
   add(page: number, count = 1): void {
-    let next = page;
-    for (let left = count; left > 0;) {
-      const bits = this.piece(next);
-      const first = next % PIECE;
-      const end = Math.min(first + left, PIECE);
-      for (let at = first; at < end; at++) bits[at >> 3]! |= 1 << (at & 7);
-      next += end - first;
-      left -= end - first;
-    }
+    for (let k = 0; k < count; k++) this.addNew(page + k);
   }
 
   /** Adds a page. True: it was not in the set before. */
   addNew(page: number): boolean {
-    const bits = this.piece(page);
-    const at = page % PIECE;
+    const bits = this.table.find(page) ?? this.table.add(page, new Uint8Array(PAGES / 8));
+    const at = page % PAGES;
     const bit = 1 << (at & 7);
     const fresh = (bits[at >> 3]! & bit) === 0;
     bits[at >> 3]! |= bit;
@@ -31,27 +25,27 @@ export class PageBits {
   }
 
   has(page: number): boolean {
-    const bits = this.pieces.get(Math.floor(page / PIECE));
-    const at = page % PIECE;
+    const bits = this.table.find(page);
+    const at = page % PAGES;
     return bits !== undefined && (bits[at >> 3]! & (1 << (at & 7))) !== 0;
   }
 
   /** How many pages. */
   get size(): number {
     let size = 0;
-    for (const bits of this.pieces.values()) for (const byte of bits) size += ONES[byte]!;
+    for (const [, bits] of this.table) for (const byte of bits) size += ONES[byte]!;
     return size;
   }
 
   /** The first page of the set from `page` on that is below `end`; else `end`. */
   next(page: number, end: number): number {
     for (let at = page; at < end;) {
-      const bits = this.pieces.get(Math.floor(at / PIECE));
+      const bits = this.table.find(at);
       if (bits === undefined) {
-        at += PIECE - (at % PIECE);
+        at += PAGES - (at % PAGES);
         continue;
       }
-      const byte = bits[(at % PIECE) >> 3]! >> (at & 7);
+      const byte = bits[(at % PAGES) >> 3]! >> (at & 7);
       if (byte === 0) at += 8 - (at & 7);
       else if ((byte & 1) === 0) at++;
       else return at;
@@ -68,16 +62,9 @@ export class PageBits {
 
   /** The pages, ascending. */
   *pages(): Generator<number> {
-    for (const piece of [...this.pieces.keys()].toSorted((a, b) => a - b)) {
-      const end = (piece + 1) * PIECE;
-      for (let page = this.next(piece * PIECE, end); page < end; page = this.next(page + 1, end)) yield page;
+    for (const [first] of this.table) {
+      const end = first + PAGES;
+      for (let page = this.next(first, end); page < end; page = this.next(page + 1, end)) yield page;
     }
-  }
-
-  private piece(page: number): Uint8Array {
-    const index = Math.floor(page / PIECE);
-    let bits = this.pieces.get(index);
-    if (bits === undefined) this.pieces.set(index, (bits = new Uint8Array(PIECE / 8)));
-    return bits;
   }
 }

@@ -5,15 +5,10 @@ import { parseExactJson } from "../../bytes/exact-json.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import {
   bitmapLength,
-  encodeBlockList,
   encodeMappedBlock,
-  encodePageBody,
-  encodeRecordHeader,
   FILLED_BELOW,
   hasPage,
-  PAGE_FLAGS,
   placedAt,
-  RamFlag,
   setPage,
   writeZeros,
   type MappedBlock,
@@ -68,7 +63,6 @@ export type Image = (offset: number, into: Uint8Array) => number;
 
 class RamReplacer {
   private done = false;
-  private current: RamBlock | undefined;
 
   constructor(
     private readonly reader: StreamReader,
@@ -95,19 +89,10 @@ class RamReplacer {
   }
 
   private async records(batch: RamBatch): Promise<void> {
-    const { file } = this.writer;
+    const { file, wire } = this.writer;
     for (let i = 0; i < batch.count; i++) {
-      const flag = batch.flag[i]!;
       const block = batch.block[i];
-      if (flag === RamFlag.MEM_SIZE) {
-        encodeBlockList(file, batch.blockList!);
-      } else if (block === undefined) {
-        encodeRecordHeader(file, flag, batch.offset[i]!, undefined, batch.continues[i] === 1);
-      } else if (!this.images.has(block.idstr)) {
-        this.header(flag, block, batch.offset[i]!);
-        if (flag === RamFlag.ZERO) file.u8(batch.fill[i]!);
-        else if ((flag & PAGE_FLAGS) !== 0) encodePageBody(file, flag, batch.body(i));
-      }
+      if (block === undefined || !this.images.has(block.idstr)) wire.record(batch, i);
     }
     await file.drain();
   }
@@ -134,15 +119,9 @@ class RamReplacer {
   }
 
   private async write(block: RamBlock, image: Image): Promise<void> {
-    const { file } = this.writer;
+    const { file, wire } = this.writer;
     for (const [offset, page] of this.pages(block, image)) {
-      if (isZeroPage(page)) {
-        this.header(RamFlag.ZERO, block, offset);
-        file.u8(0);
-      } else {
-        this.header(RamFlag.PAGE, block, offset);
-        encodePageBody(file, RamFlag.PAGE, page);
-      }
+      wire.plain(block, offset, isZeroPage(page) ? undefined : page);
       await file.drain();
     }
   }
@@ -170,11 +149,6 @@ class RamReplacer {
       page.fill(0, image(offset, page));
       yield [offset, page];
     }
-  }
-
-  private header(flag: number, block: RamBlock, offset: number): void {
-    encodeRecordHeader(this.writer.file, flag, offset, block.idstr, this.current === block);
-    this.current = block;
   }
 }
 

@@ -2,7 +2,7 @@ import { setImmediate as breathe } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
 import type { EngineKind } from "../../engine/page-engine.js";
 import type { QemuFileWriter } from "../../bytes/writer.js";
-import { encodeBlockList, RamFlag } from "../../codec/ram/index.js";
+import { encodeBlockList, RamFlag, RecordWriter } from "../../codec/ram/index.js";
 import { encodeFooter, encodeSectionHeader } from "../../codec/stream/section.js";
 import { CompressThreads, type CompressOptions } from "../threads/compress-threads.js";
 import { DirtyBitmap } from "./dirty-bitmap.js";
@@ -10,7 +10,6 @@ import type { GuestBlock } from "./guest-memory.js";
 import { PageCache } from "./page-cache.js";
 import { PageStrategy, type SavePageHook } from "./page-strategy.js";
 import { RateLimit } from "./rate-limit.js";
-import { RecordWriter } from "./record-writer.js";
 import { emptyStatistics, Period, type MigrationStatistics } from "./statistics.js";
 
 /** Parameters with QEMU's names; a left-out one is QEMU's default. */
@@ -61,6 +60,7 @@ const PART = 50;
  */
 export class RamSave {
   readonly statistics: MigrationStatistics;
+  private readonly file: QemuFileWriter;
   private readonly bitmaps: DirtyBitmap[];
   private readonly pageSize: number;
   private readonly limit: RateLimit;
@@ -70,7 +70,7 @@ export class RamSave {
   private dirtied = 0;
 
   private constructor(
-    private readonly file: QemuFileWriter,
+    private readonly wire: RecordWriter,
     private readonly blocks: readonly GuestBlock[],
     private readonly options: SaveOptions,
     private readonly strategy: PageStrategy,
@@ -79,6 +79,8 @@ export class RamSave {
   ) {
     this.pageSize = options.pageSize ?? 4096;
     this.statistics = statistics;
+    const { file } = wire;
+    this.file = file;
     this.bitmaps = blocks.map((block) => new DirtyBitmap(block, this.pageSize));
     this.limit = new RateLimit(options.maxBandwidth ?? 128 << 20, file.offset);
     this.period = new Period(this.began);
@@ -99,11 +101,12 @@ export class RamSave {
     const cache = xbzrle ? new PageCache(xbzrleCacheSize, pageSize) : undefined;
     const parts: ConstructorParameters<typeof PageStrategy>[1] = { hook: options.hook, cache };
     const Strategy = options.strategy ?? PageStrategy;
-    const strategy = new Strategy(new RecordWriter(file), parts, statistics, blocks, pageSize);
+    const wire = new RecordWriter(file);
+    const strategy = new Strategy(wire, parts, statistics, blocks, pageSize);
     const threads = compressThreads > 0 ? await startThreads(blocks, options, strategy) : undefined;
     parts.threads = threads;
     try {
-      const save = new RamSave(file, blocks, options, strategy, threads, statistics);
+      const save = new RamSave(wire, blocks, options, strategy, threads, statistics);
       await save.whole();
       return statistics;
     } catch (error) {
@@ -239,7 +242,7 @@ export class RamSave {
   }
 
   private async close(): Promise<void> {
-    this.file.length64(RamFlag.EOS);
+    this.wire.mark(RamFlag.EOS);
     if (this.options.footers ?? true) encodeFooter(this.file, this.options.sectionId ?? 2);
     await this.file.drain();
     this.statistics.ram.transferred = this.file.offset;
