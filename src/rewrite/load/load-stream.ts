@@ -1,11 +1,11 @@
-import { QevmError } from "../../bytes/errors.js";
+import { QevmError, type Warning } from "../../bytes/errors.js";
 import type { EngineKind } from "../../engine/page-engine.js";
 import { PageDecoder } from "../../guest/pages/page-decoder.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
 import { incomplete } from "../../codec/stream/rest.js";
-import { DecompressThreads } from "../threads/decompress-threads.js";
+import { DecompressThreads, type DecompressOptions } from "../threads/decompress-threads.js";
 import type { LoadSink } from "../threads/load-sink.js";
 
 /** How RAM is loaded; parameters have the names of QEMU. */
@@ -25,6 +25,8 @@ export interface Loaded {
   pages: { normal: number; zero: number; compressed: number; xbzrle: number };
   /** Damaged pages that were passed over, with `decompressErrorCheck` off. */
   damaged: number;
+  /** What was noticed, each damaged page among it with what is in its place; after the first 10,000 they are only counted. */
+  warnings: readonly Warning[];
   /** Bytes read. */
   bytes: number;
 }
@@ -58,7 +60,8 @@ export async function loadStream(source: ByteSource, sink: LoadSink, options: Lo
     sink.flush?.();
     const { pages } = loader;
     const damaged = loader.threads?.damaged ?? 0;
-    return { machine: reader.machine, blocks: reader.ram.blocks, pages, damaged, bytes: reader.offset };
+    const { machine, ram, diagnostics, offset } = reader;
+    return { machine, blocks: ram.blocks, pages, damaged, warnings: diagnostics.warnings, bytes: offset };
   } finally {
     await loader.threads?.close();
   }
@@ -99,9 +102,15 @@ class RamLoader {
   }
 
   private async startThreads(): Promise<DecompressThreads> {
-    const { ram, machine } = this.reader;
+    const { ram, machine, diagnostics } = this.reader;
     const { decompressThreads = 2, engine, decompressErrorCheck = !isBefore30(machine) } = this.options;
-    const setup = { threads: decompressThreads, engine, pageSize: ram.pageSize, errorCheck: decompressErrorCheck };
+    const setup: DecompressOptions = {
+      threads: decompressThreads,
+      engine,
+      pageSize: ram.pageSize,
+      errorCheck: decompressErrorCheck,
+      onDamaged: (error, replaced) => diagnostics.warn(error, replaced),
+    };
     return (this.threads = await DecompressThreads.start(this.sink, setup, ram.blocks, this.path));
   }
 
