@@ -1,5 +1,5 @@
-// Compiles everything (src, spec, tools) into dist/ with tsc, the page engine (AssemblyScript) with asc where it changed, then brings the
-// program together in dist/bin.
+// Compiles everything (src, spec, tools) into dist/ with tsc, the page engine (AssemblyScript) with asc if it changed,
+// and then bundles the program into dist/bin.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -15,7 +15,7 @@ if (run.status !== 0) process.exit(run.status ?? 1);
 buildPageEngine();
 await bundleProgram(`${root}dist/`);
 
-/** dist/src/engine/page.wasm and page-simd.wasm, made again when a source, the compiler or its options changed. */
+/** Rebuilds dist/src/engine/page.wasm and page-simd.wasm when a source, the compiler or its options changed. */
 function buildPageEngine() {
   const sources = `${root}src/engine/wasm/`;
   const common = [

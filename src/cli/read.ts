@@ -11,17 +11,17 @@ import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Ar
 import { HexLines } from "./hex.js";
 import { delivered, printJson, printWarnings, safe, tell, withProgress } from "./output.js";
 
-/** Bytes that `--json` prints at most. */
+/** Maximum number of bytes that `--json` prints. */
 const MOST_JSON = 16 << 20;
 
-/** What is asked for: a range of addresses or of one block. */
+/** The requested range: of addresses or of one block. */
 interface Wanted {
   physical: number | undefined;
   block: string | undefined;
-  /** Address or offset. */
+  /** Address, or offset in the block. */
   start: number;
   length: number;
-  /** As stated; else it is found. */
+  /** From `--layout`; undefined: determined from the stream. */
   layout: readonly StatedPart[] | undefined;
 }
 
@@ -74,7 +74,7 @@ function wantedRange(args: Arguments): Wanted {
 
 interface Opened {
   pages: GuestPages;
-  /** Known from an index; else found when it is asked for. */
+  /** From the index; undefined: determined on demand. */
   layout: Layout | undefined;
   index: "made" | "used" | null;
   close?: () => void;

@@ -2,9 +2,9 @@ import type { QemuFileWriter } from "../../bytes/writer.js";
 import { encodePageBody, encodeRecordHeader, RamFlag } from "../../codec/ram/index.js";
 import type { GuestBlock } from "./guest-memory.js";
 
-/** Writes page records and knows which block CONTINUE stands for. */
+/** Writes page records and tracks the block that CONTINUE refers to. */
 export class RecordWriter {
-  /** The block of the record written last. */
+  /** The block of the last record. */
   current: GuestBlock | undefined;
 
   constructor(readonly file: QemuFileWriter) {}
@@ -20,7 +20,10 @@ export class RecordWriter {
     encodePageBody(this.file, flag, body);
   }
 
-  /** Finished records that all have CONTINUE. Where another block came between, the first of them gets its name. */
+  /**
+   * Complete records that all have CONTINUE. If the block differs from that of the last record, the first one gets the
+   * block name.
+   */
   records(block: GuestBlock, records: Uint8Array): void {
     const { file } = this;
     if (this.current === block) {
