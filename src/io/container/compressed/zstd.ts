@@ -2,7 +2,7 @@ import type { QemuFileReader } from "../../../bytes/reader.js";
 import { isSkippable, littleU32, littleU64 } from "../little.js";
 
 const MAGIC = 0xfd2fb528;
-/** Largest window taken, as the zstd program's default: 128 MiB. */
+/** Maximum window, the zstd program's default: 128 MiB. */
 const LARGEST_WINDOW = 1 << 27;
 /** fzstd takes the whole window for each frame and moves it with each block: so many bytes of that are free ... */
 const FREE_MOVES = 2 ** 34;
@@ -10,9 +10,9 @@ const FREE_MOVES = 2 ** 34;
 const MOVES = 2048;
 
 /**
- * zstd (RFC 8878), one or more frames, skippable ones passed over, by `fzstd`; the frames are taken apart here so that it
- * gets one block at a time: what a block can grow to is 128 KiB, and an error has its block's place. The checksum,
- * which fzstd does not look at, is compared. Memory: the window, at most 128 MiB. Errors: truncated, limit,
+ * zstd (RFC 8878), one or more frames, by `fzstd`; skippable frames are skipped. The frames are parsed here, so that
+ * fzstd gets one block at a time: a block expands to at most 128 KiB, and errors have the block's offset. fzstd ignores
+ * the checksum, so it is checked here. Memory: the window, at most 128 MiB. Errors: truncated, limit,
  * bad-compressed-data, unsupported (dictionaries).
  */
 export async function* unzstd(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
@@ -62,11 +62,11 @@ export async function* unzstd(reader: QemuFileReader): AsyncGenerator<Uint8Array
       await reader.need(length, "a zstd block");
       const block = reader.view(length);
       try {
-        // The library waits for 18 bytes before it looks at a header; a shorter frame it sees at its end.
+        // fzstd waits for 18 bytes before it parses a header; it parses a shorter frame at its end.
         if (head !== undefined) decoder.push(head.slice());
         head = undefined;
         decoder.push(block.slice(), last);
-        // It looks at a frame's checksum as 4 bytes to pass over; those are read here.
+        // fzstd skips a frame's checksum as 4 bytes; they are read here instead.
       } catch (error) {
         const message = error instanceof Error ? error.message : String(error);
         throw reader.error("bad-compressed-data", `zstd: ${message}`, { offset: at, cause: error });
@@ -102,7 +102,7 @@ async function frameKind(reader: QemuFileReader): Promise<"frame" | "skippable" 
   return isSkippable(magic) ? "skippable" : "none";
 }
 
-/** The header's bytes as they go to the decoder, and what it says. */
+/** The header bytes for the decoder, and the parsed values. */
 async function frameHeader(
   reader: QemuFileReader,
 ): Promise<{ bytes: Uint8Array; checksum: boolean; size: bigint | undefined; window: number }> {
@@ -138,7 +138,7 @@ async function frameHeader(
     });
   }
   const copy = bytes.slice();
-  // The decoder must not wait for a checksum that is compared here.
+  // Clears the checksum flag for the decoder: the checksum is checked here.
   copy[4]! &= ~4;
   return { bytes: copy, checksum: (descriptor & 4) !== 0, size, window };
 }
