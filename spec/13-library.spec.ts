@@ -135,14 +135,24 @@ test("every function that reads a stream takes every kind of input", async (t) =
     const memory = await node.openMemory(input());
     const page = await memory.readBlock("ram", 0, 4096);
     await memory.close();
-    const container = inspection.container;
-    t.equal(container, what.includes("bytes") && !what.includes("packed") ? null : container, `${what}: ${container}`);
+    const { pages: loaded, blocks } = await node.loadStream(input(), new node.FlatMemory());
+    const work = mkdtempSync(join(folder, "each-"));
+    const { bytes: converted } = await node.convertToFile(input(), join(work, "converted"), { ram: "normal" });
+    const { items } = await node.unpackStream(input(), join(work, "unpacked"));
+    await node.packFolder(join(work, "unpacked"), join(work, "packed"));
+    t.ok(readFileSync(join(work, "packed")).equals(plain), `${what}: unpacked and packed again`);
+    const wrapped = /path|packed|Node|file/u.test(what) ? "gzip" : null;
+    t.equal(inspection.container, wrapped, `${what}: ${wrapped ?? "bare"}`);
     const same = {
       inspection: { ...inspection, container: null },
       verification,
       explanation,
       damage: report.damage,
       b,
+      loaded,
+      blocks,
+      converted,
+      items,
       page: Buffer.from(page).toString("hex"),
     };
     results.set(
@@ -158,7 +168,7 @@ test("every function that reads a stream takes every kind of input", async (t) =
 });
 
 /** The test hands over so many files as sources, which stay open. */
-const FILES_GIVEN = 6;
+const FILES_GIVEN = 9;
 
 test("a source that was given stays open, and what is no input is refused", async (t) => {
   const source = node.FileSource.open(path);

@@ -3,7 +3,7 @@ import { ReadAhead } from "./read-ahead.js";
 import type { ByteSource } from "./source.js";
 
 /** Bytes asked of the source at a time: measured best for reading whole files (see spec/architecture.md). */
-export const DEFAULT_BUFFER_SIZE = 1 << 20;
+const DEFAULT_BUFFER_SIZE = 1 << 20;
 
 /** Refills one behind the other after which the next one is read ahead: what is read here and there is not. */
 const IN_SEQUENCE = 2;

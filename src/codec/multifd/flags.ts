@@ -15,7 +15,7 @@ export const MultifdFlag = {
 } as const;
 
 /** The bits that name the method. */
-export const METHOD_MASK = 0x3e;
+const METHOD_MASK = 0x3e;
 /** Every bit that has a meaning. */
 export const KNOWN_FLAGS = 0x7f;
 

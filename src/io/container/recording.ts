@@ -19,7 +19,7 @@ import { decompressed } from "./compressed/decompressed.js";
 import type { StreamLimits } from "../../codec/stream/limits.js";
 
 /** The list of a recording: who wrote what when. Reading needs it not; the channels tell themselves apart. */
-export const RECORDING_LIST = "recording.json";
+const RECORDING_LIST = "recording.json";
 
 /**
  * Opens a folder as a recording. Links and what else is not a plain file are passed over. Files may have any name, and be packed by

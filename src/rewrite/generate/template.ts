@@ -2,6 +2,7 @@ import { QevmError } from "../../bytes/errors.js";
 import { isZeroPage } from "../../engine/zero.js";
 import type { StreamLimits } from "../../codec/stream/limits.js";
 import { parseExactJson } from "../../bytes/exact-json.js";
+import { withInput, type StreamInput } from "../../io/container/input.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import {
   bitmapLength,
@@ -36,14 +37,24 @@ export interface TemplateOptions {
 /**
  * A stream like `template` with other memory or device values. Blocks with an image lose all their pages and get the
  * image's in the first chunk behind the block list, those of a mapped-ram file at their places; everything else stays as it is.
- * Errors: usage for a block or field that the template does not have; does-not-fit; as `StreamReader`.
+ * A source that was given stays open.
+ * Errors: usage for a block or field that the template does not have; does-not-fit; as `openInput` and `StreamReader`.
  */
 export async function generateFromTemplate(
-  template: ByteSource,
+  template: StreamInput,
   sink: ByteSink,
   options: TemplateOptions,
 ): Promise<{ bytes: number }> {
-  const reader = new StreamReader(template, { limits: options.limits ?? {} });
+  const limits = options.limits ?? {};
+  return await withInput(template, { limits }, async (source) => await replace(source, sink, { ...options, limits }));
+}
+
+async function replace(
+  template: ByteSource,
+  sink: ByteSink,
+  options: Required<TemplateOptions>,
+): Promise<{ bytes: number }> {
+  const reader = new StreamReader(template, { limits: options.limits });
   const writer = new ExactWriter(sink);
   const changes = new DeviceChanges(options.values);
   const ram = new RamReplacer(reader, writer, options.images);

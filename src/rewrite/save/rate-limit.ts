@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Milliseconds of a window (QEMU's BUFFER_DELAY): bandwidth is counted out and measured by it. */
-export const WINDOW = 100;
+const WINDOW = 100;
 
 /** Lets so many bytes a second go, a tenth of a second's worth at a time (QEMU's max-bandwidth). */
 export class RateLimit {
