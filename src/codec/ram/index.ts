@@ -9,16 +9,16 @@ export {
 } from "./block-list.js";
 export { PAGE_ENCODINGS, replaceInflated, type PageEncoding } from "./encodings.js";
 export { compressBound, PAGE_FLAGS, RamFlag, type RamEncoding } from "./flags.js";
-export {
-  decodeRecords,
-  encodePageBody,
-  encodeRecord,
-  encodeRecordHeader,
-  encodeRecords,
-  type DecodeStatus,
-} from "./records.js";
+export { RecordWriter } from "./record-writer.js";
+export { decodeRecords, encodeRecord, encodeRecords, type DecodeStatus } from "./records.js";
 export { type MappedBlock, RamState, type MappedRamHeader, type RamBlock } from "./state.js";
-export { indexMappedRam, readMappedPage, type MappedRamIndex, type MappedRamStart } from "./mapped-access.js";
+export {
+  findMappedPage,
+  indexMappedRam,
+  readMappedPage,
+  type MappedRamIndex,
+  type MappedRamStart,
+} from "./mapped-access.js";
 export {
   bitmapLength,
   decodeArea,

@@ -1,7 +1,7 @@
 import { QevmError } from "../../bytes/errors.js";
 import { QemuFileWriter, fromLatin1 } from "../../bytes/writer.js";
 import type { ByteSink } from "../../bytes/source.js";
-import { encodeBlockList, encodePageBody, encodeRecordHeader, RamFlag, type RamBlock } from "../ram/index.js";
+import { encodeBlockList, RamFlag, RecordWriter, type RamBlock } from "../ram/index.js";
 import {
   encodeDevice,
   printVmDescription,
@@ -161,14 +161,16 @@ export class StreamWriter {
  */
 export class RamWriter {
   private readonly names = new Map<string, RamBlock>();
-  private current: RamBlock | undefined;
+  private readonly wire: RecordWriter;
   private open: "none" | "part" | "end" = "none";
 
   /** @internal */
   constructor(
     private readonly stream: StreamWriter,
     private readonly sectionId: number,
-  ) {}
+  ) {
+    this.wire = new RecordWriter(stream.file);
+  }
 
   /** Writes START with the block list. Lengths in bytes, multiples of the page size. */
   blocks(list: readonly { idstr: string; usedLength: number; pageSize?: bigint; address?: bigint }[]): RamBlock[] {
@@ -198,8 +200,8 @@ export class RamWriter {
 
   /** A page of zeros. */
   zero(block: RamBlock, offset: number): void | Promise<void> {
-    this.header(RamFlag.ZERO, block, offset);
-    this.stream.file.u8(0);
+    this.begins(block, offset);
+    this.wire.zero(block, offset);
     return this.stream.file.drain();
   }
 
@@ -215,7 +217,7 @@ export class RamWriter {
 
   /** Whether the next page of `block` would leave its name out. */
   continues(block: RamBlock): boolean {
-    return this.current === block;
+    return this.wire.current === block;
   }
 
   /** Ends a PART; the next page begins another. A round without pages is a PART that holds EOS alone. */
@@ -247,12 +249,13 @@ export class RamWriter {
   }
 
   private record(flag: number, block: RamBlock, offset: number, body: Uint8Array): void | Promise<void> {
-    this.header(flag, block, offset);
-    encodePageBody(this.stream.file, flag, body);
+    this.begins(block, offset);
+    this.wire.page(flag, block, offset, body);
     return this.stream.file.drain();
   }
 
-  private header(flag: number, block: RamBlock, offset: number): void {
+  /** Before a page. Errors: usage, does-not-fit. */
+  private begins(block: RamBlock, offset: number): void {
     if (this.names.get(block.idstr) !== block) {
       throw new QevmError("usage", `RAM block "${block.idstr}" is not of this stream`);
     }
@@ -260,8 +263,6 @@ export class RamWriter {
       throw new QevmError("does-not-fit", `no page of RAM block "${block.idstr}" begins at 0x${offset.toString(16)}`);
     }
     if (this.open === "none") this.begin("part");
-    encodeRecordHeader(this.stream.file, flag, offset, block.idstr, this.continues(block));
-    this.current = block;
   }
 
   private begin(type: "part" | "end"): void {
@@ -272,7 +273,7 @@ export class RamWriter {
   }
 
   private eos(): void {
-    encodeRecordHeader(this.stream.file, RamFlag.EOS, 0, undefined, false);
+    this.wire.mark(RamFlag.EOS);
     this.stream.footer(this.sectionId);
   }
 }

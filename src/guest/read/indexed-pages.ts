@@ -1,7 +1,6 @@
 import { Diagnostics, QevmError } from "../../bytes/errors.js";
-import { createInflater } from "../../engine/create.js";
 import { random, type ByteSource, type RandomSource } from "../../bytes/source.js";
-import { layoutOf, placedReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
+import { layoutOf, pageReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import type { Layout } from "../layout-types.js";
 import { PageIndex, stampFile, writeIndex, type FileStamp } from "./page-index.js";
@@ -94,7 +93,7 @@ async function pagesOf(
 ): Promise<GuestPages> {
   const { machine, pageSize, blocks } = index.head;
   const diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
-  let read = placedReader(source, index, await createInflater("page", { pageSize }), diagnostics);
+  let read = await pageReader(source, index, pageSize, diagnostics);
   let scanned = false;
   return {
     machine: machine ?? undefined,

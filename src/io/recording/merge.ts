@@ -1,15 +1,7 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import type { PacketPages } from "../../codec/multifd/index.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
-import {
-  encodePageBody,
-  encodeRecord,
-  encodeRecordHeader,
-  PAGE_FLAGS,
-  RamFlag,
-  type RamBatch,
-  type RamBlock,
-} from "../../codec/ram/index.js";
+import { PAGE_FLAGS, RamFlag, type RamBatch } from "../../codec/ram/index.js";
 import {
   encodeFooter,
   encodeSectionHeader,
@@ -24,22 +16,23 @@ import { Handover } from "./handover.js";
 import { preemptRecords } from "./preempt.js";
 import type { RecordedChannel, Recording } from "./recording.js";
 
-/** What was brought together. */
+/** The result of a merge. */
 export interface MergeReport {
-  /** Pages that came over multifd channels. */
+  /** Pages from multifd channels. */
   pages: { normal: number; zero: number };
-  /** Marks of the main channel that the multifd channels were waited for at. */
+  /** Number of marks in the main channel at which the multifd channels were synchronised. */
   epochs: number;
   /** EOF was reached. */
   complete: boolean;
-  /** What lenient mode passed over. */
+  /** Anomalies that lenient mode skipped. */
   diagnostics: Diagnostics;
 }
 
 /**
- * Writes a recording as one plain stream: pages of the multifd channels become PAGE and ZERO records of the main one at the marks where
- * a destination would have waited for them, pages of the preempt channel stand in the last section. Marks, and what asks for an answer
- * (OPEN_RETURN_PATH, PING), are left out. All else stays as it is. Errors: as `StreamReader` and `ChannelReader`, each with its channel's name.
+ * Writes a recording as one plain stream. Pages of the multifd channels become PAGE and ZERO records of the main
+ * channel, at the marks where a destination would wait for them. Pages of the preempt channel go into the last section.
+ * Marks and commands that need a reply (OPEN_RETURN_PATH, PING) are omitted. Everything else is unchanged. Errors: as
+ * `StreamReader` and `ChannelReader`, each with its channel's name.
  */
 export async function mergeRecording(
   recording: Recording,
@@ -54,7 +47,7 @@ export async function mergeRecording(
   }
 }
 
-/** The merged stream as a source that is made while it is read. */
+/** The merged stream as a source, merged while it is read. */
 export function mergedSource(recording: Recording, options: StreamOptions = {}): ByteSource {
   let told: Diagnostics | undefined;
   const source = new Handover(
@@ -72,10 +65,9 @@ class Merger {
   private readonly writer: ExactWriter;
   private readonly epochs: MultifdEpochs;
   private readonly pages = { normal: 0, zero: 0 };
-  /** Where the main channel's marks stand: in MULTIFD_FLUSH (8.1 on), or in EOS. Learnt from START. */
+  /** Whether the main channel's marks are MULTIFD_FLUSH records (8.1 on) or EOS. Determined in START. */
   private flushes = false;
-  private current: RamBlock | undefined;
-  /** The RAM section that has not had its footer yet. */
+  /** The RAM section whose footer has not been written yet. */
   private open: { readonly sectionId: number; ended: boolean } | undefined;
   private inPackage = false;
   private drained = false;
@@ -113,7 +105,10 @@ class Merger {
     await this.main.close?.();
   }
 
-  /** A connection that went on after the one before broke. It asked what had arrived; the rest is the stream's. */
+  /**
+   * Continues with the connection that replaced a broken one. The source has asked which pages arrived, and sends the
+   * rest.
+   */
   private async goOn(channel: RecordedChannel, broken: boolean): Promise<boolean> {
     const source = channel.open();
     try {
@@ -135,25 +130,25 @@ class Merger {
     }
   }
 
-  /** Ends the section that a connection broke in. */
+  /** Closes the section in which a connection broke. */
   private closeSection(): void {
     const { open } = this;
     if (open === undefined) return;
-    if (!open.ended) encodeRecordHeader(this.writer.file, RamFlag.EOS, 0, undefined, false);
+    if (!open.ended) this.writer.wire.mark(RamFlag.EOS);
     if (this.reader.footers === true) encodeFooter(this.writer.file, open.sectionId);
     this.open = undefined;
-    this.current = undefined;
+    this.writer.wire.current = undefined;
   }
 
   private async item(item: StreamItem): Promise<void> {
     if (item.kind === "section" && item.content.kind === "ram") return await this.section(item);
     if (item.kind === "footer") this.open = undefined;
-    // What is left of a record that a connection broke in comes again, whole, over the next one.
+    // The partial record where a connection broke is sent again completely on the next one.
     if (item.kind === "opaque" && (this.recording.resumed ?? []).length > 0) return;
     if (item.kind === "package-end") this.inPackage = false;
     if (item.kind === "command") {
       const { name } = item.command;
-      // What stands in a package is counted by its length.
+      // The contents of a package are counted by its length, so nothing may be omitted.
       if (!this.inPackage && (name === "OPEN_RETURN_PATH" || name === "PING")) return;
       if (name === "PACKAGED") this.inPackage = true;
     }
@@ -172,21 +167,19 @@ class Merger {
   }
 
   private async batch(item: SectionItem, batch: RamBatch): Promise<void> {
-    const { file } = this.writer;
+    const { file, wire } = this.writer;
     for (let i = 0; i < batch.count; i++) {
       const flag = batch.flag[i]!;
       if (flag === RamFlag.MULTIFD_FLUSH) {
         if (item.type === "start") this.flushes = true;
         await this.sync();
-      } else if ((flag & PAGE_FLAGS) !== 0) {
-        this.record(batch, i);
-      } else {
-        if (flag === RamFlag.EOS) {
-          await this.endOfChunk(item);
-          if (this.open !== undefined) this.open.ended = true;
-        }
-        encodeRecord(file, batch, i);
+        continue;
       }
+      if (flag === RamFlag.EOS) {
+        await this.endOfChunk(item);
+        if (this.open !== undefined) this.open.ended = true;
+      }
+      wire.record(batch, i);
     }
     await file.drain();
   }
@@ -195,12 +188,13 @@ class Merger {
     if (!this.flushes) await this.sync();
     if (item.type !== "end" || this.drained) return;
     this.drained = true;
+    const { wire } = this.writer;
     await this.epochs.drain();
     for (const channel of this.recording.preempt) {
       const source = channel.open();
       try {
         for await (const batch of preemptRecords(source, this.reader.ram, this.reader.diagnostics)) {
-          for (let i = 0; i < batch.count; i++) if ((batch.flag[i]! & PAGE_FLAGS) !== 0) this.record(batch, i);
+          for (let i = 0; i < batch.count; i++) if ((batch.flag[i]! & PAGE_FLAGS) !== 0) wire.record(batch, i);
           await this.writer.file.drain();
         }
       } finally {
@@ -213,34 +207,16 @@ class Merger {
     if (this.recording.multifd.length > 0) await this.epochs.sync();
   }
 
-  /** A record of the main channel, its CONTINUE by what stands before it now. */
-  private record(batch: RamBatch, i: number): void {
-    const { file } = this.writer;
-    const flag = batch.flag[i]!;
-    this.head(flag, batch.block[i]!, batch.offset[i]!);
-    if (flag === RamFlag.ZERO) file.u8(batch.fill[i]!);
-    else encodePageBody(file, flag, batch.body(i));
-  }
-
   private packet({ idstr, normal, zero, data }: PacketPages): void | Promise<void> {
-    const { file } = this.writer;
+    const { file, wire } = this.writer;
     const { pageSize } = this.reader.ram;
     const block = this.reader.ram.find(idstr)!;
     for (let k = 0; k < normal.length; k++) {
-      this.head(RamFlag.PAGE, block, Number(normal[k]));
-      file.bytes(data!.subarray(k * pageSize, (k + 1) * pageSize));
+      wire.plain(block, Number(normal[k]), data!.subarray(k * pageSize, (k + 1) * pageSize));
     }
-    for (const offset of zero) {
-      this.head(RamFlag.ZERO, block, Number(offset));
-      file.u8(0);
-    }
+    for (const offset of zero) wire.zero(block, Number(offset));
     this.pages.normal += normal.length;
     this.pages.zero += zero.length;
     return file.drain();
-  }
-
-  private head(flag: number, block: RamBlock, offset: number): void {
-    encodeRecordHeader(this.writer.file, flag, offset, block.idstr, this.current === block);
-    this.current = block;
   }
 }

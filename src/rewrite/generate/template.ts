@@ -6,15 +6,10 @@ import { withInput, type StreamInput } from "../../io/container/input.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import {
   bitmapLength,
-  encodeBlockList,
   encodeMappedBlock,
-  encodePageBody,
-  encodeRecordHeader,
   FILLED_BELOW,
   hasPage,
-  PAGE_FLAGS,
   placedAt,
-  RamFlag,
   setPage,
   writeZeros,
   type MappedBlock,
@@ -26,19 +21,19 @@ import { deviceFromPlain, deviceToPlain, type DeviceState, type PlainValue } fro
 
 /** What differs from the template. */
 export interface TemplateOptions {
-  /** New contents by block name: fills a page from the image and says how many bytes it had (the rest is zeros). */
+  /** New contents by block name: fills a page from the image and returns the number of bytes (the rest is zeros). */
   images: ReadonlyMap<string, Image>;
-  /** New device values: `cpu/0:env.eip` and the value as `qevm devices --json` shows it, or `cpu:...` for instance 0. */
+  /** New device values: `cpu/0:env.eip` with a value as in `qevm devices --json`, or `cpu:...` for instance 0. */
   values: readonly (readonly [string, string])[];
-  /** Other bounds of the template's decoder than `DEFAULT_LIMITS`. */
+  /** Limits of the template's decoder that differ from `DEFAULT_LIMITS`. */
   limits?: Partial<StreamLimits>;
 }
 
 /**
- * A stream like `template` with other memory or device values. Blocks with an image lose all their pages and get the
- * image's in the first chunk behind the block list, those of a mapped-ram file at their places; everything else stays as it is.
- * A source that was given stays open.
- * Errors: usage for a block or field that the template does not have; does-not-fit; as `openInput` and `StreamReader`.
+ * A stream like `template` with other memory or device values. A block with an image loses all its pages and gets the
+ * image's pages in the first chunk after the block list, or at their offsets in a mapped-ram file. Everything else is
+ * unchanged. A source that was given stays open.
+ * Errors: usage for an unknown block or field; does-not-fit; as `openInput` and `StreamReader`.
  */
 export async function generateFromTemplate(
   template: StreamInput,
@@ -79,7 +74,6 @@ export type Image = (offset: number, into: Uint8Array) => number;
 
 class RamReplacer {
   private done = false;
-  private current: RamBlock | undefined;
 
   constructor(
     private readonly reader: StreamReader,
@@ -97,7 +91,7 @@ class RamReplacer {
       }
     }
     for await (const batch of item.records()) {
-      // Places count from the file's first byte: those of a template that begins further on are moved.
+      // Offsets count from the file's first byte, so those of a template inside a larger file are adjusted.
       if (batch.mappedBlock !== undefined) batch.mappedBlock = placedAt(batch.mappedBlock, this.writer.file.offset);
       if (batch.mappedBlock !== undefined) await this.mapped(batch, batch.mappedBlock);
       else if (batch.area) await this.area(batch);
@@ -106,24 +100,15 @@ class RamReplacer {
   }
 
   private async records(batch: RamBatch): Promise<void> {
-    const { file } = this.writer;
+    const { file, wire } = this.writer;
     for (let i = 0; i < batch.count; i++) {
-      const flag = batch.flag[i]!;
       const block = batch.block[i];
-      if (flag === RamFlag.MEM_SIZE) {
-        encodeBlockList(file, batch.blockList!);
-      } else if (block === undefined) {
-        encodeRecordHeader(file, flag, batch.offset[i]!, undefined, batch.continues[i] === 1);
-      } else if (!this.images.has(block.idstr)) {
-        this.header(flag, block, batch.offset[i]!);
-        if (flag === RamFlag.ZERO) file.u8(batch.fill[i]!);
-        else if ((flag & PAGE_FLAGS) !== 0) encodePageBody(file, flag, batch.body(i));
-      }
+      if (block === undefined || !this.images.has(block.idstr)) wire.record(batch, i);
     }
     await file.drain();
   }
 
-  /** A block of a mapped-ram file: no records, so none are written anywhere. */
+  /** A block of a mapped-ram file: it has no records. */
   private async mapped(batch: RamBatch, mapped: MappedBlock): Promise<void> {
     this.done = true;
     const image = this.images.get(mapped.block.idstr);
@@ -145,20 +130,14 @@ class RamReplacer {
   }
 
   private async write(block: RamBlock, image: Image): Promise<void> {
-    const { file } = this.writer;
+    const { file, wire } = this.writer;
     for (const [offset, page] of this.pages(block, image)) {
-      if (isZeroPage(page)) {
-        this.header(RamFlag.ZERO, block, offset);
-        file.u8(0);
-      } else {
-        this.header(RamFlag.PAGE, block, offset);
-        encodePageBody(file, RamFlag.PAGE, page);
-      }
+      wire.plain(block, offset, isZeroPage(page) ? undefined : page);
       await file.drain();
     }
   }
 
-  /** The image is read twice: the bitmap stands in front of the pages. */
+  /** The image is read twice, because the bitmap precedes the pages. */
   private async writeMapped({ block, gapLength, gap }: MappedBlock, image: Image): Promise<void> {
     const { file } = this.writer;
     const { pageSize } = this.reader.ram;
@@ -174,18 +153,13 @@ class RamReplacer {
     }
   }
 
-  /** Every page of an image with its offset; valid until the next. The stream's configuration says how large one is. */
+  /** Every page of an image with its offset, valid until the next. The stream's configuration gives the page size. */
   private *pages(block: RamBlock, image: Image): Generator<[offset: number, page: Uint8Array]> {
     const page = new Uint8Array(this.reader.ram.pageSize);
     for (let offset = 0; offset < block.usedLength; offset += page.length) {
       page.fill(0, image(offset, page));
       yield [offset, page];
     }
-  }
-
-  private header(flag: number, block: RamBlock, offset: number): void {
-    encodeRecordHeader(this.writer.file, flag, offset, block.idstr, this.current === block);
-    this.current = block;
   }
 }
 
@@ -194,7 +168,7 @@ class DeviceChanges {
 
   constructor(values: TemplateOptions["values"]) {
     this.changes = values.map(([key, value]) => {
-      // Section names may hold colons (PCI paths): the field begins behind the last one.
+      // Section names may contain colons (PCI paths): the field begins after the last one.
       const at = key.lastIndexOf(":");
       if (at < 1) throw new QevmError("usage", `--set takes DEVICE:FIELD=VALUE, not ${JSON.stringify(key)}`);
       return { device: key.slice(0, at), path: key.slice(at + 1), value, used: false };
@@ -224,7 +198,7 @@ class DeviceChanges {
   }
 }
 
-/** JSON where it is JSON (numbers, booleans, arrays), else the text itself (`0x...`, hex digits). */
+/** JSON if it parses (numbers, booleans, arrays), else the text itself (`0x...`, hex digits). */
 function parsed(text: string): PlainValue {
   try {
     return parseExactJson(text) as PlainValue;

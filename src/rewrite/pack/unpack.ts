@@ -4,6 +4,7 @@ import { createDeflater } from "../../engine/create.js";
 import type { PageDeflater } from "../../engine/page-engine.js";
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { KeptBefore, PageDecoder } from "../../guest/pages/page-decoder.js";
+import { PagePlaces } from "../../guest/pages/page-places.js";
 import { BlockFiles } from "../../guest/files/block-files.js";
 import { FileNames } from "../../guest/files/file-names.js";
 import type { ByteSource } from "../../bytes/source.js";
@@ -35,7 +36,6 @@ import { ChunkFiles } from "./chunk-files.js";
 import { hexOf, type Manifest, type ManifestItem, type ManifestSubsection } from "./manifest.js";
 import { Kind, OrderWriter } from "./order.js";
 import { GatheredFile } from "./gathered-file.js";
-import { LastRecords } from "./last-records.js";
 import { spool } from "./spool.js";
 
 /** How a stream is taken apart. */
@@ -76,10 +76,10 @@ export async function unpackStream(input: StreamInput, folder: string, options: 
   }
 }
 
-async function findLast(source: ByteSource, options: StreamOptions): Promise<LastRecords> {
+async function findLast(source: ByteSource, options: StreamOptions): Promise<PagePlaces> {
   try {
     const reader = new StreamReader(source, options);
-    const last = new LastRecords();
+    const last = new PagePlaces(reader, source);
     for await (const item of reader) {
       if (item.kind !== "section" || item.content.kind !== "ram") continue;
       if (reader.capabilities.includes("mapped-ram")) {
@@ -87,7 +87,7 @@ async function findLast(source: ByteSource, options: StreamOptions): Promise<Las
           offset: item.offset,
         });
       }
-      for await (const batch of item.records()) last.note(batch, reader.ram.pageSize);
+      for await (const batch of item.records()) last.note(batch);
     }
     return last;
   } finally {
@@ -129,13 +129,12 @@ class Unpacker {
   private readonly deflaters = new Map<number, PageDeflater>();
   private readonly level = new Map<number, number>();
   private scratch: { decoder: PageDecoder; old: KeptBefore; payload: Uint8Array } | undefined;
-  private record = 0;
   private readonly lent: DeviceDescription[] = [];
 
   constructor(
     source: ByteSource,
     private readonly folder: string,
-    private readonly last: LastRecords,
+    private readonly last: PagePlaces,
     private readonly options: ReadingOf<UnpackOptions>,
   ) {
     this.reader = new StreamReader(source, options);
@@ -238,7 +237,9 @@ class Unpacker {
 
   /** Writes what a section holds; answers its file, or "ram". */
   private async content(item: SectionItem): Promise<string> {
-    const stem = `devices/${this.names.claim(`${String(this.items.length).padStart(3, "0")}-${item.idstr.slice(0, 100)}-${item.instanceId}`)}`;
+    if (item.content.kind === "ram") return await this.pages(item);
+    const number = String(this.items.length).padStart(3, "0");
+    const stem = `devices/${this.names.claim(`${number}-${item.idstr.slice(0, 100)}-${item.instanceId}`)}`;
     if (item.content.kind === "device") {
       if (this.options.schema !== undefined) this.lent.push(item.content.state.description);
       const { fields, subsections } = deviceToPlain(item.content.state);
@@ -250,9 +251,10 @@ class Unpacker {
       this.write(`${stem}.bin`, item.content.bytes);
       return `${stem}.bin`;
     }
-    if (item.content.kind === "records") {
-      return await this.chunks.write(`${stem}.bin`, item.content.entries());
-    }
+    return await this.chunks.write(`${stem}.bin`, item.content.entries());
+  }
+
+  private async pages(item: SectionItem): Promise<string> {
     const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
     for await (const batch of item.records()) {
       await this.prepare(batch, path);
@@ -295,7 +297,6 @@ class Unpacker {
     const flag = batch.flag[i]!;
     const block = batch.block[i];
     const page = batch.offset[i]! / pageSize;
-    const record = this.record++;
     if (block === undefined) {
       if (batch.continues[i] === 1) {
         throw new QevmError("unsupported", "unpack: CONTINUE on a record that is no page", {
@@ -306,7 +307,7 @@ class Unpacker {
       return;
     }
     const named = batch.continues[i] === 1 ? -1 : block.index;
-    const final = this.last.isLast(block, page, record);
+    const final = this.last.last(block.idstr, page) === batch.position[i];
     this.scratch!.decoder.path = path;
     const [kind, detail] = this.page(batch, i, final);
     order.add(kind, detail, named, page);
