@@ -115,7 +115,7 @@ test("the examples of the library compile strictly as a user's code", (t) => {
       const at = entries.findIndex(([of]) => of === one.entry);
       return `const ${one.name} = entry${at}.${one.name};`;
     });
-    return `/** ${entry} ${name} */\nexport async function example${i}(bytes: Uint8Array): Promise<void> {\n${unpacked.join("\n")}\n${example}\n}`;
+    return `/** ${entry} ${name} */\nexport async function example${i}(bytes: Uint8Array): Promise<void> {\n${unpacked.join("\n")}\n{\n${example}\n}\n}`;
   });
   const file = join(work, "examples.mts");
   writeFileSync(

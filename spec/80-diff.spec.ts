@@ -221,7 +221,7 @@ test("runs of pages end where the guest's memory does", async (t) => {
 /** The stream with one more round of pages of its first block, all 0x5a. */
 async function touched(bytes: Uint8Array, offsets: readonly number[]): Promise<Uint8Array> {
   const folder = join(work, "unpacked");
-  await unpackStream({ open: () => new MemorySource(bytes), again: true }, folder);
+  await unpackStream(bytes, folder);
   const fd = openSync(
     join(
       folder,

@@ -43,6 +43,7 @@ export {
   encodeRecords,
   type DecodeStatus,
 } from "./codec/ram/records.js";
+export { RecordWriter } from "./codec/ram/record-writer.js";
 export { RamState, type MappedBlock, type MappedRamHeader, type RamBlock } from "./codec/ram/state.js";
 export { decodeXbzrle, encodeXbzrle, XBZRLE_OVERFLOW } from "./codec/ram/xbzrle.js";
 export { indexMappedRam, readMappedPage, type MappedRamIndex, type MappedRamStart } from "./codec/ram/mapped-access.js";

@@ -7,7 +7,7 @@ export {
   type BlockList,
   type BlockListOptions,
 } from "./block-list.js";
-export { encodingOf, PAGE_ENCODINGS, replaceInflated, type PageEncoding } from "./encodings.js";
+export { PAGE_ENCODINGS, replaceInflated, type PageEncoding } from "./encodings.js";
 export { compressBound, PAGE_FLAGS, RamFlag, type RamEncoding } from "./flags.js";
 export { RecordWriter } from "./record-writer.js";
 export { decodeRecords, encodeRecord, encodeRecords, type DecodeStatus } from "./records.js";
@@ -29,7 +29,6 @@ export {
   hasPage,
   mappedEntryLength,
   mappedHeader,
-  PAGES_ALIGNMENT,
   placedAt,
   setPage,
   skipMappedBlock,

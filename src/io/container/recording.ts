@@ -22,7 +22,7 @@ import type { StreamLimits } from "../../codec/stream/limits.js";
  * The list of a recording: what was written when. It is not needed for reading, since the first bytes identify each
  * channel.
  */
-export const RECORDING_LIST = "recording.json";
+const RECORDING_LIST = "recording.json";
 
 /**
  * Opens a folder as a recording. Links and files that are not plain files are ignored. Files may have any name and may

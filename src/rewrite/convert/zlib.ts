@@ -13,7 +13,7 @@ export const BATCH_PAGES = 64;
  * The engine that compresses: `exact` promises the bytes of QEMU's zlib, the others any bytes that inflate. Left out: the faster of these.
  * Errors: usage where `page`, which knows one effort, is asked for another level.
  */
-export function deflaterKind(level: number, engine: ConvertEngine | undefined): EngineKind {
+function deflaterKind(level: number, engine: ConvertEngine | undefined): EngineKind {
   if (engine === "exact") return level === 1 ? "page-exact" : "exact";
   if (engine === "page" && level !== 1) {
     throw new QevmError("usage", "the page engine compresses at level 1", { found: `level ${level}` });

@@ -2,6 +2,7 @@ import { QevmError } from "../../bytes/errors.js";
 import { isZeroPage } from "../../engine/zero.js";
 import type { StreamLimits } from "../../codec/stream/limits.js";
 import { parseExactJson } from "../../bytes/exact-json.js";
+import { withInput, type StreamInput } from "../../io/container/input.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import {
   bitmapLength,
@@ -31,14 +32,24 @@ export interface TemplateOptions {
 /**
  * A stream like `template` with other memory or device values. A block with an image loses all its pages and gets the
  * image's pages in the first chunk after the block list, or at their offsets in a mapped-ram file. Everything else is
- * unchanged. Errors: usage for an unknown block or field; does-not-fit; as `StreamReader`.
+ * unchanged. A source that was given stays open.
+ * Errors: usage for an unknown block or field; does-not-fit; as `openInput` and `StreamReader`.
  */
 export async function generateFromTemplate(
-  template: ByteSource,
+  template: StreamInput,
   sink: ByteSink,
   options: TemplateOptions,
 ): Promise<{ bytes: number }> {
-  const reader = new StreamReader(template, { limits: options.limits ?? {} });
+  const limits = options.limits ?? {};
+  return await withInput(template, { limits }, async (source) => await replace(source, sink, { ...options, limits }));
+}
+
+async function replace(
+  template: ByteSource,
+  sink: ByteSink,
+  options: Required<TemplateOptions>,
+): Promise<{ bytes: number }> {
+  const reader = new StreamReader(template, { limits: options.limits });
   const writer = new ExactWriter(sink);
   const changes = new DeviceChanges(options.values);
   const ram = new RamReplacer(reader, writer, options.images);

@@ -3,13 +3,14 @@ import type { EngineKind } from "../../engine/page-engine.js";
 import { PageDecoder } from "../../guest/pages/page-decoder.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
-import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
+import { StreamReader } from "../../codec/stream/index.js";
 import { incomplete } from "../../codec/stream/rest.js";
+import { withInput, type OpenOptions, type ReadingOf, type StreamInput } from "../../io/container/input.js";
 import { DecompressThreads, type DecompressOptions } from "../threads/decompress-threads.js";
 import type { LoadSink } from "../threads/load-sink.js";
 
 /** How RAM is loaded; parameters have the names of QEMU. */
-export interface LoadOptions extends StreamOptions {
+export interface LoadOptions extends OpenOptions {
   /** QEMU's `decompress-threads`, default 2. */
   decompressThreads?: number | undefined;
   engine?: EngineKind | undefined;
@@ -34,10 +35,14 @@ export interface Loaded {
 /**
  * Loads the RAM of a whole stream into a sink, with COMPRESS_PAGE records inflated by threads. Device state is skipped.
  *
- * Errors: as `StreamReader`; bad-compressed-data and bad-xbzrle with the record's byte offset, block and page;
- * truncated where the stream has no EOF.
+ * A source that was given stays open. Errors: as `openInput` and `StreamReader`; bad-compressed-data and bad-xbzrle with
+ * the record's byte offset, block and page; truncated where the stream has no EOF.
  */
-export async function loadStream(source: ByteSource, sink: LoadSink, options: LoadOptions = {}): Promise<Loaded> {
+export async function loadStream(input: StreamInput, sink: LoadSink, options: LoadOptions = {}): Promise<Loaded> {
+  return await withInput(input, options, async (source, reading) => await loadSource(source, sink, reading));
+}
+
+async function loadSource(source: ByteSource, sink: LoadSink, options: ReadingOf<LoadOptions>): Promise<Loaded> {
   const reader = new StreamReader(source, { readAhead: true, ...options });
   const loader = new RamLoader(sink, reader, options);
   try {

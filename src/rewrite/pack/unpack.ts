@@ -18,7 +18,17 @@ import {
   type StreamItem,
   type StreamOptions,
 } from "../../codec/stream/index.js";
-import { FileSource } from "../../io/transport/file.js";
+import {
+  canOpenAgain,
+  openingOf,
+  openInput,
+  readingOf,
+  withInput,
+  type OpenOptions,
+  type ReadingOf,
+  type StreamInput,
+} from "../../io/container/input.js";
+import { canReopen, FileSource } from "../../io/transport/file.js";
 import { AtomicFolder } from "../../io/transport/folder.js";
 import { createFolder, writeNewFile } from "../../io/transport/temporary.js";
 import { deviceToPlain, printVmDescription, type DeviceDescription } from "../../codec/vmstate/index.js";
@@ -29,28 +39,32 @@ import { GatheredFile } from "./gathered-file.js";
 import { spool } from "./spool.js";
 
 /** How a stream is taken apart. */
-export interface UnpackOptions extends StreamOptions {
+export interface UnpackOptions extends OpenOptions {
   /** Told at the end: what was noticed, and what lenient mode passed over. */
   onDiagnostics?: (diagnostics: Diagnostics) => void;
 }
 
 /**
  * Takes a stream apart into a folder that can be edited and packed again. Two passes: the first finds the last record of every
- * page. Where the input cannot be opened twice (standard input) it is kept in a file meanwhile. The folder appears whole or not at all. Errors: as `StreamReader`; usage, io, unsupported (mapped-ram, two blocks of one name).
+ * page. An input that cannot be opened twice (standard input, chunks, a source) is kept in a file meanwhile. The folder
+ * appears whole or not at all. A source that was given stays open.
+ * Errors: as `openInput` and `StreamReader`; usage, io, unsupported (mapped-ram, two blocks of one name).
+ * @example
+ * await unpackStream("vm.mig", "vm.dir");
+ * const { bytes } = await packFolder("vm.dir", "edited.mig");
  */
-export async function unpackStream(
-  input: { open(): ByteSource | Promise<ByteSource>; again: boolean },
-  folder: string,
-  options: UnpackOptions = {},
-): Promise<Manifest> {
+export async function unpackStream(input: StreamInput, folder: string, options: UnpackOptions = {}): Promise<Manifest> {
   const out = new AtomicFolder(folder);
   try {
-    const spooled = input.again ? undefined : await spool(await input.open(), out.temporary);
-    const open = spooled === undefined ? () => input.open() : () => FileSource.open(spooled);
-    const last = await findLast(await open(), options);
+    const again = typeof input === "string" ? canReopen(input) : canOpenAgain(input);
+    const spooled = again ? undefined : await withInput(input, options, (source) => spool(source, out.temporary));
+    const opening = openingOf(options);
+    const open = spooled === undefined ? () => openInput(input, opening) : () => FileSource.open(spooled);
+    const reading = readingOf(options);
+    const last = await findLast(await open(), reading);
     const source = await open();
     try {
-      const manifest = await new Unpacker(source, out.temporary, last, options).run();
+      const manifest = await new Unpacker(source, out.temporary, last, reading).run();
       if (spooled !== undefined) rmSync(spooled);
       out.commit();
       return manifest;
@@ -121,7 +135,7 @@ class Unpacker {
     source: ByteSource,
     private readonly folder: string,
     private readonly last: PagePlaces,
-    private readonly options: UnpackOptions,
+    private readonly options: ReadingOf<UnpackOptions>,
   ) {
     this.reader = new StreamReader(source, options);
     this.order = new OrderWriter(this.appender("records.bin"));
