@@ -88,7 +88,7 @@ for (const name of NAMES) {
           `${how}: 0x${start.toString(16)}`,
         );
       }
-      opened?.close();
+      opened?.pages.close();
       await input.close?.();
     }
     t.end();
@@ -201,7 +201,7 @@ test("a place where another record stands is not taken for right", async (t) => 
   const truth = corpusEntry("pc-fill").truth.blocks.find(({ name }) => name === "pc.ram");
   t.equal(sha256(content), truth?.sha256, "the memory is right all the same");
   t.deepEqual(said, [`index ${index}: no record of this page; made anew`]);
-  moved.close();
+  moved.pages.close();
   await input.close?.();
   t.end();
 });

@@ -1,8 +1,7 @@
-import { type ByteSource, isRandom } from "../bytes/source.js";
+import { isRandom, type ByteSource } from "../bytes/source.js";
 import { openInput } from "../io/container/open.js";
-import { extractedPages } from "../guest/read/extracted-pages.js";
 import { layoutOf, scanPages, type GuestPages } from "../guest/read/guest-memory.js";
-import { indexedPages, variantOf } from "../guest/read/indexed-pages.js";
+import { indexedPages, variantOf, type IndexedPages } from "../guest/read/indexed-pages.js";
 import type { Layout, Segment } from "../guest/layout-types.js";
 import { blockRange, physicalRange, readParts } from "../guest/read/range.js";
 import { parseLayout, stateLayout, type StatedPart } from "../guest/layout/stated-layout.js";
@@ -48,7 +47,7 @@ export async function run(argv: string[]): Promise<number> {
     try {
       return await print(args, opened, wanted);
     } finally {
-      opened.close?.();
+      opened.pages.close();
     }
   } finally {
     source.done();
@@ -72,32 +71,21 @@ function wantedRange(args: Arguments): Wanted {
   return { physical, block, start: physical ?? offset ?? 0, length, layout: stated };
 }
 
-interface Opened {
-  pages: GuestPages;
-  /** Known from an index; else found when it is asked for. */
-  layout: Layout | undefined;
-  index: "made" | "used" | null;
-  close?: () => void;
-}
-
 async function open(
   args: Arguments,
   source: ByteSource,
   what: { file: string; variant: string; devices: boolean },
-): Promise<Opened> {
+): Promise<IndexedPages> {
   const options = { ...(await streamOptions(args)), ...what };
   const index = args.text("index");
-  const seekable = isRandom(source) && source.seek !== undefined;
-  if (index !== undefined) {
-    if (what.file === "-" || !seekable) throw new UsageError("--index is for files that can be read anywhere");
-    return await indexedPages(source, { ...options, index, say: tell });
+  if (index === undefined) return { pages: await scanPages(source, options), layout: undefined, index: null };
+  if (what.file === "-" || !isRandom(source) || source.seek === undefined) {
+    throw new UsageError("--index is for files that can be read anywhere");
   }
-  if (seekable) return { pages: await scanPages(source, options), layout: undefined, index: null };
-  const pages = await extractedPages(source, options);
-  return { pages, layout: undefined, index: null, close: () => pages.close() };
+  return await indexedPages(source, { ...options, index, say: tell });
 }
 
-async function print(args: Arguments, { pages, layout: known, index }: Opened, wanted: Wanted): Promise<number> {
+async function print(args: Arguments, { pages, layout: known, index }: IndexedPages, wanted: Wanted): Promise<number> {
   const { diagnostics } = pages;
   const told = diagnostics.warnings.length;
   printWarnings(diagnostics.warnings);

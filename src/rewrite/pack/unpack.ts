@@ -1,4 +1,3 @@
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { createDeflater } from "../../engine/create.js";
 import type { PageDeflater } from "../../engine/page-engine.js";
@@ -18,7 +17,7 @@ import {
   type StreamItem,
   type StreamOptions,
 } from "../../codec/stream/index.js";
-import { FileSource } from "../../io/transport/file.js";
+import { readableAgain } from "../../io/transport/spool.js";
 import { AtomicFolder } from "../../io/transport/folder.js";
 import { createFolder, writeNewFile } from "../../io/transport/temporary.js";
 import { deviceToPlain, printVmDescription, type DeviceDescription } from "../../codec/vmstate/index.js";
@@ -26,7 +25,6 @@ import { ChunkFiles } from "./chunk-files.js";
 import { hexOf, type Manifest, type ManifestItem, type ManifestSubsection } from "./manifest.js";
 import { Kind, OrderWriter } from "./order.js";
 import { GatheredFile } from "./gathered-file.js";
-import { spool } from "./spool.js";
 
 export interface UnpackOptions extends StreamOptions {
   /** Told at the end: what was noticed, and what lenient mode passed over. */
@@ -43,41 +41,41 @@ export async function unpackStream(
   options: UnpackOptions = {},
 ): Promise<Manifest> {
   const out = new AtomicFolder(folder);
+  const opened: (() => void | Promise<void>)[] = [];
+  const open = async (): Promise<ByteSource> => {
+    const source = await input.open();
+    opened.push(() => source.close?.());
+    return source;
+  };
   try {
-    const spooled = input.again ? undefined : await spool(await input.open(), out.temporary);
-    const open = spooled === undefined ? () => input.open() : () => FileSource.open(spooled);
-    const last = await findLast(await open(), options);
-    const source = await open();
-    try {
-      const manifest = await new Unpacker(source, out.temporary, last, options).run();
-      if (spooled !== undefined) rmSync(spooled);
-      out.commit();
-      return manifest;
-    } finally {
-      await source.close?.();
-    }
+    const first = await open();
+    const again = input.again ? undefined : readableAgain(first, out.temporary);
+    if (again !== undefined) opened.push(() => again.close());
+    const last = await findLast(again?.source ?? first, options);
+    again?.rewind();
+    const manifest = await new Unpacker(again?.source ?? (await open()), out.temporary, last, options).run();
+    for (const close of opened.splice(0)) await close();
+    out.commit();
+    return manifest;
   } finally {
+    for (const close of opened) await close();
     out.abort();
   }
 }
 
 async function findLast(source: ByteSource, options: StreamOptions): Promise<PagePlaces> {
-  try {
-    const reader = new StreamReader(source, options);
-    const last = new PagePlaces(reader, source);
-    for await (const item of reader) {
-      if (item.kind !== "section" || item.content.kind !== "ram") continue;
-      if (reader.capabilities.includes("mapped-ram")) {
-        throw new QevmError("unsupported", "unpack: a mapped-ram file; convert --to stream makes a stream of it", {
-          offset: item.offset,
-        });
-      }
-      for await (const batch of item.records()) last.note(batch);
+  const reader = new StreamReader(source, options);
+  const last = new PagePlaces(reader, source);
+  for await (const item of reader) {
+    if (item.kind !== "section" || item.content.kind !== "ram") continue;
+    if (reader.capabilities.includes("mapped-ram")) {
+      throw new QevmError("unsupported", "unpack: a mapped-ram file; convert --to stream makes a stream of it", {
+        offset: item.offset,
+      });
     }
-    return last;
-  } finally {
-    await source.close?.();
+    for await (const batch of item.records()) last.note(batch);
   }
+  return last;
 }
 
 /** Levels that share the two header bytes of a zlib stream, the likeliest first. */
