@@ -1,4 +1,5 @@
 export {
+  BlobSource,
   IterableSource,
   MemorySink,
   MemorySource,

@@ -1,7 +1,8 @@
-import { isRandom, type ByteSource } from "../bytes/source.js";
-import { openInput } from "../io/container/open.js";
-import { layoutOf, scanPages, type GuestPages } from "../guest/read/guest-memory.js";
-import { indexedPages, variantOf, type IndexedPages } from "../guest/read/indexed-pages.js";
+import { type ByteSource, isRandom } from "../bytes/source.js";
+import { openInput } from "../io/container/input.js";
+import { layoutOf, type GuestPages } from "../guest/read/guest-memory.js";
+import { variantOf, type IndexedPages } from "../guest/read/indexed-pages.js";
+import { openPages } from "../guest/read/open-memory.js";
 import type { Layout, Segment } from "../guest/layout-types.js";
 import { blockRange, physicalRange, readParts } from "../guest/read/range.js";
 import { parseLayout, stateLayout, type StatedPart } from "../guest/layout/stated-layout.js";
@@ -74,15 +75,13 @@ function wantedRange(args: Arguments): Wanted {
 async function open(
   args: Arguments,
   source: ByteSource,
-  what: { file: string; variant: string; devices: boolean },
+  { file, variant, devices }: { file: string; variant: string; devices: boolean },
 ): Promise<IndexedPages> {
-  const options = { ...(await streamOptions(args)), ...what };
+  const options = { ...(await streamOptions(args)), devices };
   const index = args.text("index");
-  if (index === undefined) return { pages: await scanPages(source, options), layout: undefined, index: null };
-  if (what.file === "-" || !isRandom(source) || source.seek === undefined) {
-    throw new UsageError("--index is for files that can be read anywhere");
-  }
-  return await indexedPages(source, { ...options, index, say: tell });
+  if (index === undefined) return await openPages(source, options);
+  if (file === "-" || !isRandom(source)) throw new UsageError("--index is for files that can be read anywhere");
+  return await openPages(source, options, { file, index, variant, say: tell });
 }
 
 async function print(args: Arguments, { pages, layout: known, index }: IndexedPages, wanted: Wanted): Promise<number> {

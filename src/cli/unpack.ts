@@ -1,4 +1,4 @@
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import { Diagnostics } from "../bytes/errors.js";
 import { unpackStream } from "../rewrite/pack/unpack.js";
 import type { ByteSource } from "../bytes/source.js";

@@ -61,6 +61,7 @@ export function placedAt(mapped: MappedBlock, at: number): MappedBlock {
   return { block: { ...block, mapped: header }, bitmap, gapLength, gap: undefined };
 }
 
+/** Bounds that the decoder of a mapped-ram block enforces before it takes memory. */
 export interface MappedLimits {
   /** Bytes of one block's bitmap. */
   bitmapBytes: number;

@@ -46,6 +46,7 @@ export interface StreamLimits {
   absentBytes: number;
 }
 
+/** The bounds where none is given. */
 export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
   machineName: 1024,
   configurationItems: 256,

@@ -15,6 +15,7 @@ import { encodeHeader, STREAM_VERSION } from "./header.js";
 import { encodeFooter, encodeSectionHeader } from "./section.js";
 import { TypeByte, type SectionType } from "./types.js";
 
+/** What a written stream says of itself. */
 export interface StreamWriterOptions {
   /** Machine type; left out: no configuration section (machine types up to 2.3). */
   machine?: string;
@@ -45,6 +46,13 @@ type Phase = "begin" | "ram" | "devices" | "done";
  * For a stream that says exactly what it is given, wrong or right, see `ExactWriter`.
  *
  * Source: QEMU migration/savevm.c qemu_savevm_state (5.2 to 11.1).
+ * @example
+ * const { description, ...state } = await (await openStream("vm.mig")).device("timer");
+ * const writer = new StreamWriter(new MemorySink(), { machine: "none" });
+ * writer.ram.blocks([{ idstr: "ram", usedLength: 4096 }]);
+ * writer.ram.end();
+ * await writer.device({ state: { description, ...state }, versionId: 2 });
+ * await writer.finish();
  */
 export class StreamWriter {
   readonly ram: RamWriter;
@@ -141,7 +149,16 @@ export class StreamWriter {
   }
 }
 
-/** The RAM section of a `StreamWriter`: START by `blocks`, a PART a round, END. */
+/**
+ * The RAM section of a `StreamWriter`: START by `blocks`, a PART a round, END.
+ * @example
+ * const { ram } = createStreamWriter(new MemorySink(), { machine: "none" });
+ * const [block] = ram.blocks([{ idstr: "ram", usedLength: 8192 }]);
+ * await ram.zero(block!, 0);
+ * await ram.page(block!, 4096, new Uint8Array(4096).fill(0x55));
+ * ram.endRound();
+ * ram.end();
+ */
 export class RamWriter {
   private readonly names = new Map<string, RamBlock>();
   private readonly wire: RecordWriter;
@@ -261,7 +278,17 @@ export class RamWriter {
   }
 }
 
-/** Makes a `StreamWriter`. */
+/**
+ * Makes a `StreamWriter`.
+ * @example
+ * const sink = new MemorySink();
+ * const writer = createStreamWriter(sink, { machine: "none" });
+ * const [block] = writer.ram.blocks([{ idstr: "ram", usedLength: 1 << 20 }]);
+ * await writer.ram.page(block!, 0, new Uint8Array(4096).fill(0x55));
+ * writer.ram.end();
+ * await writer.finish();
+ * console.log(sink.bytes().length);
+ */
 export function createStreamWriter(sink: ByteSink, options: StreamWriterOptions = {}): StreamWriter {
   return new StreamWriter(sink, options);
 }

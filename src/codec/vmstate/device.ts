@@ -15,6 +15,7 @@ import { oldStyleName, type DeviceDescription } from "./description.js";
 import type { DeviceState } from "./state.js";
 import { decodeStruct, encodeStruct } from "./struct.js";
 
+/** How the payload of a device section is decoded. */
 export interface DecodeDeviceOptions {
   /**
    * Could a device section end at this absolute offset (a footer of its section, or a legal top-level byte)? Chooses
@@ -74,7 +75,11 @@ export function decodeDevice(
  * the writer's offset.
  * @throws QevmError `does-not-fit` with the path; parts may have been written by then
  */
-export function encodeDevice(writer: QemuFileWriter, state: DeviceState, at?: EncodeContext["at"]): void {
+export function encodeDevice(
+  writer: QemuFileWriter,
+  state: DeviceState,
+  at?: (path: readonly string[], offset: number) => void,
+): void {
   const { description } = state;
   const ctx: EncodeContext = {
     writer,

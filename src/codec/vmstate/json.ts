@@ -45,8 +45,10 @@ export interface JsonMember {
   offset: number;
 }
 
+/** How QEMU spaces its JSON: with spaces until 5.2. */
 export type JsonStyle = "compact" | "spaced";
 
+/** Bounds of the JSON parser. */
 export interface JsonLimits {
   /** Nesting of objects and arrays. Default 128. */
   maxDepth?: number;
@@ -55,6 +57,7 @@ export interface JsonLimits {
   /** Characters of text. Default 64 Mi. */
   maxLength?: number;
   /**
+   * @internal
    * Takes each element of an array that is the value of the member `key`, as soon as it has been read, and gives what
    * is kept in its place: the whole text then never exists as a tree of JSON values. Undefined: the element itself.
    */

@@ -9,6 +9,7 @@ import { RecordApplier } from "../pages/apply.js";
 import { BlockFiles, type BlockFileEntry, type Split } from "./block-files.js";
 import type { PageBits } from "../pages/page-bits.js";
 
+/** What was extracted, as `blocks.json` says it. */
 export interface ExtractedBlocks {
   machine: string | null;
   pageSize: number;
@@ -19,13 +20,15 @@ export interface ExtractedBlocks {
   blocks: BlockFileEntry[];
 }
 
+/** How guest memory is extracted. */
 export interface ExtractOptions extends StreamOptions {
+  /** Is given every item of the stream. */
   onItem?: (item: StreamItem) => void;
   /** Told at the end: what was noticed, and what lenient mode replaced. */
   onDiagnostics?: (diagnostics: Diagnostics) => void;
-  /** How a block's bytes are laid into its file; default: one after the other. */
+  /** @internal How a block's bytes are laid into its file; default: one after the other. */
   split?: (block: RamBlock, machine: string | undefined) => Split | undefined;
-  /** Told at the end, of each block: which of its pages were ever written. All others are holes in its file. */
+  /** @internal Told at the end, of each block: which of its pages were ever written. All others are holes in its file. */
   onWritten?: (block: string, pages: PageBits) => void;
   /** Bytes of pages after which another thread writes them. Default: at once where the source is long, after 32 MiB where its length is not known. */
   threadAfter?: number;

@@ -21,9 +21,6 @@ import type { StreamLimits } from "../../codec/stream/limits.js";
 /** The list of a recording: who wrote what when. Reading needs it not; the channels tell themselves apart. */
 export const RECORDING_LIST = "recording.json";
 
-/** A folder of channels, and what else lies in it. */
-export type RecordingFolder = GatheredRecording;
-
 /**
  * Opens a folder as a recording. Links and what else is not a plain file are passed over. Files may have any name, and be packed by
  * gzip: the first bytes say what each is. Errors: io; bad-value where there is not exactly one main channel, or a channel id comes
@@ -32,7 +29,7 @@ export type RecordingFolder = GatheredRecording;
 export function openRecording(
   folder: string,
   { lenient = false, limits = {} }: { lenient?: boolean | undefined; limits?: Partial<StreamLimits> | undefined } = {},
-): RecordingFolder {
+): GatheredRecording {
   if (!lenient) checkComplete(folder);
   const entries = attempt(folder, () => readdirSync(folder, { withFileTypes: true }));
   const files = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1)).filter((entry) => entry.isFile());

@@ -3,6 +3,7 @@ import { QevmError } from "../../bytes/errors.js";
 import type { ByteSource } from "../../bytes/source.js";
 import type { Destination } from "./destination-uri.js";
 
+/** How fast a stream is sent. */
 export interface SendOptions {
   /** Bytes a second at most; undefined: as fast as the destination takes them. */
   maxBandwidth?: number | undefined;

@@ -24,6 +24,7 @@ import { systemFolder } from "../../io/transport/temporary.js";
 import { RelayRecord, type RecordOptions } from "./record.js";
 import { ReturnTail } from "./return-tail.js";
 
+/** How a migration is relayed. */
 export interface RelayOptions extends RecordOptions {
   /** What the main channel becomes on its way; undefined: every byte stays as it is. */
   convert?: (ConvertOptions & StreamOptions) | undefined;

@@ -43,6 +43,7 @@ export interface PageTally {
   xbzrle: number;
 }
 
+/** What went in and came out. */
 export interface ConvertReport {
   /** Machine type as written; null without a configuration section. */
   machine: string | null;

@@ -10,6 +10,7 @@ import type { Fill } from "./fill.js";
 /** How pages are written. `zlib` and `xbzrle` need a destination with that capability on. */
 export type PageEncoding = "normal" | "zlib" | "xbzrle";
 
+/** What the guest of machine type "none" is. */
 export interface NoneOptions {
   /** Bytes of RAM, a multiple of 4096; 0: no RAM block. */
   memory: number;

@@ -18,6 +18,7 @@ import {
 import { encodeSectionHeader, ExactWriter, StreamReader, type SectionItem } from "../../codec/stream/index.js";
 import { deviceFromPlain, deviceToPlain, type DeviceState, type PlainValue } from "../../codec/vmstate/index.js";
 
+/** What differs from the template. */
 export interface TemplateOptions {
   /** New contents by block name: fills a page from the image and says how many bytes it had (the rest is zeros). */
   images: ReadonlyMap<string, Image>;
@@ -57,7 +58,8 @@ export async function generateFromTemplate(
   return { bytes: writer.offset };
 }
 
-type Image = (offset: number, into: Uint8Array) => number;
+/** Fills a page from a byte offset of an image on, and returns how many bytes there were; the rest is zeros. */
+export type Image = (offset: number, into: Uint8Array) => number;
 
 class RamReplacer {
   private done = false;

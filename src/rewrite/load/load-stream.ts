@@ -8,6 +8,7 @@ import { incomplete } from "../../codec/stream/rest.js";
 import { DecompressThreads } from "../threads/decompress-threads.js";
 import type { LoadSink } from "../threads/load-sink.js";
 
+/** How RAM is loaded; parameters have the names of QEMU. */
 export interface LoadOptions extends StreamOptions {
   /** QEMU's `decompress-threads`, default 2. */
   decompressThreads?: number | undefined;

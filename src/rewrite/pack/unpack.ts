@@ -26,6 +26,7 @@ import { hexOf, type Manifest, type ManifestItem, type ManifestSubsection } from
 import { Kind, OrderWriter } from "./order.js";
 import { GatheredFile } from "./gathered-file.js";
 
+/** How a stream is taken apart. */
 export interface UnpackOptions extends StreamOptions {
   /** Told at the end: what was noticed, and what lenient mode passed over. */
   onDiagnostics?: (diagnostics: Diagnostics) => void;

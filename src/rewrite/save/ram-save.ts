@@ -30,9 +30,11 @@ export interface SaveParameters {
   pageSize?: number | undefined;
 }
 
+/** How RAM is saved. */
 export interface SaveOptions extends SaveParameters {
   /** Stops the guest: resolves when nothing writes its memory any more and everything written is logged. */
   stop?: (() => Promise<void>) | undefined;
+  /** Is asked before each page: true where it has sent the page itself. */
   hook?: SavePageHook | undefined;
   /** Cancels: the stream ends where it is and the threads end. */
   signal?: AbortSignal | undefined;
@@ -40,9 +42,9 @@ export interface SaveOptions extends SaveParameters {
   sectionId?: number | undefined;
   /** Whether sections have footers, default true. */
   footers?: boolean | undefined;
-  /** More about the compress threads than QEMU has parameters for: batches, who helps, another module. */
+  /** @internal More about the compress threads than QEMU has parameters for: batches, who helps, another module. */
   threads?: Pick<CompressOptions, "batch" | "help" | "slots" | "script"> | undefined;
-  /** Makes the strategy; default `PageStrategy` itself. */
+  /** @internal Makes the strategy; default `PageStrategy` itself. */
   strategy?: typeof PageStrategy | undefined;
 }
 

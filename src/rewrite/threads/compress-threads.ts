@@ -6,6 +6,7 @@ import { compressSetup, compressShape, CompressWork, type SharedMemory } from ".
 /** Pages that go over at once: 16 to 256 measured alike, 1 costs half the speed (see spec/40-save.md). */
 export const DEFAULT_BATCH = 64;
 
+/** How many threads compress, and how. */
 export interface CompressOptions {
   /** Worker threads; QEMU's `compress-threads`, default 8 there. */
   threads: number;

@@ -7,6 +7,7 @@ import type { Slot, ThreadPool } from "../../io/threads/index.js";
 import type { LoadSink } from "./load-sink.js";
 import { putPayload, refusal, startDecompressPool } from "./decompress-work.js";
 
+/** How many threads decompress, and how. */
 export interface DecompressOptions {
   /**
    * QEMU's `decompress-threads`, default 2 there. The owner inflates too while it waits, so that no more worker threads are started than
