@@ -32,7 +32,7 @@ function holdPublicNames() {
   writeFileSync(stamp, want);
 }
 
-/** dist/src/engine/page.wasm and page-simd.wasm, made again when a source, the compiler or its options changed. */
+/** Rebuilds dist/src/engine/page.wasm and page-simd.wasm when a source, the compiler or its options changed. */
 function buildPageEngine() {
   const sources = `${root}src/engine/wasm/`;
   const common = [

@@ -1,17 +1,18 @@
-// Brings the modules of a build together into the program as it is shipped.
+// Bundles the modules of a build into the program as it is shipped.
 import { chmodSync, copyFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
 /**
- * bin of a build: the program as it is shipped, a file a command and a file a thread, with everything of ours in it. Packages stay what they are,
- * dependencies. Finding and reading a hundred and thirty modules took Node 45 ms more at each start, and its loader of ES modules
- * 20 ms more than `require` takes for one file: the commands are CommonJS.
+ * Writes the bin folder of a build: the program as it is shipped, one file per command and per thread, with all our
+ * code in it. Packages stay external dependencies. Finding and reading a hundred and thirty modules took Node 45 ms
+ * more at each start, and its ES module loader 20 ms more than `require` of one file; therefore the commands are
+ * CommonJS.
  */
 export async function bundleProgram(folder) {
   const from = `${folder}src/`;
   const to = `${folder}bin/`;
   rmSync(to, { recursive: true, force: true });
-  // What is imported for its type alone is an import of nothing once its module is instrumented.
+  // A type-only import becomes a bare import once its module is instrumented.
   const logOverride = { "ignored-bare-import": "silent" };
   const common = {
     bundle: true,
@@ -25,7 +26,8 @@ export async function bundleProgram(folder) {
     ...common,
     format: "cjs",
     define: { "import.meta.url": "moduleUrl" },
-    // Names stay, for stack traces; what goes is a third of the bytes, of which each command has its own copy.
+    // Names are kept for stack traces. Removing whitespace saves a third of the bytes, of which each command has a
+    // copy.
     minifyWhitespace: true,
     minifySyntax: true,
     banner: { js: '"use strict"; const moduleUrl = require("node:url").pathToFileURL(__filename).href;' },
@@ -60,7 +62,7 @@ export async function bundleProgram(folder) {
     format: "esm",
     splitting: true,
     outdir: to,
-    // Names as the modules that start the threads know them, since all of them come to stand in one folder.
+    // The names by which the modules start the threads: all files end up in one folder.
     entryPoints: {
       "compress-worker": `${from}rewrite/threads/compress-worker.js`,
       "decompress-worker": `${from}rewrite/threads/decompress-worker.js`,

@@ -1,4 +1,4 @@
-/** The corpus as tests see it: every entry with how it was made, its ground truth, and its bytes. */
+/** The corpus for tests: every entry with its recipe, its ground truth, and its bytes. */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,11 +17,11 @@ export interface CorpusEntry {
   readonly folder: string;
   readonly capture: Capture;
   readonly truth: Truth;
-  /** The stream's bytes, unpacked anew by every call. */
+  /** The stream's bytes, decompressed anew by every call. */
   readonly open: () => Buffer;
 }
 
-/** The folder with package.json, from wherever this file was compiled to. */
+/** The folder of package.json, regardless of where this file was compiled to. */
 export function projectRoot(): string {
   let folder = dirname(fileURLToPath(import.meta.url));
   while (!existsSync(join(folder, "package.json"))) {

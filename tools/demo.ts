@@ -1,4 +1,4 @@
-/** `npm run demo`: the main job on a real capture of the corpus, by the program as a user runs it. */
+/** `npm run demo`: the main commands on a real capture of the corpus, by the program as a user runs it. */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
 /**
- * Writes a plain migration stream of any size to stdout as it is made:
+ * Writes a plain migration stream of any size to stdout while generating it:
  *
  *     node dist/tools/make-stream.js --ram 16G [--zero 0.97] [--run 192] | qevm inspect -
  *
@@ -34,7 +34,7 @@ try {
   );
   console.error(`${counts.normal} normal, ${counts.zero} zero`);
 } catch (error) {
-  // The reader had enough: no fault of this program.
+  // The reader has closed the pipe: not an error.
   if (!(error instanceof Error && "code" in error && error.code === "EPIPE")) throw error;
   process.exitCode = 1;
 }

@@ -1,4 +1,5 @@
-// Installs the locked dependencies when they are missing or out of date, so that every npm script works on a bare clone.
+// Installs the locked dependencies when they are missing or out of date, so that every npm script works on a fresh
+// clone.
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";

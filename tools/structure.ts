@@ -1,6 +1,6 @@
 /**
- * `node dist/tools/structure.js`: what of `src` imports what. Prints the entries of `src`, the imports between them, files
- * that import each other in a circle, and the size of each entry. The specification holds the code against the table in
+ * `node dist/tools/structure.js`: the import structure of `src`. Prints the entries of `src`, the imports between them,
+ * import cycles between files, and the size of each entry. The specification checks the code against the table in
  * `spec/architecture.md` with the same functions.
  */
 import { readdirSync, readFileSync } from "node:fs";
@@ -10,13 +10,13 @@ import { projectRoot } from "./corpus.js";
 
 /** One import of a module. */
 export interface Import {
-  /** As it is written. */
+  /** The specifier in the source. */
   readonly specifier: string;
-  /** The file below `src` that is meant; undefined: a package or a part of Node. */
+  /** The imported file below `src`; undefined: a package or a part of Node. */
   readonly file: string | undefined;
-  /** Gone after compilation. */
+  /** Removed by compilation. */
   readonly typeOnly: boolean;
-  /** Loaded when it is needed: `import("...")`. */
+  /** Loaded on demand: `import("...")`. */
   readonly lazy: boolean;
 }
 
@@ -24,10 +24,10 @@ export interface Import {
 export interface Module {
   /** Path below `src`. */
   readonly file: string;
-  /** First step of the path: a folder or a file. */
+  /** First component of the path: a folder or a file. */
   readonly entry: string;
   readonly imports: readonly Import[];
-  /** Without comments and without what strings contain. */
+  /** The source without comments and string contents. */
   readonly code: string;
   readonly lines: number;
 }
@@ -35,7 +35,7 @@ export interface Module {
 const STATEMENT = /(?<![.\w])(import|export)\s+(type\s+)?([^;"'()]*?)from\s*"([^"]+)"|(?<![.\w])import\s+"([^"]+)"/gu;
 const LAZY = /(?<![.\w])import\s*\(\s*"([^"]+)"\s*\)/gu;
 
-/** Every module of `src`; AssemblyScript's are left out. */
+/** Every module of `src` except AssemblyScript. */
 export function readModules(): Module[] {
   const src = join(projectRoot(), "src");
   return readdirSync(src, { recursive: true, encoding: "utf8" })
@@ -72,7 +72,7 @@ function importsOf(file: string, code: string): Import[] {
   return found;
 }
 
-/** Imports between groups of files, as "from to". @param group which group a file belongs to */
+/** Imports between groups of files, as "from to". @param group the group of a file */
 export function edges(modules: readonly Module[], group: (file: string) => string): Map<string, number> {
   const found = new Map<string, number>();
   for (const { file, imports } of modules) {
@@ -85,7 +85,7 @@ export function edges(modules: readonly Module[], group: (file: string) => strin
   return found;
 }
 
-/** Sets of nodes that can all reach each other: import cycles. @param next what a node imports */
+/** Sets of nodes that can all reach each other: import cycles. @param next the imports of a node */
 export function cycles(nodes: readonly string[], next: (node: string) => readonly string[]): string[][] {
   const index = new Map<string, number>();
   const low = new Map<string, number>();
@@ -114,7 +114,7 @@ export function cycles(nodes: readonly string[], next: (node: string) => readonl
   return found;
 }
 
-/** Files of `src` that import each other in a circle, types too. */
+/** Import cycles between files of `src`, including type imports. */
 export function fileCycles(modules: readonly Module[]): string[][] {
   const imports = new Map(modules.map(({ file, imports: all }) => [file, all.flatMap((one) => one.file ?? [])]));
   return cycles([...imports.keys()], (file) => imports.get(file) ?? []);
@@ -122,7 +122,7 @@ export function fileCycles(modules: readonly Module[]): string[][] {
 
 const folder = (file: string): string => (file.includes("/") ? posix.dirname(file) : file);
 
-/** Folders of `src` whose files import each other in a circle, types too. */
+/** Import cycles between folders of `src`, including type imports. */
 export function folderCycles(modules: readonly Module[]): string[][] {
   const next = new Map<string, Set<string>>();
   for (const edge of edges(modules, folder).keys()) {

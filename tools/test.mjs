@@ -1,6 +1,6 @@
-// Everything that must hold before a change goes in: lint, format, a clean build, the executable specification with its
-// coverage, and the packed package. Each chapter's tests run in a process of their own, so that a crash or a hang in one
-// hides nothing of the others. The last line is always "N passed, N failed".
+// All checks before a change is merged: lint, format, a clean build, the executable specification with its coverage,
+// and the packed package. Each chapter's tests run in a separate process, so that a crash or a hang in one does not
+// hide results of the others. The last line is always "N passed, N failed".
 //
 //   node tools/test.mjs [--no-lint] [--no-coverage] [--no-package] [--jobs N] [--timeout SECONDS] [FILTER...]
 //
@@ -26,11 +26,11 @@ const { values: options, positionals: filters } = parseArgs({
 const whole = filters.length === 0;
 const collect = whole && options["no-coverage"] !== true;
 const total = { passed: 0, failed: 0 };
-/** How a test says that this machine has no QEMU at all, or not the 7.2 that most of them ask for. */
+/** The skip reasons of a test where no QEMU is installed, or not 7.2, which most of them need. */
 const NO_QEMU = /no (?:qemu-system-x86_64|QEMU 7\.2) here/u;
 const skipped = [];
 
-/** One step that is not a test file: a line when it went well, everything it said when it did not. */
+/** One step that is not a test file: one line on success, its whole output on failure. */
 function step(name, { code, signal, timedOut, output, seconds }) {
   const time = seconds === undefined ? "" : ` ${seconds.toFixed(1)} s`;
   const ok = code === 0 && timedOut !== true;
@@ -68,7 +68,7 @@ async function chapter(file) {
   if (failed > 0 && run.output !== "") console.log(run.output.trimEnd());
 }
 
-/** What is wrong with the process itself, its assertions aside. */
+/** A failure of the process itself, apart from assertions. */
 function verdict(run, tap) {
   if (run.timedOut) return `no end after ${options.timeout} s`;
   if (run.signal !== null) return `ended by ${run.signal}`;
@@ -89,7 +89,7 @@ async function specification() {
   const files = readdirSync(`${root}dist/spec`, { recursive: true })
     .filter((name) => existsSync(`${root}spec/${name.replace(/\.js$/u, ".ts")}`))
     .filter((name) => name.endsWith(".spec.js") && (whole || filters.some((part) => name.includes(part))))
-    // Later chapters take longer: starting with them leaves no core idle at the end.
+    // Later chapters take longer: starting with them keeps all cores busy to the end.
     .toSorted()
     .toReversed();
   if (files.length === 0) step("specification", { code: 1, output: `no chapter matches ${filters.join(" ")}` });
@@ -108,7 +108,7 @@ async function main() {
     const { table, unloaded } = await report();
     console.log(`\n${table}`);
     for (const name of unloaded) console.log(`never loaded by any test: ${name}`);
-    // What only a real QEMU exercises is skipped where there is none: what is left is held to thresholds of its own.
+    // Code that only a real QEMU exercises is not covered where there is none, so separate thresholds apply.
     const without = skipped.filter((text) => NO_QEMU.test(text)).length;
     if (without > 0) console.log(`coverage without a real QEMU (${without} tests skipped): lower thresholds`);
     step("coverage thresholds", await check(without > 0 ? "without-qemu" : "with-qemu"));

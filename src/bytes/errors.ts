@@ -1,6 +1,6 @@
 /**
- * Every refusal has an address: a typed error with the byte offset, the path to the place, what was found and what was
- * expected. Anything that a decoder may only pass over in lenient mode goes through {@link Diagnostics}.
+ * The error class of this library: a code, the byte offset, the path, what was expected and what was found. An anomaly
+ * that lenient mode may skip goes through {@link Diagnostics}.
  */
 
 /** Stable codes: scripts and tests may rely on them. */
@@ -13,7 +13,7 @@ export type ErrorCode =
   | "unsupported-version"
   /** A type byte, flag combination or command number that does not exist. */
   | "unknown-type"
-  /** Something named in the stream was never introduced (section id, RAM block, base page). */
+  /** A section id, RAM block or base page that the stream did not introduce before. */
   | "unknown-reference"
   /** A length, count or sum that contradicts the rest of the stream. */
   | "bad-length"
@@ -23,24 +23,24 @@ export type ErrorCode =
   | "bad-value"
   /** A section footer that is missing or names another section. */
   | "bad-footer"
-  /** Compressed data that do not inflate to exactly one page. */
+  /** Compressed data that does not inflate to exactly one page. */
   | "bad-compressed-data"
   /** An XBZRLE payload that breaks its grammar. */
   | "bad-xbzrle"
-  /** A VMDESCRIPTION or manifest that is not what it should be. */
+  /** A VMDESCRIPTION or manifest that is malformed. */
   | "bad-description"
-  /** A limit of this decoder was reached before memory was taken. */
+  /** A limit of this decoder was reached. It is checked before memory is allocated. */
   | "limit"
   /** A value that does not fit the field it is meant for (encoding). */
   | "does-not-fit"
   /** Reading or writing failed outside the format (file system, socket). */
   | "io"
-  /** The caller asked for something that cannot be done (wrong arguments, wrong order of calls). */
+  /** Wrong arguments, or calls in the wrong order. */
   | "usage"
-  /** Understood, but this program has no codec for it. */
+  /** Valid, but this program has no codec for it. */
   | "unsupported";
 
-/** Where and what, beside the message. */
+/** Details of an error beside its message. */
 export interface ErrorPlace {
   /** Absolute byte offset in the input; undefined where there is no input (encoding, usage). */
   offset?: number | undefined;
@@ -52,7 +52,7 @@ export interface ErrorPlace {
 }
 
 /**
- * The one error class of this library. Anything else that escapes is a bug.
+ * The only error class of this library. Any other exception is a bug.
  * @example
  * try {
  *   await verifyStream(bytes);
@@ -67,7 +67,7 @@ export class QevmError extends Error {
   readonly path: readonly string[];
   readonly expected: string | undefined;
   readonly found: string | undefined;
-  /** The message without its address. */
+  /** The message without offset and path. */
   readonly what: string;
 
   constructor(code: ErrorCode, what: string, place: ErrorPlace = {}) {
@@ -93,7 +93,7 @@ export class QevmError extends Error {
   }
 }
 
-/** `0x1a5ae3d`: how offsets are printed everywhere. */
+/** Formats an offset as all messages print it: `0x1a5ae3d`. */
 export function hex(value: number | bigint): string {
   return `0x${value.toString(16)}`;
 }
@@ -113,32 +113,32 @@ function describe(what: string, place: ErrorPlace): string {
   return text;
 }
 
-/** What lenient mode put in the place of a page that could not be had. */
+/** The replacement that lenient mode used for a page that could not be decoded. */
 export interface Replaced {
   block: string;
   /** Offset of the page in its block, in bytes. */
   page: number;
-  /** In plain words. */
+  /** Description of the replacement, for people. */
   by: string;
 }
 
-/** An anomaly that was passed over. */
+/** An anomaly that was skipped. */
 export interface Warning {
   code: ErrorCode;
   message: string;
   offset: number | undefined;
   path: readonly string[];
-  /** Only where something else was put in the place of what was damaged. */
+  /** Set only where a damaged page was replaced. */
   replaced?: Replaced;
 }
 
-/** One severity policy: the same anomaly is an error when strict and a warning when lenient. */
+/** The severity policy: an anomaly is an error when strict and a warning when lenient. */
 export class Diagnostics {
   readonly lenient: boolean;
   readonly warnings: Warning[] = [];
-  /** Warnings beyond `maxWarnings` are counted, not kept: a hostile stream must not fill memory with them. */
+  /** Number of warnings beyond `maxWarnings`. They are counted but not kept, so a hostile stream cannot fill memory. */
   dropped = 0;
-  /** Anomalies that lenient mode passed over: what was read is not what the stream should hold. */
+  /** Number of anomalies that lenient mode skipped. If it is not 0, the decoded content is incomplete. */
   passedOver = 0;
   private readonly maxWarnings: number;
 
@@ -147,7 +147,7 @@ export class Diagnostics {
     this.maxWarnings = options.maxWarnings ?? 10_000;
   }
 
-  /** Strict: throws. Lenient: remembers, and the caller goes on. */
+  /** Strict: throws. Lenient: records a warning and returns. */
   anomaly(error: QevmError, replaced?: Replaced): void {
     if (!this.lenient) throw error;
     this.passedOver++;
@@ -155,8 +155,8 @@ export class Diagnostics {
   }
 
   /**
-   * Takes over the warnings of who made the bytes that are read here: what is missing of a recording's channels, which
-   * like the end of a cut stream is told and does not count as passed over.
+   * Adds the warnings of an earlier step that made these bytes, e.g. missing packets of a recording's channels. They do
+   * not count as skipped anomalies, and neither does a truncated end.
    */
   absorb(other: Diagnostics): void {
     this.dropped += other.dropped;
@@ -166,7 +166,7 @@ export class Diagnostics {
     }
   }
 
-  /** Remembers in both modes. */
+  /** Records a warning in both modes. */
   warn(error: QevmError, replaced?: Replaced): void {
     if (this.warnings.length >= this.maxWarnings) {
       this.dropped++;

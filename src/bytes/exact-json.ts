@@ -1,11 +1,11 @@
 /**
- * JSON whose numbers keep every digit. `JSON.parse` rounds integers beyond 2^53 - 1: here they become bigints. Any other
- * number that a double does not hold as it was typed becomes the text that was typed. Errors: SyntaxError.
+ * Parses JSON without losing digits. `JSON.parse` rounds integers beyond 2^53 - 1; here they become bigints. Any other
+ * number that a double cannot hold exactly becomes a string with the original digits. Errors: SyntaxError.
  */
 export function parseExactJson(text: string): unknown {
-  // What is no JSON is refused with the places and words of the text itself.
+  // Parses the original text first, so that syntax errors refer to its positions.
   const value: unknown = JSON.parse(text);
-  // A mark that the text does not have, so that no string in it is taken for a number.
+  // A prefix that does not occur in the text, so that no string in it is mistaken for a number.
   let mark = "exact ";
   while (text.includes(mark)) mark += "#";
   const marked = markInexact(text, mark);
@@ -17,14 +17,14 @@ export function parseExactJson(text: string): unknown {
   });
 }
 
-/** A value out of such JSON, for messages: bigints as their digits. */
+/** Formats such a value for messages: bigints as digits. */
 export function printExactJson(value: unknown): string {
   return JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? one.toString() : one)) ?? "nothing";
 }
 
 const NUMBER = /-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?/y;
 
-/** Valid JSON with its inexact numbers as strings that begin with `mark`; undefined: there are none. */
+/** The JSON text with inexact numbers turned into strings that begin with `mark`; undefined if there are none. */
 function markInexact(text: string, mark: string): string | undefined {
   const pieces: string[] = [];
   let from = 0;
@@ -48,7 +48,7 @@ function markInexact(text: string, mark: string): string | undefined {
 
 const [QUOTE, MINUS, ZERO, NINE, BACKSLASH] = [0x22, 0x2d, 0x30, 0x39, 0x5c];
 
-/** The place of the quote that ends the string that begins at `at`. */
+/** The index of the closing quote of the string that begins at `at`. */
 function endOfString(text: string, at: number): number {
   for (let i = at + 1; i < text.length; i++) {
     const code = text.charCodeAt(i);

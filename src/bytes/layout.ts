@@ -1,14 +1,14 @@
 /**
- * Fixed layouts as one typed table: what decodes a structure also encodes it and knows its size.
+ * Fixed layouts as typed tables. One table decodes, encodes and sizes a structure.
  *
- * Nothing is compiled at run time, so that a content security policy without `unsafe-eval` holds.
+ * Nothing is compiled at run time, so it works under a content security policy without `unsafe-eval`.
  */
 
-/** One field: how many bytes it takes, and both directions. `at` counts bytes from the view's start. */
+/** One field: its size in bytes and both directions. `at` is a byte offset in the view. */
 export interface Field<T> {
   readonly size: number;
   get(view: DataView, at: number): T;
-  /** Values that do not fit are cut to the field's bits. */
+  /** Values that do not fit are truncated to the field's bits. */
   set(view: DataView, at: number, value: T): void;
 }
 
@@ -17,11 +17,14 @@ export type Values<F> = { -readonly [K in keyof F]: F[K] extends Field<infer T> 
 
 /** A structure of fixed size. */
 export interface Layout<F> {
-  /** In bytes. */
+  /** Size in bytes. */
   readonly size: number;
-  /** Reads the fields that begin at byte `at`. Errors: RangeError where the bytes end before `at + size`; callers check first. */
+  /**
+   * Decodes the fields at byte `at`. Errors: RangeError where the bytes end before `at + size`; the caller checks the
+   * length first.
+   */
   decode(bytes: Uint8Array, at?: number): Values<F>;
-  /** Writes the fields from byte `at` on, or into new bytes. */
+  /** Encodes the fields at byte `at`, or into a new array. */
   encode(values: Values<F>, into?: Uint8Array, at?: number): Uint8Array;
 }
 
@@ -55,7 +58,7 @@ function u32(little: boolean): Field<number> {
   };
 }
 
-/** So many bytes, copied. Shorter values leave zeros after them, longer ones are cut. */
+/** A copy of `size` bytes. Shorter values are padded with zeros, longer ones are cut. */
 export function bytesOf(size: number): Field<Uint8Array> {
   const within = (view: DataView, at: number): Uint8Array => new Uint8Array(view.buffer, view.byteOffset + at, size);
   return {
@@ -65,7 +68,7 @@ export function bytesOf(size: number): Field<Uint8Array> {
   };
 }
 
-/** The same field `count` times. Missing values leave zeros, surplus ones are left out. */
+/** The same field `count` times. Missing values are zeros, surplus values are ignored. */
 export function arrayOf<T>(field: Field<T>, count: number): Field<T[]> {
   return {
     size: field.size * count,
@@ -76,7 +79,7 @@ export function arrayOf<T>(field: Field<T>, count: number): Field<T[]> {
   };
 }
 
-/** A structure: its fields one after the other, without gaps, in the order of the table. */
+/** A structure whose fields follow each other without gaps, in the order of the table. */
 export function struct<F extends Record<string, Field<unknown>>>(fields: F): Layout<F> {
   const places: { name: string; field: Field<unknown>; at: number }[] = [];
   let size = 0;

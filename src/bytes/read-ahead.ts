@@ -1,12 +1,15 @@
 import type { ByteSource } from "./source.js";
 
-/** Bytes that are read ahead at a time. Smaller pieces cost more in waking threads than they save: 1 MiB saved nothing. */
+/** Bytes per read-ahead. Smaller pieces cost more in thread wake-ups than they save: 1 MiB gained nothing. */
 const AHEAD = 1 << 22;
 
-/** Room before them for what is left of the buffer that they follow, so that the two are joined without moving the larger one. */
+/**
+ * Space before the new bytes for the unread rest of the previous buffer, so that joining them moves only the smaller
+ * part.
+ */
 const MARGIN = 1 << 16;
 
-/** What a reader goes on with. */
+/** The buffer state that a reader continues with. */
 export interface NextBuffer {
   buffer: Uint8Array;
   position: number;
@@ -14,8 +17,8 @@ export interface NextBuffer {
 }
 
 /**
- * The next piece of a file, read by another thread while this one decodes what it has: two buffers in turn. Only for sources that can
- * (`readAhead`, `seek`).
+ * Reads the next piece of a file in another thread while this thread decodes the current one, with two buffers. Only
+ * for sources with `readAhead` and `seek`.
  */
 export class ReadAhead {
   private spare: Uint8Array = new Uint8Array(0);
@@ -27,30 +30,30 @@ export class ReadAhead {
     private readonly seek: (position: number) => void,
   ) {}
 
-  /** Undefined where the source cannot, or is too short for it to matter. */
+  /** Undefined where the source cannot read ahead, or is too short to profit. */
   static over(source: ByteSource): ReadAhead | undefined {
     const { readAhead, length = 0 } = source;
     if (readAhead === undefined || source.seek === undefined || length < 2 * AHEAD) return undefined;
     return new ReadAhead(readAhead, (position) => source.seek!(position));
   }
 
-  /** Whether a piece is under way: then nothing else may read from the source before `take`. */
+  /** True while a read is in progress. Nothing else may read from the source until `take` has returned. */
   get isUnderWay(): boolean {
     return this.pending !== undefined;
   }
 
-  /** Begins to read from `position` of the source. */
+  /** Starts a read at `position` of the source. */
   start(position: number): void {
     if (this.spare.length !== MARGIN + AHEAD) this.spare = new Uint8Array(MARGIN + AHEAD);
     this.position = position;
     this.pending = this.read(position, this.spare.subarray(MARGIN));
-    // Whoever takes it gets the error; nobody may take it.
+    // `take` reports the error. Without this handler a read that is never taken would be an unhandled rejection.
     this.pending.catch(() => {});
   }
 
   /**
-   * Waits for the piece, puts `left` (what `buffer[position .. end)` of `now` still holds) before it, and keeps the old buffer for the next one.
-   * Undefined: the source has ended.
+   * Waits for the piece and puts the unread bytes of `now` (`buffer[position .. end)`) before it. The old buffer is
+   * kept for the next read. Undefined at the end of the source.
    */
   async take(now: NextBuffer): Promise<NextBuffer | undefined> {
     const got = await this.pending!;
@@ -66,7 +69,7 @@ export class ReadAhead {
   }
 }
 
-/** Something long is gathered: it grows by doubling, as the bytes come. */
+/** A long structure is being collected: the buffer doubles as the bytes arrive. */
 function joined(left: Uint8Array, more: Uint8Array, buffer: Uint8Array): NextBuffer {
   const end = left.length + more.length;
   const room = end <= buffer.length ? buffer : new Uint8Array(Math.max(end, buffer.length * 2));

@@ -2,32 +2,32 @@ import { QevmError, type ErrorCode, type ErrorPlace } from "./errors.js";
 import { ReadAhead } from "./read-ahead.js";
 import type { ByteSource } from "./source.js";
 
-/** Bytes asked of the source at a time: measured best for reading whole files (see spec/architecture.md). */
+/** Bytes requested from the source at a time. Measured as the fastest for whole files (see spec/architecture.md). */
 export const DEFAULT_BUFFER_SIZE = 1 << 20;
 
-/** Refills one behind the other after which the next one is read ahead: what is read here and there is not. */
+/** Consecutive refills before read-ahead starts. Random access does not trigger it. */
 const IN_SEQUENCE = 2;
 
 /**
  * The reading half of QEMUFile: big-endian fields over a refillable buffer that knows its absolute byte offset.
  *
- * Field reads (`u8`, `u32`, `bytes`, ...) are synchronous and take what is in the buffer; `fill` and `need` wait for
- * more, and only when the buffer runs short. A field read beyond the buffer throws `truncated`: call `need` first.
+ * Field reads (`u8`, `u32`, `bytes`, ...) are synchronous and read from the buffer. `fill` and `need` wait for more
+ * data, and only when the buffer runs short. A field read beyond the buffer throws `truncated`: call `need` first.
  * Views returned by `view` are valid until the next `fill`, `need` or `discard`.
  *
  * Source: QEMU migration/qemu-file.c (5.2 to 11.1): all integers are big-endian.
  */
 export class QemuFileReader {
-  /** The bytes at hand are `buffer[position .. end)`. Hot loops may read them directly and then call `skip`. */
+  /** The unread bytes are `buffer[position .. end)`. Hot loops may read them directly and then call `skip`. */
   buffer: Uint8Array;
   position = 0;
   end = 0;
-  /** Steps from the outside in, put into every error made here. */
+  /** Path of the current structure, outermost first. Added to every error made here. */
   readonly path: string[] = [];
   private data: DataView;
   private base: number;
   private ended = false;
-  /** Absolute offset of the source's first byte: what `seek` counts from. */
+  /** Absolute offset of the source's first byte; `seek` uses the same coordinates. */
   /** Absolute offset of the source's first byte. */
   readonly origin: number;
   private readonly chunk: number;
@@ -39,9 +39,9 @@ export class QemuFileReader {
     readonly source: ByteSource,
     options: {
       bufferSize?: number;
-      /** absolute offset of the source's first byte; default: as the source says, or 0 */
+      /** Absolute offset of the source's first byte. Default: the source's own `offset`, or 0. */
       offset?: number | undefined;
-      /** Let another thread read the next piece where the source can: for work that is more than a look at the bytes. */
+      /** Read ahead in another thread where the source supports it. Use it for work that reads the whole input. */
       readAhead?: boolean | undefined;
     } = {},
   ) {
@@ -49,16 +49,16 @@ export class QemuFileReader {
     this.origin = options.offset ?? source.offset ?? 0;
     this.path.push(...(source.within ?? []));
     this.base = this.origin;
-    // A small input of known length needs no big buffer; one byte more, so that its end is seen at once.
+    // A small input of known length gets a small buffer, with one extra byte so that the end is seen at once.
     this.buffer = new Uint8Array(Math.max(16, Math.min(this.chunk, (source.length ?? this.chunk) + 1)));
     this.data = new DataView(this.buffer.buffer);
     this.ahead = options.readAhead === true ? ReadAhead.over(source) : undefined;
   }
 
-  /** A reader over bytes that are all in memory already; nothing is copied. `offset` is the absolute offset of the first one. */
+  /** A reader over bytes in memory, without copying. `offset` is the absolute offset of the first byte. */
   static over(bytes: Uint8Array, offset = 0): QemuFileReader {
     const reader = new QemuFileReader(NO_SOURCE, { bufferSize: 16, offset });
-    // Not a Buffer: its `slice` would share the bytes that `bytes()` promises to copy.
+    // A plain Uint8Array and not a Buffer: `Buffer.slice` would share memory, but `bytes()` promises a copy.
     reader.buffer = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
     reader.data = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     reader.end = bytes.length;
@@ -71,19 +71,20 @@ export class QemuFileReader {
     return this.base + this.position;
   }
 
-  /** Bytes that can be read without waiting. */
+  /** Number of bytes that can be read without waiting. */
   get available(): number {
     return this.end - this.position;
   }
 
-  /** True when the source has said that nothing follows the bytes at hand. */
+  /** True when the source has ended after the bytes in the buffer. */
   get atEnd(): boolean {
     return this.ended && this.position === this.end;
   }
 
   /**
-   * Makes at least `n` bytes available if the source has them. Answers at once (no promise) when they are there already
-   * or the source answers at once. False: the input ends before `n` bytes; what there is, is available.
+   * Makes at least `n` bytes available if the source has them. Returns without a promise when they are in the buffer
+   * already or when the source is synchronous. False: the input ends before `n` bytes; the bytes that exist are
+   * available.
    */
   fill(n: number): boolean | Promise<boolean> {
     if (this.end - this.position >= n) return true;
@@ -113,7 +114,7 @@ export class QemuFileReader {
     });
   }
 
-  /** Like `need` for a length that the stream states: memory is taken as the bytes come, not as they are promised. */
+  /** Like `need`, for a length that the stream states. Memory is allocated as the bytes arrive, not in advance. */
   async needLarge(n: number, what = "data"): Promise<void> {
     while (this.available < n) {
       if (!(await this.fill(Math.min(n, this.available + this.chunk)))) throw this.short(n, what);
@@ -121,8 +122,8 @@ export class QemuFileReader {
   }
 
   /**
-   * Reads everything up to the end into the buffer, which grows as the bytes come, but never past `limit` bytes.
-   * False: the limit was reached first.
+   * Reads up to the end into the buffer, which grows as the bytes arrive, to at most `limit` bytes. False if the limit
+   * was reached first.
    */
   async fillToEnd(limit: number): Promise<boolean> {
     while (this.available < limit) {
@@ -131,7 +132,7 @@ export class QemuFileReader {
     return !(await this.fill(limit + 1));
   }
 
-  /** Drops `n` bytes without keeping them in memory, seeking where the source can. */
+  /** Skips `n` bytes without keeping them. Seeks where the source can. */
   async discard(n: number, what = "data"): Promise<void> {
     const start = this.offset;
     let left = n;
@@ -144,7 +145,7 @@ export class QemuFileReader {
         if (this.ahead?.isUnderWay !== true) left -= this.jump(left);
       }
       if (left === 0) return;
-      // The error is the same one, at the same place, whether the source was read or sought.
+      // Seeking and reading give the same error at the same offset.
       if (!(await this.fill(1))) {
         throw this.error("truncated", `the input ends inside ${what}`, {
           offset: start,
@@ -155,7 +156,7 @@ export class QemuFileReader {
     }
   }
 
-  /** Passes over everything that is left, seeking where the source can. */
+  /** Skips the rest of the input. Seeks where the source can. */
   async discardRest(): Promise<void> {
     do {
       this.position = this.end;
@@ -190,7 +191,7 @@ export class QemuFileReader {
     return value;
   }
 
-  /** A be64 that must be a length or offset below 2^53; larger ones are the error `limit`, never rounded. */
+  /** A be64 length or offset below 2^53. Larger values are the error `limit`; they are never rounded. */
   length64(what: string): number {
     const at = this.offset;
     const value = this.u64();
@@ -213,7 +214,9 @@ export class QemuFileReader {
     return this.view(n, what).slice();
   }
 
-  /** A counted string: u8 length, then that many bytes, each one character (Latin-1), so that no byte is lost. */
+  /**
+   * A counted string: u8 length, then that many bytes. Each byte becomes one character (Latin-1), so no byte is lost.
+   */
   string8(what = "string"): string {
     this.check(1, what);
     const n = this.buffer[this.position]!;
@@ -222,19 +225,19 @@ export class QemuFileReader {
     return latin1(this.view(n, what));
   }
 
-  /** The byte `ahead` places on, or -1 when it is not in the buffer. */
+  /** The byte at `ahead` positions from here, or -1 when it is not in the buffer. */
   peek(ahead = 0): number {
     const at = this.position + ahead;
     return at < this.end ? this.buffer[at]! : -1;
   }
 
-  /** Passes over `n` bytes that are in the buffer. */
+  /** Skips `n` bytes that are in the buffer. */
   skip(n: number): void {
     this.check(n, "data");
     this.position += n;
   }
 
-  /** An error at this place; `place` overrides the offset and path. */
+  /** An error at the current offset; `place` overrides offset and path. */
   error(code: ErrorCode, what: string, place: ErrorPlace = {}): QevmError {
     return new QevmError(code, what, { offset: this.offset, path: [...this.path], ...place });
   }
@@ -250,7 +253,10 @@ export class QemuFileReader {
     });
   }
 
-  /** Seeks up to `n` bytes on from an empty buffer, but not past the source's end; answers how many, 0 where it cannot. */
+  /**
+   * Seeks forward up to `n` bytes from an empty buffer, but not past the source's end. Returns the distance; 0 where
+   * the source cannot seek.
+   */
   private jump(n: number): number {
     const { source } = this;
     if (source.seek === undefined || source.length === undefined || this.ended) return 0;
@@ -277,7 +283,7 @@ export class QemuFileReader {
     }
   }
 
-  /** As `fillLater`, with what was read ahead. */
+  /** Like `fillLater`, with data from the read-ahead. */
   private async fillAhead(n: number, ahead: ReadAhead): Promise<boolean> {
     while (this.available < n) {
       if (!ahead.isUnderWay) return await this.fill(n);
@@ -298,7 +304,7 @@ export class QemuFileReader {
     return true;
   }
 
-  /** Moves what is left to the front, and grows the buffer when `n` bytes do not fit. */
+  /** Moves the unread bytes to the front, and grows the buffer when `n` bytes do not fit. */
   private makeRoom(n: number): void {
     const left = this.end - this.position;
     if (n > this.buffer.length) {
@@ -317,10 +323,12 @@ export class QemuFileReader {
 
 const NO_SOURCE: ByteSource = { read: () => 0 };
 
-/** Characters made at a time: a string that grows by single ones takes 32 bytes for each until it is read. */
+/**
+ * Characters converted at a time. A string built from single characters takes 32 bytes for each until it is flattened.
+ */
 const CHARACTERS = 8192;
 
-/** Bytes as characters 0 to 255. Names on the wire are bytes; this keeps every one of them. */
+/** Bytes as characters 0 to 255. Names on the wire are bytes; this loses none of them. */
 export function latin1(bytes: Uint8Array): string {
   if (bytes.length <= CHARACTERS) return String.fromCharCode(...bytes);
   const parts: string[] = [];

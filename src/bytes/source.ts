@@ -1,37 +1,43 @@
 import { QevmError, type Diagnostics, type Warning } from "./errors.js";
 
 /**
- * Where bytes come from and go to. These interfaces are all that the codecs know of files, pipes and sockets; the
- * adapters for Node live in `src/io/transport`.
+ * Byte sources and sinks. The codecs know files, pipes and sockets only through these interfaces; the adapters for Node
+ * are in `src/io/transport`.
  */
 
-/** A supplier of bytes. `read` may answer at once (files) or later (pipes, sockets). */
+/** A supplier of bytes. `read` may return at once (files) or later (pipes, sockets). */
 export interface ByteSource {
-  /** Puts 1 to `into.length` bytes at the start of `into` and returns how many; 0 means the end. Never called with an empty `into`. */
+  /**
+   * Stores 1 to `into.length` bytes at the start of `into` and returns how many; 0 at the end. `into` is never empty.
+   */
   read(into: Uint8Array): number | Promise<number>;
-  /** Total length in bytes, where it is known. */
+  /** Total length in bytes, where known. */
   readonly length?: number | undefined;
-  /** Absolute offset of the first byte in the file that people hold (a container's payload does not begin at 0). Default 0. */
+  /** Absolute offset of the first byte in the enclosing file, e.g. where a container's payload begins. Default 0. */
   readonly offset?: number | undefined;
-  /** What offsets count in where that is not the file itself, for errors: `["gzip content"]`. */
+  /** Path prefix for errors, when offsets do not count in the file itself: `["gzip content"]`. */
   readonly within?: readonly string[] | undefined;
   /**
-   * Set where the bytes exist already (a file, however it is wrapped): where no stream begins, the rest is searched for one.
-   * `what`: what its opener found the file to be.
+   * Set where the bytes are stored (a file, however it is wrapped). If they do not begin with a stream, the rest is
+   * searched for one. `what`: the kind of file that was detected.
    */
   readonly stored?: { readonly what?: string | undefined } | undefined;
-  /** What its opener passed over, for the warnings of whoever reads it. */
+  /** Warnings from opening the source, for its reader to report. */
   readonly warnings?: readonly Warning[] | undefined;
   /** What its opener took off, from the outside in; undefined: nobody has looked whether the stream is wrapped in something. */
   readonly containers?: readonly Wrapping[] | undefined;
   /**
-   * Reads at a position of the source by another thread, while the caller goes on: `into` is not to be touched before the answer. Present only where that is
-   * possible and `read` is not quicker; one at a time. It needs no `this`.
+   * Reads at a position of the source in another thread. The caller must not touch `into` until the promise resolves,
+   * and may have only one read in progress. Present only where this is possible and faster than `read`. Needs no
+   * `this`.
    */
   readonly readAhead?: ((position: number, into: Uint8Array) => Promise<number>) | undefined;
-  /** Moves `read` forward to an absolute position without reading what lies between. Present only where possible. */
+  /** Moves `read` forward to an absolute position without reading the bytes between. Present only where possible. */
   seek?(position: number): void;
-  /** What lenient mode passed over in making these bytes (a recording's channels); complete when they were read to the end. */
+  /**
+   * What lenient mode skipped while producing these bytes (a recording's channels). Complete once they were read to the
+   * end.
+   */
   readonly diagnostics?: (() => Diagnostics | undefined) | undefined;
   close?(): void | Promise<void>;
 }
@@ -41,30 +47,33 @@ export interface Wrapping {
   readonly kind: string;
 }
 
-/** What can be read at any place. */
+/** A source of random access. */
 export interface Positioned {
-  /** Reads at a position of the source (0 is its first byte) without moving `read`'s. Returns 0 at the end. */
+  /**
+   * Reads at a position of the source (0 is its first byte) without moving the position of `read`. Returns 0 at the
+   * end.
+   */
   readAt(position: number, into: Uint8Array): number | Promise<number>;
 }
 
-/** A source that can be read anywhere, too: a file, bytes in memory, what is wrapped around them. */
+/** A source with sequential and random access: a file, bytes in memory, or a wrapper around one. */
 export interface RandomSource extends ByteSource, Positioned {
   /** Total length in bytes. */
   readonly length: number;
 }
 
-/** Whether a source can be read anywhere and knows its length. */
+/** Whether a source has random access and a known length. */
 export function isRandom(source: ByteSource): source is RandomSource {
   return "readAt" in source && typeof source.readAt === "function" && source.length !== undefined;
 }
 
-/** The source, where it can be read anywhere. Errors: usage. */
+/** The source as a random-access source. Errors: usage where it is not one. */
 export function random(source: ByteSource): RandomSource {
   if (isRandom(source)) return source;
   throw new QevmError("usage", "random access needs a source that can seek");
 }
 
-/** Fills `into` from a position of the source; returns how many bytes there are, fewer only at its end. */
+/** Fills `into` from a position of the source. Returns the number of bytes, which is smaller only at the end. */
 export async function readFully(source: Positioned, position: number, into: Uint8Array): Promise<number> {
   let done = 0;
   while (done < into.length) {
@@ -75,7 +84,7 @@ export async function readFully(source: Positioned, position: number, into: Uint
   return done;
 }
 
-/** Reads a source that can be read anywhere in order, from a position on; where the source itself is does not matter. */
+/** A sequential source over a random-access source, from `position` on. It does not use the position of `source`. */
 export function readingFrom(source: RandomSource, position: number): ByteSource {
   let at = position;
   const advance = (n: number): number => {
@@ -91,7 +100,7 @@ export function readingFrom(source: RandomSource, position: number): ByteSource 
   };
 }
 
-/** The same bytes as `source` gives, with all that it says of itself and can, read by `read`. */
+/** A source with the properties of `source` but another `read` that returns the same bytes. */
 export function derive(source: ByteSource, read: ByteSource["read"]): ByteSource {
   const { length, offset, within, stored, warnings, containers, readAhead } = source;
   return {
@@ -110,12 +119,12 @@ export function derive(source: ByteSource, read: ByteSource["read"]): ByteSource
   };
 }
 
-/** A taker of bytes. `chunk` belongs to the caller again as soon as `write` has returned, or its promise has resolved. */
+/** A receiver of bytes. `chunk` belongs to the caller again once `write` has returned or its promise has resolved. */
 export interface ByteSink {
   write(chunk: Uint8Array): void | Promise<void>;
-  /** Takes so many zeros without being handed them; present only where they cost nothing (a hole in a file). */
+  /** Writes `length` zeros as a hole. Present only where a hole is cheap (files). */
   hole?(length: number): void;
-  /** All bytes were written. */
+  /** Called when all bytes were written. */
   end?(): void | Promise<void>;
 }
 
@@ -129,7 +138,7 @@ export class MemorySource implements RandomSource {
   readonly length: number;
   private position = 0;
 
-  /** @param step hands out at most so many bytes at a time (tests use 1) */
+  /** @param step bytes returned per read, at most (tests use 1) */
   constructor(
     private readonly bytes: Uint8Array,
     private readonly step = Number.POSITIVE_INFINITY,
@@ -226,7 +235,7 @@ export class IterableSource implements ByteSource {
 }
 
 /**
- * Collects everything that is written; for small outputs and tests.
+ * Collects everything that is written. For small outputs and tests.
  * @example
  * const sink = new MemorySink();
  * sink.write(Uint8Array.of(1, 2, 3));

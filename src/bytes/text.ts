@@ -1,4 +1,4 @@
-/** How sizes, counts and names from a stream are written for people, wherever it is. */
+/** Formats sizes, counts and names from a stream for people. */
 
 /** `103.2 MB`: decimal units, for files. */
 export function fileSize(bytes: number): string {
@@ -10,7 +10,7 @@ export function memorySize(bytes: number): string {
   return scaled(bytes, 1024, ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]);
 }
 
-/** One decimal, unless it is 0; what would be rounded to 1000 of a unit is 1 of the next. */
+/** One decimal, unless it is 0. A value that would round to 1000 of a unit becomes 1 of the next. */
 function scaled(bytes: number, step: number, units: readonly string[]): string {
   let value = bytes;
   let unit = 0;
@@ -25,7 +25,7 @@ function rounded(value: number): number {
   return Number(value.toFixed(1));
 }
 
-/** `24,980`; `-` for none. (`toLocaleString` takes 14 ms to wake up.) */
+/** `24,980`; `-` for 0. (`toLocaleString` takes 14 ms at its first use.) */
 export function count(n: number): string {
   return n === 0 ? "-" : grouped(n);
 }
@@ -35,7 +35,7 @@ export function grouped(n: number): string {
   return String(n).replaceAll(/\B(?=(\d{3})+$)/g, ",");
 }
 
-/** Names from a stream for a terminal: control characters and bytes beyond ASCII never reach it raw. */
+/** Escapes a name from a stream for a terminal: control characters and bytes beyond ASCII. */
 export function safe(name: string): string {
   return name.replace(/[^\x20-\x7e]/g, escaped);
 }

@@ -1,16 +1,16 @@
 import { QevmError } from "./errors.js";
 import type { ByteSink } from "./source.js";
 
-/** Bytes of a writer's first buffer; it doubles up to what is drained at a time. */
+/** Size of a writer's first buffer in bytes. It doubles up to the drain size. */
 const FIRST_BUFFER = 4096;
 const ZEROS = new Uint8Array(65_536);
 
 /**
- * The writing half of QEMUFile: big-endian fields into a buffer that goes to a sink.
+ * The writing half of QEMUFile: big-endian fields into a buffer that is drained to a sink.
  *
- * Field writes are synchronous and grow the buffer; `drain` (call it between records) hands full buffers to the sink and
- * returns a promise only where the sink does. A value that does not fit its field is the error `does-not-fit`; nothing
- * of it is written.
+ * Field writes are synchronous and grow the buffer. `drain` (call it between records) passes a full buffer to the sink
+ * and returns a promise only where the sink does. A value that does not fit its field is the error `does-not-fit`;
+ * nothing of it is written.
  *
  * Source: QEMU migration/qemu-file.c (5.2 to 11.1).
  */
@@ -20,7 +20,7 @@ export class QemuFileWriter {
   private used = 0;
   private base: number;
 
-  /** @param offset absolute offset of the first byte in the file that it goes into */
+  /** @param offset absolute offset of the first byte in the output file */
   constructor(
     private readonly sink: ByteSink,
     private readonly threshold = 1 << 19,
@@ -78,7 +78,7 @@ export class QemuFileWriter {
     this.used += bytes.length;
   }
 
-  /** A counted string: u8 length, then one byte a character (Latin-1). */
+  /** A counted string: u8 length, then one byte per character (Latin-1). */
   string8(text: string, what = "string"): void {
     if (text.length > 255) throw doesNotFit(`${text.length} bytes`, `${what} (at most 255 bytes)`);
     const bytes = fromLatin1(text, what);
@@ -86,12 +86,12 @@ export class QemuFileWriter {
     this.bytes(bytes);
   }
 
-  /** Hands the buffer to the sink once it is full enough; call it between records. */
+  /** Passes the buffer to the sink once it is full enough. Call it between records. */
   drain(): void | Promise<void> {
     return this.used >= this.threshold ? this.flush() : undefined;
   }
 
-  /** Zeros: a hole where the sink has holes. What was written before goes to the sink first. */
+  /** Writes zeros, as a hole where the sink supports holes. Earlier bytes are flushed to the sink first. */
   async zeros(length: number): Promise<void> {
     let left = length;
     if (length >= this.threshold && this.sink.hole !== undefined) {
@@ -106,7 +106,7 @@ export class QemuFileWriter {
     }
   }
 
-  /** Hands everything to the sink. */
+  /** Passes all buffered bytes to the sink. */
   flush(): void | Promise<void> {
     if (this.used === 0) return;
     const n = this.used;
@@ -122,7 +122,7 @@ export class QemuFileWriter {
     });
   }
 
-  /** Flushes and tells the sink that this was all. */
+  /** Flushes and ends the sink. */
   async finish(): Promise<void> {
     await this.flush();
     await this.sink.end?.();
@@ -138,7 +138,7 @@ export class QemuFileWriter {
   }
 }
 
-/** Characters 0 to 255 as bytes; others are the error `does-not-fit`. */
+/** Characters 0 to 255 as bytes. Errors: does-not-fit for other characters. */
 export function fromLatin1(text: string, what = "string"): Uint8Array {
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) {

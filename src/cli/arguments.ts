@@ -12,7 +12,7 @@ export class UsageError extends Error {}
 
 type Options = NonNullable<ParseArgsConfig["options"]>;
 
-/** An option as it stands on the command line. */
+/** An option on the command line. */
 interface OptionToken {
   name: string;
   rawName: string;
@@ -20,20 +20,20 @@ interface OptionToken {
   inlineValue?: boolean | undefined;
 }
 
-/** Parsed command line: positionals checked for their number. */
+/** The parsed command line; the number of positional arguments has been checked. */
 export interface Arguments {
   positionals: string[];
   flag(name: string): boolean;
   text(name: string): string | undefined;
-  /** All values of an option that may be given several times. */
+  /** All values of a repeatable option. */
   list(name: string): string[];
-  /** A whole number in a range, or the default. */
+  /** An integer in a range, or undefined. */
   number(name: string, range: { min: number; max: number }): number | undefined;
-  /** Bytes: as `number`, or with a unit (8M). */
+  /** A size in bytes: like `number`, optionally with a unit (8M). */
   size(name: string, range: { min: number; max: number }): number | undefined;
 }
 
-/** Options that every command that reads a stream takes. */
+/** Options of every command that reads a stream. */
 export const STREAM_OPTIONS: Options = {
   json: { type: "boolean" },
   lenient: { type: "boolean" },
@@ -43,13 +43,16 @@ export const STREAM_OPTIONS: Options = {
   limit: { type: "string", multiple: true },
 };
 
-/** Those of commands that decode device state too. */
+/** Options of commands that also decode device state. */
 export const DECODE_OPTIONS: Options = { ...STREAM_OPTIONS, schema: { type: "string", multiple: true } };
 
-/** What a refusal is about, for messages: the FILE of the command line that was parsed last, its template, or a schema that cannot be read. */
+/**
+ * The file that an error message refers to: the FILE of the last parsed command line, its template, or an unreadable
+ * schema.
+ */
 export let subject = "-";
 
-/** @param positionals least and most number of positional arguments */
+/** @param positionals minimum and maximum number of positional arguments */
 export function parse(args: string[], options: Options, positionals: [number, number], names: string): Arguments {
   const parsed = parseArgs({ args, options, allowPositionals: true, strict: false, tokens: true });
   for (const token of parsed.tokens) if (token.kind === "option") check(token, options);
@@ -95,7 +98,7 @@ function wholeOrSize(text: string): number | undefined {
   return wholeOf(text) ?? sizeOf(text);
 }
 
-/** Bytes that an option gives, as `Arguments.size`. Errors: usage. */
+/** The size that an option states, as `Arguments.size`. Errors: usage. */
 export function wholeSize(name: string, text: string): number | undefined {
   return numberOf(name, text, { min: 0, max: Number.MAX_SAFE_INTEGER }, wholeOrSize);
 }
@@ -104,7 +107,7 @@ function wholeOf(text: string): number | undefined {
   return /^(0x[0-9a-f]+|[0-9]+)$/iu.test(text) ? Number(text) : undefined;
 }
 
-/** What `parseArgs` refuses when it is strict, in our words. */
+/** Checks what strict `parseArgs` would refuse, with our own messages. */
 function check(token: OptionToken, options: Options): void {
   const { name, rawName, value, inlineValue } = token;
   const option = Object.hasOwn(options, name) && rawName.startsWith("--") ? options[name] : undefined;
@@ -126,21 +129,21 @@ function check(token: OptionToken, options: Options): void {
   }
 }
 
-/** The options of `StreamReader` that the command line gives. A schema is read here. */
+/** The `StreamReader` options of the command line. Reads the schema. */
 export async function streamOptions(args: Arguments): Promise<ReadOptions & { schema?: VmDescription[] }> {
   const schema: VmDescription[] = [];
   for (const file of args.list("schema")) schema.push(await readSchema(file));
   return { ...readOptions(args), ...(schema.length === 0 ? {} : { schema }) };
 }
 
-/** `8M`, `4G`, `4096`: bytes, or undefined where it is none. */
+/** Parses `8M`, `4G`, `4096` to bytes; undefined for anything else. */
 export function sizeOf(text: string): number | undefined {
   const [, digits, unit = ""] = /^(\d{1,15})([KMGT]?)(?:i?B)?$/iu.exec(text) ?? [];
   const bytes = Number(digits) * 1024 ** " KMGT".indexOf(unit === "" ? " " : unit.toUpperCase());
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
-/** `--limit deviceBytes=1G`, several times. */
+/** Parses `--limit deviceBytes=1G`, repeatable. */
 export function limitsOf(args: Arguments): Partial<StreamLimits> {
   const limits: Partial<StreamLimits> = {};
   for (const text of args.list("limit")) {
@@ -155,7 +158,7 @@ export function limitsOf(args: Arguments): Partial<StreamLimits> {
   return limits;
 }
 
-/** The options that need nothing read. */
+/** The options that need no file. */
 export interface ReadOptions {
   lenient: boolean;
   pageSize?: number;
@@ -186,18 +189,18 @@ async function readSchema(file: string): Promise<VmDescription> {
   }
 }
 
-/** The options of `openInput` that the command line gives. */
+/** The `openInput` options of the command line. */
 export function inputOptions(args: Arguments): InputOptions & { stream: ReadOptions } {
   const stream = readOptions(args);
   return { snapshot: args.text("snapshot"), offset: streamOffset(args), unfinished: stream.lenient, stream };
 }
 
-/** For folders. Errors: usage, where an option says where in a file the stream begins. */
+/** Refuses `--stream-offset` for folders. Errors: usage. */
 export function refuseOffset(args: Arguments): void {
   if (streamOffset(args) !== undefined) throw new UsageError("--stream-offset is for files, not for recordings");
 }
 
-/** `--stream-offset 2M`: where the stream begins in the file. */
+/** Parses `--stream-offset 2M`: the start of the stream in the file. */
 export function streamOffset(args: Arguments): number | undefined {
   return args.size("stream-offset", { min: 0, max: Number.MAX_SAFE_INTEGER });
 }

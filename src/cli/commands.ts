@@ -3,10 +3,10 @@ import { fileSize, memorySize, safe, wrapped } from "./output.js";
 
 type ShownCommand = Inspection["commands"][number];
 
-/** Lines that are printed before the rest is counted. */
+/** Maximum number of printed lines; the rest is counted. */
 const MOST = 40;
 
-/** The commands of a stream with their values, those that say nothing on one line. */
+/** The commands of a stream with their values. Commands without values share one line. */
 export function commandLines({ commands }: Inspection): string[] {
   if (commands.length === 0) return [];
   if (commands.every((command) => Object.keys(command).length === 2)) {

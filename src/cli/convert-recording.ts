@@ -53,7 +53,7 @@ function methodOf(text = "none"): WrittenMethod {
   throw new UsageError(`--multifd takes none, zlib or zstd, not ${JSON.stringify(text)}`);
 }
 
-/** `10.0` as 1000. */
+/** Parses `10.0` to 1000. */
 function releaseOf(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const release = releaseNumber(text);

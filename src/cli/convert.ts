@@ -56,7 +56,7 @@ export async function run(argv: string[]): Promise<number> {
   const json = args.flag("json");
   const wanted = convertOptions(args);
   const input = await openInput(args.positionals[0]!, inputOptions(args));
-  // A recorded postcopy migration loads from a file in one round only.
+  // A recorded postcopy migration can be loaded from a file only in one round.
   if (input.containers.some((one) => one.kind === "recording" && one.postcopy) && wanted.to !== "mapped-ram") {
     wanted.flatten = true;
   }
@@ -73,7 +73,10 @@ export async function run(argv: string[]): Promise<number> {
   return delivered(report);
 }
 
-/** Compressed pages for a machine type that no release with them has: what is left is for our own load path. */
+/**
+ * Warns of compressed pages for a machine type that no release with such pages has: only our own load path reads the
+ * result.
+ */
 function tellUnloadable({ machine, pages }: ConvertReport): void {
   const version = machineRelease(machine);
   if (pages.out.compressed === 0 || version === undefined || compareVersions(version, LAST_COMPRESS) <= 0) return;
@@ -121,7 +124,7 @@ function convertOptions(args: Arguments): ConvertOptions {
   };
 }
 
-/** The save image to write: the one that was read, or a new one round a bare stream. */
+/** The save image to write: the one that was read, or a new one around a bare stream. */
 function wrapped(args: Arguments, containers: readonly Container[], wanted: ConvertOptions): LibvirtImage {
   const format = args.text("compression");
   if (format !== undefined && !FORMATS.includes(format)) {
@@ -134,7 +137,7 @@ function wrapped(args: Arguments, containers: readonly Container[], wanted: Conv
     throw new UsageError("the input is not a libvirt save image: --xml FILE gives the domain XML of a new one");
   }
   const image = libvirtImage(kept, { xml, format, machine: args.text("machine") });
-  // The pages of a sparse image have places of their own; all other formats hold a plain stream.
+  // A sparse image stores pages at fixed offsets; all other formats hold a plain stream.
   if (image.format === "sparse") wanted.to = "mapped-ram";
   else if (kept?.format === "sparse") wanted.to = "stream";
   if (image.format === "sparse" && wanted.ram !== "keep") throw new UsageError("--ram does not go with a sparse image");

@@ -33,7 +33,7 @@ function matches(item: SectionItem, name: string | undefined): boolean {
   return name === undefined || item.idstr === name || `${item.idstr}/${item.instanceId}` === name;
 }
 
-/** Its document is made when it is printed: all at once would take several times the memory of the states. */
+/** Converted to JSON when it is printed: all documents at once would need several times the memory of the states. */
 function laterDocument(item: SectionItem): { toJSON: () => Record<string, unknown> } {
   return { toJSON: () => deviceDocument(item) };
 }
@@ -65,7 +65,7 @@ function values(item: SectionItem): string[] {
   return lines;
 }
 
-/** An x86 CPU shows its registers first, and then what is left of its fields. */
+/** An x86 CPU: its registers first, then the remaining fields. */
 function stateLines(idstr: string, state: DeviceState, lines: string[]): void {
   const plain = deviceToPlain(state);
   const registers = idstr === "cpu" ? cpuRegisters(state) : undefined;
@@ -79,7 +79,7 @@ function stateLines(idstr: string, state: DeviceState, lines: string[]): void {
   flatten({ fields: Object.fromEntries(left), ...rest }, "", lines);
 }
 
-/** One line a value: `fields.env.eip = 0xfff0`. */
+/** One line per value: `fields.env.eip = 0xfff0`. */
 function flatten(value: unknown, path: string, lines: string[]): void {
   if (Array.isArray(value) && value.some((element) => typeof element === "object")) {
     value.forEach((element, i) => flatten(element, `${path}[${i}]`, lines));

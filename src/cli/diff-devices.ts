@@ -3,11 +3,11 @@ import type { PlainValue } from "../codec/vmstate/index.js";
 import { clip, hex, place, rest, WIDTH } from "./diff-text.js";
 import { count, safe } from "./output.js";
 
-/** Values that are printed of one device, and of all. */
+/** Maximum number of values printed for one device, and in total. */
 const MOST_OF_ONE = 8;
 const MOST = 32;
 
-/** The devices that are not the same, with their first values. */
+/** The devices that differ, with their first values. */
 export function deviceLines(devices: readonly DeviceDiff[]): string[] {
   if (devices.length === 0) return [];
   const lines: string[] = [];
@@ -28,7 +28,7 @@ export function deviceLines(devices: readonly DeviceDiff[]): string[] {
   return lines;
 }
 
-/** `  env.eip: 0xfff0 | 0xfff1  (A 0x1a2b, B 0x1a2c)`, on more lines where it is long. */
+/** `  env.eip: 0xfff0 | 0xfff1  (A 0x1a2b, B 0x1a2c)`, on several lines if long. */
 function fieldLines(field: FieldDifference): string[] {
   const where = `  (${place(field.offset)})`;
   const path = safe(field.path);
@@ -39,7 +39,7 @@ function fieldLines(field: FieldDifference): string[] {
   return [clip(`  ${path}:${where}`), clip(`    A: ${text[0]}`), clip(`    B: ${text[1]}`)];
 }
 
-/** What is said of both streams, or of each. */
+/** The text for both streams, or one for each. */
 function fieldText(field: FieldDifference): [string] | [string, string] {
   switch (field.kind) {
     case "only":
@@ -62,7 +62,7 @@ function fieldText(field: FieldDifference): [string] | [string, string] {
   }
 }
 
-/** Digits of a run of bytes that are printed. */
+/** Maximum number of hex digits printed of a run of bytes. */
 const DIGITS = 32;
 
 function bytesText(digits: string): string {

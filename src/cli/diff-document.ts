@@ -1,13 +1,17 @@
 import type { StreamDiff } from "../analyse/diff/index.js";
 import { WritableSink } from "../io/transport/writable.js";
 
-/** Ranges that are written together. */
+/** Number of ranges written at a time. */
 const TOGETHER = 1000;
-/** How the empty list of ranges stands in the document: the first one there is. In a name its quotes would be escaped. */
+/**
+ * The empty list of ranges in the document. The first match is the right one, since quotes inside a name would be
+ * escaped.
+ */
 const EMPTY = '"ranges": []';
 
 /**
- * Prints the document, ranges of pages a line each as they go: of large guests there are more than one text can hold.
+ * Prints the document, one page range per line, while they are read. Those of a large guest exceed the maximum length
+ * of a string.
  */
 export async function printDocument(diff: StreamDiff): Promise<void> {
   const { ranges } = diff.ram;
@@ -22,7 +26,7 @@ export async function printDocument(diff: StreamDiff): Promise<void> {
   await sink.write(Buffer.from(`${ranges.length === 0 ? "" : "\n    "}${text.slice(at)}\n`));
 }
 
-/** 64-bit integers appear as decimal strings. */
+/** Prints 64-bit integers as decimal strings. */
 function plain(_: string, value: unknown): unknown {
   return typeof value === "bigint" ? value.toString() : value;
 }

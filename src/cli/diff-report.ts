@@ -3,10 +3,10 @@ import { deviceLines } from "./diff-devices.js";
 import { clip, hex, place, rest, tail, WIDTH } from "./diff-text.js";
 import { count, fileSize, memorySize, safe, table, wrapped } from "./output.js";
 
-/** Lines of a list that are printed before the rest is counted. */
+/** Maximum number of printed lines of a list; the rest is counted. */
 const MOST = 12;
 
-/** The report for people: the verdict, what a destination gets otherwise, and how else the streams are written. */
+/** The text report: the verdict, what a destination gets differently, and other differences in the encoding. */
 export function report(files: Pair<string>, diff: StreamDiff): string[] {
   const lines = [...headline("A", files.a, diff.a), ...headline("B", files.b, diff.b), ...verdict(diff)];
   const meant = diff.differences.filter(({ level }) => level === "meaning");
@@ -65,7 +65,7 @@ function verdict({ verdict: found, differences, ram, devices, firstByte, a, b }:
   return lines;
 }
 
-/** Where differences of a part are, behind their number. */
+/** Where the differences of a part are; printed after their number. */
 const PLACES: Readonly<Record<PartDifference["part"], string>> = {
   end: "at the end",
   configuration: "in the configuration",
@@ -82,7 +82,7 @@ function plural(n: number, word: string): string {
   return `${count(n)} ${word}${n === 1 ? "" : "s"}`;
 }
 
-/** One line a part, or three where the values are long. */
+/** One line per part, or three where the values are long. */
 function partLines(differences: readonly PartDifference[], indent = ""): string[] {
   const lines: string[] = [];
   for (const { part, name, a, b, offset } of differences.slice(0, MOST)) {
@@ -106,7 +106,7 @@ function valueText(value: PartValue): string {
   return typeof value === "number" ? decimal(value) : safe(String(value));
 }
 
-/** `0` is a value here, not the absence of one. */
+/** Formats a number where `0` is a value and not its absence. */
 function decimal(value: number): string {
   return value === 0 ? "0" : count(value);
 }
@@ -186,7 +186,7 @@ function encodingLines({ ram, differences }: StreamDiff): string[] {
   }
   const used = ENCODINGS.map((_, i) => i).filter((i) => totals.a[i]! > 0 || totals.b[i]! > 0);
   const { otherEncoding: pages, same, ...others } = ram.pages;
-  // Other contents make other counts.
+  // Different contents explain different counts.
   const tells = pages > 0 || (same > 0 && Object.values(others).every((n) => n === 0));
   if (tells && used.some((i) => totals.a[i] !== totals.b[i])) {
     lines.push(

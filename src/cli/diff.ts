@@ -20,14 +20,14 @@ import { report } from "./diff-report.js";
 import { delivered, print, printJson, printWarnings, safe, withProgress } from "./output.js";
 import { refusal } from "./run.js";
 
-/** These are taken twice, for A and for B. */
+/** Options that may be given twice, for A and for B. */
 const OPTIONS = {
   ...DECODE_OPTIONS,
   snapshot: { type: "string", multiple: true },
   "stream-offset": { type: "string", multiple: true },
 } as const;
 
-/** `qevm diff A B`: exit status 0 where a destination gets the same of both, 1 where not. */
+/** `qevm diff A B`: exit status 0 where a destination gets the same from both, 1 where not. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, OPTIONS, [2, 2], "two files, A and B");
   const [a, b] = args.positionals as [string, string];
@@ -78,7 +78,7 @@ async function diffFiles(files: Pair<string>, args: Arguments): Promise<StreamDi
   }
 }
 
-/** One name is for whatever is a qcow2 image, two are A's and B's. */
+/** One name applies to any qcow2 image, two are for A and B. */
 function snapshotsOf({ a, b }: Pair<string>, names: readonly string[]): Partial<Pair<string>> {
   const [first, second] = names;
   if (first === undefined) return {};
@@ -89,7 +89,7 @@ function snapshotsOf({ a, b }: Pair<string>, names: readonly string[]): Partial<
   return { ...(images.a ? { a: first } : {}), ...(images.b ? { b: first } : {}) };
 }
 
-/** One offset is for both, two are A's and B's. */
+/** One offset applies to both, two are for A and B. */
 function offsetsOf(texts: readonly string[]): Partial<Pair<number>> {
   if (texts.length > 2) throw new UsageError("--stream-offset is given once or twice: for A and for B");
   const [a, b = a] = texts.map((text) => wholeSize("stream-offset", text));
@@ -105,14 +105,14 @@ function isImage(file: string): boolean {
   return typeof n === "number" && detect(head.subarray(0, n)).kind === "qcow2";
 }
 
-/** An input that is wrong, by its own name. */
+/** An error in one input, with its file name. */
 function refused(error: QevmError, side: Side, files: Pair<string>, args: Arguments): number {
   const { code, what, offset, path, expected, found } = error;
   const file = named(files[side]);
   const own = new QevmError(code, what, { offset, path: path.slice(1), expected, found });
   if (code === "usage") throw new QevmError("usage", `${file}: ${own.message}`);
   if (args.flag("json")) printJson({ error: { ...own.toJSON(), stream: side } });
-  // File system errors name their file themselves.
+  // File system errors already contain their file's name.
   const bare = own.message.startsWith(file) ? own.message : `${file}: ${own.message}`;
   const text = offset === undefined ? `qevm diff: ${bare}` : refusal(file, own);
   process.stderr.write(`${text}\n`);

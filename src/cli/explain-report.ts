@@ -2,10 +2,10 @@ import { commandLines, releasesLine, type Explanation, type Finding, type Remedy
 import { hex } from "../bytes/errors.js";
 import { fileSize, safe } from "./output.js";
 
-/** Columns of a terminal. */
+/** Terminal width in columns. */
 const WIDTH = 80;
 
-/** The report for people, the most important first. */
+/** The text report, most important first. */
 export function report(file: string, explained: Explanation, containers: readonly string[]): string[] {
   const lines = headline(file, explained, containers);
   const [best] = explained.findings;
@@ -36,7 +36,7 @@ function headline(
   return paragraph(`${file}: ${parts.join(", ")}`, "");
 }
 
-/** What the file is worth, in a word or two. */
+/** The state of the file in a few words. */
 function state({ damage, complete, inspection }: Pick<Explanation, "damage" | "complete" | "inspection">): string {
   if (damage.some(({ error }) => error.code !== "unsupported")) return "DAMAGED";
   if (damage.length > 0) return "NOT READ to its end";
@@ -52,14 +52,14 @@ function findingLines({ text, here, why, remedies }: Finding): string[] {
   return lines;
 }
 
-/** `here: ...`, each sentence on a line of its own. */
+/** `here: ...`, each sentence on its own line. */
 function labelled(label: string, sentences: readonly string[]): string[] {
   return sentences.flatMap((sentence, i) =>
     paragraph(`${i === 0 ? `${label}:`.padEnd(6) : " ".repeat(6)}${sentence}`, "  ", "        "),
   );
 }
 
-/** Words of the same failure that say less: what they are about, where that is more. */
+/** Follow-on messages of the same failure; with more detail about those that add some. */
 function restLines(rest: readonly Finding[], told: readonly Finding[]): string[] {
   const lines = ["The other lines say less:"];
   for (const { text, here, about } of rest) {
@@ -144,7 +144,7 @@ function remedyLines(remedies: readonly Remedy[]): string[] {
   });
 }
 
-/** Words on as many lines as 80 columns make of them. */
+/** Wraps a text at 80 columns. */
 function paragraph(text: string, indent: string, next = `${indent}  `): string[] {
   const lines: string[] = [];
   const lead = /^ */u.exec(text)?.[0] ?? "";

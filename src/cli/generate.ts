@@ -113,9 +113,9 @@ function split(text: string, usage: string): [string, string] {
   return [text.slice(0, at), text.slice(at + 1)];
 }
 
-/** There is nothing to close. */
+/** Used where nothing needs closing. */
 function nothing(): void {
-  // Named fills hold no file.
+  // Named fills have no file.
 }
 
 function chosenFill(args: Arguments): { fill: Fill; close: () => void } {

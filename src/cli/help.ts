@@ -1,14 +1,14 @@
-/** One command's help. Lines stay within 80 columns. */
+/** The help of one command. Lines have at most 80 columns. */
 interface CommandHelp {
-  /** What stands behind `qevm NAME`. */
+  /** The arguments, after `qevm NAME`. */
   usage: string;
   /** One line for the overview. */
   line: string;
-  /** Options and what they mean. */
+  /** Options and their descriptions. */
   options?: [string, string][];
-  /** More, below the options. */
+  /** Text after the options. */
   text?: string;
-  /** What the command is told first to do, each with options of its own: `qevm NAME ACTION --help`. */
+  /** Actions (the first argument), each with its own options: `qevm NAME ACTION --help`. */
   actions?: Readonly<Record<string, CommandHelp>>;
 }
 
@@ -25,7 +25,7 @@ const SCHEMA: [string, string][] = [
 const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
 const PAGE_SIZE: [string, string] = ["--page-size N", "target page size if the stream does not show it (4096)"];
 
-/** Options of `qevm fuzz` that choose cases. */
+/** Options of `qevm fuzz` that select cases. */
 const CASES: [string, string][] = [
   ["--seed N", "the first case's seed (1); the next case has the next"],
   ["--kinds A,B", "kinds with these prefixes: record, footer-id"],
@@ -336,7 +336,7 @@ export function overview(): string {
   ].join("\n");
 }
 
-/** `qevm NAME --help`, or that of one of its actions. */
+/** `qevm NAME --help`, or the help of one of its actions. */
 export function helpFor(name: string, action?: string): string {
   const command = own(COMMANDS, name);
   if (command === undefined) return `qevm: unknown command ${JSON.stringify(name)}\n\n${overview()}`;
@@ -353,7 +353,7 @@ function own(helps: Readonly<Record<string, CommandHelp>>, name: string): Comman
   return Object.hasOwn(helps, name) ? helps[name] : undefined;
 }
 
-/** Two columns. */
+/** Aligns rows in two columns. */
 function aligned(rows: readonly (readonly [string, string])[]): string[] {
   const width = Math.max(...rows.map(([left]) => left.length));
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);

@@ -1,15 +1,15 @@
-/** Bytes a line. */
+/** Bytes per line. */
 const WIDTH = 16;
 
-/** Bytes as `xxd` prints them: address, eight groups of two bytes, the printable characters. */
+/** Formats bytes like `xxd`: address, eight groups of two bytes, the printable characters. */
 export class HexLines {
   private readonly line = new Uint8Array(WIDTH);
   private used = 0;
 
-  /** @param address of the first byte; lines begin there, wherever it is */
+  /** @param address of the first byte; lines begin at this address */
   constructor(private address: number) {}
 
-  /** The lines that are full now. */
+  /** The lines that are complete now. */
   add(bytes: Uint8Array): string {
     let text = "";
     for (const byte of bytes) {
@@ -19,7 +19,7 @@ export class HexLines {
     return text;
   }
 
-  /** The last line, if anything is left for it. */
+  /** The last, partial line, if any. */
   end(): string {
     return this.used === 0 ? "" : this.take();
   }

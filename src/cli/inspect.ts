@@ -70,7 +70,7 @@ function channelLines(channels: readonly ChannelSummary[]): string[] {
 
 const COLUMNS: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"];
 
-/** The report for people. */
+/** The text report. */
 export function report(file: string, inspection: Inspection, containers: readonly Container[] = []): string[] {
   const { ram, bytes } = inspection;
   const lines = [...headline(file, inspection), ...containers.flatMap(containerLines), ""];
@@ -129,7 +129,7 @@ function containerLines(container: Container): string[] {
   }
 }
 
-/** Lines of a domain XML that are printed; libvirt writes some hundreds. */
+/** Maximum number of printed lines of a domain XML; libvirt writes some hundreds. */
 const MOST_LINES = 10_000;
 
 function xmlLines(xml: string): string[] {

@@ -1,10 +1,10 @@
-/** Characters that are gathered before they are given out. */
+/** Characters per piece. */
 const PIECE = 1 << 16;
 
 /**
  * The text of `JSON.stringify(value, null, 2)` in pieces of about 64 Ki characters, with 64-bit integers as decimal
- * strings. The whole text is never in memory, and what `toJSON` of an element returns lives only while it is written:
- * a long list may make its elements one by one.
+ * strings. The whole text is never in memory. The result of an element's `toJSON` is kept only while it is written, so
+ * a long list can create its elements one by one.
  */
 export function* jsonPieces(value: unknown): Generator<string> {
   let text = "";
@@ -17,7 +17,7 @@ export function* jsonPieces(value: unknown): Generator<string> {
   if (text !== "") yield text;
 }
 
-/** `line`: a line end and the indent of the value's own line. */
+/** `line`: a line break and the indent of the value's line. */
 function* tokens(given: unknown, key: string, line: string): Generator<string> {
   const value = plain(given, key);
   if (typeof value !== "object" || value === null) {
@@ -30,7 +30,7 @@ function* tokens(given: unknown, key: string, line: string): Generator<string> {
     yield "[";
     for (let i = 0; i < value.length; i++) {
       const element: unknown = value[i];
-      // Long arrays hold numbers: no generator for each.
+      // Fast path: long arrays contain numbers.
       if (typeof element === "number") yield `${lead}${leaf(element)}`;
       else {
         yield lead;
@@ -53,7 +53,7 @@ function* tokens(given: unknown, key: string, line: string): Generator<string> {
   yield lead === inner ? "}" : `${line}}`;
 }
 
-/** What stands for a value: as its `toJSON` says. */
+/** The value to print: the result of its `toJSON`, if any. */
 function plain(value: unknown, key: string): unknown {
   if (typeof value !== "object" || value === null || !("toJSON" in value)) return value;
   return typeof value.toJSON === "function" ? (value as { toJSON: (key: string) => unknown }).toJSON(key) : value;

@@ -5,10 +5,10 @@ import { syncName } from "../io/transport/durable.js";
 import type { AtomicFolder } from "../io/transport/folder.js";
 import { safe, tell } from "./output.js";
 
-/** Refused connections that are told one by one; all are in the recording's list. */
+/** Maximum number of refused connections printed; the recording's list has all of them. */
 const MOST_TOLD = 20;
 
-/** Tells of connections that were none of the migration. */
+/** Prints connections that did not belong to the migration. */
 export function refusals(): (refused: Refused) => void {
   let told = 0;
   return ({ from, bytes, why }) => {
@@ -19,19 +19,19 @@ export function refusals(): (refused: Refused) => void {
   };
 }
 
-/** Tells where what came of a migration that failed is. */
+/** Prints where the data of a failed migration was kept. */
 export function tellKept(path: string): void {
   tell(`what came is kept in ${safe(path)} (complete: false); commands read it with --lenient`);
 }
 
-/** A name that is free: `PATH.partial`, `PATH.partial-2` and so on. */
+/** An unused name: `PATH.partial`, `PATH.partial-2` and so on. */
 export function freeName(path: string): string {
   let free = path;
   for (let k = 2; existsSync(free); k++) free = `${path}-${k}`;
   return free;
 }
 
-/** Gives a recording whose migration failed its name; where that cannot be, tells where it is. */
+/** Moves the recording of a failed migration to its name; if that fails, prints where it is. */
 export function keepFolder(folder: AtomicFolder, out: string, complete: boolean): void {
   let path = out;
   try {

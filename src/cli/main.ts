@@ -1,18 +1,18 @@
 #!/usr/bin/env node
-// The program. It imports nothing but the help texts, so that `qevm --help` starts at once; a command loads its own code.
+// The program. It imports only the help texts, so that `qevm --help` starts quickly; each command loads its own code.
 import { COMMANDS, helpFor, overview } from "./help.js";
 
 const isCommand = (text: string): boolean => Object.hasOwn(COMMANDS, text);
 
 process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  // The reader of a pipe has closed it (`| head`): nothing is left to say.
+  // The reader of the pipe has closed it (`| head`), so no output is needed.
   if (error.code === "EPIPE") process.exit(0);
   const [name = ""] = process.argv.slice(2);
   process.stderr.write(`qevm${isCommand(name) ? ` ${name}` : ""}: standard output: ${error.message}\n`);
   process.exit(1);
 });
 
-// What is no refusal of ours is a mistake of the program, wherever it was thrown: one line, and the exit status of sysexits.h for it.
+// Any other exception is a bug of this program: print one line and exit with the status that sysexits.h has for it.
 process.on("uncaughtException", (error: unknown) => {
   const [name = ""] = process.argv.slice(2);
   const text = String(error)

@@ -1,7 +1,7 @@
-/** Edits between a name and the one that was meant, at most. */
+/** Maximum edit distance to a suggested name. */
 const FARTHEST = 2;
 
-/** The candidate that a mistyped name is nearest to, as `; did you mean X?`; empty where none is near. */
+/** The candidate closest to a mistyped name, as `; did you mean X?`; empty where none is close. */
 export function didYouMean(name: string, candidates: readonly string[]): string {
   let best: string | undefined;
   let least = Math.min(FARTHEST, Math.floor(name.length / 2)) + 1;
@@ -12,7 +12,7 @@ export function didYouMean(name: string, candidates: readonly string[]): string 
   return best === undefined ? "" : `; did you mean ${best}?`;
 }
 
-/** Levenshtein's: letters put in, left out or replaced. */
+/** Levenshtein distance: inserted, deleted or replaced letters. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

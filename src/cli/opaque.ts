@@ -4,10 +4,10 @@ import { fileSize, safe, wrapped } from "./output.js";
 
 type Part = Inspection["undecoded"][number];
 
-/** Lines that are printed before the rest is counted. */
+/** Maximum number of printed lines; the rest is counted. */
 const MOST = 20;
 
-/** What is not understood and why; neighbours with one reason on one line. */
+/** The parts that were not decoded, with reasons; adjacent parts with the same reason share a line. */
 export function opaqueLines(undecoded: readonly Part[]): string[] {
   const runs: (Part & { parts: number })[] = [];
   for (const part of undecoded) {

@@ -2,10 +2,10 @@ import { wouldReplace } from "../io/transport/same-file.js";
 import { UsageError, type Arguments } from "./arguments.js";
 
 /**
- * `--out`: the file or folder that a command makes. It is never one that is read. `-` is standard output for commands that write one stream, and refused
- * by the others. Errors: usage.
- * @param what said where it is missing: what the command makes
- * @param inputs the files that are read; `-`, undefined and what is not there are none
+ * Parses `--out`: the file or folder to write, which must not be an input. `-` is standard output for commands that
+ * write one stream; other commands refuse it. Errors: usage.
+ * @param what description of the output, for the error where the option is missing
+ * @param inputs files that are read; `-`, undefined and missing files are ignored
  */
 export function outOf(
   args: Arguments,

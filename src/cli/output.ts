@@ -5,24 +5,27 @@ import { jsonPieces } from "./json-pieces.js";
 
 export { count, fileSize, grouped, memorySize, safe } from "../bytes/text.js";
 
-/** Prints one JSON document; 64-bit integers appear as decimal strings, control characters as escapes, U+0080 to U+009F too. */
+/**
+ * Prints one JSON document. 64-bit integers are decimal strings; control characters including U+0080 to U+009F are
+ * escaped.
+ */
 export function printJson(value: unknown): void {
   for (const piece of jsonPieces(value))
     process.stdout.write(piece.replace(CONTROL, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`));
   process.stdout.write("\n");
 }
 
-/** A message on stderr. It may quote names from the stream: what a terminal takes as a command is shown as an escape. */
+/** Prints a message on stderr. Names from the stream may contain terminal control characters, which are escaped. */
 export function tell(message: string): void {
   process.stderr.write(`${message.replace(CONTROL, escaped)}\n`);
 }
 
-/** `at tcp:...`, where a source connects to; `from exec:...`, which is read. */
+/** `at tcp:...` for a listening address; `from exec:...` for a source that is read. */
 export function whence(uri: string): string {
   return isListener(uri) ? `at ${uri}` : `from ${uri}`;
 }
 
-/** Says where a source is waited for, or what is read. */
+/** Prints where the source is expected, or what is read. */
 export function tellSource(uri: string): void {
   tell(`${isListener(uri) ? "listening" : "reading"} ${whence(uri)}`);
 }
@@ -31,12 +34,12 @@ function isListener(uri: string): boolean {
   return /^(?:tcp|unix):/u.test(uri);
 }
 
-/** Says where it is so that a stream did not come to its EOF: it was cut where nothing tells what follows. */
+/** Warns where a stream without description ended before EOF, so that the missing part is unknown. */
 export function tellIncomplete({ complete }: { complete: boolean }): void {
   if (!complete) tell("warning: the stream ends before its EOF");
 }
 
-/** What terminals obey, line ends aside. */
+/** Terminal control characters except line breaks. */
 // oxlint-disable-next-line no-control-regex -- control characters are what must be escaped
 const CONTROL = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/g;
 
@@ -53,16 +56,16 @@ export function printWarnings(warnings: readonly Warning[]): void {
   }
 }
 
-/** Cells longer than this push what follows to the right in their own row only: one long name is not paid for in all rows. */
+/** Longer cells shift only the rest of their own row, so that one long name does not widen the whole table. */
 const WIDEST = 64;
-/** What was put in the place of a page. */
+/** The replacement for a damaged page, as text. */
 function inPlace({ block, page, by }: NonNullable<Warning["replaced"]>): string {
   return `in the place of the page of ${JSON.stringify(block)} at 0x${page.toString(16)}: ${by}`;
 }
 
 /**
- * The exit status of a command that delivers memory, device state or a stream: 1 where lenient mode passed something
- * over, so that what was delivered is not to be relied on. Says so on stderr.
+ * The exit status of a command whose output is memory, device state or a stream: 1 where lenient mode skipped
+ * something, since the output is incomplete. Prints a warning on stderr.
  */
 export function delivered({ passedOver, warnings }: { passedOver: number; warnings: readonly Warning[] }): number {
   if (passedOver === 0) return 0;
@@ -73,7 +76,7 @@ export function delivered({ passedOver, warnings }: { passedOver: number; warnin
   return 1;
 }
 
-/** Columns, the first left, the others right aligned. */
+/** Aligns columns, the first one left, the others right. */
 export function table(rows: readonly (readonly string[])[], left: readonly number[] = [0]): string[] {
   const widths: number[] = [];
   for (const row of rows)
@@ -83,7 +86,9 @@ export function table(rows: readonly (readonly string[])[], left: readonly numbe
   );
 }
 
-/** `first`, then the parts with `separator` between them, on as many lines as 80 columns make of it; the later ones begin with `indent`. */
+/**
+ * `first`, then the parts with `separator` between them, wrapped at 80 columns; continuation lines begin with `indent`.
+ */
 export function wrapped(first: string, parts: readonly string[], separator = ", ", indent = "  "): string[] {
   const lines = [first];
   parts.forEach((part, i) => {
@@ -96,7 +101,7 @@ export function wrapped(first: string, parts: readonly string[], separator = ", 
   return lines;
 }
 
-/** A line on stderr that tells how far long work is; only on a terminal, and gone when the work is done. */
+/** A source that shows progress in a line on stderr, only on a terminal; the line is removed at the end. */
 export function withProgress(source: ByteSource, what: string): ByteSource & { done(): void } {
   const { length: total, readAhead } = source;
   const show = process.stderr.isTTY;

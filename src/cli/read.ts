@@ -11,17 +11,17 @@ import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Ar
 import { HexLines } from "./hex.js";
 import { delivered, printJson, printWarnings, safe, tell, withProgress } from "./output.js";
 
-/** Bytes that `--json` prints at most. */
+/** Maximum number of bytes that `--json` prints. */
 const MOST_JSON = 16 << 20;
 
-/** What is asked for: a range of addresses or of one block. */
+/** The requested range: of addresses or of one block. */
 interface Wanted {
   physical: number | undefined;
   block: string | undefined;
-  /** Address or offset. */
+  /** Address, or offset in the block. */
   start: number;
   length: number;
-  /** As stated; else it is found. */
+  /** From `--layout`; undefined: determined from the stream. */
   layout: readonly StatedPart[] | undefined;
 }
 

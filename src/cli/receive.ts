@@ -38,7 +38,7 @@ export async function run(argv: string[]): Promise<number> {
   return 0;
 }
 
-/** What was received, and what it was written as. */
+/** What was received, and the form in which it was written. */
 type Written = Received & { as: "recording" | "stream" };
 
 async function intoFolder(uri: string, out: string, how: ReceiveOptions): Promise<Written> {
@@ -56,8 +56,8 @@ async function intoFolder(uri: string, out: string, how: ReceiveOptions): Promis
 }
 
 /**
- * One stream: as it came where it came alone, or else its channels brought together. Where it was not asked for, and the name has no
- * extension, the channels of more than one stay a folder.
+ * Writes one stream: as received if there was one channel, otherwise merged. If `--as` was not given and the name has
+ * no extension, several channels stay a folder.
  */
 async function intoFile(uri: string, out: string, how: ReceiveOptions, wanted: "stream" | undefined): Promise<Written> {
   const path = resolve(out);
@@ -85,7 +85,7 @@ async function intoFile(uri: string, out: string, how: ReceiveOptions, wanted: "
       renameSync(scratch, kept);
       syncName(kept);
     } catch {
-      // Its name cannot be had: it stays where it is.
+      // It could not be renamed, so it stays where it is.
       left = existsSync(scratch);
       made.forget();
       tellKept(left ? scratch : kept);
@@ -101,7 +101,7 @@ async function intoFile(uri: string, out: string, how: ReceiveOptions, wanted: "
   }
 }
 
-/** The channels in `folder` as one stream. */
+/** Writes the channels in `folder` as one stream. */
 async function together(folder: string, path: string): Promise<void> {
   const input = await openInput(folder);
   try {

@@ -32,7 +32,7 @@ export async function run(argv: string[]): Promise<number> {
   return converted === null ? 0 : delivered(converted);
 }
 
-/** What of it asks for a conversion; undefined: the bytes stay as they are. */
+/** The requested conversion; undefined: relay the bytes unchanged. */
 async function conversion(args: Arguments): Promise<RelayOptions["convert"]> {
   const ram = args.text("ram");
   if (ram !== undefined && ram !== "normal" && ram !== "zlib") {
@@ -51,7 +51,7 @@ function onBroken({ what }: QevmError): void {
   tell(`nothing more is written down; the migration goes on: ${what}`);
 }
 
-/** With a folder that gets its name when the migration is over, where one is wanted. */
+/** With a folder for the recording, if wanted; it is renamed when the migration is over. */
 async function recorded(out: string | undefined, work: (how: RelayOptions) => Promise<Relayed>): Promise<Relayed> {
   const onRefused = refusals();
   if (out === undefined) return await work({ onRefused });

@@ -37,7 +37,7 @@ export async function run(argv: string[]): Promise<number> {
   return damage !== undefined || report.identical === false ? 1 : 0;
 }
 
-/** Whole or not at all; a place that cannot be written to is told before anything is read. */
+/** Written atomically. An output that cannot be written is reported before anything is read. */
 async function write(file: string, out: string, options: ReportOptions): Promise<StreamReport> {
   const page = openOutput(out);
   try {

@@ -4,12 +4,12 @@ import { subject, UsageError } from "./arguments.js";
 import { endBySignals } from "../io/transport/unfinished.js";
 import { printJson, tell } from "./output.js";
 
-/** What a command's module exports. */
+/** The exports of a command's module. */
 export interface Command {
   run(args: string[]): Promise<number>;
 }
 
-/** Runs a command. Returns the exit status: 0 fine, 1 the input is wrong, 2 wrong usage. */
+/** Runs a command. Returns the exit status: 0 success, 1 wrong input, 2 wrong usage. */
 export async function run(name: string, args: string[], load: () => Promise<Command>): Promise<number> {
   endBySignals();
   try {
@@ -31,13 +31,13 @@ export async function run(name: string, args: string[], load: () => Promise<Comm
   }
 }
 
-/** A full disk is nobody's fault here, wherever it shows. */
+/** A full disk is not a bug, wherever the error occurs. */
 function asTold(error: unknown): unknown {
   const system = error instanceof Error && "syscall" in error && !(error instanceof QevmError);
   return system ? new QevmError("io", error.message, { cause: error }) : error;
 }
 
-/** `vm.mig: refused at byte 0x1a5ae3d, section 2 "ram" > record 812` and what is wrong, indented. */
+/** `vm.mig: refused at byte 0x1a5ae3d, section 2 "ram" > record 812`, then the error, indented. */
 export function refusal(file: string, error: QevmError): string {
   const where = [
     `at byte 0x${(error.offset ?? 0).toString(16)}`,

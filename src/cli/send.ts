@@ -30,7 +30,7 @@ export async function run(argv: string[]): Promise<number> {
   return report(args, uri, bytes, start);
 }
 
-/** The source again, from its beginning, if a stream begins there. Errors: truncated, bad-magic, unsupported-version. */
+/** Reopens the source if a stream begins in it. Errors: truncated, bad-magic, unsupported-version. */
 async function aStream(source: ByteSource): Promise<ByteSource> {
   const reader = new QemuFileReader(source);
   await reader.fill(8);
@@ -40,7 +40,7 @@ async function aStream(source: ByteSource): Promise<ByteSource> {
   return source;
 }
 
-/** Every channel of a recording over a connection of its own. */
+/** Sends every channel of a recording over its own connection. */
 async function replay(
   folder: string,
   uri: string,
@@ -63,7 +63,7 @@ function report(args: Arguments, uri: string, bytes: number, start: number): num
   return 0;
 }
 
-/** `32M`: bytes a second. */
+/** Parses `32M` to bytes per second. */
 function bandwidth(text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const bytes = sizeOf(text) ?? 0;

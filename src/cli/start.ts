@@ -1,6 +1,6 @@
 import { run, type Command } from "./run.js";
 
-/** Each command's module, loaded when it is called. */
+/** Each command's module, loaded on demand. */
 const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   inspect: () => import("./inspect.js"),
   devices: () => import("./devices.js"),
@@ -20,7 +20,10 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   fuzz: () => import("./fuzz.js"),
 };
 
-/** Runs a command by its name. In `dist/bin` another module stands for this one: there each command is a file (see `tools/build.mjs`). */
+/**
+ * Runs a command by its name. `dist/bin` has another module in its place, which loads one file per command (see
+ * `tools/build.mjs`).
+ */
 export async function start(name: string, args: string[]): Promise<number> {
   return await run(name, args, LOADERS[name]!);
 }

@@ -56,7 +56,9 @@ async function verifyFolder(folder: string, args: Arguments): Promise<number> {
   return result.identical ? 0 : 1;
 }
 
-/** Guest memory is kept only where XBZRLE pages need it; a file can be asked beforehand, a pipe cannot. */
+/**
+ * Guest memory is needed only for XBZRLE pages. A file is checked for them in advance, which is impossible for a pipe.
+ */
 async function needsMemory(file: string, options: ReadOptions, how: InputOptions): Promise<boolean> {
   if (!canReopen(file)) return true;
   const source = await openInput(file, how);
@@ -69,7 +71,7 @@ async function needsMemory(file: string, options: ReadOptions, how: InputOptions
   }
 }
 
-/** The report for people. */
+/** The text report. */
 export function report(file: string, result: Verification): string[] {
   const lines: string[] = [];
   if (result.identical) {

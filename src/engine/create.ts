@@ -8,23 +8,23 @@ import {
 } from "./page-engine.js";
 import { loadPageModule } from "./page-module.js";
 
-/** What the factories take beside the engine's own options. */
+/** Options of the factories. */
 export interface CreateOptions extends EngineOptions {
-  /** The page engine, compiled: given by `loadPageModule`, for example in another thread. Loaded where it is needed if left out. */
+  /** The compiled page engine from `loadPageModule`, for example from another thread. Loaded on demand if omitted. */
   module?: WebAssembly.Module | undefined;
 }
 
-/** True where `fast` can be made: in Node. */
+/** True where the `fast` engine is available: in Node. */
 export function hasFastEngine(): boolean {
   return globalThis.process?.getBuiltinModule?.("node:zlib") !== undefined;
 }
 
 /**
- * Makes an engine that compresses. One engine belongs to one thread and is kept for as long as there are pages.
+ * Creates an engine that compresses. An engine belongs to one thread and is meant to be reused for all pages.
  *
- * Look at `kind` of what you get: where the page engine does not suit, another that keeps the promise of the bytes takes its
- * place. `page-exact` at another level than 1, or with pages of more than 4,096 bytes, is `exact`; `page` with such pages
- * is `fast` in Node and `exact` elsewhere.
+ * Check `kind` of the result: where the page engine does not fit, another engine with the same guarantee about the
+ * bytes is returned. `page-exact` at a level other than 1, or with pages larger than 4,096 bytes, becomes `exact`.
+ * `page` with such pages becomes `fast` in Node and `exact` elsewhere.
  */
 export async function createDeflater(kind: EngineKind, options: CreateOptions = {}): Promise<PageDeflater> {
   const { level, pageSize } = checkOptions(options);
@@ -48,7 +48,10 @@ export async function createDeflater(kind: EngineKind, options: CreateOptions = 
   }
 }
 
-/** Makes an engine that decompresses; the `page` kinds share one decoder. Pages of more than 4,096 bytes go as above. */
+/**
+ * Creates an engine that decompresses. The `page` kinds share one decoder. Pages larger than 4,096 bytes are handled as
+ * above.
+ */
 export async function createInflater(kind: EngineKind, options: CreateOptions = {}): Promise<PageInflater> {
   const { pageSize } = checkOptions(options);
   if (kind !== "exact" && kind !== "fast" && suitsPageEngine(pageSize)) {

@@ -31,8 +31,8 @@ const MEM_LEVEL = 8;
 const LEGACY_HASH = true;
 
 /**
- * zlib as QEMU links it: the same bytes as C zlib 1.2.13 at every level, by pako with the classic hash (without it about half
- * of all pages come out different). Needs nothing but JavaScript.
+ * The same bytes as C zlib 1.2.13 at every level, by pako with the classic hash (without it about half of all pages
+ * differ). Plain JavaScript.
  */
 export class ExactDeflater implements PageDeflater {
   readonly kind = "exact";
@@ -78,7 +78,7 @@ export class ExactDeflater implements PageDeflater {
   }
 }
 
-/** Strict inflation of one page by pako; the words of every refusal, for all engines, are made here. */
+/** Strict inflation of one page by pako. It also makes the error messages for all engines. */
 export class ExactInflater implements PageInflater {
   readonly kind = "exact";
   readonly pageSize: number;
@@ -99,7 +99,7 @@ export class ExactInflater implements PageInflater {
     stream.input = payload;
     stream.next_in = 0;
     stream.avail_in = payload.length;
-    // pako only ever calls `set` and reads back through indices: a page in shared memory serves as well.
+    // pako only calls `set` on it and reads it by index, so a page in shared memory works too.
     stream.output = into as Uint8Array<ArrayBuffer>;
     stream.next_out = 0;
     stream.avail_out = into.length;
@@ -113,7 +113,7 @@ export class ExactInflater implements PageInflater {
     return new PlainInflateBatch(this, capacity);
   }
 
-  /** Says what is wrong with the payload in `stream`, having stopped with `status`. */
+  /** Describes what is wrong with the payload in `stream`, which stopped with `status`. */
   private refusal(status: number): QevmError {
     const { stream, pageSize } = this;
     const used = stream.next_in;
@@ -127,7 +127,7 @@ export class ExactInflater implements PageInflater {
     const damage = this.damage();
     if (damage !== undefined) return damage;
     if (this.produced === pageSize) {
-      // The page is full. One more byte of room tells a stream that goes on from one whose end is missing.
+      // The page is full. One spare output byte distinguishes a stream that is too long from one whose end is missing.
       stream.output = this.spare;
       stream.next_out = 0;
       stream.avail_out = 1;
@@ -140,7 +140,7 @@ export class ExactInflater implements PageInflater {
     return refuse(`ends early: ${this.inflated}`);
   }
 
-  /** zlib's own words, where it has any: "invalid distance too far back", "incorrect data check", ... */
+  /** zlib's own message, if it has one: "invalid distance too far back", "incorrect data check", ... */
   private damage(): QevmError | undefined {
     const { msg, next_in } = this.stream;
     return msg === "" ? undefined : refuse(`damaged (${msg}) after ${plural(next_in, "byte")}: ${this.inflated}`);

@@ -15,7 +15,7 @@ import { PlainDeflateBatch, PlainInflateBatch } from "./plain-batch.js";
 
 const NO_ZLIB = "the fast engine needs node:zlib, which is not here: use the exact or the page engine";
 
-/** node:zlib, asked for at run time so that bundlers for the browser never meet its name. */
+/** node:zlib, loaded at run time so that bundlers for the browser do not see its name. */
 function nodeZlib(): typeof NodeZlib {
   const zlib = globalThis.process?.getBuiltinModule?.("node:zlib") as typeof NodeZlib | undefined;
   if (zlib === undefined) throw new QevmError("unsupported", NO_ZLIB);
@@ -23,8 +23,9 @@ function nodeZlib(): typeof NodeZlib {
 }
 
 /**
- * The zlib state inside a Node stream. Node has no public call that resets a state without closing it, so the handle is used
- * where it looks as known (20 to 24) and the one-shot public calls otherwise: the same bytes, 0.8 to 0.9 of the speed.
+ * The zlib state inside a Node stream. Node has no public call that resets a state without closing it. So the internal
+ * handle is used where it has the known shape (Node 20 to 24), and the public one-shot calls otherwise: same bytes, at
+ * 0.8 to 0.9 of the speed.
  */
 interface ZlibState {
   writeSync(
@@ -39,10 +40,10 @@ interface ZlibState {
   reset(): void;
 }
 
-/** A Node zlib stream with its insides. */
+/** A Node zlib stream with its internal fields. */
 interface OpenedStream {
   _handle?: Partial<ZlibState> | null;
-  /** Bytes left of output and of input after a write. */
+  /** Output and input bytes left after a write. */
   _writeState?: unknown;
   on(event: "error", listener: (error: unknown) => void): unknown;
 }
@@ -54,7 +55,7 @@ class KeptState {
     private readonly state: ZlibState,
     private readonly left: Uint32Array,
   ) {
-    // Damaged input reaches us as an event, given synchronously from inside writeSync.
+    // Damaged input is reported as an event, emitted synchronously inside writeSync.
     stream.on("error", () => {
       this.failed = true;
     });
@@ -69,18 +70,18 @@ class KeptState {
     return new KeptState(opened, state as ZlibState, left);
   }
 
-  /** One finishing call; returns the output left, or undefined where it failed or input remains. */
+  /** One finishing call. Returns the remaining output space; undefined where it failed or input remains. */
   write(finish: number, input: Uint8Array, output: Uint8Array): number | undefined {
     if (this.failed) return undefined;
     this.state.reset();
     this.state.writeSync(finish, input, 0, input.length, output, 0, output.length);
-    // A failure closes the stream one tick later, so this state is done for.
+    // After a failure Node closes the stream in the next tick, so this state cannot be used again.
     if (this.failed || this.stream._handle !== this.state) return undefined;
     return this.left[1] === 0 ? this.left[0] : undefined;
   }
 }
 
-/** Deflate by node:zlib: any decoder reads it, but it is Chromium's zlib and gives other bytes than QEMU's. */
+/** Deflate by node:zlib. Any decoder reads it, but it is Chromium's zlib, whose bytes differ from QEMU's. */
 export class FastDeflater implements PageDeflater {
   readonly kind = "fast";
   readonly level: number;
@@ -109,7 +110,7 @@ export class FastDeflater implements PageDeflater {
   }
 }
 
-/** Inflate by node:zlib; whatever it does not like goes to pako, which has the words. */
+/** Inflate by node:zlib. A payload that it refuses goes to pako for the error message. */
 export class FastInflater implements PageInflater {
   readonly kind = "fast";
   readonly pageSize: number;
@@ -117,7 +118,7 @@ export class FastInflater implements PageInflater {
   private readonly zlib = nodeZlib();
   private readonly exact: ExactInflater;
   private kept: KeptState | undefined;
-  /** One byte longer than a page, so that a stream that goes on shows itself. */
+  /** One byte longer than a page, to detect a stream that is too long. */
   private readonly output: Uint8Array;
 
   constructor(options: EngineOptions = {}) {

@@ -13,14 +13,14 @@ import {
 } from "./page-engine.js";
 import { PageMemory } from "./page-memory.js";
 
-/** Bytes that the engine may touch behind a page it reads, and behind a payload it writes before it is stored instead. */
+/** Bytes that the engine may read after a page, and write after a payload that it then stores instead. */
 const READ_SLACK = 64;
 const WRITE_SLACK = 1024;
 
-/** The engine's number of each kind. */
+/** The engine's number for each kind. */
 const MODES = { page: 0, "page-fixed": 1, "page-exact": 2 } as const;
 
-/** Deflate by the engine of our own, in WebAssembly; made by `createDeflater`. */
+/** Deflate by our WebAssembly engine. Made by `createDeflater`. */
 export class WasmDeflater implements PageDeflater {
   readonly level = 1;
   readonly pageSize: number;

@@ -15,13 +15,13 @@ import {
 import { PageMemory } from "./page-memory.js";
 import { outsideInput } from "./plain-batch.js";
 
-/** Bytes that the engine may read behind a payload and write behind a page. */
+/** Bytes that the engine may read after a payload and write after a page. */
 const READ_SLACK = 64;
 const WRITE_SLACK = 512;
 
 /**
- * Inflate by the engine of our own, in WebAssembly; made by `createInflater`. What it does not take goes to pako, which
- * either knows better (valid streams of kinds that no page compressor writes) or says what is wrong.
+ * Inflate by our WebAssembly engine. Made by `createInflater`. A payload that it refuses goes to pako, which either
+ * decodes it (valid streams that no page compressor writes) or makes the error message.
  */
 export class WasmInflater implements PageInflater {
   readonly kind = "page";

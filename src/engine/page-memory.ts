@@ -1,7 +1,7 @@
-/** What src/engine/wasm/index.ts exports. All addresses and lengths are unsigned 32-bit numbers. */
+/** The exports of src/engine/wasm/index.ts. All addresses and lengths are unsigned 32-bit numbers. */
 export interface PageExports {
   readonly memory: WebAssembly.Memory;
-  /** First byte of the memory that is ours. */
+  /** First free byte of the memory. */
   readonly SCRATCH_END: WebAssembly.Global;
   init(): void;
   deflatePage(mode: number, data: number, length: number, out: number): number;
@@ -31,7 +31,7 @@ export interface PageExports {
 /** Bytes of one WebAssembly memory page. */
 const GRAIN = 65536;
 
-/** One instance of the page engine and its memory, of which regions are given out and never taken back. */
+/** One instance of the page engine and its memory. Regions are allocated and never freed. */
 export class PageMemory {
   readonly exports: PageExports;
   private next: number;
@@ -44,14 +44,14 @@ export class PageMemory {
     this.view = new Uint8Array(this.exports.memory.buffer);
   }
 
-  /** All of the memory. Views of it go stale when another region is taken: take them from here every time. */
+  /** The whole memory. Views become invalid when another region is allocated: get them from here every time. */
   get bytes(): Uint8Array<ArrayBuffer> {
     const { buffer } = this.exports.memory;
     if (this.view.buffer !== buffer) this.view = new Uint8Array(buffer);
     return this.view;
   }
 
-  /** A region of `length` bytes, aligned to 64; returns its address. */
+  /** Allocates `length` bytes, aligned to 64. Returns the address. */
   take(length: number): number {
     const at = (this.next + 63) & ~63;
     this.next = at + length;

@@ -1,7 +1,7 @@
 import type * as NodeFs from "node:fs";
 import { QevmError } from "../bytes/errors.js";
 
-/** One instruction with a vector result: `validate` says whether this machine's WebAssembly knows SIMD. */
+/** One instruction with a vector result: `validate` shows whether this WebAssembly supports SIMD. */
 const SIMD_PROBE = new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
 ]);
@@ -9,18 +9,21 @@ const SIMD_PROBE = new Uint8Array([
 let loaded: Promise<WebAssembly.Module> | undefined;
 
 /**
- * The compiled page engine for this machine, with SIMD where there is any. Compiled once; a module may be sent to other
- * threads and given to `createDeflater` and `createInflater` there.
+ * The compiled page engine for this machine, with SIMD where available. It is compiled once; the module may be sent to
+ * other threads and passed to `createDeflater` and `createInflater` there.
  */
 export function loadPageModule(): Promise<WebAssembly.Module> {
   loaded ??= load(WebAssembly.validate(SIMD_PROBE));
   return loaded;
 }
 
-/** The module with or without SIMD, whatever this machine knows: read from beside this file in Node, fetched elsewhere. */
+/**
+ * The module with or without SIMD, regardless of this machine. Read from a file beside this one in Node, fetched
+ * elsewhere.
+ */
 export async function load(simd: boolean): Promise<WebAssembly.Module> {
   const url = simd ? new URL("./page-simd.wasm", import.meta.url) : new URL("./page.wasm", import.meta.url);
-  // Asked for at run time, so that bundlers for the browser never meet its name.
+  // Loaded at run time so that bundlers for the browser do not see its name.
   const fs = globalThis.process?.getBuiltinModule?.("node:fs") as typeof NodeFs | undefined;
   if (fs !== undefined) return new WebAssembly.Module(fs.readFileSync(url));
   const response = await fetch(url);

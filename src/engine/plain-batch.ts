@@ -15,7 +15,7 @@ import { isZeroPage } from "./zero.js";
 const FLAG_ZERO = 0x02n;
 const FLAG_COMPRESS_PAGE = 0x100n;
 
-/** Batches for the engines that take pages one by one (`exact`, `fast`). */
+/** Batches for engines that process pages one by one (`exact`, `fast`). */
 export class PlainDeflateBatch implements DeflateBatch {
   readonly pages: Uint8Array;
   readonly output: Uint8Array;
@@ -134,7 +134,7 @@ export class PlainInflateBatch implements InflateBatch {
   }
 }
 
-/** A caller's mistake: `starts` and `lengths` point outside the batch's input. */
+/** A usage error: `starts` and `lengths` point outside the batch's input. */
 export function outsideInput(index: number, length: number): QevmError {
   return new QevmError("usage", `payload ${index} of the batch lies outside its input of ${length} bytes`);
 }

@@ -1,6 +1,6 @@
 /**
- * True when every byte is zero. Words are read where the page is aligned to four bytes, which pages in a batch are; a page
- * that is not zero is usually given away by its first bytes.
+ * True when every byte is zero. Reads words where the page is aligned to four bytes, as pages in a batch are. A page
+ * with data is usually recognised by its first bytes.
  */
 export function isZeroPage(page: Uint8Array): boolean {
   let at = 0;

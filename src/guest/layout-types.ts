@@ -1,40 +1,40 @@
-/** The registers of a VGA adapter that decide what its window shows. */
+/** The registers of a VGA adapter that determine the contents of its window. */
 export interface VgaRegisters {
-  /** Path of the PCI device; empty: the state has a section of its own (VMware, ISA). */
+  /** Path of the PCI device; empty: the state is a separate section (VMware, ISA). */
   path: string;
   /** Sequencer registers, 8 (Cirrus: 256), in hexadecimal. */
   sr: string;
   /** Graphics controller registers, 16 (Cirrus: 256), in hexadecimal. */
   gr: string;
-  /** Bytes that the window is moved by in the first two mappings (VBE banks). */
+  /** Bytes by which the window is moved in the first two mappings (VBE banks). */
   bankOffset: number;
   /** A Cirrus adapter. */
   cirrus?: true;
 }
 
-/** A run of guest-physical addresses and the RAM block bytes that stand there. All in bytes. */
+/** A range of guest-physical addresses and the RAMBlock bytes that it maps. All in bytes. */
 export interface Segment {
   start: number;
   length: number;
   block: string;
   offset: number;
-  /** Memory of a device or firmware, which a whole raw file does not reach out for. */
+  /** Memory of a device or firmware, to which a whole raw file does not extend. */
   device?: true;
 }
 
-/** Where RAM blocks stand in guest-physical memory, by ascending address. */
+/** The RAMBlocks in guest-physical memory, by ascending address. */
 export interface Layout {
   segments: Segment[];
-  /** How it was found, a line each; what is guessed is called a guess. */
+  /** How it was determined, in lines; guesses are marked as such. */
   how: string[];
-  /** The VGA adapter whose window stands at 0xa0000, and its memory. */
+  /** The VGA adapter with the window at 0xa0000, and its memory. */
   vga?: { registers: VgaRegisters; block: string };
 }
 
-/** The beginning of a PCI device's configuration space, 64 bytes, by the device's path. */
+/** The first 64 bytes of a PCI device's configuration space, by device path. */
 export type PciConfigs = ReadonlyMap<string, Uint8Array>;
 
-/** What a layout is found from. */
+/** The facts that determine a layout. */
 export interface LayoutFacts {
   machine: string | undefined;
   blocks: readonly { name: string; length: number }[];
@@ -46,12 +46,12 @@ export interface LayoutFacts {
   smram?: number | undefined;
   pci?: PciConfigs | undefined;
   vga?: VgaRegisters | undefined;
-  /** A display adapter's section without a path. */
+  /** The section of a display adapter without a PCI path. */
   vgaSection?: string | undefined;
-  /** Paths of Cirrus adapters whose memory is seen at their base address register. */
+  /** Paths of Cirrus adapters whose memory is visible at their BAR. */
   cirrus?: ReadonlySet<string> | undefined;
-  /** Bytes of each NUMA node, as the ACPI tables say. */
+  /** Size of each NUMA node in bytes, from the ACPI tables. */
   nodes?: readonly number[] | undefined;
-  /** Addresses that virtio-mem devices say, by the path of the device. */
+  /** Addresses of virtio-mem devices, by device path. */
   virtioMem?: ReadonlyMap<string, number> | undefined;
 }

@@ -1,7 +1,8 @@
 /**
- * How many of explain's command lines load: `node dist/tools/advice/main.js [--corpus] [--devices] [--products] [--match REGEXP] [--keep FOLDER] [--start] [--list] [VERSION...]`.
- * For every QEMU that is here: each x86 capture of the corpus, each set of devices of the sweep, and the command lines of products, which are saved before their
- * first instruction and (without --start) again after their firmware has run. Exit 1 when fewer than 95 % load.
+ * Measures how many of explain's command lines load: `node dist/tools/advice/main.js [--corpus] [--devices]
+ * [--products] [--match REGEXP] [--keep FOLDER] [--start] [--list] [VERSION...]`. For every installed QEMU: each x86
+ * capture of the corpus, each device set of the sweep, and the products' command lines. The latter are saved before
+ * their first instruction and (without --start) again after their firmware has run. Exit 1 when fewer than 95 % load.
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,7 +22,7 @@ interface Case {
   readonly stream: () => Promise<Buffer>;
 }
 
-/** Milliseconds after which SeaBIOS has looked at its devices. */
+/** Milliseconds after which SeaBIOS has initialised its devices. */
 const FIRMWARE = 2500;
 
 function cases(qemu: QemuBinary, kinds: ReadonlySet<string>): [string, Case[]][] {
@@ -49,7 +50,7 @@ function cases(qemu: QemuBinary, kinds: ReadonlySet<string>): [string, Case[]][]
 
 const notLoadable = new Set(entries.filter((one) => one.notLoadable !== undefined).map(({ name }) => name));
 
-/** Captures of this QEMU that it loads itself. */
+/** Captures of this QEMU that it can load itself. */
 function corpusCases(qemu: QemuBinary): Case[] {
   return listCorpus()
     .filter(

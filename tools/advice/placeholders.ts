@@ -1,6 +1,6 @@
-/** Null backends for what explain's arguments leave to the user: `drive=DRIVE0`, `-bios BIOS`, ... */
+/** Null backends for the placeholders in explain's arguments: `drive=DRIVE0`, `-bios BIOS`, ... */
 
-/** Files of a source's working folder, by length: firmware and flash that hold nothing. */
+/** Empty firmware and flash files of a source's working folder, with their lengths. */
 export const emptyFiles: Readonly<Record<string, number>> = {
   bios: 65536,
   flash0: 64 * 2 ** 20,
@@ -20,14 +20,14 @@ const KINDS: Readonly<Record<string, (id: string) => string[]>> = {
   CRYPTODEV: (id) => ["-object", `cryptodev-backend-builtin,id=${id}`],
 };
 
-/** The arguments with their placeholders given: what to start. */
+/** The arguments with their placeholders replaced. */
 export function backends(args: readonly string[]): string[] {
   const found = new Set(args.join(" ").match(/\b(?:DRIVE|CHARDEV|AUDIODEV|FSDEV|MEMDEV|NETDEV|BMC|CRYPTODEV)\d+/gu));
   const made = [...found].flatMap((id) => KINDS[id.replace(/\d+$/u, "")]!(id));
   return [...made, ...args.map(given)];
 }
 
-/** A word with files in the place of their names. */
+/** A word with its placeholders replaced by files. */
 function given(word: string): string {
   if (word === "BIOS") return "$DIR/bios";
   const [, unit] = /^if=pflash,format=raw,unit=\d,file=FLASH(\d)$/u.exec(word) ?? [];

@@ -1,7 +1,8 @@
 /**
- * Command lines of x86 guests as the usual products make them, without what a stream cannot hold (paths, sockets, passwords, spice, KVM). `DISKn` are disks of
- * 1 MiB, `$FLASHn` images of pflash. Source: what virt-manager, virt-install, Proxmox VE, LXD, Multipass, UTM, GNOME Boxes, quickemu and OpenStack print in
- * their logs, as public reports quote them.
+ * Command lines of x86 guests as common products make them, without parts that do not affect the stream (paths,
+ * sockets, passwords, spice, KVM). `DISKn` are disks of 1 MiB, `$FLASHn` images of pflash. Source: logs of
+ * virt-manager, virt-install, Proxmox VE, LXD, Multipass, UTM, GNOME Boxes, quickemu and OpenStack, as quoted in public
+ * reports.
  */
 import { emptyDisks, words } from "../capture/entries/parts.js";
 import type { Job } from "../capture/device-sets.js";
@@ -33,7 +34,7 @@ const PFLASH =
   "-drive if=pflash,unit=0,format=raw,readonly=on,file=$FLASH0 -drive if=pflash,unit=1,format=raw,file=$FLASH1";
 const UUID = "-uuid 7f2b1a8c-52f0-4b39-9a57-0d7f5f0e1c11";
 
-/** Name and words; a disk for every DISKn in them. */
+/** Name and words; each DISKn gets a disk. */
 const LINES: readonly (readonly [string, string])[] = [
   [
     "virt-manager q35 linux",
@@ -364,7 +365,7 @@ const LINES: readonly (readonly [string, string])[] = [
   ["microvm acpi off", "-machine microvm,acpi=off,pic=off,pit=off,rtc=on -m 128 -nodefaults -device virtio-rng-device"],
 ];
 
-/** Devices as the products above hand them out, in order. */
+/** The devices of these products, in order. */
 export function productJobs(): Job[] {
   return LINES.map(([name, text]) => {
     const line = words(text).map((word) => word.replace(/\bDISK(\d)/gu, "disk$1"));

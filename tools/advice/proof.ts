@@ -1,6 +1,7 @@
 /**
- * Whether the destination that `qevm explain` prints loads: a source is started and saved, explain reads the stream, and the QEMU that wrote it is started with
- * explain's arguments alone. Only the names that explain itself declares as standing for the user's own are filled in.
+ * Checks whether the destination that `qevm explain` prints loads the stream: starts and saves a source, runs explain
+ * on the stream, and starts the QEMU that wrote it with explain's arguments only. Only placeholders that explain
+ * declares are replaced.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +13,7 @@ import { startDestination } from "../destination/index.js";
 import type { QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
 
-/** Bytes of the two pflash images of the sources: OVMF's code and variables. */
+/** Sizes of the sources' two pflash images: OVMF's code and variables. */
 const FLASH = [3_653_632, 540_672];
 
 export interface Source {
@@ -21,7 +22,9 @@ export interface Source {
   readonly run: number;
 }
 
-/** Starts a source, saves it and ends it. Rejects with QEMU's own words where it does not start or refuses to migrate. */
+/**
+ * Starts a source, saves it and ends it. Rejects with QEMU's error text where it does not start or refuses to migrate.
+ */
 export async function saveSource(qemu: QemuBinary, { args, run }: Source): Promise<Buffer> {
   const folder = makeWorkFolder(qemu);
   for (const [i, size] of FLASH.entries()) writeFileSync(join(folder, `flash${i}`), Buffer.alloc(size));
@@ -42,10 +45,10 @@ export async function saveSource(qemu: QemuBinary, { args, run }: Source): Promi
   }
 }
 
-/** What became of explain's own command line. */
+/** The result for explain's command line. */
 export interface Proof {
   readonly loaded: boolean;
-  /** QEMU's words; empty when it loaded. */
+  /** QEMU's error text; empty when it loaded. */
   readonly error: string;
   readonly explained: Explanation;
 }
@@ -61,7 +64,7 @@ export async function proveStream(qemu: QemuBinary, stream: Uint8Array, machine 
       files,
       stream,
       capabilities: explained.destination.capabilities,
-      // Two decompressing threads of 5.2 may mix two copies of a page.
+      // Two decompression threads of 5.2 may mix two copies of a page.
       ...(explained.destination.capabilities.includes("compress") ? { parameters: { "decompress-threads": 1 } } : {}),
     });
     await vm.close();
@@ -71,7 +74,7 @@ export async function proveStream(qemu: QemuBinary, stream: Uint8Array, machine 
   }
 }
 
-/** What a user gives of his own for the names that explain declares. */
+/** Values for the placeholders that explain declares. */
 export function ownThings(
   { destination, inspection }: Pick<Explanation, "destination" | "inspection">,
   machine: string,

@@ -1,15 +1,15 @@
 /**
- * Command lines of targets other than x86, as the programs that people use make them: libvirt (virt-install, virt-manager,
- * OpenStack), Proxmox VE, LXD, UTM, Lima and Multipass. Every backend is a null one.
+ * Command lines of targets other than x86, as common programs make them: libvirt (virt-install, virt-manager,
+ * OpenStack), Proxmox VE, LXD, UTM, Lima and Multipass. Every backend is a null backend.
  */
 
 /** One source. */
 export interface TargetLine {
-  /** Of the table. */
+  /** Target name in the table. */
   readonly target: string;
   readonly name: string;
   readonly program: string;
-  /** Words after the common ones; `$MACHINE` is not used: aliases (`virt`) are resolved by each QEMU. */
+  /** Arguments after the common ones. `$MACHINE` is not used: each QEMU resolves its own aliases (`virt`). */
   readonly args: readonly string[];
 }
 
@@ -30,7 +30,7 @@ const rootPorts = (first: number, count: number, slot = 1): string =>
     return `-device pcie-root-port,port=${port},chassis=${i + 1},id=pci.${i + 1},bus=pcie.0${multi},addr=${addr}`;
   }).join(" ");
 
-/** What libvirt gives a PCI Express guest of any target. */
+/** libvirt's devices for a PCI Express guest of any target. */
 const libvirtPcie = `${rootPorts(8, 12)} ${disk("d0")} ${disk("d1")}
   -device qemu-xhci,p2=15,p3=15,id=usb,bus=pci.2,addr=0x0 -device virtio-scsi-pci,id=scsi0,bus=pci.3,addr=0x0
   -device virtio-serial-pci,id=virtio-serial0,bus=pci.4,addr=0x0 -device virtio-blk-pci,bus=pci.5,addr=0x0,drive=d0,id=virtio-disk0,bootindex=1
@@ -44,7 +44,7 @@ const libvirtPcie = `${rootPorts(8, 12)} ${disk("d0")} ${disk("d1")}
 const libvirtHead = `-uuid 6a5bd4f1-3b51-4a8e-9e0a-4ff5d7c3a101 -no-user-config -nodefaults -rtc base=utc -boot strict=on`;
 const backend = (id: string, size: string): string => `-object memory-backend-ram,id=${id},size=${size}`;
 
-/** LXD's config: root ports with chassis, virtio input devices, 9p, USB redirection. */
+/** LXD's configuration: root ports with chassis, virtio input devices, 9p, USB redirection. */
 const lxd = `-nodefaults ${rootPorts(0, 8)} ${disk("d0")} -fsdev local,path=$DIR,id=fs0,security_model=none
   -device virtio-balloon-pci,id=qemu_balloon,bus=pci.1,addr=00.0,multifunction=on -object rng-builtin,id=r0
   -device virtio-rng-pci,rng=r0,bus=pci.1,addr=00.1 -device virtio-keyboard-pci,bus=pci.1,addr=00.2
@@ -153,7 +153,7 @@ const riscv64 = {
   lxd: `-machine virt -m 64 -smp 2 -bios none ${lxd}`,
 };
 
-/** Boards that are what their name says: started with nothing but the name, and with a size of memory where they take one. */
+/** Boards that need no options: started by name only, and with a memory size where they accept one. */
 const smallMachines: Readonly<Record<string, readonly string[]>> = {
   "qemu-system-arm": words(
     "integratorcp microbit versatilepb versatileab vexpress-a9 vexpress-a15 realview-pb-a8 realview-eb lm3s811evb lm3s6965evb mps2-an385 mps2-an505 mps2-an511 netduino2 netduinoplus2 stm32vldiscovery cubieboard orangepi-pc raspi0 raspi1ap raspi2b sabrelite smdkc210 nuri xilinx-zynq-a9 highbank midway musicpal collie akita z2 sx1 n800 ast2500-evb palmetto-bmc npcm750-evb imx25-pdk kzm mcimx6ul-evk mcimx7d-sabre emcraft-sf2 bananapi b-l475e-iot01a bpim2u musca-a canon-a1100",
@@ -166,7 +166,7 @@ const smallMachines: Readonly<Record<string, readonly string[]>> = {
   "qemu-system-ppc": words("g3beige bamboo sam460ex ppce500 40p"),
 };
 
-/** Every line. A QEMU that does not have a machine does not count. */
+/** All command lines. Machines that a QEMU does not have are not counted. */
 export const targetLines: readonly TargetLine[] = [
   ...lines("aarch64", "qemu-system-aarch64", aarch64),
   ...lines("arm", "qemu-system-arm", {

@@ -1,11 +1,13 @@
 /**
- * Whether the destination that `explain` proposes loads, for targets other than x86: each source is started and never runs, is
- * saved into a file, and the proposed arguments alone are started as destination by the QEMU that wrote it.
+ * Checks whether the destination that `explain` proposes loads the stream, for targets other than x86: each source is
+ * started without running and saved to a file. The QEMU that wrote it is then started as the destination with the
+ * proposed arguments only.
  *
  *     node dist/tools/advice/targets.js [--only TEXT] [--keep DIR] [--show] [VERSION...]
  *
- * Placeholders (`DRIVE0`, `CHARDEV0`, `BIOS`, ...) get null backends. Prints a table by target and version, and each that did not
- * load with the reason. `--keep` writes the streams, `--show` the arguments. Exit 1 when less than 95 % of a version load.
+ * Placeholders (`DRIVE0`, `CHARDEV0`, `BIOS`, ...) get null backends. Prints a table by target and version, and the
+ * reason for each failure. `--keep` writes the streams, `--show` the arguments. Exit 1 when less than 95 % of a version
+ * load.
  */
 import { mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -21,18 +23,18 @@ import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
 import { backends, emptyFiles } from "./placeholders.js";
 import { targetLines, type TargetLine } from "./target-lines.js";
 
-/** What became of one line with one QEMU. */
+/** The result of one command line with one QEMU. */
 export interface Outcome {
   readonly line: TargetLine;
   readonly version: string;
   /** "none": this QEMU does not start or does not save the source. */
   readonly kind: "loads" | "fails" | "none";
   readonly why: string;
-  /** What explain proposed. */
+  /** explain's proposal. */
   readonly advice: readonly string[];
 }
 
-/** Milliseconds for a source to be saved. */
+/** Time limit for saving a source, milliseconds. */
 const LIMIT = 60_000;
 
 /** The stream of a source that never ran. Throws when this QEMU does not start or does not save it. */
@@ -56,7 +58,7 @@ export async function saved(qemu: QemuBinary, args: readonly string[]): Promise<
   }
 }
 
-/** Starts what explain proposes for a line's stream. `keep` is a folder for the streams. */
+/** Starts explain's proposal for a command line's stream. `keep` is a folder for the streams. */
 export async function tryLine(qemu: QemuBinary, line: TargetLine, keep?: string): Promise<Outcome> {
   const told = { line, version: qemu.version };
   let stream: Buffer;
@@ -75,7 +77,7 @@ export async function tryLine(qemu: QemuBinary, line: TargetLine, keep?: string)
   return { ...told, kind: why === undefined ? "loads" : "fails", why: why ?? "", advice };
 }
 
-/** Undefined where the arguments load the stream; else what QEMU said. */
+/** Undefined where the arguments load the stream; else QEMU's error text. */
 export async function loads(
   qemu: QemuBinary,
   advice: readonly string[],

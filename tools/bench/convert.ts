@@ -1,6 +1,7 @@
 /**
- * `bench -- convert`: a stream of 1 GiB of RAM (60 % zero pages), compressed at level 1, made plain by `qevm convert --ram normal`
- * (a file to a file, the program's start included) against QEMU 7.2 loading the same file. Pages with content a second, so larger is better.
+ * `bench -- convert`: a stream of 1 GiB of RAM (60 % zero pages), compressed at level 1, converted by `qevm convert
+ * --ram normal` (file to file, including the program's start) against QEMU 7.2 loading the same file. Unit: non-zero
+ * pages per second; larger is better.
  */
 import { spawnSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from "node:fs";
@@ -63,7 +64,7 @@ function seconds(work: () => void): number {
   return (performance.now() - start) / 1000;
 }
 
-/** Seconds from `migrate-incoming` to the end of the load; QEMU's own default of two decompression threads. */
+/** Seconds from `migrate-incoming` to the end of the load, with QEMU's default of two decompression threads. */
 async function load(file: string): Promise<number> {
   const qemu = findQemu("7.2");
   if (qemu === undefined) throw new QevmError("unsupported", "no QEMU 7.2 here");

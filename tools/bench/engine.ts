@@ -1,12 +1,13 @@
 /**
- * `bench -- engine [STREAM]`: the page engine on one thread against C zlib with its state reset a page, over the same pages.
+ * `bench -- engine [STREAM]`: the page engine on one thread against C zlib with its state reset for each page, over the
+ * same pages.
  *
  * - `deflate page`, `deflate exact`: pages per second against deflate at level 1.
  * - `inflate`: pages per second, over the payloads that C zlib writes at level 1.
  *
- * Pages are non-zero pages of STREAM, a capture with plain pages, or else of this machine's files and this
- * process's memory. C zlib runs in a process
- * of its own and measures itself; ours copies pages in and payloads or pages out through batches, as a thread does.
+ * Pages are non-zero pages of STREAM, a capture with plain pages, or else of this machine's files and this process's
+ * memory. C zlib runs in a separate process and measures itself. Ours copies pages in and payloads or pages out through
+ * batches, as a thread does.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,7 +35,7 @@ async function measure(folder: string, pages: Uint8Array, origin: string, runs: 
   const plain = join(folder, "pages");
   const packed = join(folder, "payloads");
   writeFileSync(plain, pages);
-  // What page-exact writes is what C zlib writes: the total is compared below, the bytes in the specification.
+  // page-exact must write C zlib's bytes: the total is compared below, the bytes in the specification.
   const exact = await compressor("page-exact", pages);
   const payloads = exact.payloads();
   writeFileSync(packed, Buffer.concat(payloads.flatMap((payload) => [be32(payload.length), payload])));

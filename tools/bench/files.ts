@@ -2,9 +2,10 @@
  * `bench -- files`: reading a file of 2 GiB of RAM, 30 % of it zero pages in runs, against `cat`.
  *
  * - `inspect`: against `cat f > /dev/null`, the file in the page cache.
- * - `extract`: `--format blocks` against `cat f > g`; before each run the outputs are removed, the disk is synced (writeback of an
- *   earlier run would be counted otherwise) and memory is made resident for the output.
- * - `extract raw`: `--format raw`, the same way; `node copy`: a loop in Node that only reads and writes, the floor of both.
+ * - `extract`: `--format blocks` against `cat f > g`. Before each run the outputs are removed, the disk is synced (so
+ *   that writeback of an earlier run is not counted) and memory for the output is made resident.
+ * - `extract raw`: `--format raw`, in the same way; `node copy`: a loop in Node that only reads and writes, the lower
+ *   bound of both.
  * - `start-up`: `qevm --help` against a bare `node`.
  */
 import { spawnSync } from "node:child_process";
@@ -35,14 +36,14 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
 };
 
-/** What makes `to` of `from`, both measured from the process's start. */
+/** Makes `to` from `from`, measured from the process's start. */
 type Making = (from: string, to: string) => (clean: () => void) => Side;
 
 function extract(from: string, to: string, format: string): (clean: () => void) => Side {
   return (clean) => qevm(["extract", from, "--out", to, "--format", format], clean);
 }
 
-/** Reads 4 MiB by another thread while the last ones are written in pieces of 128 KiB, and nothing else: what Node alone costs. */
+/** Reads 4 MiB in another thread while the previous ones are written in pieces of 128 KiB: the cost of Node alone. */
 const COPY = `
 const { openSync, read, writeSync } = require("node:fs");
 const from = openSync(process.argv[1], "r");
@@ -64,7 +65,10 @@ function nodeCopy(from: string, to: string): (clean: () => void) => Side {
   return (clean) => command(process.execPath, ["-e", COPY, from, to], clean);
 }
 
-/** Something that makes a file or folder, against `cat f > g`; outputs are removed and the disk is synced before each run. */
+/**
+ * A command that makes a file or folder, against `cat f > g`. Outputs are removed and the disk is synced before each
+ * run.
+ */
 async function againstCat(
   name: string,
   { file, folder, size }: { file: string; folder: string; size: string },
@@ -77,7 +81,7 @@ async function againstCat(
     rmSync(copy, { force: true });
     rmSync(made, { recursive: true, force: true });
     spawnSync("sync");
-    // Twice what a side needs: the kernel takes pages from anywhere among the free ones.
+    // Twice the memory that a side needs: the kernel takes any of the free pages.
     makeResident(Math.min(6, Math.floor(freemem() / 2 ** 31)));
   };
   const measured = await pairs(making(file, made)(clean), shell(`cat '${file}' > '${copy}'`, clean), runs ?? 9);
@@ -85,7 +89,7 @@ async function againstCat(
   return row(name, "cat f > g", measured, `${size}: ${seconds(measured)}`);
 }
 
-/** The rows named behind WHAT, or all. */
+/** The requested rows, or all. */
 export async function rows({ runs, arguments: wanted }: BenchOptions): Promise<BenchRow[]> {
   for (const name of wanted)
     if (!(name in ROWS)) throw new Error(`no row ${name}, only ${Object.keys(ROWS).join(", ")}`);

@@ -1,6 +1,6 @@
 /**
- * `bench -- fuzz`: cases a second of `qevm fuzz decode` on small captures (its start included, one thread) against a process a case,
- * `qevm verify CASE`. Larger is better.
+ * `bench -- fuzz`: cases per second of `qevm fuzz decode` on small captures (including its start, one thread) against
+ * one process `qevm verify CASE` per case. Larger is better.
  */
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -10,12 +10,12 @@ import { QevmError } from "../../src/bytes/errors.js";
 import { corpusEntry } from "../corpus.js";
 import { pairs, PROGRAM, row, type BenchOptions, type BenchRow } from "./pair.js";
 
-/** Row, capture, cases of one measurement. */
+/** Row, capture, number of cases of one measurement. */
 const ROWS: readonly [name: string, capture: string, cases: number][] = [
   ["fuzz decode none", "machine-none-tiny", 5000],
   ["fuzz decode pc", "pc-firmware", 200],
 ];
-/** Processes of one measurement. */
+/** Number of processes in one measurement. */
 const PROCESSES = 10;
 
 export async function rows({ runs }: BenchOptions): Promise<BenchRow[]> {
@@ -39,7 +39,7 @@ export async function rows({ runs }: BenchOptions): Promise<BenchRow[]> {
   }
 }
 
-/** Cases a second where `times` runs of the program do `cases`. */
+/** Cases per second, where `times` runs of the program process `cases`. */
 function rate(cases: number, args: readonly string[], times: number): number {
   const start = performance.now();
   for (let i = 0; i < times; i++) {

@@ -1,13 +1,13 @@
 /**
- * `npm run --silent bench -- WHAT [ROW...] [--json] [--runs N]`: ratios against something that anybody can run.
- * WHAT is the name of a file beside this one; with ROW only those rows are measured.
+ * `npm run --silent bench -- WHAT [ROW...] [--json] [--runs N]`: prints ratios against reference programs. WHAT is the
+ * name of a file in this folder. With ROW, only those rows are measured.
  */
 import { readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { machine, type BenchOptions, type BenchRow } from "./pair.js";
 
-/** What each measurement exports. */
+/** The exports of each measurement. */
 interface Bench {
   rows(options: BenchOptions): Promise<BenchRow[]>;
 }
@@ -51,7 +51,7 @@ async function main(): Promise<void> {
   const bench = (await import(`./${what}.js`)) as Bench;
   const rows = await bench.rows({ runs, arguments: rest });
   if (values.json === true) {
-    // The notes are for people; what scripts read has a fixed form.
+    // Notes are for people; the JSON has a fixed form without them.
     const plain = rows.map(({ note: _note, ...fixed }) => fixed);
     console.log(JSON.stringify({ what, machine: machine(), rows: plain }, null, 2));
   } else {

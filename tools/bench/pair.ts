@@ -1,37 +1,37 @@
 /**
- * Paired measurements: the two things that are compared run in turn, A B, then B A, and so on, so that a machine whose
- * speed drifts troubles both alike. What is stated is the median of the per-round ratios.
+ * Paired measurements: the two sides run alternately, A B, then B A, and so on, so that changes of the machine's speed
+ * affect both equally. The result is the median of the per-round ratios.
  */
 import { spawnSync } from "node:child_process";
 import { cpus } from "node:os";
 import { fileURLToPath } from "node:url";
 
-/** One line of the result. `ratio` is always "how many times the other"; the units are the row's own business. */
+/** One line of the result. `ratio` is always "how many times the other"; each row chooses its unit. */
 export interface BenchRow {
   name: string;
   /** Median over the rounds of (this figure / the other's figure). */
   ratio: number;
-  /** What the other is. */
+  /** The reference. */
   against: string;
-  /** Rounds that were counted. */
+  /** Number of counted rounds. */
   runs: number;
   min: number;
   max: number;
-  /** For people only: figures behind the ratio. Not part of `--json`. */
+  /** The absolute figures, for people. Not part of `--json`. */
   note?: string;
 }
 
 export interface BenchOptions {
   /** Rounds to count; each row has its own default. */
   runs?: number | undefined;
-  /** Names of rows; none: all of them. */
+  /** Names of rows; empty: all of them. */
   arguments: string[];
 }
 
-/** One of the two sides: `measure` answers its figure (seconds, or pages per second) for one round. */
+/** One side: `measure` returns its figure (seconds, or pages per second) for one round. */
 export interface Side {
   measure(): number | Promise<number>;
-  /** Runs before each measurement, uncounted: removing the last output, `sync`. */
+  /** Called before each measurement, not counted: removes the last output, syncs. */
   before?(): void | Promise<void>;
 }
 
@@ -47,7 +47,7 @@ export interface Pairs {
   difference: number;
 }
 
-/** Measures `a` and `b` in turn; one uncounted round first. */
+/** Measures `a` and `b` alternately, after one uncounted round. */
 export async function pairs(a: Side, b: Side, runs: number): Promise<Pairs> {
   const rounds: { a: number; b: number }[] = [];
   for (let round = -1; round < runs; round++) {
@@ -78,7 +78,7 @@ export function row(name: string, against: string, measured: Pairs, note?: strin
   return { name, ratio, against, runs, min, max, ...(note === undefined ? {} : { note }) };
 }
 
-/** A whole process as a side: its wall time in seconds, start included. A run that fails ends the bench. */
+/** A process as a side: its wall time in seconds, including its start. A run that fails ends the benchmark. */
 export function command(program: string, args: readonly string[], before?: () => void): Side {
   return {
     measure: () => seconds(program, args),
@@ -118,7 +118,7 @@ export function median(figures: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
-/** What the figures were measured on. */
+/** The machine that the figures were measured on. */
 export function machine(): string {
   const cores = cpus();
   return `${cores[0]?.model.trim() ?? "unknown processor"}, ${cores.length} cores, Node ${process.versions.node}`;

@@ -1,9 +1,9 @@
 /**
- * `bench -- qemu`: our save and load against QEMU 7.2's own, on the same 1 GiB of guest memory, at level 1 with 2 threads.
+ * `bench -- qemu`: our save and load against QEMU 7.2's, on the same 1 GiB of guest memory, at level 1 with 2 threads.
  *
- * The memory is a Linux guest's (`tools/guest/linux.ts`). Both sides save the same pages to a pipe that is read away (QEMU lets its guest run for
- * a moment between two migrations, so that some of them change), and load the very same stream, which is QEMU's compressed one.
- * Figures are non-zero pages a second.
+ * The memory is a Linux guest's (`tools/guest/linux.ts`). Both sides save the same pages to a pipe that discards them
+ * (QEMU's guest runs briefly between two migrations, so some pages change). Both load the same stream, which is QEMU's
+ * compressed one. Unit: non-zero pages per second.
  *
  * - `save page`, `save fast`, `save exact`: our save with that engine against `migrate` with `compress`.
  * - `load`: our load of QEMU's stream against `migrate-incoming` with `decompress-threads` 2.
@@ -27,7 +27,7 @@ import { pairs, row, type BenchOptions, type BenchRow, type Side } from "./pair.
 
 const PAGE = 4096;
 
-/** A machine with the guest in it, stopped. */
+/** A stopped machine with the guest loaded. */
 async function startSource(qemu: QemuBinary, { stream, args }: LinuxGuest): Promise<QemuProcess> {
   const vm = await QemuProcess.start(qemu, [...args, "-S", "-incoming", "defer"]);
   await prepare(vm);
@@ -35,7 +35,7 @@ async function startSource(qemu: QemuBinary, { stream, args }: LinuxGuest): Prom
   return vm;
 }
 
-/** The memory that a stream holds, every block of it. */
+/** All blocks of memory in a stream. */
 async function blocksOf(path: string): Promise<SharedBlock[]> {
   const memory = new FlatMemory();
   const source = FileSource.open(path);
@@ -74,7 +74,7 @@ async function incoming(vm: QemuProcess, uri: string): Promise<number> {
 }
 
 async function migrate(vm: QemuProcess, uri: string): Promise<number> {
-  // A machine that has migrated may not migrate again until it has run.
+  // A machine that has migrated must run again before its next migration.
   await vm.execute("cont");
   await vm.execute("stop");
   const start = performance.now();
@@ -82,7 +82,7 @@ async function migrate(vm: QemuProcess, uri: string): Promise<number> {
   for (;;) {
     const info = (await vm.execute("query-migrate")) as JsonObject;
     const status = textOf(info["status"]);
-    // "completed" can be seen a moment before the total time is set.
+    // "completed" may be visible a moment before the total time is set.
     const total = Number(info["total-time"] ?? 0) / 1000;
     if (status === "completed" && total > 0) return Math.min((performance.now() - start) / 1000, total);
     if (status === "failed" || status === "cancelled") throw new Error(`QEMU did not save: ${JSON.stringify(info)}`);
@@ -90,7 +90,7 @@ async function migrate(vm: QemuProcess, uri: string): Promise<number> {
   }
 }
 
-/** Our side: a whole save, threads' start included, into a pipe's far end that throws it away. */
+/** Our side: a whole save, including the threads' start, into a pipe that discards it. */
 function save(blocks: readonly SharedBlock[], engine: EngineKind, pages: number, sizes: Map<string, number>): Side {
   return {
     async measure() {
@@ -107,7 +107,7 @@ function save(blocks: readonly SharedBlock[], engine: EngineKind, pages: number,
   };
 }
 
-/** The rows named behind WHAT, or all. */
+/** The requested rows, or all. */
 export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promise<BenchRow[]> {
   const qemu = findQemu("7.2");
   if (qemu === undefined || qemu.root !== undefined) throw new Error("no QEMU 7.2 on PATH to measure against");
@@ -196,7 +196,10 @@ function qemuLoad(qemu: QemuBinary, { args }: LinuxGuest, path: string, pages: n
   };
 }
 
-/** What QEMU saved last must be the memory that we saved, but for what its guest did in moments, or nothing here is worth measuring. */
+/**
+ * QEMU's last save must have the memory that we saved, except for pages that its guest has changed meanwhile; otherwise
+ * the figures mean nothing.
+ */
 function checkSame(ours: readonly SharedBlock[], theirs: readonly SharedBlock[], pages: number): void {
   let other = 0;
   for (const [i, { bytes }] of ours.entries()) {

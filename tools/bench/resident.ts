@@ -3,8 +3,9 @@ import { spawnSync } from "node:child_process";
 const PIECE = 1 << 28;
 
 /**
- * Makes so many gibibytes of this machine's free memory resident, in a process that ends at once. A virtual machine's host takes free memory back; who
- * touches it first then waits for the host, 2.7 s a gibibyte where this was measured, and that is no figure of either side.
+ * Makes `gibibytes` of this machine's free memory resident, in a process that exits at once. The host of a virtual
+ * machine reclaims free memory, and the first access then waits for the host: 2.7 s per gibibyte where this was
+ * measured, which belongs to neither side.
  */
 export function makeResident(gibibytes: number): void {
   const pieces = (gibibytes * 2 ** 30) / PIECE;

@@ -1,14 +1,16 @@
 /**
- * `bench -- series`: what the patch series of 2018 did, the old way against the new one, each a whole save of the same memory by `RamSave` with
- * two compress threads over the same limited link (`max-bandwidth` of 10 Gbit/s). The figure is `mbps`, as query-migrate counts it.
+ * `bench -- series`: the effect of the 2018 patch series, old against new. Each side is a whole save of the same memory
+ * by `RamSave` with two compress threads over the same limited link (`max-bandwidth` of 10 Gbit/s). The figure is
+ * `mbps`, as in query-migrate.
  *
- * The workload is a dirty round over many small blocks: blocks of 64 pages, of which every third page is dirty, so that a block is entered every 21
- * pages. Old: on entering a block the threads are flushed and the migration thread compresses the first page itself; every page takes a new
- * deflate state, no copy is made, and each thread has one page at a time, as in QEMU. New: nothing of that, batches, and a migration thread that helps while it
- * waits. The compressor is node:zlib in both, but for the last row.
+ * The workload is a dirty round over many small blocks: blocks of 64 pages, of which every third page is dirty, so that
+ * a block is entered every 21 pages. Old: on entering a block the threads are flushed and the migration thread
+ * compresses the first page itself. Every page takes a new deflate state, no copy is made, and each thread has one page
+ * at a time, as in QEMU. New: none of that, batches, and a migration thread that helps while it waits. The compressor
+ * is node:zlib in both, except in the last row.
  *
- * - `bandwidth`: all of it against nothing of it.
- * - each other row: the old way with that part alone, or as many as it says, against the old way.
+ * - `bandwidth`: all parts against none.
+ * - each other row: the old way plus the named parts, against the old way.
  */
 import { cpuUsage } from "node:process";
 import { QemuFileWriter, type ByteSink } from "../../src/bytes/index.js";
@@ -20,7 +22,7 @@ import { oldStrategy, spent } from "./series-old/strategy.js";
 import { OLD, type Way } from "./series-old/ways.js";
 
 const THREADS = 2;
-/** Bytes a second: 10 Gbit/s. */
+/** Bytes per second: 10 Gbit/s. */
 const LINK = 1.25e9;
 const BLOCKS = 2048;
 
@@ -37,13 +39,13 @@ const ROWS: readonly (readonly [string, Partial<Way>])[] = [
   ["all of it, with the page engine", { ...SERIES, batch: 64, slots: undefined, help: true, pageEngine: true }],
 ];
 
-/** What a round took beside its figure, in percent of the time. */
+/** Further shares of a round, in percent of the time. */
 interface Shares {
   cpu: number[];
   inline: number[];
 }
 
-/** One way as a side: megabits a second on the wire. */
+/** One configuration as a side: megabits per second on the wire. */
 function side(blocks: readonly GuestBlock[], way: Way, shares: Shares): Side {
   return {
     async measure() {
@@ -73,11 +75,11 @@ function side(blocks: readonly GuestBlock[], way: Way, shares: Shares): Side {
 
 class Nowhere implements ByteSink {
   write(): void {
-    // The link is as fast as the limit lets it be.
+    // Without a delay: the rate limit is the link.
   }
 }
 
-/** The rows named behind WHAT, or all. */
+/** The requested rows, or all. */
 export async function rows({ runs = 7, arguments: wanted }: BenchOptions): Promise<BenchRow[]> {
   const blocks = smallBlocks(BLOCKS);
   const done: BenchRow[] = [];
@@ -92,7 +94,9 @@ export async function rows({ runs = 7, arguments: wanted }: BenchOptions): Promi
   return done;
 }
 
-/** CPU of the process in percent of one core, and the migration thread's time spent compressing, in percent of the time. */
+/**
+ * CPU time of the process in percent of one core, and the migration thread's compression time in percent of the time.
+ */
 function cpu({ cpu: whole, inline }: Shares): string {
   return `${mean(whole)} % (migration thread compressing ${mean(inline)} % of the time)`;
 }

@@ -23,7 +23,7 @@ export interface Capture {
   readonly machine: string;
   /** The exact command; `$DIR` is a working folder. */
   readonly command: readonly string[];
-  /** Files that stood in `$DIR` before the start. */
+  /** Files that were in `$DIR` before the start. */
   readonly files: readonly { readonly name: string; readonly length: number; readonly sha256: string }[];
   readonly capabilities: readonly string[];
   readonly parameters: JsonObject;
@@ -44,8 +44,8 @@ const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes)
 const pretty = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
 
 /**
- * Makes a capture and keeps nothing: starts QEMU, runs the steps, takes the truth. The stream stands in `$DIR/stream`.
- * Rejects with QEMU's own text when anything in it fails. `look` sees the source before it ends.
+ * Makes a capture without storing it: starts QEMU, runs the steps, records the truth. The stream is in `$DIR/stream`.
+ * Rejects with QEMU's error text when anything fails. `look` is called with the source before it ends.
  */
 export async function takeCapture(
   entry: Entry,
@@ -73,7 +73,7 @@ export async function takeCapture(
     const taken = await takeTruth(vm, statusBefore, entry.ranges);
     await look(vm);
     const stream = readFileSync(vm.file("stream"));
-    // As the source left them: a shared memory file carries what x-ignore-shared keeps out of the stream.
+    // As the source left them: a shared memory file holds what x-ignore-shared leaves out of the stream.
     const left = Object.fromEntries(files.map(({ name }) => [name, readFileSync(vm.file(name))]));
     const capture: Capture = {
       name: entry.name,
@@ -94,7 +94,7 @@ export async function takeCapture(
   }
 }
 
-/** Captures an entry into `corpus/NAME`, with what a destination of the same version makes of it. */
+/** Captures an entry into `corpus/NAME`, and records the result of loading it in the same version. */
 export async function makeCapture(entry: Entry, corpus: string): Promise<Made & { readonly packedBytes: number }> {
   const made = await takeCapture(entry);
   const qemu = findQemu(entry.qemu, entry.program)!;

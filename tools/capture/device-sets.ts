@@ -1,7 +1,7 @@
-/** Devices of QEMU one after the other, each a command line of its own: for sweeps over all of them. */
+/** QEMU's devices, one command line each, for sweeps over all of them. */
 import { emptyDisks, words } from "./entries/parts.js";
 
-/** Devices, each with what it needs in front of it, for q35. */
+/** Devices for q35, each after the devices that it needs. */
 const deviceSets = `
 cxl-rp; ioh3420; pcie-root-port; i82801b11-bridge; pci-bridge,chassis_nr=5; pcie-pci-bridge; pxb-pcie,bus_nr=40
 x3130-upstream,id=u xio3130-downstream,bus=u; ich9-usb-ehci1; ich9-usb-uhci1; nec-usb-xhci; pci-ohci; piix3-usb-uhci; qemu-xhci
@@ -35,7 +35,7 @@ const shared = [
   ...emptyDisks("disk0"),
 ];
 
-/** A command line to be tried, with the name that it has in lists. */
+/** A command line to try, with its name in lists. */
 export interface Job {
   readonly name: string;
   readonly args: readonly string[];

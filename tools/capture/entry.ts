@@ -1,25 +1,25 @@
-/** What a capture is made from: the machine, the steps, and what it is there to show. */
+/** The recipe of a capture: the machine, the steps, and its purpose. */
 import type { JsonObject } from "../../src/io/transport/qmp.js";
 import { usualProgram } from "../qemu/find.js";
 
-/** One step of a capture, run in order and recorded as it is. Strings may use `$DIR`, the working folder. */
+/** One step of a capture, run in order and recorded. Strings may use `$DIR`, the working folder. */
 export type Step =
   /** A QMP command. */
   | { readonly execute: string; readonly arguments?: JsonObject }
   /** A human monitor command. */
   | { readonly human: string }
-  /** Until the first CPU halts (firmware has nothing left to do). */
+  /** Waits until the first CPU halts (firmware has nothing left to do). */
   | { readonly wait: "halted" }
-  /** Until the guest has set its mark. */
+  /** Waits until the guest has set its mark. */
   | { readonly wait: "guest" }
-  /** Until a word of guest memory has a value: guests of other targets. */
+  /** Waits until a word of guest memory has a value (guests of other targets). */
   | { readonly wait: "mark"; readonly address: number; readonly value: number }
-  /** Until the migration has looked through the dirty memory so many times. */
+  /** Waits until the migration has synced dirty memory `count` times. */
   | { readonly wait: "rounds"; readonly count: number }
-  /** Until the migration is over; a failed one ends the capture. */
+  /** Waits until the migration is over; a failure ends the capture. */
   | { readonly wait: "completed" };
 
-/** A file made in the working folder before QEMU starts. */
+/** A file created in the working folder before QEMU starts. */
 export interface WorkFile {
   readonly name: string;
   readonly content: () => Uint8Array;
@@ -28,11 +28,11 @@ export interface WorkFile {
 /** One folder of the corpus. */
 export interface Entry {
   readonly name: string;
-  /** One line for the table in corpus/README.md. */
+  /** Description for the table in corpus/README.md. */
   readonly shows: string;
   /** `major.minor` of the QEMU that makes it. */
   readonly qemu: string;
-  /** The program, for example "qemu-system-s390x". */
+  /** The program, e.g. "qemu-system-s390x". */
   readonly program: string;
   /** Arguments after the common ones. */
   readonly args: readonly string[];
@@ -40,13 +40,13 @@ export interface Entry {
   readonly capabilities: readonly string[];
   readonly parameters: JsonObject;
   readonly steps: readonly Step[];
-  /** Guest-physical ranges beside main memory whose contents are part of the truth. */
+  /** Guest-physical ranges besides main memory whose contents are part of the truth. */
   readonly ranges: readonly { readonly start: number; readonly length: number }[];
-  /** Why the stream cannot be loaded by the QEMU that made it, where that is known. */
+  /** Why the QEMU that made the stream cannot load it, where that is known. */
   readonly notLoadable?: string;
 }
 
-/** How an entry is described in the lists; {@link entry} makes the steps. */
+/** An entry in the lists; {@link entry} adds the steps. */
 export interface Recipe {
   readonly name: string;
   readonly shows: string;
@@ -57,21 +57,21 @@ export interface Recipe {
   readonly files?: readonly WorkFile[];
   readonly capabilities?: readonly string[];
   readonly parameters?: JsonObject;
-  /** Steps after the machine has reached its wait and before the migration. */
+  /** Steps after the initial wait and before the migration. */
   readonly before?: readonly Step[];
   /** What to wait for first; "nothing" for a VM that never starts (`-S`). */
   readonly until?: "halted" | "guest" | "nothing";
-  /** Keep the guest running while it is captured, for at least so many rounds. */
+  /** Keep the guest running during the capture, for at least this many rounds. */
   readonly rounds?: number;
   readonly notLoadable?: string;
-  /** Arguments of `migrate` beside the URI. */
+  /** Arguments of `migrate` besides the URI. */
   readonly migrate?: JsonObject;
-  /** Where the stream goes; default `exec:cat > $DIR/stream`. */
+  /** Target of the stream; default `exec:cat > $DIR/stream`. */
   readonly uri?: string;
   readonly ranges?: Entry["ranges"];
 }
 
-/** Bytes a second while a live capture is held in its rounds. */
+/** Bytes per second while a live capture repeats its rounds. */
 const liveBandwidth = 1 << 20;
 
 /** Turns a recipe into the exact steps. */

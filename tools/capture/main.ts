@@ -1,6 +1,6 @@
 /**
- * `npm run capture [-- NAME...]`: makes the corpus again, or the named entries. Entries whose QEMU is not on this machine are
- * named and left as they are.
+ * `npm run capture [-- NAME...]`: makes the corpus again, or the named entries. Entries whose QEMU is not installed are
+ * listed and left unchanged.
  */
 import { join } from "node:path";
 import { findQemu } from "../qemu/find.js";

@@ -1,7 +1,7 @@
 /**
- * Streams beyond the corpus: every machine type and every device, one after the other, of every QEMU that is here, each captured
- * and verified at once and not kept. `node dist/tools/capture/sweep.js [--machines] [--devices] [VERSION...]`; exit 1 when one
- * stream does not come back identical or holds opaque bytes. What a QEMU does not have or refuses to migrate is counted.
+ * Streams beyond the corpus: every machine type and every device of every installed QEMU, captured and verified one by
+ * one and not kept. `node dist/tools/capture/sweep.js [--machines] [--devices] [VERSION...]`; exit 1 when a stream is
+ * not identical or has opaque bytes. Machines and devices that a QEMU does not have or does not migrate are counted.
  */
 import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -48,7 +48,7 @@ async function run(qemu: QemuBinary, { name, args }: Job): Promise<Outcome> {
   try {
     const { identical, opaqueBytes, inspection } = await verifyStream(new MemorySource(stream));
     if (identical && opaqueBytes === 0) return "good";
-    // Machine types before 2.3 suppress the description: their device state cannot be named by anybody.
+    // Machine types before 2.3 write no description, so their device state cannot be decoded.
     if (identical && /^pc-(?:i440fx|q35)-(?:1|2\.[0-2]$)/u.test(name)) return "good";
     const why = inspection.undecoded.map(({ reason }) => reason).join("; ");
     console.log(`BAD ${qemu.version} ${name}: identical ${identical}, opaque ${opaqueBytes} ${why}`);

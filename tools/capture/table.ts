@@ -1,4 +1,4 @@
-/** The table in corpus/README.md, written from the entries that are there. */
+/** Writes the table in corpus/README.md from the existing entries. */
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { QevmError } from "../../src/bytes/errors.js";
@@ -17,7 +17,7 @@ function verdict(load: LoadCheck | null): string {
   return checks.every(Boolean) ? "yes, equal" : "yes, different";
 }
 
-/** One row a capture: what it shows, what made it, how big it is, how much of its truth is known. */
+/** One row per capture: its purpose, its producer, its size, and how much of its truth is known. */
 export function tableOf(entries: readonly CorpusEntry[]): string {
   const head = ["entry", "QEMU", "machine", "shows", "stream", "packed", "truth", "loaded by the same QEMU"];
   const rows = entries.map(({ name, folder, capture, truth }) => {
@@ -37,7 +37,7 @@ export function tableOf(entries: readonly CorpusEntry[]): string {
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
 
-/** Replaces the table in a page between its two marks. Throws `QevmError` when the page has no marks. */
+/** Replaces the table between its two marks in a page. Throws `QevmError` when the page has no marks. */
 export function writeTable(page: string, entries: readonly CorpusEntry[]): void {
   if (!existsSync(page)) throw new QevmError("io", `${page} is missing`);
   const text = readFileSync(page, "utf8");

@@ -1,4 +1,4 @@
-/** What the stopped source holds, taken without any code of the decoder. */
+/** The state of the stopped source, recorded without the decoder's code. */
 import { createHash } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
 import type { LoadCheck } from "../destination/check.js";
@@ -36,13 +36,13 @@ export interface Truth {
   readonly queryMigrate: Json;
   /** `query-status` after the migration. */
   readonly status: Json;
-  /** Run state before the migration, which the stream carries in `globalstate`. */
+  /** Run state before the migration, which `globalstate` in the stream contains. */
   readonly statusBefore: Json;
-  /** What a real destination of the same version made of the stream. */
+  /** Result of loading the stream in a real destination of the same version. */
   readonly destination: LoadCheck | null;
 }
 
-/** Reads everything that can be read from a stopped machine, except for the destination's word. */
+/** Records everything that can be read from a stopped machine, without the destination's result. */
 export async function takeTruth(
   vm: QemuProcess,
   statusBefore: Json,
@@ -56,7 +56,7 @@ export async function takeTruth(
     const sha256 = hashBlock(vm, block) ?? null;
     return { name: block.name, length: block.used, sha256, how: block.how };
   });
-  // Where memory begins on other targets is another matter; their blocks are compared.
+  // Memory starts at other addresses on other targets; their blocks are compared instead.
   const pmemsave = vm.qemu.command.at(-1) === usualProgram ? await saveRanges(vm, ranges) : [];
   return { blocks, pmemsave, registers, queryMigrate, status, statusBefore };
 }
@@ -71,7 +71,7 @@ export async function hashRange(vm: QemuProcess, start: number, length: number):
   return sha256;
 }
 
-/** Low memory below the VGA window, main memory from 1 MiB on, and what else is asked for. */
+/** Low memory below the VGA window, main memory from 1 MiB on, and further requested ranges. */
 async function saveRanges(vm: QemuProcess, more: Entry["ranges"]): Promise<RangeTruth[]> {
   const cpus = (await vm.execute("query-cpus-fast")) as readonly Json[];
   if (cpus.length === 0) return [];

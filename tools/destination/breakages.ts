@@ -1,16 +1,16 @@
 /**
- * Ways to break a small `-machine none` stream, each of which a real QEMU refuses with words of its own. The places are found by
- * the bytes that stand there, with no code of `src`: what is broken must not depend on what is tested.
+ * Ways to break a small `-machine none` stream. A real QEMU refuses each with a different error text. Positions are
+ * found by byte patterns without code of `src`, because the damage must not depend on the code under test.
  */
 import { QevmError } from "../../src/bytes/errors.js";
 
 /** One way to break a stream. */
 export interface Breakage {
-  /** Short and stable, for tables and tests. */
+  /** A short, stable name for tables and tests. */
   readonly name: string;
   /** Returns a broken copy of a `-machine none` stream with configuration section and footers. */
   readonly apply: (stream: Buffer) => Buffer;
-  /** Capabilities that the destination needs to come as far as the fault. */
+  /** Capabilities that the destination needs to reach the fault. */
   readonly capabilities?: readonly string[];
 }
 
@@ -24,7 +24,7 @@ function find(stream: Buffer, bytes: string | Buffer, from = 0): number {
 /** START of the RAM section: type, id, name, instance, version, then the block list. */
 const ramStart = (stream: Buffer): number => find(stream, "\u0003ram") - 5;
 const blockList = (stream: Buffer): number => ramStart(stream) + 17;
-/** First page record: behind the list, its end, the footer, and PART with its id. */
+/** The first page record: after the list, its end, the footer, and PART with its id. */
 const firstPage = (stream: Buffer): number => find(stream, Buffer.from([0x7e]), blockList(stream)) + 10;
 /** FULL of the timer section. */
 const timer = (stream: Buffer): number => find(stream, "\u0005timer") - 5;
@@ -48,7 +48,7 @@ function cut(at: (stream: Buffer) => number): (stream: Buffer) => Buffer {
 const command = (kind: number, ...body: readonly number[]): Buffer =>
   Buffer.from([0x08, 0x00, kind, body.length >> 8, body.length & 0xff, ...body]);
 
-/** be64, of numbers that fit 32 bits. */
+/** A be64 of a number that fits 32 bits. */
 const quad = (value: number): number[] => [
   0,
   0,
@@ -112,7 +112,7 @@ export const breakages: readonly Breakage[] = [
   { name: "ends before EOF", apply: cut((stream) => stream.lastIndexOf(Buffer.from([0x7e, 0, 0, 0])) + 5) },
 ];
 
-/** Half the block, consistently. */
+/** Halves the block's length consistently. */
 function changeLength(stream: Buffer): Buffer {
   const out = Buffer.from(stream);
   const at = blockList(stream);
@@ -122,7 +122,7 @@ function changeLength(stream: Buffer): Buffer {
   return out;
 }
 
-/** The first page as COMPRESS_PAGE with a length beyond what deflate can make of a page. */
+/** The first page as COMPRESS_PAGE with a length above deflate's maximum for a page. */
 function longCompressed(stream: Buffer): Buffer {
   const at = firstPage(stream);
   const record = Buffer.concat([
@@ -139,7 +139,7 @@ function shorterDevice(stream: Buffer): Buffer {
   return Buffer.concat([stream.subarray(0, at), stream.subarray(at + 1)]);
 }
 
-/** The timer section a second time: accepted, since a FULL section only has to name a known device. */
+/** A second copy of the timer section. It is accepted, since a FULL section only has to name a known device. */
 function twice(stream: Buffer): Buffer {
   const at = timer(stream);
   const section = stream.subarray(at, at + 48);

@@ -1,4 +1,4 @@
-/** Loads a fresh capture into a real destination and compares it with what the source held. */
+/** Loads a fresh capture in a real destination and compares the two. */
 import type { Entry } from "../capture/entry.js";
 import type { QemuBinary } from "../qemu/find.js";
 import { compare, type Comparison, type Expected } from "./compare.js";
@@ -6,18 +6,21 @@ import { type DestinationOptions, type LoadResult, startDestination } from "./de
 import type { QemuProcess } from "../qemu/process.js";
 import { inOrder, pluggedIn } from "./like.js";
 
-/** What a destination made of a stream; the comparison is empty when it did not load. */
+/** The destination's result; the comparison is empty when it did not load. */
 export type LoadCheck = Omit<LoadResult, "code"> & Omit<Comparison, "runState"> & { readonly runState: string | null };
 
-/** What may be different from the usual check. */
+/** Differences from the usual check. */
 export interface CheckOptions {
   /** Default: through a pipe. */
   readonly from?: DestinationOptions["from"];
-  /** Looks at the machine that has loaded. */
+  /** Called with the machine after the load. */
   readonly look?: (vm: QemuProcess) => Promise<void> | void;
 }
 
-/** Runs the entry's own QEMU as destination, with the files as the source left them. Never rejects because of the stream. */
+/**
+ * Runs the entry's own QEMU as the destination, with the files as the source left them. Does not reject because of the
+ * stream.
+ */
 export async function checkLoad(
   qemu: QemuBinary,
   entry: Entry,

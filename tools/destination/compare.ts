@@ -1,11 +1,11 @@
-/** Reads back what a stopped machine holds, and compares it with what another held. */
+/** Reads the state of a stopped machine, and compares it with that of another one. */
 import { readFileSync, rmSync } from "node:fs";
 import { hashRange, type Truth } from "../capture/truth.js";
 import { hashBlock, locateBlocks, readBlock } from "../qemu/memory.js";
 import type { QemuProcess } from "../qemu/process.js";
 import { type JsonObject, textOf } from "../../src/io/transport/qmp.js";
 
-/** The part of a ground truth that a machine can be compared with. */
+/** The part of a ground truth that can be compared. */
 export type Expected = Pick<Truth, "blocks" | "pmemsave" | "registers">;
 
 /** The outcome of {@link compare}. */
@@ -40,7 +40,7 @@ export async function compare(vm: QemuProcess, expected: Expected): Promise<Comp
   };
 }
 
-/** The registers in one form: later versions print "CPU#0" above them and a space inside each XMM register. */
+/** The registers in a common form: later versions print "CPU#0" above them and a space inside each XMM register. */
 function values(registers: string): string {
   return registers.replaceAll(/^(?:CPU#\d+)?\n/gmu, "").replaceAll(/(?<=XMM\d\d=[0-9a-f]{16}) /gu, "");
 }
@@ -50,7 +50,7 @@ export async function readStatus(vm: QemuProcess): Promise<string> {
   return textOf(((await vm.execute("query-status")) as JsonObject)["status"]);
 }
 
-/** SHA-256 of every RAM block that can be found in the machine, by name. */
+/** SHA-256 of every RAMBlock that can be located in the machine, by name. */
 export async function blockHashes(vm: QemuProcess): Promise<Map<string, string>> {
   const out = new Map<string, string>();
   for (const block of await locateBlocks(vm)) {
@@ -60,7 +60,7 @@ export async function blockHashes(vm: QemuProcess): Promise<Map<string, string>>
   return out;
 }
 
-/** The used part of one RAM block; undefined when there is no such block or it cannot be found in the machine. */
+/** The used part of one RAMBlock; undefined when it does not exist or cannot be located. */
 export async function readRamBlock(vm: QemuProcess, name: string): Promise<Buffer | undefined> {
   const block = (await locateBlocks(vm)).find((item) => item.name === name);
   return block === undefined ? undefined : readBlock(vm, block);
@@ -74,7 +74,10 @@ export async function readPhysical(vm: QemuProcess, start: number, length: numbe
   return bytes;
 }
 
-/** Registers of the first CPU by the names of `info registers` (RAX or EAX, RIP or EIP, CR0, ...), hexadecimal numbers only. */
+/**
+ * Registers of the first CPU by the names of `info registers` (RAX or EAX, RIP or EIP, CR0, ...), hexadecimal numbers
+ * only.
+ */
 export async function readRegisters(vm: QemuProcess): Promise<Map<string, bigint>> {
   const text = await vm.human("info registers");
   const first = text.split(/^CPU#1$/mu)[0] ?? "";

@@ -1,6 +1,6 @@
 /**
- * A real QEMU as the judge of a stream: started with `-incoming defer`, given the capabilities over QMP, then the stream; what
- * it says and what it then holds is read back.
+ * Loads a stream in a real QEMU: starts it with `-incoming defer`, sets the capabilities over QMP, sends the stream,
+ * and reads back its messages and its state.
  */
 import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,35 +17,36 @@ export interface DestinationOptions {
   readonly capabilities?: readonly string[];
   readonly parameters?: JsonObject;
   /**
-   * The stream: bytes, the path of a file, or a migration URI (`exec:cat FILE`, `unix:PATH`, `tcp:...`) passed as it is, except
-   * for `$DIR`. Bytes and files are copied into the working folder, so they reach a QEMU in a chroot too.
+   * The stream: bytes, the path of a file, or a migration URI (`exec:cat FILE`, `unix:PATH`, `tcp:...`) that is passed
+   * unchanged except for `$DIR`. Bytes and files are copied into the working folder, so that a QEMU in a chroot can
+   * read them.
    */
   readonly stream: Uint8Array | string;
-  /** How bytes and files are handed over: through a pipe (default), or as a file that QEMU opens itself (8.2 and later). */
+  /** How bytes and files are passed: through a pipe (default), or as a file that QEMU opens (8.2 and later). */
   readonly from?: "exec" | "file";
-  /** Files to place in the working folder first: name to bytes. */
+  /** Files to create in the working folder first, by name. */
   readonly files?: Readonly<Record<string, Uint8Array>>;
-  /** QMP commands before the load, for example the device_add that the source had. */
+  /** QMP commands before the load, e.g. the source's device_add. */
   readonly before?: readonly { readonly execute: string; readonly arguments?: JsonObject }[];
-  /** Milliseconds for the load; default 30 000. */
+  /** Time limit of the load in milliseconds; default 30 000. */
   readonly timeout?: number;
-  /** Default: the guest stays stopped (`-S`) whatever the source was doing. True: it does what the source did. */
+  /** Default: the guest stays stopped (`-S`). True: it gets the source's run state. */
   readonly autostart?: boolean;
-  /** Called when the destination is listening, for `unix:` and `tcp:` streams that somebody has to send. */
+  /** Called when the destination is listening, for `unix:` and `tcp:` streams that the test sends. */
   readonly onListening?: (vm: QemuProcess) => Promise<void>;
 }
 
-/** What became of a load. */
+/** The result of a load. */
 export interface LoadResult {
-  /** The stream was loaded and the machine stands ready. */
+  /** The stream was loaded and the machine is ready. */
   readonly loaded: boolean;
-  /** Status of the migration: "completed", "failed", "exited" (QEMU is gone), "timeout". */
+  /** Status of the migration: "completed", "failed", "exited" (QEMU has exited), "timeout". */
   readonly status: string;
-  /** QEMU's own words, one a line; empty when it said nothing. */
+  /** QEMU's error text, by line; empty when there is none. */
   readonly error: string;
-  /** Exit code, when QEMU ended. */
+  /** Exit code, if QEMU exited. */
   readonly code: number | null;
-  /** Signal that ended QEMU, for example "SIGABRT" for an assertion. */
+  /** Signal that ended QEMU, e.g. "SIGABRT" for an assertion. */
   readonly signal: string | null;
 }
 
@@ -55,7 +56,7 @@ export interface Destination {
   readonly result: LoadResult;
 }
 
-/** Starts a destination, loads the stream, and waits for the outcome. */
+/** Starts a destination, loads the stream, and waits for the result. */
 export async function startDestination(options: DestinationOptions): Promise<Destination> {
   const { qemu, args, stream, timeout = 30_000 } = options;
   const folder = makeWorkFolder(qemu);
@@ -78,7 +79,7 @@ export async function startDestination(options: DestinationOptions): Promise<Des
   }
 }
 
-/** Lets a loaded guest run for so many milliseconds, then stops it again. */
+/** Runs a loaded guest for `milliseconds`, then stops it again. */
 export async function runGuest(vm: QemuProcess, milliseconds: number): Promise<void> {
   await vm.execute("cont");
   await sleep(milliseconds);
@@ -114,7 +115,7 @@ async function outcome(vm: QemuProcess, timeout: number): Promise<LoadResult> {
   await vm.qmp.waitEvent("MIGRATION", timeout, (data) => final.has(textOf(data["status"])));
   const seen = vm.qmp.events.findLast(({ event, data }) => event === "MIGRATION" && final.has(textOf(data["status"])));
   const status = seen === undefined ? "timeout" : textOf(seen.data["status"]);
-  // A refused stream ends QEMU; an accepted one leaves it running. Give an ending one the time to say why.
+  // A refused stream ends QEMU; an accepted one leaves it running. Gives an exiting one the time to print its error.
   if (status !== "completed") await vm.waitExit(status === "failed" || vm.qmp.closed ? 3000 : 0);
   const exit = vm.exit;
   const description = status === "failed" && exit === undefined ? await errorText(vm) : "";

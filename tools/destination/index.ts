@@ -1,4 +1,4 @@
-/** The destination harness: a real QEMU that loads a stream and is then read. */
+/** The destination harness: a real QEMU that loads a stream and is then examined. */
 export { type Breakage, breakages } from "./breakages.js";
 export {
   blockHashes,

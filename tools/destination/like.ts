@@ -1,4 +1,6 @@
-/** A destination like the source of a capture: the same machine, capabilities, hot-plugged devices and files. */
+/**
+ * A destination that matches the source of a capture: the same machine, capabilities, hot-plugged devices and files.
+ */
 import { createHash } from "node:crypto";
 import { QevmError } from "../../src/bytes/errors.js";
 import type { Capture } from "../capture/capture.js";
@@ -9,9 +11,12 @@ import { findQemu, type QemuBinary } from "../qemu/find.js";
 import { commonArguments } from "../qemu/process.js";
 import type { DestinationOptions } from "./destination.js";
 
-/** What may differ from the source. */
+/** Differences from the source. */
 export interface LikeOptions {
-  /** Another version gets the source's machine type by its full name. Default: the version that made the capture; throws `QevmError` (unsupported) when it is not here. */
+  /**
+   * Another version gets the source's machine type by its full name. Default: the version that made the capture; throws
+   * `QevmError` (unsupported) when it is not installed.
+   */
   readonly qemu?: QemuBinary;
   /** Default: the capture's own stream. */
   readonly stream?: DestinationOptions["stream"];
@@ -19,13 +24,13 @@ export interface LikeOptions {
   readonly capabilities?: readonly string[];
   /** Default: through a pipe. */
   readonly from?: DestinationOptions["from"];
-  /** Files of the working folder; default: made again from the list of entries. */
+  /** Files of the working folder; default: created again from the list of entries. */
   readonly files?: DestinationOptions["files"];
 }
 
 /**
- * Options for `startDestination` that fit a corpus entry. The files are made again from the list of entries; shared memory
- * files of `x-ignore-shared` entries hold what they held before the source ran, not what it left.
+ * Options for `startDestination` that match a corpus entry. The files are created again from the list of entries.
+ * Shared memory files of `x-ignore-shared` entries have their initial contents, not those that the source left.
  */
 export function destinationLike({ name, capture, open }: CorpusEntry, change: LikeOptions = {}): DestinationOptions {
   const qemu = change.qemu ?? findQemu(capture.version, capture.command[0]);
@@ -53,21 +58,21 @@ export function destinationLike({ name, capture, open }: CorpusEntry, change: Li
 }
 
 /**
- * With more than one decompress thread QEMU (5.2 at least) now and then loads the older of two copies of a page that come in one
- * section, or mixes them; one thread keeps their order.
+ * With several decompression threads QEMU (5.2 at least) sometimes loads the older of two copies of a page in one
+ * section, or mixes them. One thread keeps their order.
  */
 export function inOrder(capabilities: readonly string[]): Pick<DestinationOptions, "parameters"> {
   return capabilities.includes("compress") ? { parameters: { "decompress-threads": 1 } } : {};
 }
 
-/** In another version `pc` and `q35` mean another machine type: name the source's own. */
+/** In another version `pc` and `q35` are other machine types: use the source's full name. */
 function sameMachine(args: readonly string[], { machine, version }: Capture, qemu: QemuBinary): string[] {
   return args.map((word, index) =>
     qemu.version === version || args[index - 1] !== "-machine" ? word : word.replace(/^[^,]+/u, machine),
   );
 }
 
-/** The commands by which a source was given more devices before it migrated. */
+/** The commands that added devices to the source before the migration. */
 export function pluggedIn(steps: readonly Step[]): Extract<Step, { execute: string }>[] {
   return steps.flatMap((step) =>
     "execute" in step && /^(?:object-add|device_add)$/u.test(step.execute) ? [step] : [],

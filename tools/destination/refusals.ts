@@ -1,6 +1,6 @@
 /**
- * The words with which each QEMU refuses each broken stream. As a program it writes what the versions found here say to
- * spec/21-destination.refusals.json, keeping what is there of versions that are not here.
+ * The error texts of each QEMU for each broken stream. As a program it writes those of the installed versions to
+ * spec/21-destination.refusals.json, and keeps the entries of other versions.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -14,17 +14,17 @@ import { type LoadResult, startDestination } from "./destination.js";
 /** Per breakage and version of QEMU: its lines of error text, empty when the stream was accepted. */
 export type Refusals = Record<string, Record<string, readonly string[]>>;
 
-/** The recorded words. */
+/** The recorded error texts. */
 export function readRefusals(): Refusals {
   return JSON.parse(readFileSync(page(), "utf8")) as Refusals;
 }
 
-/** Whether a version can be asked: the capabilities that a breakage needs must exist in it. */
+/** Whether a version can be tested: it must have the capabilities that a breakage needs. */
 export function applies(breakage: Breakage, qemu: QemuBinary): boolean {
   return breakage.capabilities?.includes("compress") !== true || Number(qemu.version) < 9.1;
 }
 
-/** Breaks a small stream and shows it to a real destination. */
+/** Breaks a small stream and loads it in a real destination. */
 export async function refuse(breakage: Breakage, qemu: QemuBinary): Promise<LoadResult> {
   const recent = Number(qemu.version) >= 9;
   const source = corpusEntry(recent ? "v10.0-none" : "machine-none-tiny");

@@ -5,16 +5,16 @@ import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
 import { projectRoot } from "../corpus.js";
 
-/** C zlib in a process of its own, measured by itself round by round. */
+/** C zlib in a separate process that measures itself round by round. */
 export interface CZlib {
-  /** What it is, for people. */
+  /** Description for people. */
   what: string;
   /** One round over the whole file. */
   round(): Promise<{ seconds: number; bytes: number }>;
   end(): void;
 }
 
-/** The same work where there is no C compiler: Python's binding costs something, and deflate has no reset there. */
+/** The same work without a C compiler: Python's binding adds overhead, and its deflate has no reset. */
 const PYTHON = `
 import struct, sys, time, zlib
 kind, name, size = sys.argv[1], sys.argv[2], int(sys.argv[3])
@@ -51,8 +51,8 @@ function compiled(): string | undefined {
 }
 
 /**
- * Starts it over a file: `deflate` takes pages, `inflate` takes payloads behind be32 lengths. Undefined where there is neither
- * a C compiler with zlib nor python3.
+ * Starts it over a file: `deflate` takes pages, `inflate` takes payloads after be32 lengths. Undefined where there is
+ * neither a C compiler with zlib nor python3.
  */
 export async function startCZlib(
   kind: "deflate" | "inflate",

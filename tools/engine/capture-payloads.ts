@@ -2,14 +2,14 @@ import { RamFlag } from "../../src/codec/ram/index.js";
 import type { ByteSource } from "../../src/bytes/source.js";
 import { StreamReader } from "../../src/codec/stream/index.js";
 
-/** A page as a stream held it: plain, or compressed. */
+/** A page as it is in a stream: plain or compressed. */
 export interface CapturedPage {
   compressed: boolean;
   /** A copy of the record's body. */
   body: Uint8Array;
 }
 
-/** Every PAGE and COMPRESS_PAGE body of a stream, copied, in stream order. */
+/** A copy of every PAGE and COMPRESS_PAGE body of a stream, in stream order. */
 export async function* capturedPages(source: ByteSource): AsyncGenerator<CapturedPage> {
   for await (const item of new StreamReader(source)) {
     if (item.kind !== "section" || item.content.kind !== "ram") continue;

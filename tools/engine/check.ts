@@ -1,10 +1,11 @@
 /**
- * `node dist/tools/engine/check.js --pages N [--seconds N] [--seed S] [--stream FILE]...`: pages of every kind through every mode of the
- * page engine, each payload judged by pako, node:zlib, C zlib (through Python) and the engine's own inflater; the exact mode
- * is held to pako and to C zlib byte for byte; every eighth payload is damaged, and the engine's refusal held to pako's.
+ * `node dist/tools/engine/check.js --pages N [--seconds N] [--seed S] [--stream FILE]...`: sends pages of every kind
+ * through every mode of the page engine. pako, node:zlib, C zlib (through Python) and the engine's inflater check each
+ * payload. The exact mode must match pako and C zlib byte for byte. Every eighth payload is damaged, and the engine
+ * must refuse it like pako.
  *
- * Prints one line of figures at the end (and on the way, to stderr) and exits with 1 where anything is wrong. What went
- * wrong is written to engine-check-*.bin in the temporary folder.
+ * Prints one line of figures at the end (and progress to stderr) and exits with 1 on any failure. Failures are written
+ * to engine-check-*.bin in the temporary folder.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -25,7 +26,7 @@ const PAGE = 4096;
 const BATCH = 64;
 const MODES = ["page", "page-fixed", "page-exact"] as const;
 
-/** C zlib: for each page its three payloads must inflate to it, and the third must be what level 1 gives. */
+/** C zlib: the three payloads of each page must inflate to it, and the third must be the output of level 1. */
 const JUDGE = `
 import struct, sys, zlib
 data, bad, pages = sys.stdin.buffer, 0, 0
@@ -45,7 +46,10 @@ while True:
 print(pages, bad, zlib.ZLIB_RUNTIME_VERSION)
 `;
 
-/** Pages without end: seeds of every maker, the pages given and pages of this machine's files, whole and edited. */
+/**
+ * An endless supply of pages: all makers with seeds, the given pages, and pages of this machine's files, original and
+ * edited.
+ */
 class Pages {
   readonly counts: Record<string, number> = {};
   private readonly random: Random;
@@ -85,7 +89,7 @@ class Pages {
     return this.waiting.pop()!;
   }
 
-  /** Bytes changed, parts moved, parts repeated. */
+  /** Changes bytes, moves parts, repeats parts. */
   private edit(page: Uint8Array, name: string): void {
     const { random } = this;
     for (let n = random.below(20); n > 0; n--) page[random.below(PAGE)] = random.next();
@@ -127,7 +131,7 @@ function fail(what: string, page: Uint8Array, payload: Uint8Array): void {
 
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 
-/** The refusal in words, or "". */
+/** The error message, or "". */
 function refusal(inflater: PageInflater, payload: Uint8Array, into: Uint8Array): string {
   try {
     inflater.inflate(payload, into);
@@ -164,7 +168,7 @@ const until = start + Number(values.seconds) * 1000;
 while (figures.pages < total && Date.now() < until && failures.length < 100) {
   for (const page of pages) source.next(page);
   const payloads = pages.map(() => [] as Uint8Array[]);
-  // Both builds make the same bytes: every fourth round proves it, the others take turns.
+  // Both builds must write the same bytes: every fourth round checks it, the other rounds alternate.
   const round = figures.pages / BATCH;
   const both = round % 4 === 0;
   for (const { mode, batches } of modes) {
@@ -176,7 +180,7 @@ while (figures.pages < total && Date.now() < until && failures.length < 100) {
     });
     const [first, second] = results;
     pages.forEach((page, i) => {
-      // A batch leaves zero pages out; they are not the deflater's.
+      // A batch leaves zero pages out; the deflater does not see them.
       if (first!.zero[i] === 1) return;
       const payload = first!.output.slice(first!.starts[i], first!.starts[i]! + first!.lengths[i]!);
       const twin = second?.output.subarray(second.starts[i], second.starts[i]! + second.lengths[i]!);
@@ -215,7 +219,7 @@ while (figures.pages < total && Date.now() < until && failures.length < 100) {
   }
 }
 
-/** All payloads of one mode through one instance of the engine's inflater. */
+/** Inflates all payloads of one mode with one instance of the engine's inflater. */
 function inflateAll(batch: InflateBatch, payloads: readonly Uint8Array[][], mode: number): void {
   let at = 0;
   const which: number[] = [];
@@ -236,7 +240,7 @@ function inflateAll(batch: InflateBatch, payloads: readonly Uint8Array[][], mode
   });
 }
 
-/** The engine's inflaters and pako must say the same of a damaged payload, and write the same bytes. */
+/** The engine's inflaters and pako must give the same error for a damaged payload, and write the same bytes. */
 function harm(page: Uint8Array, payload: Uint8Array): void {
   const damaged = damage(payload, random);
   const said = refusal(pako, damaged, into);

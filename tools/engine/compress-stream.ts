@@ -3,7 +3,7 @@ import type { ByteSink, ByteSource } from "../../src/bytes/source.js";
 import { RamBatch, RamFlag } from "../../src/codec/ram/index.js";
 import { ExactWriter, StreamReader, type StreamItem } from "../../src/codec/stream/index.js";
 
-/** Copies a stream, every plain page turned into a compressed one. Returns the number of pages. */
+/** Copies a stream and compresses every plain page. Returns the number of pages. */
 export async function compressStream(source: ByteSource, sink: ByteSink, deflater: PageDeflater): Promise<number> {
   const writer = new ExactWriter(sink);
   const made = { pages: 0 };

@@ -1,6 +1,6 @@
 import { makePage, type Random } from "./pages.js";
 
-/** One of the things that happen to a zlib payload on its way: cut, lengthened, bits or bytes changed, overwritten. */
+/** Damages a zlib payload: cuts or lengthens it, changes bits or bytes, or overwrites a part. */
 export function damage(payload: Uint8Array, random: Random): Uint8Array {
   const copy = payload.slice();
   switch (random.below(6)) {
@@ -13,7 +13,7 @@ export function damage(payload: Uint8Array, random: Random): Uint8Array {
       return longer;
     }
     case 2:
-      // The head of the block, where the codes are.
+      // In the block header, where the codes are.
       copy[2 + random.below(Math.min(60, copy.length - 2))]! ^= 1 << random.below(8);
       return copy;
     case 3:

@@ -1,9 +1,9 @@
 /**
- * `node dist/tools/engine/load-in-qemu.js [--gib N] [--stream FILE]`: the guest memory of a real QEMU source is compressed by each
- * mode of the page engine and loaded by a real QEMU destination; the memory of the two must be equal.
+ * `node dist/tools/engine/load-in-qemu.js [--gib N] [--stream FILE]`: compresses the guest memory of a real QEMU source
+ * with each mode of the page engine and loads it in a real QEMU destination; the two memories must be equal.
  *
- * The machine is `none` with its memory in a shared file, so any bytes can be its memory: pages of every maker, of this
- * machine's files, and of the stream given.
+ * The machine is `none` with its memory in a shared file, so that its memory can hold any bytes: pages of every maker,
+ * of this machine's files, and of the given stream.
  */
 import { createHash } from "node:crypto";
 import { closeSync, createReadStream, mkdtempSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
@@ -39,7 +39,7 @@ async function hash(file: string): Promise<string> {
   return sum.digest("hex");
 }
 
-/** Every page is another one: the makers take turns with real pages, each of which is told from its copies by eight bytes. */
+/** Every page is different: the makers alternate with real pages, whose copies are made distinct by eight bytes. */
 async function fill(file: string): Promise<void> {
   const makers = Object.keys(PAGE_MAKERS);
   const real = values.stream === undefined ? pagesOfHost(16384) : await pagesOfStream(values.stream, 32768);

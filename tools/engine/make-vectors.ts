@@ -1,6 +1,6 @@
 /**
- * Writes spec/06-engine.vectors.json: what C zlib makes of known pages at every level. Run it only where python3 has the zlib
- * that QEMU is meant to link (1.2.13 in Debian 12): `node dist/tools/engine/make-vectors.js`.
+ * Writes spec/06-engine.vectors.json: C zlib's output for known pages at every level. Run it only where python3 has the
+ * zlib that QEMU is linked with (1.2.13 in Debian 12): `node dist/tools/engine/make-vectors.js`.
  */
 import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";

@@ -1,6 +1,6 @@
-/** Pages of many kinds, made from a seed: the same seed gives the same page on every machine. */
+/** Pages of many kinds, generated from a seed: the same seed gives the same page on every machine. */
 
-/** xorshift32: small, fast, and good enough to make pages. */
+/** xorshift32: small, fast, and sufficient for generating pages. */
 export class Random {
   private state: number;
   constructor(seed: number) {
@@ -31,7 +31,7 @@ function noise(page: Uint8Array, random: Random, from = 0, to = page.length): vo
   for (let i = from; i < to; i++) page[i] = random.next() >>> 13;
 }
 
-/** What a page may look like; the name is kept in the specification's vectors. */
+/** Kinds of pages; the specification's vectors contain these names. */
 export const PAGE_MAKERS: Readonly<Record<string, Maker>> = {
   "all zero but one byte": (page, random) => {
     page[random.below(page.length)] = 1 + random.below(255);
@@ -46,7 +46,7 @@ export const PAGE_MAKERS: Readonly<Record<string, Maker>> = {
     for (let i = 0; i < page.length; i++) page[i] = random.below(symbols) * 11;
   },
   "skewed symbols": (page, random) => {
-    // Powers of two, so that the optimal code lengths go beyond every limit.
+    // Powers of two, so that the optimal code lengths exceed every limit.
     for (let i = 0; i < page.length; i++) page[i] = Math.clz32(random.next());
   },
   "fibonacci symbols": (page, random) => {
@@ -116,7 +116,7 @@ export const PAGE_MAKERS: Readonly<Record<string, Maker>> = {
   },
 };
 
-/** The page of this kind and seed. */
+/** A page of this kind and seed. */
 export function makePage(kind: string, seed: number, page: Uint8Array = new Uint8Array(4096)): Uint8Array {
   const maker = PAGE_MAKERS[kind];
   if (maker === undefined) throw new Error(`no such kind of page: ${kind}`);

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 
-/** C zlib through Python: an independent judge of pages and payloads. */
+/** C zlib through Python: an independent check of pages and payloads. */
 
 const COMPRESS = `
 import sys, zlib, struct
@@ -37,13 +37,13 @@ function python(program: string, args: readonly string[], input: Uint8Array): Bu
   return run.stdout;
 }
 
-/** The zlib that python3 runs with, or undefined where there is no python3. */
+/** The zlib version of python3, or undefined where there is no python3. */
 export function pythonZlibVersion(): string | undefined {
   const run = spawnSync("python3", ["-c", "import zlib; print(zlib.ZLIB_RUNTIME_VERSION)"], { encoding: "utf8" });
   return run.status === 0 ? run.stdout.trim() : undefined;
 }
 
-/** What C zlib makes of each page, in order: windowBits 15, memLevel 8, one finishing call. */
+/** C zlib's output for each page, in order: windowBits 15, memLevel 8, one finishing call. */
 export function pythonCompress(pages: Uint8Array, pageSize: number, level: number): Uint8Array[] {
   const out = python(COMPRESS, [String(level), String(pageSize)], pages);
   const payloads: Uint8Array[] = [];
@@ -55,7 +55,7 @@ export function pythonCompress(pages: Uint8Array, pageSize: number, level: numbe
   return payloads;
 }
 
-/** What C zlib makes of each payload: the page, or undefined where it refuses (or bytes trail). */
+/** C zlib's output for each payload: the page, or undefined where it refuses it (or bytes trail). */
 export function pythonDecompress(payloads: readonly Uint8Array[]): (Uint8Array | undefined)[] {
   const parts: Uint8Array[] = [];
   for (const payload of payloads) {

@@ -5,10 +5,10 @@ import { FileSource } from "../../src/io/transport/file.js";
 import { capturedPages } from "./capture-payloads.js";
 
 const PAGE = 4096;
-/** Pages that are taken together: neighbours in memory are alike, and lie together in caches. */
+/** Pages that are taken together: neighbours in memory are similar, and are close in caches. */
 const RUN = 64;
 
-/** Non-zero pages that a stream holds plainly, `count` of them in runs spread over all of it. */
+/** Up to `count` plain non-zero pages of a stream, in runs spread over all of it. */
 export async function pagesOfStream(file: string, count: number): Promise<Uint8Array> {
   const source = FileSource.open(file);
   const all: Uint8Array[] = [];
@@ -19,8 +19,8 @@ export async function pagesOfStream(file: string, count: number): Promise<Uint8A
 }
 
 /**
- * Non-zero pages that any Linux machine has, mixed about as a guest's memory is: two thirds files (programs, libraries,
- * texts), as its page cache, and one third memory of a running process: this one.
+ * Non-zero pages that any Linux machine has, in about the mix of a guest's memory: two thirds files (programs,
+ * libraries, texts), like its page cache, and one third memory of a running process: this one.
  */
 export function pagesOfHost(count: number): Uint8Array {
   const memory = ownMemory();
@@ -36,7 +36,7 @@ export function pagesOfHost(count: number): Uint8Array {
   return Buffer.concat([spread(memory, fromMemory), spread(all, count - fromMemory)]);
 }
 
-/** Non-zero pages of this process's writable memory; none where there is no /proc. */
+/** Non-zero pages of this process's writable memory; none without /proc. */
 function ownMemory(): Uint8Array[] {
   const pages: Uint8Array[] = [];
   let descriptor: number;
@@ -52,7 +52,7 @@ function ownMemory(): Uint8Array[] {
       try {
         if (readSync(descriptor, page, 0, PAGE, at) === PAGE && !isZeroPage(page)) pages.push(page);
       } catch {
-        // A page that is reserved only.
+        // The page is reserved only.
       }
       if (pages.length > 20_000) break;
     }
@@ -61,7 +61,7 @@ function ownMemory(): Uint8Array[] {
   return pages;
 }
 
-/** Regular files below a folder, at most `most`, without following links. */
+/** Up to `most` regular files below a folder, without following links. */
 export function listFiles(folder: string, most: number): string[] {
   const found: string[] = [];
   const folders = [folder];
@@ -73,13 +73,13 @@ export function listFiles(folder: string, most: number): string[] {
         else if (entry.isFile() && statSync(path).size >= PAGE) found.push(path);
       }
     } catch {
-      // Not ours to read.
+      // Not readable.
     }
   }
   return found;
 }
 
-/** Whole pages of a file, spread over it, at most `most`. */
+/** Up to `most` whole pages of a file, spread over it. */
 export function filePages(file: string, most: number): Uint8Array[] {
   let descriptor: number;
   try {

@@ -1,4 +1,4 @@
-/** Fills memory with something like a guest's: words, tables, noise, a fifth of it zero pages. */
+/** Fills memory with guest-like contents: words, tables, noise, a fifth of it zero pages. */
 export function fillMemory(bytes: Uint8Array, seed: number): void {
   let x = seed | 1;
   for (let page = 0; page < bytes.length / 4096; page++) {

@@ -1,7 +1,7 @@
 /**
- * A Linux guest of 1 GiB, as measurements want one: Debian's kernel, its programs and libraries in the page cache, and processes whose
- * memory holds what Python and Perl make of text. Everything comes from Debian's packages and is kept in one folder, so that the guest
- * boots once a machine.
+ * A Linux guest of 1 GiB for measurements: Debian's kernel, its programs and libraries in the page cache, and processes
+ * whose memory holds Python and Perl data. Everything comes from Debian's packages and is kept in one folder, so that
+ * the guest boots once per machine.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -21,7 +21,7 @@ export interface LinuxGuest {
 
 const KERNEL = "linux-image-cloud-amd64";
 
-/** What is in the guest beside the kernel: about 260 MB of programs, libraries, tables and texts. */
+/** The guest's contents besides the kernel: about 260 MB of programs, libraries, tables and texts. */
 const PACKAGES: readonly string[] = [
   "busybox-static",
   "git",
@@ -45,7 +45,7 @@ const PACKAGES: readonly string[] = [
   "zlib1g",
 ];
 
-/** Longest time for the guest to come up and do its work, in milliseconds: software emulation is slow. */
+/** Time limit for the guest's boot and work, in milliseconds: software emulation is slow. */
 const BOOT = 600_000;
 
 const INIT = `#!/bin/busybox sh
@@ -92,15 +92,15 @@ close($out);
 sleep(1000) while 1;
 `;
 
-/** Where the packages, the guest's files and the stream are kept. */
+/** The folder for the packages, the guest's files and the stream. */
 export function linuxFolder(): string {
   const { QEVM_LINUX_DIR: folder, XDG_CACHE_HOME: cache } = process.env;
   return folder ?? join(cache ?? join(homedir(), ".cache"), "qevm", "linux");
 }
 
 /**
- * The guest, saved by `qemu` (a QEMU outside a chroot); made where it is not there yet, which takes a minute or two.
- * Errors: io, with what the failing program said.
+ * The guest, saved by `qemu` (a QEMU outside a chroot). It is made if missing, which takes a minute or two. Errors: io,
+ * with the output of the failed program.
  */
 export async function linuxGuest(qemu: QemuBinary, folder = linuxFolder()): Promise<LinuxGuest> {
   const stream = join(folder, `linux-${qemu.version}.mig`);
@@ -153,14 +153,14 @@ async function completed(vm: QemuProcess): Promise<void> {
   }
 }
 
-/** Downloads the packages, unpacks them and packs what Linux unpacks into its memory when it starts. */
+/** Downloads and unpacks the packages, and packs the initramfs. */
 function makeFiles(folder: string, kernel: string, files: string): void {
   const packages = join(folder, "packages");
   const root = join(folder, "root");
   for (const place of [packages, root]) rmSync(place, { recursive: true, force: true });
   mkdirSync(packages);
   mkdirSync(root);
-  // Lists and packages of our own: nothing of the system's is changed, and no root is needed.
+  // Separate lists and packages: the system's are not changed, and root is not needed.
   const state = join(folder, "apt");
   for (const place of ["lists/partial", "cache/archives/partial"]) mkdirSync(join(state, place), { recursive: true });
   const own = [`Dir::State=${state}`, `Dir::State::lists=${state}/lists`, `Dir::Cache=${state}/cache`];

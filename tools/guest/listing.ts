@@ -1,6 +1,6 @@
 /**
- * A listing of machine code: each line holds its bytes and what they mean, labels are filled in at the end. Enough of an
- * assembler for guests of one boot sector, with nothing hidden.
+ * A listing of machine code: each line has its bytes and their meaning, and labels are resolved at the end. A minimal
+ * assembler for guests of one boot sector.
  */
 import { QevmError } from "../../src/bytes/errors.js";
 
@@ -26,7 +26,7 @@ export class Listing {
     this.#origin = origin;
   }
 
-  /** One instruction or datum: what it means, then its bytes. */
+  /** One instruction or datum: its meaning, then its bytes. */
   op(_meaning: string, ...bytes: readonly number[]): this {
     this.#bytes.push(...bytes);
     return this;
@@ -39,7 +39,7 @@ export class Listing {
     return this.op("(reference)", ...Array.from({ length: width(kind) }, () => 0));
   }
 
-  /** Names the next byte. */
+  /** Defines a label for the next byte. */
   label(name: string): this {
     this.#labels.set(name, this.#bytes.length);
     return this;
@@ -99,15 +99,17 @@ export function protectedModeStart(): Listing {
     .op("mov esp, 0x7000", 0xbc, ...dword(0x7000));
 }
 
-/** Guest-physical address at which a guest writes {@link readyMark} when its memory is set up; its round count follows. */
+/**
+ * Guest-physical address where a guest writes {@link readyMark} when its memory is set up; its round counter follows.
+ */
 export const readyAddress = 0x600;
 
 /** "qevm", little-endian. */
 export const readyMark = 0x6d766571;
 
 /**
- * A firmware image of 64 KiB around a boot sector: the reset vector jumps to a stub that copies the sector to 0x7c00 and runs
- * it. With it a capture holds no foreign code and starts at once, on any x86 machine type.
+ * A firmware image of 64 KiB around a boot sector: the reset vector jumps to a stub that copies the sector to 0x7c00
+ * and runs it. A capture then contains no other code and starts at once, on any x86 machine type.
  */
 export function firmwareAround(sector: Uint8Array): Uint8Array {
   const stub = new Listing(0x200)

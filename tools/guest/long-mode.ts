@@ -1,6 +1,7 @@
 /**
- * A boot sector that enters long mode and halts with known registers: r8, r15, rbx, FS base and KERNEL_GS_BASE hold values of their
- * own. Assembled once by GNU as: it builds one 2 MiB page at 0x1000 to 0x3fff, sets CR4.PAE, EFER.LME and CR0.PG, loads a GDT and jumps.
+ * A boot sector that enters long mode and halts with known registers: r8, r15, rbx, FS base and KERNEL_GS_BASE have
+ * distinct values. Assembled once by GNU as. It maps one 2 MiB page with tables at 0x1000 to 0x3fff, sets CR4.PAE,
+ * EFER.LME and CR0.PG, loads a GDT and jumps.
  */
 export function longModeGuest(): Uint8Array {
   const sector = Buffer.alloc(512);

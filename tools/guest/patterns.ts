@@ -8,7 +8,8 @@
  * | 10-14 | text-like: four-letter words from a table of eight |
  * | 15 | random-like: a linear congruential generator seeded by the address |
  *
- * The fill guest fills its regions and halts. The dirty guest fills, then goes over the groups below for ever:
+ * The fill guest fills its regions and halts. The dirty guest fills its regions, then changes the groups below in an
+ * endless loop:
  *
  * | group | pages | every round |
  * |---|---|---|
@@ -18,7 +19,7 @@
  * | text | 24 | all words change |
  * | random | 6 | all bytes change |
  * | dense | 12 | every second byte changes: the XBZRLE delta overflows |
- * | same | 8 | written with what they hold: dirty and unchanged |
+ * | same | 8 | rewritten with the same contents: dirty and unchanged |
  * | runs | 16 | 300 dwords in a row change: XBZRLE lengths of two bytes |
  *
  * Page 0 changes each round too (the round counter at 0x604).
@@ -56,7 +57,7 @@ export function fillGuest(regions: readonly Region[]): Uint8Array {
   return routines(code).bootSector();
 }
 
-/** Fills the regions, sets the mark, then dirties the groups from {@link dirtyBase} on for ever. */
+/** Fills the regions, sets the mark, then dirties the groups from {@link dirtyBase} on in an endless loop. */
 export function dirtyGuest(regions: readonly Region[]): Uint8Array {
   const code = protectedModeStart();
   callFills(code, regions);
@@ -66,7 +67,8 @@ export function dirtyGuest(regions: readonly Region[]): Uint8Array {
     .label("round")
     .op("inc ebx", 0x43)
     .op("mov [0x604], ebx", 0x89, 0x1d, ...dword(readyAddress + 4));
-  // A change of CR0.WP empties QEMU's TLB. Without it the emulator up to 7.2 misses writes to pages whose dirty bit was just taken.
+  // Changing CR0.WP flushes QEMU's TLB. Without it the emulator up to 7.2 misses writes to pages whose dirty bit was
+  // just cleared.
   code
     .op("mov eax, cr0", 0x0f, 0x20, 0xc0)
     .op("xor eax, 1 << 16", 0x35, ...dword(0x10000))
@@ -85,8 +87,8 @@ export function dirtyGuest(regions: readonly Region[]): Uint8Array {
 }
 
 /**
- * Fills the regions, sets the mark, then reads one dword of every page of them for ever and writes nothing: what it finds on
- * the other side of a migration is what was sent, and what it misses there it asks for.
+ * Fills the regions, sets the mark, then reads one dword of every page in an endless loop and writes nothing. After a
+ * migration it finds the pages that were sent, and requests the missing ones.
  */
 export function readingGuest(regions: readonly Region[]): Uint8Array {
   const code = protectedModeStart();
@@ -107,7 +109,7 @@ export function readingGuest(regions: readonly Region[]): Uint8Array {
 
 const nextPage = (code: Listing): Listing => code.op("add edi, 0x1000", 0x81, 0xc7, ...dword(0x1000));
 
-/** What happens to the page at edi; each body leaves edi at the next page. ebx is the round. */
+/** Changes the page at edi; each body leaves edi at the next page. ebx is the round. */
 const groupBody: Record<GroupName, (code: Listing) => Listing> = {
   few: (code) =>
     nextPage(
@@ -171,7 +173,7 @@ function markReady(code: Listing): Listing {
   return code.op("mov dword [0x600], mark", 0xc7, 0x05, ...dword(readyAddress), ...dword(readyMark));
 }
 
-/** fill (edi to ebp); text and random and store fill the page at edi and leave edi behind it. */
+/** fill (edi to ebp); text, random and store fill the page at edi and leave edi after it. */
 function routines(code: Listing): Listing {
   return code
     .label("fill")

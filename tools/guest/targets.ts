@@ -1,6 +1,6 @@
 /** Guests of a few instructions for other targets, written by hand: each does one thing, sets its mark and loops. */
 
-/** What a guest of another target writes to say that it is done, and where. */
+/** The address and value that such a guest writes when it is done. */
 export const targetMark = { address: 0x4000, value: 0x4d41 } as const;
 
 /** Pages whose storage keys {@link storageKeyGuest} sets: page i gets 0x50 + 16 i. */
@@ -20,14 +20,17 @@ export function storageKeyGuest(): Uint8Array {
       "a7584d41", // lhi  r5,0x4d41
       "a7694000", // lghi r6,0x4000
       "50506000", // st   r5,0(r6)
-      "0440", // spm  r4: QEMU loses a condition code that it has not worked out yet
+      "0440", // spm  r4: QEMU loses a condition code that it has not computed yet
       "a7f40000", // j    itself
     ].join(""),
     "hex",
   );
 }
 
-/** Entries that {@link hashTableGuest} makes: number i maps page 3 i, and is asked for at 3 i (the hypervisor takes the first free one of its eight). */
+/**
+ * Number of entries that {@link hashTableGuest} makes: number i maps page 3 i and is requested at 3 i (the hypervisor
+ * takes the first free one of eight).
+ */
 export const hashTableEntries = 64;
 
 /** ppc64, pseries: firmware (`-bios`) that begins at 0x100 and fills the hash page table by H_ENTER. */

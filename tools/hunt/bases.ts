@@ -8,14 +8,14 @@ import { projectRoot } from "../corpus.js";
 export interface Base {
   name: string;
   path: string;
-  /** `unpacked` folders go to pack, `indexed` ones hold `stream` and its `index`. */
+  /** `unpacked` folders go to pack; `indexed` ones have `stream` and its `index`. */
   kind: "file" | "recording" | "unpacked" | "indexed";
 }
 
-/** Streams longer than this are left out: a case takes too long. */
+/** Maximum stream length: longer cases take too long. */
 const LONGEST = 700_000;
 
-/** Makes every base in `folder`: streams and recordings of the corpus, and one stream in each container. */
+/** Makes all bases in `folder`: streams and recordings of the corpus, and one stream in each container. */
 export function makeBases(folder: string): Base[] {
   const corpus = join(projectRoot(), "corpus");
   const bases: Base[] = [];
@@ -77,7 +77,7 @@ export function makeBases(folder: string): Base[] {
     try {
       qevm("read", join(indexed, "stream"), "--physical", "0", "--index", join(indexed, "index"));
     } catch {
-      // No main memory: the index is written all the same.
+      // Without main memory the command fails, but the index is written.
     }
     if (existsSync(join(indexed, "index"))) bases.push({ name: `indexed-${name}`, path: indexed, kind: "indexed" });
   }

@@ -1,5 +1,5 @@
-// The hunt for errors that are not ours: main.js SECONDS [FOLDER] [SEED]. Damaged inputs of every kind go to every command in process;
-// what is thrown and is no QevmError, what hangs, and what ends the process is written to FOLDER/finds.jsonl.
+// Searches for unexpected exceptions: main.js SECONDS [FOLDER] [SEED]. Damaged inputs of every kind go to every command
+// in process. Exceptions other than QevmError, hangs, and process exits are written to FOLDER/finds.jsonl.
 import { spawn } from "node:child_process";
 import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -18,7 +18,7 @@ if (!existsSync(join(folder, "bases.json"))) {
 const worker = fileURLToPath(new URL("worker.js", import.meta.url));
 const now = join(folder, "now.json");
 const until = Date.now() + Number(seconds) * 1000;
-/** Without a new command for so long, a case hangs. */
+/** Milliseconds without a new command after which a case counts as hung. */
 const HANGS = 40_000;
 let next = Number(seed);
 while (Date.now() < until) {

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { edge, type Random } from "../../src/analyse/fuzz/random.js";
 
-/** Damage at places where a structure seems to be: near bytes that change, mostly at the front and the end. */
+/** Damages bytes where structures are likely: near bytes that change, mostly at the start and the end. */
 export function damageBytes(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } {
   let out = Buffer.from(bytes);
   const did: string[] = [];
@@ -75,7 +75,7 @@ const TEXTS = [
   '{"__proto__":null}',
 ];
 
-/** A JSON text with one value, key or element changed, or nested very deep. */
+/** A JSON text with one value, key or element changed, or very deep nesting. */
 export function damageJson(text: string, random: Random): { text: string; did: string } {
   const places = [...text.matchAll(/"(?:[^"\\]|\\.)*"|-?\d[\d.eE+-]*|true|false|null|[[{]/gu)];
   if (places.length === 0) return { text: random.pick(TEXTS), did: "all replaced" };
@@ -123,7 +123,7 @@ function closing(text: string, start: number): number {
   return text.length;
 }
 
-/** Names that mean something else where they are not quoted: options, paths, markup, keys of every object. */
+/** Names that have a meaning if they are not quoted: options, paths, markup, inherited object keys. */
 const NAMES = [
   ",kernel=/etc/shadow,x",
   "../../../../etc/passwd",
@@ -139,7 +139,7 @@ const NAMES = [
   "'; rm -rf / #",
 ];
 
-/** One name of the stream (of a section, block, field or machine) replaced wherever it is, by one as long. */
+/** Replaces one name of the stream (section, block, field or machine) everywhere by another of the same length. */
 export function damageName(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } | undefined {
   const out = Buffer.from(bytes);
   const end = startOfDescription(out)?.start ?? out.length;
@@ -154,7 +154,7 @@ export function damageName(bytes: Uint8Array, random: Random): { bytes: Uint8Arr
   return { bytes: out, did: `name ${name} = ${JSON.stringify(wanted)}` };
 }
 
-/** Values of device states, whose description is right: bytes in the last 64 KiB before it. */
+/** Changes values of device state and keeps the description: bytes in the last 64 KiB before it. */
 export function damageState(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } | undefined {
   const out = Buffer.from(bytes);
   const end = startOfDescription(out)?.start;
@@ -170,7 +170,7 @@ export function damageState(bytes: Uint8Array, random: Random): { bytes: Uint8Ar
   return { bytes: out, did: `state: ${did.join("; ")}` };
 }
 
-/** Where the VMDESCRIPTION of a stream starts, its type byte, and how long its text is. */
+/** Position of a stream's VMDESCRIPTION (its type byte), and the length of its text. */
 function startOfDescription(all: Buffer): { start: number; length: number } | undefined {
   const brace = all.lastIndexOf('{"');
   let start = brace < 0 ? -1 : all.lastIndexOf(Buffer.from([0x06]));
@@ -179,7 +179,7 @@ function startOfDescription(all: Buffer): { start: number; length: number } | un
   return start < 0 ? undefined : { start, length: all.readUInt32BE(start + 1) };
 }
 
-/** The VMDESCRIPTION of a stream damaged as JSON, its length made right; undefined where there is none. */
+/** Damages a stream's VMDESCRIPTION as JSON and corrects its length; undefined where there is none. */
 export function damageDescription(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } | undefined {
   const all = Buffer.from(bytes);
   const found = startOfDescription(all);
@@ -192,7 +192,7 @@ export function damageDescription(bytes: Uint8Array, random: Random): { bytes: U
   return { bytes: Buffer.concat([head, json, all.subarray(start + 5 + length)]), did: `description: ${did}` };
 }
 
-/** The head of a page index damaged as JSON, with the right checksum. */
+/** Damages the head of a page index as JSON and corrects the checksum. */
 export function damageIndex(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } {
   const all = Buffer.from(bytes);
   const length = all.readUInt32LE(12);

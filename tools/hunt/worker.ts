@@ -1,4 +1,4 @@
-// One process of the hunt: worker.js FOLDER FIRST-SEED. Each case is written down before it is tried, in FOLDER/now.json.
+// One process of the hunt: worker.js FOLDER FIRST-SEED. Each case is recorded in FOLDER/now.json before it is tried.
 import { appendFileSync, cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { QevmError } from "../../src/bytes/errors.js";
@@ -17,7 +17,7 @@ const others = bases.filter((base) => !streams.includes(base));
 const parts = new Map<string, Promise<Parts | undefined>>();
 const work = join(folder, `case-${process.pid}`);
 
-/** Commands that read a stream, with what they write. */
+/** Commands that read a stream, with their outputs. */
 const READERS: readonly (readonly string[])[] = [
   ["inspect", "IN", "--json"],
   ["inspect", "IN", "--lenient"],
@@ -60,7 +60,7 @@ process.exit(0);
 
 async function hunt(seed: number): Promise<void> {
   const random = new Random(seed);
-  // Containers and folders are as many as streams, though the corpus has more of these.
+  // Chooses containers and folders as often as streams, although there are more streams.
   const base = random.pick(random.once(2) ? streams : others);
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work);
@@ -84,7 +84,7 @@ async function hunt(seed: number): Promise<void> {
   }
 }
 
-/** Takes the place of standard output's and error's `write`: what waits for it goes on. */
+/** Replaces `write` of standard output and error; callbacks are still called. */
 function swallow(_bytes: string | Uint8Array, a?: unknown, b?: unknown): boolean {
   const done = typeof a === "function" ? a : b;
   if (typeof done === "function") setImmediate(() => (done as () => void)());

@@ -1,4 +1,6 @@
-/** `node dist/tools/postcopy/main.js [NAME...]`: makes the postcopy recordings of the corpus again, or the named ones. */
+/**
+ * `node dist/tools/postcopy/main.js [NAME...]`: makes the postcopy recordings of the corpus again, or the named ones.
+ */
 import { createHash } from "node:crypto";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -59,7 +61,10 @@ function write(recipe: PostcopyRecipe, banner: string, recorded: RecordedPostcop
   return packed;
 }
 
-/** The main connection comes first; the way back on it is the return path, and so with one that goes on after a break. */
+/**
+ * The main connection is first; its opposite direction is the return path, also on a connection that continues after a
+ * break.
+ */
 function fileOf({ connection, direction, bytes }: RelayedChannel): string {
   const number = connection === 0 ? "" : `-${connection}`;
   if (direction === "back") return `return-path${number}.bin`;

@@ -1,4 +1,4 @@
-/** The postcopy recordings of the corpus: small machines whose memory is known. */
+/** The postcopy recordings of the corpus: small machines with known memory. */
 import { direct, mebi } from "../capture/entries/parts.js";
 import { firmwareAround } from "../guest/listing.js";
 import { dirtyGuest, readingGuest, type Region } from "../guest/patterns.js";
@@ -7,7 +7,7 @@ import type { PostcopyRecipe } from "./record.js";
 const READ: readonly Region[] = [{ start: mebi, end: 1.5 * mebi }];
 const DIRTIED: readonly Region[] = [{ start: mebi, end: 1.25 * mebi }];
 
-/** A guest that only reads: it goes on in the destination and asks for what is not there yet. */
+/** A guest that only reads: it runs on in the destination and requests missing pages. */
 export function reading(name: string, qemu: string, shows: string, more: Partial<PostcopyRecipe> = {}): PostcopyRecipe {
   return {
     name,
@@ -23,7 +23,9 @@ export function reading(name: string, qemu: string, shows: string, more: Partial
   };
 }
 
-/** A guest that dirties memory until the switch and stands still in the destination: pages that were sent are discarded. */
+/**
+ * A guest that dirties memory until the switch and is stopped in the destination: pages that were sent are discarded.
+ */
 export function dirtying(name: string, qemu: string, shows: string): PostcopyRecipe {
   const files = { "bios.img": firmwareAround(dirtyGuest(DIRTIED)) };
   return { ...reading(name, qemu, shows), args: direct("pc", 4), files, parameters: {}, rounds: 2, runs: false };

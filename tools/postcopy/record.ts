@@ -10,24 +10,24 @@ import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
 import { type JsonObject, textOf } from "../../src/io/transport/qmp.js";
 import { Relay, type Arrival, type RelayedChannel } from "./relay.js";
 
-/** What is migrated, and how. */
+/** The machine, and how it is migrated. */
 export interface PostcopyRecipe {
   readonly name: string;
   /** One line for the table in corpus/README.md. */
   readonly shows: string;
   /** `major.minor` of the QEMU that makes it. */
   readonly qemu: string;
-  /** Arguments of both, after the common ones; `$DIR` is each one's working folder. */
+  /** Arguments of both, after the common ones; `$DIR` is the working folder of each. */
   readonly args: readonly string[];
   readonly files: Readonly<Record<string, Uint8Array>>;
-  /** Beside postcopy-ram. */
+  /** Besides postcopy-ram. */
   readonly capabilities: readonly string[];
   readonly parameters: JsonObject;
-  /** Switch to postcopy when the source has looked through dirty memory so many times; 0: as soon as pages flow. */
+  /** Switch to postcopy after the source has synced dirty memory this many times; 0: as soon as pages are sent. */
   readonly rounds: number;
-  /** Whether the guest runs on in the destination, and so asks for pages. */
+  /** Whether the guest runs on in the destination, and so requests pages. */
   readonly runs: boolean;
-  /** Break the connection behind the switch and go on over another one. */
+  /** Break the connection after the switch and continue over another one. */
   readonly breaks?: boolean;
 }
 
@@ -41,14 +41,14 @@ export interface RecordedPostcopy {
   readonly source: JsonObject;
 }
 
-/** Slow enough for the switch to come while pages are left. */
+/** Slow enough that pages are left at the switch. */
 const SLOW = { "max-bandwidth": 1 << 18, "downtime-limit": 1 };
 const TIME_LIMIT = 60_000;
 
 /** Milliseconds of postcopy before a connection is broken. */
 const BREAK_AFTER = 150;
 
-/** Migrates and records. Rejects with QEMU's own text where it fails. */
+/** Migrates and records. Rejects with QEMU's error text where it fails. */
 export async function recordPostcopy(qemu: QemuBinary, recipe: PostcopyRecipe): Promise<RecordedPostcopy> {
   const source = await start(qemu, recipe, []);
   let destination: QemuProcess | undefined;
@@ -94,7 +94,7 @@ export async function recordPostcopy(qemu: QemuBinary, recipe: PostcopyRecipe): 
   }
 }
 
-/** Until `query-migrate` says so. */
+/** Waits until `query-migrate` has the wanted status. */
 async function comesTo(vm: QemuProcess, wanted: string): Promise<void> {
   let last = "";
   for (const until = Date.now() + TIME_LIMIT; Date.now() < until; await sleep(10)) {
@@ -117,7 +117,7 @@ async function setUp(vm: QemuProcess, { capabilities }: PostcopyRecipe, paramete
   if (Object.keys(parameters).length > 0) await vm.execute("migrate-set-parameters", parameters);
 }
 
-/** Until pages flow and the rounds have been made. */
+/** Waits until pages are sent and the rounds are complete. */
 async function flowing(vm: QemuProcess, rounds: number): Promise<void> {
   if (rounds > 0) return await runStep(vm, { wait: "rounds", count: rounds });
   for (const until = Date.now() + TIME_LIMIT; Date.now() < until; await sleep(5)) {
@@ -128,7 +128,7 @@ async function flowing(vm: QemuProcess, rounds: number): Promise<void> {
   throw new QevmError("io", `no page was sent: ${vm.stderr.trim()}`);
 }
 
-/** Until the destination has all pages. */
+/** Waits until the destination has all pages. */
 async function arrived(vm: QemuProcess): Promise<void> {
   const done = new Set(["completed", "failed"]);
   const event = await vm.qmp.waitEvent("MIGRATION", TIME_LIMIT, (data) => done.has(textOf(data["status"])));

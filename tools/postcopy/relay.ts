@@ -1,10 +1,10 @@
 /**
- * Stands between a migrating source and its destination and writes down every connection, both ways, without any code of
- * `src`: what the decoder is judged by.
+ * A relay between a migrating source and its destination that records every connection in both directions. It uses no
+ * code of `src`, since it is the reference for the decoder.
  */
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 
-/** Index of the channel, where in its bytes, how many; in the order of arrival, neighbours of one channel joined. */
+/** Index of the channel, offset and number of bytes, in order of arrival; adjacent pieces of one channel are joined. */
 export type Arrival = readonly [channel: number, offset: number, length: number];
 
 /** One direction of one connection. */
@@ -24,7 +24,7 @@ interface Part {
 
 /** A relay from one unix socket to another. Always `close()` it. */
 export class Relay {
-  /** Who said what, in the order of arrival. */
+  /** What each side sent, in order of arrival. */
   readonly sequence: Arrival[];
   private readonly parts: Part[];
   private readonly sockets: Socket[] = [];
@@ -42,7 +42,7 @@ export class Relay {
     this.server = createServer({ allowHalfOpen: true }, (socket) => this.accept(socket));
   }
 
-  /** Listens at `from` and hands every connection on to `to`; both are paths as this process sees them. */
+  /** Listens at `from` and connects to `to` for every connection; both are paths in this process's view. */
   static async listen(from: string, to: string, before?: Relay): Promise<Relay> {
     const relay = new Relay(to, before);
     await new Promise<void>((resolve, reject) => {
@@ -52,12 +52,12 @@ export class Relay {
     return relay;
   }
 
-  /** A relay between two other sockets that goes on with this one's list. */
+  /** A relay between two other sockets that continues this one's list. */
   async next(from: string, to: string): Promise<Relay> {
     return await Relay.listen(from, to, this);
   }
 
-  /** Every direction that carried something, in the order of its first byte. */
+  /** Every direction that carried data, in the order of its first byte. */
   get channels(): RelayedChannel[] {
     return this.parts.map(({ connection, direction, chunks }) => ({
       connection,
@@ -66,7 +66,7 @@ export class Relay {
     }));
   }
 
-  /** Until every connection made so far is over, for at most so many milliseconds. */
+  /** Waits until every connection made so far has ended, for at most `timeout` milliseconds. */
   async ended(timeout: number): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {

@@ -1,31 +1,33 @@
 /**
- * Finds the QEMU binaries of this machine: the one on PATH, and those in chroots of other distributions: named one by one in
- * `QEVM_QEMU_ROOTS=dir:dir`, or all in one folder, `QEVM_QEMU_DIR`, by default where `npm run test:versions` puts them.
- * Nothing is installed here.
+ * Finds the QEMU binaries of this machine: the one on PATH, and those in chroots of other distributions. The chroots
+ * are listed in `QEVM_QEMU_ROOTS=dir:dir`, or are all in one folder, `QEVM_QEMU_DIR`, by default the folder of `npm run
+ * test:versions`. Nothing is installed here.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
 
-/** One program that can be started as a source or a destination. */
+/** A program that can be started as a source or a destination. */
 export interface QemuBinary {
-  /** `major.minor`, for example "7.2": what machine types and wire format go by. */
+  /** `major.minor`, e.g. "7.2", which determines machine types and wire format. */
   readonly version: string;
   /** The first line of `--version`, with the distribution's package version. */
   readonly banner: string;
-  /** Folder that becomes `/` for the program; undefined for the machine's own. */
+  /** The program's root folder (a chroot); undefined for the machine's own. */
   readonly root: string | undefined;
   /** Program and leading arguments that start it. */
   readonly command: readonly string[];
 }
 
-/** The program that is meant where none is named. */
+/** The default program. */
 export const usualProgram = "qemu-system-x86_64";
 
 const known = new Map<string, readonly QemuBinary[]>();
 
-/** Every QEMU of that name found, the machine's own first; of two with one version the first. Asked once a process, or `anew`. */
+/**
+ * Every QEMU of that name, the machine's own first; the first one of each version. Cached per process, unless `anew`.
+ */
 export function findQemus(anew = false, program = usualProgram): readonly QemuBinary[] {
   if (anew) known.delete(program);
   let found = known.get(program);
@@ -38,23 +40,23 @@ export function findQemus(anew = false, program = usualProgram): readonly QemuBi
   return found;
 }
 
-/** The folder whose folders are chroots with a QEMU each. */
+/** The folder of chroots with one QEMU each. */
 export function qemuFolder(): string {
   const { QEVM_QEMU_DIR: folder, QEVM_QEMU_CHROOTS: older, XDG_CACHE_HOME: cache } = process.env;
   return folder ?? older ?? join(cache ?? join(homedir(), ".cache"), "qevm", "qemu");
 }
 
-/** The binary of one `major.minor` (and program, for other targets), or undefined when this machine has none. */
+/** The binary of one `major.minor` (and program, for other targets), or undefined when it is not installed. */
 export function findQemu(version: string, program = usualProgram): QemuBinary | undefined {
   return findQemus(false, program).find((qemu) => qemu.version === version);
 }
 
-/** Folder, seen from outside, in which working folders for this binary are made. */
+/** The folder for working folders of this binary, in the host's view. */
 export function workRoot(qemu: QemuBinary): string {
   return qemu.root === undefined ? tmpdir() : join(qemu.root, "tmp");
 }
 
-/** A path as the program itself sees it. */
+/** A path in the program's view. */
 export function innerPath(qemu: QemuBinary, path: string): string {
   if (qemu.root === undefined) return path;
   return path.startsWith(qemu.root) ? path.slice(qemu.root.length) || "/" : path;

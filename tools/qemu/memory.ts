@@ -1,10 +1,11 @@
 /**
- * Where a running QEMU keeps each RAM block, and what is in it. Three ways, in order of trust:
+ * Locates and reads the RAMBlocks of a running QEMU. Three ways, most reliable first:
  *
- * - `info ramblock` names the host address itself (10.0 and later);
- * - `info mtree -f` gives the blocks that are mapped for the guest, `gpa2hva` the host address of each;
- * - for the rest, the host mappings: QEMU takes each block by its own mmap, aligned to 2 MiB and followed by a guard page. A
- *   block is taken from there only if exactly one free mapping has its size, or its content has a known beginning.
+ * - `info ramblock` has the host address (10.0 and later);
+ * - `info mtree -f` has the blocks that are mapped for the guest, `gpa2hva` the host address of each;
+ * - otherwise the host mappings: QEMU allocates each block by a separate mmap, aligned to 2 MiB and followed by a guard
+ *   page. A block is located this way only if exactly one free mapping has its size, or its contents have a known
+ *   beginning.
  *
  * The bytes are then read from /proc/PID/mem.
  */
@@ -15,7 +16,7 @@ import type { QemuProcess } from "./process.js";
 /** One line of `info ramblock`, with the host address where it was found. */
 export interface LocatedBlock {
   readonly name: string;
-  /** Bytes in use: the length that the stream names. */
+  /** Used length in bytes, as in the stream. */
   readonly used: number;
   /** Bytes reserved. */
   readonly total: number;
@@ -32,7 +33,7 @@ interface Line {
   readonly hva: bigint | undefined;
 }
 
-/** Lists the RAM blocks of a QEMU with their host addresses, in the order `info ramblock` prints them. */
+/** The RAMBlocks of a QEMU with their host addresses, in the order of `info ramblock`. */
 export async function locateBlocks(vm: QemuProcess): Promise<LocatedBlock[]> {
   const lines = parseRamBlocks(await vm.human("info ramblock"));
   const found = new Map<string, { address: bigint; how: string }>();
@@ -64,7 +65,7 @@ function hashRange(vm: QemuProcess, address: bigint, length: number): string {
   return hash.digest("hex");
 }
 
-/** The used part of a located block. The caller owns the bytes. */
+/** The used part of a located block. The bytes belong to the caller. */
 export function readBlock(vm: QemuProcess, block: LocatedBlock): Buffer | undefined {
   if (block.address === undefined) return undefined;
   const parts: Buffer[] = [];
@@ -73,8 +74,8 @@ export function readBlock(vm: QemuProcess, block: LocatedBlock): Buffer | undefi
 }
 
 /**
- * The first offset at which a located block is not what is expected; undefined when it is equal. `fill` writes what stands at
- * an offset into a buffer of up to 1 MiB, which holds zeros. Made for blocks that are too large to be hashed in passing.
+ * The first offset at which a located block differs from the expected contents; undefined when it is equal. `fill`
+ * writes the expected contents at an offset into a zeroed buffer of up to 1 MiB. For blocks that are too large to hash.
  */
 export function firstDifference(
   vm: QemuProcess,
@@ -134,7 +135,7 @@ async function locateMapped(vm: QemuProcess, lines: readonly Line[], found: Foun
   }
 }
 
-/** How the content of some blocks begins that QEMU itself fills and rarely maps. */
+/** The initial contents of some blocks that QEMU fills itself and rarely maps. */
 const beginnings: readonly (readonly [RegExp, RegExp])[] = [
   [/^\/rom@etc\/acpi\/rsdp$/u, /^RSD PTR /u],
   [/^\/rom@etc\/table-loader$/u, /^.{4}etc\//su],
@@ -142,7 +143,7 @@ const beginnings: readonly (readonly [RegExp, RegExp])[] = [
   [/\/[^/]+\.rom$/u, /^U\u00AA/u],
 ];
 
-/** Blocks with a known beginning first: what they take makes the rest more certain. */
+/** Blocks with a known beginning first: excluding their mappings makes the rest less ambiguous. */
 function locateByMapping(vm: QemuProcess, lines: readonly Line[], found: Found): void {
   const taken = new Set([...found.values()].map(({ address }) => address));
   const free = guardedMappings(vm).filter(({ start }) => !taken.has(start));

@@ -1,6 +1,6 @@
 /**
- * One running QEMU: its own working folder, its QMP monitor, its error text, and the certainty that it ends.
- * Arguments and QMP steps name the working folder `$DIR`, so that what is recorded holds no path of this machine.
+ * One running QEMU with a working folder, a QMP monitor and its error text, which is always terminated in the end.
+ * Arguments and QMP steps refer to the working folder as `$DIR`, so that recordings contain no local paths.
  */
 import { spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
@@ -16,13 +16,13 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Arguments every QEMU of ours starts with: no window, no network, software CPU, nothing on stdio. */
+/** Common arguments of every QEMU started here: no window, no network, software CPU, nothing on stdio. */
 export const commonArguments: readonly string[] =
   "-accel tcg -display none -serial none -parallel none -monitor none -qmp unix:$DIR/qmp.sock,server=on,wait=off".split(
     " ",
   );
 
-/** util-linux: the kernel ends QEMU when this program is killed and runs no handler of its own. */
+/** util-linux: the kernel ends QEMU when this program is killed and cannot run its handlers. */
 const dieWithParent = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] : [];
 
 const running = new Set<QemuProcess>();
@@ -30,7 +30,7 @@ process.once("exit", () => {
   for (const qemu of running) qemu.killNow();
 });
 
-/** Makes a working folder that a binary can see. */
+/** Creates a working folder that a binary can access. */
 export function makeWorkFolder(qemu: QemuBinary): string {
   return mkdtempSync(join(workRoot(qemu), "qevm-"));
 }
@@ -38,7 +38,7 @@ export function makeWorkFolder(qemu: QemuBinary): string {
 /** A started QEMU. Always `close()` it, in a `finally`. */
 export class QemuProcess {
   readonly qemu: QemuBinary;
-  /** The working folder, from outside. */
+  /** The working folder in the host's view. */
   readonly folder: string;
   readonly child: ChildProcess;
   readonly qmp: QmpClient;
@@ -54,8 +54,8 @@ export class QemuProcess {
   }
 
   /**
-   * Starts QEMU and connects to its monitor. `args` may use `$DIR`. With no `folder` one is made; it is removed by
-   * {@link close} either way. Rejects with QEMU's error text when it ends first.
+   * Starts QEMU and connects to its monitor. `args` may use `$DIR`. Without `folder` one is created; {@link close}
+   * removes it either way. Rejects with QEMU's error text when it exits first.
    */
   static async start(qemu: QemuBinary, args: readonly string[], folder = makeWorkFolder(qemu)): Promise<QemuProcess> {
     const inner = innerPath(qemu, folder);
@@ -77,7 +77,7 @@ export class QemuProcess {
     }
   }
 
-  /** What QEMU wrote to stderr so far, without the path of its working folder. */
+  /** QEMU's stderr so far, without the path of its working folder. */
   get stderr(): string {
     return this.#state.text.replaceAll(innerPath(this.qemu, this.folder), "$DIR");
   }
@@ -87,7 +87,7 @@ export class QemuProcess {
     return this.#state.exit;
   }
 
-  /** A file in the working folder, from outside. */
+  /** A file in the working folder, in the host's view. */
   file(name: string): string {
     return join(this.folder, name);
   }
@@ -102,13 +102,13 @@ export class QemuProcess {
     return await this.qmp.human(commandLine.replaceAll("$DIR", innerPath(this.qemu, this.folder)), timeout);
   }
 
-  /** Waits until the program has ended, for at most so many milliseconds. */
+  /** Waits until the program has exited, for at most `timeout` milliseconds. */
   async waitExit(timeout: number): Promise<Exit | undefined> {
     await Promise.race([this.#state.ended, sleep(timeout, undefined, { ref: false })]);
     return this.#state.exit;
   }
 
-  /** Ends QEMU whatever it is doing, and removes the working folder. */
+  /** Kills QEMU and removes the working folder. */
   async close(): Promise<void> {
     this.qmp.close();
     this.killNow();

@@ -1,18 +1,18 @@
-/** The recordings of the corpus as tests see them. */
+/** The recordings of the corpus, for tests. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import type { Truth } from "../capture/truth.js";
 import { projectRoot } from "../corpus.js";
 
-/** One recording: a folder with every channel packed by gzip. */
+/** One recording: a folder with every channel gzipped. */
 export interface Recording {
   readonly name: string;
   readonly version: string;
   readonly truth: Omit<Truth, "destination">;
   /** Names without ".gz", `main.bin` first. */
   readonly files: readonly string[];
-  /** A channel's bytes, unpacked anew by every call. */
+  /** A channel's bytes, decompressed anew by every call. */
   readonly open: (file: string) => Buffer;
 }
 
@@ -45,7 +45,7 @@ function load(folder: string, name: string): Recording {
   };
 }
 
-/** Unpacks a recording into a folder that is made; `recording.json` comes along. */
+/** Unpacks a recording into a new folder, with its `recording.json`. */
 export function unpackRecording(recording: Recording, folder: string): void {
   mkdirSync(folder, { recursive: true });
   for (const file of recording.files) writeFileSync(join(folder, file), recording.open(file));

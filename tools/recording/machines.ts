@@ -1,10 +1,10 @@
-/** The sources that recordings are made from: small, with known memory. */
+/** The sources of the recordings: small, with known memory. */
 import { dirtyGuest } from "../guest/patterns.js";
 import { firmwareAround } from "../guest/listing.js";
 import { direct, mebi, words } from "../capture/entries/parts.js";
 import type { JsonObject } from "../../src/io/transport/qmp.js";
 
-/** What a recording is made from. */
+/** The recipe of a recording. */
 export interface Recipe {
   readonly name: string;
   /** One line for the table in corpus/README.md. */
@@ -40,7 +40,7 @@ export function memoryImage(pages = PAGES): Uint8Array {
   return image;
 }
 
-/** `-machine none` with that memory as a private file: the block is called "ram". */
+/** `-machine none` with that memory as a private file: the block is named "ram". */
 export function still(pages = PAGES): Pick<Recipe, "args" | "files"> {
   const size = `${pages * 4}K`;
   const backend = `memory-backend-file,id=ram,mem-path=$DIR/ram.img,size=${size},share=off`;
@@ -50,7 +50,7 @@ export function still(pages = PAGES): Pick<Recipe, "args" | "files"> {
   };
 }
 
-/** A pc whose firmware never stops to write a little memory. */
+/** A pc whose firmware writes a little memory in an endless loop. */
 export function live(): Pick<Recipe, "args" | "files"> {
   return {
     args: direct("pc"),

@@ -1,4 +1,6 @@
-/** Records every connection of a migrating QEMU, without any code of `src`: what the decoder is judged by. */
+/**
+ * Records every connection of a migrating QEMU. It uses no code of `src`, since it is the reference for the decoder.
+ */
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -8,7 +10,7 @@ import type { QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
 import type { Recipe } from "./machines.js";
 
-/** Who said what, in the order of arrival: index of the connection, where in its bytes, how many. */
+/** What was sent, in order of arrival: index of the connection, offset and number of bytes. */
 export type Arrival = readonly [connection: number, offset: number, length: number];
 
 /** The connections of one migration in the order in which they were made. */
@@ -18,14 +20,14 @@ export interface Recorded {
   readonly truth: Omit<Truth, "destination">;
 }
 
-/** A source as a recipe says, with its files in place. Always `close()` it. */
+/** The source of a recipe, with its files in place. Always `close()` it. */
 export async function startSource(qemu: QemuBinary, recipe: Pick<Recipe, "args" | "files">): Promise<QemuProcess> {
   const folder = makeWorkFolder(qemu);
   for (const [name, bytes] of Object.entries(recipe.files)) writeFileSync(join(folder, name), bytes);
   return await QemuProcess.start(qemu, recipe.args, folder);
 }
 
-/** Migrates a source to `uri`, live where the recipe says so, until QEMU says "completed". */
+/** Migrates a source to `uri`, live if the recipe says so, until QEMU reports "completed". */
 export async function migrateTo(
   vm: QemuProcess,
   uri: string,
@@ -45,7 +47,7 @@ export async function migrateTo(
   await runStep(vm, { wait: "completed" });
 }
 
-/** Runs the migration of a recipe against a listener that answers nothing. */
+/** Runs the migration of a recipe against a listener that never replies. */
 export async function record(qemu: QemuBinary, recipe: Recipe): Promise<Recorded> {
   const vm = await startSource(qemu, recipe);
   const heard = new Listener();

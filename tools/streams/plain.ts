@@ -1,6 +1,6 @@
 /**
- * A plain migration stream of any size, made on the fly: what `-machine none -m SIZE` would send, without devices. It
- * is written with a DataView alone and shares no code with src, so that it can judge it.
+ * A plain migration stream of any size, generated on the fly: what `-machine none -m SIZE` would send, without devices.
+ * It is written with a DataView only and shares no code with src, so that it can serve as a reference.
  *
  * | bytes | what |
  * |---|---|
@@ -12,8 +12,8 @@
  * | 7e, be32 id | the footer of each of these |
  * | 00 | EOF |
  *
- * A page record is be64 offset + flags (02 zero, 08 normal, 20 same block as before), the block's str8 name without flag
- * 20, then one byte 00 or the page.
+ * A page record is be64 offset + flags (02 zero, 08 normal, 20 same block as before), the block's str8 name without
+ * flag 20, then one byte 00 or the page.
  */
 
 export const PAGE = 4096;
@@ -40,7 +40,9 @@ export interface PlainCounts {
   zero: number;
 }
 
-/** Which pages are zero: runs of data and of zeros in turn, of 1 to 2 x mean pages, each pair in the wanted proportion. */
+/**
+ * Which pages are zero: alternating runs of data and zeros, of 1 to 2 x mean pages, each pair in the given proportion.
+ */
 export function* zeroRuns({ ram, zero, run = 192 }: PlainOptions): Generator<{ zero: boolean; pages: number }> {
   let left = ram / PAGE;
   let seed = 1;
@@ -59,14 +61,14 @@ export function* zeroRuns({ ram, zero, run = 192 }: PlainOptions): Generator<{ z
   }
 }
 
-/** The content of data page `index`, into `page`: noise, then its own number, so that no page is another's twin. */
+/** Writes the content of data page `index` into `page`: noise, then its number, so that every page is different. */
 export function fillPage(page: Uint8Array, index: number): void {
   page.set(NOISE.subarray((index % 251) * 16, (index % 251) * 16 + PAGE));
   page[0] = 1 + (index % 255);
   new DataView(page.buffer, page.byteOffset).setUint32(8, index);
 }
 
-/** Hands the stream to `write` in chunks of about `chunk` bytes; a chunk may be reused once `write` has returned. */
+/** Passes the stream to `write` in chunks of about `chunk` bytes; a chunk may be reused once `write` has returned. */
 export function makePlainStream(
   options: PlainOptions,
   write: (chunk: Uint8Array) => void,
@@ -130,7 +132,7 @@ class Output {
     this.view = new DataView(this.buffer.buffer);
   }
 
-  /** The next `n` bytes of the buffer, to be filled in. */
+  /** The next `n` bytes of the buffer, for the caller to fill. */
   take(n: number): Uint8Array {
     if (this.used >= this.chunk) this.flush();
     this.used += n;
@@ -174,7 +176,7 @@ class Output {
   }
 }
 
-/** 8 KiB of noise that is the same everywhere. */
+/** 8 KiB of deterministic noise. */
 const NOISE = ((): Uint8Array => {
   const noise = new Uint8Array(2 * PAGE);
   let state = 0x9e37_79b9;

@@ -1,6 +1,6 @@
-// Loaded into every process and thread of a test run that measures coverage: at the end it leaves what its instrumented modules counted.
-// nyc does the same with hooks that look into every module that is loaded and every process that is started, which made a start of the
-// program twice as long; the counters alone are a tenth of what nyc writes.
+// Loaded into every process and thread of a test run that measures coverage. At exit it writes the counters of its
+// instrumented modules. nyc does the same with hooks into every module load and every process start, which doubled the
+// program's start time; the counters alone are a tenth of what nyc writes.
 "use strict";
 const { randomUUID } = require("node:crypto");
 const { renameSync, writeFileSync } = require("node:fs");

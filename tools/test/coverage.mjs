@@ -1,5 +1,5 @@
-// Coverage by nyc. On native ESM it sees nothing unless the build is instrumented first, so a copy of the build is, and
-// the specification runs from that copy. Only src counts.
+// Coverage by nyc. It does not see native ESM unless the build is instrumented first, so a copy of the build is
+// instrumented, and the specification runs from that copy. Only src counts.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { runInNewContext } from "node:vm";
 import { bundleProgram } from "../bundle.mjs";
@@ -7,9 +7,9 @@ import { bin, node, root } from "./process.mjs";
 
 const nyc = bin("nyc/bin/nyc.js");
 const common = ["--exclude-after-remap=false"];
-/** Where each process leaves its counters, and where nyc looks for what it reports. */
+/** Where each process writes its counters, and where nyc reads them. */
 const COUNTERS = `${root}.nyc_output/counters`;
-/** path -> what istanbul says of an instrumented module, with the counters of all processes so far. */
+/** path -> istanbul's data of an instrumented module, with the sum of all processes' counters. */
 const modules = new Map();
 
 /** dist -> dist-cov, src instrumented, the rest copied. */
@@ -26,8 +26,8 @@ export async function instrument() {
 }
 
 /**
- * Keeps what an instrumented module says of itself (where each statement stands, the source map) here, and leaves its counters alone in it:
- * the rest is nine tenths of what every start of the program would read.
+ * Moves an instrumented module's coverage data (positions of statements, the source map) into this process, and leaves
+ * only its counters in it. The rest is nine tenths of what every start of the program would read.
  */
 function takeOut(path) {
   const code = readFileSync(path, "utf8");
@@ -42,12 +42,12 @@ function takeOut(path) {
   writeFileSync(path, counters.replace('new Function("return this")()', "globalThis"));
 }
 
-/** The environment in which every process of a chapter leaves its counters. */
+/** The environment in which every process of a chapter writes its counters. */
 export function counting() {
   return { QEVM_COVERAGE: COUNTERS, NODE_OPTIONS: `--require ${JSON.stringify(`${root}tools/test/collect.cjs`)}` };
 }
 
-/** Adds what the processes that ended have left. */
+/** Adds the counters of processes that have exited. */
 export function gather() {
   for (const name of readdirSync(COUNTERS)) {
     // A name that begins with a dot is still being written.
@@ -63,7 +63,7 @@ export function gather() {
   }
 }
 
-/** Writes coverage/ (lcov and a summary) and returns a table a folder, and the source files no test ever loaded. */
+/** Writes coverage/ (lcov and a summary). Returns a table per folder, and the source files that no test loaded. */
 export async function report() {
   gather();
   const seen = [...modules.values()].filter(({ s }) => Object.values(s).some((times) => times > 0));
@@ -104,7 +104,10 @@ function percent({ covered, total }) {
   return (total === 0 ? "-" : `${((100 * covered) / total).toFixed(1)} %`).padStart(11);
 }
 
-/** Compares with the thresholds of `thresholds.json`: `with-qemu`, or `without-qemu` where the tests that need one were skipped. */
+/**
+ * Compares with the thresholds of `thresholds.json`: `with-qemu`, or `without-qemu` where the tests that need one were
+ * skipped.
+ */
 export function check(which) {
   const thresholds = JSON.parse(readFileSync(`${root}tools/test/thresholds.json`, "utf8"))[which];
   const limits = Object.entries(thresholds).map(([kind, least]) => `--${kind}=${least}`);

@@ -1,4 +1,4 @@
-// What a user of the npm package gets: the tarball is packed as for publishing and judged by publint and
+// What a user of the npm package gets: the tarball is packed as for publishing and checked by publint and
 // are-the-types-wrong.
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";

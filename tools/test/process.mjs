@@ -1,5 +1,5 @@
-// Child processes of the test run. Each one leads a process group of its own, so that whatever it leaves behind
-// (a QEMU that a crashed test started) ends with it.
+// Child processes of the test run. Each one leads its own process group, so that anything it leaves running (a QEMU
+// that a crashed test started) is killed with it.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
@@ -14,8 +14,8 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
 }
 
 /**
- * Runs `node ARGS`; resolves to how it ended. `onOutput` sees stdout as it comes; stderr (and stdout without `onOutput`)
- * is kept, at most its last 64 KiB.
+ * Runs `node ARGS`; resolves to how it ended. `onOutput` receives stdout as it arrives. stderr (and stdout without
+ * `onOutput`) is kept, at most its last 64 KiB.
  */
 export function node(args, { timeout = 600_000, onOutput, env = {} } = {}) {
   const started = performance.now();
@@ -38,7 +38,7 @@ export function node(args, { timeout = 600_000, onOutput, env = {} } = {}) {
     endGroup(child.pid);
   }, timeout);
   return new Promise((resolve) => {
-    // A grandchild may hold the pipes open: once the leader is gone its group goes too, and "close" follows.
+    // A grandchild may keep the pipes open: once the leader has exited its group is killed too, and "close" follows.
     child.on("exit", () => {
       clearTimeout(timer);
       endGroup(child.pid);
@@ -54,11 +54,11 @@ function endGroup(pid) {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // Nothing of the group is left.
+    // The group has already exited.
   }
 }
 
-/** The path of a program that an npm package brings. */
+/** The path of a program in an npm package. */
 export function bin(path) {
   return `${root}node_modules/${path}`;
 }

@@ -1,14 +1,14 @@
-// Reads the TAP that tape prints, line by line: counts, failures in full, skipped tests with their reasons.
+// Parses tape's TAP output line by line: counts, failures in full, skipped tests with their reasons.
 
-/** One test file's results so far. */
+/** The results of one test file so far. */
 export class TapReader {
   passed = 0;
   failed = 0;
   /** Failures in full: the test's name, the `not ok` line and its YAML block. */
   failures = [];
-  /** What was skipped (or marked as to do), with the reason as printed. */
+  /** Tests that were skipped (or marked as todo), with the printed reason. */
   skipped = [];
-  /** The number of assertions that the file itself announced at its end; undefined when it never got there. */
+  /** The number of assertions that the file reported at its end; undefined when it did not get there. */
   plan = undefined;
   #rest = "";
   #test = "";

@@ -1,4 +1,4 @@
-/** Features whose stream comes over several connections: recorded, verified, brought together, written again, sent to a destination. */
+/** Features whose stream has several connections: recorded, verified, merged, re-encoded, sent to a destination. */
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
@@ -21,14 +21,14 @@ import type { Feature, Proven } from "./feature.js";
 import { attempted, differing, hashesOf, judge, type Once } from "./judge.js";
 import { reencode } from "./reencode.js";
 
-/** A feature as a recipe of the recordings has it. */
+/** A feature as a recipe of the recordings. */
 export interface ChannelFeature extends Omit<Recipe, "shows" | "qemu"> {
   readonly without?: (version: string) => string | undefined;
-  /** Whether the recording holds what the row is about. */
+  /** Whether the recording contains the feature. */
   readonly holds: (found: RecordingInspection) => boolean;
 }
 
-/** Makes a row of a recipe. */
+/** A row from a recipe. */
 export function channels(feature: ChannelFeature): Feature {
   const { name, capabilities, without } = feature;
   return {
@@ -59,7 +59,7 @@ async function prove(feature: ChannelFeature, qemu: QemuBinary): Promise<Once> {
   }
 }
 
-/** A connection's bytes, written again from its fields. */
+/** A connection's bytes, re-encoded from its fields. */
 async function written(bytes: Buffer): Promise<Uint8Array> {
   if (bytes.readUInt32BE(0) !== 0x11223344) return (await reencode(bytes)).bytes;
   const sink = new MemorySink();
@@ -92,14 +92,16 @@ async function load(
   }
 }
 
-/** Connects in the order in which the source did, then sends all of it; a destination that hangs up is told by its own words. */
+/**
+ * Connects in the source's order, then sends everything. If the destination closes early, its error text is reported.
+ */
 async function send(vm: QemuProcess, connections: readonly Uint8Array[]): Promise<void> {
   for (const bytes of connections) {
     const socket = connect(vm.file("incoming.sock"));
     socket.on("error", () => socket.destroy());
     await once(socket, "connect");
     socket.write(bytes);
-    // An older destination takes the first connection for the main one: let it be there first.
+    // An older destination takes the first connection as the main one, so it must arrive first.
     await sleep(20);
   }
 }

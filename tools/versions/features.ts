@@ -14,13 +14,13 @@ import { postcopy, type PostcopyFeature } from "./postcopy.js";
 import { received, type ReceivedFeature } from "./received.js";
 import { single, type SingleFeature } from "./single.js";
 
-/** Compressed pages are small: a slower link keeps several 100 ms windows in each round. */
+/** Compressed pages are small: a slower link gives each round several windows of 100 ms. */
 const slow = { "max-bandwidth": 256 << 10 };
 
 /** A guest that has filled memory and halted. */
 const still = { args: direct("pc"), files: [fillFirmware], until: "guest" } as const;
 
-/** A guest that goes on writing. */
+/** A guest that keeps writing. */
 const live = { args: direct("pc"), files: [dirtyFirmware], until: "guest", rounds: 4 } as const;
 
 const mapped = { from: "file", uri: "file:$DIR/stream" } as const;
@@ -233,15 +233,15 @@ function multifd(
   };
 }
 
-/** Where zero pages go is a matter of choice since 9.0. */
+/** Since 9.0 the encoding of zero pages is a parameter. */
 const chosenZeros = (version: string): string | undefined =>
   Number(version) < 9 ? "no: before 9.0 zero pages always go over the main channel" : undefined;
 
-/** QEMU knows zstd since 5.0, but not every build. */
+/** QEMU supports zstd since 5.0, but not in every build. */
 const withoutZstd = (version: string): string | undefined =>
   version === "5.2" ? "not in this version: Debian built it without zstd" : undefined;
 
-/** Compressed rounds are short: a slow link makes them long enough to be counted. */
+/** Compressed rounds are short: a slow link makes them long enough to count. */
 const compressing = { ...writing(), rounds: 2, parameters: { "max-bandwidth": 64 << 10 } };
 
 const recordings: readonly ChannelFeature[] = [
@@ -251,7 +251,7 @@ const recordings: readonly ChannelFeature[] = [
   multifd("none", 8, { name: "multifd, 8 channels, running guest", ...writing(), rounds: 4 }),
   multifd("zlib", 8, { name: "multifd, zlib, 8 channels, running guest", ...compressing }),
   multifd("zstd", 8, { name: "multifd, zstd, 8 channels, running guest", ...compressing, without: withoutZstd }),
-  // Machine types up to 8.0 wait for the channels behind every section, later ones behind every round.
+  // Machine types up to 8.0 sync the channels after every section, later ones after every round.
   multifd("none", 2, {
     name: "multifd, machine type of 5.2",
     ...writing(),

@@ -1,4 +1,7 @@
-/** Judges a folder with the channels of a migration: verified, brought together, and loaded as the plain stream that qevm makes of it. */
+/**
+ * Checks a folder with the channels of a migration: verified, merged, and loaded as the plain stream that qevm makes of
+ * it.
+ */
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,27 +16,27 @@ import { startDestination } from "../destination/destination.js";
 import type { QemuBinary } from "../qemu/find.js";
 import { differing, hashesOf, judge, type Once } from "./judge.js";
 
-/** What a row says of its recording. */
+/** The requirements of a row for its recording. */
 export interface RecordedFeature {
   readonly name: string;
   /** Arguments and files of the machine. */
   readonly args: readonly string[];
   readonly files: Readonly<Record<string, Uint8Array>>;
-  /** Whether the recording holds what the row is about. */
+  /** Whether the recording contains the feature. */
   readonly holds: (found: RecordingInspection) => boolean;
 }
 
-/** What is known beside the folder. */
+/** What is known besides the folder. */
 export interface Known {
   readonly qemu: QemuBinary;
   readonly truth: Omit<Truth, "destination">;
-  /** Lent where the stream describes no device state. */
+  /** Used where the stream does not describe its device state. */
   readonly schema?: readonly VmDescription[];
-  /** The guest that the truth is about ran on: its registers are not those of the stream. */
+  /** The guest of the truth ran on, so its registers are not those of the stream. */
   readonly ranOn?: boolean;
 }
 
-/** Calls `use` with a folder that is removed afterwards. */
+/** Calls `use` with a temporary folder. */
 export async function withFolder<T>(use: (folder: string) => Promise<T>): Promise<T> {
   const beside = mkdtempSync(join(tmpdir(), "qevm-matrix-"));
   try {
@@ -45,7 +48,7 @@ export async function withFolder<T>(use: (folder: string) => Promise<T>): Promis
   }
 }
 
-/** Judges a folder; the plain stream is written beside it. */
+/** Checks a folder; the plain stream is written beside it. */
 export async function judgeFolder(folder: string, feature: RecordedFeature, known: Known): Promise<Once> {
   const { qemu, truth, ranOn = false } = known;
   const options = known.schema === undefined ? {} : { schema: known.schema };

@@ -1,4 +1,4 @@
-/** Installs a QEMU of another Debian suite into a folder of its own. Nothing outside that folder is changed. */
+/** Installs a QEMU of another Debian suite into a separate folder. Nothing outside that folder is changed. */
 import { spawn, spawnSync } from "node:child_process";
 import {
   appendFileSync,
@@ -15,10 +15,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../src/bytes/errors.js";
 import { folderName, type Suite } from "./suites.js";
 
-/** Longest time for one of the two steps of an installation. */
+/** Time limit for each of the two steps of an installation. */
 const limit = 20 * 60_000;
 
-/** Why nothing can be installed here, or undefined when it can be tried. */
+/** Why nothing can be installed here, or undefined when it can. */
 export function whyNot(): string | undefined {
   if (process.platform !== "linux") return "debootstrap needs Linux";
   if (process.getuid?.() !== 0) return "debootstrap and chroot need root";
@@ -29,9 +29,9 @@ export function whyNot(): string | undefined {
 }
 
 /**
- * Installs one suite's QEMU below `folder`. The chroot appears whole or not at all: it is made under another name and renamed.
- * `mirror` is the address of a Debian mirror; undefined: debootstrap's own.
- * Rejects with `QevmError` (io) that ends with the last lines of what the installer said.
+ * Installs one suite's QEMU below `folder`. The chroot is created atomically: under a temporary name, then renamed.
+ * `mirror` is the address of a Debian mirror; undefined: debootstrap's own. Rejects with `QevmError` (io) that ends
+ * with the installer's last lines.
  */
 export async function install(suite: Suite, folder: string, mirror: string | undefined): Promise<string> {
   const target = join(folder, folderName(suite));
@@ -56,7 +56,7 @@ export async function install(suite: Suite, folder: string, mirror: string | und
   return target;
 }
 
-/** The list of backports beside the suite's own, and no service that starts by being installed. */
+/** Adds the backports to the package lists, and prevents services from being started by installing them. */
 function addPackages({ suite, backports }: Suite, root: string): void {
   const list = join(root, "etc/apt/sources.list");
   if (backports && existsSync(list)) {
@@ -75,12 +75,12 @@ async function inside(root: string, command: readonly string[]): Promise<void> {
   await run("chroot", [root, "/usr/bin/env", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C", ...command]);
 }
 
-/** The installer has a process group of its own, so that all of it can be ended: Ctrl-C has to be handed on by an exit. */
+/** The installer has its own process group so that all of it can be killed; Ctrl-C must therefore be forwarded. */
 function interrupted(): void {
   process.exit(130);
 }
 
-/** Runs a program to its end; what it says is shown only when it fails. */
+/** Runs a program to its end; its output is shown only when it fails. */
 async function run(program: string, args: readonly string[]): Promise<void> {
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
   let said = "";

@@ -1,4 +1,4 @@
-/** What the proofs of all rows have in common: comparing, and putting what was found into words. */
+/** Common code of all rows: comparing, and describing the results. */
 import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,19 +9,19 @@ import type { Truth } from "../capture/truth.js";
 import type { Comparison } from "../destination/compare.js";
 import type { Proven } from "./feature.js";
 
-/** One attempt at a proof. */
+/** One attempt. */
 export interface Once {
   readonly proven: Proven;
   /** The destination holds what qevm reads, and both differ from the source. */
   readonly stale: boolean;
 }
 
-/** How often a capture is made again that QEMU itself loads with other memory than its source held. */
+/** How often a capture is repeated when QEMU itself loads memory that differs from the source's. */
 const attempts = 5;
 
 /**
- * Proves a row. Up to 7.2 QEMU under TCG now and then sends a stale page: the source's last write to it is missing from the stream.
- * Where its own loader then holds, block by block, what qevm reads, the capture is made again.
+ * Proves a row. Up to 7.2 QEMU under TCG sometimes sends a stale page: the stream misses the source's last write to it.
+ * If its own loader then holds, block by block, what qevm reads, the capture is repeated.
  */
 export async function attempted(once: () => Promise<Once>): Promise<Proven> {
   for (let i = 1; ; i++) {
@@ -30,25 +30,25 @@ export async function attempted(once: () => Promise<Once>): Promise<Proven> {
   }
 }
 
-/** What an attempt found. */
+/** The results of one attempt. */
 export interface Findings {
   readonly identical: boolean;
   readonly complete: boolean;
   readonly opaqueBytes: number;
-  /** Blocks that qevm reads otherwise than the source held them. */
+  /** Blocks that qevm reads differently from the source. */
   readonly wrong: readonly string[];
   /** SHA-256 of blocks as qevm reads them, and as the destination holds them. */
   readonly read: ReadonlyMap<string, string>;
   readonly held: ReadonlyMap<string, string>;
-  /** The destination against the source; undefined: it did not load. */
+  /** The destination compared with the source; undefined: it did not load. */
   readonly found: Pick<Comparison, "differentBlocks" | "pmemsaveEqual" | "registersEqual"> | undefined;
-  /** QEMU's own words. */
+  /** QEMU's error text. */
   readonly error: string;
-  /** More that differs between source and destination. */
+  /** Other differences between source and destination. */
   readonly others?: readonly string[];
 }
 
-/** Findings in words. */
+/** The results as text. */
 export function judge(findings: Findings): Once {
   const { identical, complete, opaqueBytes, wrong, read, held, found, error, others = [] } = findings;
   const understood = opaqueBytes === 0 ? "identical" : `${opaqueBytes} bytes opaque`;
@@ -84,7 +84,7 @@ export async function hashesOf(source: ByteSource): Promise<Map<string, string>>
   }
 }
 
-/** Names of blocks that are not what the source held; memory that the source shares by a file is not in the stream. */
+/** Names of blocks that differ from the source. Memory that the source shares through a file is not in the stream. */
 export function differing(
   { blocks }: Pick<Truth, "blocks">,
   read: ReadonlyMap<string, string>,

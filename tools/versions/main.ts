@@ -1,14 +1,14 @@
 /**
- * `npm run test:versions [-- OPTIONS] [VERSION...]`: QEMU 5.2, 7.2, 10.0 and 11.1 side by side, and everything that can be shown
- * only with them.
+ * `npm run test:versions [-- OPTIONS] [VERSION...]`: QEMU 5.2, 7.2, 10.0 and 11.1 side by side, and all tests that need
+ * them.
  *
  *   --dir DIR      where the chroots are; default `QEVM_QEMU_DIR`, else the user's cache folder
  *   --mirror URL   Debian mirror; default debootstrap's own
- *   --no-install   use what is there
+ *   --no-install   use what is installed
  *   --matrix       only the table of versions and features
- *   --write        put the table into spec/22-versions.md; only where all four versions are
+ *   --write        write the table to spec/22-versions.md; only with all four versions
  *
- * Exit 1 when a proof fails. A version that cannot be had is named with the reason, and its proofs are left out.
+ * Exit 1 when a test fails. A version that cannot be installed is reported with the reason, and its tests are left out.
  */
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -22,7 +22,7 @@ import { install, whyNot } from "./install.js";
 import { proveAll, tableOf, writeTable } from "./matrix.js";
 import { suites } from "./suites.js";
 
-/** Chapters that ask a real QEMU for something: only they find other things with more of them. */
+/** The chapters whose tests use a real QEMU: the others do not depend on the versions. */
 function chapters(): string[] {
   const folder = join(projectRoot(), "spec");
   return readdirSync(folder)
@@ -53,7 +53,7 @@ if (unknown.length > 0) {
   process.exit(2);
 }
 
-/** Installs what is missing; answers what could not be had, by version. */
+/** Installs what is missing. Returns the versions that could not be installed, with the reasons. */
 async function installMissing(): Promise<Map<string, string>> {
   const out = new Map<string, string>();
   const missing = wanted.filter(({ version }) => findQemus().every((qemu) => qemu.version !== version));
@@ -81,14 +81,14 @@ for (const { version, banner, root } of findQemus())
   console.log(`QEMU ${version}: ${banner}${root === undefined ? "" : `, in ${root}`}`);
 for (const [version, why] of without) console.log(`QEMU ${version}: left out, with all its proofs: ${why}`);
 
-/** Runs the chapters; true when all went well. */
+/** Runs the chapters. True when all passed. */
 function proveChapters(): boolean {
   const env = { ...process.env, QEVM_VERSIONS: "all" };
   const args = [join(projectRoot(), "tools/test.mjs"), "--no-coverage", "--no-lint", "--no-package", ...chapters()];
   return spawnSync(process.execPath, args, { stdio: "inherit", env }).status === 0;
 }
 
-/** Makes the table, prints it, and writes it where that is asked for; true when all went well. */
+/** Makes the table, prints it, and writes it if requested. True when all passed. */
 async function proveMatrix(): Promise<boolean> {
   const versions = suites.map(({ version }) => version);
   const rows = await proveAll(features, versions, (version, name, cell) => {
@@ -105,5 +105,5 @@ async function proveMatrix(): Promise<boolean> {
 
 const proven = options.matrix === true || proveChapters();
 const fine = await proveMatrix();
-// A proof that failed may have left a listener behind.
+// A failed test may have left a listener open.
 process.exit(proven && fine ? 0 : 1);

@@ -1,4 +1,4 @@
-/** Proves every feature with every QEMU that is here, and prints what came of it as one table. */
+/** Proves every feature with every installed QEMU, and prints the results as one table. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { QevmError } from "../../src/bytes/errors.js";
 import { findQemu, type QemuBinary } from "../qemu/find.js";
@@ -6,13 +6,13 @@ import { QemuProcess } from "../qemu/process.js";
 import { type JsonObject, textOf } from "../../src/io/transport/qmp.js";
 import { type Cell, type Feature, wordsOf } from "./feature.js";
 
-/** A row of the table: what was found, by version. */
+/** A row of the table: the results by version. */
 export interface Row {
   readonly name: string;
   readonly cells: Readonly<Record<string, Cell>>;
 }
 
-/** Proves one feature in one version. Never rejects: what goes wrong stands in the cell. */
+/** Proves one feature in one version. Never rejects: the cell reports the failure. */
 export async function proveCell(feature: Feature, qemu: QemuBinary, known: ReadonlySet<string>): Promise<Cell> {
   const unknown = (feature.needs ?? []).filter((capability) => !known.has(capability));
   if (unknown.length > 0) return `not in this version: no capability ${unknown.join(", ")}`;
@@ -40,7 +40,7 @@ export async function capabilitiesOf(qemu: QemuBinary): Promise<Set<string>> {
   }
 }
 
-/** Every feature in every version; `tell` hears of each cell as it is done. */
+/** Every feature in every version; calls `tell` with each finished cell. */
 export async function proveAll(
   features: readonly Feature[],
   versions: readonly string[],
@@ -61,7 +61,7 @@ export async function proveAll(
 
 const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
 
-/** The table: a row a feature, a column a version. */
+/** The table: one row per feature, one column per version. */
 export function tableOf(rows: readonly Row[], versions: readonly string[]): string {
   const head = ["feature", ...versions.map((version) => `QEMU ${version}`)];
   const body = rows.map(({ name, cells }) => [name, ...versions.map((version) => wordsOf(cells[version] ?? ""))]);
@@ -79,7 +79,7 @@ export function tableIn(page: string): string {
   return text.slice(from + begin.length, to).trim();
 }
 
-/** Replaces it. */
+/** Replaces the table in a page. */
 export function writeTable(page: string, table: string): void {
   const old = tableIn(page);
   const text = readFileSync(page, "utf8");

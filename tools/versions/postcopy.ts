@@ -1,4 +1,4 @@
-/** Features that end in postcopy: recorded between two QEMUs, so the source's own destination is the first judge. */
+/** Features that end in postcopy: recorded between two QEMUs, so the source's own destination checks them first. */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type PostcopyRecipe, recordPostcopy } from "../postcopy/record.js";
@@ -8,10 +8,10 @@ import { judgeFolder, type RecordedFeature, withFolder } from "./folder.js";
 import { attempted, type Once } from "./judge.js";
 import { descriptionLike } from "./lent.js";
 
-/** A feature as a recipe of the postcopy recordings has it. */
+/** A feature as a recipe of the postcopy recordings. */
 export type PostcopyFeature = Omit<PostcopyRecipe, "shows" | "qemu"> & Pick<RecordedFeature, "holds">;
 
-/** Makes a row of a recipe. */
+/** A row from a recipe. */
 export function postcopy(feature: PostcopyFeature): Feature {
   const { name, capabilities } = feature;
   const needs = ["postcopy-ram", ...capabilities];

@@ -1,4 +1,4 @@
-/** Features whose destination is `qevm receive`: it answers the source, and keeps every channel. */
+/** Features whose destination is `qevm receive`: it replies to the source and keeps every channel. */
 import { receiveInto } from "../../src/live/receive/index.js";
 import { takeTruth } from "../capture/truth.js";
 import type { QemuBinary } from "../qemu/find.js";
@@ -8,16 +8,16 @@ import type { Feature } from "./feature.js";
 import { judgeFolder, type RecordedFeature, withFolder } from "./folder.js";
 import { attempted, type Once } from "./judge.js";
 
-/** A feature as a recipe of the recordings has it. */
+/** A feature as a recipe of the recordings. */
 export type ReceivedFeature = Omit<Recipe, "shows" | "qemu"> & Pick<RecordedFeature, "holds">;
 
-/** Makes a row of a recipe. */
+/** A row from a recipe. */
 export function received(feature: ReceivedFeature): Feature {
   const { name, capabilities: needs } = feature;
   return { name, needs, prove: async (qemu) => await attempted(async () => await prove(feature, qemu)) };
 }
 
-/** The source has to say "completed", which it does only when it was answered. */
+/** The source reports "completed" only if it got its replies. */
 async function prove(feature: ReceivedFeature, qemu: QemuBinary): Promise<Once> {
   return await withFolder(async (folder) => {
     const vm = await startSource(qemu, feature);

@@ -1,8 +1,8 @@
-/** A stream decoded into fields and written again from nothing but these. */
+/** Decodes a stream into fields and re-encodes it from these only. */
 import { MemorySink, MemorySource } from "../../src/bytes/index.js";
 import { ExactWriter, StreamReader, type StreamOptions } from "../../src/codec/stream/index.js";
 
-/** The stream again, and how many of its bytes were passed on without being understood. Errors: as `StreamReader`. */
+/** The re-encoded stream, and the number of bytes that were copied without being decoded. Errors: as `StreamReader`. */
 export async function reencode(
   stream: Uint8Array,
   options: StreamOptions = {},

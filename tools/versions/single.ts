@@ -1,4 +1,4 @@
-/** Features whose stream is one file: captured, verified, extracted, written again, loaded. */
+/** Features whose stream is one file: captured, verified, extracted, re-encoded, loaded. */
 import { QevmError } from "../../src/bytes/errors.js";
 import type { Inspection } from "../../src/analyse/inspect/inspect.js";
 import { verifyStream } from "../../src/analyse/inspect/verify.js";
@@ -14,24 +14,24 @@ import { attempted, differing, hashesOf, judge, type Once } from "./judge.js";
 import { descriptionLike } from "./lent.js";
 import { reencode } from "./reencode.js";
 
-/** A feature as a recipe of the corpus has it, without what every such recipe says alike. */
+/** A feature as a recipe of the corpus, without the parts common to all. */
 export interface SingleFeature extends Partial<Omit<Recipe, "shows" | "qemu">> {
   readonly name: string;
   readonly args: readonly string[];
   readonly without?: (version: string) => string | undefined;
-  /** How the stream is handed to the destination; default a pipe. */
+  /** How the stream is passed to the destination; default: a pipe. */
   readonly from?: "exec" | "file";
-  /** Arguments of a machine whose capture lends its description, where the stream has none. */
+  /** Arguments of a machine whose capture provides the description, where the stream has none. */
   readonly lent?: readonly string[];
-  /** Whether the stream holds what the row is about. */
+  /** Whether the stream contains the feature. */
   readonly holds: (found: Inspection) => boolean;
-  /** Files of the destination, where they are not those that the source left. */
+  /** Files of the destination, if different from those that the source left. */
   readonly fresh?: (left: Readonly<Record<string, Uint8Array>>) => Readonly<Record<string, Uint8Array>>;
-  /** State beyond memory and registers that must be the same in source and destination. */
+  /** State besides memory and registers that must be the same in source and destination. */
   readonly state?: (vm: QemuProcess) => Promise<string> | string;
 }
 
-/** Makes a row of a recipe. */
+/** A row from a recipe. */
 export function single(feature: SingleFeature): Feature {
   const { name, capabilities = [], without } = feature;
   return {

@@ -1,6 +1,6 @@
-/** Which Debian suite has which QEMU. */
+/** The Debian suite of each QEMU. */
 
-/** One QEMU to have beside the others. */
+/** One QEMU to install. */
 export interface Suite {
   /** `major.minor` of its QEMU. */
   readonly version: string;
@@ -8,13 +8,15 @@ export interface Suite {
   readonly suite: string;
   /** Whether QEMU comes from the suite's backports. */
   readonly backports: boolean;
-  /** Packages beside its QEMU, for what newer ones keep in modules: QXL. */
+  /** Packages besides QEMU, for parts that newer versions have in modules: QXL. */
   readonly modules?: readonly string[];
 }
 
 const SPICE = ["qemu-system-modules-spice"];
 
-/** The four versions that everything here is held against. A version that the machine has already is not installed again. */
+/**
+ * The four versions that everything is checked against. A version that the machine already has is not installed again.
+ */
 export const suites: readonly Suite[] = [
   { version: "5.2", suite: "bullseye", backports: false },
   { version: "7.2", suite: "bookworm", backports: false },

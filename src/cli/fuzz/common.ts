@@ -12,10 +12,10 @@ import { columns } from "../../analyse/fuzz/tally.js";
 import { streamOffset, UsageError, type Arguments } from "../arguments.js";
 import { count, table } from "../output.js";
 
-/** The longest input that is damaged as a whole. */
+/** The maximum size of an input for damage, which is done on the whole input. */
 const LONGEST = 256 * 1024 * 1024;
 
-/** Options that choose cases. */
+/** Options that select cases. */
 export const CASE_OPTIONS = {
   seed: { type: "string" },
   cases: { type: "string" },
@@ -24,10 +24,10 @@ export const CASE_OPTIONS = {
   "as-is": { type: "boolean" },
 } as const;
 
-/** Options that say which stream of a file is meant. */
+/** Options that select the stream in a file. */
 export const PLACE_OPTIONS = { snapshot: { type: "string" }, "stream-offset": { type: "string" } } as const;
 
-/** What `PLACE_OPTIONS` say, for `readWhole`. */
+/** The values of `PLACE_OPTIONS`, for `readWhole`. */
 export function placeOf(args: Arguments): InputOptions {
   return { snapshot: args.text("snapshot"), offset: streamOffset(args) };
 }
@@ -52,7 +52,7 @@ export function caseChoice(args: Arguments): CaseChoice {
   };
 }
 
-/** A whole input: the files of a recording, the stream inside its containers, or the file as it is. */
+/** A whole input: the files of a recording, the stream inside its containers, or the raw file. */
 export async function readWhole(path: string, asIs: boolean, how: InputOptions = {}): Promise<Uint8Array> {
   if (asIs && how.snapshot !== undefined) throw new UsageError("--as-is is for the image itself: no --snapshot");
   if (asIs && how.offset !== undefined) throw new UsageError("--as-is is for the file itself: no --stream-offset");
@@ -85,7 +85,7 @@ function readRecording(folder: string): Uint8Array {
   );
 }
 
-/** Kinds of damage against outcomes: accepted or refused, whatever for. */
+/** Kinds of damage against outcomes, in two columns: accepted or refused. */
 export function shortTable(outcomes: Outcomes): string[] {
   const short: Outcomes = {};
   for (const [kind, row] of Object.entries(outcomes)) {

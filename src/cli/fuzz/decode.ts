@@ -7,7 +7,7 @@ import { parse } from "../arguments.js";
 import { count, print, printJson, safe } from "../output.js";
 import { CASE_OPTIONS, caseChoice, PLACE_OPTIONS, placeOf, readWhole, shortTable } from "./common.js";
 
-/** `qevm fuzz decode FILE...`: exit 1 on any find. */
+/** `qevm fuzz decode FILE...`: exit status 1 on any find. */
 export async function run(argv: string[]): Promise<number> {
   const options = {
     ...CASE_OPTIONS,
@@ -34,7 +34,7 @@ export async function run(argv: string[]): Promise<number> {
     onFind: (find, bytes) => {
       if (folder === undefined) return;
       const path = join(folder, `find-${find.seed}-${find.find}.bin`);
-      // A find of an earlier run gives way; a link of that name is not followed.
+      // Replaces a find of an earlier run; does not follow a link of that name.
       attempt(path, () => rmSync(path, { force: true }));
       writeNewFile(path, bytes);
     },

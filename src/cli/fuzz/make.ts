@@ -11,7 +11,7 @@ import { outOf } from "../out.js";
 import { print, safe } from "../output.js";
 import { CASE_OPTIONS, caseChoice, PLACE_OPTIONS, placeOf, readWhole } from "./common.js";
 
-/** `qevm fuzz make FILE --out DIR|-`: cases for any program. */
+/** `qevm fuzz make FILE --out DIR|-`: writes cases for any program. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, { ...CASE_OPTIONS, ...PLACE_OPTIONS, out: { type: "string" } }, [1, 1], "one FILE");
   const out = outOf(args, args.positionals, { what: "a folder, or - for standard output", stdout: true });
@@ -26,7 +26,7 @@ export async function run(argv: string[]): Promise<number> {
   return 0;
 }
 
-/** A line of JSON that says how many bytes follow, the bytes, the next line. */
+/** For each case, a line of JSON with the number of bytes, then the bytes. */
 async function toPipe(cases: Iterable<FuzzCase>): Promise<void> {
   const sink = new WritableSink(process.stdout, "standard output");
   for (const test of cases) {
@@ -35,13 +35,13 @@ async function toPipe(cases: Iterable<FuzzCase>): Promise<void> {
   }
 }
 
-/** The names are those of the files that were read: they lie in one folder. */
+/** The names are plain: they are those of input files in one folder. */
 function writeRecording(folder: string, files: readonly BundledFile[]): void {
   createFolder(folder);
   for (const { name, bytes } of files) writeNewFile(join(folder, name), bytes);
 }
 
-/** One file (of a recording one folder) a case, and `cases.jsonl` with a line for each. */
+/** One file per case (one folder for a recording), and `cases.jsonl` with one line per case. */
 async function toFolder(cases: Iterable<FuzzCase>, path: string): Promise<void> {
   const folder = new AtomicFolder(path);
   const turns = new Turns();

@@ -7,7 +7,10 @@ import { count, print, printJson } from "../output.js";
 import { CASE_OPTIONS, caseChoice, PLACE_OPTIONS, placeOf, readWhole } from "./common.js";
 import { reportLines } from "./report.js";
 
-/** `qevm fuzz qemu FILE --out RESULTS -- QEMU ARGS...`: exit 1 where a destination hung or was ended by a signal. */
+/**
+ * `qevm fuzz qemu FILE --out RESULTS -- QEMU ARGS...`: exit status 1 where a destination hung or was killed by a
+ * signal.
+ */
 export async function run(argv: string[]): Promise<number> {
   const options = {
     ...CASE_OPTIONS,

@@ -19,7 +19,7 @@ export async function run(argv: string[]): Promise<number> {
   return 0;
 }
 
-/** The report for people. */
+/** The text report. */
 export function reportLines(report: QemuReport): string[] {
   const lines = [`${count(report.cases)} cases`, "", ...outcomeTable(report.outcomes)];
   lines.push("", "What the destination said:");

@@ -18,25 +18,25 @@ export interface ChannelEncoderOptions {
   level?: number | undefined;
   /** Target page size in bytes. Default 4096. */
   pageSize?: number | undefined;
-  /** 16 bytes; a destination refuses another VM's. Default zeros, a VM without. */
+  /** 16 bytes. A destination refuses another VM's UUID. Default: zeros, a VM without UUID. */
   uuid?: Uint8Array | undefined;
 }
 
-/** The pages of one packet: all of one block, P of them at most. */
+/** The pages of one packet: all of one block, at most P. */
 export interface WrittenPages {
   idstr: string;
-  /** Number of the packet over all channels. */
+  /** Packet number, counted over all channels. */
   packetNum: number;
-  /** Offsets in the block, bytes, in the order of `data`. */
+  /** Offsets of the pages in their block in bytes, in the order of `data`. */
   normal: readonly number[];
   data: Uint8Array;
-  /** Offsets of pages that are all zero: destinations of 9.0 and later. */
+  /** Offsets of all-zero pages, for destinations of 9.0 and later. */
   zero: readonly number[];
 }
 
 /**
- * Makes the packets of one channel from pages: a channel that a real destination takes. For packets that say exactly what they are
- * given, wrong or right, see `encodeChannelItem`.
+ * Encodes pages as the packets of one channel, in a form that a real destination accepts. `encodeChannelItem` writes
+ * packets with any field values, valid or not.
  *
  * Source: QEMU migration/multifd.c multifd_send_fill_packet (4.0 to 11.1).
  */
@@ -53,7 +53,7 @@ export class ChannelEncoder {
     else if (method === "zstd") this.stream = new ZstdStreamStore(pageSize);
   }
 
-  /** What the channel begins with. */
+  /** The initial packet of the channel. */
   init(): Uint8Array {
     const { channel, uuid = new Uint8Array(16) } = this.options;
     return encodeInitPacket({
@@ -81,7 +81,7 @@ export class ChannelEncoder {
     return [this.head({ ...packet, nextPacketSize: payload.length, offsets }, packetNum), payload];
   }
 
-  /** The packet that a mark of the main channel waits for. */
+  /** The SYNC packet that matches a flush mark in the main stream. */
   sync(packetNum: number): Uint8Array {
     return this.head({ flags: MultifdFlag.SYNC }, packetNum);
   }

@@ -9,22 +9,25 @@ export interface PacketPages {
   readonly idstr: string;
   /** Offsets of the pages in their block in bytes, in the order of `data`. */
   readonly normal: readonly bigint[];
-  /** Offsets of the pages that are all zero. */
+  /** Offsets of all-zero pages. */
   readonly zero: readonly bigint[];
-  /** The normal pages one behind the other; undefined where no codec here opens the method. */
+  /** The normal pages one after the other; undefined where no codec here supports the method. */
   readonly data: Uint8Array | undefined;
 }
 
-/** Opens the packets of one channel in their order. */
+/** Decodes the packets of one channel in order. */
 export class ChannelPages {
-  /** The method of the packets so far; undefined: none had pages yet. */
+  /** The method of the packets so far; undefined until a packet had pages. */
   method: MultifdMethod | undefined;
   private decoder: PayloadDecoder | undefined;
   private room: Uint8Array = new Uint8Array(0);
 
   constructor(private readonly pageSize: number) {}
 
-  /** Errors: bad-compressed-data, bad-length with the payload's place; bad-value where the method changes inside a channel. */
+  /**
+   * Errors: bad-compressed-data, bad-length with the payload's offset; bad-value where the method changes within a
+   * channel.
+   */
   open(item: Extract<ChannelItem, { kind: "pages" }>, path: readonly string[]): PacketPages {
     const { packet, payload } = item;
     const { idstr, normalPages, zeroPages, offsets } = packet;

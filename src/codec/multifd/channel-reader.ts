@@ -7,7 +7,7 @@ import { checkMagic, decodeInitPacket, INIT_LENGTH, type InitPacket } from "./in
 import { payloadBound } from "./payload.js";
 import { decodeRamPacket, pagesPerPacket, ramPacketLength, type RamPacket } from "./ram-packet.js";
 
-/** What a channel consists of. Views are valid until the next item is asked for. */
+/** An item of a channel. Views are valid until the next item is requested. */
 export type ChannelItem =
   | { kind: "init"; offset: number; init: InitPacket }
   | { kind: "pages"; offset: number; packet: RamPacket; payload: Uint8Array }
@@ -17,20 +17,21 @@ export type ChannelItem =
 export interface ChannelOptions {
   /** Target page size in bytes. Default 4096. */
   pageSize?: number | undefined;
-  /** Pass over anomalies as warnings. Default: refuse them. */
+  /** Report anomalies as warnings. Default: throw them. */
   lenient?: boolean | undefined;
-  /** The blocks that the main channel named, by name; with it names and offsets are checked. */
+  /** The blocks that the main channel announced, by name. If given, names and offsets are checked. */
   block?: ((idstr: string) => { readonly usedLength: number } | undefined) | undefined;
-  /** Bytes of one device-state packet taken at most. */
+  /** Maximum size of one device-state packet in bytes. */
   deviceBytes?: number | undefined;
-  /** Bytes asked of the source at a time. */
+  /** Bytes requested from the source at a time. */
   bufferSize?: number | undefined;
 }
 
 const DEVICE_BYTES = 256 << 20;
 
 /**
- * Walks one multifd channel packet by packet; memory is bounded by the largest packet. The end on a packet's border is a clean one.
+ * Reads one multifd channel packet by packet. Memory is bounded by the largest packet. An end between two packets is a
+ * clean end.
  *
  * Source: QEMU migration/multifd.c multifd_recv_thread (4.0 to 11.1).
  */
@@ -55,12 +56,12 @@ export class ChannelReader implements AsyncIterable<ChannelItem> {
     return this.reader.offset;
   }
 
-  /** Steps to the packet at hand, for errors about its payload. */
+  /** Path of the current packet, for errors about its payload. */
   get path(): string[] {
     return [...this.reader.path, ...(this.packets === 0 ? [] : [`packet ${this.packets - 1}`])];
   }
 
-  /** Lenient: a channel that is cut off ends with a warning. */
+  /** Lenient: a truncated channel ends with a warning. */
   async *[Symbol.asyncIterator](): AsyncGenerator<ChannelItem> {
     try {
       yield await this.init();
@@ -130,7 +131,7 @@ export class ChannelReader implements AsyncIterable<ChannelItem> {
     return { kind: "device-state", offset, packet, payload: reader.view(nextPacketSize) };
   }
 
-  /** What QEMU's loader checks, and what it takes memory by. */
+  /** The checks of QEMU's loader, and of the sizes that memory is allocated by. */
   private check(packet: RamPacket, offset: number): void {
     const { pageSize } = this;
     const room = pagesPerPacket(pageSize);

@@ -4,7 +4,7 @@ import { encodeDevicePacket } from "./device-packet.js";
 import { encodeInitPacket } from "./init-packet.js";
 import { encodeRamPacket } from "./ram-packet.js";
 
-/** Writes an item of a channel exactly as its fields say: the twin of `ChannelReader`. */
+/** Encodes a channel item exactly as its fields are: the inverse of `ChannelReader`. */
 export function encodeChannelItem(writer: QemuFileWriter, item: ChannelItem): void {
   switch (item.kind) {
     case "init":

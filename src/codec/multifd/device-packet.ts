@@ -20,7 +20,7 @@ export interface DevicePacket {
   version: number;
   flags: number;
   idstr: string;
-  /** What stands behind the name's NUL; undefined where there is no NUL. */
+  /** The bytes after the name's NUL; undefined where there is no NUL. */
   idstrRest: Uint8Array | undefined;
   instanceId: number;
   nextPacketSize: number;
@@ -37,7 +37,7 @@ export const DEVICE_PACKET_LAYOUT = struct({
 
 export const DEVICE_PACKET_LENGTH = DEVICE_PACKET_LAYOUT.size;
 
-/** Decodes the head; `bytes` are its 276. */
+/** Decodes the head from its 276 bytes. */
 export function decodeDevicePacket(bytes: Uint8Array): DevicePacket {
   const { name, ...fields } = DEVICE_PACKET_LAYOUT.decode(bytes);
   const { idstr, rest } = decodeName(name);

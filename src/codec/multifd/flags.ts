@@ -1,6 +1,6 @@
-/** What a multifd packet's flags say (QEMU migration/multifd.h, 4.0 to 11.1). */
+/** Flags of a multifd packet (QEMU migration/multifd.h, 4.0 to 11.1). */
 export const MultifdFlag = {
-  /** Everything that this channel got before belongs before the mark in the main stream (4.0). */
+  /** All earlier packets of this channel belong before the flush mark in the main stream (4.0). */
   SYNC: 0x01,
   ZLIB: 0x02,
   ZSTD: 0x04,
@@ -10,16 +10,16 @@ export const MultifdFlag = {
   UADK: 0x10,
   /** Intel QuickAssist (9.2). */
   QATZIP: 0x20,
-  /** The packet holds the state of a device, not pages (10.0). */
+  /** The packet holds device state, not pages (10.0). */
   DEVICE_STATE: 0x40,
 } as const;
 
-/** The bits that name the method. */
+/** The bits of the compression method. */
 export const METHOD_MASK = 0x3e;
-/** Every bit that has a meaning. */
+/** Every defined bit. */
 export const KNOWN_FLAGS = 0x7f;
 
-/** How the payloads of a channel are compressed: the values of `multifd-compression`. */
+/** The compression of a channel's payloads: the values of `multifd-compression`. */
 export type MultifdMethod = "none" | "zlib" | "zstd" | "qpl" | "uadk" | "qatzip";
 
 const METHODS: Readonly<Record<number, MultifdMethod>> = {
@@ -31,7 +31,7 @@ const METHODS: Readonly<Record<number, MultifdMethod>> = {
   [MultifdFlag.QATZIP]: "qatzip",
 };
 
-/** The method that flags name; undefined where two are named at once. */
+/** The method that the flags name; undefined where they name two. */
 export function methodOf(flags: number): MultifdMethod | undefined {
   return METHODS[flags & METHOD_MASK];
 }

@@ -1,4 +1,4 @@
-/** multifd channels: the packets that carry pages beside the main stream, both ways. */
+/** multifd channels: the packets that carry pages beside the main stream, decoded and encoded. */
 export { ChannelPages, type PacketPages } from "./channel-pages.js";
 export { ChannelReader, type ChannelItem, type ChannelOptions } from "./channel-reader.js";
 export {

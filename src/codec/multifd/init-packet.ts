@@ -12,8 +12,8 @@ import { bytesOf, struct, u8, u32be } from "../../bytes/layout.js";
  * | 24     | u8   | channel id, from 0                                    |
  * | 25     | 39   | zero                                                  |
  *
- * Source: QEMU migration/multifd.c (4.0 in migration/ram.c) MultiFDInit_t, 4.0 to 11.1. The experimental `x-multifd` of 2.11 to 3.1
- * wrote 25 bytes; nothing tells them apart and they are not read here.
+ * Source: QEMU migration/multifd.c (4.0 in migration/ram.c) MultiFDInit_t, 4.0 to 11.1. The experimental `x-multifd` of
+ * 2.11 to 3.1 wrote 25 bytes. Nothing distinguishes the two forms, and the old one is not supported.
  */
 export interface InitPacket {
   magic: number;
@@ -38,7 +38,7 @@ export const MULTIFD_MAGIC = 0x11223344;
 /** Version in every multifd packet. */
 export const MULTIFD_VERSION = 1;
 
-/** Decodes the packet at `offset`; `bytes` are its 64. Errors: bad-magic, unsupported-version. */
+/** Decodes the packet from its 64 bytes. `offset` is for errors. Errors: bad-magic, unsupported-version. */
 export function decodeInitPacket(bytes: Uint8Array, offset: number, path: readonly string[]): InitPacket {
   const init = INIT_LAYOUT.decode(bytes);
   checkMagic(init, offset, path);
@@ -50,7 +50,7 @@ export function encodeInitPacket(init: InitPacket): Uint8Array {
   return INIT_LAYOUT.encode(init);
 }
 
-/** Magic and version stand at the head of every packet. */
+/** Checks magic and version, which begin every packet. */
 export function checkMagic(
   { magic, version }: { magic: number; version: number },
   offset: number,
@@ -70,7 +70,7 @@ export function checkMagic(
   }
 }
 
-/** Whether bytes begin as a multifd channel does. */
+/** Whether the bytes begin like a multifd channel. */
 export function isMultifdChannel(head: Uint8Array): boolean {
   return head[0] === 0x11 && head[1] === 0x22 && head[2] === 0x33 && head[3] === 0x44;
 }

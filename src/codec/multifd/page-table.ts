@@ -3,10 +3,11 @@ import { QevmError } from "../../bytes/errors.js";
 import type { PayloadDecoder } from "./payload-decoder.js";
 
 /**
- * Payloads of the accelerators qpl and uadk (9.1): a table of be32 lengths, one a page, and the pages behind it. A length of
- * the page size means raw; otherwise the page is a raw deflate stream (qpl) or a zlib stream (uadk) of its own.
+ * Payloads of the accelerators qpl and uadk (9.1): a table of be32 lengths, one per page, then the pages. A length of
+ * the page size means a raw page. Otherwise the page is its own raw deflate stream (qpl) or zlib stream (uadk).
  *
- * Source: QEMU migration/multifd-qpl.c, multifd-uadk.c (9.1 to 11.1). No capture of them exists here: they need their hardware.
+ * Source: QEMU migration/multifd-qpl.c, multifd-uadk.c (9.1 to 11.1). There is no capture of them here, since they need
+ * special hardware.
  */
 export class PageTableDecoder implements PayloadDecoder {
   constructor(
@@ -36,7 +37,7 @@ export class PageTableDecoder implements PayloadDecoder {
     let page: Uint8Array | undefined;
     let cause: unknown;
     try {
-      // At most 1032 times a page's bytes.
+      // The output is at most 1032 times the input.
       page = method === "qpl" ? inflateRaw(bytes) : inflate(bytes);
     } catch (error) {
       cause = error;
@@ -50,7 +51,7 @@ export class PageTableDecoder implements PayloadDecoder {
   }
 }
 
-/** The lengths. Errors: bad-length where table and payload disagree. */
+/** The lengths. Errors: bad-length where table and payload do not match. */
 export function decodePageTable(payload: Uint8Array, pages: number): number[] {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   if (payload.length < 4 * pages) throw disagree(4 * pages, payload.length);
@@ -60,7 +61,7 @@ export function decodePageTable(payload: Uint8Array, pages: number): number[] {
   return lengths;
 }
 
-/** The payload for compressed pages: the twin of `decodePageTable`. */
+/** Encodes a payload of compressed pages: the inverse of `decodePageTable`. */
 export function encodePageTable(pages: readonly Uint8Array[]): Uint8Array {
   const bytes = new Uint8Array(pages.reduce((sum, page) => sum + 4 + page.length, 0));
   const view = new DataView(bytes.buffer);

@@ -1,5 +1,8 @@
-/** Opens the payloads of one channel in their order; zlib and zstd remember what came before. */
+/** Decodes the payloads of one channel in order. zlib and zstd keep state between them. */
 export interface PayloadDecoder {
-  /** The pages, filling `into` or where they stand in the payload. Errors: bad-compressed-data, bad-length, limit; no place in them. */
+  /**
+   * Returns the pages, in `into` or as a view of the payload. Errors, without offset: bad-compressed-data, bad-length,
+   * limit.
+   */
   decode(payload: Uint8Array, into: Uint8Array): Uint8Array;
 }

@@ -15,7 +15,7 @@ const raw: PayloadDecoder = {
   },
 };
 
-/** What opens a method's payloads; undefined: nothing here does (qatzip: a container of Intel's hardware). */
+/** The decoder for a method; undefined where there is none (qatzip: a proprietary container of Intel's hardware). */
 export function payloadDecoder(method: MultifdMethod, pageSize: number): PayloadDecoder | undefined {
   switch (method) {
     case "none":
@@ -32,7 +32,7 @@ export function payloadDecoder(method: MultifdMethod, pageSize: number): Payload
   }
 }
 
-/** Largest payload that packets of so many bytes of pages can have: what the worst of the methods adds, with room to spare. */
+/** The largest payload for so many bytes of pages: the overhead of the worst method, rounded up. */
 export function payloadBound(bytes: number): number {
   return bytes + (bytes >> 3) + (1 << 16);
 }

@@ -35,7 +35,7 @@ export interface RamPacket {
   unused: number[];
   /** Up to its NUL, one character a byte. */
   idstr: string;
-  /** What stands behind the NUL: stale; undefined where the 256 bytes hold no NUL. */
+  /** The stale bytes after the NUL; undefined where the 256 bytes contain no NUL. */
   idstrRest: Uint8Array | undefined;
   /** All P of them. */
   offsets: bigint[];
@@ -43,12 +43,12 @@ export interface RamPacket {
 
 const NAME = 256;
 
-/** P: pages that a packet has room for, at most. Page size in bytes. */
+/** P: the maximum number of pages in a packet. Page size in bytes. */
 export function pagesPerPacket(pageSize: number): number {
   return 524_288 / pageSize;
 }
 
-/** Bytes of the head. */
+/** Size of the head in bytes. */
 export function ramPacketLength(pageSize: number): number {
   return 64 + NAME + 8 * pagesPerPacket(pageSize);
 }
@@ -68,7 +68,7 @@ const FIXED = {
 
 const layouts = new Map<number, Layout<typeof FIXED & { offsets: Field<bigint[]> }>>();
 
-/** The head's layout with room for so many pages. */
+/** The head's layout for `pages` offsets. */
 export function ramPacketLayout(pages: number): Layout<typeof FIXED & { offsets: Field<bigint[]> }> {
   let layout = layouts.get(pages);
   if (layout === undefined) {
@@ -78,7 +78,7 @@ export function ramPacketLayout(pages: number): Layout<typeof FIXED & { offsets:
   return layout;
 }
 
-/** Decodes the head; `bytes` are its `ramPacketLength(pageSize)`. What the fields mean together is checked by the channel. */
+/** Decodes the head from its `ramPacketLength(pageSize)` bytes. The channel checks how the fields fit together. */
 export function decodeRamPacket(bytes: Uint8Array, pageSize: number): RamPacket {
   const { name, ...fields } = ramPacketLayout(pagesPerPacket(pageSize)).decode(bytes);
   const { idstr, rest } = decodeName(name);
@@ -91,14 +91,14 @@ export function encodeRamPacket(packet: RamPacket): Uint8Array {
   return ramPacketLayout(packet.offsets.length).encode({ ...packet, name });
 }
 
-/** A name in 256 bytes: the characters, NUL, and what is left over behind it. */
+/** A name in 256 bytes: the characters, NUL, and the bytes after it. */
 export function decodeName(bytes: Uint8Array): { idstr: string; rest: Uint8Array | undefined } {
   const end = bytes.indexOf(0);
   if (end < 0) return { idstr: latin1(bytes), rest: undefined };
   return { idstr: latin1(bytes.subarray(0, end)), rest: Uint8Array.from(bytes.subarray(end + 1)) };
 }
 
-/** The twin of `decodeName`. */
+/** The inverse of `decodeName`. */
 export function encodeName(idstr: string, rest: Uint8Array | undefined): Uint8Array {
   const bytes = new Uint8Array(NAME);
   const name = fromLatin1(idstr, "name in a multifd packet");

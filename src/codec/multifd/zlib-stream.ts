@@ -14,8 +14,8 @@ import { QevmError } from "../../bytes/errors.js";
 import type { PayloadDecoder } from "./payload-decoder.js";
 
 /**
- * One zlib stream for the life of a channel: every packet's pages are appended and flushed (Z_SYNC_FLUSH, so a payload ends
- * `00 00 ff ff`); it is never finished, so there is one header and no checksum.
+ * One zlib stream for the whole channel. Each packet's pages are appended and flushed (Z_SYNC_FLUSH, so a payload ends
+ * in `00 00 ff ff`). The stream is never finished, so there is one header and no checksum.
  *
  * Source: QEMU migration/multifd-zlib.c (5.0 to 11.1).
  */
@@ -48,14 +48,14 @@ export class ZlibStreamDecoder implements PayloadDecoder {
 }
 
 /**
- * The same stream written as QEMU does it, page by page, with zlib's own bytes (pako's classic hash): the twin of
- * {@link ZlibStreamDecoder}.
+ * Encodes the same stream as QEMU, page by page, with zlib's exact bytes (pako's classic hash): the inverse of {@link
+ * ZlibStreamDecoder}.
  */
 export class ZlibStreamEncoder {
   private readonly stream = new ZStream();
   private output: Uint8Array<ArrayBuffer> = new Uint8Array(1 << 16);
 
-  /** @param level `multifd-zlib-level`, 0 to 9 (1) */
+  /** @param level `multifd-zlib-level`, 0 to 9 (default 1) */
   constructor(
     readonly level = 1,
     private readonly pageSize = 4096,
@@ -79,7 +79,7 @@ export class ZlibStreamEncoder {
     return this.output.subarray(0, stream.next_out);
   }
 
-  /** Until all input is taken and, when flushing, all output is out. */
+  /** Runs until all input is consumed and, when flushing, all output is written. */
   private run(flush: typeof Z_SYNC_FLUSH | typeof Z_NO_FLUSH): void {
     const { stream } = this;
     for (;;) {

@@ -1,11 +1,12 @@
-/** Largest block of the format (RFC 8878). */
+/** Maximum block size (RFC 8878). */
 const LARGEST_BLOCK = 1 << 17;
-/** Window of 512 KiB, as level 1 of QEMU asks for. */
+/** A window of 512 KiB, as in QEMU's level 1. */
 const FRAME_HEADER = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x48);
 
 /**
- * A zstd stream for the life of a channel that stores instead of compressing: raw blocks, and RLE blocks for pages of one byte. Any decoder
- * takes it. There is no compressor here: Node has none before version 22, and a browser none at all.
+ * A zstd stream for the whole channel that stores instead of compressing: raw blocks, and RLE blocks for pages of one
+ * repeated byte. Any decoder accepts it. There is no compressor: Node has zstd from version 22 on, and browsers have
+ * none.
  */
 export class ZstdStreamStore {
   private begun = false;

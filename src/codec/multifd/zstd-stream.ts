@@ -3,14 +3,15 @@ import { hex, QevmError } from "../../bytes/errors.js";
 import type { PayloadDecoder } from "./payload-decoder.js";
 
 const MAGIC = 0xfd2fb528;
-/** Largest window taken: 128 MiB; QEMU's levels, 0 to 20, ask for 32 MiB at most. */
+/** Maximum window: 128 MiB. QEMU's levels 0 to 20 use at most 32 MiB. */
 const LARGEST_WINDOW = 1 << 27;
-/** Largest block of the format. */
+/** Maximum block size. */
 const LARGEST_BLOCK = 1 << 17;
 
 /**
- * One zstd frame for the life of a channel (RFC 8878): every packet's pages are appended and flushed, so a payload ends with a whole
- * block; it is never ended. By `fzstd`, a block at a time, so that what comes out is bounded before it is taken.
+ * One zstd frame for the whole channel (RFC 8878). Each packet's pages are appended and flushed, so a payload ends at a
+ * block boundary. The frame is never ended. `fzstd` decodes one block at a time, so the output size is known before
+ * memory is allocated.
  *
  * Source: QEMU migration/multifd-zstd.c (5.0 to 11.1).
  */
@@ -37,7 +38,7 @@ export class ZstdStreamDecoder implements PayloadDecoder {
     return into;
   }
 
-  /** Takes the block at `at`; answers where the next one begins. */
+  /** Decodes the block at `at`. Returns the start of the next one. */
   private block(payload: Uint8Array, at: number): number {
     if (payload.length - at < 3) throw refuse("ends inside a block header");
     const header = payload[at]! | (payload[at + 1]! << 8) | (payload[at + 2]! << 16);
@@ -48,7 +49,7 @@ export class ZstdStreamDecoder implements PayloadDecoder {
     const end = at + 3 + (type === 1 ? 1 : size);
     if (end > payload.length) throw refuse("ends inside a block");
     try {
-      // In two pieces: the library keeps an empty rest of every block that comes whole, for ever.
+      // Pushed in two pieces: fzstd keeps an empty rest of every block that arrives whole, and never frees it.
       this.decoder!.push(payload.slice(at, end - 1));
       this.decoder!.push(payload.slice(end - 1, end));
     } catch (error) {
@@ -58,19 +59,19 @@ export class ZstdStreamDecoder implements PayloadDecoder {
   }
 }
 
-/** Checks the frame header and gives it to the decoder, made longer: the library looks at nothing below 18 bytes. */
+/** Checks the frame header and passes a longer equivalent to the decoder, which ignores input shorter than 18 bytes. */
 function begin(decoder: Decompress, payload: Uint8Array): number {
   const [descriptor = 0, window = 0] = payload.subarray(4, 6);
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   if (payload.length < 6 || view.getUint32(0, true) !== MAGIC) throw refuse("no zstd frame");
   const sizeBytes = descriptor >> 6 === 0 ? 0 : 2 ** (descriptor >> 6);
-  // Single segment, reserved bit, checksum, dictionary: none of them with a stream of unknown length.
+  // Single segment, reserved bit, checksum or dictionary: a stream of unknown length has none of them.
   if ((descriptor & 0x2f) !== 0) throw refuse(`frame header descriptor ${hex(descriptor)}`);
   const size = 2 ** (10 + (window >> 3)) * (1 + (window & 7) / 8);
   if (size > LARGEST_WINDOW) {
     throw new QevmError("limit", "zstd window", { expected: `at most ${LARGEST_WINDOW}`, found: `${size}` });
   }
-  // Content size in 8 bytes and a dictionary id of 0 in 4: both say "unknown".
+  // An 8-byte content size and a 4-byte dictionary id of 0: both mean "unknown".
   const head = new Uint8Array(18);
   head.set(payload.subarray(0, 4));
   head[4] = 0xc3;

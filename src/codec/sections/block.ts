@@ -4,9 +4,9 @@ import type { QemuFileWriter } from "../../bytes/writer.js";
 import type { RecordPlace, SectionCodec } from "./codec.js";
 
 /**
- * Section "block", version 1: the disks beside the memory (`migrate -b`, capability `block`; until 9.0).
+ * Section "block", version 1: disk contents (`migrate -b`, capability `block`; until 9.0).
  *
- * A record is a be64, the low 9 bits of which are flags:
+ * A record is a be64 whose low 9 bits are flags:
  *
  * | flags | kind     | upper bits                  | body                          |
  * |-------|----------|-----------------------------|-------------------------------|
@@ -15,7 +15,7 @@ import type { RecordPlace, SectionCodec } from "./codec.js";
  * | 0x04  | progress | percent                     | none                          |
  * | 0x02  | end      | 0                           | none; ends the chunk          |
  *
- * Always a whole MiB, behind the end of the disk too. The name stands in every record.
+ * A data record is always a whole MiB, even past the end of the disk. Every record has the device name.
  *
  * Source: QEMU migration/block.c block_load (5.2, 7.2).
  */
@@ -26,7 +26,7 @@ export type BlockRecord = RecordPlace & { section: "block" } & (
     | { kind: "end" }
   );
 
-/** Bytes of a record of data. */
+/** Data bytes in a data record. */
 export const BLOCK_CHUNK = 1 << 20;
 
 const Flag = { DEVICE_BLOCK: 0x01, EOS: 0x02, PROGRESS: 0x04, ZERO_BLOCK: 0x08 } as const;
@@ -64,7 +64,10 @@ async function device(reader: QemuFileReader): Promise<string> {
   return reader.string8("device name");
 }
 
-/** Writes one record of a "block" section: positions in bytes, multiples of 512; progress in percent. Errors: does-not-fit (a name of more than 255 bytes, a position above 2^53 - 1). */
+/**
+ * Writes one record of a "block" section: positions in bytes, multiples of 512; progress in percent. Errors:
+ * does-not-fit (a name of more than 255 bytes, a position above 2^53 - 1).
+ */
 export function encodeBlockRecord(writer: QemuFileWriter, record: BlockRecord): void {
   switch (record.kind) {
     case "data":

@@ -1,29 +1,29 @@
 import type { QemuFileReader } from "../../bytes/reader.js";
 
-/** What every record of a section has: the name of its section's codec, its kind, and where it begins. */
+/** Common fields of every record: its section's codec, its kind, and its offset. */
 export interface RecordPlace {
-  /** Absolute byte offset of its first byte; not encoded. */
+  /** Absolute byte offset of the first byte; not encoded. */
   offset: number;
 }
 
-/** Where a record stands: what a decoder needs beside the bytes. */
+/** The position of a record in its chunk, which some decoders need. */
 export interface ChunkPlace {
-  /** Type of the section that the chunk is in. */
+  /** Type of the chunk's section header. */
   readonly type: "start" | "part" | "end" | "full";
-  /** Number of the record in its chunk, from 0. */
+  /** Index of the record in its chunk, from 0. */
   readonly index: number;
-  /** Most bytes that one record may state. */
+  /** Maximum number of bytes that one record may state. */
   readonly maxBytes: number;
 }
 
 /**
- * The grammar of one kind of section: a chunk is a list of records that ends by itself.
+ * The codec of one kind of section. A chunk is a list of records that ends without a length or count.
  *
- * Records hold views into the read buffer, which live until the next record is asked for.
+ * Records hold views into the read buffer, valid until the next record is requested.
  */
 export interface SectionCodec<R extends RecordPlace> {
   /** Reads one record. Errors: truncated, unknown-type, bad-value, bad-length, limit. */
   decode(reader: QemuFileReader, place: ChunkPlace): Promise<R>;
-  /** Whether a chunk ends behind this record. */
+  /** Whether this record is the last of its chunk. */
   ends(record: R): boolean;
 }

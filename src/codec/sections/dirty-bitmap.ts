@@ -4,10 +4,10 @@ import type { QemuFileWriter } from "../../bytes/writer.js";
 import type { RecordPlace, SectionCodec } from "./codec.js";
 
 /**
- * Section "dirty-bitmap", version 1: which parts of the disks changed since a backup (capability `dirty-bitmaps`, 2.12).
+ * Section "dirty-bitmap", version 1: disk areas that changed since a backup (capability `dirty-bitmaps`, 2.12).
  *
- * A record: u8 flags, [str8 node if 0x08], [str8 bitmap if 0x04], a body. A name that is left out is the one before, across
- * chunks. Where a mapping of names is set (5.2) the names are aliases.
+ * A record: u8 flags, [str8 node if 0x08], [str8 bitmap if 0x04], a body. A missing name is that of the previous
+ * record, across chunks. With a name mapping (5.2) the names are aliases.
  *
  * | flag | kind     | body                                                                             |
  * |------|----------|----------------------------------------------------------------------------------|
@@ -16,27 +16,27 @@ import type { RecordPlace, SectionCodec } from "./codec.js";
  * | 0x40 | bits     | be64 first sector, be32 sectors; unless 0x02 (zeros) be64 length and so many bytes |
  * | 0x01 |          | ends the chunk; alone (kind "end") or with another                               |
  *
- * The bits are little-endian 64-bit words, one bit a granule.
+ * The bits are little-endian 64-bit words, one bit per granule.
  *
  * Source: QEMU migration/block-dirty-bitmap.c (5.2 to 11.1).
  */
 export type BitmapRecord = RecordPlace & {
   section: "dirty-bitmap";
-  /** Node or device; undefined: the one before. */
+  /** Node or device; undefined: same as the previous record. */
   node: string | undefined;
-  /** Bitmap; undefined: the one before. */
+  /** Bitmap; undefined: same as the previous record. */
   bitmap: string | undefined;
-  /** The chunk ends behind this record. */
+  /** This record ends the chunk. */
   last: boolean;
 } & (
     | { kind: "start"; granularity: number; enabled: boolean; persistent: boolean; autoload: boolean }
     | { kind: "complete" }
-    /** `bits` undefined: all are zero. */
+    /** `bits` undefined: all bits are zero. */
     | { kind: "bits"; sector: bigint; sectors: number; bits: Uint8Array | undefined }
     | { kind: "end" }
   );
 
-/** Most bytes of bits in one record that QEMU's loader takes. */
+/** Maximum bitmap bytes in one record that QEMU's loader accepts. */
 const MAX_BITS = 10 * 1024;
 
 const Flag = { EOS: 0x01, ZEROES: 0x02, BITMAP: 0x04, NODE: 0x08, START: 0x10, COMPLETE: 0x20, BITS: 0x40 } as const;
@@ -107,7 +107,10 @@ async function bits(
   return { sector, sectors, bits: reader.view(Number(length)) };
 }
 
-/** Writes one record of a "dirty-bitmap" section: sectors of 512 bytes, granularity in bytes. Errors: does-not-fit (a name of more than 255 bytes). */
+/**
+ * Writes one record of a "dirty-bitmap" section: sectors of 512 bytes, granularity in bytes. Errors: does-not-fit (a
+ * name of more than 255 bytes).
+ */
 export function encodeBitmapRecord(writer: QemuFileWriter, record: BitmapRecord): void {
   const { node, bitmap } = record;
   let flags = record.last ? Flag.EOS : 0;

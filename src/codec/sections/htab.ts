@@ -9,10 +9,10 @@ import type { ChunkPlace, RecordPlace, SectionCodec } from "./codec.js";
  * |------------------|---------|---------------------------------------------------------------------------------|
  * | START, or first  | table   | be32: log2 of the table's bytes, 0xffffffff without table (radix); ends the chunk |
  * | first otherwise  | begin   | be32 0                                                                          |
- * | behind it        | entries | be32 index, be16 valid, be16 invalid, 16 bytes for each valid entry             |
+ * | after it         | entries | be32 index, be16 valid, be16 invalid, 16 bytes for each valid entry             |
  * | last             | end     | 8 bytes of zeros                                                                |
  *
- * Entries are as the guest has them, big-endian. Invalid ones follow the valid ones and have no bytes.
+ * Entries are in the guest's big-endian form. Invalid entries follow the valid ones and have no bytes.
  *
  * Source: QEMU hw/ppc/spapr.c htab_load (5.2 to 11.1).
  */
@@ -25,7 +25,7 @@ export type HtabRecord = RecordPlace & { section: "spapr/htab" } &
     | { kind: "end" }
   );
 
-/** Bytes of one entry of the table. */
+/** Size of one table entry in bytes. */
 const ENTRY = 16;
 const NO_TABLE = 0xffff_ffff;
 
@@ -47,7 +47,10 @@ async function decode(reader: QemuFileReader, place: ChunkPlace): Promise<HtabRe
   return { section: "spapr/htab", offset, kind: "entries", index, valid, invalid, entries };
 }
 
-/** Writes one record of a "spapr/htab" section: `index`, `valid` and `invalid` count entries of 16 bytes, and `entries` holds the valid ones. Errors: does-not-fit (a number that its field cannot hold). */
+/**
+ * Writes one record of a "spapr/htab" section: `index`, `valid` and `invalid` count entries of 16 bytes, and `entries`
+ * holds the valid ones. Errors: does-not-fit (a number that its field cannot hold).
+ */
 export function encodeHtabRecord(writer: QemuFileWriter, record: HtabRecord): void {
   switch (record.kind) {
     case "table":

@@ -3,8 +3,8 @@ import type { QemuFileWriter } from "../../bytes/writer.js";
 import type { ChunkPlace, RecordPlace, SectionCodec } from "./codec.js";
 
 /**
- * Section "pbs-state", version 1: what Proxmox VE's backup library keeps of a running backup job (dirty bitmaps). One
- * START, written after the block list and before the pages; there is no PART and no END.
+ * Section "pbs-state", version 1: the state of a running backup job of Proxmox VE's backup library (dirty bitmaps). It
+ * is one START section between the block list and the pages, without PART or END.
  *
  * | bytes | field  |                                    |
  * |-------|--------|------------------------------------|
@@ -27,7 +27,7 @@ async function decode(reader: QemuFileReader, place: ChunkPlace): Promise<PbsRec
   return { section: "pbs-state", offset, kind: "data", data: reader.view(Number(length)) };
 }
 
-/** Writes the record of a "pbs-state" section: the length in bytes, then the data. Nothing is refused. */
+/** Writes the record of a "pbs-state" section: the length in bytes, then the data. Accepts any data. */
 export function encodePbsRecord(writer: QemuFileWriter, record: PbsRecord): void {
   writer.length64(record.data.length);
   writer.bytes(record.data);

@@ -8,15 +8,18 @@ import { encodePbsRecord, pbsCodec, type PbsRecord } from "./pbs.js";
 import { encodeStorageRecord, storageCodec, type StorageRecord } from "./storage.js";
 import { encodeVfioRecord, vfioCodec, type VfioRecord } from "./vfio.js";
 
-/** One record of a section that is neither "ram" nor described by the VMDESCRIPTION. `section` says whose it is, `kind` what. */
+/**
+ * One record of a section that is neither "ram" nor described by the VMDESCRIPTION. `section` names the codec, `kind`
+ * the record.
+ */
 export type SectionRecord = BlockRecord | BitmapRecord | HtabRecord | StorageRecord | VfioRecord | PbsRecord;
 
-/** The records of one chunk, with their codec bound. */
+/** Decodes the records of one chunk, with the section's codec bound. */
 export type ChunkDecoder = (reader: QemuFileReader, maxBytes: number) => AsyncGenerator<SectionRecord>;
 
 /**
- * What reads the chunks of a section; undefined: nothing here knows it. FULL sections have a codec of their own where no
- * VMDESCRIPTION is needed for them.
+ * The decoder for a section's chunks; undefined where there is no codec. FULL sections have a codec only where they
+ * need no VMDESCRIPTION.
  */
 export function chunkDecoder(idstr: string, type: ChunkPlace["type"]): ChunkDecoder | undefined {
   if (type === "full") return idstr === "s390-skeys" ? chunk(storageCodec, type) : undefined;
@@ -42,7 +45,7 @@ function chunk<R extends SectionRecord>(codec: SectionCodec<R>, type: ChunkPlace
       reader.path.push(`record ${index}`);
       const record = await codec.decode(reader, { type, index, maxBytes });
       reader.path.pop();
-      // Asked before the consumer has it.
+      // Evaluated before the consumer can change the record.
       const last = codec.ends(record);
       yield record;
       if (last) return;
@@ -74,7 +77,7 @@ export function encodeSectionRecord(writer: QemuFileWriter, record: SectionRecor
   }
 }
 
-/** The record with bytes of its own: the reader's buffer may move on. */
+/** A copy of the record that does not depend on the reader's buffer. */
 export function ownRecord(record: SectionRecord): SectionRecord {
   if (record.section === "spapr/htab" && record.kind === "entries") {
     return { ...record, entries: record.entries.slice() };
@@ -90,7 +93,7 @@ export function ownRecord(record: SectionRecord): SectionRecord {
   return record;
 }
 
-/** Bytes of a record that only the device or library they belong to can read. */
+/** Number of bytes in a record that only its device or library can interpret. */
 export function privateBytes(record: SectionRecord): number {
   const own = record.section === "vfio" || record.section === "pbs-state";
   return own && record.kind === "data" ? record.data.length : 0;

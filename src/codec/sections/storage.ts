@@ -4,10 +4,9 @@ import type { QemuFileWriter } from "../../bytes/writer.js";
 import type { ChunkPlace, RecordPlace, SectionCodec } from "./codec.js";
 
 /**
- * What s390 keeps of every page beside its content: "s390-storage_attributes" (version 0, iterative) and "s390-skeys"
- * (version 1, one FULL section).
+ * s390 data per page: "s390-storage_attributes" (version 0, iterative) and "s390-skeys" (version 1, one FULL section).
  *
- * A record is a be64, the low 12 bits of which are one flag:
+ * A record is a be64 whose low 12 bits are one flag:
  *
  * | flag | kind   | upper bits        | body                                      |
  * |------|--------|-------------------|-------------------------------------------|
@@ -20,7 +19,7 @@ import type { ChunkPlace, RecordPlace, SectionCodec } from "./codec.js";
  */
 export type StorageRecord = RecordPlace & { section: "s390-storage" } & (
     | { kind: "values"; address: bigint; values: Uint8Array }
-    /** `address` is 0 in what QEMU writes. */
+    /** QEMU writes 0 as `address`. */
     | { kind: "error" | "done" | "end"; address: bigint }
   );
 
@@ -54,7 +53,10 @@ async function decode(reader: QemuFileReader, place: ChunkPlace): Promise<Storag
   return { section: "s390-storage", offset, kind, address, values: reader.view(Number(count)) };
 }
 
-/** Writes one record of an s390 storage section: the flags beside the guest's address in bytes, and where there are values, how many bytes. Errors: does-not-fit (more than 64 bits). */
+/**
+ * Writes one record of an s390 storage section: the flag with the guest address in bytes, then the count and the values
+ * if any. Errors: does-not-fit (more than 64 bits).
+ */
 export function encodeStorageRecord(writer: QemuFileWriter, record: StorageRecord): void {
   writer.u64(record.address | FLAGS[record.kind]);
   if (record.kind !== "values") return;

@@ -4,9 +4,9 @@ import type { QemuFileWriter } from "../../bytes/writer.js";
 import type { ChunkPlace, RecordPlace, SectionCodec } from "./codec.js";
 
 /**
- * Sections "PATH/vfio", version 1: the state of a device that was handed through to the guest.
+ * Sections "PATH/vfio", version 1: the state of a VFIO device.
  *
- * Records are be64 tags, 0xffffffffef100000 and a number:
+ * A record is a be64 tag, 0xffffffffef100000 plus a number:
  *
  * | number | kind       | body                        | ends the chunk |
  * |--------|------------|-----------------------------|----------------|
@@ -16,8 +16,8 @@ import type { ChunkPlace, RecordPlace, SectionCodec } from "./codec.js";
  * | 5      | init-sent  | none (8.1)                  | yes            |
  * | 6      | load-ready | none (10.1)                 | yes            |
  *
- * The data are the device's own. Number 2, the configuration of the PCI function, has no length and is not walked; it stands in FULL
- * sections, which VMDESCRIPTION gives a size, and in END until 6.0.
+ * The data is private to the device. Number 2, the configuration of the PCI function, has no length and is not decoded.
+ * It occurs in FULL sections, whose size the VMDESCRIPTION gives, and in END until 6.0.
  *
  * Source: QEMU hw/vfio/migration.c vfio_load_state (7.2 to 11.1).
  */
@@ -57,7 +57,7 @@ async function decode(reader: QemuFileReader, place: ChunkPlace): Promise<VfioRe
   return { section: "vfio", offset, kind, data: reader.view(Number(length)) };
 }
 
-/** Writes one record of a "vfio" section: its tag, and the device's data behind their length in bytes. Nothing is refused. */
+/** Writes one record of a "vfio" section: the tag, and for data the length in bytes and the data. Accepts any data. */
 export function encodeVfioRecord(writer: QemuFileWriter, record: VfioRecord): void {
   writer.u64(TAG + NUMBERS[record.kind]);
   if (record.kind !== "data") return;

@@ -11,6 +11,8 @@ export interface StreamLimits {
   ramBlocks: number;
   /** Different section ids in one stream. */
   sections: number;
+  /** Sections, parts of sections and commands in one stream; one more for each KiB of it. */
+  items: number;
   /** Bytes of the bitmap of one block of a mapped-ram file (one bit a page). */
   bitmapBytes: number;
   /** Bytes between such a bitmap and its pages (QEMU: less than 1 MiB). */
@@ -52,6 +54,7 @@ export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
   configurationItems: 256,
   ramBlocks: 65_536,
   sections: 65_536,
+  items: 100_000,
   bitmapBytes: 64 * 1024 * 1024,
   gapBytes: 2 * 1024 * 1024,
   deviceBytes: 256 * 1024 * 1024,

@@ -65,6 +65,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private packageEnd: number | undefined;
   private readonly batch: RamBatch;
   private readonly sections = new Map<number, SectionHeader>();
+  /** Sections, parts and commands so far. */
+  private items = 0;
   /** Ids of iterative sections whose END was read. */
   private readonly ended = new Set<number>();
   /** A PART or END of "ram" was read: state of devices comes after all of it. */
@@ -219,6 +221,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
 
   private async *command(offset: number): AsyncGenerator<StreamItem> {
     const { reader } = this;
+    this.countItem(offset);
     const command = await decodeCommand(reader, this.limits, this.diagnostics);
     this.checkPackage();
     if (command.name === "ENABLE_COLO") this.colo = true;
@@ -250,6 +253,16 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     yield { kind: "package-end", offset: end };
   }
 
+  /** Whoever lists the parts of a stream needs memory for each: a source sends pages with them. */
+  private countItem(offset: number): void {
+    const most = this.limits.items + Math.floor((offset - this.start) / 1024);
+    if (++this.items <= most) return;
+    throw this.reader.error("limit", "too many sections, parts of sections and commands (items)", {
+      offset,
+      expected: `at most ${most} up to here`,
+    });
+  }
+
   /** What was read last must have ended within the package. */
   private checkPackage(): void {
     checkPackageEnd(this.reader, this.packageEnd);
@@ -263,6 +276,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   /** One section with its footer. Answers "rest" where nothing that follows can be decoded. */
   private async *section(offset: number): AsyncGenerator<StreamItem, "rest" | undefined> {
     const { reader } = this;
+    this.countItem(offset);
     const type = reader.peek();
     let header: SectionHeader;
     let early: DeviceDescription | undefined;

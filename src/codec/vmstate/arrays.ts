@@ -20,7 +20,8 @@ export const PRESENT_MARKER = 0x31;
 
 export function decodeArray(ctx: DecodeContext, group: FieldGroup): FieldValue[] {
   const { layouts } = group;
-  // An array of one object may hold NULL pointers unmentioned; that way opens only when such a byte is seen.
+  // The description of an array of one object may hide NULL pointers. That reading is considered only when such a byte
+  // is seen.
   const sealed = group.entries.length === 1 && layouts.length > 1;
   const { way, place } = ctx.choices.take(sealed ? 1 : layouts.length);
   const layout = layouts[way]!;
@@ -93,7 +94,7 @@ export function encodeArray(ctx: EncodeContext, group: FieldGroup, value: FieldV
   ctx.path.length = depth;
 }
 
-/** The reading of the description that these values fit: by their number and by where NULL pointers are. */
+/** The layout of the description that these values fit, by their number and the positions of NULL pointers. */
 export function layoutFor(group: FieldGroup, value: unknown): Layout | undefined {
   if (!Array.isArray(value)) return undefined;
   return group.layouts.find((layout) => {
@@ -110,13 +111,13 @@ export function layoutFor(group: FieldGroup, value: unknown): Layout | undefined
   });
 }
 
-/** What an array may be, for errors. */
+/** The permitted lengths of an array, for errors. */
 export function describeLayouts(group: FieldGroup): string {
   const lengths = [...new Set(group.layouts.map((layout) => layout.length))];
   return `an array of ${lengths.join(" or ")}, null where the description has NULL pointers`;
 }
 
-/** One NULL pointer. */
+/** Decodes one NULL pointer. */
 export function decodeNull(ctx: DecodeContext): null {
   expectMarker(ctx, NULL_MARKER);
   return null;
@@ -139,7 +140,7 @@ function expectMarker(ctx: DecodeContext, marker: number): void {
   }
 }
 
-/** In an array that may hold NULL pointers: is this element one? A 0x30 may be data all the same. */
+/** Whether this element is a NULL pointer, in an array that may hold some. A 0x30 may also be data. */
 function isNullHere(ctx: DecodeContext, entry: FieldDescription): boolean {
   if (ctx.reader.peek() !== NULL_MARKER) return entry.struct === null;
   return entry.struct === null || ctx.choices.take(2).way === 0;
@@ -151,7 +152,7 @@ function sees(ctx: DecodeContext, run: Run, width: number): boolean {
   return false;
 }
 
-/** Refuses counts that the bytes at hand cannot hold or that the budget does not allow, before memory is taken. */
+/** Refuses counts that exceed the available bytes or the budget, before memory is allocated. */
 function checkRoom(ctx: DecodeContext, run: Run, nullable: boolean): void {
   const { reader } = ctx;
   const { entry, size, count } = run;

@@ -12,8 +12,8 @@ import {
 } from "./json.js";
 
 /**
- * The schema that a VMDESCRIPTION text carries, typed. One object a device, a field, a nested struct; printing it gives
- * the text again.
+ * The typed schema of a VMDESCRIPTION text: one object per device, field and nested struct. Printing it gives the text
+ * again.
  *
  * | JSON object | members, in QEMU's order                                                                          |
  * |-------------|---------------------------------------------------------------------------------------------------|
@@ -29,15 +29,15 @@ export interface VmDescription {
   pageSize: number;
   /** The configuration section as a struct, where the text has it (QEMU 8.2 and later). */
   configuration?: StructDescription;
-  /** One a FULL section, in stream order. */
+  /** One per FULL section, in stream order. */
   devices: DeviceDescription[];
-  /** The text form it was written in. */
+  /** The text form of the original. */
   style: JsonStyle;
-  /** True: {@link printVmDescription} gives the text that was parsed, character for character. */
+  /** True: {@link printVmDescription} returns exactly the text that was parsed. */
   exact: boolean;
 }
 
-/** A vmsd: fields in wire order, then those subsections that are in the stream. */
+/** A vmsd: fields in wire order, then the subsections that are in the stream. */
 export interface StructDescription {
   /** Absent in old-style handlers, which have no vmsd. */
   vmsdName?: string;
@@ -51,11 +51,11 @@ export interface DeviceDescription extends StructDescription {
   /** The section's idstr. */
   name: string;
   instanceId: number;
-  /** Bytes of the whole payload; only old-style handlers say it. */
+  /** Payload size in bytes; only old-style handlers state it. */
   size?: number;
 }
 
-/** The name of a device that is described as one buffer by an old-style handler; undefined for all others. */
+/** The name of a device that an old-style handler describes as one buffer; undefined for all others. */
 export function oldStyleName(device: DeviceDescription): string | undefined {
   return device.size === undefined ? undefined : device.name;
 }
@@ -63,16 +63,16 @@ export function oldStyleName(device: DeviceDescription): string | undefined {
 /** One field as the VMDESCRIPTION describes it. */
 export interface FieldDescription {
   name: string;
-  /** This one object stands for so many consecutive elements. */
+  /** Number of consecutive elements that this object describes. */
   arrayLength?: number;
-  /** Number of the element in an array that is described element by element. */
+  /** Index of the element in an array that is described element by element. */
   index?: number;
   type: string;
   /** For type `struct`. `null`: `"struct": {}`, which is how a NULL pointer was described up to QEMU 9.2. */
   struct?: StructDescription | null;
-  /** Structs written into the field object itself: one for `vstruct` and `tmp`, one an element for queues and trees. */
+  /** Structs inlined into the field object: one for `vstruct` and `tmp`, one per element for queues and trees. */
   inlined?: StructDescription[];
-  /** Bytes on the wire; of the first element where `arrayLength` is given. */
+  /** Size on the wire in bytes; of the first element where `arrayLength` is given. */
   size: number;
 }
 
@@ -83,7 +83,7 @@ export interface ParseDescriptionOptions extends JsonLimits {
 }
 
 /**
- * Reads a VMDESCRIPTION text (Latin-1 decoded, so that characters are bytes).
+ * Parses a VMDESCRIPTION text (Latin-1 decoded, so that characters are bytes).
  * @throws QevmError `bad-description` or `limit`, with the absolute offset
  */
 export function parseVmDescription(json: string, options: ParseDescriptionOptions = {}): VmDescription {
@@ -106,7 +106,7 @@ export function parseVmDescription(json: string, options: ParseDescriptionOption
   return description;
 }
 
-/** The text of a description in its own style, as the matching QEMU would write it. */
+/** Prints a description in its own style, as QEMU would write it. */
 export function printVmDescription(description: VmDescription): string {
   const writer = new JsonWriter(description.style);
   printTo(writer, description);
@@ -125,8 +125,8 @@ function printTo(writer: JsonWriter, description: VmDescription): void {
 }
 
 /**
- * Makes devices, fields and subsections of the text's objects while it is read. One that is wrong stays JSON: whether that
- * is an error shows when the object around it is read.
+ * Turns objects of the text into devices, fields and subsections while parsing. A wrong object stays JSON. Whether that
+ * is an error is decided when its parent is read.
  */
 function takeElement(key: string, value: JsonValue, offset: number): object | undefined {
   try {
@@ -162,7 +162,7 @@ function printDevice(writer: JsonWriter, device: DeviceDescription): void {
   writer.close("}");
 }
 
-/** Old-style handlers describe their one field in another order. */
+/** Old-style handlers write the members of their one field in another order. */
 function printOldStyleField(writer: JsonWriter, field: FieldDescription): void {
   writer.open("{");
   string(writer, "name", field.name);
@@ -230,7 +230,7 @@ function fieldOf(value: JsonValue, offset: number): FieldDescription {
   return field;
 }
 
-/** The structs written into a field object itself: each begins with another `vmsd_name`. */
+/** The structs inlined into a field object: each begins with another `vmsd_name`. */
 function inlinedIn(object: JsonObject): StructDescription[] {
   const structs: StructDescription[] = [];
   let group: JsonObject | undefined;
@@ -267,7 +267,10 @@ function printField(writer: JsonWriter, field: FieldDescription): void {
   writer.close("}");
 }
 
-/** The members of one object; the first of duplicates counts. Unknown members are passed over (the text is then not `exact`). */
+/**
+ * The members of one object; the first of duplicates counts. Unknown members are ignored (the text is then not
+ * `exact`).
+ */
 class Members {
   constructor(
     private readonly object: JsonObject,
@@ -291,7 +294,7 @@ class Members {
 function listOf<T>(value: JsonValue, offset: number, what: string, read: (item: JsonValue, offset: number) => T): T[] {
   if (!Array.isArray(value)) throw bad(offset, `"${what}" is not an array`);
   return value.map((item) => {
-    // Taken under the same key, and so by the same function.
+    // Converted under the same key, and so by the same function.
     if (item instanceof JsonTaken) return item.value as T;
     return read(item, item instanceof JsonObject ? item.offset : offset);
   });

@@ -18,21 +18,21 @@ import { decodeStruct, encodeStruct } from "./struct.js";
 /** How the payload of a device section is decoded. */
 export interface DecodeDeviceOptions {
   /**
-   * Could a device section end at this absolute offset (a footer of its section, or a legal top-level byte)? Chooses
-   * between the readings of a description that is not true to the bytes; without it the likeliest reading is taken.
+   * Whether a device section could end at this absolute offset (at its footer, or at a legal top-level byte). Used to
+   * choose between readings of an inaccurate description; without it the likeliest reading is used.
    */
   endsAt?: (offset: number) => boolean;
-  /** Values that one device may hold, weighed by `Weight`. Default 16,777,216. */
+  /** Maximum number of values of one device, weighed by `Weight`. Default 16,777,216. */
   maxValues?: number;
-  /** Readings of an ambiguous description that are tried. Default 256. */
+  /** Maximum number of readings tried for an ambiguous description. Default 256. */
   maxAttempts?: number;
-  /** Bytes, a field at least one, that may be decoded in vain before no further reading is tried. Default 32 MiB. */
+  /** Maximum bytes decoded in failed attempts, at least one per field, before decoding gives up. Default 32 MiB. */
   maxWork?: number;
 }
 
 /**
- * Decodes the payload of one FULL section, the reader standing behind the section header. All of it must be in the
- * reader's buffer already. Afterwards the reader stands behind the payload; on errors, where it stood before.
+ * Decodes the payload of one FULL section from the reader, which is positioned after the section header. The whole
+ * payload must be in the reader's buffer. On success the reader is after the payload; on errors it is where it was.
  * @throws QevmError `truncated`, `bad-value`, `bad-description`, `bad-length`, `limit`; with byte offset and path
  */
 export function decodeDevice(
@@ -71,9 +71,9 @@ export function decodeDevice(
 }
 
 /**
- * Encodes a payload from its fields. `at` is told, before each field, element and subsection, its path (the device is the first step) and
- * the writer's offset.
- * @throws QevmError `does-not-fit` with the path; parts may have been written by then
+ * Encodes a payload from its fields. Before each field, element and subsection `at` is called with its path (the device
+ * is the first step) and the writer's offset.
+ * @throws QevmError `does-not-fit` with the path; a part may have been written by then
  */
 export function encodeDevice(
   writer: QemuFileWriter,

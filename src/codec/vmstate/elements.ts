@@ -6,12 +6,12 @@ import { encodeRecord, privateCodec, tryRecord } from "./private/index.js";
 import { isRecordValue, isStructState, type FieldValue } from "./state.js";
 
 /**
- * One value of one field object; NULL pointers never come here (see arrays.ts).
+ * One value of one field object. NULL pointers are handled in arrays.ts.
  *
  * | JSON type             | bytes          | encoding                                                      |
  * |-----------------------|----------------|---------------------------------------------------------------|
  * | see primitives.ts     | fixed          |                                                               |
- * | `buffer`              | `size`         | as it is; also the `data` of old-style handlers               |
+ * | `buffer`              | `size`         | raw; also the `data` of old-style handlers                    |
  * | `unused_buffer`       | `size`         | zeros by QEMU; kept as they are                               |
  * | `bitmap`              | 8 x words      | be64 words, bit i is bit i mod 64 of word i / 64              |
  * | `capability`          | 1 + n          | counted string                                                |
@@ -114,7 +114,7 @@ export function encodeElement(ctx: EncodeContext, entry: FieldDescription, value
   writer.bytes(value);
 }
 
-/** The struct that this field object describes as a whole, if it does. */
+/** The struct that this field object describes as a whole, if any. */
 export function structKind(entry: FieldDescription): (FieldDescription["struct"] & {}) | undefined {
   if (entry.type === "struct") return entry.struct ?? undefined;
   if ((entry.type === "vstruct" || entry.type === "tmp") && entry.inlined?.length === 1) return entry.inlined[0];

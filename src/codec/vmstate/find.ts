@@ -15,28 +15,31 @@ export interface VmDescriptionCandidate {
   position: number;
   /** Index of the first character of the JSON. */
   start: number;
-  /** Bytes of JSON that the record claims. */
+  /** Stated length of the JSON in bytes. */
   length: number;
-  /** The window holds all of it. */
+  /** The window contains all of it. */
   complete: boolean;
 }
 
 const BRACE = 0x7b;
 const CLOSING = 0x7d;
 const SPACE = 0x20;
-/** What the text may begin with behind its brace. */
+/** The text after the opening brace begins with one of these. */
 const MEMBERS = ["page_size", "configuration", "devices"].map((name) =>
   Array.from(`"${name}"`, (c) => c.charCodeAt(0)),
 );
 
-/** Candidates that are tried in one window at most: other bytes that look like one are rare, and trying one costs as much as its text is long. */
+/**
+ * Maximum candidates tried in one window. False candidates are rare, and trying one costs time in proportion to its
+ * text.
+ */
 const MOST_TRIED = 64;
 
 /**
- * Finds places in a window of bytes where EOF and a VMDESCRIPTION may stand, in order. A place whose text is all in the
- * window must end in `}`. The work is one pass over the bytes.
+ * Finds positions in a window of bytes where EOF and a VMDESCRIPTION may be, in order. A candidate whose text is
+ * complete in the window must end in `}`. Takes one pass over the bytes.
  * @param from index to begin at
- * @param maxLength texts that claim to be longer are no candidates (default 64 MiB)
+ * @param maxLength texts that state a greater length are ignored (default 64 MiB)
  */
 export function* findVmDescription(
   bytes: Uint8Array,
@@ -55,16 +58,16 @@ export function* findVmDescription(
   }
 }
 
-/** Whether the bytes behind a brace, as far as the window has them, are those of a description. */
+/** Whether the bytes after a brace, as far as the window has them, begin a description. */
 function beginsAsOne(bytes: Uint8Array, from: number): boolean {
   const at = bytes[from] === SPACE ? from + 1 : from;
   return MEMBERS.some((member) => member.every((byte, k) => at + k >= bytes.length || bytes[at + k] === byte));
 }
 
 /**
- * The candidates of a window that are worth trying: whole, of at most `maxLength` characters, and not more of them than can be tried at a price
- * in proportion to the window: {@link MOST_TRIED}, with twice its bytes in all of their texts (one more may pass that).
- * @param last true: the last of them, from the end on
+ * The candidates of a window that are tried: complete, of at most `maxLength` characters, and limited in number ({@link
+ * MOST_TRIED}) and total size (twice the window; the last one may exceed it).
+ * @param last true: the last candidates, from the end backwards
  */
 export function* triedVmDescriptions(
   bytes: Uint8Array,
@@ -81,7 +84,7 @@ export function* triedVmDescriptions(
   }
 }
 
-/** The last candidates that are whole, from the end on. */
+/** The last complete candidates, from the end backwards. */
 function lastCandidates(bytes: Uint8Array, maxLength?: number): VmDescriptionCandidate[] {
   const kept: VmDescriptionCandidate[] = [];
   for (const candidate of findVmDescription(bytes, 0, maxLength)) {

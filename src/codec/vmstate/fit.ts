@@ -9,7 +9,7 @@ import { privateCodec, tryRecord } from "./private/index.js";
 import { presentElement } from "./lists.js";
 import { decodeStruct, decodeSubsectionHead, subsectionAhead } from "./struct.js";
 
-/** The subsections that a vmsd may have, by name. */
+/** The known subsections of a vmsd, by name. */
 export type KnownSubsections = (struct: StructDescription) => ReadonlyMap<string, StructDescription> | undefined;
 
 interface FitContext extends DecodeContext {
@@ -17,13 +17,13 @@ interface FitContext extends DecodeContext {
   readonly options: DecodeDeviceOptions;
 }
 
-/** How far the end of a private field is looked for, bytes. */
+/** Maximum distance to the end of a private field, bytes. */
 const FARTHEST = 1 << 20;
 
 /**
- * What a description that is true of another capture would be for the bytes at hand: with the subsections that are here (the
- * loader itself tells them by 0x05 and a name that begins with the vmsd's) and queues as long as they are. The reader, whose buffer
- * holds the payload, stands where it stood; on errors too.
+ * Adapts a description from another capture to the bytes at hand: with the subsections that are present (recognised
+ * like QEMU's loader, by 0x05 and a name that begins with the vmsd's) and the actual queue lengths. The reader's buffer
+ * holds the payload. The reader's position is unchanged afterwards, also on errors.
  * @throws QevmError `bad-description`, `bad-value`, `truncated` at the first byte that does not fit
  */
 export function fitDevice(
@@ -54,8 +54,8 @@ export function fitDevice(
 }
 
 /**
- * A device that is one field of its own codec (virtio): how long it is depends on its queues and on what the guest has negotiated, so
- * its end is where the section can end and the codec fits exactly. The ends that are tried are bounded by their bytes.
+ * A device that is one private field (virtio). Its length depends on its queues and negotiated features, so its end is
+ * a position where the section can end and the codec fits exactly. The number of tried ends is bounded by their bytes.
  */
 function fitPrivate(ctx: FitContext, device: DeviceDescription): DeviceDescription | undefined {
   const [entry, second] = device.fields;
@@ -109,7 +109,7 @@ function fitStruct(ctx: FitContext, struct: StructDescription): StructDescriptio
 
 function fitGroup(ctx: FitContext, group: FieldGroup): readonly FieldDescription[] {
   const { entries } = group;
-  // Only arrays that are described element by element can hold structs with subsections.
+  // Only arrays described element by element can contain structs with subsections.
   if (entries.every((entry) => isAdaptable(entry))) return entries.map((entry) => fitEntry(ctx, entry));
   if (group.isArray) {
     decodeArray(ctx, group);

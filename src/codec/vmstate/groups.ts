@@ -3,8 +3,8 @@ import { primitive } from "./primitives.js";
 import { undescribedStruct } from "./undescribed.js";
 
 /**
- * From field objects to arrays. One array may be described by several consecutive objects of one name, and QEMU's
- * counts are not always true.
+ * Groups field objects into arrays. Several consecutive objects of one name may describe one array, and QEMU's counts
+ * are not always right.
  *
  * | era         | an array is written as                                                                               |
  * |-------------|------------------------------------------------------------------------------------------------------|
@@ -16,38 +16,38 @@ import { undescribedStruct } from "./undescribed.js";
  * Source: QEMU migration/vmstate.c (5.2 to 11.x), the loop of `vmstate_save_state_v`.
  */
 export interface FieldGroup {
-  /** The field's name, made unique inside its struct where the description repeats it. */
+  /** The field's name, made unique within its struct where the description repeats it. */
   readonly key: string;
   readonly entries: readonly FieldDescription[];
   readonly isArray: boolean;
-  /** Every way to read the description, the likeliest first. At least one. */
+  /** All readings of the description, the likeliest first. At least one. */
   readonly layouts: readonly Layout[];
 }
 
-/** So many consecutive elements that one object describes. */
+/** Consecutive elements that one object describes. */
 export interface Run {
   entry: FieldDescription;
-  /** Bytes of the first element, as the description says. */
+  /** Size of the first element in bytes, according to the description. */
   size: number;
   count: number;
   /** Elements are NULL pointers. */
   isNull: boolean;
-  /** A marker byte 0x31 stands before every element ("auto alloc" arrays). */
+  /** A marker byte 0x31 precedes every element ("auto alloc" arrays). */
   marked: boolean;
 }
 
-/** One way to read the description of an array. */
+/** One reading of the description of an array. */
 export interface Layout {
   runs: Run[];
   /** Total number of elements. */
   length: number;
-  /** Any element may be a NULL pointer (descriptions up to QEMU 9.2 do not say which). */
+  /** Any element may be a NULL pointer (up to QEMU 9.2 the description does not say which). */
   nullable: boolean;
 }
 
 const groupsOf = new WeakMap<StructDescription, FieldGroup[]>();
 
-/** The fields of a struct with the objects of each array brought together. */
+/** The fields of a struct, with the objects of each array grouped. */
 export function fieldGroups(struct: StructDescription): readonly FieldGroup[] {
   const known = groupsOf.get(struct);
   if (known !== undefined) return known;
@@ -71,10 +71,10 @@ export function fieldGroups(struct: StructDescription): readonly FieldGroup[] {
   return groups;
 }
 
-/** The key under which the plain form keeps subsections; a field of that name gives way. */
+/** The key for subsections in the plain form. A field of that name gets another key. */
 export const SUBSECTIONS_KEY = "subsections";
 
-/** Hands out keys: a name as it is, else `name#2`, `name#3`, ... */
+/** Makes unique keys: the name itself, else `name#2`, `name#3`, ... */
 export class Keys {
   private readonly next = new Map<string, number>();
 
@@ -94,7 +94,10 @@ export class Keys {
   }
 }
 
-/** Does this object describe a NULL pointer (of an array: as its first element)? Up to 9.2 by a size of one byte alone. */
+/**
+ * Whether this object describes a NULL pointer (of an array: as its first element). Up to 9.2 only its size of one byte
+ * shows it.
+ */
 export function isNull(entry: FieldDescription): boolean {
   if (entry.type === "nullptr" || entry.type === "ptr-marker" || entry.struct === null) return true;
   return entry.size === 1 && (primitive(entry.type)?.size ?? 1) > 1;
@@ -116,7 +119,7 @@ function layoutsOf(entries: readonly FieldDescription[], vmsdName: string | unde
   return found.filter((layout) => layout !== undefined);
 }
 
-/** From 10.0 on NULL pointers are described as such. */
+/** From 10.0 on NULL pointers have their own type. */
 function isMarker(entry: FieldDescription): boolean {
   return entry.type === "nullptr" || entry.type === "ptr-marker";
 }
@@ -140,7 +143,7 @@ function layoutOf(runs: Run[]): Layout {
   return { runs, length, nullable: false };
 }
 
-/** The first run claims the whole array although NULL runs follow. */
+/** The first run claims the whole array although NULL runs follow it. */
 function firstRunCorrected(entries: readonly FieldDescription[]): Layout | undefined {
   const first = entries[0]!;
   if (first.arrayLength === undefined || isNull(first)) return undefined;
@@ -150,7 +153,10 @@ function firstRunCorrected(entries: readonly FieldDescription[]): Layout | undef
   return count >= 1 ? layoutOf([run(first, count), ...rest]) : undefined;
 }
 
-/** Markers before every element: `ptr-marker`, element, `ptr-marker`, `ptr-marker`, element: three elements, the second NULL. */
+/**
+ * Markers before every element. E.g. `ptr-marker`, element, `ptr-marker`, `ptr-marker`, element is three elements, the
+ * second NULL.
+ */
 function autoAlloc(entries: readonly FieldDescription[]): Layout | undefined {
   const runs: Run[] = [];
   for (let at = 0; at < entries.length; at++) {

@@ -1,9 +1,9 @@
 /**
  * Device state: VMDESCRIPTION schema -> typed values -> the same bytes again.
  *
- * `parseVmDescription` reads the schema that a stream carries behind its end, `decodeDevice` reads the payload of one
- * FULL section by it, `encodeDevice` writes it again, `deviceToPlain` and `deviceFromPlain` are the form for people.
- * Everything is synchronous and works on bytes that are in memory; memory is bounded by named options.
+ * `parseVmDescription` parses the schema at the end of a stream. `decodeDevice` decodes the payload of one FULL section
+ * by it, and `encodeDevice` encodes it again. `deviceToPlain` and `deviceFromPlain` convert to and from editable JSON.
+ * Everything is synchronous and works on bytes in memory. Memory is bounded by options.
  */
 export { decodeDevice, encodeDevice, type DecodeDeviceOptions } from "./device.js";
 export {

@@ -3,9 +3,9 @@ import { QevmError, type ErrorCode } from "../../bytes/errors.js";
 /**
  * A small JSON reader and printer for VMDESCRIPTION texts.
  *
- * Why not `JSON.parse` or a library: queues and trees write *duplicate keys* into one object (all of them matter), the
- * order of members is the order of bytes on the wire, integers are up to 64 bits wide, and both text forms of QEMU must
- * come back character for character. `jsonc-parser` keeps duplicates, but recurses without bound.
+ * `JSON.parse` does not fit: queues and trees write *duplicate keys* into one object (all of them matter), the order of
+ * members is the order of bytes on the wire, integers have up to 64 bits, and both of QEMU's text forms must be
+ * reproduced exactly. `jsonc-parser` keeps duplicates, but recurses without bound.
  *
  * | form      | written by | text                                     |
  * |-----------|------------|------------------------------------------|
@@ -21,14 +21,14 @@ export class JsonNumber {
   constructor(readonly text: string) {}
 }
 
-/** An object as its members in order, duplicates included. */
+/** An object as its ordered members, including duplicates. */
 export class JsonObject {
   readonly members: JsonMember[] = [];
   /** @param offset absolute offset of the opening brace, for errors */
   constructor(readonly offset = 0) {}
 }
 
-/** What {@link JsonLimits.element} put in the place of an element. */
+/** The result of {@link JsonLimits.element} for an element. */
 export class JsonTaken extends JsonObject {
   constructor(
     readonly value: object,
@@ -50,24 +50,24 @@ export type JsonStyle = "compact" | "spaced";
 
 /** Bounds of the JSON parser. */
 export interface JsonLimits {
-  /** Nesting of objects and arrays. Default 128. */
+  /** Maximum nesting of objects and arrays. Default 128. */
   maxDepth?: number;
-  /** Values and members together. Default 4,000,000. */
+  /** Maximum number of values and members together. Default 4,000,000. */
   maxNodes?: number;
-  /** Characters of text. Default 64 Mi. */
+  /** Maximum length in characters. Default 64 Mi. */
   maxLength?: number;
   /**
    * @internal
-   * Takes each element of an array that is the value of the member `key`, as soon as it has been read, and gives what
-   * is kept in its place: the whole text then never exists as a tree of JSON values. Undefined: the element itself.
+   * Converts each element of an array that is the value of the member `key` as soon as it is parsed, so that the whole
+   * text never exists as a JSON tree. Undefined: keep the element.
    */
   element?: (key: string, value: JsonValue, offset: number) => object | undefined;
 }
 
 /**
- * Reads one JSON text. Characters are taken as they are (give Latin-1 text to keep bytes).
+ * Parses one JSON text. Characters are not decoded (pass Latin-1 text to keep bytes).
  * @param offset absolute byte offset of the text, for errors
- * @throws QevmError `bad-description` with the offset of the first wrong character, `limit` where a bound is passed
+ * @throws QevmError `bad-description` with the offset of the first wrong character, `limit` where a bound is exceeded
  */
 export function parseJson(text: string, offset = 0, limits: JsonLimits = {}): JsonValue {
   const maxLength = limits.maxLength ?? 1 << 26;
@@ -87,7 +87,7 @@ const COMMA = 0x2c;
 const COLON = 0x3a;
 const BACKSLASH = 0x5c;
 const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
-/** Strings that are kept to be found again, and their characters. */
+/** Maximum number of shared strings, and their maximum length. */
 const MOST_SHARED = 4096;
 const LONGEST_SHARED = 64;
 const ESCAPES: Record<string, string> = {
@@ -105,7 +105,7 @@ class Parser {
   private at = 0;
   private depth = 0;
   private nodes = 0;
-  /** Short strings that were read before: most are names that come again. */
+  /** Short strings that were read before. Most are names that repeat. */
   private readonly strings = new Map<string, string>();
 
   constructor(
@@ -169,7 +169,7 @@ class Parser {
     return array;
   }
 
-  /** After a member: true when a comma came, false when the container ended. */
+  /** After a member: true at a comma, false at the end of the container. */
   private comma(close: number): boolean {
     this.space();
     if (this.text.charCodeAt(this.at) === COMMA) {
@@ -209,7 +209,7 @@ class Parser {
         const rest = text.slice(from, this.at++);
         return out === "" ? this.shared(rest) : out + rest;
       }
-      // NaN (the end) fails this comparison too.
+      // At the end of the text `code` is NaN, which fails this comparison too.
       if (!(code >= 0x20)) throw this.fail("unterminated string or control character in it");
       if (code !== BACKSLASH) {
         this.at++;
@@ -270,7 +270,7 @@ class Parser {
   }
 }
 
-/** Prints in the form that the named writer of QEMU uses. */
+/** Prints JSON in the given style of QEMU. */
 export function printJson(value: JsonValue, style: JsonStyle): string {
   const writer = new JsonWriter(style);
   print(value, writer);
@@ -298,9 +298,9 @@ function print(value: JsonValue, writer: JsonWriter): void {
   }
 }
 
-/** Writes JSON piece by piece; commas are its business. */
+/** Writes JSON piece by piece and inserts the commas. */
 export class JsonWriter {
-  /** What was written; empty where {@link append} was overridden. */
+  /** The text so far; empty where {@link append} is overridden. */
   text = "";
   private readonly inner: string;
   private readonly colon: string;
@@ -335,20 +335,20 @@ export class JsonWriter {
     this.raw(this.ascii && SPECIAL.test(value) ? quoteAscii(value) : `"${value}"`);
   }
 
-  /** A number, or any other text as it is. */
+  /** A number, or any other text verbatim. */
   raw(text: string | number): void {
     if (this.comma) this.append(", ");
     this.append(String(text));
     this.comma = true;
   }
 
-  /** Takes the next characters. */
+  /** Appends characters to the output. */
   protected append(text: string): void {
     this.text += text;
   }
 }
 
-/** Compares what is written with a text that is there already, and keeps nothing of it. */
+/** Compares the output with an existing text, and stores nothing. */
 export class JsonMatcher extends JsonWriter {
   private at = 0;
   private same = true;

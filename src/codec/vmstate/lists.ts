@@ -4,8 +4,8 @@ import { describeValue } from "./primitives.js";
 import { isStructState, isTreeNode, type FieldValue, type StructState, type TreeNode } from "./state.js";
 
 /**
- * Queues and trees. Their elements are described by structs inlined into the field object under duplicate keys, one an
- * element (for trees with struct keys: key, value, key, value, ...); the presence bytes are not described.
+ * Queues and trees. Structs inlined into the field object under duplicate keys describe the elements, one each (for
+ * trees with struct keys: key, value, key, value, ...). The presence bytes are not described.
  *
  * | `qtailq`, `qlist`                 | `gtree`                                                                      |
  * |-----------------------------------|------------------------------------------------------------------------------|
@@ -91,7 +91,7 @@ function encodeOne(ctx: EncodeContext, described: readonly StructDescription[], 
   ctx.struct(ctx, element);
 }
 
-/** Elements beyond the description occur only where one description stands for a whole array. */
+/** Elements without their own description occur only where one description is shared by a whole array. */
 function elementAt(ctx: DecodeContext, described: readonly StructDescription[], index: number): StructDescription {
   const struct = described[index] ?? (ctx.shared ? described[described.length - 1] : undefined);
   if (struct === undefined) {
@@ -110,7 +110,7 @@ function checkCount(ctx: DecodeContext, expected: number, found: number): void {
   });
 }
 
-/** The presence byte in front of an element, or the 0 that ends the list. */
+/** Reads the presence byte before an element, or the 0 that ends the list. */
 export function presentElement(ctx: DecodeContext): boolean {
   const at = ctx.reader.offset;
   const byte = ctx.reader.u8();

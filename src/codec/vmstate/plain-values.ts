@@ -1,10 +1,10 @@
 import { QevmError } from "../../bytes/errors.js";
 import { describeValue } from "./primitives.js";
 
-/** What JSON can say, and bigint. */
+/** JSON values, and bigint. */
 export type PlainValue = null | boolean | number | bigint | string | PlainValue[] | { [key: string]: PlainValue };
 
-/** Steps of keys from the outside in; what refusals name. */
+/** Keys, outermost first, for errors. */
 export type KeyPath = string[];
 
 export function refusePlain(path: KeyPath, expected: string, found: unknown): QevmError {
@@ -15,7 +15,7 @@ export function refusePlain(path: KeyPath, expected: string, found: unknown): Qe
   });
 }
 
-/** `0x1f`, and `-0x1f` below zero. */
+/** `0x1f`; `-0x1f` for negative values. */
 export function printBig(value: bigint): string {
   return value < 0n ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
 }
@@ -52,7 +52,7 @@ export function printBytes(bytes: Uint8Array): string {
 
 const HEX = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
 
-/** Bytes from a string of hex digits; `count` of them where it is given. */
+/** Bytes from hex digits; exactly `count` of them where given. */
 export function parseBytes(plain: unknown, count: number | undefined, path: KeyPath): Uint8Array {
   const expected = count === undefined ? "bytes as hex digits" : `${count} bytes as ${2 * count} hex digits`;
   if (typeof plain !== "string" || plain.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(plain)) {
@@ -71,7 +71,7 @@ export function parseArray(plain: unknown, expected: string, path: KeyPath): unk
   return plain as unknown[];
 }
 
-/** The members of a plain object, each of which must be taken once: unknown and missing keys are refused. */
+/** The members of a plain object. Each must be taken once: unknown and missing keys are refused. */
 export class Taking {
   private readonly left: Set<string>;
   private readonly object: Record<string, unknown>;
@@ -87,7 +87,7 @@ export class Taking {
     this.left = new Set(Object.keys(plain));
   }
 
-  /** The value of a key that must be there. */
+  /** The value of a required key. */
   take(key: string): unknown {
     if (!this.left.delete(key)) {
       throw new QevmError("bad-description", "a key is missing", {
@@ -102,7 +102,7 @@ export class Taking {
     return this.left.has(key);
   }
 
-  /** Nothing may be left. */
+  /** Refuses any key that was not taken. */
   done(): void {
     if (this.left.size === 0) return;
     const keys = [...this.left].slice(0, 5).map((key) => JSON.stringify(key));

@@ -27,7 +27,7 @@ import {
 } from "./state.js";
 
 /**
- * Device state as plain JSON, for people to read and edit. The schema is not in it: the description says it.
+ * Device state as plain JSON, for reading and editing. It does not include the schema, which the description holds.
  *
  * | value                    | plain                                                                            |
  * |--------------------------|----------------------------------------------------------------------------------|
@@ -45,7 +45,7 @@ export interface PlainDevice {
 }
 
 /**
- * The plain form of a device's state; `deviceFromPlain` makes the same state of it. Every state has one.
+ * The plain form of a device's state. `deviceFromPlain` is the inverse. Every state has a plain form.
  * @example
  * const stream = await openStream("vm.mig");
  * console.log(JSON.stringify(deviceToPlain(await stream.device("timer"))));
@@ -58,7 +58,7 @@ export function deviceToPlain(state: DeviceState): PlainDevice {
 
 interface PlainContext {
   readonly path: KeyPath;
-  /** Inside an element that has no description of its own (not the first of a compressed array). */
+  /** Inside an element that shares the description of the first one (compressed arrays). */
   shared: boolean;
   vmsdName: string | undefined;
   readonly oldStyle: string | undefined;
@@ -147,7 +147,7 @@ function subsectionsFrom(description: StructDescription, outer: Taking, ctx: Pla
   return states;
 }
 
-/** Takes every field of the struct, after which nothing may be left. */
+/** Takes every field of the struct, and refuses any other key. */
 function fieldsFrom(description: StructDescription, taking: Taking, ctx: PlainContext): Record<string, FieldValue> {
   const fields = emptyRecord<FieldValue>();
   const outer = ctx.vmsdName;

@@ -16,7 +16,7 @@ import type { FieldValue } from "./state.js";
  * | `int64 equal`                                | 8     | be, unsigned in spite of its name                    |
  * | `CPU_Double_U`, `float64`                    | 8     | upper word, lower word: one be64 bit pattern         |
  * | `timer`                                      | 8     | be64 ns; all ones: not armed                         |
- * | `cpsr` `fpscr`                               | 4     | be; ARM, private in QEMU but no more than that       |
+ * | `cpsr` `fpscr`                               | 4     | be; ARM, nominally private to the device             |
  * | `fpcr` `fpsr`                                | 8     | be; ARM                                              |
  * | `powered_off`                                | 1     | as `bool`; ARM                                       |
  *
@@ -27,7 +27,7 @@ export interface Primitive {
   read(reader: QemuFileReader): FieldValue;
   /** @throws QevmError `does-not-fit` */
   write(writer: QemuFileWriter, value: FieldValue): void;
-  /** Values outside are refused, before the writer sees them. */
+  /** Values outside this range are refused before they are written. */
   readonly min: bigint;
   readonly max: bigint;
   /** Values are booleans, except for bytes above 1. */
@@ -123,7 +123,7 @@ const PRIMITIVES = new Map<string, Primitive>([
   ["powered_off", bool],
 ]);
 
-/** The primitive that a JSON type names, or undefined. */
+/** The primitive of a JSON type, or undefined. */
 export function primitive(type: string): Primitive | undefined {
   return PRIMITIVES.get(type);
 }
@@ -133,7 +133,7 @@ export function doesNotFit(value: unknown, expected: string): QevmError {
   return new QevmError("does-not-fit", "the value does not fit its field", { expected, found: describeValue(value) });
 }
 
-/** A value in a few words, for errors. */
+/** A short form of a value, for errors. */
 export function describeValue(value: unknown): string {
   if (value === undefined) return "nothing";
   if (value === null) return "null";

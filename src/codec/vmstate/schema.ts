@@ -5,7 +5,7 @@ import { decodeDevice, type DecodeDeviceOptions } from "./device.js";
 import { fitDevice } from "./fit.js";
 import type { DeviceState } from "./state.js";
 
-/** The section that a schema is lent to. */
+/** The section to decode with a schema. */
 export interface LentSection {
   idstr: string;
   instanceId: number;
@@ -13,16 +13,16 @@ export interface LentSection {
 }
 
 /**
- * Descriptions that are lent to a stream which has none: those of other captures of the same QEMU and machine. A vmsd is
- * the same wherever it stands; what may differ from capture to capture is which subsections are there, how long queues are and
- * how many instances a device has, and that is taken from the bytes.
+ * Descriptions for a stream that has none: those of other captures of the same QEMU and machine. A vmsd is the same in
+ * every capture. Subsections, queue lengths and the number of instances of a device may differ; these are determined
+ * from the bytes.
  */
 export class Schema {
   /** Target page size of the first description, bytes. */
   readonly pageSize: number | undefined;
-  /** The first of each name, and of each name and instance. */
+  /** The first device of each name, and of each name and instance. */
   private readonly devices = new Map<string, { first: DeviceDescription; instances: Map<number, DeviceDescription> }>();
-  /** All subsections of a vmsd that are described anywhere, by their names. */
+  /** All subsections of a vmsd that any description has, by name. */
   private readonly subsections = new Map<string, Map<string, StructDescription>>();
 
   constructor(descriptions: readonly VmDescription[]) {
@@ -36,8 +36,9 @@ export class Schema {
   }
 
   /**
-   * Decodes the payload of one FULL section, the reader standing behind its header; all of it must be in the reader's buffer.
-   * Errors: bad-description at the first byte that shows that the schema does not fit; as `decodeDevice`.
+   * Decodes the payload of one FULL section from the reader, which is positioned after its header. The whole payload
+   * must be in the reader's buffer. Errors: bad-description at the first byte that does not fit the schema; as
+   * `decodeDevice`.
    */
   decode(reader: QemuFileReader, section: LentSection, options: DecodeDeviceOptions = {}): DeviceState {
     const { idstr, instanceId, versionId } = section;
@@ -88,5 +89,5 @@ export class Schema {
   }
 }
 
-/** Bytes of a FULL header beside its idstr. */
+/** Size of a FULL header without its idstr. */
 const HEADER = 14;

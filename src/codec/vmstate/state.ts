@@ -1,31 +1,31 @@
 import type { DeviceDescription, StructDescription } from "./description.js";
 
 /**
- * Decoded device state: typed values under the names of the stream, together with the schema that says how they go back.
- * Values may be changed in place; encoding takes nothing but these values and the schema.
+ * Decoded device state: typed values under the names of the stream, with the schema to encode them again. Values may be
+ * changed in place; encoding uses only these values and the schema.
  */
 export interface StructState {
   readonly description: StructDescription;
   /** In wire order, under the names of the stream (`env.eip`). No prototype, so any name is safe. */
   fields: Record<string, FieldValue>;
-  /** Those in the stream, in order. */
+  /** The subsections in the stream, in order. */
   subsections: StructState[];
 }
 
 /** The decoded state of one device section. */
 export interface DeviceState extends StructState {
   readonly description: DeviceDescription;
-  /** How the bytes of the payload were understood. Filled by decoding. */
+  /** How many bytes of the payload were decoded. Filled by decoding. */
   bytes: ByteCounts;
 }
 
 /** Bytes of a device by how they are understood. */
 export interface ByteCounts {
-  /** Decoded to typed fields (framing of subsections and lists included). */
+  /** Decoded to typed fields (including framing of subsections and lists). */
   typed: number;
-  /** Kept as bytes under the name of a field whose codec is private to the device. */
+  /** Kept as bytes of a named field whose codec is private to the device. */
   named: number;
-  /** Not understood at all. */
+  /** Not decoded. */
   opaque: number;
 }
 
@@ -46,23 +46,23 @@ export interface ByteCounts {
 export type FieldValue =
   null | boolean | number | bigint | string | Uint8Array | StructState | TreeNode | RecordValue | FieldValue[];
 
-/** One node of a `gtree`: its key is direct (64 bits) or a struct. */
+/** One node of a `gtree`: its key is a 64-bit value or a struct. */
 export interface TreeNode {
   key: bigint | StructState;
   value: StructState;
 }
 
-/** Named values of a private codec that this library knows. */
+/** Named values of a supported private codec. */
 export interface RecordValue {
   record: Record<string, FieldValue>;
 }
 
-/** An object that any name can be a key of. */
+/** An object that is safe with any key. */
 export function emptyRecord<T>(): Record<string, T> {
   return Object.create(null) as Record<string, T>;
 }
 
-/** Whether a value is a nested struct, by the members that only those have. */
+/** Whether a value is a nested struct, by its members. */
 export function isStructState(value: unknown): value is StructState {
   return typeof value === "object" && value !== null && "description" in value && "fields" in value;
 }

@@ -96,7 +96,10 @@ export function encodeStruct(ctx: EncodeContext, state: StructState): void {
   ctx.path.length = depth;
 }
 
-/** The name of the subsection of `struct` that the reader stands at, told as QEMU's loader tells it; undefined: none. */
+/**
+ * The name of the subsection of `struct` at the reader's position, recognised as in QEMU's loader; undefined if there
+ * is none.
+ */
 export function subsectionAhead(reader: QemuFileReader, struct: StructDescription): string | undefined {
   const n = reader.peek(1);
   if (reader.peek() !== SUBSECTION || struct.vmsdName === undefined || n <= struct.vmsdName.length) return undefined;

@@ -1,8 +1,8 @@
 import type { FieldDescription, StructDescription } from "./description.js";
 
 /**
- * Up to QEMU 9.2 an array of pointers whose first is NULL is described by NULL alone: what the others point to stands
- * nowhere in the stream. These are the arrays of which it is known, by vmsd and field.
+ * Up to QEMU 9.2 an array of pointers whose first is NULL is described as NULL only; the stream does not describe the
+ * other elements. This table holds the known arrays, by vmsd and field.
  *
  * | vmsd       | field | element                                                                |
  * |------------|-------|------------------------------------------------------------------------|
@@ -12,7 +12,7 @@ import type { FieldDescription, StructDescription } from "./description.js";
  */
 const KNOWN = new Map<string, StructDescription>([["s390_css/css", channelSubsystemImage()]]);
 
-/** The struct that a NULL pointer's field would point to, where the description has none and it is known. */
+/** The struct that a NULL pointer's field would point to, where it is not described but known. */
 export function undescribedStruct(
   vmsdName: string | undefined,
   entry: FieldDescription,

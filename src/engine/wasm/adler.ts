@@ -1,6 +1,6 @@
 /**
- * Adler-32 of a page. One sum is at most 1 + 4096 * 255, the other at most 2.14e9 with all bytes 255: both fit 32 bits,
- * so the modulo waits until the end.
+ * Adler-32 of a page. One sum is at most 1 + 4096 * 255, the other at most 2.14e9 with all bytes 255. Both fit 32 bits,
+ * so the modulo is taken once at the end.
  */
 export function adler32(data: u32, length: u32): u32 {
   let a: u32 = 1;
@@ -26,7 +26,8 @@ export function adler32(data: u32, length: u32): u32 {
     a += sum(sums);
     b = (length & ~15) + 16 * sum(before) + sum(weighted);
   } else {
-    // Even and odd bytes of eight at a time in 16-bit lanes; 16 rounds stay below 65,536 in every lane of the prefix sums.
+    // Even and odd bytes of eight at a time in 16-bit lanes. After 16 rounds every lane of the prefix sums is below
+    // 65,536.
     while (at + 128 <= end) {
       let even: u64 = 0;
       let odd: u64 = 0;

@@ -1,7 +1,7 @@
 import { putBits } from "./encode";
 import { PRECODE_ORDER, RUNS } from "./memory";
 
-/** The header of the last block, with dynamic codes: counts, the code of code lengths, the runs up to `stop` in it. */
+/** Writes the header of the last block with dynamic codes: counts, the code of code lengths, the runs up to `stop`. */
 export function putDynamicHeader(
   literals: u32,
   distances: u32,

@@ -1,6 +1,6 @@
 import { COUNT, NEXT_CODE } from "./memory";
 
-/** The low `bits` bits of `code` in the other order: deflate sends codes from the top bit down. */
+/** Reverses the low `bits` bits of `code`: deflate sends codes from the top bit down. */
 export function reverse(code: u32, bits: u32): u32 {
   let x = code;
   x = ((x & 0x5555) << 1) | ((x >> 1) & 0x5555);
@@ -11,8 +11,8 @@ export function reverse(code: u32, bits: u32): u32 {
 }
 
 /**
- * Lists the symbols whose frequency is not 0 at `used` (u16 each, growing) and returns the address behind the last one. No
- * branch: which symbols a page uses cannot be foretold.
+ * Lists the symbols whose frequency is not 0 at `used` (u16 each, ascending) and returns the address after the last
+ * one. Branch-free, since the symbols that a page uses are unpredictable.
  */
 export function listUsed(frequency: u32, symbols: u32, used: u32): u32 {
   let to = used;
@@ -24,8 +24,8 @@ export function listUsed(frequency: u32, symbols: u32, used: u32): u32 {
 }
 
 /**
- * Canonical codes (RFC 1951 section 3.2.2) for the symbols listed from `used` to `stop`, whose code lengths are at `bits`:
- * `code | bits << 16` at `codes` for each.
+ * Canonical codes (RFC 1951 section 3.2.2) for the symbols listed from `used` to `stop`, whose code lengths are at
+ * `bits`. Writes `code | bits << 16` for each to `codes`.
  */
 export function assignCodes(used: u32, stop: u32, bits: u32, codes: u32): void {
   memory.fill(COUNT, 0, 64);

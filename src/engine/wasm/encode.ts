@@ -1,7 +1,7 @@
 import { distanceSymbol } from "./histogram";
 import { LENGTHS, SEQUENCES } from "./memory";
 
-/** A bit writer between calls: the bits that do not fill a byte yet, and where the next byte goes. */
+/** State of the bit writer between calls: the bits of the unfinished byte, and the address of the next byte. */
 export let bitBuffer: u64 = 0;
 export let bitCount: u32 = 0;
 export let bitOut: u32 = 0;
@@ -13,7 +13,7 @@ export function startBits(out: u32): void {
   bitOut = out;
 }
 
-/** Goes on where a loop of its own has stopped. */
+/** Continues after a caller's own write loop. */
 export function continueBits(buffer: u64, count: u32, out: u32): void {
   bitBuffer = buffer;
   bitCount = count;
@@ -30,7 +30,7 @@ export function putBits(value: u64, count: u32): void {
   bitCount = total & 7;
 }
 
-/** Fills the last byte with zeros and returns the address behind it. */
+/** Pads the last byte with zero bits and returns the address after it. */
 export function finishBits(): u32 {
   store<u64>(bitOut, bitBuffer);
   const end = bitOut + ((bitCount + 7) >> 3);
@@ -39,8 +39,8 @@ export function finishBits(): u32 {
 }
 
 /**
- * The body of a block: the page as literals and the sequences up to `stop`, then the end of the block. No code is longer
- * than 15 bits, so three literals, or two and a length with its extra bits (5), fit beside seven bits that wait.
+ * The body of a block: the page as literals and the sequences up to `stop`, then end of block. No code is longer than
+ * 15 bits, so three literals, or two and a length with its extra bits (5), fit beside seven pending bits.
  */
 export function putSequences(data: u32, stop: u32, lastLiterals: u32, literalCode: u32, distanceCode: u32): void {
   let buffer = bitBuffer;
@@ -67,7 +67,7 @@ export function putSequences(data: u32, stop: u32, lastLiterals: u32, literalCod
       at += 3;
       left -= 3;
     }
-    // None, one or two literals are left: a code that is not wanted is masked away, not jumped over.
+    // Zero, one or two literals remain. A code that is not needed is masked out instead of branched over.
     const a = load<u32>(literalCode + (load<u8>(at) as u32) * 4) & (0 - ((left + 1) >> 1));
     const b = load<u32>(literalCode + (load<u8>(at, 1) as u32) * 4) & (0 - (left >> 1));
     buffer |= ((a & 0xffff) as u64) << count;
@@ -115,7 +115,7 @@ export function putSequences(data: u32, stop: u32, lastLiterals: u32, literalCod
   putBits((last & 0xffff) as u64, last >> 16);
 }
 
-/** One stored block of the whole page, the last of the stream, at a byte boundary. */
+/** One stored block of the whole page, the last of the stream, starting at a byte boundary. */
 export function putStored(data: u32, length: u32): void {
   let out = finishBits();
   store<u8>(out, 1);
@@ -125,7 +125,7 @@ export function putStored(data: u32, length: u32): void {
   startBits(out + 5 + length);
 }
 
-/** Adler-32, big-endian, behind the block; returns the address behind the stream. */
+/** Writes Adler-32, big-endian, after the block. Returns the address after the stream. */
 export function putChecksum(sum: u32): u32 {
   const out = finishBits();
   store<u32>(out, bswap<u32>(sum));

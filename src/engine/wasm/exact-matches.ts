@@ -1,11 +1,14 @@
-// Follows the method of deflate_fast and longest_match in zlib 1.2.13 (deflate.c), so that the same matches are found.
+// Follows the method of deflate_fast and longest_match in zlib 1.2.13 (deflate.c), so that it finds the same matches.
 // zlib is (C) 1995-2022 Jean-loup Gailly and Mark Adler; see the notice in exact.ts.
 import { countLiteral, countMatch, startCounting } from "./histogram";
 import { EXACT_HEADS, PREVIOUS, SEQUENCES } from "./memory";
 
 const FIRST_EPOCH: u32 = 0x1000;
 const LAST_EPOCH: u32 = 0xf000;
-/** Level 1: positions on a chain that are looked at, the length that ends the search, the longest match that is hashed inside. */
+/**
+ * Level 1: maximum chain positions to check, the match length that ends the search, and the longest match whose inside
+ * is hashed.
+ */
 const CHAIN: u32 = 4;
 const NICE: u32 = 8;
 const INSERT: u32 = 4;
@@ -17,8 +20,9 @@ let epoch: u32 = 0;
 export let exactLastLiterals: u32 = 0;
 
 /**
- * zlib's greedy matches of level 1. A chain ends at position 0 or where the page has no earlier position of the hash, so heads
- * of earlier pages, told by their epoch, count as 0. Sequences at `SEQUENCES`; returns the address behind the last one.
+ * zlib's greedy matches of level 1. A chain ends at position 0 or where the page has no earlier position with the hash.
+ * Heads of earlier pages have another epoch and count as 0. Writes sequences to `SEQUENCES` and returns the address
+ * after the last one.
  */
 export function findExactMatches(data: u32, length: u32): u32 {
   epoch += FIRST_EPOCH;
@@ -42,8 +46,8 @@ export function findExactMatches(data: u32, length: u32): u32 {
       continue;
     }
 
-    // zlib compares a candidate's bytes only where it would have to be longer than the best one; here eight bytes are
-    // compared at once, and the same candidate wins.
+    // zlib compares a candidate only at the bytes that would make it longer than the best. This compares eight bytes at
+    // a time; the same candidate wins.
     const most = min(MAX_MATCH, end - at);
     const nice = min(NICE, most);
     const eight = load<u64>(at);
@@ -86,9 +90,9 @@ export function findExactMatches(data: u32, length: u32): u32 {
   return out;
 }
 
-/** Puts a position, given its first bytes, at the head of its chain; returns the one that was there, 0 for none. */
+/** Inserts a position, given its first bytes, at the head of its chain. Returns the previous head, 0 for none. */
 function insert(data: u32, at: u32, four: u32, era: u32): u32 {
-  // Fifteen bits of three bytes, each shifted by five.
+  // A 15-bit hash of three bytes, each shifted by five.
   const hash = ((four << 10) ^ ((four & 0xff00) >> 3) ^ ((four >> 16) & 0xff)) & 0x7fff;
   const head = EXACT_HEADS + (hash << 1);
   const entry = load<u16>(head) as u32;
@@ -98,7 +102,7 @@ function insert(data: u32, at: u32, four: u32, era: u32): u32 {
   return before;
 }
 
-/** How many bytes agree; the last step may look seven bytes beyond `end`. */
+/** Number of equal bytes. The last step may read seven bytes past `end`. */
 function equalBytes(a: u32, b: u32, end: u32): u32 {
   const start = b;
   while (b < end) {

@@ -1,21 +1,22 @@
-// Follows the method of build_tree and gen_bitlen in zlib 1.2.13 (trees.c), so that ties are broken the same way.
-// zlib is (C) 1995-2022 Jean-loup Gailly and Mark Adler; see the notice in exact.ts.
+// Follows the method of build_tree and gen_bitlen in zlib 1.2.13 (trees.c), so that ties are broken the same way. zlib
+// is (C) 1995-2022 Jean-loup Gailly and Mark Adler; see the notice in exact.ts.
 import { listUsed } from "./canonical";
 import { COUNT, HEAP, NODE_BITS, ORDER, PARENT } from "./memory";
 
-/** Nodes of the largest tree, 2 * 286 + 1, which is also where the order of nodes ends. */
+/** Number of nodes of the largest tree, 2 * 286 + 1, which is also the end of the node order. */
 const ORDER_END: u32 = 573;
 
 /**
- * A heap entry is `frequency << 15 | depth << 10 | node`: a page has at most 4,097 symbols, so 13 bits hold any sum, a tree over them is
- * less than 32 deep, and one comparison does for zlib's two. The node takes no part in it.
+ * A heap entry is `frequency << 15 | depth << 10 | node`. A page has at most 4,097 symbols, so 13 bits hold any sum and
+ * a tree over them is less than 32 deep. One comparison replaces zlib's two. The node number is not compared.
  */
 const NODE_MASK: u32 = 0x3ff;
 
 /**
- * Optimal code lengths as zlib makes them: Huffman by a heap, then cut to `limit` bits. Frequencies (u32) of `symbols` symbols
- * at `frequency`; where fewer than two are used the first free ones are forced, as in zlib, which counts them as free of
- * charge. One byte each to `bits`; the symbols with a code are listed at `used`. Returns the address behind the list.
+ * Optimal code lengths as zlib computes them: Huffman with a heap, then limited to `limit` bits. Frequencies (u32) of
+ * `symbols` symbols are at `frequency`. If fewer than two symbols are used, the first unused ones are forced in with no
+ * cost, as in zlib. Writes one byte each to `bits` and lists the symbols with a code at `used`. Returns the address
+ * after the list.
  */
 export function exactCode(frequency: u32, bits: u32, symbols: u32, limit: u32, used: u32): u32 {
   memory.fill(bits, 0, symbols);
@@ -35,7 +36,7 @@ export function exactCode(frequency: u32, bits: u32, symbols: u32, limit: u32, u
   }
   for (let at = size >> 1; at >= 1; at--) siftDown(at, size);
 
-  // Takes the two least frequent nodes and puts their parent back, until one is left. ORDER lists nodes from the root down.
+  // Replaces the two least frequent nodes by their parent until one node is left. ORDER lists nodes from the root down.
   let node = symbols;
   let order = ORDER_END;
   do {
@@ -61,7 +62,10 @@ export function exactCode(frequency: u32, bits: u32, symbols: u32, limit: u32, u
   return stop;
 }
 
-/** Lets the entry at `at` sink until no child is smaller; of equal children the right one goes up. What lies behind the heap is larger than all. */
+/**
+ * Sifts the entry at `at` down until no child is smaller; of equal children the right one moves up. The value after the
+ * heap is larger than all entries.
+ */
 function siftDown(at: u32, size: u32): void {
   const entry = load<u32>(HEAP + at * 4);
   const end = HEAP + size * 4;
@@ -69,7 +73,7 @@ function siftDown(at: u32, size: u32): void {
   let child = HEAP + at * 8;
   store<u32>(end + 4, 0xffffffff);
   while (child <= end) {
-    // A comparison added instead of a branch taken: which child is the smaller cannot be foretold.
+    // Adds the comparison result instead of branching: which child is smaller is unpredictable.
     child += ((load<u32>(child, 4) >> 10 <= load<u32>(child) >> 10) as u32) << 2;
     const small = load<u32>(child);
     if (entry >> 10 <= small >> 10) break;
@@ -80,7 +84,10 @@ function siftDown(at: u32, size: u32): void {
   store<u32>(place, entry);
 }
 
-/** Depths from the root down; lengths beyond the limit are cut and paid for by lengthening the longest of the others. */
+/**
+ * Computes depths from the root down. Lengths over the limit are cut, which is compensated by lengthening the longest
+ * of the others.
+ */
 function assignLengths(order: u32, bits: u32, symbols: u32, limit: u32): void {
   memory.fill(COUNT, 0, 64);
   let overflow: i32 = 0;
@@ -106,7 +113,7 @@ function assignLengths(order: u32, bits: u32, symbols: u32, limit: u32): void {
     store<u32>(COUNT + limit * 4, load<u32>(COUNT + limit * 4) - 1);
     overflow -= 2;
   } while (overflow > 0);
-  // Hands the lengths out again, longest first, to the symbols in the order in which they were taken.
+  // Assigns the lengths again, longest first, to the symbols in the order in which they were taken.
   let at = ORDER_END;
   for (let length = limit; length != 0; length--) {
     let count = load<u32>(COUNT + length * 4);

@@ -1,5 +1,5 @@
-// The exact mode follows zlib 1.2.13 step by step where its output depends on it. It is a new implementation, in another language
-// and for one page only, but it is made after zlib, whose notice is:
+// The exact mode follows zlib 1.2.13 step by step where its output depends on it. It is a new implementation, in
+// another language and for one page only, but it is made after zlib, whose notice is:
 //
 //   Copyright (C) 1995-2022 Jean-loup Gailly and Mark Adler
 //
@@ -9,9 +9,11 @@
 //   Permission is granted to anyone to use this software for any purpose, including commercial applications, and to alter it
 //   and redistribute it freely, subject to the following restrictions:
 //
-//   1. The origin of this software must not be misrepresented; you must not claim that you wrote the original software. If you
-//      use this software in a product, an acknowledgment in the product documentation would be appreciated but is not required.
-//   2. Altered source versions must be plainly marked as such, and must not be misrepresented as being the original software.
+//   1. The origin of this software must not be misrepresented; you must not claim that you wrote the original software.
+//      If you use this software in a product, an acknowledgment in the product documentation would be appreciated but
+//      is not required.
+//   2. Altered source versions must be plainly marked as such, and must not be misrepresented as being the original
+//      software.
 //   3. This notice may not be removed or altered from any source distribution.
 //
 // This is an altered version.
@@ -47,8 +49,9 @@ import { scanRuns } from "./runs";
 const ZLIB_HEADER: u16 = 0x0178;
 
 /**
- * One page as the zlib stream that zlib 1.2.13 gives at level 1 (windowBits 15, memLevel 8, one finishing call), at `out`.
- * Returns the address behind it. A page never fills zlib's symbol buffer, so there is always exactly one block.
+ * Compresses one page to the zlib stream that zlib 1.2.13 writes at level 1 (windowBits 15, memLevel 8, one finishing
+ * call), at `out`. Returns the address after it. A page never fills zlib's symbol buffer, so there is always exactly
+ * one block.
  */
 export function deflateExact(data: u32, length: u32, out: u32): u32 {
   const stop = findExactMatches(data, length);
@@ -71,7 +74,7 @@ export function deflateExact(data: u32, length: u32, out: u32): u32 {
   let precodes: u32 = 19;
   while (precodes > 4 && load<u8>(PRECODE_BITS + (load<u8>(PRECODE_ORDER + precodes - 1) as u32)) == 0) precodes--;
 
-  // Bits of the block both ways. Forced codes have frequency 0.
+  // Size of the block in bits in both forms. Forced codes have frequency 0.
   let dynamicBits: u32 = 14 + 3 * precodes + runExtra;
   for (let s: u32 = 0; s < 19; s++) {
     dynamicBits += load<u32>(PRECODE_FREQUENCY + s * 4) * (load<u8>(PRECODE_BITS + s) as u32);

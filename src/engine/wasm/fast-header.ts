@@ -2,12 +2,12 @@ import { assignCodes, listUsed } from "./canonical";
 import { bitBuffer, bitCount, bitOut, continueBits, putBits } from "./encode";
 import { DISTANCES_USED, FAST_PRECODE, FAST_PRECODE_BITS, PRECODE_FREQUENCY, PRECODE_ORDER } from "./memory";
 
-/** Code lengths 15 and 14 come last in the order of code lengths and never occur here. */
+/** Code lengths 15 and 14 are last in the order of code lengths and never occur here. */
 const PRECODES: u32 = 18;
 
 /**
- * The code in which the fast mode sends its code lengths. Counted over guest pages once and for all: to make one for each
- * page costs more time than it saves bytes.
+ * The code of code lengths in the fast mode. It is constant, derived from statistics of guest pages: building one for
+ * each page costs more time than the bytes it saves.
  */
 export function initFastHeader(): void {
   // Symbols 0 to 7, 8 to 15, 16 to 18, one byte each.
@@ -18,7 +18,7 @@ export function initFastHeader(): void {
   assignCodes(DISTANCES_USED, listUsed(PRECODE_FREQUENCY, 19, DISTANCES_USED), FAST_PRECODE_BITS, FAST_PRECODE);
 }
 
-/** The header of the last block, with dynamic codes for the symbols listed. */
+/** Writes the header of the last block, with dynamic codes for the listed symbols. */
 export function putFastHeader(
   literals: u32,
   literalsStop: u32,
@@ -38,7 +38,10 @@ export function putFastHeader(
   putLengths(distances, distancesStop, distanceBits);
 }
 
-/** The lengths of the symbols listed; those between them are 0. Repeated lengths are sent one by one: it saves a look at each. */
+/**
+ * Writes the lengths of the listed symbols; those between them are 0. Repeated lengths are written one by one, which
+ * avoids checking each for runs.
+ */
 function putLengths(used: u32, stop: u32, bits: u32): void {
   let buffer = bitBuffer;
   let count = bitCount;
@@ -48,7 +51,7 @@ function putLengths(used: u32, stop: u32, bits: u32): void {
     const s = load<u16>(at) as u32;
     let gap = s - next;
     while (gap != 0) {
-      // 1 or 2 zeros one by one, up to 10 by symbol 17 and three bits, up to 138 by symbol 18 and seven bits.
+      // 1 or 2 zeros singly, up to 10 by symbol 17 and three bits, up to 138 by symbol 18 and seven bits.
       const run: u32 = gap < 3 ? 1 : min(gap, 138);
       const symbol: u32 = run == 1 ? 0 : run < 11 ? 17 : 18;
       const extra: u32 = run == 1 ? 0 : run < 11 ? run - 3 : run - 11;

@@ -5,7 +5,7 @@ import { FAST_HEADS, SEQUENCES } from "./memory";
 const HASH_BITS: u32 = 12;
 const FIRST_EPOCH: u32 = 0x1000;
 const LAST_EPOCH: u32 = 0xf000;
-/** Every 64 misses in a row the step grows by one: what does not match is soon skipped. */
+/** The step grows by one after every 64 consecutive misses, so incompressible data is skipped quickly. */
 const SKIP_SHIFT: u32 = 6;
 
 let epoch: u32 = 0;
@@ -14,10 +14,10 @@ let epoch: u32 = 0;
 export let lastLiterals: u32 = 0;
 
 /**
- * Greedy matches of at least four bytes, as sequences at `SEQUENCES`; returns the address behind the last one.
+ * Greedy matches of at least four bytes, as sequences at `SEQUENCES`. Returns the address after the last one.
  *
- * A hash entry holds the position and an epoch. A page is 4,096 bytes, so the position needs 12 of 16 bits, and what an
- * earlier page left is told by its epoch instead of being cleared.
+ * A hash entry holds a position and an epoch. A page is 4,096 bytes, so the position needs 12 of the 16 bits. Entries
+ * of earlier pages have another epoch, so the table need not be cleared.
  */
 export function findMatches(data: u32, length: u32): u32 {
   epoch += FIRST_EPOCH;
@@ -39,7 +39,7 @@ export function findMatches(data: u32, length: u32): u32 {
     const entry = load<u16>(head) as u32;
     const from = data + (entry & 0xfff);
     store<u16>(head, era | (at - data));
-    // One question instead of two: which of them fails cannot be foretold.
+    // One test instead of two: which of them fails is unpredictable.
     if ((((entry ^ era) & 0xf000) | (load<u32>(from) ^ four)) != 0) {
       countLiteral(four & 0xff);
       at++;
@@ -48,7 +48,7 @@ export function findMatches(data: u32, length: u32): u32 {
       continue;
     }
     misses = 1 << SKIP_SHIFT;
-    // The last step may read seven bytes beyond the page, which are the batch's; what they add is cut off.
+    // The last step may read seven bytes past the page, which belong to the batch; the excess is cut off below.
     let to = at + 4;
     let differ = load<u64>(to) ^ load<u64>(from + 4);
     if (differ == 0) {
@@ -63,7 +63,7 @@ export function findMatches(data: u32, length: u32): u32 {
     const distance = at - from;
     let take = to - at;
     while (take > 258) {
-      // Never leave one or two bytes: no match is that short.
+      // Never leave one or two bytes: a match cannot be that short.
       const part: u32 = take > 260 ? 258 : take - 3;
       store<u32>(out, ((at - anchor) << 20) | (distance << 8) | (part - 3));
       out += 4;

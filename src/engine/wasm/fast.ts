@@ -19,14 +19,15 @@ import {
 
 /** Header of a zlib stream: deflate, 32 KiB window, fastest. What level 1 writes. */
 const ZLIB_HEADER: u16 = 0x0178;
-/** Below so many bits the fixed codes may be the smaller ones: they save the header. */
+/** Below this size in bits, the fixed codes may be smaller because they need no header. */
 const FEW_BITS: u32 = 4096;
-/** A stored page: zlib header, block header, checksum. */
+/** Overhead of a stored page: zlib header, block header, checksum. */
 const STORED_OVERHEAD: u32 = 11;
 
 /**
- * One page as a zlib stream at `out`, fast: one block, dynamic codes, or fixed or stored where that is smaller.
- * Returns the address behind the stream. May write 600 bytes beyond a stored page's size.
+ * Compresses one page to a zlib stream at `out`, in the fast mode: one block with dynamic codes, or fixed codes or
+ * stored where that is smaller. Returns the address after the stream. May write 600 bytes past the size of a stored
+ * page.
  */
 export function deflateFast(data: u32, length: u32, out: u32): u32 {
   const stop = findMatches(data, length);
@@ -49,7 +50,7 @@ export function deflateFast(data: u32, length: u32, out: u32): u32 {
   return finish(data, length, out);
 }
 
-/** The same with the fixed codes: nothing to count, nothing to build. */
+/** The same with fixed codes, without counting or building a code. */
 export function deflateFixed(data: u32, length: u32, out: u32): u32 {
   const stop = findMatches(data, length);
   return fixed(data, length, out, stop, lastLiterals);
@@ -63,7 +64,7 @@ function fixed(data: u32, length: u32, out: u32, stop: u32, tail: u32): u32 {
   return finish(data, length, out);
 }
 
-/** Ends the stream; where it became longer than a stored page it is made again as one. */
+/** Ends the stream. If it is longer than a stored page, it is replaced by one. */
 function finish(data: u32, length: u32, out: u32): u32 {
   if (bitOut - out + 5 > length + STORED_OVERHEAD) return stored(data, length, out);
   return putChecksum(adler32(data, length));
@@ -76,7 +77,7 @@ function stored(data: u32, length: u32, out: u32): u32 {
   return putChecksum(adler32(data, length));
 }
 
-/** Decoders may refuse fewer than two distance codes: adds unused ones. */
+/** Adds unused distance codes, because decoders may refuse fewer than two. */
 function addPartners(): void {
   let used: u32 = 0;
   for (let s: u32 = 0; s < 30; s++) used += (load<u32>(DISTANCE_FREQUENCY + s * 4) != 0) as u32;
@@ -86,7 +87,7 @@ function addPartners(): void {
   if (used == 0) store<u32>(DISTANCE_FREQUENCY + 4, 1);
 }
 
-/** Bits of the symbols listed in the fixed codes, extra bits left out (they are the same in both). */
+/** Size in bits of the listed symbols in the fixed codes, without extra bits (which are the same in both). */
 function fixedBits(literals: u32, distances: u32): u32 {
   let sum: u32 = 3;
   for (let at = LITERALS_USED; at < literals; at += 2) {

@@ -1,6 +1,6 @@
 import { DISTANCE_FREQUENCY, LENGTHS, LITERAL_FREQUENCY } from "./memory";
 
-/** No symbols yet, but the end of the block. */
+/** Resets all counts, except one for the end of the block. */
 export function startCounting(): void {
   memory.fill(LITERAL_FREQUENCY, 0, 0x480);
   memory.fill(DISTANCE_FREQUENCY, 0, 0x80);
@@ -13,7 +13,7 @@ export function countLiteral(byte: u32): void {
   store<u32>(counter, load<u32>(counter) + 1);
 }
 
-/** Counts one match, given its length less three and its distance less one. */
+/** Counts one match, given its length minus three and its distance minus one. */
 export function countMatch(length: u32, distance: u32): void {
   const symbol = LITERAL_FREQUENCY + (load<u16>(LENGTHS + length * 4) as u32) * 4;
   store<u32>(symbol, load<u32>(symbol) + 1);
@@ -21,7 +21,7 @@ export function countMatch(length: u32, distance: u32): void {
   store<u32>(counter, load<u32>(counter) + 1);
 }
 
-/** The symbol of a distance less one: its two top bits and their place; 0 to 3 are themselves. */
+/** The symbol of a distance minus one: its two top bits and their position; 0 to 3 map to themselves. */
 export function distanceSymbol(less: u32): u32 {
   const shift = 30 - min(clz(less), 30);
   return (shift << 1) + (less >> shift);

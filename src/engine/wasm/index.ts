@@ -1,5 +1,5 @@
-// The page engine: AssemblyScript, compiled to page.wasm and, with SIMD, page-simd.wasm (tools/build.mjs).
-// Explained in spec/07-page-engine.md; used by src/engine/page-wasm.ts.
+// The page engine: AssemblyScript, compiled to page.wasm and, with SIMD, page-simd.wasm (tools/build.mjs). Explained in
+// spec/07-page-engine.md.
 import { deflateExact } from "./exact";
 import { deflateFast, deflateFixed } from "./fast";
 import { inflatePage } from "./inflate";
@@ -16,7 +16,7 @@ const FLAG_COMPRESS_PAGE: u64 = 0x100;
 const FIXED: u32 = 1;
 const EXACT: u32 = 2;
 
-/** One page to one zlib stream; returns the address behind it. */
+/** Compresses one page to one zlib stream. Returns the address after it. */
 export function deflatePage(mode: u32, data: u32, length: u32, out: u32): u32 {
   if (mode == EXACT) return deflateExact(data, length, out);
   if (mode == FIXED) return deflateFixed(data, length, out);
@@ -24,8 +24,9 @@ export function deflatePage(mode: u32, data: u32, length: u32, out: u32): u32 {
 }
 
 /**
- * `count` pages of `length` bytes from `pages` on, to payloads or, with `words` (u64 each), to finished records of the ram section.
- * Starts (from `output`) and lengths go to u32 arrays, zero pages are marked in a byte array. Returns the bytes written.
+ * Compresses `count` pages of `length` bytes at `pages` to payloads or, with `words` (u64 each), to complete records of
+ * the ram section. Starts (from `output`) and lengths go to u32 arrays, zero pages are marked in a byte array. Returns
+ * the bytes written.
  */
 export function deflateBatch(
   mode: u32,
@@ -65,8 +66,8 @@ export function deflateBatch(
 }
 
 /**
- * `count` payloads to pages of `size` bytes from `pages` on; where they are is said by starts (from `input`) and lengths. A byte
- * array tells which pages are good. Returns how many are not.
+ * Inflates `count` payloads to pages of `size` bytes at `pages`. Starts (from `input`) and lengths give their
+ * positions. A byte array marks the valid pages. Returns the number of invalid ones.
  */
 export function inflateBatch(input: u32, starts: u32, lengths: u32, count: u32, pages: u32, size: u32, good: u32): u32 {
   let bad: u32 = 0;

@@ -10,19 +10,20 @@ import {
   SORTED,
 } from "./memory";
 
-/** Bits that one look-up decodes; longer codes take a second one. */
+/** Bits decoded by one look-up; longer codes need a second one. */
 export const LITERAL_TABLE_BITS: u32 = 10;
 export const DISTANCE_TABLE_BITS: u32 = 8;
 
-/** What an entry is where it is not a plain length or distance: bit 15 alone leads to a second table. */
+/** Bit 15 marks an entry that is not a plain length or distance. Alone it links to a second table. */
 export const SPECIAL: u32 = 0x8000;
 const INVALID: u32 = 0xe000;
 const LONGEST: u32 = 15;
 
 /**
- * A decoding table for the canonical code whose lengths are at `bits`, indexed by the next `tableBits` bits of input.
+ * Builds a decoding table for the canonical code whose lengths are at `bits`, indexed by the next `tableBits` bits of
+ * input.
  *
- * An entry is made of `results` (base << 16 | extra bits, or literal or special) and the code's length n:
+ * An entry combines `results` (base << 16 | extra bits, or literal or special) and the code's length n:
  *
  * ```
  * literal   1 31     0 24..30   byte 16..23   0 8..15   n 0..5
@@ -31,13 +32,14 @@ const LONGEST: u32 = 15;
  * link      1 15                offset of the second table in entries 16..30, its bits 8..11, tableBits 0..5
  * ```
  *
- * The code must be complete; with `lenient` a code of one symbol in one bit or of none also passes, as zlib lets it for
- * distances: what has no code is `INVALID` then. Returns false for anything else.
+ * The code must be complete. With `lenient`, a code of one symbol in one bit, or of none, is also accepted, as zlib
+ * does for distances; input without a code is `INVALID`. Returns false for anything else.
  */
 export function buildTable(bits: u32, symbols: u32, results: u32, table: u32, tableBits: u32, lenient: bool): bool {
   const half = (symbols + 1) >> 1;
   countLengths(bits, symbols, half);
-  // Where each length's symbols start in the sorted list; how much of the code space is taken. Symbols without code come first.
+  // Start of each length's symbols in the sorted list, and the used part of the code space. Symbols without a code come
+  // first.
   let place: u32 = load<u32>(FIRST_HALF) + load<u32>(SECOND_HALF);
   store<u32>(SECOND_HALF, load<u32>(FIRST_HALF));
   store<u32>(FIRST_HALF, 0);
@@ -62,8 +64,8 @@ export function buildTable(bits: u32, symbols: u32, results: u32, table: u32, ta
   }
   sortSymbols(bits, symbols, half);
 
-  // Codes of growing length: the table of all shorter ones is doubled, then the codes of this length are put in.
-  // `code` has its bits in the order of the input, so that it is the index; see `nextCode`.
+  // Codes of growing length: the table of all shorter ones is doubled, then the codes of this length are added. `code`
+  // has its bits in input order, so it is the index; see `nextCode`.
   let code: u32 = 0;
   let size: u32 = 1;
   for (let length: u32 = 1; length <= tableBits; length++) {
@@ -79,13 +81,13 @@ export function buildTable(bits: u32, symbols: u32, results: u32, table: u32, ta
     }
   }
   if (left != 0) {
-    // One symbol in one bit: it stands at index 0, and at every other even index.
+    // One symbol in one bit: it is at index 0 and at every other even index.
     const entry = load<u32>(table);
     for (let i: u32 = 0; i < size; i += 2) store<u32>(table + i * 4, entry);
     return true;
   }
 
-  // Longer codes: all that share their first `tableBits` bits in one second table, large enough for the longest.
+  // Longer codes: those with the same first `tableBits` bits share one second table, large enough for the longest.
   const more = longest - tableBits;
   let second = size;
   let link: u32 = 0xffffffff;
@@ -110,8 +112,8 @@ export function buildTable(bits: u32, symbols: u32, results: u32, table: u32, ta
 }
 
 /**
- * Counts the lengths of both halves of the symbols, each on its own: neighbours often have the same length, and a counter that was just
- * written is slow to read.
+ * Counts the lengths of both halves of the symbols separately. Neighbours often have the same length, and reading a
+ * counter that was just written is slow.
  */
 function countLengths(bits: u32, symbols: u32, half: u32): void {
   memory.fill(FIRST_HALF, 0, 128);
@@ -127,7 +129,7 @@ function count(counter: u32): void {
   store<u32>(counter, load<u32>(counter) + 1);
 }
 
-/** Lists the symbols by length, those of one length in growing order, without a branch. */
+/** Lists the symbols by length and, within a length, ascending. Branch-free. */
 function sortSymbols(bits: u32, symbols: u32, half: u32): void {
   const rest = symbols - half;
   for (let s: u32 = 0; s < rest; s++) {
@@ -143,7 +145,10 @@ function place(next: u32, symbol: u32): void {
   store<u16>(SORTED + to * 2, symbol);
 }
 
-/** Behind a code whose bits stand in the order of the input, `space` being 1 << its length: one more from the last bit up. */
+/**
+ * The next code after one whose bits are in input order, `space` being 1 << its length: adds one at the last bit and
+ * carries upward.
+ */
 function nextCode(code: u32, space: u32): u32 {
   const zeros = code ^ (space - 1);
   if (zeros == 0) return 0;
@@ -151,7 +156,7 @@ function nextCode(code: u32, space: u32): u32 {
   return (code & (bit - 1)) | bit;
 }
 
-/** Copies a table behind itself. */
+/** Appends a copy of a table to itself. */
 function doubleTable(table: u32, bytes: u32): void {
   if (bytes < 16) {
     store<u64>(table + bytes, load<u64>(table));

@@ -15,24 +15,24 @@ import {
   PRECODE_TABLE,
 } from "./memory";
 
-/** A zlib stream is at least a header, a block and a checksum. */
+/** Minimum size of a zlib stream: a header, a block and a checksum. */
 const LEAST: u32 = 8;
 const LITERAL: u32 = 0x80000000;
 const END_OF_BLOCK: u32 = 0xc000;
 /** Symbols of the code of code lengths. */
 const PRECODES: u32 = 19;
 
-/** The input between blocks: bits taken from memory but not used yet, and where the next ones are. */
+/** Input state between blocks: bits read but not used, and the address of the next ones. */
 let buffer: u64 = 0;
 let count: u32 = 0;
 let next: u32 = 0;
 
 /**
- * Inflates one zlib stream of exactly `length` bytes at `data` to exactly `size` bytes at `out`, checksum included. False
- * for anything else, without saying why.
+ * Inflates one zlib stream of exactly `length` bytes at `data` to exactly `size` bytes at `out`, checksum included.
+ * False for anything else, without a reason.
  *
- * Reads up to 64 bytes beyond the stream and writes up to 300 beyond the page: the batch has that room, and whatever was
- * made of foreign bytes is refused in the end because more was consumed than there was.
+ * Reads up to 64 bytes past the stream and writes up to 300 past the page; the batch has that space. A stream decoded
+ * from bytes past its end is refused at the end, because more was consumed than it had.
  */
 export function inflatePage(data: u32, length: u32, out: u32, size: u32): bool {
   if (length < LEAST) return false;
@@ -62,7 +62,9 @@ export function inflatePage(data: u32, length: u32, out: u32, size: u32): bool {
   return bswap<u32>(load<u32>(end)) == adler32(out, size);
 }
 
-/** At least 56 bits in `buffer`. What lies above `count` is right already or zero: the same bits are or-ed in again. */
+/**
+ * Ensures at least 56 bits in `buffer`. Bits above `count` are zero or already right: the same bits are or-ed in again.
+ */
 function refill(): void {
   buffer |= load<u64>(next) << count;
   next += (63 - count) >> 3;
@@ -74,7 +76,7 @@ function drop(bits: u32): void {
   count -= bits;
 }
 
-/** Copies a stored block; 0 where it is damaged or does not fit. */
+/** Copies a stored block. Returns 0 where it is damaged or does not fit. */
 function storedBlock(end: u32, to: u32, stop: u32): u32 {
   const at = next - (count >> 3);
   if (at + 4 > end) return 0;
@@ -88,7 +90,7 @@ function storedBlock(end: u32, to: u32, stop: u32): u32 {
   return to + length;
 }
 
-/** Reads the codes of a dynamic block and makes their tables. */
+/** Reads the codes of a dynamic block and builds their tables. */
 function readCodes(end: u32): bool {
   refill();
   const literals: u32 = 257 + ((buffer & 31) as u32);
@@ -138,7 +140,7 @@ function readCodes(end: u32): bool {
     if (at + run > all) return false;
     const eight = (value as u64) * 0x0101010101010101;
     const to = at + run;
-    // Up to seven bytes too many; the next lengths overwrite them.
+    // Writes up to seven extra bytes; the next lengths overwrite them.
     for (; at < to; at += 8) store<u64>(CODE_LENGTHS + at, eight);
     at = to;
   }
@@ -156,7 +158,7 @@ function buildPrecode(): bool {
     const at = COUNT + (load<u8>(PRECODE_BITS + s) as u32) * 4;
     store<u32>(at, load<u32>(at) + 1);
   }
-  // Canonical codes and the code space they take, both in 128ths.
+  // Canonical codes and the used code space, both in 128ths.
   let space: u32 = 0;
   for (let length: u32 = 1; length <= 7; length++) {
     const at = COUNT + length * 4;
@@ -178,10 +180,10 @@ function buildPrecode(): bool {
 }
 
 /**
- * Decodes one block of symbols to `to`, the page being [`start`, `stop`); returns where it ends, 0 where something is wrong.
+ * Decodes one block of symbols to `to`, the page being [`start`, `stop`). Returns the end of the output, 0 on damage.
  *
- * One round reads up to two literals and what follows, from one or two refills, without asking where the input or the page
- * ends; that is asked once a round.
+ * One round reads up to two literals and the next symbol, with one or two refills. The ends of the input and the page
+ * are checked once per round.
  */
 function codedBlock(end: u32, start: u32, to: u32, stop: u32, literalTable: u32, distanceTable: u32): u32 {
   let bits = buffer;
@@ -250,7 +252,7 @@ function codedBlock(end: u32, start: u32, to: u32, stop: u32, literalTable: u32,
     bits >>= entry as u64;
     n -= entry & 63;
 
-    // At least 36 bits are left; a distance takes up to 28.
+    // At least 36 bits are left, and a distance takes up to 28.
     entry = load<u32>(distanceTable + ((bits & distanceMask) as u32) * 4);
     if ((entry & SPECIAL) != 0) {
       if ((entry & END_OF_BLOCK) == END_OF_BLOCK) return 0;
@@ -270,8 +272,8 @@ function codedBlock(end: u32, start: u32, to: u32, stop: u32, literalTable: u32,
 }
 
 /**
- * Copies a match to `out` and returns where it ends; up to 31 bytes too many are written. Most matches are short: a fixed number of
- * bytes is copied first, so that nothing is to be guessed for them.
+ * Copies a match to `out` and returns its end. Up to 31 extra bytes are written. Most matches are short, so a fixed
+ * number of bytes is copied first without a branch.
  */
 function copyMatch(out: u32, distance: u32, length: u32): u32 {
   let source = out - distance;
@@ -299,7 +301,7 @@ function copyMatch(out: u32, distance: u32, length: u32): u32 {
       out += 16;
     } while (out < done);
   } else {
-    // Each step repeats what the last one made.
+    // Each step repeats the output of the previous one.
     do {
       store<u64>(out, load<u64>(source));
       out += distance;
@@ -309,7 +311,7 @@ function copyMatch(out: u32, distance: u32, length: u32): u32 {
   return done;
 }
 
-/** Sixteen bytes that do not overlap. */
+/** Copies sixteen bytes that do not overlap. */
 function copy16(to: u32, from: u32): void {
   if (ASC_FEATURE_SIMD) {
     v128.store(to, v128.load(from));

@@ -15,7 +15,7 @@ import { buildFixedTables } from "./inflate-tables";
 /** Symbol 256 ends a block; 257 to 285 are lengths. */
 const FIRST_LENGTH: u32 = 257;
 
-/** Fills the constant tables. Called once, before anything else. */
+/** Fills the constant tables. Called once, first. */
 export function init(): void {
   memory.fill(EXACT_HEADS, 0, 0x10000);
   memory.fill(FAST_HEADS, 0, 0x2000);
@@ -28,8 +28,8 @@ export function init(): void {
 }
 
 /**
- * Lengths 3 to 258 in 29 symbols: eight with no extra bits, then four to each number of extra bits, and 258 on its own.
- * `LITERAL_RESULTS` holds what the inflater looks up: literals have bit 31, the end of a block bits 15 and 14.
+ * Lengths 3 to 258 in 29 symbols: eight without extra bits, then four per number of extra bits, and 258 separately.
+ * `LITERAL_RESULTS` holds the inflater's look-up values: literals have bit 31, the end of block has bits 15 and 14.
  */
 function lengths(): void {
   for (let s: u32 = 0; s < 256; s++) store<u32>(LITERAL_RESULTS + s * 4, 0x80000000 | (s << 16));
@@ -60,7 +60,7 @@ function fixedCodes(): void {
   for (let s: u32 = 0; s < 30; s++) store<u32>(FIXED_DISTANCE + s * 4, reverse(s, 5) | (5 << 16));
 }
 
-/** Distances 1 to 32,768 in 30 symbols: four with no extra bits, then two to each number of extra bits. */
+/** Distances 1 to 32,768 in 30 symbols: four without extra bits, then two per number of extra bits. */
 function distances(): void {
   let base: u32 = 1;
   for (let s: u32 = 0; s < 30; s++) {

@@ -1,14 +1,15 @@
 import { BUCKETS, NEXT_IN_BUCKET } from "./memory";
 
-/** No code is longer: with at most 4,097 symbols the rule below never asks for more. */
+/** Maximum code length: with at most 4,097 symbols the rule below never exceeds it. */
 const LIMIT: u32 = 13;
 
 /**
- * Code lengths without a tree: `ceil(log2(total / frequency))` bits for each symbol leaves part of the code space unused
- * (the Kraft sum is at most 1), and the spare space goes to the symbols that lost most by rounding up. The sum is exactly
- * 1 in the end, since decoders refuse incomplete codes. Returns the bits that all symbols take together.
+ * Code lengths without a tree. `ceil(log2(total / frequency))` bits per symbol leave part of the code space unused (the
+ * Kraft sum is at most 1). The spare space goes to the symbols that lost most by rounding up. The final sum is exactly
+ * 1, since decoders refuse incomplete codes. Returns the total bits of all symbols.
  *
- * The symbols are listed from `used` to `stop`, at least two; frequencies (u32) at `frequency`; one byte each to `bits`.
+ * The symbols are listed from `used` to `stop`, at least two; frequencies (u32) are at `frequency`; one byte each is
+ * written to `bits`.
  */
 export function logCode(used: u32, stop: u32, frequency: u32, bits: u32): u32 {
   memory.fill(BUCKETS, 0xff, 32);
@@ -27,7 +28,7 @@ export function logCode(used: u32, stop: u32, frequency: u32, bits: u32): u32 {
     store<u8>(bits + s, length);
     spare -= 1 << (LIMIT - length);
     sum += f * length;
-    // f << length is from total to twice of it: the more, the more was lost.
+    // f << length is between total and twice total; the larger it is, the more was lost by rounding.
     const bucket = BUCKETS + ((((f << length) * scale) >> 16) & 15) * 2;
     store<u16>(NEXT_IN_BUCKET + s * 2, load<u16>(bucket));
     store<u16>(bucket, s);
@@ -44,7 +45,7 @@ export function logCode(used: u32, stop: u32, frequency: u32, bits: u32): u32 {
       s = load<u16>(NEXT_IN_BUCKET + s * 2);
     }
   }
-  // All shares are multiples of the longest code's, so some code always fits into what is left.
+  // All shares are multiples of the longest code's share, so some code always fits into the rest.
   while (spare > 0) {
     for (let at = used; at < stop; at += 2) {
       const s = load<u16>(at) as u32;

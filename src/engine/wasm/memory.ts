@@ -1,6 +1,6 @@
 /**
- * The map of the linear memory. Everything that a page needs has a fixed place, so nothing is ever allocated; batches lie
- * beyond `SCRATCH_END` and belong to the caller (src/engine/page-wasm.ts).
+ * The map of the linear memory. Everything that a page needs has a fixed address, so nothing is allocated. Batches are
+ * after `SCRATCH_END` and belong to the caller (src/engine/page-memory.ts).
  */
 
 /** For each match length - 3: symbol | extra bits << 16 | extra value << 24. Filled by `init`. */
@@ -13,25 +13,25 @@ export const LITERAL_RESULTS: u32 = 0x0d00;
 export const DISTANCE_RESULTS: u32 = 0x1180;
 /** The order in which code lengths of code lengths are sent. */
 export const PRECODE_ORDER: u32 = 0x1200;
-/** The constant code of code lengths of the fast mode: its lengths (19 bytes) and its codes (code | bits << 16). */
+/** The constant code of code lengths in the fast mode: its lengths (19 bytes) and its codes (code | bits << 16). */
 export const FAST_PRECODE_BITS: u32 = 0x1220;
 export const FAST_PRECODE: u32 = 0x1240;
 
 /** Symbol frequencies of the page: 288 literals and lengths, 32 distances, u32 each. */
 export const LITERAL_FREQUENCY: u32 = 0x1400;
 export const DISTANCE_FREQUENCY: u32 = 0x1880;
-/** Code lengths, one byte a symbol; the distances follow the literals when a header is sent. */
+/** Code lengths, one byte per symbol. The distances follow the literals when a header is written. */
 export const LITERAL_BITS: u32 = 0x1900;
 export const DISTANCE_BITS: u32 = 0x1a40;
 /** Codes of the page: code | bits << 16, u32 each. */
 export const LITERAL_CODE: u32 = 0x1b00;
 export const DISTANCE_CODE: u32 = 0x1f80;
-/** The symbols in use in growing order, u16 each: of literals and lengths, of distances; lists by rounding loss. */
+/** The used symbols, ascending, u16 each: literals and lengths, distances, and lists by rounding loss. */
 export const LITERALS_USED: u32 = 0x2000;
 export const DISTANCES_USED: u32 = 0x2240;
 export const NEXT_IN_BUCKET: u32 = 0x2280;
 export const BUCKETS: u32 = 0x2500;
-/** Counts by code length (u32 each) and what follows from them. */
+/** Counts by code length (u32 each) and values derived from them. */
 export const COUNT: u32 = 0x2580;
 export const NEXT_CODE: u32 = 0x25c0;
 /** Code lengths as run-length symbols: symbol | extra bits << 8 | extra value << 16, u32 each. */
@@ -62,9 +62,9 @@ export const FIXED_DISTANCE_TABLE: u32 = 0x2b000;
 export const PRECODE_TABLE: u32 = 0x2c000;
 export const CODE_LENGTHS: u32 = 0x2c400;
 export const SORTED: u32 = 0x2c600;
-/** Counts and places by code length, u32 each: of the first half of the symbols and of the second. */
+/** Counts and positions by code length, u32 each: of the first half of the symbols and of the second. */
 export const FIRST_HALF: u32 = 0x2c900;
 export const SECOND_HALF: u32 = 0x2c940;
 
-/** First byte that is the caller's. */
+/** First byte that belongs to the caller. */
 export const SCRATCH_END: u32 = 0x2d000;

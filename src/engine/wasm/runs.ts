@@ -1,11 +1,11 @@
-/** Symbols of the code of code lengths beyond the lengths themselves. */
+/** Symbols of the code of code lengths after the lengths themselves. */
 const REPEAT: u32 = 16;
 const ZEROS: u32 = 17;
 const MANY_ZEROS: u32 = 18;
 
 /**
- * Code lengths as runs, in zlib's way: `symbol | extra bits << 8 | extra value << 16` from `out` on; returns the address
- * behind the last one. Literals and distances are scanned one after the other; no run goes across.
+ * Code lengths as runs, in zlib's way: `symbol | extra bits << 8 | extra value << 16` from `out` on. Returns the
+ * address after the last one. Literals and distances are scanned separately; no run crosses between them.
  */
 export function scanRuns(bits: u32, symbols: u32, out: u32): u32 {
   let previous: u32 = 0xff;

@@ -3,21 +3,22 @@ import type { CpuFields } from "./cpu-fields.js";
 
 const EM_ARM = 40;
 const EM_AARCH64 = 183;
-/** Ids of system registers, as KVM numbers them. FPCR is one that no 32-bit CPU has. */
+/** KVM's ids of system registers. No 32-bit CPU has FPCR. */
 const FPCR_ID = 0x60300000_0013da20n;
 const SCTLR_EL1_ID = 0x60300000_0013c080n;
 /** SCTLR_EL1.EE: EL1 reads and writes big-endian. */
 const EE = 1n << 25n;
 /** PSTATE.nRW: the CPU is in AArch32. */
 const AARCH32 = 1n << 4n;
-/** The bits of the AArch32 FPSCR that are FPSR's and FPCR's. */
+/** The bits of the AArch32 FPSCR that belong to FPSR and FPCR. */
 const FPSR = 0xf800_009fn;
 const FPCR = 0x07ff_9f00n;
 
 /**
- * An ARM CPU; one of 32 bits has no notes. "CORE" NT_PRSTATUS of 392 bytes (32 zero, u32 pid, 76 zero, x0 to x30, sp, pc, pstate, u32 1, 4 zero) and NT_FPREGSET
- * of 528 bytes (32 vectors of 128 bits, u32 fpsr, u32 fpcr, 8 zero); QEMU's notes of SVE are not made. The core has EL1's byte order.
- * Source: QEMU target/arm/arch_dump.c (7.2); for the 32-bit view of the registers, the architecture's table of AArch32 state.
+ * An ARM CPU; 32-bit CPUs have no notes. "CORE" NT_PRSTATUS of 392 bytes (32 zero, u32 pid, 76 zero, x0 to x30, sp, pc,
+ * pstate, u32 1, 4 zero) and NT_FPREGSET of 528 bytes (32 vectors of 128 bits, u32 fpsr, u32 fpcr, 8 zero). QEMU's SVE
+ * notes are not written. The core has EL1's byte order. Source: QEMU target/arm/arch_dump.c (7.2); for the 32-bit view
+ * of the registers, the architecture's table of AArch32 state.
  */
 export function armCpu(fields: CpuFields): CoreCpu | undefined {
   if (!fields.has("env.xregs")) return undefined;
@@ -58,10 +59,10 @@ export function armCpu(fields: CpuFields): CoreCpu | undefined {
 }
 
 const MODE = { usr: 0x10, fiq: 0x11, irq: 0x12, svc: 0x13, abt: 0x17, hyp: 0x1a, und: 0x1b, sys: 0x1f };
-/** QEMU's numbers of the banks that hold sp and lr of the other modes. */
+/** QEMU's numbers of the banks for sp and lr of the other modes. */
 const BANK = { usr: 0, svc: 1, abt: 2, und: 3, irq: 4, fiq: 5, hyp: 6 };
 
-/** x0 to x30, sp (0, as QEMU says) and pc of a CPU in AArch32 in this mode. */
+/** x0 to x30, sp (0, as in QEMU) and pc of a CPU in AArch32 in this mode. */
 function from32(fields: CpuFields, mode: number): bigint[] {
   const now = fields.array("env.regs", 16);
   const sp = fields.array("env.banked_r13", 8);
@@ -72,7 +73,7 @@ function from32(fields: CpuFields, mode: number): bigint[] {
   };
   const fiq = mode === MODE.fiq;
   const usr = bank("usr");
-  // In Hyp mode lr is the user's.
+  // Hyp mode uses the lr of user mode.
   const userLr = mode === MODE.hyp ? now[14]! : usr.lr;
   const middle = fiq ? fields.array("env.usr_regs", 5) : now.slice(8, 13);
   const fast = fiq ? now.slice(8, 13) : fields.array("env.fiq_regs", 5);

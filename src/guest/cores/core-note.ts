@@ -6,19 +6,19 @@ export interface CoreNote {
   content: Uint8Array;
 }
 
-/** What a core tells of one CPU. */
+/** The notes of one CPU in a core. */
 export interface CoreCpu {
-  /** e_machine of a core whose first CPU is this one. */
+  /** e_machine of a core whose first CPU this is. */
   machine: number;
-  /** Byte order of such a core; notes are in that of the first CPU. */
+  /** Byte order of such a core. Notes use the byte order of the first CPU. */
   littleEndian: boolean;
   /** The notes of CPU number `index`, counted from 0. */
   notes: (index: number, littleEndian: boolean) => CoreNote[];
-  /** Notes that stand behind those of all CPUs. */
+  /** Notes that follow the notes of all CPUs. */
   later?: () => CoreNote[];
 }
 
-/** u32 name length, u32 content length, u32 type, name and content, each filled up to 4. */
+/** u32 name length, u32 content length, u32 type, name and content, each padded to 4 bytes. */
 export function encodeNote({ name, type, content }: CoreNote, littleEndian: boolean): Uint8Array {
   const contentAt = 12 + Math.ceil((name.length + 1) / 4) * 4;
   const bytes = new Uint8Array(contentAt + Math.ceil(content.length / 4) * 4);
@@ -29,7 +29,7 @@ export function encodeNote({ name, type, content }: CoreNote, littleEndian: bool
   return bytes;
 }
 
-/** A note's content of a fixed length, zero where nothing is put; values are cut to their size. */
+/** A note's content of a fixed length, initially zero. Values are truncated to their field's size. */
 export class NoteContent {
   readonly bytes: Uint8Array;
   readonly #view: DataView;
@@ -41,13 +41,13 @@ export class NoteContent {
     this.#little = littleEndian;
   }
 
-  /** 32-bit values side by side from byte `at` on. */
+  /** Writes 32-bit values one after the other at byte `at`. */
   u32(at: number, ...values: readonly bigint[]): this {
     values.forEach((value, k) => this.#view.setUint32(at + 4 * k, Number(BigInt.asUintN(32, value)), this.#little));
     return this;
   }
 
-  /** 64-bit values side by side from byte `at` on. */
+  /** Writes 64-bit values one after the other at byte `at`. */
   u64(at: number, ...values: readonly bigint[]): this {
     values.forEach((value, k) => this.#view.setBigUint64(at + 8 * k, BigInt.asUintN(64, value), this.#little));
     return this;

@@ -6,7 +6,7 @@ import { CpuFields } from "./cpu-fields.js";
 import { riscvCpu } from "./core-riscv.js";
 import { s390Cpu } from "./core-s390.js";
 
-/** A CPU that is not x86, as a core tells of it, from the state of its "cpu" section; undefined: not known. */
+/** A core's view of a CPU that is not x86, from the state of its "cpu" section; undefined for other sections. */
 export function otherCpu(state: DeviceState): CoreCpu | undefined {
   const fields = new CpuFields(deviceToPlain(state));
   return armCpu(fields) ?? riscvCpu(fields) ?? s390Cpu(fields) ?? powerCpu(fields);

@@ -11,11 +11,12 @@ const LPCR = 318;
 const ILE = 1n << 25n;
 
 /**
- * A POWER CPU; one of 32 bits has no notes. "CORE": NT_PRSTATUS of 504 bytes (32 zero, u32 pid, 76 zero, r0 to r31, nip, msr, 8 zero, ctr,
- * lr, xer, cr, the rest zero), NT_FPREGSET of 264 (32 registers, fpscr), 0x100 of 544 (32 vectors of 128 bits, vscr, vrsave as zero), 0x102 of
- * 256 (low halves of VSX 0 to 31), 0x101 of 140 (SPE: 32 u32 zero, u64 accumulator, u32 zero). In the stream the halves of a vector stand as
- * in the memory of the source's host, which is taken to be little-endian. QEMU leaves the pid 0, which gdb takes for a thread that has ended.
- * The core has the byte order of the guest's interrupts; QEMU 7.2 asks the hypervisor's bit, which a pseries guest never sets.
+ * A POWER CPU; 32-bit CPUs have no notes. "CORE": NT_PRSTATUS of 504 bytes (32 zero, u32 pid, 76 zero, r0 to r31, nip,
+ * msr, 8 zero, ctr, lr, xer, cr, the rest zero), NT_FPREGSET of 264 (32 registers, fpscr), 0x100 of 544 (32 vectors of
+ * 128 bits, vscr, vrsave as zero), 0x102 of 256 (low halves of VSX 0 to 31), 0x101 of 140 (SPE: 32 u32 zero, u64
+ * accumulator, u32 zero). In the stream the halves of a vector are in host memory order; the host is assumed to be
+ * little-endian. QEMU leaves the pid 0, which gdb takes for a terminated thread, so it is set here. The core has the
+ * byte order of the guest's interrupts. QEMU 7.2 uses the hypervisor's bit instead, which a pseries guest never sets.
  * Source: QEMU target/ppc/arch_dump.c (7.2).
  */
 export function powerCpu(fields: CpuFields): CoreCpu | undefined {

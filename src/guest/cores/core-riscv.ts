@@ -6,7 +6,7 @@ const EM_RISCV = 243;
 const UBE = 1n << 6n;
 
 /**
- * A RISC-V CPU; one of 32 bits has no notes. NT_PRSTATUS of 376 bytes (32 zero, u32 pid, 76 zero, pc, x1 to x31, 8 zero).
+ * A RISC-V CPU; 32-bit CPUs have no notes. NT_PRSTATUS of 376 bytes (32 zero, u32 pid, 76 zero, pc, x1 to x31, 8 zero).
  * Source: QEMU target/riscv/arch_dump.c (6.0 to 11.1).
  */
 export function riscvCpu(fields: CpuFields): CoreCpu | undefined {

@@ -8,11 +8,11 @@ function of(length: number): NoteContent {
 }
 
 /**
- * An s390x CPU, always big-endian. "CORE": NT_PRSTATUS of 336 bytes (32 zero, u32 pid, 76 zero, PSW mask and address, 16 registers, 16 u32
- * access registers, 16 zero) and NT_FPREGSET (u32 fpc, u32 zero, 16 registers). "LINUX": 0x305 prefix, 0x304 control registers, 0x301 CPU
- * timer, 0x302 clock comparator, 0x303 TOD programmable register, 0x309 low halves of vectors 0 to 15, 0x30a vectors 16 to 31, 0x30b guarded
- * storage. QEMU on a little-endian host writes the pid little-endian; here it is in the core's byte order.
- * Source: QEMU target/s390x/arch_dump.c (7.2).
+ * An s390x CPU, always big-endian. "CORE": NT_PRSTATUS of 336 bytes (32 zero, u32 pid, 76 zero, PSW mask and address,
+ * 16 registers, 16 u32 access registers, 16 zero) and NT_FPREGSET (u32 fpc, u32 zero, 16 registers). "LINUX": 0x305
+ * prefix, 0x304 control registers, 0x301 CPU timer, 0x302 clock comparator, 0x303 TOD programmable register, 0x309 low
+ * halves of vectors 0 to 15, 0x30a vectors 16 to 31, 0x30b guarded storage. QEMU on a little-endian host writes the pid
+ * little-endian; here it is in the core's byte order. Source: QEMU target/s390x/arch_dump.c (7.2).
  */
 export function s390Cpu(fields: CpuFields): CoreCpu | undefined {
   if (!fields.has("env.psw.mask")) return undefined;

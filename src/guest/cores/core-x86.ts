@@ -9,7 +9,7 @@ const PRSTATUS =
 const QEMU_GENERAL = "rax rbx rcx rdx rsi rdi rsp rbp r8 r9 r10 r11 r12 r13 r14 r15 rip rflags".split(" ");
 const QEMU_SEGMENTS = "cs ds es fs gs ss ldt tr gdt idt".split(" ");
 
-/** The order of the words in a Linux i386 prstatus; segment selectors are 16 bits of them. */
+/** The order of the words in a Linux i386 prstatus. Segment selectors use 16 bits of their word. */
 const PRSTATUS_32 = "rbx rcx rdx rsi rdi rbp rax ds es fs gs orig_eax rip cs rflags rsp ss".split(" ");
 const EM_386 = 3;
 const EM_X86_64 = 62;
@@ -17,12 +17,13 @@ const EM_X86_64 = 62;
 const LONG_MODE = 0x400n;
 
 /**
- * x86 CPUs as QEMU's dump-guest-memory tells of them: a "CORE" NT_PRSTATUS a CPU, then a "QEMU" note of type 0 a CPU (440 bytes: u32
- * version 1, u32 size, 18 registers, 10 segments of u32 selector, limit, flags, pad, u64 base, cr0 to cr4, kernel_gs_base).
+ * x86 CPUs as in QEMU's dump-guest-memory: a "CORE" NT_PRSTATUS per CPU, then a "QEMU" note of type 0 per CPU (440
+ * bytes: u32 version 1, u32 size, 18 registers, 10 segments of u32 selector, limit, flags, pad, u64 base, cr0 to cr4,
+ * kernel_gs_base).
  *
- * NT_PRSTATUS is x86_64's where the first CPU is in long mode (336 bytes: 32 zero, u32 pid, 76 zero, 27 registers, 8 zero), else i386's
- * (144 bytes: 24 zero, u32 pid, 44 zero, 17 words, 4 zero), and so is the machine.
- * Source: QEMU target/i386/arch_dump.c (7.2).
+ * The first CPU's mode decides the form of NT_PRSTATUS and e_machine: x86_64 in long mode (336 bytes: 32 zero, u32 pid,
+ * 76 zero, 27 registers, 8 zero), else i386 (144 bytes: 24 zero, u32 pid, 44 zero, 17 words, 4 zero). Source: QEMU
+ * target/i386/arch_dump.c (7.2).
  */
 export function x86Cpus(cpus: readonly CpuRegisters[]): CoreCpu[] {
   const long = ((cpus[0]?.msrs["EFER"] ?? 0n) & LONG_MODE) !== 0n;

@@ -1,6 +1,6 @@
 import type { PlainDevice } from "../../codec/vmstate/index.js";
 
-/** The fields of a "cpu" section as numbers. What is not there is zero. */
+/** The fields of a "cpu" section as numbers. Missing fields are zero. */
 export class CpuFields {
   readonly #plain: PlainDevice;
 
@@ -28,7 +28,7 @@ export class CpuFields {
     return Array.from({ length }, (_, k) => (Array.isArray(value) ? toNumber(value[k]) : 0n));
   }
 
-  /** Bytes that the description does not take apart, as one big-endian number an element. */
+  /** Bytes without a description, each element as one big-endian number. */
   bytes(name: string, length: number, subsection?: string): bigint[] {
     const value = this.#value(name, subsection);
     return Array.from({ length }, (_, k) => {

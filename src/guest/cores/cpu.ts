@@ -42,7 +42,7 @@ const GENERAL = [
   "r15",
 ];
 const SEGMENTS = ["es", "cs", "ss", "ds", "fs", "gs"];
-/** MSRs by their usual names, and the fields that hold them; the later ones stand in subsections. */
+/** MSRs by their usual names, and their fields; the later ones are in subsections. */
 const MSRS: Readonly<Record<string, string>> = {
   EFER: "env.efer",
   STAR: "env.star",
@@ -77,14 +77,17 @@ const MSRS: Readonly<Record<string, string>> = {
   TSX_CTRL: "env.tsx_ctrl",
 };
 
-/** The fields of which every part is among the registers. */
+/** The fields that the registers contain completely. */
 export const REGISTER_FIELDS: ReadonlySet<string> = new Set([
   ..."env.regs env.eip env.eflags env.segs env.ldt env.tr env.gdt env.idt env.dr env.xcr0".split(" "),
   ..."env.cr[0] env.cr[2] env.cr[3] env.cr[4]".split(" "),
   ...Object.values(MSRS),
 ]);
 
-/** The registers in the state of a "cpu" section of x86 (QEMU target/i386/machine.c, version 12); undefined for another CPU. */
+/**
+ * The registers in the state of a "cpu" section of x86 (QEMU target/i386/machine.c, version 12); undefined for another
+ * CPU.
+ */
 export function cpuRegisters(state: DeviceState): CpuRegisters | undefined {
   const plain = deviceToPlain(state);
   const fields = plain.fields as Record<string, unknown>;

@@ -16,10 +16,10 @@ const FLAGS: readonly [number, string][] = [
   [17, "VM"],
   [18, "AC"],
 ];
-/** The second word of a descriptor without the parts of base in it, as `info registers` prints it. */
+/** The attribute bits in the second word of a descriptor, without base bits, as in `info registers`. */
 const ATTRIBUTES = 0xffff00n;
 
-/** An x86 CPU's registers by their names, all in hexadecimal, a few to a line. */
+/** The registers of an x86 CPU with names, in hexadecimal, several per line. */
 export function registerLines({ general, segments, control, debug, msrs }: CpuRegisters): string[] {
   const wide = general["r8"] !== undefined;
   const name = (register: string): string => (wide ? register : register.replace(/^r/u, "e"));

@@ -1,8 +1,8 @@
 import { deviceToPlain, type DeviceState } from "../../codec/vmstate/index.js";
 
 /**
- * A Linux guest's VMCOREINFO note: what a debugger must know of the kernel. The guest hands its place to the `vmcoreinfo` device; where it
- * has no such device the note still lies in its memory, at the beginning of a page.
+ * A Linux guest's VMCOREINFO note: kernel data for debuggers. The guest passes its address to the `vmcoreinfo` device.
+ * Without that device the note is still in guest memory, at the start of a page.
  *
  * | offset | size | field                              |
  * |--------|------|------------------------------------|
@@ -15,18 +15,21 @@ import { deviceToPlain, type DeviceState } from "../../codec/vmstate/index.js";
 export interface NotePlace {
   /** Guest-physical address. */
   address: number;
-  /** Bytes. */
+  /** Length in bytes. */
   length: number;
 }
 
-/** The longest note that is taken; kernels write some kilobytes. */
+/** Maximum length of a note; kernels write some kilobytes. */
 export const LONGEST_NOTE = 1 << 20;
-/** Bytes before its text. */
+/** Size of the note before its text. */
 export const NOTE_HEAD = 24;
 /** The device's name for an ELF note. */
 const FORMAT_ELF = 1n;
 
-/** What the `vmcoreinfo` device remembers (QEMU hw/misc/vmcoreinfo.c, 2.12 to 11.1); undefined: the guest told it nothing. */
+/**
+ * The address in the `vmcoreinfo` device (QEMU hw/misc/vmcoreinfo.c, 2.12 to 11.1); undefined where the guest has not
+ * set it.
+ */
 export function vmcoreinfoPlace(state: DeviceState): NotePlace | undefined {
   const fields = deviceToPlain(state).fields as Record<string, unknown>;
   const told = fields["has_vmcoreinfo"];

@@ -2,7 +2,7 @@ import { join } from "node:path";
 import type { BlockFileEntry } from "./block-files.js";
 import type { PageBits } from "../pages/page-bits.js";
 
-/** Bytes of a piece at most. */
+/** Maximum piece size in bytes. */
 export const PIECE = 1 << 17;
 
 /** Bytes of a block. */
@@ -11,7 +11,10 @@ export interface Piece {
   length: number;
 }
 
-/** Blocks that were extracted into a folder, and where in them data may be: looking for it would read all the holes. */
+/**
+ * Blocks that were extracted into a folder, with the ranges that may contain data. Searching the files for data would
+ * read all holes.
+ */
 export class BlockData {
   constructor(
     private readonly folder: string,
@@ -25,7 +28,10 @@ export class BlockData {
     return join(this.folder, this.blocks.find(({ name }) => name === block)!.file);
   }
 
-  /** The bytes from `offset` on that were ever written, in pieces that cross no multiple of `PIECE`; all others are zeros. */
+  /**
+   * The bytes from `offset` on that were written, in pieces that do not cross a multiple of `PIECE`. All other bytes
+   * are zeros.
+   */
   *pieces(block: string, offset: number, length: number): Generator<Piece> {
     const { pageSize } = this;
     const pages = this.written.get(block)!;

@@ -9,23 +9,26 @@ import { PageBits } from "../pages/page-bits.js";
 import { GATHER, PieceWriter } from "./piece-writer.js";
 import type { PageStore } from "../pages/page-store.js";
 
-/** What became of one block. */
+/** The extracted file of one block. */
 export interface BlockFileEntry {
   name: string;
   file: string;
-  /** Bytes. */
+  /** Length in bytes. */
   length: number;
-  /** False: the stream lists the block but carries no page of it (x-ignore-shared, memory that virtio-mem has not plugged); the file is all hole. */
+  /**
+   * False: the stream lists the block but has no page of it (x-ignore-shared, unplugged virtio-mem memory). The file is
+   * one hole.
+   */
   inStream: boolean;
 }
 
-/** Bytes of a block from `at` on stand `by` bytes further on in its file. `at` is a multiple of 128 KiB. */
+/** Bytes of a block from `at` on are `by` bytes further on in its file. `at` is a multiple of 128 KiB. */
 export interface Split {
   at: number;
   by: number;
 }
 
-/** Where in its file byte `offset` of a block stands. */
+/** The file position of byte `offset` of a block. */
 export function fileOffset({ at, by }: Split, offset: number): number {
   return offset < at ? offset : offset + by;
 }
@@ -38,32 +41,31 @@ interface BlockFile {
   file: string;
   path: string;
   block: RamBlock;
-  /** Bytes of the block that the file has room for. */
+  /** Size of the block that the file was made for. */
   length: number;
   split: Split;
-  /** Whether any page of it came, a zero page included. */
+  /** Whether any page of it occurred, including zero pages. */
   touched: boolean;
-  /** Every page that was ever written: zeros need writing only over data. */
+  /** Every page that was written: zeros must be written only over data. */
   written: PageBits;
 }
 
-/**
- * Guest memory as one sparse file a block in a folder. Pages that follow each other are gathered and written together.
- */
+/** Guest memory as one sparse file per block in a folder. Adjacent pages are collected and written together. */
 export class BlockFiles implements PageStore {
   private readonly files = new Map<string, BlockFile>();
   private readonly names = new FileNames(["blocks.json"]);
   private readonly writer: PieceWriter;
   private used = 0;
-  /** Bytes that go with the ones gathered: up to the next multiple of `GATHER`. */
+  /** Maximum bytes to collect: up to the next multiple of `GATHER`. */
   private limit = 0;
   private owner: BlockFile | undefined;
   private start = 0;
   private last: BlockFile | undefined;
 
   /**
-   * @param folder one that exists
-   * @param threadAfter bytes after which another thread writes, where that is worth it: then `settle` before the files are read, and `end`
+   * @param folder an existing folder
+   * @param threadAfter bytes after which another thread writes, if that pays off; then call `settle` before the files
+   * are read, and `end`
    */
   constructor(
     readonly folder: string,
@@ -73,7 +75,7 @@ export class BlockFiles implements PageStore {
     this.writer = new PieceWriter(threadAfter);
   }
 
-  /** Makes the file of a block, all hole, as long as the block and what `split` adds. */
+  /** Creates the file of a block as a hole, with the length of the block plus the gap of `split`. */
   add(block: RamBlock, split = WHOLE): void {
     if (this.files.has(block.idstr)) return;
     const file = this.names.claim(block.idstr);
@@ -83,7 +85,7 @@ export class BlockFiles implements PageStore {
     this.lengthen(this.files.get(block.idstr)!);
   }
 
-  /** Blocks added so far. */
+  /** Number of blocks added so far. */
   get size(): number {
     return this.files.size;
   }
@@ -93,7 +95,10 @@ export class BlockFiles implements PageStore {
     return this.writer.isThreaded;
   }
 
-  /** Every block in the order of the block list. Files of blocks that have grown, since no list names them, are made as long. Errors: io. */
+  /**
+   * Every block in the order of the block list. A block may have grown without being listed again; its file is
+   * extended. Errors: io.
+   */
   list(): BlockFileEntry[] {
     for (const target of this.files.values()) if (target.length < target.block.usedLength) this.lengthen(target);
     return [...this.files.values()].map(({ block, file, touched }) => ({
@@ -104,7 +109,7 @@ export class BlockFiles implements PageStore {
     }));
   }
 
-  /** The pages of a block that were ever written, by number: all others are holes. */
+  /** The pages of a block that were written, by number. All others are holes. */
   written(name: string): PageBits {
     return this.files.get(name)!.written;
   }
@@ -170,22 +175,22 @@ export class BlockFiles implements PageStore {
     this.writer.settle();
   }
 
-  /** Writes what was gathered. */
+  /** Writes the collected pages. */
   flush(): void {
     const { owner } = this;
     if (owner === undefined || this.used === 0) return;
-    // What is gathered never crosses a multiple of `GATHER`, and so no split.
+    // Collected bytes never cross a multiple of `GATHER`, and so never a split.
     this.writer.write(owner, this.used, fileOffset(owner.split, this.start));
     this.used = 0;
   }
 
-  /** Closes the files. What was gathered is lost. */
+  /** Closes the files. Collected bytes are lost. */
   close(): void {
     for (const { fd } of this.files.values()) closeSync(fd);
     this.files.clear();
   }
 
-  /** Closes the files when no other thread writes to them any more: also where `settle` was not reached. */
+  /** Closes the files when no other thread writes to them any more, even if `settle` was not called. */
   async end(): Promise<void> {
     await this.writer.close();
     this.close();
@@ -208,7 +213,7 @@ export class BlockFiles implements PageStore {
     this.used += page.length;
   }
 
-  /** Writes what was gathered unless the next page at `offset` goes right behind it. */
+  /** Writes the collected pages unless the page at `offset` follows them directly. */
   private turn(target: BlockFile, offset: number): void {
     if (this.owner !== target || offset !== this.start + this.used || this.used === this.limit)
       this.begin(target, offset);

@@ -4,28 +4,31 @@ import type { Segment } from "../layout-types.js";
 const HEADER = 64;
 const PROGRAM_HEADER = 56;
 const SECTION_HEADER = 64;
-/** From so many program headers on e_phnum says this, and section header 0 how many there are (ELF specification; QEMU writes the same). */
+/**
+ * e_phnum has this value where there are as many program headers or more; section header 0 has the real number (ELF
+ * specification; QEMU does the same).
+ */
 const PN_XNUM = 0xffff;
-/** Where a section header says it. */
+/** Offset of that number in a section header. */
 const SH_INFO = 44;
 const EM_X86_64 = 62;
 
-/** What a core's notes tell, beside its memory. */
+/** The data for a core's notes. */
 export interface CoreNotes {
   cpus: readonly CoreCpu[];
-  /** The guest's VMCOREINFO note as it stands in its memory, header included. */
+  /** The guest's VMCOREINFO note as it is in guest memory, with its header. */
   vmcoreinfo?: Uint8Array | undefined;
-  /** Where no CPU is known; default x86_64. */
+  /** Used where no CPU was decoded; default x86_64. */
   fallback?: Pick<CoreCpu, "machine" | "littleEndian"> | undefined;
 }
 
 /**
- * The head of a 64-bit ELF core: header, program headers (a PT_NOTE where there are notes, a PT_LOAD a segment), notes; the segments' bytes follow in
- * order. Machine and byte order are the first CPU's. Notes as QEMU's dump-guest-memory writes them: those of each CPU in turn, then what
- * stands behind all of them, then VMCOREINFO.
+ * The head of a 64-bit ELF core: header, program headers (a PT_NOTE where there are notes, a PT_LOAD per segment),
+ * notes. The segments' bytes follow in order. Machine and byte order are the first CPU's. Notes are in the order of
+ * QEMU's dump-guest-memory: those of each CPU in turn, then those that follow all CPUs, then VMCOREINFO.
  *
- * Where no memory reaches 4 GiB QEMU makes the core of an x86 guest outside long mode an ELF of 32 bits; firmware ends there on every PC.
- * Source: QEMU dump/dump.c (7.2).
+ * Where no memory reaches 4 GiB, QEMU writes a 32-bit ELF for an x86 guest outside long mode; but every PC has firmware
+ * that ends at 4 GiB. Source: QEMU dump/dump.c (7.2).
  */
 export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo, fallback }: CoreNotes): Uint8Array {
   const { machine, littleEndian: little } = cpus[0] ?? fallback ?? { machine: EM_X86_64, littleEndian: true };
@@ -36,7 +39,7 @@ export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo, fallba
     ...(vmcoreinfo === undefined ? [] : [vmcoreinfo]),
   ];
   const notesLength = notes.reduce((sum, { length }) => sum + length, 0);
-  // readelf warns of a segment of notes that holds none.
+  // readelf warns of an empty segment of notes.
   const noted = notesLength > 0 ? 1 : 0;
   const count = noted + segments.length;
   const extended = count >= PN_XNUM;

@@ -15,7 +15,10 @@ export interface ExtractedBlocks {
   pageSize: number;
   complete: boolean;
   warnings: Warning[];
-  /** Anomalies that lenient mode passed over, also those that `warnings` has no room for: the contents are doubtful. */
+  /**
+   * Anomalies that lenient mode skipped, including those that did not fit into `warnings`. If not 0, the contents are
+   * unreliable.
+   */
   passedOver: number;
   blocks: BlockFileEntry[];
 }
@@ -24,22 +27,25 @@ export interface ExtractedBlocks {
 export interface ExtractOptions extends StreamOptions {
   /** Is given every item of the stream. */
   onItem?: (item: StreamItem) => void;
-  /** Told at the end: what was noticed, and what lenient mode replaced. */
+  /** Called at the end with the warnings, including pages that lenient mode replaced. */
   onDiagnostics?: (diagnostics: Diagnostics) => void;
   /** @internal How a block's bytes are laid into its file; default: one after the other. */
   split?: (block: RamBlock, machine: string | undefined) => Split | undefined;
-  /** @internal Told at the end, of each block: which of its pages were ever written. All others are holes in its file. */
+  /** @internal Called at the end for each block, with the pages that were written. All others are holes in its file. */
   onWritten?: (block: string, pages: PageBits) => void;
-  /** Bytes of pages after which another thread writes them. Default: at once where the source is long, after 32 MiB where its length is not known. */
+  /**
+   * Bytes of pages after which another thread writes them. Default: at once for a long source, after 32 MiB where its
+   * length is unknown.
+   */
   threadAfter?: number;
 }
 
-/** Bytes of a stream from which on another thread is worth its start. */
+/** Stream size in bytes from which starting a thread pays off. */
 const LONG = 1 << 27;
 
 /**
- * Writes guest memory as one sparse file a RAM block, with `blocks.json` that says which file holds which block. The
- * folder appears whole or not at all; it must not exist yet, or be empty. Errors: as `StreamReader`; usage, io.
+ * Writes guest memory as one sparse file per RAMBlock, with `blocks.json` to map files to blocks. The folder is written
+ * atomically; it must not exist, or be empty. Errors: as `StreamReader`; usage, io.
  */
 export async function extractBlocks(
   source: ByteSource,

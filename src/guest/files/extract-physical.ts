@@ -29,7 +29,7 @@ import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
 /** Which file is written, and of which part of guest-physical memory. */
 export interface PhysicalOptions extends StreamOptions {
   format: "raw" | "elf" | "lime";
-  /** As `--layout`; default: found. */
+  /** As `--layout`; default: determined from the stream. */
   layout?: string | undefined;
   /** Guest-physical range; default: all. */
   from?: number | undefined;
@@ -42,23 +42,24 @@ export interface ExtractedPhysical {
   complete: boolean;
   format: string;
   segments: Segment[];
-  /** How the layout was found. */
+  /** How the layout was determined. */
   layout: string[];
   cpus: number;
-  /** How the guest's VMCOREINFO note was found; null: not looked for (only elf has notes) or not there. */
+  /** How the guest's VMCOREINFO note was found; null: not searched (only elf has notes) or not found. */
   vmcoreinfo: string | null;
-  /** Bytes of the file. */
+  /** Size of the file in bytes. */
   bytes: number;
   warnings: Warning[];
-  /** As `ExtractedBlocks` has it. */
+  /** See `ExtractedBlocks`. */
   passedOver: number;
 }
 
 /**
- * Writes guest-physical memory to one file, which appears whole or not at all. raw: byte N is address `from` + N, holes where there
- * is no memory. elf: a 64-bit core with CPU notes. lime: a header before each range.
- * A raw file of everything is made in place (see `Expected`); else the blocks go through sparse temporary files beside the output, because a page may come again later and the host bridge's
- * state comes last. Errors: as `extractBlocks`; unsupported (no layout), usage.
+ * Writes guest-physical memory to one file, atomically. raw: byte N is address `from` + N, with holes where there is no
+ * memory. elf: a 64-bit core with CPU notes. lime: a header before each range. A raw file of all memory is made in
+ * place (see `Expected`). Otherwise the blocks go through sparse temporary files beside the output, because a page may
+ * occur again later and the host bridge's state is at the end. Errors: as `extractBlocks`; unsupported (no layout),
+ * usage.
  */
 export async function extractPhysical(
   source: ByteSource,
@@ -129,15 +130,15 @@ export async function extractPhysical(
   }
 }
 
-/** The first byte behind all ranges. */
+/** The end of the last range. */
 function endOf(ranges: readonly Segment[]): number {
   const last = ranges.at(-1)!;
   return last.start + last.length;
 }
 
 /**
- * A whole raw file is mostly main memory: its block is laid out from the beginning as the machine type's rule says, and where that
- * proves right its file becomes the raw file. Nothing is written twice.
+ * A whole raw file is mostly main memory. Its block is written with the split that the machine type's rule predicts. If
+ * the prediction is right, its file becomes the raw file, and nothing is written twice.
  */
 class Expected {
   private main: { block: string; length: number; split: Split } | undefined;
@@ -156,27 +157,30 @@ class Expected {
     return this.main === undefined ? undefined : { ...this.main, path: data.path(this.main.block) };
   }
 
-  /** Ranges with how their bytes were laid into the files. */
+  /** Ranges with the split of their block's file. */
   laid(ranges: readonly Segment[]): LaidRange[] {
     const { main } = this;
     return ranges.map((range) => (range.block === main?.block ? { ...range, split: main.split } : range));
   }
 }
 
-/** A range, and how its block was laid into its file; default: one byte after the other. */
+/** A range, and the gap in its block's file; default: none. */
 interface LaidRange extends Segment {
   split?: Split;
 }
 
 const FOUR_GIB = 2 ** 32;
 
-/** The parts of the segments inside the range asked for. A whole raw file ends with the last memory: it does not reach out for devices above. */
+/**
+ * The parts of the segments inside the requested range. A whole raw file ends with the last memory; it does not extend
+ * to devices above.
+ */
 function cut({ segments }: Layout, { format, from = 0, length }: PhysicalOptions): Segment[] {
   const end = length === undefined ? Number.MAX_SAFE_INTEGER : from + length;
   const top = segments.findLast(({ device }) => device !== true);
   const ranges: Segment[] = [];
   for (const segment of segments) {
-    // dump-guest-memory takes RAM and ROM; a flash is neither.
+    // dump-guest-memory includes RAM and ROM, but not flash.
     if (format !== "raw" && /^virt\.flash\d$/u.test(segment.block)) continue;
     if (format === "raw" && length === undefined && top !== undefined && segment.start > top.start) continue;
     const start = Math.max(segment.start, from);
@@ -195,12 +199,12 @@ const MACHINES: Readonly<Record<string, CoreNotes["fallback"]>> = {
   "ppc_spapr.ram": { machine: 21, littleEndian: false },
 };
 
-/** What kind of core the name of main memory asks for, where no CPU is decoded. */
+/** The kind of core for the name of main memory, where no CPU was decoded. */
 function machineOf(blocks: readonly { name: string }[]): CoreNotes["fallback"] {
   return blocks.map(({ name }) => MACHINES[name]).find((one) => one !== undefined);
 }
 
-/** The guest's VMCOREINFO note: where its device says, else where it is found. */
+/** The guest's VMCOREINFO note: at the address from its device, or found by searching. */
 function guestNote(
   memory: PhysicalFiles,
   facts: DeviceFacts,
@@ -209,13 +213,13 @@ function guestNote(
   const told = facts.vmcoreinfo === undefined ? undefined : readNote(memory, facts.vmcoreinfo);
   if (told !== undefined)
     return { note: told, how: `at ${hex(facts.vmcoreinfo!.address)}, as the vmcoreinfo device says` };
-  // All memory is searched: not for a part of it.
+  // The search covers all memory, so it is not done for a part.
   if (!whole) return undefined;
   const found = findNote(memory);
   return found === undefined ? undefined : { note: found.note, how: `found in memory at ${hex(found.address)}` };
 }
 
-/** The file that is made, and what errors call it. */
+/** The output file, and its name in errors. */
 interface Target {
   path: string;
   fd: number;
@@ -251,7 +255,7 @@ function write(
   return bytes;
 }
 
-/** The part of the VGA window that is inside the file: what a CPU would read there. */
+/** Writes the part of the VGA window that is inside the file, as a CPU would read it. */
 function writeWindow(to: Target, data: BlockData, { vga }: Layout, bytes: number, from: number): void {
   const start = Math.max(from, VGA_WINDOW);
   const end = Math.min(from + bytes, VGA_WINDOW + VGA_WINDOW_LENGTH);
@@ -260,7 +264,7 @@ function writeWindow(to: Target, data: BlockData, { vga }: Layout, bytes: number
   writeAll(to.path, to.fd, window.subarray(start - VGA_WINDOW, end - VGA_WINDOW), start - from);
 }
 
-/** What the window shows of the adapter's memory in a file, of which only that is read. */
+/** The contents of the window, from the adapter's memory in a file. Reads only the bytes that are needed. */
 function windowOf(path: string, registers: VgaRegisters): Uint8Array {
   const fd = attempt(path, () => openSync(path, "r"));
   const pieces = new Map<number, Uint8Array>();
@@ -294,13 +298,13 @@ function limeHeader({ start, length }: Segment): Uint8Array {
 const buffer = Buffer.alloc(PIECE);
 const zeros = Buffer.alloc(PIECE);
 
-/** Copies what is not zero; the rest stays a hole. */
+/** Copies everything that is not zero; the rest stays a hole. */
 function copy(data: BlockData, { block, offset, length, split }: LaidRange, to: Target, at: number): void {
   const path = data.path(block);
   const from = attempt(path, () => openSync(path, "r"));
   try {
     for (const piece of data.pieces(block, offset, length)) {
-      // No piece crosses a split, which is a multiple of it.
+      // No piece crosses a split, which is a multiple of the piece size.
       const start = split === undefined ? piece.offset : fileOffset(split, piece.offset);
       const bytes = buffer.subarray(0, piece.length);
       if (readAll(path, from, bytes, start) < bytes.length) throw new QevmError("io", `${path}: shorter than it was`);

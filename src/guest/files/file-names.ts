@@ -1,14 +1,16 @@
-/** The longest file name made here, in characters; every usual file system takes 255 bytes. */
+/** Maximum length of a file name in characters; every common file system supports 255 bytes. */
 const LONGEST = 200;
 
 /**
- * File names for names that come from a stream. A name on the wire is up to 255 arbitrary bytes (`../../x`, control
- * characters, `/`); what comes out is one plain file name, always the same for the same name, never the same for two.
+ * File names for names from a stream. A name on the wire is up to 255 arbitrary bytes (`../../x`, control characters,
+ * `/`). The result is one plain file name, the same for equal names and different for different names.
  */
 export class FileNames {
   private readonly taken: Set<string>;
+  /** The number that the next name of this plain form is tried with. */
+  private readonly numbers = new Map<string, number>();
 
-  /** @param reserved names that must not be given away */
+  /** @param reserved names that must not be used */
   constructor(reserved: readonly string[] = []) {
     this.taken = new Set(reserved.map((name) => name.toLowerCase()));
   }
@@ -16,13 +18,18 @@ export class FileNames {
   claim(name: string): string {
     const plain = plainName(name);
     let candidate = plain;
-    for (let n = 2; this.taken.has(candidate.toLowerCase()); n++) candidate = `${plain}~${n}`;
+    if (this.taken.has(plain.toLowerCase())) {
+      let n = this.numbers.get(plain.toLowerCase()) ?? 2;
+      do candidate = `${plain}~${n++}`;
+      while (this.taken.has(candidate.toLowerCase()));
+      this.numbers.set(plain.toLowerCase(), n);
+    }
     this.taken.add(candidate.toLowerCase());
     return candidate;
   }
 }
 
-/** Letters, digits and `._-@+:` stay; everything else, and a leading dot, becomes %XX. */
+/** Keeps letters, digits and `._-@+:`; everything else, and a leading dot, becomes %XX. */
 export function plainName(name: string): string {
   let plain = name.replace(/[^A-Za-z0-9._\-@+:]/g, percent);
   if (plain.startsWith(".")) plain = `%2E${plain.slice(1)}`;

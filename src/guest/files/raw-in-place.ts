@@ -4,11 +4,14 @@ import { moveInto, type OutputPlace } from "../../io/transport/output-place.js";
 import { fileOffset, type Split } from "./block-files.js";
 import type { Segment } from "../layout-types.js";
 
-/** Bytes of main memory that may stand in the file without being seen by the guest: the first megabyte's ROMs and windows. */
+/**
+ * Maximum bytes of main memory that may be in the file without being visible to the guest: the first megabyte's ROMs
+ * and windows.
+ */
 const MOST_HIDDEN = 1 << 20;
 const PIECE = 1 << 16;
 
-/** A block's file, whose bytes were laid where its addresses were expected. */
+/** A block's file, whose split was predicted. */
 export interface PlacedFile {
   block: string;
   path: string;
@@ -17,7 +20,8 @@ export interface PlacedFile {
 }
 
 /**
- * Whether the file of a block can become the raw file: every part that the guest sees stands at its address already, and little more is in it.
+ * Whether a block's file can become the raw file: every visible part is at its address already, and little else is in
+ * it.
  */
 export function fitsInPlace({ block, length, split }: PlacedFile, ranges: readonly Segment[]): boolean {
   const own = ranges.filter((range) => range.block === block);
@@ -28,8 +32,8 @@ export function fitsInPlace({ block, length, split }: PlacedFile, ranges: readon
 }
 
 /**
- * Makes a raw file of a block's file: hides what the guest does not see, lets `others` write the rest, cuts it to length and gives it its
- * name. Errors: io.
+ * Turns a block's file into a raw file: zeroes what the guest does not see, calls `others` for the rest, truncates and
+ * renames it. Errors: io.
  */
 export function becomeRaw(
   file: PlacedFile,
@@ -58,7 +62,7 @@ export function becomeRaw(
   return bytes;
 }
 
-/** Zeros where something else stands; a hole stays one. */
+/** Zeroes a range; a hole stays a hole. */
 function hide(fd: number, path: string, at: number, length: number): void {
   const buffer = Buffer.alloc(Math.min(PIECE, length));
   for (let done = 0; done < length; done += buffer.length) {

@@ -1,12 +1,14 @@
 import { BlockFiles } from "./block-files.js";
 import { temporaryFolder, type TemporaryFolder } from "../../io/transport/temporary.js";
 
-/** Guest memory in a folder of sparse files that lasts no longer than the work that needs it. */
+/** Guest memory in a temporary folder of sparse files. */
 export class ScratchMemory {
   readonly files: BlockFiles;
   private readonly folder: TemporaryFolder;
 
-  /** @param parent a folder of its own is made in it, and removed by `close` or when the process ends. Errors: io. */
+  /**
+   * @param parent folder for the temporary folder, which is removed by `close` or when the process exits. Errors: io.
+   */
   constructor(parent: string, pageSize: number) {
     this.folder = temporaryFolder(parent, "qevm-memory");
     this.files = new BlockFiles(this.folder.path, pageSize);

@@ -5,19 +5,19 @@ import { PIECE, type BlockData } from "./block-data.js";
 import type { Segment } from "../layout-types.js";
 
 const NAME = Buffer.from("VMCOREINFO\0\0", "latin1");
-/** How guest-physical memory is read from files of blocks. */
+/** Access to guest-physical memory in block files. */
 export interface PhysicalFiles {
   segments: readonly Segment[];
   data: BlockData;
 }
 
-/** The note at a place; undefined where there is none. As long as its header says, as QEMU writes it. */
+/** The note at an address; undefined where there is none. Its length comes from its header, as QEMU writes it. */
 export function readNote(memory: PhysicalFiles, { address, length }: NotePlace): Uint8Array | undefined {
   const bytes = readPhysical(memory, address, length);
   return bytes === undefined ? undefined : wholeNote(bytes);
 }
 
-/** Looks through all memory for the note, at the beginning of each page. */
+/** Searches all memory for the note, at the start of each page. */
 export function findNote(memory: PhysicalFiles): { note: Uint8Array; address: number } | undefined {
   const { segments, data } = memory;
   const buffer = Buffer.alloc(PIECE);
@@ -52,7 +52,7 @@ function inBuffer(
   return undefined;
 }
 
-/** Exactly one note, its text beginning as kernels begin it; undefined where the bytes are no such thing. */
+/** Exactly one note whose text begins as kernels write it; undefined for anything else. */
 function wholeNote(bytes: Buffer): Uint8Array | undefined {
   if (bytes.length < HEAD || bytes.readUInt32LE(0) !== 11 || bytes.readUInt32LE(8) !== 0) return undefined;
   if (!bytes.subarray(12, HEAD).equals(NAME)) return undefined;
@@ -63,7 +63,7 @@ function wholeNote(bytes: Buffer): Uint8Array | undefined {
   return bytes.subarray(0, length);
 }
 
-/** Bytes from an address on, as many as lie there without a gap. */
+/** Bytes from an address on, as many as are contiguous. */
 function readPhysical({ segments, data }: PhysicalFiles, address: number, length: number): Buffer | undefined {
   const segment = segments.find(({ start, length: bytes }) => start <= address && address < start + bytes);
   if (segment === undefined) return undefined;

@@ -1,19 +1,22 @@
 import { QevmError } from "../../bytes/errors.js";
 import { ThreadPool, type Slot } from "../../io/threads/index.js";
 
-/** One of the files that are written. */
+/** A file to write. */
 export interface PieceFile {
   readonly fd: number;
-  /** What errors call it. */
+  /** The name for errors. */
   readonly path: string;
 }
 
-/** Bytes and pieces that are handed over at a time. */
+/** Maximum bytes and pieces per slot. */
 const LOAD = 1 << 21;
 const PIECES = 512;
 const SLOTS = 8;
 
-/** Another thread that writes pieces, in order: the pieces of a slot are of one file, whose descriptor is the slot's `source`. */
+/**
+ * Another thread that writes pieces, in order. The pieces of a slot belong to one file, whose descriptor is the slot's
+ * `source`.
+ */
 export class WriteThread {
   private readonly pool = ThreadPool.begin({
     threads: 1,
@@ -21,34 +24,34 @@ export class WriteThread {
     script: new URL("write-worker.js", import.meta.url),
     data: undefined,
   });
-  /** The file that each slot's pieces are for. */
+  /** The file of each slot. */
   private readonly files: (PieceFile | undefined)[] = [];
   private slot: Slot;
-  /** Slots that came back. */
+  /** Number of slots that came back. */
   private retired = 0;
   private used = 0;
 
-  /** Errors: io where the system refuses a thread. @param longest bytes of a piece at most */
+  /** Errors: io where the system refuses a thread. @param longest maximum piece size in bytes */
   constructor(private readonly longest: number) {
     this.slot = this.open();
   }
 
-  /** Whether it has begun. A thread whose module is not found never does. */
+  /** Whether it is running. A thread whose module is not found never runs. */
   get isRunning(): boolean {
     return this.pool.isRunning;
   }
 
-  /** Where the next piece is to be put. */
+  /** The memory for the next piece. */
   get memory(): Uint8Array {
     return this.slot.input;
   }
 
-  /** From where on. */
+  /** The position of the next piece in `memory`. */
   get base(): number {
     return this.used;
   }
 
-  /** Takes over a piece that stands at `start` of the memory. Errors: io, that of an earlier piece. */
+  /** Adds the piece at `start` of the memory. Errors: io, including errors of earlier pieces. */
   add(to: PieceFile, start: number, length: number, at: number): void {
     let { slot } = this;
     let from = start;
@@ -68,7 +71,7 @@ export class WriteThread {
     slot.setWord(n, at, 0);
     slot.count = n + 1;
     this.used = from + length;
-    // A piece may begin up to 7 bytes further on.
+    // A piece may begin up to 7 bytes later, for alignment.
     if (n + 1 === PIECES || this.used + 8 + this.longest > LOAD) this.publish();
   }
 
@@ -78,7 +81,7 @@ export class WriteThread {
     while (this.pool.pending > 0) this.retire();
   }
 
-  /** Ends the thread, behind the slot that it has. */
+  /** Ends the thread after its current slot. */
   close(): Promise<void> {
     return this.pool.close();
   }
@@ -98,7 +101,7 @@ export class WriteThread {
   }
 
   private retire(): void {
-    // Slots come back in the order in which they were handed over.
+    // Slots come back in the order in which they were published.
     const to = this.files[this.retired % SLOTS];
     try {
       this.pool.release(this.pool.take());

@@ -1,9 +1,9 @@
 import { VGA_WINDOW, VGA_WINDOW_LENGTH, type Vram } from "./vga-registers.js";
 import type { VgaRegisters } from "../layout-types.js";
 
-/** Bytes of a window's bank. */
+/** Size of a bank of the window in bytes. */
 const BANK = 0x8000;
-/** Bytes of memory that the chip has, whatever the block's length. */
+/** Size of the chip's memory in bytes, regardless of the block's length. */
 const SIZE = 4 << 20;
 
 interface Registers {
@@ -15,14 +15,18 @@ function registersOf({ sr, gr }: VgaRegisters): Registers {
   return { sr: Buffer.from(sr, "hex"), gr: Buffer.from(gr, "hex") };
 }
 
-/** Whether a Cirrus adapter is in its own modes (SR7 bit 0), where it has banks of its own; else it is a VGA. */
+/**
+ * Whether a Cirrus adapter is in its extended modes (SR7 bit 0), where it has its own banks; otherwise it acts as a
+ * VGA.
+ */
 export function isExtended(registers: VgaRegisters): boolean {
   return registers.cirrus === true && (registersOf(registers).sr[7]! & 1) !== 0;
 }
 
 /**
- * Whether the adapter's memory stands at its base address register byte for byte: not while the blitter's registers are mapped there (SR17 bits
- * 2 and 6), nor with addresses times 8 or 16 (GRB bits 1, 2 and 4), nor where writing expands colours (GR5 modes 4 and 5, GRB bit 2).
+ * Whether the adapter's memory is linear at its BAR. It is not while the blitter's registers are mapped there (SR17
+ * bits 2 and 6), with addresses times 8 or 16 (GRB bits 1, 2 and 4), or where writes expand colours (GR5 modes 4 and 5,
+ * GRB bit 2).
  */
 export function isLinear(registers: VgaRegisters): boolean {
   const { sr, gr } = registersOf(registers);
@@ -30,16 +34,17 @@ export function isLinear(registers: VgaRegisters): boolean {
   return (sr[0x17]! & 0x44) !== 0x44 && shiftOf(gr) === 0 && ((gr[0xb]! & 4) === 0 || mode < 4 || mode > 5);
 }
 
-/** How many bits addresses are moved by: 16 pixels or 8 at a time. */
+/** The address shift in bits: 16 pixels or 8 at a time. */
 function shiftOf(gr: Uint8Array): number {
   if ((gr[0xb]! & 0x14) === 0x14) return 4;
   return (gr[0xb]! & 2) === 0 ? 0 : 3;
 }
 
 /**
- * What a CPU reads at 0xa0000 to 0xbffff from a Cirrus adapter in its own modes: two banks of 32 KiB, which begin where GR9 and GRA say
- * (GRB bit 0; else the second follows the first), in units of 16 KiB (GRB bit 5) or 4 KiB; all else reads as 0xff. The blitter's registers at
- * 0xb8000 are not memory and are left 0xff. Source: the CL-GD5446's registers; QEMU hw/display/cirrus_vga.c (7.2).
+ * The bytes that a CPU reads at 0xa0000 to 0xbffff from a Cirrus adapter in its extended modes. There are two banks of
+ * 32 KiB, which begin where GR9 and GRA say (GRB bit 0; else the second follows the first), in units of 16 KiB (GRB bit
+ * 5) or 4 KiB. Everything else reads as 0xff. The blitter's registers at 0xb8000 are not memory and stay 0xff. Source:
+ * the CL-GD5446's registers; QEMU hw/display/cirrus_vga.c (7.2).
  */
 export function cirrusWindow(registers: VgaRegisters, vram: Vram): Uint8Array {
   const { gr } = registersOf(registers);
@@ -48,7 +53,7 @@ export function cirrusWindow(registers: VgaRegisters, vram: Vram): Uint8Array {
   const linear = isLinear(registers);
   for (const bank of [0, 1]) {
     const [base, length] = bankOf(gr, bank);
-    // Memory that is mapped as it is has no end before the block's.
+    // A linear mapping ends only with the block.
     const end = linear ? BANK : Math.min(BANK, length);
     for (let k = 0; k < end; k++) {
       const at = linear ? base + k : ((base + k) << shift) & (SIZE - 1);
@@ -58,7 +63,7 @@ export function cirrusWindow(registers: VgaRegisters, vram: Vram): Uint8Array {
   return window;
 }
 
-/** Where a bank begins, and how much memory stands behind. */
+/** Start of a bank, and the memory available after it. */
 function bankOf(gr: Uint8Array, bank: number): [base: number, length: number] {
   const dual = (gr[0xb]! & 1) !== 0;
   const unit = (gr[0xb]! & 0x20) === 0 ? 0x1000 : 0x4000;
@@ -67,8 +72,8 @@ function bankOf(gr: Uint8Array, bank: number): [base: number, length: number] {
 }
 
 /**
- * The banks that stand in the window byte for byte, where the adapter is in its own modes, of a block of so many bytes: to QEMU they are RAM, which
- * it dumps.
+ * The banks of a block of `length` bytes that are linear in the window, in the extended modes. QEMU treats them as RAM
+ * and dumps them.
  */
 export function cirrusBanks(
   registers: VgaRegisters,

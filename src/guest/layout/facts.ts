@@ -13,7 +13,7 @@ import { hasNoPath, vgaRegisters } from "./vga-registers.js";
 import type { VgaRegisters } from "../layout-types.js";
 import { vmcoreinfoPlace, type NotePlace } from "../cores/vmcoreinfo-place.js";
 
-/** What the device state says about guest-physical memory and the CPUs. */
+/** Facts from device state about guest-physical memory and the CPUs. */
 export interface DeviceFacts {
   cpus: CpuRegisters[];
   /** CPUs that are not x86. */
@@ -27,30 +27,33 @@ export interface DeviceFacts {
   /** Configuration of the PCI devices, by path. */
   pci: Map<string, Uint8Array>;
   vga?: VgaRegisters;
-  /** A display adapter's section without a path: "vga" of VMware's or of an ISA one, "vga-isa" or "cirrus_vga" of an ISA one. */
+  /**
+   * The section of a display adapter without a PCI path: "vga" for VMware's or an ISA adapter, "vga-isa" or
+   * "cirrus_vga" for an ISA one.
+   */
   vgaSection?: string;
-  /** Paths of Cirrus adapters whose memory is seen at their base address register. */
+  /** Paths of Cirrus adapters whose memory is visible at their BAR. */
   cirrus: Set<string>;
-  /** Bytes of each NUMA node, as the ACPI tables say. */
+  /** Size of each NUMA node in bytes, from the ACPI tables. */
   nodes?: readonly number[];
-  /** Addresses that virtio-mem devices say, by the path of the device. */
+  /** Addresses of virtio-mem devices, by device path. */
   virtioMem: Map<string, number>;
-  /** Where the guest says that its VMCOREINFO note lies. */
+  /** Address of the guest's VMCOREINFO note, as set by the guest. */
   vmcoreinfo?: NotePlace;
 }
 
-/** Nothing known yet. */
+/** Empty facts. */
 export function noFacts(): DeviceFacts {
   return { cpus: [], otherCpus: [], pci: new Map(), cirrus: new Set(), virtioMem: new Map() };
 }
 
-/** Takes from the ACPI tables (`ACPI_TABLES`) what the layout needs. */
+/** Extracts facts from the ACPI tables (`ACPI_TABLES`). */
 export function noteTables(tables: Uint8Array, facts: DeviceFacts): void {
   const nodes = numaNodes(tables);
   if (nodes !== undefined) facts.nodes = nodes;
 }
 
-/** Takes from one part of a stream what the layout and a core's notes need. */
+/** Extracts facts for the layout and a core's notes from one item of a stream. */
 export function noteFacts(item: StreamItem, facts: DeviceFacts): void {
   if (item.kind !== "section" || item.content.kind !== "device") return;
   const { idstr } = item;
@@ -88,7 +91,7 @@ function notePci(idstr: string, state: DeviceState, facts: DeviceFacts): void {
   }
   const device = pciConfig(idstr, bytes);
   if (device !== undefined && !facts.pci.has(device.path)) facts.pci.set(device.path, device.config);
-  // Class 0x0300: an adapter that answers at the VGA addresses; the others are displays beside it.
+  // Class 0x0300: an adapter that decodes the VGA addresses; other displays do not.
   const config = facts.pci.get(idstr.slice(0, idstr.lastIndexOf("/")));
   if (config?.[11] !== 3 || config[10] !== 0) return;
   const vga = vgaRegisters(idstr, state);

@@ -6,12 +6,13 @@ import { isPciMemory } from "./pci.js";
 type Block = { name: string; length: number };
 
 const GIB = 1 << 30;
-/** Hot-plugged memory stands side by side, at multiples of this. */
+/** Alignment of hot-plugged memory. */
 const DIMM_ALIGNMENT = 1 << 21;
 
 /**
- * Where a virtio-mem device has its block, as the checks at the head of its state say (QEMU hw/virtio/virtio-mem.c: "sanity-checks" in
- * virtio-mem up to 7.2, "tmp" in virtio-mem-device-early from 8.0 on); undefined for other devices.
+ * The block's address of a virtio-mem device, from the sanity checks at the start of its state (QEMU
+ * hw/virtio/virtio-mem.c: "sanity-checks" in virtio-mem up to 7.2, "tmp" in virtio-mem-device-early from 8.0 on);
+ * undefined for other devices.
  */
 export function virtioMemAddress(idstr: string, state: DeviceState): { path: string; address: number } | undefined {
   const path = /^(.*)\/virtio-mem(?:-device-early)?$/u.exec(idstr)?.[1];
@@ -31,8 +32,8 @@ function addressIn(value: unknown): number | undefined {
 }
 
 /**
- * Puts DIMMs and their like behind main memory, which ends at `end`: virtio-mem where its device says, the others where QEMU would
- * find room for them, one after the other by their names; that is a guess.
+ * Places DIMMs and similar memory after main memory, which ends at `end`. virtio-mem goes to its device's address. The
+ * others go where QEMU would find space for them, in the order of their names; that is a guess.
  */
 export function placeHotplugged(
   segments: Segment[],
@@ -57,7 +58,7 @@ export function placeHotplugged(
   }
   told.sort((a, b) => a.start - b.start);
   let at = base;
-  // Of what is told: all before this ends at `at` or before, and so is in nobody's way any more.
+  // Index of the first known range that may overlap. All ranges before it end at or before `at`.
   let next = 0;
   for (const { name, length } of others.filter((block) => !placed.has(block))) {
     for (; next < told.length && told[next]!.start < at + length; next++) {

@@ -11,19 +11,20 @@ const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const FOUR_GIB = 4 * GIB;
 const BASES: Readonly<Record<string, number>> = { "mach-virt.ram": GIB, "riscv_virt_board.ram": 2 * GIB };
-/** Where the standard VGA's interface of the Bochs emulator has its frame buffer when it is on the ISA bus. */
+/** Frame buffer address of the Bochs interface of the standard VGA on the ISA bus. */
 const ISA_VGA = 0xe0000000;
-/** Machines laid out like a PC; "none" has no rule of its own. */
+/** Machines with the layout of a PC; "none" has no rule. */
 const PC = /^(?:pc|q35|microvm|isapc|xen|x-remote|nitro|none$)/u;
 
 /**
- * Finds the layout from the machine type, the block list and what the device state tells.
+ * Determines the layout from the machine type, the block list and the device state.
  *
- * x86: RAM below L at 0, the rest from 4 GiB. L stands in the RTC's CMOS (0x34: 64 KiB units above 16 MiB; 0x5b: above 4 GiB) as
- * the machine wrote it for its firmware; where that does not add up, the machine type's rule is taken. 0xa0000 to 0xbffff is RAM unless there is a VGA adapter; 0xc0000 to
- * 0xfffff is RAM where the host bridge's PAM registers say so, else pc.rom and the end of pc.bios.
- * Source: QEMU hw/i386/pc_piix.c, pc_q35.c, pc.c, x86.c, microvm.c, hw/pci-host/pam.c, hw/arm/virt.c, hw/riscv/virt.c (7.2 to 11.1).
- * Errors: unsupported, when no block is main memory.
+ * x86: RAM below L at 0, the rest from 4 GiB. L is in the RTC's CMOS, where the machine writes it for its firmware
+ * (0x34: 64 KiB units above 16 MiB; 0x5b: above 4 GiB). If that is inconsistent, the machine type's rule is used.
+ * 0xa0000 to 0xbffff is RAM unless there is a VGA adapter. 0xc0000 to 0xfffff is RAM where the host bridge's PAM
+ * registers say so, else pc.rom and the end of pc.bios. Source: QEMU hw/i386/pc_piix.c, pc_q35.c, pc.c, x86.c,
+ * microvm.c, hw/pci-host/pam.c, hw/arm/virt.c, hw/riscv/virt.c (7.2 to 11.1). Errors: unsupported, when no block is
+ * main memory.
  */
 export function findLayout(facts: LayoutFacts): Layout {
   const how: string[] = [];
@@ -68,7 +69,7 @@ export function findLayout(facts: LayoutFacts): Layout {
 
 type Block = LayoutFacts["blocks"][number];
 
-/** Bytes of main memory below 4 GiB. */
+/** Main memory below 4 GiB in bytes. */
 function lowMemory(facts: LayoutFacts, total: number, how: string[]): number {
   const { machine = "" } = facts;
   const told = cmosMemory(facts.cmos);
@@ -86,7 +87,7 @@ function lowMemory(facts: LayoutFacts, total: number, how: string[]): number {
   return low;
 }
 
-/** Bytes below 4 GiB by the machine type's rule, for `total` bytes of main memory. */
+/** Memory below 4 GiB in bytes by the machine type's rule, for `total` bytes of main memory. */
 export function ruledLow(machine: string, total: number): number {
   if (machine.startsWith("isapc")) return total;
   if (machine.startsWith("microvm")) return Math.min(total, 3 * GIB);
@@ -109,7 +110,7 @@ function placeLow(segments: Segment[], main: readonly Block[], low: number, fact
     if (low > MIB) place(segments, main, MIB, low - MIB, MIB);
     return;
   }
-  // Where no VGA adapter answers at 0xa0000, the RAM below is seen.
+  // Without a VGA adapter at 0xa0000, the RAM there is visible.
   const hidden = hasVga(blocks) && !isOpen(facts.smram);
   place(segments, main, 0, Math.min(low, hidden ? 640 * KIB : 768 * KIB), 0);
   if (low <= MIB) return;
@@ -124,12 +125,12 @@ function placeLow(segments: Segment[], main: readonly Block[], low: number, fact
   shadow(segments, main, blocks, 0xf0000, 0x10000, ((pam?.[0] ?? 0) >> 4) & 1);
 }
 
-/** Whether a block is the memory of an adapter that may answer at 0xa0000. */
+/** Whether a block is the memory of an adapter that may decode 0xa0000. */
 function hasVga(blocks: readonly Block[]): boolean {
   return blocks.some(({ name }) => /vga|vram|cirrus|qxl/iu.test(name));
 }
 
-/** The VGA adapter behind 0xa0000 to 0xbffff, unless the host bridge opens the SMRAM there. */
+/** The VGA adapter at 0xa0000 to 0xbffff, unless the host bridge opens the SMRAM there. */
 function window(facts: LayoutFacts, how: string[]): Pick<Layout, "vga"> {
   const { blocks, vga, smram } = facts;
   if (!hasVga(blocks) || isOpen(smram)) return {};
@@ -148,18 +149,18 @@ function window(facts: LayoutFacts, how: string[]): Pick<Layout, "vga"> {
   return known ? { vga: { registers: vga, block: block.name } } : {};
 }
 
-/** A Cirrus adapter's banks, where they stand in the window as they are. */
+/** The banks of a Cirrus adapter that are linear in the window. */
 function placeBanks(segments: Segment[], vga: NonNullable<Layout["vga"]>, { blocks }: LayoutFacts): void {
   const { name, length } = blocks.find((one) => one.name === vga.block)!;
   for (const bank of cirrusBanks(vga.registers, length)) segments.push({ ...bank, block: name, device: true });
 }
 
-/** Bit 6 of the SMRAM register (D_OPEN): RAM is seen at 0xa0000. */
+/** Bit 6 of the SMRAM register (D_OPEN): RAM is visible at 0xa0000. */
 function isOpen(smram: number | undefined): boolean {
   return ((smram ?? 0) & 0x40) !== 0;
 }
 
-/** One piece of the shadow area: RAM, or the ROM behind it. */
+/** One piece of the shadow area: RAM or ROM. */
 function shadow(
   segments: Segment[],
   main: readonly Block[],
@@ -209,7 +210,7 @@ function isIsa({ vgaSection, pci }: LayoutFacts): boolean {
   return vgaSection !== undefined && !vmware;
 }
 
-/** The memory of an ISA VGA adapter, which its BIOS finds at a fixed place; the ISA Cirrus has none. */
+/** The memory of an ISA VGA adapter, which its BIOS maps at a fixed address; the ISA Cirrus has none. */
 function placeIsaVga(segments: Segment[], facts: LayoutFacts): void {
   const block = facts.blocks.find(({ name }) => name === "vga.vram");
   if (block === undefined || facts.vgaSection === "cirrus_vga" || !isIsa(facts)) return;
@@ -218,7 +219,7 @@ function placeIsaVga(segments: Segment[], facts: LayoutFacts): void {
   if (free) segments.push({ start: ISA_VGA, length, block: name, offset: 0, device: true });
 }
 
-/** Puts bytes `from` to `from + length` of main memory at `start`. */
+/** Places bytes `from` to `from + length` of main memory at `start`. */
 function place(segments: Segment[], main: readonly Block[], from: number, length: number, start: number): void {
   let before = 0;
   for (const block of main) {
@@ -234,7 +235,7 @@ function finish(segments: readonly Segment[], how: string[]): Layout {
   return { segments: joinSegments(segments), how };
 }
 
-/** Ascending, neighbours of one block joined. */
+/** Sorts by address and joins adjacent segments of one block. */
 export function joinSegments(segments: readonly Segment[]): Segment[] {
   const joined: Segment[] = [];
   for (const segment of segments.toSorted((a, b) => a.start - b.start)) {

@@ -7,10 +7,10 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const MAIN = new Set(["pc.ram", "microvm.ram", "mach-virt.ram", "riscv_virt_board.ram", "s390.ram", "ppc_spapr.ram"]);
 
-/** virtio-mem, virtio-pmem and others take their block's name behind that of their PCI device. */
+/** virtio-mem, virtio-pmem and others: the block is named by the PCI path and the device. */
 const OF_DEVICE = /^[0-9a-f]{4}:[0-9a-f]{2}:/u;
 
-/** Main memory below and above 4 GiB in bytes, as a PC writes it into its RTC for the firmware. */
+/** Main memory below and above 4 GiB in bytes, from the RTC's CMOS, where a PC writes it for its firmware. */
 export function cmosMemory(cmos: Uint8Array | undefined): { low: number; high: number } | undefined {
   if (cmos === undefined || cmos.length < 0x5e) return undefined;
   const word = (at: number): number => cmos[at]! + cmos[at + 1]! * 256;
@@ -21,8 +21,9 @@ export function cmosMemory(cmos: Uint8Array | undefined): { low: number; high: n
 }
 
 /**
- * The block or blocks that main memory is made of, in order. Named as machines name it; or as many as the SRAT has
- * NUMA nodes, by their lengths; or of the length that the RTC's CMOS says. What remains is a guess, and said to be one. Errors: unsupported.
+ * The block or blocks of main memory, in order: by the names that machines use; or as many blocks as the SRAT has NUMA
+ * nodes, with their sizes; or of the size in the RTC's CMOS. Anything else is a guess and is reported as one. Errors:
+ * unsupported.
  */
 export function mainMemory({ blocks, cmos, nodes }: LayoutFacts, how: string[]): Block[] {
   const named = blocks.find(({ name }) => MAIN.has(name));
@@ -30,7 +31,7 @@ export function mainMemory({ blocks, cmos, nodes }: LayoutFacts, how: string[]):
   const others = blocks.filter(({ name }) => !isDeviceBlock(name) && !OF_DEVICE.test(name)).toSorted(byName);
   const memory = cmosMemory(cmos);
   const total = memory === undefined ? undefined : memory.low + memory.high;
-  // Node by node is surer than one length: a DIMM may be as long as all of them together.
+  // Matching each node is more reliable than one size: a DIMM may have the size of all nodes together.
   const nodesFill = nodes?.reduce((sum, length) => sum + length, 0) === total;
   const nodeBlocks = nodesFill ? byNodes(others, nodes, how) : undefined;
   if (nodeBlocks !== undefined) return nodeBlocks;
@@ -42,7 +43,7 @@ export function mainMemory({ blocks, cmos, nodes }: LayoutFacts, how: string[]):
   return byNodes(others, nodes, how) ?? guess(others, total, how);
 }
 
-/** One block a NUMA node, in the order of the nodes. */
+/** One block per NUMA node, in the order of the nodes. */
 function byNodes(others: readonly Block[], nodes: readonly number[] | undefined, how: string[]): Block[] | undefined {
   if (nodes === undefined || nodes.length < 2) return undefined;
   const left = [...others];
@@ -81,7 +82,7 @@ function list(blocks: readonly Block[]): string {
   return blocks.map(({ name }) => JSON.stringify(name)).join(", ");
 }
 
-/** Names in the order that people count: node2 before node10. */
+/** Natural order of names: node2 before node10. */
 export function byName(a: Block, b: Block): number {
   return a.name.localeCompare(b.name, "en", { numeric: true });
 }

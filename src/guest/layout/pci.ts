@@ -1,16 +1,16 @@
 import type { PciConfigs, Segment } from "../layout-types.js";
 
-/** `0000:00:02.0`, and `0000:00:02.0:00.0` behind a bridge, before the device's name. */
+/** `0000:00:02.0`, or `0000:00:02.0:00.0` after a bridge, before the device's name. */
 const PATH = /^([0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7](?::[0-9a-f]{2}\.[0-7])*)\/[^/]+$/u;
 
 const CIRRUS = 0x1013;
 
-/** Bytes of configuration that are looked at. */
+/** Bytes of configuration space that are used. */
 const HEADER = 64;
 
 /**
- * The path and configuration of a PCI device's section, whose payload begins with be32 version 2 and the configuration space (QEMU hw/pci/pci.c,
- * 1.0 to 11.1); undefined for other sections.
+ * The path and configuration of a PCI device's section, whose payload begins with be32 version 2 and the configuration
+ * space (QEMU hw/pci/pci.c, 1.0 to 11.1); undefined for other sections.
  */
 export function pciConfig(idstr: string, payload: Uint8Array): { path: string; config: Uint8Array } | undefined {
   const path = PATH.exec(idstr)?.[1];
@@ -20,7 +20,7 @@ export function pciConfig(idstr: string, payload: Uint8Array): { path: string; c
   return vendor === 0 || vendor === 0xffff ? undefined : { path, config };
 }
 
-/** Which base address register a block of a device stands behind, by its name and the device. */
+/** The BAR of a device's block, by block name and device. */
 function barOf(name: string, config: Uint8Array): number | "rom" | undefined {
   const vendor = word(config, 0);
   if (name.endsWith(".rom")) return "rom";
@@ -29,21 +29,25 @@ function barOf(name: string, config: Uint8Array): number | "rom" | undefined {
   return { "qxl.vgavram": 0, "qxl.vram": 1, "qxl.vrom": 2, "bochs-display-vram": 0 }[name];
 }
 
-/** ivshmem, whose memory has the name that its user gave it. */
+/** ivshmem, whose block has a name chosen by the user. */
 function isShared(config: Uint8Array): boolean {
   return word(config, 0) === 0x1af4 && word(config, 2) === 0x1110;
 }
 
-/** Whether a block with a PCI device's path is that device's own, and not memory plugged in through it (virtio-mem). */
+/**
+ * Whether a block named by a PCI path belongs to the device, rather than being memory plugged in through it
+ * (virtio-mem).
+ */
 export function isPciMemory(name: string, configs: PciConfigs): boolean {
   const config = configs.get(name.slice(0, Math.max(0, name.lastIndexOf("/"))));
   return config !== undefined && isShared(config);
 }
 
 /**
- * Where the memory of PCI devices stands: video memory, shared memory and option ROMs behind base address registers that are programmed and enabled, of the
- * device and of every bridge before it; video memory of the adapters in `cirrus` alone, of Cirrus'. What would stand where something else does is left out.
- * Source: the PCI specification; QEMU hw/pci/pci.c pci_bar_address, hw/display, hw/misc/ivshmem.c (7.2).
+ * Segments of PCI device memory: video memory, shared memory and option ROMs, mapped by BARs that are programmed and
+ * enabled, in the device and in every bridge before it. Cirrus video memory only of the adapters in `cirrus`. Segments
+ * that would overlap others are left out. Source: the PCI specification; QEMU hw/pci/pci.c pci_bar_address, hw/display,
+ * hw/misc/ivshmem.c (7.2).
  */
 export function pciSegments(
   blocks: readonly { name: string; length: number }[],
@@ -76,7 +80,7 @@ function pathOf(name: string, configs: PciConfigs): string | undefined {
   return undefined;
 }
 
-/** Bit 1 of the command register: the device answers to memory addresses. */
+/** Bit 1 of the command register: the device decodes memory addresses. */
 const MEMORY = 2;
 
 function address(config: Uint8Array, bar: number | "rom", length: number): number | undefined {
@@ -97,7 +101,7 @@ function address(config: Uint8Array, bar: number | "rom", length: number): numbe
   return value === 0 || value + length >= 2 ** 52 || value + length === 2 ** 32 ? undefined : value;
 }
 
-/** Whether every bridge on the way lets the range through: its memory window, or its prefetchable one. */
+/** Whether every bridge on the path forwards the range: by its memory window, or its prefetchable one. */
 function forwarded(path: string, start: number, length: number, configs: PciConfigs): boolean {
   for (let cut = path.lastIndexOf(":"); cut > 8; cut = path.lastIndexOf(":", cut - 1)) {
     const bridge = configs.get(path.slice(0, cut));

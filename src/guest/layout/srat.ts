@@ -1,12 +1,12 @@
 import { closeSync, openSync } from "node:fs";
 import { attempt, readAll } from "../../io/transport/attempt.js";
 
-/** Where machines keep the ACPI tables that the firmware puts into memory. */
+/** The block of the ACPI tables that the firmware copies into memory. */
 export const ACPI_TABLES = "/rom@etc/acpi/tables";
-/** Bytes of tables that are looked at. */
+/** Maximum size of the tables in bytes. */
 export const MOST_TABLES = 4 << 20;
 
-/** The tables in a file of their block. Errors: io. */
+/** The tables from the block's extracted file. Errors: io. */
 export function tablesOf(path: string): Uint8Array {
   const fd = attempt(path, () => openSync(path, "r"));
   try {
@@ -17,16 +17,16 @@ export function tablesOf(path: string): Uint8Array {
   }
 }
 
-/** The first megabyte's hole, which no memory range covers. */
+/** Start of the hole in the first megabyte, which no memory range covers. */
 const HOLE_START = 0xa0000;
 const HOLE_LENGTH = 0x60000;
 
 /**
- * Bytes of memory of each NUMA node, in order, as the SRAT among a machine's ACPI tables says; undefined where there is none.
+ * Size of each NUMA node in bytes, in order, from the SRAT in a machine's ACPI tables; undefined where there is none.
  *
- * SRAT: "SRAT", u32 length, 48 bytes of header in all, then entries of u8 type, u8 length. Type 1 (40 bytes): at 2 u32 node, at 8 u64 base, at
- * 16 u64 length, at 28 u32 flags: 1 enabled, 2 hot-pluggable (room, not memory), 4 not volatile (an NVDIMM). Little-endian.
- * Source: the ACPI specification, 5.2.16; QEMU hw/i386/acpi-build.c build_srat (7.2).
+ * SRAT: "SRAT", u32 length, 48 bytes of header in all, then entries of u8 type, u8 length. Type 1 (40 bytes): at 2 u32
+ * node, at 8 u64 base, at 16 u64 length, at 28 u32 flags: 1 enabled, 2 hot-pluggable (room, not memory), 4 not volatile
+ * (an NVDIMM). Little-endian. Source: the ACPI specification, 5.2.16; QEMU hw/i386/acpi-build.c build_srat (7.2).
  */
 export function numaNodes(tables: Uint8Array): number[] | undefined {
   const bytes = Buffer.from(tables.buffer, tables.byteOffset, tables.length);

@@ -2,7 +2,7 @@ import { QevmError } from "../../bytes/errors.js";
 import { joinSegments } from "./layout.js";
 import type { Layout } from "../layout-types.js";
 
-/** One part of `--layout`, as it was written. */
+/** One part of `--layout`. */
 export interface StatedPart {
   text: string;
   block: string;
@@ -14,7 +14,9 @@ export interface StatedPart {
 
 const PART = /^(?<block>.+)@(?<start>0x[0-9a-f]+|\d+)(?::(?<offset>0x[0-9a-f]+|\d+):(?<length>0x[0-9a-f]+|\d+))?$/iu;
 
-/** Reads `--layout`: `BLOCK@ADDRESS[:OFFSET:LENGTH]`, separated by commas; before any stream is. Errors: usage. */
+/**
+ * Parses `--layout`, before the stream is read: `BLOCK@ADDRESS[:OFFSET:LENGTH]`, separated by commas. Errors: usage.
+ */
 export function parseLayout(text: string): StatedPart[] {
   return text.split(",").map((part) => {
     const { block, start, offset, length } = PART.exec(part.trim())?.groups ?? {};
@@ -25,7 +27,7 @@ export function parseLayout(text: string): StatedPart[] {
   });
 }
 
-/** The layout that was stated, of a stream's blocks. Errors: usage. */
+/** The stated layout, applied to a stream's blocks. Errors: usage. */
 export function stateLayout(parts: readonly StatedPart[], blocks: readonly { name: string; length: number }[]): Layout {
   const segments = parts.map(({ text, block: name, start, offset = 0, length }) => {
     const block = blocks.find((one) => one.name === name);

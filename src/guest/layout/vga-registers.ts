@@ -1,14 +1,17 @@
 import type { VgaRegisters } from "../layout-types.js";
 import { deviceToPlain, type DeviceState } from "../../codec/vmstate/index.js";
 
-/** Where the window stands, and how long it is. */
+/** Address and length of the window. */
 export const VGA_WINDOW = 0xa0000;
 export const VGA_WINDOW_LENGTH = 0x20000;
 
-/** The section of an adapter on the ISA bus that has its registers (QEMU 11.1). */
+/** The section of an ISA adapter that has its registers (QEMU 11.1). */
 export const ISA_VGA_SECTION = "vga-isa";
 
-/** The VGA registers in a device's state; undefined where there are none. The section "vga" of an ISA adapter holds other memory, see `hasNoPath`. */
+/**
+ * The VGA registers in a device's state; undefined where there are none. The section "vga" of an ISA adapter contains
+ * other memory, see `hasNoPath`.
+ */
 export function vgaRegisters(idstr: string, state: DeviceState): VgaRegisters | undefined {
   const [, path = "", name] = /^(?:(.+)\/)?(vga|vga-isa|virtio-vga|qxl|cirrus_vga)$/u.exec(idstr) ?? [];
   if (name === undefined || (path === "" && name !== "vga" && name !== ISA_VGA_SECTION)) return undefined;
@@ -21,7 +24,7 @@ export function vgaRegisters(idstr: string, state: DeviceState): VgaRegisters | 
     : plainRegisters(path, vga as Record<string, unknown>);
 }
 
-/** Where in a device's fields the registers stand, if not in "vga"; VMware's are the fields themselves. */
+/** The field with the registers, if not "vga"; VMware's are at the top level. */
 const STRUCTURES: Readonly<Record<string, string>> = { cirrus_vga: "cirrus_vga", [ISA_VGA_SECTION]: "state" };
 
 function plainRegisters(path: string, vga: Record<string, unknown>): VgaRegisters | undefined {
@@ -30,7 +33,7 @@ function plainRegisters(path: string, vga: Record<string, unknown>): VgaRegister
   return { path, sr, gr, bankOffset: Number(bankOffset ?? 0) };
 }
 
-/** Cirrus keeps the first two graphics registers apart, 8 bits wide; a VGA has 4 of them. */
+/** Cirrus stores the first two graphics registers separately, 8 bits wide; in a VGA they have 4 bits. */
 function cirrusRegisters(path: string, fields: Record<string, unknown>): VgaRegisters | undefined {
   const { "vga.sr": sr, "vga.gr": rest, "vga.bank_offset": bankOffset } = fields;
   if (typeof sr !== "string" || typeof rest !== "string" || sr.length < 512 || rest.length < 508) return undefined;
@@ -40,14 +43,15 @@ function cirrusRegisters(path: string, fields: Record<string, unknown>): VgaRegi
 }
 
 /**
- * A display adapter's section without a path: VMware's, or that of an adapter on the ISA bus. Of the latter QEMU up to 10.0 (5.2, 7.2 and 10.0, tried; the
- * Cirrus in 11.1, too) saves other memory in the registers' place: they are not in the stream.
+ * Whether this is a display adapter's section without a PCI path: VMware's, or one of an ISA adapter. For the latter
+ * QEMU up to 10.0 (tested: 5.2, 7.2 and 10.0; the Cirrus also in 11.1) saves other memory instead of the registers, so
+ * they are not in the stream.
  */
 export function hasNoPath(idstr: string): boolean {
   return idstr === "vga" || idstr === "cirrus_vga" || idstr === ISA_VGA_SECTION;
 }
 
-/** An adapter's memory: bytes in memory, or ones that are read where they are looked at. */
+/** An adapter's memory: bytes in memory, or bytes that are read on demand. */
 export interface Vram {
   readonly length: number;
   /** The byte at an offset, which is 0 to `length` - 1. */

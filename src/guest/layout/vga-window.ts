@@ -3,13 +3,13 @@ import { VGA_WINDOW_LENGTH, type Vram } from "./vga-registers.js";
 import type { VgaRegisters } from "../layout-types.js";
 
 /**
- * What a CPU reads at 0xa0000 to 0xbffff, from the adapter's memory: 4 planes, byte n of each at 4n to 4n + 3, or all of it
- * one after the other (chain 4). Reading loads latches in a real adapter; here nothing changes. Which bytes are looked at, 1 MiB at most, is up to
- * the registers alone.
+ * The bytes that a CPU reads at 0xa0000 to 0xbffff, from the adapter's memory: 4 planes, byte n of each at 4n to 4n +
+ * 3, or linear (chain 4). Reads load latches in a real adapter; here nothing changes. Only the registers decide which
+ * bytes are used, 1 MiB at most.
  *
- * GR6 bits 2-3 choose 128 KiB, 64 KiB at 0xa0000, 32 KiB at 0xb0000 or at 0xb8000 (what is outside reads as 0xff); SR4 bit 3 is chain 4; GR5 bit 4
- * reads odd and even bytes from two planes (text); GR5 bit 3 compares with the colour GR2 in the planes GR7; else GR4 is the plane read.
- * Source: the IBM VGA's registers; QEMU hw/display/vga.c (7.2).
+ * GR6 bits 2-3 choose 128 KiB, 64 KiB at 0xa0000, 32 KiB at 0xb0000 or at 0xb8000 (outside reads as 0xff); SR4 bit 3 is
+ * chain 4; GR5 bit 4 reads odd and even bytes from two planes (text); GR5 bit 3 compares with the colour GR2 in the
+ * planes GR7; otherwise GR4 is the plane to read. Source: the IBM VGA's registers; QEMU hw/display/vga.c (7.2).
  */
 export function vgaWindow(registers: VgaRegisters, vram: Vram): Uint8Array {
   if (isExtended(registers)) return cirrusWindow(registers, vram);

@@ -2,16 +2,16 @@
 export interface MachineAlias {
   /** The whole name; its first group is the family. */
   pattern: RegExp;
-  /** The upstream machine it stands for; `$1` is the family. */
+  /** The equivalent upstream machine; `$1` is the family. */
   upstream: string;
   distribution: "Ubuntu" | "RHEL" | "Proxmox VE" | "a distribution";
-  /** What differs from the upstream machine, beside the name. */
+  /** Differences from the upstream machine, besides the name. */
   differs: readonly string[];
-  /** Where this is from. */
+  /** Source of this entry. */
   source: string;
 }
 
-/** Read at the editions of Ubuntu 20.04 (QEMU 4.2) and 24.04 (QEMU 8.2). */
+/** From the packages of Ubuntu 20.04 (QEMU 4.2) and 24.04 (QEMU 8.2). */
 const PATCH = "Ubuntu's qemu, debian/patches/ubuntu/define-ubuntu-machine-types.patch";
 const PACKAGE = "Ubuntu's package of that release has this QEMU; the patch of the machine type itself was not read";
 const DROPPED = "Ubuntu's package of that release; the machine type was dropped before 20.04 (the patch there says so)";
@@ -31,7 +31,7 @@ function ubuntu(
   return { pattern, upstream: `$1-${version}`, distribution: "Ubuntu", differs, source };
 }
 
-/** Ubuntu, by its releases' names. Where two rows fit, the first is right. */
+/** Ubuntu, by release names. Where two rows match, the first one applies. */
 const UBUNTU: readonly MachineAlias[] = [
   {
     pattern: /^(pc)-1\.0-(?:precise|qemu-kvm)$/u,
@@ -114,7 +114,10 @@ function rhel(name: string, version: string, compat: string, source = MACHINE_C)
   return { pattern, upstream: `$1-${version}`, distribution: "RHEL", differs, source };
 }
 
-/** Red Hat: RHEL, CentOS, Alma, Rocky, Oracle, oVirt, OpenShift. What is older has the properties of the upstream machine's hw_compat. */
+/**
+ * Red Hat: RHEL, CentOS, Alma, Rocky, Oracle, oVirt, OpenShift. Older machines have the properties of the upstream
+ * machine's hw_compat.
+ */
 const RHEL: readonly MachineAlias[] = [
   {
     pattern: /^(rhel6)\.[0-6]\.0$/u,
@@ -146,7 +149,7 @@ const RHEL: readonly MachineAlias[] = [
   rhel("10.2.0", "10.1", "", REBASE),
 ];
 
-/** In the order in which they are tried; the last two are rules, not names. */
+/** Tried in this order; the last two are rules, not names. */
 export const MACHINE_ALIASES: readonly MachineAlias[] = [
   ...UBUNTU,
   ...RHEL,

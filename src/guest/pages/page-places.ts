@@ -2,7 +2,7 @@ import { QevmError } from "../../bytes/errors.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
 import { DeltaChains } from "./delta-chains.js";
-import { entriesOf, SparseTable } from "./sparse.js";
+import { SparseTable } from "./sparse.js";
 
 /** What holds the last content of a page. */
 export const PageKind = {
@@ -48,8 +48,8 @@ export interface PlacedPage {
   deltas: readonly number[];
 }
 
-/** Pages a piece: the offset of a record takes 64 bits. */
-const PAGES = entriesOf(64);
+/** Pages a piece: few, since a damaged stream may scatter its pages over lengths that it only states. */
+const PAGES = 64;
 /** Bytes of memory: of a piece, of the XBZRLE chains in a piece that has any, of an XBZRLE record. */
 const PIECE_BYTES = PAGES * 9 + 300;
 const DELTAS_BYTES = PAGES * 4;
@@ -70,7 +70,7 @@ interface Piece {
 const ZEROS: PageParts = { plain: 0, records: [] };
 
 /**
- * Where in a stream the last content of each page is: 9 bytes of memory a page that it mentions and 12 an XBZRLE
+ * Where in a stream the last content of each page is: 14 bytes of memory a page that it mentions and 12 an XBZRLE
  * record, nothing of the pages; 64 MiB and twice the stream's length at most. Later records of a page replace earlier
  * ones.
  */

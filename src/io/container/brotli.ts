@@ -1,10 +1,10 @@
 import { brotliDecompressSync, constants } from "node:zlib";
 import { isStreamHead } from "../../codec/stream/search.js";
 
-/** Bytes that are tried: brotli has no magic. */
+/** Number of bytes to decompress as a test: brotli has no magic. */
 const TRIED = 1 << 16;
 
-/** What to say of bytes that are a brotli file with a stream in it; undefined: they are not. */
+/** A message for bytes that are a brotli file with a stream in it; undefined if they are not. */
 export function brotliNote(head: Uint8Array): string | undefined {
   try {
     const options = { finishFlush: constants.BROTLI_OPERATION_FLUSH, maxOutputLength: 1 << 25 };

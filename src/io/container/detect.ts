@@ -1,16 +1,16 @@
 import { latin1 } from "../../bytes/reader.js";
 import { isSkippable, littleU32 } from "./little.js";
 
-/** What a stream may be compressed with, as a whole. */
+/** Compression of a whole stream. */
 export type Compression = "gzip" | "bzip2" | "xz" | "lzop" | "lz4" | "zstd";
 
 export interface Detected {
   kind: "stream" | "libvirt" | "qcow2" | Compression | "foreign" | "unknown";
-  /** Bytes before the stream; only with "foreign". */
+  /** Number of bytes before the stream; only with "foreign". */
   foreign: number;
 }
 
-/** A libvirt save image; the second while it is being saved. */
+/** Magic of a libvirt save image; the second one while it is being saved. */
 export const LIBVIRT_MAGIC = "LibvirtQemudSave";
 export const LIBVIRT_PART_MAGIC = "LibvirtQemudPart";
 
@@ -25,11 +25,16 @@ const MAGICS: readonly (readonly [Detected["kind"], readonly number[]])[] = [
   ["lzop", [0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a]],
 ];
 
-/** The head of a stream of version 3; that it begins with "QEVM" is enough at offset 0, where any other version is refused by name. */
+/**
+ * The header of a stream of version 3. At offset 0 the magic "QEVM" is enough, and any other version is refused by
+ * name.
+ */
 const STREAM = [0x51, 0x45, 0x56, 0x4d];
 const STREAM_3 = [...STREAM, 0, 0, 0, 3];
 
-/** Tells by the first bytes what a file is. Given more of it, a stream behind foreign bytes is found too. */
+/**
+ * Detects the kind of a file by its first bytes. If more bytes are given, a stream after foreign bytes is found too.
+ */
 export function detect(head: Uint8Array): Detected {
   if (beginsWith(head, STREAM)) return { kind: "stream", foreign: 0 };
   const sixteen = latin1(head.subarray(0, 16));
@@ -42,7 +47,7 @@ export function detect(head: Uint8Array): Detected {
   return { kind: "unknown", foreign: 0 };
 }
 
-/** Where the first frame with content begins: zstd and lz4 share frames to be passed over, and `pzstd` begins with one. */
+/** Start of the first frame with content. zstd and lz4 have the same skippable frames, and `pzstd` begins with one. */
 function behindSkippable(head: Uint8Array): number {
   let at = 0;
   while (at + 8 <= head.length && isSkippable(littleU32(head, at))) at += 8 + littleU32(head, at + 4);

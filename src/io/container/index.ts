@@ -1,4 +1,4 @@
-/** What a stream comes wrapped in, detected by content; everything presents the bare stream as a source. */
+/** Containers around a stream, detected by content. Each presents the bare stream as a source. */
 export { openInput, type OpenOptions, type StreamInput } from "./input.js";
 export { openContainers } from "./open.js";
 export { containerName, type Container, type Input, type InputOptions, type SnapshotSummary } from "./types.js";

@@ -8,7 +8,7 @@ export function littleU64(bytes: Uint8Array, at: number): bigint {
   return BigInt(littleU32(bytes, at)) | (BigInt(littleU32(bytes, at + 4)) << 32n);
 }
 
-/** The magic of a frame that zstd and lz4 readers pass over, as a little-endian u32. */
+/** Whether this little-endian u32 is the magic of a skippable frame (zstd and lz4). */
 export function isSkippable(magic: number): boolean {
   return (magic & 0xfffffff0) >>> 0 === 0x184d2a50;
 }

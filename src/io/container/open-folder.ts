@@ -3,7 +3,7 @@ import { mergedSource } from "../recording/index.js";
 import { isPostcopy, openRecording } from "./recording.js";
 import type { Container, Input, InputOptions } from "./types.js";
 
-/** A recording, its channels brought together. */
+/** Opens a recording with its channels merged. */
 export async function openFolder(path: string, options: InputOptions): Promise<Input> {
   if (options.snapshot !== undefined) throw new QevmError("usage", "--snapshot is for qcow2 images");
   if (options.offset !== undefined) throw new QevmError("usage", "--stream-offset is for files, not for recordings");

@@ -11,12 +11,15 @@ import { derive, type ByteSource, isRandom } from "../../bytes/source.js";
 import { isStreamHead } from "../../codec/stream/search.js";
 import type { Container, Found, Input, InputOptions, Step } from "./types.js";
 
-/** Wrappings inside each other that are followed. */
+/** Maximum nesting of containers. */
 const DEEPEST = 4;
-/** How far a stream behind foreign bytes is looked for: one that begins at 1 MiB is found. */
+/** Search range for a stream after foreign bytes: one that begins at 1 MiB is found. */
 const FARTHEST = (1 << 20) + 8;
 
-/** Opens a path, or `-` for standard input, through its containers; a folder is a recording. Errors: io, and as `openContainers`. */
+/**
+ * Opens a path, or `-` for standard input, through its containers. A folder is a recording. Errors: io, and as
+ * `openContainers`.
+ */
 export async function openPath(path: string, options: InputOptions = {}): Promise<Input> {
   if (isFolder(path)) return await (await import("./open-folder.js")).openFolder(path, options);
   const source = openSource(path);
@@ -29,8 +32,8 @@ export async function openPath(path: string, options: InputOptions = {}): Promis
 }
 
 /**
- * Looks at how a source begins and takes off what is wrapped round the stream. A bare stream keeps its source and pays nothing.
- * Errors: those of the container's headers; usage (which snapshot?); unsupported (qcow2 on a pipe).
+ * Detects the kind of a source and removes the containers around the stream. A bare stream keeps its source at no cost.
+ * Errors: those of the container headers; usage (an ambiguous snapshot); unsupported (qcow2 on a pipe).
  */
 export async function openContainers(source: ByteSource, options: InputOptions = {}): Promise<Input> {
   const containers: Container[] = [];
@@ -53,7 +56,7 @@ export async function openContainers(source: ByteSource, options: InputOptions =
       await begin(found.source, offset);
       continue;
     }
-    // Where a stream begins was said: none is looked for.
+    // The start of the stream was given, so nothing is searched for.
     if (found.kind === "stream" || found.kind === "unknown" || (isBare && skipped)) {
       inner = found.source;
       if (found.kind === "unknown") what = brotliNote(found.head);
@@ -74,24 +77,24 @@ export async function openContainers(source: ByteSource, options: InputOptions =
   return Object.assign(view(inner), { containers, stored: { what } });
 }
 
-/** The same source as an object of its own, to which things can be added. */
+/** A new object for the same source, to which properties can be added. */
 function view(source: ByteSource): ByteSource {
   const turns = new Turns();
   return derive(source, (into) => {
     const got = source.read(into);
     const turn = turns.due();
-    // Waited for side by side: a read that fails meanwhile is the error of who waits, not nobody's.
+    // Both are awaited together, so that a failing read is reported to the caller and is not an unhandled rejection.
     return turn === undefined ? got : Promise.all([got, turn]).then(([n]) => n);
   });
 }
 
-/** Whether a stream begins at an offset of a source that can be read anywhere. */
+/** Whether a stream begins at an offset of a random-access source. */
 async function hasStreamAt(source: ByteSource, offset: number): Promise<boolean> {
   if (!isRandom(source) || offset > source.length) return false;
   return isStreamHead(await readPiece(source, offset, 64));
 }
 
-/** Looks at the first bytes; the source answered is to be used instead of the one given. */
+/** Reads the first bytes. The caller must use the returned source instead of the given one. */
 async function look(source: ByteSource): Promise<Found> {
   if (isRandom(source)) {
     let head = await readPiece(source, 0, Math.min(512, source.length));

@@ -18,13 +18,16 @@ import { detect } from "./detect.js";
 import { decompressed } from "./compressed/decompressed.js";
 import type { StreamLimits } from "../../codec/stream/limits.js";
 
-/** The list of a recording: who wrote what when. Reading needs it not; the channels tell themselves apart. */
+/**
+ * The list of a recording: what was written when. It is not needed for reading, since the first bytes identify each
+ * channel.
+ */
 export const RECORDING_LIST = "recording.json";
 
 /**
- * Opens a folder as a recording. Links and what else is not a plain file are passed over. Files may have any name, and be packed by
- * gzip: the first bytes say what each is. Errors: io; bad-value where there is not exactly one main channel, or a channel id comes
- * twice; truncated where its list says that the migration failed and `lenient` is not set.
+ * Opens a folder as a recording. Links and files that are not plain files are ignored. Files may have any name and may
+ * be gzipped; their first bytes identify them. Errors: io; bad-value where there is not exactly one main channel, or a
+ * channel id occurs twice; truncated where the list says that the migration failed and `lenient` is not set.
  */
 export function openRecording(
   folder: string,
@@ -42,7 +45,7 @@ export function openRecording(
   return { ...recording, others: [...others, ...rest].toSorted() };
 }
 
-/** Whether the source said, before its first section, that it may switch to postcopy. Errors: io. */
+/** Whether the source announced postcopy before its first section. Errors: io. */
 export async function isPostcopy({ main }: Recording): Promise<boolean> {
   const source = main.open();
   try {
@@ -52,10 +55,10 @@ export async function isPostcopy({ main }: Recording): Promise<boolean> {
   }
 }
 
-/** Bytes at the end of the list in which it says whether the recording is complete. */
+/** The size of the list's tail that states whether the recording is complete. */
 const LIST_TAIL = 1 << 17;
 
-/** Errors: truncated, with the list's reason. */
+/** Errors: truncated, with the reason from the list. */
 function checkComplete(folder: string): void {
   if (
     !attempt(folder, () => readdirSync(folder, { withFileTypes: true })).some(
@@ -73,7 +76,7 @@ function checkComplete(folder: string): void {
     closeSync(fd);
   }
   const text = bytes.toString("utf8");
-  // A quote in a string is escaped.
+  // A quote inside a string is escaped, so this matches only the member.
   if (!/(?<!\\)"complete"\s*:\s*false/u.test(text)) return;
   const [, reason = ""] = /(?<!\\)"reason"\s*:\s*"((?:[^"\\]|\\.){0,1000})/u.exec(text) ?? [];
   const why = reason === "" ? "" : ` (${reason})`;
@@ -83,7 +86,7 @@ function checkComplete(folder: string): void {
   );
 }
 
-/** Bytes of a file that its role is told by, packed or not. */
+/** Bytes of a file, plain or gzipped, that its role is detected from. */
 const HEAD_BYTES = 4096;
 
 function rawHead(folder: string, name: string): { raw: Uint8Array; length: number } {
@@ -100,7 +103,7 @@ function isPacked(head: Uint8Array): boolean {
   return detect(head).kind === "gzip";
 }
 
-/** The first bytes of a channel. What is packed but broken is no channel. */
+/** The first bytes of a channel. A damaged gzip file is not a channel. */
 function headOf(folder: string, name: string): { head: Uint8Array; length: number; packed: boolean } {
   const { raw, length } = rawHead(folder, name);
   if (!isPacked(raw)) return { head: raw.subarray(0, ROLE_BYTES), length, packed: false };
@@ -112,7 +115,7 @@ function headOf(folder: string, name: string): { head: Uint8Array; length: numbe
   }
 }
 
-/** 4 KiB of deflate data hold at most 1032 times as much. */
+/** 4 KiB of deflate data expand to at most 1032 times as much. */
 const MOST_HEAD = 1032 * HEAD_BYTES + 1024;
 
 function channelAt(
@@ -130,10 +133,10 @@ function channelAt(
   };
 }
 
-/** What a gzip file holds, as a source whose errors name it. */
+/** The contents of a gzip file, as a source whose errors name the file. */
 function unpacked(file: FileSource, name: string, most: number | undefined): ByteSource {
   const opened = decompressed("gzip", new QemuFileReader(within(file, name)), { most });
-  // Nobody may read it: then nobody takes the error.
+  // If the source is never read, the error would be an unhandled rejection.
   opened.catch(() => {});
   return {
     within: [name, "inside gzip"],

@@ -2,7 +2,7 @@ import { QevmError } from "../../bytes/errors.js";
 import { QemuFileReader } from "../../bytes/reader.js";
 import { isRandom, readFully, type ByteSource, type RandomSource } from "../../bytes/source.js";
 
-/** The bytes of a seekable source from `start` to its end, as they are; offsets stay those of the whole. */
+/** The bytes of a seekable source from `start` to its end. Offsets stay those of the whole. */
 export class SliceSource implements RandomSource {
   readonly length: number;
   readonly offset: number;
@@ -44,7 +44,7 @@ export class SliceSource implements RandomSource {
   }
 }
 
-/** What a reader has left: its buffer first, then its source. For pipes whose beginning was looked at. */
+/** The rest of a reader's input: its buffer, then its source. For pipes whose first bytes were inspected. */
 export class RestSource implements ByteSource {
   readonly offset: number;
   readonly within: readonly string[] | undefined;
@@ -69,7 +69,7 @@ export class RestSource implements ByteSource {
   }
 }
 
-/** What a source gives from byte `offset` of it on; offsets stay those of the whole. Errors: truncated. */
+/** A source from byte `offset` on. Offsets stay those of the whole. Errors: truncated. */
 export async function startingAt(source: ByteSource, offset: number): Promise<ByteSource> {
   if (offset === 0) return source;
   if (isRandom(source)) {
@@ -85,7 +85,7 @@ export async function startingAt(source: ByteSource, offset: number): Promise<By
   return new RestSource(reader);
 }
 
-/** The `length` bytes at a place, or as many as there are. */
+/** Up to `length` bytes at a position, fewer at the end. */
 export async function readPiece(source: RandomSource, position: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length);
   return bytes.subarray(0, await readFully(source, position, bytes));

@@ -4,14 +4,14 @@ import type { StreamOptions } from "../../codec/stream/index.js";
 import type { Compression, Detected } from "./detect.js";
 import type { LibvirtData, LibvirtHeader } from "./libvirt/header.js";
 
-/** One wrapping of a stream, as `inspect` tells it. */
+/** One container of a stream, as `inspect` reports it. */
 export type Container =
   | { kind: Compression }
   | { kind: "libvirt"; offset: number; header: LibvirtHeader; format: string; data: LibvirtData }
   | { kind: "qcow2"; version: number; clusterSize: number; snapshot: string; snapshots: SnapshotSummary[] }
-  /** Bytes that are none of these before the stream. */
+  /** Bytes of unknown kind before the stream. */
   | { kind: "foreign"; length: number }
-  /** A folder with every channel of a migration: read as one stream that holds the pages of all. */
+  /** A folder with every channel of a migration, merged into one stream with all pages. */
   | { kind: "recording"; files: string[]; postcopy: boolean };
 
 /** A snapshot of a qcow2 image. */
@@ -20,13 +20,13 @@ export interface SnapshotSummary {
   name: string;
   /** ISO 8601, UTC. */
   date: string;
-  /** Bytes of VM state; 0: the snapshot is of the disk alone. */
+  /** Size of the VM state in bytes; 0 for a disk-only snapshot. */
   vmStateSize: number;
 }
 
-/** A stream seen through what it is wrapped in. */
+/** A stream taken out of its containers. */
 export interface Input extends ByteSource {
-  /** From the outside in; empty: the bare stream. */
+  /** Outermost first; empty for a bare stream. */
   readonly containers: readonly Container[];
 }
 
@@ -35,40 +35,40 @@ export interface InputOptions {
   /** Name or id of a qcow2 snapshot. */
   snapshot?: string | undefined;
   /**
-   * Where the stream begins, in bytes: in the file, or in what its outermost containers hold where the file is one. Default: it is
-   * looked for in the first MiB.
+   * Byte offset of the stream: in the file, or in the contents of its outermost containers. Default: search the first
+   * MiB.
    */
   offset?: number | undefined;
-  /** A libvirt image that was not finished is read as far as it goes, with a warning. Default: refused. */
+  /** Read an unfinished libvirt image as far as possible, with a warning. Default: refuse it. */
   unfinished?: boolean | undefined;
-  /** How the channels of a recording are read. */
+  /** Options for reading the channels of a recording. */
   stream?: StreamOptions | undefined;
-  /** A recording whose migration failed is read in strict mode, too: for who tells what is wrong with it. */
+  /** Read a recording of a failed migration even in strict mode, for analysing it. */
   incomplete?: boolean | undefined;
 }
 
-/** What a source was found to be. */
+/** The result of detecting a source. */
 export interface Found {
   kind: Detected["kind"];
-  /** The whole source again, from its first byte. */
+  /** The whole source, from its first byte. */
   source: ByteSource;
   reader: QemuFileReader;
   foreign: number;
-  /** The bytes that it was told by. */
+  /** The first bytes, which were used for detection. */
   head: Uint8Array;
 }
 
-/** One container taken off. */
+/** The result of opening one container. */
 export interface Step {
   container: Container;
   source: ByteSource;
-  /** Bytes read so far of the compressed file that was taken off. */
+  /** Bytes read so far of the compressed file. */
   compressed?: () => number;
-  /** Nothing more is looked for inside. */
+  /** Do not look for containers inside. */
   last: boolean;
 }
 
-/** `libvirt (xz)`, `gzip`, ...: what `inspect` prints; null for a bare stream. */
+/** `libvirt (xz)`, `gzip`, ...: as `inspect` prints it; null for a bare stream. */
 export function containerName(containers: readonly Container[]): string | null {
   if (containers.length === 0) return null;
   return containers

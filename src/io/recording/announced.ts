@@ -2,17 +2,17 @@ import { QevmError } from "../../bytes/errors.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { StreamReader } from "../../codec/stream/index.js";
 
-/** What a source says before its first section. */
+/** What a source announces before its first section. */
 export interface Announced {
-  /** It wants answers, and ends its guest only after the last one. */
+  /** The source opened a return path, and finishes only after the destination's last message. */
   returnPath: boolean;
-  /** It may switch to postcopy. */
+  /** The source may switch to postcopy. */
   postcopy: boolean;
-  /** The first section has come: no more is announced. */
+  /** The first section was reached: the announcement is complete. */
   all: boolean;
 }
 
-/** Reads a main channel up to its first section, or as far as it goes. */
+/** Reads a main channel up to its first section, or as far as possible. */
 export async function announced(source: ByteSource): Promise<Announced> {
   const found: Announced = { returnPath: false, postcopy: false, all: false };
   try {

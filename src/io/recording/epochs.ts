@@ -10,7 +10,7 @@ import type { ByteSource } from "../../bytes/source.js";
 import type { RamState } from "../../codec/ram/index.js";
 import type { RecordedChannel } from "./recording.js";
 
-/** Takes the pages of a packet; a promise where it has to wait. */
+/** Receives the pages of a packet. Returns a promise where it has to wait. */
 export type TakePages = (pages: PacketPages) => void | Promise<void>;
 
 interface Channel {
@@ -19,24 +19,25 @@ interface Channel {
   readonly reader: ChannelReader;
   readonly items: AsyncIterator<ChannelItem>;
   readonly pages: ChannelPages;
-  /** SYNC came on a packet with pages, and the empty packet that follows has not come. */
+  /** SYNC was set on a packet with pages, and the following empty packet has not come yet. */
   owes: boolean;
   ended: boolean;
 }
 
 /**
- * The multifd channels of a recording, read up to their SYNC packets: what stands before the n-th SYNC of each channel belongs before
- * the n-th mark of the main channel. Within an epoch a page is sent once, so the order of the channels does not matter.
+ * The multifd channels of a recording, read up to their SYNC packets. Packets before the n-th SYNC of each channel
+ * belong before the n-th flush mark of the main channel. A page is sent once between two marks, so the order of the
+ * channels does not matter.
  *
  * Source: QEMU migration/multifd.c multifd_recv_sync_main (4.0 to 11.1).
  */
 export class MultifdEpochs {
-  /** Marks passed. */
+  /** Number of marks passed. */
   count = 0;
   private channels: Channel[] | undefined;
   private packets = 0;
   private last = -1n;
-  /** Where that number stands. */
+  /** Offset and path of the last packet number. */
   private lastPlace: { offset: number | undefined; path: string[] } = { offset: undefined, path: [] };
 
   constructor(
@@ -46,7 +47,7 @@ export class MultifdEpochs {
     private readonly take: TakePages,
   ) {}
 
-  /** Every channel up to its next SYNC. Errors: as `ChannelReader`; truncated where a channel ends before it. */
+  /** Reads every channel up to its next SYNC. Errors: as `ChannelReader`; truncated where a channel ends before it. */
   async sync(): Promise<void> {
     this.count++;
     for (const channel of this.open()) {
@@ -58,11 +59,12 @@ export class MultifdEpochs {
     }
   }
 
-  /** Every channel up to its end: from 9.1 on the last pages have no mark behind them. */
+  /** Reads every channel to its end. From 9.1 on no mark follows the last pages. */
   async drain(): Promise<void> {
     for (const channel of this.open()) await this.run(channel, false);
-    // Packets are numbered over all channels. Until 8.2 SYNC may overtake pages that wait for their thread: it rides on them, and its
-    // number comes twice, the second time on an empty packet, which is not sent any more when the migration has just ended.
+    // Packets are numbered over all channels. Until 8.2 SYNC may overtake pages that wait for their thread: then it is
+    // set on these pages' packet, and the packet number occurs again on a following empty packet. That packet is not
+    // sent any more when the migration has just ended.
     const unsent = this.open().filter(({ owes }) => owes).length;
     if (BigInt(this.packets + unsent) > this.last) return;
     const what = "packets are missing: a channel of this migration is not here, or is cut off";
@@ -100,7 +102,7 @@ export class MultifdEpochs {
     return this.channels;
   }
 
-  /** Gives on pages until a SYNC (true) or the end (false). */
+  /** Passes on pages up to a SYNC (true) or the end (false). */
   private async run(channel: Channel, toSync: boolean): Promise<boolean> {
     const { reader, items, pages } = channel;
     while (!channel.ended) {
@@ -114,7 +116,7 @@ export class MultifdEpochs {
       }
       const pagesHere = item.packet.normalPages + item.packet.zeroPages > 0;
       const syncs = (item.packet.flags & MultifdFlag.SYNC) !== 0;
-      // Only an empty packet without SYNC pays what is owed: another SYNC may overtake that one too.
+      // Only an empty packet without SYNC settles this: another SYNC may overtake that one too.
       if (pagesHere || !syncs) channel.owes = pagesHere && syncs;
       if (pagesHere) {
         const opened = pages.open(item, reader.path);

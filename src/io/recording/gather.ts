@@ -3,19 +3,19 @@ import { decodeInitPacket, INIT_LENGTH } from "../../codec/multifd/index.js";
 import type { RecordedChannel, Recording } from "./recording.js";
 import { roleOf, type ChannelRole } from "../../codec/stream/index.js";
 
-/** A file that may be a channel, with its first `ROLE_BYTES` bytes. */
+/** A possible channel, with the first `ROLE_BYTES` bytes of its file. */
 export interface FoundChannel extends RecordedChannel {
   readonly head: Uint8Array;
 }
 
-/** A recording, and the files that are no channel of it. */
+/** A recording, and the other files of its folder. */
 export interface GatheredRecording extends Recording {
   readonly others: readonly string[];
 }
 
 /**
- * Tells the channels among some files apart by their first bytes. Errors: bad-value where there is not exactly one main channel, or a
- * channel id comes twice.
+ * Identifies the channels among some files by their first bytes. Errors: bad-value where there is not exactly one main
+ * channel, or a channel id occurs twice.
  */
 export function gatherRecording(place: string, channels: readonly FoundChannel[]): GatheredRecording {
   const found: Record<ChannelRole, FoundChannel[]> = {

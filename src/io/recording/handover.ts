@@ -2,8 +2,8 @@ import { QevmError } from "../../bytes/errors.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 
 /**
- * A source whose bytes a writer makes while they are read: `write` waits until its chunk has been taken, so no more than one is held. The
- * work starts with the first read.
+ * A source whose bytes are written while they are read. `write` waits until its chunk was consumed, so at most one
+ * chunk is held. The writer starts with the first read.
  */
 export class Handover implements ByteSource {
   private chunk: Uint8Array = new Uint8Array(0);
@@ -36,7 +36,7 @@ export class Handover implements ByteSource {
     return n;
   }
 
-  /** Nobody reads on: the writer is let go at its next chunk. */
+  /** Ends reading: the writer stops at its next chunk. */
   close(): void {
     this.closed = true;
     this.chunk = new Uint8Array(0);

@@ -1,4 +1,4 @@
-/** Recordings of migrations with more than one connection: telling the channels apart, and bringing their pages together. */
+/** Recordings of migrations with more than one connection: identifies the channels and merges their pages. */
 export { announced, type Announced } from "./announced.js";
 export { gatherRecording, type FoundChannel, type GatheredRecording } from "./gather.js";
 export { Handover } from "./handover.js";

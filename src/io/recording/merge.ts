@@ -16,22 +16,23 @@ import { Handover } from "./handover.js";
 import { preemptRecords } from "./preempt.js";
 import type { RecordedChannel, Recording } from "./recording.js";
 
-/** What was brought together. */
+/** The result of a merge. */
 export interface MergeReport {
-  /** Pages that came over multifd channels. */
+  /** Pages from multifd channels. */
   pages: { normal: number; zero: number };
-  /** Marks of the main channel that the multifd channels were waited for at. */
+  /** Number of marks in the main channel at which the multifd channels were synchronised. */
   epochs: number;
   /** EOF was reached. */
   complete: boolean;
-  /** What lenient mode passed over. */
+  /** Anomalies that lenient mode skipped. */
   diagnostics: Diagnostics;
 }
 
 /**
- * Writes a recording as one plain stream: pages of the multifd channels become PAGE and ZERO records of the main one at the marks where
- * a destination would have waited for them, pages of the preempt channel stand in the last section. Marks, and what asks for an answer
- * (OPEN_RETURN_PATH, PING), are left out. All else stays as it is. Errors: as `StreamReader` and `ChannelReader`, each with its channel's name.
+ * Writes a recording as one plain stream. Pages of the multifd channels become PAGE and ZERO records of the main
+ * channel, at the marks where a destination would wait for them. Pages of the preempt channel go into the last section.
+ * Marks and commands that need a reply (OPEN_RETURN_PATH, PING) are omitted. Everything else is unchanged. Errors: as
+ * `StreamReader` and `ChannelReader`, each with its channel's name.
  */
 export async function mergeRecording(
   recording: Recording,
@@ -46,7 +47,7 @@ export async function mergeRecording(
   }
 }
 
-/** The merged stream as a source that is made while it is read. */
+/** The merged stream as a source, merged while it is read. */
 export function mergedSource(recording: Recording, options: StreamOptions = {}): ByteSource {
   let told: Diagnostics | undefined;
   const source = new Handover(
@@ -64,9 +65,9 @@ class Merger {
   private readonly writer: ExactWriter;
   private readonly epochs: MultifdEpochs;
   private readonly pages = { normal: 0, zero: 0 };
-  /** Where the main channel's marks stand: in MULTIFD_FLUSH (8.1 on), or in EOS. Learnt from START. */
+  /** Whether the main channel's marks are MULTIFD_FLUSH records (8.1 on) or EOS. Determined in START. */
   private flushes = false;
-  /** The RAM section that has not had its footer yet. */
+  /** The RAM section whose footer has not been written yet. */
   private open: { readonly sectionId: number; ended: boolean } | undefined;
   private inPackage = false;
   private drained = false;
@@ -104,7 +105,10 @@ class Merger {
     await this.main.close?.();
   }
 
-  /** A connection that went on after the one before broke. It asked what had arrived; the rest is the stream's. */
+  /**
+   * Continues with the connection that replaced a broken one. The source has asked which pages arrived, and sends the
+   * rest.
+   */
   private async goOn(channel: RecordedChannel, broken: boolean): Promise<boolean> {
     const source = channel.open();
     try {
@@ -126,7 +130,7 @@ class Merger {
     }
   }
 
-  /** Ends the section that a connection broke in. */
+  /** Closes the section in which a connection broke. */
   private closeSection(): void {
     const { open } = this;
     if (open === undefined) return;
@@ -139,12 +143,12 @@ class Merger {
   private async item(item: StreamItem): Promise<void> {
     if (item.kind === "section" && item.content.kind === "ram") return await this.section(item);
     if (item.kind === "footer") this.open = undefined;
-    // What is left of a record that a connection broke in comes again, whole, over the next one.
+    // The partial record where a connection broke is sent again completely on the next one.
     if (item.kind === "opaque" && (this.recording.resumed ?? []).length > 0) return;
     if (item.kind === "package-end") this.inPackage = false;
     if (item.kind === "command") {
       const { name } = item.command;
-      // What stands in a package is counted by its length.
+      // The contents of a package are counted by its length, so nothing may be omitted.
       if (!this.inPackage && (name === "OPEN_RETURN_PATH" || name === "PING")) return;
       if (name === "PACKAGED") this.inPackage = true;
     }

@@ -4,7 +4,8 @@ import type { ByteSource } from "../../bytes/source.js";
 import { decodeRecords, RamBatch, RamState } from "../../codec/ram/index.js";
 
 /**
- * The records of a preempt channel, a batch at a time: no header, no sections, a CONTINUE of its own. It ends with EOS (7.2, 10.0) or where it was closed.
+ * The records of a preempt channel, a batch at a time: no header, no sections, and a separate CONTINUE state. It ends
+ * with EOS (7.2, 10.0) or when it is closed.
  *
  * Source: QEMU migration/ram.c ram_load_postcopy on the preempt channel (7.1 to 11.1).
  */
@@ -23,7 +24,7 @@ export async function* preemptRecords(
     const status = decodeRecords(reader, own, batch, diagnostics);
     if (batch.count > 0) yield batch;
     if (status.kind === "short") {
-      // Nothing left behind a whole record is the end.
+      // An end after a whole record is a clean end.
       if (reader.available > 0) await reader.need(status.need, status.what);
     } else if (status.kind === "blocks") {
       throw reader.error("unknown-type", "a block list on the preempt channel");

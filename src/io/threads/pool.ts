@@ -2,36 +2,36 @@ import { Worker } from "node:worker_threads";
 import { QevmError } from "../../bytes/errors.js";
 import { Ring, type RingShape, type SharedRing, type Slot } from "./ring.js";
 
-/** What is done with a batch: by the workers, and by the owner while it waits. */
+/** The work on a batch, done by the workers, and by the owner while it waits. */
 export interface SlotWork {
   run(slot: Slot): void;
 }
 
-/** What every worker is started with; `data` is the script's own business. */
+/** Start data of every worker; `data` is specific to the script. */
 export interface WorkerStart<D> {
   ring: SharedRing;
   data: D;
 }
 
 export interface PoolOptions<D> {
-  /** Worker threads, 1 to 64. */
+  /** Number of worker threads, 1 to 64. */
   threads: number;
   shape: RingShape;
-  /** The worker's module: it calls `serve` (src/io/threads/serve.ts). */
+  /** The worker's module, which calls `serve` (src/io/threads/serve.ts). */
   script: URL;
   data: D;
-  /** With it the owner works off batches itself instead of sleeping while it waits for one. */
+  /** If given, the owner processes batches itself instead of sleeping while it waits. */
   work?: SlotWork | undefined;
 }
 
-/** How long one batch may take before the thread that has it counts as lost. */
+/** Time limit for one batch in milliseconds; after it the thread counts as lost. */
 const LOST = 120_000;
 
 /**
  * Worker threads over a ring of batches: open a slot, fill it, publish it, and take the oldest back.
  *
- * `take` waits synchronously and for a short time (one batch): neither thread waits for the other's event loop. `taken` is
- * for owners that have something else to do meanwhile, such as a socket.
+ * `take` waits synchronously and briefly (one batch): neither thread waits for the other's event loop. `taken` is for
+ * owners that have other work meanwhile, such as a socket.
  */
 export class ThreadPool {
   private head = 0;
@@ -59,7 +59,10 @@ export class ThreadPool {
     return pool;
   }
 
-  /** Starts the threads and goes on: batches may be handed over before they are ready. Errors: usage; io where the system refuses a thread. */
+  /**
+   * Starts the threads without waiting: batches may be published before they are ready. Errors: usage; io where the
+   * system refuses a thread.
+   */
   static begin<D>({ threads, shape, script, data, work }: PoolOptions<D>): ThreadPool {
     if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
       throw new QevmError("usage", "number of threads", { expected: "1 to 64", found: String(threads) });
@@ -70,44 +73,50 @@ export class ThreadPool {
       const workers = Array.from({ length: threads }, () => new Worker(script, { workerData }));
       return new ThreadPool(ring, workers, work);
     } catch (error) {
-      // Those that were started end by themselves.
+      // Threads that were started exit.
       ring.stop();
       throw new QevmError("io", "a worker thread did not start", { cause: error });
     }
   }
 
-  /** Whether a thread runs: none before it slept for want of a first batch. Without the event loop there is no other way to know. */
+  /**
+   * Whether a thread is running, i.e. has slept for lack of a first batch. Without the event loop there is no other way
+   * to know.
+   */
   get isRunning(): boolean {
     return this.head > 0 || this.sleeps > 0;
   }
 
-  /** Batches handed over and not taken back. */
+  /** Number of batches published and not taken back. */
   get pending(): number {
     return this.head - this.oldest;
   }
 
-  /** Times a worker slept for want of work: low means busy threads. */
+  /** How often a worker slept for lack of work. A low number means busy threads. */
   get sleeps(): number {
     return this.ring.sleeps;
   }
 
-  /** The slot for the next batch; undefined while all are under way. */
+  /** The slot for the next batch; undefined while all are in use. */
   open(): Slot | undefined {
     return this.pending === this.ring.slots.length ? undefined : this.ring.slot(this.head);
   }
 
-  /** Hands over the slot that `open` gave. */
+  /** Publishes the slot that `open` returned. */
   publish(slot: Slot): void {
     this.head++;
     this.ring.publish(slot);
   }
 
-  /** Whether the oldest batch is back, so that `take` does not wait. */
+  /** Whether the oldest batch is finished, so that `take` does not wait. */
   get isBack(): boolean {
     return this.pending > 0 && this.ring.isBack(this.ring.slot(this.oldest));
   }
 
-  /** Waits for the oldest batch, which stays yours until `release`. Errors: what the work threw; io for a lost thread. */
+  /**
+   * Waits for the oldest batch. The slot belongs to the caller until `release`. Errors: what the work threw; io for a
+   * lost thread.
+   */
   take(): Slot {
     const slot = this.first();
     const until = performance.now() + LOST;
@@ -120,7 +129,7 @@ export class ThreadPool {
     return this.finished(slot);
   }
 
-  /** As `take`, but the event loop runs meanwhile, and the owner does no work itself. */
+  /** Like `take`, but the event loop runs meanwhile, and the owner processes no batches. */
   async taken(): Promise<Slot> {
     const slot = this.first();
     const until = performance.now() + LOST;
@@ -131,13 +140,13 @@ export class ThreadPool {
     return this.finished(slot);
   }
 
-  /** Gives up the slot that `take` gave. */
+  /** Releases the slot that `take` returned. */
   release(slot: Slot): void {
     this.oldest++;
     this.ring.empty(slot);
   }
 
-  /** Ends the threads, each behind the batch that it has. Batches not taken are lost. */
+  /** Stops the threads, each after its current batch. Batches not taken are lost. */
   async close(): Promise<void> {
     this.ring.stop();
     await Promise.all(this.workers.filter(({ threadId }) => threadId >= 0).map(ended));

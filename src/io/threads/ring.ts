@@ -3,9 +3,9 @@ import { QevmError, type ErrorCode } from "../../bytes/errors.js";
 /**
  * A ring of batches in memory that several threads share.
  *
- * One owner fills slots and takes them back in the order in which it filled them; workers claim filled slots in any order.
- * Three numbers run upwards: what the owner opened, what it published, and what was claimed; a slot is the remainder by the
- * (power of two) number of slots. All waiting is by `Atomics.wait` on the number that has to change.
+ * One owner fills slots and takes them back in the same order; workers claim filled slots in any order. Three numbers
+ * increase: batches opened by the owner, published, and claimed. A slot's index is the number modulo the number of
+ * slots (a power of two). All waiting is by `Atomics.wait` on the number that has to change.
  *
  * | control word  | meaning                                              |
  * | ------------- | ---------------------------------------------------- |
@@ -19,28 +19,28 @@ import { QevmError, type ErrorCode } from "../../bytes/errors.js";
  * | ------------- | ---------------- | ------------------------------------------------------------------- |
  * | header        | 4 x 4            | pages in it, bytes of output, source (-1: `input`), spare            |
  * | words         | capacity x 8     | page offset with flags, as the low and the high u32                  |
- * | starts        | capacity x 4     | where in `input` or `output` each page's bytes start                 |
- * | lengths       | capacity x 4     | how many bytes                                                       |
- * | flags         | capacity, padded | the worker's word on each page                                       |
+ * | starts        | capacity x 4     | start of each page's bytes in `input` or `output`                    |
+ * | lengths       | capacity x 4     | length of each page's bytes                                          |
+ * | flags         | capacity, padded | the worker's result for each page                                    |
  * | input, output | as asked, padded |                                                                      |
  */
 export interface RingShape {
-  /** Slots; a power of two. */
+  /** Number of slots; a power of two. */
   slots: number;
-  /** Pages that a slot holds. */
+  /** Pages per slot. */
   capacity: number;
-  /** Bytes of a slot's `input` and `output`. */
+  /** Size of a slot's `input` and `output` in bytes. */
   input: number;
   output: number;
 }
 
-/** What another thread needs to see the same ring. */
+/** The data that another thread needs to use the same ring. */
 export interface SharedRing {
   readonly shape: RingShape;
   readonly buffer: SharedArrayBuffer;
 }
 
-/** What a slot is: the owner's, filled, worked off, or given up with an error in its output. */
+/** State of a slot: the owner's, filled, finished, or failed with an error in its output. */
 const SlotState = { EMPTY: 0, READY: 1, DONE: 2, FAILED: 3 } as const;
 
 const PUBLISHED = 0;
@@ -53,7 +53,7 @@ const HEADER = 16;
 
 const padded = (bytes: number): number => (bytes + 63) & ~63;
 
-/** One batch's place. Everything in it may be written by whoever has the slot at the moment, and by nobody else. */
+/** One batch. Only the thread that currently holds the slot may write to it. */
 export class Slot {
   /** The low and high halves of each page's word. */
   readonly words: Uint32Array;
@@ -86,7 +86,7 @@ export class Slot {
     this.output = new Uint8Array(buffer, take(shape.output), shape.output);
   }
 
-  /** Bytes of shared memory that a slot takes. */
+  /** Size of a slot in shared memory, bytes. */
   static size({ capacity, input, output }: RingShape): number {
     return (
       padded(HEADER) +
@@ -98,7 +98,7 @@ export class Slot {
     );
   }
 
-  /** Pages in it. */
+  /** Number of pages. */
   get count(): number {
     return this.header[0]!;
   }
@@ -114,7 +114,7 @@ export class Slot {
     this.header[1] = value;
   }
 
-  /** Which memory the pages are read from or written to by the worker; -1: they stand in the slot itself. */
+  /** The memory that the worker reads pages from or writes them to; -1: the slot itself. */
   get source(): number {
     return this.header[2]!;
   }
@@ -122,7 +122,7 @@ export class Slot {
     this.header[2] = value;
   }
 
-  /** Offset of a page, whatever flags its word has (they are below `pageSize`). */
+  /** Offset of a page without its word's flags (which are below `pageSize`). */
   offset(i: number, pageSize: number): number {
     const low = this.words[i * 2]!;
     return this.words[i * 2 + 1]! * 0x100000000 + (low - (low & (pageSize - 1)));
@@ -150,7 +150,7 @@ export class Ring {
     this.slots = Array.from({ length: shape.slots }, (_, i) => new Slot(i, buffer, first + i * size, shape));
   }
 
-  /** Makes the memory of a ring. */
+  /** Allocates the memory of a ring. */
   static allocate(shape: RingShape): SharedRing {
     if (!Number.isInteger(Math.log2(shape.slots)) || shape.slots < 2) {
       throw new QevmError("usage", "slots of a ring", { expected: "a power of two", found: String(shape.slots) });
@@ -159,32 +159,34 @@ export class Ring {
     return { shape, buffer: new SharedArrayBuffer(size) };
   }
 
-  /** The slot of a running number. */
+  /** The slot of a batch number. */
   slot(ticket: number): Slot {
     return this.slots[ticket & this.mask]!;
   }
 
-  /** Times a worker slept for want of work. */
+  /** How often a worker slept for lack of work. */
   get sleeps(): number {
     return Atomics.load(this.control, SLEPT);
   }
 
-  /** Owner: hands a filled slot over. */
+  /** Owner: publishes a filled slot. */
   publish(slot: Slot): void {
     Atomics.store(this.control, STATES + slot.index, SlotState.READY);
     Atomics.add(this.control, PUBLISHED, 1);
     Atomics.notify(this.control, PUBLISHED, 1);
   }
 
-  /** Takes the next published slot; undefined where there is none and `wait` is false, or when the ring was stopped. */
+  /**
+   * Claims the next published slot; undefined where there is none and `wait` is false, or when the ring was stopped.
+   */
   claim(wait: boolean): Slot | undefined {
     const { control } = this;
     for (;;) {
-      // In this order: `stop` sets the word first and moves the number then, so that nobody sleeps through it.
+      // The order matters: `stop` sets the word first and changes the number second, so no worker sleeps through it.
       const published = Atomics.load(control, PUBLISHED);
       if (Atomics.load(control, STOP) !== 0) return undefined;
       const claimed = Atomics.load(control, CLAIMED);
-      // Not "other than": between the two another thread may have claimed a batch that was published meanwhile.
+      // Not `!==`: between the two loads another thread may have claimed a batch that was published meanwhile.
       if (((published - claimed) | 0) > 0) {
         if (Atomics.compareExchange(control, CLAIMED, claimed, (claimed + 1) | 0) === claimed)
           return this.slot(claimed);
@@ -197,12 +199,12 @@ export class Ring {
     }
   }
 
-  /** Worker: gives a slot back. */
+  /** Worker: returns a slot. */
   done(slot: Slot): void {
     this.leave(slot, SlotState.DONE);
   }
 
-  /** Worker: gives a slot back with an error in place of output. */
+  /** Worker: returns a slot with an error instead of output. */
   fail(slot: Slot, error: unknown): void {
     const known = error instanceof QevmError;
     const text = JSON.stringify({
@@ -219,22 +221,22 @@ export class Ring {
     this.leave(slot, SlotState.FAILED);
   }
 
-  /** Owner: whether a slot that was handed over came back. */
+  /** Owner: whether a published slot has come back. */
   isBack(slot: Slot): boolean {
     return Atomics.load(this.control, STATES + slot.index) >= SlotState.DONE;
   }
 
-  /** Owner: sleeps until the slot is back, or for so many milliseconds. */
+  /** Owner: sleeps until the slot is back, for at most `milliseconds`. */
   sleepOn(slot: Slot, milliseconds: number): void {
     Atomics.wait(this.control, STATES + slot.index, SlotState.READY, milliseconds);
   }
 
-  /** Owner: resolves when the slot is back, or after so many milliseconds; the event loop runs meanwhile. */
+  /** Owner: resolves when the slot is back, or after `milliseconds`; the event loop runs meanwhile. */
   async whenBack(slot: Slot, milliseconds: number): Promise<void> {
     await Atomics.waitAsync(this.control, STATES + slot.index, SlotState.READY, milliseconds).value;
   }
 
-  /** Owner: the error of a slot that came back with one. */
+  /** Owner: the error of a failed slot. */
   failure(slot: Slot): QevmError | undefined {
     if (Atomics.load(this.control, STATES + slot.index) !== SlotState.FAILED) return undefined;
     const text = new TextDecoder().decode(slot.output.slice(0, slot.length));
@@ -247,12 +249,12 @@ export class Ring {
     return new QevmError(code, what, { expected, found });
   }
 
-  /** Owner: takes a slot back for the next batch. */
+  /** Owner: resets a slot for the next batch. */
   empty(slot: Slot): void {
     Atomics.store(this.control, STATES + slot.index, SlotState.EMPTY);
   }
 
-  /** Owner: workers end as soon as they have finished what they have. */
+  /** Owner: workers exit after their current batch. */
   stop(): void {
     Atomics.store(this.control, STOP, 1);
     Atomics.add(this.control, PUBLISHED, 1);

@@ -2,7 +2,7 @@ import { parentPort } from "node:worker_threads";
 import type { SlotWork } from "./pool.js";
 import { Ring, type SharedRing } from "./ring.js";
 
-/** A worker's life: it says that it is ready, works off batches until the ring is stopped, and ends by itself. */
+/** The main loop of a worker: signals that it is ready, processes batches until the ring is stopped, and exits. */
 export function serve(shared: SharedRing, work: SlotWork): void {
   const ring = new Ring(shared);
   // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, not a window's

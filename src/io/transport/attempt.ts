@@ -1,7 +1,7 @@
 import { readSync, writeSync } from "node:fs";
 import { QevmError } from "../../bytes/errors.js";
 
-/** Runs a file system call; its failure becomes a typed error with the path. */
+/** Runs a file system call. A failure becomes a typed error with the path. */
 export function attempt<T>(path: string, call: () => T): T {
   try {
     return call();
@@ -11,19 +11,22 @@ export function attempt<T>(path: string, call: () => T): T {
   }
 }
 
-/** What an error says. */
+/** The message of an error. */
 export function textOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-/** Writes all of `bytes`: the system may take a part of them, last of all where the disk is full. `at`: byte offset; null: where the file stands. Errors: io. */
+/**
+ * Writes all of `bytes`: the system may write only a part of them, e.g. when the disk fills up. `at`: byte offset;
+ * null: the current position. Errors: io.
+ */
 export function writeAll(path: string, fd: number, bytes: Uint8Array, at: number | null): void {
   for (let done = 0; done < bytes.length;) {
     done += attempt(path, () => writeSync(fd, bytes, done, bytes.length - done, at === null ? null : at + done));
   }
 }
 
-/** Reads until `into` is full or the file ends; answers how many bytes it got. Errors: io. */
+/** Reads until `into` is full or the file ends. Returns the number of bytes. Errors: io. */
 export function readAll(path: string, fd: number, into: Uint8Array, at: number): number {
   let done = 0;
   while (done < into.length) {

@@ -4,18 +4,19 @@ import { QevmError } from "../../bytes/errors.js";
 import { attempt } from "./attempt.js";
 
 /**
- * Opens a plain file below a folder that may come from somebody else: no step of `file` is a symbolic link, so nothing outside the folder
- * is read, and what is opened is no device and no pipe, which could wait for ever. The folder itself may be named by a link. Hard links
- * cannot be told from files. The descriptor is the caller's to close. Errors: io; bad-value (a link, or no plain file).
+ * Opens a plain file below an untrusted folder. No component of `file` may be a symbolic link, so nothing outside the
+ * folder is read. Devices and pipes, which could block, are refused. The folder itself may be a link. Hard links cannot
+ * be distinguished from files. The caller closes the descriptor. Errors: io; bad-value (a link, or not a plain file).
  * @param file relative path; errors begin with it
  */
 export function openBelow(folder: string, file: string): number {
   checkSteps(folder, file);
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-  // O_NONBLOCK: what has become a pipe meanwhile is not waited for.
+  // O_NONBLOCK: do not block if the file was replaced by a pipe meanwhile.
   const fd = attempt(file, () => openSync(join(folder, file), flags));
   try {
-    // Somebody may have put a link in the way between the two, and have taken it away again: it must be this file that is there.
+    // A link may have been put in place and removed again between the two calls, so the descriptor must be the file
+    // that is there now.
     const there = checkSteps(folder, file);
     const opened = attempt(file, () => fstatSync(fd, { bigint: true }));
     if (opened.ino !== there.ino || opened.dev !== there.dev)
@@ -27,7 +28,7 @@ export function openBelow(folder: string, file: string): number {
   }
 }
 
-/** Every step a folder, the last one a plain file, no links. Returns what is known of the file. */
+/** Checks that every component is a folder, the last one a plain file, and none a link. Returns the file's stats. */
 function checkSteps(folder: string, file: string): BigIntStats {
   const steps = file.split(sep);
   for (let k = 1; ; k++) {
@@ -37,7 +38,7 @@ function checkSteps(folder: string, file: string): BigIntStats {
   }
 }
 
-/** What a plain file below a folder holds. Errors: as `openBelow`. */
+/** The contents of a plain file below a folder. Errors: as `openBelow`. */
 export function readBelow(folder: string, file: string): Buffer {
   const fd = openBelow(folder, file);
   try {

@@ -7,27 +7,27 @@ import type { ByteSink } from "../../bytes/source.js";
 import { parseMigrationUri, programEnded, type MigrationUri } from "./migration-uri.js";
 import { WritableSink } from "./writable.js";
 
-/** A destination that takes a stream. */
+/** A destination for a stream. */
 export interface Destination extends ByteSink {
   /**
-   * Tells that all bytes were written, and waits until the destination has let go: the socket closed, the program ended.
-   * A program that ends with another exit code than 0, or a socket reset, is the error `io`.
+   * Signals the end and waits until the destination has closed the socket or the program has exited. Errors: io (an
+   * exit code other than 0, or a socket reset).
    */
   end(): Promise<void>;
-  /** Gives up. */
+  /** Aborts the connection. */
   abort(): void;
-  /** Resolves when the destination has let go, with what was wrong; never for a descriptor. */
+  /** Resolves when the destination has closed, with an error if any; never for a descriptor. */
   readonly over: Promise<unknown>;
 }
 
-/** Takes what a destination sends back. It does not throw. */
+/** Receives what a destination sends back. Must not throw. */
 export type TakeAnswers = (bytes: Uint8Array) => Promise<void>;
 
 /**
- * Connects to what QEMU calls a migration URI.
- * (`MigrationUri`): a socket, the standard input of a command, a descriptor.
+ * Connects to a QEMU migration URI (`MigrationUri`): a socket, the standard input of a command, or a descriptor.
  *
- * What a socket sends back (the return path) is handed to `answers`, which is waited for before more is read, or else dropped. Errors: usage (no such URI), io.
+ * Data that a socket sends back (the return path) goes to `answers`, which is awaited before more is read, or is
+ * dropped. Errors: usage (invalid URI), io.
  */
 export async function openDestination(uri: string, answers?: TakeAnswers): Promise<Destination> {
   const where = parseUri(uri);
@@ -43,7 +43,7 @@ export async function openDestination(uri: string, answers?: TakeAnswers): Promi
   }
 }
 
-/** Refuses what is no destination, without connecting. Errors: usage. */
+/** Refuses an invalid destination without connecting. Errors: usage. */
 export function checkDestination(uri: string): void {
   parseUri(uri);
 }
@@ -62,13 +62,14 @@ async function socketTo(socket: Socket, uri: string, answers?: TakeAnswers): Pro
     socket.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
   });
   const closed = new Promise<void>((resolve, reject) => {
-    // An error comes before "close". A destination that leaves with bytes unread resets the socket, also behind our last one.
+    // An error comes before "close". A destination that closes with unread bytes resets the socket, even after our last
+    // byte.
     socket.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
     socket.once("close", () => resolve());
   });
-  // Whoever waits for the end hears of it.
+  // `end` reports the error.
   closed.catch(() => undefined);
-  // Nobody may listen to the return path, but it must not fill up.
+  // Without a consumer the return path is still read, so that it does not block.
   if (answers === undefined) socket.resume();
   else {
     socket.on("data", (bytes) => {
@@ -82,7 +83,7 @@ async function socketTo(socket: Socket, uri: string, answers?: TakeAnswers): Pro
 function program(command: string, uri: string): Destination {
   const child = spawn("/bin/sh", ["-c", command], { stdio: ["pipe", "inherit", "inherit"] });
   const ended = programEnded(child, uri);
-  // Whoever waits for the end hears of it.
+  // `end` reports the error.
   ended.catch(() => undefined);
   return sinkOf(child.stdin, uri, ended);
 }

@@ -1,6 +1,6 @@
 import type { Writable } from "node:stream";
 
-/** Writes to a stream and waits while it has too much to send: until it has sent that, or is closed. */
+/** Writes to a stream, and waits while its buffer is full, until it drains or closes. */
 export async function writeDrained(stream: Writable, bytes: Uint8Array): Promise<void> {
   if (!stream.writable || stream.write(bytes) || stream.destroyed) return;
   await new Promise<void>((resolve) => {

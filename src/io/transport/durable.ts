@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, openSync } from "node:fs";
 import { dirname } from "node:path";
 import { attempt } from "./attempt.js";
 
-/** Waits until the disk has a file, or the names in a folder. Errors: io. */
+/** Waits until the disk has stored a file, or the names in a folder. Errors: io. */
 export function syncPath(path: string): void {
   attempt(path, () => {
     const fd = openSync(path, "r");
@@ -14,7 +14,7 @@ export function syncPath(path: string): void {
   });
 }
 
-/** Waits until the disk has the name of a file or folder. Errors: io. */
+/** Waits until the disk has stored the name of a file or folder. Errors: io. */
 export function syncName(path: string): void {
   syncPath(dirname(path));
 }

@@ -14,14 +14,14 @@ export { attempt } from "./attempt.js";
 
 /**
  * A file as a source. Reads are synchronous: for whole files that is twice as fast as any other way in Node, and the
- * codecs ask for a megabyte at a time.
+ * codecs read a megabyte at a time.
  */
 export class FileSource implements ByteSource {
   readonly length: number | undefined;
   /** Regular files only: see {@link ByteSource.readAhead}. */
   readonly readAhead: ByteSource["readAhead"];
   private position = 0;
-  /** Settles when no other thread reads any more. */
+  /** Settles when no other thread is reading. */
   private underWay: Promise<unknown> | undefined;
   private closed = false;
 
@@ -45,7 +45,7 @@ export class FileSource implements ByteSource {
     return new FileSource(path, fd);
   }
 
-  /** A plain file of a folder that may come from somebody else. Errors: as `openBelow`. */
+  /** Opens a plain file in an untrusted folder. Errors: as `openBelow`. */
   static below(folder: string, file: string): FileSource {
     return new FileSource(join(folder, file), openBelow(folder, file));
   }
@@ -66,7 +66,10 @@ export class FileSource implements ByteSource {
     this.position = position;
   }
 
-  /** Once, however often it is called, and behind a read that is under way: the descriptor may be another file's from then on. */
+  /**
+   * Closes the descriptor once, after a read in progress. Later calls do nothing, because the descriptor may have been
+   * reused.
+   */
   close(): void {
     const { fd, underWay, closed } = this;
     if (closed) return;
@@ -106,8 +109,9 @@ export class FileSource implements ByteSource {
 }
 
 /**
- * A pipe, terminal or the like as a source. Its bytes may be long in coming: while signals are waited for another thread waits for
- * them, which takes longer for each 64 KiB that a pipe gives. Node's stream takes over where the descriptor does not block.
+ * A pipe, terminal or the like as a source. Its bytes may take long to arrive. While signals are handled, another
+ * thread waits for them, which is slower for each 64 KiB of a pipe. Node's stream is used where the descriptor is
+ * non-blocking.
  */
 class PipeSource implements ByteSource {
   private stream: IterableSource | undefined;
@@ -139,7 +143,7 @@ class PipeSource implements ByteSource {
     return this.stream.read(into);
   }
 
-  /** Once, as that of `FileSource`. */
+  /** Closes once, like `FileSource`. */
   close(): void {
     if (this.fd !== 0 && !this.closed) closeSync(this.fd);
     this.closed = true;
@@ -153,27 +157,28 @@ async function readAsync(fd: number, into: Uint8Array): Promise<number> {
   return bytesRead;
 }
 
-/** Opens what a person names on the command line: a path, or `-` for standard input. */
+/** Opens a command-line argument: a path, or `-` for standard input. */
 export function openSource(path: string): ByteSource {
   if (path === "-") return new PipeSource("standard input", 0);
   const source = FileSource.open(path);
   return source.seekable ? source : new PipeSource(path, source.fd);
 }
 
-/** Whether a path can be read twice from its beginning: not standard input, and no pipe under a name of its own. */
+/** Whether a path can be opened twice: false for standard input and named pipes. */
 export function canReopen(path: string): boolean {
   if (path === "-") return false;
   const stat = attempt(path, () => statSync(path));
   return stat.isFile() || stat.isDirectory();
 }
 
-/** What a hole is made of: file systems keep files in blocks of this many bytes, aligned in the file. */
+/** Hole granularity: file systems store files in aligned blocks of this size. */
 const HOLE = 4096;
 const ZEROS = Buffer.alloc(HOLE);
 
 /**
- * A file that appears under its name whole or not at all: bytes go to a temporary file beside it, `commit` renames. Blocks of zeros
- * are not written: they become holes. A new file has mode 0600, one that is replaced keeps its mode. A device or pipe of that name gets the bytes at `commit`.
+ * A file that is written atomically: bytes go to a temporary file beside it, and `commit` renames it. Blocks of zeros
+ * become holes. A new file has mode 0600; a replaced file keeps its mode. A device or pipe of that name receives the
+ * bytes at `commit`.
  */
 export class AtomicFile implements ByteSink {
   readonly temporary: string;
@@ -183,7 +188,7 @@ export class AtomicFile implements ByteSink {
   private readonly made: ReturnType<typeof temporaryFile>;
   private open = true;
   private finished = false;
-  /** Where the next byte belongs, and the end of what was written. */
+  /** The offset of the next byte, which is the end of what was written. */
   private position = 0;
   private written = 0;
 
@@ -196,10 +201,10 @@ export class AtomicFile implements ByteSink {
 
   write(chunk: Uint8Array): void | Promise<void> {
     const { position } = this;
-    // Start of bytes that are not written yet.
+    // Start of the bytes that are not written yet.
     let from = 0;
     for (let at = (HOLE - (position % HOLE)) % HOLE; at + HOLE <= chunk.length; at += HOLE) {
-      // Bytes are compared only where the first and the last one agree.
+      // The whole block is compared only if its first and last bytes are zero.
       if (chunk[at] !== 0 || chunk[at + HOLE - 1] !== 0 || ZEROS.compare(chunk, at, at + HOLE) !== 0) continue;
       this.put(chunk, from, at);
       from = at + HOLE;
@@ -221,16 +226,16 @@ export class AtomicFile implements ByteSink {
     this.made.forget();
   }
 
-  /** Removes what was written. Safe after `commit`. */
+  /** Removes the temporary file. Does nothing after `commit`. */
   abort(): void {
     this.close();
     if (!this.finished) this.made.remove();
     this.finished = true;
   }
 
-  /** Writes a part of a chunk whose first byte belongs at `position`. */
+  /** Writes the range [from, to) of a chunk whose first byte belongs at `position`. */
   private put(chunk: Uint8Array, from: number, to: number): void {
-    // Where a device or pipe is written at the end, it is the temporary folder that is full.
+    // For a device or pipe the temporary file is in another folder, so errors name that one.
     writeAll(this.place.special ? this.temporary : this.path, this.fd, chunk.subarray(from, to), this.position + from);
     if (to > from) this.written = this.position + to;
   }

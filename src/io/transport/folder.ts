@@ -5,13 +5,13 @@ import { attempt } from "./attempt.js";
 import { createFolders, temporaryFolder, type TemporaryFolder } from "./temporary.js";
 
 /**
- * A folder that appears under its name whole or not at all: files go into a temporary folder beside it, `commit` renames. It
- * must not exist yet, or be empty. A new one has mode 0700, one that was there keeps its mode.
+ * A folder that is written atomically: files go into a temporary folder beside it, and `commit` renames it. It must not
+ * exist, or be empty. A new folder has mode 0700; an existing one keeps its mode.
  */
 export class AtomicFolder {
   readonly temporary: string;
   private readonly path: string;
-  /** Permissions of the empty folder that is replaced. */
+  /** Mode of the empty folder that is replaced. */
   private readonly mode: number | undefined;
   private readonly made: TemporaryFolder;
   private finished = false;
@@ -29,20 +29,20 @@ export class AtomicFolder {
   commit(): void {
     const { path, mode, temporary } = this;
     if (mode !== undefined) attempt(path, () => chmodSync(temporary, mode));
-    // An empty folder gives way to another one; nothing else does.
+    // Only an empty folder can be replaced by a rename.
     attempt(path, () => renameSync(temporary, path));
     this.made.forget();
     this.finished = true;
   }
 
-  /** Leaves what was written under its temporary name, which it returns: its own name cannot be had. */
+  /** Keeps the result under its temporary name, which it returns, because the real name cannot be used. */
   leave(): string {
     this.made.forget();
     this.finished = true;
     return this.temporary;
   }
 
-  /** Removes what was written. Safe after `commit`. */
+  /** Removes the temporary folder. Does nothing after `commit`. */
   abort(): void {
     if (!this.finished) this.made.remove();
     this.finished = true;

@@ -6,35 +6,36 @@ import { QevmError } from "../../bytes/errors.js";
 import { parseMigrationUri, programEnded } from "./migration-uri.js";
 import { freeSocketPath, ownSocket } from "./unix-listener.js";
 
-/** One connection of a source. */
+/** One connection from a source. */
 export interface Connection {
-  /** Who it is: `HOST:PORT`, or the URI where that says all. */
+  /** The peer: `HOST:PORT`, or the URI where that is unique. */
   readonly peer: string;
   readonly input: Readable;
-  /** The way back; undefined where there is none (programs, pipes). */
+  /** The return path; undefined where there is none (programs, pipes). */
   readonly output: Writable | undefined;
   /** Rejects where a program failed. Resolves at once for sockets. */
   ended(): Promise<void>;
-  /** Lets go of both ways. */
+  /** Closes both directions. */
   destroy(): void;
 }
 
-/** Where connections of a source are waited for. */
+/** A listener for connections from a source. */
 export interface Listening {
-  /** The URI by which it is reached: with the port that the system chose for port 0. */
+  /** The URI to connect to, with the port that the system chose for port 0. */
   readonly uri: string;
-  /** Whether more connections may come. */
+  /** Whether it accepts more than one connection. */
   readonly many: boolean;
   close(): void;
 }
 
 /**
- * Waits where a source sends to, as QEMU does by `-incoming`. `take` is called with every connection.
+ * Listens for a source, like QEMU's `-incoming`. `take` is called with every connection.
  *
- * `tcp:` and `unix:` take many connections (port 0: any that is free); `exec:` and `fd:` give one stream.
+ * `tcp:` and `unix:` accept many connections (port 0: any free port); `exec:` and `fd:` are one stream.
  *
- * A unix socket whose process has ended is replaced; one of a living process and what is not a socket are refused. It is removed at the
- * end, also by signals. Errors: usage (no such URI, a unix path of more than 107 bytes), io.
+ * A unix socket whose process has ended is replaced. A socket of a running process, or a file that is not a socket, is
+ * refused. The socket is removed at the end, also on signals. Errors: usage (invalid URI, a unix path of more than 107
+ * bytes), io.
  */
 export async function openListener(uri: string, take: (connection: Connection) => void): Promise<Listening> {
   const where = parseMigrationUri(uri, "cannot listen");
@@ -59,11 +60,11 @@ export async function openListener(uri: string, take: (connection: Connection) =
   }
 }
 
-/** Seconds after which the system asks whether a silent peer is still there. */
+/** Seconds of silence before the system checks that a peer is still there. */
 const KEEP_ALIVE = 30;
 
 async function listen(where: ListenOptions, uri: string, take: (connection: Connection) => void): Promise<Server> {
-  // The source closes its end when all is said; what it is still to hear goes out before ours closes.
+  // The source may close its end first; the remaining replies are sent before our end closes.
   const server = createServer({ allowHalfOpen: true }, (socket: Socket) => {
     const { remoteAddress, remotePort } = socket;
     const peer = remoteAddress === undefined ? uri : `${remoteAddress}:${remotePort}`;
@@ -74,7 +75,7 @@ async function listen(where: ListenOptions, uri: string, take: (connection: Conn
     server.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
     server.listen(where, resolve);
   });
-  // No file descriptor is left for a connection: those that are open go on.
+  // No file descriptor is left for a new connection; open ones continue.
   server.on("error", () => undefined);
   return server;
 }

@@ -2,13 +2,13 @@ import type { ChildProcess } from "node:child_process";
 import { QevmError } from "../../bytes/errors.js";
 
 /**
- * What a migration URI names, as QEMU writes it for `migrate` and `-incoming`.
+ * A migration URI, as used by QEMU's `migrate` and `-incoming`.
  *
  * | URI             | what                                            |
  * |-----------------|-------------------------------------------------|
- * | `tcp:HOST:PORT` | a socket; `[::1]` for IPv6, HOST may be left out |
+ * | `tcp:HOST:PORT` | a socket; `[::1]` for IPv6, HOST is optional    |
  * | `unix:PATH`     | a socket                                        |
- * | `exec:COMMAND`  | what `sh -c COMMAND` reads or writes            |
+ * | `exec:COMMAND`  | standard input or output of `sh -c COMMAND`     |
  * | `fd:N`          | a descriptor that this process was started with |
  */
 export type MigrationUri =
@@ -17,7 +17,7 @@ export type MigrationUri =
   | { scheme: "exec"; command: string }
   | { scheme: "fd"; fd: number };
 
-/** Errors: usage, which begins with `what`. */
+/** Errors: usage, with a message that begins with `what`. */
 export function parseMigrationUri(uri: string, what: string): MigrationUri {
   const wrong = (expected: string): QevmError => new QevmError("usage", what, { expected, found: JSON.stringify(uri) });
   const [, scheme = "", rest = ""] = /^([a-z]+):(.*)$/su.exec(uri) ?? [];
@@ -41,7 +41,7 @@ export function parseMigrationUri(uri: string, what: string): MigrationUri {
   }
 }
 
-/** Resolves when the program of an `exec:` URI has ended well. Errors: io, by code or signal. */
+/** Resolves when the program of an `exec:` URI has exited with 0. Errors: io, with the exit code or signal. */
 export async function programEnded(child: ChildProcess, uri: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     child.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));

@@ -16,19 +16,19 @@ import { attempt, writeAll } from "./attempt.js";
 import { systemFolder } from "./temporary.js";
 import { letSignalsBe } from "./unfinished.js";
 
-/** Where an output goes, and where what is unfinished of it lies meanwhile. */
+/** The target of an output, and the place of its temporary file. */
 export interface OutputPlace {
-  /** The file itself, where the name given is a link to it. */
+  /** The real file, where the name is a link. */
   readonly path: string;
-  /** Folder of a file system that a finished file can be renamed from. */
+  /** A folder on a file system from which a finished file can be renamed into place. */
   readonly folder: string;
-  /** A device or pipe: it is written to when all is done, and never replaced. */
+  /** A device or pipe: written to at the end, and never replaced. */
   readonly special: boolean;
-  /** Permissions of the file that is replaced: who could not read that one shall not read this one. */
+  /** Mode of the replaced file. It is kept, so that access does not widen. */
   readonly mode: number | undefined;
 }
 
-/** Looks at what stands under an output's name. Errors: io (a folder, too), usage (an empty name). */
+/** Examines the name of an output. Errors: io (including: it is a folder), usage (an empty name). */
 export function outputPlace(path: string): OutputPlace {
   if (path === "") throw new QevmError("usage", "the output has an empty name");
   const stat = attempt(path, () => statSync(path, { throwIfNoEntry: false }));
@@ -44,10 +44,10 @@ export function outputPlace(path: string): OutputPlace {
   return { path: file, folder: dirname(file), special: false, mode: stat.mode & 0o7777 };
 }
 
-/** Gives a finished file in the place's folder its name; a device or pipe gets its bytes. Errors: io. */
+/** Renames a finished file to its place; a device or pipe gets its bytes. Errors: io. */
 export function moveInto(finished: string, { path, special, mode }: OutputPlace): void {
   if (special) {
-    // Opening a pipe waits for who reads it.
+    // Opening a pipe blocks until it has a reader.
     letSignalsBe();
     copyInto(finished, path);
     rmSync(finished, { force: true });
@@ -57,7 +57,7 @@ export function moveInto(finished: string, { path, special, mode }: OutputPlace)
   attempt(path, () => renameSync(finished, path));
 }
 
-/** By a descriptor: a link is not followed. */
+/** Through a descriptor, so that links are not followed. */
 function setMode(path: string, mode: number): void {
   const fd = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {

@@ -2,11 +2,12 @@ import { QevmError, type ErrorCode } from "../../bytes/errors.js";
 import { parseExactJson } from "../../bytes/exact-json.js";
 import { textOf } from "./attempt.js";
 
-/** Levels of objects and lists that a JSON file may have: device state nests some ten, and what walks over it calls itself. */
+/** Maximum nesting of a JSON file. Device state nests about ten levels, and the code that walks it is recursive. */
 const DEEPEST = 200;
 
 /**
- * Parses the text of a JSON file; numbers keep every digit. Errors: `code` where it is not JSON; limit where it is nested deeper than 200 levels, with the character.
+ * Parses the text of a JSON file without rounding numbers. Errors: `code` where it is not JSON; limit where it nests
+ * deeper than 200 levels, with the character position.
  * @param name what errors begin with
  */
 export function parseJson(text: string, name: string, code: ErrorCode = "bad-description"): unknown {
@@ -18,7 +19,7 @@ export function parseJson(text: string, name: string, code: ErrorCode = "bad-des
   }
 }
 
-/** What is no JSON may be counted wrongly: the parser refuses it anyway. */
+/** The count may be wrong for invalid JSON, but the parser refuses that anyway. */
 function checkDepth(text: string, name: string): void {
   let depth = 0;
   let quoted = false;

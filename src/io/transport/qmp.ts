@@ -1,23 +1,23 @@
 /**
- * A QMP client over a unix socket or a program's standard streams: one JSON document a line, replies matched by id, events kept
- * and awaited. Every command and every wait has a time limit.
+ * A QMP client over a unix socket or a program's standard streams: one JSON document per line, replies matched by id,
+ * events stored and awaited. Every command and every wait has a time limit.
  */
 import { createConnection } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { QevmError } from "../../bytes/errors.js";
 
-/** Anything that JSON can hold. */
+/** Any JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** The arguments of a command. */
 export type JsonObject = { readonly [key: string]: Json };
 
-/** A string member of an answer; empty when it is missing or something else. */
+/** A string member of a reply; empty when it is missing or has another type. */
 export function textOf(value: Json | undefined): string {
   return typeof value === "string" ? value : "";
 }
 
-/** An asynchronous event as QEMU sent it. */
+/** An asynchronous event from QEMU. */
 export interface QmpEvent {
   readonly event: string;
   readonly data: JsonObject;
@@ -42,7 +42,7 @@ function parse(line: string): JsonObject | undefined {
   }
 }
 
-/** One connection to a QEMU monitor, greeted and ready for commands. */
+/** One connection to a QEMU monitor, ready for commands. */
 export class QmpClient {
   /** Events since the connection was made, in order of arrival. */
   readonly events: QmpEvent[] = [];
@@ -65,7 +65,7 @@ export class QmpClient {
     }
   }
 
-  /** Connects to a socket that exists already and negotiates capabilities. Errors: io. */
+  /** Connects to an existing socket and negotiates capabilities. Errors: io. */
   static async connect(path: string, timeout = defaultTimeout): Promise<QmpClient> {
     const socket = createConnection(path);
     try {
@@ -87,19 +87,19 @@ export class QmpClient {
     }
   }
 
-  /** Talks over streams that are open already (`-qmp stdio`) and negotiates capabilities. */
+  /** Uses streams that are already open (`-qmp stdio`) and negotiates capabilities. */
   static async over(from: Readable, to: Writable, timeout = defaultTimeout): Promise<QmpClient> {
     const client = new QmpClient(from, to);
     await client.execute("qmp_capabilities", {}, timeout);
     return client;
   }
 
-  /** True when the monitor is gone, usually because QEMU is. */
+  /** True when the monitor is gone, usually because QEMU has exited. */
   get closed(): boolean {
     return this.#closed;
   }
 
-  /** Runs one command; rejects with QEMU's own description of the error. Time limit in milliseconds. */
+  /** Runs one command. Rejects with QEMU's error description. Time limit in milliseconds. */
   async execute(command: string, args: JsonObject = {}, timeout = defaultTimeout): Promise<Json> {
     if (this.#closed) throw new QevmError("io", `QMP ${command}: the monitor is closed`);
     const id = this.#nextId++;
@@ -122,7 +122,7 @@ export class QmpClient {
     return textOf(text).replaceAll("\r\n", "\n");
   }
 
-  /** Waits for an event that has come or will come. Undefined when the time is over or the monitor is gone. */
+  /** Waits for an event, past or future. Undefined on timeout or when the monitor is gone. */
   async waitEvent(
     name: string,
     timeout: number,
@@ -146,7 +146,7 @@ export class QmpClient {
     }
   }
 
-  /** Closes the connection; QEMU goes on. */
+  /** Closes the connection; QEMU keeps running. */
   close(): void {
     this.#from.destroy();
     this.#to.destroy();
@@ -160,7 +160,7 @@ export class QmpClient {
     for (const line of lines) {
       if (line.trim() === "") continue;
       const message = parse(line);
-      // A program that talks something else is no monitor.
+      // A peer that sends anything else is not a monitor.
       if (message === undefined) return this.#end();
       this.#message(message);
     }

@@ -1,7 +1,7 @@
 import { realpathSync, statSync, type BigIntStats } from "node:fs";
 import { dirname, sep } from "node:path";
 
-/** Whether two paths are one regular file or block device, by whatever names. */
+/** Whether two paths refer to the same regular file or block device. */
 export function isSameFile(a: string, b: string): boolean {
   const [one, two] = [a, b].map((path) => look(path));
   if (one === undefined || two === undefined || !(one.isFile() || one.isBlockDevice())) return false;
@@ -16,7 +16,7 @@ export function wouldReplace(out: string, input: string): boolean {
   return there.isFile() && `${dirname(realpathSync(out))}${sep}`.startsWith(`${realpathSync(input)}${sep}`);
 }
 
-/** Undefined where nothing stands, and where it cannot be looked at: who opens it is told why. */
+/** Undefined where the path does not exist or cannot be examined; opening it reports the error. */
 function look(path: string): BigIntStats | undefined {
   try {
     return statSync(path, { throwIfNoEntry: false, bigint: true });

@@ -2,16 +2,17 @@ import type { ByteSource } from "../../bytes/source.js";
 import { openDestination, type Destination } from "./destination-uri.js";
 import { sendStream, type SendOptions } from "./send.js";
 
-/** One channel as it is sent; `open` begins at its first byte. */
+/** One channel to send; `open` begins at its first byte. */
 export interface SentChannel {
   open(): ByteSource;
 }
 
 /**
- * Sends channels side by side, each over a connection of its own, the first one first: until 7.2 a destination tells the main channel by
- * its being the first. SYNC packets and marks make the destination wait where it has to. How it ends is up to the main channel: one that has
- * loaded all may reset the others, whose last SYNC it does not read (7.2). Returns the bytes of all. Errors: as
- * `openDestination` and `sendStream`.
+ * Sends channels in parallel, each over its own connection. The first one is connected first, because until 7.2 a
+ * destination takes the first connection as the main channel. SYNC packets and marks make the destination wait where it
+ * has to. The result depends on the main channel: a destination that has loaded everything may reset the other
+ * connections, whose last SYNC it does not read (7.2). Returns the total bytes. Errors: as `openDestination` and
+ * `sendStream`.
  */
 export async function sendChannels(
   channels: readonly SentChannel[],
@@ -37,7 +38,7 @@ export async function sendChannels(
   }
 }
 
-/** A channel whose end says nothing. */
+/** A channel whose end is ignored. */
 function aside(destination: Destination): Destination {
   return { ...destination, end: () => destination.end().catch(() => undefined) };
 }

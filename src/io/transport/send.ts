@@ -5,16 +5,16 @@ import type { Destination } from "./destination-uri.js";
 
 /** How fast a stream is sent. */
 export interface SendOptions {
-  /** Bytes a second at most; undefined: as fast as the destination takes them. */
+  /** Maximum bytes per second; undefined: unlimited. */
   maxBandwidth?: number | undefined;
 }
 
-/** How many bytes go out at a time. */
+/** Bytes sent at a time. */
 const CHUNK = 1 << 18;
 
 /**
- * Sends every byte of a source, no faster than the destination takes them. Returns the number of bytes. A destination that
- * closes early is the error `io` with the offset up to which it had been sent; the source's errors are its own.
+ * Sends all bytes of a source, with back-pressure from the destination. Returns the number of bytes. A destination that
+ * closes early is the error `io` with the offset reached; errors of the source are passed on.
  */
 export async function sendStream(
   source: ByteSource,

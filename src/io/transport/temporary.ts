@@ -6,18 +6,18 @@ import { attempt, writeAll } from "./attempt.js";
 import { rememberUnfinished } from "./unfinished.js";
 
 /**
- * Every file and folder that this program makes goes through here, temporary or not. They can hold a guest's memory: nobody else may
- * read them, and nothing that another user put there beforehand is used, neither a folder nor a link.
+ * Creates all files and folders of this program, temporary or not. They can contain guest memory: other users must not
+ * read them, and a folder or link that another user created in advance must not be used.
  */
 
-/** Permissions of what is made: the owner's alone. */
+/** Mode of created files: owner only. */
 const FILE_MODE = 0o600;
 const FOLDER_MODE = 0o700;
 
-/** Characters of a target's name that its temporary name repeats: at most 180 bytes of the 255 that a name may have. */
+/** Characters of the target's name that the temporary name repeats: at most 180 of the 255 bytes of a file name. */
 const STEM = 60;
 
-/** A name in `folder` that nobody can foresee. */
+/** An unpredictable name in `folder`. */
 function temporaryName(folder: string, stem: string): string {
   return join(folder, `.${stem.slice(0, STEM)}.${randomBytes(9).toString("base64url")}.partial`);
 }
@@ -27,12 +27,12 @@ function openNew(path: string): number {
   return openSync(path, O_CREAT | O_EXCL | O_NOFOLLOW | O_RDWR, FILE_MODE);
 }
 
-/** Makes a file that does not exist yet, mode 0600, for reading and writing. It is the caller's to close. Errors: io. */
+/** Creates a new file, mode 0600, for reading and writing. The caller closes it. Errors: io. */
 export function createFile(path: string): number {
   return attempt(path, () => openNew(path));
 }
 
-/** Makes a file that does not exist yet, mode 0600, with these contents. Errors: io. */
+/** Creates a new file, mode 0600, with these contents. Errors: io. */
 export function writeNewFile(path: string, content: Uint8Array | string): void {
   const fd = createFile(path);
   try {
@@ -42,14 +42,14 @@ export function writeNewFile(path: string, content: Uint8Array | string): void {
   }
 }
 
-/** Makes a folder that does not exist yet, mode 0700, in one that does. Errors: io. */
+/** Creates a new folder, mode 0700, in an existing one. Errors: io. */
 export function createFolder(path: string): void {
   attempt(path, () => mkdirSync(path, { mode: FOLDER_MODE }));
 }
 
 /**
- * Makes a folder and the ones above it where they are missing, mode 0700. Not `mkdirSync` with `recursive`: in a folder such as /proc,
- * where nothing can be made, Node 20 tries for ever. Errors: io.
+ * Creates a folder and its missing parents, mode 0700. Does not use `mkdirSync` with `recursive`: in a folder such as
+ * /proc, where nothing can be created, Node 20 loops forever. Errors: io.
  */
 export function createFolders(path: string): void {
   const missing: string[] = [];
@@ -61,12 +61,12 @@ export function createFolders(path: string): void {
   for (const folder of missing.toReversed()) createFolder(folder);
 }
 
-/** What is made beside an output until it has its name. It is removed when the process ends before `forget` or `remove`. */
+/** A temporary file or folder beside an output. It is removed when the process exits before `forget` or `remove`. */
 interface Temporary {
   readonly path: string;
-  /** It has got another name: it stays. */
+  /** It was renamed: keep it. */
   forget(): void;
-  /** Removes it with all that is in it. Safe to call again. */
+  /** Removes it recursively. Safe to call again. */
   remove(): void;
 }
 
@@ -84,21 +84,21 @@ function temporaryAt(path: string): Temporary {
 
 export type TemporaryFolder = Temporary;
 
-/** An empty folder of mode 0700 in `parent`, under a new name. Errors: io, which name `parent`. */
+/** Creates an empty folder, mode 0700, in `parent`. Errors: io, which name `parent`. */
 export function temporaryFolder(parent: string, stem: string): TemporaryFolder {
   const path = temporaryName(parent, stem);
   attempt(`temporary folder in ${parent}`, () => mkdirSync(path, { mode: FOLDER_MODE }));
   return temporaryAt(path);
 }
 
-/** An empty file of mode 0600 in `parent`, under a new name, open for reading and writing. Errors: io, which name `parent`. */
+/** Creates an empty file, mode 0600, in `parent`, open for reading and writing. Errors: io, which name `parent`. */
 export function temporaryFile(parent: string, stem: string): Temporary & { readonly fd: number } {
   const path = temporaryName(parent, stem);
   const fd = attempt(`temporary file in ${parent}`, () => openNew(path));
   return { ...temporaryAt(path), fd };
 }
 
-/** Where the system wants temporary files ($TMPDIR); errors of `temporaryFolder` name it. */
+/** The system's folder for temporary files ($TMPDIR); errors of `temporaryFolder` name it. */
 export function systemFolder(): string {
   return tmpdir();
 }

@@ -1,16 +1,16 @@
 import { setImmediate } from "node:timers/promises";
 
-/** Milliseconds that work may go on without a turn of the event loop. */
+/** Maximum milliseconds without a turn of the event loop. */
 const LONGEST = 100;
 
 /**
- * Files are read and written synchronously, so the event loop may not turn for as long as a whole conversion takes; timers and
- * signals wait for it. Who passes bytes on asks here now and then whether it is time to let it turn.
+ * Files are read and written synchronously, so the event loop might not run during a whole conversion, and timers and
+ * signals would wait. Code that copies bytes calls this from time to time to let it run.
  */
 export class Turns {
   private last = performance.now();
 
-  /** A promise to wait for where it is time, else undefined. */
+  /** A promise to await when a turn is due, otherwise undefined. */
   due(): Promise<void> | undefined {
     const now = performance.now();
     if (now - this.last < LONGEST) return undefined;

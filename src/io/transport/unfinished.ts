@@ -1,14 +1,14 @@
 import { rmSync } from "node:fs";
 
-/** Temporary files and folders of unfinished outputs, removed when the process ends. */
+/** Temporary files and folders of unfinished outputs, removed when the process exits. */
 const unfinished = new Set<string>();
-/** What else is to be done before the process ends, before these are removed. */
+/** Callbacks to run at exit before these are removed. */
 const before = new Set<(signal: string) => void>();
 process.on("exit", () => removeAll("the end of the process"));
 
 let bySignals = false;
 
-/** Remembers a temporary path until `forget`; it is removed when the process ends before that. */
+/** Registers a temporary path until `forget`. It is removed when the process exits before that. */
 export function rememberUnfinished(path: string): { forget(): void } {
   hear();
   unfinished.add(path);
@@ -20,8 +20,8 @@ export function rememberUnfinished(path: string): { forget(): void } {
 }
 
 /**
- * Calls `work` when a signal (or `process.exit`) ends the process before `forget`. It is synchronous, is called once with the signal's
- * name, and what it throws is dropped: the process ends.
+ * Calls `work` when a signal (or `process.exit`) ends the process before `forget`. `work` is synchronous and called
+ * once with the signal's name. Its exceptions are dropped, since the process is ending.
  */
 export function beforeEnd(work: (signal: string) => void): { forget(): void } {
   hear();
@@ -34,19 +34,19 @@ export function beforeEnd(work: (signal: string) => void): { forget(): void } {
 }
 
 /**
- * For programs: Ctrl-C and its like end the process after what is unfinished is removed. They are handled only while there is
- * something, for a process that waits in a system call hears no signal that it handles itself.
+ * For programs: on Ctrl-C and similar signals, removes unfinished outputs and exits. Handlers are installed only while
+ * there are such outputs, because a process that blocks in a system call does not receive signals that it handles.
  */
 export function endBySignals(): void {
   bySignals = true;
 }
 
-/** Whether signals are waited for: nothing may block the process then. */
+/** Whether signals are handled: nothing may block the process then. */
 export function awaitsSignals(): boolean {
   return bySignals && unfinished.size + before.size > 0;
 }
 
-/** Leaves signals to the system, which ends the process at once. */
+/** Restores the default handling of signals, which ends the process at once. */
 export function letSignalsBe(): void {
   process.off("SIGHUP", end).off("SIGINT", end).off("SIGTERM", end);
 }
@@ -60,7 +60,7 @@ function letSignalsBeWhereNothingIsLeft(): void {
   if (unfinished.size + before.size === 0) letSignalsBe();
 }
 
-/** By the signal itself: an exit would wait for threads that wait for a pipe. */
+/** Ends by the signal: `process.exit` would wait for threads that read from a pipe. */
 function end(signal: NodeJS.Signals): void {
   removeAll(signal);
   letSignalsBe();
@@ -73,7 +73,7 @@ function removeAll(signal: string): void {
     try {
       work(signal);
     } catch {
-      // Nobody is left to be told.
+      // The process is ending; there is no one to report to.
     }
   }
   for (const path of unfinished) rmSync(path, { recursive: true, force: true });

@@ -5,12 +5,12 @@ import { QevmError } from "../../bytes/errors.js";
 import { attempt } from "./attempt.js";
 import { beforeEnd } from "./unfinished.js";
 
-/** Bytes of a socket's path in Linux' sockaddr_un, without its NUL. */
+/** Maximum length of a socket's path in Linux's sockaddr_un, without its NUL. */
 const LONGEST = 107;
 
 /**
- * Makes a path free to listen at: a socket that no process has any more is removed. Errors: usage (a path of more than 107 bytes); io (a
- * socket of a process that lives, something that is not a socket).
+ * Frees a path to listen on: removes a socket that no process has bound. Errors: usage (a path of more than 107 bytes);
+ * io (a socket of a running process, or a file that is not a socket).
  */
 export async function freeSocketPath(path: string, uri: string): Promise<void> {
   const length = Buffer.byteLength(path);
@@ -22,11 +22,11 @@ export async function freeSocketPath(path: string, uri: string): Promise<void> {
   if (stat === undefined) return;
   if (!stat.isSocket()) throw new QevmError("io", `${uri}: ${path} is there already, and is not a socket`);
   if (!(await isDead(path))) throw new QevmError("io", `${uri}: another process uses this socket`);
-  // Another process may have taken it over meanwhile.
+  // Another process may have taken the path over meanwhile.
   if (inodeOf(path) === inode(stat)) attempt(path, () => unlinkSync(path));
 }
 
-/** Closes a server with its socket; a socket of that name that is another one's is left. */
+/** Closes a server and removes its socket, unless the path is another socket by now. */
 export function ownSocket(path: string, server: Server): { close(): void } {
   const own = inodeOf(path);
   const isOurs = (): boolean => own !== undefined && inodeOf(path) === own;
@@ -36,14 +36,16 @@ export function ownSocket(path: string, server: Server): { close(): void } {
   return {
     close: () => {
       ending.forget();
-      // Node's close removes whatever has the name.
+      // Node's close removes whatever file has the name.
       if (isOurs()) server.close();
       else server.unref();
     },
   };
 }
 
-/** Nobody listens, and no process has it bound (one that is about to listen refuses connections, too). */
+/**
+ * Nothing listens, and no process has it bound (a process that has bound but not yet listened refuses connections too).
+ */
 async function isDead(path: string): Promise<boolean> {
   const socket = connect(path);
   try {
@@ -57,7 +59,7 @@ async function isDead(path: string): Promise<boolean> {
   }
 }
 
-/** Whether the system lists a socket that is bound to this path. Source: Linux, /proc/net/unix, the last column. */
+/** Whether the system lists a socket bound to this path. Source: Linux, /proc/net/unix, the last column. */
 function isBound(path: string): boolean {
   let list: string;
   try {

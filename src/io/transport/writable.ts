@@ -2,12 +2,14 @@ import type { Writable } from "node:stream";
 import { QevmError } from "../../bytes/errors.js";
 import type { ByteSink } from "../../bytes/source.js";
 
-/** A Node stream (socket, pipe, standard output) as a sink: each write waits until the stream has taken the bytes. */
+/**
+ * A Node stream (socket, pipe, standard output) as a sink. Each write waits until the stream has accepted the bytes.
+ */
 export class WritableSink implements ByteSink {
   private failure: Error | undefined;
   private fail: ((error: Error) => void) | undefined;
 
-  /** @param name what errors call it */
+  /** @param name the name for errors */
   constructor(
     private readonly stream: Writable,
     private readonly name: string,

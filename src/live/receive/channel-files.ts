@@ -4,7 +4,7 @@ import type { ChannelRole } from "../../io/recording/index.js";
 import { attempt, readAll, writeAll } from "../../io/transport/attempt.js";
 import { createFile } from "../../io/transport/temporary.js";
 
-/** A channel by its name, and how much came over it. */
+/** A channel's name, and the number of its bytes. */
 export class ChannelHead {
   length = 0;
 
@@ -18,7 +18,7 @@ export class ChannelHead {
   }
 }
 
-/** One file of a recording while it grows. */
+/** One file of a recording while it is written. */
 export class ChannelFile extends ChannelHead {
   private readonly path: string;
   private fd: number | undefined;
@@ -29,7 +29,7 @@ export class ChannelFile extends ChannelHead {
     this.fd = createFile(this.path);
   }
 
-  /** A chunk that was written in part (the disk is full) counts as not written. */
+  /** A chunk that was written partially (full disk) counts as not written. */
   override write(chunk: Uint8Array): void {
     writeAll(this.path, this.fd!, chunk, this.length);
     super.write(chunk);
@@ -41,12 +41,12 @@ export class ChannelFile extends ChannelHead {
     return bytes;
   }
 
-  /** Writes the last bytes anew. */
+  /** Rewrites the last bytes. */
   amend(bytes: Uint8Array): void {
     writeAll(this.path, this.fd!, bytes, this.length - bytes.length);
   }
 
-  /** Waits until the disk has every byte. */
+  /** Waits until the disk has stored every byte. */
   sync(): void {
     attempt(this.path, () => {
       ftruncateSync(this.fd!, this.length);
@@ -66,13 +66,14 @@ export class ChannelFile extends ChannelHead {
 }
 
 /**
- * The list of a recording: who wrote what when, as [channel, offset, length], neighbours of one channel joined. It is on disk, since long
- * migrations have many. What is known of the recording follows at the end, and is written again when more has come.
+ * The list of a recording: [channel, offset, length] in order of arrival; adjacent pieces of one channel are joined. It
+ * is kept on disk, since long migrations have many. The facts about the recording follow at the end, and are rewritten
+ * when more data arrives.
  */
 export class Sequence {
   private readonly path: string;
   private fd: number | undefined;
-  /** Bytes of the file that are entries. */
+  /** Size of the entries in the file. */
   private length = 0;
   private text = "";
   private first = true;
@@ -94,8 +95,8 @@ export class Sequence {
   }
 
   /**
-   * Writes the facts after the entries and waits until the disk has them. Errors: io.
-   * @param bare without entries: where the disk has no room for them
+   * Writes the facts after the entries and waits until the disk has stored them. Errors: io.
+   * @param bare without entries, where the disk has no space for them
    */
   settle(facts: Readonly<Record<string, unknown>>, bare = false): void {
     if (bare) {

@@ -1,13 +1,13 @@
 import type { ByteSource } from "../../bytes/source.js";
 
-/** A source whose bytes are brought to it: `feed` waits until they were read, so that one chunk is held. */
+/** A source that bytes are fed to: `feed` waits until its chunk was consumed, so that one chunk is held. */
 export class FedSource implements ByteSource {
   protected finished = false;
   private chunk: Uint8Array = new Uint8Array(0);
   private taken: (() => void) | undefined;
   private wake: (() => void) | undefined;
 
-  /** Resolves when the bytes were read, or nobody wants them. */
+  /** Resolves when the bytes were consumed, or the reader has finished. */
   async feed(chunk: Uint8Array): Promise<void> {
     if (this.finished || chunk.length === 0) return;
     this.chunk = chunk;
@@ -18,7 +18,7 @@ export class FedSource implements ByteSource {
     await taken;
   }
 
-  /** No more bytes come, or none are wanted. */
+  /** Ends the source: no more bytes follow, or none are wanted. */
   finish(): void {
     this.finished = true;
     this.taken?.();
@@ -34,13 +34,13 @@ export class FedSource implements ByteSource {
     return n;
   }
 
-  /** Waits for bytes or the end. False: the bytes so far are all. */
+  /** Waits for bytes or the end. False: there are no more bytes. */
   protected async more(): Promise<boolean> {
     await this.woken();
     return true;
   }
 
-  /** Resolves with true when there are bytes or the end; with false after so many milliseconds. */
+  /** Resolves with true when there are bytes or the end; with false after `milliseconds`. */
   protected async woken(milliseconds?: number): Promise<boolean> {
     return await new Promise<boolean>((resolve) => {
       const timer = milliseconds === undefined ? undefined : setTimeout(() => resolve(false), milliseconds);

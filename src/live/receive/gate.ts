@@ -2,43 +2,46 @@ import { decodeInitPacket, INIT_LENGTH } from "../../codec/multifd/index.js";
 import { roleOf, ROLE_BYTES, type ChannelRole } from "../../io/recording/index.js";
 import type { Connection } from "../../io/transport/listen-uri.js";
 
-/** A connection that was none of this migration. */
+/** A connection that did not belong to this migration. */
 export interface Refused {
   from: string;
-  /** Bytes that were read of it. */
+  /** Bytes read from it. */
   bytes: number;
   why: string;
 }
 
-/** A connection whose first bytes have told what it is. */
+/** A connection whose role is known from its first bytes. */
 export interface Caller {
   readonly connection: Connection;
   readonly role: ChannelRole;
-  /** Of a multifd channel. */
+  /** Id of a multifd channel. */
   readonly id: number | undefined;
   readonly uuid: string | undefined;
-  /** What was read of it so far, and the rest. */
+  /** The bytes read so far, and the rest. */
   readonly head: Uint8Array;
   readonly rest: AsyncIterator<Uint8Array>;
 }
 
-/** What the gate has to know of the migration. */
+/** What the gate needs to know about the migration. */
 export interface GateFacts {
-  /** The main channel has come. */
+  /** Whether the main channel has connected. */
   mainIsHere(): boolean;
-  /** A connection may stay silent: the migration may switch to postcopy, and the channel for pages asked for says nothing before. */
+  /**
+   * Whether a silent connection is valid: the migration may switch to postcopy, and the preempt channel is silent
+   * before that.
+   */
   mayBeSilent(): boolean;
-  /** The silent one is taken for that channel as it is, instead of when it speaks. */
+  /** Accept a silent connection as the preempt channel before it sends anything. */
   readonly takesSilent?: boolean;
 }
 
-/** Milliseconds in which a connection has to tell what it is. */
+/** Time limit in milliseconds for a connection to identify itself. */
 const LIMIT = 30_000;
-/** Connections that may be open without having told: more than a migration has (255 multifd channels). */
+/** Maximum number of open unidentified connections, more than a migration has (255 multifd channels). */
 const MOST_WAITING = 300;
-/** Refused connections that are kept by name; the others are counted. */
+/** Maximum number of refused connections that are listed; the others are counted. */
 const MOST_NOTED = 100;
-/** Milliseconds of silence after which a connection counts as silent. */
+/** Milliseconds without data after which a connection counts as silent. */
 const SILENT = 500;
 
 interface Waiting {
@@ -48,12 +51,12 @@ interface Waiting {
   why: string | undefined;
 }
 
-/** Tells the connections of a migration from others, which are closed and noted. */
+/** Distinguishes the connections of a migration from others, which are closed and reported. */
 export class Gate {
   readonly refused: Refused[] = [];
-  /** Refused ones beyond those. */
+  /** Number of refused connections that are not listed. */
   refusedMore = 0;
-  /** Grows with every connection and byte. */
+  /** Incremented with every connection and byte. */
   seen = 0;
   private readonly waiting = new Set<Waiting>();
   private woken: (() => void)[] = [];
@@ -64,14 +67,14 @@ export class Gate {
     private readonly onRefused: (refused: Refused) => void,
   ) {}
 
-  /** Whether connections are looked at, silent ones aside. */
+  /** Whether any connection is unidentified, except for silent ones. */
   get busy(): boolean {
     return [...this.waiting].some(({ bytes }) => bytes > 0);
   }
 
   /**
-   * Waits for the first bytes of a connection. Undefined: it was refused, and is closed.
-   * @param alone no other can come: it has all the time it wants
+   * Identifies a connection by its first bytes. Undefined: it was refused and closed.
+   * @param alone no other connection can come, so there is no time limit
    */
   async admit(connection: Connection, alone = false): Promise<Caller | undefined> {
     this.makeRoom();
@@ -94,7 +97,7 @@ export class Gate {
     }
   }
 
-  /** Closes and notes a connection. */
+  /** Closes and reports a connection. */
   refuse(connection: Connection, bytes: number, why: string): void {
     connection.destroy();
     const refused = { from: connection.peer, bytes, why };
@@ -103,12 +106,12 @@ export class Gate {
     this.onRefused(refused);
   }
 
-  /** To be called when the main channel has come, or has turned out to be none. */
+  /** Call this when the main channel has connected, or was found to be invalid. */
   wake(): void {
     for (const wake of this.woken.splice(0)) wake();
   }
 
-  /** Refuses all that wait: the migration is over. */
+  /** Refuses all waiting connections: the migration is over. */
   close(): void {
     this.over = true;
     for (const waiting of this.waiting) this.cut(waiting, "it had not told what it is when the migration was over");
@@ -169,7 +172,7 @@ export class Gate {
     if (!this.over) this.wake();
   }
 
-  /** A source must get in however many others hold connections open: the oldest silent one goes. */
+  /** Open connections of others must not keep the source out: closes the oldest silent one. */
   private makeRoom(): void {
     if (this.waiting.size < MOST_WAITING) return;
     const now = performance.now();
@@ -179,7 +182,7 @@ export class Gate {
   }
 }
 
-/** What the first bytes of a connection say; undefined: nothing yet. */
+/** The role shown by the first bytes of a connection; undefined if unknown yet. */
 function told(head: Uint8Array): ChannelRole | undefined {
   const role = roleOf(head.subarray(0, ROLE_BYTES));
   if (role === "main") return head.length >= MAIN.length && begins(head, MAIN) ? role : undefined;
@@ -191,11 +194,11 @@ function told(head: Uint8Array): ChannelRole | undefined {
 const MAIN = [0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3];
 const MULTIFD = [0x11, 0x22, 0x33, 0x44, 0, 0, 0, 1];
 
-/** Whether more bytes may make a channel of it. */
+/** Whether more bytes could still identify it as a channel. */
 function mayTell(head: Uint8Array): boolean {
   if (head.length >= ROLE_BYTES) return false;
   if (begins(head, MAIN) || begins(head, MULTIFD)) return true;
-  // A page's record with a block name: its offset is below 2^48.
+  // A page record with a block name: its offset is below 2^48.
   return begins(head, [0, 0]) && !(head.length > 8 && head[8] === 0);
 }
 
@@ -203,7 +206,7 @@ function begins(head: Uint8Array, with_: readonly number[]): boolean {
   return with_.every((byte, k) => k >= head.length || head[k] === byte);
 }
 
-/** The read that is under way, then the next ones. */
+/** Iterates over a pending read, then the rest. */
 function following<T>(first: Promise<IteratorResult<T>>, rest: AsyncIterator<T>): () => Promise<IteratorResult<T>> {
   let next: Promise<IteratorResult<T>> | undefined = first;
   return async () => {

@@ -1,4 +1,4 @@
-/** Receiving a live migration: every channel of a QEMU source into a folder. */
+/** Receives a live migration: writes every channel of a QEMU source into a folder. */
 export { receiveInto, type Received, type ReceiveOptions } from "./receive.js";
 export type { ChannelHead } from "./channel-files.js";
 export { Gate, type Caller, type Refused } from "./gate.js";

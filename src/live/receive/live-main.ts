@@ -7,28 +7,28 @@ import { StreamEnd, type WrittenTail } from "./stream-end.js";
 /** How the main channel of a live migration is read. */
 export interface LiveOptions {
   /**
-   * Sends SWITCHOVER_ACK when the setup is over: a source of 8.1 to 10.2 with the capability switchover-ack waits for it. The capability is not
-   * on the wire, and 11.1 ends a migration in which nobody had to say it.
+   * Sends SWITCHOVER_ACK after the setup: a source of 8.1 to 10.2 with the capability switchover-ack waits for it. The
+   * capability is not on the wire, and 11.1 fails a migration that receives it unexpectedly.
    */
   switchoverAck?: boolean | undefined;
 }
 
 /**
- * Follows the main channel while it comes in and answers PINGs as a destination does, once the source has asked for a return path. The last
- * word, SHUT, is said by whom has made the recording durable.
+ * Parses the main channel while it arrives, and replies to PINGs like a destination once the source has opened a return
+ * path. The final reply, SHUT, is sent by the caller after the recording is on disk.
  *
  * Source: QEMU migration/savevm.c loadvm_process_command, migration/migration.c migrate_send_rp_* (5.2 to 11.1).
  */
 export class LiveMain {
-  /** EOF was seen. */
+  /** EOF was reached. */
   complete = false;
-  /** The source asked for answers. */
+  /** The source opened a return path. */
   returnPath = false;
   /** The source may switch to postcopy. */
   postcopy = false;
-  /** Something of the stream after its header has come. */
+  /** Data after the stream's header has arrived. */
   begun = false;
-  /** What the stream ended with; undefined: as it should. */
+  /** The error that ended the stream; undefined if there was none. */
   failure: unknown;
   readonly done: Promise<void>;
   private readonly source: LiveSource;
@@ -46,7 +46,7 @@ export class LiveMain {
     this.done = this.follow();
   }
 
-  /** Resolves when the bytes were looked at. They must have been written down before. */
+  /** Resolves when the bytes were parsed. They must have been recorded before. */
   async feed(chunk: Uint8Array): Promise<void> {
     this.streamEnd.note(chunk.length);
     await this.source.feed(chunk);
@@ -57,12 +57,12 @@ export class LiveMain {
     this.source.finish();
   }
 
-  /** Bytes of a target page. */
+  /** Target page size in bytes. */
   get pageSize(): number {
     return this.reader?.ram.pageSize ?? 4096;
   }
 
-  /** Whether it has a RAM block of this name. */
+  /** Whether there is a RAMBlock of this name. */
   hasBlock(idstr: string): boolean {
     return this.reader?.ram.find(idstr) !== undefined;
   }
@@ -108,7 +108,7 @@ export class LiveMain {
   }
 }
 
-/** A message to the source as it goes over the wire. */
+/** A message to the source in wire format. */
 export function returnBytes(message: ReturnMessage): Uint8Array {
   const sink = new MemorySink();
   const writer = new QemuFileWriter(sink);

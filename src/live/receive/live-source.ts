@@ -1,12 +1,12 @@
 import { FedSource } from "./fed-source.js";
 import type { StreamEnd } from "./stream-end.js";
 
-/** Milliseconds without a byte after which a stream that looks ended is taken for ended. */
+/** Milliseconds without data after which a stream that looks complete counts as ended. */
 const QUIET = 1000;
 
 /**
- * The main channel while it comes in. It ends where the connection does, at once after a whole VMDESCRIPTION, or with a pause after what
- * a stream without one ends with.
+ * The main channel while it arrives. It ends with the connection, at once after a complete VMDESCRIPTION, or with a
+ * pause after the end of a stream without one.
  */
 export class LiveSource extends FedSource {
   constructor(private readonly end: StreamEnd) {

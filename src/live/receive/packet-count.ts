@@ -2,14 +2,19 @@ import { QevmError } from "../../bytes/errors.js";
 import { ChannelReader, MultifdFlag } from "../../codec/multifd/index.js";
 import { FedSource } from "./fed-source.js";
 
-/** Follows a multifd channel while it comes in: how many packets have come, and whether the last one is whole. */
+/**
+ * Parses a multifd channel while it arrives, to know how many packets have come and whether the last one is complete.
+ */
 export class PacketCount {
   packets = 0;
-  /** Highest number of a packet; they are counted over all channels of a migration. */
+  /** Highest packet number; packets are counted over all channels of a migration. */
   last = -1n;
-  /** SYNC came on a packet with pages: until 8.2 its number comes a second time, on an empty packet, unless the migration has ended. */
+  /**
+   * SYNC was set on a packet with pages: until 8.2 its number occurs again on an empty packet, unless the migration has
+   * ended.
+   */
   owes = false;
-  /** The channel is not what a multifd channel is, from its first packet on. */
+  /** The error, if this is not a multifd channel. */
   failure: QevmError | undefined;
   readonly done: Promise<void>;
   private readonly source = new FedSource();
@@ -17,7 +22,7 @@ export class PacketCount {
   private fed = 0;
   private blind = false;
 
-  /** @param pageSize bytes of a target page */
+  /** @param pageSize target page size in bytes */
   constructor(pageSize: number) {
     this.reader = new ChannelReader(this.source, { pageSize, bufferSize: 1 << 17 });
     this.done = this.follow();
@@ -28,17 +33,17 @@ export class PacketCount {
     await this.source.feed(chunk);
   }
 
-  /** The connection has ended, or nobody asks any more. */
+  /** The connection has ended, or counting is no longer needed. */
   end(): void {
     this.source.finish();
   }
 
-  /** Whether it can be counted; a channel with something unknown in it cannot. */
+  /** Whether packets can be counted; false for a channel with unknown contents. */
   get counts(): boolean {
     return !this.blind;
   }
 
-  /** Whether the last packet has come to its end. */
+  /** Whether the last packet is complete. */
   get atBorder(): boolean {
     return this.blind || this.reader.offset === this.fed;
   }
@@ -62,7 +67,7 @@ export class PacketCount {
   }
 }
 
-/** Whether every packet that these channels tell of has come. */
+/** Whether every packet that these channels refer to has arrived. */
 export function allHere(channels: readonly PacketCount[]): boolean {
   if (channels.some(({ counts }) => !counts)) return true;
   if (channels.some(({ atBorder }) => !atBorder)) return false;

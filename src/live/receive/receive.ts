@@ -9,55 +9,56 @@ import { LiveMain, returnBytes, type LiveOptions } from "./live-main.js";
 import { Recorder, type ChannelFact, type RecordingFacts } from "./recorder.js";
 import { SideChannels } from "./side-channels.js";
 
-/** What was received. */
+/** The result of receiving. */
 export interface Received {
-  /** Where it was listened. */
+  /** The listening URI. */
   uri: string;
   /** In the order in which they began. */
   channels: ChannelFact[];
-  /** The source asked for answers and got them. */
+  /** The source opened a return path and got replies. */
   returnPath: boolean;
-  /** Bytes of all channels. */
+  /** Total bytes of all channels. */
   bytes: number;
-  /** Every byte of the migration is there. */
+  /** Every byte of the migration was received. */
   complete: boolean;
-  /** Connections that were none of this migration (at most 100), and how many more there were. */
+  /** Connections that did not belong to this migration (at most 100), and the number of further ones. */
   refused: readonly Refused[];
   refusedMore: number;
 }
 
 /** How a migration is received. */
 export interface ReceiveOptions extends LiveOptions {
-  /** Called when a source can connect, with the URI by which it does. */
+  /** Called when a source can connect, with the URI to connect to. */
   onListening?: (uri: string) => void;
-  /** Called with every connection that is none of this migration, after it was closed. */
+  /** Called for every connection that does not belong to this migration, after it was closed. */
   onRefused?: (refused: Refused) => void;
   /**
-   * Called when the disk has every byte of the migration in the folder, before the source hears that it may end its guest. Gives the
-   * recording its name. Where it throws, the source hears that the migration failed.
+   * Called when the disk has stored every byte of the migration in the folder, before the source is told that it may
+   * end its guest. Moves the recording to its name. If it throws, the source is told that the migration failed.
    */
   confirm?: (received: Received) => void | Promise<void>;
   /**
-   * Called where the migration failed or a signal ends the process, when all that came is in the folder as well as it can be
-   * (`complete: false`). Synchronous. Not called where nothing of a migration has come.
+   * Called where the migration failed or a signal ends the process, after everything received was stored in the folder
+   * as well as possible (`complete: false`). Synchronous. Not called where nothing was received.
    */
   keep?: (received: Received, reason: string) => void;
 }
 
-/** Milliseconds between two looks at whether all has come. */
+/** Interval in milliseconds between two checks for completion. */
 const LOOK = 20;
-/** Looks without a byte or connection after which all that is under way has come. */
+/** Number of checks without new data or connections after which everything in flight has arrived. */
 const QUIET = 10;
-/** Milliseconds that other channels may still bring something when the main one has failed. */
+/** Milliseconds to wait for other channels after the main one has failed. */
 const MOMENT = 2000;
-/** Milliseconds that a channel is waited for that is left open, or lacks packets. */
+/** Milliseconds to wait for a channel that stays open or lacks packets. */
 const PATIENCE = 10_000;
 
 /**
- * Waits for one migration and writes every channel of it into a folder that exists and is empty: `main.bin`, `multifd-N.bin`, `preempt.bin`,
- * `return-path.bin`, `recording.json`. Answers the return path as a destination does; the last answer, by which the source ends its guest, is
- * given after the disk has everything and `confirm` has returned. Connections that are none of the migration are closed and noted. Errors:
- * usage, io; truncated where the source hangs up early; whatever a broken stream is refused for. What came is in the folder then.
+ * Waits for one migration and writes every channel of it into an existing empty folder: `main.bin`, `multifd-N.bin`,
+ * `preempt.bin`, `return-path.bin`, `recording.json`. Replies on the return path like a destination. The final reply,
+ * on which the source ends its guest, is sent after everything is on disk and `confirm` has returned. Connections that
+ * do not belong to the migration are closed and reported. Errors: usage, io; truncated where the source closes early;
+ * the stream's error where it is damaged. What was received is then in the folder.
  */
 export async function receiveInto(folder: string, uri: string, options: ReceiveOptions = {}): Promise<Received> {
   const receiver = new Receiver(folder, options);
@@ -77,9 +78,9 @@ class Receiver {
   private uri: string;
   private main: { live: LiveMain; file: ChannelFile; connection: Connection; open: boolean } | undefined;
   private answers: ChannelFile | undefined;
-  /** All has come: what fails from then on is not the migration. */
+  /** Everything has arrived: later failures do not affect the migration. */
   private allCame = false;
-  /** What the migration ended with; nothing is kept twice. */
+  /** The outcome of the migration; set once, so that `keep` is called only once. */
   private settled = false;
   private over: { resolve: () => void; reject: (error: unknown) => void } | undefined;
 
@@ -132,7 +133,7 @@ class Receiver {
 
   private take(connection: Connection): void {
     this.connections.add(connection);
-    // Who does not want to hear the answers is not made to.
+    // Errors of the return path are ignored: the source may close it.
     connection.output?.on("error", () => undefined);
     this.channel(connection)
       .catch((error: unknown) => this.over?.reject(error))
@@ -155,14 +156,14 @@ class Receiver {
     else this.gate.refuse(connection, caller.head.length, "it is a second main channel");
   }
 
-  /** The main channel, from its first byte to its last. */
+  /** Reads the main channel from its first byte to its last. */
   private async follow({ connection, head, rest }: Caller, alone: boolean): Promise<void> {
     const file = this.recorder.open("main") as ChannelFile;
     const live = new LiveMain(file, (bytes) => this.answer(connection, bytes), this.options);
     const main = { live, file, connection, open: true };
     this.main = main;
     this.gate.wake();
-    // Somebody who sends a header and no more must not keep the source out.
+    // A peer that sends a header and nothing else must not keep the source out.
     const timer = setTimeout(() => {
       if (!live.begun && !alone) connection.destroy();
     }, PATIENCE);
@@ -173,7 +174,7 @@ class Receiver {
         await live.feed(chunk);
       }
     } catch (error) {
-      // A source that is done may reset the connection whose answers it no longer reads.
+      // A source that is done may reset the connection, because it no longer reads replies.
       if (!live.complete && live.begun) throw failed(error);
     } finally {
       clearTimeout(timer);
@@ -198,12 +199,15 @@ class Receiver {
         (error: unknown) => this.over?.reject(error),
       );
     } else {
-      // What other channels have sent by then is kept.
+      // Keep what the other channels have sent by then.
       void this.drained().then(() => this.over?.reject(live.failure));
     }
   }
 
-  /** Waits until all that belongs to the main channel has come. A source with a return path leaves its channels open until it is answered. */
+  /**
+   * Waits until everything that belongs to the main channel has arrived. A source with a return path keeps its channels
+   * open until the final reply.
+   */
   private async whole(live: LiveMain): Promise<void> {
     const quiet = this.quiet();
     for (;;) {
@@ -218,13 +222,16 @@ class Receiver {
     }
   }
 
-  /** Waits for what is under way on the other channels, for a moment. */
+  /** Waits briefly for data in flight on the other channels. */
   private async drained(): Promise<void> {
     const quiet = this.quiet();
     for (let k = 0; k < MOMENT / LOOK && (quiet() < QUIET || this.gate.busy); k++) await pause(LOOK);
   }
 
-  /** For how many looks nothing has come. Looks are counted, not time: while this process is held up, what came waits to be read. */
+  /**
+   * Counts checks without new data. It counts checks and not time, because data may wait to be read while this process
+   * is suspended.
+   */
   private quiet(): () => number {
     let looks = 0;
     let before = -1;
@@ -252,7 +259,7 @@ class Receiver {
     if (answers && output !== undefined) await writeDrained(output, shut);
   }
 
-  /** The source closes its connections when it has heard the last word; what it says until then is written down. */
+  /** The source closes its connections after the final reply; data until then is recorded. */
   private async untilClosed(): Promise<void> {
     const { bytes } = this.recorder;
     const start = performance.now();
@@ -268,7 +275,7 @@ class Receiver {
     return this.gate.refused.length + this.gate.refusedMore;
   }
 
-  /** Makes the best of what came. Synchronous, and once. */
+  /** Keeps what was received as well as possible. Synchronous, and done once. */
   private fail(reason: string): void {
     if (this.settled) return;
     this.settled = true;
@@ -276,7 +283,7 @@ class Receiver {
     try {
       if (!this.allCame) this.recorder.settle(this.facts(false, reason));
     } catch {
-      // The disk is full or broken: what is there is kept.
+      // The disk is full or broken: keep what is there.
     }
     this.options.keep?.(this.received(this.allCame), reason);
   }
@@ -289,7 +296,7 @@ class Receiver {
       if (this.allCame) this.answers?.amend(bytes);
       else this.note(bytes);
     } catch {
-      // The disk may be full; the source hears it in any case.
+      // The disk may be full; the source is told in any case.
     }
     const { output } = main.connection;
     if (output?.writable === true) output.write(bytes);

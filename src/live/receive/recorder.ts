@@ -6,38 +6,38 @@ import { attempt } from "../../io/transport/attempt.js";
 import { ChannelFile, ChannelHead, Sequence } from "./channel-files.js";
 import type { Refused } from "./gate.js";
 
-/** A channel as reports show it. */
+/** A channel in reports. */
 export interface ChannelFact {
   file: string;
   role: ChannelRole;
   bytes: number;
 }
 
-/** What a recording tells of itself at its end. */
+/** The facts at the end of a recording's list. */
 export interface RecordingFacts {
-  /** Every byte of the migration is there. */
+  /** Every byte of the migration was recorded. */
   complete: boolean;
-  /** Why it is not. */
+  /** Reason where it is not complete. */
   reason?: string | undefined;
-  /** Connections that were none of this migration, and how many more there were. */
+  /** Connections that did not belong to this migration, and the number of further ones. */
   refused?: readonly Refused[] | undefined;
   refusedMore?: number | undefined;
-  /** Where it was received, and where it was sent on. */
+  /** The URI where it was received, and where it was relayed to. */
   received?: string | undefined;
   sent?: string | undefined;
 }
 
-/** Bytes that are kept free for the list of a recording whose disk has become full. */
+/** Bytes reserved for the list of a recording in case the disk becomes full. */
 const RESERVE = 1 << 18;
 
-/** Writes the channels of a migration into a folder that exists and is empty, or counts them only. */
+/** Writes the channels of a migration into an existing empty folder, or only counts their bytes. */
 export class Recorder {
   private readonly channels: ChannelHead[] = [];
   private readonly dropped = new Map<ChannelHead, string>();
   private readonly names = new Set<string>();
   private readonly sequence: Sequence | undefined;
   private readonly reserve: string | undefined;
-  /** The folder, under whatever name it is later. */
+  /** Descriptor of the folder, which may be renamed later. */
   private fd: number | undefined;
 
   /** Errors: io. */
@@ -49,7 +49,7 @@ export class Recorder {
     this.fd = attempt(folder, () => openSync(folder, "r"));
   }
 
-  /** A new channel; `id` is that of a multifd channel. Errors: io. */
+  /** Opens a new channel; `id` is a multifd channel's id. Errors: io. */
   open(role: ChannelRole, id?: number): ChannelHead {
     const stem = role === "multifd" ? `multifd-${id}` : role;
     let file = `${stem}.bin`;
@@ -60,7 +60,7 @@ export class Recorder {
     return channel;
   }
 
-  /** Writes down what came over a channel. Errors: io. */
+  /** Records the bytes of a channel. Errors: io. */
   note(channel: ChannelHead, bytes: Uint8Array): void {
     if (this.dropped.has(channel)) return;
     const { length } = channel;
@@ -68,7 +68,7 @@ export class Recorder {
     this.sequence?.add(this.channels.indexOf(channel), length, bytes.length);
   }
 
-  /** Removes what turned out to be no channel of this migration. */
+  /** Removes a channel that did not belong to this migration. */
   drop(channel: ChannelHead, why: string): void {
     this.dropped.set(channel, why);
     if (channel instanceof ChannelFile) channel.remove();
@@ -80,14 +80,14 @@ export class Recorder {
     return this.kept.map(({ file, role, length }) => ({ file, role, bytes: length }));
   }
 
-  /** Bytes of all channels. */
+  /** Total bytes of all channels. */
   get bytes(): number {
     return this.kept.reduce((sum, { length }) => sum + length, 0);
   }
 
   /**
-   * Waits until the disk has every byte and the list. More may come then, and this be called again. Errors: io; the channels are as whole
-   * as they can be then.
+   * Waits until the disk has stored every byte and the list. More data may follow, and this may be called again.
+   * Errors: io; the channels are then as complete as possible.
    */
   settle(facts: RecordingFacts): void {
     const { folder, sequence } = this;

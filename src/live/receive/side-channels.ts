@@ -8,7 +8,7 @@ import type { LiveMain } from "./live-main.js";
 import { allHere, PacketCount } from "./packet-count.js";
 import type { Recorder } from "./recorder.js";
 
-/** A channel beside the main one. */
+/** A channel besides the main one. */
 export interface SideChannel {
   readonly connection: Connection;
   readonly file: ChannelHead;
@@ -20,7 +20,10 @@ export interface SideChannel {
   open: boolean;
 }
 
-/** Milliseconds after which a multifd channel without a packet makes room for another of its id: each has one from the start (4.0 to 11.1). */
+/**
+ * Milliseconds after which a multifd channel without a packet may be replaced by another one with its id. Every channel
+ * sends a packet at the start (4.0 to 11.1).
+ */
 const STALE = 1000;
 
 /** The multifd channels and the preempt channel of a migration. */
@@ -32,12 +35,12 @@ export class SideChannels {
     private readonly gate: Gate,
   ) {}
 
-  /** Whether every packet that is told of has come. */
+  /** Whether every packet that is referred to has arrived. */
   get allHere(): boolean {
     return allHere(this.channels.flatMap(({ count }) => count ?? []));
   }
 
-  /** One from its first byte to its last. Errors: io. */
+  /** Reads one channel from its first byte to its last. Errors: io. */
   async take(caller: Caller, main: LiveMain | undefined): Promise<void> {
     const { connection, role, id, uuid, head, rest } = caller;
     const why = this.why(caller, main);
@@ -67,11 +70,11 @@ export class SideChannels {
     await count?.done;
     channel.open = false;
     if (count?.failure !== undefined) this.drop(channel, textOf(count.failure));
-    // What a full disk says ends the work. A channel that breaks off lacks packets, or nothing.
+    // A full disk ends the work. A broken channel may lack packets, or nothing.
     else if (failure instanceof QevmError) throw failure;
   }
 
-  /** Why a connection is none of this migration. */
+  /** Why a connection does not belong to this migration; undefined if it does. */
   private why({ role, id, uuid, head }: Caller, main: LiveMain | undefined): string | undefined {
     if (role === "preempt") {
       if (main?.postcopy !== true) return "it begins as a channel for pages asked for, and this migration has none";

@@ -3,35 +3,36 @@ import { latin1 } from "../../bytes/reader.js";
 import { triedVmDescriptions } from "../../codec/vmstate/find.js";
 import { parseVmDescription } from "../../codec/vmstate/index.js";
 
-/** What of the main channel has come so far. */
+/** The part of the main channel received so far. */
 export interface WrittenTail {
   readonly length: number;
-  /** The last bytes, at most so many. */
+  /** The last bytes, at most `most`. */
   tail(most: number): Uint8Array;
 }
 
-/** How far from the end the VMDESCRIPTION is looked for. */
+/** Search range for the VMDESCRIPTION, in bytes from the end. */
 const TAIL = 32 << 20;
 
-/** Bytes of chunks that are joined. */
+/** Chunks smaller than this are joined. */
 const JOINED = 1 << 12;
 
 /**
- * Whether a stream that comes in live has ended: a source that waits for an answer does not close it, so the end has to be seen in the bytes.
+ * Detects the end of a live stream. A source that waits for a reply does not close the connection, so the end must be
+ * found in the bytes.
  */
 export class StreamEnd {
-  /** Between the START and the footer of a RAM chunk nothing looks like an end. */
+  /** Between START and footer of a RAM chunk no bytes look like an end. */
   inRam = false;
   private seen = 0;
 
-  /** @param written what has come, every byte of it `note`d behind its being there */
+  /** @param written the bytes so far; call `note` for every byte after it was added there */
   constructor(private readonly written: WrittenTail) {}
 
   note(bytes: number): void {
     this.seen += bytes;
   }
 
-  /** Whether a whole VMDESCRIPTION is the last that has come. */
+  /** Whether the bytes end in a complete VMDESCRIPTION. */
   get isHere(): boolean {
     if (this.inRam || !this.caughtUp || this.written.tail(1)[0] !== 0x7d) return false;
     const bytes = this.written.tail(TAIL);
@@ -41,7 +42,7 @@ export class StreamEnd {
     return false;
   }
 
-  /** Whether the bytes end with a footer and EOF, as a stream without VMDESCRIPTION does. */
+  /** Whether the bytes end in a footer and EOF, like a stream without VMDESCRIPTION. */
   get mayBeHere(): boolean {
     const tail = this.written.tail(6);
     return !this.inRam && this.caughtUp && tail.length === 6 && tail[0] === 0x7e && tail[5] === 0;
@@ -52,13 +53,13 @@ export class StreamEnd {
   }
 }
 
-/** The last bytes of a channel that nobody writes down. */
+/** The last bytes of a channel that is not recorded. */
 export class KeptTail implements WrittenTail {
   length = 0;
   private readonly chunks: Uint8Array[] = [];
   private kept = 0;
 
-  /** Chunks are kept as they are, small ones joined: each would hold more memory than its bytes. */
+  /** Keeps chunks without copying, but joins small ones, since each chunk has its overhead. */
   add(chunk: Uint8Array): void {
     this.length += chunk.length;
     this.kept += chunk.length;

@@ -1,2 +1,2 @@
-/** Standing between the source and the destination of a live migration. */
+/** Relays a live migration between source and destination. */
 export { relay, type Relayed, type RelayOptions } from "./relay.js";

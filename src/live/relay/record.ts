@@ -3,32 +3,38 @@ import { Recorder, type ChannelFact, type ChannelHead, type RecordingFacts } fro
 import type { ChannelRole } from "../../io/recording/index.js";
 import { textOf } from "../../io/transport/attempt.js";
 
-/** How a relay writes down what passes. */
+/** How a relay records the migration. */
 export interface RecordOptions {
-  /** A folder that exists and is empty: what the source sent and the destination answered is written down there, as a recording. */
+  /** An existing empty folder for a recording of everything that the source and the destination send. */
   record?: string | undefined;
-  /** Called when the disk has the whole recording, before the source hears that its guest is loaded. Gives it its name. */
+  /**
+   * Called when the disk has stored the whole recording, before the source is told that its guest is loaded. Moves the
+   * recording to its name.
+   */
   confirm?: () => void | Promise<void>;
-  /** Called where the migration failed, when what came is in the folder as well as it can be (`complete: false`). Synchronous. */
+  /**
+   * Called where the migration failed, after what was received is in the folder as well as possible (`complete:
+   * false`). Synchronous.
+   */
   keep?: (reason: string) => void;
-  /** Called once when nothing more can be written down (the disk is full); the migration goes on. */
+  /** Called once when recording stops because of an error (a full disk); the migration continues. */
   onBroken?: (error: QevmError) => void;
 }
 
 /**
- * What a relay writes down. A recording that cannot be written does not end the migration: in postcopy that would be the
- * end of the guest. It is told, and nothing more is written.
+ * The recording of a relay. A failure to record does not end the migration, because in postcopy that would lose the
+ * guest. It is reported, and recording stops.
  */
 export class RelayRecord {
   private readonly recorder: Recorder;
   private answers: ChannelHead | undefined;
-  /** The recording has its name; what comes then is added. */
+  /** The recording has its name; later data is appended. */
   private confirmed = false;
   private settled = false;
-  /** Why nothing more is written down. */
+  /** The error that stopped recording. */
   private broken: QevmError | undefined;
 
-  /** @param about what the recording's list says of the migration */
+  /** @param about facts about the migration for the recording's list */
   constructor(
     private readonly options: RecordOptions,
     private readonly about: () => Omit<RecordingFacts, "complete" | "reason">,
@@ -36,17 +42,17 @@ export class RelayRecord {
     this.recorder = new Recorder(options.record);
   }
 
-  /** What came over each channel so far. */
+  /** The bytes of each channel so far. */
   get facts(): ChannelFact[] {
     return this.recorder.facts;
   }
 
-  /** Whether the destination said anything. */
+  /** Whether the destination has sent anything. */
   get hasAnswers(): boolean {
     return this.answers !== undefined;
   }
 
-  /** A channel from now on. Errors: io. */
+  /** Opens a channel. Errors: io. */
   open(role: ChannelRole, id?: number): ChannelHead {
     return this.recorder.open(role, id);
   }
@@ -60,7 +66,7 @@ export class RelayRecord {
     }
   }
 
-  /** What the destination says on the main channel. */
+  /** Records the destination's replies on the main channel. */
   answer(bytes: Uint8Array): void {
     try {
       this.answers ??= this.recorder.open("return-path");
@@ -70,7 +76,10 @@ export class RelayRecord {
     }
   }
 
-  /** The disk has all, and the recording its name. The destination has the guest: where this fails, the source is told all the same. */
+  /**
+   * Stores everything on disk and gives the recording its name. The destination has the guest already, so the source is
+   * told even if this fails.
+   */
   async confirm(): Promise<void> {
     if (this.confirmed || this.broken !== undefined) return;
     try {
@@ -82,7 +91,7 @@ export class RelayRecord {
     }
   }
 
-  /** The migration went through. Errors: io, where the recording is not whole. */
+  /** The migration has succeeded. Errors: io, where the recording is not complete. */
   async settle(): Promise<void> {
     if (!this.confirmed) await this.confirm();
     else this.recorder.settle(this.list(true));
@@ -93,14 +102,14 @@ export class RelayRecord {
     this.settled = true;
   }
 
-  /** The migration failed: makes the best of what came. Synchronous, and once. */
+  /** The migration has failed: keeps what was received as well as possible. Synchronous, and done once. */
   fail(reason: string): void {
     if (this.settled) return;
     this.settled = true;
     try {
       this.recorder.settle(this.list(false, reason));
     } catch {
-      // The disk is full or broken: what is there is kept.
+      // The disk is full or broken: keep what is there.
     }
     if (!this.confirmed) this.options.keep?.(reason);
   }

@@ -26,35 +26,37 @@ import { ReturnTail } from "./return-tail.js";
 
 /** How a migration is relayed. */
 export interface RelayOptions extends RecordOptions {
-  /** What the main channel becomes on its way; undefined: every byte stays as it is. */
+  /** Conversion of the main channel; undefined: relay every byte unchanged. */
   convert?: (ConvertOptions & StreamOptions) | undefined;
-  /** Called when a source can connect, with the URI by which it does. */
+  /** Called when a source can connect, with the URI to connect to. */
   onListening?: (uri: string) => void;
-  /** Called with every connection that is none of this migration, after it was closed. */
+  /** Called for every connection that does not belong to this migration, after it was closed. */
   onRefused?: (refused: Refused) => void;
 }
 
-/** What passed. */
+/** The result of relaying. */
 export interface Relayed {
-  /** Where it was listened, and where it went. */
+  /** The listening URI, and the destination's URI. */
   from: string;
   to: string;
-  /** In the order of the connections, with the bytes that the source sent; the destination's answers are a channel, too. */
+  /**
+   * In the order of the connections, with the bytes that the source sent; the destination's replies are a channel, too.
+   */
   channels: ChannelFact[];
-  /** What was converted; null: nothing. */
+  /** The result of the conversion; null: none. */
   converted: ConvertReport | null;
-  /** The destination said that it has loaded everything; null: there was no return path to say so. */
+  /** The destination confirmed that it has loaded everything; null: there was no return path. */
   loaded: true | null;
-  /** Connections that were none of this migration (at most 100), and how many more there were. */
+  /** Connections that did not belong to this migration (at most 100), and the number of further ones. */
   refused: readonly Refused[];
   refusedMore: number;
 }
 
 /**
- * Stands between the source and the destination of one migration: every connection of the source becomes one to the destination, made in the
- * same order, and the destination's answers go back. With `convert` the main channel is written anew on its way; pages in multifd channels
- * cannot be. Errors: usage, io; whatever a stream that is converted is refused for; unsupported (multifd and `convert`); bad-value where the
- * destination says that it failed, or hangs up. Whoever is wrong, both sides lose their connections then.
+ * Relays one migration: every connection of the source becomes one to the destination, in the same order, and replies
+ * of the destination go back. With `convert` the main channel is rewritten; pages in multifd channels cannot be. On an
+ * error both sides lose their connections. Errors: usage, io; the stream's error where a converted stream is damaged;
+ * unsupported (multifd and `convert`); bad-value where the destination reports failure or closes early.
  */
 export async function relay(from: string, to: string, options: RelayOptions = {}): Promise<Relayed> {
   checkDestination(to);
@@ -74,7 +76,7 @@ class Relay {
   private readonly tail = new ReturnTail();
   private readonly main = new KeptTail();
   private readonly callers: Caller[] = [];
-  /** The first bytes of the main channel, until all is announced. */
+  /** The first bytes of the main channel, until the announcement is complete. */
   private head: Uint8Array | undefined = new Uint8Array(0);
   private announced: Announced = { returnPath: false, postcopy: false, all: false };
   private converted: ConvertReport | null = null;
@@ -142,7 +144,7 @@ class Relay {
 
   private take(connection: Connection): void {
     this.connections.add(connection);
-    // What a source does not want to hear any more is dropped.
+    // The source may stop reading; further replies are dropped.
     connection.output?.on("error", () => {});
     this.admit(connection)
       .catch((error: unknown) => this.over?.reject(error))
@@ -172,7 +174,7 @@ class Relay {
     this.ended();
   }
 
-  /** Why a connection is none of this migration. */
+  /** Why a connection does not belong to this migration; undefined if it does. */
   private why({ role, id, uuid }: Caller): string | undefined {
     const same = this.callers.filter((caller) => caller.role === role);
     if (role === "main") return same.length > 0 ? "it is a second main channel" : undefined;
@@ -184,7 +186,7 @@ class Relay {
     return same.some((caller) => caller.id === id) ? `it is another multifd channel ${id}` : undefined;
   }
 
-  /** One connection from its first byte to its last. */
+  /** Relays one connection from its first byte to its last. */
   private async channel(caller: Caller): Promise<void> {
     const { connection, role } = caller;
     const isMain = role === "main";
@@ -203,13 +205,13 @@ class Relay {
     let gone: { error: unknown } | undefined;
     void destination.over.then((error) => {
       gone = { error };
-      // A destination that lets go is heard by the source, as if it had been connected to it.
+      // The source sees that the destination closes, as if it were connected directly.
       connection.output?.end();
       if (isMain) setTimeout(() => this.over?.reject(this.gone(error)), PATIENCE).unref();
     });
     try {
       await this.forward(role, this.noted(caller, channel), destination);
-      // One that has all that it wants may have gone already.
+      // A destination that is done may have closed already.
       if (gone === undefined) await destination.end();
       else if (gone.error !== undefined) throw gone.error;
     } catch (error) {
@@ -220,8 +222,8 @@ class Relay {
   }
 
   /**
-   * Whether a connection may break off: when the destination has loaded all. Until 7.2 it resets multifd channels before it says so, and
-   * without return path it says nothing.
+   * Whether a connection may break: when the destination has loaded everything. Until 7.2 it resets multifd channels
+   * before it confirms, and without a return path it never confirms.
    */
   private async isExcused(error: unknown, isMain: boolean): Promise<boolean> {
     if (!(error instanceof QevmError) || error.code !== "io") return false;
@@ -262,7 +264,10 @@ class Relay {
     }
   }
 
-  /** The main channel, written anew. Its end is seen in the bytes, since the source waits for the destination's word before it closes. */
+  /**
+   * Rewrites the main channel. Its end is detected in the bytes, since the source waits for the destination's
+   * confirmation before it closes.
+   */
   private async convert(
     chunks: AsyncGenerator<Uint8Array>,
     destination: Destination,
@@ -293,7 +298,7 @@ class Relay {
     }
   }
 
-  /** What the source announces before its first section. */
+  /** Reads what the source announces before its first section. */
   private async hear(chunk: Uint8Array): Promise<void> {
     if (this.head === undefined) return;
     this.head = Buffer.concat([this.head, chunk.subarray(0, HEAD)]);
@@ -301,7 +306,7 @@ class Relay {
     if (this.announced.all || this.head.length >= HEAD) this.head = undefined;
   }
 
-  /** The chunks of a connection, written down as they come. */
+  /** The chunks of a connection, recorded as they arrive. */
   private async *noted({ head, rest }: Caller, channel: ChannelHead): AsyncGenerator<Uint8Array> {
     let next: Uint8Array | undefined = head.length === 0 ? undefined : head;
     for (;;) {
@@ -323,13 +328,15 @@ class Relay {
     if (isMain) {
       this.record.answer(bytes);
       this.tail.note(bytes);
-      // By this word the source ends its guest.
+      // The source ends its guest on this message.
       if ((await this.tail.shut()) === 0) await this.record.confirm();
     }
     if (output !== undefined) await writeDrained(output, bytes);
   }
 
-  /** All connections are over: so is the migration. Connections that wait to be looked at come first. */
+  /**
+   * When all connections have ended, the migration has ended. Connections that wait to be identified are handled first.
+   */
   private ended(looks = 0): void {
     const { seen } = this.gate;
     setTimeout(() => {
@@ -339,14 +346,14 @@ class Relay {
     }, LOOK);
   }
 
-  /** Whether the last of the main channel is what a stream ends with. */
+  /** Whether the main channel ends like a stream. */
   private hasEnded(): boolean {
     const end = new StreamEnd(this.main);
     end.note(this.main.length);
     return end.isHere || end.mayBeHere;
   }
 
-  /** Errors: bad-value, truncated: the destination has not loaded all. */
+  /** Errors: bad-value or truncated where the destination has not loaded everything. */
   private async judge(): Promise<void> {
     const shut = await this.tail.shut();
     if (shut === 0) return;
@@ -372,11 +379,14 @@ class Relay {
   }
 }
 
-/** Bytes in which a source announces what it wants, at most. */
+/** Maximum number of bytes before the announcement is complete. */
 const HEAD = 1 << 16;
-/** Milliseconds that a source is waited for whose destination has gone, and a destination's last word whose channels have. */
+/**
+ * Milliseconds to wait for the source after the destination has closed, and for the final reply after the channels have
+ * ended.
+ */
 const PATIENCE = 10_000;
-/** Milliseconds between two looks. */
+/** Interval in milliseconds between two checks. */
 const LOOK = 20;
-/** Looks without a new connection or byte after which none is under way. */
+/** Number of checks without a new connection or byte after which none is in flight. */
 const QUIET = 8;

@@ -1,10 +1,10 @@
 import { QemuFileReader } from "../../bytes/index.js";
 import { decodeReturnMessage } from "../../codec/stream/index.js";
 
-/** Bytes of SHUT: be16 type, be16 length, be32 value. */
+/** Size of SHUT: be16 type, be16 length, be32 value. */
 const LENGTH = 8;
 
-/** The end of what a destination answers: SHUT is its last word. */
+/** The last bytes of the destination's replies, which end with SHUT. */
 export class ReturnTail {
   private tail: Uint8Array = new Uint8Array(0);
 
@@ -15,7 +15,7 @@ export class ReturnTail {
     this.tail = joined.slice(-LENGTH);
   }
 
-  /** The value of SHUT: 0 where the destination has loaded everything; undefined: that was not the last that it said. */
+  /** The value of SHUT: 0 where the destination has loaded everything; undefined where SHUT is not the last message. */
   async shut(): Promise<number | undefined> {
     if (this.tail.length < LENGTH || this.tail[0] !== 0 || this.tail[1] !== 1 || this.tail[3] !== 4) return undefined;
     const message = await decodeReturnMessage(QemuFileReader.over(this.tail));

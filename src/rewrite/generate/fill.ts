@@ -1,15 +1,18 @@
 import { QevmError } from "../../bytes/errors.js";
 
-/** What a page of generated memory holds. Answers false for a page of zeros, which is then not touched. */
+/** Fills a page of generated memory. Returns false for a zero page, which it does not write. */
 export type Fill = (page: Uint8Array, offset: number) => boolean;
 
-/** Words that make text-like pages; about as compressible as log files. */
+/** Words for text-like pages; they compress about as well as log files. */
 const WORDS =
   "the kernel page fault at address while reading inode block device mapped memory region flags offset length error none ok true false node cpu thread queue".split(
     " ",
   );
 
-/** A fill by name: `zero`, `text` (compresses about 3:1), `random` (does not compress). The same seed gives the same memory. */
+/**
+ * A named fill: `zero`, `text` (compresses about 3:1), `random` (does not compress). The same seed gives the same
+ * memory.
+ */
 export function namedFill(name: "zero" | "text" | "random", seed: number): Fill {
   switch (name) {
     case "zero":
@@ -35,7 +38,7 @@ export function namedFill(name: "zero" | "text" | "random", seed: number): Fill 
   }
 }
 
-/** Memory from a file's bytes; beyond its end, zeros. `read` fills a page and says how many bytes it had. */
+/** Memory from a file; zeros after its end. `read` fills a page and returns the number of bytes. */
 export function fileFill(read: (offset: number, into: Uint8Array) => number): Fill {
   return (page, offset) => {
     page.fill(0, read(offset, page));
@@ -43,7 +46,7 @@ export function fileFill(read: (offset: number, into: Uint8Array) => number): Fi
   };
 }
 
-/** Marsaglia's xorshift32, seeded by a page's address so that pages can be made in any order. */
+/** Marsaglia's xorshift32, seeded by the page's address so that pages can be generated in any order. */
 function generator(seed: number, offset: number): () => number {
   let state = (Math.imul(seed + 1, 0x9e3779b1) ^ Math.imul(offset / 1024 + 1, 0x85ebca6b)) >>> 0 || 1;
   const next = (): number => {

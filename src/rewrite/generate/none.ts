@@ -7,18 +7,21 @@ import { createStreamWriter, describedConfiguration, type RamWriter } from "../.
 import { deviceFromPlain, type DeviceDescription, type DeviceState } from "../../codec/vmstate/index.js";
 import type { Fill } from "./fill.js";
 
-/** How pages are written. `zlib` and `xbzrle` need a destination with that capability on. */
+/** The encoding of pages. `zlib` and `xbzrle` need a destination with that capability. */
 export type PageEncoding = "normal" | "zlib" | "xbzrle";
 
 /** What the guest of machine type "none" is. */
 export interface NoneOptions {
-  /** Bytes of RAM, a multiple of 4096; 0: no RAM block. */
+  /** RAM size in bytes, a multiple of 4096; 0: no RAMBlock. */
   memory: number;
   fill: Fill;
   pages: PageEncoding;
   /** compress-level of `zlib`, 0 to 9. */
   level: number;
-  /** QEMU whose stream is written: major and minor. 5.2 to 11.1 are checked; others follow the nearest older rules. */
+  /**
+   * The QEMU version to imitate: major and minor. 5.2 to 11.1 are checked; others use the rules of the nearest older
+   * version.
+   */
   qemu: readonly [number, number];
   /** cpu_ticks_offset and cpu_clock_offset of section "timer", in ns. */
   ticks?: bigint;
@@ -56,7 +59,7 @@ function globalState(since9: boolean): DeviceState {
     version: 1,
     fields: [{ name: "size", type: "uint32", size: 4 }, ...tail],
   };
-  // "running" in hex, as buffers are written in plain form.
+  // "running" in hex, the plain form of a buffer.
   const running = "72756e6e696e67";
   const more = since9 ? { has_vm_was_suspended: 1, vm_was_suspended: 0, unused: "00".repeat(66) } : {};
   const fields = { size: 8, runstate: running.padEnd(since9 ? 64 : 200, "0"), ...more };
@@ -64,11 +67,11 @@ function globalState(since9: boolean): DeviceState {
 }
 
 /**
- * A stream from nothing that `qemu-system-x86_64 -machine none -m N` loads: RAM, timer, globalstate.
+ * Generates a stream that `qemu-system-x86_64 -machine none -m N` loads: RAM, timer, globalstate.
  *
- * Per version: SWITCHOVER_START from 10.0; globalstate of 9.0; the description's `configuration` from 8.2 and its wide
- * form until 5.2; section ids as those versions count them.
- * Source: QEMU migration/savevm.c, migration/global_state.c, softmmu/cpu-timers.c (5.2 to 11.1).
+ * Depends on the version: SWITCHOVER_START from 10.0; globalstate of 9.0; the description's `configuration` from 8.2
+ * and its spaced form until 5.2; section ids as in that version. Source: QEMU migration/savevm.c,
+ * migration/global_state.c, softmmu/cpu-timers.c (5.2 to 11.1).
  */
 export async function generateNone(sink: ByteSink, options: NoneOptions): Promise<{ bytes: number; pages: number }> {
   const { memory, qemu } = options;
@@ -79,7 +82,7 @@ export async function generateNone(sink: ByteSink, options: NoneOptions): Promis
   if (options.pages === "zlib" && since(9, 1)) {
     throw new QevmError("usage", "QEMU 9.1 and later load no compressed pages: choose another --qemu or --pages");
   }
-  // Two more handlers were registered before "ram" and between until some release before 10.0.
+  // Until some release before 10.0 two more handlers were registered before "ram" and between.
   const old = !since(9, 1);
   const writer = createStreamWriter(sink, { machine: "none", pageSize: PAGE, ramSectionId: old ? 2 : 1 });
   const { ram } = writer;
@@ -103,7 +106,10 @@ export async function generateNone(sink: ByteSink, options: NoneOptions): Promis
   return { bytes: writer.file.offset, pages: memory / PAGE };
 }
 
-/** All pages; with XBZRLE a second round that changes some bytes of each page with data, and a delta that puts them back. */
+/**
+ * All pages. With XBZRLE there is a second round, with a delta for each page with data that restores some changed
+ * bytes.
+ */
 async function rounds(ram: RamWriter, block: RamBlock, { fill, pages, level, memory }: NoneOptions): Promise<void> {
   const page = new Uint8Array(PAGE);
   const before = new Uint8Array(PAGE);
@@ -114,7 +120,7 @@ async function rounds(ram: RamWriter, block: RamBlock, { fill, pages, level, mem
       await ram.zero(block, offset);
     } else if (deflater !== undefined && ram.continues(block)) {
       const payload = deflater.deflate(page);
-      // A page that does not shrink goes out raw: nothing is won, and every loader takes it.
+      // A page that does not shrink is sent raw, which every loader accepts.
       await (payload.length < PAGE ? ram.compressed(block, offset, payload) : ram.page(block, offset, page));
     } else if (pages === "xbzrle") {
       await ram.page(block, offset, earlier(page, before));
@@ -132,7 +138,7 @@ async function rounds(ram: RamWriter, block: RamBlock, { fill, pages, level, mem
   }
 }
 
-/** The page as it might have been a round before: every 512th byte different. */
+/** The page in an earlier state: every 512th byte differs. */
 function earlier(page: Uint8Array, into: Uint8Array): Uint8Array {
   into.set(page);
   for (let i = 17; i < into.length; i += 512) into[i]! ^= 0x55;

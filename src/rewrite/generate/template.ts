@@ -20,18 +20,18 @@ import { deviceFromPlain, deviceToPlain, type DeviceState, type PlainValue } fro
 
 /** What differs from the template. */
 export interface TemplateOptions {
-  /** New contents by block name: fills a page from the image and says how many bytes it had (the rest is zeros). */
+  /** New contents by block name: fills a page from the image and returns the number of bytes (the rest is zeros). */
   images: ReadonlyMap<string, Image>;
-  /** New device values: `cpu/0:env.eip` and the value as `qevm devices --json` shows it, or `cpu:...` for instance 0. */
+  /** New device values: `cpu/0:env.eip` with a value as in `qevm devices --json`, or `cpu:...` for instance 0. */
   values: readonly (readonly [string, string])[];
-  /** Other bounds of the template's decoder than `DEFAULT_LIMITS`. */
+  /** Limits of the template's decoder that differ from `DEFAULT_LIMITS`. */
   limits?: Partial<StreamLimits>;
 }
 
 /**
- * A stream like `template` with other memory or device values. Blocks with an image lose all their pages and get the
- * image's in the first chunk behind the block list, those of a mapped-ram file at their places; everything else stays as it is.
- * Errors: usage for a block or field that the template does not have; does-not-fit; as `StreamReader`.
+ * A stream like `template` with other memory or device values. A block with an image loses all its pages and gets the
+ * image's pages in the first chunk after the block list, or at their offsets in a mapped-ram file. Everything else is
+ * unchanged. Errors: usage for an unknown block or field; does-not-fit; as `StreamReader`.
  */
 export async function generateFromTemplate(
   template: ByteSource,
@@ -80,7 +80,7 @@ class RamReplacer {
       }
     }
     for await (const batch of item.records()) {
-      // Places count from the file's first byte: those of a template that begins further on are moved.
+      // Offsets count from the file's first byte, so those of a template inside a larger file are adjusted.
       if (batch.mappedBlock !== undefined) batch.mappedBlock = placedAt(batch.mappedBlock, this.writer.file.offset);
       if (batch.mappedBlock !== undefined) await this.mapped(batch, batch.mappedBlock);
       else if (batch.area) await this.area(batch);
@@ -97,7 +97,7 @@ class RamReplacer {
     await file.drain();
   }
 
-  /** A block of a mapped-ram file: no records, so none are written anywhere. */
+  /** A block of a mapped-ram file: it has no records. */
   private async mapped(batch: RamBatch, mapped: MappedBlock): Promise<void> {
     this.done = true;
     const image = this.images.get(mapped.block.idstr);
@@ -126,7 +126,7 @@ class RamReplacer {
     }
   }
 
-  /** The image is read twice: the bitmap stands in front of the pages. */
+  /** The image is read twice, because the bitmap precedes the pages. */
   private async writeMapped({ block, gapLength, gap }: MappedBlock, image: Image): Promise<void> {
     const { file } = this.writer;
     const { pageSize } = this.reader.ram;
@@ -142,7 +142,7 @@ class RamReplacer {
     }
   }
 
-  /** Every page of an image with its offset; valid until the next. The stream's configuration says how large one is. */
+  /** Every page of an image with its offset, valid until the next. The stream's configuration gives the page size. */
   private *pages(block: RamBlock, image: Image): Generator<[offset: number, page: Uint8Array]> {
     const page = new Uint8Array(this.reader.ram.pageSize);
     for (let offset = 0; offset < block.usedLength; offset += page.length) {
@@ -157,7 +157,7 @@ class DeviceChanges {
 
   constructor(values: TemplateOptions["values"]) {
     this.changes = values.map(([key, value]) => {
-      // Section names may hold colons (PCI paths): the field begins behind the last one.
+      // Section names may contain colons (PCI paths): the field begins after the last one.
       const at = key.lastIndexOf(":");
       if (at < 1) throw new QevmError("usage", `--set takes DEVICE:FIELD=VALUE, not ${JSON.stringify(key)}`);
       return { device: key.slice(0, at), path: key.slice(at + 1), value, used: false };
@@ -187,7 +187,7 @@ class DeviceChanges {
   }
 }
 
-/** JSON where it is JSON (numbers, booleans, arrays), else the text itself (`0x...`, hex digits). */
+/** JSON if it parses (numbers, booleans, arrays), else the text itself (`0x...`, hex digits). */
 function parsed(text: string): PlainValue {
   try {
     return parseExactJson(text) as PlainValue;

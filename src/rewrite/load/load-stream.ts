@@ -1,11 +1,11 @@
-import { QevmError } from "../../bytes/errors.js";
+import { QevmError, type Warning } from "../../bytes/errors.js";
 import type { EngineKind } from "../../engine/page-engine.js";
 import { PageDecoder } from "../../guest/pages/page-decoder.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
 import { incomplete } from "../../codec/stream/rest.js";
-import { DecompressThreads } from "../threads/decompress-threads.js";
+import { DecompressThreads, type DecompressOptions } from "../threads/decompress-threads.js";
 import type { LoadSink } from "../threads/load-sink.js";
 
 /** How RAM is loaded; parameters have the names of QEMU. */
@@ -13,27 +13,29 @@ export interface LoadOptions extends StreamOptions {
   /** QEMU's `decompress-threads`, default 2. */
   decompressThreads?: number | undefined;
   engine?: EngineKind | undefined;
-  /** QEMU's `decompress-error-check`; default on, and off for machine types up to 2.12, as in QEMU. */
+  /** QEMU's `decompress-error-check`. As in QEMU, the default is on, and off for machine types up to 2.12. */
   decompressErrorCheck?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
 
-/** What was loaded. */
+/** The result of a load. */
 export interface Loaded {
   machine: string | undefined;
   blocks: readonly RamBlock[];
   pages: { normal: number; zero: number; compressed: number; xbzrle: number };
-  /** Damaged pages that were passed over, with `decompressErrorCheck` off. */
+  /** Damaged pages that were skipped with `decompressErrorCheck` off. */
   damaged: number;
+  /** What was noticed, each damaged page among it with what is in its place; after the first 10,000 they are only counted. */
+  warnings: readonly Warning[];
   /** Bytes read. */
   bytes: number;
 }
 
 /**
- * Loads the RAM of a whole stream into a sink, COMPRESS_PAGE by threads. Device state is passed over.
+ * Loads the RAM of a whole stream into a sink, with COMPRESS_PAGE records inflated by threads. Device state is skipped.
  *
- * Errors: as `StreamReader`; bad-compressed-data and bad-xbzrle with the record's byte offset, block and page; truncated where the
- * stream has no EOF.
+ * Errors: as `StreamReader`; bad-compressed-data and bad-xbzrle with the record's byte offset, block and page;
+ * truncated where the stream has no EOF.
  */
 export async function loadStream(source: ByteSource, sink: LoadSink, options: LoadOptions = {}): Promise<Loaded> {
   const reader = new StreamReader(source, { readAhead: true, ...options });
@@ -48,7 +50,7 @@ export async function loadStream(source: ByteSource, sink: LoadSink, options: Lo
           await loader.apply(batch);
         }
       } catch (error) {
-        // Damage that came earlier in the stream is what there is to say first.
+        // Report damage that occurs earlier in the stream first.
         loader.threads?.flush();
         throw error;
       }
@@ -58,7 +60,8 @@ export async function loadStream(source: ByteSource, sink: LoadSink, options: Lo
     sink.flush?.();
     const { pages } = loader;
     const damaged = loader.threads?.damaged ?? 0;
-    return { machine: reader.machine, blocks: reader.ram.blocks, pages, damaged, bytes: reader.offset };
+    const { machine, ram, diagnostics, offset } = reader;
+    return { machine, blocks: ram.blocks, pages, damaged, warnings: diagnostics.warnings, bytes: offset };
   } finally {
     await loader.threads?.close();
   }
@@ -66,7 +69,7 @@ export async function loadStream(source: ByteSource, sink: LoadSink, options: Lo
 
 class RamLoader {
   readonly pages = { normal: 0, zero: 0, compressed: 0, xbzrle: 0 };
-  /** They start at the first compressed page. */
+  /** Started at the first compressed page. */
   threads: DecompressThreads | undefined;
   path: readonly string[] = [];
   private known = 0;
@@ -99,9 +102,15 @@ class RamLoader {
   }
 
   private async startThreads(): Promise<DecompressThreads> {
-    const { ram, machine } = this.reader;
+    const { ram, machine, diagnostics } = this.reader;
     const { decompressThreads = 2, engine, decompressErrorCheck = !isBefore30(machine) } = this.options;
-    const setup = { threads: decompressThreads, engine, pageSize: ram.pageSize, errorCheck: decompressErrorCheck };
+    const setup: DecompressOptions = {
+      threads: decompressThreads,
+      engine,
+      pageSize: ram.pageSize,
+      errorCheck: decompressErrorCheck,
+      onDamaged: (error, replaced) => diagnostics.warn(error, replaced),
+    };
     return (this.threads = await DecompressThreads.start(this.sink, setup, ram.blocks, this.path));
   }
 
@@ -112,7 +121,7 @@ class RamLoader {
   }
 }
 
-/** Machine types whose QEMU let damaged pages pass, trusting that they come again (wire: 2.4 to 2.12). */
+/** Machine types whose QEMU ignored damaged pages and relied on their being sent again (wire: 2.4 to 2.12). */
 function isBefore30(machine: string | undefined): boolean {
   const [, major] = /-(\d+)\.\d+$/u.exec(machine ?? "") ?? [];
   return major !== undefined && Number(major) < 3;

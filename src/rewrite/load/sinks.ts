@@ -2,24 +2,24 @@ import { hex, QevmError } from "../../bytes/errors.js";
 import type { RamBlock } from "../../codec/ram/index.js";
 import type { LoadSink } from "../threads/load-sink.js";
 
-/** Bytes that one mark of `Flat.touched` stands for. */
+/** Bytes per mark of `Flat.touched`. */
 const MARK = 4096;
 
 interface Flat {
   readonly bytes: Uint8Array;
   readonly buffer: SharedArrayBuffer;
-  /** 1 where something was written: what was not is zero as it is, and costs the machine no memory. */
+  /** 1 where something was written. Untouched memory is zero and is not resident. */
   readonly touched: Uint8Array;
 }
 
 /**
- * Guest memory as one flat buffer a block, shared, so that threads write into it; only for blocks that one trusts to be as
- * long as they say.
+ * Guest memory as one flat shared buffer per block, so that threads can write into it. Use it only where the stated
+ * block sizes are trusted.
  */
 export class FlatMemory implements LoadSink {
   private readonly flat = new Map<string, Flat>();
 
-  /** @param limit the largest sum of blocks to take, in bytes */
+  /** @param limit maximum total size of the blocks in bytes */
   constructor(private readonly limit = 4 * 1024 ** 3) {}
 
   /** The bytes of every block, by `idstr`. */
@@ -66,7 +66,7 @@ export class FlatMemory implements LoadSink {
     if (i < end) bytes.fill(0, offset, offset + length);
   }
 
-  /** Errors: usage; bad-offset where a page that lenient mode has passed over ends outside. */
+  /** Errors: usage; bad-offset where a page that lenient mode accepted ends outside its block. */
   private of(block: RamBlock, end = 0): Flat {
     const flat = this.flat.get(block.idstr);
     if (flat === undefined) throw new QevmError("usage", `RAM block ${JSON.stringify(block.idstr)} was not added`);
@@ -78,7 +78,7 @@ export class FlatMemory implements LoadSink {
   }
 }
 
-/** Calls a function with every page in stream order, and keeps them so that XBZRLE has what it changes. */
+/** A sink that calls a function for every page in stream order, and keeps the pages for XBZRLE. */
 export function sinkOf(store: LoadSink, onPage: (block: RamBlock, offset: number, page: Uint8Array) => void): LoadSink {
   return {
     add: (block) => store.add?.(block),

@@ -221,7 +221,9 @@ class Unpacker {
 
   /** Writes what a section holds; answers its file, or "ram". */
   private async content(item: SectionItem): Promise<string> {
-    const stem = `devices/${this.names.claim(`${String(this.items.length).padStart(3, "0")}-${item.idstr.slice(0, 100)}-${item.instanceId}`)}`;
+    if (item.content.kind === "ram") return await this.pages(item);
+    const number = String(this.items.length).padStart(3, "0");
+    const stem = `devices/${this.names.claim(`${number}-${item.idstr.slice(0, 100)}-${item.instanceId}`)}`;
     if (item.content.kind === "device") {
       if (this.options.schema !== undefined) this.lent.push(item.content.state.description);
       const { fields, subsections } = deviceToPlain(item.content.state);
@@ -233,9 +235,10 @@ class Unpacker {
       this.write(`${stem}.bin`, item.content.bytes);
       return `${stem}.bin`;
     }
-    if (item.content.kind === "records") {
-      return await this.chunks.write(`${stem}.bin`, item.content.entries());
-    }
+    return await this.chunks.write(`${stem}.bin`, item.content.entries());
+  }
+
+  private async pages(item: SectionItem): Promise<string> {
     const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
     for await (const batch of item.records()) {
       await this.prepare(batch, path);

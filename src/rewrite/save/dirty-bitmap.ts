@@ -1,13 +1,13 @@
 import { bitmapWords, type GuestBlock } from "./guest-memory.js";
 
-/** Which pages of a block still have to go (QEMU's RAMBlock.bmap). */
+/** The pages of a block that must still be sent (QEMU's RAMBlock.bmap). */
 export class DirtyBitmap {
-  /** Pages that are set. */
+  /** Number of set pages. */
   pages: number;
   private readonly words: Int32Array;
   private readonly total: number;
 
-  /** At first every page is set. */
+  /** Initially every page is set. */
   constructor(
     readonly block: GuestBlock,
     pageSize: number,
@@ -19,7 +19,7 @@ export class DirtyBitmap {
     if (rest !== 0) this.words[this.words.length - 1] = (1 << rest) - 1;
   }
 
-  /** Takes over what was written since the last time, and returns how many pages were not set before. */
+  /** Adds the pages written since the last sync. Returns how many of them were not set before. */
   sync(): number {
     const { words } = this;
     const { log } = this.block;
@@ -36,7 +36,10 @@ export class DirtyBitmap {
     return added;
   }
 
-  /** Clears the first set page at or behind `page` and returns it, -1 where there is none. Clear first, then read: what is written later is logged again. */
+  /**
+   * Clears the first set page at or after `page` and returns it, -1 where there is none. Clear before reading the page,
+   * so that later writes are logged again.
+   */
   take(page: number): number {
     const { words } = this;
     let index = page >>> 5;

@@ -2,29 +2,29 @@ import { QevmError } from "../../bytes/errors.js";
 import type { RamBlock } from "../../codec/ram/index.js";
 import type { SharedMemory } from "../threads/compress-work.js";
 
-/** One RAM block of a source whose memory may change while it is saved. */
+/** One RAMBlock of a source whose memory may change while it is saved. */
 export interface GuestBlock extends RamBlock {
-  /** Memory that threads can read by themselves, where it is such. */
+  /** The memory, where threads can read it directly. */
   readonly shared?: SharedMemory | undefined;
-  /** Pages written since they were last taken: one bit a page, set by whoever writes a page, after writing it. */
+  /** Pages written since they were last taken: one bit per page, set by the writer after writing the page. */
   readonly log: Int32Array;
-  /** True where the page holds nothing but zeros at this moment. */
+  /** True where the page is all zero at the moment. */
   isZero(offset: number): boolean;
-  /** The page at this moment: a view that is valid until the next call. It may change while it is looked at. */
+  /** The current page: a view that is valid until the next call. It may change while it is read. */
   page(offset: number): Uint8Array;
 }
 
-/** Words of a log or bitmap of so many bytes of memory. */
+/** Number of words in a log or bitmap for `usedLength` bytes of memory. */
 export function bitmapWords(usedLength: number, pageSize: number): number {
   return Math.ceil(usedLength / pageSize / 32);
 }
 
-/** Marks a page as written; call it behind the write. */
+/** Marks a page as written. Call it after the write. */
 export function markDirty(log: Int32Array, page: number): void {
   Atomics.or(log, page >>> 5, 1 << (page & 31));
 }
 
-/** A block in a `SharedArrayBuffer`, which writers in other threads may change at any time. */
+/** A block in a `SharedArrayBuffer` that other threads may write at any time. */
 export class SharedBlock implements GuestBlock {
   readonly shared: SharedMemory;
   readonly bytes: Uint8Array;
@@ -32,7 +32,7 @@ export class SharedBlock implements GuestBlock {
   readonly usedLength: number;
   private readonly words: Int32Array;
 
-  /** @param log the dirty log, in shared memory; made here if left out */
+  /** @param log the dirty log in shared memory; created if omitted */
   constructor(
     readonly index: number,
     readonly idstr: string,

@@ -1,15 +1,15 @@
 import { QevmError } from "../../bytes/errors.js";
 
 /**
- * QEMU's XBZRLE cache: direct-mapped, keyed by address, with an age (migration/page_cache.c). An entry touched within the last two
- * generations (dirty-bitmap syncs) is not displaced by another page.
+ * QEMU's XBZRLE cache: direct-mapped, keyed by address, with an age (migration/page_cache.c). An entry used within the
+ * last two generations (dirty-bitmap syncs) is not replaced by another page.
  */
 export class PageCache {
   private readonly keys: Float64Array;
   private readonly ages: Int32Array;
   private readonly pages: Uint8Array;
 
-  /** @param size bytes, a power of two; QEMU's `xbzrle-cache-size`, default 64 MiB there */
+  /** @param size bytes, a power of two; QEMU's `xbzrle-cache-size`, where the default is 64 MiB */
   constructor(
     readonly size: number,
     private readonly pageSize: number,
@@ -23,7 +23,7 @@ export class PageCache {
     this.pages = new Uint8Array(size);
   }
 
-  /** What the destination holds of the page at `address`, touched now; undefined on a miss. */
+  /** The destination's content of the page at `address`, marked as used; undefined on a miss. */
   lookup(address: number, generation: number): Uint8Array | undefined {
     const slot = this.slot(address);
     if (this.keys[slot] !== address) return undefined;
@@ -31,7 +31,7 @@ export class PageCache {
     return this.at(slot);
   }
 
-  /** Keeps a copy of the page; false where the slot is held by another page that is still young. */
+  /** Stores a copy of the page. False where the slot holds another page that is still young. */
   insert(address: number, page: Uint8Array, generation: number): boolean {
     const slot = this.slot(address);
     const key = this.keys[slot]!;
@@ -42,7 +42,7 @@ export class PageCache {
     return true;
   }
 
-  /** Forgets a page that went out by another way. */
+  /** Drops a page that was sent in another encoding. */
   forget(address: number): void {
     const slot = this.slot(address);
     if (this.keys[slot] === address) this.keys[slot] = -1;
@@ -57,5 +57,5 @@ export class PageCache {
   }
 }
 
-/** Generations for which an entry is safe from other pages. */
+/** Number of generations for which an entry cannot be replaced. */
 const LIFETIME = 2;

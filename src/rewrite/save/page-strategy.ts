@@ -5,23 +5,26 @@ import type { GuestBlock } from "./guest-memory.js";
 import type { PageCache } from "./page-cache.js";
 import type { MigrationStatistics } from "./statistics.js";
 
-/** Asked first for every page (QEMU's control_save_page): true means that it saw to the page, false leaves it to the stream. */
+/**
+ * Called first for every page (QEMU's control_save_page). True: the hook has handled the page; false: send it in the
+ * stream.
+ */
 export type SavePageHook = (block: GuestBlock, offset: number, page: Uint8Array) => boolean;
 
-/** What a strategy works with; what is left out is off. */
+/** The parts of a strategy; omitted parts are off. */
 export interface StrategyParts {
   hook?: SavePageHook | undefined;
   threads?: CompressThreads<GuestBlock> | undefined;
   cache?: PageCache | undefined;
 }
 
-/** How a page goes out: one place, one order. */
+/** Decides how each page is encoded, in one place and a fixed order. */
 export class PageStrategy {
-  /** Rounds completed: XBZRLE begins behind the first one, and compressing ends there when both are on (QEMU until 8.1). */
+  /** XBZRLE starts after the first round, and compression ends there when both are on (QEMU until 8.1). */
   firstRound = true;
-  /** In the last stage nothing is sent after, so nothing is worth keeping. */
+  /** In the last stage no later round needs the cache, so it is not updated. */
   lastStage = false;
-  /** Dirty-bitmap syncs so far: the age of cache entries. */
+  /** Number of dirty-bitmap syncs so far: the age of cache entries. */
   generation = 0;
   private block: GuestBlock | undefined;
   private readonly copy: Uint8Array;
@@ -44,7 +47,7 @@ export class PageStrategy {
     }
   }
 
-  /** Sends one page: hook, zero, compress, xbzrle, normal. */
+  /** Sends one page, as the first that applies: hook, zero, compress, xbzrle, normal. */
   save(block: GuestBlock, offset: number): void {
     if (this.takenByHook(block, offset)) return;
     if (this.saveZero(block, offset)) return;
@@ -53,7 +56,7 @@ export class PageStrategy {
     this.saveNormal(block, offset, block.page(offset));
   }
 
-  /** Records that a compress thread has made. */
+  /** Writes the records of a compress thread. */
   finished({ tag, count, records, lengths, zero }: CompressedBatch<GuestBlock>): void {
     const { ram, compression } = this.statistics;
     for (let i = 0; i < count; i++) {
@@ -85,8 +88,9 @@ export class PageStrategy {
   }
 
   /**
-   * Hands the page to a thread. The first page of another block goes as it is and carries the name: nothing is ever compressed
-   * here. With `compress-wait-thread` off a page that finds no thread idle goes as it is too.
+   * Passes the page to a thread. The first page of another block is sent uncompressed with the block name, so nothing
+   * is compressed in this thread. With `compress-wait-thread` off, a page is also sent uncompressed where no thread is
+   * idle.
    */
   protected compress(block: GuestBlock, offset: number): boolean {
     const { threads, cache } = this.parts;
@@ -104,7 +108,7 @@ export class PageStrategy {
     return taken;
   }
 
-  /** The cached copy is what is sent and compared, never the page itself: the guest may write it between the two. */
+  /** Sends and compares the cached copy, never the page itself, which the guest may write in between. */
   private saveXbzrle(block: GuestBlock, offset: number): boolean {
     const { cache } = this.parts;
     if (cache === undefined || !this.caching) return false;

@@ -12,18 +12,18 @@ import { PageStrategy, type SavePageHook } from "./page-strategy.js";
 import { RateLimit } from "./rate-limit.js";
 import { emptyStatistics, Period, type MigrationStatistics } from "./statistics.js";
 
-/** Parameters with QEMU's names; a left-out one is QEMU's default. */
+/** Parameters with QEMU's names and defaults. */
 export interface SaveParameters {
-  /** Capability `compress`: on where this is 1 or more. */
+  /** Capability `compress`: on from 1. */
   compressThreads?: number | undefined;
   compressLevel?: number | undefined;
   compressWaitThread?: boolean | undefined;
-  /** Default "page": the fastest. "exact" gives the bytes of QEMU's zlib. */
+  /** Default "page", the fastest. "exact" gives the bytes of QEMU's zlib. */
   engine?: EngineKind | undefined;
   /** Capability `xbzrle`, with `xbzrle-cache-size` in bytes (64 MiB). */
   xbzrle?: boolean | undefined;
   xbzrleCacheSize?: number | undefined;
-  /** Bytes a second, 0: no limit. Default 128 MiB. */
+  /** Bytes per second, 0: no limit. Default 128 MiB. */
   maxBandwidth?: number | undefined;
   /** Milliseconds, default 300. */
   downtimeLimit?: number | undefined;
@@ -32,11 +32,11 @@ export interface SaveParameters {
 
 /** How RAM is saved. */
 export interface SaveOptions extends SaveParameters {
-  /** Stops the guest: resolves when nothing writes its memory any more and everything written is logged. */
+  /** Stops the guest: resolves when its memory is not written any more and all writes are logged. */
   stop?: (() => Promise<void>) | undefined;
   /** Is asked before each page: true where it has sent the page itself. */
   hook?: SavePageHook | undefined;
-  /** Cancels: the stream ends where it is and the threads end. */
+  /** Cancels: the stream stops at its current position and the threads end. */
   signal?: AbortSignal | undefined;
   /** Section id, default 2 as in QEMU's own streams of a PC. */
   sectionId?: number | undefined;
@@ -44,17 +44,17 @@ export interface SaveOptions extends SaveParameters {
   footers?: boolean | undefined;
   /** @internal More about the compress threads than QEMU has parameters for: batches, who helps, another module. */
   threads?: Pick<CompressOptions, "batch" | "help" | "slots" | "script"> | undefined;
-  /** @internal Makes the strategy; default `PageStrategy` itself. */
+  /** @internal Creates the strategy; default: `PageStrategy`. */
   strategy?: typeof PageStrategy | undefined;
 }
 
-/** Pages between two looks at the clock and the sink. */
+/** Number of pages between two checks of the clock and the sink. */
 const LOOK = 64;
-/** Milliseconds after which a PART ends even if there is room for more (QEMU's MAX_WAIT). */
+/** Milliseconds after which a PART ends even if the limit is not reached (QEMU's MAX_WAIT). */
 const PART = 50;
 
 /**
- * Saves the memory of a running guest as the "ram" section: START, PARTs while it runs, END when it stands.
+ * Saves the memory of a running guest as the "ram" section: START, PARTs while it runs, END when it is stopped.
  *
  * Source: QEMU migration/ram.c ram_save_setup, ram_save_iterate, ram_save_complete; migration/migration.c (5.2 to 7.2).
  */
@@ -87,8 +87,8 @@ export class RamSave {
   }
 
   /**
-   * Writes the whole section, and returns the statistics when it is done, was cancelled, or throws when it failed. The blocks'
-   * `index` is their place in the list. Errors: usage, io, and what the sink throws.
+   * Writes the whole section. Returns the statistics when it is done or was cancelled, and throws when it failed. The
+   * blocks' `index` is their position in the list. Errors: usage, io, and errors of the sink.
    */
   static async run(
     file: QemuFileWriter,
@@ -122,7 +122,7 @@ export class RamSave {
     this.open("start");
     encodeBlockList(this.file, { total: statistics.ram.total, blocks: [...this.blocks] });
     await this.close();
-    // The first sync: every page is set already, and the log's marks are for the same pages.
+    // The first sync: every page is set already, so the log's marks are redundant.
     this.sync();
     statistics["setup-time"] = performance.now() - this.began;
     statistics.status = "active";
@@ -151,7 +151,7 @@ export class RamSave {
     this.finish();
   }
 
-  /** One PART: pages until the window's worth has gone, the round is over, or time is up. */
+  /** One PART: pages until the window's budget is used, the round is over, or the time is up. */
   private async part(): Promise<void> {
     const until = performance.now() + PART;
     this.open("part");
@@ -164,7 +164,7 @@ export class RamSave {
     await this.close();
   }
 
-  /** END: everything that is left, whatever the limit says. */
+  /** END: all remaining pages, without a limit. */
   private async complete(): Promise<void> {
     this.strategy.lastStage = true;
     this.open("end");
@@ -180,7 +180,7 @@ export class RamSave {
     await this.close();
   }
 
-  /** Sends the next dirty page behind the last one; false at the end of a round. */
+  /** Sends the next dirty page after the last one; false at the end of a round. */
   private next(): boolean {
     const { place, bitmaps } = this;
     for (; place.block < bitmaps.length; place.block++, place.page = 0) {
@@ -191,7 +191,7 @@ export class RamSave {
       this.strategy.save(bitmap.block, page * this.pageSize);
       return true;
     }
-    // A page of the next round must not overtake its own earlier copy in a thread.
+    // A page of the next round must not overtake its earlier copy in a thread.
     this.threads?.flush();
     this.place = { block: 0, page: 0 };
     this.strategy.firstRound = false;

@@ -1,16 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** Milliseconds of a window (QEMU's BUFFER_DELAY): bandwidth is counted out and measured by it. */
+/** Length of a window in milliseconds (QEMU's BUFFER_DELAY), for limiting and measuring bandwidth. */
 export const WINDOW = 100;
 
-/** Lets so many bytes a second go, a tenth of a second's worth at a time (QEMU's max-bandwidth). */
+/** Limits the bytes per second, in windows of a tenth of a second (QEMU's max-bandwidth). */
 export class RateLimit {
-  /** Bytes a second that went in the last window. */
+  /** Bytes per second in the last window. */
   bandwidth = 0;
   private start: number;
   private bytes: number;
 
-  /** @param maxBandwidth bytes a second; 0: no limit */
+  /** @param maxBandwidth bytes per second; 0: no limit */
   constructor(
     private readonly maxBandwidth: number,
     transferred = 0,
@@ -19,17 +19,17 @@ export class RateLimit {
     this.bytes = transferred;
   }
 
-  /** Whether this window's worth has gone. */
+  /** Whether this window's budget is used. */
   exceeded(transferred: number): boolean {
     return this.maxBandwidth > 0 && (transferred - this.bytes) * 1000 >= this.maxBandwidth * WINDOW;
   }
 
-  /** Whether the window is over, by time. */
+  /** Whether the window's time is over. */
   get over(): boolean {
     return performance.now() - this.start >= WINDOW;
   }
 
-  /** Waits for the end of the window; what went beyond its worth is paid for by waiting longer. */
+  /** Waits for the end of the window, and longer if its budget was exceeded. */
   async wait(transferred: number, signal?: AbortSignal): Promise<void> {
     const went = transferred - this.bytes;
     const due = this.maxBandwidth > 0 ? Math.max(WINDOW, (went / this.maxBandwidth) * 1000) : WINDOW;
@@ -37,7 +37,7 @@ export class RateLimit {
     if (left > 0) await sleep(left, undefined, { signal }).catch(() => undefined);
   }
 
-  /** Begins the next window. */
+  /** Starts the next window. */
   next(transferred: number): void {
     const now = performance.now();
     this.bandwidth = ((transferred - this.bytes) * 1000) / Math.max(now - this.start, 0.001);

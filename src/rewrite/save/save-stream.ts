@@ -6,8 +6,8 @@ import { RamSave, type SaveOptions } from "./ram-save.js";
 import type { MigrationStatistics } from "./statistics.js";
 
 /**
- * Saves live memory as a whole stream: header, configuration and device state are those of a template, the RAM section is ours.
- * The template's blocks and ours must be the same for a real destination to load it; that is the caller's business.
+ * Saves live memory as a whole stream. Header, configuration and device state are from a template, the RAM section is
+ * ours. For a real destination to load it, the template's blocks must be the same as ours; the caller ensures that.
  */
 export async function saveStream(
   template: ByteSource,

@@ -1,4 +1,4 @@
-/** Figures with the names and meaning that QMP `query-migrate` gives them (QEMU 7.2, qapi/migration.json). */
+/** Figures with the names and meanings of QMP `query-migrate` (QEMU 7.2, qapi/migration.json). */
 export interface MigrationStatistics {
   status: "setup" | "active" | "completed" | "cancelled" | "failed";
   /** Milliseconds. */
@@ -9,19 +9,19 @@ export interface MigrationStatistics {
   ram: {
     /** Bytes written. */
     transferred: number;
-    /** Bytes of pages that are still to go. */
+    /** Bytes of pages that remain to be sent. */
     remaining: number;
-    /** Bytes of all blocks. */
+    /** Total bytes of all blocks. */
     total: number;
     /** Zero pages. */
     duplicate: number;
-    /** Pages sent as they are. */
+    /** Uncompressed pages sent. */
     normal: number;
     "normal-bytes": number;
     "dirty-sync-count": number;
-    /** Pages a second that the guest writes, between the last two syncs. */
+    /** Pages per second written by the guest between the last two syncs. */
     "dirty-pages-rate": number;
-    /** Throughput of the last window in megabits a second. */
+    /** Throughput of the last window in megabits per second. */
     mbps: number;
     "pages-per-second": number;
     "page-size": number;
@@ -29,13 +29,13 @@ export interface MigrationStatistics {
   compression: {
     /** COMPRESS_PAGE records. */
     pages: number;
-    /** Pages sent as they are because no thread was idle. */
+    /** Pages sent uncompressed because no thread was idle. */
     busy: number;
-    /** Busy pages a page of the last period. */
+    /** Busy pages per page in the last period. */
     "busy-rate": number;
-    /** Bytes of the records behind their first eight. */
+    /** Bytes of the records after their first eight. */
     "compressed-size": number;
-    /** Bytes before by bytes after, in the last period. */
+    /** Uncompressed by compressed bytes in the last period. */
     "compression-rate": number;
   };
   "xbzrle-cache": {
@@ -72,7 +72,7 @@ export function emptyStatistics(total: number, pageSize: number, cacheSize: numb
   };
 }
 
-/** The rates of the time between two dirty-bitmap syncs. */
+/** Rates between two dirty-bitmap syncs. */
 export class Period {
   private pages = 0;
   private busy = 0;
@@ -81,7 +81,7 @@ export class Period {
 
   constructor(private start: number) {}
 
-  /** Ends a period at `now` milliseconds with `dirtied` pages written by the guest meanwhile. */
+  /** Ends a period at `now` milliseconds, in which the guest wrote `dirtied` pages. */
   end(statistics: MigrationStatistics, now: number, dirtied: number): void {
     const { compression, ram } = statistics;
     const pages = ram.normal + ram.duplicate + compression.pages + statistics["xbzrle-cache"].pages;

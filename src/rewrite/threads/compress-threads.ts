@@ -3,48 +3,50 @@ import { RamFlag } from "../../codec/ram/index.js";
 import { ThreadPool, type Slot } from "../../io/threads/index.js";
 import { compressSetup, compressShape, CompressWork, type SharedMemory } from "./compress-work.js";
 
-/** Pages that go over at once: 16 to 256 measured alike, 1 costs half the speed (see spec/40-save.md). */
+/** Pages per batch: 16 to 256 measured alike, 1 halves the speed (see spec/40-save.md). */
 export const DEFAULT_BATCH = 64;
 
 /** How many threads compress, and how. */
 export interface CompressOptions {
-  /** Worker threads; QEMU's `compress-threads`, default 8 there. */
+  /** Worker threads; QEMU's `compress-threads`, where the default is 8. */
   threads: number;
   /** Default "page". */
   engine?: EngineKind | undefined;
   /** QEMU's `compress-level`, 0 to 9, default 1. */
   level?: number | undefined;
-  /** Bytes a page, default 4096. */
+  /** Bytes per page, default 4096. */
   pageSize?: number | undefined;
-  /** Pages a batch, default {@link DEFAULT_BATCH}. */
+  /** Pages per batch, default {@link DEFAULT_BATCH}. */
   batch?: number | undefined;
   /**
-   * QEMU's `compress-wait-thread`, default true: with no idle thread `add` waits, and works off a batch itself instead of
-   * sleeping. With false `add` answers false at once.
+   * QEMU's `compress-wait-thread`, default true: without an idle thread `add` waits, and processes a batch itself
+   * instead of sleeping. With false `add` returns false at once.
    */
   wait?: boolean | undefined;
-  /** Whether the owner works off batches itself while it waits, default `wait`. */
+  /** Whether the owner processes batches itself while it waits, default `wait`. */
   help?: boolean | undefined;
-  /** Batches under way at most, a power of two; default: enough that no thread waits while the owner writes. */
+  /**
+   * Maximum number of batches in flight, a power of two. Default: enough that no thread waits while the owner writes.
+   */
   slots?: number | undefined;
-  /** Another module for the threads than our own, started with the same `CompressSetup`; it serves the ring by other means. */
+  /** Another module for the threads, started with the same `CompressSetup`; it serves the ring in another way. */
   script?: URL | undefined;
-  /** Memories that the threads read by themselves, by their place in this list. */
+  /** Memories that the threads read directly; `addShared` refers to them by index. */
   memories?: readonly SharedMemory[] | undefined;
 }
 
-/** What comes back: one batch, in the order in which batches were begun. Valid until the callback returns. */
+/** One finished batch, in the order in which batches were begun. Valid until the callback returns. */
 export interface CompressedBatch<T> {
-  /** What its pages were added with. */
+  /** The tag that its pages were added with. */
   tag: T;
-  /** Pages in it. */
+  /** Number of pages. */
   count: number;
   /**
-   * Finished records of the ram section, one behind the other, all with CONTINUE: COMPRESS_PAGE, or ZERO where the page turned
-   * out to hold nothing but zeros.
+   * Complete records of the ram section, one after the other, all with CONTINUE: COMPRESS_PAGE, or ZERO for an all-zero
+   * page.
    */
   records: Uint8Array;
-  /** Where in `records` each page's record starts, and its length. */
+  /** Start and length of each page's record in `records`. */
   starts: Uint32Array;
   lengths: Uint32Array;
   /** 1 where the record is a ZERO record. */
@@ -52,9 +54,9 @@ export interface CompressedBatch<T> {
 }
 
 /**
- * QEMU's compress threads: pages in, finished records out, in the order in which they went in.
+ * QEMU's compress threads: pages in, complete records out, in the same order.
  *
- * A batch holds pages of one tag (a RAM block). A page of another tag begins another batch; nobody waits for that.
+ * A batch contains pages of one tag (a RAMBlock). A page with another tag begins a new batch without waiting.
  */
 export class CompressThreads<T> {
   private slot: Slot | undefined;
@@ -73,7 +75,7 @@ export class CompressThreads<T> {
     this.result = { tag: undefined as T, count: 0, records: empty, starts: none, lengths: none, zero: empty };
   }
 
-  /** Starts the threads. `onBatch` is called by `add`, `ready`, `collect`, `flush` and `settle`. Errors: usage, io. */
+  /** Starts the threads. `add`, `ready`, `collect`, `flush` and `settle` call `onBatch`. Errors: usage, io. */
   static async start<T>(
     options: CompressOptions,
     onBatch: (batch: CompressedBatch<T>) => void,
@@ -91,17 +93,17 @@ export class CompressThreads<T> {
     return new CompressThreads(pool, batch, pageSize, wait, onBatch);
   }
 
-  /** Pages begun or under way: true until `flush`. */
+  /** Whether pages are unfinished: true until `flush`. */
   get busy(): boolean {
     return this.slot !== undefined || this.pool.pending > 0;
   }
 
-  /** Times a thread slept for want of work. */
+  /** How often a thread slept for lack of work. */
   get sleeps(): number {
     return this.pool.sleeps;
   }
 
-  /** Adds the page at `offset`, whose bytes are copied now. False: no thread is idle, and `wait` is off. */
+  /** Adds the page at `offset`; its bytes are copied now. False: no thread is idle, and `wait` is off. */
   add(tag: T, offset: number, page: Uint8Array): boolean {
     const slot = this.place(tag, -1);
     if (slot === undefined) return false;
@@ -110,7 +112,7 @@ export class CompressThreads<T> {
     return true;
   }
 
-  /** Adds the page at `offset` of a shared memory; a thread copies it when its turn has come. */
+  /** Adds the page at `offset` of a shared memory; a thread copies it later. */
   addShared(tag: T, memory: number, offset: number): boolean {
     const slot = this.place(tag, memory);
     if (slot === undefined) return false;
@@ -118,7 +120,7 @@ export class CompressThreads<T> {
     return true;
   }
 
-  /** Hands on whatever is finished, without waiting. */
+  /** Passes on finished batches, without waiting. */
   collect(): void {
     while (this.pool.isBack) this.retire();
   }
@@ -129,7 +131,9 @@ export class CompressThreads<T> {
     while (this.pool.pending > 0) this.retire();
   }
 
-  /** Resolves when `add` with this tag need not wait; undefined: it need not now. The event loop runs meanwhile. */
+  /**
+   * Resolves when `add` with this tag need not wait; undefined if it need not wait now. The event loop runs meanwhile.
+   */
   ready(tag: T): Promise<void> | undefined {
     if (this.slot !== undefined && this.tags.at(-1) === tag) return undefined;
     this.publish();
@@ -137,13 +141,13 @@ export class CompressThreads<T> {
     return this.pool.open() === undefined ? this.retireOne() : undefined;
   }
 
-  /** As `flush`, but the event loop runs meanwhile. */
+  /** Like `flush`, but the event loop runs meanwhile. */
   async settle(): Promise<void> {
     this.publish();
     while (this.pool.pending > 0) await this.retireOne();
   }
 
-  /** Ends the threads; what was not flushed is lost. */
+  /** Ends the threads. Pages that were not flushed are lost. */
   close(): Promise<void> {
     return this.pool.close();
   }
@@ -201,7 +205,7 @@ export class CompressThreads<T> {
   }
 }
 
-/** Batches under way: enough that no thread waits while the owner writes. */
+/** Batches in flight: enough that no thread waits while the owner writes. */
 function slotsFor(threads: number): number {
   return 2 ** Math.ceil(Math.log2(Math.max(4, threads * 3)));
 }

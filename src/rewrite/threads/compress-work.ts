@@ -3,40 +3,40 @@ import { loadPageModule } from "../../engine/page-module.js";
 import { payloadBound, RECORD_HEADER, type DeflateBatch, type EngineKind } from "../../engine/page-engine.js";
 import type { RingShape, Slot, SlotWork } from "../../io/threads/index.js";
 
-/** Guest memory that compress threads read by themselves. */
+/** Guest memory that compress threads read directly. */
 export interface SharedMemory {
   buffer: SharedArrayBuffer;
-  /** Where in the buffer the memory starts. */
+  /** Start of the memory in the buffer. */
   start: number;
-  /** Bytes. */
+  /** Length in bytes. */
   length: number;
 }
 
-/** What a compress thread is told at its start; everything in it can be sent to a thread. */
+/** Start data of a compress thread; all of it can be sent to a thread. */
 export interface CompressSetup {
   engine: EngineKind;
   level: number;
   pageSize: number;
-  /** Pages a batch. */
+  /** Pages per batch. */
   capacity: number;
   memories: readonly SharedMemory[];
   module: WebAssembly.Module | undefined;
 }
 
-/** Fills in what can only be had asynchronously. */
+/** Completes the setup with what is only available asynchronously. */
 export async function compressSetup(setup: Omit<CompressSetup, "module">): Promise<CompressSetup> {
   return { ...setup, module: setup.engine.startsWith("page") ? await loadPageModule() : undefined };
 }
 
-/** The ring that such work needs. */
+/** The shape of the ring for this work. */
 export function compressShape({ capacity, pageSize }: CompressSetup, slots: number): RingShape {
   return { slots, capacity, input: capacity * pageSize, output: capacity * (RECORD_HEADER + payloadBound(pageSize)) };
 }
 
 /**
- * Compresses a batch to finished records. The engine's state is made once a thread and reset a page, and the page is copied
- * into the engine's own memory first: the guest may write it meanwhile, and a stream made of a page that changes under the
- * compressor need not inflate.
+ * Compresses a batch to complete records. The engine is created once per thread and reset for each page. The page is
+ * copied into the engine's memory first: the guest may write it meanwhile, and compressing a page that changes may give
+ * a stream that does not inflate.
  */
 export class CompressWork implements SlotWork {
   private readonly sources: readonly Uint8Array[];
@@ -73,7 +73,7 @@ export class CompressWork implements SlotWork {
     slot.flags.set(batch.zero.subarray(0, count));
     slot.length = length;
   }
-  /** The thread's own copy of each page. */
+  /** Copies each page into the thread's memory. */
   private copyPages(slot: Slot, memory: Uint8Array, pages: Uint8Array): void {
     const { pageSize } = this;
     for (let i = 0; i < slot.count; i++) {

@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { QevmError } from "../../bytes/errors.js";
+import { QevmError, type Replaced } from "../../bytes/errors.js";
 import type { EngineKind } from "../../engine/page-engine.js";
 import type { RamBatch, RamBlock } from "../../codec/ram/index.js";
 import { pagePath } from "../../guest/pages/page-decoder.js";
@@ -10,23 +10,28 @@ import { putPayload, refusal, startDecompressPool } from "./decompress-work.js";
 /** How many threads decompress, and how. */
 export interface DecompressOptions {
   /**
-   * QEMU's `decompress-threads`, default 2 there. The owner inflates too while it waits, so that no more worker threads are started than
-   * there are cores beside the owner's.
+   * QEMU's `decompress-threads`, where the default is 2. The owner inflates too while it waits, so at most one worker
+   * per other core is started.
    */
   threads: number;
   /** Default "page". */
   engine?: EngineKind | undefined;
   pageSize?: number | undefined;
-  /** Pages a batch, default 32. */
+  /** Pages per batch, default 32. */
   batch?: number | undefined;
-  /** QEMU's property `decompress-error-check`, default true. Off: what was inflated before the damage is kept, and the load goes on. */
+  /**
+   * QEMU's property `decompress-error-check`, default true. Off: a damaged page is kept up to the damage, and the load
+   * continues.
+   */
   errorCheck?: boolean | undefined;
+  /** Told of each page that `errorCheck: false` kept as far as it went. */
+  onDamaged?: ((error: QevmError, replaced: Replaced) => void) | undefined;
 }
 
-/** Counters of pages in flight, by a hash of block and page: 0 means certainly none. */
+/** Counters of pages in flight, by a hash of block and page; 0 means that there are none. */
 const FILTER = 1 << 16;
 
-/** One page of a batch under way. */
+/** One page of a batch in flight. */
 interface Places {
   blocks: RamBlock[];
   offsets: Float64Array;
@@ -35,14 +40,14 @@ interface Places {
 }
 
 /**
- * QEMU's decompress threads: payloads in, pages to a sink, in the order in which they came.
+ * QEMU's decompress threads: payloads in, pages to a sink, in the same order.
  *
- * Where the sink lends a block's memory the threads write into it by themselves, and one page is never under way twice; else
- * they give their pages back. Whoever wants to touch a page by another way asks `settle` first, so that pages of one
- * address are applied in stream order.
+ * If the sink shares a block's memory, the threads write into it directly, and a page is never in flight twice.
+ * Otherwise they return the pages. Call `settle` before accessing a page in any other way, so that pages of one address
+ * are applied in stream order.
  */
 export class DecompressThreads {
-  /** Pages that were damaged and kept as far as they went (`errorCheck` off). */
+  /** Damaged pages that were kept up to the damage (`errorCheck` off). */
   damaged = 0;
   private readonly places: Places[];
   private readonly inFlight = new Int16Array(FILTER);
@@ -52,11 +57,12 @@ export class DecompressThreads {
   private constructor(
     private readonly pool: ThreadPool,
     private readonly sink: LoadSink,
-    /** By block index: which of the threads' memories it is, or -1. */
+    /** By block index: the index of its memory in the threads, or -1. */
     private readonly memories: readonly number[],
     private readonly capacity: number,
     private readonly pageSize: number,
     private readonly errorCheck: boolean,
+    private readonly onDamaged: DecompressOptions["onDamaged"],
     private readonly path: readonly string[],
     slots: number,
   ) {
@@ -68,14 +74,14 @@ export class DecompressThreads {
     }));
   }
 
-  /** @param blocks those whose memory the threads may be lent; pages of others are given back */
+  /** @param blocks those whose memory may be shared with the threads; pages of others are returned */
   static async start(
     sink: LoadSink,
     options: DecompressOptions,
     blocks: readonly RamBlock[] = [],
     path: readonly string[] = ['section "ram"'],
   ): Promise<DecompressThreads> {
-    const { threads, engine = "page", pageSize = 4096, batch = 32, errorCheck = true } = options;
+    const { threads, engine = "page", pageSize = 4096, batch = 32, errorCheck = true, onDamaged } = options;
     const lent: SharedArrayBuffer[] = [];
     const memories: number[] = [];
     for (const block of blocks) {
@@ -86,10 +92,10 @@ export class DecompressThreads {
     const workers = Math.min(threads, Math.max(1, availableParallelism() - 1));
     const setup = { engine, pageSize, capacity: batch, memories: lent };
     const pool = await startDecompressPool(setup, { threads: workers, slots, help: true });
-    return new DecompressThreads(pool, sink, memories, batch, pageSize, errorCheck, path, slots);
+    return new DecompressThreads(pool, sink, memories, batch, pageSize, errorCheck, onDamaged, path, slots);
   }
 
-  /** Takes over the COMPRESS_PAGE record `i`; its payload is copied now. */
+  /** Adds the COMPRESS_PAGE record `i`; its payload is copied now. */
   add(batch: RamBatch, i: number): void {
     const block = batch.block[i]!;
     const offset = batch.offset[i]!;
@@ -111,18 +117,18 @@ export class DecompressThreads {
     if (slot.count === this.capacity) this.publish();
   }
 
-  /** Makes sure that no earlier copy of this page is under way. */
+  /** Ensures that no earlier copy of this page is in flight. */
   settle(block: RamBlock, offset: number): void {
     if (this.inFlight[this.hash(block, offset)] !== 0) this.flush();
   }
 
-  /** Applies everything that was added. Errors: bad-compressed-data, with the first damaged page of the stream. */
+  /** Applies everything that was added. Errors: bad-compressed-data, for the first damaged page of the stream. */
   flush(): void {
     this.publish();
     while (this.pool.pending > 0) this.retire();
   }
 
-  /** Ends the threads; what was not flushed is lost. */
+  /** Ends the threads. Payloads that were not flushed are lost. */
   close(): Promise<void> {
     return this.pool.close();
   }
@@ -161,17 +167,21 @@ export class DecompressThreads {
     const { blocks, offsets, positions, records } = this.places[slot.index]!;
     const block = blocks[i]!;
     const offset = offsets[i]!;
-    if (this.errorCheck) {
-      const { what, expected, found } = refusal(slot, i, this.pageSize);
-      throw new QevmError("bad-compressed-data", what, {
-        offset: positions[i]!,
-        path: pagePath(this.path, records[i]!, block.idstr, offset),
-        expected,
-        found,
-      });
-    }
+    const { what, expected, found } = refusal(slot, i, this.pageSize);
+    const error = new QevmError("bad-compressed-data", what, {
+      offset: positions[i]!,
+      path: pagePath(this.path, records[i]!, block.idstr, offset),
+      expected,
+      found,
+    });
+    if (this.errorCheck) throw error;
     this.damaged++;
     const produced = slot.words[i * 2]!;
+    this.onDamaged?.(error, {
+      block: block.idstr,
+      page: offset,
+      by: `the ${produced} bytes inflated before the damage, then what was there`,
+    });
     const page = new Uint8Array(this.pageSize);
     this.sink.read(block, offset, page);
     page.set(slot.output.subarray(i * this.pageSize, i * this.pageSize + produced));

@@ -4,28 +4,31 @@ import { payloadRoom, WORD, type EngineKind, type InflateBatch } from "../../eng
 import { ThreadPool, type RingShape, type Slot, type SlotWork } from "../../io/threads/index.js";
 import type { RamBatch } from "../../codec/ram/index.js";
 
-/** What a decompress thread is told at its start. */
+/** Start data of a decompress thread. */
 export interface DecompressSetup {
   engine: EngineKind;
   pageSize: number;
-  /** Pages a batch. */
+  /** Pages per batch. */
   capacity: number;
   module: WebAssembly.Module | undefined;
-  /** Memory that threads write pages into; a slot's `source` says which, -1: its output. */
+  /** Memories that threads write pages into; a slot's `source` is the index, -1 its output. */
   memories: readonly SharedArrayBuffer[];
 }
 
-/** Fills in what can only be had asynchronously. */
+/** Completes the setup with what is only available asynchronously. */
 async function decompressSetup(setup: Omit<DecompressSetup, "module">): Promise<DecompressSetup> {
   return { ...setup, module: setup.engine.startsWith("page") ? await loadPageModule() : undefined };
 }
 
-/** The ring that such work needs: payloads in, pages out; the words of refused pages stand behind the pages. */
+/** The shape of the ring for this work: payloads in, pages out; the error texts of refused pages follow the pages. */
 function decompressShape({ capacity, pageSize }: DecompressSetup, slots: number): RingShape {
   return { slots, capacity, input: capacity * payloadRoom(pageSize), output: capacity * (pageSize + REASON) };
 }
 
-/** Starts threads that run `decompress-worker.ts`. @param help whether the owner inflates too while it waits. Errors: usage, io. */
+/**
+ * Starts threads that run `decompress-worker.ts`. @param help whether the owner inflates too while it waits. Errors:
+ * usage, io.
+ */
 export async function startDecompressPool(
   setup: Omit<DecompressSetup, "module">,
   { threads, slots, help }: { threads: number; slots: number; help: boolean },
@@ -41,8 +44,8 @@ export async function startDecompressPool(
 }
 
 /**
- * Puts the payload of record `i` at the end of a slot, whose input is in use up to `used`; returns how far it is then. Shared memory
- * is copied by words only where both places are alike in them, else byte by byte.
+ * Appends the payload of record `i` to a slot, whose input is in use up to `used`; returns the new end. Shared memory
+ * is copied by words only where both sides have the same alignment, else byte by byte.
  */
 export function putPayload(slot: Slot, used: number, batch: RamBatch, i: number): number {
   const start = batch.bodyStart[i]!;
@@ -57,17 +60,17 @@ export function putPayload(slot: Slot, used: number, batch: RamBatch, i: number)
   return at + length;
 }
 
-/** Bytes for the reason why a page was refused. */
+/** Space for the reason why a page was refused, in bytes. */
 const REASON = 512;
 
-/** Why a payload was refused, as it crosses threads. */
+/** Why a payload was refused, in the form that crosses threads. */
 export interface Refusal {
   what: string;
   expected: string | undefined;
   found: string | undefined;
 }
 
-/** Inflates a batch. `flags` is 1 where a page was refused; `words` then says how many bytes of it were written. */
+/** Inflates a batch. `flags` is 1 where a page was refused; `words` then has the number of bytes that were written. */
 export class DecompressWork implements SlotWork {
   private constructor(
     private readonly batch: InflateBatch,
@@ -115,7 +118,7 @@ export class DecompressWork implements SlotWork {
     }
   }
 
-  /** Puts the pages into their places, neighbours in one go. Those that were refused stay out. */
+  /** Copies the pages to their addresses, adjacent ones together. Refused pages are left out. */
   private write(memory: Uint8Array, slot: Slot): void {
     const { batch, pageSize } = this;
     const { count } = slot;

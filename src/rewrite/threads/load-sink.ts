@@ -1,14 +1,14 @@
 import type { PageStore } from "../../guest/pages/page-store.js";
 import type { RamBlock } from "../../codec/ram/index.js";
 
-/** Where pages go: a `PageStore` that may want to know its blocks first. */
+/** The sink of a load: a `PageStore` that is told about blocks in advance. */
 export interface LoadSink extends PageStore {
-  /** Called once a block, before its first page. */
+  /** Called once per block, before its first page. */
   add?(block: RamBlock): void;
-  /** The whole block's memory, where decompress threads may write pages into it by themselves. */
+  /** The whole block's memory, where decompress threads may write pages directly. */
   memory?(block: RamBlock): SharedArrayBuffer | undefined;
-  /** A thread is about to write these bytes of `memory`. */
+  /** Called before a thread writes these bytes of `memory`. */
   willWrite?(block: RamBlock, offset: number, length: number): void;
-  /** Everything was written. */
+  /** Called when everything was written. */
   flush?(): void;
 }

@@ -1,7 +1,10 @@
 import { deflateSync } from "node:zlib";
 import { createDeflater } from "../../../src/engine/index.js";
 
-/** One page to one zlib stream at level 1, with or without the series' parts. Engine: node:zlib in every way. */
+/**
+ * Compresses one page to one zlib stream at level 1, with or without parts of the series. The engine is node:zlib in
+ * all of them.
+ */
 export async function pageCompressor(
   pageSize: number,
   { keptState, ownBuffer }: { keptState: boolean; ownBuffer: boolean },

@@ -2,12 +2,12 @@ import type { GuestBlock } from "../../../src/rewrite/save/index.js";
 import { fillMemory } from "../../guest/fill-memory.js";
 
 const PAGE = 4096;
-/** Pages of a block. */
+/** Pages per block. */
 const PAGES = 64;
-/** Blocks that have a memory of their own; the others show the same bytes again. */
+/** Number of blocks with separate memory; the others repeat it. */
 const DIFFERENT = 256;
 
-/** A block of 64 pages somewhere in a shared memory, of which nothing is zero. */
+/** A block of 64 non-zero pages in a shared memory. */
 class SmallBlock implements GuestBlock {
   readonly usedLength = PAGES * PAGE;
   readonly log = new Int32Array(PAGES / 32);
@@ -34,14 +34,14 @@ class SmallBlock implements GuestBlock {
   }
 }
 
-/** So many small blocks over 64 MiB of memory like a guest's. */
+/** `count` small blocks over 64 MiB of guest-like memory. */
 export function smallBlocks(count: number): GuestBlock[] {
   const buffer = new SharedArrayBuffer(DIFFERENT * PAGES * PAGE);
   fillMemory(new Uint8Array(buffer), 7);
   return Array.from({ length: count }, (_, index) => new SmallBlock(index, buffer));
 }
 
-/** The control hook of the workload: two pages of three are not dirty. */
+/** The hook of the workload: two pages of three are not dirty. */
 export function everyThird(_: GuestBlock, offset: number): boolean {
   return (offset / PAGE) % 3 !== 0;
 }

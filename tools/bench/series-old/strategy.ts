@@ -1,12 +1,12 @@
 import { RamFlag } from "../../../src/codec/ram/index.js";
 import { PageStrategy, type GuestBlock } from "../../../src/rewrite/save/index.js";
 
-/** Milliseconds that the migration thread spent compressing by itself. */
+/** Milliseconds that the migration thread spent compressing. */
 export const spent = { inline: 0 };
 
 /**
- * How pages went before the series: on entering another block the threads are flushed, and the migration thread compresses that
- * block's first page itself.
+ * The strategy before the series: on entering another block the threads are flushed, and the migration thread
+ * compresses that block's first page itself.
  */
 export function oldStrategy(compress: (page: Uint8Array) => Uint8Array): typeof PageStrategy {
   return class extends PageStrategy {
@@ -16,7 +16,7 @@ export function oldStrategy(compress: (page: Uint8Array) => Uint8Array): typeof 
       const { threads } = this.parts;
       if (this.entered === block || threads === undefined) return super.compress(block, offset);
       this.entered = block;
-      // The strategy below takes note of the block; what it would do with the page is what was not done then.
+      // Called so that the base class notes the block; its decision about the page is replaced below.
       super.compress(block, offset);
       threads.flush();
       const began = performance.now();

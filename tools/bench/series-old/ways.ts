@@ -1,22 +1,22 @@
-/** The parts of the series of 2018 that a measurement has; a file name of a worker says which of the threads' parts. */
+/** The parts of the 2018 series that a measurement uses. The threads' parts are passed in the worker's file name. */
 export interface Way {
   /** Entering another block neither flushes the threads nor compresses in the migration thread. */
   dispatchOnly: boolean;
-  /** One deflate state a thread, reset a page; otherwise a new one each page. */
+  /** One deflate state per thread, reset for each page; otherwise a new one for each page. */
   keptState: boolean;
-  /** The page is copied to the thread's own buffer first. */
+  /** The page is copied to the thread's buffer first. */
   ownBuffer: boolean;
-  /** Pages a hand-over. */
+  /** Pages per batch. */
   batch: number;
-  /** Batches under way at most; QEMU: one page a thread. Undefined: as many as the save path finds good. */
+  /** Maximum batches in flight; QEMU: one page per thread. Undefined: the save path's default. */
   slots: number | undefined;
   /** The migration thread compresses while it waits for a thread. */
   help: boolean;
-  /** Our own engine in the threads, instead of node:zlib. */
+  /** Our engine in the threads, instead of node:zlib. */
   pageEngine: boolean;
 }
 
-/** As it was before the series. */
+/** The state before the series. */
 export const OLD: Way = {
   dispatchOnly: false,
   keptState: false,

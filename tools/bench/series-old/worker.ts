@@ -1,6 +1,6 @@
 /**
- * A compress thread without some of the series' parts: `worker.js?state,buffer` names those it has. It fills slots with records as our own
- * threads do, so that everything else of the save is the same.
+ * A compress thread without some parts of the series: `worker.js?state,buffer` names those it has. It fills slots with
+ * records like our own threads, so that everything else of the save is the same.
  */
 import { workerData } from "node:worker_threads";
 import type { CompressSetup } from "../../../src/rewrite/threads/compress-work.js";

@@ -1,10 +1,10 @@
-/** As many devices as QEMU takes; those left out refuse to migrate or need something of the host. */
+/** As many devices as possible; those left out refuse to migrate or need something of the host. */
 import { entry, type Entry, type Recipe } from "../entry.js";
 import { bare, devices, emptyDisks, words } from "./parts.js";
 
 const chardev = words("-chardev null,id=nothing -audiodev none,id=silence");
 
-/** The same list for several versions of QEMU: the device set whose description text is compared between versions. */
+/** The same list for several versions of QEMU, to compare the description between versions. */
 export const commonDevices: readonly string[] = [
   ...emptyDisks("disk-blk", "disk-scsi", "disk-ahci", "disk-usb"),
   ...chardev,

@@ -1,4 +1,4 @@
-/** The corpus, entry by entry. */
+/** All entries of the corpus. */
 import type { Entry } from "../entry.js";
 import { deviceEntries } from "./devices.js";
 import { liveEntries } from "./live.js";

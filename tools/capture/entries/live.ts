@@ -4,7 +4,7 @@ import { booting, direct, dirtyDisk, dirtyFirmware, fillDisk, fillFirmware, mebi
 
 const kibi = 1 << 10;
 
-/** Compressed pages are small: a slower link keeps several 100 ms windows in each round. */
+/** Compressed pages are small: a slower link gives each round several windows of 100 ms. */
 const slow = { "max-bandwidth": 256 * kibi };
 
 const stopped = (name: string, shows: string, recipe: Partial<Recipe>): Recipe => ({
@@ -16,7 +16,7 @@ const stopped = (name: string, shows: string, recipe: Partial<Recipe>): Recipe =
   ...recipe,
 });
 
-/** Firmware with code and tables that compress as real programs do. */
+/** Firmware, whose code and tables compress like real programs. */
 const seabios: Partial<Recipe> = { args: booting("pc"), files: [fillDisk] };
 
 const live = (name: string, shows: string, recipe: Partial<Recipe>): Recipe => ({

@@ -1,4 +1,4 @@
-/** Machine types and the framing that goes with them. */
+/** Machine types and their framing. */
 import { entry, type Entry, type Recipe } from "../entry.js";
 import { bare, booting, direct, fillDisk, fillFirmware, words } from "./parts.js";
 

@@ -1,8 +1,8 @@
-/** RAM blocks beyond pc.ram: memory backends, NUMA, DIMMs, shared memory that stays out of the stream. */
+/** RAMBlocks besides pc.ram: memory backends, NUMA, DIMMs, shared memory that stays out of the stream. */
 import { entry, type Entry, type Recipe, type WorkFile } from "../entry.js";
 import { bare, direct, fillFirmware, mebi, words } from "./parts.js";
 
-/** Bytes that no guest has to write: a file behind a memory backend. Each 4 KiB page holds its number and a phrase. */
+/** The file of a memory backend, whose contents need no guest. Each 4 KiB page holds its number and a phrase. */
 const backing: WorkFile = {
   name: "dimm.img",
   content: () => {

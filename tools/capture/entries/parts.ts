@@ -1,4 +1,4 @@
-/** What the lists of entries share: small machines, the two guests, argument lists. */
+/** Shared by the lists of entries: small machines, the two guests, argument lists. */
 import { firmwareAround } from "../../guest/listing.js";
 import { dirtyGuest, fillGuest } from "../../guest/patterns.js";
 import type { WorkFile } from "../entry.js";
@@ -21,7 +21,7 @@ const dirtySector = (): Uint8Array =>
 /** The guest that fills memory and halts, as a disk for SeaBIOS. */
 export const fillDisk: WorkFile = { name: "boot.img", content: fillSector };
 
-/** The guest that dirties memory for ever, as a disk for SeaBIOS. */
+/** The guest that dirties memory in an endless loop, as a disk for SeaBIOS. */
 export const dirtyDisk: WorkFile = { name: "boot.img", content: dirtySector };
 
 /** The filling guest as firmware. */
@@ -30,12 +30,12 @@ export const fillFirmware: WorkFile = { name: "bios.img", content: () => firmwar
 /** The dirtying guest as firmware. */
 export const dirtyFirmware: WorkFile = { name: "bios.img", content: () => firmwareAround(dirtySector()) };
 
-/** Splits words: argument lists as one writes them. */
+/** Splits a command line into words. */
 export function words(text: string): string[] {
   return text.trim().split(/\s+/u);
 }
 
-/** One `-device` argument a line or word. */
+/** One `-device` argument per line or word. */
 export function devices(text: string): string[] {
   return words(text).flatMap((device) => ["-device", device]);
 }
@@ -45,17 +45,17 @@ export function emptyDisks(...nodes: readonly string[]): string[] {
   return nodes.flatMap((node) => ["-blockdev", `driver=null-co,node-name=${node},size=1048576,read-zeroes=on`]);
 }
 
-/** A machine without network, sound and display, so that everything is small. */
+/** A machine without network, sound and display, to keep everything small. */
 export function bare(machine: string, memory = 8): string[] {
   return words(`-machine ${machine} -m ${memory} -nodefaults -vga none`);
 }
 
-/** A bare machine that starts a guest from an IDE disk by way of SeaBIOS; pc only. */
+/** A bare machine that boots a guest from an IDE disk through SeaBIOS; pc only. */
 export function booting(machine: string, memory = 8): string[] {
   return [...bare(machine, memory), "-drive", "file=$DIR/boot.img,format=raw,if=ide"];
 }
 
-/** A bare machine whose firmware is the guest: nothing in it is foreign code, and it starts at once. */
+/** A bare machine whose firmware is the guest: it contains no other code, and starts at once. */
 export function direct(machine: string, memory = 8): string[] {
   return [...bare(machine, memory), "-bios", "$DIR/bios.img"];
 }

@@ -1,8 +1,11 @@
-/** Sections beside "ram" and the devices: disks and dirty bitmaps. */
+/** Sections besides "ram" and the devices: disks and dirty bitmaps. */
 import { entry, type Entry, type Recipe, type WorkFile } from "../entry.js";
 import { direct, emptyDisks, fillFirmware, mebi, words } from "./parts.js";
 
-/** A disk of 2 MiB, the second of which is zeros. (7.2 and 5.2 refuse their own last chunk of a disk that ends inside it: they write past its end.) */
+/**
+ * A disk of 2 MiB, the second of which is zeros. (7.2 and 5.2 refuse their own last chunk of a disk that ends inside
+ * it, because they write past its end.)
+ */
 export const smallDisk: WorkFile = {
   name: "disk.img",
   content: () => {
@@ -14,7 +17,7 @@ export const smallDisk: WorkFile = {
   },
 };
 
-/** Until the bandwidth is measured, QEMU writes empty chunks as fast as it may. */
+/** Until the bandwidth is measured, QEMU writes empty chunks as fast as it can. */
 const slow = { "max-bandwidth": mebi };
 
 const tiny = words("-machine none -m 64K -nodefaults");

@@ -1,9 +1,12 @@
-/** Other targets than x86: other page sizes, RAM block names and byte orders. None of them runs; memory is filled before. */
+/**
+ * Targets other than x86: other page sizes, block names and byte orders. None of them runs; memory is filled in
+ * advance.
+ */
 import { hashTableGuest, storageKeyGuest, targetMark } from "../../guest/targets.js";
 import { entry, type Entry, type Recipe, type Step, type WorkFile } from "../entry.js";
 import { words } from "./parts.js";
 
-/** So many KiB, each with a text of its own; every third KiB is left zero, and every fourth of what is left is one byte. */
+/** `kibi` KiB, each with its own text; every third KiB is zero, and every fourth of the rest is one repeated byte. */
 const filled = (kibi: number): WorkFile => ({
   name: "fill.img",
   content: () => {
@@ -37,7 +40,7 @@ function target(
   };
 }
 
-/** The guest has done what it is for, and stands. */
+/** The guest has finished and is stopped. */
 const done: readonly Step[] = [{ wait: "mark", ...targetMark }, { execute: "stop" }];
 
 const recipes: readonly Recipe[] = [

@@ -1,4 +1,4 @@
-/** The same kinds of stream from other versions of QEMU, found in chroots. */
+/** The same kinds of streams from other versions of QEMU, in chroots. */
 import { entry, type Entry, type Recipe } from "../entry.js";
 import { commonDevices } from "./devices.js";
 import { bare, direct, dirtyFirmware, fillFirmware, mebi, words } from "./parts.js";

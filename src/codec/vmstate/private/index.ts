@@ -9,7 +9,7 @@ export { encodeRecord, tryRecord, type Decoded } from "./stream-walk.js";
 export { recordFromPlain } from "./plain-walk.js";
 export type { PrivateCodec } from "./walk.js";
 
-/** The device-private codecs that this library knows, by the type they have in the description. */
+/** The supported device-private codecs, by their type in the description. */
 const CODECS = new Map<string, PrivateCodec>([
   ["pci config", pciConfig],
   ["pci irq state", pciIrqState],
@@ -19,15 +19,15 @@ const CODECS = new Map<string, PrivateCodec>([
   ["virtio-gpu", virtioGpu],
 ]);
 
-/** Where a private field stands. */
+/** The context of a private field. */
 export interface Surroundings {
-  /** Of the struct that the field is in: says what kind of virtio device it is. */
+  /** vmsd name of the struct that contains the field: it tells the kind of a virtio device. */
   vmsdName: string | undefined;
   /** The section's name, in old-style handlers. */
   oldStyle: string | undefined;
 }
 
-/** The codec of a private field, if it is known. */
+/** The codec of a private field, if supported. */
 export function privateCodec(type: string, where: Surroundings): PrivateCodec | undefined {
   if (type === "buffer" && where.oldStyle !== undefined) return oldStyleCodec(where.oldStyle);
   if (type !== "virtio") return CODECS.get(type);

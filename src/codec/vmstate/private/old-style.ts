@@ -1,8 +1,8 @@
 import type { PrivateCodec, Walk } from "./walk.js";
 
 /**
- * Handlers from before vmsds: the description calls their whole payload one buffer named `data`. These are known by the
- * name of their section; all others stay bytes.
+ * Handlers older than vmsds: the description calls their whole payload one buffer named `data`. The ones below are
+ * recognised by section name; all others stay bytes.
  *
  * | section      | payload                                                                                    |
  * |--------------|--------------------------------------------------------------------------------------------|

@@ -1,7 +1,7 @@
 import type { Walk } from "./walk.js";
 
 /**
- * PCI configuration space as QEMU keeps it: an image of the guest-visible registers, little-endian.
+ * PCI configuration space in QEMU's form: an image of the guest-visible registers, little-endian.
  *
  * | offset | size | field                              |
  * |--------|------|------------------------------------|
@@ -47,9 +47,9 @@ export function pciConfig(walk: Walk, size: number): PciConfig {
   return { capability: (id) => findCapability(registers, capabilities, id) };
 }
 
-/** What other codecs ask of a configuration space. */
+/** The parts of a configuration space that other codecs need. */
 export interface PciConfig {
-  /** The registers from the capability with this number on; undefined when the device does not have it. */
+  /** The registers from the capability with this id on; undefined where the device has none. */
   capability: (id: number) => Uint8Array | undefined;
 }
 
@@ -68,14 +68,14 @@ export function pciIrqState(walk: Walk): void {
   for (const pin of ["inta", "intb", "intc", "intd"]) walk.u32(pin);
 }
 
-/** Bytes of MSI-X state with so many vectors: 16 a table entry, one pending bit each. */
+/** Size of the MSI-X state for so many vectors: 16 bytes per table entry, one pending bit each. */
 export function msixSize(vectors: number): number {
   return 16 * vectors + Math.ceil(vectors / 8);
 }
 
 /** Table entries (guest memory, little-endian), then pending bits. Source: QEMU hw/pci/msix.c, `msix_save`. */
 export function msixState(walk: Walk, size: number): void {
-  // One pending byte at most per 8 entries of 16 bytes: the number of entries follows from the size.
+  // The number of entries follows from the size: 8 entries of 16 bytes need one pending byte.
   const vectors = Math.floor((size * 8) / 129);
   walk.array("table", vectors, () => {
     walk.le64("address");

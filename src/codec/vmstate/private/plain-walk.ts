@@ -2,7 +2,7 @@ import { parseArray, parseBig, parseBytes, parseSmall, refusePlain, Taking, type
 import { emptyRecord, type FieldValue, type RecordValue } from "../state.js";
 import { BaseWalk, LIMITS, type PrivateCodec, type Scalar, type Wide } from "./walk.js";
 
-/** The third walker over a private codec: takes the plain form and makes the typed record. */
+/** A private codec's walker that converts the plain form to the typed record. */
 class PlainWalk extends BaseWalk {
   record = emptyRecord<FieldValue>();
 
@@ -76,7 +76,7 @@ class PlainWalk extends BaseWalk {
   }
 
   optional(name: string, _present: (rest: Uint8Array) => boolean, body: () => void): boolean {
-    // What an earlier version did not know was left out by it.
+    // Records from earlier versions lack fields that were added later.
     const value = this.put(
       name,
       this.taking.has(name) ? this.at(name, (plain) => (plain === null ? null : this.inner(plain, body))) : null,

@@ -1,8 +1,8 @@
 import type { Walk } from "./walk.js";
 
 /**
- * The requests that a SCSI device has in flight, and a zero byte. What a request holds depends on the host adapter and
- * the command; only the empty list is decoded here.
+ * The pending requests of a SCSI device, and a zero byte. The contents of a request depend on the host adapter and the
+ * command; only the empty list is decoded.
  *
  * Source: QEMU hw/scsi/scsi-bus.c (5.2 to 10.1), `vmstate_info_scsi_requests`.
  */

@@ -7,9 +7,9 @@ import { BaseWalk, LIMITS, type PrivateCodec, type Scalar, type Wide } from "./w
 
 class DecodeWalk extends BaseWalk {
   record = emptyRecord<FieldValue>();
-  /** Bytes kept under a name only. */
+  /** Bytes that are only named, not decoded. */
   named = 0;
-  /** Records that may still be made. */
+  /** Records that may still be created. */
   private budget: number;
 
   constructor(private readonly reader: QemuFileReader) {
@@ -188,7 +188,7 @@ class EncodeWalk extends BaseWalk {
     for (const byte of bytes) this.writer.u8(byte);
   }
 
-  /** All values of the record at hand must have been taken. */
+  /** Refuses values of the current record that were not taken. */
   done(): void {
     const count = Object.keys(this.record).length;
     if (count === this.used) return;
@@ -233,15 +233,15 @@ class EncodeWalk extends BaseWalk {
   }
 }
 
-/** A decoded record, and how many of its bytes are only named. */
+/** A decoded record, and the number of its bytes that are only named. */
 export interface Decoded {
   value: RecordValue;
   named: number;
 }
 
 /**
- * Decodes the bytes of a private field, or answers undefined where the codec does not fit them exactly (another
- * version of QEMU, another device) or they would not come back: the field then stays named bytes.
+ * Decodes the bytes of a private field. Undefined where the codec does not fit exactly (another version of QEMU,
+ * another device) or does not reproduce the bytes; the field then stays named bytes.
  */
 export function tryRecord(codec: PrivateCodec, bytes: Uint8Array): Decoded | undefined {
   try {

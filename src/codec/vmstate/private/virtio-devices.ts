@@ -1,8 +1,7 @@
 import type { PrivateCodec, Walk } from "./walk.js";
 
 /**
- * What kinds of virtio device add to the common state, told apart by the name of their vmsd. Kinds without an entry are
- * kept as bytes.
+ * The device part of virtio devices, by vmsd name. Kinds without an entry are kept as bytes.
  *
  * Source: QEMU hw/net/virtio-net.c, hw/block/virtio-blk.c, hw/char/virtio-serial-bus.c, hw/virtio/virtio-balloon.c,
  * hw/virtio/virtio-mem.c, hw/virtio/virtio-iommu.c, hw/display/virtio-gpu.c (5.2 to 11.x).
@@ -21,8 +20,8 @@ export function virtioDevice(vmsdName: string | undefined): PrivateCodec | undef
 }
 
 /**
- * Network. What follows `has_ufo` depends on features that were offered: (be16 max_queue_pairs, be16
- * curr_queue_pairs, be32 tx_waiting of all pairs but the first), (be64 curr_guest_offloads), (subsection rss).
+ * Network. The fields after `has_ufo` depend on the offered features: (be16 max_queue_pairs, be16 curr_queue_pairs,
+ * be32 tx_waiting of all pairs but the first), (be64 curr_guest_offloads), (subsection rss).
  */
 function net(walk: Walk): void {
   walk.bytes("mac", 6);
@@ -39,7 +38,7 @@ function net(walk: Walk): void {
   walk.until("offered", (rest) => rest.length);
 }
 
-/** Block: requests in flight, and a zero byte; only the empty list is decoded. */
+/** Block: pending requests, and a zero byte. Only the empty list is decoded. */
 function blk(walk: Walk): void {
   walk.repeat(
     "requests",
@@ -87,7 +86,7 @@ function console(walk: Walk): void {
   });
 }
 
-/** Hot-plugged memory. Since machine types 8.0 most of it stands in a section of its own, sent before RAM. */
+/** Hot-plugged memory. Since machine types 8.0 most of it is in a separate section before RAM. */
 function mem(walk: Walk): void {
   const late = walk.optional(
     "sanity-checks",
@@ -144,7 +143,8 @@ function list(walk: Walk, name: string, element: () => void): void {
 
 /**
  * The field `virtio-gpu`: resources (decoded only if there are none), a zero word, then the scanouts. From 8.1 on each
- * has six words more; which of several has them depends on stray memory of the source, so mixtures stay bytes.
+ * scanout may have six more words. With several scanouts, uninitialised memory of the source decides which of them have
+ * the words, so mixtures stay bytes.
  */
 export function virtioGpu(walk: Walk, size: number): void {
   walk.constant([0, 0, 0, 0]);
@@ -160,7 +160,7 @@ export function virtioGpu(walk: Walk, size: number): void {
   });
 }
 
-/** A big-endian guest on a little-endian host has this value the other way round; there are 511 ports at most. */
+/** This value is in host byte order, so it may be swapped. There are at most 511 ports. */
 function hostOrder(value: number): number {
   if (value <= 0xffff) return value;
   return ((value >>> 24) | ((value >>> 8) & 0xff00) | ((value & 0xff00) << 8) | ((value & 0xff) << 24)) >>> 0;

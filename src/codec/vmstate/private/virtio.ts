@@ -2,7 +2,7 @@ import { msixSize, msixState, pciConfig, pciIrqState } from "./pci.js";
 import type { PrivateCodec, Walk } from "./walk.js";
 
 /**
- * A virtio device: one field of type `virtio` in the description, written by hand in QEMU.
+ * A virtio device: one field of type `virtio` in the description, written by hand-coded functions in QEMU.
  *
  * | part       | fields                                                                                              |
  * |------------|-----------------------------------------------------------------------------------------------------|
@@ -12,7 +12,7 @@ import type { PrivateCodec, Walk } from "./walk.js";
  * | common     | u8 status, u8 isr, be16 queue_sel, be32 guest features (low), be32 n, n bytes of config              |
  * | queues     | be32 count; each be32 num, (MMIO: be32 align), be64 desc, be16 last_avail_idx, (MSI-X, CCW: be16    |
  * |            | vector)                                                                                             |
- * | device     | what this kind of device adds; see virtio-devices.ts                                                |
+ * | device     | the device part; see virtio-devices.ts                                                              |
  * | subsections| `virtio/...`, each followed by those of the transport; tables always have 1024 entries              |
  *
  * Source: QEMU hw/virtio/virtio.c, virtio-pci.c, virtio-mmio.c, hw/s390x/virtio-ccw.c (5.2 to 11.x).
@@ -71,11 +71,11 @@ function startsAsPci(rest: Uint8Array): boolean {
   return rest[0] === 0 && rest[1] === 0 && rest[2] === 0 && rest[3] === 2 && rest[4] === 0xf4 && rest[5] === 0x1a;
 }
 
-/** Subchannel with its request block, indicators, config vector and adapter routes of a CCW device, in bytes. */
+/** Size in bytes of a CCW device's subchannel with request block, indicators, config vector and adapter routes. */
 const CCW_HEAD = 448;
 const ADAPTER = new TextEncoder().encode("s390_adapter_info/summary_offset");
 
-/** A channel device: machine types since s390-ccw-virtio-2.10, whose subchannels are described. */
+/** A CCW device of machine types since s390-ccw-virtio-2.10, whose subchannels are described. */
 function startsAsCcw(rest: Uint8Array): boolean {
   return (
     rest[CCW_HEAD] === 5 &&
@@ -96,7 +96,7 @@ function ccw(walk: Walk): void {
 
 const PREFIX = [0x76, 0x69, 0x72, 0x74, 0x69, 0x6f, 0x2f];
 
-/** Where the first subsection `virtio/...` begins, or the end. */
+/** Start of the first subsection `virtio/...`, or the end. */
 function subsectionsFrom(rest: Uint8Array): number {
   for (let at = rest.indexOf(5); at >= 0; at = rest.indexOf(5, at + 1)) {
     if (PREFIX.every((byte, i) => rest[at + 2 + i] === byte)) return at;
@@ -141,7 +141,7 @@ function subsection(walk: Walk): void {
       walk.u8("value");
       break;
     case "virtio/extra_state":
-      // The transport's own subsections follow as further entries of the list.
+      // The transport's subsections follow as further entries of the list.
       break;
     case "virtio_pci/modern_state":
       walk.u32("dfselect");

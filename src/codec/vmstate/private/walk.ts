@@ -1,13 +1,13 @@
 import { QevmError } from "../../../bytes/errors.js";
 
 /**
- * A codec that is private to a kind of device, written once for both ways: `walk.u16("queue_sel")` reads the field into
- * the record when decoding, and takes it from the record and writes it when encoding; either way it answers the value,
- * so that later fields can depend on it.
+ * A codec private to a kind of device, written once for both directions. When decoding, `walk.u16("queue_sel")` reads
+ * the field into the record. When encoding, it takes the value from the record and writes it. Both return the value, so
+ * that later fields can depend on it.
  */
 export interface Walk {
   u8(name: string): number;
-  /** Big-endian, like everything QEMU writes field by field. */
+  /** Big-endian, like everything that QEMU writes field by field. */
   u16(name: string): number;
   u32(name: string): number;
   i32(name: string): number;
@@ -20,23 +20,23 @@ export interface Walk {
   /** A counted string. */
   string8(name: string): string;
   /**
-   * Bytes up to where `end` says; decoding asks it for their number. A codec makes them a record where it fits them
-   * exactly; it must not use its size.
+   * Bytes up to the position that `end` returns; only decoding calls it. The bytes become a record where `codec` fits
+   * exactly. The codec must not use its size.
    */
   until(name: string, end: (rest: Uint8Array) => number, codec?: PrivateCodec): void;
   /** A nested record. */
   group(name: string, body: () => void): void;
-  /** So many records. */
+  /** `count` records. */
   array(name: string, count: number, body: () => void): void;
-  /** So many records of `width` bytes; those at the end that are all zero are left out of the list. */
+  /** `count` records of `width` bytes. All-zero records at the end are omitted from the list. */
   table(name: string, count: number, width: number, body: () => void): void;
-  /** Records for as long as `more` says; decoding shows it the bytes ahead. */
+  /** Records as long as `more` returns true; decoding passes it the following bytes. */
   repeat(name: string, more: (rest: Uint8Array) => boolean, body: () => void): void;
-  /** A record that is there only if decoding says so, null otherwise; answers whether it is. */
+  /** A record that is present if `present` says so (when decoding), otherwise null. Returns whether it is present. */
   optional(name: string, present: (rest: Uint8Array) => boolean, body: () => void): boolean;
-  /** Bytes that are always these. */
+  /** Constant bytes. */
   constant(bytes: readonly number[]): void;
-  /** This codec does not know what it sees. */
+  /** Fails: this codec does not support the data. */
   unknown(what: string): never;
 }
 
@@ -45,7 +45,7 @@ export type PrivateCodec = (walk: Walk, size: number) => void;
 
 export type Scalar = "u8" | "u16" | "u32" | "i32" | "le16" | "le32";
 export type Wide = "u64" | "le64";
-/** Least and largest value. */
+/** Minimum and maximum value. */
 export const LIMITS: Record<Scalar, [number, number]> = {
   u8: [0, 0xff],
   u16: [0, 0xffff],
@@ -55,9 +55,9 @@ export const LIMITS: Record<Scalar, [number, number]> = {
   le32: [0, 0xffffffff],
 };
 
-/** What is common to the walkers over bytes (`stream-walk.ts`) and over the plain form (`plain-walk.ts`). */
+/** Common code of the walkers over bytes (`stream-walk.ts`) and over the plain form (`plain-walk.ts`). */
 export abstract class BaseWalk implements Walk {
-  /** @param path steps from the outside in, for errors; changed along the way */
+  /** @param path current path, outermost first, for errors; the walk changes it */
   constructor(protected readonly path: string[]) {}
 
   u8(name: string): number {

@@ -4,20 +4,22 @@ const LONGEST_CODE = 20;
 
 export const INSIDE_BLOCK = "the input ends inside a bzip2 block";
 
-/** Bits of bytes in memory, most significant first; past the end come zeros, and `check` refuses them. */
+/**
+ * Reads bits of bytes in memory, most significant first. Past the end it returns zeros, and `check` reports the error.
+ */
 export class BitReader {
-  /** @param position the first bit */
+  /** @param position index of the first bit */
   constructor(
     private readonly source: Uint8Array,
     public position: number,
   ) {}
 
-  /** Bytes touched so far. */
+  /** Number of bytes read so far, including a partial one. */
   get bytes(): number {
     return (this.position + 7) >> 3;
   }
 
-  /** The next 20 bits without taking them. */
+  /** The next 20 bits without consuming them. */
   peek20(): number {
     const { source } = this;
     const at = this.position >> 3;
@@ -38,14 +40,14 @@ export class BitReader {
     return value;
   }
 
-  /** Errors: truncated, when more was taken than there is. */
+  /** Errors: truncated, when more bits were consumed than exist. */
   check(): void {
     if (this.position > this.source.length * 8) {
       throw new QevmError("truncated", INSIDE_BLOCK);
     }
   }
 
-  /** More was taken than there is, or the next code may end behind it. */
+  /** True when more bits were consumed than exist, or when the next code may extend past the end. */
   get isSpent(): boolean {
     return this.position + LONGEST_CODE > this.source.length * 8;
   }
@@ -53,27 +55,27 @@ export class BitReader {
 
 /** A decoded block before its last two steps. */
 export interface Bzip2Block {
-  /** Low byte: the last column; above: the place of the next row. */
+  /** Low byte: the last column; above: the index of the next row. */
   table: Uint32Array;
   length: number;
-  /** The row to begin with. */
+  /** Index of the first row. */
   start: number;
-  /** CRC that the block states. */
+  /** CRC stated in the block. */
   crc: number;
 }
 
 interface Code {
   shortest: number;
-  /** By length: the largest code, left aligned to 20 bits; -1 where there is none. */
+  /** By length: the largest code, left-aligned to 20 bits; -1 where there is none. */
   limit: Int32Array;
-  /** By length: what to take from a code to get its index in `symbols`. */
+  /** By length: subtract this from a code to get its index in `symbols`. */
   base: Int32Array;
   symbols: Uint16Array;
 }
 
 /**
- * Decodes a block behind its magic and CRC: 1 bit randomised, 24 start, 16 + 16 x 16 bytes in use, 3 number of codes,
- * 15 number of selectors, selectors, code lengths, symbols. Errors: truncated, bad-compressed-data, unsupported.
+ * Decodes a block after its magic and CRC: 1 bit randomised, 24 start, 16 + 16 x 16 bytes in use, 3 number of codes, 15
+ * number of selectors, selectors, code lengths, symbols. Errors: truncated, bad-compressed-data, unsupported.
  */
 export function decodeBzip2Block(bits: BitReader, limit: number, block: Bzip2Block): void {
   if (bits.read(1) === 1) throw new QevmError("unsupported", "bzip2: a randomised block (before 0.9.5)");
@@ -195,7 +197,7 @@ function decodeSymbols(
   throw bad("the selectors end before the block");
 }
 
-/** Puts into every entry the place of the row that follows it (inverse Burrows-Wheeler transform). */
+/** Stores in every entry the index of the row that follows it (inverse Burrows-Wheeler transform). */
 function link({ table, length }: Bzip2Block): void {
   const next = new Uint32Array(256);
   for (let k = 0; k < length; k++) next[table[k]!]!++;

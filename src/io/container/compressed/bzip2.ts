@@ -3,16 +3,18 @@ import type { QemuFileReader } from "../../../bytes/reader.js";
 import { BitReader, decodeBzip2Block, INSIDE_BLOCK, type Bzip2Block } from "./bzip2-block.js";
 import { bzip2Crc } from "./checksums.js";
 
-/** More than a block of 900,000 bytes can take packed, with its tables. */
+/** Upper bound of a compressed block of 900,000 bytes, with its tables. */
 const LARGEST_PACKED = 1_300_000;
 const OUT = 1 << 18;
 
 /**
- * bzip2, one or more streams. Stream: "BZh", level '1' to '9', blocks, 0x177245385090 and the combined CRC, filled up to a byte.
+ * bzip2, one or more streams. Stream: "BZh", level '1' to '9', blocks, 0x177245385090 and the combined CRC, padded to a
+ * byte.
  *
- * Decoded here because the packages for it (seek-bzip, unbzip2-stream: one decoder in two copies) never come back from a
- * run length that overflows to a negative number, and hold a whole block's output of up to 46 MB as an array of numbers.
- * Memory: 3.6 MB for a block, 1.3 MB of input, 256 KiB of output. Errors: truncated, bad-compressed-data, with the block's place.
+ * Decoded here because the available packages (seek-bzip, unbzip2-stream: the same decoder) loop forever on a run
+ * length that overflows to a negative number, and hold a whole block's output of up to 46 MB as an array of numbers.
+ * Memory: 3.6 MB for a block, 1.3 MB of input, 256 KiB of output. Errors: truncated, bad-compressed-data, with the
+ * block's offset.
  */
 export async function* bunzip2(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
   const out = new Uint8Array(OUT);
@@ -47,7 +49,7 @@ export async function* bunzip2(reader: QemuFileReader): AsyncGenerator<Uint8Arra
         if (error.code !== "truncated" && !(ended && bits.isSpent)) {
           throw reader.error(error.code, error.what, { offset: at, cause: error });
         }
-        // Whatever the zeros behind the end looked like.
+        // The decoder read zeros past the end, so any other error there means truncation.
         throw reader.error("truncated", INSIDE_BLOCK, { offset: reader.offset + reader.available, cause: error });
       }
       combined = (((combined << 1) | (combined >>> 31)) ^ block.crc) >>> 0;
@@ -71,7 +73,7 @@ async function atStream(reader: QemuFileReader): Promise<boolean> {
   );
 }
 
-/** Follows the Burrows-Wheeler table and undoes the first run-length step: four equal bytes are followed by a count. */
+/** Follows the Burrows-Wheeler table and undoes the initial run-length step: a count follows four equal bytes. */
 function* expand(block: Bzip2Block, out: Uint8Array, reader: QemuFileReader, at: number): Generator<Uint8Array> {
   const { table } = block;
   let used = 0;

@@ -17,7 +17,7 @@ export function crc32(bytes: Uint8Array): number {
   return ~crc >>> 0;
 }
 
-/** One byte more of bzip2's CRC-32 (not reflected, 0x04c11db7); begin with -1, end with `~`. */
+/** Adds one byte to bzip2's CRC-32 (not reflected, 0x04c11db7); begin with -1, end with `~`. */
 export function bzip2Crc(crc: number, byte: number): number {
   return (crc << 8) ^ BZIP2_CRC[((crc >>> 24) ^ byte) & 0xff]!;
 }

@@ -4,26 +4,32 @@ import { IterableSource, type ByteSource } from "../../../bytes/source.js";
 import { DEFAULT_LIMITS } from "../../../codec/stream/limits.js";
 import type { Compression } from "../detect.js";
 
-/** Plain bytes that any compressed file may hold, however short it is. */
+/** Decompressed bytes that are allowed for any file, however small it is. */
 const FREE = 256 << 20;
-/** One layer of zeros takes 1032:1 (gzip) to 32768:1 (zstd); what is compressed twice grows by a 64th of that. */
+/**
+ * One layer of zeros compresses 1032:1 (gzip) to 32768:1 (zstd). A file that is compressed twice may expand by a 64th
+ * of the product.
+ */
 const TWICE = 64;
 
-/** How much a compressed file may grow, and what stands outside of it. */
+/** The permitted expansion of a compressed file. */
 export interface Expansion {
-  /** As {@link StreamLimits.expansion}. */
+  /** See {@link StreamLimits.expansion}. */
   most?: number | undefined;
-  /** Bytes of the outermost compressed file that were read so far, where this one is inside of it. */
+  /** Bytes read so far of the outermost compressed file, where this one is inside it. */
   outer?: (() => number) | undefined;
 }
 
 /** A decompressed file. */
 export interface Decompressed extends ByteSource {
-  /** Bytes of the outermost compressed file that were read so far. */
+  /** Bytes read so far of the outermost compressed file. */
   readonly compressed: () => number;
 }
 
-/** A decompressor, its code loaded now, over what a reader has left. Offsets inside count from 0. Errors of reading: limit, and the format's. */
+/**
+ * A decompressor, loaded on demand, for the rest of a reader's input. Offsets inside count from 0. Errors when reading:
+ * limit, and the format's.
+ */
 export async function decompressed(
   kind: Compression,
   reader: QemuFileReader,
@@ -47,7 +53,7 @@ export async function decompressed(
   };
 }
 
-/** The same chunks, as long as they are not out of proportion to what they come from. */
+/** The same chunks, with a check of the expansion ratio. */
 async function* bounded(
   chunks: AsyncGenerator<Uint8Array>,
   compressed: () => number,

@@ -5,15 +5,15 @@ import { QevmError } from "../../../bytes/errors.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
 
 /**
- * gzip (RFC 1952), one or more members, by node:zlib, which checks CRC-32 and length. Bytes behind the last member are
- * passed over, as gzip does. Memory: 1 MiB in, 256 KiB out. Errors: truncated, bad-compressed-data, at the place in the
- * compressed file that was reached.
+ * gzip (RFC 1952), one or more members, by node:zlib, which checks CRC-32 and length. Bytes after the last member are
+ * ignored, as in gzip. Memory: 1 MiB in, 256 KiB out. Errors: truncated, bad-compressed-data, at the current offset in
+ * the compressed file.
  */
 export async function* gunzip(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
   const start = reader.offset;
   const inflate = createGunzip({ chunkSize: 1 << 18 });
   const feeding = pipeline(Readable.from(pieces(reader), { objectMode: true, highWaterMark: 1 }), inflate);
-  // Its failure is the iterator's failure too; it must not be reported a second time.
+  // The iterator reports this error too; without the handler it would be an unhandled rejection.
   feeding.catch(() => undefined);
   try {
     for await (const chunk of inflate as AsyncIterable<Uint8Array>) yield chunk;

@@ -1,5 +1,5 @@
 /**
- * LZO1X, the compression inside lzop files. An instruction's first byte says what it is:
+ * LZO1X, the compression in lzop files. The first byte of an instruction determines its kind:
  *
  * | byte       | state 0                    | states 1 to 3                       | state 4                          |
  * | ---------- | -------------------------- | ----------------------------------- | -------------------------------- |
@@ -8,10 +8,10 @@
  * | 32 to 63   | copy 2 + L (5 bits) from d + 1                                                                 |||
  * | 64 to 255  | copy 3 to 8 from (H << 3) + D + 1                                                              |||
  *
- * The state is the number of literals (0 to 3) behind the last instruction, 4 behind a run of literals.
- * Source: Linux Documentation/staging/lzo.rst.
+ * The state is the number of literals (0 to 3) after the last instruction, or 4 after a run of literals. Source: Linux
+ * Documentation/staging/lzo.rst.
  *
- * Decompresses `block` into all of `out`. Returns -1 when that came out even, or the input byte where it went wrong.
+ * Decompresses `block` into all of `out`. Returns -1 on success, or the index of the wrong input byte.
  */
 export function decodeLzo1x(block: Uint8Array, out: Uint8Array): number {
   const n = block.length;

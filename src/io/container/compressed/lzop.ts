@@ -3,7 +3,7 @@ import type { QemuFileReader } from "../../../bytes/reader.js";
 import { decodeLzo1x } from "./lzo1x.js";
 
 const MAGIC = [0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a];
-/** Largest block that lzop takes. */
+/** Maximum block size of lzop. */
 const LARGEST = 64 << 20;
 
 const Flag = {
@@ -18,13 +18,14 @@ const Flag = {
 };
 
 /**
- * lzop files, one or more members. Header: magic (9), be16 version, be16 library version, be16 needed version,
- * u8 method, u8 level, be32 flags, [be32 filter], be32 mode, be32 mtime, be32 mtime high, u8 + name, be32 checksum,
- * [be32 + extra field, be32 checksum]. Blocks: be32 plain length (0 ends), be32 packed length, [checksums of the plain bytes],
- * [checksums of the packed ones, when shorter], the bytes. Source: lzop 1.04 lzop.c.
+ * lzop files, one or more members. Header: magic (9), be16 version, be16 library version, be16 needed version, u8
+ * method, u8 level, be32 flags, [be32 filter], be32 mode, be32 mtime, be32 mtime high, u8 + name, be32 checksum, [be32
+ * + extra field, be32 checksum]. Blocks: be32 plain length (0 ends), be32 packed length, [checksums of the plain
+ * bytes], [checksums of the packed ones, when shorter], the bytes. Source: lzop 1.04 lzop.c.
  *
- * Decoded here because no package reads the file format (the ones for LZO want bare blocks, two of three by native code).
- * Memory: two blocks (lzop makes 256 KiB, the format allows 64 MiB). Errors: truncated, bad-compressed-data, limit, unsupported.
+ * Decoded here because no package reads the file format (the LZO packages need bare blocks, and two of three are native
+ * code). Memory: two blocks (lzop makes 256 KiB, the format allows 64 MiB). Errors: truncated, bad-compressed-data,
+ * limit, unsupported.
  */
 export async function* unlzop(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
   for (let members = 0; ; members++) {

@@ -1,13 +1,13 @@
 import type { QemuFileReader } from "../../../bytes/reader.js";
 
-/** xz-embedded's word for a header that it has no code for (SHA-256, the x86 filter); a damaged header has another. */
+/** xz-embedded's code for an unsupported header (SHA-256, the x86 filter); a damaged header has another code. */
 const OPTIONS = 6;
-/** Its word for input that does not go on although it was told that nothing follows. */
+/** Its code for input that ends although the decoder needs more. */
 const NO_INPUT = 8;
 const OK = 0;
 const STREAM_END = 1;
 
-/** What the package's WebAssembly exports: a context is a decoder with an input and an output buffer. */
+/** The exports of the package's WebAssembly. A context is a decoder with an input and an output buffer. */
 interface Exports {
   memory: WebAssembly.Memory;
   create_context(): number;
@@ -15,7 +15,7 @@ interface Exports {
   get_next_output(context: number): number;
 }
 
-/** The parts of the package's class that make an instance of its WebAssembly. */
+/** The parts of the package's class that instantiate its WebAssembly. */
 interface XzBundle {
   XzReadableStream: {
     _getModuleInstance(): Promise<void>;
@@ -23,11 +23,11 @@ interface XzBundle {
   };
 }
 
-/** Instances are made one at a time: the package puts each in the same place. */
+/** Instances are made one at a time, because the package stores each in the same static property. */
 let making: Promise<unknown> = Promise.resolve();
 
 async function makeInstance(): Promise<Exports> {
-  // A CommonJS bundle: Node gives its names as `default`, whatever its types say.
+  // A CommonJS bundle: Node exposes its names under `default`, contrary to its types.
   const bundle = (await import("xz-decompress")) as unknown as XzBundle & { default?: XzBundle };
   const { XzReadableStream } = bundle.default ?? bundle;
   const made = making.then(async () => {
@@ -39,16 +39,16 @@ async function makeInstance(): Promise<Exports> {
 }
 
 /**
- * xz by `xz-decompress` (xz-embedded compiled to WebAssembly), which checks CRC-32 and CRC-64. Its memory is the
- * dictionary the file asks for (8 MiB from `xz -6`), inside WebAssembly. Each file has an instance of its own: the stream
- * that the package offers lets one file be open at a time, and its contexts must not share a memory that grows.
- * Errors: truncated, bad-compressed-data, unsupported, at most 64 KiB after the damage.
+ * xz by `xz-decompress` (xz-embedded compiled to WebAssembly), which checks CRC-32 and CRC-64. It uses the dictionary
+ * size of the file (8 MiB for `xz -6`), in WebAssembly memory. Each file has its own instance: the package's stream
+ * class allows only one open file at a time, and contexts in one growing memory would invalidate each other. Errors:
+ * truncated, bad-compressed-data, unsupported, at most 64 KiB after the damage.
  */
 export async function* unxz(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
   const context = new Context(await makeInstance());
   for (;;) {
     if (context.wantsInput) {
-      // No input at all tells the decoder that the file is over.
+      // Empty input tells the decoder that the file has ended.
       await reader.fill(1);
       context.supply(reader.view(Math.min(reader.available, context.size)));
     }
@@ -68,8 +68,8 @@ function refusal(reader: QemuFileReader, status: number): Error {
 }
 
 /**
- * A decoder's words in its memory: u32 buffer size, then input address, position and size, then output address and
- * position. Source: xz-decompress 0.2.3.
+ * The fields of a context in WebAssembly memory: u32 buffer size, then input address, position and size, then output
+ * address and position. Source: xz-decompress 0.2.3.
  */
 class Context {
   readonly size: number;
@@ -102,7 +102,7 @@ class Context {
     return { status, bytes };
   }
 
-  /** The memory may have grown since the last look. */
+  /** Makes a new view each time, because the memory may have grown. */
   private word(index: number): number {
     return new DataView(this.exports.memory.buffer).getUint32(this.at + 4 * index, true);
   }

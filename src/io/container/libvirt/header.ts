@@ -11,9 +11,9 @@ import { LIBVIRT_MAGIC, LIBVIRT_PART_MAGIC } from "../detect.js";
  * | ------ | -------- | ------------------------------------------------------------------------ |
  * | 0      | 16       | magic: `LibvirtQemudSave`, or `LibvirtQemudPart` while it is being saved |
  * | 16     | u32      | version, 1 or 2                                                          |
- * | 20     | u32      | data_len: bytes of XML, cookie and padding behind the header             |
+ * | 20     | u32      | data_len: bytes of XML, cookie and padding after the header              |
  * | 24     | u32      | was_running                                                              |
- * | 28     | u32      | format, see {@link FORMATS} (version 1: not looked at)                   |
+ * | 28     | u32      | format, see {@link FORMATS} (ignored in version 1)                       |
  * | 32     | u32      | cookieOffset: 0, or where in the data the cookie begins                  |
  * | 36     | 56       | zero                                                                     |
  * | 92     | data_len | domain XML, NUL, [cookie XML, NUL], zeros                                |
@@ -34,7 +34,7 @@ export interface LibvirtHeader {
 /** The format's names by number. */
 export const FORMATS: readonly string[] = ["raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse"];
 
-/** What an image with the magic `LibvirtQemudPart` is. */
+/** Error text for an image with the magic `LibvirtQemudPart`. */
 export const UNFINISHED = "an incomplete libvirt save image: saving was interrupted or failed";
 
 type HeaderFields = Record<"version" | "dataLength" | "wasRunning" | "format" | "cookieOffset", Field<number>> & {
@@ -59,8 +59,8 @@ function headerLayout(u32: Field<number>): Layout<HeaderFields> {
 }
 
 /**
- * Decodes the header at `offset`. `unfinished`: an image whose saving broke off is taken too; its magic says so.
- * Errors: truncated, bad-magic, unsupported-version, unsupported (unfinished image), bad-length.
+ * Decodes the header at `offset`. `unfinished`: also accept an image whose saving was interrupted, which its magic
+ * shows. Errors: truncated, bad-magic, unsupported-version, unsupported (unfinished image), bad-length.
  */
 export function decodeLibvirtHeader(bytes: Uint8Array, offset = 0, unfinished = false): LibvirtHeader {
   const path = ["libvirt header"];
@@ -135,11 +135,14 @@ export function encodeLibvirtHeader(header: LibvirtHeader): Uint8Array {
 export interface LibvirtData {
   xml: string;
   cookie: string | undefined;
-  /** Zero bytes behind the texts. */
+  /** Number of zero bytes after the texts. */
   padding: number;
 }
 
-/** Takes the data area apart. Text is UTF-8. Errors: bad-value with the place of the first byte that is not zero where padding should be. */
+/**
+ * Decodes the data area. Text is UTF-8. Errors: bad-value with the offset of the first byte of the padding that is not
+ * zero.
+ */
 export function decodeLibvirtData(data: Uint8Array, header: LibvirtHeader, offset: number): LibvirtData {
   const { cookieOffset } = header;
   const texts = cookieOffset === 0 ? [data] : [data.subarray(0, cookieOffset), data.subarray(cookieOffset)];
@@ -160,7 +163,10 @@ export function decodeLibvirtData(data: Uint8Array, header: LibvirtHeader, offse
   return { xml: xml!.text, cookie: cookie?.text, padding: Math.max(0, (cookie ?? xml!).rest - 1) };
 }
 
-/** Encodes the data area and the header's fields that depend on it. With `length`, padding fills up to it where the texts leave room. */
+/**
+ * Encodes the data area and the header fields that depend on it. With `length`, it is padded to that length where the
+ * texts leave room.
+ */
 export function encodeLibvirtData(data: LibvirtData, length?: number): { bytes: Uint8Array; cookieOffset: number } {
   const encoder = new TextEncoder();
   const xml = encoder.encode(`${data.xml}\0`);

@@ -6,7 +6,7 @@ import { RestSource, SliceSource } from "../sources.js";
 import { type ByteSource, isRandom } from "../../../bytes/source.js";
 import type { Container, Found, InputOptions, Step } from "../types.js";
 
-/** Takes off header and XML of a libvirt save image, and its compression. */
+/** Opens a libvirt save image: removes header and XML, and decompresses. */
 export async function openLibvirt(
   { source, reader }: Found,
   options: InputOptions,
@@ -43,5 +43,5 @@ export async function openLibvirt(
   return { container, source: noted(plain), last: true };
 }
 
-/** libvirt's own bound for a domain XML. */
+/** libvirt's own limit for a domain XML. */
 const MOST_XML = 10 * 1024 * 1024 + (1 << 17);

@@ -14,9 +14,9 @@ import {
   type LibvirtHeader,
 } from "./header.js";
 
-/** What a new save image is made of. */
+/** The parts of a new save image. */
 export interface LibvirtImage {
-  /** Header and data area, up to where the stream begins. */
+  /** Header and data area, up to the start of the stream. */
   head: Uint8Array;
   /** One of `FORMATS`. */
   format: string;
@@ -30,13 +30,14 @@ export interface KeptImage {
 }
 
 const ZERO_WORDS = Array.from({ length: 14 }, () => 0);
-/** Zeros that libvirt leaves behind the texts, so that the XML can be edited in its place (9.0 to 11.3). */
+/** Zeros that libvirt adds after the texts, so that the XML can be edited in place (9.0 to 11.3). */
 const PADDING = 65_536;
 
 /**
- * The head of a save image: header fields, cookie and byte order of the image `kept`, if there is one, with another XML or
- * format. The data area keeps its length as long as the texts fit into it, so that the stream stays where it is; else it grows and gets the
- * padding that libvirt gives. Errors: usage (no XML, or none that is text; a mapped-ram stream would have to move).
+ * The head of a save image. Header fields, cookie and byte order come from the image `kept`, if given; XML or format
+ * may differ. The data area keeps its length as long as the texts fit, so that the stream stays at its offset;
+ * otherwise it grows and gets libvirt's padding. Errors: usage (no XML, or XML that is not text; a mapped-ram stream
+ * would have to move).
  */
 export function libvirtImage(
   kept: KeptImage | undefined,
@@ -58,7 +59,7 @@ export function libvirtImage(
   const fresh = { magic: LIBVIRT_MAGIC, version: 2, wasRunning: 0, littleEndian: true, unused: ZERO_WORDS };
   const changed = { dataLength: bytes.length, cookieOffset, format: FORMATS.indexOf(format) };
   const header: LibvirtHeader = { ...(kept?.header ?? fresh), ...changed };
-  // Version 1 does not say how the stream is compressed.
+  // Version 1 does not record the stream's compression.
   if (format !== "raw") header.version = 2;
   const head = new Uint8Array(LIBVIRT_HEADER_LENGTH + bytes.length);
   head.set(encodeLibvirtHeader(header));
@@ -66,7 +67,7 @@ export function libvirtImage(
   return { head, format };
 }
 
-/** A text of libvirt with another machine type: in <os><type machine=>, and where arguments of QEMU name the old one. */
+/** A libvirt text with another machine type: in <os><type machine=>, and where QEMU arguments name the old one. */
 export function withMachine(xml: string, machine: string | undefined): string {
   if (machine === undefined) return xml;
   const name = machine
@@ -86,19 +87,25 @@ export function withMachine(xml: string, machine: string | undefined): string {
   );
 }
 
-/** The machine type in a domain XML; the attribute is in either kind of quotes. */
+/** The machine type in a domain XML, in single or double quotes. */
 const TYPE = /(<type\b[^<>]*?\bmachine=)(["'])(?<machine>[^"'<>]*)\2/u;
 
-/** A sink whose end must be waited for. */
+/** A sink whose end must be awaited. */
 export type EndedSink = ByteSink & { end(): Promise<void> };
 
 /**
- * Where the stream of a save image goes, behind what the file holds already: as it is, through node:zlib, or through the program that
- * libvirt itself would run. Errors: io (the program is not there, or fails).
+ * The sink for a save image's stream, after the existing contents of the file: raw, through node:zlib, or through the
+ * program that libvirt would run. Errors: io (the program is missing or fails).
  */
 export function streamSink(format: string, file: ByteSink): EndedSink {
-  if (format === "raw" || format === "sparse")
-    return { write: (chunk) => file.write(chunk), end: () => Promise.resolve() };
+  if (format === "raw" || format === "sparse") {
+    const hole = file.hole?.bind(file);
+    return {
+      write: (chunk) => file.write(chunk),
+      end: () => Promise.resolve(),
+      ...(hole === undefined ? {} : { hole }),
+    };
+  }
   return format === "gzip" ? gzipSink(file) : programSink(format, file);
 }
 
@@ -126,7 +133,7 @@ function programSink(program: string, file: ByteSink): EndedSink {
   );
 }
 
-/** Everything that comes out goes into the file. Answers what went wrong instead of throwing it. */
+/** Copies the output to the file. Returns an error instead of throwing it. */
 async function drain(from: Readable, file: ByteSink): Promise<Error | undefined> {
   try {
     for await (const chunk of from) await file.write(chunk as Uint8Array);
@@ -136,14 +143,14 @@ async function drain(from: Readable, file: ByteSink): Promise<Error | undefined>
   }
 }
 
-/** A sink into a compressor whose output ends as `ended` answers. */
+/** A sink into a compressor whose output ends when `ended` resolves. */
 function throughSink(into: Writable, name: string, ended: Promise<Error | undefined>): EndedSink {
   const sink = new WritableSink(into, name);
   const failing = async (work: Promise<void>): Promise<void> => {
     try {
       await work;
     } catch (error) {
-      // What went wrong behind says more than that the way there is closed.
+      // The error of the output side explains more than a closed input.
       throw (await ended) ?? error;
     }
   };

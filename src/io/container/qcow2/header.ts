@@ -60,7 +60,7 @@ export const VERSION_2_LAYOUT = struct({
   snapshotsOffset: u64be,
 });
 
-/** What version 3 adds after the fields of version 2. */
+/** The fields that version 3 adds. */
 export const VERSION_3_LAYOUT = struct({
   incompatibleFeatures: u64be,
   compatibleFeatures: u64be,
@@ -69,7 +69,7 @@ export const VERSION_3_LAYOUT = struct({
   headerLength: u32be,
 });
 
-/** What version 2 does not say. */
+/** Defaults of these fields in version 2. */
 const VERSION_2_DEFAULTS = {
   incompatibleFeatures: 0n,
   compatibleFeatures: 0n,
@@ -78,7 +78,10 @@ const VERSION_2_DEFAULTS = {
   headerLength: 72,
 };
 
-/** Decodes a header from the first bytes of an image. Errors: truncated, bad-magic, unsupported-version, unsupported, bad-value. */
+/**
+ * Decodes a header from the first bytes of an image. Errors: truncated, bad-magic, unsupported-version, unsupported,
+ * bad-value.
+ */
 export function decodeQcow2Header(bytes: Uint8Array): Qcow2Header {
   const path = ["qcow2 header"];
   const short = (expected: number): QevmError =>
@@ -111,7 +114,7 @@ export function decodeQcow2Header(bytes: Uint8Array): Qcow2Header {
   if (fields.version === 2) return { ...fields, ...VERSION_2_DEFAULTS, compression: 0 };
   if (bytes.length < 104) throw short(104);
   const more = VERSION_3_LAYOUT.decode(bytes, VERSION_2_LAYOUT.size);
-  // Bytes of the header itself; its extensions follow.
+  // Size of the header without its extensions.
   if (more.headerLength < 104 || more.headerLength % 8 !== 0) {
     throw new QevmError("bad-value", "length of the qcow2 header", {
       offset: 100,
@@ -139,7 +142,7 @@ export function decodeQcow2Header(bytes: Uint8Array): Qcow2Header {
   return { ...fields, ...more, compression };
 }
 
-/** Encodes a header: 72 bytes in version 2, `headerLength` in version 3. Header extensions are not part of it. */
+/** Encodes a header: 72 bytes in version 2, `headerLength` in version 3. Header extensions are not included. */
 export function encodeQcow2Header(header: Qcow2Header): Uint8Array {
   const bytes = new Uint8Array(header.version === 2 ? VERSION_2_LAYOUT.size : header.headerLength);
   VERSION_2_LAYOUT.encode({ magic: QCOW2_MAGIC, ...header }, bytes);

@@ -17,7 +17,7 @@ export interface Qcow2Image {
   dataFile: string | undefined;
 }
 
-/** Reads header, extensions and snapshot table. Errors: as the decoders of these. */
+/** Reads header, extensions and snapshot table. Errors: as their decoders. */
 export async function readQcow2(source: RandomSource, snapshotBytes?: number): Promise<Qcow2Image> {
   const head = await readPiece(source, 0, 4096);
   const header = decodeQcow2Header(head);
@@ -28,7 +28,10 @@ export async function readQcow2(source: RandomSource, snapshotBytes?: number): P
   };
 }
 
-/** The name in the header extension 0x44415441 ("DATA"). Extensions: be32 type (0 ends), be32 length, data up to a multiple of 8. */
+/**
+ * The name in the header extension 0x44415441 ("DATA"). Extensions: be32 type (0 ends), be32 length, data padded to a
+ * multiple of 8.
+ */
 function dataFileName(head: Uint8Array, header: Qcow2Header): string | undefined {
   const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
   for (let at = header.headerLength; at + 8 <= head.length;) {
@@ -42,9 +45,10 @@ function dataFileName(head: Uint8Array, header: Qcow2Header): string | undefined
 }
 
 /**
- * The snapshot of a name or id, or the only one with a VM state. A name wins over an id; of several with one name that with a VM state
- * is taken. Errors, each with the list of what there is and what to type: unsupported (several and none chosen; none with a VM
- * state), usage (none of that name or id, several of that name, no VM state in the one chosen).
+ * The snapshot with a name or id, or the only one with a VM state. A name takes precedence over an id. Of several with
+ * one name, the one with a VM state is used. Errors, each with the list of snapshots and the option to type:
+ * unsupported (several and none chosen; none with a VM state), usage (none of that name or id, several of that name, no
+ * VM state in the chosen one).
  */
 export function chooseSnapshot(image: Qcow2Image, wanted: string | undefined): Qcow2Snapshot {
   const { snapshots } = image;
@@ -78,17 +82,17 @@ export function chooseSnapshot(image: Qcow2Image, wanted: string | undefined): Q
   return found;
 }
 
-/** Where the state of a snapshot is that has none here. Source: QEMU migration/savevm.c (the VM state is written to one disk). */
+/** Hint for a snapshot without VM state. Source: QEMU migration/savevm.c (the VM state is written to one disk only). */
 const ELSEWHERE =
   "a snapshot puts the VM state into one of the VM's images, and into the others the disk alone; try its other images";
 
-/** A snapshot as `--snapshot` takes it: the name, where it says which. */
+/** The snapshot as an argument of `--snapshot`: the name, unless it is ambiguous. */
 function option({ id, name }: Qcow2Snapshot, all: readonly Qcow2Snapshot[]): string {
   const clear = /^[\w.:@+-]+$/u.test(name) && all.filter((one) => one.name === name || one.id === name).length === 1;
   return `--snapshot ${clear ? name : id}`;
 }
 
-/** Snapshots that are listed in an error. */
+/** Maximum number of snapshots listed in an error. */
 const MOST_LISTED = 50;
 
 function listed(snapshots: readonly Qcow2Snapshot[]): string[] {
@@ -102,7 +106,9 @@ function listed(snapshots: readonly Qcow2Snapshot[]): string[] {
   return left > 0 ? [...lines, `and ${left} more`] : lines;
 }
 
-/** The VM state of a snapshot as a source. Errors: as `ClusterMap.read`; unsupported (encryption, external data file). */
+/**
+ * The VM state of a snapshot as a source. Errors: as `ClusterMap.read`; unsupported (encryption, external data file).
+ */
 export async function openVmState(
   source: RandomSource,
   image: Qcow2Image,
@@ -128,17 +134,17 @@ export async function openVmState(
   return state;
 }
 
-/** Bytes that are read to see whether a state is one with mapped-ram. */
+/** Bytes read to check whether a state is a mapped-ram stream. */
 const HEAD_BYTES = 4096;
 
-/** Whether the state is a mapped-ram stream, by its configuration or the first block of its RAM. */
+/** Whether the state is a mapped-ram stream, by its configuration or the first RAMBlock. */
 async function isMappedRam(state: RandomSource): Promise<boolean> {
   const head = await readPiece(state, 0, Math.min(HEAD_BYTES, state.length));
   const reader = new StreamReader(new MemorySource(head));
   try {
     for await (const item of reader) if (item.kind !== "header") break;
   } catch (error) {
-    // What is wrong with it is told by who reads it.
+    // The reader of the stream reports the error.
     if (!(error instanceof QevmError)) throw error;
   }
   return reader.capabilities.includes("mapped-ram");
@@ -148,7 +154,7 @@ async function isMappedRam(state: RandomSource): Promise<boolean> {
 class VmStateSource implements ByteSource {
   readonly within: readonly string[];
   private position = 0;
-  /** The compressed cluster read last. */
+  /** The compressed cluster that was read last. */
   private last: { host: number; bytes: Uint8Array } | undefined;
 
   constructor(
@@ -207,7 +213,7 @@ class VmStateSource implements ByteSource {
     }
   }
 
-  /** Subclusters without data read as zeros. */
+  /** Zeroes subclusters without data. */
   private clear(data: number, at: number, into: Uint8Array): void {
     const size = this.map.clusterSize / 32;
     for (let k = 0; k < 32; k++) {

@@ -3,32 +3,35 @@ import { Incompatible, type Qcow2Header } from "./header.js";
 import { exactly, vmStateSize, type Qcow2Snapshot } from "./snapshots.js";
 import { type RandomSource } from "../../../bytes/source.js";
 
-/** Where one guest cluster is. `bitmap` (extended L2) tells which of its 32 subclusters are data (low) and zeros (high). */
+/**
+ * Location of one guest cluster. `bitmap` (extended L2) marks which of its 32 subclusters are data (low half) and zeros
+ * (high half).
+ */
 export type Cluster =
   | { kind: "zero" }
   | { kind: "data"; host: number; bitmap?: { data: number; zero: number } }
   | { kind: "compressed"; host: number; length: number; entryAt: number };
 
 /**
- * The clusters of a snapshot's VM state, which is stored as guest data behind the end of the virtual disk: it begins at the
- * first L1 entry that the disk does not use. All tables are read and checked at once, so that reading can trust them:
+ * The clusters of a snapshot's VM state. It is stored as guest data after the end of the virtual disk, from the first
+ * L1 entry that the disk does not use. All tables are read and checked in advance, so that reads can trust them:
  *
  * L1 entry: bits 9 to 55 offset of an L2 table (0: none), 63 copied. L2 entry: 9 to 55 offset (0: none), 62 compressed,
- * 63 copied, 0 reads as zeros. Compressed, with x = 62 - (cluster bits - 8): 0 to x - 1 offset, x to 61 further 512-byte
- * sectors. Extended: a second be64, 0 to 31 subclusters with data, 32 to 63 subclusters of zeros.
+ * 63 copied, 0 reads as zeros. Compressed, with x = 62 - (cluster bits - 8): 0 to x - 1 offset, x to 61 further
+ * 512-byte sectors. Extended: a second be64, 0 to 31 subclusters with data, 32 to 63 subclusters of zeros.
  */
 export class ClusterMap {
   readonly clusterSize: number;
   private readonly entrySize: number;
   private readonly entries: number;
-  /** L2 tables by L1 index from the first one of the state on. */
+  /** L2 tables by L1 index, counted from the state's first one. */
   private readonly tables: (L2Table | undefined)[] = [];
-  /** Host clusters that something owns, a bit each: 32 of them a word, and words that are not zero only. */
+  /** Host clusters in use, one bit each: 32 per word; only words that are not zero are stored. */
   private readonly owned = new Map<number, Map<number, number>>();
-  /** Places of compressed clusters, in bytes: many of them may share a host cluster, but none its first byte. */
+  /** Byte offsets of compressed clusters. Several may share a host cluster, but each has its own first byte. */
   private readonly compressedAt = new Set<number>();
   private readonly path: readonly string[];
-  /** L1 index where the state begins. */
+  /** L1 index of the start of the state. */
   private first = 0;
   private extended = 0;
 
@@ -43,21 +46,25 @@ export class ClusterMap {
     this.path = [`qcow2 snapshot ${JSON.stringify(snapshot.name)}`, "L1 table"];
   }
 
-  /** Reads and checks the tables of a snapshot's state. Errors: truncated, bad-offset, bad-value, bad-length, each with the entry's place. */
+  /**
+   * Reads and checks the tables of a snapshot's state. Errors: truncated, bad-offset, bad-value, bad-length, each with
+   * the entry's offset.
+   */
   static async read(source: RandomSource, header: Qcow2Header, snapshot: Qcow2Snapshot): Promise<ClusterMap> {
     const map = new ClusterMap(source, header, snapshot);
     await map.load();
     return map;
   }
 
-  /** Bytes of the state: as the snapshot says, or up to the end of the last cluster that was read by `extend`. */
+  /** Size of the state in bytes: as stated in the snapshot, or up to the end of the last cluster that `extend` read. */
   get length(): number {
     return Math.max(Number(vmStateSize(this.snapshot)), this.extended);
   }
 
   /**
-   * Takes what follows `vm_state_size` too, as far as the L1 table goes. QEMU 11.1's savevm with mapped-ram on counts the bytes that
-   * it wrote in sequence, which leaves out the pages: RAM and devices go on after that. Errors: as `read`.
+   * Also maps what follows `vm_state_size`, up to the end of the L1 table. QEMU 11.1's savevm with mapped-ram counts
+   * only the bytes that it wrote sequentially, which excludes the pages; RAM and devices continue after that size.
+   * Errors: as `read`.
    */
   async extend(): Promise<void> {
     const known = this.tables.length;
@@ -76,7 +83,7 @@ export class ClusterMap {
     }
   }
 
-  /** Where the cluster is that holds byte `position` of the state. */
+  /** The cluster that contains byte `position` of the state. */
   at(position: number): Cluster {
     const cluster = Math.floor(position / this.clusterSize);
     const table = this.tables[Math.floor(cluster / this.entries)];
@@ -122,7 +129,7 @@ export class ClusterMap {
     this.checkClusters(0, Math.ceil(this.length / clusterSize));
   }
 
-  /** Reads the next `count` L1 entries and the L2 tables that they name. */
+  /** Reads the next `count` L1 entries and the L2 tables that they refer to. */
   private async loadTables(count: number): Promise<void> {
     const { clusterSize, path } = this;
     const first = this.first + this.tables.length;
@@ -143,7 +150,7 @@ export class ClusterMap {
       }
       this.claim(host, clusterSize, "L2 table", where);
       const bytes = await exactly(this.source, host, clusterSize, where.path);
-      // A table of zeros, or a hole of the file, maps nothing: it takes no memory.
+      // A table of zeros, or a hole in the file, maps nothing and needs no memory.
       if (isZero(bytes)) {
         this.tables.push(undefined);
         continue;
@@ -156,7 +163,7 @@ export class ClusterMap {
     }
   }
 
-  /** Every cluster of the state from `from` to `end` lies in the file, at its own place, and is not a table. */
+  /** Checks that every cluster of the state from `from` to `end` is in the file, is used once, and is not a table. */
   private checkClusters(from: number, end: number): void {
     this.tables.forEach((table, t) => {
       if (table === undefined) return;
@@ -213,7 +220,7 @@ export class ClusterMap {
     if (host % clusterSize !== 0) {
       throw new QevmError("bad-offset", `${what} that does not begin at a cluster`, { ...where, found: hex(host) });
     }
-    // The last cluster of a file may be cut where nothing was written to its end.
+    // The last cluster of a file may be short where its end was not written.
     if (host >= source.length) {
       const expected = `below ${hex(source.length)}`;
       throw new QevmError("bad-offset", `${what} outside the file`, { ...where, expected, found: hex(host) });
@@ -228,7 +235,7 @@ export class ClusterMap {
     this.own(host, length);
   }
 
-  /** A few bytes named by every entry would be a state without end. */
+  /** Otherwise entries that all refer to the same few bytes would make an endless state. */
   private claimCompressed(host: number, where: { path: string[]; offset: number }): void {
     if (this.compressedAt.has(host)) {
       const what = "compressed cluster at a place that is in use already";
@@ -255,7 +262,7 @@ export class ClusterMap {
   }
 }
 
-/** QEMU's own bound: 32 MiB of L1 table (QCOW_MAX_L1_SIZE, block/qcow2.h, 7.2). */
+/** QEMU's own limit: 32 MiB of L1 table (QCOW_MAX_L1_SIZE, block/qcow2.h, 7.2). */
 const MOST_L1 = (32 << 20) / 8;
 
 function isZero(bytes: Uint8Array): boolean {

@@ -4,7 +4,7 @@ import { snapshotDate, vmStateSize } from "./snapshots.js";
 import { type ByteSource, isRandom } from "../../../bytes/source.js";
 import type { Container, InputOptions, Step } from "../types.js";
 
-/** The VM state of one snapshot of a qcow2 image. */
+/** Opens the VM state of one snapshot of a qcow2 image. */
 export async function openQcow2(source: ByteSource, options: InputOptions): Promise<Step> {
   if (!isRandom(source)) {
     throw new QevmError(

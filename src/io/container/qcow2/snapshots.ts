@@ -27,7 +27,7 @@ export interface Qcow2Snapshot {
   dateNanoseconds: number;
   clockNanoseconds: bigint;
   vmStateSize32: number;
-  /** The rest of the extra data, behind the fields that are known. */
+  /** The rest of the extra data, after the known fields. */
   extra: { vmStateSize?: bigint; diskSize?: bigint; icount?: bigint; rest: Uint8Array };
   id: string;
   name: string;
@@ -47,16 +47,16 @@ export const SNAPSHOT_LAYOUT = struct({
 
 type Fixed = ReturnType<typeof SNAPSHOT_LAYOUT.decode>;
 
-/** QEMU's own bounds: 65,536 snapshots, 1 KiB of extra data each. */
+/** QEMU's own limits: 65,536 snapshots, 1 KiB of extra data each. */
 const MOST = 65_536;
 const MOST_EXTRA = 1024;
 
-/** Bytes of state that a snapshot holds; 0: a snapshot of the disk alone. */
+/** Size of a snapshot's VM state in bytes; 0 for a disk-only snapshot. */
 export function vmStateSize(snapshot: Qcow2Snapshot): bigint {
   return snapshot.extra.vmStateSize ?? BigInt(snapshot.vmStateSize32);
 }
 
-/** When it was made: ISO 8601, UTC. */
+/** Creation time: ISO 8601, UTC. */
 export function snapshotDate({ dateSeconds, dateNanoseconds }: Qcow2Snapshot): string {
   return new Date(dateSeconds * 1000 + Math.floor(dateNanoseconds / 1e6)).toISOString();
 }
@@ -122,7 +122,7 @@ function decodeSnapshot(entry: Uint8Array, fixed: Fixed): Qcow2Snapshot {
   return { ...fields, extra, id: text(idAt, idLength), name: text(idAt + idLength, nameLength) };
 }
 
-/** Encodes an entry, zeros up to a multiple of 8 included. */
+/** Encodes an entry with its padding to a multiple of 8. */
 export function encodeSnapshot(snapshot: Qcow2Snapshot): Uint8Array {
   const { extra } = snapshot;
   const id = new TextEncoder().encode(snapshot.id);
@@ -140,7 +140,7 @@ export function encodeSnapshot(snapshot: Qcow2Snapshot): Uint8Array {
   return bytes;
 }
 
-/** Reads exactly so many bytes. Errors: truncated. */
+/** Reads exactly `length` bytes. Errors: truncated. */
 export async function exactly(
   source: RandomSource,
   at: number,
