@@ -182,7 +182,10 @@ test("a stream to standard output, where a command makes one", async (t) => {
       cwd: join(work, "cwd"),
     });
     t.equal(run.status, 2, line);
-    t.match(run.stderr.toString(), /cannot be written to standard output: --out PATH \(\.\/- for a file of that name\)/u);
+    t.match(
+      run.stderr.toString(),
+      /cannot be written to standard output: --out PATH \(\.\/- for a file of that name\)/u,
+    );
   }
   t.deepEqual(readdirSync(join(work, "cwd")), [], "no file called -");
   t.end();
