@@ -313,7 +313,7 @@ test("pages that are scattered over a length that is only stated are refused bef
   const sink = new MemorySink();
   const writer = createStreamWriter(sink, { machine: "none" });
   const [block] = writer.ram.blocks([{ idstr: "ram", usedLength: 2 ** 43 }]);
-  for (let k = 0; k < 40_000; k++) await writer.ram.zero(block!, k * 2 ** 27);
+  for (let k = 0; k < 100_000; k++) await writer.ram.zero(block!, k * 2 ** 26);
   writer.ram.end();
   await writer.finish();
   const folder = mkdtempSync(join(tmpdir(), "qevm-scattered-"));
