@@ -305,6 +305,24 @@ test("two RAM blocks of one name are refused where their list stands", async (t)
   }
 });
 
+test("pages that are scattered over a length that is only stated are refused before memory is taken", async (t) => {
+  const sink = new MemorySink();
+  const writer = createStreamWriter(sink, { machine: "none" });
+  const [block] = writer.ram.blocks([{ idstr: "ram", usedLength: 2 ** 43 }]);
+  for (let k = 0; k < 100_000; k++) await writer.ram.zero(block!, k * 2 ** 26);
+  writer.ram.end();
+  await writer.finish();
+  const folder = mkdtempSync(join(tmpdir(), "qevm-scattered-"));
+  try {
+    for (const input of [sink.bytes(), new MemorySource(sink.bytes())]) {
+      const error = await refusal(() => unpackStream(input, join(folder, "dir")));
+      t.deepEqual([error?.code, readdirSync(folder)], ["limit", []], error?.message);
+    }
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
 test("an input that fails while it is kept is closed", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "qevm-spool-"));
   try {

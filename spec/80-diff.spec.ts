@@ -191,7 +191,7 @@ test("rounds: the last content counts, and what XBZRLE is applied to", async (t)
 test("pages that are scattered too far are refused before memory is taken", async (t) => {
   const sink = new MemorySink();
   const writer = createStreamWriter(sink, { machine: "none" });
-  const count = 40_000;
+  const count = 100_000;
   const step = 1024 * PAGE;
   const [ram] = writer.ram.blocks([{ idstr: "ram", usedLength: count * step }]) as [RamBlock];
   for (let i = 0; i < count; i++) await writer.ram.zero(ram, i * step);

@@ -32,7 +32,6 @@ export { QemuFileWriter } from "./bytes/writer.js";
 
 // The "ram" section.
 export { RamBatch, RamRecord } from "./codec/ram/batch.js";
-export { RecordWriter } from "./codec/ram/record-writer.js";
 export { decodeBlockList, encodeBlockList, type BlockList, type BlockListOptions } from "./codec/ram/block-list.js";
 export { compressBound, RamFlag, type RamEncoding } from "./codec/ram/flags.js";
 export {

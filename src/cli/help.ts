@@ -197,7 +197,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       OFFSET,
       LIMIT,
     ],
-    text: `One pass over the RAM, since a page may come again; of a mapped-ram file only\nthe pages asked for are read. An index that is damaged, or whose file has\nchanged, is made anew. Pipes and compressed files go through a temporary\nfolder. ${FILE_TEXT}`,
+    text: `One pass over the RAM, since a page may come again; of a mapped-ram file only\nthe pages asked for are read. An index that is damaged, or whose file has\nchanged, is made anew. Pipes and compressed files go through a temporary\nfile. ${FILE_TEXT}`,
   },
   unpack: {
     usage: "FILE DIR [--json] [--page-size N]",

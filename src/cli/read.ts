@@ -48,7 +48,7 @@ export async function run(argv: string[]): Promise<number> {
     try {
       return await print(args, opened, wanted);
     } finally {
-      opened.close();
+      opened.pages.close();
     }
   } finally {
     source.done();

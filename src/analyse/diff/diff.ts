@@ -10,7 +10,7 @@ import { compareBlocks, compareCommands, compareConfigurations, compareDescripti
 import { scanBorrowing, scanStream, type Scanned } from "./scan.js";
 import { compareRecords, compareSections } from "./sections.js";
 import { inStream } from "./side.js";
-import { readableAgain, type Again } from "./spool.js";
+import { readableAgain, type Again } from "../../io/transport/spool.js";
 import type { DeviceDiff, Pair, Side, StreamDiff, StreamSummary, Verdict } from "./types.js";
 
 /** How two streams are opened and read. */

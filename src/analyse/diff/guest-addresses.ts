@@ -1,8 +1,8 @@
 import { QevmError } from "../../bytes/errors.js";
-import { noteTables } from "../../guest/layout/facts.js";
 import { findLayout } from "../../guest/layout/layout.js";
 import type { Segment } from "../../guest/layout-types.js";
-import { ACPI_TABLES, MOST_TABLES } from "../../guest/layout/srat.js";
+import { ACPI_TABLES } from "../../guest/layout/srat.js";
+import { readTables } from "../../guest/read/guest-memory.js";
 import type { PageViews } from "./page-views.js";
 import type { Scanned } from "./scan.js";
 
@@ -17,7 +17,10 @@ export class GuestAddresses {
   /** By the layout of stream A. */
   static async of(scanned: Scanned, pages: PageViews): Promise<GuestAddresses> {
     const { inspection, facts } = scanned;
-    await readTables(scanned, pages);
+    const tables = inspection.ram.blocks.find(({ name }) => name === ACPI_TABLES);
+    if (tables !== undefined && scanned.pages.has(ACPI_TABLES)) {
+      await readTables((...page) => pages.read(...page), tables.length, inspection.pageSize, facts);
+    }
     try {
       const blocks = inspection.ram.blocks.map(({ name, length }) => ({ name, length }));
       const { segments, how } = findLayout({ ...facts, machine: inspection.machine ?? undefined, blocks });
@@ -37,16 +40,4 @@ export class GuestAddresses {
     }
     return null;
   }
-}
-
-/** The ACPI tables say which NUMA nodes main memory is made of. */
-async function readTables({ inspection, facts, pages: table }: Scanned, pages: PageViews): Promise<void> {
-  const block = inspection.ram.blocks.find(({ name }) => name === ACPI_TABLES);
-  if (block === undefined || !table.has(ACPI_TABLES)) return;
-  const { pageSize } = inspection;
-  const bytes = new Uint8Array(Math.min(block.length, MOST_TABLES));
-  for (let offset = 0; offset + pageSize <= bytes.length; offset += pageSize) {
-    bytes.set(await pages.view(ACPI_TABLES, offset), offset);
-  }
-  noteTables(bytes, facts);
 }

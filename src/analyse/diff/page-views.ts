@@ -34,10 +34,15 @@ export class PageViews {
   view(block: string, offset: number): Uint8Array | Promise<Uint8Array> {
     const { page } = this;
     const { plain, records } = this.places.find(block, offset);
-    if (records.length > 0) return inStream(this.side, () => this.reader.read(block, offset, page).then(() => page));
+    if (records.length > 0) return this.read(block, offset, page).then(() => page);
     if (plain === 0) return this.zeros;
     const view = this.windows.view(plain, page.length);
     return view instanceof Uint8Array ? view : inStream(this.side, () => this.whole(plain, view));
+  }
+
+  /** A copy of the page, in `into`. Errors: as `view`. */
+  read(block: string, offset: number, into: Uint8Array): Promise<void> {
+    return inStream(this.side, () => this.reader.read(block, offset, into));
   }
 
   private async whole(plain: number, view: Promise<Uint8Array>): Promise<Uint8Array> {

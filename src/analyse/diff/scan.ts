@@ -17,7 +17,7 @@ import {
 import { Keys } from "../../codec/vmstate/groups.js";
 import type { VmDescription } from "../../codec/vmstate/index.js";
 import { RecordDigest } from "./record-digest.js";
-import type { Again } from "./spool.js";
+import type { Again } from "../../io/transport/spool.js";
 import type { StreamSummary } from "./types.js";
 
 /** One stream as it was walked: everything but page contents, and where those stand. */

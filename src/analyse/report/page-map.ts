@@ -1,5 +1,5 @@
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
-import { entriesOf, SparseTable } from "../../guest/pages/sparse.js";
+import { SparseTable } from "../../guest/pages/sparse.js";
 
 /** How the last content of a page came; NEVER: the stream does not mention the page. */
 export const PageKind = { NEVER: 0, ZERO: 1, DATA: 2, COMPRESSED: 3, XBZRLE: 4 } as const;
@@ -8,7 +8,7 @@ export const PageKind = { NEVER: 0, ZERO: 1, DATA: 2, COMPRESSED: 3, XBZRLE: 4 }
 export const KINDS = 5;
 
 /** Pages of one piece of the table: half a byte each. */
-const PAGES = entriesOf(4);
+const PAGES = 4096;
 /** Pages that are kept: 64 MiB, the pages of 512 GiB of memory. */
 const MOST_PAGES = 1 << 27;
 

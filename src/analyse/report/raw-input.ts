@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { SliceSource } from "../../io/container/sources.js";
 import { isSource, sourceOf, type StreamInput } from "../../io/container/input.js";
 import { type ByteSource, isRandom, type RandomSource } from "../../bytes/source.js";
-import { readableAgain } from "../diff/spool.js";
+import { readableAgain } from "../../io/transport/spool.js";
 import { openSource } from "../../io/transport/file.js";
 import type { Progress } from "./types.js";
 

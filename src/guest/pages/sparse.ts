@@ -1,11 +1,3 @@
-/** Bytes of one piece. Small, since a damaged stream may scatter its pages over lengths that it only states. */
-const PIECE_BYTES = 2048;
-
-/** How many entries of so many bits one piece holds. */
-export function entriesOf(bits: number): number {
-  return (PIECE_BYTES * 8) / bits;
-}
-
 /** A table with an entry for each page (or byte) of a block, in pieces that are added when one of them is first noted. */
 export class SparseTable<Piece> {
   private readonly pieces = new Map<number, Piece>();
@@ -13,7 +5,7 @@ export class SparseTable<Piece> {
   private index = -1;
   private piece: Piece | undefined;
 
-  /** @param entries pages of one piece; by {@link entriesOf} where a piece is nothing but numbers */
+  /** @param entries pages of one piece: few, since a damaged stream may scatter its pages over lengths that it only states */
   constructor(readonly entries: number) {}
 
   /** The piece that has the entry of a page. */

@@ -1,8 +1,9 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { createInflater } from "../../engine/create.js";
-import { isRandom, type ByteSource, type Positioned, type RandomSource } from "../../bytes/source.js";
+import type { ByteSource, Positioned } from "../../bytes/source.js";
 import { findMappedPage, type RamBlock } from "../../codec/ram/index.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
+import { readableAgain, type Again } from "../../io/transport/spool.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "../layout/facts.js";
 import { findLayout } from "../layout/layout.js";
 import type { Layout } from "../layout-types.js";
@@ -26,6 +27,8 @@ export interface GuestPages {
   places: PagePlaces | undefined;
   /** Puts the page that begins at an offset of a block into `into`; a page that the stream does not mention is zeros. */
   read: (this: void, block: string, offset: number, into: Uint8Array) => Promise<void>;
+  /** Removes what was kept of a source that cannot be read anywhere. The source itself stays open. */
+  close: () => void;
 }
 
 export interface ScanOptions extends StreamOptions {
@@ -34,16 +37,25 @@ export interface ScanOptions extends StreamOptions {
 }
 
 /**
- * Looks where the pages of a stream stand, in a source that can be read anywhere. mapped-ram: the blocks' headers alone are read. Other streams: the
- * records' headers, up to the end of the RAM (a page may come again until there). Errors: as `StreamReader`; usage.
+ * Looks where the pages of a stream are. mapped-ram: the blocks' headers alone are read. Other streams: the records'
+ * headers, up to the end of the RAM (a page may come again until there). A source that cannot be read anywhere is kept
+ * in a temporary file as far as it was read. Errors: as `StreamReader`; unsupported, limit, io.
  */
 export async function scanPages(source: ByteSource, options: ScanOptions): Promise<GuestPages> {
-  if (!isRandom(source) || source.seek === undefined) {
-    throw new QevmError("usage", "this input can only be read from its beginning to its end");
+  const again = readableAgain(source);
+  try {
+    return await scan(again, options);
+  } catch (error) {
+    again.close();
+    throw error;
   }
-  source.seek(0);
+}
+
+async function scan(again: Again, options: ScanOptions): Promise<GuestPages> {
+  const { source } = again;
+  again.rewind();
   const mapped = (await capabilities(source, options)).includes("mapped-ram");
-  source.seek(0);
+  again.rewind();
   const how = mapped ? { skipMappedPages: true, bufferSize: SMALL_READ } : {};
   const stream = new StreamReader(source, { ...options, ...how });
   const facts: DeviceFacts = noFacts();
@@ -62,7 +74,7 @@ export async function scanPages(source: ByteSource, options: ScanOptions): Promi
   const read = await pageReader(source, finder, pageSize, stream.diagnostics);
   const tables = blocks.find(({ idstr }) => idstr === ACPI_TABLES);
   if (options.devices && tables !== undefined && finder.has(ACPI_TABLES)) {
-    noteTables(await readHead(read, tables, pageSize), facts);
+    await readTables(read, tables.usedLength, pageSize, facts);
   }
   return {
     machine: stream.machine,
@@ -72,16 +84,22 @@ export async function scanPages(source: ByteSource, options: ScanOptions): Promi
     diagnostics: stream.diagnostics,
     places,
     read,
+    close: () => again.close(),
   };
 }
 
-/** The first bytes of a block, as many as its tables may take. */
-async function readHead(read: GuestPages["read"], block: RamBlock, pageSize: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(Math.min(block.usedLength, MOST_TABLES));
+/** Notes which NUMA nodes main memory is made of: the ACPI tables say it. @param length bytes of their block */
+export async function readTables(
+  read: GuestPages["read"],
+  length: number,
+  pageSize: number,
+  facts: DeviceFacts,
+): Promise<void> {
+  const bytes = new Uint8Array(Math.min(length, MOST_TABLES));
   for (let at = 0; at + pageSize <= bytes.length; at += pageSize) {
-    await read(block.idstr, at, bytes.subarray(at, at + pageSize));
+    await read(ACPI_TABLES, at, bytes.subarray(at, at + pageSize));
   }
-  return bytes;
+  noteTables(bytes, facts);
 }
 
 /** What the configuration section says, at the price of one small read. */
@@ -106,7 +124,7 @@ export async function pageReader(
 }
 
 /** The places in a mapped-ram file count from the first byte of the file, wherever the stream begins in it. */
-function mappedFinder(source: RandomSource, blocks: readonly RamBlock[], pageSize: number): PageFinder {
+function mappedFinder(source: StreamBytes, blocks: readonly RamBlock[], pageSize: number): PageFinder {
   const before = source.offset ?? 0;
   const file: Positioned = { readAt: (position, into) => source.readAt(position - before, into) };
   return {

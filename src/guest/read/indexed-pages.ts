@@ -22,7 +22,6 @@ export interface IndexedPages {
   pages: GuestPages;
   layout: Layout | undefined;
   index: "made" | "used" | null;
-  close: () => void;
 }
 
 /** What of a file an index is about: the same file holds other pages as another snapshot, or read with other options. */
@@ -50,15 +49,15 @@ export async function indexedPages(source: ByteSource, options: IndexOptions): P
   const opened = PageIndex.open(index, stamp, variant);
   if (typeof opened !== "string") {
     const pages = await pagesOf(random(source), opened, options, stamp);
-    return { pages, layout: opened.head.layout ?? undefined, index: "used", close: () => opened.close() };
+    return { pages, layout: opened.head.layout ?? undefined, index: "used" };
   }
   const pages = await scanPages(source, { ...options, devices: true });
   if (pages.places === undefined) {
     say("a mapped-ram file needs no index: none is made");
-    return { pages, layout: undefined, index: null, close: () => undefined };
+    return { pages, layout: undefined, index: null };
   }
   say(`index ${index}: ${opened}; made now`);
-  return { pages, layout: keep(pages, pages.places, options, stamp), index: "made", close: () => undefined };
+  return { pages, layout: keep(pages, pages.places, options, stamp), index: "made" };
 }
 
 /** Writes the index of what was scanned. */
@@ -102,6 +101,7 @@ async function pagesOf(
     facts: undefined,
     diagnostics,
     places: undefined,
+    close: () => index.close(),
     // A chunk that is not what the head says, or a place where another record stands: a scan knows better.
     read: async (block, offset, into) => {
       try {

@@ -9,7 +9,6 @@ import {
   type StreamInput,
 } from "../../io/container/input.js";
 import type { Layout, Segment } from "../layout-types.js";
-import { extractedPages } from "./extracted-pages.js";
 import { layoutOf, scanPages, type ScanOptions } from "./guest-memory.js";
 import { indexedPages, variantOf, type IndexedPages } from "./indexed-pages.js";
 import { blockRange, physicalRange, readParts } from "./range.js";
@@ -26,21 +25,13 @@ export interface IndexPlace {
   say: (line: string) => void;
 }
 
-/**
- * The pages of a stream, by the shortest way: an index, one scan of a source that can be read anywhere, or temporary files
- * for one that cannot, which `close` removes. Errors: as `scanPages`; usage for an index of what can be read once.
- */
+/** The pages of a stream, by an index or one scan. Errors: as `scanPages`; usage for an index of what can be read once. */
 export async function openPages(source: ByteSource, options: ScanOptions, place?: IndexPlace): Promise<IndexedPages> {
-  const seekable = isRandom(source) && source.seek !== undefined;
-  if (place !== undefined) {
-    if (!seekable) throw new QevmError("usage", "an index is for files that can be read anywhere");
-    return await indexedPages(source, { ...options, ...place });
+  if (place === undefined) return { pages: await scanPages(source, options), layout: undefined, index: null };
+  if (!isRandom(source) || source.seek === undefined) {
+    throw new QevmError("usage", "an index is for files that can be read anywhere");
   }
-  if (seekable) {
-    return { pages: await scanPages(source, options), layout: undefined, index: null, close: () => undefined };
-  }
-  const pages = await extractedPages(source, options);
-  return { pages, layout: undefined, index: null, close: () => pages.close() };
+  return await indexedPages(source, { ...options, ...place });
 }
 
 /** How guest memory is opened. */
@@ -51,7 +42,7 @@ export interface MemoryOptions extends OpenOptions {
 
 /**
  * Opens the guest's memory in a stream, to read some bytes of it without extracting all. What can be read anywhere is
- * scanned once; the memory of pipes, compressed files and recordings lies in temporary files until `close`.
+ * scanned once; pipes, compressed files and recordings are kept in a temporary file until `close`.
  *
  * Errors: as `openInput` and `StreamReader`; unsupported where the stream has no RAM; usage for an index of
  * what is not a file, or with a schema.
@@ -135,7 +126,7 @@ export class GuestMemory {
 
   /** Closes what was opened for it; a source that was given stays open. */
   async close(): Promise<void> {
-    this.opened.close();
+    this.opened.pages.close();
     await this.closeSource();
   }
 

@@ -1,4 +1,3 @@
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { createDeflater } from "../../engine/create.js";
 import type { PageDeflater } from "../../engine/page-engine.js";
@@ -20,15 +19,13 @@ import {
 } from "../../codec/stream/index.js";
 import {
   canOpenAgain,
-  openingOf,
-  openInput,
-  readingOf,
   withInput,
   type OpenOptions,
   type ReadingOf,
   type StreamInput,
 } from "../../io/container/input.js";
-import { canReopen, FileSource } from "../../io/transport/file.js";
+import { canReopen } from "../../io/transport/file.js";
+import { readableAgain } from "../../io/transport/spool.js";
 import { AtomicFolder } from "../../io/transport/folder.js";
 import { createFolder, writeNewFile } from "../../io/transport/temporary.js";
 import { deviceToPlain, printVmDescription, type DeviceDescription } from "../../codec/vmstate/index.js";
@@ -36,7 +33,6 @@ import { ChunkFiles } from "./chunk-files.js";
 import { hexOf, type Manifest, type ManifestItem, type ManifestSubsection } from "./manifest.js";
 import { Kind, OrderWriter } from "./order.js";
 import { GatheredFile } from "./gathered-file.js";
-import { spool } from "./spool.js";
 
 /** How a stream is taken apart. */
 export interface UnpackOptions extends OpenOptions {
@@ -55,44 +51,39 @@ export interface UnpackOptions extends OpenOptions {
  */
 export async function unpackStream(input: StreamInput, folder: string, options: UnpackOptions = {}): Promise<Manifest> {
   const out = new AtomicFolder(folder);
+  const again = typeof input === "string" ? canReopen(input) : canOpenAgain(input);
   try {
-    const again = typeof input === "string" ? canReopen(input) : canOpenAgain(input);
-    const spooled = again ? undefined : await withInput(input, options, (source) => spool(source, out.temporary));
-    const opening = openingOf(options);
-    const open = spooled === undefined ? () => openInput(input, opening) : () => FileSource.open(spooled);
-    const reading = readingOf(options);
-    const last = await findLast(await open(), reading);
-    const source = await open();
-    try {
-      const manifest = await new Unpacker(source, out.temporary, last, reading).run();
-      if (spooled !== undefined) rmSync(spooled);
-      out.commit();
-      return manifest;
-    } finally {
-      await source.close?.();
-    }
+    const manifest = await withInput(input, options, async (source, reading) => {
+      const copy = again ? undefined : readableAgain(source, out.temporary);
+      try {
+        const last = await findLast(copy?.source ?? source, reading);
+        copy?.rewind();
+        const unpack = (from: ByteSource): Promise<Manifest> => new Unpacker(from, out.temporary, last, reading).run();
+        return await (copy === undefined ? withInput(input, options, unpack) : unpack(copy.source));
+      } finally {
+        copy?.close();
+      }
+    });
+    out.commit();
+    return manifest;
   } finally {
     out.abort();
   }
 }
 
 async function findLast(source: ByteSource, options: StreamOptions): Promise<PagePlaces> {
-  try {
-    const reader = new StreamReader(source, options);
-    const last = new PagePlaces(reader, source);
-    for await (const item of reader) {
-      if (item.kind !== "section" || item.content.kind !== "ram") continue;
-      if (reader.capabilities.includes("mapped-ram")) {
-        throw new QevmError("unsupported", "unpack: a mapped-ram file; convert --to stream makes a stream of it", {
-          offset: item.offset,
-        });
-      }
-      for await (const batch of item.records()) last.note(batch);
+  const reader = new StreamReader(source, options);
+  const last = new PagePlaces(reader, source);
+  for await (const item of reader) {
+    if (item.kind !== "section" || item.content.kind !== "ram") continue;
+    if (reader.capabilities.includes("mapped-ram")) {
+      throw new QevmError("unsupported", "unpack: a mapped-ram file; convert --to stream makes a stream of it", {
+        offset: item.offset,
+      });
     }
-    return last;
-  } finally {
-    await source.close?.();
+    for await (const batch of item.records()) last.note(batch);
   }
+  return last;
 }
 
 /** Levels that share the two header bytes of a zlib stream, the likeliest first. */
