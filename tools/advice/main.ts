@@ -12,11 +12,13 @@ import { listCorpus } from "../corpus.js";
 import { findQemus, usualProgram, type QemuBinary } from "../qemu/find.js";
 import { commandLines } from "../../src/analyse/explain/index.js";
 import { productJobs } from "./products.js";
-import { proveStream, saveSource } from "./proof.js";
+import { loadsItself, proveStream, saveSource } from "./proof.js";
 
 interface Case {
   readonly name: string;
   readonly machine?: string;
+  /** The source's arguments, where it is started here. */
+  readonly args?: readonly string[];
   /** Rejects where there is no such stream. */
   readonly stream: () => Promise<Buffer>;
 }
@@ -34,6 +36,7 @@ function cases(qemu: QemuBinary, kinds: ReadonlySet<string>): [string, Case[]][]
       productJobs().flatMap(({ name, args }) =>
         (kinds.has("--start") ? [0] : [0, FIRMWARE]).map((run) => ({
           name: run === 0 ? name : `${name}, run`,
+          args,
           stream: async () => await saveSource(qemu, { args, run }),
         })),
       ),
@@ -42,7 +45,11 @@ function cases(qemu: QemuBinary, kinds: ReadonlySet<string>): [string, Case[]][]
   if (wanted("--devices"))
     all.push([
       "devices",
-      deviceJobs().map(({ name, args }) => ({ name, stream: async () => await saveSource(qemu, { args, run: 0 }) })),
+      deviceJobs().map(({ name, args }) => ({
+        name,
+        args,
+        stream: async () => await saveSource(qemu, { args, run: 0 }),
+      })),
     ]);
   return all;
 }
@@ -74,7 +81,7 @@ const kinds = new Set(words.filter((word) => word.startsWith("--")));
 const versions = words.filter((word) => !word.startsWith("--"));
 
 /** A failed case in a few lines. */
-async function tryCase(qemu: QemuBinary, { name, machine, stream }: Case): Promise<"loads" | "fails" | "none"> {
+async function tryCase(qemu: QemuBinary, { name, machine, args, stream }: Case): Promise<"loads" | "fails" | "none"> {
   let bytes: Buffer;
   try {
     bytes = await stream();
@@ -83,6 +90,10 @@ async function tryCase(qemu: QemuBinary, { name, machine, stream }: Case): Promi
     return "none";
   }
   const { loaded, error, explained } = await proveStream(qemu, bytes, machine);
+  if (!loaded && args !== undefined && !(await loadsItself(qemu, args, bytes))) {
+    console.log(`  no source: ${name}: QEMU ${qemu.version} does not load it with the source's arguments either`);
+    return "none";
+  }
   if (keep !== undefined && !loaded) {
     mkdirSync(keep, { recursive: true });
     writeFileSync(join(keep, `${qemu.version}-${name.replaceAll(/[^\w.-]+/gu, "_")}.mig`), bytes);
