@@ -4,12 +4,14 @@ import { unpackStream } from "../rewrite/pack/unpack.js";
 import type { ByteSource } from "../bytes/source.js";
 import { canReopen } from "../io/transport/file.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions } from "./arguments.js";
+import { tellLeftovers } from "./out.js";
 import { delivered, memorySize, print, printJson, printWarnings, safe, table } from "./output.js";
 
 /** `qevm unpack FILE DIR`. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, DECODE_OPTIONS, [2, 2], "FILE and DIR");
   const [file = "", folder = ""] = args.positionals;
+  tellLeftovers(folder);
   const open = (): Promise<ByteSource> => openInput(file, inputOptions(args));
   let diagnostics = new Diagnostics();
   const manifest = await unpackStream({ open, again: canReopen(file) }, folder, {
