@@ -78,8 +78,7 @@ async function writeBlocks(source: ByteSource, folder: string, options: ExtractO
           const { pageSize } = reader.ram;
           applier = new RecordApplier(files, pageSize, [`section ${item.sectionId} "ram"`], reader.diagnostics);
         }
-        for (const block of reader.ram.blocks.slice(files.size))
-          files.add(block, options.split?.(block, reader.machine));
+        files.addNew(reader.ram.blocks, (block) => options.split?.(block, reader.machine));
         await applier.apply(batch);
       }
     }

@@ -69,7 +69,7 @@ export class FlattenRounds extends OneRound {
       const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
       this.applier = new RecordApplier(this.memory.files, pageSize, path, this.reader.diagnostics);
     }
-    for (const block of blocks.slice(this.memory.files.size)) this.memory.files.add(block);
+    this.memory.files.addNew(blocks);
     for (let i = 0; i < batch.count; i++) {
       if ((batch.flag[i]! & PAGE_FLAGS) === 0) continue;
       const block = batch.block[i]!;
