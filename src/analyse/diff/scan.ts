@@ -38,7 +38,7 @@ export interface Scanned {
   devices: Map<string, ScannedDevice>;
   /** Sections that consist of records of their own. */
   records: Map<string, RecordDigest>;
-  description: { offset: number; text: string; parsed: VmDescription } | undefined;
+  description: { offset: number; textOffset: number; text: string; parsed: VmDescription } | undefined;
   describedBy: StreamSummary["description"];
   /** What could not be decoded up to the end of the stream or package. */
   rests: Rest[];
@@ -53,6 +53,7 @@ export interface ScannedDevice {
   instanceId: number;
   versionId: number;
   offset: number;
+  payloadOffset: number;
   content: Extract<SectionContent, { kind: "device" | "opaque" }>;
 }
 
@@ -161,7 +162,8 @@ class Scan {
     if (item.kind === "section") await this.section(item);
     else if (item.kind === "configuration") this.configuration = item;
     else if (item.kind === "vmdescription") {
-      this.description = { offset: item.offset, text: item.text, parsed: item.description };
+      const { offset, payloadOffset: textOffset, text, description: parsed } = item;
+      this.description = { offset, textOffset, text, parsed };
     } else if (item.kind === "opaque" || item.kind === "trailing") {
       const reason = item.kind === "opaque" ? item.reason : item.what;
       const rest: Rest = { offset: item.offset, length: 0, reason };
@@ -176,7 +178,7 @@ class Scan {
 
   private async section(item: SectionItem): Promise<void> {
     const { tally } = this;
-    const { idstr, instanceId, versionId, offset, content } = item;
+    const { idstr, instanceId, versionId, offset, payloadOffset, content } = item;
     if (content.kind === "ram") {
       for await (const batch of item.records()) {
         tally.batch(batch);
@@ -194,7 +196,8 @@ class Scan {
       }
       tally.sectionEnds();
     } else {
-      this.devices.set(this.keys.unique(`${idstr}/${instanceId}`), { idstr, instanceId, versionId, offset, content });
+      const device = { idstr, instanceId, versionId, offset, payloadOffset, content };
+      this.devices.set(this.keys.unique(`${idstr}/${instanceId}`), device);
     }
   }
 }

@@ -188,9 +188,7 @@ class Surveyor {
     } else if (item.kind === "eof") result.eof = item.offset;
     else if (item.kind === "vmdescription") result.vmdescription = item.offset;
     else if (item.kind === "section" && item.type === "full") {
-      const { idstr, instanceId, versionId, offset, content } = item;
-      // Type, section_id, length of the name, name, instance_id, version_id.
-      const payload = offset + 1 + 4 + 1 + idstr.length + 4 + 4;
+      const { idstr, instanceId, versionId, offset, payloadOffset: payload, content } = item;
       const [state, length] =
         content.kind === "device"
           ? [content.state, content.length]
@@ -202,14 +200,9 @@ class Surveyor {
   batch(batch: RamBatch): void {
     const { first, blocks } = this.result;
     if (batch.blockList !== undefined) {
-      const { ignoreShared } = this;
-      // The list begins behind the be64 of MEM_SIZE; an entry is str8 name, be64 length, and what else it has.
-      let at = batch.position[0]! + 8;
-      for (const block of batch.blockList.blocks) {
-        blocks.set(block.idstr, { length: block.usedLength, offset: at });
-        const more = (block.pageSize === undefined ? 0 : 8) + (ignoreShared ? 8 : 0);
-        at += 1 + block.idstr.length + 8 + more;
-      }
+      const { blockList, entryOffsets } = batch;
+      for (const [k, { idstr, usedLength }] of blockList.blocks.entries())
+        blocks.set(idstr, { length: usedLength, offset: entryOffsets[k] });
     }
     if (batch.mappedBlock !== undefined) {
       const { idstr, usedLength } = batch.mappedBlock.block;
@@ -221,15 +214,6 @@ class Surveyor {
       if (!first.has(flag)) first.set(flag, recordAt(batch, i));
       if (flag === RamFlag.ZERO && batch.fill[i] !== 0 && !first.has("fill")) first.set("fill", recordAt(batch, i));
     }
-  }
-
-  private get ignoreShared(): boolean {
-    const { configuration } = this.result;
-    return (
-      configuration?.value.subsections.some(
-        (one) => one.name === "configuration/capabilities" && one.capabilities.includes("x-ignore-shared"),
-      ) ?? false
-    );
   }
 }
 

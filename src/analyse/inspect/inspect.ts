@@ -5,7 +5,6 @@ import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js"
 import { privateBytes, type SectionRecord } from "../../codec/sections/index.js";
 import {
   BEHIND,
-  COMMAND_HEADER,
   commandToPlain,
   StreamReader,
   type CommandItem,
@@ -164,7 +163,7 @@ export class Tally {
         this.vmdescription = true;
         if (!item.description.exact) {
           const reason = "VMDESCRIPTION in a text form that QEMU does not write: kept as it is";
-          this.undecoded.push({ offset: item.offset + 5, length: item.text.length, reason });
+          this.undecoded.push({ offset: item.payloadOffset, length: item.text.length, reason });
         }
         break;
       case "opaque":
@@ -178,7 +177,7 @@ export class Tally {
     }
   }
 
-  private command({ command, name, offset }: CommandItem): void {
+  private command({ command, name, offset, payloadOffset }: CommandItem): void {
     this.commands.push({ offset, ...commandToPlain(command) });
     if (command.name === "POSTCOPY_ADVISE") {
       this.evident.add(command.ram === undefined ? "dirty-bitmaps" : "postcopy-ram");
@@ -186,7 +185,7 @@ export class Tally {
     if (command.name === "OPEN_RETURN_PATH") this.evident.add("return-path");
     if (command.name === "OPAQUE") {
       const reason = `payload of the command ${name}`;
-      this.undecoded.push({ offset: offset + COMMAND_HEADER, length: command.payload.length, reason });
+      this.undecoded.push({ offset: payloadOffset, length: command.payload.length, reason });
     }
   }
 
