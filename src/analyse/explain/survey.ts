@@ -9,7 +9,9 @@ import {
   type OpaqueItem,
   type StreamItem,
   type StreamOptions,
+  type TrailingItem,
 } from "../../codec/stream/index.js";
+import { walkStream, type StreamVisitor } from "../../codec/stream/visit.js";
 import { PayloadCheck } from "./payloads.js";
 import { SectionSearch } from "./section-search.js";
 import type { DeviceState } from "../../codec/vmstate/index.js";
@@ -59,14 +61,10 @@ export interface Survey {
   stopped: QevmError | undefined;
 }
 
-/** Who wants to see what is read, for a purpose of its own: the stream is read once for all of them. */
-export interface StreamWatch {
+/** Looks on while the stream is read, for a purpose of its own. */
+export interface StreamWatch extends StreamVisitor {
   /** Before the first item. */
   begin(reader: StreamReader): void;
-  /** Of an item's records and chunks nothing has been read yet. */
-  item(item: StreamItem): void;
-  /** Valid until the call returns. */
-  batch(batch: RamBatch): void;
 }
 
 /** Reads a stream once. `wanted` are names of sections to look for in parts that cannot be decoded. Errors of the source itself (io, usage) are thrown; those of the stream are its `damage`. */
@@ -84,12 +82,7 @@ export async function surveyStream(
   watch?.begin(reader);
   let stopped: QevmError | undefined;
   try {
-    for await (const item of reader) {
-      tally.note(item);
-      survey.item(item);
-      watch?.item(item);
-      await readItem(item, tally, survey, payloads, watch);
-    }
+    await walkStream(reader, [tally, survey, payloads, ...(watch === undefined ? [] : [watch])]);
   } catch (error) {
     if (!(error instanceof QevmError) || error.code === "io" || error.code === "usage") throw error;
     damage.push(error);
@@ -99,33 +92,6 @@ export async function surveyStream(
   if (damage.length === 0 && !inspection.complete)
     damage.push(...cutWarnings(reader.diagnostics), ...cutRest(survey, reader));
   return { ...survey.result, inspection, start: reader.start, damage, stopped };
-}
-
-async function readItem(
-  item: StreamItem,
-  tally: Tally,
-  survey: Surveyor,
-  payloads: PayloadCheck,
-  watch?: StreamWatch,
-): Promise<void> {
-  if (item.kind === "section" && item.content.kind === "ram") {
-    const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
-    for await (const batch of item.records()) {
-      tally.batch(batch);
-      survey.batch(batch);
-      await payloads.batch(batch, path);
-      watch?.batch(batch);
-    }
-    tally.sectionEnds();
-  } else if (item.kind === "section" && item.content.kind === "records") {
-    for await (const record of item.content.entries()) tally.record(record);
-    tally.sectionEnds();
-  } else if (item.kind === "opaque" || item.kind === "trailing") {
-    for await (const chunk of item.chunks(true)) {
-      tally.chunk(item, chunk);
-      if (item.kind === "opaque") survey.chunk(chunk);
-    }
-  }
 }
 
 /** Device state that nothing describes, and that does not end as a stream does: the description is missing since the end is. */
@@ -157,7 +123,7 @@ function cutWarnings({ warnings }: Diagnostics): QevmError[] {
     .map(({ code, message, offset, path }) => new QevmError(code, message, { offset, path }));
 }
 
-class Surveyor {
+class Surveyor implements StreamVisitor {
   readonly result: Omit<Survey, "inspection" | "start" | "damage" | "stopped"> = {
     configuration: undefined,
     blocks: new Map(),
@@ -175,8 +141,8 @@ class Surveyor {
     this.search = new SectionSearch(wanted, this.result.seen);
   }
 
-  chunk(bytes: Uint8Array): void {
-    this.search.chunk(bytes);
+  chunk(bytes: Uint8Array, { kind }: OpaqueItem | TrailingItem): void {
+    if (kind === "opaque") this.search.chunk(bytes);
   }
 
   item(item: StreamItem): void {

@@ -8,10 +8,13 @@ import {
   commandToPlain,
   StreamReader,
   type CommandItem,
+  type OpaqueItem,
   type PlainCommand,
   type StreamItem,
   type StreamOptions,
+  type TrailingItem,
 } from "../../codec/stream/index.js";
+import { walkStream, type StreamVisitor } from "../../codec/stream/visit.js";
 
 /** Pages of one block by how they came. */
 export interface PageCounts {
@@ -80,15 +83,15 @@ export interface SectionSummary {
 export async function inspectStream(source: ByteSource, options: StreamOptions = {}): Promise<Inspection> {
   const reader = new StreamReader(source, { unreached: "count", ...options });
   const tally = new Tally(reader);
-  for await (const item of reader) await tally.item(item);
+  await walkStream(reader, [tally]);
   return await tally.result();
 }
 
 /** Bytes of which a volume is a multiple. */
 const SECTOR = 512;
 
-/** Gathers an inspection while a stream is walked for whatever purpose. */
-export class Tally {
+/** The visitor that gathers an inspection. */
+export class Tally implements StreamVisitor {
   private version = 0;
   private readonly counts = new Map<RamBlock, PageCounts>();
   private readonly sections: SectionSummary[] = [];
@@ -108,22 +111,7 @@ export class Tally {
     private readonly checksPayloads = false,
   ) {}
 
-  /** Takes note of an item and reads its records and chunks. */
-  async item(item: StreamItem): Promise<void> {
-    this.note(item);
-    if (item.kind === "section" && item.content.kind === "ram") {
-      for await (const batch of item.records()) this.batch(batch);
-      this.sectionEnds();
-    } else if (item.kind === "section" && item.content.kind === "records") {
-      for await (const record of item.content.entries()) this.record(record);
-      this.sectionEnds();
-    } else if (item.kind === "opaque" || item.kind === "trailing") {
-      for await (const chunk of item.chunks(true)) this.chunk(item, chunk);
-    }
-  }
-
-  /** Takes note of an item whose records and chunks the caller reads and hands to `batch`, `chunk` and `sectionEnds`. */
-  note(item: StreamItem): void {
+  item(item: StreamItem): void {
     switch (item.kind) {
       case "header":
         this.version = item.version;
@@ -140,7 +128,6 @@ export class Tally {
           length: 0,
         });
         if (content.kind === "records") this.sections.at(-1)!.records = {};
-        else if (content.kind !== "ram") this.sectionEnds();
         if (type === "full") this.devices.push(`${idstr}/${instanceId}`);
         if (content.kind === "device") {
           this.named += content.state.bytes.named;
@@ -153,9 +140,6 @@ export class Tally {
         }
         break;
       }
-      case "footer":
-        this.sectionEnds();
-        break;
       case "command":
         this.command(item);
         break;
@@ -242,7 +226,7 @@ export class Tally {
     }
   }
 
-  chunk(item: StreamItem, chunk: Uint8Array): void {
+  chunk(chunk: Uint8Array, item: OpaqueItem | TrailingItem): void {
     if (item.kind === "trailing") {
       const offset = item.offset + this.trailing;
       this.trailing += chunk.length;
@@ -255,7 +239,8 @@ export class Tally {
     }
   }
 
-  sectionEnds(): void {
+  itemEnd({ kind }: StreamItem): void {
+    if (kind !== "section" && kind !== "footer") return;
     const section = this.sections.at(-1);
     if (section !== undefined) section.length = this.reader.offset - section.offset;
   }
