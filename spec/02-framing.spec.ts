@@ -123,7 +123,7 @@ test("refusals have a code and an address", async (t) => {
   const cases: [string, string, string, number][] = [
     ["no stream at all", "7f454c46 02010100", "bad-magic", 0],
     ["the format of before 2009", "5145564d 00000002", "unsupported-version", 4],
-    ["nothing behind the header", HEADER, "truncated", 8],
+    ["nothing after the header", HEADER, "truncated", 8],
     ["a type byte that does not exist", `${HEADER} 09`, "unknown-type", 8],
     ["SUBSECTION at top level", `${HEADER} 05`, "unknown-type", 8],
     ["a machine name without end", `${HEADER} 07 7fffffff 61`, "limit", 9],

@@ -3,7 +3,7 @@ const BROKEN_CAUSES: Readonly<Record<string, string | Record<string, string>>> =
   magic: "not-a-stream",
   "version 2": "old-stream",
   "version 4": "stream-version",
-  "nothing behind the header": "configuration-missing",
+  "nothing after the header": "configuration-missing",
   machine: "machine-type",
   "unknown section type": "unknown-section-type",
   "unknown section name": "unknown-section",
