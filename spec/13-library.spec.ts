@@ -25,7 +25,7 @@ const entry = corpusEntry("pc-firmware");
 const bytes = entry.open();
 const folder = mkdtempSync(join(tmpdir(), "qevm-library-"));
 const path = join(folder, "vm.mig");
-/** As it is shipped, package.json included. */
+/** As shipped, with package.json. */
 const library = fileURLToPath(new URL("../../dist/src/index.js", import.meta.url));
 writeFileSync(path, bytes);
 test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
@@ -43,7 +43,7 @@ async function walk(input: StreamInput): Promise<{ machine: string | undefined; 
   return { machine, kinds: kinds.join(" "), pages };
 }
 
-/** Where the system tells. */
+/** Where the system shows it. */
 function openFiles(): number {
   return process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0;
 }
@@ -72,7 +72,7 @@ test("every kind of input gives the same stream", async (t) => {
   for (const [what, input] of inputs) t.deepEqual(await walk(input), first, what);
 });
 
-test("what is known before the first item", async (t) => {
+test("properties known before the first item", async (t) => {
   const stream = await openStream(path);
   t.deepEqual(
     [stream.machine, stream.pageSize, stream.capabilities, stream.containers],
@@ -105,7 +105,7 @@ test("devices by name", async (t) => {
   t.deepEqual(await once.device("cpu"), cpu, "knows its devices when it was iterated");
 });
 
-test("a stream whose devices nothing describes is complete when it was iterated", async (t) => {
+test("a stream without description is complete after iteration", async (t) => {
   const bare = corpusEntry("suppress-vmdesc").open();
   const stream = await openStream(bare);
   for await (const _ of stream);
@@ -117,7 +117,7 @@ test("a stream whose devices nothing describes is complete when it was iterated"
   t.equal(read, bare.length, "and can be loaded");
 });
 
-test("a stream is iterated once, and closed once however often it is asked to", async (t) => {
+test("a stream is iterated once and closed once", async (t) => {
   const packed = join(entry.folder, "stream.gz");
   for (const [what, input] of [
     ["a file", () => path],
@@ -160,7 +160,7 @@ test("a stream is iterated once, and closed once however often it is asked to", 
       `${what}: iterated after a break`,
     );
     await left.close();
-    // Node's own stream lets go of its file in its own time.
+    // Node's own stream closes its file later.
     if (what !== "chunks") t.equal(openFiles(), before, `${what}: nothing stays open`);
   }
   const source = node.FileSource.open(path);
@@ -172,7 +172,7 @@ test("a stream is iterated once, and closed once however often it is asked to", 
   closeSync(mine);
 });
 
-test("what is wrong with an input", async (t) => {
+test("errors of an input", async (t) => {
   for (const [what, input, code] of [
     ["no file", join(folder, "nothing"), "io"],
     ["no stream", Buffer.from("hello, this is no stream"), "bad-magic"],
@@ -183,7 +183,7 @@ test("what is wrong with an input", async (t) => {
   }
 });
 
-test("a bundle for the browser needs nothing of Node", async (t) => {
+test("a bundle for the browser needs no Node API", async (t) => {
   const contents = `export { openStream, inspectStream, verifyStream } from ${JSON.stringify(library)};`;
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: folder },
@@ -192,7 +192,7 @@ test("a bundle for the browser needs nothing of Node", async (t) => {
     platform: "browser",
     format: "esm",
     logLevel: "silent",
-    // As in a browser, whatever runs it.
+    // As in a browser, in any environment.
     define: { "globalThis.process": "undefined" },
   });
   const bundle = join(folder, "bundle.mjs");
@@ -208,7 +208,7 @@ test("a bundle for the browser needs nothing of Node", async (t) => {
   t.match(error ?? "", /a path can be opened in Node only/u);
 });
 
-test("a monitor that is not there, and one that says nothing", async (t) => {
+test("a missing monitor, and a silent one", async (t) => {
   const error = await refusal(() => node.QmpClient.connect(join(folder, "nobody")));
   t.equal(error?.code, "io");
   t.match(error?.message ?? "", /QMP .*nobody: .*ENOENT/u);
@@ -219,7 +219,7 @@ test("a monitor that is not there, and one that says nothing", async (t) => {
   t.pass("the connection is closed: the server waits for it");
 });
 
-test("what functions take and answer has a name that can be imported", (t) => {
+test("parameter and result types can be imported", (t) => {
   const packed: PackReport = { bytes: 0, edits: { becamePages: 0, recompressed: 0, added: 0 } };
   const [extracting, minimising]: [ExtractOptions, MinimiseOptions] = [{}, {}];
   const verified: FileVerification[] = [];
@@ -227,7 +227,7 @@ test("what functions take and answer has a name that can be imported", (t) => {
   t.end();
 });
 
-test("qevm/node has what the chapters speak of", (t) => {
+test("qevm/node has the exports of the chapters", (t) => {
   const names = new Set(Object.keys(node));
   for (const name of [
     "RamSave",

@@ -1,4 +1,4 @@
-/** What each way to break a stream is, in the words of the table; 11.1 and 10.0 may say another. */
+/** The cause of each breakage, by its name in the table; 11.1 and 10.0 may have another. */
 const BROKEN_CAUSES: Readonly<Record<string, string | Record<string, string>>> = {
   magic: "not-a-stream",
   "version 2": "old-stream",

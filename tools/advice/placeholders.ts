@@ -24,11 +24,11 @@ const KINDS: Readonly<Record<string, (id: string) => string[]>> = {
 export function backends(args: readonly string[]): string[] {
   const found = new Set(args.join(" ").match(/\b(?:DRIVE|CHARDEV|AUDIODEV|FSDEV|MEMDEV|NETDEV|BMC|CRYPTODEV)\d+/gu));
   const made = [...found].flatMap((id) => KINDS[id.replace(/\d+$/u, "")]!(id));
-  return [...made, ...args.map(given)];
+  return [...made, ...args.map(fillIn)];
 }
 
 /** A word with its placeholders replaced by files. */
-function given(word: string): string {
+function fillIn(word: string): string {
   if (word === "BIOS") return "$DIR/bios";
   const [, unit] = /^if=pflash,format=raw,unit=\d,file=FLASH(\d)$/u.exec(word) ?? [];
   return unit === undefined ? word : `if=pflash,unit=${unit},driver=null-co,size=64M,read-zeroes=on`;
