@@ -9,7 +9,7 @@ const page = readFileSync(join(root, "spec/architecture.md"), "utf8");
 
 /** An entry of `src` by its line in the first table of spec/architecture.md. */
 const layers = new Map<string, number>();
-/** The second table: what of Node a folder may touch: everything, or the files named. */
+/** The second table: Node API of a folder, everything or the named files. */
 const nodeOf = new Map<string, "all" | string[]>();
 for (const line of page.split("\n")) {
   const [, layer, entry] = /^\| (\d+) +\| `src\/([\w.-]+)` +\|/u.exec(line) ?? [];
@@ -23,7 +23,7 @@ for (const line of page.split("\n")) {
 const modules = readModules();
 const byFile = new Map(modules.map((one) => [one.file, one]));
 
-/** The line of the second table that a file belongs to: its own, else that of the nearest folder. */
+/** The row of the second table for a file: its own, else that of the nearest folder. */
 function placeOf(file: string): string | undefined {
   for (let path = file; path !== ""; path = path.includes("/") ? path.slice(0, path.lastIndexOf("/")) : "") {
     if (nodeOf.has(path)) return path;
@@ -31,7 +31,7 @@ function placeOf(file: string): string | undefined {
   return undefined;
 }
 
-test("every entry and folder of src has its place in the tables, and the tables name no other", (t) => {
+test("every entry and folder of src is in the tables, and the tables have no other", (t) => {
   const entries = new Set(modules.map(({ entry }) => entry));
   t.ok(entries.size > 3, `${entries.size} entries`);
   t.deepEqual([...entries].filter((entry) => !layers.has(entry)).toSorted(), [], "entries without a layer");
@@ -71,9 +71,9 @@ test("imports point down the layers", (t) => {
 /** More between twelve entries would mean that something is in the wrong place. */
 const MOST_EDGES = 51;
 
-test("no file imports itself, by whatever way; folders that do are those that are one thing", (t) => {
+test("there are no import cycles between files, and between folders only the known ones", (t) => {
   t.deepEqual(fileCycles(modules), []);
-  // A folder inside another is part of it.
+  // A folder inside another one is part of it.
   const apart = folderCycles(modules).filter(
     (part) => !part.some((outer) => part.every((one) => one === outer || one.startsWith(`${outer}/`))),
   );
@@ -81,15 +81,15 @@ test("no file imports itself, by whatever way; folders that do are those that ar
   t.end();
 });
 
-/** What of Node a module touches by itself. */
+/** The Node API that a module uses directly. */
 function nodeUse({ imports, code }: Module): string | undefined {
   const imported = imports.find(({ specifier, typeOnly }) => specifier.startsWith("node:") && !typeOnly);
   if (imported !== undefined) return imported.specifier;
-  // `globalThis.process?.` asks whether there is a Node at all: that runs in a browser too.
+  // `globalThis.process?.` tests for Node, which works in a browser too.
   return /(?<!globalThis\.)\b(Buffer|process|require|setImmediate|__dirname)\b(?!\s*:)/u.exec(code)?.[1];
 }
 
-/** How a module reaches Node: the files on the way, the last of which uses it. Types and `import()` do not count. */
+/** How a module reaches Node: the files on the path, the last of which uses it. Types and `import()` do not count. */
 function wayToNode(from: Module, allowed: (file: string) => boolean): string[] | undefined {
   const before = new Map<string, string | undefined>([[from.file, undefined]]);
   for (const file of before.keys()) {
@@ -107,14 +107,14 @@ function wayToNode(from: Module, allowed: (file: string) => boolean): string[] |
   return undefined;
 }
 
-/** Whether the table names a file of a folder that is otherwise without Node. */
+/** Whether the table lists a file of a folder that is otherwise without Node. */
 function mayTouch(file: string): boolean {
   const place = placeOf(file);
   const allowed = place === undefined ? [] : nodeOf.get(place)!;
   return allowed === "all" ? false : allowed.some((name) => file === `${place}/${name}`);
 }
 
-test("what needs no Node reaches none, by whatever way", (t) => {
+test("code without Node API does not reach it through other files", (t) => {
   const pure = modules.filter(({ file }) => nodeOf.get(placeOf(file) ?? "") !== "all" && !mayTouch(file));
   const wrong = pure.flatMap((module) => {
     const way = wayToNode(module, mayTouch);
@@ -125,7 +125,7 @@ test("what needs no Node reaches none, by whatever way", (t) => {
   t.end();
 });
 
-test("what is imported from packages is declared", (t) => {
+test("imported packages are declared", (t) => {
   const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     dependencies: Record<string, string>;
   };
@@ -139,7 +139,7 @@ test("what is imported from packages is declared", (t) => {
   t.end();
 });
 
-test("files stay small enough to read in one sitting", (t) => {
+test("files stay short", (t) => {
   t.deepEqual(
     modules.filter(({ lines }) => lines > 400).map(({ file, lines }) => `${file}: ${lines}`),
     [],

@@ -28,7 +28,7 @@ function run(args: readonly string[]): Promise<{ code: number | null; stderr: st
   });
 }
 
-test("the flag does what it says here", async (t) => {
+test("the flag works in this Node", async (t) => {
   const { code, stderr } = await run(["-e", "new Function('return 1')()"]);
   t.notEqual(code, 0);
   t.match(stderr, /EvalError/u);
@@ -70,7 +70,7 @@ test("every command runs on captures of each container without compiling code", 
   t.end();
 });
 
-test("no module of ours makes code from text", (t) => {
+test("no module compiles code from text", (t) => {
   const files = readdirSync(join(projectRoot(), "src"), { recursive: true, encoding: "utf8" });
   const wrong = files.filter((file) => {
     if (!file.endsWith(".ts")) return false;
@@ -81,7 +81,7 @@ test("no module of ours makes code from text", (t) => {
   t.end();
 });
 
-/** What a page may do: no code from text, WebAssembly yes. */
+/** The page's policy: no code from text, but WebAssembly. */
 const POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'";
 
 test("the library's bundle runs in a browser under a content security policy", { timeout: 120_000 }, async (t) => {

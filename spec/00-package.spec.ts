@@ -58,14 +58,14 @@ test("dependencies are few and exact", (t) => {
   t.end();
 });
 
-test("the lock file names every package, and no address", (t) => {
+test("the lock file has every package, and no address", (t) => {
   const text = readFileSync(`${root}package-lock.json`, "utf8");
   t.notOk(text.includes('"resolved"'), "no download addresses");
   t.notOk(/"https?:\/\/[^"]*\.tgz/u.test(text), "no archives");
   const incomplete: string[] = [];
   for (const [path, { version, integrity, optional }] of Object.entries(lock.packages)) {
     if (path === "") continue;
-    // Packages for other platforms may lack a checksum: where the lock file was made they could not be had.
+    // Packages for other platforms may lack a checksum: they were not available where the lock file was made.
     if (version === undefined || (integrity === undefined && optional !== true)) incomplete.push(path);
   }
   t.deepEqual(incomplete, [], "version and checksum of each");
@@ -87,7 +87,7 @@ test("the two commands set up what they need", (t) => {
   t.end();
 });
 
-test("the program and the entry are where the package says", (t) => {
+test("the paths of the program and the entry exist", (t) => {
   const program = `${root}${manifest.bin["qevm"] ?? ""}`;
   t.match(readFileSync(program, "utf8"), /^#!\/usr\/bin\/env node\n/u, "the program has its first line");
   t.ok((statSync(program).mode & 0o111) !== 0, "and may be executed");
@@ -96,7 +96,7 @@ test("the program and the entry are where the package says", (t) => {
   t.end();
 });
 
-test("what is shipped, and what is not", (t) => {
+test("contents of the package", (t) => {
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
   const packed = spawnSync(npm, ["pack", "--dry-run", "--json", "--loglevel=error", "--ignore-scripts"], {
     cwd: root,
@@ -121,12 +121,13 @@ test("what is shipped, and what is not", (t) => {
     (path) => !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/bin\/.+|dist\/src\/.+)$/u.test(path),
   );
   t.deepEqual(strays, [], "nothing else: no corpus, no specification, no tools");
-  // Two thirds of it are the program: each command's file has its own copy of what it uses (see tools/build.mjs).
+  // The program is two thirds of it: each command's file has its own copy of the code that it uses (see
+  // tools/build.mjs).
   t.ok(tarball.unpackedSize < 9_000_000, `${tarball.unpackedSize} bytes unpacked`);
   t.end();
 });
 
-test("the top level holds what the plan says", (t) => {
+test("the top level has only the planned entries", (t) => {
   const listed = spawnSync("git", ["ls-files"], { cwd: root, encoding: "utf8" });
   if (listed.status !== 0) {
     t.skip("not a git checkout");
@@ -148,7 +149,7 @@ test("the top level holds what the plan says", (t) => {
   t.end();
 });
 
-test("every folder has its chapter, and every chapter its prose", (t) => {
+test("every folder has a chapter, and every chapter a text", (t) => {
   const spec = readdirSync(`${root}spec`);
   const prose = spec.filter((name) => name.endsWith(".md"));
   const text = prose

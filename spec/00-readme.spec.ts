@@ -16,7 +16,7 @@ test("the README's library example compiles strictly and runs", (t) => {
     t.end();
     return;
   }
-  // Inside the package, so that "qevm" is what a user's import of it would be.
+  // Inside the package, so that "qevm" resolves as in a user's project.
   mkdirSync(`${root}dist`, { recursive: true });
   const folder = mkdtempSync(join(root, "dist", "readme-"));
   try {
@@ -73,7 +73,7 @@ test("the index of the specification has every chapter, by its number and title"
   t.end();
 });
 
-test("every file that the README links to is there", (t) => {
+test("every file that the README links to exists", (t) => {
   const tracked = spawnSync("git", ["ls-files"], { cwd: root, encoding: "utf8" }).stdout;
   for (const [, path] of readme.matchAll(/\]\((?!https?:)([^)#]+)\)/gu)) {
     t.ok(tracked === "" || tracked.includes(path ?? ""), path);

@@ -1,7 +1,7 @@
 import test from "tape";
 import { Diagnostics, hex, QevmError } from "../src/bytes/errors.js";
 
-test("an error says where, what, expected and found", (t) => {
+test("an error has offset, path, expected and found", (t) => {
   const error = new QevmError("bad-footer", "the footer names another section", {
     offset: 0x1a5ae3d,
     path: ['section 2 "ram"', "part 3"],
@@ -27,7 +27,7 @@ test("an error says where, what, expected and found", (t) => {
   t.end();
 });
 
-test("an error says only what is known", (t) => {
+test("an error has only the known parts", (t) => {
   t.equal(new QevmError("usage", "no such file").message, "no such file");
   t.equal(new QevmError("bad-value", "odd", { offset: 0 }).message, "at byte 0x0: odd");
   t.equal(new QevmError("bad-value", "odd", { path: ["header"] }).message, "header: odd");

@@ -1,4 +1,4 @@
-/** Every fixed layout is read by binary-parser too, from a description of its own: captured bytes and random ones. */
+/** Checks every fixed layout against binary-parser with a separate description, on captured and random bytes. */
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Parser } from "binary-parser";
@@ -21,7 +21,7 @@ interface Held {
   layout: { size: number; decode(bytes: Uint8Array, at?: number): Plain; encode(values: never): Uint8Array };
   parser: () => Parser;
   size: number;
-  /** Bytes that a QEMU or libvirt wrote. */
+  /** Bytes written by QEMU or libvirt. */
   captured?: () => Uint8Array;
 }
 
@@ -128,7 +128,7 @@ const HELD: readonly Held[] = [
   },
 ];
 
-/** Typed arrays and buffers as plain arrays, so that only their bytes count. */
+/** Typed arrays and buffers as plain arrays, so that only their bytes are compared. */
 function plain(values: Plain): Plain {
   return Object.fromEntries(
     Object.entries(values).map(([name, value]) => [name, value instanceof Uint8Array ? [...value] : value]),

@@ -30,7 +30,7 @@ const fields: Arbitrary<Field[]> = array(
   { maxLength: 40 },
 );
 
-/** What a DataView says the fields hold: the model that shares no code with the reader. */
+/** The field values according to a DataView: a model that shares no code with the reader. */
 function model(bytes: Uint8Array, list: Field[]): unknown[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const values: unknown[] = [];
@@ -125,7 +125,7 @@ async function written(write: (writer: QemuFileWriter) => void): Promise<string>
   return toHex(sink.bytes());
 }
 
-test("a value that does not fit is refused and leaves no byte behind", async (t) => {
+test("a value that does not fit is refused without writing a byte", async (t) => {
   const refused: Record<string, (writer: QemuFileWriter) => void> = {
     "u8 256": (writer) => writer.u8(256),
     "u8 -1": (writer) => writer.u8(-1),

@@ -16,7 +16,7 @@ import {
   type ByteSource,
 } from "../src/bytes/index.js";
 
-/** QEMU tests/unit/test-vmstate.c, simple/primitive: the bytes and, in their order, the values that QEMU's test states. */
+/** QEMU tests/unit/test-vmstate.c, simple/primitive: the bytes and, in order, the values of QEMU's test. */
 const primitive = fromHex(
   "0100820200000111700000000000b8f47c41bf0200fe0000011170fffeee900000000000b8f47cffffffffff470b8400",
 );
@@ -57,7 +57,7 @@ const primitiveValues = [
   0,
 ];
 
-test("the primitive vector of QEMU's own test, however it arrives", async (t) => {
+test("the primitive vector of QEMU's own test, with any chunking", async (t) => {
   for (const [name, source] of Object.entries(arrivals(primitive))) {
     const reader = new QemuFileReader(source(), { bufferSize: 16 });
     t.deepEqual(await readPrimitive(reader), primitiveValues, name);
@@ -111,8 +111,8 @@ test("writing the values gives QEMU's bytes", async (t) => {
   t.end();
 });
 
-test("every prefix is truncated at the offset where its field begins, however it arrives", async (t) => {
-  // u32, then a string of 9 bytes, then 40 bytes that nobody wants.
+test("every prefix is truncated at the offset of its field, with any chunking", async (t) => {
+  // u32, then a string of 9 bytes, then 40 bytes to skip.
   const bytes = fromHex(`0000000509${"61".repeat(9)}${"00".repeat(40)}`);
   for (let length = 0; length < bytes.length; length++) {
     const begins = length < 4 ? 0 : length < 14 ? 4 : 14;
@@ -137,7 +137,7 @@ test("every prefix is truncated at the offset where its field begins, however it
   }
 });
 
-test("discard seeks where it can, and fails alike where it cannot", async (t) => {
+test("discard seeks where possible, with the same errors", async (t) => {
   const bytes = Uint8Array.from({ length: 5000 }, (_, i) => i & 0xff);
   const sought = new MemorySource(bytes);
   let seeks = 0;
@@ -174,7 +174,7 @@ test("discard seeks where it can, and fails alike where it cannot", async (t) =>
   });
 });
 
-test("an endless source costs no more memory than was asked for", async (t) => {
+test("an endless source uses no more memory than requested", async (t) => {
   const endless: ByteSource = { read: (into) => into.fill(1).length };
   const reader = new QemuFileReader(endless, { bufferSize: 1 << 16 });
   t.equal(await reader.fillToEnd(1_000_000), false, "the limit is said to have been reached");
@@ -245,7 +245,7 @@ test("a slow sink gets everything, in order, and its chunks unchanged", async (t
   t.ok(got.length > 5, "in several chunks");
 });
 
-test("a source is closed through to what it reads from", async (t) => {
+test("closing a source closes the underlying one", async (t) => {
   let closed = false;
   const source = new IterableSource(
     (async function* () {
@@ -274,7 +274,7 @@ test("a failing source fails the read, not the process", async (t) => {
   }
 });
 
-test("memory sources read at a place", (t) => {
+test("memory sources have random access", (t) => {
   const source = new MemorySource(fromHex("00112233"));
   const into = new Uint8Array(3);
   t.equal(source.readAt(2, into), 2);

@@ -18,7 +18,7 @@ import { FileSource } from "../src/io/transport/file.js";
 /** Enough for several pieces: they are 4 MiB, and nothing is read ahead in files below 8 MiB. */
 const LENGTH = 29_000_003;
 
-/** Bytes that say where they stand. */
+/** Bytes that depend on their position. */
 const BYTES = new Uint8Array(LENGTH);
 for (let at = 0; at < LENGTH; at++) BYTES[at] = (at ^ (at >> 8) ^ (at >> 16)) & 0xff;
 
@@ -28,7 +28,7 @@ interface Calls {
   seeks: number;
 }
 
-/** A source whose pieces come late and short, and that notices whoever reads while one is under way. */
+/** A source whose pieces arrive late and short, and that detects reads while one is in progress. */
 function lateSource(shorten: (length: number) => number, calls: Calls, fails = Number.POSITIVE_INFINITY): ByteSource {
   let position = 0;
   let underWay = false;
@@ -72,7 +72,10 @@ function checkView(bytes: Uint8Array, at: number): boolean {
   return Buffer.compare(bytes, BYTES.subarray(at, at + bytes.length)) === 0;
 }
 
-/** Reads all of it in pieces of the given lengths, some of it passed over; answers the offset of the first wrong byte, or the length. */
+/**
+ * Reads everything in pieces of the given lengths (negative: skipped). Returns the offset of the first wrong byte, or
+ * the length.
+ */
 async function readAll(source: ByteSource, lengths: readonly number[]): Promise<number> {
   const reader = new QemuFileReader(source, { readAhead: true });
   for (let i = 0; ; i++) {
@@ -89,7 +92,7 @@ async function readAll(source: ByteSource, lengths: readonly number[]): Promise<
   }
 }
 
-test("what is read ahead is what is read", async (t) => {
+test("read-ahead returns the same bytes", async (t) => {
   const ways: Record<string, readonly number[]> = {
     "pages and their headers": [8, 4096],
     "one byte, then more than the room before a piece": [1, 70_000, 8],
@@ -111,7 +114,7 @@ test("what is read ahead is what is read", async (t) => {
   }
 });
 
-test("nothing is read ahead of who did not ask for it, or jumps about", async (t) => {
+test("there is no read-ahead without the option, or with random access", async (t) => {
   const calls: Calls = { ahead: 0, reads: 0, seeks: 0 };
   const plain = new QemuFileReader(lateSource((length) => length, calls));
   while (await plain.fill(4104)) plain.skip(4104);
@@ -128,7 +131,7 @@ test("nothing is read ahead of who did not ask for it, or jumps about", async (t
   t.deepEqual([calls.ahead, calls.seeks], [0, 4], "each jump is a seek");
 });
 
-test("a piece that cannot be read is the error of who needs it", async (t) => {
+test("an error of read-ahead is reported when its piece is needed", async (t) => {
   const calls: Calls = { ahead: 0, reads: 0, seeks: 0 };
   const reader = new QemuFileReader(
     lateSource((length) => length, calls, 9_000_000),
@@ -144,7 +147,7 @@ test("a piece that cannot be read is the error of who needs it", async (t) => {
   t.ok(reader.offset > 9_000_000, "what came before it was handed out");
 });
 
-test("files: equal bytes, cut ones, and closed while a piece is under way", async (t) => {
+test("files: equal bytes, truncated ones, and closed during a read", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "qevm-ahead-"));
   const path = join(folder, "file");
   writeFileSync(path, BYTES);
@@ -170,7 +173,7 @@ test("files: equal bytes, cut ones, and closed while a piece is under way", asyn
   t.ok(at <= 20_000_000 && at > 20_000_000 - 4104, `at ${at}`);
   source.close();
 
-  // The descriptor's number is free only when nobody reads from it any more.
+  // The descriptor may be reused only when no thread reads from it any more.
   const closing = FileSource.open(path);
   const into = new Uint8Array(1 << 22);
   const answer = closing.readAhead!(0, into);

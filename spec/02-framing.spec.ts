@@ -22,7 +22,7 @@ import { corpusEntry } from "../tools/corpus.js";
 import { arrivals } from "./support/arrivals.js";
 import { fromHex, refusal, toHex } from "./support/bytes.js";
 
-/** One structure: its bytes as QEMU's sources define them, and its fields; tested in four directions. */
+/** One structure: its bytes according to QEMU's sources, and its fields; tested in four directions. */
 interface Row {
   name: string;
   hex: string;
@@ -101,7 +101,7 @@ for (const row of rows) {
     t.equal(encoded(await row.decode(QemuFileReader.over(bytes))), toHex(bytes), "encode(decode)");
     t.deepEqual(await row.decode(QemuFileReader.over(fromHex(encoded(row.value)))), row.value, "decode(encode)");
     for (const cut of new Set([0, 1, bytes.length >> 1, bytes.length - 2, bytes.length - 1])) {
-      // A configuration may end before any subsection: that is not a cut.
+      // A configuration may end before any subsection: that is not a truncation.
       if (row.name.startsWith("configuration") && cut === bytes.length >> 1) continue;
       const error = await refusal(() => row.decode(QemuFileReader.over(bytes.subarray(0, cut))));
       t.equal(error?.code, "truncated", `cut to ${cut} bytes`);
@@ -117,13 +117,13 @@ async function items(bytes: Uint8Array, options: { lenient?: boolean } = {}): Pr
   return all;
 }
 
-test("refusals have a code and an address", async (t) => {
+test("errors have a code and an offset", async (t) => {
   const ram = `01 00000002 03 ${ascii("ram")} 00000000 00000004`;
   const eos = "0000000000000010";
   const cases: [string, string, string, number][] = [
     ["no stream at all", "7f454c46 02010100", "bad-magic", 0],
     ["the format of before 2009", "5145564d 00000002", "unsupported-version", 4],
-    ["nothing behind the header", HEADER, "truncated", 8],
+    ["nothing after the header", HEADER, "truncated", 8],
     ["a type byte that does not exist", `${HEADER} 09`, "unknown-type", 8],
     ["SUBSECTION at top level", `${HEADER} 05`, "unknown-type", 8],
     ["a machine name without end", `${HEADER} 07 7fffffff 61`, "limit", 9],
@@ -153,7 +153,7 @@ test("refusals have a code and an address", async (t) => {
   }
 });
 
-test("lenient mode passes over what can be passed over, with the same codes", async (t) => {
+test("lenient mode skips recoverable errors, with the same codes", async (t) => {
   const bytes = fromHex(`${HEADER} 08 000c 0002 abcd 00`);
   t.equal((await refusal(() => items(bytes)))?.code, "unknown-type", "strict refuses");
   const reader = new StreamReader(new MemorySource(bytes), { lenient: true });
@@ -167,7 +167,7 @@ test("lenient mode passes over what can be passed over, with the same codes", as
   );
 });
 
-test("records that their reader leaves are passed over", async (t) => {
+test("records that the consumer does not read are skipped", async (t) => {
   for (const name of ["live", "v11.1-dirty-bitmap", "v5.2-block"]) {
     const bytes = corpusEntry(name).open();
     const kinds: string[][] = [];
@@ -189,7 +189,7 @@ test("records that their reader leaves are passed over", async (t) => {
   }
 });
 
-test("the rest that is not decoded is passed over where its reader leaves it, and tells how the stream ends", async (t) => {
+test("an opaque rest that the consumer does not read is skipped, and completeness is known", async (t) => {
   const section = `01 00000001 03 ${ascii("foo")} 00000000 00000001`;
   const rest = `${"ab".repeat(100)} 7e 00000001 00`;
   for (const [what, hex, complete] of [
@@ -210,7 +210,7 @@ test("the rest that is not decoded is passed over where its reader leaves it, an
   }
 });
 
-test("a stream that is cut inside its header is refused, wherever in its file it begins", async (t) => {
+test("a stream truncated in its header is refused, at any offset of its file", async (t) => {
   for (const offset of [0, 4096]) {
     const reader = new StreamReader(new MemorySource(fromHex("5145564d")), { offset, lenient: true });
     const error = await refusal(async () => {
@@ -220,7 +220,7 @@ test("a stream that is cut inside its header is refused, wherever in its file it
   }
 });
 
-test("sections of one name and instance take the descriptions of that name in order", async (t) => {
+test("sections of one name and instance use the descriptions of that name in order", async (t) => {
   const text = ["uint8", "uint16"]
     .map(
       (type, k) =>
@@ -240,7 +240,7 @@ test("sections of one name and instance take the descriptions of that name in or
   );
 });
 
-test("bytes behind the end are kept and told apart", async (t) => {
+test("bytes after the end are kept separately", async (t) => {
   const bytes = fromHex(`${HEADER} 00 0000 ff`);
   const sink = new MemorySink();
   const writer = new ExactWriter(sink);
@@ -254,7 +254,7 @@ test("bytes behind the end are kept and told apart", async (t) => {
   t.equal(toHex(sink.bytes()), toHex(bytes));
 });
 
-test("bytes behind the end that are not zeros are counted where they stand", async (t) => {
+test("bytes after the end that are not zeros are counted with their offset", async (t) => {
   const end = fromHex(`${HEADER} 00 0000`);
   const bytes = new Uint8Array(end.length + 4 * (1 << 20));
   bytes.set(end);

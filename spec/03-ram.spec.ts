@@ -81,7 +81,7 @@ const expected: Omit<Event, "position">[] = [
   { encoding: "eos", block: undefined, offset: 0, continues: false, fill: 0, body: "" },
 ];
 
-test("every record kind, in both directions, however the bytes arrive", async (t) => {
+test("every record kind, in both directions, with any chunking", async (t) => {
   const bytes = fromHex(stream);
   for (const [way, source] of Object.entries(arrivals(bytes))) {
     const result = await events(new QemuFileReader(source(), { bufferSize: 64 }));
@@ -180,7 +180,7 @@ test("optional parts of the block list", async (t) => {
   }
 });
 
-test("a page size in the list is waited for wherever the input is cut", async (t) => {
+test("a page size in the list is read with any split of the input", async (t) => {
   const lengths = "0000000000008000 0000000000200000";
   const bytes = fromHex(`0000000000010004 01 ${ascii("a")} ${lengths} 01 ${ascii("b")} ${lengths} ${EOS}`);
   for (let cut = 1; cut < bytes.length; cut++) {
@@ -191,7 +191,7 @@ test("a page size in the list is waited for wherever the input is cut", async (t
   t.pass("the list is whole");
 });
 
-test("refusals have a code and an address", async (t) => {
+test("errors have a code and an offset", async (t) => {
   const cases: [string, string, string, number][] = [
     ["CONTINUE before any block", "0000000000000028", "unknown-reference", 0],
     ["two data flags", `${LIST} 000000000000000a`, "unknown-type", 18],
@@ -218,7 +218,7 @@ test("refusals have a code and an address", async (t) => {
   }
 });
 
-test("lenient mode passes over pages that point nowhere", async (t) => {
+test("lenient mode skips pages outside their block", async (t) => {
   const bytes = fromHex(`${LIST} 0000000000010002 01 ${ascii("a")} 00 0000000000000002 01 ${ascii("b")} 00 ${EOS}`);
   const result = await events(QemuFileReader.over(bytes), new RamState(4096), { lenient: true });
   t.deepEqual(
@@ -231,7 +231,7 @@ test("lenient mode passes over pages that point nowhere", async (t) => {
   t.equal(result.again, toHex(bytes));
 });
 
-test("a page that is passed over is warned of once, however it arrives", async (t) => {
+test("a skipped page gives one warning, with any chunking", async (t) => {
   const bytes = fromHex(`${LIST} 0000000000010008 01 ${ascii("a")} ${PAGE} ${EOS}`);
   for (const [way, source] of Object.entries(arrivals(bytes))) {
     const { diagnostics } = await events(new QemuFileReader(source(), { bufferSize: 64 }), undefined, {
@@ -245,7 +245,7 @@ test("a page that is passed over is warned of once, however it arrives", async (
   }
 });
 
-test("a block that no list names is as long as its pages, however they arrive", async (t) => {
+test("an unlisted block is as long as its pages, with any chunking", async (t) => {
   const zero = (offset: string, name: string): string => `${offset} 01 ${ascii(name)} 00`;
   const records = [
     zero("0000000000002002", "b"),

@@ -19,7 +19,10 @@ function decode(old: Uint8Array, payload: Uint8Array): Uint8Array {
   return page;
 }
 
-/** Old page, new page, payload: the worked example of QEMU's docs/xbzrle.txt, and rows worked out by hand from the grammar. */
+/**
+ * Old page, new page, payload: the worked example of QEMU's docs/xbzrle.txt, and rows worked out by hand from the
+ * grammar.
+ */
 function pageWith(...parts: [number, string][]): Uint8Array {
   const page = new Uint8Array(PAGE);
   for (const [at, data] of parts) page.set(bytes(data), at);
@@ -52,7 +55,7 @@ test("XBZRLE rows in four directions", (t) => {
   t.end();
 });
 
-test("B2: every number from 1 to 16,383 has one form, both ways", (t) => {
+test("B2: every number from 1 to 16,383 has one form, in both directions", (t) => {
   const size = 0x3fff + 1;
   const old = new Uint8Array(size);
   const now = new Uint8Array(size);
@@ -94,7 +97,7 @@ test("a run that no number can hold is refused", (t) => {
   t.end();
 });
 
-test("longer forms of numbers and split runs are taken, as QEMU takes them", (t) => {
+test("longer forms of numbers and split runs are accepted, as in QEMU", (t) => {
   const plain = pageWith([5, "aabb"]);
   t.equal(hex(decode(pageWith(), bytes("85008200aabb"))), hex(plain), "two bytes for 5 and for 2");
   t.equal(hex(decode(pageWith(), bytes("800001cc"))), hex(pageWith([0, "cc"])), "two bytes for a leading 0");
@@ -104,7 +107,7 @@ test("longer forms of numbers and split runs are taken, as QEMU takes them", (t)
   t.end();
 });
 
-test("every refusal has its address, and leaves the page alone", (t) => {
+test("every error has its offset, and leaves the page unchanged", (t) => {
   const rows: [string, string, number, RegExp][] = [
     ["01", "one byte", 0, /ends inside the unchanged run/],
     ["0101", "no literal", 1, /ends inside the changed run/],
@@ -139,11 +142,12 @@ test("every refusal has its address, and leaves the page alone", (t) => {
   t.end();
 });
 
-test("overflow is where QEMU's encoder gives up: two free bytes before each number, and the literals", (t) => {
+test("overflow as in QEMU's encoder: two free bytes before each number, and the literals", (t) => {
   const old = new Uint8Array(64);
   const all = new Uint8Array(64).fill(1);
   t.equal(encode(old, all), undefined, "a page that changed everywhere");
-  // 61 bytes changed: 0, 61, literals = 63 bytes. One byte is left, the three unchanged bytes at the end want to be looked at: overflow.
+  // 61 bytes changed: 0, 61, literals = 63 bytes. One byte is left, but the encoder needs space to check the three
+  // unchanged bytes at the end: overflow.
   const most = all.slice();
   most.fill(0, 61);
   t.equal(encode(old, most), undefined, "63 of 64 bytes used with an unchanged tail");
@@ -158,7 +162,7 @@ test("overflow is where QEMU's encoder gives up: two free bytes before each numb
   t.end();
 });
 
-/** The typed refusal of `action`; any other error goes on. */
+/** The QevmError of `action`; any other error is rethrown. */
 function refusalOf(action: () => void): QevmError | undefined {
   try {
     action();

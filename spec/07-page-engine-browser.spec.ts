@@ -15,7 +15,7 @@ const TYPES: Readonly<Record<string, string>> = {
   ".mjs": "text/javascript",
   ".wasm": "application/wasm",
 };
-/** Bare names have to be told to a browser; nothing else is done to the code. */
+/** A browser needs a map for bare names; nothing else is done to the code. */
 const PAGE = `<!doctype html><meta charset="utf-8"><title>qevm</title>
 <script type="importmap">{ "imports": {
   "pako": "/node_modules/pako/dist/pako.mjs", "fzstd": "/node_modules/fzstd/esm/index.mjs" } }</script>
@@ -33,7 +33,7 @@ function findChromium(): string | undefined {
     .find((path) => existsSync(path));
 }
 
-/** Serves the built program as it is, and the capture. */
+/** Serves the built program unchanged, and the capture. */
 async function serve(capture: Uint8Array): Promise<{ url: string; close: () => void }> {
   const built = fileURLToPath(new URL("..", import.meta.url));
   const server = createServer((request, response) => {

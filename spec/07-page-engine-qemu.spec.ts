@@ -9,7 +9,7 @@ import { findQemu } from "../tools/qemu/find.js";
 /** A capture with plain pages of every pattern. */
 const CAPTURE = "pc-fill";
 
-test("a real QEMU loads what each mode makes of a plain capture, and holds the same memory", async (t) => {
+test("a real QEMU loads a plain capture compressed by each mode, with the same memory", async (t) => {
   const entry = corpusEntry(CAPTURE);
   if (findQemu(entry.capture.version) === undefined) return t.skip(`no QEMU ${entry.capture.version} here`);
   for (const kind of ["page", "page-fixed", "page-exact"] as const) {

@@ -87,7 +87,7 @@ test("page-exact gives every payload of every level-1 capture", async (t) => {
   t.ok(captures > 0, `${captures} captures with level-1 payloads`);
 });
 
-test("what each mode makes is read by pako, node:zlib, C zlib and itself", async (t) => {
+test("pako, node:zlib, C zlib and the engine decode each mode's output", async (t) => {
   const pako = await createInflater("exact");
   const into = new Uint8Array(PAGE);
   const python = pythonZlibVersion();
@@ -127,7 +127,7 @@ test("what each mode makes is read by pako, node:zlib, C zlib and itself", async
   }
 });
 
-test("a page that does not shrink is stored, whatever the mode", async (t) => {
+test("a page that does not shrink is stored, in every mode", async (t) => {
   const page = makePage("random bytes", 4);
   for (const kind of PAGE_KINDS) {
     const payload = (await createDeflater(kind)).deflate(page);
@@ -156,7 +156,7 @@ test("all zero but one byte: every position", async (t) => {
   t.equal(bad, 0);
 });
 
-test("the inflater reads what others write, at every level, on its own path", async (t) => {
+test("the inflater decodes other encoders' streams at every level without a fallback", async (t) => {
   const inflater = await createInflater("page");
   const into = new Uint8Array(PAGE);
   let bad = 0;
@@ -176,7 +176,7 @@ test("the inflater reads what others write, at every level, on its own path", as
   t.equal(bad, 0, "levels 0 to 9, fixed codes, Huffman only, many blocks, small windows");
 });
 
-test("damage: the page engine and pako agree, in words and in bytes produced", async (t) => {
+test("damage: the page engine and pako give the same messages and bytes", async (t) => {
   const pako = await createInflater("exact");
   const random = new Random(29);
   const a = new Uint8Array(PAGE);
@@ -196,7 +196,7 @@ test("damage: the page engine and pako agree, in words and in bytes produced", a
       if (said !== "inflated") counts.refused++;
       else if (same(a, page)) counts.harmless++;
       else {
-        // Adler-32 is weak on pages of few symbols: what it cannot see no reader of zlib sees.
+        // Adler-32 is weak on pages of few symbols: no zlib decoder detects such damage.
         counts.unseen++;
         if (!same(inflateSync(damaged), b)) counts.disagreed++;
       }
@@ -245,7 +245,7 @@ test("hostile payloads change nothing but their own page", async (t) => {
   );
 });
 
-/** Payloads that go on for long: valid codes and random symbols, matches of 258 at the page's end, endless empty blocks. */
+/** Payloads that take long: valid codes and random symbols, matches of 258 at the page's end, endless empty blocks. */
 function hostile(random: Random): Uint8Array {
   const noise = makePage("random bytes", random.next()).slice(0, 200 + random.below(3000));
   noise.set([0x78, 0x01]);

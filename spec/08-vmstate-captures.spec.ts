@@ -20,7 +20,7 @@ function register(text: string, name: string): bigint[] {
   return match === null ? [] : match[1]!.split(" ").map((digits) => BigInt(`0x${digits}`));
 }
 
-test("every device section of every capture comes back from its fields, and from its plain form", (t) => {
+test("every device section of every capture is reproduced from its fields and its plain form", (t) => {
   if (corpus.length === 0) t.skip("no corpus in this checkout");
   let sections = 0;
   for (const entry of corpus) {
@@ -60,7 +60,7 @@ test("every device section of every capture comes back from its fields, and from
   t.end();
 });
 
-test("the processor's fields are what the stopped source's monitor said", (t) => {
+test("the CPU's fields equal the monitor's output of the stopped source", (t) => {
   let compared = 0;
   for (const entry of corpus) {
     const { registers } = entry.truth;
@@ -70,7 +70,7 @@ test("the processor's fields are what the stopped source's monitor said", (t) =>
     const cpu = deviceSections(stream, described.description, described.position).find(
       ({ description }) => description.name === "cpu" && description.instanceId === 0,
     );
-    // The processors of other targets are compared in chapter 58.
+    // The CPUs of other targets are compared in chapter 58.
     if (cpu === undefined || !/^[ER]AX=/mu.test(registers)) continue;
     compared += compareRegisters(t, entry.name, registers.split(/CPU#1/u)[0]!, cpu);
   }
@@ -108,7 +108,7 @@ function compareRegisters(t: test.Test, name: string, text: string, cpu: DeviceS
   return 1;
 }
 
-test("a capture's device part cut anywhere, or changed in one byte, is decoded or refused with an address", async (t) => {
+test("a device part cut anywhere, or changed in one byte, is decoded or refused with an offset", async (t) => {
   const entry = corpus.find(({ name }) => name === "machine-none") ?? corpus[0];
   const big = corpus.find(({ name }) => name === "pc-firmware") ?? corpus[0];
   if (entry === undefined || big === undefined) {

@@ -22,7 +22,7 @@ const SPACED =
   '{ "page_size" : 4096, "devices" : [ { "name" : "timer", "instance_id" : 0, "vmsd_name" : "timer", "version" : 2, "fields" : ' +
   '[ { "name" : "cpu_ticks_offset", "type" : "int64", "size" : 8 }, { "name" : "unused", "type" : "unused_buffer", "size" : 8 } ] } ] }';
 
-test("both text forms come back character for character", (t) => {
+test("both text forms are reproduced exactly", (t) => {
   for (const [style, text] of [
     ["compact", COMPACT],
     ["spaced", SPACED],
@@ -61,7 +61,7 @@ function wrap(fields: string): string {
   );
 }
 
-test("every shape that a field object can have comes back", (t) => {
+test("every form of a field object is reproduced", (t) => {
   const shapes = [
     "",
     '{"name": "a", "array_len": 4, "type": "uint8", "size": 1}',
@@ -92,7 +92,7 @@ test("every shape that a field object can have comes back", (t) => {
   t.end();
 });
 
-test("a text that QEMU would not have written is read, but not called exact", (t) => {
+test("a text that QEMU would not write is parsed, but not exact", (t) => {
   for (const text of [
     COMPACT.replaceAll(": ", ":"),
     `${COMPACT} `,
@@ -106,7 +106,7 @@ test("a text that QEMU would not have written is read, but not called exact", (t
   t.end();
 });
 
-test("broken descriptions are refused with the offset of the place", async (t) => {
+test("broken descriptions are refused with the offset", async (t) => {
   const rows: [string, string, number][] = [
     ["", "bad-description", 0],
     ["{", "bad-description", 1],
@@ -168,7 +168,7 @@ test("hostile texts are bounded", async (t) => {
   t.end();
 });
 
-test("JSON values of any shape come back in both forms", (t) => {
+test("any JSON value is reproduced in both forms", (t) => {
   const { value } = fc.letrec<{ value: JsonValue }>((tie) => ({
     value: fc.oneof(
       { maxDepth: 4 },
@@ -195,7 +195,7 @@ test("JSON values of any shape come back in both forms", (t) => {
   t.end();
 });
 
-test("the place of a VMDESCRIPTION is found in a window of bytes", (t) => {
+test("the position of a VMDESCRIPTION is found in a window of bytes", (t) => {
   const text = Buffer.from(COMPACT);
   const length = Buffer.alloc(4);
   length.writeUInt32BE(text.length);

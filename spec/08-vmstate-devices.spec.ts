@@ -47,7 +47,7 @@ function decoded(fixture: Fixture): { description: DeviceDescription; bytes: Uin
   return { description, bytes, state: decodeDevice(QemuFileReader.over(bytes), description, { endsAt }) };
 }
 
-test("rare kinds of fields from real devices come back from their fields and from the plain form", (t) => {
+test("rare kinds of fields from real devices are reproduced from their fields and the plain form", (t) => {
   for (const fixture of fixtures) {
     const { description, bytes, state } = decoded(fixture);
     const what = `QEMU ${fixture.qemu} ${fixture.device}`;
@@ -64,7 +64,7 @@ test("rare kinds of fields from real devices come back from their fields and fro
   t.end();
 });
 
-test("the s390 channel subsystem: 256 pointers of which one is not NULL, as four versions describe them", (t) => {
+test("the s390 channel subsystem: 256 pointers, one of them not NULL, as four versions describe them", (t) => {
   const versions = fixtures.filter(({ device }) => device === "s390_css");
   t.deepEqual(
     versions.map(({ qemu }) => qemu),
@@ -87,7 +87,7 @@ function find(device: string, qemu: string): Record<string, unknown> {
   return deviceToPlain(decoded(fixture).state).fields;
 }
 
-test("values that the command line fixes", (t) => {
+test("values that the command line determines", (t) => {
   const mem = (find("virtio-mem", "7.2.22")["virtio"] as Record<string, Record<string, unknown>>)["device"]!;
   t.equal(mem["requested_size"], "0x2000000", "virtio-mem: requested-size=32M");
   t.equal(mem["size"], "0x0", "virtio-mem: the guest never ran, so nothing is plugged");

@@ -106,7 +106,7 @@ test("a virtio device on MMIO in four directions", (t) => {
   t.end();
 });
 
-test("bytes that a private codec does not know stay named bytes, and come back", (t) => {
+test("bytes that a private codec does not support stay named bytes, and are reproduced", (t) => {
   const good = fromHex(MMIO);
   const rows: [string, string, Uint8Array][] = [
     ["virtio", "cut off", good.subarray(0, good.length - 1)],
@@ -214,7 +214,7 @@ const NUMBERS: [RegExp, number, number][] = [
   [/\/vmware_vga$/u, 0x15ad, 0x0405],
 ];
 
-test("PCI configuration spaces of real devices hold their vendor and device numbers", (t) => {
+test("PCI configuration spaces of real devices have their vendor and device numbers", (t) => {
   let seen = 0;
   for (const entry of listCorpus()) {
     const stream = entry.open();

@@ -49,7 +49,7 @@ test("device state in four directions", (t) => {
   t.end();
 });
 
-test("truncated device state is a typed error at the right place, as in QEMU's load tests and at every other length", async (t) => {
+test("truncated device state is a typed error at the right offset, for every length", async (t) => {
   for (const row of [...ROWS, ...BY_HAND]) {
     const whole = fromHex(bytesOf(row));
     for (let length = 0; length < whole.length; length++) {
@@ -83,7 +83,7 @@ test("named bytes are counted as such", (t) => {
   t.end();
 });
 
-test("errors name the place", async (t) => {
+test("errors have offset and path", async (t) => {
   const nested = device([
     u32("a"),
     field("s", "struct", 2, {
@@ -125,7 +125,7 @@ function empty(count: number): FieldDescription[] {
   return Array.from({ length: count }, (_, i) => field(`f${i}`, "buffer", 0));
 }
 
-test("memory and time are bounded however the description lies", async (t) => {
+test("memory and time are bounded for any description", async (t) => {
   const few = new Uint8Array(64);
   const cases: [string, DeviceDescription, string][] = [
     ["an array longer than the input", device([field("a", "uint32", 4, { arrayLength: 2 ** 50 })]), "truncated"],

@@ -17,7 +17,7 @@ test("there is a corpus", (t) => {
 });
 
 for (const entry of corpus) {
-  test(`${entry.name}: every byte is understood`, async (t) => {
+  test(`${entry.name}: every byte is decoded`, async (t) => {
     const bytes = entry.open();
     const result = await verifyStream(new MemorySource(bytes));
     t.ok(result.identical, "identical");
@@ -69,7 +69,7 @@ for (const entry of corpus) {
   });
 }
 
-/** A short text of everything that a walk yields, page bodies as digests. */
+/** A short text of everything that a walk yields, with page bodies as digests. */
 async function events(source: ByteSource, options: { bufferSize?: number; slow?: boolean } = {}): Promise<string> {
   const digest = createHash("sha256");
   const { bufferSize } = options;
@@ -115,7 +115,7 @@ function* splits(bytes: Uint8Array, seed: number): Generator<Uint8Array> {
 }
 
 for (const entry of corpus) {
-  test(`${entry.name}: the same events however the bytes arrive`, async (t) => {
+  test(`${entry.name}: the same events with any chunking`, async (t) => {
     const bytes = entry.open();
     const whole = await events(new MemorySource(bytes));
     t.equal(await events(new MemorySource(bytes, 1), { bufferSize: 64 * 1024 }), whole, "byte by byte");

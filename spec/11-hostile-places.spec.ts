@@ -1,4 +1,7 @@
-/** Files with guest memory: no other user can read them, existing files and folders are not reused, links are not followed. */
+/**
+ * Files with guest memory: no other user can read them, existing files and folders are not reused, links are not
+ * followed.
+ */
 import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
@@ -27,7 +30,7 @@ import { PLAIN_PROGRAM } from "./support/program.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-places-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
-// The environment of the test run must not decide what is checked.
+// The umask of the test run must not affect the result.
 process.umask(0o022);
 
 const stream = corpusEntry("xbzrle").open();
@@ -41,7 +44,7 @@ interface Result {
   stderr: string;
 }
 
-/** The program as it is shipped, with its own folder for temporary files; killed after 30 s. */
+/** The program as it is shipped, with a separate folder for temporary files; killed after 30 s. */
 function qevm(args: readonly string[], temporary = work): Result {
   const command = ["-u", "NODE_OPTIONS", `TMPDIR=${temporary}`, process.execPath, PLAIN_PROGRAM, ...args];
   const { status, stderr } = spawnSync("env", command, { timeout: 30_000, killSignal: "SIGKILL", maxBuffer: 1 << 28 });
@@ -50,7 +53,7 @@ function qevm(args: readonly string[], temporary = work): Result {
 
 const modeOf = (path: string): number => lstatSync(path).mode & 0o777;
 
-/** Everything at and below a path that others than the owner may do anything with. */
+/** Every path at and below one that other users can access. */
 function open(path: string): string[] {
   const wrong = (modeOf(path) & 0o077) === 0 ? [] : [`${relative(work, path)} ${modeOf(path).toString(8)}`];
   if (!lstatSync(path).isDirectory()) return wrong;
@@ -80,7 +83,7 @@ const OUTPUTS: readonly string[] = [
 const words = (command: string, out: string): string[] =>
   command.split(" ").map((word) => word.replace("IN", file).replace("OUT", out).replace("UNPACKED", unpacked));
 
-test("outputs are the owner's alone where they are new, and keep their mode where they replace", (t) => {
+test("new outputs are accessible to the owner only, replaced files keep their mode", (t) => {
   t.equal(qevm(["unpack", file, unpacked]).code, 0);
   for (const [k, command] of OUTPUTS.entries()) {
     const out = join(work, `out-${k}`);
@@ -104,7 +107,7 @@ test("outputs are the owner's alone where they are new, and keep their mode wher
   t.end();
 });
 
-test("temporary names cannot be foreseen, and what is there already is not used", (t) => {
+test("temporary names are unpredictable, and existing files are not used", (t) => {
   const folder = join(work, "shared");
   mkdirSync(folder);
   const made = [temporaryFolder(folder, "x"), temporaryFolder(folder, "x"), temporaryFile(folder, "x")];
@@ -120,13 +123,13 @@ test("temporary names cannot be foreseen, and what is there already is not used"
   t.end();
 });
 
-test("folders and links made beforehand under the names of the process are of no use", (t) => {
+test("folders and links created in advance under the process's names have no effect", (t) => {
   const folder = join(work, "premade");
   mkdirSync(folder);
   const out = join(folder, "out");
   const victim = join(folder, "victim");
   writeFileSync(victim, "as it was");
-  // exec keeps the number of the process: what an attacker has to guess.
+  // exec keeps the process id, which an attacker has to guess.
   const script = `cd ${folder} && mkdir -m 777 .qevm.$$.memory.partial .out.$$.memory.partial && ln -s ${victim} .out.$$.partial &&
     exec env -u NODE_OPTIONS TMPDIR=${folder} ${process.execPath} ${PLAIN_PROGRAM} "$@"`;
   for (const to of [out, "-"]) {
@@ -145,7 +148,7 @@ test("folders and links made beforehand under the names of the process are of no
   t.end();
 });
 
-test("another user reads nothing of the scratch memory", async (t) => {
+test("another user cannot read the scratch memory", async (t) => {
   const folder = join(work, "watched");
   mkdirSync(folder);
   chmodSync(work, 0o755);
@@ -184,7 +187,7 @@ function scratchFiles(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-test("a folder in which nothing can be made is named in one line", (t) => {
+test("a folder in which nothing can be created is named in one line", (t) => {
   for (const folder of ["/proc", "/dev/full", join(work, "nowhere"), file]) {
     for (const args of [
       ["convert", file, "--flatten", "--out", "-"],
@@ -205,7 +208,7 @@ test("a folder in which nothing can be made is named in one line", (t) => {
   t.end();
 });
 
-test("pack reads plain files of the folder only", (t) => {
+test("pack reads only plain files of the folder", (t) => {
   const secret = join(work, "secret");
   mkdirSync(secret);
   const swap: readonly (readonly [
@@ -255,7 +258,7 @@ test("pack reads plain files of the folder only", (t) => {
   t.end();
 });
 
-test("a recording's folder gives plain files only", (t) => {
+test("only plain files of a recording's folder are read", (t) => {
   const folder = join(work, "recording");
   t.equal(qevm(["convert", file, "--to", "recording", "--flatten", "--out", folder]).code, 0);
   const channels = openRecording(folder).multifd.length;
@@ -267,7 +270,7 @@ test("a recording's folder gives plain files only", (t) => {
   t.ok(others.includes("multifd-1.bin") && others.includes("pipe.bin"), "both are told");
   t.throws(() => readBelow(folder, "multifd-1.bin"), /a symbolic link/);
   t.throws(() => readBelow(folder, "pipe.bin"), /a named pipe/);
-  t.throws(() => readBelow(folder, "main.bin/x"), /a file where a folder is named/);
+  t.throws(() => readBelow(folder, "main.bin/x"), /a file instead of a folder/);
   t.end();
 });
 

@@ -1,4 +1,4 @@
-/** Errors that were not ours: sizes and nesting from a file that the language could not take. */
+/** Unexpected exceptions: sizes and nesting from a file that exceed what the language supports. */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
@@ -25,7 +25,7 @@ function qevm(...args: string[]): { code: number | null; stdout: string; stderr:
   return { code: status, stdout: stdout.toString(), stderr: stderr.toString() };
 }
 
-/** A refusal of ours: exit status 1, and no stack. */
+/** A refusal: exit status 1, and no stack. */
 function isRefused(t: test.Test, args: string[], text: RegExp): void {
   const { code, stderr } = qevm(...args);
   t.equal(code, 1, args.join(" "));
@@ -33,7 +33,7 @@ function isRefused(t: test.Test, args: string[], text: RegExp): void {
   t.notOk(/^\s+at .*:\d+/mu.test(stderr), "no stack");
 }
 
-test("target pages that no QEMU has are refused by every command", (t) => {
+test("every command refuses invalid target page sizes", (t) => {
   const large = join(projectRoot(), "corpus", "field", "page-256K.mig");
   for (const args of [
     ["inspect", large],
@@ -79,7 +79,7 @@ test("qcow2: an L1 table of 2^32 entries, and a file of 2 TiB of hole", (t) => {
   t.end();
 });
 
-test("JSON that is nested deep is refused with its place", (t) => {
+test("deeply nested JSON is refused with the position", (t) => {
   t.equal(qevm("unpack", file, unpacked).code, 0);
   const deep = "[".repeat(200_000) + "]".repeat(200_000);
   const objects = '{"a":'.repeat(200_000) + "1" + "}".repeat(200_000);
@@ -104,7 +104,7 @@ test("JSON that is nested deep is refused with its place", (t) => {
   t.end();
 });
 
-test("a document is printed in pieces, as JSON.stringify has it", (t) => {
+test("a document printed in pieces equals JSON.stringify", (t) => {
   const values: unknown[] = [
     null,
     [],
@@ -127,7 +127,7 @@ test("a document is printed in pieces, as JSON.stringify has it", (t) => {
   t.end();
 });
 
-test("a page index that has the right checksum and is no JSON is made anew", (t) => {
+test("a page index with a right checksum that is not JSON is made again", (t) => {
   const index = join(work, "index");
   const read = (): ReturnType<typeof qevm> => qevm("read", vm, "--block", "pc.bios", "--index", index);
   const vm = join(work, "firmware.mig");
@@ -147,7 +147,7 @@ test("a page index that has the right checksum and is no JSON is made anew", (t)
   t.end();
 });
 
-test("an error that is not ours ends the program with one line and status 70", async (t) => {
+test("an unexpected exception prints one line and exits with 70", async (t) => {
   // Thrown inside the program while it waits for a source.
   const bad = `data:text/javascript,setTimeout(()=>{throw new TypeError("x\\n\\x1b[31my")},300)`;
   for (const debug of ["", "1"]) {

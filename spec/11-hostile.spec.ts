@@ -10,7 +10,7 @@ import { corpusEntry } from "../tools/corpus.js";
 const good = corpusEntry("machine-none-tiny").open();
 const pc = corpusEntry("pc-firmware").open();
 
-/** "fine", or the error; anything that is no QevmError is a bug and goes on up. */
+/** "fine", or the error; anything other than QevmError is a bug and is rethrown. */
 async function attempt(bytes: Uint8Array, lenient = false): Promise<QevmError | undefined> {
   try {
     await inspectStream(new MemorySource(bytes), { lenient });
@@ -21,7 +21,7 @@ async function attempt(bytes: Uint8Array, lenient = false): Promise<QevmError | 
   }
 }
 
-/** Whether the address of a refusal makes sense. */
+/** Whether the offset of an error is plausible. */
 function addressed(error: QevmError, length: number): boolean {
   return error.offset !== undefined && error.offset >= 0 && error.offset <= length && error.code !== "usage";
 }
@@ -41,7 +41,7 @@ test("every prefix of a capture of -machine none", async (t) => {
   t.equal((await attempt(good))?.message, undefined, "the whole still decodes");
 });
 
-/** Bytes that an inspection says were decoded, by its parts: they follow each other. */
+/** The number of decoded bytes, by the parts of an inspection, which must be contiguous. */
 function decoded({ bytes, undecoded }: Inspection): number {
   return (
     bytes.total -
@@ -51,7 +51,7 @@ function decoded({ bytes, undecoded }: Inspection): number {
   );
 }
 
-test("what a cut stream ends in is counted, whatever it is read from and by whom", async (t) => {
+test("the truncated end of a stream is counted, for every source and command", async (t) => {
   const live = corpusEntry("live").open();
   const { sections } = await inspectStream(new MemorySource(live));
   const places = [9, 20, 30, 43, 60, 200, 300_000, 1_000_000, 3_000_000, live.length - 1, live.length - 50_000];
@@ -75,7 +75,7 @@ test("what a cut stream ends in is counted, whatever it is read from and by whom
     const verified = await verifyStream(new MemorySource(cut), how);
     const first = verified.firstDifference ?? at;
     if (verified.bytes !== at || verified.opaqueBytes !== inspection.bytes.opaque) say("verify counts otherwise");
-    // An undescribed rest is carried along; what was cut off is not.
+    // An undescribed rest is copied; a truncated one is not.
     if (first !== decoded(inspection) && !verified.identical) say(`verify: ${first}, decoded ${decoded(inspection)}`);
     const { damage, inspection: explained } = await explainStream(new MemorySource(cut), undefined, how);
     if (damage.length === 0 || explained.bytes.opaque !== inspection.bytes.opaque) say("explain counts otherwise");
@@ -85,7 +85,7 @@ test("what a cut stream ends in is counted, whatever it is read from and by whom
   t.deepEqual(wrong, []);
 });
 
-test("what stands behind damage is counted, without holding it", async (t) => {
+test("bytes after damage are counted without keeping them", async (t) => {
   const live = corpusEntry("live").open();
   const broken = Uint8Array.from(live);
   const { sections } = await inspectStream(new MemorySource(live));
@@ -124,7 +124,7 @@ test("every byte of that capture changed", async (t) => {
   t.ok(refused > 0, `${refused} refused`);
 });
 
-test("prefixes and changes of a pc capture, at places that matter", async (t) => {
+test("prefixes and changes of a pc capture, at structured positions", async (t) => {
   const { sections } = await inspectStream(new MemorySource(pc));
   const places = new Set<number>();
   for (const { offset, length } of sections) {
@@ -136,7 +136,7 @@ test("prefixes and changes of a pc capture, at places that matter", async (t) =>
   let cases = 0;
   const copy = Uint8Array.from(pc);
   const start = Date.now();
-  // In an order that mixes them, so that a slow machine sees some of every kind before its time is over.
+  // Interleaved, so that a slow machine tests some of every kind before its time is up.
   const mixed = [...places]
     .filter((at) => at > 0 && at < pc.length)
     .toSorted((a, b) => ((a * 7919) % 10007) - ((b * 7919) % 10007));

@@ -58,7 +58,7 @@ function qevm(args: string[], input?: Uint8Array): Promise<Result> {
 
 const document = (result: Result): Record<string, unknown> => JSON.parse(result.stdout) as Record<string, unknown>;
 
-test("a refusal names the file that is wrong, and nothing in it commands the terminal", async (t) => {
+test("an error names the file, and contains no terminal control characters", async (t) => {
   const head = "5145564d0000000307000000047063000001";
   const wrong = join(folder, "wrong.mig");
   writeFileSync(wrong, Buffer.from(`${head}000000020372616d0000000000000005`, "hex"));
@@ -87,7 +87,7 @@ test("a refusal names the file that is wrong, and nothing in it commands the ter
   t.end();
 });
 
-test("what stands under the output's name already", async (t) => {
+test("existing files under the output's name", async (t) => {
   const plain = corpusEntry("pc-4.2").open();
   const source = join(folder, "plain.mig");
   writeFileSync(source, plain);
@@ -131,7 +131,7 @@ test("what stands under the output's name already", async (t) => {
   t.end();
 });
 
-test("Ctrl-C and its like leave nothing of an unfinished output", async (t) => {
+test("Ctrl-C and other signals leave nothing of an unfinished output", async (t) => {
   const plain = corpusEntry("pc-4.2").open();
   for (const args of [
     ["convert", "-", "--out", "stopped", "--ram", "zlib"],
@@ -151,7 +151,7 @@ test("Ctrl-C and its like leave nothing of an unfinished output", async (t) => {
   t.end();
 });
 
-test("a full disk is told in words", { skip: existsSync("/dev/full") ? false : "no /dev/full" }, async (t) => {
+test("a full disk is reported", { skip: existsSync("/dev/full") ? false : "no /dev/full" }, async (t) => {
   const source = join(folder, "vm.mig");
   for (const line of [
     "--help > /dev/full",
@@ -200,7 +200,7 @@ test("help and usage", async (t) => {
   t.equal((await qevm(["--version"])).stdout, "0.1.0\n");
 });
 
-test("a stream cut in device state that nothing describes then: what is made of it is made with a warning", async (t) => {
+test("a stream truncated in undescribed device state is processed with a warning", async (t) => {
   const { sections } = document(await qevm(["inspect", file, "--json"])) as {
     sections: { type: string; offset: number; length: number }[];
   };
@@ -220,7 +220,7 @@ test("a stream cut in device state that nothing describes then: what is made of 
   t.match((await qevm(["inspect", cut])).stdout, /NOT\s+complete/u);
 });
 
-test("inspect tells what is there, from a file and from a pipe", async (t) => {
+test("inspect reports the contents, from a file and from a pipe", async (t) => {
   const told = document(await qevm(["inspect", file, "--json"]));
   for (const key of ["container", "version", "machine", "capabilities", "pageSize", "ram", "sections", "commands"]) {
     t.ok(key in told, key);
@@ -255,7 +255,7 @@ test("verify and devices", async (t) => {
   t.equal((await qevm(["devices", file, "nosuch"])).status, 2, "a device that is not there");
 });
 
-test("extract writes a folder whole or not at all", async (t) => {
+test("extract writes a folder atomically", async (t) => {
   const out = join(folder, "blocks");
   const told = await qevm(["extract", file, "--out", out, "--format", "blocks"]);
   t.equal(told.status, 0);
@@ -309,7 +309,7 @@ test("extract writes a folder whole or not at all", async (t) => {
   );
 });
 
-test("refusals have an address, in words and as JSON, and no stack", async (t) => {
+test("errors have an offset, as text and JSON, and no stack", async (t) => {
   const bytes = Uint8Array.from(entry.open());
   bytes[0] = 0x7f;
   const bad = await qevm(["inspect", "-"], bytes);

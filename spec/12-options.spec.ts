@@ -8,7 +8,7 @@ import { qevm } from "./support/program.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** What a command takes only to say why it does not. */
+/** Options that a command accepts only to explain why it refuses them. */
 const REFUSED: Readonly<Record<string, readonly string[]>> = { explain: ["lenient"], report: ["json", "lenient"] };
 
 /** Every command, and every action of one that has actions. */
@@ -27,7 +27,7 @@ function names(): string[] {
   return [...found].toSorted();
 }
 
-/** Whether a command knows an option: without FILE and --out it does nothing else. */
+/** Whether a command has an option; without FILE and --out it does nothing else. */
 async function takes([name = "", ...action]: readonly string[], option: string): Promise<boolean> {
   const command = (await import(`../src/cli/${name}.js`)) as Command;
   try {
@@ -39,7 +39,7 @@ async function takes([name = "", ...action]: readonly string[], option: string):
   throw new Error(`${name} does something without arguments`);
 }
 
-test("the help of a command lists the options that it takes, and no others", async (t) => {
+test("the help of a command lists exactly its options", async (t) => {
   const all = names();
   t.ok(all.length > 40, `${all.length} options`);
   for (const line of LINES) {
@@ -61,7 +61,7 @@ test("the chapter on --schema names the commands that take it", async (t) => {
   t.deepEqual(named, taking);
 });
 
-test("an action has a help of its own", async (t) => {
+test("an action has its own help", async (t) => {
   const { stdout } = await qevm(["fuzz", "--help"]);
   for (const name of Object.keys(COMMANDS["fuzz"]?.actions ?? {})) {
     t.match(stdout, new RegExp(`^ {2}${name} `, "mu"), name);
@@ -73,7 +73,7 @@ test("an action has a help of its own", async (t) => {
   }
 });
 
-test("what is wrong with an option is one sentence", async (t) => {
+test("an error about an option is one sentence", async (t) => {
   for (const [args, sentence] of [
     [["--frob"], "unknown option --frob (file names that begin with - go after --)"],
     [["--jsn"], "unknown option --jsn; did you mean --json?"],
@@ -87,7 +87,7 @@ test("what is wrong with an option is one sentence", async (t) => {
   }
 });
 
-test("a mistyped command is named with the one that was meant", async (t) => {
+test("a mistyped command gets a suggestion", async (t) => {
   const { code, stderr } = await qevm(["inspct", "file"]);
   t.deepEqual([code, stderr.split("\n")[0]], [2, 'qevm: unknown command "inspct"; did you mean inspect?']);
   const far = await qevm(["frobnicate"]);

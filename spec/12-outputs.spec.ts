@@ -1,4 +1,7 @@
-/** Outputs of every command: never a file that is read, whole whatever the system takes at a time, standard output where that is asked for. */
+/**
+ * Outputs of every command: an input is never replaced, outputs are complete even if the system writes only parts, and
+ * standard output works where supported.
+ */
 import { spawnSync } from "node:child_process";
 import {
   existsSync,
@@ -26,7 +29,7 @@ const stream = corpusEntry("pc-firmware").open();
 const file = join(work, "vm.mig");
 writeFileSync(file, stream);
 
-/** The program as it is shipped: it is started often here. */
+/** The program as it is shipped, because it is started often here. */
 const qevm = (args: readonly string[], options: { stdin?: Uint8Array } = {}): Promise<Ended> =>
   start(args, { ...options, plain: true });
 
@@ -58,7 +61,7 @@ function words(command: string, input: string, out: string): string[] {
   );
 }
 
-test("a file that is read is never replaced, whatever it is called", async (t) => {
+test("an input file is never replaced, under any name", async (t) => {
   writeFileSync(join(work, "other.mig"), stream);
   const link = join(work, "link");
   const hard = join(work, "hard");
@@ -85,7 +88,7 @@ test("a file that is read is never replaced, whatever it is called", async (t) =
   t.end();
 });
 
-test("nor a file of a folder that is read", async (t) => {
+test("a file of an input folder is never replaced", async (t) => {
   const folder = join(work, "unpacked");
   t.equal((await qevm(["unpack", file, folder])).code, 0);
   const manifest = readFileSync(join(folder, "manifest.json"));
@@ -100,7 +103,7 @@ test("nor a file of a folder that is read", async (t) => {
   t.end();
 });
 
-/** Runs the program where the system reads and writes at most so many bytes at a time, as it may. */
+/** Runs the program on a system that reads and writes at most so many bytes at a time. */
 function stingy(args: readonly string[]): { code: number | null; stdout: Buffer; stderr: string } {
   const hook = `data:text/javascript,${encodeURIComponent(`
     import fs from "node:fs";
@@ -126,7 +129,7 @@ function contents(path: string): Map<string, Buffer> {
   );
 }
 
-test("outputs are the same where the system takes and gives only parts", async (t) => {
+test("outputs are the same when the system reads and writes only parts", async (t) => {
   const gz = join(work, "vm.mig.gz");
   writeFileSync(gz, gzipSync(stream));
   const unpacked = join(work, "to-pack");
@@ -157,7 +160,7 @@ test("outputs are the same where the system takes and gives only parts", async (
   t.end();
 });
 
-test("a stream to standard output, where a command makes one", async (t) => {
+test("commands that make a stream write it to standard output", async (t) => {
   const unpacked = join(work, "to-pack");
   const out = join(work, "made");
   for (const line of ["pack UNPACKED", "generate --machine none --memory 1M --fill text", "generate --template IN"]) {
@@ -230,7 +233,7 @@ test("send takes a stream, or anything with --lenient", async (t) => {
   t.end();
 });
 
-test("compressed pages that no release loads are warned of", async (t) => {
+test("a warning for compressed pages that no release loads", async (t) => {
   const out = join(work, "zlib");
   for (const [name, warns] of [
     ["v11.1-live", true],
@@ -246,11 +249,11 @@ test("compressed pages that no release loads are warned of", async (t) => {
   t.end();
 });
 
-test("an output that can have no place says which folder there is not", async (t) => {
+test("an output in a missing folder names that folder", async (t) => {
   const here = join(work, "vm.mig");
   for (const [out, code, said] of [
     [join(work, "no", "out"), 1, /: there is no folder \S+\/no$/mu],
-    [join(work, "no/"), 2, /\/no\/ names a folder, and this makes a file$/mu],
+    [join(work, "no/"), 2, /\/no\/ is a folder, but the output is a file$/mu],
     [join(here, "out"), 1, /ENOTDIR/u],
   ] as const) {
     for (const line of ["extract IN --format raw", "convert IN", "report IN", "generate --template IN"]) {

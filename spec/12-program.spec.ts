@@ -9,7 +9,7 @@ import { COMMANDS } from "../src/cli/help.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { PLAIN_PROGRAM, plainEnvironment } from "./support/program.js";
 
-/** Every command, in an order in which each finds what it needs: `vm` is a capture with compressed pages. */
+/** Every command, in an order in which each finds its inputs: `vm` is a capture with compressed pages. */
 const LINES = `
   --help
   convert --help
@@ -63,12 +63,12 @@ function run(program: string, line: string, cwd: string): Ended {
   return { status, stdout: steady(stdout), stderr: steady(stderr) };
 }
 
-/** Without how long it took: that is no part of the answer. */
+/** Removes durations from the output. */
 function steady(text: string): string {
   return text.replace(/"(?:seconds|perSecond|heldMore)":\s*[\d.]+/gu, "").replaceAll(/\d+(\.\d+)? s\b/gu, "");
 }
 
-/** The program as its modules are, one file each. */
+/** The program as separate modules. */
 const MODULES = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
 
 /** Every file below a folder with what is in it. */
@@ -81,7 +81,7 @@ function contents(folder: string): Record<string, string> {
   return Object.fromEntries(named.toSorted(([a], [b]) => a.localeCompare(b)));
 }
 
-test("the program as it is shipped does what the modules do that were tested", (t) => {
+test("the shipped program behaves like the tested modules", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "qevm-program-"));
   const bytes = corpusEntry("compress-live").open();
   const places = ["shipped", "modules"].map((name) => {

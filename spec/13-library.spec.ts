@@ -34,7 +34,7 @@ const entry = corpusEntry("pc-firmware");
 const bytes = entry.open();
 const folder = mkdtempSync(join(tmpdir(), "qevm-library-"));
 const path = join(folder, "vm.mig");
-/** As it is shipped, package.json included. */
+/** As shipped, with package.json. */
 const library = fileURLToPath(new URL("../../dist/src/index.js", import.meta.url));
 writeFileSync(path, bytes);
 test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
@@ -86,7 +86,7 @@ test("every kind of input gives the same stream", async (t) => {
   for (const [what, input] of inputs) t.deepEqual(await walk(input), first, what);
 });
 
-test("what is known before the first item", async (t) => {
+test("properties known before the first item", async (t) => {
   const stream = await openStream(path);
   t.deepEqual(
     [stream.machine, stream.pageSize, stream.capabilities, stream.containers],
@@ -228,7 +228,7 @@ test("devices by name", async (t) => {
   t.deepEqual(await once.device("cpu"), cpu, "knows its devices when it was iterated");
 });
 
-test("a stream whose devices nothing describes is complete when it was iterated", async (t) => {
+test("a stream without description is complete after iteration", async (t) => {
   const bare = corpusEntry("suppress-vmdesc").open();
   const stream = await openStream(bare);
   for await (const _ of stream);
@@ -240,7 +240,7 @@ test("a stream whose devices nothing describes is complete when it was iterated"
   t.equal(read, bare.length, "and can be loaded");
 });
 
-test("a stream is iterated once, and closed once however often it is asked to", async (t) => {
+test("a stream is iterated once and closed once", async (t) => {
   const packed = join(entry.folder, "stream.gz");
   for (const [what, input] of [
     ["a file", () => path],
@@ -283,7 +283,7 @@ test("a stream is iterated once, and closed once however often it is asked to", 
       `${what}: iterated after a break`,
     );
     await left.close();
-    // Node's own stream lets go of its file in its own time.
+    // Node's own stream closes its file later.
     if (what !== "chunks") t.equal(openFiles(), before, `${what}: nothing stays open`);
   }
   const source = node.FileSource.open(path);
@@ -295,7 +295,7 @@ test("a stream is iterated once, and closed once however often it is asked to", 
   closeSync(mine);
 });
 
-test("what is wrong with an input", async (t) => {
+test("errors of an input", async (t) => {
   for (const [what, input, code] of [
     ["no file", join(folder, "nothing"), "io"],
     ["no stream", Buffer.from("hello, this is no stream"), "bad-magic"],
@@ -316,7 +316,7 @@ test("a bundle for the browser needs nothing of Node", async (t) => {
     platform: "browser",
     format: "esm",
     logLevel: "silent",
-    // As in a browser, whatever runs it.
+    // As in a browser, in any environment.
     define: { "globalThis.process": "undefined" },
   });
   const bundle = join(folder, "bundle.mjs");
@@ -340,7 +340,7 @@ test("a bundle for the browser needs nothing of Node", async (t) => {
   t.equal(bundled.codec.decodeXbzrle(page, Uint8Array.of(0x10, 0x01, 0x2a)), 17, "and the codecs are there");
 });
 
-test("a monitor that is not there, and one that says nothing", async (t) => {
+test("a missing monitor, and a silent one", async (t) => {
   const error = await refusal(() => node.QmpClient.connect(join(folder, "nobody")));
   t.equal(error?.code, "io");
   t.match(error?.message ?? "", /QMP .*nobody: .*ENOENT/u);

@@ -1,7 +1,7 @@
 import test from "tape";
 import { qevmOnMade } from "./support/made-stream.js";
 
-/** Pipes a stream of so much RAM into `qevm inspect -`; answers what was sent and what was seen. */
+/** Pipes a stream of so much RAM into `qevm inspect -`. Returns what was sent and what was reported. */
 async function inspectMade(
   ram: string,
 ): Promise<{ sent: string; seen: Inspected; maxRss: number; code: number | null }> {
@@ -20,7 +20,7 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-test("16 GiB of RAM made on the fly and piped in", async (t) => {
+test("16 GiB of RAM generated on the fly and piped in", async (t) => {
   const small = await inspectMade("4G");
   const large = await inspectMade("16G");
   const { normal, zero } = large.seen.ram.pages;

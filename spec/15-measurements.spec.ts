@@ -10,7 +10,7 @@ import { fillPage, makePlainStream, PAGE, zeroRuns, type PlainOptions } from "..
 
 test("rounds alternate, and the ratio is the median of the pairs", async (t) => {
   const order: string[] = [];
-  // The machine "slows down" threefold half-way through: each pair stays comparable, the sums do not.
+  // The machine becomes three times slower half-way: each pair stays comparable, the sums do not.
   const a = [99, 2, 4, 6, 9, 12];
   const b = [1, 1, 2, 2, 3, 3];
   const measured = await pairs(
@@ -39,7 +39,7 @@ test("rounds alternate, and the ratio is the median of the pairs", async (t) => 
   t.deepEqual([median([3, 1, 2]), median([4, 1, 2, 3]), median([7])], [2, 2.5, 7]);
 });
 
-test("the bench names what there is when asked for what there is not", (t) => {
+test("the bench lists the measurements for an unknown name", (t) => {
   const main = fileURLToPath(new URL("../tools/bench/main.js", import.meta.url));
   const there = readdirSync(fileURLToPath(new URL("../tools/bench", import.meta.url)))
     .filter((file) => /^(?!main|pair|resident)\w+\.js$/u.test(file))
@@ -53,7 +53,7 @@ test("the bench names what there is when asked for what there is not", (t) => {
   t.end();
 });
 
-/** What the memory of such a stream must be. */
+/** The expected memory of such a stream. */
 function memory(options: PlainOptions): Buffer {
   const all = Buffer.alloc(options.ram);
   let page = 0;
@@ -65,7 +65,7 @@ function memory(options: PlainOptions): Buffer {
   return all;
 }
 
-test("the maker keeps the share of zero pages", (t) => {
+test("the generator keeps the share of zero pages", (t) => {
   for (const zero of [0, 0.3, 0.5, 0.97, 1]) {
     const counts = makePlainStream({ ram: 64 << 20, zero }, () => undefined);
     t.equal(counts.normal + counts.zero, (64 << 20) / PAGE);

@@ -10,7 +10,7 @@ import { fillGuest } from "../tools/guest/patterns.js";
 const corpus = listCorpus();
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
-test("the corpus is what the list of entries says, complete and small", (t) => {
+test("the corpus matches the list of entries, and is complete and small", (t) => {
   const names = corpus.map(({ name }) => name);
   t.deepEqual(
     names,
@@ -29,7 +29,7 @@ test("the corpus is what the list of entries says, complete and small", (t) => {
   t.end();
 });
 
-test("every stream is the one that its capture.json describes", (t) => {
+test("every stream matches its capture.json", (t) => {
   for (const { name, capture, open } of corpus) {
     const bytes = open();
     const whole = bytes.length === capture.stream.length && sha256(bytes) === capture.stream.sha256;
@@ -38,7 +38,7 @@ test("every stream is the one that its capture.json describes", (t) => {
   t.end();
 });
 
-test("what is recorded names no path of the place where it was made", (t) => {
+test("recorded files contain no path of the machine that made them", (t) => {
   const leaks = corpus.flatMap(({ name, folder }) =>
     ["capture.json", "truth.json"].filter((file) =>
       /["'= ]\/(?:tmp|home|root|work|usr|var|mnt)\b/u.test(readFileSync(join(folder, file), "utf8")) ? name : undefined,
@@ -58,7 +58,7 @@ function counted({ truth }: CorpusEntry, ...path: readonly string[]): number {
 const having = (capability: string): CorpusEntry[] =>
   corpus.filter(({ capture }) => capture.capabilities.includes(capability));
 
-test("what an entry is there for is in it, by QEMU's own count", (t) => {
+test("each entry contains what it is meant to show, by QEMU's own count", (t) => {
   for (const item of having("xbzrle")) t.ok(counted(item, "xbzrle-cache", "pages") > 100, `${item.name}: XBZRLE pages`);
   for (const item of having("compress"))
     t.ok(counted(item, "compression", "pages") > 10, `${item.name}: compressed pages`);
@@ -75,7 +75,7 @@ test("what an entry is there for is in it, by QEMU's own count", (t) => {
   t.end();
 });
 
-test("a real destination loaded every stream and held what the source held", (t) => {
+test("a real destination loaded every stream with the source's memory", (t) => {
   for (const { name, truth } of corpus) {
     const load = truth.destination;
     if (name === "isapc-firmware") {
@@ -121,7 +121,7 @@ function filledMemory(): Buffer {
   return memory;
 }
 
-test("memory behind the fill firmware is what its rules say", (t) => {
+test("memory of the fill firmware follows its rules", (t) => {
   const regions = [
     { start: 0x10_0000, end: 0x20_0000 },
     { start: 0x60_0000, end: 0x62_0000 },

@@ -30,7 +30,7 @@ function qemuOf(t: test.Test, version: string): QemuBinary | undefined {
   return found;
 }
 
-/** Loads, hands the destination over, and ends it whatever happens. */
+/** Loads, passes on the destination, and ends it in any case. */
 async function withDestination(
   options: Parameters<typeof startDestination>[0],
   use: (destination: Destination) => Promise<void> | void,
@@ -52,7 +52,7 @@ for (const [version, name] of [
   ["10.0", "v10.0-live"],
   ["11.1", "v11.1-live"],
 ] as const) {
-  test(`QEMU ${version} loads ${name}, holds what the source held, and the guest goes on`, async (t) => {
+  test(`QEMU ${version} loads ${name} with the source's memory, and the guest continues`, async (t) => {
     const qemu = qemuOf(t, version);
     if (qemu === undefined) return;
     const entry = corpusEntry(name);
@@ -137,7 +137,7 @@ test("a comparison that should fail fails", async (t) => {
   });
 });
 
-test("hot-plugged memory is plugged in before the stream comes", async (t) => {
+test("hot-plugged memory is plugged in before the load", async (t) => {
   if (qemuOf(t, "7.2") === undefined) return;
   const entry = corpusEntry("hotplug");
   await withDestination(destinationLike(entry), async ({ vm, result }) => {
@@ -150,7 +150,7 @@ test("hot-plugged memory is plugged in before the stream comes", async (t) => {
   });
 });
 
-test("a stream comes over a unix socket, in pieces", async (t) => {
+test("a stream over a unix socket, in pieces", async (t) => {
   if (qemuOf(t, "7.2") === undefined) return;
   const entry = corpusEntry("machine-none");
   const bytes = entry.open();
@@ -169,7 +169,7 @@ test("a stream comes over a unix socket, in pieces", async (t) => {
   });
 });
 
-test("what ends QEMU is told: an assertion, wrong arguments, nobody who sends", async (t) => {
+test("failures are reported: an assertion, wrong arguments, no sender", async (t) => {
   const qemu = qemuOf(t, "7.2");
   if (qemu === undefined) return;
   await withDestination(destinationLike(corpusEntry("isapc-firmware")), ({ result }) => {
@@ -187,7 +187,7 @@ test("what ends QEMU is told: an assertion, wrong arguments, nobody who sends", 
   await withDestination(silent, ({ result }) => t.deepEqual([result.loaded, result.status], [false, "timeout"]));
 });
 
-test("streams broken on purpose are refused with the words that are written down", async (t) => {
+test("broken streams are refused with the recorded messages", async (t) => {
   if (qemus.length === 0) {
     t.skip(noQemu);
     return;
@@ -208,7 +208,7 @@ test("streams broken on purpose are refused with the words that are written down
   }
 });
 
-test("the chapter's table has the words of 7.2", (t) => {
+test("the chapter's table has the messages of 7.2", (t) => {
   const page = readFileSync(join(projectRoot(), "spec", "21-destination.md"), "utf8");
   for (const [name, versions] of Object.entries(readRefusals())) {
     const [first = "accepted"] = versions["7.2"] ?? [];

@@ -9,7 +9,7 @@ import { type CorpusEntry, listCorpus } from "../tools/corpus.js";
 import { usualProgram } from "../tools/qemu/find.js";
 import { loads, qemuOf } from "./support/loads.js";
 
-/** `npm run test:versions` asks for everything, `npm test` for what shows each kind once. */
+/** `npm run test:versions` runs everything, `npm test` one case of each kind. */
 const all = process.env["QEVM_VERSIONS"] === "all";
 
 const scratch = mkdtempSync(join(tmpdir(), "qevm-spec-22-"));
@@ -27,7 +27,7 @@ const loadable = listCorpus().filter(
 const has = ({ capture }: CorpusEntry, capability: string): boolean => capture.capabilities.includes(capability);
 const encoded = (entry: CorpusEntry): boolean => has(entry, "compress") || has(entry, "xbzrle");
 
-/** Shared memory that is not in the stream is shown in chapter 22's first part. */
+/** Shared memory that is not in the stream is tested in chapter 22's first part. */
 const plain = loadable.filter((entry) => !encoded(entry) && !has(entry, "x-ignore-shared"));
 
 const forTest = new Set(["live", "live-seabios", "machine-none", "numa", "v5.2-live", "v5.2-q35-devices"]);

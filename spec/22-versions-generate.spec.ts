@@ -10,7 +10,7 @@ import { firstDifference, locateBlocks } from "../tools/qemu/memory.js";
 import { suites } from "../tools/versions/suites.js";
 import { qemuOf } from "./support/loads.js";
 
-/** `npm run test:versions` asks for everything, `npm test` for what shows each kind once. */
+/** `npm run test:versions` runs everything, `npm test` one case of each kind. */
 const all = process.env["QEVM_VERSIONS"] === "all";
 
 const MIB = 1 << 20;
@@ -23,7 +23,7 @@ const dense: Fill = (page, offset) => {
   return kind === 0 ? text(page, offset) : kind === 1 && random(page, offset);
 };
 
-/** 4 GiB with one page of words in a MiB, the last page among them. */
+/** 4 GiB with one page of words per MiB, including the last page. */
 const sparse: Fill = (page, offset) => offset % MIB === MIB - 4096 && text(page, offset);
 
 async function generate(path: string, options: NoneOptions): Promise<void> {
@@ -48,7 +48,7 @@ for (const { version } of suites) {
       // Compressed pages ended with 9.0. Of the large ones, one is enough for `npm test`.
       if ((pages === "zlib" && major > 9) || (!all && memory > 8 * MIB && (version !== "7.2" || pages !== "normal")))
         continue;
-      test(`${what} of ${pages} pages from nothing, loaded by QEMU ${version}`, async (t) => {
+      test(`${what} of ${pages} pages generated, loaded by QEMU ${version}`, async (t) => {
         const qemu = qemuOf(t, version);
         if (qemu === undefined) return;
         const folder = mkdtempSync(join(tmpdir(), "qevm-generate-"));
@@ -80,7 +80,7 @@ for (const { version } of suites) {
   }
 }
 
-test("the comparison finds one other byte", async (t) => {
+test("the comparison finds one changed byte", async (t) => {
   const qemu = qemuOf(t, "7.2");
   if (qemu === undefined) return;
   const folder = mkdtempSync(join(tmpdir(), "qevm-generate-"));

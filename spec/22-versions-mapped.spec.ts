@@ -21,10 +21,10 @@ async function convert(stream: Uint8Array, to: "stream" | "mapped-ram"): Promise
   return sink.bytes();
 }
 
-/** Versions that know mapped-ram files. */
+/** Versions with mapped-ram files. */
 const versions = ["10.0", "11.1"] as const;
 
-/** Plain, live, compressed, XBZRLE, several blocks of memory, no memory to speak of, from 5.2 and 7.2. */
+/** Plain, live, compressed, XBZRLE, several blocks of memory, hardly any memory, from 5.2 and 7.2. */
 const chosen =
   "live live-q35 compress-live compress-9-threads-8 xbzrle numa hotplug machine-none q35-common-devices v5.2-live v5.2-xbzrle".split(
     " ",

@@ -14,21 +14,21 @@ import { loads, qemuOf } from "./support/loads.js";
 
 const entries = listCorpus().filter(({ truth }) => truth.destination !== null);
 
-/** What `x-ignore-shared` keeps out of a stream comes from a file, which has no say in what is shown here. */
+/** Memory that `x-ignore-shared` keeps out of a stream comes from a file and is not tested here. */
 function ofStream(entry: CorpusEntry): CorpusEntry {
   if (!entry.capture.capabilities.includes("x-ignore-shared")) return entry;
   const blocks = entry.truth.blocks.filter(({ name }) => !/^(?:\/objects\/)?(?:main|dimm-shared)$/u.test(name));
   return { ...entry, truth: { ...entry.truth, blocks, pmemsave: [] } };
 }
 
-test("each suite has a folder of its own", (t) => {
+test("each suite has its own folder", (t) => {
   t.deepEqual(suites.map(folderName), ["bullseye", "bookworm", "trixie", "trixie-backports"]);
   t.end();
 });
 
 const page = join(projectRoot(), "spec", "22-versions.md");
 
-test("the matrix has a row for every feature and words in every cell", (t) => {
+test("the matrix has a row for every feature and a text in every cell", (t) => {
   const [head = "", , ...rows] = tableIn(page).split("\n");
   t.equal(head, `| feature | ${suites.map(({ version }) => `QEMU ${version}`).join(" | ")} |`);
   t.deepEqual(
@@ -45,7 +45,7 @@ test("the matrix has a row for every feature and words in every cell", (t) => {
   t.end();
 });
 
-test("two rows of the matrix, with the QEMU that is here", async (t) => {
+test("two rows of the matrix, with the installed QEMU", async (t) => {
   const qemu = qemuOf(t, "7.2");
   if (qemu === undefined) return;
   const known = await capabilitiesOf(qemu);
@@ -57,7 +57,7 @@ test("two rows of the matrix, with the QEMU that is here", async (t) => {
   t.equal(cell, "not in this version: no capability mapped-ram");
 });
 
-/** How many pages come again in the section that they came in before. */
+/** Number of pages that occur twice in the same section. */
 async function twiceInSection(stream: Uint8Array): Promise<number> {
   let twice = 0;
   for await (const item of new StreamReader(new MemorySource(stream))) {
@@ -75,7 +75,7 @@ async function twiceInSection(stream: Uint8Array): Promise<number> {
   return twice;
 }
 
-test("a page comes twice in one section only where compress threads are late", async (t) => {
+test("a page occurs twice in one section only with late compress threads", async (t) => {
   for (const { name, capture, open } of entries) {
     const twice = await twiceInSection(open());
     if (name === "compress-live") t.ok(twice > 0, `${name}: ${twice} pages`);
@@ -85,7 +85,7 @@ test("a page comes twice in one section only where compress threads are late", a
 
 for (const entry of entries) {
   const { version, command } = entry.capture;
-  test(`${entry.name}: written again from its fields, loaded by QEMU ${version}`, async (t) => {
+  test(`${entry.name}: re-encoded from its fields, loaded by QEMU ${version}`, async (t) => {
     const stream = entry.open();
     const { bytes, opaque } = await reencode(stream);
     t.equal(bytes.length, stream.length, `${opaque} bytes were passed on without being understood`);

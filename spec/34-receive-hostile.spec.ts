@@ -238,7 +238,7 @@ test("a full disk", async (t) => {
           const { code, stderr } = await ended();
           t.equal(code, 1, stderr.slice(0, 500));
           t.notOk(heard.includes(SHUT_0), "not confirmed");
-          t.match(stderr, /what came is kept/u);
+          t.match(stderr, /received data is kept/u);
           const kept = join(folder, out === "rec/" ? "rec" : "vm.mig.partial");
           t.ok(statSync(kept).isDirectory());
           t.equal(listOf(kept).complete, false, "the list has room");

@@ -132,7 +132,7 @@ test("what is changed on its way goes out whenever the source pauses, and ends w
       source.end();
       const { code, stdout, stderr } = await ended();
       t.equal(code, 0, stderr);
-      t.match(stdout, /loaded all of it/u);
+      t.match(stdout, /loaded everything/u);
     });
   });
 });
@@ -163,7 +163,7 @@ test("what goes wrong on either side is an error, and what came is kept", async 
           t.equal(code, 1, what);
           t.match(stderr, error);
           t.equal(listOf(folder).complete, false, "what came is kept");
-          t.match(stderr, /what came is kept in .*--lenient/u);
+          t.match(stderr, /received data is kept in .*--lenient/u);
         },
       );
     });

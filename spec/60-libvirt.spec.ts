@@ -259,7 +259,7 @@ test("wrong use", async (t) => {
   const cases: [string[], RegExp][] = [
     [["--xml", empty], /--xml goes with --to libvirt/u],
     [["--compression", "gzip"], /--compression goes with --to libvirt/u],
-    [["--to", "libvirt", "--xml", empty], /this is no domain XML/u],
+    [["--to", "libvirt", "--xml", empty], /this is not a domain XML/u],
     [["--to", "libvirt", "--compression", "rar"], /--compression takes raw, gzip/u],
     [["--to", "libvirt", "--compression", "sparse", "--ram", "normal"], /--ram does not go with a sparse image/u],
     [["--to", "vmware"], /--to takes stream, mapped-ram, recording or libvirt/u],

@@ -260,7 +260,7 @@ test("expansion: a channel of a recording, and a template", async (t) => {
   ]) {
     const { code, stderr } = await qevm([...words, "--limit", "expansion=10"]);
     t.equal(code, 1, words[0]);
-    t.match(stderr, /out of all proportion/u);
+    t.match(stderr, /expands too much/u);
   }
   t.equal((await qevm(["inspect", join(folder, "recording")])).code, 0, "by default it is read");
   t.end();

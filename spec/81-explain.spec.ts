@@ -162,7 +162,7 @@ test("the command: text, JSON, exit status, pipes, containers, recordings", asyn
   t.equal(told.code, 0, told.stderr);
   t.match(told.stdout, /block list at byte 0x33/u);
   t.match(told.stdout, /-device VGA,addr=0x2,vgamem_mb=16/u);
-  t.match(told.stdout, /Not known to qevm[^\n]*\n {2}something about e1000/u);
+  t.match(told.stdout, /Unrecognized messages:\n {2}something about e1000/u);
   t.match(told.stdout, /device "0000:00:03\.0\/e1000" instance 0/u, "what an unknown line names");
   t.ok(told.stdout.indexOf("QEMU says") < told.stdout.indexOf("The destination"), "the text first");
   t.deepEqual(

@@ -1,9 +1,12 @@
-/** The same bytes, arriving in every way that matters: chapters feed their captures through each of these. */
+/** The same bytes with every relevant chunking, for tests with captures. */
 import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { IterableSource, MemorySource, type ByteSource } from "../../src/bytes/index.js";
 
-/** A source a way; each call makes a new one. `slowly` waits a millisecond every seven bytes: not for long inputs. */
+/**
+ * One source for each chunking; each call makes a new one. `slowly` waits a millisecond every seven bytes: not for long
+ * inputs.
+ */
 export function arrivals(bytes: Uint8Array): Record<string, () => ByteSource> {
   return {
     whole: () => new MemorySource(bytes),

@@ -1,4 +1,4 @@
-/** A decoder that does everything that the fuzz kit must notice, by the length of its input. */
+/** A decoder that does everything that the fuzz kit must detect, by the length of its input. */
 import type { DecodeOutcome } from "../../src/analyse/fuzz/decode-case.js";
 
 const kept: Uint8Array[] = [];

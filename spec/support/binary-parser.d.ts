@@ -1,6 +1,4 @@
-/**
- * The package's own declarations cannot be reached through its "exports"; these are the parts of it that are used here.
- */
+/** The package's own declarations are not reachable through its "exports"; these are the used parts. */
 declare module "binary-parser" {
   /** A description of a fixed layout, built call by call. */
   export class Parser {
@@ -12,7 +10,7 @@ declare module "binary-parser" {
     buffer(name: string, options: { length: number }): this;
     array(name: string, options: { type: string; length: number }): this;
     seek(relOffset: number): this;
-    /** What comes out has one member a call above; the caller says which. */
+    /** The result has one member per call above; the caller states its type. */
     // oxlint-disable-next-line typescript/no-unnecessary-type-parameters -- the caller alone knows the members
     parse<T>(buffer: Uint8Array): T;
   }

@@ -1,9 +1,9 @@
-/** What each way to break a stream is, in the words of the table; 11.1 and 10.0 may say another. */
+/** The cause of each breakage, by its name in the table; 11.1 and 10.0 may have another. */
 const BROKEN_CAUSES: Readonly<Record<string, string | Record<string, string>>> = {
   magic: "not-a-stream",
   "version 2": "old-stream",
   "version 4": "stream-version",
-  "nothing behind the header": "configuration-missing",
+  "nothing after the header": "configuration-missing",
   machine: "machine-type",
   "unknown section type": "unknown-section-type",
   "unknown section name": "unknown-section",

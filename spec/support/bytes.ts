@@ -1,4 +1,4 @@
-/** Small helpers that every chapter shares: bytes as hex, and what a call refuses with. */
+/** Small helpers for all chapters: bytes as hex, and the error of a call. */
 import { QevmError } from "../../src/bytes/errors.js";
 
 /** `"00ff"` (blanks allowed) as bytes. */
@@ -12,7 +12,7 @@ export function toHex(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("hex");
 }
 
-/** The `QevmError` that `run` refuses with; undefined when it does not. Any other error is a bug and goes on up. */
+/** The `QevmError` of `run`; undefined when it succeeds. Any other error is a bug and is rethrown. */
 export async function refusal(run: () => unknown): Promise<QevmError | undefined> {
   try {
     await run();

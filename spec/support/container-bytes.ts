@@ -12,7 +12,7 @@ export const image = (format: string): Buffer =>
     ? gunzipSync(readFileSync(join(folder, `save.${format}.gz`)))
     : readFileSync(join(folder, `save.${format}`));
 
-/** Everything that an input has. */
+/** All bytes of an input. */
 export async function bytesOf(input: Input): Promise<Buffer> {
   const parts: Buffer[] = [];
   const piece = new Uint8Array(100_000);

@@ -1,8 +1,8 @@
-/** Readers of ELF cores and LiME files that share nothing with src. */
+/** Readers of ELF cores and LiME files that share no code with src. */
 
 /** A run of guest-physical memory in a file. */
 export interface Piece {
-  /** Where its bytes begin in the file. */
+  /** Start of its bytes in the file. */
   at: number;
   address: number;
   length: number;
@@ -21,7 +21,7 @@ export interface CoreParts {
   noteBytes: Buffer;
 }
 
-/** PT_LOAD and PT_NOTE of a 64-bit core of either byte order; the extended count of program headers is understood. */
+/** PT_LOAD and PT_NOTE of a 64-bit core of either byte order; supports the extended count of program headers. */
 export function coreParts(core: Buffer): CoreParts {
   const words = wordsOf(core, core[5] === 2);
   const loads: Piece[] = [];

@@ -1,14 +1,14 @@
-/** Does what explain proposes: the destination's arguments put in place, and the user's own things where it has names that stand for them. */
+/** Carries out explain's proposal: replaces the destination's arguments, and the placeholders. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Explanation, Remedy } from "../../src/index.js";
 import { qevm } from "./program.js";
 
-/** Options that a QEMU has once: a new value takes the old one's place. */
+/** Options that occur once: a new value replaces the old one. */
 const ONCE = new Set(["-m", "-machine", "-bios", "-uuid", "-smp"]);
 
-/** Arguments with those of a remedy in place of, or behind, their own. */
+/** Arguments with those of a remedy, replaced or appended. */
 export function merged(args: readonly string[], added: readonly string[]): string[] {
   const out = [...args];
   for (let i = 0; i < added.length; i += 2) {
@@ -23,7 +23,7 @@ export function merged(args: readonly string[], added: readonly string[]): strin
   return out;
 }
 
-/** What a user has to give of his own: disks, character devices, firmware, ... */
+/** Values for the placeholders: disks, character devices, firmware, ... */
 export function withOwnThings(
   args: readonly string[],
   { inspection }: Explanation,
@@ -43,7 +43,7 @@ export function withOwnThings(
   return { args: [...own, ...words], files: { firmware: Buffer.alloc(firmware) } };
 }
 
-/** Capabilities that are on behind a remedy's monitor commands. */
+/** Capabilities after a remedy's monitor commands. */
 export function setBy(monitor: readonly string[], before: readonly string[]): string[] {
   const on = new Set(before);
   for (const line of monitor) {
@@ -54,7 +54,7 @@ export function setBy(monitor: readonly string[], before: readonly string[]): st
   return [...on];
 }
 
-/** Runs a remedy's command on a stream, with FILE and NEW as files; what it writes. */
+/** Runs a remedy's command on a stream, with FILE and NEW as files. Returns the output. */
 export async function run(
   { command = [] }: Remedy,
   stream: Uint8Array,

@@ -1,18 +1,18 @@
-/** Runs in Node and in a browser: no Node API here. */
+/** Runs in Node and in a browser, so it uses no Node API. */
 import { createDeflater, createInflater } from "../../src/engine/index.js";
 import { MemorySource } from "../../src/bytes/source.js";
 import { RamFlag } from "../../src/codec/ram/index.js";
 import { StreamReader } from "../../src/codec/stream/index.js";
 
-/** What came out of a capture. */
+/** The result of decoding a capture. */
 export interface Decoded {
   items: number;
   compressed: number;
-  /** Payloads that the exact mode gives again. */
+  /** Payloads that the exact mode reproduces. */
   identical: number;
   /** SHA-256 of all compressed pages' contents, in stream order. */
   pages: string;
-  /** SHA-256 of what the fast mode makes of them. */
+  /** SHA-256 of the fast mode's output for them. */
   recompressed: string;
 }
 

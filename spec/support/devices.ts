@@ -10,7 +10,7 @@ import {
 } from "../../src/codec/vmstate/index.js";
 import { latin1, MemorySink, QemuFileReader, QemuFileWriter } from "../../src/bytes/index.js";
 
-/** A field object in as few words as possible. */
+/** A short form of a field object. */
 export function field(
   name: string,
   type: string,
@@ -33,7 +33,7 @@ export function device(fields: FieldDescription[], subsections?: StructDescripti
   return { name: "test", instanceId: 0, ...struct("test", fields, subsections) };
 }
 
-/** The bytes that writing gives. */
+/** The bytes that are written. */
 export function written(write: (writer: QemuFileWriter) => void): Uint8Array {
   const sink = new MemorySink();
   const writer = new QemuFileWriter(sink);
@@ -64,8 +64,8 @@ export function describe(
 }
 
 /**
- * Walks the device part of a capture by the section headers alone, without `src/codec/stream`: from the first header that
- * names the first device up to EOF. Whatever stands there must be a FULL section or a command.
+ * Walks the device part of a capture by the section headers only, without `src/codec/stream`: from the first header of
+ * the first device up to EOF. Everything there must be a FULL section or a command.
  */
 export function deviceSections(stream: Uint8Array, vm: VmDescription, position: number): DeviceSection[] {
   if (vm.devices.length === 0) return [];
@@ -83,7 +83,7 @@ export function deviceSections(stream: Uint8Array, vm: VmDescription, position: 
   while (reader.position < position - 1) {
     const type = reader.u8();
     if ((type === 2 || type === 3) && sections.length === 1) {
-      // What stood in front of the pages (virtio-mem's early section): the other devices stand behind them.
+      // virtio-mem's early section is before the pages; the other devices come after them.
       reader.position = headerOf(vm.devices[1]!);
       continue;
     }

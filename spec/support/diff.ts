@@ -1,23 +1,23 @@
-/** What the chapter on comparing streams makes streams with, and how it reads what was found. */
+/** Makes streams for the chapter on comparing, and reads the results. */
 import { diffStreams, type PartDifference, type StreamDiff } from "../../src/analyse/diff/index.js";
 import { MemorySink } from "../../src/bytes/index.js";
 import { createStreamWriter, type StreamItem } from "../../src/codec/stream/index.js";
 import { deviceFromPlain, parseVmDescription, type PlainValue } from "../../src/codec/vmstate/index.js";
 import { rewrite } from "./rewrite.js";
 
-/** Bytes a page. */
+/** Bytes per page. */
 export const PAGE = 4096;
 
 /** `part name` of what differs, at one level. */
 export const named = (diff: StreamDiff, level: PartDifference["level"]): string[] =>
   diff.differences.filter((one) => one.level === level).map(({ part, name }) => `${part} ${name}`);
 
-/** What one change of a stream is told as. */
+/** The differences that one change of a stream causes. */
 export async function told(bytes: Uint8Array, change: (item: StreamItem) => StreamItem | readonly StreamItem[]) {
   return await diffStreams(bytes, await rewrite(bytes, change));
 }
 
-/** A stream of its own with blocks and one device. */
+/** A generated stream with blocks and one device. */
 export async function made(
   blocks: readonly [string, number, number?][],
   fields: readonly object[] | string,

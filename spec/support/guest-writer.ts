@@ -15,8 +15,8 @@ let page = first;
 let value = writer;
 let due = performance.now();
 while (Atomics.load(state, 0) === 0) {
-  // A few bytes here, a whole page there, now and then nothing but zeros; marked behind the write.
-  // Every other write goes to one of four pages that are written all the time.
+  // Writes a few bytes or a whole page, sometimes only zeros, and marks the page after the write. Every other write
+  // goes to one of four hot pages.
   value = (value + 1) & 0xff;
   const hot = (value & 1) === 1;
   const target = hot ? first + ((value >> 1) & 3) : page;

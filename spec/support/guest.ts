@@ -1,19 +1,19 @@
 import { Worker } from "node:worker_threads";
 import type { SharedBlock } from "../../src/rewrite/save/index.js";
 
-/** What a writer thread is told. */
+/** Start data of a writer thread. */
 export interface WriterSetup {
   memory: SharedArrayBuffer;
   log: SharedArrayBuffer;
-  /** Word 0: 1 while the guest stands; words 1 on: 1 for each writer that stands. */
+  /** Word 0: 1 while the guest is stopped; words 1 on: 1 for each stopped writer. */
   control: SharedArrayBuffer;
   writer: number;
   writers: number;
-  /** Pages a second and writer; 0: as fast as it can. */
+  /** Pages per second and writer; 0: no limit. */
   rate: number;
 }
 
-/** A guest whose threads write all of its memory, over and over, until it is stopped. */
+/** A guest whose threads write all of its memory repeatedly until it is stopped. */
 export class WritingGuest {
   readonly block: SharedBlock;
   private readonly control: Int32Array<SharedArrayBuffer>;
@@ -25,7 +25,7 @@ export class WritingGuest {
     this.workers = workers;
   }
 
-  /** Starts so many writers over a block that is filled with text-like bytes and some zero pages. */
+  /** Starts writers over a block that is filled with text-like bytes and some zero pages. */
   static async start(block: SharedBlock, writers: number, rate: number): Promise<WritingGuest> {
     const control = new Int32Array(new SharedArrayBuffer(4 * (writers + 1)));
     const workers = Array.from({ length: writers }, (_, writer) => {

@@ -4,8 +4,8 @@ function wide(name: string): string {
 }
 
 /**
- * What the human monitor's `info registers` printed for one x86 CPU, by the names that QEMU uses in lower case with 64-bit
- * register names: `rax`, `rflags`, `cr0`, `efer`, `cs`, `cs base`, `cs limit`, `gdt base`, ...
+ * The output of `info registers` for one x86 CPU, by lower-case names with 64-bit register names: `rax`, `rflags`,
+ * `cr0`, `efer`, `cs`, `cs base`, `cs limit`, `gdt base`, ...
  */
 export function shownRegisters(text: string): Map<string, bigint> {
   const shown = new Map<string, bigint>();

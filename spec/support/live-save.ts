@@ -1,4 +1,4 @@
-/** A memory that threads write all the time, saved; and the judges of what arrived. */
+/** Saves a memory that threads keep writing, and checks the result. */
 import type { Test } from "tape";
 import { FlatMemory, loadStream } from "../../src/rewrite/load/index.js";
 import { MemorySink, MemorySource, QemuFileReader } from "../../src/bytes/index.js";
@@ -19,7 +19,10 @@ import { WritingGuest } from "./guest.js";
 
 const template = corpusEntry("machine-none");
 
-/** The template's block list by hand: be64 total | 4, then str8 name, be64 length, behind the START header of "ram". */
+/**
+ * The template's block list, parsed by hand: be64 total | 4, then str8 name, be64 length, after the START header of
+ * "ram".
+ */
 function templateBlocks(stream: Buffer): { idstr: string; length: number }[] {
   const at = stream.indexOf("\u0003ram", 0, "latin1") + 12;
   const reader = QemuFileReader.over(stream.subarray(at));
@@ -34,7 +37,7 @@ function templateBlocks(stream: Buffer): { idstr: string; length: number }[] {
   return blocks;
 }
 
-/** What a save came to. */
+/** The result of a save. */
 export interface Run {
   stream: Uint8Array;
   statistics: MigrationStatistics;
@@ -42,14 +45,14 @@ export interface Run {
   name: string;
 }
 
-/** The stream that gives everything but the memory. */
+/** The stream for everything except the memory. */
 export const machine = template.open();
 /** Its block. */
 export const [ram] = templateBlocks(machine);
 
 /**
- * Takes no page, but changes the first 256 again whenever they go, three times: however little a busy machine lets the
- * writers run, there is a third round, and XBZRLE has something to find.
+ * Handles no page, but changes the first 256 again three times when they are sent. So there is a third round, and
+ * XBZRLE has work, even if a busy machine hardly runs the writers.
  */
 function touchAgain(): SavePageHook {
   let left = 3 * 256;
@@ -62,7 +65,7 @@ function touchAgain(): SavePageHook {
   };
 }
 
-/** Saves a memory of the template's size that so many threads write, in QEMU's parameters. */
+/** Saves a memory of the template's size while threads write it, with QEMU's parameters. */
 export async function live(options: SaveOptions, writers = 8, rate = 150): Promise<Run> {
   const buffer = new SharedArrayBuffer(ram!.length);
   const block = new SharedBlock(0, ram!.idstr, buffer);
@@ -83,7 +86,7 @@ export async function live(options: SaveOptions, writers = 8, rate = 150): Promi
   }
 }
 
-/** Our own load path, the statistics and a real QEMU 7.2 say that everything arrived. */
+/** Checks with our load path, the statistics and a real QEMU 7.2 that everything arrived. */
 export async function arrivesWhole(t: Test, options: SaveOptions): Promise<void> {
   const { stream, statistics, memory, name: block } = await live(options);
   const sink = new FlatMemory();

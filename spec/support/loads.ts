@@ -1,4 +1,4 @@
-/** Whether a real QEMU loads a stream that was made from a capture, and then holds what the capture's source held. */
+/** Whether a real QEMU loads a stream made from a capture, and then has the memory of the capture's source. */
 import type { Test } from "tape";
 import type { CorpusEntry } from "../../tools/corpus.js";
 import {
@@ -25,7 +25,7 @@ export function qemuOf(t: Test, version: string, program = usualProgram): QemuBi
 export interface LoadsOptions extends Omit<LikeOptions, "stream"> {
   /** Blocks whose bytes are not compared. */
   except?: readonly string[];
-  /** Looks at the loaded machine. */
+  /** Called with the loaded machine. */
   then?: (destination: Destination) => Promise<void>;
 }
 
@@ -39,7 +39,7 @@ export async function loads(
 ): Promise<void> {
   const { except = [], then, ...change } = options;
   const like = destinationLike(entry, { ...change, stream });
-  // "pc" means another machine in every version: what the capture says is meant.
+  // "pc" is another machine in every version: the capture's is used.
   const args = like.args.map((arg, i) => (like.args[i - 1] === "-machine" ? machineOf(arg, entry) : arg));
   const destination = await startDestination({ ...like, args });
   try {
@@ -71,7 +71,7 @@ function machineOf(argument: string, { capture }: CorpusEntry): string {
   return [capture.machine, ...properties].join(",");
 }
 
-/** What a destination started with `-S` is in after the load. */
+/** The run state of a destination started with `-S` after the load. */
 function runStateOf({ truth }: CorpusEntry): string {
   return truth.destination?.runState ?? "paused";
 }

@@ -4,7 +4,7 @@ import { plainEnvironment, qevm, type Ended } from "./program.js";
 
 const MAKER = fileURLToPath(new URL("../../tools/make-stream.js", import.meta.url));
 
-/** Runs `qevm ARGS` as it is shipped on a stream of so much RAM that is made while it is read; answers also what the maker says it sent. */
+/** Runs the shipped `qevm ARGS` on a generated stream of so much RAM. Also returns what the generator reports. */
 export async function qevmOnMade(ram: string, args: readonly string[]): Promise<Ended & { sent: string }> {
   const maker = spawn(process.execPath, [MAKER, "--ram", ram, "--zero", "0.97"], {
     stdio: ["ignore", "pipe", "pipe"],

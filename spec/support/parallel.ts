@@ -1,4 +1,4 @@
-/** Does the same with each item, so many at a time. The first error ends it when those under way are done. */
+/** Processes items, so many at a time. After the first error the running ones are awaited. */
 export async function inParallel<T>(
   width: number,
   items: readonly T[],

@@ -1,11 +1,11 @@
-/** The built program as chapters run it: as a process, judged by what it prints and how it ends. */
+/** Runs the built program as a process for the chapters, and returns its output and exit status. */
 import { spawn } from "node:child_process";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 /** The program beside this specification: instrumented when coverage is measured. */
 export const PROGRAM = fileURLToPath(new URL("../../bin/qevm.cjs", import.meta.url));
-/** The program as it is shipped, whatever build this specification runs from: for time and memory. */
+/** The program as it is shipped, for any build of this specification: for time and memory. */
 export const PLAIN_PROGRAM = fileURLToPath(new URL("../../../dist/bin/qevm.cjs", import.meta.url));
 
 export interface Ended {
@@ -14,7 +14,7 @@ export interface Ended {
   stdout: string;
   stderr: string;
   seconds: number;
-  /** Most memory of its own in bytes; only with `plain`. */
+  /** Maximum memory in bytes; only with `plain`. */
   maxRss: number;
 }
 
@@ -38,7 +38,7 @@ export async function qevm(args: readonly string[], options: RunOptions = {}): P
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     timeout: options.timeout ?? 120_000,
   });
-  // A program that refuses its input early closes the pipe: its answer is what counts, and whoever feeds it is told.
+  // A program that refuses its input early closes the pipe; its result is what counts.
   child.stdin.on("error", () => undefined);
   const { stdin } = options;
   if (stdin === undefined) child.stdin.end();
@@ -64,20 +64,20 @@ export async function qevm(args: readonly string[], options: RunOptions = {}): P
   };
 }
 
-/** The environment without what measures coverage: its memory and time would count as the program's. */
+/** The environment without coverage, whose memory and time would count for the program. */
 export function plainEnvironment(): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(([name]) => name !== "NODE_OPTIONS" && name !== "QEVM_COVERAGE");
   return Object.fromEntries(kept);
 }
 
-/** What starts the program as it is shipped, with a module that is loaded before it. */
+/** A command that starts the shipped program with a preloaded module. */
 export function plainCommand(module: string): [string, ...string[]] {
   return [process.execPath, "--import", module, PLAIN_PROGRAM];
 }
 
 const RSS_LINE = /qevm-max-rss=(\d+)\n/u;
-// Linux counts in maxRSS what the parent had in memory when it forked, and in VmHWM how much of Node's own file is mapped, which depends on what
-// the page cache holds: the program's own memory is what is left of VmHWM.
+// Linux's maxRSS includes the parent's memory at the fork, and VmHWM the mapped part of Node's binary, which depends on
+// the page cache. The program's own memory is the rest of VmHWM.
 const RSS_HOOK = `data:text/javascript,${encodeURIComponent(`
 import { existsSync, readFileSync, writeSync } from "node:fs";
 const path = "/proc/self/status";

@@ -3,7 +3,7 @@ import test from "tape";
 import { findQemus, type QemuBinary } from "../../tools/qemu/find.js";
 import type { QemuProcess } from "../../tools/qemu/process.js";
 
-/** One test for each QEMU here; where there is none, one that is skipped and says so. */
+/** One test for each installed QEMU; where there is none, a skipped one with the reason. */
 export function testEach(name: string, body: (t: test.Test, qemu: QemuBinary) => Promise<void>): void {
   const qemus = findQemus();
   if (qemus.length === 0) test(name, { skip: "no QEMU 7.2 here" }, (t) => t.end());
@@ -15,7 +15,7 @@ export function testEach(name: string, body: (t: test.Test, qemu: QemuBinary) =>
   }
 }
 
-/** Waits until a destination has loaded what came in. */
+/** Waits until a destination has loaded the stream. */
 export async function whenLoaded(vm: QemuProcess): Promise<void> {
   for (let k = 0; k < 400; k++) {
     const [run, migration] = [await vm.execute("query-status"), await vm.execute("query-migrate")] as [

@@ -1,4 +1,4 @@
-/** Commands that listen, as chapters run them, and what talks to them. */
+/** Runs listening commands for the chapters, and connects to them. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
@@ -14,7 +14,7 @@ export interface Receiving {
   readonly ended: () => Promise<Ended>;
 }
 
-/** Starts it (`$DIR` is a new folder), waits until it listens, and ends it whatever happens. */
+/** Starts it (`$DIR` is a new folder), waits until it listens, and ends it in any case. */
 export async function receiving(
   args: readonly string[],
   use: (receiving: Receiving) => Promise<void>,
@@ -23,7 +23,7 @@ export async function receiving(
   await listening(["receive", uri, ...args], use);
 }
 
-/** The same for any command that says where it listens. */
+/** The same for any command that prints its listening address. */
 export async function listening(args: readonly string[], use: (receiving: Receiving) => Promise<void>): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), "qevm-listening-"));
   const full = args.map((arg) => arg.replace("$DIR", folder));
@@ -64,7 +64,7 @@ export async function dial(uri: string): Promise<Socket> {
   return socket;
 }
 
-/** A port of 127.0.0.1 that nobody listens at. */
+/** A free port of 127.0.0.1. */
 export async function freePort(): Promise<number> {
   const server = createServer();
   await new Promise<void>((resolve) => {

@@ -1,4 +1,4 @@
-/** Ways to bring about what QEMU says when it does not load a stream: captures given to destinations that do not fit, and damaged captures. */
+/** Provokes QEMU's error texts: captures in destinations that do not fit, and damaged captures. */
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -6,34 +6,34 @@ import { corpusEntry } from "../../tools/corpus.js";
 import { startDestination, type DestinationOptions } from "../../tools/destination/index.js";
 import type { QemuBinary } from "../../tools/qemu/find.js";
 
-/** A destination that refuses a stream, and what explain has to say of it. */
+/** A destination that refuses a stream, and the expected explanation. */
 export interface Refused {
   name: string;
   entry: string;
-  /** Makes another stream of the capture's. */
+  /** Changes the capture's stream. */
   damage?: (stream: Buffer) => Buffer;
   args: readonly string[];
   capabilities?: readonly string[];
-  /** Of the stream: a pipe, or a socket that `send` is connected to. */
+  /** Sends the stream: by a pipe, or to a socket that `send` connects to. */
   send?: (path: string, stream: Buffer) => Promise<void>;
   files?: Readonly<Record<string, Uint8Array>>;
   /** The first of explain's findings. */
   cause: string;
-  /** Of other versions, where it is another; null: not asked. */
+  /** Of other versions, where it differs; null: not tested. */
   causes?: Readonly<Record<string, string | null>>;
   /** Parts of its `about`. */
   about?: Readonly<Record<string, unknown>>;
-  /** Where in the stream it must point, found without code of `src`. */
+  /** The expected offset in the stream, found without code of `src`. */
   offset?: (stream: Buffer) => number;
-  /** A line that must be there in `here` or `why`. */
+  /** Must match a line of `here` or `why`. */
   says?: RegExp;
-  /** Values of `-device` and other arguments that a remedy must name. */
+  /** Values of `-device` and other arguments that a remedy must contain. */
   proposes?: readonly string[];
-  /** The load succeeds (QEMU only warns). */
+  /** The load succeeds (QEMU only prints a warning). */
   loads?: boolean;
-  /** Versions that do not load the capture whatever their arguments: what they say then. */
+  /** Versions that never load the capture, with their error text. */
   never?: Readonly<Record<string, RegExp>>;
-  /** What to do with the destination's arguments: a remedy's are put in, and it must load. */
+  /** Applies a remedy to the destination, which must then load. */
   cured?: "arguments" | "monitor" | "command" | "destination";
 }
 
@@ -73,7 +73,7 @@ function withCommand(number: number, ...payload: number[]): (stream: Buffer) => 
   };
 }
 
-/** All of a stream over one connection, and another that does not say what a multifd channel says. */
+/** The whole stream over one connection, and a second connection that is not a multifd channel. */
 async function twoConnections(path: string, stream: Buffer): Promise<void> {
   for (const [i, bytes] of [stream, stream.subarray(0, 200)].entries()) {
     const socket = connect(path);
@@ -93,7 +93,7 @@ function argsOf(entry: string, change: (arg: string) => string): string[] {
 
 const commonDevices = (change: (arg: string) => string): string[] => argsOf("q35-common-devices", change);
 
-/** A payload byte, so many bytes behind a section's header. */
+/** A payload byte at an offset after a section's header. */
 const payloadAt =
   (name: string, more: number) =>
   (stream: Buffer): number =>
@@ -325,7 +325,7 @@ export const REFUSED: readonly Refused[] = [
     name: "a compressed page with a wrong byte",
     causes: { "10.0": "capability-name", "11.1": "capability-name" },
     entry: "compress-live",
-    // Behind the zlib header 78 01 of the first compressed page.
+    // After the zlib header 78 01 of the first compressed page.
     damage: changed((stream) => stream.indexOf(Buffer.from([0x78, 0x01])) + 5, 0xff, 0xff, 0xff, 0xff),
     args: pc(...NONE, ...bios),
     files: BIOS,
@@ -418,14 +418,14 @@ export const REFUSED: readonly Refused[] = [
     cause: "equal",
     about: { section: "0000:00:0c.0/virtio-gpu", value: "0x2", local: "0x1" },
     proposes: ["virtio-gpu-pci,addr=0xc,max_outputs=2"],
-    // Chapter 21: what 7.2 writes of a second output no later version reads.
+    // Chapter 21: no later version reads 7.2's state of a second output.
     never: { "10.0": /Missing section footer for \S+virtio-gpu/u, "11.1": /Missing section footer for \S+virtio-gpu/u },
     cured: "destination",
   },
   {
     name: "a feature that the device does not offer",
     entry: "q35-virtio",
-    // Bit 33, in the subsection's be64 behind its name and be32 version.
+    // Bit 33, in the subsection's be64 after its name and be32 version.
     damage: changed((stream) => stream.indexOf("virtio/64bit_features", sectionAt(ACTIVE)(stream)) + 21 + 4 + 3, 0x03),
     args: argsOf("q35-virtio", (arg) => arg),
     cause: "virtio-features",
@@ -436,14 +436,14 @@ export const REFUSED: readonly Refused[] = [
   {
     name: "a ring that goes on where its memory does not",
     entry: "q35-virtio",
-    // last_avail_idx, behind the be64 address of the ring that the firmware has set up.
+    // last_avail_idx, after the be64 address of the ring that the firmware has set up.
     damage: changed(
       (stream) => stream.indexOf(Buffer.from("00000000007da000", "hex"), sectionAt(ACTIVE)(stream)) + 8,
       0x10,
       0,
     ),
     args: argsOf("q35-virtio", (arg) => arg),
-    // 7.2 breaks the device and goes on; later versions do not load this capture at all (chapter 21).
+    // 7.2 disables the device and continues; later versions do not load this capture at all (chapter 21).
     loads: true,
     causes: { "10.0": null, "11.1": null },
     cause: "virtqueue",
@@ -455,7 +455,7 @@ export const REFUSED: readonly Refused[] = [
     name: "fewer queues",
     entry: "q35-virtio",
     args: argsOf("q35-virtio", (arg) => arg.replace("num-queues=2", "num-queues=1,vectors=3")),
-    // Earlier versions load the state of a queue that is not there.
+    // Earlier versions load the state of a missing queue.
     causes: { "7.2": null, "10.0": null },
     cause: "virtqueue",
     about: { section: "0000:00:02.0:00.0/virtio-blk", field: "vq[1]", value: 256, local: 0 },
@@ -509,7 +509,7 @@ export function streamOf({ entry, damage }: Refused): Buffer {
   return damage === undefined ? stream : damage(stream);
 }
 
-/** What QEMU prints, word for word, and whether it loaded. */
+/** QEMU's output, verbatim, and whether it loaded. */
 export async function refuse(
   qemu: QemuBinary,
   options: Pick<DestinationOptions, "args" | "stream"> & Partial<DestinationOptions>,
@@ -528,13 +528,13 @@ export async function refuse(
             onListening: async (process) => send(join(process.folder, "incoming.sock"), Buffer.from(stream)),
           }),
     });
-    // A warning may come behind the event that it was loaded.
+    // A warning may come after the event of the load.
     if (result.loaded) await sleep(100);
     const warnings = result.loaded ? vm.stderr.trim() : "";
     await vm.close();
     return { loaded: result.loaded, text: warnings === "" ? result.error : warnings };
   } catch (error) {
-    // It did not start: its words are in the message.
+    // It did not start: the error text is in the message.
     return { loaded: false, text: String(error) };
   }
 }

@@ -1,4 +1,4 @@
-/** A reader of reports that shares nothing with what makes them: it takes a page apart and complains of whatever a report may not have in it. */
+/** An independent parser of reports: it takes a page apart and reports everything that a report may not contain. */
 
 export interface PageTable {
   caption: string;
@@ -7,7 +7,7 @@ export interface PageTable {
 }
 
 export interface ReportPage {
-  /** What is wrong with the markup; empty: nothing. */
+  /** Errors in the markup; empty: none. */
   complaints: string[];
   title: string;
   /** All text, tags replaced by nothing; entities resolved. */
@@ -43,7 +43,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   "#96": "`",
 };
 
-/** Takes a page apart. */
+/** Parses a page. */
 export function readReport(html: string): ReportPage {
   return new Reading(html).page;
 }

@@ -1,7 +1,10 @@
 import { MemorySink, MemorySource } from "../../src/bytes/index.js";
 import { ExactWriter, StreamReader, type StreamItem } from "../../src/codec/stream/index.js";
 
-/** A stream item by item: `change` answers what is to stand there instead (the item itself, changed in place or not; nothing; several). */
+/**
+ * Rewrites a stream item by item: `change` returns the replacement (the item itself, changed in place or not; nothing;
+ * several).
+ */
 export async function rewrite(
   bytes: Uint8Array,
   change: (item: StreamItem) => StreamItem | readonly StreamItem[],

@@ -1,6 +1,6 @@
 import type { QemuProcess } from "../../tools/qemu/process.js";
 
-/** Migrates a QEMU into a file of its working folder, and answers that file's path. */
+/** Migrates a QEMU into a file of its working folder. Returns the file's path. */
 export async function saveStream(vm: QemuProcess): Promise<string> {
   await vm.execute("migrate-set-parameters", { "max-bandwidth": 2 ** 40 });
   await vm.execute("migrate", { uri: "exec:cat > $DIR/stream" });

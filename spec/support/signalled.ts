@@ -1,4 +1,4 @@
-/** Streams whose work takes minutes, and programs that are told to stop meanwhile. */
+/** Streams whose processing takes minutes, and programs that are interrupted meanwhile. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
@@ -7,7 +7,7 @@ import { MemorySink } from "../../src/bytes/index.js";
 import { createStreamWriter } from "../../src/codec/stream/index.js";
 import { PROGRAM } from "./program.js";
 
-/** A short stream of one block of so many bytes, of which it has one page. */
+/** A short stream of one block of so many bytes, with one page. */
 export async function mostlyHole(usedLength: number): Promise<Uint8Array> {
   const sink = new MemorySink();
   const writer = createStreamWriter(sink, { machine: "pc-i440fx-11.1" });
@@ -19,8 +19,8 @@ export async function mostlyHole(usedLength: number): Promise<Uint8Array> {
 }
 
 /**
- * Runs `qevm ARGS` in a folder, and stops it by SIGTERM a second after its unfinished output is there. Answers how it ended, and what
- * it left; one that hears nothing for 15 s is killed.
+ * Runs `qevm ARGS` in a folder, and sends SIGTERM a second after its unfinished output exists. Returns how it ended,
+ * and what it left; it is killed if it does not end within 15 s.
  */
 export async function stopped(
   args: readonly string[],

@@ -1,12 +1,12 @@
 /**
- * libvirt's QEMU driver inside one virsh, without a daemon: `qemu:///embed` keeps configuration, state and logs under a folder of
- * the test's own.
+ * libvirt's QEMU driver inside one virsh, without a daemon: `qemu:///embed` keeps configuration, state and logs in the
+ * test's folder.
  */
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 
-/** A program of PATH as the absolute path that a domain XML needs. */
+/** The absolute path of a program on PATH, which a domain XML needs. */
 export function pathOf(program: string): string | undefined {
   const paths = (process.env["PATH"] ?? "").split(delimiter).map((folder) => join(folder, program));
   return paths.find((path) => {
@@ -19,7 +19,7 @@ export function pathOf(program: string): string | undefined {
   });
 }
 
-/** Why no domain can be started here; undefined when libvirt's driver answers. */
+/** Why no domain can be started here; undefined when libvirt's driver works. */
 export function noLibvirt(folder: string): string | undefined {
   if (pathOf("qemu-system-x86_64") === undefined) return "no qemu-system-x86_64 here";
   if (pathOf("python3") === undefined) return "no python3 here";
@@ -36,7 +36,10 @@ export function noLibvirt(folder: string): string | undefined {
   return `libvirt's QEMU driver does not start here: ${said ?? String(run.error)} (${install})`;
 }
 
-/** Why libvirt does not save in a format here; undefined: it does. It is not asked: virsh can wait for ever for a save that fails at once. */
+/**
+ * Why libvirt does not save in a format here; undefined: it does. This is not tested by saving, because virsh may hang
+ * on a save that fails at once.
+ */
 export function notOffered(format: string): string | undefined {
   const [major = 0, minor = 0] = spawnSync("virsh", ["--version"], { encoding: "utf8" }).stdout.split(".").map(Number);
   const old = major < 11 || (major === 11 && minor < 3);
@@ -49,8 +52,9 @@ function uri(folder: string): string {
 }
 
 /**
- * Runs virsh and buries what it leaves: QEMU runs as a daemon, whose parent is the first process of the machine or container, and libvirt
- * waits until that one takes note of its end; some do so late or never. So this one does, and ends every QEMU after virsh; SIGTERM ends virsh first.
+ * Runs virsh and reaps its orphans. QEMU runs as a daemon whose parent is the first process of the machine or
+ * container, and libvirt waits until that process reaps it, which some do late or never. So this script reaps, and
+ * kills every QEMU after virsh; SIGTERM ends virsh first.
  */
 const BURYING = `
 import ctypes, os, signal, sys
@@ -87,12 +91,12 @@ function configure(folder: string, format: string): void {
   writeFileSync(join(folder, "etc", "qemu.conf"), `${allowed.join("\n")}\n`);
 }
 
-/** What libvirt logs must not stand among what virsh says. */
+/** libvirt's log must not be mixed with virsh's output. */
 function environment(folder: string): NodeJS.ProcessEnv {
   return { ...process.env, LIBVIRT_LOG_OUTPUTS: `3:file:${join(folder, "libvirt.log")}` };
 }
 
-/** One virsh that is told one command after the other. Always `close()` it, in a `finally`. */
+/** One virsh that runs commands one after the other. Always `close()` it, in a `finally`. */
 export class Virsh {
   readonly #child: ChildProcess;
   readonly #ended: Promise<void>;
@@ -123,7 +127,7 @@ export class Virsh {
     return new Virsh(spawn("python3", args, { stdio: ["pipe", "pipe", "ignore"], env: environment(folder) }));
   }
 
-  /** What virsh answers. Rejects with its error, or after a minute. */
+  /** virsh's output. Rejects with its error, or after a minute. */
   async run(command: string): Promise<string> {
     const mark = `qevm-${++this.#count}`;
     const answered = `echo ${mark}\n${mark}`;
@@ -140,7 +144,7 @@ export class Virsh {
         };
       });
     }
-    // A prompt and the command that is echoed stand before the answer, a prompt and the mark's command behind it.
+    // A prompt and the echoed command precede the output; a prompt and the marker command follow it.
     const end = this.#said.indexOf(answered);
     const answer = this.#said.slice(this.#said.indexOf("\n") + 1, this.#said.lastIndexOf("\n", end) + 1);
     this.#said = this.#said.slice(end + answered.length);

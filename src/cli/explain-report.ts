@@ -61,7 +61,7 @@ function labelled(label: string, sentences: readonly string[]): string[] {
 
 /** Follow-on messages of the same failure; with more detail about those that add some. */
 function restLines(rest: readonly Finding[], told: readonly Finding[]): string[] {
-  const lines = ["The other lines say less:"];
+  const lines = ["Follow-on messages:"];
   for (const { text, here, about } of rest) {
     const new_ = here.length > 0 && told.every((one) => one.about.section !== about.section && one.here[0] !== here[0]);
     lines.push(...paragraph(new_ ? `${text}: ${here[0]}` : text, "  ", "    "));
@@ -71,7 +71,7 @@ function restLines(rest: readonly Finding[], told: readonly Finding[]): string[]
 
 function unknownLines({ unknown, mentioned }: Explanation): string[] {
   if (unknown.length === 0) return [];
-  const lines = ["", "Not known to qevm, so nothing is said of it:"];
+  const lines = ["", "Unrecognized messages:"];
   for (const line of unknown.slice(0, 10)) lines.push(...paragraph(line, "  ", "    "));
   if (unknown.length > 10) lines.push(`  and ${unknown.length - 10} more lines`);
   if (mentioned.length > 0) {
@@ -111,7 +111,7 @@ function versionLines({ versions }: Explanation): string[] {
 function destinationLines({ destination }: Explanation): string[] {
   const { arguments: args, capabilities, notes, unnamed, devices } = destination;
   const lines: string[] = [];
-  if (args.length > 0) lines.push("", "The destination, as far as the stream tells:", ...commandLines(args));
+  if (args.length > 0) lines.push("", "The destination, inferred from the stream:", ...commandLines(args));
   if (capabilities.length > 0) {
     lines.push("  before it loads, in its monitor:");
     for (const name of capabilities) lines.push(`    migrate_set_capability ${safe(name)} on`);

@@ -35,18 +35,18 @@ const CASES: [string, string][] = [
 ];
 const CAPABILITY: [string, string] = ["--capability C", "set before the load; repeatable"];
 const SAME_BYTES = "The same FILE, options and seed give the same bytes.";
-const CMD_TEXT = "CMD is a QEMU as the source was started; -display none -S -qmp stdio\n-incoming defer are added.";
+const CMD_TEXT = "CMD starts a QEMU like the source; -display none -S -qmp stdio\n-incoming defer are added.";
 
 const FUZZ: Readonly<Record<string, CommandHelp>> = {
   decode: {
     usage: "FILE... [--cases N] [--seconds N] [--out DIR] ...",
-    line: "damaged copies through our own decoder; a find: exit 1",
+    line: "run damaged copies through our decoder; a find: exit 1",
     options: [
       ...CASES,
       ["--cases N", "how many"],
       ["--seconds N", "time for all of it (10, without --cases)"],
       ["--jobs N", "threads, 1 to 64 (1)"],
-      ["--out DIR", "where to put the cases of finds"],
+      ["--out DIR", "where to store the cases of finds"],
       JSON_OUT,
       SNAPSHOT,
       OFFSET,
@@ -55,7 +55,7 @@ const FUZZ: Readonly<Record<string, CommandHelp>> = {
   },
   make: {
     usage: "FILE --out DIR|- [--cases N] [--seed N] ...",
-    line: "the cases themselves, for any program",
+    line: "write the cases, for any program",
     options: [
       ["--out DIR|-", "a folder with cases.jsonl, or a pipe: a line of"],
       ["", "JSON with the number of bytes, the bytes, ..."],
@@ -68,9 +68,9 @@ const FUZZ: Readonly<Record<string, CommandHelp>> = {
   },
   qemu: {
     usage: "FILE --out RESULTS [--cases N] [--seed N] ... -- CMD...",
-    line: "a real destination a case: loaded, refused, hung, killed",
+    line: "load each case in a real QEMU: loaded, refused, hung, killed",
     options: [
-      ["--out RESULTS", "a line of JSON a case; rerun to resume"],
+      ["--out RESULTS", "one line of JSON per case; rerun to resume"],
       ...CASES,
       ["--cases N", "how many (100)"],
       ["--jobs N", "destinations at a time, 1 to 64 (2)"],
@@ -84,7 +84,7 @@ const FUZZ: Readonly<Record<string, CommandHelp>> = {
   },
   minimise: {
     usage: "CASE --out FILE [--tests N] [--json] [-- CMD...]",
-    line: "a smaller case of the same outcome",
+    line: "reduce a case to a smaller one with the same outcome",
     options: [
       ["--out FILE", "the smaller case"],
       ["--tests N", "cases tried at most (20000; with CMD 2000)"],
@@ -119,7 +119,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: "FILE [--json] [--lenient] [--page-size N]",
     line: "decode, re-encode and compare every byte",
     options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
-    text: `Compressed pages are compressed again at the level found, XBZRLE pages encoded\nagain from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
+    text: `Compressed pages are compressed again at the detected level, XBZRLE pages are\nencoded again from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
   },
   explain: {
     usage: 'FILE ["QEMU\'s error text"] [--json] [--page-size N]',
@@ -133,7 +133,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     options: [
       ["--out PATH", "the page to make, written atomically; - for stdout"],
       ["--title TEXT", "its heading (the file's name)"],
-      ["--no-verify", "nothing is encoded again and compared: a third of the time,"],
+      ["--no-verify", "do not re-encode and compare: a third of the time,"],
       ["", "and much less where pages are compressed"],
       PAGE_SIZE,
       ...SCHEMA,
@@ -141,7 +141,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       OFFSET,
       LIMIT,
     ],
-    text: `The page needs nothing else: no network, no script. A damaged file gives one,\ntoo, with everything before and after the damage; then the exit status is 1.\nWhat is too long is shortened, and the page says so. A pipe is read through a\ntemporary file. ${FILE_TEXT}`,
+    text: `The page is self-contained, without network or scripts. A damaged file gives a\nreport too, with everything before and after the damage; the exit status is\nthen 1. Long parts are shortened, as the page says. A pipe is read through a\ntemporary file. ${FILE_TEXT}`,
   },
   diff: {
     usage: "A B [--json] [--lenient] [--page-size N]",
@@ -162,12 +162,12 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     line: "guest memory as files",
     options: [
       ["--out PATH", "the file to make; for blocks a folder, new or empty"],
-      ["--format F", "blocks: one sparse file a RAM block, named in blocks.json"],
+      ["--format F", "blocks: one sparse file per RAM block, see blocks.json"],
       ["", "raw: guest-physical memory, sparse; elf: core, CPU notes"],
       ["", "lime: ranges with headers, as LiME writes them"],
       ["--from N", "only guest-physical addresses N and above"],
-      ["--length N", "only so many bytes of addresses"],
-      ["--layout L", "BLOCK@ADDRESS[:OFFSET:LENGTH],... where it is not found"],
+      ["--length N", "only N bytes of addresses"],
+      ["--layout L", "BLOCK@ADDRESS[:OFFSET:LENGTH],... if not detected"],
       JSON_OUT,
       LENIENT,
       PAGE_SIZE,
@@ -180,15 +180,15 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   },
   read: {
     usage: "FILE --physical ADDRESS|--block NAME [--offset N] [--length N]",
-    line: "some bytes of guest memory, without extracting it",
+    line: "read bytes of guest memory without extracting it",
     options: [
       ["--physical A", "guest-physical address of the first byte"],
       ["--block NAME", "bytes of one RAM block instead"],
       ["--offset N", "from this offset of the block (0)"],
       ["--length N", "how many bytes (256)"],
       ["--raw", "the bytes themselves; else hex, as xxd prints it"],
-      ["--index FILE", "keep an index of the pages there, and use it next time"],
-      ["--layout L", "BLOCK@ADDRESS[:OFFSET:LENGTH],... where it is not found"],
+      ["--index FILE", "store an index of the pages there and reuse it"],
+      ["--layout L", "BLOCK@ADDRESS[:OFFSET:LENGTH],... if not detected"],
       JSON_OUT,
       LENIENT,
       PAGE_SIZE,
@@ -197,35 +197,35 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       OFFSET,
       LIMIT,
     ],
-    text: `One pass over the RAM, since a page may come again; of a mapped-ram file only\nthe pages asked for are read. An index that is damaged, or whose file has\nchanged, is made anew. Pipes and compressed files go through a temporary\nfile. ${FILE_TEXT}`,
+    text: `One pass over the RAM, since a page may occur again; of a mapped-ram file only\nthe requested pages are read. An index that is damaged, or whose file has\nchanged, is made again. Pipes and compressed files go through a temporary\nfile. ${FILE_TEXT}`,
   },
   unpack: {
     usage: "FILE DIR [--json] [--page-size N]",
-    line: "take a stream apart into a folder of files to edit",
+    line: "unpack a stream into a folder of editable files",
     options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
-    text: `DIR must not exist or must be empty. It gets manifest.json (framing, order,\nids), one sparse file a RAM block in ram/, one JSON file a device in devices/.\n${FILE_TEXT}`,
+    text: `DIR must not exist or must be empty. It gets manifest.json (framing, order,\nids), a sparse file per RAM block in ram/, a JSON file per device in devices/.\n${FILE_TEXT}`,
   },
   pack: {
     usage: "DIR --out FILE [--json]",
-    line: "put an unpacked folder together again",
+    line: "make a stream from an unpacked folder",
     options: [["--out FILE", "written atomically; - for standard output"], JSON_OUT, LIMIT],
-    text: "Untouched, it is the stream that was unpacked, byte for byte. Edited RAM files\nand device values win; compressed pages are compressed again.",
+    text: "Without edits it is the stream that was unpacked, byte for byte. Edited RAM\nfiles and device values take precedence; compressed pages are compressed again.",
   },
   convert: {
     usage: "FILE --out FILE [--ram normal|zlib] [--flatten] ...",
-    line: "write a stream again: other page encodings, one round, other machine",
+    line: "rewrite a stream: other page encodings, one round, other machine",
     options: [
       ["--out FILE", "written atomically; - for standard output"],
       ["--ram normal", "plain pages, from compressed and XBZRLE ones"],
       ["--ram zlib", "compressed pages (capability compress, QEMU 2.4 to 9.0)"],
       ["--level N", "zlib: 0 to 9 (1)"],
       ["--threads N", "worker threads, 1 to 64 (1: none)"],
-      ["--exact", "zlib: the very bytes that QEMU's zlib writes; slower"],
+      ["--exact", "zlib: exactly the bytes of QEMU's zlib; slower"],
       ["--engine E", "page, fast (node:zlib) or exact; default: the fastest"],
       ["--flatten", "one round with the last content of every page"],
       ["--machine NAME", "another machine name in the configuration section"],
       ["--drop-vmdescription", "leave out the JSON after the stream's end"],
-      ["--add-vmdescription", "put there by what devices were read (--schema)"],
+      ["--add-vmdescription", "add the description used for decoding (--schema)"],
       ["--to FORM", "stream, mapped-ram (QEMU 9.0 on; one round) or libvirt;"],
       ["", "recording: a folder of channels, as multifd sends them"],
       ["--multifd M", "recording: none, zlib or zstd, which stores (none)"],
@@ -241,11 +241,11 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       OFFSET,
       LIMIT,
     ],
-    text: `Everything else stays as it is, byte for byte. --flatten alone writes plain\npages. ${FILE_TEXT}`,
+    text: `Everything else is unchanged, byte for byte. --flatten alone writes plain\npages. ${FILE_TEXT}`,
   },
   generate: {
     usage: "--machine none|--template FILE --out FILE ...",
-    line: "a stream from nothing, or from a capture with other contents",
+    line: "generate a stream, or change the contents of a capture",
     options: [
       ["--out FILE", "written atomically; - for standard output"],
       ["--machine none", "RAM, timer and globalstate of `-machine none`"],
@@ -269,7 +269,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: "FILE URI [--max-bandwidth N] [--json]",
     line: "send a stream to a waiting QEMU",
     options: [
-      ["--max-bandwidth N", "bytes a second, with K, M or G (no limit)"],
+      ["--max-bandwidth N", "bytes per second, with K, M or G (no limit)"],
       ["--channels", "a recording channel by channel, to a QEMU with multifd"],
       JSON_OUT,
       ["--lenient", "send FILE even where no stream begins in it"],
@@ -282,10 +282,10 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   },
   receive: {
     usage: "URI --out DIR|FILE [--as recording|stream] [--json] ...",
-    line: "be the destination of a migration and write down what comes",
+    line: "be the destination of a migration and record it",
     options: [
-      ["--out PATH", "on disk before the source may end its guest. What fails is"],
-      ["", "kept: PATH of a folder, PATH.partial of a file"],
+      ["--out PATH", "on disk before the source may end its guest. On failure"],
+      ["", "kept: a folder as PATH, a file as PATH.partial"],
       ["--as FORM", "recording: a folder with every channel; stream: one file,"],
       ["", "with the pages of all. Default: recording where PATH is a"],
       ["", "folder or ends with /, or has no extension and there are"],
@@ -293,31 +293,31 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--switchover-ack", "for sources of 8.1 to 10.2 that have this capability"],
       JSON_OUT,
     ],
-    text: "URI is where to listen: tcp:HOST:PORT (port 0: any), unix:PATH; or what to\nread: exec:COMMAND, fd:N. The source completes: its return path is answered.",
+    text: "URI is where to listen: tcp:HOST:PORT (port 0: any), unix:PATH; or what to\nread: exec:COMMAND, fd:N. The source completes: its return path gets replies.",
   },
   relay: {
     usage: "LISTEN-URI CONNECT-URI [--ram normal|zlib] [--out DIR] ...",
     line: "relay a migration between two QEMUs, and change the pages",
     options: [
-      ["--ram E", "normal: compressed and XBZRLE pages go on as plain ones,"],
+      ["--ram E", "normal: compressed and XBZRLE pages become plain ones,"],
       ["", "for a destination without these; zlib: the other way"],
       ["--level N", "compress-level of zlib, 0 to 9 (1)"],
       ["--machine NAME", "another machine type in the configuration"],
       ["--drop-vmdescription", "leave the VMDESCRIPTION out"],
-      ["--out DIR", "write every channel down as it came: a recording"],
+      ["--out DIR", "record every channel unchanged"],
       ...SCHEMA,
       LENIENT,
       PAGE_SIZE,
       LIMIT,
       JSON_OUT,
     ],
-    text: "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte passes as it is, both\nways and on every channel, postcopy too. Pages in multifd channels cannot be\nchanged. Exit 1 where the destination says that it failed.",
+    text: "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too. Pages in\nmultifd channels cannot be changed. Exit 1 if the destination reports failure.",
   },
   fuzz: {
     usage: "decode|make|qemu|minimise|report FILE ...",
-    line: "wrong streams: for our decoder, a real QEMU, or any program",
+    line: "damaged streams: for our decoder, a real QEMU, or any program",
     actions: FUZZ,
-    text: "qevm fuzz decode --help and its like tell more.",
+    text: "For details, run qevm fuzz ACTION --help.",
   },
 };
 

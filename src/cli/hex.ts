@@ -14,17 +14,17 @@ export class HexLines {
     let text = "";
     for (const byte of bytes) {
       this.line[this.used++] = byte;
-      if (this.used === WIDTH) text += this.take();
+      if (this.used === WIDTH) text += this.nextLine();
     }
     return text;
   }
 
   /** The last, partial line, if any. */
   end(): string {
-    return this.used === 0 ? "" : this.take();
+    return this.used === 0 ? "" : this.nextLine();
   }
 
-  private take(): string {
+  private nextLine(): string {
     const bytes = this.line.subarray(0, this.used);
     let digits = "";
     let letters = "";

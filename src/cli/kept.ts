@@ -14,14 +14,14 @@ export function refusals(): (refused: Refused) => void {
   return ({ from, bytes, why }) => {
     told++;
     if (told > MOST_TOLD + 1) return;
-    if (told > MOST_TOLD) tell("more connections that are none of this migration are closed, and not told");
+    if (told > MOST_TOLD) tell("further connections that do not belong to this migration are closed without a message");
     else tell(`closed a connection from ${safe(from)} after ${bytes} bytes: ${safe(why)}`);
   };
 }
 
 /** Prints where the data of a failed migration was kept. */
 export function tellKept(path: string): void {
-  tell(`what came is kept in ${safe(path)} (complete: false); commands read it with --lenient`);
+  tell(`received data is kept in ${safe(path)} (complete: false); read it with --lenient`);
 }
 
 /** An unused name: `PATH.partial`, `PATH.partial-2` and so on. */

@@ -60,7 +60,7 @@ export function printWarnings(warnings: readonly Warning[]): void {
 const WIDEST = 64;
 /** The replacement for a damaged page, as text. */
 function inPlace({ block, page, by }: NonNullable<Warning["replaced"]>): string {
-  return `in the place of the page of ${JSON.stringify(block)} at 0x${page.toString(16)}: ${by}`;
+  return `replaced page of ${JSON.stringify(block)} at 0x${page.toString(16)}: ${by}`;
 }
 
 /**
@@ -72,7 +72,7 @@ export function delivered({ passedOver, warnings }: { passedOver: number; warnin
   const more = Math.max(0, passedOver - warnings.length);
   const unlisted = more === 0 ? "" : ` (${more} of them are not listed)`;
   const things = passedOver === 1 ? "1 anomaly was" : `${passedOver} anomalies were`;
-  tell(`warning: the output is doubtful: ${things} passed over${unlisted}`);
+  tell(`warning: the output is unreliable: ${things} skipped${unlisted}`);
   return 1;
 }
 

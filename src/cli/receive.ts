@@ -72,7 +72,7 @@ async function intoFile(uri: string, out: string, how: ReceiveOptions, wanted: "
       attempt(path, () => renameSync(scratch, path));
       as = "recording";
     } else if (channels.length === 1) moveInto(join(scratch, channels[0]!.file), place);
-    else await together(scratch, path);
+    else await mergeInto(scratch, path);
     if (place.special) return;
     syncPath(place.path);
     syncName(place.path);
@@ -102,7 +102,7 @@ async function intoFile(uri: string, out: string, how: ReceiveOptions, wanted: "
 }
 
 /** Writes the channels in `folder` as one stream. */
-async function together(folder: string, path: string): Promise<void> {
+async function mergeInto(folder: string, path: string): Promise<void> {
   const input = await openInput(folder);
   try {
     const flatten = input.containers.some((one) => one.kind === "recording" && one.postcopy);

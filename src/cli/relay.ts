@@ -48,7 +48,7 @@ async function conversion(args: Arguments): Promise<RelayOptions["convert"]> {
 }
 
 function onBroken({ what }: QevmError): void {
-  tell(`nothing more is written down; the migration goes on: ${what}`);
+  tell(`recording has stopped, the migration continues: ${what}`);
 }
 
 /** With a folder for the recording, if wanted; it is renamed when the migration is over. */
@@ -71,14 +71,14 @@ async function recorded(out: string | undefined, work: (how: RelayOptions) => Pr
 function lines({ from, to, channels, converted, loaded }: Relayed, out: string | undefined): string[] {
   const bytes = channels.reduce((sum, channel) => sum + channel.bytes, 0);
   const rows = channels.map(({ file, role, bytes: size }) => [safe(file.replace(/\.bin$/u, "")), role, fileSize(size)]);
-  const written = converted === null ? [] : [`main channel written anew: ${fileSize(converted.bytes.out)}`];
+  const written = converted === null ? [] : [`main channel rewritten: ${fileSize(converted.bytes.out)}`];
   return [
     `${fileSize(bytes)} from ${from} to ${to}`,
     ...table(rows, [0, 1]),
     ...written,
     loaded === true
-      ? "the destination says that it has loaded all of it"
-      : "no return path: the destination says nothing",
-    ...(out === undefined ? [] : [`written down in ${safe(out)}`]),
+      ? "the destination confirmed that it has loaded everything"
+      : "no return path: the destination cannot confirm",
+    ...(out === undefined ? [] : [`recorded in ${safe(out)}`]),
   ];
 }

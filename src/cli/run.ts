@@ -16,7 +16,7 @@ export async function run(name: string, args: string[], load: () => Promise<Comm
     const command = await load();
     return await command.run(args);
   } catch (thrown) {
-    const error = asTold(thrown);
+    const error = withFullDisk(thrown);
     if (error instanceof UsageError || (error instanceof QevmError && error.code === "usage")) {
       if (args.includes("--json")) printJson({ error: { code: "usage", message: error.message } });
       tell(`qevm ${name}: ${error.message}\n${helpFor(name, args[0]).split("\n", 1)[0]}`);
@@ -32,7 +32,7 @@ export async function run(name: string, args: string[], load: () => Promise<Comm
 }
 
 /** A full disk is not a bug, wherever the error occurs. */
-function asTold(error: unknown): unknown {
+function withFullDisk(error: unknown): unknown {
   const system = error instanceof Error && "syscall" in error && !(error instanceof QevmError);
   return system ? new QevmError("io", error.message, { cause: error }) : error;
 }

@@ -51,7 +51,9 @@ async function replay(
   if (!/^(?:tcp|unix):/u.test(uri)) throw new UsageError("--channels takes tcp: or unix:");
   const recording = openRecording(folder, { lenient });
   if (recording.preempt.length > 0 || (await isPostcopy(recording))) {
-    throw new UsageError("--channels: a postcopy migration goes on only with its source; send it without --channels");
+    throw new UsageError(
+      "--channels: a postcopy migration cannot continue without its source; send it without --channels",
+    );
   }
   return await sendChannels([recording.main, ...recording.multifd], uri, { maxBandwidth });
 }

@@ -39,8 +39,8 @@ export class WasmDeflater implements PageDeflater {
     this.pageSize = pageSize;
     this.mode = MODES[kind];
     this.memory = new PageMemory(module);
-    this.page = this.memory.take(pageSize + READ_SLACK);
-    this.payload = this.memory.take(payloadBound(pageSize) + WRITE_SLACK);
+    this.page = this.memory.allocate(pageSize + READ_SLACK);
+    this.payload = this.memory.allocate(payloadBound(pageSize) + WRITE_SLACK);
   }
 
   deflate(page: Uint8Array): Uint8Array {
@@ -67,14 +67,14 @@ class WasmDeflateBatch implements DeflateBatch {
   ) {
     checkCapacity(capacity);
     this.at = {
-      pages: memory.take(capacity * pageSize + READ_SLACK),
-      output: memory.take(capacity * (RECORD_HEADER + payloadBound(pageSize)) + WRITE_SLACK),
-      starts: memory.take(capacity * 4),
-      lengths: memory.take(capacity * 4),
-      zero: memory.take(capacity),
-      words: memory.take(capacity * 8),
+      pages: memory.allocate(capacity * pageSize + READ_SLACK),
+      output: memory.allocate(capacity * (RECORD_HEADER + payloadBound(pageSize)) + WRITE_SLACK),
+      starts: memory.allocate(capacity * 4),
+      lengths: memory.allocate(capacity * 4),
+      zero: memory.allocate(capacity),
+      words: memory.allocate(capacity * 8),
     };
-    this.arrays = this.look();
+    this.arrays = this.mapArrays();
   }
 
   get pages(): Uint8Array {
@@ -97,14 +97,14 @@ class WasmDeflateBatch implements DeflateBatch {
   }
 
   run(count: number): number {
-    return this.go(count, 0);
+    return this.runBatch(count, 0);
   }
 
   runRecords(count: number): number {
-    return this.go(count, this.at.words);
+    return this.runBatch(count, this.at.words);
   }
 
-  private go(count: number, words: number): number {
+  private runBatch(count: number, words: number): number {
     checkCount(count, this.capacity);
     const { pages, output, starts, lengths, zero } = this.at;
     const { exports } = this.memory;
@@ -112,11 +112,11 @@ class WasmDeflateBatch implements DeflateBatch {
   }
 
   private get current(): Arrays {
-    if (this.arrays.pages.buffer !== this.memory.exports.memory.buffer) this.arrays = this.look();
+    if (this.arrays.pages.buffer !== this.memory.exports.memory.buffer) this.arrays = this.mapArrays();
     return this.arrays;
   }
 
-  private look(): Arrays {
+  private mapArrays(): Arrays {
     const { at, capacity, pageSize } = this;
     const { buffer } = this.memory.exports.memory;
     return {

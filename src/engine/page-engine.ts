@@ -139,10 +139,10 @@ export function checkOptions(options: EngineOptions): { level: number; pageSize:
   const level = options.level ?? DEFAULT_LEVEL;
   const pageSize = options.pageSize ?? DEFAULT_PAGE_SIZE;
   if (!Number.isInteger(level) || level < 0 || level > 9) {
-    throw new QevmError("usage", "no such compression level", { expected: "0 to 9", found: String(level) });
+    throw new QevmError("usage", "invalid compression level", { expected: "0 to 9", found: String(level) });
   }
   if (!Number.isInteger(pageSize) || pageSize < 256 || pageSize > 1 << 16) {
-    throw new QevmError("usage", "no such page size", { expected: "256 to 65536 bytes", found: String(pageSize) });
+    throw new QevmError("usage", "invalid page size", { expected: "256 to 65536 bytes", found: String(pageSize) });
   }
   return { level, pageSize };
 }
@@ -157,13 +157,13 @@ export function checkPage(page: Uint8Array, pageSize: number): void {
 /** Refuses a batch capacity of zero or of too many pages. */
 export function checkCapacity(capacity: number): void {
   if (!Number.isInteger(capacity) || capacity < 1 || capacity > 4096) {
-    throw new QevmError("usage", "no such batch", { expected: "1 to 4096 pages", found: String(capacity) });
+    throw new QevmError("usage", "invalid batch size", { expected: "1 to 4096 pages", found: String(capacity) });
   }
 }
 
 /** Refuses more pages than the batch holds. */
 export function checkCount(count: number, capacity: number): void {
   if (!Number.isInteger(count) || count < 0 || count > capacity) {
-    throw new QevmError("usage", "no such number of pages", { expected: `0 to ${capacity}`, found: String(count) });
+    throw new QevmError("usage", "invalid number of pages", { expected: `0 to ${capacity}`, found: String(count) });
   }
 }

@@ -41,8 +41,8 @@ export class WasmInflater implements PageInflater {
     this.exact = new ExactInflater(options);
     this.memory = new PageMemory(module);
     this.bound = payloadBound(this.pageSize);
-    this.payload = this.memory.take(this.bound + READ_SLACK);
-    this.page = this.memory.take(this.pageSize + WRITE_SLACK);
+    this.payload = this.memory.allocate(this.bound + READ_SLACK);
+    this.page = this.memory.allocate(this.pageSize + WRITE_SLACK);
   }
 
   inflate(payload: Uint8Array, into: Uint8Array): void {
@@ -84,13 +84,13 @@ class WasmInflateBatch implements InflateBatch {
     this.room = capacity * payloadRoom(exact.pageSize);
     this.produced = new Uint32Array(capacity);
     this.at = {
-      input: memory.take(this.room + READ_SLACK),
-      starts: memory.take(capacity * 4),
-      lengths: memory.take(capacity * 4),
-      pages: memory.take(capacity * exact.pageSize + WRITE_SLACK),
-      good: memory.take(capacity),
+      input: memory.allocate(this.room + READ_SLACK),
+      starts: memory.allocate(capacity * 4),
+      lengths: memory.allocate(capacity * 4),
+      pages: memory.allocate(capacity * exact.pageSize + WRITE_SLACK),
+      good: memory.allocate(capacity),
     };
-    this.arrays = this.look();
+    this.arrays = this.mapArrays();
   }
 
   get input(): Uint8Array {
@@ -134,11 +134,11 @@ class WasmInflateBatch implements InflateBatch {
   }
 
   private get current(): Arrays {
-    if (this.arrays.pages.buffer !== this.memory.exports.memory.buffer) this.arrays = this.look();
+    if (this.arrays.pages.buffer !== this.memory.exports.memory.buffer) this.arrays = this.mapArrays();
     return this.arrays;
   }
 
-  private look(): Arrays {
+  private mapArrays(): Arrays {
     const { at, capacity, room } = this;
     const { buffer } = this.memory.exports.memory;
     return {

@@ -52,7 +52,7 @@ export class PageMemory {
   }
 
   /** Allocates `length` bytes, aligned to 64. Returns the address. */
-  take(length: number): number {
+  allocate(length: number): number {
     const at = (this.next + 63) & ~63;
     this.next = at + length;
     const missing = this.next - this.exports.memory.buffer.byteLength;

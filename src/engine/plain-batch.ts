@@ -44,14 +44,14 @@ export class PlainDeflateBatch implements DeflateBatch {
   }
 
   run(count: number): number {
-    return this.go(count, false);
+    return this.deflateAll(count, false);
   }
 
   runRecords(count: number): number {
-    return this.go(count, true);
+    return this.deflateAll(count, true);
   }
 
-  private go(count: number, records: boolean): number {
+  private deflateAll(count: number, records: boolean): number {
     checkCount(count, this.capacity);
     let at = 0;
     for (let i = 0; i < count; i++) {

@@ -65,7 +65,7 @@ export const breakages: readonly Breakage[] = [
   { name: "magic", apply: change(() => 0, 0x51, 0x46) },
   { name: "version 2", apply: change(() => 7, 2) },
   { name: "version 4", apply: change(() => 7, 4) },
-  { name: "nothing behind the header", apply: cut(() => 8) },
+  { name: "nothing after the header", apply: cut(() => 8) },
   { name: "machine", apply: change(() => 13, 0x4e) },
   { name: "unknown section type", apply: change(ramStart, 0x55) },
   { name: "unknown section name", apply: change((stream) => ramStart(stream) + 6, 0x78) },

@@ -6,7 +6,7 @@ export function damageBytes(bytes: Uint8Array, random: Random): { bytes: Uint8Ar
   let out = Buffer.from(bytes);
   const did: string[] = [];
   for (let k = 1 + (random.once(3) ? random.below(6) : 0); k > 0; k--) {
-    const at = place(out, random);
+    const at = pickPosition(out, random);
     const kind = random.below(8);
     if (kind < 5) {
       const width = random.pick([1, 2, 4, 8]);
@@ -23,7 +23,7 @@ export function damageBytes(bytes: Uint8Array, random: Random): { bytes: Uint8Ar
       out = Buffer.from(out.subarray(0, at));
       did.push(`cut at ${at}`);
     } else {
-      const from = place(out, random);
+      const from = pickPosition(out, random);
       const piece = Buffer.from(out.subarray(from, from + 1 + random.below(300)));
       out = Buffer.concat([out.subarray(0, at), piece, out.subarray(at)]);
       did.push(`${piece.length} bytes of ${from} put at ${at}`);
@@ -38,7 +38,7 @@ function numberAt(bytes: Buffer, at: number, width: number, little: boolean): bi
   return value;
 }
 
-function place(bytes: Buffer, random: Random): number {
+function pickPosition(bytes: Buffer, random: Random): number {
   const { length } = bytes;
   const far = random.below(4);
   const within = far === 0 ? 128 : far === 1 ? 4096 : length;

@@ -66,7 +66,7 @@ class Listener {
   readonly connections: Buffer[][] = [];
   readonly sequence: Arrival[] = [];
   private readonly sockets: { socket: Socket; ended: Promise<void> }[] = [];
-  private readonly server: Server = createServer((socket) => this.take(socket));
+  private readonly server: Server = createServer((socket) => this.accept(socket));
 
   async listen(): Promise<string> {
     await new Promise<void>((resolve) => {
@@ -84,7 +84,7 @@ class Listener {
     this.server.close();
   }
 
-  private take(socket: Socket): void {
+  private accept(socket: Socket): void {
     const index = this.connections.length;
     const parts: Buffer[] = [];
     let length = 0;

@@ -112,7 +112,7 @@ function writePages(options: PlainOptions, out: Output, counts: PlainCounts): vo
       out.u64(index * PAGE + (run.zero ? ZERO : NORMAL) + (index === 0 ? 0 : CONTINUE));
       if (index === 0) out.string(BLOCK);
       if (run.zero) out.u8(0);
-      else fillPage(out.take(PAGE), index);
+      else fillPage(out.reserve(PAGE), index);
     }
     counts[run.zero ? "zero" : "normal"] += run.pages;
   }
@@ -133,7 +133,7 @@ class Output {
   }
 
   /** The next `n` bytes of the buffer, for the caller to fill. */
-  take(n: number): Uint8Array {
+  reserve(n: number): Uint8Array {
     if (this.used >= this.chunk) this.flush();
     this.used += n;
     return this.buffer.subarray(this.used - n, this.used);

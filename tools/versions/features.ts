@@ -148,7 +148,7 @@ const rows: readonly SingleFeature[] = [
     holds: ({ ram }) => ram.pages.normal > 0,
   },
   {
-    name: "no VMDESCRIPTION, another capture's lent",
+    name: "no VMDESCRIPTION, with another capture's",
     ...still,
     args: direct("pc,suppress-vmdesc=on"),
     lent: direct("pc"),
@@ -282,7 +282,7 @@ const postcopies: readonly PostcopyFeature[] = [
     holds: (found) => asked(found) && found.channels.some(({ role }) => role === "preempt"),
   },
   {
-    ...dirtying("postcopy behind rounds, pages discarded", "", ""),
+    ...dirtying("postcopy after rounds, pages discarded", "", ""),
     holds: ({ commands }) => commands.some(({ name }) => name === "POSTCOPY_RAM_DISCARD"),
   },
 ];

@@ -122,7 +122,7 @@ export class BlockFiles implements PageStore {
   }
 
   read(block: RamBlock, offset: number, into: Uint8Array): void {
-    const target = this.of(block);
+    const target = this.fileOf(block);
     if (this.isThreaded) this.settle();
     else if (this.owner === target && offset < this.start + this.used && offset + into.length > this.start)
       this.flush();
@@ -131,7 +131,7 @@ export class BlockFiles implements PageStore {
   }
 
   write(block: RamBlock, offset: number, page: Uint8Array): void {
-    const target = this.of(block);
+    const target = this.fileOf(block);
     target.touched = true;
     target.written.add(offset / this.pageSize);
     this.gather(target, offset, page);
@@ -141,12 +141,12 @@ export class BlockFiles implements PageStore {
     const { count, flag, block, offset, bodyStart } = batch;
     const { pageSize } = this;
     const owner = block[i]!;
-    const target = this.of(owner);
+    const target = this.fileOf(owner);
     target.touched = true;
     const { writer } = this;
     const { buffer } = batch;
     let next = offset[i]!;
-    this.turn(target, next);
+    this.flushUnlessAdjacent(target, next);
     let k = i;
     do {
       const start = bodyStart[k]!;
@@ -170,7 +170,7 @@ export class BlockFiles implements PageStore {
   }
 
   zero(block: RamBlock, offset: number, length: number): void {
-    const target = this.of(block);
+    const target = this.fileOf(block);
     target.touched = true;
     if (!target.written.has(offset / this.pageSize)) return;
     this.gather(target, offset, new Uint8Array(length));
@@ -211,7 +211,7 @@ export class BlockFiles implements PageStore {
   }
 
   private gather(target: BlockFile, offset: number, page: Uint8Array): void {
-    this.turn(target, offset);
+    this.flushUnlessAdjacent(target, offset);
     if (!this.writer.suits(0, this.used)) {
       this.begin(target, offset);
       this.writer.suits(0, 0);
@@ -221,7 +221,7 @@ export class BlockFiles implements PageStore {
   }
 
   /** Writes the collected pages unless the page at `offset` follows them directly. */
-  private turn(target: BlockFile, offset: number): void {
+  private flushUnlessAdjacent(target: BlockFile, offset: number): void {
     if (this.owner !== target || offset !== this.start + this.used || this.used === this.limit)
       this.begin(target, offset);
   }
@@ -233,7 +233,7 @@ export class BlockFiles implements PageStore {
     this.limit = GATHER - (offset % GATHER);
   }
 
-  private of(block: RamBlock): BlockFile {
+  private fileOf(block: RamBlock): BlockFile {
     if (this.last?.block === block) return this.last;
     const target = this.files.get(block.idstr);
     if (target === undefined) throw new QevmError("usage", `RAM block ${JSON.stringify(block.idstr)} was not added`);

@@ -86,7 +86,7 @@ export async function extractPhysical(
     if (written.has(ACPI_TABLES)) noteTables(tablesOf(data.path(ACPI_TABLES)), found);
     const facts: LayoutFacts = { ...found, machine: extracted.machine ?? undefined, blocks: extracted.blocks };
     const layout = stated === undefined ? findLayout(facts) : stateLayout(stated, extracted.blocks);
-    const ranges = cut(layout, options);
+    const ranges = clipSegments(layout, options);
     const rest = (bytes: number, fd: number): void =>
       writeWindow({ path: out, fd }, data, layout, bytes, options.from ?? 0);
     const vmcoreinfo =
@@ -118,7 +118,7 @@ export async function extractPhysical(
     try {
       const cpus = [...x86Cpus(found.cpus), ...found.otherCpus];
       const notes = { cpus, vmcoreinfo: vmcoreinfo?.note, fallback: machineOf(extracted.blocks) };
-      const bytes = write({ path: out, fd: file.fd }, data, expected.laid(ranges), notes, options);
+      const bytes = write({ path: out, fd: file.fd }, data, expected.withSplits(ranges), notes, options);
       if (options.format === "raw") rest(bytes, file.fd);
       file.commit();
       return done(bytes);
@@ -158,7 +158,7 @@ class Expected {
   }
 
   /** Ranges with the split of their block's file. */
-  laid(ranges: readonly Segment[]): LaidRange[] {
+  withSplits(ranges: readonly Segment[]): LaidRange[] {
     const { main } = this;
     return ranges.map((range) => (range.block === main?.block ? { ...range, split: main.split } : range));
   }
@@ -175,7 +175,7 @@ const FOUR_GIB = 2 ** 32;
  * The parts of the segments inside the requested range. A whole raw file ends with the last memory; it does not extend
  * to devices above.
  */
-function cut({ segments }: Layout, { format, from = 0, length }: PhysicalOptions): Segment[] {
+function clipSegments({ segments }: Layout, { format, from = 0, length }: PhysicalOptions): Segment[] {
   const end = length === undefined ? Number.MAX_SAFE_INTEGER : from + length;
   const top = segments.findLast(({ device }) => device !== true);
   const ranges: Segment[] = [];

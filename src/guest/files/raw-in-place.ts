@@ -26,9 +26,9 @@ export interface PlacedFile {
 export function fitsInPlace({ block, length, split }: PlacedFile, ranges: readonly Segment[]): boolean {
   const own = ranges.filter((range) => range.block === block);
   const seen = own.reduce((sum, range) => sum + range.length, 0);
-  const stands = ({ start, offset, length: bytes }: Segment): boolean =>
+  const isPlaced = ({ start, offset, length: bytes }: Segment): boolean =>
     fileOffset(split, offset) === start && fileOffset(split, offset + bytes - 1) === start + bytes - 1;
-  return own.every((range) => stands(range)) && length - seen <= MOST_HIDDEN;
+  return own.every((range) => isPlaced(range)) && length - seen <= MOST_HIDDEN;
 }
 
 /**
@@ -49,7 +49,7 @@ export function becomeRaw(
   try {
     let at = 0;
     for (const { offset, length: seen } of [...own, { offset: length, length: 0 }]) {
-      hide(fd, path, fileOffset(split, at), offset - at);
+      zeroRange(fd, path, fileOffset(split, at), offset - at);
       at = offset + seen;
     }
     const rest = ranges.filter((range) => range.block !== block);
@@ -63,7 +63,7 @@ export function becomeRaw(
 }
 
 /** Zeroes a range; a hole stays a hole. */
-function hide(fd: number, path: string, at: number, length: number): void {
+function zeroRange(fd: number, path: string, at: number, length: number): void {
   const buffer = Buffer.alloc(Math.min(PIECE, length));
   for (let done = 0; done < length; done += buffer.length) {
     const wanted = Math.min(buffer.length, length - done);

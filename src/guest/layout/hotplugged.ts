@@ -62,8 +62,8 @@ export function placeHotplugged(
   let next = 0;
   for (const { name, length } of others.filter((block) => !placed.has(block))) {
     for (; next < told.length && told[next]!.start < at + length; next++) {
-      const behind = told[next]!.end;
-      if (at < behind) at = Math.ceil(behind / DIMM_ALIGNMENT) * DIMM_ALIGNMENT;
+      const rangeEnd = told[next]!.end;
+      if (at < rangeEnd) at = Math.ceil(rangeEnd / DIMM_ALIGNMENT) * DIMM_ALIGNMENT;
     }
     segments.push({ start: at, length, block: name, offset: 0 });
     how.push(`guess: ${JSON.stringify(name)} is hot-plugged memory at 0x${at.toString(16)}; the stream does not say`);

@@ -42,29 +42,29 @@ export function findLayout(facts: LayoutFacts): Layout {
   }
   if (base !== undefined) {
     how.push(`${only!.name} begins at 0x${base.toString(16)} on this machine`);
-    place(segments, main, 0, total, base);
+    placeMain(segments, main, 0, total, base);
     return finish(segments, how);
   }
   if (only !== undefined && (only.name === "s390.ram" || only.name === "ppc_spapr.ram")) {
     how.push(`${only.name} begins at 0 on this machine`);
-    place(segments, main, 0, total, 0);
+    placeMain(segments, main, 0, total, 0);
     return finish(segments, how);
   }
   if (facts.machine !== undefined && !PC.test(facts.machine)) {
     how.push(`guess: main memory begins at 0 on ${JSON.stringify(facts.machine)}`);
-    place(segments, main, 0, total, 0);
+    placeMain(segments, main, 0, total, 0);
     return finish(segments, how);
   }
   const low = lowMemory(facts, total, how);
   placeLow(segments, main, low, facts, how);
-  if (total > low) place(segments, main, low, total - low, FOUR_GIB);
+  if (total > low) placeMain(segments, main, low, total - low, FOUR_GIB);
   placeFirmware(segments, facts);
   placeHotplugged(segments, facts, main, FOUR_GIB + total - low, how);
   if (facts.pci !== undefined) segments.push(...pciSegments(facts.blocks, facts.pci, segments, facts.cirrus));
   placeIsaVga(segments, facts);
-  const behind = window(facts, how);
-  if (behind.vga !== undefined) placeBanks(segments, behind.vga, facts);
-  return { ...finish(segments, how), ...behind };
+  const shown = window(facts, how);
+  if (shown.vga !== undefined) placeBanks(segments, shown.vga, facts);
+  return { ...finish(segments, how), ...shown };
 }
 
 type Block = LayoutFacts["blocks"][number];
@@ -105,16 +105,16 @@ function placeLow(segments: Segment[], main: readonly Block[], low: number, fact
   const { machine = "", pam, blocks } = facts;
   if (machine.startsWith("microvm")) {
     const alias = Math.min(blocks.find(({ name }) => name === "pc.bios")?.length ?? 0, 128 * KIB, low);
-    place(segments, main, 0, Math.min(low, MIB - alias), 0);
+    placeMain(segments, main, 0, Math.min(low, MIB - alias), 0);
     if (alias > 0) shadow(segments, main, blocks, MIB - alias, alias, 0);
-    if (low > MIB) place(segments, main, MIB, low - MIB, MIB);
+    if (low > MIB) placeMain(segments, main, MIB, low - MIB, MIB);
     return;
   }
   // Without a VGA adapter at 0xa0000, the RAM there is visible.
   const hidden = hasVga(blocks) && !isOpen(facts.smram);
-  place(segments, main, 0, Math.min(low, hidden ? 640 * KIB : 768 * KIB), 0);
+  placeMain(segments, main, 0, Math.min(low, hidden ? 640 * KIB : 768 * KIB), 0);
   if (low <= MIB) return;
-  place(segments, main, MIB, low - MIB, MIB);
+  placeMain(segments, main, MIB, low - MIB, MIB);
   if (pam === undefined)
     how.push("0xc0000 to 0xfffff: no host bridge says what is there; ROM is taken where there is a block for it");
   for (let start = 0xc0000; start < 0xf0000; start += 0x4000) {
@@ -170,7 +170,7 @@ function shadow(
   ram: number,
 ): void {
   if (ram === 1) {
-    place(segments, main, start, length, start);
+    placeMain(segments, main, start, length, start);
     return;
   }
   const find = (name: string): Block | undefined => blocks.find((block) => block.name === name);
@@ -220,7 +220,7 @@ function placeIsaVga(segments: Segment[], facts: LayoutFacts): void {
 }
 
 /** Places bytes `from` to `from + length` of main memory at `start`. */
-function place(segments: Segment[], main: readonly Block[], from: number, length: number, start: number): void {
+function placeMain(segments: Segment[], main: readonly Block[], from: number, length: number, start: number): void {
   let before = 0;
   for (const block of main) {
     const begin = Math.max(from, before);

@@ -50,7 +50,7 @@ export async function openContainers(source: ByteSource, options: InputOptions =
   let outer: Expansion["outer"];
   for (;;) {
     if (offset !== undefined && (await hasStreamAt(inner, offset))) await begin(inner, offset);
-    const found = await look(inner);
+    const found = await detectSource(inner);
     const isBare = found.kind === "stream" || found.kind === "unknown" || found.kind === "foreign";
     if (isBare && offset !== undefined) {
       await begin(found.source, offset);
@@ -74,11 +74,11 @@ export async function openContainers(source: ByteSource, options: InputOptions =
   if (options.snapshot !== undefined && !containers.some(({ kind }) => kind === "qcow2")) {
     throw new QevmError("usage", "--snapshot is for qcow2 images");
   }
-  return Object.assign(view(inner), { containers, stored: { what } });
+  return Object.assign(copyOf(inner), { containers, stored: { what } });
 }
 
 /** A new object for the same source, to which properties can be added. */
-function view(source: ByteSource): ByteSource {
+function copyOf(source: ByteSource): ByteSource {
   const turns = new Turns();
   return derive(source, (into) => {
     const got = source.read(into);
@@ -95,7 +95,7 @@ async function hasStreamAt(source: ByteSource, offset: number): Promise<boolean>
 }
 
 /** Reads the first bytes. The caller must use the returned source instead of the given one. */
-async function look(source: ByteSource): Promise<Found> {
+async function detectSource(source: ByteSource): Promise<Found> {
   if (isRandom(source)) {
     let head = await readPiece(source, 0, Math.min(512, source.length));
     let { kind, foreign } = detect(head);

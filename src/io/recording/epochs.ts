@@ -51,7 +51,7 @@ export class MultifdEpochs {
   async sync(): Promise<void> {
     this.count++;
     for (const channel of this.open()) {
-      if (await this.run(channel, true)) continue;
+      if (await this.passPages(channel, true)) continue;
       const what = `the channel ends before SYNC ${this.count}, which the main channel has a mark for`;
       this.diagnostics.anomaly(
         new QevmError("truncated", what, { offset: channel.reader.offset, path: [channel.name] }),
@@ -61,7 +61,7 @@ export class MultifdEpochs {
 
   /** Reads every channel to its end. From 9.1 on no mark follows the last pages. */
   async drain(): Promise<void> {
-    for (const channel of this.open()) await this.run(channel, false);
+    for (const channel of this.open()) await this.passPages(channel, false);
     // Packets are numbered over all channels. Until 8.2 SYNC may overtake pages that wait for their thread: then it is
     // set on these pages' packet, and the packet number occurs again on a following empty packet. That packet is not
     // sent any more when the migration has just ended.
@@ -103,7 +103,7 @@ export class MultifdEpochs {
   }
 
   /** Passes on pages up to a SYNC (true) or the end (false). */
-  private async run(channel: Channel, toSync: boolean): Promise<boolean> {
+  private async passPages(channel: Channel, toSync: boolean): Promise<boolean> {
     const { reader, items, pages } = channel;
     while (!channel.ended) {
       const { done, value: item } = await items.next();

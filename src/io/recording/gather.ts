@@ -39,12 +39,12 @@ export function gatherRecording(place: string, channels: readonly FoundChannel[]
   }
   const [main, second] = found.main;
   if (main === undefined) {
-    throw new QevmError("bad-value", `${place} is no recording: no file in it begins as a migration stream does`);
+    throw new QevmError("bad-value", `${place} is not a recording: no file starts with a stream header`);
   }
   if (second !== undefined) {
     throw new QevmError(
       "bad-value",
-      `${place} is no recording: ${main.name} and ${second.name} are both main channels`,
+      `${place} is not a recording: ${main.name} and ${second.name} are both main channels`,
     );
   }
   const multifd = found.multifd.toSorted((a, b) => (ids.get(a) ?? 256) - (ids.get(b) ?? 256));

@@ -57,7 +57,7 @@ export class Handover implements ByteSource {
   }
 
   private async give(chunk: Uint8Array): Promise<void> {
-    if (this.closed) throw new QevmError("io", "nobody reads on");
+    if (this.closed) throw new QevmError("io", "the reader has closed");
     if (chunk.length === 0) return;
     this.chunk = chunk;
     const done = new Promise<void>((resolve) => {

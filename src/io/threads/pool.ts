@@ -153,13 +153,13 @@ export class ThreadPool {
   }
 
   private first(): Slot {
-    if (this.pending === 0) throw new QevmError("usage", "no batch is under way");
+    if (this.pending === 0) throw new QevmError("usage", "no batch is in flight");
     return this.ring.slot(this.oldest);
   }
 
   private checkThreads(until: number): void {
     if (this.lost !== undefined) throw new QevmError("io", "a worker thread failed", { cause: this.lost });
-    if (performance.now() > until) throw new QevmError("io", `a worker thread gave no answer in ${LOST} ms`);
+    if (performance.now() > until) throw new QevmError("io", `a worker thread did not finish in ${LOST} ms`);
   }
 
   private finished(slot: Slot): Slot {

@@ -20,7 +20,7 @@ export function openBelow(folder: string, file: string): number {
     const there = checkSteps(folder, file);
     const opened = attempt(file, () => fstatSync(fd, { bigint: true }));
     if (opened.ino !== there.ino || opened.dev !== there.dev)
-      throw new QevmError("io", `${file}: it was changed while it was opened`);
+      throw new QevmError("io", `${file}: it changed while it was opened`);
     return fd;
   } catch (error) {
     closeSync(fd);
@@ -62,5 +62,5 @@ const KINDS: readonly (readonly [is: (stat: BigIntStats) => boolean, what: strin
   [(stat) => stat.isFIFO(), "a named pipe"],
   [(stat) => stat.isSocket(), "a socket"],
   [(stat) => stat.isCharacterDevice() || stat.isBlockDevice(), "a device"],
-  [(stat) => stat.isFile(), "a file where a folder is named"],
+  [(stat) => stat.isFile(), "a file instead of a folder"],
 ];

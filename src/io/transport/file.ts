@@ -233,10 +233,10 @@ export class AtomicFile implements ByteSink {
     for (let at = (HOLE - (position % HOLE)) % HOLE; at + HOLE <= chunk.length; at += HOLE) {
       // The whole block is compared only if its first and last bytes are zero.
       if (chunk[at] !== 0 || chunk[at + HOLE - 1] !== 0 || ZEROS.compare(chunk, at, at + HOLE) !== 0) continue;
-      this.put(chunk, from, at);
+      this.writePart(chunk, from, at);
       from = at + HOLE;
     }
-    this.put(chunk, from, chunk.length);
+    this.writePart(chunk, from, chunk.length);
     this.position = position + chunk.length;
     return this.turns.due();
   }
@@ -261,7 +261,7 @@ export class AtomicFile implements ByteSink {
   }
 
   /** Writes the range [from, to) of a chunk whose first byte belongs at `position`. */
-  private put(chunk: Uint8Array, from: number, to: number): void {
+  private writePart(chunk: Uint8Array, from: number, to: number): void {
     // For a device or pipe the temporary file is in another folder, so errors name that one.
     writeAll(this.place.special ? this.temporary : this.path, this.fd, chunk.subarray(from, to), this.position + from);
     if (to > from) this.written = this.position + to;

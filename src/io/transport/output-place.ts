@@ -34,7 +34,7 @@ export function outputPlace(path: string): OutputPlace {
   const stat = attempt(path, () => statSync(path, { throwIfNoEntry: false }));
   if (stat === undefined) {
     const folder = dirname(path);
-    if (path.endsWith("/")) throw new QevmError("usage", `${path} names a folder, and this makes a file`);
+    if (path.endsWith("/")) throw new QevmError("usage", `${path} is a folder, but the output is a file`);
     if (!existsSync(folder)) throw new QevmError("io", `${path}: there is no folder ${folder}`);
     return { path, folder, special: false, mode: undefined };
   }

@@ -106,7 +106,7 @@ export class QmpClient {
     return await new Promise<Json>((resolve, reject) => {
       const timer = setTimeout(() => {
         this.#pending.delete(id);
-        reject(new QevmError("io", `QMP ${command}: no answer in ${timeout} ms`));
+        reject(new QevmError("io", `QMP ${command}: no reply in ${timeout} ms`));
       }, timeout);
       this.#pending.set(id, { resolve, reject, timer, command });
       const empty = Object.keys(args).length === 0;

@@ -10,7 +10,7 @@ let bySignals = false;
 
 /** Registers a temporary path until `forget`. It is removed when the process exits before that. */
 export function rememberUnfinished(path: string): { forget(): void } {
-  hear();
+  installHandlers();
   unfinished.add(path);
   return {
     forget: () => {
@@ -24,7 +24,7 @@ export function rememberUnfinished(path: string): { forget(): void } {
  * once with the signal's name. Its exceptions are dropped, since the process is ending.
  */
 export function beforeEnd(work: (signal: string) => void): { forget(): void } {
-  hear();
+  installHandlers();
   before.add(work);
   return {
     forget: () => {
@@ -51,7 +51,7 @@ export function letSignalsBe(): void {
   process.off("SIGHUP", end).off("SIGINT", end).off("SIGTERM", end);
 }
 
-function hear(): void {
+function installHandlers(): void {
   if (!bySignals || unfinished.size + before.size > 0) return;
   process.on("SIGHUP", end).on("SIGINT", end).on("SIGTERM", end);
 }

@@ -20,7 +20,7 @@ export async function freeSocketPath(path: string, uri: string): Promise<void> {
   }
   const stat = attempt(path, () => lstatSync(path, { throwIfNoEntry: false }));
   if (stat === undefined) return;
-  if (!stat.isSocket()) throw new QevmError("io", `${uri}: ${path} is there already, and is not a socket`);
+  if (!stat.isSocket()) throw new QevmError("io", `${uri}: ${path} exists and is not a socket`);
   if (!(await isDead(path))) throw new QevmError("io", `${uri}: another process uses this socket`);
   // Another process may have taken the path over meanwhile.
   if (inodeOf(path) === inode(stat)) attempt(path, () => unlinkSync(path));

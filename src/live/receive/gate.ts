@@ -83,13 +83,16 @@ export class Gate {
     this.waiting.add(waiting);
     const timer = setInterval(() => {
       if (alone || (waiting.bytes === 0 && this.facts.mayBeSilent())) return;
-      const what = waiting.bytes === 0 ? "nothing" : "too little to tell what it is";
-      this.cut(waiting, this.facts.mainIsHere() ? `it said ${what}` : `it said ${what}, and no main channel came`);
+      const what = waiting.bytes === 0 ? "nothing" : "too little to identify it";
+      this.refuseWaiting(
+        waiting,
+        this.facts.mainIsHere() ? `it said ${what}` : `it said ${what}, and no main channel came`,
+      );
     }, LIMIT);
     try {
-      const caller = await this.look(waiting);
+      const caller = await this.identify(waiting);
       if (caller !== undefined) return caller;
-      this.refuse(connection, waiting.bytes, waiting.why ?? "it ended before it told what it is");
+      this.refuse(connection, waiting.bytes, waiting.why ?? "it closed before it was identified");
       return undefined;
     } finally {
       clearInterval(timer);
@@ -114,11 +117,12 @@ export class Gate {
   /** Refuses all waiting connections: the migration is over. */
   close(): void {
     this.over = true;
-    for (const waiting of this.waiting) this.cut(waiting, "it had not told what it is when the migration was over");
+    for (const waiting of this.waiting)
+      this.refuseWaiting(waiting, "it was not identified before the end of the migration");
     this.wake();
   }
 
-  private async look(waiting: Waiting): Promise<Caller | undefined> {
+  private async identify(waiting: Waiting): Promise<Caller | undefined> {
     const { connection } = waiting;
     const rest = (connection.input as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
     let head: Uint8Array = new Uint8Array(0);
@@ -126,7 +130,7 @@ export class Gate {
     let next = rest.next();
     if (this.facts.takesSilent === true && (await isSilent(next)) && waiting.why === undefined) {
       if (this.facts.mainIsHere() && this.facts.mayBeSilent()) {
-        const whole = { next: following(next, rest) };
+        const whole = { next: withFirst(next, rest) };
         return { connection, role: "preempt", id: undefined, uuid: undefined, head, rest: whole };
       }
     }
@@ -137,7 +141,7 @@ export class Gate {
         head = head.length === 0 ? value : Buffer.concat([head, value]);
         waiting.bytes = head.length;
         this.seen += value.length;
-        role = told(head);
+        role = identifiedRole(head);
         if (role !== undefined) break;
         if (!mayTell(head)) {
           waiting.why ??= "it does not begin as a channel of a migration does";
@@ -151,7 +155,7 @@ export class Gate {
     }
     if (role === undefined) return undefined;
     if (role === "return-path" || role === "resumed") {
-      waiting.why ??= role === "resumed" ? "it goes on with another migration" : "it begins as answers do";
+      waiting.why ??= role === "resumed" ? "it resumes another migration" : "it begins with return path messages";
       return undefined;
     }
     const early = (): boolean => role !== "main" && !this.facts.mainIsHere() && waiting.why === undefined;
@@ -166,7 +170,7 @@ export class Gate {
     return { connection, role, id: init?.channel, uuid, head, rest };
   }
 
-  private cut(waiting: Waiting, why: string): void {
+  private refuseWaiting(waiting: Waiting, why: string): void {
     waiting.why ??= why;
     waiting.connection.destroy();
     if (!this.over) this.wake();
@@ -178,15 +182,15 @@ export class Gate {
     const now = performance.now();
     const all = [...this.waiting].filter(({ why }) => why === undefined);
     const oldest = all.find(({ bytes, since }) => bytes === 0 && now - since > SILENT) ?? all[0];
-    if (oldest !== undefined) this.cut(oldest, `more than ${MOST_WAITING} connections had not told what they are`);
+    if (oldest !== undefined) this.refuseWaiting(oldest, `more than ${MOST_WAITING} connections were not identified`);
   }
 }
 
 /** The role shown by the first bytes of a connection; undefined if unknown yet. */
-function told(head: Uint8Array): ChannelRole | undefined {
+function identifiedRole(head: Uint8Array): ChannelRole | undefined {
   const role = roleOf(head.subarray(0, ROLE_BYTES));
-  if (role === "main") return head.length >= MAIN.length && begins(head, MAIN) ? role : undefined;
-  if (role === "multifd") return head.length >= INIT_LENGTH && begins(head, MULTIFD) ? role : undefined;
+  if (role === "main") return head.length >= MAIN.length && startsWith(head, MAIN) ? role : undefined;
+  if (role === "multifd") return head.length >= INIT_LENGTH && startsWith(head, MULTIFD) ? role : undefined;
   return role;
 }
 
@@ -197,17 +201,17 @@ const MULTIFD = [0x11, 0x22, 0x33, 0x44, 0, 0, 0, 1];
 /** Whether more bytes could still identify it as a channel. */
 function mayTell(head: Uint8Array): boolean {
   if (head.length >= ROLE_BYTES) return false;
-  if (begins(head, MAIN) || begins(head, MULTIFD)) return true;
+  if (startsWith(head, MAIN) || startsWith(head, MULTIFD)) return true;
   // A page record with a block name: its offset is below 2^48.
-  return begins(head, [0, 0]) && !(head.length > 8 && head[8] === 0);
+  return startsWith(head, [0, 0]) && !(head.length > 8 && head[8] === 0);
 }
 
-function begins(head: Uint8Array, with_: readonly number[]): boolean {
+function startsWith(head: Uint8Array, with_: readonly number[]): boolean {
   return with_.every((byte, k) => k >= head.length || head[k] === byte);
 }
 
 /** Iterates over a pending read, then the rest. */
-function following<T>(first: Promise<IteratorResult<T>>, rest: AsyncIterator<T>): () => Promise<IteratorResult<T>> {
+function withFirst<T>(first: Promise<IteratorResult<T>>, rest: AsyncIterator<T>): () => Promise<IteratorResult<T>> {
   let next: Promise<IteratorResult<T>> | undefined = first;
   return async () => {
     const now = next ?? rest.next();

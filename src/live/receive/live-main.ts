@@ -79,7 +79,7 @@ export class LiveMain {
       }
       this.complete = reader.complete;
       if (!this.complete)
-        throw new QevmError("truncated", "the source hung up before its stream ended", { offset: reader.offset });
+        throw new QevmError("truncated", "the source closed before its stream ended", { offset: reader.offset });
     } catch (error) {
       this.failure = error;
     } finally {

@@ -106,7 +106,7 @@ class Receiver {
     const ending = beforeEnd((signal) => this.fail(`ended by ${signal}`));
     try {
       this.uri = uri;
-      this.listening = await openListener(uri, (connection) => this.take(connection));
+      this.listening = await openListener(uri, (connection) => this.accept(connection));
       this.uri = this.listening.uri;
       this.options.onListening?.(this.uri);
       await ended;
@@ -131,7 +131,7 @@ class Receiver {
     this.recorder.close();
   }
 
-  private take(connection: Connection): void {
+  private accept(connection: Connection): void {
     this.connections.add(connection);
     // Errors of the return path are ignored: the source may close it.
     connection.output?.on("error", () => undefined);
@@ -146,12 +146,12 @@ class Receiver {
     if (caller === undefined) {
       if (!alone) return;
       await connection.ended();
-      throw new QevmError("truncated", "the source sent nothing that begins as a stream does");
+      throw new QevmError("truncated", "the source sent no stream header");
     }
     if (alone && caller.role !== "main") {
-      throw new QevmError("bad-magic", "a connection that does not begin as a stream does", { offset: 0 });
+      throw new QevmError("bad-magic", "a connection that does not begin with a stream header", { offset: 0 });
     }
-    if (caller.role !== "main") await this.side.take(caller, this.main?.live);
+    if (caller.role !== "main") await this.side.receive(caller, this.main?.live);
     else if (this.main === undefined) await this.follow(caller, alone);
     else this.gate.refuse(connection, caller.head.length, "it is a second main channel");
   }
@@ -169,7 +169,7 @@ class Receiver {
     }, PATIENCE);
     void live.done.then(() => this.mainDone(alone));
     try {
-      for (let chunk: Uint8Array | undefined = head; chunk !== undefined; chunk = await following(rest)) {
+      for (let chunk: Uint8Array | undefined = head; chunk !== undefined; chunk = await nextChunk(rest)) {
         this.recorder.note(file, chunk);
         await live.feed(chunk);
       }
@@ -192,9 +192,9 @@ class Receiver {
     if (live.failure !== undefined && !live.begun && !alone) {
       this.main = undefined;
       this.recorder.drop(file, textOf(live.failure));
-      this.gate.refuse(connection, file.length, `it begins as a main channel does, and ends: ${textOf(live.failure)}`);
+      this.gate.refuse(connection, file.length, `it begins like a main channel, but failed: ${textOf(live.failure)}`);
     } else if (live.failure === undefined) {
-      this.whole(main.live).then(
+      this.untilComplete(main.live).then(
         () => this.over?.resolve(),
         (error: unknown) => this.over?.reject(error),
       );
@@ -208,8 +208,8 @@ class Receiver {
    * Waits until everything that belongs to the main channel has arrived. A source with a return path keeps its channels
    * open until the final reply.
    */
-  private async whole(live: LiveMain): Promise<void> {
-    const quiet = this.quiet();
+  private async untilComplete(live: LiveMain): Promise<void> {
+    const quiet = this.countQuiet();
     for (;;) {
       const looks = quiet();
       const open = this.isOpen() || this.gate.busy;
@@ -224,7 +224,7 @@ class Receiver {
 
   /** Waits briefly for data in flight on the other channels. */
   private async drained(): Promise<void> {
-    const quiet = this.quiet();
+    const quiet = this.countQuiet();
     for (let k = 0; k < MOMENT / LOOK && (quiet() < QUIET || this.gate.busy); k++) await pause(LOOK);
   }
 
@@ -232,7 +232,7 @@ class Receiver {
    * Counts checks without new data. It counts checks and not time, because data may wait to be read while this process
    * is suspended.
    */
-  private quiet(): () => number {
+  private countQuiet(): () => number {
     let looks = 0;
     let before = -1;
     return () => {
@@ -327,7 +327,7 @@ class Receiver {
   }
 }
 
-async function following(rest: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
+async function nextChunk(rest: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
   const { done, value } = await rest.next();
   return done === true ? undefined : value;
 }

@@ -41,7 +41,7 @@ export class SideChannels {
   }
 
   /** Reads one channel from its first byte to its last. Errors: io. */
-  async take(caller: Caller, main: LiveMain | undefined): Promise<void> {
+  async receive(caller: Caller, main: LiveMain | undefined): Promise<void> {
     const { connection, role, id, uuid, head, rest } = caller;
     const why = this.why(caller, main);
     if (why !== undefined) {
@@ -77,12 +77,10 @@ export class SideChannels {
   /** Why a connection does not belong to this migration; undefined if it does. */
   private why({ role, id, uuid, head }: Caller, main: LiveMain | undefined): string | undefined {
     if (role === "preempt") {
-      if (main?.postcopy !== true) return "it begins as a channel for pages asked for, and this migration has none";
-      if (this.channels.some((channel) => channel.id === undefined))
-        return "it is a second channel for pages asked for";
+      if (main?.postcopy !== true) return "it is a preempt channel, and this migration has none";
+      if (this.channels.some((channel) => channel.id === undefined)) return "it is a second preempt channel";
       const name = Buffer.from(head.subarray(9, 9 + (head[8] ?? 0))).toString("latin1");
-      if (head.length > 8 && !main.hasBlock(name))
-        return `it names a RAM block ${JSON.stringify(name)} that is not there`;
+      if (head.length > 8 && !main.hasBlock(name)) return `it names an unknown RAM block ${JSON.stringify(name)}`;
       return undefined;
     }
     for (const rival of this.channels) {
@@ -93,7 +91,7 @@ export class SideChannels {
       if (!stale) return what;
     }
     for (const rival of this.channels.filter((one) => one.id !== undefined && (one.id === id || one.uuid !== uuid))) {
-      this.drop(rival, "it sent nothing, and another came in its place");
+      this.drop(rival, "it sent nothing and was replaced by another connection");
     }
     return undefined;
   }

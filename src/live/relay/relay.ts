@@ -117,11 +117,11 @@ class Relay {
     });
     let listening: Listening | undefined;
     try {
-      listening = await openListener(this.from, (connection) => this.take(connection));
+      listening = await openListener(this.from, (connection) => this.accept(connection));
       this.from = listening.uri;
       this.options.onListening?.(this.from);
       await ended;
-      await this.judge();
+      await this.checkLoaded();
       await this.record.settle();
       return await this.relayed();
     } catch (error) {
@@ -142,7 +142,7 @@ class Relay {
     this.record.close();
   }
 
-  private take(connection: Connection): void {
+  private accept(connection: Connection): void {
     this.connections.add(connection);
     // The source may stop reading; further replies are dropped.
     connection.output?.on("error", () => {});
@@ -157,7 +157,7 @@ class Relay {
     if (caller === undefined || (alone && caller.role !== "main")) {
       if (!alone) return;
       await connection.ended();
-      throw new QevmError("truncated", "the source sent nothing that begins as a stream does");
+      throw new QevmError("truncated", "the source sent no stream header");
     }
     const why = this.why(caller);
     if (why !== undefined) {
@@ -179,8 +179,8 @@ class Relay {
     const same = this.callers.filter((caller) => caller.role === role);
     if (role === "main") return same.length > 0 ? "it is a second main channel" : undefined;
     if (role === "preempt") {
-      if (!this.announced.postcopy) return "it begins as a channel for pages asked for, and this migration has none";
-      return same.length > 0 ? "it is a second channel for pages asked for" : undefined;
+      if (!this.announced.postcopy) return "it is a preempt channel, and this migration has none";
+      return same.length > 0 ? "it is a second preempt channel" : undefined;
     }
     if (same.some((caller) => caller.uuid !== uuid)) return "it is a multifd channel of another guest";
     return same.some((caller) => caller.id === id) ? `it is another multifd channel ${id}` : undefined;
@@ -210,7 +210,7 @@ class Relay {
       if (isMain) setTimeout(() => this.over?.reject(this.gone(error)), PATIENCE).unref();
     });
     try {
-      await this.forward(role, this.noted(caller, channel), destination);
+      await this.forward(role, this.recorded(caller, channel), destination);
       // A destination that is done may have closed already.
       if (gone === undefined) await destination.end();
       else if (gone.error !== undefined) throw gone.error;
@@ -247,7 +247,7 @@ class Relay {
   ): Promise<void> {
     const { convert } = this.options;
     if (role === "multifd" && convert !== undefined) {
-      throw new QevmError("unsupported", "pages come in multifd channels: they are not converted on their way", {
+      throw new QevmError("unsupported", "pages arrive in multifd channels and cannot be converted", {
         expected: "a source without the capability multifd",
       });
     }
@@ -259,7 +259,7 @@ class Relay {
   private async *kept(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
       this.main.add(chunk);
-      await this.hear(chunk);
+      await this.readAnnouncement(chunk);
       yield chunk;
     }
   }
@@ -291,7 +291,7 @@ class Relay {
     const { length } = this.main;
     await fed;
     if (this.main.length > length) {
-      throw new QevmError("bad-length", "the source went on after the end of its stream", {
+      throw new QevmError("bad-length", "the source sent data after the end of its stream", {
         offset: length,
         found: `${this.main.length - length} bytes`,
       });
@@ -299,7 +299,7 @@ class Relay {
   }
 
   /** Reads what the source announces before its first section. */
-  private async hear(chunk: Uint8Array): Promise<void> {
+  private async readAnnouncement(chunk: Uint8Array): Promise<void> {
     if (this.head === undefined) return;
     this.head = Buffer.concat([this.head, chunk.subarray(0, HEAD)]);
     this.announced = await announced(new MemorySource(this.head));
@@ -307,7 +307,7 @@ class Relay {
   }
 
   /** The chunks of a connection, recorded as they arrive. */
-  private async *noted({ head, rest }: Caller, channel: ChannelHead): AsyncGenerator<Uint8Array> {
+  private async *recorded({ head, rest }: Caller, channel: ChannelHead): AsyncGenerator<Uint8Array> {
     let next: Uint8Array | undefined = head.length === 0 ? undefined : head;
     for (;;) {
       if (next !== undefined) {
@@ -354,12 +354,14 @@ class Relay {
   }
 
   /** Errors: bad-value or truncated where the destination has not loaded everything. */
-  private async judge(): Promise<void> {
+  private async checkLoaded(): Promise<void> {
     const shut = await this.tail.shut();
     if (shut === 0) return;
     if (this.announced.returnPath || this.record.hasAnswers) {
       const what =
-        shut === undefined ? "the destination hung up before it had loaded all" : "the destination says that it failed";
+        shut === undefined
+          ? "the destination closed before it had loaded everything"
+          : "the destination reported a failure";
       throw new QevmError("bad-value", what, {
         expected: "SHUT 0",
         found: shut === undefined ? "no SHUT" : `SHUT ${shut}`,

@@ -76,7 +76,7 @@ function globalState(since9: boolean): DeviceState {
 export async function generateNone(sink: ByteSink, options: NoneOptions): Promise<{ bytes: number; pages: number }> {
   const { memory, qemu } = options;
   if (!Number.isSafeInteger(memory) || memory < 0 || memory % PAGE !== 0) {
-    throw new QevmError("usage", `memory of ${memory} bytes is no multiple of ${PAGE}`);
+    throw new QevmError("usage", `memory of ${memory} bytes is not a multiple of ${PAGE}`);
   }
   const since = (major: number, minor: number): boolean => qemu[0] > major || (qemu[0] === major && qemu[1] >= minor);
   if (options.pages === "zlib" && since(9, 1)) {

@@ -40,26 +40,26 @@ export class FlatMemory implements LoadSink {
   }
 
   memory(block: RamBlock): SharedArrayBuffer {
-    return this.of(block).buffer;
+    return this.bufferOf(block).buffer;
   }
 
   willWrite(block: RamBlock, offset: number, length: number): void {
-    const { touched } = this.of(block, offset + length);
+    const { touched } = this.bufferOf(block, offset + length);
     const end = (offset + length) / MARK;
     for (let i = Math.floor(offset / MARK); i < end; i++) touched[i] = 1;
   }
 
   read(block: RamBlock, offset: number, into: Uint8Array): void {
-    into.set(this.of(block, offset + into.length).bytes.subarray(offset, offset + into.length));
+    into.set(this.bufferOf(block, offset + into.length).bytes.subarray(offset, offset + into.length));
   }
 
   write(block: RamBlock, offset: number, page: Uint8Array): void {
     this.willWrite(block, offset, page.length);
-    this.of(block).bytes.set(page, offset);
+    this.bufferOf(block).bytes.set(page, offset);
   }
 
   zero(block: RamBlock, offset: number, length: number): void {
-    const { bytes, touched } = this.of(block, offset + length);
+    const { bytes, touched } = this.bufferOf(block, offset + length);
     const end = (offset + length) / MARK;
     let i = Math.floor(offset / MARK);
     while (i < end && touched[i] === 0) i++;
@@ -67,7 +67,7 @@ export class FlatMemory implements LoadSink {
   }
 
   /** Errors: usage; bad-offset where a page that lenient mode accepted ends outside its block. */
-  private of(block: RamBlock, end = 0): Flat {
+  private bufferOf(block: RamBlock, end = 0): Flat {
     const flat = this.flat.get(block.idstr);
     if (flat === undefined) throw new QevmError("usage", `RAM block ${JSON.stringify(block.idstr)} was not added`);
     if (end > flat.bytes.length) {

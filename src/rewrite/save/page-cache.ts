@@ -28,7 +28,7 @@ export class PageCache {
     const slot = this.slot(address);
     if (this.keys[slot] !== address) return undefined;
     this.ages[slot] = generation;
-    return this.at(slot);
+    return this.slotBytes(slot);
   }
 
   /** Stores a copy of the page. False where the slot holds another page that is still young. */
@@ -38,7 +38,7 @@ export class PageCache {
     if (key !== -1 && key !== address && this.ages[slot]! + LIFETIME > generation) return false;
     this.keys[slot] = address;
     this.ages[slot] = generation;
-    this.at(slot).set(page);
+    this.slotBytes(slot).set(page);
     return true;
   }
 
@@ -52,7 +52,7 @@ export class PageCache {
     return (address / this.pageSize) % this.keys.length;
   }
 
-  private at(slot: number): Uint8Array {
+  private slotBytes(slot: number): Uint8Array {
     return this.pages.subarray(slot * this.pageSize, (slot + 1) * this.pageSize);
   }
 }

@@ -107,7 +107,7 @@ export class RamSave {
     parts.threads = threads;
     try {
       const save = new RamSave(wire, blocks, options, strategy, threads, statistics);
-      await save.whole();
+      await save.saveAll();
       return statistics;
     } catch (error) {
       statistics.status = "failed";
@@ -117,7 +117,7 @@ export class RamSave {
     }
   }
 
-  private async whole(): Promise<void> {
+  private async saveAll(): Promise<void> {
     const { statistics, options, limit } = this;
     this.open("start");
     encodeBlockList(this.file, { total: statistics.ram.total, blocks: [...this.blocks] });

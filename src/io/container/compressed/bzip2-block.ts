@@ -166,7 +166,7 @@ function decodeSymbols(
       const ahead = bits.peek20();
       let n = shortest;
       while (n <= LONGEST_CODE && ahead > limits[n]!) n++;
-      if (n > LONGEST_CODE) throw bad("no such code");
+      if (n > LONGEST_CODE) throw bad("invalid code");
       bits.position += n;
       const symbol = symbols[(ahead >>> (LONGEST_CODE - n)) - base[n]!]!;
       if (symbol <= 1) {

@@ -64,7 +64,7 @@ async function* bounded(
   for await (const chunk of chunks) {
     plain += chunk.length;
     if (plain > FREE && plain > ratio * compressed()) {
-      throw new QevmError("limit", "compressed data out of all proportion (--limit expansion=N, if it is not a bomb)", {
+      throw new QevmError("limit", "compressed data expands too much (--limit expansion=N, if it is not a bomb)", {
         offset: reader.offset,
         path: [...reader.path],
         expected: `at most ${ratio} bytes for each of ${compressed()}`,

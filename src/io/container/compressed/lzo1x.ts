@@ -32,7 +32,7 @@ export function decodeLzo1x(block: Uint8Array, out: Uint8Array): number {
     const code = block[i++]!;
     let length: number;
     let distance: number;
-    let behind = code & 3;
+    let literals = code & 3;
     if (code >= 64) {
       if (i >= n) return at;
       length = (code >> 5) + 1;
@@ -61,7 +61,7 @@ export function decodeLzo1x(block: Uint8Array, out: Uint8Array): number {
       if (i + 2 > n) return at;
       const word = block[i]! | (block[i + 1]! << 8);
       i += 2;
-      behind = word & 3;
+      literals = word & 3;
       length += 2;
       distance = (word >> 2) + 1;
       if (code < 32) {
@@ -78,9 +78,9 @@ export function decodeLzo1x(block: Uint8Array, out: Uint8Array): number {
     if (distance >= length) out.copyWithin(o, o - distance, o - distance + length);
     else for (let k = 0; k < length; k++) out[o + k] = out[o + k - distance]!;
     o += length;
-    if (i + behind > n || o + behind > out.length) return at;
-    for (let k = 0; k < behind; k++) out[o++] = block[i++]!;
-    state = behind;
+    if (i + literals > n || o + literals > out.length) return at;
+    for (let k = 0; k < literals; k++) out[o++] = block[i++]!;
+    state = literals;
   }
   return n;
 }

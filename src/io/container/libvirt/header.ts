@@ -80,7 +80,7 @@ export function decodeLibvirtHeader(bytes: Uint8Array, offset = 0, unfinished = 
   }
   const magic = latin1(fields.magic);
   if (magic === LIBVIRT_PART_MAGIC && !unfinished) {
-    throw new QevmError("unsupported", `${UNFINISHED}; --lenient reads what is there`, {
+    throw new QevmError("unsupported", `${UNFINISHED}; --lenient reads the existing part`, {
       offset,
       path,
       expected: LIBVIRT_MAGIC,

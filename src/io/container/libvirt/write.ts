@@ -46,7 +46,7 @@ export function libvirtImage(
   const given = wanted.xml ?? kept?.data.xml;
   const xml = given === undefined ? undefined : withMachine(given, wanted.machine);
   if (xml === undefined) throw new QevmError("usage", "a libvirt save image needs a domain XML");
-  if (!/^\s*</u.test(xml) || xml.includes("\0")) throw new QevmError("usage", "this is no domain XML");
+  if (!/^\s*</u.test(xml) || xml.includes("\0")) throw new QevmError("usage", "this is not a domain XML");
   const format = wanted.format ?? kept?.format ?? "raw";
   const length = kept?.header.dataLength;
   const old = kept?.data.cookie;

@@ -186,7 +186,7 @@ class VmStateSource implements ByteSource {
     while (done < end) {
       const at = (position + done) % clusterSize;
       const piece = into.subarray(done, Math.min(end, done + clusterSize - at));
-      await this.fill(this.map.at(position + done), at, piece);
+      await this.fill(this.map.clusterAt(position + done), at, piece);
       done += piece.length;
     }
     return end;

@@ -84,7 +84,7 @@ export class ClusterMap {
   }
 
   /** The cluster that contains byte `position` of the state. */
-  at(position: number): Cluster {
+  clusterAt(position: number): Cluster {
     const cluster = Math.floor(position / this.clusterSize);
     const table = this.tables[Math.floor(cluster / this.entries)];
     if (table === undefined) return { kind: "zero" };
@@ -122,9 +122,9 @@ export class ClusterMap {
     }
     const l1At = Number(snapshot.l1TableOffset);
     if (l1At % clusterSize !== 0) throw new QevmError("bad-offset", "L1 table", { path, offset: l1At });
-    this.own(0, 1);
-    this.own(l1At, snapshot.l1Size * 8);
-    this.own(Number(header.snapshotsOffset), 1);
+    this.markOwned(0, 1);
+    this.markOwned(l1At, snapshot.l1Size * 8);
+    this.markOwned(Number(header.snapshotsOffset), 1);
     await this.loadTables(count);
     this.checkClusters(0, Math.ceil(this.length / clusterSize));
   }
@@ -170,9 +170,9 @@ export class ClusterMap {
       const here = Math.min(this.entries, end - t * this.entries);
       for (let k = Math.max(0, from - t * this.entries); k < here; k++) {
         const cluster = this.decode(table, k);
-        if (cluster.kind === "compressed") this.claimCompressed(cluster.host, this.place(table, k));
+        if (cluster.kind === "compressed") this.claimCompressed(cluster.host, this.entryPlace(table, k));
         if (cluster.kind !== "data") continue;
-        this.claim(cluster.host, this.clusterSize, "cluster", this.place(table, k));
+        this.claim(cluster.host, this.clusterSize, "cluster", this.entryPlace(table, k));
       }
     });
   }
@@ -186,7 +186,7 @@ export class ClusterMap {
     const reserved = this.entrySize === 16 ? 0x1ff : 0x1fe;
     if ((high & 0x3f000000) !== 0 || (low & reserved) !== 0) {
       const found = `0x${high.toString(16)}${low.toString(16).padStart(8, "0")}`;
-      throw new QevmError("bad-value", "reserved bits of an L2 entry", { ...this.place(table, k), found });
+      throw new QevmError("bad-value", "reserved bits of an L2 entry", { ...this.entryPlace(table, k), found });
     }
     const host = (high & 0x00ffffff) * 2 ** 32 + ((low & 0xfffffe00) >>> 0);
     if (this.entrySize === 16) {
@@ -204,14 +204,14 @@ export class ClusterMap {
     const length = Math.min((sectors + 1) * 512 - (host % 512), this.source.length - host);
     if (length <= 0) {
       throw new QevmError("bad-offset", "a compressed cluster outside the file", {
-        ...this.place(table, k),
+        ...this.entryPlace(table, k),
         found: hex(host),
       });
     }
     return { kind: "compressed", host, length, entryAt: table.at + k * this.entrySize };
   }
 
-  private place(table: L2Table, k: number): { path: string[]; offset: number } {
+  private entryPlace(table: L2Table, k: number): { path: string[]; offset: number } {
     return { path: [...table.path, `L2 entry ${k}`], offset: table.at + k * this.entrySize };
   }
 
@@ -227,24 +227,24 @@ export class ClusterMap {
     }
     const index = host / clusterSize;
     if (this.isOwned(index)) {
-      throw new QevmError("bad-offset", `${what} at a place that is in use already (a loop)`, {
+      throw new QevmError("bad-offset", `${what} that is in use already (a loop)`, {
         ...where,
         found: hex(host),
       });
     }
-    this.own(host, length);
+    this.markOwned(host, length);
   }
 
   /** Otherwise entries that all refer to the same few bytes would make an endless state. */
   private claimCompressed(host: number, where: { path: string[]; offset: number }): void {
     if (this.compressedAt.has(host)) {
-      const what = "compressed cluster at a place that is in use already";
+      const what = "compressed cluster that is in use already";
       throw new QevmError("bad-offset", what, { ...where, found: hex(host) });
     }
     this.compressedAt.add(host);
   }
 
-  private own(host: number, length: number): void {
+  private markOwned(host: number, length: number): void {
     const { clusterSize, owned, source } = this;
     const end = Math.ceil(Math.min(host + length, source.length) / clusterSize);
     for (let index = Math.floor(host / clusterSize); index < end; index++) {
