@@ -15,6 +15,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   relay: () => import("./relay.js"),
   generate: () => import("./generate.js"),
   convert: () => import("./convert.js"),
+  adapt: () => import("./adapt.js"),
   unpack: () => import("./unpack.js"),
   pack: () => import("./pack.js"),
   fuzz: () => import("./fuzz.js"),

@@ -25,6 +25,8 @@ export {
   type JsonStyle,
   type JsonValue,
 } from "./json.js";
+export { fieldGroups, type FieldGroup } from "./groups.js";
+export { measureStruct, measureValue } from "./measure.js";
 export { deviceFromPlain, deviceToPlain, type PlainDevice } from "./plain.js";
 export type { PlainValue } from "./plain-values.js";
 export { Schema, type LentSection } from "./schema.js";

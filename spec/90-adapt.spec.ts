@@ -1,0 +1,156 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import test from "tape";
+import { MemorySink, MemorySource } from "../src/bytes/source.js";
+import { RamFlag } from "../src/codec/ram/index.js";
+import { StreamReader } from "../src/codec/stream/index.js";
+import type { DeviceState } from "../src/codec/vmstate/index.js";
+import { adaptStream, type AdaptOptions, type AdaptReport, type Reopened } from "../src/rewrite/adapt/index.js";
+import { corpusEntry } from "../tools/corpus.js";
+import { patternOf } from "./support/pattern.js";
+import { qevm } from "./support/program.js";
+
+const scratch = mkdtempSync(join(tmpdir(), "qevm-spec-90-"));
+test.onFinish(() => rmSync(scratch, { recursive: true, force: true }));
+
+const bytes = (stream: Uint8Array): Reopened => ({ open: () => new MemorySource(stream) });
+
+async function adapted(
+  old: Uint8Array,
+  pattern: Uint8Array,
+  options: AdaptOptions = {},
+): Promise<{ report: AdaptReport; stream: Uint8Array }> {
+  const sink = new MemorySink();
+  const report = await adaptStream(bytes(old), bytes(pattern), sink, options);
+  return { report, stream: sink.bytes() };
+}
+
+async function devices(stream: Uint8Array): Promise<Map<string, DeviceState>> {
+  const found = new Map<string, DeviceState>();
+  for await (const item of new StreamReader(new MemorySource(stream))) {
+    if (item.kind === "section" && item.content.kind === "device")
+      found.set(`${item.idstr}/${item.instanceId}`, item.content.state);
+  }
+  return found;
+}
+
+/** The last content of every page of main memory: plain pages and zeros. */
+async function memory(stream: Uint8Array): Promise<Buffer> {
+  const pages = Buffer.alloc(8 << 20);
+  for await (const item of new StreamReader(new MemorySource(stream))) {
+    if (item.kind !== "section" || item.content.kind !== "ram") continue;
+    for await (const batch of item.records()) {
+      for (const { flag, block, offset, body } of batch) {
+        if (block?.idstr !== "pc.ram") continue;
+        if (flag === RamFlag.ZERO) pages.fill(0, offset, offset + 4096);
+        else pages.set(body, offset);
+      }
+    }
+  }
+  return pages;
+}
+
+test("machine types of 2.3 to 5.0 in the shape of QEMU 11.1: their own memory and registers, its sections", async (t) => {
+  for (const [name, board] of [
+    ["pc-2.3", "pc"],
+    ["pc-2.4", "pc"],
+    ["pc-2.12", "pc"],
+    ["pc-4.2", "pc"],
+    ["q35-2.6", "q35"],
+    ["q35-5.0", "q35"],
+  ] as const) {
+    const old = corpusEntry(name).open();
+    const pattern = patternOf(board);
+    const { report, stream } = await adapted(old, pattern);
+    t.deepEqual(report.refused, [], `${name}: nothing is refused`);
+    if (!report.enough) continue;
+    t.equal(report.machine.new, board === "pc" ? "pc-i440fx-11.1" : "pc-q35-11.1", `${name}: the machine`);
+    const [mine, theirs, made] = [await devices(old), await devices(pattern), await devices(stream)];
+    t.ok(
+      [...made.keys()].every((key) => theirs.has(key)),
+      `${name}: no section that 11.1 does not have`,
+    );
+    t.deepEqual(made.get("cpu/0")?.fields["env.regs"], mine.get("cpu/0")?.fields["env.regs"], `${name}: registers`);
+    t.equal(made.get("cpu/0")?.fields["env.eip"], mine.get("cpu/0")?.fields["env.eip"], `${name}: program counter`);
+    t.ok((await memory(stream)).equals(await memory(old)), `${name}: main memory`);
+    t.ok(
+      report.changes.every(({ where, reason, rule }) => where !== "" && reason !== "" && rule !== ""),
+      `${name}: every change says where, why and by which rule`,
+    );
+  }
+  t.end();
+});
+
+test("what the destination lacks is refused, named and taken when it is accepted", async (t) => {
+  const old = corpusEntry("q35-virtio").open();
+  const { report, stream } = await adapted(old, patternOf("q35"));
+  t.notOk(report.enough);
+  t.equal(stream.length, 0, "nothing is written");
+  const net = report.refused.find(({ rule }) => rule.endsWith("/virtio-net"));
+  t.equal(net?.weight, "guest", "a device that is gone");
+  t.ok((net?.offset ?? 0) > 0, "with its place in the old stream");
+  t.ok(/section/u.test(net?.remedy ?? ""), "and what helps");
+  const partly = await adapted(old, patternOf("q35"), { accept: [net!.rule] });
+  t.equal(partly.report.refused.length, report.refused.length - 1, "one name takes one change");
+  const all = await adapted(old, patternOf("q35"), { accept: ["all"] });
+  t.ok(all.report.enough, "all takes what can be taken");
+  t.notOk([...(await devices(all.stream)).keys()].some((key) => key.includes("virtio")));
+  t.end();
+});
+
+test("main memory of another size is refused whatever is accepted", async (t) => {
+  const old = corpusEntry("machine-none").open();
+  const { report } = await adapted(old, patternOf("pc"), { accept: ["all"] });
+  t.notOk(report.enough);
+  t.ok(report.refused.every(({ weight }) => weight === "never"));
+  t.ok(
+    report.refused.some(({ where }) => where.startsWith("RAM block")),
+    report.refused[0]?.where,
+  );
+  t.end();
+});
+
+test("a file is adapted to itself byte for byte but for its description", async (t) => {
+  const pattern = patternOf("pc");
+  const { report, stream } = await adapted(pattern, pattern);
+  t.deepEqual(report.changes, []);
+  const [mine, made] = [await devices(pattern), await devices(stream)];
+  t.deepEqual([...made.keys()], [...mine.keys()]);
+  t.deepEqual(
+    [...made.values()].map(({ fields }) => fields),
+    [...mine.values()].map(({ fields }) => fields),
+  );
+  t.end();
+});
+
+test("qevm adapt: exit status, text and JSON", async (t) => {
+  const old = join(scratch, "old.mig");
+  const like = join(scratch, "pattern.mig");
+  const out = join(scratch, "new.mig");
+  writeFileSync(old, corpusEntry("pc-2.4").open());
+  writeFileSync(like, patternOf("pc"));
+  const check = await qevm(["adapt", old, "--like", like, "--check"]);
+  t.equal(check.code, 0, check.stderr);
+  t.ok(check.stdout.includes("From pc-i440fx-2.4 to pc-i440fx-11.1"), check.stdout.split("\n")[0]);
+  t.ok(check.stdout.includes("piix4_pm"), "each change with its section");
+  const made = await qevm(["adapt", old, "--like", like, "--out", out, "--json"]);
+  t.equal(made.code, 0, made.stderr);
+  const report = JSON.parse(made.stdout) as AdaptReport;
+  t.equal(report.bytes, readFileSync(out).length, "the file is what the report says");
+  writeFileSync(like, patternOf("q35"));
+  const refused = await qevm(["adapt", old, "--like", like, "--out", join(scratch, "none.mig")]);
+  t.equal(refused.code, 1, "refused");
+  t.ok(refused.stdout.includes("--accept section:"), "with the name that takes it");
+  t.throws(() => readFileSync(join(scratch, "none.mig")), /ENOENT/u, "and nothing written");
+  for (const args of [
+    [old, "--check"],
+    [old, "--like", like],
+    [old, "--like", like, "--check", "--print-command"],
+  ]) {
+    t.equal((await qevm(["adapt", ...args])).code, 2, args.slice(1).join(" "));
+  }
+  const missing = await qevm(["adapt", old, "--check", "--", join(scratch, "no-such-qemu")]);
+  t.equal(missing.code, 1, missing.stderr);
+  t.end();
+});

@@ -1,0 +1,118 @@
+import { commandLines } from "../analyse/explain/index.js";
+import { derive, type ByteSource } from "../bytes/source.js";
+import { openInput } from "../io/container/input.js";
+import type { Input } from "../io/container/types.js";
+import { libvirtImage, type LibvirtImage } from "../io/container/libvirt/write.js";
+import { canReopen, FileSource } from "../io/transport/file.js";
+import { readableAgain } from "../io/transport/spool.js";
+import { adaptToFile } from "../rewrite/adapt/adapt-file.js";
+import { planStreams, reportOf, type Reopened } from "../rewrite/adapt/adapt.js";
+import { askPattern } from "../rewrite/adapt/ask.js";
+import type { AdaptPlan, AdaptReport } from "../rewrite/adapt/types.js";
+import { StreamReader } from "../codec/stream/index.js";
+import { adaptLines } from "./adapt-report.js";
+import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { outOf } from "./out.js";
+import { print, printJson } from "./output.js";
+
+const OPTIONS = {
+  ...DECODE_OPTIONS,
+  out: { type: "string" },
+  like: { type: "string" },
+  accept: { type: "string", multiple: true },
+  check: { type: "boolean" },
+  "print-command": { type: "boolean" },
+} as const;
+
+/** `qevm adapt FILE --out NEW (--like PATTERN | -- QEMU ARGS...)`. */
+export async function run(argv: string[]): Promise<number> {
+  const at = argv.indexOf("--");
+  const command = at < 0 ? [] : argv.slice(at + 1);
+  const args = parse(at < 0 ? argv : argv.slice(0, at), OPTIONS, [1, 1], "one FILE");
+  const like = args.text("like");
+  if ((like === undefined) === (command.length === 0)) {
+    throw new UsageError("the destination: its command after --, or --like PATTERN, a stream that it saved");
+  }
+  if (args.flag("print-command") && like !== undefined)
+    throw new UsageError("--print-command needs the command after --");
+  const [file = ""] = args.positionals;
+  const writes = !args.flag("check") && !(args.flag("print-command") && args.text("out") === undefined);
+  const out = writes ? outOf(args, [file, like], { what: "the adapted file, or --check", stdout: true }) : undefined;
+  const input = await reopening(file, args);
+  try {
+    if (like !== undefined) {
+      const pattern: Reopened = { open: () => openInput(like) };
+      return tell(args, out, await adapt(input.old, pattern, out, args));
+    }
+    const asked = await askPattern(command, await machineOf(input.old));
+    try {
+      const report = await adapt(input.old, { open: () => FileSource.open(asked.path) }, out, args);
+      return tell(args, out, report, asked.command);
+    } finally {
+      asked.remove();
+    }
+  } finally {
+    await input.remove();
+  }
+}
+
+async function adapt(old: Reopened, pattern: Reopened, out: string | undefined, args: Arguments): Promise<AdaptReport> {
+  const options = { accept: args.list("accept"), stream: await streamOptions(args) };
+  if (out === undefined) return reportOf(await planStreams(old, pattern, options), options);
+  const input = (await old.open()) as Partial<Input> & ByteSource;
+  await input.close?.();
+  const image = (plan: AdaptPlan): LibvirtImage | undefined => {
+    const kept = input.containers?.find((container) => container.kind === "libvirt");
+    if (kept === undefined || out === "-") return undefined;
+    // A sparse image holds pages at fixed places: the adapted stream is a plain one.
+    const format = kept.format === "sparse" ? "raw" : undefined;
+    return libvirtImage(kept, { machine: plan.pattern.machine, format });
+  };
+  return await adaptToFile(old, pattern, out, { ...options, image });
+}
+
+/** The input, kept in a file where it cannot be opened twice. */
+async function reopening(file: string, args: Arguments): Promise<{ old: Reopened; remove(): void | Promise<void> }> {
+  if (canReopen(file)) return { old: { open: () => openInput(file, inputOptions(args)) }, remove: () => undefined };
+  const input = await openInput(file, inputOptions(args));
+  const copy = readableAgain(input);
+  const open = (): ByteSource => {
+    copy.rewind();
+    return { ...derive(copy.source, (into) => copy.source.read(into)), close: () => undefined };
+  };
+  const remove = async (): Promise<void> => {
+    copy.close();
+    await input.close?.();
+  };
+  return { old: { open }, remove };
+}
+
+/** The machine type that a stream names. */
+async function machineOf(old: Reopened): Promise<string | undefined> {
+  const source = await old.open();
+  try {
+    const reader = new StreamReader(source);
+    for await (const item of reader) if (item.kind !== "header") break;
+    return reader.machine;
+  } finally {
+    await source.close?.();
+  }
+}
+
+function tell(args: Arguments, out: string | undefined, report: AdaptReport, command?: readonly string[]): number {
+  const status = report.enough ? 0 : 1;
+  if (args.flag("json")) {
+    printJson({ ...report, ...(command === undefined ? {} : { command }) });
+    return status;
+  }
+  if (out === "-") return status;
+  const lines =
+    args.flag("print-command") && args.text("out") === undefined && report.enough ? [] : adaptLines(report, out);
+  if (command !== undefined)
+    lines.push(
+      ...(lines.length === 0 ? [] : ["The destination:"]),
+      ...commandLines([...command, "-incoming", "defer"]),
+    );
+  print(lines);
+  return status;
+}

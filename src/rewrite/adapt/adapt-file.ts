@@ -1,0 +1,58 @@
+import { join } from "node:path";
+import { streamSink, type LibvirtImage } from "../../io/container/libvirt/write.js";
+import { FileSource } from "../../io/transport/file.js";
+import { openOutput, scratchFor } from "../../io/transport/output.js";
+import { temporaryFolder } from "../../io/transport/temporary.js";
+import type { StreamOptions } from "../../codec/stream/index.js";
+import { convertToFile } from "../convert/convert-file.js";
+import { planStreams, reportOf, type AdaptOptions, type Reopened } from "./adapt.js";
+import type { AdaptPlan, AdaptReport } from "./types.js";
+import { writeAdapted } from "./write.js";
+
+/**
+ * Adapts into a file that appears whole or not at all, if nothing is refused; `-` is standard output. Pages that are compressed or at
+ * fixed places are made plain pages on the way, which takes a file of the guest's memory beside the output. With `image` the file is a
+ * libvirt save image. Errors: as `planStreams`, `openOutput`.
+ */
+export async function adaptToFile(
+  old: Reopened,
+  pattern: Reopened,
+  out: string,
+  options: AdaptOptions & { image?: ((plan: AdaptPlan) => LibvirtImage | undefined) | undefined } = {},
+): Promise<AdaptReport> {
+  const plan = await planStreams(old, pattern, options);
+  const report = reportOf(plan, options);
+  if (!report.enough) return report;
+  const image = options.image?.(plan);
+  const file = openOutput(out);
+  const folder = temporaryFolder(scratchFor(out), "qevm-adapt");
+  try {
+    if (image !== undefined) await file.write(image.head);
+    const sink = streamSink(image?.format ?? "raw", file);
+    const plain = await plainPages(plan, old, join(folder.path, "plain"), options.stream ?? {});
+    const source = await plain.open();
+    const like = await pattern.open();
+    const bytes = await writeAdapted(plan, source, like, sink, options.stream ?? {});
+    await source.close?.();
+    await like.close?.();
+    await sink.end();
+    file.commit();
+    return { ...report, bytes };
+  } finally {
+    file.abort();
+    folder.remove();
+  }
+}
+
+/** The old stream with plain pages. */
+async function plainPages(plan: AdaptPlan, old: Reopened, path: string, options: StreamOptions): Promise<Reopened> {
+  const { compressed, configuration } = plan.old;
+  const mapped = configuration?.subsections.some(
+    (one) => one.name === "configuration/capabilities" && one.capabilities.includes("mapped-ram"),
+  );
+  if (!compressed && mapped !== true) return old;
+  const source = await old.open();
+  await convertToFile(source, path, { ...options, ram: "normal", ...(mapped === true ? { to: "stream" } : {}) });
+  await source.close?.();
+  return { open: () => FileSource.open(path) };
+}

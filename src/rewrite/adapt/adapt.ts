@@ -1,0 +1,71 @@
+import type { ByteSink, ByteSource } from "../../bytes/source.js";
+import type { StreamOptions } from "../../codec/stream/index.js";
+import { planAdapt } from "./plan.js";
+import { survey } from "./survey.js";
+import type { AdaptPlan, AdaptReport, Change } from "./types.js";
+import { writeAdapted } from "./write.js";
+
+/** A stream that can be read more than once. Each source is closed by whoever opens it. */
+export interface Reopened {
+  readonly open: () => ByteSource | Promise<ByteSource>;
+}
+
+export interface AdaptOptions {
+  /** Names of rules whose changes are taken although the guest may notice; `all` takes every one. */
+  accept?: readonly string[] | undefined;
+  /** How the old stream is decoded. */
+  stream?: StreamOptions | undefined;
+}
+
+/**
+ * Compares an old stream with a pattern: the stream that the destination's QEMU writes when it is saved before its first instruction.
+ * Nothing is written. Errors: as `StreamReader`; unsupported (nothing describes the device state).
+ */
+export async function planStreams(old: Reopened, pattern: Reopened, options: AdaptOptions = {}): Promise<AdaptPlan> {
+  const mine = await reading(old, (source) => survey(source, options.stream ?? {}));
+  const theirs = await reading(pattern, (source) => survey(source, {}));
+  return planAdapt(mine, theirs);
+}
+
+/**
+ * Writes the old stream in the shape of the pattern, if nothing is refused. The sink is not ended. Errors: as `planStreams`.
+ */
+export async function adaptStream(
+  old: Reopened,
+  pattern: Reopened,
+  sink: ByteSink,
+  options: AdaptOptions & { outOffset?: number | undefined } = {},
+): Promise<AdaptReport> {
+  const plan = await planStreams(old, pattern, options);
+  const report = reportOf(plan, options);
+  if (!report.enough) return report;
+  const bytes = await reading(old, (source) =>
+    reading(pattern, (like) => writeAdapted(plan, source, like, sink, options.stream ?? {}, options.outOffset)),
+  );
+  return { ...report, bytes };
+}
+
+/** What a plan changes, and what of it is refused. */
+export function reportOf({ old, pattern, changes }: AdaptPlan, { accept = [] }: AdaptOptions = {}): AdaptReport {
+  const refused = changes.filter((change) => isRefused(change, accept));
+  return {
+    machine: { old: old.machine ?? null, new: pattern.machine ?? null },
+    enough: refused.length === 0,
+    changes,
+    refused,
+  };
+}
+
+function isRefused({ weight, rule }: Change, accept: readonly string[]): boolean {
+  if (weight === "never") return true;
+  return weight === "guest" && !accept.includes("all") && !accept.includes(rule);
+}
+
+async function reading<T>({ open }: Reopened, work: (source: ByteSource) => Promise<T>): Promise<T> {
+  const source = await open();
+  try {
+    return await work(source);
+  } finally {
+    await source.close?.();
+  }
+}

@@ -1,0 +1,130 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { pipeline } from "node:stream/promises";
+import { createWriteStream } from "node:fs";
+import { QevmError } from "../../bytes/errors.js";
+import { openListener } from "../../io/transport/listen-uri.js";
+import { QmpClient, textOf, type JsonObject } from "../../io/transport/qmp.js";
+import { systemFolder, temporaryFolder } from "../../io/transport/temporary.js";
+import { askDestination, type DestinationFacts } from "./destination.js";
+import { globalArguments } from "./properties.js";
+
+/** A pattern that a QEMU was asked for. */
+export interface AskedPattern {
+  /** The stream that it saved. */
+  path: string;
+  facts: DestinationFacts;
+  /** Program and arguments of the destination, with the properties that the guest needs. */
+  command: string[];
+  /** Removes the pattern. */
+  remove(): void;
+}
+
+/** Seconds that a QEMU may take to start, and to save a machine that has not run. */
+const START = 60;
+const SAVE = 600;
+/** Options of a destination that a pattern must not have, with whether a value follows. */
+const DROPPED: ReadonlyMap<string, boolean> = new Map([
+  ["incoming", true],
+  ["loadvm", true],
+  ["daemonize", false],
+  ["pidfile", true],
+  ["S", false],
+]);
+
+const running = new Set<ChildProcess>();
+process.once("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+
+/**
+ * Starts the destination's QEMU without the stream, asks it what it has, starts it again with the properties that the guest's old machine
+ * type set, and has it save itself before its first instruction. The command runs as it is given, but for `-incoming` and the like;
+ * `-display none -S -qmp stdio` are added, so nothing else of it may use the standard streams. Its disks are opened. Errors: io, with QEMU's
+ * own words.
+ * @param command program and arguments
+ * @param old machine type of the old stream
+ */
+export async function askPattern(command: readonly string[], old: string | undefined): Promise<AskedPattern> {
+  const base = withoutIncoming(command);
+  const folder = temporaryFolder(systemFolder(), "qevm-adapt");
+  try {
+    const path = join(folder.path, "pattern");
+    const first = await inQemu(base, async (qmp) => {
+      const facts = await askDestination(qmp, old);
+      if (facts.properties.length === 0) await save(qmp, path);
+      return facts;
+    });
+    const full = [...base, ...globalArguments(first.properties, base)];
+    if (first.properties.length > 0) await inQemu(full, async (qmp) => await save(qmp, path));
+    return { path, facts: first, command: full, remove: () => folder.remove() };
+  } catch (error) {
+    folder.remove();
+    throw error;
+  }
+}
+
+/** The command of a destination as one of a source. */
+export function withoutIncoming(command: readonly string[]): string[] {
+  const kept: string[] = [];
+  for (let i = 0; i < command.length; i++) {
+    const name = /^--?([a-zA-Z]\w*)$/u.exec(command[i]!)?.[1];
+    const value = name === undefined ? undefined : DROPPED.get(name);
+    if (value === undefined) kept.push(command[i]!);
+    else if (value) i++;
+  }
+  return kept;
+}
+
+async function inQemu<T>(command: readonly string[], work: (qmp: QmpClient) => Promise<T>): Promise<T> {
+  const [file = "", ...args] = command;
+  const child = spawn(file, [...args, "-display", "none", "-S", "-qmp", "stdio"], { stdio: "pipe" });
+  running.add(child);
+  let said = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-4096)));
+  const ended = new Promise<string>((resolve) => {
+    child.once("error", (error) => resolve(error.message));
+    child.once("close", () => resolve(""));
+  });
+  try {
+    const qmp = await QmpClient.over(child.stdout, child.stdin, START * 1000);
+    return await work(qmp);
+  } catch (error) {
+    if (!(error instanceof QevmError)) throw error;
+    const missing = await Promise.race([ended, sleep(1000, "", { ref: false })]);
+    const words = [missing, said.trim()].filter((text) => text !== "").join(": ");
+    throw new QevmError("io", `${file}: ${words === "" ? error.message : words}`, { cause: error });
+  } finally {
+    child.kill("SIGKILL");
+    await ended;
+    running.delete(child);
+  }
+}
+
+/** Has a stopped machine saved into a new file of mode 0600. */
+async function save(qmp: QmpClient, path: string): Promise<void> {
+  const uri = `unix:${path}.sock`;
+  let written: Promise<void> | undefined;
+  const listening = await openListener(uri, ({ input }) => {
+    written ??= pipeline(input, createWriteStream(path, { mode: 0o600, flags: "wx" }));
+    written.catch(() => undefined);
+  });
+  try {
+    await qmp.execute("migrate", { uri });
+    for (const until = Date.now() + SAVE * 1000; ; await sleep(20)) {
+      const info = (await qmp.execute("query-migrate")) as JsonObject;
+      const status = textOf(info["status"]);
+      if (status === "completed") break;
+      if (status === "failed" || Date.now() > until) {
+        throw new QevmError(
+          "io",
+          `the destination's QEMU does not save itself: ${textOf(info["error-desc"]) || status}`,
+        );
+      }
+    }
+    await written;
+  } finally {
+    listening.close();
+  }
+}

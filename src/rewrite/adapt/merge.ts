@@ -1,0 +1,258 @@
+import {
+  fieldGroups,
+  isRecordValue,
+  isStructState,
+  measureStruct,
+  measureValue,
+  type DeviceState,
+  type FieldDescription,
+  type FieldGroup,
+  type FieldValue,
+  type StructDescription,
+  type StructState,
+} from "../../codec/vmstate/index.js";
+import { convertScalar, resizeBytes } from "./convert-values.js";
+import { aligned } from "./align.js";
+import { isZero, type MergeContext } from "./context.js";
+import { describedBy, rebind } from "./rebind.js";
+import { configuredField, subsectionRule, PRIVATE_MERGES } from "./rules/index.js";
+
+/** A field of the result: the objects that describe it, and its value. */
+interface Merged {
+  entries: readonly FieldDescription[];
+  value: FieldValue;
+}
+
+/**
+ * The guest's state of a device in the shape that the destination takes. What differs is noted; nothing is thrown for it.
+ *
+ * | old and pattern                          | taken                                                            |
+ * |------------------------------------------|------------------------------------------------------------------|
+ * | a field of both                          | the old value, in the pattern's width                            |
+ * | only old, same vmsd and version          | the old field: whether it is there depends on the state          |
+ * | only old, older version                  | the old field: QEMU loads what its own older versions wrote      |
+ * | only old, newer version                  | left out                                                         |
+ * | only pattern, older version in old       | left out: QEMU knows that older versions lack it                 |
+ * | only pattern, else                       | the pattern's: a machine that has not run has few fields that depend on its state |
+ * | a subsection                             | the old ones that the destination knows; QEMU's default for others |
+ */
+export function mergeDevice(old: DeviceState, pattern: DeviceState, ctx: MergeContext): DeviceState {
+  const merged = mergeStruct(old, pattern, ctx);
+  const { name, instanceId, size } = pattern.description;
+  const { fields, subsections, vmsdName, version } = merged.description;
+  const description = {
+    name,
+    instanceId,
+    ...(vmsdName === undefined ? {} : { vmsdName }),
+    ...(version === undefined ? {} : { version }),
+    fields,
+    ...(subsections === undefined ? {} : { subsections }),
+    ...(size === undefined ? {} : { size: old.description.size ?? size }),
+  };
+  return { ...merged, description, bytes: old.bytes };
+}
+
+/** As {@link mergeDevice}, for a struct inside. */
+export function mergeStruct(old: StructState, pattern: StructState, ctx: MergeContext): StructState {
+  const keepsOlder = older(old.description, pattern.description);
+  const version = keepsOlder ? old.description.version : pattern.description.version;
+  const entries: FieldDescription[] = [];
+  const values: FieldValue[] = [];
+  for (const { key, mine, theirs } of aligned(old.description, pattern.description)) {
+    const merged = ctx.within(key, () => mergeField(old, pattern, mine, theirs, keepsOlder, ctx));
+    if (merged === undefined) continue;
+    values.push(merged.value);
+    entries.push(...merged.entries);
+  }
+  const subsections = mergeSubsections(old, pattern, ctx);
+  const description: StructDescription = { fields: entries };
+  const { vmsdName } = pattern.description;
+  if (vmsdName !== undefined) description.vmsdName = vmsdName;
+  if (version !== undefined) description.version = version;
+  if (subsections.length > 0) description.subsections = subsections.map((one) => one.description);
+  const fields: Record<string, FieldValue> = Object.create(null) as Record<string, FieldValue>;
+  for (const [i, { key }] of fieldGroups(description).entries()) fields[key] = values[i]!;
+  return { description, fields, subsections };
+}
+
+function mergeField(
+  old: StructState,
+  pattern: StructState,
+  mine: FieldGroup | undefined,
+  theirs: FieldGroup | undefined,
+  keepsOlder: boolean,
+  ctx: MergeContext,
+): Merged | undefined {
+  const { vmsdName } = pattern.description;
+  if (mine !== undefined && theirs !== undefined) {
+    if (mine.key !== theirs.key)
+      ctx.note("renamed-field", "form", mine.key, theirs.key, "the same bytes under another name");
+    return mergeGroup(mine, old.fields[mine.key]!, theirs, pattern.fields[theirs.key]!, vmsdName, ctx);
+  }
+  if (mine !== undefined) {
+    const value = old.fields[mine.key]!;
+    const rule = configuredField(vmsdName, mine.key);
+    const same = keepsOlder || old.description.version === pattern.description.version;
+    if (rule === undefined && same) return { entries: mine.entries, value };
+    const weight = rule?.weight ?? (isZero(value) ? "unused" : "guest");
+    ctx.note(
+      rule?.name ?? `field:${vmsdName ?? ""}/${mine.key}`,
+      weight,
+      value,
+      undefined,
+      rule?.reason ?? "the destination has no such field",
+    );
+    return undefined;
+  }
+  if (theirs === undefined || keepsOlder) return undefined;
+  const rule = configuredField(vmsdName, theirs.key);
+  const value = pattern.fields[theirs.key]!;
+  ctx.note(
+    rule?.name ?? `field:${vmsdName ?? ""}/${theirs.key}`,
+    rule?.weight ?? "unused",
+    undefined,
+    value,
+    rule?.reason ?? "the old stream has no such field: what the destination starts with",
+  );
+  return { entries: theirs.entries, value };
+}
+
+function mergeGroup(
+  mine: FieldGroup,
+  value: FieldValue,
+  theirs: FieldGroup,
+  pattern: FieldValue,
+  vmsdName: string | undefined,
+  ctx: MergeContext,
+): Merged {
+  const { name } = theirs.entries[0]!;
+  const taken = { entries: mine.entries.map((entry) => ({ ...entry, name })), value };
+  if (mine.isArray || theirs.isArray) return mergeArray(mine, value, theirs, pattern, vmsdName, ctx);
+  if (value === null || pattern === null) return taken;
+  const entry = mine.entries[0]!;
+  const like = theirs.entries[0]!;
+  const merged = mergeValue(entry, value, like, pattern, vmsdName, ctx);
+  return merged === undefined ? taken : { entries: [{ ...merged.entry, name }], value: merged.value };
+}
+
+/** One value that is not an array; undefined: the old one as it is. */
+function mergeValue(
+  entry: FieldDescription,
+  value: FieldValue,
+  like: FieldDescription,
+  pattern: FieldValue,
+  vmsdName: string | undefined,
+  ctx: MergeContext,
+): { entry: FieldDescription; value: FieldValue } | undefined {
+  if (isStructState(value) && isStructState(pattern)) {
+    const merged = mergeStruct(value, pattern, ctx);
+    return { entry: describing(entry, merged.description, measureStruct(merged)), value: merged };
+  }
+  const merge = entry.type === like.type ? PRIVATE_MERGES.get(entry.type) : undefined;
+  if (merge !== undefined && isRecordValue(value) && isRecordValue(pattern)) {
+    const merged = merge(value, pattern, ctx);
+    return { entry: { ...entry, size: measureValue(entry, merged, vmsdName) }, value: merged };
+  }
+  if (entry.type === like.type && entry.size === like.size) return undefined;
+  const scalar = convertScalar(value, entry, like, ctx);
+  if (scalar !== undefined) return { entry: like, value: scalar };
+  if (value instanceof Uint8Array && pattern instanceof Uint8Array && isPlainBuffer(entry) && isPlainBuffer(like)) {
+    return { entry: like, value: resizeBytes(value, pattern, ctx) };
+  }
+  return undefined;
+}
+
+function isPlainBuffer({ type }: FieldDescription): boolean {
+  return type === "buffer" || type === "unused_buffer";
+}
+
+/** Arrays: of one length as they are, or element by element; the pattern's length where the two differ. */
+function mergeArray(
+  mine: FieldGroup,
+  value: FieldValue,
+  theirs: FieldGroup,
+  pattern: FieldValue,
+  vmsdName: string | undefined,
+  ctx: MergeContext,
+): Merged {
+  const { name } = theirs.entries[0]!;
+  const taken = { entries: mine.entries.map((entry) => ({ ...entry, name })), value };
+  if (!Array.isArray(value) || !Array.isArray(pattern)) return taken;
+  const structs = [...value, ...pattern].some((one) => isStructState(one) || isRecordValue(one));
+  const compressed = mine.entries.length === 1 && theirs.entries.length === 1;
+  const listed = mine.entries.length === value.length && theirs.entries.length === pattern.length;
+  const like = theirs.entries[0]!;
+  if (value.length === pattern.length && (!structs || !(compressed || listed))) return taken;
+  if (value.length > pattern.length) {
+    const rest = value.slice(pattern.length);
+    const lost = isZero(rest);
+    ctx.note(
+      `array:${vmsdName ?? ""}/${mine.key}`,
+      lost ? "unused" : "guest",
+      value,
+      pattern,
+      lost ? "the elements left out hold nothing" : "the destination has fewer of them",
+    );
+  } else if (value.length < pattern.length) {
+    ctx.note(`array:${vmsdName ?? ""}/${mine.key}`, "unused", value, pattern, "the others are as they start");
+  }
+  const values: FieldValue[] = [];
+  const entries: FieldDescription[] = [];
+  let shape: FieldDescription | undefined;
+  for (const [i, theirsAt] of pattern.entries()) {
+    const own = value[i] ?? theirsAt;
+    const from = mine.entries[compressed ? 0 : i] ?? like;
+    const to = theirs.entries[compressed ? 0 : i] ?? like;
+    const merged = ctx.within(`[${i}]`, () => mergeValue(from, own, to, theirsAt, vmsdName, ctx));
+    const element = merged?.value ?? own;
+    // Elements of one object share its description.
+    if (compressed && shape !== undefined && isStructState(element)) {
+      values.push(rebind(element, describedBy(shape) ?? element.description));
+      continue;
+    }
+    values.push(element);
+    shape = merged?.entry ?? from;
+    if (!compressed) entries.push(numbered(shape, to));
+  }
+  if (compressed && shape !== undefined) entries.push(numbered(shape, like));
+  return entries.length === 0 ? { entries: theirs.entries, value: pattern } : { entries, value: values };
+}
+
+/** An element's object with the place in the array that the pattern's has. */
+function numbered(entry: FieldDescription, { name, arrayLength, index }: FieldDescription): FieldDescription {
+  const { arrayLength: _, index: __, ...rest } = entry;
+  return {
+    ...rest,
+    name,
+    ...(arrayLength === undefined ? {} : { arrayLength }),
+    ...(index === undefined ? {} : { index }),
+  };
+}
+
+function describing(entry: FieldDescription, description: StructDescription, size: number): FieldDescription {
+  return entry.type === "struct" ? { ...entry, struct: description, size } : { ...entry, inlined: [description], size };
+}
+
+function mergeSubsections(old: StructState, pattern: StructState, ctx: MergeContext): StructState[] {
+  return old.subsections.flatMap((mine) => {
+    const name = mine.description.vmsdName ?? "";
+    const step = `subsection ${name}`;
+    const theirs = pattern.subsections.find((one) => one.description.vmsdName === name);
+    if (theirs !== undefined) return [ctx.within(step, () => mergeStruct(mine, theirs, ctx))];
+    const rule = subsectionRule(name);
+    if (rule === undefined) return [mine];
+    const weight = rule.harmless?.(mine) === true || isZero(mine) ? "unused" : rule.weight;
+    ctx.within(step, () => ctx.note(rule.name, weight, "there", undefined, rule.reason));
+    return [];
+  });
+}
+
+/** Whether the old layout is an older version of the pattern's: QEMU loads those. */
+function older(old: StructDescription, pattern: StructDescription): boolean {
+  return (
+    old.vmsdName === pattern.vmsdName &&
+    old.version !== undefined &&
+    pattern.version !== undefined &&
+    old.version < pattern.version
+  );
+}

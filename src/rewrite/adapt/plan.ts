@@ -1,0 +1,41 @@
+import { MergeContext } from "./context.js";
+import { planBlocks } from "./blocks.js";
+import { mergeDevice } from "./merge.js";
+import { pairSections, sectionName, type Pair } from "./pair.js";
+import type { AdaptPlan, Change, Section, Survey } from "./types.js";
+
+/** What has to be written so that the destination of the pattern loads the old guest. */
+export function planAdapt(old: Survey, pattern: Survey): AdaptPlan {
+  const changes: Change[] = [];
+  const stream = new MergeContext("the stream", 0, changes);
+  if (old.machine !== pattern.machine) {
+    const reason = "the destination's machine type; what its devices are is compared one by one below";
+    stream.note("machine", "form", old.machine, pattern.machine, reason);
+  }
+  if (old.pageSize !== pattern.pageSize) {
+    stream.note("page-size", "never", old.pageSize, pattern.pageSize, "pages of another size: another target");
+  }
+  for (const { idstr, offset } of old.chunked) {
+    const ctx = new MergeContext(JSON.stringify(idstr), offset, changes);
+    const reason = "state that comes in parts beside RAM: it is not written";
+    ctx.note(`section:${idstr}`, idstr === "dirty-bitmap" ? "guest" : "never", "there", undefined, reason);
+  }
+  const blocks = planBlocks(old, pattern, changes);
+  const pairs = pairSections(old.sections, pattern.sections, changes);
+  const sections = pairs.map((pair) => mergeSection(pair, changes));
+  return { old, pattern, blocks, sections, changes };
+}
+
+function mergeSection({ old, pattern }: Pair, changes: Change[]): Section {
+  const ctx = new MergeContext(sectionName(pattern), old.offset, changes);
+  const { idstr, instanceId, sectionId, early } = pattern;
+  const versionId = Math.min(old.versionId, pattern.versionId);
+  const section = { ...old, idstr, instanceId, sectionId, early, versionId };
+  if (old.state !== undefined && pattern.state !== undefined) {
+    return { ...section, state: mergeDevice(old.state, pattern.state, ctx) };
+  }
+  if ((old.state === undefined) !== (pattern.state === undefined)) {
+    ctx.note(`section:${idstr}`, "never", "there", undefined, "only one of the two streams says what is in it");
+  }
+  return section;
+}

@@ -1,0 +1,47 @@
+import { releaseNumber } from "../../guest/machines/index.js";
+import { NEWER_PROPERTIES } from "./rules/properties-newer.js";
+import { OLDER_PROPERTIES } from "./rules/properties-older.js";
+
+/** A property of a device that machine types of a release set. */
+export interface Property {
+  driver: string;
+  property: string;
+  value: string;
+}
+
+/**
+ * What a machine type of release `old` sets that one of release `now` does not, so that its devices are those that the guest knows. Of two
+ * values for one property that of the older release is last.
+ */
+export function propertiesBetween(old: string, now: string | undefined): Property[] {
+  const [from, to] = [releaseNumber(old), releaseNumber(now) ?? Number.POSITIVE_INFINITY];
+  if (from === undefined || from >= to) return [];
+  const found = new Map<string, Property>();
+  for (const [release, lines] of [...Object.entries(NEWER_PROPERTIES), ...Object.entries(OLDER_PROPERTIES)]) {
+    const number = releaseNumber(release)!;
+    if (number < from || number >= to) continue;
+    for (const line of lines.trim().split("\n")) {
+      const [, driver = "", property = "", value = ""] = /^\s*([^.]+)\.([^=]+)=(.*)$/u.exec(line) ?? [];
+      found.delete(`${driver}.${property}`);
+      found.set(`${driver}.${property}`, { driver, property, value });
+    }
+  }
+  return [...found.values()];
+}
+
+/** Display adapters that a machine has by default, and the `-vga` that makes them. */
+const DEFAULT_VGA: Readonly<Record<string, string>> = { VGA: "std", "cirrus-vga": "cirrus" };
+
+/**
+ * As QEMU takes them: `-global DRIVER.PROPERTY=VALUE`. A default display adapter that a `-global` names is no longer made by default, so it is
+ * asked for. Source: system/vl.c `default_driver_check`, 7.2 and 11.1.
+ * @param args those of the command so far
+ */
+export function globalArguments(properties: readonly Property[], args: readonly string[]): string[] {
+  const all = properties.flatMap(({ driver, property, value }) => ["-global", `${driver}.${property}=${value}`]);
+  const asked = args.some(
+    (word) => /^--?(?:nodefaults|vga)$/u.test(word) || /^(?:VGA|cirrus-vga|qxl-vga|virtio-vga)/u.test(word),
+  );
+  const vga = properties.map(({ driver }) => DEFAULT_VGA[driver]).find((one) => one !== undefined);
+  return asked || vga === undefined ? all : ["-vga", vga, ...all];
+}

@@ -1,0 +1,126 @@
+import type { FieldValue, RecordValue } from "../../../codec/vmstate/index.js";
+import type { MergeContext } from "../context.js";
+import { capabilitiesOf, capabilityLength, writableBits } from "./pci-registers.js";
+
+/**
+ * PCI configuration space: what the device is from the pattern, what the guest wrote from the old stream. QEMU refuses any other
+ * mixture (hw/pci/pci.c `get_pci_config_device`).
+ */
+export function mergePciConfig(old: RecordValue, pattern: RecordValue, ctx: MergeContext): RecordValue {
+  const record = { ...old.record };
+  const theirs = pattern.record;
+  for (const name of ["vendor_id", "device_id"]) {
+    if (record[name] === theirs[name]) continue;
+    ctx.within(name, () =>
+      ctx.note("pci-device", "never", record[name], theirs[name], "another device is at this place of the destination"),
+    );
+  }
+  for (const name of IDENTITY) {
+    if (name in record && record[name] !== theirs[name]) {
+      ctx.within(name, () => ctx.note("pci-identity", "unused", record[name], theirs[name], READ_ONCE));
+      record[name] = theirs[name]!;
+    }
+  }
+  const bar = (name: string): void => {
+    const [mine, like] = [Number(record[name] ?? 0), Number(theirs[name] ?? 0)];
+    if (like === 0 || (mine & 0xf) === (like & 0xf)) return;
+    const kind = (like & 1) === 0 ? 0xf : 0x3;
+    if ((mine & kind) === (like & kind)) return;
+    const used = (mine & ~0xf) !== 0;
+    const text = "the kind of this BAR is another one: the destination needs the old machine's properties";
+    ctx.within(name, () => ctx.note("pci-bar", used ? "never" : "unused", mine, like, text));
+    record[name] = used ? (mine & ~kind) | (like & kind) : like;
+  };
+  for (let i = 0; i < 6; i++) bar(`bar${i}`);
+  // Bit 4 says that there are capabilities.
+  record["status"] = (Number(record["status"]) & ~0x10) | (Number(theirs["status"]) & 0x10);
+  mergeRegisters(record, theirs, ctx);
+  return { record };
+}
+
+const READ_ONCE = "drivers read it when they start; the destination compares it";
+const IDENTITY = [
+  "revision",
+  "prog_if",
+  "class",
+  "header_type",
+  "subsystem_vendor_id",
+  "subsystem_id",
+  "interrupt_pin",
+  "min_gnt",
+  "max_lat",
+];
+
+type Fields = Record<string, FieldValue>;
+
+/** The configuration space from its 64th byte on, under the offsets of the whole. */
+function space({ registers }: Fields): Uint8Array | undefined {
+  if (!(registers instanceof Uint8Array)) return undefined;
+  const whole = new Uint8Array(64 + registers.length);
+  whole.set(registers, 64);
+  return whole;
+}
+
+/** The first capability; a bridge has it in the bytes of its header. */
+function first({ capabilities, header }: Fields): number {
+  if (typeof capabilities === "number") return capabilities;
+  return header instanceof Uint8Array ? (header[0x34 - 0x10] ?? 0) : 0;
+}
+
+function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void {
+  const [mine, like] = [space(record), space(theirs)];
+  if (mine === undefined || like === undefined || mine.length !== like.length) return;
+  const old = capabilitiesOf(mine, first(record));
+  const wanted = capabilitiesOf(like, first(theirs));
+  const out = mine.slice();
+  for (const capability of wanted) {
+    const { id, at } = capability;
+    const same = old.some((one) => one.id === id && one.at === at);
+    for (let i = 0; i < capabilityLength(like, capability) && at + i < out.length; i++) {
+      const mask = same ? writableBits(like, capability, i) : 0;
+      const value = (mine[at + i]! & mask) | (like[at + i]! & ~mask & 0xff);
+      out[at + i] = value;
+    }
+    if (same && id === 0x11 && ((mine[at + 2]! ^ like[at + 2]!) | ((mine[at + 3]! ^ like[at + 3]!) & 7)) !== 0) {
+      const [was, now] = [vectors(mine, at), vectors(like, at)];
+      const what = "the guest's interrupts are programmed in a table of another length";
+      ctx.within("MSI-X", () => ctx.note("msix-vectors", "never", was, now, what, `vectors=${was} for this device`));
+    }
+  }
+  for (const { id, at } of old) {
+    if (wanted.some((one) => one.id === id && one.at === at)) continue;
+    const what =
+      "the destination's device lacks this capability, or has it elsewhere: it needs the old machine's properties";
+    ctx.within(`capability 0x${id.toString(16)}`, () => ctx.note("pci-capability", "guest", at, undefined, what));
+  }
+  for (const { id, at } of wanted) {
+    if (old.some((one) => one.id === id && one.at === at)) continue;
+    const what = "a capability that the guest has not seen: it comes as the destination starts";
+    ctx.within(`capability 0x${id.toString(16)}`, () => ctx.note("pci-capability-new", "unused", undefined, at, what));
+  }
+  extended(mine, like, out);
+  record["registers"] = out.subarray(64);
+  if ("capabilities" in theirs) record["capabilities"] = theirs["capabilities"]!;
+}
+
+/** Extended capabilities: the old ones where the chain is the same, else the pattern's. */
+function extended(mine: Uint8Array, like: Uint8Array, out: Uint8Array): void {
+  if (out.length <= 0x100) return;
+  if (sameChain(mine.subarray(0x100), like.subarray(0x100))) return;
+  out.set(like.subarray(0x100), 0x100);
+}
+
+/** Whether two extended configuration spaces, from byte 0x100 on, hold the same capabilities at the same places. */
+export function sameChain(mine: Uint8Array, like: Uint8Array): boolean {
+  for (let at = 0, steps = 0; steps < 64; steps++) {
+    for (let i = 0; i < 4; i++) if (mine[at + i] !== like[at + i]) return false;
+    const next = ((like[at + 3] ?? 0) << 4) | ((like[at + 2] ?? 0) >> 4);
+    if (next < 0x100) return true;
+    at = next - 0x100;
+  }
+  return true;
+}
+
+function vectors(bytes: Uint8Array, at: number): number {
+  return ((bytes[at + 2]! | (bytes[at + 3]! << 8)) & 0x7ff) + 1;
+}

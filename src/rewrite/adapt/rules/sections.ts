@@ -1,0 +1,38 @@
+import type { RenameRule, SectionRule } from "./types.js";
+
+/** Sections that a destination may lack without the guest noticing. */
+export const SECTION_RULES: readonly SectionRule[] = [
+  {
+    name: "globalstate",
+    section: /^globalstate$/u,
+    weight: "unused",
+    reason: "the run state: without it QEMU goes on as it is told on its command line",
+    between: ["2.3", "2.4"],
+    source: "migration/global_state.c, 7.2",
+  },
+];
+
+/** Sections that were called otherwise. */
+export const SECTION_RENAMES: readonly RenameRule[] = [];
+
+/** RAM blocks that were called otherwise. */
+export const BLOCK_RENAMES: readonly RenameRule[] = [
+  {
+    name: "vga-memory",
+    pattern: /^(?:[0-9a-f:.]+\/)?vga\.vram$/u,
+    becomes: "vga.vram",
+    weight: "form",
+    reason: "the memory of the VGA adapter is named after its PCI address since 2.12",
+    between: ["2.12", "3.0"],
+    source: "hw/display/vga.c, property global-vmstate, 7.2",
+  },
+  {
+    name: "memory-path",
+    pattern: /^(?:\/objects\/)?([^/]+)$/u,
+    becomes: "$1",
+    weight: "form",
+    reason: "a memory backend is named by its path since 4.0",
+    between: ["3.1", "4.0"],
+    source: "backends/hostmem.c, property x-use-canonical-path-for-ramblock-id, 7.2",
+  },
+];

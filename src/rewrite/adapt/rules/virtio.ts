@@ -1,0 +1,108 @@
+import { isRecordValue, type FieldValue, type RecordValue } from "../../../codec/vmstate/index.js";
+import type { MergeContext } from "../context.js";
+import { mergePciConfig, sameChain } from "./pci-config.js";
+
+type Fields = Record<string, FieldValue>;
+
+/**
+ * A virtio device: the guest's state whole, with the PCI registers of `mergePciConfig`. Rings that the guest has not set up
+ * take the length that the destination gives them: QEMU 10.0 saves 1024 for the transmit queue of virtio-net and 11.1 takes 256.
+ * Source: QEMU hw/virtio/virtio.c `virtio_load`, hw/virtio/virtio-pci.c (5.2 to 11.1).
+ */
+export function mergeVirtio(old: RecordValue, pattern: RecordValue, ctx: MergeContext): RecordValue {
+  const record = { ...old.record };
+  const theirs = pattern.record;
+  const [pci, likePci] = [record["pci"], theirs["pci"]];
+  if (isRecordValue(pci) && isRecordValue(likePci)) {
+    const merged = ctx.within("pci", () => mergeTransport(pci, likePci, ctx));
+    record["pci"] = ctx.within("pci", () => alignLegacyBar(merged, { mine: record, theirs }, ctx));
+  }
+  record["queues"] = ctx.within("queues", () => mergeQueues(record, theirs, ctx));
+  return { record };
+}
+
+function mergeTransport(old: RecordValue, pattern: RecordValue, ctx: MergeContext): RecordValue {
+  const record = { ...old.record };
+  const { config, msix } = record;
+  const like = pattern.record["config"];
+  if (isRecordValue(config) && isRecordValue(like)) {
+    const { extended, ...rest } = config.record;
+    const { extended: theirs, ...restOfTheirs } = like.record;
+    const merged = ctx.within("config", () => mergePciConfig({ record: rest }, { record: restOfTheirs }, ctx));
+    const taken = extendedOf(extended, theirs);
+    record["config"] = { record: taken === undefined ? merged.record : { ...merged.record, extended: taken } };
+  }
+  const theirMsix = pattern.record["msix"];
+  const lost = isRecordValue(msix) && !isRecordValue(theirMsix);
+  // The state of the table is there where the configuration space says so.
+  if (lost) {
+    delete record["msix"];
+    delete record["config_vector"];
+  } else if (!isRecordValue(msix) && isRecordValue(theirMsix)) {
+    record["msix"] = theirMsix;
+    record["config_vector"] = 0xffff;
+  }
+  return { record };
+}
+
+/**
+ * BAR 0 is the legacy interface: 20 bytes, 24 with MSI-X, and the configuration of the device. Where that has grown in the destination, the
+ * guest's address may not be a multiple of the size any more. Source: hw/virtio/virtio-pci.c `virtio_pci_device_plugged`, 7.2 and 11.1.
+ */
+function alignLegacyBar(
+  pci: RecordValue,
+  { mine, theirs }: { mine: Fields; theirs: Fields },
+  ctx: MergeContext,
+): RecordValue {
+  const { config } = pci.record;
+  if (!isRecordValue(config)) return pci;
+  const bar = Number(config.record["bar0"]);
+  const head = isRecordValue(pci.record["msix"]) ? 24 : 20;
+  const size = (fields: Fields): number => 2 ** Math.ceil(Math.log2(head + Number(fields["config_len"])));
+  const [was, is] = [size(mine), size(theirs)];
+  if ((bar & 1) === 0 || is <= was || (bar & ~3 & (is - 1)) === 0) return pci;
+  const moved = (bar & ~(is - 1)) | (bar & 3);
+  const unused = mine["status"] === 0 || hasModernDriver(mine);
+  const reason = unused
+    ? "the guest does not use the legacy interface, whose registers are more in the destination"
+    : "the guest's driver uses the legacy interface, whose registers are more in the destination: they cannot be at this address";
+  const remedy = unused
+    ? undefined
+    : "unplug the device in the guest before it is saved, or load with a QEMU that knows the machine type";
+  ctx.within("bar0", () => ctx.note("virtio-legacy-bar", unused ? "unused" : "never", bar, moved, reason, remedy));
+  return { record: { ...pci.record, config: { record: { ...config.record, bar0: moved } } } };
+}
+
+/** Whether the guest's driver speaks virtio 1.0 (feature bit 32). */
+function hasModernDriver({ subsections }: Fields): boolean {
+  if (!Array.isArray(subsections)) return false;
+  return subsections.some((one) => {
+    if (!isRecordValue(one) || one.record["name"] !== "virtio/64bit_features") return false;
+    return ((one.record["guest_features"] as bigint) >> 32n) % 2n === 1n;
+  });
+}
+
+function extendedOf(mine: FieldValue | undefined, theirs: FieldValue | undefined): FieldValue | undefined {
+  if (!(theirs instanceof Uint8Array)) return undefined;
+  return mine instanceof Uint8Array && sameChain(mine, theirs) ? mine : theirs;
+}
+
+function mergeQueues(record: Fields, theirs: Fields, ctx: MergeContext): FieldValue {
+  const { queues } = record;
+  const like = theirs["queues"];
+  if (!Array.isArray(queues) || !Array.isArray(like)) return queues!;
+  const withVector = like.some((queue) => isRecordValue(queue) && "vector" in queue.record);
+  return queues.map((queue, i) => {
+    const wanted = like[i];
+    if (!isRecordValue(queue)) return queue;
+    const { vector, ...rest } = queue.record;
+    const merged = withVector ? { ...rest, vector: vector ?? 0xffff } : rest;
+    const num = isRecordValue(wanted) ? wanted.record["num"] : undefined;
+    if (num === undefined || num === merged["num"]) return { record: merged };
+    if (merged["desc"] !== 0n) return { record: merged };
+    ctx.within(`[${i}]`, () =>
+      ctx.note("virtqueue-size", "unused", merged["num"], num, "the guest has not set up this ring"),
+    );
+    return { record: { ...merged, num } };
+  });
+}

@@ -1,0 +1,102 @@
+import type { Warning } from "../../bytes/errors.js";
+import type { RamBlock } from "../../codec/ram/index.js";
+import type { Configuration, SectionType } from "../../codec/stream/index.js";
+import type { DeviceState } from "../../codec/vmstate/index.js";
+
+/**
+ * How much a change is to the guest.
+ *
+ * | weight   | meaning                                                                                      |
+ * |----------|----------------------------------------------------------------------------------------------|
+ * | `form`   | other bytes for the same state: an order, a name, a version                                  |
+ * | `unused` | state that this guest does not use, or that QEMU makes anew                                  |
+ * | `guest`  | the guest may notice: refused unless its name is accepted                                    |
+ * | `never`  | no QEMU would load it, or the guest would not survive it: refused always                     |
+ */
+export type Weight = "form" | "unused" | "guest" | "never";
+
+/** One thing that is not as it was in the old stream. */
+export interface Change {
+  /** Section and path in it, or the RAM block: `"0000:00:03.0/virtio-net"/0 > queues > [2]`. */
+  where: string;
+  /** Absolute offset in the old stream of the section or block that it is about; undefined: only the destination has it. */
+  offset?: number | undefined;
+  old: string;
+  new: string;
+  /** The rule that did it; what `--accept` takes. */
+  rule: string;
+  weight: Weight;
+  /** Why this is right, or what is lost. */
+  reason: string;
+  /** What can be done instead; only where something can. */
+  remedy?: string | undefined;
+}
+
+/** Where changes are written down. */
+export interface Notes {
+  note(change: Change): void;
+}
+
+/** A section of the device part. */
+export interface Section {
+  offset: number;
+  sectionId: number;
+  idstr: string;
+  instanceId: number;
+  versionId: number;
+  /** In front of the RAM section (QEMU 8.1 and later write some devices early). */
+  early: boolean;
+  /** Decoded state, or the payload of sections that no description decodes. */
+  state: DeviceState | undefined;
+  bytes: Uint8Array | undefined;
+}
+
+/** What a walk over a stream finds, its pages aside. */
+export interface Survey {
+  machine: string | undefined;
+  configuration: Configuration | undefined;
+  pageSize: number;
+  /** Sections have footers. */
+  footers: boolean;
+  blocks: readonly RamBlock[];
+  /** Offset of the section with the block list. */
+  ramOffset: number;
+  ramSectionId: number;
+  sections: Section[];
+  /** Sections that come in chunks, beside "ram". */
+  chunked: { idstr: string; offset: number; type: SectionType }[];
+  /** Page records of an encoding that QEMU dropped (COMPRESS_PAGE). */
+  compressed: boolean;
+  /** Offset of a page record of each block that has any. */
+  warnings: readonly Warning[];
+}
+
+/** What becomes of a RAM block of the destination. */
+export interface BlockPlan {
+  /** As the destination knows it; its length is what is written. */
+  block: RamBlock;
+  /** Whose pages are written: of the old block of this name, or of the pattern's. */
+  from: { old: string } | "pattern";
+}
+
+/** A stream that is ready to be written. */
+export interface AdaptPlan {
+  old: Survey;
+  pattern: Survey;
+  blocks: BlockPlan[];
+  /** In the order in which they are written. */
+  sections: Section[];
+  changes: Change[];
+}
+
+export interface AdaptReport {
+  /** Machine types as the streams name them; null without a configuration section. */
+  machine: { old: string | null; new: string | null };
+  /** Nothing is left that is refused. */
+  enough: boolean;
+  changes: Change[];
+  /** Changes that are refused: not accepted, or never possible. */
+  refused: Change[];
+  /** Bytes written; absent where nothing was. */
+  bytes?: number;
+}
