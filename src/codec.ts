@@ -195,3 +195,4 @@ export {
 export type { Unfinished } from "./codec/stream/rest.js";
 export { TypeByte, type SectionType } from "./codec/stream/types.js";
 export { ExactWriter } from "./codec/stream/writer.js";
+export { walkStream, type StreamVisitor } from "./codec/stream/visit.js";
