@@ -1,7 +1,7 @@
 import test from "tape";
 import { Diagnostics } from "../src/bytes/errors.js";
 import { IterableSource, MemorySink, MemorySource, QemuFileReader, QemuFileWriter } from "../src/bytes/index.js";
-import { encodeRecords, RamBatch, RamFlag, RamState } from "../src/codec/ram/index.js";
+import { encodeRecords, RamBatch, RamFlag, RamState, RecordWriter, type RamBlock } from "../src/codec/ram/index.js";
 import { DEFAULT_LIMITS } from "../src/codec/stream/index.js";
 import { ramRecords } from "../src/codec/stream/ram-section.js";
 import { arrivals } from "./support/arrivals.js";
@@ -108,6 +108,34 @@ test("the current block is kept across sections, and a name that repeats it is k
     ],
   );
   t.equal(result.again, toHex(second));
+});
+
+test("a record writer decides on CONTINUE", async (t) => {
+  const sink = new MemorySink();
+  const wire = new RecordWriter(new QemuFileWriter(sink));
+  const [a, b] = ["a", "b"].map((idstr, index) => ({ index, idstr, usedLength: 1 << 16 })) as [RamBlock, RamBlock];
+  wire.zero(a, 0x1000);
+  wire.zero(a, 0x2000, 0xff);
+  wire.mark(RamFlag.MULTIFD_FLUSH);
+  wire.page(RamFlag.XBZRLE, b, 0x1000, Uint8Array.of(1, 2));
+  wire.page(RamFlag.COMPRESS_PAGE, b, 0x3000, Uint8Array.of(3));
+  wire.finished(b, fromHex("0000000000004022 00"));
+  wire.finished(a, fromHex("0000000000004022 00 0000000000005022 00"));
+  wire.plain(a, 0x6000, undefined);
+  wire.plain(a, 0x7000, undefined, false);
+  wire.current = undefined;
+  wire.plain(a, 0x8000, fromHex(PAGE));
+  wire.mark(RamFlag.EOS);
+  await wire.file.flush();
+  const [named, other] = ["a", "b"].map((name) => `01${ascii(name)}`);
+  const records = [
+    `0000000000001002${named}00 0000000000002022ff 0000000000000200`,
+    `0000000000001040${other}0100020102 000000000000312000000001 03 000000000000402200`,
+    `0000000000004002${named}00 000000000000502200 000000000000602200 0000000000007002${named}00`,
+    `0000000000008008${named}${PAGE} ${EOS}`,
+  ];
+  t.equal(toHex(sink.bytes()), records.join("").replaceAll(" ", ""));
+  t.end();
 });
 
 test("a batch has the flags of its own records, not those of the previous batch", (t) => {

@@ -158,7 +158,7 @@ test("memory and time are bounded for any description", async (t) => {
     const started = performance.now();
     const error = await refusal(() => decodeDevice(QemuFileReader.over(few), description, { maxValues: 100_000 }));
     t.equal(error?.code, code, what);
-    t.ok(performance.now() - started < 2000, `${what}: soon`);
+    t.ok(performance.now() - started < 10_000, `${what}: soon`);
   }
   const nulls = device(
     Array.from({ length: 40 }, (_, i) =>
@@ -170,7 +170,7 @@ test("memory and time are bounded for any description", async (t) => {
     decodeDevice(QemuFileReader.over(new Uint8Array(640).fill(0x30)), nulls, { endsAt: () => false }),
   );
   t.equal(error?.code, "bad-description", "bytes that could be NULL markers everywhere");
-  t.ok(performance.now() - started < 2000, "the number of readings tried is bounded");
+  t.ok(performance.now() - started < 10_000, "the number of readings tried is bounded");
   let readings = 0;
   const barren = device([...nulls.fields.slice(0, 1), ...empty(1000)]);
   const options = { maxWork: 5000, endsAt: () => ++readings < 0 };

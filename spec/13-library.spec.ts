@@ -5,6 +5,7 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
+  readFileSync,
   rmSync,
   writeFileSync,
 } from "node:fs";
@@ -12,12 +13,20 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import test from "tape";
-import { MemorySource, openStream, QevmError, type FileVerification, type StreamInput } from "../src/index.js";
+import {
+  explainStream,
+  inspectStream,
+  MemorySource,
+  openStream,
+  QevmError,
+  verifyStream,
+  type StreamInput,
+} from "../src/index.js";
 import * as node from "../src/node.js";
-import type { ExtractOptions, MinimiseOptions, PackReport } from "../src/node.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 
@@ -43,6 +52,8 @@ async function walk(input: StreamInput): Promise<{ machine: string | undefined; 
   return { machine, kinds: kinds.join(" "), pages };
 }
 
+const blobOf = (content: Uint8Array): Blob => new Blob([Uint8Array.from(content)]);
+
 /** Where the system shows it. */
 function openFiles(): number {
   return process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0;
@@ -64,10 +75,13 @@ test("every kind of input gives the same stream", async (t) => {
   const inputs: [string, StreamInput][] = [
     ["bytes", bytes],
     ["a Node stream", createReadStream(path)],
+    ["a blob", blobOf(bytes)],
     ["a web stream", Readable.toWeb(createReadStream(path)) as ReadableStream<Uint8Array>],
     ["a source", new MemorySource(bytes)],
     ["a container", join(entry.folder, "stream.gz")],
+    ["a container in a blob", blobOf(readFileSync(join(entry.folder, "stream.gz")))],
     ["a container on a pipe", createReadStream(join(entry.folder, "stream.gz"))],
+    ["an input that was opened", await node.openInput(join(entry.folder, "stream.gz"))],
   ];
   for (const [what, input] of inputs) t.deepEqual(await walk(input), first, what);
 });
@@ -88,6 +102,115 @@ test("properties known before the first item", async (t) => {
   for await (const item of old) kinds.push(item.kind);
   t.equal(kinds.slice(0, 2).join(), "header,section", "and nothing is lost of such a stream");
   t.ok(old.complete, "complete");
+});
+
+/** Files that were handed over as sources, which stay open. */
+const given: node.FileSource[] = [];
+
+/** Every way to hand over the small capture of machine type "none", whose plain bytes are `plain`. */
+function smallInputs(packed: string, plain: Uint8Array): [string, () => StreamInput][] {
+  return [
+    ["a path", () => packed],
+    ["bytes", () => plain],
+    ["packed bytes", () => readFileSync(packed)],
+    ["a blob", () => blobOf(plain)],
+    ["a Node stream", () => createReadStream(packed)],
+    ["a web stream", () => blobOf(plain).stream()],
+    ["a source", () => new MemorySource(plain)],
+    ["a file as a source", () => given[given.push(node.FileSource.open(packed)) - 1]!],
+  ];
+}
+
+test("every function that reads a stream takes every kind of input", async (t) => {
+  const none = corpusEntry("machine-none");
+  const packed = join(none.folder, "stream.gz");
+  const plain = none.open();
+  const before = openFiles();
+  const results = new Map<string, unknown>();
+  for (const [what, input] of smallInputs(packed, plain)) {
+    const inspection = await inspectStream(input());
+    t.ok(inspection.complete, `${what}: inspected`);
+    const { inspection: verified, ...verification } = await verifyStream(input());
+    const { inspection: explained, ...explanation } = await explainStream(input());
+    const report = await node.reportStream(input(), { name: "vm", verify: false });
+    const { a, b, ...diff } = await node.diffStreams(input(), plain);
+    t.equal(diff.verdict, "identical", `${what}: compared`);
+    t.deepEqual([verified.container, explained.machine, a.container], [inspection.container, "none", a.container]);
+    const memory = await node.openMemory(input());
+    const page = await memory.readBlock("ram", 0, 4096);
+    await memory.close();
+    const { pages: loaded, blocks } = await node.loadStream(input(), new node.FlatMemory());
+    const work = mkdtempSync(join(folder, "each-"));
+    const { bytes: converted } = await node.convertToFile(input(), join(work, "converted"), { ram: "normal" });
+    const { items } = await node.unpackStream(input(), join(work, "unpacked"));
+    await node.packFolder(join(work, "unpacked"), join(work, "packed"));
+    t.ok(readFileSync(join(work, "packed")).equals(plain), `${what}: unpacked and packed again`);
+    const wrapped = /path|packed|Node|file/u.test(what) ? "gzip" : null;
+    t.equal(inspection.container, wrapped, `${what}: ${wrapped ?? "bare"}`);
+    const same = {
+      inspection: { ...inspection, container: null },
+      verification,
+      explanation,
+      damage: report.damage,
+      b,
+      loaded,
+      blocks,
+      converted,
+      items,
+      page: Buffer.from(page).toString("hex"),
+    };
+    results.set(
+      what,
+      JSON.stringify(same, (_, value: unknown) => (typeof value === "bigint" ? `${value}` : value)),
+    );
+  }
+  const [[, first] = []] = results;
+  for (const [what, result] of results) t.equal(result, first, `${what}: the same of all`);
+  for (const source of given) source.close();
+  for (let turn = 0; turn < 250 && openFiles() > before; turn++) await sleep(20);
+  t.ok(openFiles() <= before, "what was opened is closed");
+});
+
+test("a source that was given stays open, and what is no input is refused", async (t) => {
+  const source = node.FileSource.open(path);
+  await inspectStream(source);
+  t.equal(source.readAt(0, new Uint8Array(4)), 4, "it can be read afterwards");
+  source.close();
+  const old = Buffer.from(bytes);
+  old.writeUInt32BE(99, 4);
+  let [read, returned] = [0, false];
+  async function* chunks(): AsyncGenerator<Uint8Array> {
+    try {
+      for (; read < old.length; read += 4096) yield await Promise.resolve(old.subarray(read, read + 4096));
+    } finally {
+      returned = true;
+    }
+  }
+  t.equal(await codeOf(async () => void (await verifyStream(chunks()))), "unsupported-version");
+  t.ok(returned && read < old.length, `chunks are let go of after ${read} of ${old.length} bytes`);
+  for (const wrong of [undefined, null, 5, {}, [], new ArrayBuffer(4)]) {
+    t.equal(await codeOf(async () => void (await openStream(wrong as StreamInput))), "usage", typeof wrong);
+  }
+});
+
+test("guest memory by address and by block", async (t) => {
+  const memory = await node.openMemory(path);
+  t.equal(memory.machine, "pc-i440fx-7.2");
+  const low = await memory.readPhysical(0xf0000, 65536);
+  const bios = memory.blocks.find(({ name }) => name === "pc.bios");
+  t.ok(bios !== undefined && low.some((byte) => byte !== 0), "the BIOS is in the first megabyte");
+  const top = await memory.readPhysical(0xfffffff0, 16);
+  t.deepEqual(top, await memory.readBlock("pc.bios", bios!.length - 16, 16), "and below 4 GiB, at the reset vector");
+  t.ok(memory.layout.segments.length > 1);
+  t.equal((await refusal(() => memory.readPhysical(0x8000_0000, 16)))?.code, "usage", "no memory there");
+  await memory.close();
+  const index = join(folder, "vm.index");
+  for (const _ of ["made", "used"]) {
+    const indexed = await node.openMemory(path, { index });
+    t.deepEqual(await indexed.readPhysical(0xfffffff0, 16), top, "by an index");
+    await indexed.close();
+  }
+  t.equal((await refusal(() => node.openMemory(bytes, { index })))?.code, "usage", "an index is kept beside a file");
 });
 
 test("devices by name", async (t) => {
@@ -184,7 +307,8 @@ test("errors of an input", async (t) => {
 });
 
 test("a bundle for the browser needs no Node API", async (t) => {
-  const contents = `export { openStream, inspectStream, verifyStream } from ${JSON.stringify(library)};`;
+  const codec = library.replace(/index\.js$/u, "codec.js");
+  const contents = `export * from ${JSON.stringify(library)}; export * as codec from ${JSON.stringify(codec)};`;
   const { outputFiles } = await build({
     stdin: { contents, resolveDir: folder },
     bundle: true,
@@ -197,7 +321,9 @@ test("a bundle for the browser needs no Node API", async (t) => {
   });
   const bundle = join(folder, "bundle.mjs");
   writeFileSync(bundle, outputFiles[0]!.contents);
-  const { openStream: opened } = (await import(bundle)) as { openStream: typeof openStream };
+  type Library = typeof import("../src/index.js") & { codec: typeof import("../src/codec.js") };
+  const bundled = (await import(bundle)) as Library;
+  const { openStream: opened } = bundled;
   const kinds: string[] = [];
   for await (const item of await opened(bytes)) kinds.push(item.kind);
   t.ok(kinds.length > 10 && kinds.includes("eof"), `${kinds.length} items of a capture's bytes`);
@@ -206,6 +332,12 @@ test("a bundle for the browser needs no Node API", async (t) => {
     (thrown: unknown) => String(thrown),
   );
   t.match(error ?? "", /a path can be opened in Node only/u);
+  const blob = blobOf(bytes);
+  t.equal((await bundled.inspectStream(blob)).machine, "pc-i440fx-7.2", "a blob is inspected");
+  t.ok((await bundled.verifyStream(blob)).identical, "verified");
+  t.deepEqual((await bundled.explainStream(blob)).damage, [], "explained");
+  const page = new Uint8Array(4096);
+  t.equal(bundled.codec.decodeXbzrle(page, Uint8Array.of(0x10, 0x01, 0x2a)), 17, "and the codecs are there");
 });
 
 test("a missing monitor, and a silent one", async (t) => {
@@ -217,14 +349,6 @@ test("a missing monitor, and a silent one", async (t) => {
   t.match((await refusal(() => node.QmpClient.connect(join(folder, "mute"), 100)))?.message ?? "", /in 100 ms/u);
   await new Promise((resolve) => server.close(resolve));
   t.pass("the connection is closed: the server waits for it");
-});
-
-test("parameter and result types can be imported", (t) => {
-  const packed: PackReport = { bytes: 0, edits: { becamePages: 0, recompressed: 0, added: 0 } };
-  const [extracting, minimising]: [ExtractOptions, MinimiseOptions] = [{}, {}];
-  const verified: FileVerification[] = [];
-  t.ok(packed && extracting && minimising && verified);
-  t.end();
 });
 
 test("qevm/node has the exports of the chapters", (t) => {

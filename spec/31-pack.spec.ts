@@ -19,7 +19,6 @@ import { packFolder, type PackReport } from "../src/rewrite/pack/pack.js";
 import { unpackStream } from "../src/rewrite/pack/unpack.js";
 import { MemorySink, MemorySource } from "../src/bytes/source.js";
 import { createStreamWriter } from "../src/codec/stream/index.js";
-import { FileSource } from "../src/io/transport/file.js";
 import { corpusEntry, listCorpus, projectRoot } from "../tools/corpus.js";
 import {
   destinationLike,
@@ -51,8 +50,7 @@ async function unpacked(name: string, use: (folder: string, dir: string) => Prom
   const folder = mkdtempSync(join(tmpdir(), "qevm-"));
   try {
     writeFileSync(join(folder, "stream"), corpusEntry(name).open());
-    const open = (): FileSource => FileSource.open(join(folder, "stream"));
-    await unpackStream({ open, again: true }, join(folder, "dir"));
+    await unpackStream(join(folder, "stream"), join(folder, "dir"));
     await use(folder, join(folder, "dir"));
   } finally {
     rmSync(folder, { recursive: true });
@@ -130,8 +128,7 @@ test("from the command line, standard input too", async (t) => {
 test("a mapped-ram file is refused before anything is written", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "qevm-"));
   const bytes = gunzipSync(readFileSync(join(projectRoot(), "spec", "support", "mapped-ram-10.0.gz")));
-  const open = (): MemorySource => new MemorySource(bytes);
-  const error = await refusal(async () => await unpackStream({ open, again: true }, join(folder, "dir")));
+  const error = await refusal(async () => await unpackStream(bytes, join(folder, "dir")));
   t.deepEqual([error?.code, (error?.offset ?? 0) > 0], ["unsupported", true], error?.message);
   t.deepEqual(readdirSync(folder), []);
   rmSync(folder, { recursive: true });
@@ -282,7 +279,7 @@ test("a block that is mostly hole: signals are heard while its file is read", as
   try {
     const stream = join(folder, "stream");
     writeFileSync(stream, await mostlyHole(256 * 2 ** 30));
-    await unpackStream({ open: () => FileSource.open(stream), again: true }, join(folder, "dir"));
+    await unpackStream(stream, join(folder, "dir"));
     const words = ["pack", "dir", "--out", "again", "--limit", "absentBytes=1T"];
     t.deepEqual(await stopped(words, folder), { code: null, signal: "SIGTERM", left: [] });
   } finally {
@@ -300,10 +297,27 @@ test("two RAM blocks of one name are refused where their list stands", async (t)
   const list = Buffer.from(sink.bytes()).indexOf("\x03ram") + 12;
   const folder = mkdtempSync(join(tmpdir(), "qevm-twins-"));
   try {
-    const open = (): MemorySource => new MemorySource(sink.bytes());
-    const error = await refusal(() => unpackStream({ open, again: true }, join(folder, "dir")));
+    const error = await refusal(() => unpackStream(sink.bytes(), join(folder, "dir")));
     t.deepEqual([error?.code, error?.offset], ["unsupported", list], error?.message);
     t.deepEqual(readdirSync(folder), [], "nothing is left");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("pages that are scattered over a length that is only stated are refused before memory is taken", async (t) => {
+  const sink = new MemorySink();
+  const writer = createStreamWriter(sink, { machine: "none" });
+  const [block] = writer.ram.blocks([{ idstr: "ram", usedLength: 2 ** 43 }]);
+  for (let k = 0; k < 100_000; k++) await writer.ram.zero(block!, k * 2 ** 26);
+  writer.ram.end();
+  await writer.finish();
+  const folder = mkdtempSync(join(tmpdir(), "qevm-scattered-"));
+  try {
+    for (const input of [sink.bytes(), new MemorySource(sink.bytes())]) {
+      const error = await refusal(() => unpackStream(input, join(folder, "dir")));
+      t.deepEqual([error?.code, readdirSync(folder)], ["limit", []], error?.message);
+    }
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -313,14 +327,17 @@ test("an input that fails while it is kept is closed", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "qevm-spool-"));
   try {
     let closed = 0;
-    const source = {
-      read: () => {
-        throw new QevmError("io", "EIO: the disk");
-      },
-      close: () => void closed++,
+    const stream = corpusEntry("machine-none").open();
+    let read = 0;
+    const next = async (): Promise<IteratorResult<Uint8Array>> => {
+      const value = stream.subarray(read, (read += 4096));
+      if (read > 16384) throw new QevmError("io", "EIO: the disk");
+      return await Promise.resolve({ done: false, value });
     };
+    const close = (): Promise<IteratorResult<Uint8Array>> => Promise.resolve({ done: true, value: void closed++ });
+    const source = { [Symbol.asyncIterator]: () => ({ next, return: close }) };
     const before = readdirSync("/proc/self/fd").length;
-    const error = await refusal(() => unpackStream({ open: () => source, again: false }, join(folder, "dir")));
+    const error = await refusal(() => unpackStream(source, join(folder, "dir")));
     t.equal(error?.message, "EIO: the disk");
     t.equal(closed, 1);
     t.equal(readdirSync("/proc/self/fd").length, before, "so is its copy");

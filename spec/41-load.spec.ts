@@ -90,6 +90,12 @@ test("damage is refused with its address, or passed over where that is asked for
   const sink = new FlatMemory();
   const loaded = await loadStream(new MemorySource(bytes), sink, { decompressErrorCheck: false });
   t.equal(loaded.damaged, 1);
+  t.equal(loaded.warnings.length, 1, "and listed");
+  const [listed] = loaded.warnings;
+  t.equal(listed?.offset, bytes.indexOf(compressed(1, bad)), "with its record's byte");
+  t.equal(listed?.replaced?.block, "r");
+  t.equal(listed?.replaced?.page, 0x1000);
+  t.match(String(listed?.replaced?.by), /^the 4096 bytes inflated before the damage/u);
   t.ok(text.equals(sink.blocks.get("r")!.subarray(0x2000, 0x3000)), "what follows is there");
 });
 

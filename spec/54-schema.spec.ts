@@ -300,7 +300,7 @@ test("on the command line, and in a folder", async (t) => {
     }
     t.equal((await qevm(["inspect", file!, "--schema", "-"])).code, 2, "the schema is a file");
     const schema = [await descriptionOf(new MemorySource(readFileSync(lent!)))];
-    await unpackStream({ open: () => new MemorySource(bytes), again: true }, dir!, { schema });
+    await unpackStream(bytes, dir!, { schema });
     await packFolder(dir!, out!);
     t.equal(toHex(readFileSync(out!)), toHex(bytes), "unpacked and packed again");
     const manifest = JSON.parse(readFileSync(join(dir!, "manifest.json"), "utf8")) as { schema: string };

@@ -59,6 +59,16 @@ test("numbers of pages", (t) => {
   t.end();
 });
 
+test("scattered pages take little memory each", (t) => {
+  const before = process.memoryUsage().arrayBuffers;
+  const bits = new PageBits();
+  for (let k = 0; k < 10_000; k++) bits.add(k * 2 ** 20);
+  t.equal(bits.size, 10_000);
+  const taken = process.memoryUsage().arrayBuffers - before;
+  t.ok(taken < 10_000 * 4096, `${taken} bytes`);
+  t.end();
+});
+
 test("where extracted blocks have data, in pieces", (t) => {
   const pages = new PageBits();
   for (const [page, count] of [

@@ -73,6 +73,7 @@ const CASES: Readonly<Record<Exclude<keyof StreamLimits, "expansion" | "snapshot
   configurationItems: { bytes: corpusEntry("validate-uuid").open(), needs: 1 },
   ramBlocks: { bytes: tiny, needs: 1 },
   sections: { bytes: tiny, needs: 3 },
+  items: { bytes: tiny, needs: 0 },
   bitmapBytes: { bytes: mappedRamFile(), needs: 0 },
   gapBytes: { bytes: mappedRamFile(), needs: 0 },
   deviceBytes: { bytes: pc, needs: 0 },

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import test from "tape";
 import { explainStream, MemorySource, type Explanation } from "../src/index.js";
 import { matchTexts } from "../src/analyse/explain/match.js";
-import { openInput } from "../src/io/container/open.js";
+import { openInput } from "../src/io/container/input.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 
 /** A text as QEMU or libvirt prints it, with values put in; the releases whose program has it. */

@@ -107,6 +107,6 @@ test("16 GiB of RAM through a pipe: time, memory and size have their bounds", { 
   t.match(page.text, /data [\d,]+ \(3\.\d %\), zero [\d,]+ \(9\d\.\d %\)/u, "and on the map");
   t.ok(size < 40_000, `${size} characters`);
   t.ok(maxRss < 125e6, `memory of its own ${(maxRss / 1e6).toFixed(1)} MB is under 125 MB`);
-  t.ok(maxRss < small.maxRss + 20e6, `2 GiB took ${(small.maxRss / 1e6).toFixed(1)} MB`);
+  t.ok(maxRss < small.maxRss + 45e6, `2 GiB took ${(small.maxRss / 1e6).toFixed(1)} MB`);
   t.ok(seconds < 60, `${seconds.toFixed(1)} s; 2 GiB took ${small.seconds.toFixed(1)} s`);
 });

@@ -7,8 +7,9 @@ import { commandLines, explainStream } from "../src/analyse/explain/index.js";
 import { isId, isMachineName, isUsbPort, machineWord, optionValue } from "../src/analyse/explain/names.js";
 import { MemorySource } from "../src/bytes/index.js";
 import { productJobs } from "../tools/advice/products.js";
-import { ownThings, proveStream, saveSource } from "../tools/advice/proof.js";
-import { projectRoot } from "../tools/corpus.js";
+import { ownThings } from "../tools/advice/placeholders.js";
+import { proveStream, saveSource } from "../tools/advice/proof.js";
+import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { startDestination } from "../tools/destination/index.js";
 import { qemuOf } from "./support/loads.js";
 import { inParallel } from "./support/parallel.js";
@@ -65,6 +66,54 @@ test("QEMU 7.2 loads the samples with the arguments alone", async (t) => {
     },
   );
 });
+
+/** Captures whose disks are in the stream, and one whose bus belongs to a bridge without a section. */
+const NAMED: readonly [name: string, version: string, wanted: RegExp[]][] = [
+  ["block", "7.2", [/^if=none,id=empty,file=DISK0$/u, /^virtio-blk-device,.*,drive=hd$/u]],
+  ["v5.2-block", "5.2", [/^if=none,id=hd,file=DISK1$/u, /^virtio-blk-device,.*,drive=empty$/u]],
+  ["dirty-bitmap", "7.2", [/^if=none,id=disk0,file=DISK0$/u, /^if=none,id=disk1,file=DISK1$/u]],
+  ["q35-pcie", "7.2", [/^cxl-rp,chassis=1$/u]],
+];
+
+test("disks that the stream names, and a bus without a bridge, are among the arguments", async (t) => {
+  for (const [name, version, wanted] of NAMED) {
+    const bytes = corpusEntry(name).open();
+    const { destination } = await explainStream(new MemorySource(bytes));
+    for (const one of wanted)
+      t.ok(
+        destination.arguments.some((arg) => one.test(arg)),
+        `${name}: ${one.source} in ${destination.arguments.join(" ")}`,
+      );
+    const qemu = qemuOf(t, version);
+    if (qemu === undefined) continue;
+    const { loaded, error } = await proveStream(qemu, bytes);
+    t.ok(loaded, `QEMU ${version} loads ${name} ${error.split("\n")[0]}`);
+  }
+});
+
+test("a disk's name that no QEMU gives stays out of the arguments", async (t) => {
+  const original = corpusEntry("block").open();
+  for (const hostile of ["hd,x=/etc/shadow", "a\nb", "$(id)", "a b", "-x"]) {
+    const bytes = renamed(original, "hd", hostile);
+    const { destination } = await explainStream(new MemorySource(bytes));
+    t.notOk(
+      destination.arguments.some((word) => word.includes(hostile)),
+      JSON.stringify(hostile),
+    );
+    t.ok(destination.arguments.includes("if=none,id=empty,file=DISK0"), "the other one is there");
+    t.ok(
+      destination.notes.some((note) => note.includes("a name that no QEMU gives")),
+      "and a note says so",
+    );
+  }
+});
+
+const str8 = (text: string): string => String.fromCodePoint(text.length) + text;
+
+/** The stream with every str8 of one name replaced by another. */
+function renamed(bytes: Buffer, from: string, to: string): Buffer {
+  return Buffer.from(bytes.toString("latin1").replaceAll(str8(from), str8(to)), "latin1");
+}
 
 /** A handful of what `npm run advice` tries. */
 const PRODUCTS = [

@@ -1,30 +1,27 @@
-import { startingAt } from "./io/container/sources.js";
+import {
+  canOpenAgain,
+  openingOf,
+  openInput,
+  readingOf,
+  type OpenOptions,
+  type StreamInput,
+} from "./io/container/input.js";
 import type { Container, Input } from "./io/container/types.js";
 import { QevmError, type Warning } from "./bytes/errors.js";
-import { IterableSource, MemorySource, type ByteSource } from "./bytes/index.js";
-import { StreamReader, type StreamItem, type StreamOptions } from "./codec/stream/index.js";
+import { StreamReader, type StreamItem } from "./codec/stream/index.js";
 import type { DeviceState } from "./codec/vmstate/index.js";
-
-/** What a stream can come from: a path (Node only), bytes, chunks of bytes (Node and web streams, sockets), or a source of one's own. */
-export type StreamInput = string | Uint8Array | AsyncIterable<Uint8Array> | ReadableStream<Uint8Array> | ByteSource;
-
-export interface OpenOptions extends Omit<StreamOptions, "offset"> {
-  /**
-   * Where the stream begins in the input, in bytes (`migrate file:F,offset=N`). Default: in Node it is looked for in the first MiB,
-   * elsewhere it is 0.
-   */
-  offset?: number | undefined;
-  /** Which snapshot of a qcow2 image, by name or id. */
-  snapshot?: string | undefined;
-}
 
 /**
  * Opens a stream and reads its header and configuration. In Node containers are seen through (libvirt, qcow2, gzip, ...), as the commands do;
  * elsewhere the input is the bare stream.
  * Errors: io; usage (a path where there is no Node); those of containers and of `StreamReader`, with byte offset and path.
+ * @example
+ * const stream = await openStream("vm.mig");
+ * for await (const item of stream) console.log(item.kind, item.offset);
+ * console.log(stream.machine, stream.complete);
  */
 export async function openStream(input: StreamInput, options: OpenOptions = {}): Promise<Stream> {
-  const source = await sourceOf(input, options);
+  const source = await openInput(input, openingOf(options));
   try {
     return await Stream.begin(input, source, options);
   } catch (error) {
@@ -33,7 +30,14 @@ export async function openStream(input: StreamInput, options: OpenOptions = {}):
   }
 }
 
-/** An open stream: iterate it once; its items are those of `StreamReader`. Close it where it is not iterated; once more does no harm. */
+/**
+ * An open stream: iterate it once; its items are those of `StreamReader`. Close it where it is not iterated; once more does no harm.
+ * @example
+ * const stream = await openStream(bytes, { lenient: true });
+ * const cpu = await stream.device("cpu");
+ * console.log(cpu.fields["env.eip"], stream.warnings);
+ * await stream.close();
+ */
 export class Stream implements AsyncIterable<StreamItem> {
   private readonly devices: DeviceState[] = [];
   private ended = false;
@@ -42,7 +46,7 @@ export class Stream implements AsyncIterable<StreamItem> {
 
   private constructor(
     private readonly input: StreamInput,
-    private readonly source: ByteSource & Partial<Input>,
+    private readonly source: Input,
     private readonly reader: StreamReader,
     private readonly first: IteratorResult<StreamItem>[],
     private readonly items: AsyncIterator<StreamItem>,
@@ -50,8 +54,8 @@ export class Stream implements AsyncIterable<StreamItem> {
   ) {}
 
   /** @internal */
-  static async begin(input: StreamInput, source: ByteSource, options: OpenOptions): Promise<Stream> {
-    const reader = new StreamReader(source, streamOf(options));
+  static async begin(input: StreamInput, source: Input, options: OpenOptions): Promise<Stream> {
+    const reader = new StreamReader(source, readingOf(options));
     const items = reader[Symbol.asyncIterator]();
     // The header, and the configuration where there is one; the item behind it is not consumed before it is asked for.
     const first = [await items.next(), await items.next()];
@@ -75,7 +79,7 @@ export class Stream implements AsyncIterable<StreamItem> {
 
   /** What the stream is wrapped in, from the outside in. */
   get containers(): readonly Container[] {
-    return this.source.containers ?? [];
+    return this.source.containers;
   }
 
   /** The stream was read to its EOF. */
@@ -116,7 +120,7 @@ export class Stream implements AsyncIterable<StreamItem> {
     const here = this.find(name, instanceId);
     if (here !== undefined) return here;
     if (!this.ended) {
-      if (typeof this.input !== "string" && !(this.input instanceof Uint8Array)) {
+      if (!canOpenAgain(this.input)) {
         throw new QevmError("usage", "this input can be read once: iterate it before asking for a device");
       }
       const again = await openStream(this.input, this.options);
@@ -138,50 +142,5 @@ export class Stream implements AsyncIterable<StreamItem> {
 
   private find(name: string, instanceId: number): DeviceState | undefined {
     return this.devices.find(({ description: d }) => d.name === name && d.instanceId === instanceId);
-  }
-}
-
-const inNode = globalThis.process?.versions?.node !== undefined;
-
-async function sourceOf(input: StreamInput, options: OpenOptions): Promise<ByteSource> {
-  const { snapshot, offset } = options;
-  const stream = streamOf(options);
-  const how = { snapshot, offset, unfinished: options.lenient ?? false, stream };
-  if (typeof input === "string") {
-    if (!inNode)
-      throw new QevmError("usage", "a path can be opened in Node only: bytes or chunks can be opened anywhere");
-    const { openInput } = await import("./io/container/open.js");
-    return await openInput(input, how);
-  }
-  const source = bytesOf(input);
-  if (!inNode) return await startingAt(source, offset ?? 0);
-  const { openContainers } = await import("./io/container/open.js");
-  return await openContainers(source, how);
-}
-
-/** The options of the reader: its offset is the source's. */
-function streamOf(options: OpenOptions): StreamOptions {
-  const { snapshot: _, offset: _offset, ...stream } = options;
-  return stream;
-}
-
-function bytesOf(input: Exclude<StreamInput, string>): ByteSource {
-  if (input instanceof Uint8Array) return new MemorySource(input);
-  if ("read" in input && typeof input.read === "function" && !(Symbol.asyncIterator in input)) return input;
-  if ("getReader" in input) return new IterableSource(chunksOf(input));
-  return new IterableSource(input as AsyncIterable<Uint8Array>);
-}
-
-/** Browsers iterate web streams only lately. */
-async function* chunksOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = stream.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await reader.cancel();
   }
 }

@@ -1,10 +1,11 @@
-// Compiles everything (src, spec, tools) into dist/ with tsc, the page engine (AssemblyScript) with asc if it changed,
-// and then bundles the program into dist/bin.
+// Compiles everything (src, spec, tools) into dist/ with tsc, the page engine (AssemblyScript) with asc where it changed,
+// brings the program together in dist/bin, and holds the public names against their list and documentation.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { bundleProgram } from "./bundle.mjs";
+import { checkPublicNames } from "./public-names.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 if (process.argv.includes("--clean")) rmSync(`${root}dist`, { recursive: true, force: true });
@@ -14,6 +15,22 @@ const run = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc
 if (run.status !== 0) process.exit(run.status ?? 1);
 buildPageEngine();
 await bundleProgram(`${root}dist/`);
+holdPublicNames();
+
+/** Fails where a public name has no documentation or is not listed; asked again when a declaration has changed. */
+function holdPublicNames() {
+  const hash = createHash("sha256");
+  const declarations = readdirSync(`${root}dist/src`, { recursive: true }).filter((name) => name.endsWith(".d.ts"));
+  for (const name of declarations.toSorted()) hash.update(name).update(readFileSync(`${root}dist/src/${name}`));
+  for (const name of ["spec/public-names.txt", "tools/public-names.mjs"]) hash.update(readFileSync(root + name));
+  const want = hash.digest("hex");
+  const stamp = `${root}dist/.public-names`;
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === want) return;
+  const problems = checkPublicNames();
+  for (const problem of problems) console.error(problem);
+  if (problems.length > 0) process.exit(1);
+  writeFileSync(stamp, want);
+}
 
 /** Rebuilds dist/src/engine/page.wasm and page-simd.wasm when a source, the compiler or its options changed. */
 function buildPageEngine() {

@@ -51,7 +51,15 @@ export interface ErrorPlace {
   cause?: unknown;
 }
 
-/** The only error class of this library. Any other exception is a bug. */
+/**
+ * The only error class of this library. Any other exception is a bug.
+ * @example
+ * try {
+ *   await verifyStream(bytes);
+ * } catch (error) {
+ *   if (error instanceof QevmError) console.log(error.code, error.offset, error.path, error.what);
+ * }
+ */
 export class QevmError extends Error {
   override readonly name = "QevmError";
   readonly code: ErrorCode;

@@ -1,4 +1,5 @@
 export {
+  BlobSource,
   IterableSource,
   MemorySink,
   MemorySource,
@@ -7,5 +8,5 @@ export {
   type ByteSource,
   type RandomSource,
 } from "./source.js";
-export { DEFAULT_BUFFER_SIZE, latin1, QemuFileReader } from "./reader.js";
+export { latin1, QemuFileReader } from "./reader.js";
 export { fromLatin1, QemuFileWriter } from "./writer.js";

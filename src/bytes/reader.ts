@@ -3,7 +3,7 @@ import { ReadAhead } from "./read-ahead.js";
 import type { ByteSource } from "./source.js";
 
 /** Bytes requested from the source at a time. Measured as the fastest for whole files (see spec/architecture.md). */
-export const DEFAULT_BUFFER_SIZE = 1 << 20;
+const DEFAULT_BUFFER_SIZE = 1 << 20;
 
 /** Consecutive refills before read-ahead starts. Random access does not trigger it. */
 const IN_SEQUENCE = 2;

@@ -24,6 +24,8 @@ export interface ByteSource {
   readonly stored?: { readonly what?: string | undefined } | undefined;
   /** Warnings from opening the source, for its reader to report. */
   readonly warnings?: readonly Warning[] | undefined;
+  /** What its opener took off, from the outside in; undefined: nobody has looked whether the stream is wrapped in something. */
+  readonly containers?: readonly Wrapping[] | undefined;
   /**
    * Reads at a position of the source in another thread. The caller must not touch `into` until the promise resolves,
    * and may have only one read in progress. Present only where this is possible and faster than `read`. Needs no
@@ -38,6 +40,11 @@ export interface ByteSource {
    */
   readonly diagnostics?: (() => Diagnostics | undefined) | undefined;
   close?(): void | Promise<void>;
+}
+
+/** One thing that a stream was wrapped in: `gzip`, `libvirt`, `qcow2`, `recording`, ... */
+export interface Wrapping {
+  readonly kind: string;
 }
 
 /** A source of random access. */
@@ -95,13 +102,14 @@ export function readingFrom(source: RandomSource, position: number): ByteSource 
 
 /** A source with the properties of `source` but another `read` that returns the same bytes. */
 export function derive(source: ByteSource, read: ByteSource["read"]): ByteSource {
-  const { length, offset, within, stored, warnings, readAhead } = source;
+  const { length, offset, within, stored, warnings, containers, readAhead } = source;
   return {
     length,
     offset,
     within,
     stored,
     warnings,
+    containers,
     readAhead,
     read,
     ...(isRandom(source) ? { readAt: (position: number, into: Uint8Array) => source.readAt(position, into) } : {}),
@@ -120,7 +128,12 @@ export interface ByteSink {
   end?(): void | Promise<void>;
 }
 
-/** Bytes in memory as a source. */
+/**
+ * Bytes in memory as a source.
+ * @example
+ * const source = new MemorySource(bytes);
+ * console.log(source.length, source.readAt(0, new Uint8Array(4)));
+ */
 export class MemorySource implements RandomSource {
   readonly length: number;
   private position = 0;
@@ -148,6 +161,40 @@ export class MemorySource implements RandomSource {
 
   seek(position: number): void {
     this.position = Math.min(position, this.bytes.length);
+  }
+}
+
+/** A `Blob` or `File` of a browser or of Node as a source; its bytes are read when they are asked for. */
+export class BlobSource implements RandomSource {
+  readonly length: number;
+  private position = 0;
+
+  constructor(private readonly blob: Blob) {
+    this.length = blob.size;
+  }
+
+  async read(into: Uint8Array): Promise<number> {
+    const n = await this.readAt(this.position, into);
+    this.position += n;
+    return n;
+  }
+
+  /** Errors: io, where the file behind the blob changed or is gone. */
+  async readAt(position: number, into: Uint8Array): Promise<number> {
+    const end = Math.min(this.length, position + into.length);
+    if (position >= end) return 0;
+    const bytes = await this.blob
+      .slice(position, end)
+      .arrayBuffer()
+      .catch((cause: unknown) => {
+        throw new QevmError("io", "the blob cannot be read", { offset: position, cause });
+      });
+    into.set(new Uint8Array(bytes));
+    return bytes.byteLength;
+  }
+
+  seek(position: number): void {
+    this.position = Math.min(position, this.length);
   }
 }
 
@@ -187,7 +234,13 @@ export class IterableSource implements ByteSource {
   }
 }
 
-/** Collects everything that is written. For small outputs and tests. */
+/**
+ * Collects everything that is written. For small outputs and tests.
+ * @example
+ * const sink = new MemorySink();
+ * sink.write(Uint8Array.of(1, 2, 3));
+ * console.log(sink.bytes());
+ */
 export class MemorySink implements ByteSink {
   private readonly chunks: Uint8Array[] = [];
   private total = 0;

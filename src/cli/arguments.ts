@@ -1,7 +1,7 @@
 import { didYouMean } from "./nearest.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "../codec/stream/limits.js";
 import { parseArgs, type ParseArgsConfig } from "node:util";
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import type { Input, InputOptions } from "../io/container/types.js";
 import { QevmError } from "../bytes/errors.js";
 import { descriptionOf } from "../codec/stream/index.js";

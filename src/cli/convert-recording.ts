@@ -1,4 +1,4 @@
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import { convertToRecording, type RecordingFolderReport } from "../rewrite/convert/recording-folder.js";
 import { releaseNumber } from "../guest/machines/index.js";
 import type { WrittenMethod } from "../codec/multifd/index.js";

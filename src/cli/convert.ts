@@ -3,7 +3,7 @@ import { convertToFile } from "../rewrite/convert/convert-file.js";
 import type { ConvertOptions, ConvertReport, PageTally, RamTarget } from "../rewrite/convert/types.js";
 import { FORMATS } from "../io/container/libvirt/header.js";
 import { libvirtImage, type LibvirtImage } from "../io/container/libvirt/write.js";
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import type { Container } from "../io/container/types.js";
 import { compareVersions, LAST_COMPRESS } from "../analyse/explain/versions.js";
 import { machineRelease } from "../guest/machines/index.js";

@@ -1,5 +1,5 @@
 import { StreamReader, type SectionItem } from "../codec/stream/index.js";
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import { cpuRegisters, REGISTER_FIELDS } from "../guest/cores/cpu.js";
 import { deviceToPlain, type DeviceState } from "../codec/vmstate/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";

@@ -1,7 +1,6 @@
 import { type ByteSource, isRandom } from "../bytes/source.js";
 import { isFolder } from "../io/container/is-folder.js";
-import { openInput } from "../io/container/open.js";
-import type { Container } from "../io/container/types.js";
+import { openInput } from "../io/container/input.js";
 import { detect } from "../io/container/detect.js";
 import { diffStreams, sideOf, type Pair, type Side, type StreamDiff } from "../analyse/diff/index.js";
 import { inStream } from "../analyse/diff/side.js";
@@ -61,12 +60,12 @@ async function diffFiles(files: Pair<string>, args: Arguments): Promise<StreamDi
   const snapshots = snapshotsOf(files, args.list("snapshot"));
   const offsets = offsetsOf(args.list("stream-offset"));
   const opened: (ByteSource & { done(): void })[] = [];
-  const open = async (side: Side): Promise<ByteSource & { containers: readonly Container[] }> => {
+  const open = async (side: Side): Promise<ByteSource> => {
     const how = { ...inputOptions(args), snapshot: snapshots[side], offset: offsets[side] };
     const input = await inStream(side, () => openInput(files[side], how));
     const source = withProgress(input, `reading ${side === "a" ? "A" : "B"}`);
     opened.push(source);
-    return Object.assign(source, { containers: input.containers });
+    return source;
   };
   try {
     const a = await open("a");

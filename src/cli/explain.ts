@@ -1,5 +1,5 @@
 import { containerName, type Container } from "../io/container/types.js";
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import { explainStream } from "../analyse/explain/index.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
 import { report } from "./explain-report.js";

@@ -1,6 +1,6 @@
 import { extractPhysical } from "../guest/files/extract-physical.js";
 import { extractBlocks } from "../guest/files/extract-blocks.js";
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
 import {

@@ -3,7 +3,7 @@ import { QevmError } from "../bytes/errors.js";
 import { fileFill, namedFill, type Fill } from "../rewrite/generate/fill.js";
 import { generateNone, type PageEncoding } from "../rewrite/generate/none.js";
 import { generateFromTemplate } from "../rewrite/generate/template.js";
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import { attempt, readAll } from "../io/transport/attempt.js";
 import { openOutput, type Output } from "../io/transport/output.js";
 import { limitsOf, parse, sizeOf, streamOffset, UsageError, type Arguments } from "./arguments.js";

@@ -197,7 +197,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       OFFSET,
       LIMIT,
     ],
-    text: `One pass over the RAM, since a page may occur again; of a mapped-ram file only\nthe requested pages are read. An index that is damaged, or whose file has\nchanged, is made again. Pipes and compressed files go through a temporary\nfolder. ${FILE_TEXT}`,
+    text: `One pass over the RAM, since a page may occur again; of a mapped-ram file only\nthe requested pages are read. An index that is damaged, or whose file has\nchanged, is made again. Pipes and compressed files go through a temporary\nfile. ${FILE_TEXT}`,
   },
   unpack: {
     usage: "FILE DIR [--json] [--page-size N]",

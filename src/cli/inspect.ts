@@ -2,7 +2,7 @@ import { inspectStream, type Inspection, type PageCounts } from "../analyse/insp
 import type { ChannelSummary } from "../analyse/inspect/channel.js";
 import { containerName, type Container } from "../io/container/types.js";
 import { isFolder } from "../io/container/is-folder.js";
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import { DECODE_OPTIONS, inputOptions, parse, refuseOffset, streamOptions, type Arguments } from "./arguments.js";
 import { commandLines } from "./commands.js";
 import { opaqueLines } from "./opaque.js";

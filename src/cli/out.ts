@@ -1,5 +1,7 @@
+import { leftovers } from "../io/transport/leftovers.js";
 import { wouldReplace } from "../io/transport/same-file.js";
 import { UsageError, type Arguments } from "./arguments.js";
+import { fileSize, safe, tell } from "./output.js";
 
 /**
  * Parses `--out`: the file or folder to write, which must not be an input. `-` is standard output for commands that
@@ -24,5 +26,14 @@ export function outOf(
     if (input !== undefined && input !== "-" && wouldReplace(out, input))
       throw new UsageError(`--out would replace ${input}, which is read`);
   }
+  tellLeftovers(out);
   return out;
+}
+
+/** Says what a run that was killed has left where this one writes to: it is hidden, and nobody else tells of it. */
+export function tellLeftovers(out: string): void {
+  for (const { path, bytes, recording } of leftovers(out)) {
+    const what = recording ? "received, and can be read with --lenient" : "unfinished, and can be removed";
+    tell(`warning: ${safe(path)} (${fileSize(bytes)}) is of a run that was killed, or is still under way: ${what}`);
+  }
 }

@@ -1,8 +1,8 @@
 import { type ByteSource, isRandom } from "../bytes/source.js";
-import { openInput } from "../io/container/open.js";
-import { extractedPages } from "../guest/read/extracted-pages.js";
-import { layoutOf, scanPages, type GuestPages } from "../guest/read/guest-memory.js";
-import { indexedPages, variantOf } from "../guest/read/indexed-pages.js";
+import { openInput } from "../io/container/input.js";
+import { layoutOf, type GuestPages } from "../guest/read/guest-memory.js";
+import { variantOf, type IndexedPages } from "../guest/read/indexed-pages.js";
+import { openPages } from "../guest/read/open-memory.js";
 import type { Layout, Segment } from "../guest/layout-types.js";
 import { blockRange, physicalRange, readParts } from "../guest/read/range.js";
 import { parseLayout, stateLayout, type StatedPart } from "../guest/layout/stated-layout.js";
@@ -48,7 +48,7 @@ export async function run(argv: string[]): Promise<number> {
     try {
       return await print(args, opened, wanted);
     } finally {
-      opened.close?.();
+      opened.pages.close();
     }
   } finally {
     source.done();
@@ -72,32 +72,19 @@ function wantedRange(args: Arguments): Wanted {
   return { physical, block, start: physical ?? offset ?? 0, length, layout: stated };
 }
 
-interface Opened {
-  pages: GuestPages;
-  /** From the index; undefined: determined on demand. */
-  layout: Layout | undefined;
-  index: "made" | "used" | null;
-  close?: () => void;
-}
-
 async function open(
   args: Arguments,
   source: ByteSource,
-  what: { file: string; variant: string; devices: boolean },
-): Promise<Opened> {
-  const options = { ...(await streamOptions(args)), ...what };
+  { file, variant, devices }: { file: string; variant: string; devices: boolean },
+): Promise<IndexedPages> {
+  const options = { ...(await streamOptions(args)), devices };
   const index = args.text("index");
-  const seekable = isRandom(source) && source.seek !== undefined;
-  if (index !== undefined) {
-    if (what.file === "-" || !seekable) throw new UsageError("--index is for files that can be read anywhere");
-    return await indexedPages(source, { ...options, index, say: tell });
-  }
-  if (seekable) return { pages: await scanPages(source, options), layout: undefined, index: null };
-  const pages = await extractedPages(source, options);
-  return { pages, layout: undefined, index: null, close: () => pages.close() };
+  if (index === undefined) return await openPages(source, options);
+  if (file === "-" || !isRandom(source)) throw new UsageError("--index is for files that can be read anywhere");
+  return await openPages(source, options, { file, index, variant, say: tell });
 }
 
-async function print(args: Arguments, { pages, layout: known, index }: Opened, wanted: Wanted): Promise<number> {
+async function print(args: Arguments, { pages, layout: known, index }: IndexedPages, wanted: Wanted): Promise<number> {
   const { diagnostics } = pages;
   const told = diagnostics.warnings.length;
   printWarnings(diagnostics.warnings);

@@ -1,7 +1,7 @@
 import { existsSync, renameSync } from "node:fs";
 import { basename, extname, join, resolve } from "node:path";
 import { isFolder } from "../io/container/is-folder.js";
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import { convertToFile } from "../rewrite/convert/convert-file.js";
 import { receiveInto, type Received, type ReceiveOptions } from "../live/receive/index.js";
 import { syncName, syncPath } from "../io/transport/durable.js";

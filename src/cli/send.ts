@@ -1,6 +1,6 @@
 import { isFolder } from "../io/container/is-folder.js";
 import { isPostcopy, openRecording } from "../io/container/recording.js";
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import { RestSource } from "../io/container/sources.js";
 import { QemuFileReader } from "../bytes/reader.js";
 import type { ByteSource } from "../bytes/source.js";

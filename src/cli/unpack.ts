@@ -1,19 +1,19 @@
-import { openInput } from "../io/container/open.js";
 import { Diagnostics } from "../bytes/errors.js";
 import { unpackStream } from "../rewrite/pack/unpack.js";
-import type { ByteSource } from "../bytes/source.js";
-import { canReopen } from "../io/transport/file.js";
-import { DECODE_OPTIONS, inputOptions, parse, streamOptions } from "./arguments.js";
+import { DECODE_OPTIONS, parse, streamOffset, streamOptions } from "./arguments.js";
+import { tellLeftovers } from "./out.js";
 import { delivered, memorySize, print, printJson, printWarnings, safe, table } from "./output.js";
 
 /** `qevm unpack FILE DIR`. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, DECODE_OPTIONS, [2, 2], "FILE and DIR");
   const [file = "", folder = ""] = args.positionals;
-  const open = (): Promise<ByteSource> => openInput(file, inputOptions(args));
+  tellLeftovers(folder);
   let diagnostics = new Diagnostics();
-  const manifest = await unpackStream({ open, again: canReopen(file) }, folder, {
+  const manifest = await unpackStream(file, folder, {
     ...(await streamOptions(args)),
+    snapshot: args.text("snapshot"),
+    offset: streamOffset(args),
     onDiagnostics: (told) => (diagnostics = told),
   });
   printWarnings(diagnostics.warnings);

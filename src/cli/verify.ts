@@ -2,7 +2,7 @@ import { isRandom } from "../bytes/source.js";
 import { inspectStream } from "../analyse/inspect/inspect.js";
 import { verifyStream, type Verification } from "../analyse/inspect/verify.js";
 import { isFolder } from "../io/container/is-folder.js";
-import { openInput } from "../io/container/open.js";
+import { openInput } from "../io/container/input.js";
 import type { InputOptions } from "../io/container/types.js";
 import { canReopen } from "../io/transport/file.js";
 import {

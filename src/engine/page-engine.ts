@@ -19,9 +19,6 @@ import { QevmError } from "../bytes/errors.js";
  */
 export type EngineKind = "exact" | "fast" | "page" | "page-fixed" | "page-exact";
 
-/** Every {@link EngineKind}, in the order of the table above. */
-export const ENGINE_KINDS: readonly EngineKind[] = ["exact", "fast", "page", "page-fixed", "page-exact"];
-
 /** QEMU's target page on x86, arm, ppc, s390x and riscv. */
 export const DEFAULT_PAGE_SIZE = 4096;
 
@@ -45,7 +42,7 @@ export function payloadRoom(pageSize: number): number {
 }
 
 /** The largest page that the page engine's tables can index. */
-export const LARGEST_PAGE = 4096;
+const LARGEST_PAGE = 4096;
 
 /** True where the page engine supports the page size. Otherwise the factory returns another engine. */
 export function suitsPageEngine(pageSize: number): boolean {

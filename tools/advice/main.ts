@@ -13,11 +13,13 @@ import { listCorpus } from "../corpus.js";
 import { findQemus, usualProgram, type QemuBinary } from "../qemu/find.js";
 import { commandLines } from "../../src/analyse/explain/index.js";
 import { productJobs } from "./products.js";
-import { proveStream, saveSource } from "./proof.js";
+import { loadsItself, proveStream, saveSource } from "./proof.js";
 
 interface Case {
   readonly name: string;
   readonly machine?: string;
+  /** The source's arguments, where it is started here. */
+  readonly args?: readonly string[];
   /** Rejects where there is no such stream. */
   readonly stream: () => Promise<Buffer>;
 }
@@ -35,6 +37,7 @@ function cases(qemu: QemuBinary, kinds: ReadonlySet<string>): [string, Case[]][]
       productJobs().flatMap(({ name, args }) =>
         (kinds.has("--start") ? [0] : [0, FIRMWARE]).map((run) => ({
           name: run === 0 ? name : `${name}, run`,
+          args,
           stream: async () => await saveSource(qemu, { args, run }),
         })),
       ),
@@ -43,7 +46,11 @@ function cases(qemu: QemuBinary, kinds: ReadonlySet<string>): [string, Case[]][]
   if (wanted("--devices"))
     all.push([
       "devices",
-      deviceJobs().map(({ name, args }) => ({ name, stream: async () => await saveSource(qemu, { args, run: 0 }) })),
+      deviceJobs().map(({ name, args }) => ({
+        name,
+        args,
+        stream: async () => await saveSource(qemu, { args, run: 0 }),
+      })),
     ]);
   return all;
 }
@@ -75,7 +82,7 @@ const kinds = new Set(words.filter((word) => word.startsWith("--")));
 const versions = words.filter((word) => !word.startsWith("--"));
 
 /** A failed case in a few lines. */
-async function tryCase(qemu: QemuBinary, { name, machine, stream }: Case): Promise<"loads" | "fails" | "none"> {
+async function tryCase(qemu: QemuBinary, { name, machine, args, stream }: Case): Promise<"loads" | "fails" | "none"> {
   let bytes: Buffer;
   try {
     bytes = await stream();
@@ -84,6 +91,10 @@ async function tryCase(qemu: QemuBinary, { name, machine, stream }: Case): Promi
     return "none";
   }
   const { loaded, error, explained } = await proveStream(qemu, bytes, machine);
+  if (!loaded && args !== undefined && !(await loadsItself(qemu, args, bytes))) {
+    console.log(`  no source: ${name}: QEMU ${qemu.version} does not load it with the source's arguments either`);
+    return "none";
+  }
   if (keep !== undefined && !loaded) {
     mkdirSync(keep, { recursive: true });
     writeFileSync(join(keep, `${qemu.version}-${name.replaceAll(/[^\w.-]+/gu, "_")}.mig`), bytes);

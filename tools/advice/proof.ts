@@ -12,6 +12,7 @@ import { runStep } from "../capture/steps.js";
 import { startDestination } from "../destination/index.js";
 import type { QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
+import { ownThings } from "./placeholders.js";
 
 /** Sizes of the sources' two pflash images: OVMF's code and variables. */
 const FLASH = [3_653_632, 540_672];
@@ -22,15 +23,31 @@ export interface Source {
   readonly run: number;
 }
 
-/**
- * Starts a source, saves it and ends it. Rejects with QEMU's error text where it does not start or refuses to migrate.
- */
+function sourceFiles(): Record<string, Uint8Array> {
+  const flash = FLASH.map((size, i) => [`flash${i}`, Buffer.alloc(size)] as const);
+  return { ...Object.fromEntries(flash), empty: Buffer.alloc(1 << 20), floppy: Buffer.alloc(1_474_560) };
+}
+
+function sourceLine(args: readonly string[]): string[] {
+  return args.map((word) => word.replaceAll("$FLASH", "$DIR/flash"));
+}
+
+/** Whether a QEMU loads a stream with the very arguments of its source: what not even these load is no fault of the advice. */
+export async function loadsItself(qemu: QemuBinary, args: readonly string[], stream: Uint8Array): Promise<boolean> {
+  try {
+    const { vm, result } = await startDestination({ qemu, args: sourceLine(args), files: sourceFiles(), stream });
+    await vm.close();
+    return result.loaded;
+  } catch {
+    return false;
+  }
+}
+
+/** Starts a source, saves it and ends it. Rejects with QEMU's own words where it does not start or refuses to migrate. */
 export async function saveSource(qemu: QemuBinary, { args, run }: Source): Promise<Buffer> {
   const folder = makeWorkFolder(qemu);
-  for (const [i, size] of FLASH.entries()) writeFileSync(join(folder, `flash${i}`), Buffer.alloc(size));
-  writeFileSync(join(folder, "empty"), Buffer.alloc(1 << 20));
-  writeFileSync(join(folder, "floppy"), Buffer.alloc(1_474_560));
-  const line = args.map((word) => word.replaceAll("$FLASH", "$DIR/flash"));
+  for (const [name, bytes] of Object.entries(sourceFiles())) writeFileSync(join(folder, name), bytes);
+  const line = sourceLine(args);
   const vm = await QemuProcess.start(qemu, run === 0 ? ["-S", ...line] : line, folder);
   try {
     if (run > 0) {
@@ -72,35 +89,4 @@ export async function proveStream(qemu: QemuBinary, stream: Uint8Array, machine 
   } catch (error) {
     return { loaded: false, error: error instanceof Error ? error.message : String(error), explained };
   }
-}
-
-/** Values for the placeholders that explain declares. */
-export function ownThings(
-  { destination, inspection }: Pick<Explanation, "destination" | "inspection">,
-  machine: string,
-): { args: string[]; files: Record<string, Uint8Array> } {
-  const line = destination.arguments;
-  const own: string[] = [];
-  const files: Record<string, Uint8Array> = {};
-  const length = (name: string): number => inspection.ram.blocks.find((block) => block.name === name)?.length ?? 0;
-  for (const name of new Set(line.join(",").match(/\b(?:DRIVE|CHARDEV|AUDIODEV|FSDEV|NETDEV|MEMDEV)\d+\b/gu) ?? [])) {
-    if (name.startsWith("DRIVE")) own.push("-blockdev", `driver=null-co,node-name=${name},size=1048576,read-zeroes=on`);
-    else if (name.startsWith("CHARDEV")) own.push("-chardev", `null,id=${name}`);
-    else if (name.startsWith("AUDIODEV")) own.push("-audiodev", `none,id=${name}`);
-    else if (name.startsWith("FSDEV")) own.push("-fsdev", `synth,id=${name}`);
-    else if (name.startsWith("NETDEV")) own.push("-netdev", `user,id=${name}`);
-    else if (name.startsWith("MEMDEV")) own.push("-object", `memory-backend-ram,id=${name},size=64K`);
-  }
-  const words = line.map((word) =>
-    word
-      .replace(/^TYPE\b/u, machine)
-      .replace(/^BIOS$/u, "$DIR/bios")
-      .replace(/\bfile=FLASH(\d)$/u, "file=$DIR/flash$1"),
-  );
-  if (line.includes("BIOS")) files["bios"] = Buffer.alloc(length("pc.bios"));
-  for (const word of line) {
-    const unit = /\bfile=FLASH(\d)$/u.exec(word)?.[1];
-    if (unit !== undefined) files[`flash${unit}`] = Buffer.alloc(length(`system.flash${unit}`));
-  }
-  return { args: [...own, ...words], files };
 }

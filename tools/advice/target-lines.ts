@@ -50,8 +50,8 @@ const lxd = `-nodefaults ${rootPorts(0, 8)} ${disk("d0")} -fsdev local,path=$DIR
   -device virtio-rng-pci,rng=r0,bus=pci.1,addr=00.1 -device virtio-keyboard-pci,bus=pci.1,addr=00.2
   -device virtio-tablet-pci,bus=pci.1,addr=00.3 -device virtio-serial-pci,id=dev-qemu_serial,bus=pci.1,addr=00.5
   -chardev ringbuf,id=qemu_serial-chardev -device virtserialport,chardev=qemu_serial-chardev,name=com.canonical.lxd,bus=dev-qemu_serial.0
-  -device qemu-xhci,p2=8,p3=8,id=qemu_usb,bus=pci.1,addr=00.4 -device virtio-scsi-pci,id=qemu_scsi,bus=pci.2,addr=00.0
-  -device virtio-9p-pci,fsdev=fs0,mount_tag=config,bus=pci.2,addr=00.1,multifunction=on -device virtio-gpu-pci,bus=pci.3,addr=00.0
+  -device qemu-xhci,p2=8,p3=8,id=qemu_usb,bus=pci.1,addr=00.4 -device virtio-scsi-pci,id=qemu_scsi,bus=pci.2,addr=00.0,multifunction=on
+  -device virtio-9p-pci,fsdev=fs0,mount_tag=config,bus=pci.2,addr=00.1 -device virtio-gpu-pci,bus=pci.3,addr=00.0
   -netdev user,id=n0 -device virtio-net-pci,netdev=n0,bus=pci.4,addr=00.0,mq=on,vectors=6,mac=00:16:3e:12:34:56
   -device scsi-hd,bus=qemu_scsi.0,channel=0,scsi-id=0,lun=1,drive=d0`;
 
@@ -120,12 +120,10 @@ const pciHead = `-device qemu-xhci,id=usb,bus=pci.0,addr=0x2`;
 const ppc64 = {
   bare: "-machine pseries -m 256 -nodefaults",
   defaults: "-machine pseries -m 256 -smp 2",
-  power8: "-machine pseries -cpu power8 -m 256 -smp 4,threads=4 -nodefaults",
+  power8: "-machine pseries -cpu power8 -m 256 -smp 4 -nodefaults",
   power10: "-machine pseries -cpu power10 -m 256 -smp 2 -nodefaults",
-  maxcpus: "-machine pseries -cpu power9 -m 256 -smp 2,maxcpus=8,cores=2,threads=4,sockets=1 -nodefaults".replace(
-    "-smp 2,",
-    "-smp 4,",
-  ),
+  // TCG has one thread in a core.
+  maxcpus: "-machine pseries -cpu power9 -m 256 -smp 4,maxcpus=8,cores=2,threads=1,sockets=4 -nodefaults",
   caps: "-machine pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,cap-htm=off -cpu power9 -m 256 -nodefaults",
   "caps-more":
     "-machine pseries,cap-ccf-assist=off,cap-fwnmi=off,cap-large-decr=off,cap-hpt-max-page-size=64k -m 256 -nodefaults",

@@ -14,13 +14,13 @@ import { join } from "node:path";
 import { argv, exit } from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { explainStream } from "../../src/analyse/explain/index.js";
+import { explainStream, type Explanation } from "../../src/analyse/explain/index.js";
 import { MemorySource } from "../../src/bytes/index.js";
 import { type JsonObject, textOf } from "../../src/io/transport/qmp.js";
 import { startDestination } from "../destination/index.js";
 import { findQemus, type QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
-import { backends, emptyFiles } from "./placeholders.js";
+import { emptyFiles, ownThings } from "./placeholders.js";
 import { targetLines, type TargetLine } from "./target-lines.js";
 
 /** The result of one command line with one QEMU. */
@@ -71,23 +71,18 @@ export async function tryLine(qemu: QemuBinary, line: TargetLine, keep?: string)
     mkdirSync(keep, { recursive: true });
     writeFileSync(join(keep, `${qemu.version}-${line.target}-${line.name}.bin`), stream);
   }
-  const { destination } = await explainStream(new MemorySource(stream));
-  const advice = destination.arguments;
-  const why = await loads(qemu, advice, destination.capabilities, stream);
+  const explained = await explainStream(new MemorySource(stream));
+  const advice = explained.destination.arguments;
+  const why = await loads(qemu, explained, stream);
   return { ...told, kind: why === undefined ? "loads" : "fails", why: why ?? "", advice };
 }
 
-/** Undefined where the arguments load the stream; else QEMU's error text. */
-export async function loads(
-  qemu: QemuBinary,
-  advice: readonly string[],
-  capabilities: readonly string[],
-  stream: Uint8Array,
-): Promise<string | undefined> {
-  const files = { bios: new Uint8Array(emptyFiles["bios"]!) };
+/** Undefined where the destination that was explained loads the stream; else what QEMU said. */
+export async function loads(qemu: QemuBinary, explained: Explanation, stream: Uint8Array): Promise<string | undefined> {
+  const { capabilities } = explained.destination;
+  const own = ownThings(explained, "TYPE");
   try {
-    const args = backends(advice);
-    const { vm, result } = await startDestination({ qemu, args, files, capabilities, stream, timeout: LIMIT });
+    const { vm, result } = await startDestination({ qemu, ...own, capabilities, stream, timeout: LIMIT });
     await vm.close();
     return result.loaded ? undefined : firstLines(result.error || result.status);
   } catch (error) {

@@ -17,7 +17,8 @@ i82562; i82801; ne2k_pci; ne2k_isa; pcnet; rtl8139; tulip; vmxnet3; rocker; tpci
 pci-serial-2x,chardev1=c0,chardev2=c1; pci-serial-4x,chardev1=c0; isa-parallel,chardev=c0; isa-serial,chardev=c0; ati-vga; bochs-display; cirrus-vga
 isa-cirrus-vga; isa-vga; secondary-vga; VGA; vmware-svga; qxl; qxl-vga; ramfb; AC97,audiodev=a0; ES1370,audiodev=a0; sb16,audiodev=a0; cs4231a,audiodev=a0
 adlib,audiodev=a0; gus,audiodev=a0; intel-hda hda-duplex,audiodev=a0; ich9-intel-hda hda-micro,audiodev=a0 hda-output,audiodev=a0; intel-iommu
-amd-iommu; ctucan_pci; kvaser_pci,canbus=can0; mioe3680_pci,canbus0=can0; pcm3680_pci,canbus0=can0; edu; hyperv-testdev; i2c-ddc; isa-applesmc
+amd-iommu; ctucan_pci,canbus0=can0,canbus1=can0; kvaser_pci,canbus=can0
+mioe3680_pci,canbus0=can0,canbus1=can0; pcm3680_pci,canbus0=can0,canbus1=can0; edu; hyperv-testdev; i2c-ddc; isa-applesmc
 isa-debug-exit; isa-debugcon,chardev=c0; pc-testdev; pci-testdev; pvpanic; pvpanic-pci; vmcoreinfo; vmgenid; i6300esb; ib700; sga; isa-fdc
 floppy,drive=disk0; isa-ide; vmclock; acpi-erst,memdev=m64k; ivshmem-plain,memdev=m8,master=on; ivshmem-plain,memdev=m8
 ipmi-bmc-sim,id=b isa-ipmi-kcs,bmc=b; ipmi-bmc-sim,id=b isa-ipmi-bt,bmc=b; ipmi-bmc-sim,id=b pci-ipmi-kcs,bmc=b; ipmi-bmc-sim,id=b pci-ipmi-bt,bmc=b

@@ -1,6 +1,5 @@
-import { containerName, type Container, type InputOptions } from "../../io/container/types.js";
-import { openInput } from "../../io/container/open.js";
-import { MemorySource, type ByteSource } from "../../bytes/index.js";
+import { containerName, type Container } from "../../io/container/types.js";
+import { isSource, openInput, type StreamInput } from "../../io/container/input.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import { firstDifference } from "./bytes.js";
 import { compareContainers } from "./containers.js";
@@ -11,16 +10,14 @@ import { compareBlocks, compareCommands, compareConfigurations, compareDescripti
 import { scanBorrowing, scanStream, type Scanned } from "./scan.js";
 import { compareRecords, compareSections } from "./sections.js";
 import { inStream } from "./side.js";
-import { readableAgain, type Again } from "./spool.js";
+import { readableAgain, type Again } from "../../io/transport/spool.js";
 import type { DeviceDiff, Pair, Side, StreamDiff, StreamSummary, Verdict } from "./types.js";
 
-/** A path (containers and recordings are seen through), the bytes of a stream, or a source of it, as `openInput` answers. */
-export type DiffInput = string | Uint8Array | (ByteSource & { readonly containers?: readonly Container[] });
-
+/** How two streams are opened and read. */
 export interface DiffOptions extends StreamOptions {
-  /** Names or ids of qcow2 snapshots, for paths. */
+  /** Names or ids of qcow2 snapshots. */
   snapshots?: Partial<Pair<string>>;
-  /** Where the streams begin in their files, in bytes, for paths. */
+  /** Where the streams begin in their inputs, in bytes. Default: they are looked for in the first MiB. */
   offsets?: Partial<Pair<number>>;
 }
 
@@ -33,16 +30,19 @@ export interface DiffOptions extends StreamOptions {
  * description.
  *
  * Errors: those of `openInput`, `StreamReader` and page payloads, with the step "stream A" or "stream B" first in their path.
+ * @example
+ * const { verdict, devices } = await diffStreams("before.mig", "after.mig");
+ * console.log(verdict, devices.map(({ name }) => name));
  */
-export async function diffStreams(a: DiffInput, b: DiffInput, options: DiffOptions = {}): Promise<StreamDiff> {
+export async function diffStreams(a: StreamInput, b: StreamInput, options: DiffOptions = {}): Promise<StreamDiff> {
   const { snapshots, offsets, ...stream } = options;
   const opened: (() => void | Promise<void>)[] = [];
-  const open = async (input: DiffInput, side: Side): Promise<[Again, readonly Container[]]> => {
-    const source = await sourceOf(input, { snapshot: snapshots?.[side], offset: offsets?.[side], stream });
-    if (typeof input === "string") opened.push(() => source.close?.());
+  const open = async (input: StreamInput, side: Side): Promise<[Again, readonly Container[]]> => {
+    const source = await openInput(input, { snapshot: snapshots?.[side], offset: offsets?.[side], stream });
+    if (!isSource(input)) opened.push(() => source.close?.());
     const again = readableAgain(source);
     opened.push(() => again.close());
-    return [again, source.containers ?? []];
+    return [again, source.containers];
   };
   try {
     const inA = await inStream("a", () => open(a, "a"));
@@ -55,14 +55,6 @@ export async function diffStreams(a: DiffInput, b: DiffInput, options: DiffOptio
   } finally {
     for (const close of opened.toReversed()) await close();
   }
-}
-
-async function sourceOf(
-  input: DiffInput,
-  how: InputOptions,
-): Promise<ByteSource & { readonly containers?: readonly Container[] }> {
-  if (typeof input === "string") return await openInput(input, how);
-  return input instanceof Uint8Array ? new MemorySource(input) : input;
 }
 
 async function compare(a: Scanned, b: Scanned): Promise<StreamDiff> {

@@ -1,10 +1,9 @@
 import { QevmError } from "../../bytes/errors.js";
-import { noteTables } from "../../guest/layout/facts.js";
 import { findLayout } from "../../guest/layout/layout.js";
 import type { Segment } from "../../guest/layout-types.js";
-import { ACPI_TABLES, MOST_TABLES } from "../../guest/layout/srat.js";
-import type { PageReader } from "./page-reader.js";
-import { PIECE_PAGES } from "./page-table.js";
+import { ACPI_TABLES } from "../../guest/layout/srat.js";
+import { readTables } from "../../guest/read/guest-memory.js";
+import type { PageViews } from "./page-views.js";
 import type { Scanned } from "./scan.js";
 
 /** From offsets of RAM blocks to guest-physical addresses, as far as the layout can be told. */
@@ -16,9 +15,12 @@ export class GuestAddresses {
   ) {}
 
   /** By the layout of stream A. */
-  static async of(scanned: Scanned, pages: PageReader): Promise<GuestAddresses> {
+  static async of(scanned: Scanned, pages: PageViews): Promise<GuestAddresses> {
     const { inspection, facts } = scanned;
-    await readTables(scanned, pages);
+    const tables = inspection.ram.blocks.find(({ name }) => name === ACPI_TABLES);
+    if (tables !== undefined && scanned.pages.has(ACPI_TABLES)) {
+      await readTables((...page) => pages.read(...page), tables.length, inspection.pageSize, facts);
+    }
     try {
       const blocks = inspection.ram.blocks.map(({ name, length }) => ({ name, length }));
       const { segments, how } = findLayout({ ...facts, machine: inspection.machine ?? undefined, blocks });
@@ -38,19 +40,4 @@ export class GuestAddresses {
     }
     return null;
   }
-}
-
-/** The ACPI tables say which NUMA nodes main memory is made of. */
-async function readTables({ inspection, facts, pages: table }: Scanned, pages: PageReader): Promise<void> {
-  const block = inspection.ram.blocks.find(({ name }) => name === ACPI_TABLES);
-  if (block === undefined || !table.has(ACPI_TABLES)) return;
-  const { pageSize } = inspection;
-  const bytes = new Uint8Array(Math.min(block.length, MOST_TABLES));
-  for (let offset = 0; offset + pageSize <= bytes.length; offset += pageSize) {
-    const page = offset / pageSize;
-    const at = page % PIECE_PAGES;
-    const piece = table.piece(ACPI_TABLES, (page - at) / PIECE_PAGES);
-    bytes.set(await pages.read({ block: ACPI_TABLES, offset, piece, at }), offset);
-  }
-  noteTables(bytes, facts);
 }

@@ -1,5 +1,5 @@
 /** What two streams have not in common, by what a destination would get. */
-export { diffStreams, type DiffInput, type DiffOptions } from "./diff.js";
+export { diffStreams, type DiffOptions } from "./diff.js";
 export { sideOf } from "./side.js";
 export type {
   BlockDiff,

@@ -2,8 +2,8 @@ import { createInflater } from "../../engine/create.js";
 import type { PageCounts } from "../inspect/inspect.js";
 import { differsAt, hexDigits } from "./bytes.js";
 import { GuestAddresses } from "./guest-addresses.js";
-import { PageReader } from "./page-reader.js";
-import { kindOf, PageKind, PIECE_PAGES, type Piece } from "./page-table.js";
+import { PageKind } from "../../guest/pages/page-places.js";
+import { PageViews } from "./page-views.js";
 import type { Scanned } from "./scan.js";
 import type { BlockDiff, PageRange, PageTotals, Pair, RamDiff } from "./types.js";
 
@@ -32,8 +32,8 @@ export async function compareMemory(a: Scanned, b: Scanned, alike: boolean): Pro
   if (pageSize !== b.inspection.pageSize) return { ...diff, notCompared: "pages of different sizes" };
   const inflater = await createInflater("page", { pageSize });
   const readers = {
-    a: new PageReader("a", a.source, a.pages, pageSize, inflater, a.diagnostics),
-    b: new PageReader("b", b.source, b.pages, pageSize, inflater, b.diagnostics),
+    a: new PageViews("a", a.source, a.pages, inflater, a.diagnostics),
+    b: new PageViews("b", b.source, b.pages, inflater, b.diagnostics),
   };
   const addresses = await GuestAddresses.of(a, readers.a);
   diff.layout = addresses.how;
@@ -60,7 +60,7 @@ class BlockComparison {
   constructor(
     private readonly block: BlockDiff,
     private readonly scanned: Pair<Scanned>,
-    private readonly readers: Pair<PageReader>,
+    private readonly readers: Pair<PageViews>,
     private readonly pageSize: number,
     private readonly addresses: GuestAddresses,
     private readonly ranges: PageRange[],
@@ -72,15 +72,13 @@ class BlockComparison {
   async run(alike: boolean): Promise<void> {
     const { name } = this;
     const { a, b } = this.scanned;
-    const indexes = new Set([...a.pages.pieces(name), ...b.pages.pieces(name)]);
-    for (const index of [...indexes].toSorted((x, y) => x - y)) {
-      const [inA, inB] = [a.pages.piece(name, index), b.pages.piece(name, index)];
-      for (let at = 0; at < PIECE_PAGES; at++) {
-        const kinds = { a: kindOf(inA, at), b: kindOf(inB, at) };
+    const runs = new Map([...a.pages.runs(name), ...b.pages.runs(name)]);
+    for (const [first, count] of [...runs].toSorted(([x], [y]) => x - y)) {
+      for (let page = first; page < first + count; page++) {
+        const kinds = { a: a.pages.kind(name, page), b: b.pages.kind(name, page) };
         if (kinds.a === PageKind.NONE && kinds.b === PageKind.NONE) continue;
-        const offset = (index * PIECE_PAGES + at) * this.pageSize;
         if (alike || (isZero(kinds.a) && isZero(kinds.b))) this.same(kinds);
-        else await this.page(offset, at, { a: inA, b: inB }, kinds);
+        else await this.page(page * this.pageSize, kinds);
       }
     }
   }
@@ -93,11 +91,11 @@ class BlockComparison {
     if (both && kinds.a !== kinds.b) pages.otherEncoding++;
   }
 
-  private async page(offset: number, at: number, pieces: Pair<Piece | undefined>, kinds: Pair<number>): Promise<void> {
+  private async page(offset: number, kinds: Pair<number>): Promise<void> {
     const { name: block, readers } = this;
-    let a = readers.a.read({ block, offset, piece: pieces.a, at });
+    let a = readers.a.view(block, offset);
     if (!(a instanceof Uint8Array)) a = await a;
-    let b = readers.b.read({ block, offset, piece: pieces.b, at });
+    let b = readers.b.view(block, offset);
     if (!(b instanceof Uint8Array)) b = await b;
     const first = differsAt(a, b);
     if (first === undefined) {

@@ -1,6 +1,7 @@
 import type { Container } from "../../io/container/types.js";
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { Tally, type Inspection } from "../inspect/inspect.js";
+import { PagePlaces } from "../../guest/pages/page-places.js";
 import { noFacts, noteFacts, type DeviceFacts } from "../../guest/layout/facts.js";
 import type { ByteSource, Positioned } from "../../bytes/source.js";
 import type { RamBlock } from "../../codec/ram/index.js";
@@ -15,13 +16,9 @@ import {
 } from "../../codec/stream/index.js";
 import { Keys } from "../../codec/vmstate/groups.js";
 import type { VmDescription } from "../../codec/vmstate/index.js";
-import { PageTable } from "./page-table.js";
 import { RecordDigest } from "./record-digest.js";
-import type { Again } from "./spool.js";
+import type { Again } from "../../io/transport/spool.js";
 import type { StreamSummary } from "./types.js";
-
-/** Bytes that the places of pages may take whatever the stream's length. */
-const LEAST_LIMIT = 64 << 20;
 
 /** One stream as it was walked: everything but page contents, and where those stand. */
 export interface Scanned {
@@ -33,7 +30,7 @@ export interface Scanned {
   blocks: readonly RamBlock[];
   /** Absolute offset of the block list; null without one. */
   blockList: number | null;
-  pages: PageTable;
+  pages: PagePlaces;
   /** FULL sections and those that no codec knows, in stream order, by "name/instance" (a second one of a name: "name/instance#2"). */
   devices: Map<string, ScannedDevice>;
   /** Sections that consist of records of their own. */
@@ -106,7 +103,7 @@ function isUndescribed({ inspection }: Scanned): boolean {
 class Scan {
   private readonly reader: StreamReader;
   private readonly tally: Tally;
-  private readonly pages: PageTable;
+  private readonly pages: PagePlaces;
   private readonly devices = new Map<string, ScannedDevice>();
   private readonly keys = new Keys();
   private readonly records = new Map<string, RecordDigest>();
@@ -124,8 +121,7 @@ class Scan {
   ) {
     this.reader = new StreamReader(source, options);
     this.tally = new Tally(this.reader);
-    const { reader } = this;
-    this.pages = new PageTable(reader, () => LEAST_LIMIT + 2 * (source.length ?? reader.offset - reader.start));
+    this.pages = new PagePlaces(this.reader, source);
   }
 
   async run(): Promise<Scanned> {

@@ -8,6 +8,7 @@ export interface Pair<T> {
   b: T;
 }
 
+/** One of the two streams. */
 export type Side = keyof Pair<unknown>;
 
 /**
@@ -30,6 +31,7 @@ export interface StreamDiff {
   devices: DeviceDiff[];
 }
 
+/** One of the two streams in short. */
 export interface StreamSummary {
   /** What the stream came wrapped in; null: nothing. */
   container: string | null;
@@ -48,8 +50,10 @@ export interface StreamSummary {
   passedOver: number;
 }
 
+/** What a part is in one of the streams; null: it has none. */
 export type PartValue = string | number | boolean | readonly string[] | null;
 
+/** A part of the streams that is not the same. */
 export interface PartDifference {
   /** `meaning`: a destination gets something else. `encoding`: it gets the same, said in another way. */
   level: "meaning" | "encoding";
@@ -84,6 +88,7 @@ export interface PageTotals {
   onlyB: number;
 }
 
+/** What is not the same in RAM. */
 export interface RamDiff {
   /** Why contents were not compared; null: they were. */
   notCompared: string | null;
@@ -118,6 +123,7 @@ export interface PageRange {
   first?: { offset: number; a: string; b: string };
 }
 
+/** A device whose state is not the same. */
 export interface DeviceDiff {
   name: string;
   instance: number;
@@ -140,6 +146,7 @@ export type FieldDifference = FieldPlace &
     | { kind: "bytes"; length: Pair<number>; ranges: ByteRange[] }
   );
 
+/** Where a field is: its path in the device, and in the file. */
 export interface FieldPlace {
   /** `env.eip`, `ports[3].status`, `subsections.NAME.field`. */
   path: string;

@@ -37,7 +37,7 @@ export class Windows implements Positioned {
     return this.load(position, length);
   }
 
-  /** For `applyRecordAt`. */
+  /** For `PageReader`. */
   readAt(position: number, into: Uint8Array): number | Promise<number> {
     const view = this.view(position + (this.offset ?? 0), into.length);
     return view instanceof Uint8Array ? copy(view, into) : view.then((bytes) => copy(bytes, into));

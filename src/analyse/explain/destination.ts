@@ -1,6 +1,7 @@
 import { RamFlag } from "../../codec/ram/index.js";
 import { OF_PC } from "./device-table.js";
 import { likelyDevices } from "./devices.js";
+import { diskArguments } from "./disks.js";
 import { backendFor, deviceBackends, idName, isOfDevice, list, memoryArguments, sizeText } from "./memory-arguments.js";
 import { isCapabilityName, isId, isMachineName } from "./names.js";
 import { processorArguments } from "./processors.js";
@@ -21,7 +22,9 @@ export function destinationFor(survey: Survey): Destination {
   const memory = memoryArguments(survey, notes);
   const machine = machineArguments(survey, [...memory.machine, ...(pc ? pcOptions(survey) : [])], notes);
   const devices = likelyDevices(survey);
-  const listed = pc ? devices.likely : [];
+  const ide = survey.devices.some(({ name }) => /\/(?:ide|ich9_ahci)$/u.test(name));
+  const disks = diskArguments(survey, pc ? devices.likely : [], ide, notes);
+  const listed = disks.devices;
   notes.push(...(pc ? devices.notes : []));
   if (!pc && survey.devices.some(({ name }) => !OF_PC.has(name))) {
     notes.push("devices of machines that are no PCs are not named as options: `qevm devices` lists their sections");
@@ -30,9 +33,9 @@ export function destinationFor(survey: Survey): Destination {
   const smp = processorArguments(survey, notes);
   if (survey.devices.some(({ name }) => name === "cpu"))
     notes.push("the CPU model (-cpu) and the accelerator are not in a stream: they must be the source's");
-  if (listed.some(({ argument }) => argument.includes("drive=")))
+  if (listed.some(({ argument }) => argument.includes("drive=DRIVE")))
     notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
-  if (pc && listed.length > 0 && survey.devices.some(({ name }) => /\/(?:ide|ich9_ahci)$/u.test(name)))
+  if (pc && listed.length > 0 && ide)
     notes.push("IDE and SATA disks do not show in the stream: give the controllers those of the source");
   if (survey.devices.length === 0 && inspection.sections.length > 0)
     notes.push("its devices are not known: none was read, or nothing describes them");
@@ -47,6 +50,7 @@ export function destinationFor(survey: Survey): Destination {
       ...firmware,
       ...(pc && survey.devices.length > 0 ? ["-nodefaults"] : []),
       ...devices.backends,
+      ...disks.arguments,
       ...listed.flatMap(({ argument }) => ["-device", argument]),
     ],
     devices: listed,
@@ -69,7 +73,8 @@ function destinationOf(survey: Survey, target: TargetAdvice): Destination {
     main === undefined && backends.size === 1 ? [`memory-backend=${idName([...backends.keys()][0]!)}`] : [];
   const options = [...backend, ...target.machine.filter((option) => /^[a-z0-9-]+=[\w.-]*$/iu.test(option))];
   const machine = machineArguments(survey, options, notes);
-  if (target.devices.some(({ argument }) => argument.includes("drive=")))
+  const disks = diskArguments(survey, target.devices, false, notes);
+  if (disks.devices.some(({ argument }) => argument.includes("drive=DRIVE")))
     notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
   if (damage.length > 0 && survey.eof === undefined && inspection.sections.length > 0)
     notes.push("the stream was read up to its damage: what comes after it is not listed");
@@ -80,9 +85,10 @@ function destinationOf(survey: Survey, target: TargetAdvice): Destination {
       ...target.arguments,
       ...(target.nodefaults ? ["-nodefaults"] : []),
       ...(target.nodefaults && survey.devices.some(({ name }) => name === "slirp") ? ["-netdev", "user,id=net0"] : []),
-      ...target.devices.flatMap(({ argument }) => ["-device", argument]),
+      ...disks.arguments,
+      ...disks.devices.flatMap(({ argument }) => ["-device", argument]),
     ],
-    devices: target.devices,
+    devices: disks.devices,
     unnamed: target.unnamed,
     capabilities: capabilitiesFor(survey).filter(isCapabilityName),
     notes: [...notes, ...target.notes, ...(inspection.capabilities.includes("x-ignore-shared") ? [SHARED] : [])],

@@ -27,6 +27,8 @@ export interface DeviceKind {
   serial?: "whole" | "halves";
   /** It takes a netdev. */
   network?: true;
+  /** Options that each name a CAN bus (an object of its own). */
+  canbus?: readonly string[];
   /** Further options that it cannot do without. */
   options?: string;
   /** Others name it: it comes before them. */
@@ -137,6 +139,10 @@ export const DEVICE_KINDS: readonly DeviceKind[] = [
   { name: "ivshmem-plain", device: "ivshmem-plain", backend: "memdev", options: "master=on" },
   { name: "ipmi-interface-pci-bt", device: "pci-ipmi-bt", backend: "bmc" },
   { name: "tpci200", device: "tpci200" },
+  { name: "kvaser_pci", device: "kvaser_pci", canbus: ["canbus"] },
+  { name: "mioe3680_pci", device: "mioe3680_pci", canbus: ["canbus0", "canbus1"] },
+  { name: "pcm3680i_pci", device: "pcm3680_pci", canbus: ["canbus0", "canbus1"] },
+  { name: "ctucan_pci", device: "ctucan_pci", canbus: ["canbus0", "canbus1"] },
   { name: "pci-serial-multi", pci: "1b36:0003", device: "pci-serial-2x", backend: "chardev1" },
   { name: "pci-serial-multi", pci: "1b36:0004", device: "pci-serial-4x", backend: "chardev1" },
 ];

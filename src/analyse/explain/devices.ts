@@ -14,6 +14,7 @@ import { isId, isUsbPort } from "./names.js";
 import { isMultifunction, pciIdentity, pciPlace, slotAddress, type PciPlace } from "./pci.js";
 import { activePorts, companionOf, expanderPath, idOf, isMasterOf, kindOf, transportPlace } from "./device-places.js";
 import { PORTS, shownProperties } from "./properties.js";
+import { hiddenBridges, monitors } from "./sectionless.js";
 import { findRecord, type Surroundings } from "./state-fields.js";
 import type { Survey, SurveyedDevice } from "./survey.js";
 import type { LikelyDevice } from "./types.js";
@@ -66,6 +67,12 @@ class Namer {
   all(): Devices {
     this.expanderBridges();
     for (const device of this.survey.devices) this.one(device);
+    this.hiddenPorts();
+    for (const { section, card } of monitors(this.survey)) {
+      const kind = DEVICE_KINDS.find(({ device }) => device === "ati-vga")!;
+      if (card !== undefined) this.add(section, kind, card.path, this.options(kind, card, undefined), 1);
+      else this.add(section, { name: section.name, device: "i2c-ddc" }, "", [], 9);
+    }
     if (this.survey.devices.some(({ name }) => name === "slirp")) {
       this.notes.push('section "slirp": the source had a user network (-netdev user)');
       this.extra.unshift("-netdev", "user,id=net0");
@@ -140,6 +147,11 @@ class Namer {
     options.push(...shownProperties(kind, state, this.surroundings(place)));
     if (kind.options !== undefined) options.push(kind.options);
     if (identity === undefined ? this.shared(place) : isMultifunction(identity)) options.push("multifunction=on");
+    for (const name of kind.canbus ?? []) {
+      const id = `can${this.extra.length}`;
+      this.extra.push("-object", `can-bus,id=${id}`);
+      options.push(`${name}=${id}`);
+    }
     options.push(...this.videoMemory(kind, place.path, state));
     const blocks = [...this.survey.blocks.keys()].filter((name) => name.startsWith(`${place.path}/`));
     if (kind.rom === true && !blocks.some((name) => name.endsWith(".rom") || name.endsWith(`/${kind.device}`)))
@@ -216,6 +228,18 @@ class Namer {
         [`id=${idOf(path)}`, `bus_nr=${bus}`, `bus=${this.rootBus}`, `addr=${slotAddress(slot)}`],
         0,
       );
+    }
+  }
+
+  /** Root ports of CXL, which have no section: their buses have. */
+  private hiddenPorts(): void {
+    for (const { instance, path, addr } of hiddenBridges(this.survey)) {
+      const bus = this.survey.devices.find((one) => one.name === "PCIBUS" && one.instance === instance)!;
+      this.notes.push(
+        `PCIBUS ${instance}: the bus of a bridge that has no section, as the root ports of CXL${addr === undefined ? "; its address is not in the stream" : ""}`,
+      );
+      const place = path === undefined ? [] : [`id=${idOf(path)}`, `addr=${addr}`];
+      this.add(bus, { name: "PCIBUS", device: "cxl-rp" }, path ?? "", [...place, `chassis=${this.chassis++}`], 0);
     }
   }
 

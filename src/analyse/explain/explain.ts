@@ -1,5 +1,5 @@
 import type { ByteSource } from "../../bytes/source.js";
-import type { StreamOptions } from "../../codec/stream/index.js";
+import { withInput, type OpenOptions, type ReadingOf, type StreamInput } from "../../io/container/input.js";
 import type { Context } from "./context.js";
 import { explainDamage, keepContainer, keptInOne, noticed } from "./damage.js";
 import { destinationFor } from "./destination.js";
@@ -8,12 +8,13 @@ import { surveyStream, type StreamWatch, type Survey } from "./survey.js";
 import type { Explanation, Finding } from "./types.js";
 import { bounds, versionRules, whatLoads } from "./versions.js";
 
-export interface ExplainOptions extends StreamOptions {
+/** How a stream is opened and explained. */
+export interface ExplainOptions extends OpenOptions {
   /** What the file is called in the commands that are proposed. Default FILE. */
   name?: string;
-  /** What the stream came wrapped in, from the outside in: `libvirt`, `gzip`, `recording`, ... */
+  /** What the stream came wrapped in, from the outside in: `libvirt`, `gzip`, ... Default: what the input shows. */
   containers?: readonly string[];
-  /** Looks on while the stream is read. */
+  /** @internal Looks on while the stream is read. */
   watch?: StreamWatch;
 }
 
@@ -23,12 +24,33 @@ export interface ExplainOptions extends StreamOptions {
  *
  * Nothing that is wrong in the stream is thrown: it is in `damage`, with its address. `lenient` is of no effect.
  * @param text what QEMU printed, one line or several; undefined or empty: none
- * Errors: io and usage of the source.
+ * Errors: as `openStream`. A source that was given stays open.
+ * @example
+ * const { findings, destination } = await explainStream("vm.mig", "qemu-system-x86_64: Unknown savevm section type 0");
+ * for (const { why, remedies } of findings) console.log(why, remedies);
  */
 export async function explainStream(
-  source: ByteSource,
+  input: StreamInput,
   text?: string,
   options: ExplainOptions = {},
+): Promise<Explanation> {
+  const whatever = { unfinished: true, incomplete: true };
+  return await withInput(
+    input,
+    options,
+    async (source, reading) => {
+      const containers = source.containers.map(({ kind }) => kind);
+      return await explainSource(source, text, { containers, ...reading });
+    },
+    whatever,
+  );
+}
+
+/** The same for a source that nothing is to be taken off any more. */
+export async function explainSource(
+  source: ByteSource,
+  text?: string,
+  options: ReadingOf<ExplainOptions> = {},
 ): Promise<Explanation> {
   const { name = "FILE", containers = [], watch, ...reading } = options;
   const matched = matchTexts(text ?? "");

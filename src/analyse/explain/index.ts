@@ -1,5 +1,5 @@
 /** What a stream is to somebody whose QEMU refuses it: QEMU's texts, the destination that fits, the releases that load it, and what is wrong in it. */
-export { explainStream, type ExplainOptions } from "./explain.js";
+export { explainSource, explainStream, type ExplainOptions } from "./explain.js";
 export { KNOWN_TEXTS } from "./texts.js";
 export type { KnownText } from "./context.js";
 export type { About, Damage, Destination, Explanation, Finding, LikelyDevice, Remedy, VersionRule } from "./types.js";

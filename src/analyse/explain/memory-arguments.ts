@@ -1,6 +1,7 @@
 /** `-m`, memory backends and memory devices as a stream shows them. */
 import { cmosMemory, isDeviceBlock } from "../../guest/layout/main-memory.js";
 import { isStructState } from "../../codec/vmstate/index.js";
+import { byNumber } from "./disks.js";
 import { isId } from "./names.js";
 import { placesOf } from "./processors.js";
 import { findRecord, findStructField } from "./state-fields.js";
@@ -157,9 +158,8 @@ export function recordsBlock({ blocks, devices }: Pick<Survey, "blocks" | "devic
   );
 }
 
-/** `node2` before `node10`. */
 function byName([a]: Block, [b]: Block): number {
-  return a.localeCompare(b, "en", { numeric: true });
+  return byNumber(a, b);
 }
 
 /** Backends of virtio-mem and virtio-pmem: their blocks are named by the device's path and the backend's id. */

@@ -10,6 +10,7 @@ import {
   type StreamItem,
   type StreamOptions,
 } from "../../codec/stream/index.js";
+import { DiskNames, type NamedDisk } from "./disks.js";
 import { PayloadCheck } from "./payloads.js";
 import { SectionSearch } from "./section-search.js";
 import type { DeviceState } from "../../codec/vmstate/index.js";
@@ -49,6 +50,8 @@ export interface Survey {
   /** The first record with each flag; "fill" is the first ZERO record whose byte is not zero. */
   first: Map<number | "fill", FirstRecord>;
   devices: SurveyedDevice[];
+  /** Disks that sections other than those of devices name. */
+  disks: ReadonlyMap<string, NamedDisk>;
   eof: number | undefined;
   vmdescription: number | undefined;
   /** Sections that were asked for by name and stand in a part that could not be decoded: offset of their type byte. */
@@ -98,7 +101,7 @@ export async function surveyStream(
   const inspection = await tally.result();
   if (damage.length === 0 && !inspection.complete)
     damage.push(...cutWarnings(reader.diagnostics), ...cutRest(survey, reader));
-  return { ...survey.result, inspection, start: reader.start, damage, stopped };
+  return { ...survey.result, disks: survey.disks.found, inspection, start: reader.start, damage, stopped };
 }
 
 async function readItem(
@@ -118,7 +121,10 @@ async function readItem(
     }
     tally.sectionEnds();
   } else if (item.kind === "section" && item.content.kind === "records") {
-    for await (const record of item.content.entries()) tally.record(record);
+    for await (const record of item.content.entries()) {
+      tally.record(record);
+      survey.disks.record(record);
+    }
     tally.sectionEnds();
   } else if (item.kind === "opaque" || item.kind === "trailing") {
     for await (const chunk of item.chunks(true)) {
@@ -158,7 +164,7 @@ function cutWarnings({ warnings }: Diagnostics): QevmError[] {
 }
 
 class Surveyor {
-  readonly result: Omit<Survey, "inspection" | "start" | "damage" | "stopped"> = {
+  readonly result: Omit<Survey, "inspection" | "start" | "damage" | "stopped" | "disks"> = {
     configuration: undefined,
     blocks: new Map(),
     first: new Map(),
@@ -167,6 +173,7 @@ class Surveyor {
     vmdescription: undefined,
     seen: new Map(),
   };
+  readonly disks = new DiskNames();
   /** The rest of the stream, where it could not be decoded. */
   rest: OpaqueItem | undefined;
   private readonly search: SectionSearch;

@@ -113,6 +113,7 @@ export interface Explanation {
   inspection: Inspection;
 }
 
+/** Something that is wrong in the file. */
 export interface Damage {
   /** The first of its kind. */
   error: QevmError;

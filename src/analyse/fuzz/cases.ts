@@ -31,6 +31,7 @@ export interface FuzzCase {
   readonly did: string;
 }
 
+/** Which kinds of damage a case may have. */
 export interface CaseOptions {
   /** Only these kinds. Default: all. */
   kinds?: readonly DamageKind[] | undefined;

@@ -5,7 +5,7 @@ import type { Part, PartKind, Parts } from "./parts.js";
 export interface DamageKind {
   /** Stable, for `--kinds` and tables: `record-flags-unknown`. */
   readonly name: string;
-  /** Answers what it did in a few words, or undefined where the stream has nothing that it could be done to. */
+  /** @internal Answers what it did in a few words, or undefined where the stream has nothing that it could be done to. */
   readonly apply: (work: Work) => string | undefined;
 }
 

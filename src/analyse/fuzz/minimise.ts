@@ -6,12 +6,14 @@ import { join, takeApart } from "./parts.js";
 /** Says in a word or line what becomes of a stream; the smaller one must get the same answer. */
 export type Judge = (bytes: Uint8Array) => Promise<string>;
 
+/** When minimising stops. */
 export interface MinimiseOptions {
   /** Streams tried at most. Default 20,000. */
   tests?: number;
   onProgress?: (bytes: number, tests: number) => void;
 }
 
+/** The smallest case that was found. */
 export interface Minimised {
   bytes: Uint8Array;
   /** What the judge says of it, and said of the stream given. */

@@ -18,6 +18,7 @@ export interface QemuOutcome {
   readonly text: string;
 }
 
+/** Which QEMU a case is tried on, and how. */
 export interface QemuCaseOptions {
   /**
    * Program and arguments of the destination, as of a source. `-display none -S -qmp stdio -incoming defer` are added.

@@ -6,6 +6,7 @@ import type { DecodeMessage, DecodeSetup, Find } from "./decode-thread.js";
 import { takeApart } from "./parts.js";
 import { add, type Outcomes } from "./tally.js";
 
+/** Which cases are tried, and how many. */
 export interface DecodeRunOptions {
   /** Seed of the first case. Default 1. */
   seed?: number;

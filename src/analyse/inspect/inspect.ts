@@ -1,4 +1,6 @@
 import type { Warning } from "../../bytes/errors.js";
+import { withInput, type OpenOptions, type StreamInput } from "../../io/container/input.js";
+import { containerName } from "../../io/container/types.js";
 import { isZeroPage } from "../../engine/zero.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
@@ -64,6 +66,7 @@ export interface Inspection {
   warnings: Warning[];
 }
 
+/** One section as `inspect` tells it. */
 export interface SectionSummary {
   type: string;
   id: number;
@@ -77,8 +80,24 @@ export interface SectionSummary {
   records?: Record<string, number>;
 }
 
-/** Reads a stream once and tells what is in it. Errors: as `StreamReader`. */
-export async function inspectStream(source: ByteSource, options: StreamOptions = {}): Promise<Inspection> {
+/**
+ * Reads a stream once and tells what is in it: machine, RAM blocks and page counts, sections, devices, commands, and the
+ * bytes that are not understood. Offsets and lengths are in bytes. A recording (a folder) is read as one stream.
+ *
+ * Errors: as `openStream` and `StreamReader`. A source that was given stays open.
+ * @example
+ * const { machine, ram, devices } = await inspectStream("vm.mig");
+ * console.log(machine, ram.pages.normal, devices);
+ */
+export async function inspectStream(input: StreamInput, options: OpenOptions = {}): Promise<Inspection> {
+  return await withInput(input, options, async (source, reading) => {
+    const inspection = await inspectSource(source, reading);
+    return { ...inspection, container: containerName(source.containers) };
+  });
+}
+
+/** The same for a source that nothing is to be taken off any more. Errors: as `StreamReader`. */
+export async function inspectSource(source: ByteSource, options: StreamOptions = {}): Promise<Inspection> {
   const reader = new StreamReader(source, { unreached: "count", ...options });
   const tally = new Tally(reader);
   for await (const item of reader) await tally.item(item);

@@ -4,8 +4,8 @@ import { mergeRecording, type ChannelRole, type RecordedChannel, type Recording 
 import type { SectionHeader, SectionType, StreamOptions } from "../../codec/stream/index.js";
 import { walkChannel, type ChannelFacts, type ChannelSummary } from "./channel.js";
 import { Tap } from "./compare.js";
-import { inspectStream, type Inspection } from "./inspect.js";
-import { verifyStream, type Verification, type VerifyOptions } from "./verify.js";
+import { inspectSource, type Inspection } from "./inspect.js";
+import { verifySource, type CheckOptions, type Verification } from "./verify.js";
 
 /** What `qevm inspect` tells of a recording: the main channel's, with what came over the others. */
 export interface RecordingInspection extends Inspection {
@@ -19,12 +19,12 @@ export async function inspectRecording(
   options: StreamOptions = {},
 ): Promise<RecordingInspection> {
   const source = recording.main.open();
-  const main = await inspectStream(source, mayBreak(recording, options)).finally(() => source.close?.());
+  const main = await inspectSource(source, mayBreak(recording, options)).finally(() => source.close?.());
   const ram = ramOf(main);
   const all: ChannelFacts[] = [];
   for (const [channel, how] of resumed(recording, main, options)) {
     const input = channel.open();
-    const inspection = await inspectStream(input, how).finally(() => input.close?.());
+    const inspection = await inspectSource(input, how).finally(() => input.close?.());
     main.complete = inspection.complete;
     all.push(resumedFacts(channel, inspection));
   }
@@ -61,16 +61,16 @@ export interface RecordingVerification extends Verification {
  */
 export async function verifyRecording(
   recording: Recording,
-  options: VerifyOptions = {},
+  options: CheckOptions = {},
 ): Promise<RecordingVerification> {
   const source = recording.main.open();
-  const main = await verifyStream(source, mayBreak(recording, options)).finally(() => source.close?.());
+  const main = await verifySource(source, mayBreak(recording, options)).finally(() => source.close?.());
   const ram = ramOf(main.inspection);
   const files = [verifiedStream(recording.main, "main", main)];
   const all: ChannelFacts[] = [];
   for (const [channel, how] of resumed(recording, main.inspection, options)) {
     const input = channel.open();
-    const verified = await verifyStream(input, { ...options, ...how }).finally(() => input.close?.());
+    const verified = await verifySource(input, { ...options, ...how }).finally(() => input.close?.());
     files.push(verifiedStream(channel, "resumed", verified));
     main.complete = main.inspection.complete = verified.complete;
     all.push(resumedFacts(channel, verified.inspection));

@@ -1,5 +1,7 @@
 import { KeptBefore, PageDecoder } from "../../guest/pages/page-decoder.js";
 import { MemoryPages, type PageStore } from "../../guest/pages/page-store.js";
+import { withInput, type OpenOptions, type StreamInput } from "../../io/container/input.js";
+import { containerName } from "../../io/container/types.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
 import { encodeXbzrle } from "../../codec/ram/xbzrle.js";
@@ -28,19 +30,38 @@ export interface Verification {
   inspection: Inspection;
 }
 
-export interface VerifyOptions extends StreamOptions {
+/** How a source, or each channel of a recording, is read and verified. */
+export interface CheckOptions extends StreamOptions {
   /** Where guest memory is kept while XBZRLE deltas are applied. Default: in this process's memory. */
   memory?: PageStore;
   /** False: guest memory is not kept; right only for a stream known to hold no XBZRLE page. */
   keepMemory?: boolean;
 }
 
+/** How a stream is opened, read and verified. */
+export type VerifyOptions = OpenOptions & Omit<CheckOptions, keyof StreamOptions>;
+
 /**
  * Proves that a stream was understood: decodes it, encodes the fields again, compares every byte; compresses every
- * compressed page again, and encodes every XBZRLE delta again from the old and the new page.
- * Errors: as `StreamReader`, and bad-compressed-data, bad-xbzrle with the record's address.
+ * compressed page again, and encodes every XBZRLE delta again from the old and the new page. Offsets and lengths are in
+ * bytes. A recording (a folder) is verified as one stream; `verifyRecording` takes every channel by itself.
+ *
+ * Errors: as `openStream` and `StreamReader`, and bad-compressed-data, bad-xbzrle with the record's address. A source that
+ * was given stays open.
+ * @example
+ * const { identical, firstDifference, opaqueBytes } = await verifyStream(bytes);
+ * console.log(identical ? "every field came back" : `differs at byte ${firstDifference}`, opaqueBytes);
  */
-export async function verifyStream(source: ByteSource, options: VerifyOptions = {}): Promise<Verification> {
+export async function verifyStream(input: StreamInput, options: VerifyOptions = {}): Promise<Verification> {
+  return await withInput(input, options, async (source, reading) => {
+    const verified = await verifySource(source, reading);
+    verified.inspection.container = containerName(source.containers);
+    return verified;
+  });
+}
+
+/** The same for a source that nothing is to be taken off any more. */
+export async function verifySource(source: ByteSource, options: CheckOptions = {}): Promise<Verification> {
   const tap = new Tap(source);
   const reader = new StreamReader(tap, options);
   const writer = new ExactWriter(tap.sink);

@@ -1,10 +1,11 @@
 import { basename, join } from "node:path";
 import { isFolder } from "../../io/container/is-folder.js";
-import { openContainers, openInput } from "../../io/container/open.js";
+import { openInput, type StreamInput } from "../../io/container/input.js";
+import { openContainers } from "../../io/container/open.js";
 import { openRecording } from "../../io/container/recording.js";
 import type { Container, Input } from "../../io/container/types.js";
 import { QevmError } from "../../bytes/errors.js";
-import { explainStream, type Damage, type Explanation } from "../explain/index.js";
+import { explainSource, type Damage, type Explanation } from "../explain/index.js";
 import type { Inspection } from "../inspect/inspect.js";
 import { inspectRecording } from "../inspect/recording.js";
 import { noteFacts } from "../../guest/layout/facts.js";
@@ -19,7 +20,7 @@ import { CELLS, MOST_STRIPS } from "./memory-part.js";
 import type { InputFile, Progress, ReportFacts, ReportOptions, Verified } from "./types.js";
 
 /** Everything that is known before it is shown, in two passes over the file (one without verification). Errors: io, usage, and those of containers. */
-export async function gather(input: string | Uint8Array | ByteSource, options: ReportOptions): Promise<ReportFacts> {
+export async function gather(input: StreamInput, options: ReportOptions): Promise<ReportFacts> {
   const { name, title, program = "qevm", snapshot, offset, verify = true, progress = plain, ...stream } = options;
   const named = name ?? nameOf(input);
   const reading: StreamOptions = { ...stream, lenient: true };
@@ -71,7 +72,7 @@ interface Found {
   behind: SectionItem[];
 }
 
-async function file(input: string | Uint8Array | ByteSource, how: How): Promise<Found> {
+async function file(input: StreamInput, how: How): Promise<Found> {
   const { snapshot, offset, reading, name } = how;
   const raw = await openRaw(input, how.progress);
   try {
@@ -139,7 +140,7 @@ async function explain(
 ): Promise<Explanation> {
   const kinds = containers.map(({ kind }) => kind);
   const shown = progress(source, "reading");
-  const explained = await explainStream(shown, undefined, { ...reading, name, containers: kinds, watch }).finally(() =>
+  const explained = await explainSource(shown, undefined, { ...reading, name, containers: kinds, watch }).finally(() =>
     shown.done?.(),
   );
   const [first] = explained.damage;
@@ -149,7 +150,7 @@ async function explain(
 
 const plain: Progress = (source) => source;
 
-function nameOf(input: string | Uint8Array | ByteSource): string {
+function nameOf(input: StreamInput): string {
   if (typeof input !== "string") return "stream";
   return input === "-" ? "standard input" : basename(input);
 }

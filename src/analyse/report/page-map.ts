@@ -1,4 +1,5 @@
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
+import { SparseTable } from "../../guest/pages/sparse.js";
 
 /** How the last content of a page came; NEVER: the stream does not mention the page. */
 export const PageKind = { NEVER: 0, ZERO: 1, DATA: 2, COMPRESSED: 3, XBZRLE: 4 } as const;
@@ -6,58 +7,37 @@ export const PageKind = { NEVER: 0, ZERO: 1, DATA: 2, COMPRESSED: 3, XBZRLE: 4 }
 /** Kinds that there are. */
 export const KINDS = 5;
 
-/** Pages of one piece of the table. */
-const PIECE = 1 << 16;
-/** Pieces that are kept: 64 MiB, the pages of 512 GiB of memory. */
-const MOST_PIECES = 2048;
-/** Half of a piece's byte a page. */
-const PIECE_BYTES = PIECE / 2;
+/** Pages of one piece of the table: half a byte each. */
+const PAGES = 4096;
+/** Pages that are kept: 64 MiB, the pages of 512 GiB of memory. */
+const MOST_PAGES = 1 << 27;
 
 /** Where the last record of each page was of which kind, half a byte a page. It takes 64 MiB at most, whatever the stream. */
 export class PageMap {
-  private readonly blocks = new Map<RamBlock, Map<number, Uint8Array>>();
+  private readonly blocks = new Map<RamBlock, SparseTable<Uint8Array>>();
   /** Blocks of which pages were left out since the table was full. */
   private readonly partial = new Set<RamBlock>();
-  private left: number;
 
-  /** @param most pieces of 65,536 pages that are kept */
+  /** @param left pages that there is room for, in pieces of 4096 */
   constructor(
     private readonly ram: { readonly pageSize: number },
-    most = MOST_PIECES,
-  ) {
-    this.left = most;
-  }
+    private left = MOST_PAGES,
+  ) {}
 
   note(batch: RamBatch): void {
     const { pageSize } = this.ram;
-    let block: RamBlock | undefined;
-    let pieces: Map<number, Uint8Array> | undefined;
-    let pages = 0;
-    let index = -1;
-    let piece: Uint8Array | undefined;
     for (let i = 0; i < batch.count; i++) {
-      const of = batch.block[i];
-      if (of === undefined) continue;
+      const block = batch.block[i];
       const kind = kindOf(batch, i);
-      if (kind === PageKind.NEVER) continue;
-      if (of !== block || pieces === undefined) {
-        block = of;
-        pages = Math.ceil(of.usedLength / pageSize);
-        pieces = this.blocks.get(of);
-        if (pieces === undefined) this.blocks.set(of, (pieces = new Map()));
-        index = -1;
-      }
-      const page = Math.floor(batch.offset[i]! / pageSize);
       // Outside its block: damage that was passed over.
-      if (page >= pages) continue;
-      const wanted = Math.floor(page / PIECE);
-      if (wanted !== index) {
-        index = wanted;
-        piece = pieces.get(wanted) ?? this.add(pieces, wanted);
-        if (piece === undefined) this.partial.add(of);
+      if (block === undefined || kind === PageKind.NEVER || batch.offset[i]! >= block.usedLength) continue;
+      const page = Math.floor(batch.offset[i]! / pageSize);
+      const piece = this.piece(block, page);
+      if (piece === undefined) {
+        this.partial.add(block);
+        continue;
       }
-      if (piece === undefined) continue;
-      const at = page - wanted * PIECE;
+      const at = page % PAGES;
       const byte = piece[at >> 1]!;
       piece[at >> 1] = (at & 1) === 0 ? (byte & 0xf0) | kind : (byte & 0x0f) | (kind << 4);
     }
@@ -69,7 +49,7 @@ export class PageMap {
     const count = Math.min(cells, pages);
     const starts = Array.from({ length: count + 1 }, (_, cell) => Math.ceil((cell * pages) / count));
     const counts = Array.from({ length: count }, () => new Float64Array(KINDS));
-    for (const [index, piece] of this.blocks.get(block) ?? []) tally(piece, index * PIECE, { pages, starts, counts });
+    for (const [first, piece] of this.blocks.get(block) ?? []) tally(piece, first, { pages, starts, counts });
     const totals = new Float64Array(KINDS);
     counts.forEach((cell, k) => {
       cell[PageKind.NEVER] = starts[k + 1]! - starts[k]! - cell.reduce((sum, n) => sum + n, 0);
@@ -78,12 +58,14 @@ export class PageMap {
     return { pages, cells: counts, totals, partial: this.partial.has(block) };
   }
 
-  private add(pieces: Map<number, Uint8Array>, index: number): Uint8Array | undefined {
-    if (this.left === 0) return undefined;
-    this.left--;
-    const piece = new Uint8Array(PIECE_BYTES);
-    pieces.set(index, piece);
-    return piece;
+  /** Undefined: there is no room for it. */
+  private piece(block: RamBlock, page: number): Uint8Array | undefined {
+    let table = this.blocks.get(block);
+    if (table === undefined) this.blocks.set(block, (table = new SparseTable(PAGES)));
+    const found = table.find(page);
+    if (found !== undefined || this.left < PAGES) return found;
+    this.left -= PAGES;
+    return table.add(page, new Uint8Array(PAGES / 2));
   }
 }
 
@@ -120,7 +102,7 @@ function tally(
   { pages, starts, counts }: { pages: number; starts: readonly number[]; counts: readonly Float64Array[] },
 ): void {
   let cell = Math.floor((first * counts.length) / pages);
-  const end = Math.min(PIECE, pages - first);
+  const end = Math.min(PAGES, pages - first);
   for (let at = 0; at < end; at++) {
     while (first + at >= starts[cell + 1]!) cell++;
     const kind = (at & 1) === 0 ? piece[at >> 1]! & 0x0f : piece[at >> 1]! >> 4;

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { SliceSource } from "../../io/container/sources.js";
-import { MemorySource, type ByteSource, isRandom, type RandomSource } from "../../bytes/source.js";
-import { readableAgain } from "../diff/spool.js";
+import { isSource, sourceOf, type StreamInput } from "../../io/container/input.js";
+import { type ByteSource, isRandom, type RandomSource } from "../../bytes/source.js";
+import { readableAgain } from "../../io/transport/spool.js";
 import { openSource } from "../../io/transport/file.js";
 import type { Progress } from "./types.js";
 
@@ -19,20 +20,17 @@ export interface RawInput {
 }
 
 /** What can be read anywhere is read where it is; the bytes of pipes and the like go into a temporary file first, which ends with the process at the latest. Errors: io. */
-export async function openRaw(input: string | Uint8Array | ByteSource, progress: Progress): Promise<RawInput> {
-  if (input instanceof Uint8Array) {
-    return { open: () => new MemorySource(input), sha256: undefined, copied: false, close: () => undefined };
-  }
-  const first = typeof input === "string" ? openSource(input) : input;
+export async function openRaw(input: StreamInput, progress: Progress): Promise<RawInput> {
+  const first = typeof input === "string" ? openSource(input) : sourceOf(input);
   try {
     if (!isRandom(first)) return await copied(first, progress);
     const { length } = first;
-    // Who gave a source closes it.
+    // Whoever gave a source closes it.
     const whole = { length, read: () => 0, readAt: first.readAt.bind(first) };
     const open = typeof input === "string" ? () => openSource(input) as RandomSource : () => new SliceSource(whole, 0);
     return { open, sha256: undefined, copied: false, close: () => undefined };
   } finally {
-    if (typeof input === "string") await first.close?.();
+    if (!isSource(input)) await first.close?.();
   }
 }
 

@@ -1,4 +1,4 @@
-import type { ByteSource } from "../../bytes/source.js";
+import type { StreamInput } from "../../io/container/input.js";
 import { gather } from "./gather.js";
 import { reportPage } from "./page.js";
 import type { ReportOptions, StreamReport } from "./types.js";
@@ -7,17 +7,17 @@ import type { ReportOptions, StreamReport } from "./types.js";
  * Everything that is known of a stream as one HTML page that needs nothing else: what it is, its damage, RAM, bytes, sections, layout, registers, devices,
  * the destination that fits, verification. Containers and recordings are seen through.
  *
- * The input is a path (`-`: standard input; a folder: a recording), the bytes of a file, or a source of them, which stays open. It is read twice (once without
- * `verify`); what cannot be read twice goes through a temporary file. Memory holds device state, a table of at most 64 MiB, and the page, which has
+ * The input is read twice (once without `verify`); what cannot be read twice goes through a temporary file. A source that was
+ * given stays open. Memory holds device state, a table of at most 64 MiB, and the page, which has
  * {@link MOST_PAGE} characters at most: what is left out is counted there.
  *
  * What is wrong in the stream is no error: it is in the report and in `damage`. Errors: io, usage; those of containers' headers; `bad-magic` and
  * `unsupported-version` where it is no stream at all.
+ * @example
+ * const { html, damage } = await reportStream("vm.mig");
+ * writeFileSync("report.html", html);
  */
-export async function reportStream(
-  input: string | Uint8Array | ByteSource,
-  options: ReportOptions = {},
-): Promise<StreamReport> {
+export async function reportStream(input: StreamInput, options: ReportOptions = {}): Promise<StreamReport> {
   const facts = await gather(input, options);
   const { verified, damage } = facts;
   return {

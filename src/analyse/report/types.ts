@@ -14,6 +14,7 @@ import type { BlockStrip } from "./page-map.js";
 /** A source that may tell a person how far it was read. */
 export type Progress = (source: ByteSource, what: string) => ByteSource & { done?(): void };
 
+/** What a report is made of. */
 export interface ReportOptions extends Omit<StreamOptions, "lenient" | "offset"> {
   /** What the file is called in the report. Default: a path's last part, or "stream". */
   name?: string;

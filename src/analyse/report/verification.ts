@@ -2,7 +2,7 @@ import { openRecording } from "../../io/container/recording.js";
 import { QevmError } from "../../bytes/errors.js";
 import type { Inspection } from "../inspect/inspect.js";
 import { verifyRecording } from "../inspect/recording.js";
-import { verifyStream, type Verification, type VerifyOptions } from "../inspect/verify.js";
+import { verifySource, type CheckOptions, type Verification } from "../inspect/verify.js";
 import type { PageStore } from "../../guest/pages/page-store.js";
 import { ScratchMemory } from "../../guest/files/scratch.js";
 import type { ByteSource } from "../../bytes/source.js";
@@ -27,7 +27,7 @@ export async function verifyInput(
     const opened = await open();
     const source = progress(opened, "verifying");
     try {
-      return await verifyStream(source, { ...reading, ...kept });
+      return await verifySource(source, { ...reading, ...kept });
     } finally {
       source.done?.();
       await opened.close?.();
@@ -44,7 +44,7 @@ export async function verifyFolder(path: string, inspection: Inspection, { readi
 /** XBZRLE pages need guest memory, which lies in a temporary folder meanwhile. */
 async function withMemory(
   { ram, pageSize }: Inspection,
-  verify: (kept: VerifyOptions) => Promise<Verification>,
+  verify: (kept: CheckOptions) => Promise<Verification>,
 ): Promise<Verified> {
   const memory = ram.pages.xbzrle > 0 ? new ScratchMemory(systemFolder(), pageSize) : undefined;
   try {

@@ -1,5 +1,5 @@
 import { isFolder } from "../../io/container/is-folder.js";
-import { openInput } from "../../io/container/open.js";
+import { openInput } from "../../io/container/input.js";
 import { openRecording } from "../../io/container/recording.js";
 import type { InputOptions } from "../../io/container/types.js";
 import { bundle } from "../../analyse/fuzz/bundle.js";

@@ -8,6 +8,7 @@ import { ZstdStreamStore } from "./zstd-store.js";
 /** Methods that pages can be written in. */
 export type WrittenMethod = Extract<MultifdMethod, "none" | "zlib" | "zstd">;
 
+/** How the packets of a multifd channel are made. */
 export interface ChannelEncoderOptions {
   /** Channel id, from 0. */
   channel: number;

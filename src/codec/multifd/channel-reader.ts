@@ -13,6 +13,7 @@ export type ChannelItem =
   | { kind: "pages"; offset: number; packet: RamPacket; payload: Uint8Array }
   | { kind: "device-state"; offset: number; packet: DevicePacket; payload: Uint8Array };
 
+/** What a multifd channel relies on of its main stream, and how it is read. */
 export interface ChannelOptions {
   /** Target page size in bytes. Default 4096. */
   pageSize?: number | undefined;

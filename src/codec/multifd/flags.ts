@@ -15,7 +15,7 @@ export const MultifdFlag = {
 } as const;
 
 /** The bits of the compression method. */
-export const METHOD_MASK = 0x3e;
+const METHOD_MASK = 0x3e;
 /** Every defined bit. */
 export const KNOWN_FLAGS = 0x7f;
 

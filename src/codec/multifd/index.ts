@@ -9,7 +9,7 @@ export {
 } from "./channel-encoder.js";
 export { encodeChannelItem } from "./channel-writer.js";
 export { decodeDevicePacket, DEVICE_PACKET_LENGTH, encodeDevicePacket, type DevicePacket } from "./device-packet.js";
-export { flagOf, methodOf, METHOD_MASK, MultifdFlag, type MultifdMethod } from "./flags.js";
+export { flagOf, methodOf, MultifdFlag, type MultifdMethod } from "./flags.js";
 export {
   decodeInitPacket,
   encodeInitPacket,

@@ -31,8 +31,11 @@ export const INIT_LAYOUT = struct({
   unused: bytesOf(39),
 });
 
+/** Bytes of the packet that a channel begins with. */
 export const INIT_LENGTH = INIT_LAYOUT.size;
+/** First be32 of every multifd packet (QEMU migration/multifd.h, 4.0 to 11.1). */
 export const MULTIFD_MAGIC = 0x11223344;
+/** Version in every multifd packet. */
 export const MULTIFD_VERSION = 1;
 
 /** Decodes the packet from its 64 bytes. `offset` is for errors. Errors: bad-magic, unsupported-version. */

@@ -9,6 +9,12 @@ export const BATCH_RECORDS = 4096;
 /**
  * Records of one buffer's worth, as columns: one record costs no allocation. A batch and everything it shows (bodies,
  * the record object of the iterator) is valid until the next batch is asked for.
+ * @example
+ * for await (const item of await openStream(bytes)) {
+ *   if (item.kind !== "section") continue;
+ *   // By columns, without an object a record; `for (const record of batch)` is the same by records.
+ *   for await (const batch of item.records()) for (let i = 0; i < batch.count; i++) console.log(batch.offset[i]);
+ * }
  */
 export class RamBatch implements Iterable<RamRecord> {
   count = 0;
@@ -86,7 +92,16 @@ export class RamBatch implements Iterable<RamRecord> {
   }
 }
 
-/** A window on one record of a batch. */
+/**
+ * A window on one record of a batch.
+ * @example
+ * for await (const item of await openStream(bytes)) {
+ *   if (item.kind !== "section") continue;
+ *   for await (const batch of item.records()) {
+ *     for (const { encoding, block, offset } of batch) console.log(encoding, block?.idstr, offset);
+ *   }
+ * }
+ */
 export class RamRecord {
   index = 0;
 

@@ -7,18 +7,18 @@ export {
   type BlockList,
   type BlockListOptions,
 } from "./block-list.js";
-export { encodingOf, PAGE_ENCODINGS, replaceInflated, type PageEncoding } from "./encodings.js";
+export { PAGE_ENCODINGS, replaceInflated, type PageEncoding } from "./encodings.js";
 export { compressBound, PAGE_FLAGS, RamFlag, type RamEncoding } from "./flags.js";
-export {
-  decodeRecords,
-  encodePageBody,
-  encodeRecord,
-  encodeRecordHeader,
-  encodeRecords,
-  type DecodeStatus,
-} from "./records.js";
+export { RecordWriter } from "./record-writer.js";
+export { decodeRecords, encodeRecord, encodeRecords, type DecodeStatus } from "./records.js";
 export { type MappedBlock, RamState, type MappedRamHeader, type RamBlock } from "./state.js";
-export { indexMappedRam, readMappedPage, type MappedRamIndex, type MappedRamStart } from "./mapped-access.js";
+export {
+  findMappedPage,
+  indexMappedRam,
+  readMappedPage,
+  type MappedRamIndex,
+  type MappedRamStart,
+} from "./mapped-access.js";
 export {
   bitmapLength,
   decodeArea,
@@ -29,7 +29,6 @@ export {
   hasPage,
   mappedEntryLength,
   mappedHeader,
-  PAGES_ALIGNMENT,
   placedAt,
   setPage,
   skipMappedBlock,

@@ -48,6 +48,24 @@ export async function indexMappedRam(source: Positioned, start: MappedRamStart):
 }
 
 /**
+ * Where in the file the page at an offset of a block is; 0: the file has no such page. Reads the byte that holds its bit.
+ * Errors: usage, truncated.
+ */
+export async function findMappedPage(
+  source: Positioned,
+  { idstr, usedLength, mapped }: RamBlock,
+  offset: number,
+  pageSize: number,
+): Promise<number> {
+  if (mapped === undefined || offset < 0 || offset >= usedLength || offset % pageSize !== 0) {
+    throw new QevmError("usage", `no page at offset ${offset} of RAM block ${JSON.stringify(idstr)}`);
+  }
+  const page = offset / pageSize;
+  const bits = (await readerAt(source, Number(mapped.bitmapOffset) + Math.floor(page / 8), 1)).u8();
+  return (bits & (1 << (page % 8))) === 0 ? 0 : Number(mapped.pagesOffset) + offset;
+}
+
+/**
  * One page, read from its place; nothing else of the file but the byte that holds its bit. False: the file has no such page, and
  * `into` (one page long) is zeros. Errors: usage, truncated.
  */
@@ -57,19 +75,10 @@ export async function readMappedPage(
   offset: number,
   into: Uint8Array,
 ): Promise<boolean> {
-  const { mapped } = block;
-  if (mapped === undefined || offset < 0 || offset >= block.usedLength || offset % into.length !== 0) {
-    throw new QevmError("usage", `no page at offset ${offset} of RAM block ${JSON.stringify(block.idstr)}`);
-  }
-  const page = offset / into.length;
-  const bits = (await readerAt(source, Number(mapped.bitmapOffset) + Math.floor(page / 8), 1)).u8();
-  if ((bits & (1 << (page % 8))) === 0) {
-    into.fill(0);
-    return false;
-  }
-  const reader = await readerAt(source, Number(mapped.pagesOffset) + offset, into.length);
-  into.set(reader.view(into.length, "a page of a mapped-ram file"));
-  return true;
+  const place = await findMappedPage(source, block, offset, into.length);
+  if (place === 0) into.fill(0);
+  else into.set((await readerAt(source, place, into.length)).view(into.length, "a page of a mapped-ram file"));
+  return place !== 0;
 }
 
 /** str8, length, address, header. */

@@ -29,7 +29,7 @@ export function setPage(bitmap: Uint8Array, i: number): void {
 export const FILLED_BELOW = 8 << 20;
 
 /** Alignment of pages_offset as QEMU writes it. */
-export const PAGES_ALIGNMENT = 0x100000;
+const PAGES_ALIGNMENT = 0x100000;
 
 /** The header of a block whose bitmap will stand at `bitmapOffset`. */
 export function mappedHeader(bitmapOffset: number, usedLength: number, pageSize: number): MappedRamHeader {
@@ -61,6 +61,7 @@ export function placedAt(mapped: MappedBlock, at: number): MappedBlock {
   return { block: { ...block, mapped: header }, bitmap, gapLength, gap: undefined };
 }
 
+/** Bounds that the decoder of a mapped-ram block enforces before it takes memory. */
 export interface MappedLimits {
   /** Bytes of one block's bitmap. */
   bitmapBytes: number;

@@ -26,6 +26,9 @@ export const XBZRLE_OVERFLOW = -1;
  *
  * All of the payload is checked first: when it is refused (`bad-xbzrle`, with the offset `base` + the byte in the payload)
  * the page is untouched.
+ * @example
+ * const page = new Uint8Array(4096);
+ * decodeXbzrle(page, Uint8Array.of(0x10, 0x01, 0x2a)); // 16 bytes stay, one byte becomes 42
  */
 export function decodeXbzrle(page: Uint8Array, payload: Uint8Array, base = 0): number {
   const covered = walk(page.length, payload, base, undefined);
@@ -37,6 +40,10 @@ export function decodeXbzrle(page: Uint8Array, payload: Uint8Array, base = 0): n
  * Writes the difference between two pages of one length into `into` and returns its length in bytes: 0 where the pages are
  * equal, {@link XBZRLE_OVERFLOW} where it does not fit. Pass an `into` of one page to overflow exactly where QEMU does: it wants two
  * free bytes before every number. A run above 16,383 bytes is the error `does-not-fit`.
+ * @example
+ * const [old, now, into] = [new Uint8Array(4096), new Uint8Array(4096).fill(1, 16, 17), new Uint8Array(4096)];
+ * const length = encodeXbzrle(old, now, into);
+ * if (length !== XBZRLE_OVERFLOW) console.log(into.subarray(0, length)); // 0x10 0x01 0x01
  */
 export function encodeXbzrle(old: Uint8Array, now: Uint8Array, into: Uint8Array): number {
   const size = now.length;

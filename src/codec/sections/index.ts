@@ -1,8 +1,8 @@
-export { BLOCK_CHUNK, encodeBlockRecord, type BlockRecord } from "./block.js";
-export type { ChunkPlace, RecordPlace } from "./codec.js";
-export { encodeBitmapRecord, type BitmapRecord } from "./dirty-bitmap.js";
-export { encodeHtabRecord, type HtabRecord } from "./htab.js";
-export { encodePbsRecord, type PbsRecord } from "./pbs.js";
+export { BLOCK_CHUNK, type BlockRecord } from "./block.js";
+export type { RecordPlace } from "./codec.js";
+export { type BitmapRecord } from "./dirty-bitmap.js";
+export { type HtabRecord } from "./htab.js";
+export { type PbsRecord } from "./pbs.js";
 export {
   chunkDecoder,
   encodeSectionRecord,
@@ -11,5 +11,5 @@ export {
   type ChunkDecoder,
   type SectionRecord,
 } from "./record.js";
-export { encodeStorageRecord, type StorageRecord } from "./storage.js";
-export { encodeVfioRecord, type VfioRecord } from "./vfio.js";
+export { type StorageRecord } from "./storage.js";
+export { type VfioRecord } from "./vfio.js";

@@ -57,6 +57,7 @@ export interface DiscardRange {
   length: number;
 }
 
+/** Numbers of the VM commands (QEMU migration/savevm.c, 2.5 to 11.1). */
 export const CommandNumber = {
   INVALID: 0,
   OPEN_RETURN_PATH: 1,

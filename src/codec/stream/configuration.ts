@@ -28,6 +28,7 @@ export interface Configuration {
   subsections: ConfigurationSubsection[];
 }
 
+/** A subsection of the configuration section. */
 export type ConfigurationSubsection =
   | { name: "configuration/target-page-bits"; version: number; bits: number }
   | { name: "configuration/capabilities"; version: number; capabilities: string[] }

@@ -18,7 +18,9 @@ export interface StreamHeader {
   version: number;
 }
 
+/** First be32 of every stream: "QEVM". */
 export const STREAM_MAGIC = 0x5145564d;
+/** Version in the header of every stream since QEMU 0.10. */
 export const STREAM_VERSION = 3;
 
 /** Errors: truncated, bad-magic, unsupported-version. */

@@ -45,7 +45,7 @@ export {
 export { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 export { type Continued, type StreamOptions } from "./options.js";
 export { StreamReader } from "./reader.js";
-export { recognise, type Recognised } from "./recognise.js";
+export { recognise } from "./recognise.js";
 export { roleOf, ROLE_BYTES, type ChannelRole } from "./roles.js";
 export { BEHIND, ENDS_INSIDE, type Unfinished } from "./rest.js";
 export {
@@ -56,13 +56,7 @@ export {
   type StreamWriterOptions,
   type WrittenDevice,
 } from "./stream-writer.js";
-export {
-  BITMAP_END,
-  decodeReturnMessage,
-  encodeReturnMessage,
-  isReturnPath,
-  type ReturnMessage,
-} from "./return-path.js";
+export { decodeReturnMessage, encodeReturnMessage, isReturnPath, type ReturnMessage } from "./return-path.js";
 export { ExactWriter } from "./writer.js";
 export {
   decodeFooter,

@@ -18,12 +18,14 @@ export type StreamItem =
   | OpaqueItem
   | TrailingItem;
 
+/** Magic and version: the first 8 bytes. */
 export interface HeaderItem {
   kind: "header";
   offset: number;
   version: number;
 }
 
+/** The configuration section: machine type and capabilities. */
 export interface ConfigurationItem {
   kind: "configuration";
   offset: number;
@@ -44,6 +46,7 @@ export interface SectionItem {
   records(): AsyncGenerator<RamBatch>;
 }
 
+/** What a section holds. */
 export type SectionContent =
   | { kind: "ram" }
   | { kind: "device"; state: DeviceState; length: number }
@@ -52,12 +55,14 @@ export type SectionContent =
   /** A payload whose end was found (by its footer) though its fields are not known. */
   | { kind: "opaque"; bytes: Uint8Array; reason: string };
 
+/** The footer of the section before it. */
 export interface FooterItem {
   kind: "footer";
   offset: number;
   sectionId: number;
 }
 
+/** A VM command between sections. */
 export interface CommandItem {
   kind: "command";
   offset: number;
@@ -72,11 +77,13 @@ export interface PackageEndItem {
   offset: number;
 }
 
+/** The end of the device part. */
 export interface EofItem {
   kind: "eof";
   offset: number;
 }
 
+/** The VMDESCRIPTION after the end: the schema of the device state. */
 export interface VmDescriptionItem {
   kind: "vmdescription";
   offset: number;

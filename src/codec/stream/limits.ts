@@ -11,6 +11,8 @@ export interface StreamLimits {
   ramBlocks: number;
   /** Different section ids in one stream. */
   sections: number;
+  /** Sections, parts of sections and commands in one stream; one more for each KiB of it. */
+  items: number;
   /** Bytes of the bitmap of one block of a mapped-ram file (one bit a page). */
   bitmapBytes: number;
   /** Bytes between such a bitmap and its pages (QEMU: less than 1 MiB). */
@@ -46,11 +48,13 @@ export interface StreamLimits {
   absentBytes: number;
 }
 
+/** The bounds where none is given. */
 export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
   machineName: 1024,
   configurationItems: 256,
   ramBlocks: 65_536,
   sections: 65_536,
+  items: 100_000,
   bitmapBytes: 64 * 1024 * 1024,
   gapBytes: 2 * 1024 * 1024,
   deviceBytes: 256 * 1024 * 1024,

@@ -3,6 +3,7 @@ import type { Schema, VmDescription } from "../vmstate/index.js";
 import type { StreamLimits } from "./limits.js";
 import type { SectionHeader } from "./section.js";
 
+/** How a stream is read. */
 export interface StreamOptions {
   /** Pass over anomalies that can be passed over, as warnings. Default: refuse them. */
   lenient?: boolean;

@@ -10,6 +10,7 @@ import { DevicePart, UNDESCRIBED } from "./device-part.js";
 import { fullDecoder, wholeChunk } from "./chunk.js";
 import { decodeEarly, earlyDescription } from "./early.js";
 import { decodeHeader } from "./header.js";
+import { ItemCount } from "./item-count.js";
 import type { CommandItem, SectionItem, StreamItem } from "./items.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "./limits.js";
 import type { Continued, StreamOptions } from "./options.js";
@@ -65,6 +66,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private packageEnd: number | undefined;
   private readonly batch: RamBatch;
   private readonly sections = new Map<number, SectionHeader>();
+  private readonly items: ItemCount;
   /** Ids of iterative sections whose END was read. */
   private readonly ended = new Set<number>();
   /** A PART or END of "ram" was read: state of devices comes after all of it. */
@@ -89,6 +91,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     // No record is shorter than 8 bytes: a small stream needs no room for thousands.
     this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));
     this.start = this.reader.offset;
+    this.items = new ItemCount(this.reader, this.start, this.limits.items);
     const { after } = options;
     this.ram = new RamState(after?.pageSize ?? options.pageSize ?? 4096, this.limits.ramBlocks);
     for (const block of after?.blocks ?? []) this.ram.add(block);
@@ -126,17 +129,12 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return this.reader.offset;
   }
 
-  /**
-   * What stands behind the last part that was decoded, where reading ended before the input did: by a cut, or by an error. It is read to its
-   * end to be counted. Undefined: nothing. For when the walk is over. Errors: io.
-   */
+  /** What was not decoded where reading ended before the input did, for when the walk is over: read to be counted. Errors: io. */
   async unfinished(): Promise<Unfinished | undefined> {
     return await this.progress.unfinished();
   }
 
-  /**
-   * Lenient: a stream that is cut off ends with a warning and `complete` false, and everything before the cut counts.
-   */
+  /** Lenient: a stream that is cut off ends with a warning and `complete` false; what came before the cut counts. */
   async *[Symbol.asyncIterator](): AsyncGenerator<StreamItem> {
     try {
       for await (const item of this.walk()) {
@@ -219,6 +217,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
 
   private async *command(offset: number): AsyncGenerator<StreamItem> {
     const { reader } = this;
+    this.items.add(offset);
     const command = await decodeCommand(reader, this.limits, this.diagnostics);
     this.checkPackage();
     if (command.name === "ENABLE_COLO") this.colo = true;
@@ -263,6 +262,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   /** One section with its footer. Answers "rest" where nothing that follows can be decoded. */
   private async *section(offset: number): AsyncGenerator<StreamItem, "rest" | undefined> {
     const { reader } = this;
+    this.items.add(offset);
     const type = reader.peek();
     let header: SectionHeader;
     let early: DeviceDescription | undefined;

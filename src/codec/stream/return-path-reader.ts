@@ -12,6 +12,7 @@ export interface ReturnPathItem {
   block?: string | undefined;
 }
 
+/** What a return path relies on of its main stream, and how it is read. */
 export interface ReturnPathOptions {
   /** Pass over anomalies as warnings. Default: refuse them. */
   lenient?: boolean | undefined;

@@ -1,7 +1,7 @@
 import { QevmError } from "../../bytes/errors.js";
 import { QemuFileWriter, fromLatin1 } from "../../bytes/writer.js";
 import type { ByteSink } from "../../bytes/source.js";
-import { encodeBlockList, encodePageBody, encodeRecordHeader, RamFlag, type RamBlock } from "../ram/index.js";
+import { encodeBlockList, RamFlag, RecordWriter, type RamBlock } from "../ram/index.js";
 import {
   encodeDevice,
   printVmDescription,
@@ -15,6 +15,7 @@ import { encodeHeader, STREAM_VERSION } from "./header.js";
 import { encodeFooter, encodeSectionHeader } from "./section.js";
 import { TypeByte, type SectionType } from "./types.js";
 
+/** What a written stream says of itself. */
 export interface StreamWriterOptions {
   /** Machine type; left out: no configuration section (machine types up to 2.3). */
   machine?: string;
@@ -45,6 +46,13 @@ type Phase = "begin" | "ram" | "devices" | "done";
  * For a stream that says exactly what it is given, wrong or right, see `ExactWriter`.
  *
  * Source: QEMU migration/savevm.c qemu_savevm_state (5.2 to 11.1).
+ * @example
+ * const { description, ...state } = await (await openStream("vm.mig")).device("timer");
+ * const writer = new StreamWriter(new MemorySink(), { machine: "none" });
+ * writer.ram.blocks([{ idstr: "ram", usedLength: 4096 }]);
+ * writer.ram.end();
+ * await writer.device({ state: { description, ...state }, versionId: 2 });
+ * await writer.finish();
  */
 export class StreamWriter {
   readonly ram: RamWriter;
@@ -141,17 +149,28 @@ export class StreamWriter {
   }
 }
 
-/** The RAM section of a `StreamWriter`: START by `blocks`, a PART a round, END. */
+/**
+ * The RAM section of a `StreamWriter`: START by `blocks`, a PART a round, END.
+ * @example
+ * const { ram } = createStreamWriter(new MemorySink(), { machine: "none" });
+ * const [block] = ram.blocks([{ idstr: "ram", usedLength: 8192 }]);
+ * await ram.zero(block!, 0);
+ * await ram.page(block!, 4096, new Uint8Array(4096).fill(0x55));
+ * ram.endRound();
+ * ram.end();
+ */
 export class RamWriter {
   private readonly names = new Map<string, RamBlock>();
-  private current: RamBlock | undefined;
+  private readonly wire: RecordWriter;
   private open: "none" | "part" | "end" = "none";
 
   /** @internal */
   constructor(
     private readonly stream: StreamWriter,
     private readonly sectionId: number,
-  ) {}
+  ) {
+    this.wire = new RecordWriter(stream.file);
+  }
 
   /** Writes START with the block list. Lengths in bytes, multiples of the page size. */
   blocks(list: readonly { idstr: string; usedLength: number; pageSize?: bigint; address?: bigint }[]): RamBlock[] {
@@ -181,8 +200,8 @@ export class RamWriter {
 
   /** A page of zeros. */
   zero(block: RamBlock, offset: number): void | Promise<void> {
-    this.header(RamFlag.ZERO, block, offset);
-    this.stream.file.u8(0);
+    this.begins(block, offset);
+    this.wire.zero(block, offset);
     return this.stream.file.drain();
   }
 
@@ -198,7 +217,7 @@ export class RamWriter {
 
   /** Whether the next page of `block` would leave its name out. */
   continues(block: RamBlock): boolean {
-    return this.current === block;
+    return this.wire.current === block;
   }
 
   /** Ends a PART; the next page begins another. A round without pages is a PART that holds EOS alone. */
@@ -230,12 +249,13 @@ export class RamWriter {
   }
 
   private record(flag: number, block: RamBlock, offset: number, body: Uint8Array): void | Promise<void> {
-    this.header(flag, block, offset);
-    encodePageBody(this.stream.file, flag, body);
+    this.begins(block, offset);
+    this.wire.page(flag, block, offset, body);
     return this.stream.file.drain();
   }
 
-  private header(flag: number, block: RamBlock, offset: number): void {
+  /** Before a page. Errors: usage, does-not-fit. */
+  private begins(block: RamBlock, offset: number): void {
     if (this.names.get(block.idstr) !== block) {
       throw new QevmError("usage", `RAM block "${block.idstr}" is not of this stream`);
     }
@@ -243,8 +263,6 @@ export class RamWriter {
       throw new QevmError("does-not-fit", `no page of RAM block "${block.idstr}" begins at 0x${offset.toString(16)}`);
     }
     if (this.open === "none") this.begin("part");
-    encodeRecordHeader(this.stream.file, flag, offset, block.idstr, this.continues(block));
-    this.current = block;
   }
 
   private begin(type: "part" | "end"): void {
@@ -255,12 +273,22 @@ export class RamWriter {
   }
 
   private eos(): void {
-    encodeRecordHeader(this.stream.file, RamFlag.EOS, 0, undefined, false);
+    this.wire.mark(RamFlag.EOS);
     this.stream.footer(this.sectionId);
   }
 }
 
-/** Makes a `StreamWriter`. */
+/**
+ * Makes a `StreamWriter`.
+ * @example
+ * const sink = new MemorySink();
+ * const writer = createStreamWriter(sink, { machine: "none" });
+ * const [block] = writer.ram.blocks([{ idstr: "ram", usedLength: 1 << 20 }]);
+ * await writer.ram.page(block!, 0, new Uint8Array(4096).fill(0x55));
+ * writer.ram.end();
+ * await writer.finish();
+ * console.log(sink.bytes().length);
+ */
 export function createStreamWriter(sink: ByteSink, options: StreamWriterOptions = {}): StreamWriter {
   return new StreamWriter(sink, options);
 }

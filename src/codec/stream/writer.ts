@@ -1,7 +1,7 @@
 import { QevmError } from "../../bytes/errors.js";
 import { QemuFileWriter, fromLatin1 } from "../../bytes/writer.js";
 import type { ByteSink } from "../../bytes/source.js";
-import { encodeRecords, type RamBatch } from "../ram/index.js";
+import { encodeRecords, RecordWriter, type RamBatch } from "../ram/index.js";
 import { encodeSectionRecord } from "../sections/index.js";
 import { encodeDevice, printVmDescription } from "../vmstate/index.js";
 import { encodeCommand } from "./command.js";
@@ -19,10 +19,13 @@ import { TypeByte } from "./types.js";
  */
 export class ExactWriter {
   readonly file: QemuFileWriter;
+  /** For page records that are not those of an item: it decides on CONTINUE. */
+  readonly wire: RecordWriter;
 
   /** @param offset of the stream's first byte in the file that it goes into: mapped-ram counts from that file's beginning */
   constructor(sink: ByteSink, offset = 0) {
     this.file = new QemuFileWriter(sink, undefined, offset);
+    this.wire = new RecordWriter(this.file);
   }
 
   get offset(): number {

@@ -15,8 +15,8 @@ import type { FieldValue } from "./state.js";
  *
  * Source: QEMU migration/vmstate.c, migration/vmstate-types.c (5.2 to 11.x).
  */
-export const NULL_MARKER = 0x30;
-export const PRESENT_MARKER = 0x31;
+const NULL_MARKER = 0x30;
+const PRESENT_MARKER = 0x31;
 
 export function decodeArray(ctx: DecodeContext, group: FieldGroup): FieldValue[] {
   const { layouts } = group;

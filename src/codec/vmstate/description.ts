@@ -46,6 +46,7 @@ export interface StructDescription {
   subsections?: StructDescription[];
 }
 
+/** The description of one device section: its name, instance, and fields. */
 export interface DeviceDescription extends StructDescription {
   /** The section's idstr. */
   name: string;
@@ -59,6 +60,7 @@ export function oldStyleName(device: DeviceDescription): string | undefined {
   return device.size === undefined ? undefined : device.name;
 }
 
+/** One field as the VMDESCRIPTION describes it. */
 export interface FieldDescription {
   name: string;
   /** Number of consecutive elements that this object describes. */
@@ -74,6 +76,7 @@ export interface FieldDescription {
   size: number;
 }
 
+/** Bounds of the parser, and where the text is, for errors. */
 export interface ParseDescriptionOptions extends JsonLimits {
   /** Absolute byte offset of the text's first character, for errors. */
   offset?: number;

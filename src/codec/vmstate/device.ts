@@ -15,6 +15,7 @@ import { oldStyleName, type DeviceDescription } from "./description.js";
 import type { DeviceState } from "./state.js";
 import { decodeStruct, encodeStruct } from "./struct.js";
 
+/** How the payload of a device section is decoded. */
 export interface DecodeDeviceOptions {
   /**
    * Whether a device section could end at this absolute offset (at its footer, or at a legal top-level byte). Used to
@@ -74,7 +75,11 @@ export function decodeDevice(
  * is the first step) and the writer's offset.
  * @throws QevmError `does-not-fit` with the path; a part may have been written by then
  */
-export function encodeDevice(writer: QemuFileWriter, state: DeviceState, at?: EncodeContext["at"]): void {
+export function encodeDevice(
+  writer: QemuFileWriter,
+  state: DeviceState,
+  at?: (path: readonly string[], offset: number) => void,
+): void {
   const { description } = state;
   const ctx: EncodeContext = {
     writer,

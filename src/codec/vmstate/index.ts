@@ -22,7 +22,6 @@ export {
   parseJson,
   printJson,
   type JsonLimits,
-  type JsonMember,
   type JsonStyle,
   type JsonValue,
 } from "./json.js";

@@ -45,8 +45,10 @@ export interface JsonMember {
   offset: number;
 }
 
+/** How QEMU spaces its JSON: with spaces until 5.2. */
 export type JsonStyle = "compact" | "spaced";
 
+/** Bounds of the JSON parser. */
 export interface JsonLimits {
   /** Maximum nesting of objects and arrays. Default 128. */
   maxDepth?: number;
@@ -55,6 +57,7 @@ export interface JsonLimits {
   /** Maximum length in characters. Default 64 Mi. */
   maxLength?: number;
   /**
+   * @internal
    * Converts each element of an array that is the value of the member `key` as soon as it is parsed, so that the whole
    * text never exists as a JSON tree. Undefined: keep the element.
    */

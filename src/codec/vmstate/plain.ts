@@ -44,7 +44,12 @@ export interface PlainDevice {
   subsections: Record<string, PlainValue>;
 }
 
-/** The plain form of a device's state. `deviceFromPlain` is the inverse. Every state has a plain form. */
+/**
+ * The plain form of a device's state. `deviceFromPlain` is the inverse. Every state has a plain form.
+ * @example
+ * const stream = await openStream("vm.mig");
+ * console.log(JSON.stringify(deviceToPlain(await stream.device("timer"))));
+ */
 export function deviceToPlain(state: DeviceState): PlainDevice {
   const fields = emptyRecord<PlainValue>();
   for (const [key, value] of Object.entries(state.fields)) fields[key] = toPlain(value);
@@ -62,6 +67,11 @@ interface PlainContext {
 /**
  * The typed state of a device from its plain form.
  * @throws QevmError `bad-description` for unknown and missing keys, `does-not-fit` for values; with the path of keys
+ * @example
+ * const stream = await openStream("vm.mig");
+ * const { description, ...state } = await stream.device("timer");
+ * const plain = deviceToPlain({ description, ...state });
+ * const edited = deviceFromPlain(description, { ...plain, fields: { ...plain.fields, cpu_clock_offset: "0x0" } });
  */
 export function deviceFromPlain(description: DeviceDescription, plain: unknown): DeviceState {
   const ctx: PlainContext = {

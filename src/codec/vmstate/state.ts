@@ -12,12 +12,14 @@ export interface StructState {
   subsections: StructState[];
 }
 
+/** The decoded state of one device section. */
 export interface DeviceState extends StructState {
   readonly description: DeviceDescription;
   /** How many bytes of the payload were decoded. Filled by decoding. */
   bytes: ByteCounts;
 }
 
+/** Bytes of a device by how they are understood. */
 export interface ByteCounts {
   /** Decoded to typed fields (including framing of subsections and lists). */
   typed: number;

@@ -55,6 +55,8 @@ export class BlockFiles implements PageStore {
   private readonly files = new Map<string, BlockFile>();
   private readonly names = new FileNames(["blocks.json"]);
   private readonly writer: PieceWriter;
+  /** Blocks of the stream's list that were looked at. */
+  private listed = 0;
   private used = 0;
   /** Maximum bytes to collect: up to the next multiple of `GATHER`. */
   private limit = 0;
@@ -83,6 +85,11 @@ export class BlockFiles implements PageStore {
     const fd = createFile(path);
     this.files.set(block.idstr, { fd, file, path, block, length: 0, split, touched: false, written: new PageBits() });
     this.lengthen(this.files.get(block.idstr)!);
+  }
+
+  /** Makes the files of the blocks that a stream's list has got since the last call. The first of a name counts. */
+  addNew(blocks: readonly RamBlock[], split?: (block: RamBlock) => Split | undefined): void {
+    for (; this.listed < blocks.length; this.listed++) this.add(blocks[this.listed]!, split?.(blocks[this.listed]!));
   }
 
   /** Number of blocks added so far. */

@@ -9,6 +9,7 @@ import { RecordApplier } from "../pages/apply.js";
 import { BlockFiles, type BlockFileEntry, type Split } from "./block-files.js";
 import type { PageBits } from "../pages/page-bits.js";
 
+/** What was extracted, as `blocks.json` says it. */
 export interface ExtractedBlocks {
   machine: string | null;
   pageSize: number;
@@ -22,13 +23,15 @@ export interface ExtractedBlocks {
   blocks: BlockFileEntry[];
 }
 
+/** How guest memory is extracted. */
 export interface ExtractOptions extends StreamOptions {
+  /** Is given every item of the stream. */
   onItem?: (item: StreamItem) => void;
   /** Called at the end with the warnings, including pages that lenient mode replaced. */
   onDiagnostics?: (diagnostics: Diagnostics) => void;
-  /** A gap in a block's file; default: none. */
+  /** @internal How a block's bytes are laid into its file; default: one after the other. */
   split?: (block: RamBlock, machine: string | undefined) => Split | undefined;
-  /** Called at the end for each block, with the pages that were written. All others are holes in its file. */
+  /** @internal Called at the end for each block, with the pages that were written. All others are holes in its file. */
   onWritten?: (block: string, pages: PageBits) => void;
   /**
    * Bytes of pages after which another thread writes them. Default: at once for a long source, after 32 MiB where its
@@ -75,8 +78,7 @@ async function writeBlocks(source: ByteSource, folder: string, options: ExtractO
           const { pageSize } = reader.ram;
           applier = new RecordApplier(files, pageSize, [`section ${item.sectionId} "ram"`], reader.diagnostics);
         }
-        for (const block of reader.ram.blocks.slice(files.size))
-          files.add(block, options.split?.(block, reader.machine));
+        files.addNew(reader.ram.blocks, (block) => options.split?.(block, reader.machine));
         await applier.apply(batch);
       }
     }

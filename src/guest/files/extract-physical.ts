@@ -26,6 +26,7 @@ import type { VgaRegisters } from "../layout-types.js";
 import { vgaWindow } from "../layout/vga-window.js";
 import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
 
+/** Which file is written, and of which part of guest-physical memory. */
 export interface PhysicalOptions extends StreamOptions {
   format: "raw" | "elf" | "lime";
   /** As `--layout`; default: determined from the stream. */
@@ -35,6 +36,7 @@ export interface PhysicalOptions extends StreamOptions {
   length?: number | undefined;
 }
 
+/** What was written. Lengths in bytes. */
 export interface ExtractedPhysical {
   machine: string | null;
   complete: boolean;

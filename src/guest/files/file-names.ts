@@ -7,6 +7,8 @@ const LONGEST = 200;
  */
 export class FileNames {
   private readonly taken: Set<string>;
+  /** The number that the next name of this plain form is tried with. */
+  private readonly numbers = new Map<string, number>();
 
   /** @param reserved names that must not be used */
   constructor(reserved: readonly string[] = []) {
@@ -16,7 +18,12 @@ export class FileNames {
   claim(name: string): string {
     const plain = plainName(name);
     let candidate = plain;
-    for (let n = 2; this.taken.has(candidate.toLowerCase()); n++) candidate = `${plain}~${n}`;
+    if (this.taken.has(plain.toLowerCase())) {
+      let n = this.numbers.get(plain.toLowerCase()) ?? 2;
+      do candidate = `${plain}~${n++}`;
+      while (this.taken.has(candidate.toLowerCase()));
+      this.numbers.set(plain.toLowerCase(), n);
+    }
     this.taken.add(candidate.toLowerCase());
     return candidate;
   }

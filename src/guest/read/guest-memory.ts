@@ -1,22 +1,18 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { createInflater } from "../../engine/create.js";
-import type { PageInflater } from "../../engine/page-engine.js";
-import { isRandom, type ByteSource, type Positioned, type RandomSource } from "../../bytes/source.js";
-import { readMappedPage, type RamBlock } from "../../codec/ram/index.js";
+import type { ByteSource, Positioned } from "../../bytes/source.js";
+import { findMappedPage, type RamBlock } from "../../codec/ram/index.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
+import { readableAgain, type Again } from "../../io/transport/spool.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "../layout/facts.js";
 import { findLayout } from "../layout/layout.js";
 import type { Layout } from "../layout-types.js";
 import { PagePlaces, type PageFinder } from "../pages/page-places.js";
 import { ACPI_TABLES, MOST_TABLES } from "../layout/srat.js";
-import { PageDecoder } from "../pages/page-decoder.js";
-import { applyRecordAt, type StreamBytes } from "../pages/record-at.js";
+import { PageReader, type StreamBytes } from "../pages/page-reader.js";
 
 /** Bytes read at a time where the RAM of a mapped-ram file is passed over: what is read in vain between blocks. */
 const SMALL_READ = 1 << 14;
-
-/** Bytes that the places of pages may take whatever the stream's length. */
-const LEAST_LIMIT = 64 << 20;
 
 /** A stream's RAM as it can be read page by page, without extracting it. */
 export interface GuestPages {
@@ -31,6 +27,8 @@ export interface GuestPages {
   places: PagePlaces | undefined;
   /** Puts the page that begins at an offset of a block into `into`; a page that the stream does not mention is zeros. */
   read: (this: void, block: string, offset: number, into: Uint8Array) => Promise<void>;
+  /** Removes what was kept of a source that cannot be read anywhere. The source itself stays open. */
+  close: () => void;
 }
 
 export interface ScanOptions extends StreamOptions {
@@ -39,40 +37,44 @@ export interface ScanOptions extends StreamOptions {
 }
 
 /**
- * Looks where the pages of a stream stand, in a source that can be read anywhere. mapped-ram: the blocks' headers alone are read. Other streams: the
- * records' headers, up to the end of the RAM (a page may come again until there). Errors: as `StreamReader`; usage.
+ * Looks where the pages of a stream are. mapped-ram: the blocks' headers alone are read. Other streams: the records'
+ * headers, up to the end of the RAM (a page may come again until there). A source that cannot be read anywhere is kept
+ * in a temporary file as far as it was read. Errors: as `StreamReader`; unsupported, limit, io.
  */
 export async function scanPages(source: ByteSource, options: ScanOptions): Promise<GuestPages> {
-  if (!isRandom(source) || source.seek === undefined) {
-    throw new QevmError("usage", "this input can only be read from its beginning to its end");
+  const again = readableAgain(source);
+  try {
+    return await scan(again, options);
+  } catch (error) {
+    again.close();
+    throw error;
   }
-  source.seek(0);
+}
+
+async function scan(again: Again, options: ScanOptions): Promise<GuestPages> {
+  const { source } = again;
+  again.rewind();
   const mapped = (await capabilities(source, options)).includes("mapped-ram");
-  source.seek(0);
+  again.rewind();
   const how = mapped ? { skipMappedPages: true, bufferSize: SMALL_READ } : {};
   const stream = new StreamReader(source, { ...options, ...how });
   const facts: DeviceFacts = noFacts();
-  let places: PagePlaces | undefined;
+  const places = mapped ? undefined : new PagePlaces(stream, source);
   let hasRam = false;
   for await (const item of stream) {
     noteFacts(item, facts);
     if (item.kind !== "section" || item.content.kind !== "ram") continue;
     hasRam = true;
-    for await (const batch of item.records()) {
-      if (mapped) continue;
-      places ??= new PagePlaces(stream.ram.pageSize, LEAST_LIMIT + 2 * source.length);
-      places.note(batch);
-    }
+    for await (const batch of item.records()) places?.note(batch);
     if (!options.devices && item.type === (mapped ? "start" : "end")) break;
   }
   if (!hasRam) throw new QevmError("unsupported", "the stream has no RAM section", { offset: stream.offset });
   const { pageSize, blocks } = stream.ram;
-  const inflater = await createInflater("page", { pageSize });
-  const read =
-    places === undefined ? mappedReader(source, blocks) : placedReader(source, places, inflater, stream.diagnostics);
+  const finder = places ?? mappedFinder(source, blocks, pageSize);
+  const read = await pageReader(source, finder, pageSize, stream.diagnostics);
   const tables = blocks.find(({ idstr }) => idstr === ACPI_TABLES);
-  if (options.devices && tables !== undefined && (places?.has(ACPI_TABLES) ?? true)) {
-    noteTables(await readHead(read, tables, pageSize), facts);
+  if (options.devices && tables !== undefined && finder.has(ACPI_TABLES)) {
+    await readTables(read, tables.usedLength, pageSize, facts);
   }
   return {
     machine: stream.machine,
@@ -82,16 +84,22 @@ export async function scanPages(source: ByteSource, options: ScanOptions): Promi
     diagnostics: stream.diagnostics,
     places,
     read,
+    close: () => again.close(),
   };
 }
 
-/** The first bytes of a block, as many as its tables may take. */
-async function readHead(read: GuestPages["read"], block: RamBlock, pageSize: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(Math.min(block.usedLength, MOST_TABLES));
+/** Notes which NUMA nodes main memory is made of: the ACPI tables say it. @param length bytes of their block */
+export async function readTables(
+  read: GuestPages["read"],
+  length: number,
+  pageSize: number,
+  facts: DeviceFacts,
+): Promise<void> {
+  const bytes = new Uint8Array(Math.min(length, MOST_TABLES));
   for (let at = 0; at + pageSize <= bytes.length; at += pageSize) {
-    await read(block.idstr, at, bytes.subarray(at, at + pageSize));
+    await read(ACPI_TABLES, at, bytes.subarray(at, at + pageSize));
   }
-  return bytes;
+  noteTables(bytes, facts);
 }
 
 /** What the configuration section says, at the price of one small read. */
@@ -101,36 +109,35 @@ async function capabilities(source: ByteSource, options: StreamOptions): Promise
   return stream.capabilities;
 }
 
-/** Reads pages from the records that make them. */
-export function placedReader(
+/** Reads pages from where a finder says that they are. */
+export async function pageReader(
   source: StreamBytes,
   finder: PageFinder,
-  inflater: PageInflater,
-  diagnostics?: Diagnostics,
-): GuestPages["read"] {
-  const decoder = new PageDecoder(inflater.pageSize, { inflater, diagnostics });
+  pageSize: number,
+  diagnostics: Diagnostics,
+): Promise<GuestPages["read"]> {
+  const reader = new PageReader(source, finder, { inflater: await createInflater("page", { pageSize }), diagnostics });
   return async (block, offset, into) => {
-    if (!finder.has(block)) {
-      throw new QevmError("unsupported", `the stream carries no page of RAM block ${JSON.stringify(block)}`);
-    }
-    into.fill(0);
-    for (const position of await finder.positions(block, offset)) {
-      await applyRecordAt(source, { position, block, offset }, into, decoder);
-    }
+    if (finder.has(block)) await reader.read(block, offset, into);
+    else throw new QevmError("unsupported", `the stream carries no page of RAM block ${JSON.stringify(block)}`);
   };
 }
 
 /** The places in a mapped-ram file count from the first byte of the file, wherever the stream begins in it. */
-function mappedReader(source: RandomSource, blocks: readonly RamBlock[]): GuestPages["read"] {
+function mappedFinder(source: StreamBytes, blocks: readonly RamBlock[], pageSize: number): PageFinder {
   const before = source.offset ?? 0;
   const file: Positioned = { readAt: (position, into) => source.readAt(position - before, into) };
-  return async (name, offset, into) => {
-    await readMappedPage(
-      file,
-      blocks.find(({ idstr }) => idstr === name)!,
-      offset,
-      into,
-    );
+  return {
+    has: () => true,
+    find: async (block, offset) => ({
+      plain: await findMappedPage(
+        file,
+        blocks.find(({ idstr }) => idstr === block)!,
+        offset,
+        pageSize,
+      ),
+      records: [],
+    }),
   };
 }
 

@@ -1,7 +1,6 @@
 import { Diagnostics, QevmError } from "../../bytes/errors.js";
-import { createInflater } from "../../engine/create.js";
 import { random, type ByteSource, type RandomSource } from "../../bytes/source.js";
-import { layoutOf, placedReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
+import { layoutOf, pageReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import type { Layout } from "../layout-types.js";
 import { PageIndex, stampFile, writeIndex, type FileStamp } from "./page-index.js";
@@ -23,7 +22,6 @@ export interface IndexedPages {
   pages: GuestPages;
   layout: Layout | undefined;
   index: "made" | "used" | null;
-  close: () => void;
 }
 
 /** What of a file an index is about: the same file holds other pages as another snapshot, or read with other options. */
@@ -51,15 +49,15 @@ export async function indexedPages(source: ByteSource, options: IndexOptions): P
   const opened = PageIndex.open(index, stamp, variant);
   if (typeof opened !== "string") {
     const pages = await pagesOf(random(source), opened, options, stamp);
-    return { pages, layout: opened.head.layout ?? undefined, index: "used", close: () => opened.close() };
+    return { pages, layout: opened.head.layout ?? undefined, index: "used" };
   }
   const pages = await scanPages(source, { ...options, devices: true });
   if (pages.places === undefined) {
     say("a mapped-ram file needs no index: none is made");
-    return { pages, layout: undefined, index: null, close: () => undefined };
+    return { pages, layout: undefined, index: null };
   }
   say(`index ${index}: ${opened}; made now`);
-  return { pages, layout: keep(pages, pages.places, options, stamp), index: "made", close: () => undefined };
+  return { pages, layout: keep(pages, pages.places, options, stamp), index: "made" };
 }
 
 /** Writes the index of what was scanned. */
@@ -94,7 +92,7 @@ async function pagesOf(
 ): Promise<GuestPages> {
   const { machine, pageSize, blocks } = index.head;
   const diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
-  let read = placedReader(source, index, await createInflater("page", { pageSize }), diagnostics);
+  let read = await pageReader(source, index, pageSize, diagnostics);
   let scanned = false;
   return {
     machine: machine ?? undefined,
@@ -103,6 +101,7 @@ async function pagesOf(
     facts: undefined,
     diagnostics,
     places: undefined,
+    close: () => index.close(),
     // A chunk that is not what the head says, or a place where another record stands: a scan knows better.
     read: async (block, offset, into) => {
       try {

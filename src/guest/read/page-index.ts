@@ -5,7 +5,7 @@ import { attempt, readAll } from "../../io/transport/attempt.js";
 import { AtomicFile } from "../../io/transport/file.js";
 import { parseJson } from "../../io/transport/parse-json.js";
 import type { Layout } from "../layout-types.js";
-import type { PageFinder, PagePlaces } from "../pages/page-places.js";
+import type { PageFinder, PagePlaces, PageParts } from "../pages/page-places.js";
 
 /**
  * An index of a stream beside it: where the records of each page stand.
@@ -175,11 +175,12 @@ export class PageIndex implements PageFinder {
   }
 
   /** Errors: bad-value (the index is damaged), io. */
-  positions(block: string, offset: number): readonly number[] {
+  find(block: string, offset: number): PageParts {
     const page = offset / this.head.pageSize;
     const index = Math.floor(page / CHUNK_PAGES);
     const chunk = this.head.chunks.find((one) => one.block === block && one.index === index);
-    return chunk === undefined ? [] : (this.load(chunk).get(page % CHUNK_PAGES) ?? []);
+    const records = chunk === undefined ? undefined : this.load(chunk).get(page % CHUNK_PAGES);
+    return { plain: 0, records: records ?? [] };
   }
 
   close(): void {

@@ -20,7 +20,7 @@ const FARTHEST = (1 << 20) + 8;
  * Opens a path, or `-` for standard input, through its containers. A folder is a recording. Errors: io, and as
  * `openContainers`.
  */
-export async function openInput(path: string, options: InputOptions = {}): Promise<Input> {
+export async function openPath(path: string, options: InputOptions = {}): Promise<Input> {
   if (isFolder(path)) return await (await import("./open-folder.js")).openFolder(path, options);
   const source = openSource(path);
   try {

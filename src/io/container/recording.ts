@@ -22,10 +22,7 @@ import type { StreamLimits } from "../../codec/stream/limits.js";
  * The list of a recording: what was written when. It is not needed for reading, since the first bytes identify each
  * channel.
  */
-export const RECORDING_LIST = "recording.json";
-
-/** A folder of channels and other files. */
-export type RecordingFolder = GatheredRecording;
+const RECORDING_LIST = "recording.json";
 
 /**
  * Opens a folder as a recording. Links and files that are not plain files are ignored. Files may have any name and may
@@ -35,7 +32,7 @@ export type RecordingFolder = GatheredRecording;
 export function openRecording(
   folder: string,
   { lenient = false, limits = {} }: { lenient?: boolean | undefined; limits?: Partial<StreamLimits> | undefined } = {},
-): RecordingFolder {
+): GatheredRecording {
   if (!lenient) checkComplete(folder);
   const entries = attempt(folder, () => readdirSync(folder, { withFileTypes: true }));
   const files = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1)).filter((entry) => entry.isFile());

@@ -1,4 +1,4 @@
-import { QevmError } from "../../bytes/errors.js";
+import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { QemuFileReader } from "../../bytes/reader.js";
 import { isRandom, readFully, type ByteSource, type RandomSource } from "../../bytes/source.js";
 
@@ -48,10 +48,16 @@ export class SliceSource implements RandomSource {
 export class RestSource implements ByteSource {
   readonly offset: number;
   readonly within: readonly string[] | undefined;
+  readonly warnings: ByteSource["warnings"];
 
   constructor(private readonly reader: QemuFileReader) {
     this.offset = reader.offset;
     this.within = reader.source.within;
+    this.warnings = reader.source.warnings;
+  }
+
+  diagnostics(): Diagnostics | undefined {
+    return this.reader.source.diagnostics?.();
   }
 
   read(into: Uint8Array): number | Promise<number> {

@@ -14,6 +14,7 @@ export type Container =
   /** A folder with every channel of a migration, merged into one stream with all pages. */
   | { kind: "recording"; files: string[]; postcopy: boolean };
 
+/** A snapshot of a qcow2 image. */
 export interface SnapshotSummary {
   id: string;
   name: string;
@@ -29,6 +30,7 @@ export interface Input extends ByteSource {
   readonly containers: readonly Container[];
 }
 
+/** How an input is opened. */
 export interface InputOptions {
   /** Name or id of a qcow2 snapshot. */
   snapshot?: string | undefined;

@@ -1,9 +1,8 @@
 /** Recordings of migrations with more than one connection: identifies the channels and merges their pages. */
 export { announced, type Announced } from "./announced.js";
-export { gatherRecording, type FoundChannel, type GatheredRecording } from "./gather.js";
+export { gatherRecording, type GatheredRecording } from "./gather.js";
 export { Handover } from "./handover.js";
 export { mergedSource, mergeRecording, type MergeReport } from "./merge.js";
-export { MultifdEpochs } from "./epochs.js";
 export { preemptRecords } from "./preempt.js";
 export { type RecordedChannel, type Recording } from "./recording.js";
 export { roleOf, ROLE_BYTES, type ChannelRole } from "../../codec/stream/index.js";

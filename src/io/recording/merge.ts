@@ -1,15 +1,7 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import type { PacketPages } from "../../codec/multifd/index.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
-import {
-  encodePageBody,
-  encodeRecord,
-  encodeRecordHeader,
-  PAGE_FLAGS,
-  RamFlag,
-  type RamBatch,
-  type RamBlock,
-} from "../../codec/ram/index.js";
+import { PAGE_FLAGS, RamFlag, type RamBatch } from "../../codec/ram/index.js";
 import {
   encodeFooter,
   encodeSectionHeader,
@@ -75,7 +67,6 @@ class Merger {
   private readonly pages = { normal: 0, zero: 0 };
   /** Whether the main channel's marks are MULTIFD_FLUSH records (8.1 on) or EOS. Determined in START. */
   private flushes = false;
-  private current: RamBlock | undefined;
   /** The RAM section whose footer has not been written yet. */
   private open: { readonly sectionId: number; ended: boolean } | undefined;
   private inPackage = false;
@@ -143,10 +134,10 @@ class Merger {
   private closeSection(): void {
     const { open } = this;
     if (open === undefined) return;
-    if (!open.ended) encodeRecordHeader(this.writer.file, RamFlag.EOS, 0, undefined, false);
+    if (!open.ended) this.writer.wire.mark(RamFlag.EOS);
     if (this.reader.footers === true) encodeFooter(this.writer.file, open.sectionId);
     this.open = undefined;
-    this.current = undefined;
+    this.writer.wire.current = undefined;
   }
 
   private async item(item: StreamItem): Promise<void> {
@@ -176,21 +167,19 @@ class Merger {
   }
 
   private async batch(item: SectionItem, batch: RamBatch): Promise<void> {
-    const { file } = this.writer;
+    const { file, wire } = this.writer;
     for (let i = 0; i < batch.count; i++) {
       const flag = batch.flag[i]!;
       if (flag === RamFlag.MULTIFD_FLUSH) {
         if (item.type === "start") this.flushes = true;
         await this.sync();
-      } else if ((flag & PAGE_FLAGS) !== 0) {
-        this.record(batch, i);
-      } else {
-        if (flag === RamFlag.EOS) {
-          await this.endOfChunk(item);
-          if (this.open !== undefined) this.open.ended = true;
-        }
-        encodeRecord(file, batch, i);
+        continue;
       }
+      if (flag === RamFlag.EOS) {
+        await this.endOfChunk(item);
+        if (this.open !== undefined) this.open.ended = true;
+      }
+      wire.record(batch, i);
     }
     await file.drain();
   }
@@ -199,12 +188,13 @@ class Merger {
     if (!this.flushes) await this.sync();
     if (item.type !== "end" || this.drained) return;
     this.drained = true;
+    const { wire } = this.writer;
     await this.epochs.drain();
     for (const channel of this.recording.preempt) {
       const source = channel.open();
       try {
         for await (const batch of preemptRecords(source, this.reader.ram, this.reader.diagnostics)) {
-          for (let i = 0; i < batch.count; i++) if ((batch.flag[i]! & PAGE_FLAGS) !== 0) this.record(batch, i);
+          for (let i = 0; i < batch.count; i++) if ((batch.flag[i]! & PAGE_FLAGS) !== 0) wire.record(batch, i);
           await this.writer.file.drain();
         }
       } finally {
@@ -217,34 +207,16 @@ class Merger {
     if (this.recording.multifd.length > 0) await this.epochs.sync();
   }
 
-  /** Writes a record of the main channel, with CONTINUE set by the preceding output record. */
-  private record(batch: RamBatch, i: number): void {
-    const { file } = this.writer;
-    const flag = batch.flag[i]!;
-    this.head(flag, batch.block[i]!, batch.offset[i]!);
-    if (flag === RamFlag.ZERO) file.u8(batch.fill[i]!);
-    else encodePageBody(file, flag, batch.body(i));
-  }
-
   private packet({ idstr, normal, zero, data }: PacketPages): void | Promise<void> {
-    const { file } = this.writer;
+    const { file, wire } = this.writer;
     const { pageSize } = this.reader.ram;
     const block = this.reader.ram.find(idstr)!;
     for (let k = 0; k < normal.length; k++) {
-      this.head(RamFlag.PAGE, block, Number(normal[k]));
-      file.bytes(data!.subarray(k * pageSize, (k + 1) * pageSize));
+      wire.plain(block, Number(normal[k]), data!.subarray(k * pageSize, (k + 1) * pageSize));
     }
-    for (const offset of zero) {
-      this.head(RamFlag.ZERO, block, Number(offset));
-      file.u8(0);
-    }
+    for (const offset of zero) wire.zero(block, Number(offset));
     this.pages.normal += normal.length;
     this.pages.zero += zero.length;
     return file.drain();
-  }
-
-  private head(flag: number, block: RamBlock, offset: number): void {
-    encodeRecordHeader(this.writer.file, flag, offset, block.idstr, this.current === block);
-    this.current = block;
   }
 }

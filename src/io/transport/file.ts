@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, read, readSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, read, readSync, statSync, writeSync } from "node:fs";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { QevmError } from "../../bytes/errors.js";
@@ -152,9 +152,36 @@ class PipeSource implements ByteSource {
 
 const readLater = promisify(read);
 
+/** Pipes that a thread waits for. */
+const waited = new Set<number>();
+
 async function readAsync(fd: number, into: Uint8Array): Promise<number> {
-  const { bytesRead } = await readLater(fd, into, 0, into.length, null);
-  return bytesRead;
+  if (waited.size === 0) process.on("exit", wakeAll);
+  waited.add(fd);
+  try {
+    const { bytesRead } = await readLater(fd, into, 0, into.length, null);
+    return bytesRead;
+  } finally {
+    waited.delete(fd);
+    if (waited.size === 0) process.off("exit", wakeAll);
+  }
+}
+
+/**
+ * The end of the process waits for threads that wait for a pipe, and who writes to it may never do so: a byte of our own, which nobody
+ * reads, ends their wait. What cannot be woken so (a socket, a terminal, not Linux) is ended by SIGKILL: all else has been done by now.
+ */
+function wakeAll(): void {
+  for (const fd of waited) {
+    try {
+      if (!fstatSync(fd).isFIFO()) throw new QevmError("io", "not a pipe");
+      const other = openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK);
+      writeSync(other, Uint8Array.of(0));
+      closeSync(other);
+    } catch {
+      process.kill(process.pid, "SIGKILL");
+    }
+  }
 }
 
 /** Opens a command-line argument: a path, or `-` for standard input. */

@@ -3,6 +3,7 @@ import { QevmError } from "../../bytes/errors.js";
 import type { ByteSource } from "../../bytes/source.js";
 import type { Destination } from "./destination-uri.js";
 
+/** How fast a stream is sent. */
 export interface SendOptions {
   /** Maximum bytes per second; undefined: unlimited. */
   maxBandwidth?: number | undefined;

@@ -4,6 +4,7 @@ import { encodeReturnMessage, StreamReader, type ReturnMessage, type StreamItem 
 import { LiveSource } from "./live-source.js";
 import { StreamEnd, type WrittenTail } from "./stream-end.js";
 
+/** How the main channel of a live migration is read. */
 export interface LiveOptions {
   /**
    * Sends SWITCHOVER_ACK after the setup: a source of 8.1 to 10.2 with the capability switchover-ack waits for it. The

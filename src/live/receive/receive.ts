@@ -26,6 +26,7 @@ export interface Received {
   refusedMore: number;
 }
 
+/** How a migration is received. */
 export interface ReceiveOptions extends LiveOptions {
   /** Called when a source can connect, with the URI to connect to. */
   onListening?: (uri: string) => void;

@@ -24,6 +24,7 @@ import { systemFolder } from "../../io/transport/temporary.js";
 import { RelayRecord, type RecordOptions } from "./record.js";
 import { ReturnTail } from "./return-tail.js";
 
+/** How a migration is relayed. */
 export interface RelayOptions extends RecordOptions {
   /** Conversion of the main channel; undefined: relay every byte unchanged. */
   convert?: (ConvertOptions & StreamOptions) | undefined;
@@ -360,7 +361,7 @@ class Relay {
       const what =
         shut === undefined
           ? "the destination closed before it had loaded everything"
-          : "the destination reported a failure";
+          : "the destination reports that the migration failed";
       throw new QevmError("bad-value", what, {
         expected: "SHUT 0",
         found: shut === undefined ? "no SHUT" : `SHUT ${shut}`,

@@ -10,7 +10,7 @@ import {
   type StreamItem,
   type StreamReader,
 } from "../../codec/stream/index.js";
-import { SingleInflate, type InflateStage } from "./inflate.js";
+import { SingleInflate, type InflateStage, type PageTaker } from "./inflate.js";
 import { NormalEncoder } from "./normal.js";
 import { RecordConverter, tallyBatch } from "./records.js";
 import { noPages, type ConvertOptions, type PageEncoder, type PageTally } from "./types.js";
@@ -103,14 +103,14 @@ export class ReencodePages implements ItemConverter {
   private async prepare(): Promise<NonNullable<typeof this.parts>> {
     const { reader, options } = this;
     const { pageSize } = reader.ram;
-    const { file } = this.writer;
+    const { wire } = this.writer;
     const threads = options.threads ?? 1;
     if (this.scratch !== undefined) this.memory = new ScratchMemory(this.scratch, pageSize);
     const encoder = await createEncoder(this.writer, options, pageSize);
     this.pages.out = encoder.pages;
     const kind = options.engine ?? "page";
     let records: RecordConverter;
-    const take: PageEncoder["page"] = (...page) => records.inflated(...page);
+    const take: PageTaker = (...page) => records.inflated(...page);
     // One pool is enough: where the pages are compressed again, that is the longer work.
     const inflate =
       threads > 1 && options.ram === "normal"
@@ -122,7 +122,7 @@ export class ReencodePages implements ItemConverter {
             }),
             take,
           );
-    records = new RecordConverter(file, encoder, inflate, pageSize, this.memory?.files, reader.diagnostics);
+    records = new RecordConverter(wire, encoder, inflate, pageSize, this.memory?.files, reader.diagnostics);
     return { records, encoder, inflate };
   }
 }
@@ -133,10 +133,10 @@ export async function createEncoder(
   options: ConvertOptions,
   pageSize: number,
 ): Promise<PageEncoder> {
-  if (options.ram !== "zlib") return new NormalEncoder(writer.file);
+  if (options.ram !== "zlib") return new NormalEncoder(writer.wire);
   if (pageSize <= RamFlag.COMPRESS_PAGE) {
     throw new QevmError("unsupported", `compressed pages of ${pageSize} bytes: the flag has no place below the offset`);
   }
   const { level = 1, engine, threads = 1 } = options;
-  return await createZlibEncoder(writer.file, { level, engine, threads, pageSize });
+  return await createZlibEncoder(writer.wire, { level, engine, threads, pageSize });
 }

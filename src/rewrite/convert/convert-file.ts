@@ -1,26 +1,30 @@
 import { streamSink, type LibvirtImage } from "../../io/container/libvirt/write.js";
-import type { ByteSource } from "../../bytes/source.js";
-import type { StreamOptions } from "../../codec/stream/index.js";
+import { withInput, type OpenOptions, type StreamInput } from "../../io/container/input.js";
 import { openOutput, scratchFor } from "../../io/transport/output.js";
 import { convertStream } from "./convert.js";
 import type { ConvertOptions, ConvertReport } from "./types.js";
 
 /**
  * Converts into a file that appears whole or not at all; `-` is standard output. What has to be kept of the guest's memory
- * lies beside the file meanwhile (in the system's folder for temporary files for `-`). With `image` the file is a libvirt save image
- * (not for `-`).
+ * lies beside the file meanwhile (in the system's folder for temporary files for `-`). With `image` the file is a libvirt
+ * save image (not for `-`). Errors: as `openInput` and `convertStream`; io. A source that was given stays open.
+ * @example
+ * const { pages, bytes } = await convertToFile("old.mig", "new.mig", { ram: "normal" });
+ * console.log(pages.in.compressed, bytes.out);
  */
 export async function convertToFile(
-  source: ByteSource,
+  input: StreamInput,
   out: string,
-  options: ConvertOptions & StreamOptions,
+  options: ConvertOptions & OpenOptions,
   image?: LibvirtImage,
 ): Promise<ConvertReport> {
   const file = openOutput(out);
   try {
     if (image !== undefined) await file.write(image.head);
     const sink = streamSink(image?.format ?? "raw", file);
-    const report = await convertStream(source, sink, { ...options, outOffset: image?.head.length }, scratchFor(out));
+    const report = await withInput(input, options, async (source, reading) => {
+      return await convertStream(source, sink, { ...reading, outOffset: image?.head.length }, scratchFor(out));
+    });
     await sink.end();
     file.commit();
     return report;

@@ -2,7 +2,7 @@ import { isZeroPage } from "../../engine/zero.js";
 import { RecordApplier } from "../../guest/pages/apply.js";
 import { PageSet } from "../../guest/pages/page-set.js";
 import { ScratchMemory } from "../../guest/files/scratch.js";
-import { encodeBlockList, PAGE_FLAGS, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
+import { encodeBlockList, PAGE_FLAGS, type RamBatch } from "../../codec/ram/index.js";
 import {
   encodeSectionHeader,
   type ExactWriter,
@@ -22,7 +22,6 @@ export class FlattenRounds extends OneRound {
   private applier: RecordApplier | undefined;
   private seen: PageSet | undefined;
   private encoder: PageEncoder | undefined;
-  private current: RamBlock | undefined;
 
   constructor(
     reader: StreamReader,
@@ -70,7 +69,7 @@ export class FlattenRounds extends OneRound {
       const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
       this.applier = new RecordApplier(this.memory.files, pageSize, path, this.reader.diagnostics);
     }
-    for (const block of blocks.slice(this.memory.files.size)) this.memory.files.add(block);
+    this.memory.files.addNew(blocks);
     for (let i = 0; i < batch.count; i++) {
       if ((batch.flag[i]! & PAGE_FLAGS) === 0) continue;
       const block = batch.block[i]!;
@@ -91,11 +90,7 @@ export class FlattenRounds extends OneRound {
     for (const block of blocks) {
       for (const offset of seen.offsets(block)) {
         memory.files.read(block, offset, page);
-        const continues = this.current === block;
-        this.current = block;
-        const wait = isZeroPage(page)
-          ? encoder.zero(block, offset, continues)
-          : encoder.page(block, offset, page, continues);
+        const wait = encoder.page(block, offset, isZeroPage(page) ? undefined : page);
         if (wait !== undefined) await wait;
       }
     }

@@ -55,7 +55,7 @@ export class ToMappedRam extends OneRound {
     this.applier ??= new RecordApplier(this.memory.files, pageSize, path, this.reader.diagnostics);
     for await (const batch of item.records()) {
       tallyBatch(this.pages.in, batch);
-      for (const block of blocks.slice(this.memory.files.size)) this.memory.files.add(block);
+      this.memory.files.addNew(blocks);
       this.note(batch, (this.told ??= new PageSet(pageSize)));
       await this.applier.apply(batch);
     }

@@ -1,5 +1,5 @@
 import type { ScratchMemory } from "../../guest/files/scratch.js";
-import { encodeRecordHeader, RamFlag } from "../../codec/ram/index.js";
+import { RamFlag } from "../../codec/ram/index.js";
 import {
   encodeFooter,
   type ExactWriter,
@@ -73,6 +73,6 @@ export abstract class OneRound implements ItemConverter {
   }
 
   protected endOfChunk(): void {
-    encodeRecordHeader(this.writer.file, RamFlag.EOS, 0, undefined, false);
+    this.writer.wire.mark(RamFlag.EOS);
   }
 }

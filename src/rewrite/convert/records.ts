@@ -1,9 +1,8 @@
 import type { Diagnostics } from "../../bytes/errors.js";
 import { PageDecoder } from "../../guest/pages/page-decoder.js";
 import type { BlockFiles } from "../../guest/files/block-files.js";
-import type { QemuFileWriter } from "../../bytes/index.js";
-import { encodeRecord, RamFlag, type RamBatch } from "../../codec/ram/index.js";
-import type { InflateStage } from "./inflate.js";
+import { RamFlag, type RamBatch, type RecordWriter } from "../../codec/ram/index.js";
+import type { InflateStage, PageTaker } from "./inflate.js";
 import type { PageEncoder, PageTally } from "./types.js";
 
 /** Counts the page records of a batch. */
@@ -31,7 +30,7 @@ export class RecordConverter {
   private readonly decoder: PageDecoder;
 
   constructor(
-    private readonly writer: QemuFileWriter,
+    private readonly wire: RecordWriter,
     private readonly encoder: PageEncoder,
     private readonly inflate: InflateStage,
     pageSize: number,
@@ -49,7 +48,7 @@ export class RecordConverter {
       const wait = this.record(batch, i, path);
       if (wait !== undefined) await wait;
     }
-    await this.writer.drain();
+    await this.wire.file.drain();
   }
 
   /** Everything given so far is in the writer afterwards. */
@@ -59,9 +58,9 @@ export class RecordConverter {
   }
 
   /** What an inflated page goes through. */
-  readonly inflated = (...page: Parameters<PageEncoder["page"]>): void | Promise<void> => {
-    this.memory?.write(page[0], page[1], page[2]);
-    return this.encoder.page(...page);
+  readonly inflated: PageTaker = (block, offset, page, continues) => {
+    this.memory?.write(block, offset, page);
+    return this.encoder.page(block, offset, page, continues);
   };
 
   private record(batch: RamBatch, i: number, path: readonly string[]): void | Promise<void> {
@@ -74,16 +73,12 @@ export class RecordConverter {
   }
 
   private plain(batch: RamBatch, i: number): void | Promise<void> {
-    const block = batch.block[i]!;
-    const offset = batch.offset[i]!;
-    const continues = batch.continues[i] === 1;
     const page = this.decoder.applyTo(this.memory, batch, i);
-    if (page === undefined) return this.encoder.zero(block, offset, continues);
-    return this.encoder.page(block, offset, page, continues);
+    return this.encoder.page(batch.block[i]!, batch.offset[i]!, page, batch.continues[i] === 1);
   }
 
   private async other(batch: RamBatch, i: number): Promise<void> {
     await this.settle();
-    encodeRecord(this.writer, batch, i);
+    this.wire.record(batch, i);
   }
 }

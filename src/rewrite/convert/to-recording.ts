@@ -3,14 +3,7 @@ import { machineRelease, releaseNumber } from "../../guest/machines/index.js";
 import { PageSet } from "../../guest/pages/page-set.js";
 import { ChannelEncoder, pagesPerPacket, type WrittenMethod } from "../../codec/multifd/index.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
-import {
-  encodeRecord,
-  encodeRecordHeader,
-  PAGE_FLAGS,
-  RamFlag,
-  type RamBatch,
-  type RamBlock,
-} from "../../codec/ram/index.js";
+import { PAGE_FLAGS, RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
 import {
   encodeSectionHeader,
   ExactWriter,
@@ -72,8 +65,6 @@ class Splitter {
   private turn = 0;
   /** Whether packets were written since the last mark. */
   private dirty = false;
-  /** The block of the last ZERO record on the main channel. */
-  private current: RamBlock | undefined;
 
   constructor(
     source: ByteSource,
@@ -125,18 +116,18 @@ class Splitter {
 
   private async record(item: SectionItem, batch: RamBatch, i: number): Promise<void> {
     const flag = batch.flag[i]!;
-    const { file } = this.writer;
+    const { wire } = this.writer;
     if ((flag & PAGE_FLAGS) !== 0) {
       await this.page(batch, i, flag);
     } else if (flag === RamFlag.EOS) {
       if (!this.marks) await this.sync();
       else if (item.type === "start" || this.dirty || this.normal.length + this.zero.length > 0) {
         await this.sync();
-        encodeRecordHeader(file, RamFlag.MULTIFD_FLUSH, 0, undefined, false);
+        wire.mark(RamFlag.MULTIFD_FLUSH);
       }
-      encodeRecord(file, batch, i);
+      wire.record(batch, i);
     } else if (flag !== RamFlag.MULTIFD_FLUSH) {
-      encodeRecord(file, batch, i);
+      wire.record(batch, i);
     }
   }
 
@@ -150,9 +141,7 @@ class Splitter {
     if (!this.seen.add(block, offset))
       throw new QevmError("unsupported", "a page comes twice in one part: flatten first", place);
     if (zero && this.release < 900) {
-      encodeRecordHeader(this.writer.file, RamFlag.ZERO, offset, block.idstr, this.current === block);
-      this.writer.file.u8(0);
-      this.current = block;
+      this.writer.wire.zero(block, offset);
       this.report.pages.zero++;
       return;
     }

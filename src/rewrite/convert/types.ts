@@ -43,6 +43,7 @@ export interface PageTally {
   xbzrle: number;
 }
 
+/** What went in and came out. */
 export interface ConvertReport {
   /** Machine type as written; null without a configuration section. */
   machine: string | null;
@@ -56,15 +57,14 @@ export interface ConvertReport {
   passedOver: number;
 }
 
-/**
- * Puts pages into the output in some encoding. `continues`: the block is that of the record before, so its name is left
- * out. A promise means: wait before the next call.
- */
+/** Puts pages into the output in some encoding. A promise means: wait before the next call. */
 export interface PageEncoder {
   readonly pages: PageTally;
-  /** `page` belongs to the caller again on return. */
-  page(block: RamBlock, offset: number, page: Uint8Array, continues: boolean): void | Promise<void>;
-  zero(block: RamBlock, offset: number, continues: boolean): void | Promise<void>;
+  /**
+   * @param page undefined: zeros; it belongs to the caller again on return
+   * @param continues the name of the block is left out; default: where the record before is of the same block
+   */
+  page(block: RamBlock, offset: number, page: Uint8Array | undefined, continues?: boolean): void | Promise<void>;
   /** After this, everything given so far is in the writer: other things may be written directly. */
   settle(): void | Promise<void>;
   close(): Promise<void>;

@@ -10,6 +10,7 @@ import type { Fill } from "./fill.js";
 /** The encoding of pages. `zlib` and `xbzrle` need a destination with that capability. */
 export type PageEncoding = "normal" | "zlib" | "xbzrle";
 
+/** What the guest of machine type "none" is. */
 export interface NoneOptions {
   /** RAM size in bytes, a multiple of 4096; 0: no RAMBlock. */
   memory: number;

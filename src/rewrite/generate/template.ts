@@ -2,18 +2,14 @@ import { QevmError } from "../../bytes/errors.js";
 import { isZeroPage } from "../../engine/zero.js";
 import type { StreamLimits } from "../../codec/stream/limits.js";
 import { parseExactJson } from "../../bytes/exact-json.js";
+import { withInput, type StreamInput } from "../../io/container/input.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import {
   bitmapLength,
-  encodeBlockList,
   encodeMappedBlock,
-  encodePageBody,
-  encodeRecordHeader,
   FILLED_BELOW,
   hasPage,
-  PAGE_FLAGS,
   placedAt,
-  RamFlag,
   setPage,
   writeZeros,
   type MappedBlock,
@@ -23,6 +19,7 @@ import {
 import { encodeSectionHeader, ExactWriter, StreamReader, type SectionItem } from "../../codec/stream/index.js";
 import { deviceFromPlain, deviceToPlain, type DeviceState, type PlainValue } from "../../codec/vmstate/index.js";
 
+/** What differs from the template. */
 export interface TemplateOptions {
   /** New contents by block name: fills a page from the image and returns the number of bytes (the rest is zeros). */
   images: ReadonlyMap<string, Image>;
@@ -35,14 +32,24 @@ export interface TemplateOptions {
 /**
  * A stream like `template` with other memory or device values. A block with an image loses all its pages and gets the
  * image's pages in the first chunk after the block list, or at their offsets in a mapped-ram file. Everything else is
- * unchanged. Errors: usage for an unknown block or field; does-not-fit; as `StreamReader`.
+ * unchanged. A source that was given stays open.
+ * Errors: usage for an unknown block or field; does-not-fit; as `openInput` and `StreamReader`.
  */
 export async function generateFromTemplate(
-  template: ByteSource,
+  template: StreamInput,
   sink: ByteSink,
   options: TemplateOptions,
 ): Promise<{ bytes: number }> {
-  const reader = new StreamReader(template, { limits: options.limits ?? {} });
+  const limits = options.limits ?? {};
+  return await withInput(template, { limits }, async (source) => await replace(source, sink, { ...options, limits }));
+}
+
+async function replace(
+  template: ByteSource,
+  sink: ByteSink,
+  options: Required<TemplateOptions>,
+): Promise<{ bytes: number }> {
+  const reader = new StreamReader(template, { limits: options.limits });
   const writer = new ExactWriter(sink);
   const changes = new DeviceChanges(options.values);
   const ram = new RamReplacer(reader, writer, options.images);
@@ -62,11 +69,11 @@ export async function generateFromTemplate(
   return { bytes: writer.offset };
 }
 
-type Image = (offset: number, into: Uint8Array) => number;
+/** Fills a page from a byte offset of an image on, and returns how many bytes there were; the rest is zeros. */
+export type Image = (offset: number, into: Uint8Array) => number;
 
 class RamReplacer {
   private done = false;
-  private current: RamBlock | undefined;
 
   constructor(
     private readonly reader: StreamReader,
@@ -93,19 +100,10 @@ class RamReplacer {
   }
 
   private async records(batch: RamBatch): Promise<void> {
-    const { file } = this.writer;
+    const { file, wire } = this.writer;
     for (let i = 0; i < batch.count; i++) {
-      const flag = batch.flag[i]!;
       const block = batch.block[i];
-      if (flag === RamFlag.MEM_SIZE) {
-        encodeBlockList(file, batch.blockList!);
-      } else if (block === undefined) {
-        encodeRecordHeader(file, flag, batch.offset[i]!, undefined, batch.continues[i] === 1);
-      } else if (!this.images.has(block.idstr)) {
-        this.header(flag, block, batch.offset[i]!);
-        if (flag === RamFlag.ZERO) file.u8(batch.fill[i]!);
-        else if ((flag & PAGE_FLAGS) !== 0) encodePageBody(file, flag, batch.body(i));
-      }
+      if (block === undefined || !this.images.has(block.idstr)) wire.record(batch, i);
     }
     await file.drain();
   }
@@ -132,15 +130,9 @@ class RamReplacer {
   }
 
   private async write(block: RamBlock, image: Image): Promise<void> {
-    const { file } = this.writer;
+    const { file, wire } = this.writer;
     for (const [offset, page] of this.pages(block, image)) {
-      if (isZeroPage(page)) {
-        this.header(RamFlag.ZERO, block, offset);
-        file.u8(0);
-      } else {
-        this.header(RamFlag.PAGE, block, offset);
-        encodePageBody(file, RamFlag.PAGE, page);
-      }
+      wire.plain(block, offset, isZeroPage(page) ? undefined : page);
       await file.drain();
     }
   }
@@ -168,11 +160,6 @@ class RamReplacer {
       page.fill(0, image(offset, page));
       yield [offset, page];
     }
-  }
-
-  private header(flag: number, block: RamBlock, offset: number): void {
-    encodeRecordHeader(this.writer.file, flag, offset, block.idstr, this.current === block);
-    this.current = block;
   }
 }
 

@@ -1,4 +1,3 @@
-export { DecompressThreads, type DecompressOptions } from "../threads/decompress-threads.js";
 export { loadStream, type Loaded, type LoadOptions } from "./load-stream.js";
 export { FlatMemory, sinkOf } from "./sinks.js";
 export type { LoadSink } from "../threads/load-sink.js";

@@ -1,14 +1,16 @@
-import { QevmError } from "../../bytes/errors.js";
+import { QevmError, type Warning } from "../../bytes/errors.js";
 import type { EngineKind } from "../../engine/page-engine.js";
 import { PageDecoder } from "../../guest/pages/page-decoder.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
-import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
+import { StreamReader } from "../../codec/stream/index.js";
 import { incomplete } from "../../codec/stream/rest.js";
-import { DecompressThreads } from "../threads/decompress-threads.js";
+import { withInput, type OpenOptions, type ReadingOf, type StreamInput } from "../../io/container/input.js";
+import { DecompressThreads, type DecompressOptions } from "../threads/decompress-threads.js";
 import type { LoadSink } from "../threads/load-sink.js";
 
-export interface LoadOptions extends StreamOptions {
+/** How RAM is loaded; parameters have the names of QEMU. */
+export interface LoadOptions extends OpenOptions {
   /** QEMU's `decompress-threads`, default 2. */
   decompressThreads?: number | undefined;
   engine?: EngineKind | undefined;
@@ -24,6 +26,8 @@ export interface Loaded {
   pages: { normal: number; zero: number; compressed: number; xbzrle: number };
   /** Damaged pages that were skipped with `decompressErrorCheck` off. */
   damaged: number;
+  /** What was noticed, each damaged page among it with what is in its place; after the first 10,000 they are only counted. */
+  warnings: readonly Warning[];
   /** Bytes read. */
   bytes: number;
 }
@@ -31,10 +35,14 @@ export interface Loaded {
 /**
  * Loads the RAM of a whole stream into a sink, with COMPRESS_PAGE records inflated by threads. Device state is skipped.
  *
- * Errors: as `StreamReader`; bad-compressed-data and bad-xbzrle with the record's byte offset, block and page;
- * truncated where the stream has no EOF.
+ * A source that was given stays open. Errors: as `openInput` and `StreamReader`; bad-compressed-data and bad-xbzrle with
+ * the record's byte offset, block and page; truncated where the stream has no EOF.
  */
-export async function loadStream(source: ByteSource, sink: LoadSink, options: LoadOptions = {}): Promise<Loaded> {
+export async function loadStream(input: StreamInput, sink: LoadSink, options: LoadOptions = {}): Promise<Loaded> {
+  return await withInput(input, options, async (source, reading) => await loadSource(source, sink, reading));
+}
+
+async function loadSource(source: ByteSource, sink: LoadSink, options: ReadingOf<LoadOptions>): Promise<Loaded> {
   const reader = new StreamReader(source, { readAhead: true, ...options });
   const loader = new RamLoader(sink, reader, options);
   try {
@@ -57,7 +65,8 @@ export async function loadStream(source: ByteSource, sink: LoadSink, options: Lo
     sink.flush?.();
     const { pages } = loader;
     const damaged = loader.threads?.damaged ?? 0;
-    return { machine: reader.machine, blocks: reader.ram.blocks, pages, damaged, bytes: reader.offset };
+    const { machine, ram, diagnostics, offset } = reader;
+    return { machine, blocks: ram.blocks, pages, damaged, warnings: diagnostics.warnings, bytes: offset };
   } finally {
     await loader.threads?.close();
   }
@@ -98,9 +107,15 @@ class RamLoader {
   }
 
   private async startThreads(): Promise<DecompressThreads> {
-    const { ram, machine } = this.reader;
+    const { ram, machine, diagnostics } = this.reader;
     const { decompressThreads = 2, engine, decompressErrorCheck = !isBefore30(machine) } = this.options;
-    const setup = { threads: decompressThreads, engine, pageSize: ram.pageSize, errorCheck: decompressErrorCheck };
+    const setup: DecompressOptions = {
+      threads: decompressThreads,
+      engine,
+      pageSize: ram.pageSize,
+      errorCheck: decompressErrorCheck,
+      onDamaged: (error, replaced) => diagnostics.warn(error, replaced),
+    };
     return (this.threads = await DecompressThreads.start(this.sink, setup, ram.blocks, this.path));
   }
 

@@ -13,6 +13,7 @@ export interface Manifest {
   items: ManifestItem[];
 }
 
+/** The RAM of an unpacked stream. */
 export interface ManifestRam {
   /** In the order of the block list. */
   blocks: ManifestBlock[];
@@ -22,6 +23,7 @@ export interface ManifestRam {
   xbzrle: boolean;
 }
 
+/** A RAM block of an unpacked stream. */
 export interface ManifestBlock {
   name: string;
   length: number;
@@ -31,6 +33,7 @@ export interface ManifestBlock {
   address?: string;
 }
 
+/** A part of an unpacked stream, in the order of the stream. */
 export type ManifestItem =
   | { item: "header"; version: number }
   | { item: "configuration"; machine: string; subsections: ManifestSubsection[] }
@@ -52,6 +55,7 @@ export type ManifestItem =
   | { item: "vmdescription"; file: string }
   | { item: "bytes"; what: string; file: string };
 
+/** A subsection of the configuration of an unpacked stream. */
 export type ManifestSubsection =
   | { name: "configuration/target-page-bits"; version: number; bits: number }
   | { name: "configuration/capabilities"; version: number; capabilities: string[] }

@@ -6,14 +6,7 @@ import { PageDecoder } from "../../guest/pages/page-decoder.js";
 import { PageSet } from "../../guest/pages/page-set.js";
 import { ScratchMemory } from "../../guest/files/scratch.js";
 import type { QemuFileWriter } from "../../bytes/index.js";
-import {
-  encodeBlockList,
-  encodePageBody,
-  encodeRecordHeader,
-  PAGE_ENCODINGS,
-  RamFlag,
-  type RamBlock,
-} from "../../codec/ram/index.js";
+import { encodeBlockList, PAGE_ENCODINGS, RamFlag, RecordWriter, type RamBlock } from "../../codec/ram/index.js";
 import { encodeXbzrle } from "../../codec/ram/xbzrle.js";
 import { readBelow } from "../../io/transport/below.js";
 import { FileSource } from "../../io/transport/file.js";
@@ -60,7 +53,7 @@ export class RamPacker {
   private readonly page: Uint8Array;
   private readonly old: Uint8Array;
   private readonly payload: Uint8Array;
-  private current: RamBlock | undefined;
+  private readonly wire: RecordWriter;
   private listed = 0;
   private lists = 0;
 
@@ -74,6 +67,7 @@ export class RamPacker {
     /** Bytes of the files without a record that are searched; undefined: by default. */
     private readonly absentBytes: number | undefined,
   ) {
+    this.wire = new RecordWriter(writer);
     this.decoder = new PageDecoder(pageSize);
     this.page = new Uint8Array(pageSize);
     this.old = new Uint8Array(pageSize);
@@ -119,7 +113,7 @@ export class RamPacker {
       }
       if (run.kind === Kind.EOS && last) await this.addMissing();
       const flag = FLAGS.get(run.kind) ?? RamFlag.HOOK;
-      encodeRecordHeader(this.writer, flag, run.page * this.pageSize, undefined, false);
+      this.wire.mark(flag, run.page * this.pageSize);
       if (run.kind === Kind.EOS) return;
     }
   }
@@ -148,34 +142,33 @@ export class RamPacker {
   }
 
   private async pages(run: Run): Promise<void> {
-    let named = run.named >= 0;
-    if (named) this.current = this.blocks[run.named];
-    const block = this.current;
+    const { wire } = this;
+    const block = run.named < 0 ? wire.current : this.blocks[run.named];
     if (block === undefined) throw this.order.error("names no known block");
+    if (run.named >= 0) wire.current = undefined;
     for (let i = 0; i < run.count; i++) {
       const offset = (run.page + i) * this.pageSize;
       if (offset >= block.usedLength) throw this.order.error(`has a page outside block ${JSON.stringify(block.idstr)}`);
       this.seen.add(block, offset);
-      await this.record(run, block, offset, !named);
-      named = false;
+      await this.record(run, block, offset);
       const wait = this.writer.drain();
       if (wait !== undefined) await wait;
     }
   }
 
-  private async record({ kind, detail }: Run, block: RamBlock, offset: number, continues: boolean): Promise<void> {
-    const { page } = this;
+  private async record({ kind, detail }: Run, block: RamBlock, offset: number): Promise<void> {
+    const { page, wire } = this;
     switch (kind) {
       case Kind.ZERO_OLD:
       case Kind.FILL_OLD:
         this.scratch?.files.write(block, offset, page.fill(detail));
-        this.zero(block, offset, continues, detail);
+        wire.zero(block, offset, detail);
         return;
       case Kind.PAGE_OLD:
         await this.take(page.length);
         page.set(this.versions.view(page.length));
         this.scratch?.files.write(block, offset, page);
-        this.put(RamFlag.PAGE, block, offset, continues, page);
+        wire.page(RamFlag.PAGE, block, offset, page);
         return;
       case Kind.COMPRESSED_OLD: {
         const payload = await this.stored();
@@ -183,7 +176,7 @@ export class RamPacker {
           this.decode(RamFlag.COMPRESS_PAGE, payload);
           this.scratch.files.write(block, offset, page);
         }
-        this.put(RamFlag.COMPRESS_PAGE, block, offset, continues, payload);
+        wire.page(RamFlag.COMPRESS_PAGE, block, offset, payload);
         return;
       }
       case Kind.XBZRLE_OLD: {
@@ -191,44 +184,38 @@ export class RamPacker {
         this.before(block, offset, page);
         this.decode(RamFlag.XBZRLE, payload);
         this.scratch?.files.write(block, offset, page);
-        this.put(RamFlag.XBZRLE, block, offset, continues, payload);
+        wire.page(RamFlag.XBZRLE, block, offset, payload);
         return;
       }
       default:
-        await this.final(kind, detail, block, offset, continues);
+        await this.final(kind, detail, block, offset);
     }
   }
 
   /** The last record of a page: the block's file says what it holds. */
-  private async final(
-    kind: number,
-    detail: number,
-    block: RamBlock,
-    offset: number,
-    continues: boolean,
-  ): Promise<void> {
-    const { page, old, edits } = this;
+  private async final(kind: number, detail: number, block: RamBlock, offset: number): Promise<void> {
+    const { page, old, edits, wire } = this;
     const now = this.files[block.index]!.view(offset, this.pageSize);
     switch (kind) {
       case Kind.ZERO:
       case Kind.FILL:
         if (kind === Kind.ZERO ? isZeroPage(now) : now.every((byte) => byte === detail)) {
-          this.zero(block, offset, continues, detail);
+          wire.zero(block, offset, detail);
           return;
         }
         edits.becamePages++;
         break;
       case Kind.COMPRESSED:
-        this.put(RamFlag.COMPRESS_PAGE, block, offset, continues, (await this.deflater(detail)).deflate(now));
+        wire.page(RamFlag.COMPRESS_PAGE, block, offset, (await this.deflater(detail)).deflate(now));
         return;
       case Kind.COMPRESSED_STORED: {
         const payload = await this.stored();
         this.decode(RamFlag.COMPRESS_PAGE, payload);
         if (equal(page, now)) {
-          this.put(RamFlag.COMPRESS_PAGE, block, offset, continues, payload);
+          wire.page(RamFlag.COMPRESS_PAGE, block, offset, payload);
         } else {
           edits.recompressed++;
-          this.put(RamFlag.COMPRESS_PAGE, block, offset, continues, (await this.deflater(1)).deflate(now));
+          wire.page(RamFlag.COMPRESS_PAGE, block, offset, (await this.deflater(1)).deflate(now));
         }
         return;
       }
@@ -240,20 +227,20 @@ export class RamPacker {
           page.set(old);
           this.decode(RamFlag.XBZRLE, payload);
           if (equal(page, now)) {
-            this.put(RamFlag.XBZRLE, block, offset, continues, payload);
+            wire.page(RamFlag.XBZRLE, block, offset, payload);
             return;
           }
         }
         const length = encodeXbzrle(old, now, this.payload);
         if (length > 0) {
-          this.put(RamFlag.XBZRLE, block, offset, continues, this.payload.subarray(0, length));
+          wire.page(RamFlag.XBZRLE, block, offset, this.payload.subarray(0, length));
           return;
         }
         edits.becamePages++;
         break;
       }
     }
-    this.put(RamFlag.PAGE, block, offset, continues, now);
+    wire.page(RamFlag.PAGE, block, offset, now);
   }
 
   /** What no record is about is read, holes too: an edit may be anywhere. Errors: limit. */
@@ -279,8 +266,7 @@ export class RamPacker {
         const now = this.files[block.index]!.view(offset, this.pageSize);
         if (isZeroPage(now)) continue;
         this.edits.added++;
-        this.put(RamFlag.PAGE, block, offset, this.current === block, now);
-        this.current = block;
+        this.wire.page(RamFlag.PAGE, block, offset, now);
         await this.writer.drain();
       }
     }
@@ -295,16 +281,6 @@ export class RamPacker {
   /** Makes the page of a payload; `page` holds what it was before. */
   private decode(flag: number, payload: Uint8Array): void {
     this.decoder.decode(this.page, PAGE_ENCODINGS.get(flag)!, payload);
-  }
-
-  private put(flag: number, block: RamBlock, offset: number, continues: boolean, body: Uint8Array): void {
-    encodeRecordHeader(this.writer, flag, offset, block.idstr, continues);
-    encodePageBody(this.writer, flag, body);
-  }
-
-  private zero(block: RamBlock, offset: number, continues: boolean, fill: number): void {
-    encodeRecordHeader(this.writer, RamFlag.ZERO, offset, block.idstr, continues);
-    this.writer.u8(fill);
   }
 
   private async stored(): Promise<Uint8Array> {

@@ -24,6 +24,7 @@ import { Keys, refuse, type Manifest } from "./manifest.js";
 import { RamPacker, type RamEdits } from "./pack-ram.js";
 import { parseManifest, type PackItem } from "./parse-manifest.js";
 
+/** What was packed. */
 export interface PackReport {
   bytes: number;
   /** What edits of RAM files made of records. */

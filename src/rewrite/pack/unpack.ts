@@ -1,9 +1,9 @@
-import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { createDeflater } from "../../engine/create.js";
 import type { PageDeflater } from "../../engine/page-engine.js";
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { KeptBefore, PageDecoder } from "../../guest/pages/page-decoder.js";
+import { PagePlaces } from "../../guest/pages/page-places.js";
 import { BlockFiles } from "../../guest/files/block-files.js";
 import { FileNames } from "../../guest/files/file-names.js";
 import type { ByteSource } from "../../bytes/source.js";
@@ -17,7 +17,15 @@ import {
   type StreamItem,
   type StreamOptions,
 } from "../../codec/stream/index.js";
-import { FileSource } from "../../io/transport/file.js";
+import {
+  canOpenAgain,
+  withInput,
+  type OpenOptions,
+  type ReadingOf,
+  type StreamInput,
+} from "../../io/container/input.js";
+import { canReopen } from "../../io/transport/file.js";
+import { readableAgain } from "../../io/transport/spool.js";
 import { AtomicFolder } from "../../io/transport/folder.js";
 import { createFolder, writeNewFile } from "../../io/transport/temporary.js";
 import { deviceToPlain, printVmDescription, type DeviceDescription } from "../../codec/vmstate/index.js";
@@ -25,59 +33,57 @@ import { ChunkFiles } from "./chunk-files.js";
 import { hexOf, type Manifest, type ManifestItem, type ManifestSubsection } from "./manifest.js";
 import { Kind, OrderWriter } from "./order.js";
 import { GatheredFile } from "./gathered-file.js";
-import { LastRecords } from "./last-records.js";
-import { spool } from "./spool.js";
 
-export interface UnpackOptions extends StreamOptions {
+/** How a stream is taken apart. */
+export interface UnpackOptions extends OpenOptions {
   /** Told at the end: what was noticed, and what lenient mode passed over. */
   onDiagnostics?: (diagnostics: Diagnostics) => void;
 }
 
 /**
  * Takes a stream apart into a folder that can be edited and packed again. Two passes: the first finds the last record of every
- * page. Where the input cannot be opened twice (standard input) it is kept in a file meanwhile. The folder appears whole or not at all. Errors: as `StreamReader`; usage, io, unsupported (mapped-ram, two blocks of one name).
+ * page. An input that cannot be opened twice (standard input, chunks, a source) is kept in a file meanwhile. The folder
+ * appears whole or not at all. A source that was given stays open.
+ * Errors: as `openInput` and `StreamReader`; usage, io, unsupported (mapped-ram, two blocks of one name).
+ * @example
+ * await unpackStream("vm.mig", "vm.dir");
+ * const { bytes } = await packFolder("vm.dir", "edited.mig");
  */
-export async function unpackStream(
-  input: { open(): ByteSource | Promise<ByteSource>; again: boolean },
-  folder: string,
-  options: UnpackOptions = {},
-): Promise<Manifest> {
+export async function unpackStream(input: StreamInput, folder: string, options: UnpackOptions = {}): Promise<Manifest> {
   const out = new AtomicFolder(folder);
+  const again = typeof input === "string" ? canReopen(input) : canOpenAgain(input);
   try {
-    const spooled = input.again ? undefined : await spool(await input.open(), out.temporary);
-    const open = spooled === undefined ? () => input.open() : () => FileSource.open(spooled);
-    const last = await findLast(await open(), options);
-    const source = await open();
-    try {
-      const manifest = await new Unpacker(source, out.temporary, last, options).run();
-      if (spooled !== undefined) rmSync(spooled);
-      out.commit();
-      return manifest;
-    } finally {
-      await source.close?.();
-    }
+    const manifest = await withInput(input, options, async (source, reading) => {
+      const copy = again ? undefined : readableAgain(source, out.temporary);
+      try {
+        const last = await findLast(copy?.source ?? source, reading);
+        copy?.rewind();
+        const unpack = (from: ByteSource): Promise<Manifest> => new Unpacker(from, out.temporary, last, reading).run();
+        return await (copy === undefined ? withInput(input, options, unpack) : unpack(copy.source));
+      } finally {
+        copy?.close();
+      }
+    });
+    out.commit();
+    return manifest;
   } finally {
     out.abort();
   }
 }
 
-async function findLast(source: ByteSource, options: StreamOptions): Promise<LastRecords> {
-  try {
-    const reader = new StreamReader(source, options);
-    const last = new LastRecords();
-    for await (const item of reader) {
-      if (item.kind !== "section" || item.content.kind !== "ram") continue;
-      if (reader.capabilities.includes("mapped-ram")) {
-        throw new QevmError("unsupported", "unpack: a mapped-ram file; convert --to stream makes a stream of it", {
-          offset: item.offset,
-        });
-      }
-      for await (const batch of item.records()) last.note(batch, reader.ram.pageSize);
+async function findLast(source: ByteSource, options: StreamOptions): Promise<PagePlaces> {
+  const reader = new StreamReader(source, options);
+  const last = new PagePlaces(reader, source);
+  for await (const item of reader) {
+    if (item.kind !== "section" || item.content.kind !== "ram") continue;
+    if (reader.capabilities.includes("mapped-ram")) {
+      throw new QevmError("unsupported", "unpack: a mapped-ram file; convert --to stream makes a stream of it", {
+        offset: item.offset,
+      });
     }
-    return last;
-  } finally {
-    await source.close?.();
+    for await (const batch of item.records()) last.note(batch);
   }
+  return last;
 }
 
 /** Levels that share the two header bytes of a zlib stream, the likeliest first. */
@@ -114,14 +120,13 @@ class Unpacker {
   private readonly deflaters = new Map<number, PageDeflater>();
   private readonly level = new Map<number, number>();
   private scratch: { decoder: PageDecoder; old: KeptBefore; payload: Uint8Array } | undefined;
-  private record = 0;
   private readonly lent: DeviceDescription[] = [];
 
   constructor(
     source: ByteSource,
     private readonly folder: string,
-    private readonly last: LastRecords,
-    private readonly options: UnpackOptions,
+    private readonly last: PagePlaces,
+    private readonly options: ReadingOf<UnpackOptions>,
   ) {
     this.reader = new StreamReader(source, options);
     this.order = new OrderWriter(this.appender("records.bin"));
@@ -223,7 +228,9 @@ class Unpacker {
 
   /** Writes what a section holds; answers its file, or "ram". */
   private async content(item: SectionItem): Promise<string> {
-    const stem = `devices/${this.names.claim(`${String(this.items.length).padStart(3, "0")}-${item.idstr.slice(0, 100)}-${item.instanceId}`)}`;
+    if (item.content.kind === "ram") return await this.pages(item);
+    const number = String(this.items.length).padStart(3, "0");
+    const stem = `devices/${this.names.claim(`${number}-${item.idstr.slice(0, 100)}-${item.instanceId}`)}`;
     if (item.content.kind === "device") {
       if (this.options.schema !== undefined) this.lent.push(item.content.state.description);
       const { fields, subsections } = deviceToPlain(item.content.state);
@@ -235,9 +242,10 @@ class Unpacker {
       this.write(`${stem}.bin`, item.content.bytes);
       return `${stem}.bin`;
     }
-    if (item.content.kind === "records") {
-      return await this.chunks.write(`${stem}.bin`, item.content.entries());
-    }
+    return await this.chunks.write(`${stem}.bin`, item.content.entries());
+  }
+
+  private async pages(item: SectionItem): Promise<string> {
     const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
     for await (const batch of item.records()) {
       await this.prepare(batch, path);
@@ -280,7 +288,6 @@ class Unpacker {
     const flag = batch.flag[i]!;
     const block = batch.block[i];
     const page = batch.offset[i]! / pageSize;
-    const record = this.record++;
     if (block === undefined) {
       if (batch.continues[i] === 1) {
         throw new QevmError("unsupported", "unpack: CONTINUE on a record that is no page", {
@@ -291,7 +298,7 @@ class Unpacker {
       return;
     }
     const named = batch.continues[i] === 1 ? -1 : block.index;
-    const final = this.last.isLast(block, page, record);
+    const final = this.last.last(block.idstr, page) === batch.position[i];
     this.scratch!.decoder.path = path;
     const [kind, detail] = this.page(batch, i, final);
     order.add(kind, detail, named, page);

@@ -1,9 +1,8 @@
-import { RamFlag } from "../../codec/ram/index.js";
+import { RamFlag, type RecordWriter } from "../../codec/ram/index.js";
 import { encodeXbzrle, XBZRLE_OVERFLOW } from "../../codec/ram/xbzrle.js";
 import type { CompressedBatch, CompressThreads } from "../threads/compress-threads.js";
 import type { GuestBlock } from "./guest-memory.js";
 import type { PageCache } from "./page-cache.js";
-import type { RecordWriter } from "./record-writer.js";
 import type { MigrationStatistics } from "./statistics.js";
 
 /**
@@ -68,7 +67,7 @@ export class PageStrategy {
         compression["compressed-size"] += lengths[i]! - 8;
       }
     }
-    this.wire.records(tag, records);
+    this.wire.finished(tag, records);
   }
 
   private takenByHook(block: GuestBlock, offset: number): boolean {

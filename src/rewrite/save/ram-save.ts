@@ -2,7 +2,7 @@ import { setImmediate as breathe } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
 import type { EngineKind } from "../../engine/page-engine.js";
 import type { QemuFileWriter } from "../../bytes/writer.js";
-import { encodeBlockList, RamFlag } from "../../codec/ram/index.js";
+import { encodeBlockList, RamFlag, RecordWriter } from "../../codec/ram/index.js";
 import { encodeFooter, encodeSectionHeader } from "../../codec/stream/section.js";
 import { CompressThreads, type CompressOptions } from "../threads/compress-threads.js";
 import { DirtyBitmap } from "./dirty-bitmap.js";
@@ -10,7 +10,6 @@ import type { GuestBlock } from "./guest-memory.js";
 import { PageCache } from "./page-cache.js";
 import { PageStrategy, type SavePageHook } from "./page-strategy.js";
 import { RateLimit } from "./rate-limit.js";
-import { RecordWriter } from "./record-writer.js";
 import { emptyStatistics, Period, type MigrationStatistics } from "./statistics.js";
 
 /** Parameters with QEMU's names and defaults. */
@@ -31,9 +30,11 @@ export interface SaveParameters {
   pageSize?: number | undefined;
 }
 
+/** How RAM is saved. */
 export interface SaveOptions extends SaveParameters {
   /** Stops the guest: resolves when its memory is not written any more and all writes are logged. */
   stop?: (() => Promise<void>) | undefined;
+  /** Is asked before each page: true where it has sent the page itself. */
   hook?: SavePageHook | undefined;
   /** Cancels: the stream stops at its current position and the threads end. */
   signal?: AbortSignal | undefined;
@@ -41,9 +42,9 @@ export interface SaveOptions extends SaveParameters {
   sectionId?: number | undefined;
   /** Whether sections have footers, default true. */
   footers?: boolean | undefined;
-  /** Options of the compress threads beyond QEMU's parameters: batches, helping, another module. */
+  /** @internal More about the compress threads than QEMU has parameters for: batches, who helps, another module. */
   threads?: Pick<CompressOptions, "batch" | "help" | "slots" | "script"> | undefined;
-  /** Creates the strategy; default: `PageStrategy`. */
+  /** @internal Creates the strategy; default: `PageStrategy`. */
   strategy?: typeof PageStrategy | undefined;
 }
 
@@ -59,6 +60,7 @@ const PART = 50;
  */
 export class RamSave {
   readonly statistics: MigrationStatistics;
+  private readonly file: QemuFileWriter;
   private readonly bitmaps: DirtyBitmap[];
   private readonly pageSize: number;
   private readonly limit: RateLimit;
@@ -68,7 +70,7 @@ export class RamSave {
   private dirtied = 0;
 
   private constructor(
-    private readonly file: QemuFileWriter,
+    private readonly wire: RecordWriter,
     private readonly blocks: readonly GuestBlock[],
     private readonly options: SaveOptions,
     private readonly strategy: PageStrategy,
@@ -77,6 +79,8 @@ export class RamSave {
   ) {
     this.pageSize = options.pageSize ?? 4096;
     this.statistics = statistics;
+    const { file } = wire;
+    this.file = file;
     this.bitmaps = blocks.map((block) => new DirtyBitmap(block, this.pageSize));
     this.limit = new RateLimit(options.maxBandwidth ?? 128 << 20, file.offset);
     this.period = new Period(this.began);
@@ -97,11 +101,12 @@ export class RamSave {
     const cache = xbzrle ? new PageCache(xbzrleCacheSize, pageSize) : undefined;
     const parts: ConstructorParameters<typeof PageStrategy>[1] = { hook: options.hook, cache };
     const Strategy = options.strategy ?? PageStrategy;
-    const strategy = new Strategy(new RecordWriter(file), parts, statistics, blocks, pageSize);
+    const wire = new RecordWriter(file);
+    const strategy = new Strategy(wire, parts, statistics, blocks, pageSize);
     const threads = compressThreads > 0 ? await startThreads(blocks, options, strategy) : undefined;
     parts.threads = threads;
     try {
-      const save = new RamSave(file, blocks, options, strategy, threads, statistics);
+      const save = new RamSave(wire, blocks, options, strategy, threads, statistics);
       await save.saveAll();
       return statistics;
     } catch (error) {
@@ -237,7 +242,7 @@ export class RamSave {
   }
 
   private async close(): Promise<void> {
-    this.file.length64(RamFlag.EOS);
+    this.wire.mark(RamFlag.EOS);
     if (this.options.footers ?? true) encodeFooter(this.file, this.options.sectionId ?? 2);
     await this.file.drain();
     this.statistics.ram.transferred = this.file.offset;

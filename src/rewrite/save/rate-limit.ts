@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 /** Length of a window in milliseconds (QEMU's BUFFER_DELAY), for limiting and measuring bandwidth. */
-export const WINDOW = 100;
+const WINDOW = 100;
 
 /** Limits the bytes per second, in windows of a tenth of a second (QEMU's max-bandwidth). */
 export class RateLimit {

@@ -4,8 +4,9 @@ import { ThreadPool, type Slot } from "../../io/threads/index.js";
 import { compressSetup, compressShape, CompressWork, type SharedMemory } from "./compress-work.js";
 
 /** Pages per batch: 16 to 256 measured alike, 1 halves the speed (see spec/40-save.md). */
-export const DEFAULT_BATCH = 64;
+const DEFAULT_BATCH = 64;
 
+/** How many threads compress, and how. */
 export interface CompressOptions {
   /** Worker threads; QEMU's `compress-threads`, where the default is 8. */
   threads: number;

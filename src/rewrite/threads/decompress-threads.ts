@@ -1,5 +1,5 @@
 import { availableParallelism } from "node:os";
-import { QevmError } from "../../bytes/errors.js";
+import { QevmError, type Replaced } from "../../bytes/errors.js";
 import type { EngineKind } from "../../engine/page-engine.js";
 import type { RamBatch, RamBlock } from "../../codec/ram/index.js";
 import { pagePath } from "../../guest/pages/page-decoder.js";
@@ -7,6 +7,7 @@ import type { Slot, ThreadPool } from "../../io/threads/index.js";
 import type { LoadSink } from "./load-sink.js";
 import { putPayload, refusal, startDecompressPool } from "./decompress-work.js";
 
+/** How many threads decompress, and how. */
 export interface DecompressOptions {
   /**
    * QEMU's `decompress-threads`, where the default is 2. The owner inflates too while it waits, so at most one worker
@@ -23,6 +24,8 @@ export interface DecompressOptions {
    * continues.
    */
   errorCheck?: boolean | undefined;
+  /** Told of each page that `errorCheck: false` kept as far as it went. */
+  onDamaged?: ((error: QevmError, replaced: Replaced) => void) | undefined;
 }
 
 /** Counters of pages in flight, by a hash of block and page; 0 means that there are none. */
@@ -59,6 +62,7 @@ export class DecompressThreads {
     private readonly capacity: number,
     private readonly pageSize: number,
     private readonly errorCheck: boolean,
+    private readonly onDamaged: DecompressOptions["onDamaged"],
     private readonly path: readonly string[],
     slots: number,
   ) {
@@ -77,7 +81,7 @@ export class DecompressThreads {
     blocks: readonly RamBlock[] = [],
     path: readonly string[] = ['section "ram"'],
   ): Promise<DecompressThreads> {
-    const { threads, engine = "page", pageSize = 4096, batch = 32, errorCheck = true } = options;
+    const { threads, engine = "page", pageSize = 4096, batch = 32, errorCheck = true, onDamaged } = options;
     const lent: SharedArrayBuffer[] = [];
     const memories: number[] = [];
     for (const block of blocks) {
@@ -88,7 +92,7 @@ export class DecompressThreads {
     const workers = Math.min(threads, Math.max(1, availableParallelism() - 1));
     const setup = { engine, pageSize, capacity: batch, memories: lent };
     const pool = await startDecompressPool(setup, { threads: workers, slots, help: true });
-    return new DecompressThreads(pool, sink, memories, batch, pageSize, errorCheck, path, slots);
+    return new DecompressThreads(pool, sink, memories, batch, pageSize, errorCheck, onDamaged, path, slots);
   }
 
   /** Adds the COMPRESS_PAGE record `i`; its payload is copied now. */
@@ -163,17 +167,21 @@ export class DecompressThreads {
     const { blocks, offsets, positions, records } = this.places[slot.index]!;
     const block = blocks[i]!;
     const offset = offsets[i]!;
-    if (this.errorCheck) {
-      const { what, expected, found } = refusal(slot, i, this.pageSize);
-      throw new QevmError("bad-compressed-data", what, {
-        offset: positions[i]!,
-        path: pagePath(this.path, records[i]!, block.idstr, offset),
-        expected,
-        found,
-      });
-    }
+    const { what, expected, found } = refusal(slot, i, this.pageSize);
+    const error = new QevmError("bad-compressed-data", what, {
+      offset: positions[i]!,
+      path: pagePath(this.path, records[i]!, block.idstr, offset),
+      expected,
+      found,
+    });
+    if (this.errorCheck) throw error;
     this.damaged++;
     const produced = slot.words[i * 2]!;
+    this.onDamaged?.(error, {
+      block: block.idstr,
+      page: offset,
+      by: `the ${produced} bytes inflated before the damage, then what was there`,
+    });
     const page = new Uint8Array(this.pageSize);
     this.sink.read(block, offset, page);
     page.set(slot.output.subarray(i * this.pageSize, i * this.pageSize + produced));

@@ -5,9 +5,8 @@ import { virtioDevice, virtioGpu } from "./virtio-devices.js";
 import { virtio } from "./virtio.js";
 import type { PrivateCodec } from "./walk.js";
 
-export { encodeRecord, tryRecord, type Decoded } from "./stream-walk.js";
+export { encodeRecord, tryRecord } from "./stream-walk.js";
 export { recordFromPlain } from "./plain-walk.js";
-export type { PrivateCodec } from "./walk.js";
 
 /** The supported device-private codecs, by their type in the description. */
 const CODECS = new Map<string, PrivateCodec>([

@@ -13,12 +13,19 @@ const LEGACY_LARGEST = LEGACY_BLOCK + Math.trunc(LEGACY_BLOCK / 255) + 16;
  * block and content checksums are checked (xxhash-wasm). Also legacy frames (`lz4 -l`), which have no checksums.
  *
  * Decoded here because no package streams the frame format: lz4js and lz4-wasm need the whole file in memory, and
- * report errors without an offset. Memory: 64 KiB of history and two blocks of at most 4 MiB (legacy: 8 MiB). Errors:
- * truncated, bad-compressed-data, unsupported (dictionaries).
+ * report errors without an offset. Memory: 64 KiB of history and a block for each of the four sizes (64 KiB to 4 MiB;
+ * legacy: 8 MiB). Errors: truncated, bad-compressed-data, unsupported (dictionaries).
  */
 export async function* unlz4(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
   const { default: xxhash } = await import("xxhash-wasm");
   const hashes = await xxhash();
+  // For all frames of a size: a frame takes 11 bytes, and its window up to 4 MiB.
+  const windows = new Map<number, Uint8Array>();
+  const windowOf = (length: number): Uint8Array => {
+    const window = windows.get(length) ?? new Uint8Array(length);
+    windows.set(length, window);
+    return window;
+  };
   for (let frames = 0; ; frames++) {
     const at = reader.offset;
     const magic = (await reader.fill(4)) ? littleU32(reader.buffer, reader.position) : 0;
@@ -28,7 +35,7 @@ export async function* unlz4(reader: QemuFileReader): AsyncGenerator<Uint8Array>
       continue;
     }
     if (magic === LEGACY_MAGIC) {
-      yield* legacyFrame(reader);
+      yield* legacyFrame(reader, windowOf(LEGACY_BLOCK));
       continue;
     }
     if (magic !== MAGIC) {
@@ -53,7 +60,7 @@ export async function* unlz4(reader: QemuFileReader): AsyncGenerator<Uint8Array>
     const size = sized ? littleU64(header, 6) : undefined;
     const independent = (flags & 0x20) !== 0;
     const content = (flags & 4) !== 0 ? hashes.create32() : undefined;
-    const window = new Uint8Array(HISTORY + largest);
+    const window = windowOf(HISTORY + largest);
     let history = 0;
     let total = 0n;
     for (;;) {
@@ -104,9 +111,8 @@ export async function* unlz4(reader: QemuFileReader): AsyncGenerator<Uint8Array>
 }
 
 /** A legacy frame: length and independent block, repeated up to the end of the file or the next frame's magic. */
-async function* legacyFrame(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
+async function* legacyFrame(reader: QemuFileReader, plain: Uint8Array): AsyncGenerator<Uint8Array> {
   await reader.discard(4, "an lz4 frame header");
-  const plain = new Uint8Array(LEGACY_BLOCK);
   while (await reader.fill(4)) {
     const place = reader.offset;
     const bytes = littleU32(reader.buffer, reader.position);

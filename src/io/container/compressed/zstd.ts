@@ -4,6 +4,10 @@ import { isSkippable, littleU32, littleU64 } from "../little.js";
 const MAGIC = 0xfd2fb528;
 /** Maximum window, the zstd program's default: 128 MiB. */
 const LARGEST_WINDOW = 1 << 27;
+/** fzstd takes the whole window for each frame and moves it with each block: so many bytes of that are free ... */
+const FREE_MOVES = 2 ** 34;
+/** ... and so many for each plain byte. A block of 128 KiB in the largest window takes 1024. */
+const MOVES = 2048;
 
 /**
  * zstd (RFC 8878), one or more frames, by `fzstd`; skippable frames are skipped. The frames are parsed here, so that
@@ -14,6 +18,8 @@ const LARGEST_WINDOW = 1 << 27;
 export async function* unzstd(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
   const [{ Decompress }, { default: xxhash }] = await Promise.all([import("fzstd"), import("xxhash-wasm")]);
   const hashes = await xxhash();
+  let moved = 0;
+  let made = 0;
   for (let frames = 0; ; frames++) {
     const kind = await frameKind(reader);
     if (kind === "skippable") {
@@ -26,7 +32,8 @@ export async function* unzstd(reader: QemuFileReader): AsyncGenerator<Uint8Array
       if (frames > 0) return;
       throw reader.error("bad-magic", "no zstd frame");
     }
-    const { bytes, checksum, size } = await frameHeader(reader);
+    const { bytes, checksum, size, window } = await frameHeader(reader);
+    moved += window;
     const pieces: Uint8Array[] = [];
     const decoder = new Decompress((piece) => void pieces.push(piece));
     const hash = checksum ? hashes.create64() : undefined;
@@ -34,6 +41,13 @@ export async function* unzstd(reader: QemuFileReader): AsyncGenerator<Uint8Array
     let total = 0n;
     for (let last = false; !last;) {
       const at = reader.offset;
+      moved += window;
+      if (moved > FREE_MOVES + MOVES * made) {
+        throw reader.error("limit", "zstd: small blocks or frames with a large window", {
+          expected: `at least a plain byte for ${MOVES} bytes of window`,
+          found: `${made} for ${moved}`,
+        });
+      }
       await reader.need(3, "a zstd block header");
       const header =
         reader.buffer[reader.position]! |
@@ -60,6 +74,7 @@ export async function* unzstd(reader: QemuFileReader): AsyncGenerator<Uint8Array
       for (const piece of pieces.splice(0)) {
         hash?.update(piece);
         total += BigInt(piece.length);
+        made += piece.length;
         yield piece;
       }
     }
@@ -90,7 +105,7 @@ async function frameKind(reader: QemuFileReader): Promise<"frame" | "skippable" 
 /** The header bytes for the decoder, and the parsed values. */
 async function frameHeader(
   reader: QemuFileReader,
-): Promise<{ bytes: Uint8Array; checksum: boolean; size: bigint | undefined }> {
+): Promise<{ bytes: Uint8Array; checksum: boolean; size: bigint | undefined; window: number }> {
   const at = reader.offset;
   await reader.need(6, "a zstd frame header");
   const start = reader.position;
@@ -125,5 +140,5 @@ async function frameHeader(
   const copy = bytes.slice();
   // Clears the checksum flag for the decoder: the checksum is checked here.
   copy[4]! &= ~4;
-  return { bytes: copy, checksum: (descriptor & 4) !== 0, size };
+  return { bytes: copy, checksum: (descriptor & 4) !== 0, size, window };
 }

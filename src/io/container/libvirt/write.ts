@@ -98,8 +98,14 @@ export type EndedSink = ByteSink & { end(): Promise<void> };
  * program that libvirt would run. Errors: io (the program is missing or fails).
  */
 export function streamSink(format: string, file: ByteSink): EndedSink {
-  if (format === "raw" || format === "sparse")
-    return { write: (chunk) => file.write(chunk), end: () => Promise.resolve() };
+  if (format === "raw" || format === "sparse") {
+    const hole = file.hole?.bind(file);
+    return {
+      write: (chunk) => file.write(chunk),
+      end: () => Promise.resolve(),
+      ...(hole === undefined ? {} : { hole }),
+    };
+  }
   return format === "gzip" ? gzipSink(file) : programSink(format, file);
 }
 

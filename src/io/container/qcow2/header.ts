@@ -42,7 +42,7 @@ export interface Qcow2Header {
 
 export const Incompatible = { DIRTY: 1n, CORRUPT: 2n, EXTERNAL_DATA: 4n, COMPRESSION: 8n, EXTENDED_L2: 16n } as const;
 
-export const QCOW2_MAGIC = 0x514649fb;
+const QCOW2_MAGIC = 0x514649fb;
 
 export const VERSION_2_LAYOUT = struct({
   magic: u32be,

@@ -8,12 +8,17 @@ export class DeltaChains {
   /** Link 0 is the end of every chain. */
   private used = 1;
 
-  /** Puts a record in front of a chain (0: an empty one) and answers the chain's new link. */
+  /** Puts a record in front of a chain (0: an empty one) and returns the chain's new link. */
   add(chain: number, position: number): number {
     if (this.used === this.positions.length) this.grow();
     this.positions[this.used] = position;
     this.before[this.used] = chain;
     return this.used++;
+  }
+
+  /** Absolute offset of the last record of a chain that is not empty. */
+  last(chain: number): number {
+    return this.positions[chain]!;
   }
 
   /** Absolute offsets of a chain's records, in stream order. */

@@ -1,12 +1,11 @@
 import { closeSync, readSync } from "node:fs";
-import { join } from "node:path";
 import { isRandom, type ByteSource, type Positioned } from "../../bytes/source.js";
-import { attempt, writeAll } from "../../io/transport/attempt.js";
-import { createFile, systemFolder, temporaryFolder, type TemporaryFolder } from "../../io/transport/temporary.js";
+import { attempt, writeAll } from "./attempt.js";
+import { systemFolder, temporaryFile } from "./temporary.js";
 
-/** A source that can be read again, once it was read to its end. */
+/** A source that can be read again, also at any place that was read once. */
 export interface Again {
-  /** Reads as the source does, and keeps what is needed to answer `readAt`. */
+  /** Reads as the source does, and keeps what is needed for `readAt`. */
   source: ByteSource & Positioned;
   /** The same bytes from the first on. */
   rewind(): void;
@@ -14,27 +13,29 @@ export interface Again {
   close(): void;
 }
 
-/** A source that can be read anywhere is taken as it is; of another one, a copy is kept in a temporary folder. Errors: io. */
-export function readableAgain(source: ByteSource): Again {
-  if (!isRandom(source) || source.seek === undefined) return new Spool(source);
+/**
+ * A source that can be read anywhere is taken as it is; of another one, a copy is kept in a temporary file in `folder`.
+ * Errors: io.
+ */
+export function readableAgain(source: ByteSource, folder = systemFolder()): Again {
+  if (!isRandom(source) || source.seek === undefined) return new Spool(source, folder);
   return { source, rewind: () => source.seek!(0), close: () => undefined };
 }
 
 /** What a pipe or decompressor gave, in a temporary file without a name: it is gone with the process, however that ends. */
 class Spool implements Again {
   readonly source: ByteSource & Positioned;
-  private readonly folder: string;
-  private readonly fd: number;
-  private readonly made: TemporaryFolder;
+  private readonly file: ReturnType<typeof temporaryFile>;
   private named = true;
   private written = 0;
   private position = 0;
   private ended = false;
 
-  constructor(private readonly first: ByteSource) {
-    this.made = temporaryFolder(systemFolder(), "qevm-diff");
-    this.folder = this.made.path;
-    this.fd = createFile(join(this.folder, "stream"));
+  constructor(
+    private readonly first: ByteSource,
+    folder: string,
+  ) {
+    this.file = temporaryFile(folder, "qevm-copy");
     this.remove();
     const { offset, within, stored, warnings } = first;
     this.source = {
@@ -52,7 +53,7 @@ class Spool implements Again {
   }
 
   close(): void {
-    closeSync(this.fd);
+    closeSync(this.file.fd);
     this.remove();
   }
 
@@ -60,7 +61,7 @@ class Spool implements Again {
   private remove(): void {
     if (!this.named) return;
     try {
-      this.made.remove();
+      this.file.remove();
       this.named = false;
     } catch (error) {
       if (!(error instanceof Error && "code" in error && (error.code === "EBUSY" || error.code === "EPERM")))
@@ -80,13 +81,13 @@ class Spool implements Again {
 
   private keep(bytes: Uint8Array, n: number): number {
     if (n === 0) this.ended = true;
-    writeAll(this.folder, this.fd, bytes.subarray(0, n), this.written);
+    writeAll(this.file.path, this.file.fd, bytes.subarray(0, n), this.written);
     this.written += n;
     this.position = this.written;
     return n;
   }
 
   private readAt(position: number, into: Uint8Array): number {
-    return attempt(this.folder, () => readSync(this.fd, into, 0, into.length, position));
+    return attempt(this.file.path, () => readSync(this.file.fd, into, 0, into.length, position));
   }
 }
