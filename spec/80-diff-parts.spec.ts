@@ -142,7 +142,7 @@ test("records of other sections, commands, VMDESCRIPTION, the end", async (t) =>
   const ping = (value: number): Promise<Uint8Array> =>
     rewrite(live, (item) =>
       item.kind === "eof"
-        ? [{ kind: "command", offset: 0, name: "PING", command: { name: "PING", value } }, item]
+        ? [{ kind: "command", offset: 0, payloadOffset: 5, name: "PING", command: { name: "PING", value } }, item]
         : item,
     );
   const pings = await diffStreams(await ping(1), await ping(2));

@@ -24,10 +24,10 @@ function fieldsOf(a: ScannedDevice, b: ScannedDevice): FieldDifference[] {
     const ranges = byteRanges(a.content.bytes, b.content.bytes);
     if (ranges.length === 0) return [];
     const length = { a: a.content.bytes.length, b: b.content.bytes.length };
-    const offset = { a: payloadOffset(a), b: payloadOffset(b) };
+    const offset = { a: a.payloadOffset, b: b.payloadOffset };
     return [{ path: "(not decoded)", offset, kind: "bytes", length, ranges }];
   }
-  const offset = { a: payloadOffset(a), b: payloadOffset(b) };
+  const offset = { a: a.payloadOffset, b: b.payloadOffset };
   return [{ path: "(form)", offset, kind: "type", a: form(a), b: form(b) }];
 }
 
@@ -53,18 +53,13 @@ function pathOf(steps: Steps): string {
   return path;
 }
 
-/** A header before the payload: u8 type, be32 section_id, str8 idstr, be32 instance_id, be32 version_id. */
-function payloadOffset({ offset, idstr }: ScannedDevice): number {
-  return offset + 14 + idstr.length;
-}
-
 /** Where the values of a device stand, learnt by encoding it again. */
 class Places {
   private readonly offsets = new Map<string, number>();
   private readonly start: number;
 
   constructor(device: ScannedDevice, state: DeviceState, found: readonly Found[]) {
-    this.start = payloadOffset(device);
+    this.start = device.payloadOffset;
     const wanted = new Set<string>();
     for (const { steps } of found) for (let n = 1; n <= steps.length; n++) wanted.add(keyOf(steps.slice(0, n)));
     const writer = new QemuFileWriter({ write: () => undefined }, undefined, this.start);

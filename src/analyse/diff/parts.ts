@@ -102,8 +102,7 @@ export function compareDescriptions({ description: a }: Scanned, { description: 
   out.value("encoding", "devices", a.parsed.devices.length, b.parsed.devices.length, offset);
   let at = 0;
   while (a.text[at] === b.text[at]) at++;
-  // u8 type, be32 length, then the text.
-  const from = { a: a.offset + 5 + at, b: b.offset + 5 + at };
+  const from = { a: a.textOffset + at, b: b.textOffset + at };
   out.value("encoding", "text", excerpt(a.text, at), excerpt(b.text, at), from);
   return out.found;
 }

@@ -4,16 +4,20 @@ import { Tally, type Inspection } from "../inspect/inspect.js";
 import { PagePlaces } from "../../guest/pages/page-places.js";
 import { noFacts, noteFacts, type DeviceFacts } from "../../guest/layout/facts.js";
 import type { ByteSource, Positioned } from "../../bytes/source.js";
-import type { RamBlock } from "../../codec/ram/index.js";
+import type { RamBatch, RamBlock } from "../../codec/ram/index.js";
 import {
   StreamReader,
   UNDESCRIBED,
   type ConfigurationItem,
+  type OpaqueItem,
   type SectionContent,
   type SectionItem,
   type StreamItem,
   type StreamOptions,
+  type TrailingItem,
 } from "../../codec/stream/index.js";
+import { walkStream, type StreamVisitor } from "../../codec/stream/visit.js";
+import type { SectionRecord } from "../../codec/sections/index.js";
 import { Keys } from "../../codec/vmstate/groups.js";
 import type { VmDescription } from "../../codec/vmstate/index.js";
 import { RecordDigest } from "./record-digest.js";
@@ -35,7 +39,7 @@ export interface Scanned {
   devices: Map<string, ScannedDevice>;
   /** Sections that consist of records of their own. */
   records: Map<string, RecordDigest>;
-  description: { offset: number; text: string; parsed: VmDescription } | undefined;
+  description: { offset: number; textOffset: number; text: string; parsed: VmDescription } | undefined;
   describedBy: StreamSummary["description"];
   /** What could not be decoded up to the end of the stream or package. */
   rests: Rest[];
@@ -50,6 +54,7 @@ export interface ScannedDevice {
   instanceId: number;
   versionId: number;
   offset: number;
+  payloadOffset: number;
   content: Extract<SectionContent, { kind: "device" | "opaque" }>;
 }
 
@@ -100,9 +105,8 @@ function isUndescribed({ inspection }: Scanned): boolean {
   return inspection.undecoded.some(({ reason }) => reason === UNDESCRIBED);
 }
 
-class Scan {
+class Scan implements StreamVisitor {
   private readonly reader: StreamReader;
-  private readonly tally: Tally;
   private readonly pages: PagePlaces;
   private readonly devices = new Map<string, ScannedDevice>();
   private readonly keys = new Keys();
@@ -120,13 +124,13 @@ class Scan {
     options: StreamOptions,
   ) {
     this.reader = new StreamReader(source, options);
-    this.tally = new Tally(this.reader);
     this.pages = new PagePlaces(this.reader, source);
   }
 
   async run(): Promise<Scanned> {
-    for await (const item of this.reader) await this.item(item);
-    const inspection = await this.tally.result();
+    const tally = new Tally(this.reader);
+    await walkStream(this.reader, [tally, this], false);
+    const inspection = await tally.result();
     const unfinished = await this.reader.unfinished();
     const { source, containers, configuration, blockList, pages, devices, records, rests, trailing, facts } = this;
     const { description } = this;
@@ -150,47 +154,43 @@ class Scan {
     };
   }
 
-  private async item(item: StreamItem): Promise<void> {
-    const { tally } = this;
-    tally.note(item);
+  item(item: StreamItem): void {
     noteFacts(item, this.facts);
-    if (item.kind === "section") await this.section(item);
+    if (item.kind === "section") this.section(item);
     else if (item.kind === "configuration") this.configuration = item;
     else if (item.kind === "vmdescription") {
-      this.description = { offset: item.offset, text: item.text, parsed: item.description };
-    } else if (item.kind === "opaque" || item.kind === "trailing") {
-      const reason = item.kind === "opaque" ? item.reason : item.what;
-      const rest: Rest = { offset: item.offset, length: 0, reason };
-      if (item.kind === "opaque") this.rests.push(rest);
-      else this.trailing = rest;
-      for await (const chunk of item.chunks()) {
-        rest.length += chunk.length;
-        tally.chunk(item, chunk);
-      }
-    }
+      const { offset, payloadOffset: textOffset, text, description: parsed } = item;
+      this.description = { offset, textOffset, text, parsed };
+    } else if (item.kind === "opaque") this.rests.push({ offset: item.offset, length: 0, reason: item.reason });
+    else if (item.kind === "trailing") this.trailing = { offset: item.offset, length: 0, reason: item.what };
   }
 
-  private async section(item: SectionItem): Promise<void> {
-    const { tally } = this;
-    const { idstr, instanceId, versionId, offset, content } = item;
-    if (content.kind === "ram") {
-      for await (const batch of item.records()) {
-        tally.batch(batch);
-        this.pages.note(batch);
-        if (batch.blockList !== undefined) this.blockList ??= batch.position[0]!;
-      }
-      tally.sectionEnds();
-    } else if (content.kind === "records") {
-      const key = `${idstr}/${instanceId}`;
-      const digest = this.records.get(key) ?? new RecordDigest();
-      this.records.set(key, digest);
-      for await (const record of content.entries()) {
-        tally.record(record);
-        digest.add(record);
-      }
-      tally.sectionEnds();
-    } else {
-      this.devices.set(this.keys.unique(`${idstr}/${instanceId}`), { idstr, instanceId, versionId, offset, content });
+  batch(batch: RamBatch): void {
+    this.pages.note(batch);
+    if (batch.blockList !== undefined) this.blockList ??= batch.position[0]!;
+  }
+
+  record(record: SectionRecord, section: SectionItem): void {
+    this.records.get(keyOf(section))!.add(record);
+  }
+
+  chunk(chunk: Uint8Array, { kind }: OpaqueItem | TrailingItem): void {
+    const rest = kind === "opaque" ? this.rests.at(-1)! : this.trailing!;
+    rest.length += chunk.length;
+  }
+
+  private section(item: SectionItem): void {
+    const { idstr, instanceId, versionId, offset, payloadOffset, content } = item;
+    const key = keyOf(item);
+    if (content.kind === "records") {
+      if (!this.records.has(key)) this.records.set(key, new RecordDigest());
+    } else if (content.kind !== "ram") {
+      const device = { idstr, instanceId, versionId, offset, payloadOffset, content };
+      this.devices.set(this.keys.unique(key), device);
     }
   }
+}
+
+function keyOf({ idstr, instanceId }: SectionItem): string {
+  return `${idstr}/${instanceId}`;
 }

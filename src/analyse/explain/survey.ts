@@ -2,6 +2,7 @@ import { hex, QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { Tally, type Inspection } from "../inspect/inspect.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
+import type { SectionRecord } from "../../codec/sections/index.js";
 import {
   StreamReader,
   UNDESCRIBED,
@@ -9,7 +10,9 @@ import {
   type OpaqueItem,
   type StreamItem,
   type StreamOptions,
+  type TrailingItem,
 } from "../../codec/stream/index.js";
+import { walkStream, type StreamVisitor } from "../../codec/stream/visit.js";
 import { DiskNames, type NamedDisk } from "./disks.js";
 import { PayloadCheck } from "./payloads.js";
 import { SectionSearch } from "./section-search.js";
@@ -62,14 +65,10 @@ export interface Survey {
   stopped: QevmError | undefined;
 }
 
-/** Who wants to see what is read, for a purpose of its own: the stream is read once for all of them. */
-export interface StreamWatch {
+/** Looks on while the stream is read, for a purpose of its own. */
+export interface StreamWatch extends StreamVisitor {
   /** Before the first item. */
   begin(reader: StreamReader): void;
-  /** Of an item's records and chunks nothing has been read yet. */
-  item(item: StreamItem): void;
-  /** Valid until the call returns. */
-  batch(batch: RamBatch): void;
 }
 
 /** Reads a stream once. `wanted` are names of sections to look for in parts that cannot be decoded. Errors of the source itself (io, usage) are thrown; those of the stream are its `damage`. */
@@ -87,12 +86,7 @@ export async function surveyStream(
   watch?.begin(reader);
   let stopped: QevmError | undefined;
   try {
-    for await (const item of reader) {
-      tally.note(item);
-      survey.item(item);
-      watch?.item(item);
-      await readItem(item, tally, survey, payloads, watch);
-    }
+    await walkStream(reader, [tally, survey, payloads, ...(watch === undefined ? [] : [watch])]);
   } catch (error) {
     if (!(error instanceof QevmError) || error.code === "io" || error.code === "usage") throw error;
     damage.push(error);
@@ -102,36 +96,6 @@ export async function surveyStream(
   if (damage.length === 0 && !inspection.complete)
     damage.push(...cutWarnings(reader.diagnostics), ...cutRest(survey, reader));
   return { ...survey.result, disks: survey.disks.found, inspection, start: reader.start, damage, stopped };
-}
-
-async function readItem(
-  item: StreamItem,
-  tally: Tally,
-  survey: Surveyor,
-  payloads: PayloadCheck,
-  watch?: StreamWatch,
-): Promise<void> {
-  if (item.kind === "section" && item.content.kind === "ram") {
-    const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
-    for await (const batch of item.records()) {
-      tally.batch(batch);
-      survey.batch(batch);
-      await payloads.batch(batch, path);
-      watch?.batch(batch);
-    }
-    tally.sectionEnds();
-  } else if (item.kind === "section" && item.content.kind === "records") {
-    for await (const record of item.content.entries()) {
-      tally.record(record);
-      survey.disks.record(record);
-    }
-    tally.sectionEnds();
-  } else if (item.kind === "opaque" || item.kind === "trailing") {
-    for await (const chunk of item.chunks(true)) {
-      tally.chunk(item, chunk);
-      if (item.kind === "opaque") survey.chunk(chunk);
-    }
-  }
 }
 
 /** Device state that nothing describes, and that does not end as a stream does: the description is missing since the end is. */
@@ -163,7 +127,7 @@ function cutWarnings({ warnings }: Diagnostics): QevmError[] {
     .map(({ code, message, offset, path }) => new QevmError(code, message, { offset, path }));
 }
 
-class Surveyor {
+class Surveyor implements StreamVisitor {
   readonly result: Omit<Survey, "inspection" | "start" | "damage" | "stopped" | "disks"> = {
     configuration: undefined,
     blocks: new Map(),
@@ -182,8 +146,8 @@ class Surveyor {
     this.search = new SectionSearch(wanted, this.result.seen);
   }
 
-  chunk(bytes: Uint8Array): void {
-    this.search.chunk(bytes);
+  chunk(bytes: Uint8Array, { kind }: OpaqueItem | TrailingItem): void {
+    if (kind === "opaque") this.search.chunk(bytes);
   }
 
   item(item: StreamItem): void {
@@ -195,9 +159,7 @@ class Surveyor {
     } else if (item.kind === "eof") result.eof = item.offset;
     else if (item.kind === "vmdescription") result.vmdescription = item.offset;
     else if (item.kind === "section" && item.type === "full") {
-      const { idstr, instanceId, versionId, offset, content } = item;
-      // Type, section_id, length of the name, name, instance_id, version_id.
-      const payload = offset + 1 + 4 + 1 + idstr.length + 4 + 4;
+      const { idstr, instanceId, versionId, offset, payloadOffset: payload, content } = item;
       const [state, length] =
         content.kind === "device"
           ? [content.state, content.length]
@@ -206,17 +168,16 @@ class Surveyor {
     }
   }
 
+  record(record: SectionRecord): void {
+    this.disks.record(record);
+  }
+
   batch(batch: RamBatch): void {
     const { first, blocks } = this.result;
     if (batch.blockList !== undefined) {
-      const { ignoreShared } = this;
-      // The list begins behind the be64 of MEM_SIZE; an entry is str8 name, be64 length, and what else it has.
-      let at = batch.position[0]! + 8;
-      for (const block of batch.blockList.blocks) {
-        blocks.set(block.idstr, { length: block.usedLength, offset: at });
-        const more = (block.pageSize === undefined ? 0 : 8) + (ignoreShared ? 8 : 0);
-        at += 1 + block.idstr.length + 8 + more;
-      }
+      const { blockList, entryOffsets } = batch;
+      for (const [k, { idstr, usedLength }] of blockList.blocks.entries())
+        blocks.set(idstr, { length: usedLength, offset: entryOffsets[k] });
     }
     if (batch.mappedBlock !== undefined) {
       const { idstr, usedLength } = batch.mappedBlock.block;
@@ -228,15 +189,6 @@ class Surveyor {
       if (!first.has(flag)) first.set(flag, recordAt(batch, i));
       if (flag === RamFlag.ZERO && batch.fill[i] !== 0 && !first.has("fill")) first.set("fill", recordAt(batch, i));
     }
-  }
-
-  private get ignoreShared(): boolean {
-    const { configuration } = this.result;
-    return (
-      configuration?.value.subsections.some(
-        (one) => one.name === "configuration/capabilities" && one.capabilities.includes("x-ignore-shared"),
-      ) ?? false
-    );
   }
 }
 

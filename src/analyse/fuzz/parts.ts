@@ -1,5 +1,5 @@
 import { QevmError } from "../../bytes/errors.js";
-import { ChannelReader, DEVICE_PACKET_LENGTH, type ChannelItem } from "../../codec/multifd/index.js";
+import { ChannelReader, type ChannelItem } from "../../codec/multifd/index.js";
 import { MemorySource } from "../../bytes/index.js";
 import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
 import { roleOf, ROLE_BYTES } from "../../io/recording/index.js";
@@ -162,9 +162,8 @@ class Borders {
 
   packet(item: ChannelItem): void {
     if (item.kind === "init") return this.at(item.offset, "init", "");
-    const head = item.kind === "pages" ? 320 + 8 * item.packet.offsets.length : DEVICE_PACKET_LENGTH;
     this.at(item.offset, "packet", item.packet.idstr);
-    if (item.payload.length > 0) this.at(item.offset + head, "payload", item.packet.idstr);
+    if (item.payload.length > 0) this.at(item.payloadOffset, "payload", item.packet.idstr);
   }
 
   async item(item: StreamItem): Promise<void> {
@@ -203,19 +202,17 @@ class Borders {
   }
 
   private async section(item: SectionItem): Promise<void> {
-    const full = item.type === "start" || item.type === "full";
     this.at(item.offset, "section", item.idstr);
-    const body = item.offset + (full ? 14 + item.idstr.length : 5);
     if (item.content.kind === "records") {
       for await (const { offset } of item.content.entries()) this.at(offset, "device", item.idstr);
       return;
     }
     if (item.content.kind !== "ram") {
-      this.at(body, "device", item.idstr);
+      this.at(item.payloadOffset, "device", item.idstr);
       return;
     }
     if (item.idstr !== "ram") return;
-    for await (const batch of item.records()) this.batch(batch, body);
+    for await (const batch of item.records()) this.batch(batch, item.payloadOffset);
   }
 
   private batch(batch: RamBatch, body: number): void {

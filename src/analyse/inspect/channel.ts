@@ -189,7 +189,7 @@ class Walk {
     if (item.kind !== "device-state") return;
     const { idstr, instanceId } = item.packet;
     const reason = `state of device ${JSON.stringify(`${idstr}/${instanceId}`)} on a multifd channel`;
-    undecoded.push({ offset: item.offset + 276, length: item.payload.length, reason });
+    undecoded.push({ offset: item.payloadOffset, length: item.payload.length, reason });
   }
 
   private pages(item: Extract<ChannelItem, { kind: "pages" }>, pages: ChannelPages, path: readonly string[]): void {
@@ -202,7 +202,7 @@ class Walk {
     const { data } = pages.open(item, path);
     if (data === undefined) {
       const reason = `${pages.method} payload: no codec opens it`;
-      facts.undecoded.push({ offset: item.offset + 320 + 8 * offsets.length, length: payload.length, reason });
+      facts.undecoded.push({ offset: item.payloadOffset, length: payload.length, reason });
     } else if (methodOf(packet.flags) === "zlib" && this.again !== undefined) {
       facts.recompressed ??= new StreamRecompressor(this.ram.pageSize);
       facts.recompressed.check(data, payload);

@@ -7,14 +7,16 @@ import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js"
 import { privateBytes, type SectionRecord } from "../../codec/sections/index.js";
 import {
   BEHIND,
-  COMMAND_HEADER,
   commandToPlain,
   StreamReader,
   type CommandItem,
+  type OpaqueItem,
   type PlainCommand,
   type StreamItem,
   type StreamOptions,
+  type TrailingItem,
 } from "../../codec/stream/index.js";
+import { walkStream, type StreamVisitor } from "../../codec/stream/visit.js";
 
 /** Pages of one block by how they came. */
 export interface PageCounts {
@@ -100,15 +102,15 @@ export async function inspectStream(input: StreamInput, options: OpenOptions = {
 export async function inspectSource(source: ByteSource, options: StreamOptions = {}): Promise<Inspection> {
   const reader = new StreamReader(source, { unreached: "count", ...options });
   const tally = new Tally(reader);
-  for await (const item of reader) await tally.item(item);
+  await walkStream(reader, [tally]);
   return await tally.result();
 }
 
 /** Bytes of which a volume is a multiple. */
 const SECTOR = 512;
 
-/** Gathers an inspection while a stream is walked for whatever purpose. */
-export class Tally {
+/** The visitor that gathers an inspection. */
+export class Tally implements StreamVisitor {
   private version = 0;
   private readonly counts = new Map<RamBlock, PageCounts>();
   private readonly sections: SectionSummary[] = [];
@@ -128,22 +130,7 @@ export class Tally {
     private readonly checksPayloads = false,
   ) {}
 
-  /** Takes note of an item and reads its records and chunks. */
-  async item(item: StreamItem): Promise<void> {
-    this.note(item);
-    if (item.kind === "section" && item.content.kind === "ram") {
-      for await (const batch of item.records()) this.batch(batch);
-      this.sectionEnds();
-    } else if (item.kind === "section" && item.content.kind === "records") {
-      for await (const record of item.content.entries()) this.record(record);
-      this.sectionEnds();
-    } else if (item.kind === "opaque" || item.kind === "trailing") {
-      for await (const chunk of item.chunks(true)) this.chunk(item, chunk);
-    }
-  }
-
-  /** Takes note of an item whose records and chunks the caller reads and hands to `batch`, `chunk` and `sectionEnds`. */
-  note(item: StreamItem): void {
+  item(item: StreamItem): void {
     switch (item.kind) {
       case "header":
         this.version = item.version;
@@ -160,7 +147,6 @@ export class Tally {
           length: 0,
         });
         if (content.kind === "records") this.sections.at(-1)!.records = {};
-        else if (content.kind !== "ram") this.sectionEnds();
         if (type === "full") this.devices.push(`${idstr}/${instanceId}`);
         if (content.kind === "device") {
           this.named += content.state.bytes.named;
@@ -173,9 +159,6 @@ export class Tally {
         }
         break;
       }
-      case "footer":
-        this.sectionEnds();
-        break;
       case "command":
         this.command(item);
         break;
@@ -183,7 +166,7 @@ export class Tally {
         this.vmdescription = true;
         if (!item.description.exact) {
           const reason = "VMDESCRIPTION in a text form that QEMU does not write: kept as it is";
-          this.undecoded.push({ offset: item.offset + 5, length: item.text.length, reason });
+          this.undecoded.push({ offset: item.payloadOffset, length: item.text.length, reason });
         }
         break;
       case "opaque":
@@ -197,7 +180,7 @@ export class Tally {
     }
   }
 
-  private command({ command, name, offset }: CommandItem): void {
+  private command({ command, name, offset, payloadOffset }: CommandItem): void {
     this.commands.push({ offset, ...commandToPlain(command) });
     if (command.name === "POSTCOPY_ADVISE") {
       this.evident.add(command.ram === undefined ? "dirty-bitmaps" : "postcopy-ram");
@@ -205,7 +188,7 @@ export class Tally {
     if (command.name === "OPEN_RETURN_PATH") this.evident.add("return-path");
     if (command.name === "OPAQUE") {
       const reason = `payload of the command ${name}`;
-      this.undecoded.push({ offset: offset + COMMAND_HEADER, length: command.payload.length, reason });
+      this.undecoded.push({ offset: payloadOffset, length: command.payload.length, reason });
     }
   }
 
@@ -262,7 +245,7 @@ export class Tally {
     }
   }
 
-  chunk(item: StreamItem, chunk: Uint8Array): void {
+  chunk(chunk: Uint8Array, item: OpaqueItem | TrailingItem): void {
     if (item.kind === "trailing") {
       const offset = item.offset + this.trailing;
       this.trailing += chunk.length;
@@ -275,7 +258,8 @@ export class Tally {
     }
   }
 
-  sectionEnds(): void {
+  itemEnd({ kind }: StreamItem): void {
+    if (kind !== "section" && kind !== "footer") return;
     const section = this.sections.at(-1);
     if (section !== undefined) section.length = this.reader.offset - section.offset;
   }

@@ -5,8 +5,8 @@ import { containerName } from "../../io/container/types.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
 import { encodeXbzrle } from "../../codec/ram/xbzrle.js";
-import type { SectionRecord } from "../../codec/sections/index.js";
-import { ExactWriter, StreamReader, type StreamItem, type StreamOptions } from "../../codec/stream/index.js";
+import { ExactWriter, StreamReader, type SectionItem, type StreamOptions } from "../../codec/stream/index.js";
+import { walkStream, type StreamVisitor } from "../../codec/stream/visit.js";
 import { Tap } from "./compare.js";
 import { Tally, type Inspection } from "./inspect.js";
 import { Recompressor } from "./recompress.js";
@@ -70,10 +70,7 @@ export async function verifySource(source: ByteSource, options: CheckOptions = {
     reader.ram,
     options.keepMemory === false ? undefined : (options.memory ?? new MemoryPages()),
   );
-  for await (const item of reader) {
-    tally.note(item);
-    await writer.item(watched(item, tally, pages));
-  }
+  await walkStream(reader, [tally, pages, writer.visitor], false);
   await writer.finish();
   const inspection = await tally.result();
   const { difference } = tap;
@@ -91,51 +88,8 @@ export async function verifySource(source: ByteSource, options: CheckOptions = {
   };
 }
 
-/** The same item, whose records and chunks are looked at on their way to the writer. */
-function watched(item: StreamItem, tally: Tally, pages: PageChecks): StreamItem {
-  if (item.kind === "section" && item.content.kind === "ram") {
-    const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
-    return {
-      ...item,
-      async *records() {
-        for await (const batch of item.records()) {
-          tally.batch(batch);
-          await pages.prepare(batch);
-          pages.check(batch, path);
-          yield batch;
-        }
-        tally.sectionEnds();
-      },
-    };
-  }
-  if (item.kind === "section" && item.content.kind === "records") {
-    const { entries } = item.content;
-    return { ...item, content: { kind: "records", entries: () => counted(entries(), tally) } };
-  }
-  if (item.kind === "opaque" || item.kind === "trailing") {
-    return {
-      ...item,
-      async *chunks() {
-        for await (const chunk of item.chunks()) {
-          tally.chunk(item, chunk);
-          yield chunk;
-        }
-      },
-    };
-  }
-  return item;
-}
-
-async function* counted(entries: AsyncGenerator<SectionRecord>, tally: Tally): AsyncGenerator<SectionRecord> {
-  for await (const record of entries) {
-    tally.record(record);
-    yield record;
-  }
-  tally.sectionEnds();
-}
-
 /** Decodes what is inside page records and encodes it again. */
-class PageChecks {
+class PageChecks implements StreamVisitor {
   readonly xbzrle = { pages: 0, identical: 0 };
   private recompressor: Recompressor | undefined;
   private scratch: { decoder: PageDecoder; old: KeptBefore | undefined; payload: Uint8Array } | undefined;
@@ -151,8 +105,13 @@ class PageChecks {
     return { pages: recompressor.pages, identical: recompressor.identical, levels: recompressor.levels };
   }
 
+  async batch(batch: RamBatch, { sectionId, idstr }: SectionItem): Promise<void> {
+    await this.prepare(batch);
+    this.check(batch, [`section ${sectionId} ${JSON.stringify(idstr)}`]);
+  }
+
   /** Makes the engines before the first batch that holds compressed pages. */
-  async prepare(batch: RamBatch): Promise<void> {
+  private async prepare(batch: RamBatch): Promise<void> {
     const { pageSize } = this.ram;
     const { memory } = this;
     this.scratch ??= {
@@ -164,7 +123,7 @@ class PageChecks {
     if (batch.has(RamFlag.COMPRESS_PAGE)) this.recompressor ??= await Recompressor.create(pageSize);
   }
 
-  check(batch: RamBatch, path: readonly string[]): void {
+  private check(batch: RamBatch, path: readonly string[]): void {
     const { memory } = this;
     const { decoder, old } = this.scratch!;
     decoder.path = path;

@@ -7,11 +7,11 @@ import { checkMagic, decodeInitPacket, INIT_LENGTH, type InitPacket } from "./in
 import { payloadBound } from "./payload.js";
 import { decodeRamPacket, pagesPerPacket, ramPacketLength, type RamPacket } from "./ram-packet.js";
 
-/** An item of a channel. Views are valid until the next item is requested. */
+/** An item of a channel. Views are valid until the next item is requested; `payloadOffset` is absolute. */
 export type ChannelItem =
   | { kind: "init"; offset: number; init: InitPacket }
-  | { kind: "pages"; offset: number; packet: RamPacket; payload: Uint8Array }
-  | { kind: "device-state"; offset: number; packet: DevicePacket; payload: Uint8Array };
+  | { kind: "pages"; offset: number; packet: RamPacket; payloadOffset: number; payload: Uint8Array }
+  | { kind: "device-state"; offset: number; packet: DevicePacket; payloadOffset: number; payload: Uint8Array };
 
 /** What a multifd channel relies on of its main stream, and how it is read. */
 export interface ChannelOptions {
@@ -96,12 +96,13 @@ export class ChannelReader implements AsyncIterable<ChannelItem> {
     await this.need(length, "the head of a multifd packet");
     const packet = decodeRamPacket(reader.view(length), this.pageSize);
     this.check(packet, offset);
+    const payloadOffset = reader.offset;
     let payload: Uint8Array = new Uint8Array(0);
     if (packet.normalPages > 0) {
       await this.need(packet.nextPacketSize, "the payload of a multifd packet");
       payload = reader.view(packet.nextPacketSize);
     }
-    return { kind: "pages", offset, packet, payload };
+    return { kind: "pages", offset, packet, payloadOffset, payload };
   }
 
   private async deviceState(offset: number): Promise<ChannelItem> {
@@ -128,7 +129,8 @@ export class ChannelReader implements AsyncIterable<ChannelItem> {
       throw this.error("limit", "bytes of a device-state packet", 272, `at most ${most}`, `${nextPacketSize}`, offset);
     }
     await reader.needLarge(nextPacketSize, "the payload of a device-state packet");
-    return { kind: "device-state", offset, packet, payload: reader.view(nextPacketSize) };
+    const payloadOffset = reader.offset;
+    return { kind: "device-state", offset, packet, payloadOffset, payload: reader.view(nextPacketSize) };
   }
 
   /** The checks of QEMU's loader, and of the sizes that memory is allocated by. */

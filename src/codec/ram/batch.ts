@@ -37,6 +37,8 @@ export class RamBatch implements Iterable<RamRecord> {
   readonly position: Float64Array;
   /** MEM_SIZE stands alone in its batch; this is its list. */
   blockList: BlockList | undefined;
+  /** Absolute stream offset of each entry of `blockList`: of its name's length byte. */
+  entryOffsets: readonly number[] = [];
   /** mapped-ram: a block's list entry, header and bitmap stand alone in their batch, which has no records. */
   mappedBlock: MappedBlock | undefined;
   /** mapped-ram: the records are pages as they lie in the page area, without headers. */

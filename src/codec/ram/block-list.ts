@@ -33,14 +33,20 @@ export interface BlockListOptions {
   maxBlocks: number;
 }
 
-/** Reads the list behind its leading be64, whose upper bits are `total`. Errors: truncated, bad-length, bad-value, limit. */
+/**
+ * Reads the list behind its leading be64, whose upper bits are `total`. Errors: truncated, bad-length, bad-value, limit.
+ *
+ * @param offsets takes the absolute offset of each entry's first byte
+ */
 export async function decodeBlockList(
   reader: QemuFileReader,
   total: number,
   options: BlockListOptions,
+  offsets: number[] = [],
 ): Promise<BlockList> {
   const list: BlockList = { total, blocks: [] };
   for (let sum = 0; sum < total; sum += list.blocks.at(-1)!.usedLength) {
+    offsets.push(reader.offset);
     list.blocks.push(await decodeBlockEntry(reader, total, sum, list.blocks.length, options));
   }
   return list;

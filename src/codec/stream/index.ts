@@ -1,5 +1,4 @@
 export {
-  COMMAND_HEADER,
   CommandNumber,
   commandName,
   commandToPlain,

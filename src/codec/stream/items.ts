@@ -41,6 +41,8 @@ export interface SectionItem {
   idstr: string;
   instanceId: number;
   versionId: number;
+  /** Absolute offset of the first byte after the section's header. */
+  payloadOffset: number;
   content: SectionContent;
   /** The RAM records of a "ram" section, a batch at a time, once; empty for other sections. What is not read is passed over. */
   records(): AsyncGenerator<RamBatch>;
@@ -68,6 +70,8 @@ export interface CommandItem {
   offset: number;
   /** As `commandName` says it. */
   name: string;
+  /** Absolute offset of the first byte after the command's length. */
+  payloadOffset: number;
   command: Command;
 }
 
@@ -87,6 +91,8 @@ export interface EofItem {
 export interface VmDescriptionItem {
   kind: "vmdescription";
   offset: number;
+  /** Absolute offset of the first byte of the text. */
+  payloadOffset: number;
   /** The JSON text as it stands in the stream. */
   text: string;
   description: VmDescription;

@@ -68,15 +68,17 @@ async function blockList(
   const position = reader.offset;
   const total = readTotal(reader, ram);
   reader.path.push("block list");
-  const list = await decodeBlockList(reader, total, {
+  const options = {
     ignoreShared: capabilities.includes("x-ignore-shared"),
     mappedRam: capabilities.includes("mapped-ram"),
     pageSize: ram.pageSize,
     maxBlocks: limits.ramBlocks,
-  });
+  };
+  const offsets: number[] = [];
+  const list = await decodeBlockList(reader, total, options, offsets);
   reader.path.pop();
   for (const block of list.blocks) ram.add(block);
-  return showList(batch, reader, list, position);
+  return showList(batch, reader, list, position, offsets);
 }
 
 function readTotal(reader: QemuFileReader, ram: RamState): number {
@@ -88,9 +90,16 @@ function readTotal(reader: QemuFileReader, ram: RamState): number {
   return Number(total);
 }
 
-function showList(batch: RamBatch, reader: QemuFileReader, list: BlockList, position: number): RamBatch {
+function showList(
+  batch: RamBatch,
+  reader: QemuFileReader,
+  list: BlockList,
+  position: number,
+  offsets: number[] = [],
+): RamBatch {
   batch.reset(reader.buffer);
   batch.blockList = list;
+  batch.entryOffsets = offsets;
   batch.flag[0] = RamFlag.MEM_SIZE;
   batch.continues[0] = 0;
   batch.block[0] = undefined;

@@ -4,7 +4,7 @@ import type { ByteSource } from "../../bytes/source.js";
 import { BATCH_RECORDS, RamBatch, RamState } from "../ram/index.js";
 import { chunkDecoder, type ChunkDecoder } from "../sections/index.js";
 import { Schema, type DeviceDescription } from "../vmstate/index.js";
-import { commandName, decodeCommand } from "./command.js";
+import { COMMAND_HEADER, commandName, decodeCommand } from "./command.js";
 import { capabilitiesOf, decodeConfiguration, targetPageSize, type Configuration } from "./configuration.js";
 import { DevicePart, UNDESCRIBED } from "./device-part.js";
 import { fullDecoder, wholeChunk } from "./chunk.js";
@@ -204,11 +204,9 @@ export class StreamReader implements AsyncIterable<StreamItem> {
         case TypeByte.SECTION_START:
         case TypeByte.SECTION_FULL:
         case TypeByte.SECTION_PART:
-        case TypeByte.SECTION_END: {
-          const rest = yield* this.section(offset);
-          if (rest === "rest") return;
+        case TypeByte.SECTION_END:
+          if ((yield* this.section(offset)) === "rest") return;
           break;
-        }
         default:
           throw this.unknownType("a section, a command or EOF");
       }
@@ -221,7 +219,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     const command = await decodeCommand(reader, this.limits, this.diagnostics);
     this.checkPackage();
     if (command.name === "ENABLE_COLO") this.colo = true;
-    const item: CommandItem = { kind: "command", offset, name: commandName(command), command };
+    const at = { offset, payloadOffset: offset + COMMAND_HEADER };
+    const item: CommandItem = { kind: "command", ...at, name: commandName(command), command };
     if (command.name !== "PACKAGED") {
       yield item;
       return;
@@ -240,10 +239,9 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private async *package(end: number): AsyncGenerator<StreamItem> {
     const { reader } = this;
     while (reader.offset < end) {
-      const { offset } = reader;
       const type = reader.peek();
-      if (type === TypeByte.COMMAND) yield* this.command(offset);
-      else if (type === TypeByte.SECTION_FULL) yield* this.section(offset);
+      if (type === TypeByte.COMMAND) yield* this.command(reader.offset);
+      else if (type === TypeByte.SECTION_FULL) yield* this.section(reader.offset);
       else throw this.unknownType("a FULL section or a command");
     }
     yield { kind: "package-end", offset: end };
@@ -289,7 +287,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     }
     reader.path.push(`section ${header.sectionId} ${JSON.stringify(header.idstr)}`);
     if (header.type === "end") this.ended.add(header.sectionId);
-    const item: SectionItem = { kind: "section", offset, ...header, content: { kind: "ram" }, records: noRecords };
+    const at = { offset, payloadOffset: reader.offset };
+    const item: SectionItem = { kind: "section", ...at, ...header, content: { kind: "ram" }, records: noRecords };
     const decoder = chunkDecoder(header.idstr, header.type);
     if (header.idstr === "ram") {
       checkRamVersion(reader, this.diagnostics, header);
@@ -361,6 +360,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     }
     const start = reader.position;
     const header = await decodeFullHeader(reader, "full");
+    const payloadOffset = reader.offset;
     const content = this.footers === true ? this.devices.opaque(header, packageEnd) : undefined;
     if (content === undefined) {
       reader.position = start;
@@ -368,7 +368,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       return undefined;
     }
     reader.path.push(`section ${header.sectionId} ${JSON.stringify(header.idstr)}`);
-    yield { kind: "section", offset, ...header, content, records: noRecords };
+    yield { kind: "section", offset, ...header, payloadOffset, content, records: noRecords };
     yield* this.footer(header);
     reader.path.pop();
     return undefined;

@@ -4,7 +4,7 @@ import type { RamBatch } from "../ram/index.js";
 import { parseVmDescription, type VmDescription } from "../vmstate/index.js";
 import type { OpaqueItem, TrailingItem, VmDescriptionItem } from "./items.js";
 import { descriptionLimits, type StreamLimits } from "./limits.js";
-import { TypeByte } from "./types.js";
+import { DESCRIPTION_HEADER, TypeByte } from "./types.js";
 
 const PIECE = 1 << 20;
 
@@ -56,7 +56,7 @@ export async function* endOfStream(
   const { offset } = reader;
   if (!(await reader.fill(1))) return;
   if (reader.peek() === TypeByte.VMDESCRIPTION) {
-    await reader.need(5, "VMDESCRIPTION");
+    await reader.need(DESCRIPTION_HEADER, "VMDESCRIPTION");
     reader.skip(1);
     const length = reader.u32();
     if (length > limits.descriptionBytes) {
@@ -67,10 +67,11 @@ export async function* endOfStream(
       });
     }
     await reader.needLarge(length, "VMDESCRIPTION");
+    const payloadOffset = reader.offset;
     const text = latin1(reader.view(length));
     const known = devices.descriptionOf(text);
-    const description = known ?? parseVmDescription(text, { offset: offset + 5, ...descriptionLimits(limits) });
-    yield { kind: "vmdescription", offset, text, description };
+    const description = known ?? parseVmDescription(text, { offset: payloadOffset, ...descriptionLimits(limits) });
+    yield { kind: "vmdescription", offset, payloadOffset, text, description };
   }
   if (await reader.fill(1)) {
     yield* trailingBytes(reader, limits.tailBytes, trailing);

@@ -16,5 +16,8 @@ export const TypeByte = {
   SECTION_FOOTER: 0x7e,
 } as const;
 
+/** Bytes of VMDESCRIPTION before its text: u8 type, be32 length. */
+export const DESCRIPTION_HEADER = 5;
+
 /** The four kinds of section header. */
 export type SectionType = "start" | "part" | "end" | "full";

@@ -10,6 +10,7 @@ import { encodeHeader } from "./header.js";
 import type { SectionItem, StreamItem } from "./items.js";
 import { encodeFooter, encodeSectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
+import { walkItem, type StreamVisitor } from "./visit.js";
 
 /**
  * Writes the parts of a stream exactly as their fields say: the twin of `StreamReader`. What the fields get wrong, the
@@ -34,6 +35,26 @@ export class ExactWriter {
 
   /** Writes an item and all that it holds; consumes the records and chunks of the item. */
   async item(item: StreamItem): Promise<void> {
+    await walkItem(item, [this.visitor], false);
+  }
+
+  /** Writes what it is shown. */
+  readonly visitor: StreamVisitor = {
+    item: (item) => this.begin(item),
+    batch: (batch) => this.records(batch),
+    record: async (record) => {
+      encodeSectionRecord(this.file, record);
+      await this.file.drain();
+    },
+    chunk: async (chunk) => {
+      this.file.bytes(chunk);
+      await this.file.drain();
+    },
+    itemEnd: () => this.file.drain(),
+  };
+
+  /** What of an item comes before its records and chunks. */
+  private begin(item: StreamItem): void {
     const { file } = this;
     switch (item.kind) {
       case "header":
@@ -43,7 +64,7 @@ export class ExactWriter {
         encodeConfiguration(file, item.configuration);
         break;
       case "section":
-        await this.section(item);
+        this.section(item);
         break;
       case "footer":
         encodeFooter(file, item.sectionId);
@@ -62,13 +83,8 @@ export class ExactWriter {
         break;
       case "opaque":
       case "trailing":
-        for await (const chunk of item.chunks()) {
-          file.bytes(chunk);
-          await file.drain();
-        }
         break;
     }
-    await file.drain();
   }
 
   /** Records of a "ram" section, exactly as they are. */
@@ -89,20 +105,14 @@ export class ExactWriter {
     await this.file.finish();
   }
 
-  private async section(item: SectionItem): Promise<void> {
+  private section(item: SectionItem): void {
     encodeSectionHeader(this.file, item);
     switch (item.content.kind) {
       case "ram":
-        for await (const batch of item.records()) await this.records(batch);
+      case "records":
         break;
       case "device":
         encodeDevice(this.file, item.content.state);
-        break;
-      case "records":
-        for await (const record of item.content.entries()) {
-          encodeSectionRecord(this.file, record);
-          await this.file.drain();
-        }
         break;
       case "opaque":
         this.file.bytes(item.content.bytes);

@@ -1,5 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
 import type { StreamItem, VmDescriptionItem } from "../../codec/stream/index.js";
+import { DESCRIPTION_HEADER } from "../../codec/stream/types.js";
 import { printVmDescription, type DeviceDescription } from "../../codec/vmstate/index.js";
 
 /**
@@ -24,7 +25,8 @@ export class Described {
     if (this.state !== "due") return undefined;
     this.state = "written";
     const description = { pageSize, devices: this.devices, style: "compact", exact: true } as const;
-    return { kind: "vmdescription", offset, text: printVmDescription(description), description };
+    const payloadOffset = offset + DESCRIPTION_HEADER;
+    return { kind: "vmdescription", offset, payloadOffset, text: printVmDescription(description), description };
   }
 }
 
