@@ -138,7 +138,7 @@ test("a record writer decides on CONTINUE", async (t) => {
   t.end();
 });
 
-test("a batch has the flags of its own records, not those of the batch before", (t) => {
+test("a batch has the flags of its own records, not those of the previous batch", (t) => {
   const batch = new RamBatch(4);
   batch.reset(new Uint8Array(0));
   batch.flag.set([RamFlag.ZERO, RamFlag.XBZRLE, RamFlag.PAGE]);

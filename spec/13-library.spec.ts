@@ -54,7 +54,7 @@ async function walk(input: StreamInput): Promise<{ machine: string | undefined; 
 
 const blobOf = (content: Uint8Array): Blob => new Blob([Uint8Array.from(content)]);
 
-/** Where the system tells. */
+/** Where the system shows it. */
 function openFiles(): number {
   return process.platform === "linux" ? readdirSync("/proc/self/fd").length : 0;
 }
@@ -306,7 +306,7 @@ test("errors of an input", async (t) => {
   }
 });
 
-test("a bundle for the browser needs nothing of Node", async (t) => {
+test("a bundle for the browser needs no Node API", async (t) => {
   const codec = library.replace(/index\.js$/u, "codec.js");
   const contents = `export * from ${JSON.stringify(library)}; export * as codec from ${JSON.stringify(codec)};`;
   const { outputFiles } = await build({
@@ -351,7 +351,7 @@ test("a missing monitor, and a silent one", async (t) => {
   t.pass("the connection is closed: the server waits for it");
 });
 
-test("qevm/node has what the chapters speak of", (t) => {
+test("qevm/node has the exports of the chapters", (t) => {
   const names = new Set(Object.keys(node));
   for (const name of [
     "RamSave",

@@ -1,4 +1,4 @@
-/** What a user gives for the names that explain's arguments leave to him: `drive=DRIVE0`, `-bios BIOS`, `file=FLASH0`, ... */
+/** Null backends for the placeholders in explain's arguments: `drive=DRIVE0`, `-bios BIOS`, `file=FLASH0`, ... */
 import type { Explanation } from "../../src/analyse/explain/index.js";
 
 /** Empty firmware and flash files of a source's working folder, with their lengths. */
@@ -22,12 +22,12 @@ const KINDS: Readonly<Record<string, (id: string) => string[]>> = {
 
 const NAME = new RegExp(`\\b(?:${Object.keys(KINDS).join("|")})\\d+\\b`, "gu");
 
-/** Bytes of the disks that a stream names: as large as any of the sources'. */
+/** Size in bytes of the disks that a stream names: the maximum of the sources. */
 const DISK_SIZE = 64 * 2 ** 20;
 
 const image = (size: number): string => `driver=null-co,size=${size},read-zeroes=on`;
 
-/** The arguments with their placeholders given by null backends, and the files that they name: what to start. */
+/** The arguments with placeholders replaced by null backends, and the files that they name. */
 export function ownThings(
   { destination, inspection }: Pick<Explanation, "destination" | "inspection">,
   machine: string,

@@ -2,21 +2,18 @@ import type { RamBatch } from "../ram/batch.js";
 import type { SectionRecord } from "../sections/index.js";
 import type { OpaqueItem, SectionItem, StreamItem, TrailingItem } from "./items.js";
 
-/** What a visitor returns: nothing, or a promise that the walk waits for. */
-type Visited = void | Promise<void>;
-
-/** Takes what it is interested in of a stream that is read once for all its visitors. */
+/** Takes what it is interested in of a stream that is read once for all its visitors; the walk waits for promises. */
 export interface StreamVisitor {
   /** An item, before its records and chunks are read. */
-  item?(item: StreamItem): Visited;
+  item?(item: StreamItem): void | Promise<void>;
   /** Records of a "ram" section; valid until all visitors have returned. */
-  batch?(batch: RamBatch, section: SectionItem): Visited;
+  batch?(batch: RamBatch, section: SectionItem): void | Promise<void>;
   /** A record of another section that consists of records. */
-  record?(record: SectionRecord, section: SectionItem): Visited;
+  record?(record: SectionRecord, section: SectionItem): void | Promise<void>;
   /** Bytes of an item that is not decoded; valid until all visitors have returned. */
-  chunk?(chunk: Uint8Array, item: OpaqueItem | TrailingItem): Visited;
+  chunk?(chunk: Uint8Array, item: OpaqueItem | TrailingItem): void | Promise<void>;
   /** All of the item was read; its footer, if it has one, is an item of its own. */
-  itemEnd?(item: StreamItem): Visited;
+  itemEnd?(item: StreamItem): void | Promise<void>;
 }
 
 /**

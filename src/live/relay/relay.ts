@@ -361,7 +361,7 @@ class Relay {
       const what =
         shut === undefined
           ? "the destination closed before it had loaded everything"
-          : "the destination reported a failure";
+          : "the destination reports that the migration failed";
       throw new QevmError("bad-value", what, {
         expected: "SHUT 0",
         found: shut === undefined ? "no SHUT" : `SHUT ${shut}`,
