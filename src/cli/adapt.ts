@@ -1,4 +1,4 @@
-import { commandLines } from "../analyse/explain/index.js";
+import { commandLines } from "../analyse/explain/shell.js";
 import { derive, type ByteSource } from "../bytes/source.js";
 import { openInput } from "../io/container/input.js";
 import type { Input } from "../io/container/types.js";
