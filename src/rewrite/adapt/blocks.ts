@@ -12,8 +12,8 @@ const READ_ONLY = /^\/rom@|\.rom$|^pc\.(?:bios|rom)$|^isa-bios$|^(?:[0-9a-f:.]+\
 const DISPLAY = /vram|vga/u;
 
 /**
- * Which pages each RAM block of the destination gets. The guest's own copy wins where it fits; a ROM of another size is the
- * destination's; main memory must be equal.
+ * Which pages each RAM block of the destination gets. The guest's own copy wins where it fits; a ROM of another size
+ * is the destination's; main memory must be equal.
  */
 export function planBlocks(old: Survey, pattern: Survey, changes: Change[]): BlockPlan[] {
   const left = new Set(old.blocks);

@@ -15,8 +15,9 @@ export function sectionName({ idstr, instanceId }: Section): string {
 }
 
 /**
- * The sections of the pattern, in its order, with the old ones that go there: by name and instance, else by name where each side has
- * as many of it, else by the names that a section had in other releases. What is left over is noted.
+ * The sections of the pattern, in its order, with the old ones that go there: by name and instance, else by name
+ * where each side has as many of it, else by the names that a section had in other releases. What is left over is
+ * noted.
  */
 export function pairSections(old: readonly Section[], pattern: readonly Section[], changes: Change[]): Pair[] {
   const left = new Set(old);
@@ -72,12 +73,26 @@ function unpaired(one: Section, whose: "old" | "pattern", others: readonly Secti
     ctx.note(rule?.name ?? "new-section", "unused", undefined, "as it starts", reason);
     return;
   }
-  const kind = one.idstr.split("/").at(-1)!;
-  const moved = others.find(({ idstr }) => idstr !== one.idstr && idstr.split("/").at(-1) === kind);
-  const remedy =
-    moved === undefined
-      ? `a device on the destination's command line that has the section ${JSON.stringify(one.idstr)}`
-      : `the destination has a ${kind} at ${JSON.stringify(moved.idstr)}: addr= puts it where the guest has it`;
   const reason = rule?.reason ?? "the destination has no such device";
-  ctx.note(rule?.name ?? `section:${one.idstr}`, rule?.weight ?? "guest", "there", undefined, reason, remedy);
+  ctx.note(
+    rule?.name ?? `section:${one.idstr}`,
+    rule?.weight ?? "guest",
+    "there",
+    undefined,
+    reason,
+    remedyFor(one, others),
+  );
+}
+
+/** How the destination gets the device of a section. */
+function remedyFor({ idstr }: Section, others: readonly Section[]): string {
+  const [kind, place] = [idstr.split("/").at(-1)!, idstr.split("/").slice(0, -1).join("/")];
+  const moved = others.find((one) => one.idstr !== idstr && one.idstr.endsWith(`/${kind}`));
+  if (moved !== undefined)
+    return `the destination has it at ${JSON.stringify(moved.idstr)}: addr= puts it where the guest has it`;
+  const other = place === "" ? undefined : others.find((one) => one.idstr.startsWith(`${place}/`));
+  if (other === undefined)
+    return `a device on the destination's command line that has the section ${JSON.stringify(idstr)}`;
+  const nic = /^(?:e1000e?|rtl8139|virtio-net|pcnet|ne2000)$/u.test(kind) ? `: -nic model=${kind}` : "";
+  return `the destination has ${JSON.stringify(other.idstr)} at this place, where the guest has a ${kind}${nic}`;
 }
