@@ -7,7 +7,8 @@ import { propertiesBetween, globalArguments } from "../src/rewrite/adapt/propert
 import { mergePciConfig } from "../src/rewrite/adapt/rules/pci-config.js";
 import { mergeVirtio } from "../src/rewrite/adapt/rules/virtio.js";
 import { withoutIncoming } from "../src/rewrite/adapt/ask.js";
-import type { Change } from "../src/rewrite/adapt/types.js";
+import { pairSections } from "../src/rewrite/adapt/pair.js";
+import type { Change, Section } from "../src/rewrite/adapt/types.js";
 
 /** A device of fields of one type, with its version. */
 function device(version: number, fields: Record<string, [FieldDescription, FieldValue]>): DeviceState {
@@ -167,5 +168,45 @@ test("properties of old machine types", (t) => {
   );
   t.deepEqual(globalArguments(edid, ["qemu", "-nodefaults"]), ["-global", "VGA.edid=false"]);
   t.deepEqual(withoutIncoming(["q", "-incoming", "defer", "-S", "-m", "8"]), ["q", "-m", "8"]);
+  t.end();
+});
+
+function section(idstr: string, instanceId = 0): Section {
+  return {
+    offset: 100,
+    sectionId: 0,
+    idstr,
+    instanceId,
+    versionId: 1,
+    early: false,
+    state: undefined,
+    bytes: undefined,
+  };
+}
+
+test("sections: by name and instance, by their order where instances count otherwise", (t) => {
+  const changes: Change[] = [];
+  const old = [section("apic", 0), section("apic", 1), section("0000:00:02.0/e1000"), section("0000:00:05.0/vga")];
+  const now = [section("apic", 4), section("apic", 8), section("0000:00:02.0/e1000e"), section("0000:00:06.0/vga")];
+  const pairs = pairSections(old, now, changes);
+  t.deepEqual(
+    pairs.map((pair) => [pair.old.instanceId, pair.pattern.instanceId]),
+    [
+      [0, 4],
+      [1, 8],
+    ],
+  );
+  const refused = changes.filter(({ weight }) => weight === "guest");
+  t.match(refused[0]?.remedy ?? "", /-nic model=e1000$/u, "another device at the place");
+  t.match(refused[1]?.remedy ?? "", /0000:00:06\.0\/vga.*addr=/u, "the device at another place");
+  const many = Array.from({ length: 20_000 }, (_, i) => section(`s${i}`));
+  const start = performance.now();
+  pairSections(many, many.toReversed(), []);
+  pairSections(
+    many,
+    many.map(({ idstr }) => section(`x${idstr}`)),
+    [],
+  );
+  t.ok(performance.now() - start < 5000, "the work grows with the number of sections, not with its square");
   t.end();
 });
