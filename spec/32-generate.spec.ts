@@ -237,7 +237,7 @@ test("the writer refuses another order and pages outside a block", async (t) => 
   t.equal(await codes(() => writer.ram.page(block, 0, new Uint8Array(4095))), "does-not-fit", "a short page");
   t.equal(await codes(() => writer.finish()), "usage", "the end before the last round");
   writer.ram.end();
-  t.equal(await codes(() => writer.ram.zero(block, 0)), "usage", "pages behind the last round");
+  t.equal(await codes(() => writer.ram.zero(block, 0)), "usage", "pages after the last round");
   await writer.finish("none");
   t.equal(await codes(() => writer.finish()), "usage", "two ends");
 });

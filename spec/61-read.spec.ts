@@ -131,9 +131,9 @@ test("an index is used only for the file that it is of", async (t) => {
   await ask(/it is damaged; made now/u, "a cut index");
   for (const at of chunkBytes(good, "pc.ram")) {
     damage(at);
-    await ask(/the index is damaged; made anew/u, `a damaged chunk (byte ${at})`);
+    await ask(/the index is damaged; rebuilt/u, `a damaged chunk (byte ${at})`);
   }
-  t.ok(readFileSync(index).equals(good), "what is made anew is what was made at first");
+  t.ok(readFileSync(index).equals(good), "the rebuilt index equals the first one");
   await ask(/^$/u, "and is used");
   const { atime, mtime } = statSync(file);
   const bytes = readFileSync(file);
@@ -148,14 +148,14 @@ test("an index is used only for the file that it is of", async (t) => {
   other[other.length - 3]! ^= 1;
   writeFileSync(file, other);
   utimesSync(file, stamp.atime, stamp.mtime);
-  await ask(/the file (?:holds something else|was changed since); made now/u, "other content, same size");
+  await ask(/the file (?:has other content|was changed since); made now/u, "other content, same size");
   const lenient = await qevm([...asked, "--lenient"]);
   t.match(lenient.stderr, /made with other options; made now/u, "another way of reading");
   for (const mine of ["mine", "QEVMPAG", bytes]) {
     writeFileSync(index, mine);
     const run = await qevm(asked);
     t.equal(run.code, 2);
-    t.match(run.stderr, /that file is no index; it is left as it is/u);
+    t.match(run.stderr, /that file is not an index; it is left as it is/u);
     t.ok(readFileSync(index).equals(Buffer.from(mine)), "a file of somebody's is left as it is");
   }
   rmSync(index);
@@ -200,7 +200,7 @@ test("a place where another record stands is not taken for right", async (t) => 
   const content = await all(moved.pages, blockRange(moved.pages.blocks, "pc.ram", 0, 16 << 20));
   const truth = corpusEntry("pc-fill").truth.blocks.find(({ name }) => name === "pc.ram");
   t.equal(sha256(content), truth?.sha256, "the memory is right all the same");
-  t.deepEqual(said, [`index ${index}: no record of this page; made anew`]);
+  t.deepEqual(said, [`index ${index}: no record of this page; rebuilt`]);
   moved.pages.close();
   await input.close?.();
   t.end();

@@ -160,12 +160,12 @@ test("records of other sections, commands, VMDESCRIPTION, the end", async (t) =>
   t.equal(silent.verdict, "same");
 
   const behind = await diffStreams(live, Buffer.concat([live, Buffer.alloc(512)]));
-  t.deepEqual(named(behind, "encoding"), ["end bytes behind"], "padding");
+  t.deepEqual(named(behind, "encoding"), ["end bytes after"], "padding");
   const filled = await diffStreams(
     Buffer.concat([live, Buffer.alloc(512, 1)]),
     Buffer.concat([live, Buffer.alloc(512)]),
   );
-  t.deepEqual(named(filled, "encoding"), ["end content behind"], "other padding");
+  t.deepEqual(named(filled, "encoding"), ["end content after"], "other padding");
   t.deepEqual(filled.differences[0]?.offset, { a: live.length, b: live.length });
   const cut = await diffStreams(live, live.subarray(0, 300_000), { lenient: true });
   t.equal(named(cut, "meaning")[0], "end complete", "one is cut off");

@@ -134,8 +134,8 @@ test("containers are seen through; the SHA-256 is that of the file", async (t) =
   }
   const stream = corpusEntry("pc-4.2").open();
   const behind = readReport((await reportStream(Buffer.concat([Buffer.alloc(5000, 7), stream]))).html);
-  t.match(behind.text, /The stream begins behind 5,000 other bytes/u);
-  addUp(t, behind, stream.length, "behind other bytes");
+  t.match(behind.text, /The stream begins after 5,000 other bytes/u);
+  addUp(t, behind, stream.length, "after other bytes");
 });
 
 test("mapped-ram: pages that are there, and the room of those that are not", async (t) => {
@@ -204,7 +204,7 @@ test("a guess is called a guess, and what cannot be told is said", async (t) => 
   t.ok(none.text.includes("No CPU was reached"), "no CPU");
 });
 
-test("damage: a report of everything before and behind it, whatever the bytes", { timeout: 200_000 }, async (t) => {
+test("damage: a report of everything before and after it, whatever the bytes", { timeout: 200_000 }, async (t) => {
   const bytes = corpusEntry("machine-none-tiny").open();
   const bad: string[] = [];
   let seen = 0;
@@ -241,7 +241,7 @@ test("damage: a report of everything before and behind it, whatever the bytes", 
   t.ok(seen > 50, `${seen} damaged streams`);
 });
 
-test("damage of a page is found by verification, and what stands behind it is there", async (t) => {
+test("damage of a page is found by verification, and what comes after it is there", async (t) => {
   const bytes = corpusEntry("compress-1-threads-1").open();
   const broken = Buffer.from(bytes);
   broken[broken.indexOf("7801", 0, "hex") + 9]! ^= 0xff;
@@ -253,7 +253,7 @@ test("damage of a page is found by verification, and what stands behind it is th
   const { devices } = await inspectStream(new MemorySource(bytes));
   t.ok(
     devices.every((name) => page.summaries.some((text) => text.startsWith(`${name} `))),
-    "all devices behind it",
+    "all devices after it",
   );
   const cut = corpusEntry("live").open().subarray(0, 1_000_000);
   const half = readReport((await reportStream(cut)).html);
@@ -263,7 +263,7 @@ test("damage of a page is found by verification, and what stands behind it is th
   t.match(half.text, /bytes at the end of the file could not be decoded/u);
 });
 
-test("devices behind damage that ends the reading are looked for, and found", async (t) => {
+test("devices after damage that ends the reading are looked for, and found", async (t) => {
   for (const name of ["live", "q35-virtio", "pc-2.3", "v11.1-q35-devices"]) {
     const bytes = corpusEntry(name).open();
     const whole = readReport((await reportStream(bytes)).html);
@@ -277,7 +277,7 @@ test("devices behind damage that ends the reading are looked for, and found", as
     const page = readReport(html);
     t.deepEqual(page.complaints, [], name);
     t.ok(damage.length > 0 && damage[0]!.offset! < ram.offset + 20, damage[0]?.message);
-    const found = tableOf(page, /found behind the damage/u).rows.map(([, section]) => section);
+    const found = tableOf(page, /found after the damage/u).rows.map(([, section]) => section);
     t.deepEqual(
       found,
       devices.filter((device) => !/-early/u.test(device)),

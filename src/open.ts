@@ -12,9 +12,10 @@ import { StreamReader, type StreamItem } from "./codec/stream/index.js";
 import type { DeviceState } from "./codec/vmstate/index.js";
 
 /**
- * Opens a stream and reads its header and configuration. In Node containers are seen through (libvirt, qcow2, gzip, ...), as the commands do;
- * elsewhere the input is the bare stream.
- * Errors: io; usage (a path where there is no Node); those of containers and of `StreamReader`, with byte offset and path.
+ * Opens a stream and reads its header and configuration. In Node containers are opened automatically (libvirt, qcow2,
+ * gzip, ...), as the commands do; elsewhere the input is the bare stream.
+ * Errors: io; usage (a path where there is no Node); those of containers and of `StreamReader`, with byte offset and
+ * path.
  * @example
  * const stream = await openStream("vm.mig");
  * for await (const item of stream) console.log(item.kind, item.offset);
@@ -31,7 +32,8 @@ export async function openStream(input: StreamInput, options: OpenOptions = {}):
 }
 
 /**
- * An open stream: iterate it once; its items are those of `StreamReader`. Close it where it is not iterated; once more does no harm.
+ * An open stream: iterate it once; its items are those of `StreamReader`. Close it where it is not iterated; once more
+ * does no harm.
  * @example
  * const stream = await openStream(bytes, { lenient: true });
  * const cpu = await stream.device("cpu");
@@ -57,12 +59,15 @@ export class Stream implements AsyncIterable<StreamItem> {
   static async begin(input: StreamInput, source: Input, options: OpenOptions): Promise<Stream> {
     const reader = new StreamReader(source, readingOf(options));
     const items = reader[Symbol.asyncIterator]();
-    // The header, and the configuration where there is one; the item behind it is not consumed before it is asked for.
+    // The header, and the configuration where there is one; the item after it is not consumed before it is asked for.
     const first = [await items.next(), await items.next()];
     return new Stream(input, source, reader, first, items, options);
   }
 
-  /** Machine type, for example "pc-i440fx-7.2"; undefined where the stream has no configuration (machine types up to 2.3). */
+  /**
+   * Machine type, for example "pc-i440fx-7.2"; undefined where the stream has no configuration (machine types up to
+   * 2.3).
+   */
   get machine(): string | undefined {
     return this.reader.machine;
   }
@@ -77,7 +82,7 @@ export class Stream implements AsyncIterable<StreamItem> {
     return this.reader.ram.pageSize;
   }
 
-  /** What the stream is wrapped in, from the outside in. */
+  /** The containers of the stream, from the outside in. */
   get containers(): readonly Container[] {
     return this.source.containers;
   }
@@ -87,7 +92,7 @@ export class Stream implements AsyncIterable<StreamItem> {
     return this.reader.complete;
   }
 
-  /** What was passed over (`lenient`), and what was noticed. */
+  /** Skipped errors (`lenient`), and warnings. */
   get warnings(): readonly Warning[] {
     return this.reader.diagnostics.warnings;
   }
@@ -112,8 +117,8 @@ export class Stream implements AsyncIterable<StreamItem> {
   }
 
   /**
-   * The state of a device by its section's name: `fields` as typed values (64-bit ones are bigints), `subsections` by theirs. Reads a path or bytes anew as far as needed; of
-   * other inputs it knows what was iterated.
+   * The state of a device by its section's name: `fields` as typed values (64-bit ones are bigints), `subsections` by
+   * theirs. Reads a path or bytes again as far as needed; of other inputs it knows what was iterated.
    * Errors: unknown-reference where there is no such device; usage where it cannot be known yet.
    */
   async device(name: string, instanceId = 0): Promise<DeviceState> {

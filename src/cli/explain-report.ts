@@ -120,7 +120,7 @@ function destinationLines({ destination }: Explanation): string[] {
   for (const { section, also, argument } of unsure) {
     lines.push(
       ...paragraph(
-        `- ${section}: ${argument.split(",")[0]}, or ${also.join(", ")}: its section does not tell`,
+        `- ${section}: ${argument.split(",")[0]}, or ${also.join(", ")}: cannot be told from the stream`,
         "  ",
         "    ",
       ),

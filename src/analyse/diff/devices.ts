@@ -42,7 +42,7 @@ function placed({ steps, ...found }: Found, { a, b }: Pair<Places>): FieldDiffer
   return { path: pathOf(steps), offset, ...found };
 }
 
-/** `env.regs[3]`, `subsections.cpu/xsave.env.xcr0`: the path that `devices` prints behind `fields.`. */
+/** `env.regs[3]`, `subsections.cpu/xsave.env.xcr0`: the path that `devices` prints after `fields.`. */
 function pathOf(steps: Steps): string {
   let path = "";
   for (const step of steps) {
@@ -53,7 +53,7 @@ function pathOf(steps: Steps): string {
   return path;
 }
 
-/** Where the values of a device stand, learnt by encoding it again. */
+/** Where the values of a device are, found by encoding it again. */
 class Places {
   private readonly offsets = new Map<string, number>();
   private readonly start: number;

@@ -22,14 +22,15 @@ export interface DiffOptions extends StreamOptions {
 }
 
 /**
- * Compares two streams by what a destination would get: each is walked once, and then the pages whose last contents may differ are read
- * from where they stand. Memory holds the device state of both and 9 bytes a page and stream; what cannot be read again (pipes,
- * decompressors, recordings) is kept in a temporary file meanwhile.
+ * Compares two streams by what a destination would get: each is walked once, and then the pages whose last contents may
+ * differ are read from their places. Memory holds the device state of both and 9 bytes a page and stream; what cannot
+ * be read again (pipes, decompressors, recordings) is kept in a temporary file for the time.
  *
- * Offsets and lengths are bytes. Sources given stay open. Device state that one stream does not describe is read by `schema` or by the other's
- * description.
+ * Offsets and lengths are bytes. Sources passed in stay open. Device state that one stream does not describe is read by
+ * `schema` or by the other's description.
  *
- * Errors: those of `openInput`, `StreamReader` and page payloads, with the step "stream A" or "stream B" first in their path.
+ * Errors: those of `openInput`, `StreamReader` and page payloads, with the step "stream A" or "stream B" first in their
+ * path.
  * @example
  * const { verdict, devices } = await diffStreams("before.mig", "after.mig");
  * console.log(verdict, devices.map(({ name }) => name));
@@ -92,7 +93,7 @@ function start({ source }: Scanned): number {
   return source.offset ?? 0;
 }
 
-/** The section that a byte of the stream stands in; null: none, or it is the end. */
+/** The section that a byte of the stream is in; null: none, or it is the end. */
 function partAt(scanned: Scanned, at: number): string | null {
   const offset = start(scanned) + at;
   const section = scanned.inspection.sections.find((one) => one.offset <= offset && offset < one.offset + one.length);

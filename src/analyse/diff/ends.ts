@@ -3,25 +3,25 @@ import { Differences } from "./parts.js";
 import type { Rest, Scanned } from "./scan.js";
 import type { PartDifference } from "./types.js";
 
-/** How the streams end, and what stands behind them. */
+/** How the streams end, and what follows them. */
 export async function compareEnds(a: Scanned, b: Scanned): Promise<PartDifference[]> {
   const out = new Differences("end");
   out.value("meaning", "complete", a.inspection.complete, b.inspection.complete);
   const [ta, tb] = [a.trailing, b.trailing];
   const offset = { a: ta?.offset ?? null, b: tb?.offset ?? null };
-  out.value("encoding", "bytes behind", ta?.length ?? null, tb?.length ?? null, offset);
+  out.value("encoding", "bytes after", ta?.length ?? null, tb?.length ?? null, offset);
   if (ta !== undefined && tb !== undefined && ta.length === tb.length) {
     const at = await firstDifference(regionOf(a, ta), regionOf(b, tb));
     if (at !== undefined) {
       const where = { a: ta.offset + at, b: tb.offset + at };
       const [inA, inB] = [ta.length, tb.length];
-      out.found.push({ level: "encoding", part: "end", name: "content behind", a: inA, b: inB, offset: where });
+      out.found.push({ level: "encoding", part: "end", name: "content after", a: inA, b: inB, offset: where });
     }
   }
   return out.found;
 }
 
-/** Parts that could not be decoded: they have the same bytes, or nobody can tell what that means. */
+/** Parts that could not be decoded: they have the same bytes, or it cannot be told what the difference means. */
 export async function compareRests(a: Scanned, b: Scanned): Promise<PartDifference[]> {
   const out = new Differences("undecoded");
   const [inA, inB] = [undecoded(a), undecoded(b)];
@@ -46,7 +46,7 @@ function undecoded({ rests, unfinished }: Scanned): readonly Rest[] {
   return unfinished === undefined ? rests : [...rests, unfinished];
 }
 
-/** Where a rest stands in the source. */
+/** Where a rest is in the source. */
 function regionOf({ source }: Scanned, { offset, length }: Rest): Region {
   return { source, start: offset - (source.offset ?? 0), length };
 }

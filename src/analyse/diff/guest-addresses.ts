@@ -6,7 +6,7 @@ import { readTables } from "../../guest/read/guest-memory.js";
 import type { PageViews } from "./page-views.js";
 import type { Scanned } from "./scan.js";
 
-/** From offsets of RAM blocks to guest-physical addresses, as far as the layout can be told. */
+/** From offsets of RAM blocks to guest-physical addresses, as far as the layout is known. */
 export class GuestAddresses {
   private constructor(
     private readonly segments: readonly Segment[],

@@ -7,14 +7,14 @@ import { PageViews } from "./page-views.js";
 import type { Scanned } from "./scan.js";
 import type { BlockDiff, PageRange, PageTotals, Pair, RamDiff } from "./types.js";
 
-/** Ranges of a block whose first byte that differs is told. */
+/** Ranges of a block whose first differing byte is reported. */
 const FIRSTS = 16;
 /** Bytes of it. */
 const FIRST_BYTES = 16;
 
 /**
- * Compares the last content of every page of the blocks that both streams have. `alike`: the streams have the same bytes, so that nothing
- * is read. Errors: those of the pages that are read, with the side.
+ * Compares the last content of every page of the blocks that both streams have. `alike`: the streams have the same
+ * bytes, so that nothing is read. Errors: those of the pages that are read, with the side.
  */
 export async function compareMemory(a: Scanned, b: Scanned, alike: boolean): Promise<RamDiff> {
   const diff: RamDiff = {

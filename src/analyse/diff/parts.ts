@@ -142,7 +142,7 @@ function uuidOf({ subsections }: Configuration): string | null {
   return null;
 }
 
-/** What else is there is told by its values. */
+/** Other parts are compared by their values. */
 function namesOf({ subsections }: Configuration): string[] {
   return subsections.map(({ name, version }) => `${name} ${version}`);
 }

@@ -30,12 +30,12 @@ export class RecordDigest {
     this.offsets.push(record.offset);
   }
 
-  /** SHA-256 over the hashes of all records; no record comes behind. */
+  /** SHA-256 over the hashes of all records; no record follows. */
   get sha256(): string {
     return (this.whole ??= this.all.digest("hex"));
   }
 
-  /** Where the first record stands that is not the other's; null: unknown, or nothing is left there. */
+  /** Where the first differing record is; null: unknown, or no record is left there. */
   static firstDifference(a: RecordDigest, b: RecordDigest): Pair<number | null> {
     let at = 0;
     while (at < MOST && a.hashes[at] !== undefined && a.hashes[at] === b.hashes[at]) at++;

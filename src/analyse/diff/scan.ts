@@ -24,7 +24,7 @@ import { RecordDigest } from "./record-digest.js";
 import type { Again } from "../../io/transport/spool.js";
 import type { StreamSummary } from "./types.js";
 
-/** One stream as it was walked: everything but page contents, and where those stand. */
+/** One stream as it was walked: everything but page contents, and where those are. */
 export interface Scanned {
   source: ByteSource & Positioned;
   containers: readonly Container[];
@@ -35,7 +35,10 @@ export interface Scanned {
   /** Absolute offset of the block list; null without one. */
   blockList: number | null;
   pages: PagePlaces;
-  /** FULL sections and those that no codec knows, in stream order, by "name/instance" (a second one of a name: "name/instance#2"). */
+  /**
+   * FULL sections and those that no codec knows, in stream order, by "name/instance" (a second one of a name:
+   * "name/instance#2").
+   */
   devices: Map<string, ScannedDevice>;
   /** Sections that consist of records of their own. */
   records: Map<string, RecordDigest>;
@@ -66,8 +69,8 @@ export interface Rest {
 }
 
 /**
- * Walks a stream once, from its first byte. A schema serves device state that the stream does not describe itself, and then the stream is
- * walked again. Errors: as `StreamReader`; limit.
+ * Walks a stream once, from its first byte. A schema serves device state that the stream does not describe itself, and
+ * then the stream is walked again. Errors: as `StreamReader`; limit.
  */
 export async function scanStream(
   again: Again,

@@ -12,17 +12,23 @@ export interface Pair<T> {
 export type Side = keyof Pair<unknown>;
 
 /**
- * `identical`: the streams have the same bytes. `same`: a destination gets the same of both, written in another way. `different`: it
- * does not, or that cannot be told.
+ * `identical`: the streams have the same bytes. `same`: a destination gets the same of both, written in another way.
+ * `different`: it does not, or that cannot be told.
  */
 export type Verdict = "identical" | "same" | "different";
 
-/** What two streams have not in common. Offsets are absolute bytes in the file that people hold, or in what `container` holds. */
+/**
+ * What two streams have not in common. Offsets are absolute bytes in the file that people hold, or in what `container`
+ * holds.
+ */
 export interface StreamDiff {
   verdict: Verdict;
   a: StreamSummary;
   b: StreamSummary;
-  /** The first byte of the streams, seen through their containers, that is not the same, and the part it stands in; null: none. */
+  /**
+   * The first byte of the streams, inside their containers, that differs, and the part that it is in;
+   * null: none.
+   */
   firstByte: { offset: Pair<number>; part: Pair<string | null> } | null;
   /** Everything but page contents and values of devices. */
   differences: PartDifference[];
@@ -33,7 +39,7 @@ export interface StreamDiff {
 
 /** One of the two streams in short. */
 export interface StreamSummary {
-  /** What the stream came wrapped in; null: nothing. */
+  /** The containers of the stream; null: none. */
   container: string | null;
   /** Version of the stream header (3). */
   version: number;
@@ -46,7 +52,7 @@ export interface StreamSummary {
   /** Whose VMDESCRIPTION device state was read by. */
   description: "own" | "lent" | "of the other" | null;
   warnings: readonly Warning[];
-  /** Anomalies that lenient mode passed over: what of this stream was compared is doubtful. */
+  /** Anomalies that lenient mode skipped: the comparison of this stream is not reliable. */
   passedOver: number;
 }
 
@@ -55,7 +61,7 @@ export type PartValue = string | number | boolean | readonly string[] | null;
 
 /** A part of the streams that is not the same. */
 export interface PartDifference {
-  /** `meaning`: a destination gets something else. `encoding`: it gets the same, said in another way. */
+  /** `meaning`: a destination gets something else. `encoding`: it gets the same in another encoding. */
   level: "meaning" | "encoding";
   part:
     | "container"
@@ -72,7 +78,7 @@ export interface PartDifference {
   /** null: not there. */
   a: PartValue;
   b: PartValue;
-  /** Where it stands; null: nowhere, or not known. */
+  /** Where it is; null: nowhere, or not known. */
   offset: Pair<number | null>;
 }
 
@@ -150,7 +156,7 @@ export type FieldDifference = FieldPlace &
 export interface FieldPlace {
   /** `env.eip`, `ports[3].status`, `subsections.NAME.field`. */
   path: string;
-  /** Where the field stands, or what it is a part of; null: it is not there. */
+  /** Where the field is, or what it is a part of; null: it is not there. */
   offset: Pair<number | null>;
 }
 

@@ -26,7 +26,7 @@ type Unplaced = FieldDifference extends infer Each
 /** Compares two states of one device (or struct) field by field and puts what differs into `found`. */
 export function compareStructs(a: StructState, b: StructState, steps: Steps, found: Found[]): void {
   const [va, vb] = [a.description.version, b.description.version];
-  // A device's own version stands in its section header.
+  // A device's own version is in its section header.
   if (steps.length > 0 && va !== vb && va !== undefined && vb !== undefined) {
     found.push({ steps, kind: "version", a: va, b: vb });
   }

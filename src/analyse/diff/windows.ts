@@ -1,9 +1,9 @@
 import { type ByteSource, type Positioned } from "../../bytes/source.js";
 
-/** Bytes read at a time where reading goes on, and where it jumped. */
+/** Bytes read at a time, in sequence and after a jump. */
 const LARGE = 1 << 19;
 const SMALL = 1 << 14;
-/** How far behind a window reading still goes on. */
+/** Distance after a window up to which reading counts as sequential. */
 const NEAR = 1 << 16;
 /** Places of a stream that are read side by side: pages of an address range may come from several rounds. */
 const COUNT = 4;

@@ -1,14 +1,14 @@
 import type { Survey } from "./survey.js";
 import type { Destination, Finding, VersionRule } from "./types.js";
 
-/** What a cause may look at beside the words of its text. */
+/** What a cause may use besides the words of its text. */
 export interface Context {
   survey: Survey;
   /** Name of the file, for commands. */
   file: string;
   destination: Destination;
   rules: readonly VersionRule[];
-  /** What the stream came wrapped in, from the outside in. */
+  /** The containers of the stream, from the outside in. */
   containers: readonly string[];
   /** All texts that were found, in their order. */
   matches: readonly Match[];
@@ -30,17 +30,18 @@ export type Answer = Pick<Finding, "about" | "here" | "why" | "remedies">;
 export interface KnownText {
   /** Stable key. */
   cause: string;
-  /** Anywhere in what was given; named groups are its parts. */
+  /** Anywhere in the input text; named groups are its parts. */
   pattern: RegExp;
   /** As `Finding.rank`. */
   rank: Finding["rank"];
-  /** Releases that were heard to say it; none: known from the texts in QEMU's program alone. */
+  /** Releases that were observed to print it; none: known from the texts in QEMU's program alone. */
   heard: readonly string[];
   explain: (parts: Parts, context: Context) => Answer;
 }
 
 /**
- * What it means that something a text names is not in the file: where all of the file was read, the text is about another one; else nothing follows.
+ * What it means that something a text names is not in the file: where all of the file was read, the text is about
+ * another one; else nothing follows.
  */
 export function elsewhere({ survey }: Context): string {
   const [first] = survey.damage;

@@ -20,7 +20,9 @@ export function explainDamage(context: Context): Damage[] {
 /** Places of a kind of damage that are listed. */
 const MOST_PLACES = 20;
 
-/** One of each kind, the first, and how often it is there: what is wrong in a block list is wrong in each of its pages. */
+/**
+ * One of each kind, the first, and how often it is there: what is wrong in a block list is wrong in each of its pages.
+ */
 function kinds(damage: readonly QevmError[]): Pick<Damage, "error" | "times" | "offsets">[] {
   const found = new Map<string, Pick<Damage, "error" | "times" | "offsets">>();
   for (const error of damage) {
@@ -42,15 +44,15 @@ function meaning({ code, found }: QevmError, { survey }: Context): string[] {
   switch (code) {
     case "truncated":
       if (inspection.version !== 3) {
-        const none = found === "0" ? "the file is empty" : "of the stream there is not even its header";
-        return [`${none}: nothing was written, or nothing of it was copied`];
+        const none = found === "0" ? "the file is empty" : "the file ends within the header";
+        return [`${none}: nothing was written, or the copy failed`];
       }
       return [
         "the file ends before the stream does: the copy, the disk or the connection broke off. No QEMU loads it",
         ...left,
       ];
     case "bad-magic":
-      return ["this is no stream, nor anything that one is known to come wrapped in"];
+      return ["this is not a stream, nor a container that holds one"];
     case "unsupported-version":
       return ["no QEMU writes this version: the bytes are damaged"];
     case "bad-footer":
@@ -58,7 +60,7 @@ function meaning({ code, found }: QevmError, { survey }: Context): string[] {
         "where a section ends, its footer does not fit: a byte of it or of the section is damaged. QEMU refuses it there",
       ];
     case "unknown-type":
-      return ["no QEMU writes this: the bytes here are damaged, or were moved against what stands before", ...left];
+      return ["no QEMU writes this: the bytes here are damaged, or shifted relative to what comes before", ...left];
     case "unknown-reference":
       return [
         "something is named that the stream has not introduced: the bytes here are damaged, or part of the stream is missing",
@@ -73,18 +75,18 @@ function meaning({ code, found }: QevmError, { survey }: Context): string[] {
     case "bad-description":
       return ["a device's state does not fit its description: one of the two is damaged"];
     case "limit":
-      return ["more is asked for than a stream of a real machine asks: see --limit (spec/71-bounds.md) if it is meant"];
+      return ["this is larger than in a stream of a real machine: if it is intended, see --limit (spec/71-bounds.md)"];
     case "unsupported":
-      return ["qevm does not know this part and cannot tell where it ends: a QEMU that knows it may read on"];
+      return ["qevm does not know this part and where it ends: a QEMU that knows it may load it"];
     default:
       return ["QEMU may refuse it here, or read on in the wrong place"];
   }
 }
 
-/** How far a stream went that did not come to its end. */
+/** How far a stream went that was cut. */
 function partsLeft(sections: Context["survey"]["inspection"]["sections"]): string[] {
   const ended = sections.some(({ name, type }) => name === "ram" && type === "end");
-  return ended ? ["all of the memory was there before it"] : ["it happened in the memory: devices had not come yet"];
+  return ended ? ["all of RAM came before the cut"] : ["cut within RAM; no device state saved"];
 }
 
 /** Programs that unpack a container to standard output with -dc. */
@@ -95,37 +97,40 @@ function remedies({ code }: QevmError, context: Context): Remedy[] {
   const { inspection, stopped } = survey;
   if (code === "bad-magic" || inspection.version !== 3) return [];
   if (stopped?.offset !== undefined && stopped.code !== "truncated") return beforeStop(context, stopped.offset);
-  const found: Remedy[] = [
-    { what: "what stands before it can be read", command: ["qevm", "inspect", file, "--lenient"] },
-  ];
+  const found: Remedy[] = [{ what: "read everything before it", command: ["qevm", "inspect", file, "--lenient"] }];
   if (inspection.ram.blocks.length > 0 && !containers.includes("recording")) {
     found.push({
-      what: "and the memory that came before it saved",
+      what: "save the memory that came before it",
       command: ["qevm", "extract", file, "--out", "DIR", "--format", "blocks", "--lenient"],
     });
   }
   return found;
 }
 
-/** Where even a lenient reader stops: what stands before that byte, as a stream that was cut there, which it does read. */
+/**
+ * Where even a lenient reader stops: everything before that byte, as a stream that was cut there, which it can read.
+ */
 function beforeStop({ survey, file, containers }: Context, offset: number): Remedy[] {
   const [wrapping] = containers;
   if (containers.length > 1 || (wrapping !== undefined && !UNPACK.has(wrapping))) return [];
   const name = `'${file.replaceAll("'", String.raw`'\''`)}'`;
   const bytes = wrapping === undefined ? `head -c ${offset} ${name}` : `${wrapping} -dc ${name} | head -c ${offset}`;
   const found: Remedy[] = [
-    { what: "what stands before it can be read", command: ["sh", "-c", `${bytes} | qevm inspect - --lenient`] },
+    { what: "read everything before it", command: ["sh", "-c", `${bytes} | qevm inspect - --lenient`] },
   ];
   if (survey.inspection.ram.blocks.length > 0) {
     found.push({
-      what: "and the memory that came before it saved",
+      what: "save the memory that came before it",
       command: ["sh", "-c", `${bytes} | qevm extract - --out DIR --format blocks --lenient`],
     });
   }
   return found;
 }
 
-/** A change to a libvirt save image makes a save image again, which libvirt restores; what only takes the stream out stays. */
+/**
+ * A change to a libvirt save image makes a save image again, which libvirt restores; what only takes the stream out
+ * stays.
+ */
 export function keepContainer(remedy: Remedy, containers: readonly string[]): Remedy[] {
   const { command } = remedy;
   const out = command?.indexOf("--out") ?? -1;
@@ -159,14 +164,11 @@ export function noticed({ survey, containers }: Context): string[] {
       `${bytes.opaque} bytes are not understood, from byte 0x${undecoded[0]!.offset.toString(16)}: ${undecoded[0]!.reason}${undescribed ? ". QEMU needs no description and may load it all the same; --schema CAPTURE of the same QEMU and machine reads it here" : ""}`,
     );
   }
-  if (bytes.trailing > 0)
-    notes.push(`${bytes.trailing} bytes stand behind the end of the stream: QEMU does not look at them`);
+  if (bytes.trailing > 0) notes.push(`${bytes.trailing} bytes follow the end of the stream: QEMU ignores them`);
   if (unchecked > 0) {
-    notes.push(
-      `the payloads of ${unchecked} pages were not decompressed, so nothing is said of them: qevm verify checks them`,
-    );
+    notes.push(`the payloads of ${unchecked} pages were not checked: qevm verify decompresses them`);
   }
-  if (!complete && damage.length === 0) notes.push("the stream does not come to its EOF");
+  if (!complete && damage.length === 0) notes.push("the stream ends before its EOF");
   const upstream = upstreamMachine(inspection.machine);
   if (inspection.machine !== null && upstream?.alias !== undefined) {
     notes.push(
@@ -184,7 +186,7 @@ export function noticed({ survey, containers }: Context): string[] {
   }
   if (commands.some(({ name }) => name === "PACKAGED")) {
     notes.push(
-      "the source switched to postcopy: such a stream needs a destination that answers on a return path, and does not load from a file or pipe",
+      "the source switched to postcopy: such a stream needs a destination with a return path, and does not load from a file or pipe",
     );
   }
   return notes;

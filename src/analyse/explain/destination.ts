@@ -12,7 +12,9 @@ import type { Destination } from "./types.js";
 /** Blocks of this length are what QEMU's own firmware file gives (pc-bios/bios-256k.bin, pc machine types 2.0 on). */
 const USUAL_BIOS = 256 * 1024;
 
-/** What a destination of the file must look like: its arguments as far as the stream tells, and what it does not tell. */
+/**
+ * What a destination of the file must look like: its arguments, inferred from the stream, and what cannot be inferred.
+ */
 export function destinationFor(survey: Survey): Destination {
   const { inspection, damage } = survey;
   const notes: string[] = [];
@@ -27,7 +29,7 @@ export function destinationFor(survey: Survey): Destination {
   const listed = disks.devices;
   notes.push(...(pc ? devices.notes : []));
   if (!pc && survey.devices.some(({ name }) => !OF_PC.has(name))) {
-    notes.push("devices of machines that are no PCs are not named as options: `qevm devices` lists their sections");
+    notes.push("devices of machines that are not PCs are not named as options: `qevm devices` lists their sections");
   }
   const firmware = firmwareArguments(survey, notes);
   const smp = processorArguments(survey, notes);
@@ -95,7 +97,7 @@ function destinationOf(survey: Survey, target: TargetAdvice): Destination {
   };
 }
 
-/** -m with slots, backends, and a pc-dimm for each backend beside main memory. */
+/** -m with slots, backends, and a pc-dimm for each backend other than main memory. */
 function targetMemory(
   survey: Survey,
   { slots }: TargetAdvice,
@@ -146,7 +148,8 @@ function firmwareArguments({ blocks }: Survey, notes: string[]): string[] {
 }
 
 /**
- * PIIX4's state has a place for each bus, or for the root bus alone where hot plug behind bridges is off, as machine types up to 1.6 have it.
+ * PIIX4's state has a place for each bus, or for the root bus alone where hot plug behind bridges is off, as machine
+ * types up to 1.6 have it.
  * Source: QEMU hw/acpi/piix4.c (5.2 to 11.1).
  */
 function hotplugArguments({ devices, configuration }: Survey): string[] {
@@ -157,7 +160,7 @@ function hotplugArguments({ devices, configuration }: Survey): string[] {
     : ["-global", "PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off"];
 }
 
-/** What a PC has unless it is told otherwise, and this one has not; of a stream that was read whole. */
+/** What a PC has by default, and this one has not; only for a stream that was read completely. */
 function pcOptions({ devices, damage, eof, inspection, configuration }: Survey): string[] {
   const machine = configuration?.value.machine ?? "";
   if (damage.length > 0 || eof === undefined || devices.length === 0 || inspection.undecoded.length > 0) return [];
@@ -183,7 +186,7 @@ function pcOptions({ devices, damage, eof, inspection, configuration }: Survey):
 }
 
 const SHARED =
-  "x-ignore-shared: shared memory is not in the stream; the destination must be given the very file or memory that the source had";
+  "x-ignore-shared: shared memory is not in the stream; the destination needs the same file or memory that the source had";
 
 function isPc({ inspection, devices }: Survey): boolean {
   const { machine } = inspection;
@@ -203,7 +206,7 @@ function machineArguments(
   else if (named !== undefined) {
     found.push("-machine", `TYPE${property}`);
     notes.push(
-      `the stream's machine type, ${JSON.stringify(named)}, is no name that a QEMU has: it is not put into a command line, and TYPE stands for the source's`,
+      `the stream's machine type, ${JSON.stringify(named)}, is not a machine name of any QEMU: it is not put into a command line, and TYPE stands for the source's`,
     );
   } else if (inspection.sections.length > 0) {
     found.push("-machine", `TYPE${property}`);
@@ -214,7 +217,7 @@ function machineArguments(
         : "";
     if (inspection.footers === false) {
       notes.push(
-        `TYPE stands for the machine type, which is not in the stream${family}. There is neither a configuration section nor a footer: machine types up to 2.3 write so; a later one reads so with the two -global`,
+        `TYPE stands for the machine type, which is not in the stream${family}. There is neither a configuration section nor a footer: machine types up to 2.3 write such streams; a later one reads them with the two -global options`,
       );
       found.push("-global", "migration.send-configuration=off", "-global", "migration.send-section-footer=off");
     } else {
@@ -238,7 +241,10 @@ export function uuidText(bytes: Uint8Array): string {
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/u, "$1-$2-$3-$4-$5");
 }
 
-/** Capabilities that the destination must have on to load it. XBZRLE needs none there (QEMU migration/ram.c load_xbzrle, 5.2 to 11.1). */
+/**
+ * Capabilities that the destination must have on to load it. XBZRLE needs none there (QEMU migration/ram.c load_xbzrle,
+ * 5.2 to 11.1).
+ */
 function capabilitiesFor({ inspection, configuration }: Survey): string[] {
   const { evident } = inspection;
   const needed = [...inspection.capabilities];

@@ -5,7 +5,9 @@ import { pciIdentity, pciPlace, type PciPlace } from "./pci.js";
 import { findRecord } from "./state-fields.js";
 import type { Survey } from "./survey.js";
 
-/** Where a companion's ports begin on its EHCI controller (QEMU docs/config/ich9-ehci-uhci.cfg; chipsets' own order). */
+/**
+ * Where a companion's ports begin on its EHCI controller (QEMU docs/config/ich9-ehci-uhci.cfg; chipsets' own order).
+ */
 const FIRST_PORTS: Readonly<Record<string, number>> = {
   "ich9-usb-uhci1": 0,
   "ich9-usb-uhci2": 2,
@@ -16,8 +18,8 @@ const FIRST_PORTS: Readonly<Record<string, number>> = {
 };
 
 /**
- * The EHCI controller in the same slot, whose companion a USB 1 controller is: what is plugged in is named by the EHCI then, so one that has devices in its own name
- * is none.
+ * The EHCI controller in the same slot, whose companion a USB 1 controller is: what is plugged in is named by the EHCI
+ * then, so one that has devices in its own name is none.
  */
 export function companionOf(
   device: string,
@@ -40,7 +42,10 @@ export function isMasterOf(path: string, place: PciPlace, state: DeviceState | u
   return kind !== undefined && companionOf(kind.device, place, survey)?.path === path;
 }
 
-/** The number of a microvm's virtio-mmio transport, 512 bytes each from 0xfeb00000 on (QEMU hw/i386/microvm.c, 5.2 to 11.1). */
+/**
+ * The number of a microvm's virtio-mmio transport, 512 bytes each from 0xfeb00000 on (QEMU hw/i386/microvm.c, 5.2 to
+ * 11.1).
+ */
 export function transportPlace(section: string): { number: number; rest: string } | undefined {
   const [, address, rest] = /^virtio-mmio@([0-9a-f]{16})\/([a-z0-9-]+)$/u.exec(section) ?? [];
   if (address === undefined || rest === undefined) return undefined;
@@ -53,7 +58,7 @@ export function expanderPath(path: string): string {
   return path.split(":").slice(0, 3).join(":");
 }
 
-/** `dev-03.0-00.0`: a name for -device id= that tells the place. */
+/** `dev-03.0-00.0`: a name for -device id= that says the place. */
 export function idOf(path: string): string {
   const [, bus = "00", ...slots] = path.split(":");
   return `dev-${[...(bus === "00" ? [] : [bus]), ...slots].join("-")}`;

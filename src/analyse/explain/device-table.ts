@@ -1,11 +1,11 @@
 /**
  * Which `-device` writes a section of which name.
  *
- * The name behind the path in a section's idstr is that of the device's VMStateDescription, which several devices may share; where their PCI
- * vendor and device id tell them apart, the configuration space in the stream decides.
+ * The name after the path in a section's idstr is that of the device's VMStateDescription, which several devices may
+ * share; where their PCI vendor and device id distinguish them, the configuration space in the stream decides.
  *
- * Source: the names that captures of QEMU 5.2, 7.2, 10.0 and 11.1 have for the devices of their command lines (corpus/); QEMU hw/, VMStateDescription
- * and TYPE_ names, for those that no capture has (marked `read`).
+ * Source: the names that captures of QEMU 5.2, 7.2, 10.0 and 11.1 have for the devices of their command lines
+ * (corpus/); QEMU hw/, VMStateDescription and TYPE_ names, for those that no capture has (marked `read`).
  */
 export interface DeviceKind {
   /** Name of the VMStateDescription. */
@@ -15,7 +15,7 @@ export interface DeviceKind {
   /** Class code of the configuration space, where it matters. */
   class?: number;
   device: string;
-  /** Others with the same name and ids, which the section does not tell apart. */
+  /** Others with the same name and ids, which the section does not distinguish. */
   also?: string[];
   /** A backend that it cannot do without, as its option: the value stands for one of the user's own. */
   backend?: "drive" | "netdev" | "chardev" | "chardev1" | "audiodev" | "memdev" | "fsdev" | "bmc";
@@ -23,7 +23,10 @@ export interface DeviceKind {
   vgamem?: string;
   /** It has a ROM of its own where a block PATH/NAME.rom is there, and else was started with romfile=. */
   rom?: boolean;
-  /** Its MAC address is in its configuration space as a serial number, and must be equal: whole, or the last three bytes first. */
+  /**
+   * Its MAC address is in its configuration space as a serial number, and must be equal: whole, or the last three bytes
+   * first.
+   */
   serial?: "whole" | "halves";
   /** It takes a netdev. */
   network?: true;
@@ -147,7 +150,7 @@ export const DEVICE_KINDS: readonly DeviceKind[] = [
   { name: "pci-serial-multi", pci: "1b36:0004", device: "pci-serial-4x", backend: "chardev1" },
 ];
 
-/** Devices on buses other than PCI, whose path goes on behind that of their controller. */
+/** Devices on buses other than PCI, whose path continues that of their controller. */
 export const BUS_DEVICES: readonly DeviceKind[] = [
   { name: "scsi-disk", device: "scsi-hd", also: ["scsi-cd", "scsi-block"], backend: "drive" },
   { name: "usb-ptr", device: "usb-tablet", also: ["usb-mouse"] },

@@ -29,7 +29,10 @@ export interface Devices {
   notes: string[];
 }
 
-/** What the devices of a file are, by their sections' names, ids and blocks. For PC machine types; others keep their sections' names. */
+/**
+ * What the devices of a file are, by their sections' names, ids and blocks. For PC machine types; others keep their
+ * sections' names.
+ */
 export function likelyDevices(survey: Survey): Devices {
   return new Namer(survey).all();
 }
@@ -123,7 +126,10 @@ class Namer {
     if (place.rest === "virtio-console") this.serialPorts(device, place.path, idOf(place.path), depth);
   }
 
-  /** The device among those that share a section's name which the block of its ROM (`PATH/DEVICE.rom`, 31 characters) or its EEPROM tells. */
+  /**
+   * The device among those that share a section's name which the block of its ROM (`PATH/DEVICE.rom`, 31 characters) or
+   * its EEPROM tells.
+   */
   private variantOf(kind: DeviceKind | undefined, path: string): DeviceKind | undefined {
     if (kind?.device === "am53c974" && this.survey.devices.some(({ name }) => name === `${path}/eeprom`))
       return { ...kind, device: "dc390" };
@@ -186,7 +192,8 @@ class Namer {
     if (memory === undefined) return [];
     if (kind.device === "bochs-display") return [`vgamem=${memory.length}`];
     const registers = kind.name === "vga" ? pciIdentity(state)?.registers : undefined;
-    // Revision 2 has the registers of its own in BAR 2; machine types up to 2.1 are without. QEMU hw/display/vga-pci.c (5.2 to 11.1).
+    // Revision 2 has the registers of its own in BAR 2; machine types up to 2.1 are without. QEMU hw/display/vga-pci.c
+    // (5.2 to 11.1).
     const plain = registers?.["revision"] === 0 && (this.release ?? 0) >= 300;
     const without = registers?.["bar2"] === 0 && kind.device === "VGA" ? "mmio=off" : "qemu-extended-regs=off";
     return [`vgamem_mb=${memory.length / 1048576}`, ...(plain ? [without] : [])];
@@ -205,7 +212,10 @@ class Namer {
   private controllers = 0;
   private interfaces = 0;
 
-  /** PCI expander bridges have no section: each has a host bridge, and their addresses are in the paths of what is behind them. */
+  /**
+   * PCI expander bridges have no section: each has a host bridge, and their addresses are in the paths of what is
+   * behind them.
+   */
   private expanderBridges(): void {
     const hosts = this.survey.devices.filter(({ name, instance }) => name === "PCIHost" && instance > 0);
     const kind: DeviceKind = { name: "PCIHost", device: this.q35 ? "pxb-pcie" : "pxb" };
@@ -252,7 +262,7 @@ class Namer {
     return bus !== 0 && !this.q35 && rest === "pci_bridge" && bridge === this.expanders.get(bus);
   }
 
-  /** The id that a bridge's bus goes by. */
+  /** The id of a bridge's bus. */
   private busOf(bridge: string): string {
     const expander = this.expanders.get(Number.parseInt(bridge.split(":")[1] ?? "", 16));
     return idOf(expander !== undefined && !this.q35 && bridge === `${expander}:00.0` ? expander : bridge);
@@ -357,8 +367,8 @@ class Namer {
   private networkTaken = false;
 
   /**
-   * What a network device is connected to: a backend with offloads, where a virtio-net's state says that it had one (`has_vnet_hdr`); else the user network for the
-   * first, where the source had one.
+   * What a network device is connected to: a backend with offloads, where a virtio-net's state says that it had one
+   * (`has_vnet_hdr`); else the user network for the first, where the source had one.
    */
   private network({ name, state }: SurveyedDevice): string | undefined {
     if (state !== undefined && findRecord(state, "has_vnet_hdr") === 1) {

@@ -39,9 +39,10 @@ export class DiskNames {
 }
 
 /**
- * A drive for each disk that the stream names, and the devices that have them, in the order of the names: the destination finds disks by
- * name, and writes to them only where a device has them. Source: QEMU migration/block.c (until 9.0), migration/block-dirty-bitmap.c,
- * blockdev.c `drive_new` for the names that QEMU gives (`ide0-hd1`, `floppy0`), 5.2 to 11.1.
+ * A drive for each disk that the stream names, and the devices that have them, in the order of the names: the
+ * destination finds disks by name, and writes to them only where a device has them. Source: QEMU migration/block.c
+ * (until 9.0), migration/block-dirty-bitmap.c, blockdev.c `drive_new` for the names that QEMU gives (`ide0-hd1`,
+ * `floppy0`), 5.2 to 11.1.
  *
  * @param ide whether the machine has a controller for IDE or SATA, whose disks have no section
  */
@@ -62,7 +63,7 @@ export function diskArguments(
   notes.push(
     ...usable.map(([name, { section, end }], i) => {
       const size = end === 0 ? "" : ` of at least ${end} bytes`;
-      return `section "${section}" is of the disk "${name}": DISK${i} stands for an image${size}; its format is not in the stream`;
+      return `section "${section}" belongs to the disk "${name}": DISK${i} stands for an image${size}; its format is not in the stream`;
     }),
   );
   const free = usable.map(([name]) => name).filter((name) => boardDrive(name) === undefined);

@@ -12,19 +12,19 @@ import { bounds, versionRules, whatLoads } from "./versions.js";
 export interface ExplainOptions extends OpenOptions {
   /** What the file is called in the commands that are proposed. Default FILE. */
   name?: string;
-  /** What the stream came wrapped in, from the outside in: `libvirt`, `gzip`, ... Default: what the input shows. */
+  /** The containers of the stream, from the outside in: `libvirt`, `gzip`, ... Default: what the input shows. */
   containers?: readonly string[];
   /** @internal Looks on while the stream is read. */
   watch?: StreamWatch;
 }
 
 /**
- * Explains a stream to somebody whose QEMU refuses it: what in it each of QEMU's texts is about, why that QEMU refuses it and what can be done; what a
- * destination must look like, which releases load it, and what is wrong in it.
+ * Explains a stream to somebody whose QEMU refuses it: what in it each of QEMU's texts is about, why that QEMU refuses
+ * it and what can be done; what a destination must look like, which releases load it, and what is wrong in it.
  *
  * Nothing that is wrong in the stream is thrown: it is in `damage`, with its address. `lenient` is of no effect.
  * @param text what QEMU printed, one line or several; undefined or empty: none
- * Errors: as `openStream`. A source that was given stays open.
+ * Errors: as `openStream`. A source passed in stays open.
  * @example
  * const { findings, destination } = await explainStream("vm.mig", "qemu-system-x86_64: Unknown savevm section type 0");
  * for (const { why, remedies } of findings) console.log(why, remedies);
@@ -46,7 +46,7 @@ export async function explainStream(
   );
 }
 
-/** The same for a source that nothing is to be taken off any more. */
+/** The same for a source whose containers are already opened. */
 export async function explainSource(
   source: ByteSource,
   text?: string,
@@ -95,7 +95,7 @@ function findings(context: Context): Finding[] {
   return all.toSorted((a, b) => a.rank - b.rank);
 }
 
-/** Sections and blocks of the file that a line nobody knows speaks of. */
+/** Sections and blocks of the file that an unrecognized line names. */
 function mentioned(line: string, { inspection, blocks, devices }: Survey): string[] {
   const found: string[] = [];
   for (const name of namesIn(line)) {

@@ -16,13 +16,14 @@ export interface FieldPlace {
   /** `parent_obj.config`: the names of the stream from the outside in. */
   path: string;
   value: FieldValue | undefined;
-  /** Absolute offset of its first byte; undefined where it cannot be told. */
+  /** Absolute offset of its first byte; undefined where it is unknown. */
   offset: number | undefined;
 }
 
 /**
- * Finds a field by the names that QEMU says (`VMSD:FIELD`): first the struct of that name, then its field. The stream counts fields of one name
- * (`parent_obj[1]`); QEMU does not. Without a struct's name (11.1 does not say it) the first that has the field is taken.
+ * Finds a field by the names that QEMU says (`VMSD:FIELD`): first the struct of that name, then its field. The stream
+ * counts fields of one name (`parent_obj[1]`); QEMU does not. Without a struct's name (11.1 does not say it) the first
+ * that has the field is taken.
  */
 export function findField(device: SurveyedDevice, vmsd: string | undefined, field: string): FieldPlace | undefined {
   const { state } = device;
@@ -66,7 +67,7 @@ function structSteps(state: StructState, isIt: (struct: StructState) => boolean,
   return undefined;
 }
 
-/** Where a field stands: as many bytes as all before it are written with. Not told for fields of subsections. */
+/** Where a field is: after the bytes of all fields before it. Unknown for fields of subsections. */
 function offsetOf(
   { payload }: SurveyedDevice,
   state: DeviceState,
@@ -104,7 +105,7 @@ function bytesBefore(struct: StructState, key: string): number | undefined {
     encodeDevice(writer, { description, fields: values, subsections: [], bytes: { typed: 0, named: 0, opaque: 0 } });
     return writer.offset;
   } catch (error) {
-    // A description that is not true of its values: what stands before the field cannot be counted by it.
+    // A description that does not fit its values: the bytes before the field cannot be counted.
     if (error instanceof QevmError) return undefined;
     throw error;
   }
@@ -138,7 +139,10 @@ export function subsectionNames(state: StructState): string[] {
   return names;
 }
 
-/** The 256 or more bytes of a PCI configuration space that can be told, and the payload offset at which it begins: behind be32 version_id. */
+/**
+ * The 256 or more bytes of a PCI configuration space that are known, and the payload offset at which they begin: after
+ * be32 version_id.
+ */
 export function configByte(registers: Readonly<Record<string, FieldValue>>, i: number): number | undefined {
   let at = 0;
   for (const [name, value] of Object.entries(registers)) {

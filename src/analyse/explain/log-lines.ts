@@ -37,7 +37,7 @@ function lineOf(line: string): string {
   return line.includes('\\"') ? unescaped(line) : line;
 }
 
-/** The sentences in a line with a JSON document: what stands before it, and its strings that have more than one word. */
+/** The sentences in a line with a JSON document: the text before it, and its strings that have more than one word. */
 function wordsOf(line: string): string {
   const begin = line.indexOf("{");
   const before = line.slice(0, begin).trim();
@@ -46,7 +46,7 @@ function wordsOf(line: string): string {
   return [before, ...sentences].filter((one) => one !== "").join("\n");
 }
 
-/** The content of a string of JSON, one level of escapes taken away; of one that was cut, as far as it goes. */
+/** The content of a string of JSON, with one level of escapes removed; of a cut string, the part that is there. */
 function decoded(content: string): string {
   if (!content.includes("\\")) return content;
   try {

@@ -2,16 +2,16 @@ import type { Match } from "./context.js";
 import { logLines } from "./log-lines.js";
 import { KNOWN_TEXTS } from "./texts.js";
 
-/** What is known of a text, and the lines of which nothing is. */
+/** What is known of a text, and the unrecognized lines. */
 export interface Matched {
   /** In the order in which QEMU said them. */
   matches: Match[];
   unknown: string[];
-  /** Lines that are known to say nothing of the stream. */
+  /** Lines that are known to be unrelated to the stream. */
   harmless: string[];
 }
 
-/** Warnings that QEMU prints while it starts, and goes on (5.2 to 11.1). */
+/** Warnings that QEMU prints while it starts, without stopping (5.2 to 11.1). */
 const HARMLESS: readonly RegExp[] = [
   /warning: nic \S+ has no peer/u,
   /warning: Machine type '[^']*' is deprecated/u,
@@ -27,7 +27,7 @@ function isHarmless(line: string): boolean {
   return HARMLESS.some((pattern) => pattern.test(line));
 }
 
-/** Finds every known text in what QEMU printed: one line or several, with whatever stands before and between. */
+/** Finds every known text in what QEMU printed: one line or several, with any text before and between. */
 export function matchTexts(given: string): Matched {
   const text = logLines(given);
   const taken: [number, number][] = [];

@@ -35,7 +35,7 @@ export interface MemoryArguments {
 
 /** Blocks of memory backends, by what they are. */
 interface Backends {
-  /** Main memory, where it is no block of the machine's own: one backend, or one for each NUMA node. */
+  /** Main memory, where it is not a block of the machine's own: one backend, or one for each NUMA node. */
   main: Block[];
   /** Of pc-dimm and nvdimm. */
   modules: Block[];
@@ -62,7 +62,7 @@ export function memoryArguments(survey: Survey, notes: string[]): MemoryArgument
   else if (main.length === 1) notes.push(`${list(main)}: main memory is a backend`);
   if (modules.length > 0)
     notes.push(
-      `${list(modules)}: memory of backends beside main memory. The kind of memory device (pc-dimm, nvdimm), its address and its node are not in the stream`,
+      `${list(modules)}: memory of backends other than main memory. The kind of memory device (pc-dimm, nvdimm), its address and its node are not in the stream`,
     );
   const device = deviceBackends(survey);
   const ivshmem = survey.devices.some(({ name }) => name.endsWith("/ivshmem-plain"));
@@ -107,7 +107,7 @@ function memoryEnd(
   );
   for (const { name, state } of survey.devices) {
     const address = state !== undefined && name.endsWith("/virtio-mem") ? findRecord(state, "addr") : undefined;
-    // Memory devices are above main memory, which goes on above 4 GiB.
+    // Memory devices are above main memory, which continues above 4 GiB.
     if (typeof address === "bigint" && address < 2n ** 46n)
       room = Math.max(room, room + whole(Number(address)) - 4 * GIB);
   }
@@ -115,8 +115,9 @@ function memoryEnd(
 }
 
 /**
- * Which of the backends main memory is made of. Where that is no block of the machine's own, as many are modules as places for memory are taken
- * (`acpi_memory_hotplug.devs[].is_enabled`): those with "dimm" in their names first, then the last ones.
+ * Which of the backends main memory is made of. Where that is not a block of the machine's own, as many are modules as
+ * places for memory are taken (`acpi_memory_hotplug.devs[].is_enabled`): those with "dimm" in their names first, then
+ * the last ones.
  */
 function backendsOf(survey: Survey, own: boolean, notes: string[]): Backends {
   const erst = recordsBlock(survey);

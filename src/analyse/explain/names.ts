@@ -1,9 +1,9 @@
 /**
- * Names out of a stream in arguments that are proposed. Who writes the stream writes them, and the person copies the line: a name goes into an argument only where
- * a QEMU can have it; else a placeholder and a note stand there.
+ * Names out of a stream in arguments that are proposed. The stream's author chooses them, and the user copies the line:
+ * a name goes into an argument only where a QEMU can have it; else a placeholder and a note take its place.
  *
- * Source: QEMU util/id.c `id_wellformed` (letters, digits, `-`, `.`, `_`; a letter first); the names of QEMU's and distributions' machine types; QEMU
- * util/keyval.c and qemu-option.c: a comma in a value is written twice.
+ * Source: QEMU util/id.c `id_wellformed` (letters, digits, `-`, `.`, `_`; a letter first); the names of QEMU's and
+ * distributions' machine types; QEMU util/keyval.c and qemu-option.c: a comma in a value is written twice.
  */
 
 /** Machine types: as QEMU's own and distributions' are named; 100 bytes at most. */
@@ -26,7 +26,7 @@ export function isUsbPort(name: string): boolean {
   return /^\d{1,3}(?:\.\d{1,3}){0,6}$/u.test(name);
 }
 
-/** A machine type as -machine takes it: TYPE stands for one whose name is none. */
+/** A machine type as -machine takes it: TYPE replaces an invalid name. */
 export function machineWord(name: string | null | undefined): string {
   return name !== null && name !== undefined && isMachineName(name) ? name : "TYPE";
 }

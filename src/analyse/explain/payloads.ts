@@ -7,8 +7,8 @@ import { PageDecoder, type PageBefore } from "../../guest/pages/page-decoder.js"
 const NOTHING: PageBefore = { read: () => undefined };
 
 /**
- * Looks into the payloads of a stream's pages: compressed ones are inflated, the runs of an XBZRLE delta are followed. What is
- * wrong is an anomaly of the reader, with the record's address.
+ * Looks into the payloads of a stream's pages: compressed ones are inflated, the runs of an XBZRLE delta are followed.
+ * What is wrong is an anomaly of the reader, with the record's address.
  */
 export class PayloadCheck implements StreamVisitor {
   private decoder: PageDecoder | undefined;

@@ -18,11 +18,11 @@ export interface PciPlace {
   bus: number;
   /** `0x3` or `0x1f.2`: what -device takes as addr. */
   addr: string;
-  /** What stands behind the path: `virtio-net`, or `1/usb-ptr` for a device on another bus. */
+  /** What follows the path: `virtio-net`, or `1/usb-ptr` for a device on another bus. */
   rest: string;
 }
 
-/** The place that a section's name begins with; undefined where it is no PCI path. */
+/** The place that a section's name begins with; undefined where it is not a PCI path. */
 export function pciPlace(section: string): PciPlace | undefined {
   const [, path, rest] = PCI_NAME.exec(section) ?? [];
   if (path === undefined || rest === undefined) return undefined;
@@ -107,7 +107,9 @@ function capabilities({ registers }: PciIdentity): { id: number; bytes: Uint8Arr
 /** Numbers of capabilities (PCI Local Bus, PCI Express). */
 export const CAPABILITY = { msi: 0x05, vendor: 0x09, shpc: 0x0c, express: 0x10, msix: 0x11 } as const;
 
-/** The bytes of the first capability of this number, from the number on; undefined where the device does not have it. */
+/**
+ * The bytes of the first capability of this number, from the number on; undefined where the device does not have it.
+ */
 export function capability(identity: PciIdentity, id: number): Uint8Array | undefined {
   return capabilities(identity).find((one) => one.id === id)?.bytes;
 }
@@ -125,7 +127,7 @@ export function extendedCapability(identity: PciIdentity, wanted: number): Uint8
   const { registers: rest, extended } = identity.registers;
   if (!(rest instanceof Uint8Array)) return undefined;
   const more = extended instanceof Uint8Array ? extended : new Uint8Array(0);
-  // From 0x100 on: behind the first 192 registers, wherever they were divided.
+  // From 0x100 on: after the first 192 registers, however they were divided.
   const bytes = more.length > 0 ? more : rest.subarray(192);
   let at = 0;
   for (let steps = 0; at >= 0 && at + 4 <= bytes.length && steps < 64; steps++) {
@@ -157,7 +159,8 @@ export function msixVectors(identity: PciIdentity): number {
 }
 
 /**
- * The MAC address in the device serial number of PCI Express: an EUI-64 whose middle two bytes are ff ff or ff fe; of vmxnet3 the last three bytes come first.
+ * The MAC address in the device serial number of PCI Express: an EUI-64 whose middle two bytes are ff ff or ff fe; of
+ * vmxnet3 the last three bytes come first.
  * Source: QEMU hw/net/e1000e.c, igb.c, vmxnet3.c (5.2 to 11.1).
  */
 export function serialMac(identity: PciIdentity, order: "whole" | "halves"): string | undefined {

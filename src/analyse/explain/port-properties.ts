@@ -17,9 +17,10 @@ export const BRIDGES: ReadonlySet<string> = new Set(["pci-bridge", "pcie-pci-bri
 const SPEEDS = ["", "2_5", "5", "8", "16", "32", "64"];
 
 /**
- * Link capabilities: speed (bits 0 to 3), width (4 to 9), port number (24 to 31). Slot capabilities: hot plug (bits 5, 6), slot number (19 to 31).
- * Source: PCI Express; QEMU hw/pci/pcie.c, pcie_port.c, pci-bridge/gen_pcie_root_port.c (5.2 to 11.1): a pcie-root-port has 16 GT/s and 32 lanes, the others one
- * lane of 2.5 GT/s.
+ * Link capabilities: speed (bits 0 to 3), width (4 to 9), port number (24 to 31). Slot capabilities: hot plug (bits 5,
+ * 6), slot number (19 to 31).
+ * Source: PCI Express; QEMU hw/pci/pcie.c, pcie_port.c, pci-bridge/gen_pcie_root_port.c (5.2 to 11.1): a pcie-root-port
+ * has 16 GT/s and 32 lanes, the others one lane of 2.5 GT/s.
  */
 export function portProperties(device: string, identity: PciIdentity): Property[] {
   const express = capability(identity, CAPABILITY.express);
@@ -42,7 +43,10 @@ export function portProperties(device: string, identity: PciIdentity): Property[
   ];
 }
 
-/** What a bridge asks the firmware to keep free: QEMU's vendor capability of type 1. Source: QEMU hw/pci/pci_bridge.c, docs/pcie_pci_bridge.txt (5.2 to 11.1). */
+/**
+ * What a bridge asks the firmware to keep free: QEMU's vendor capability of type 1. Source: QEMU hw/pci/pci_bridge.c,
+ * docs/pcie_pci_bridge.txt (5.2 to 11.1).
+ */
 function reserves(identity: PciIdentity): Property[] {
   const found = vendorCapabilities(identity).find((bytes) => bytes[2]! >= 32 && bytes[3] === 1);
   const number = (at: number, size: number): number | undefined => {
@@ -60,7 +64,10 @@ function reserves(identity: PciIdentity): Property[] {
   ];
 }
 
-/** Chassis number (slot numbering capability), MSI, the standard hot-plug controller. Source: PCI bridge architecture; QEMU hw/pci-bridge/pci_bridge_dev.c. */
+/**
+ * Chassis number (slot numbering capability), MSI, the standard hot-plug controller. Source: PCI bridge architecture;
+ * QEMU hw/pci-bridge/pci_bridge_dev.c.
+ */
 export function bridgeProperties(device: string, identity: PciIdentity): Property[] {
   const plain = device === "pci-bridge";
   return [

@@ -14,7 +14,8 @@ export function placesOf({ devices }: Survey, struct: string): FieldValue[] | un
 }
 
 /**
- * CPUs, the places for more (elements of `cpuhp_state.devs`), and the topology where the APIC ids show that a core or package has not a power of two of them.
+ * CPUs, the places for more (elements of `cpuhp_state.devs`), and the topology where the APIC ids show that a core or
+ * package has not a power of two of them.
  * Source: QEMU hw/acpi/cpu.c, include/hw/i386/topology.h (5.2 to 11.1).
  */
 export function processorArguments(survey: Survey, notes: string[]): string[] {
@@ -46,7 +47,7 @@ interface Topology {
   threads: number;
 }
 
-/** CPUs that a topology is looked for. */
+/** Numbers of CPUs for which a topology is searched. */
 const MOST = 4096;
 
 /** The topology of `most` CPUs whose first ones have these APIC ids: the one with the fewest threads. */

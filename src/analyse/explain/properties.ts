@@ -18,7 +18,7 @@ export function shownProperties(
     ...(BRIDGES.has(kind.device) ? bridgeProperties(kind.device, identity) : []),
     ...(kind.device.startsWith("virtio-") ? virtioProperties(kind, state, identity, surroundings) : []),
     ["mac", kind.serial === undefined ? undefined : serialMac(identity, kind.serial)],
-    // Entries of the log of errors, 8 where nothing else is said. Source: QEMU hw/pci/pcie_aer.c (5.2 to 11.1).
+    // Entries of the log of errors, 8 by default. Source: QEMU hw/pci/pcie_aer.c (5.2 to 11.1).
     ["aer_log_max", PORTS.has(kind.device) ? unusual(findStructField(state, "log_max"), 8) : undefined],
     ...(kind.name === "xhci" ? xhciProperties(kind, state, identity, surroundings) : []),
   ];
@@ -34,8 +34,9 @@ export const PORTS: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * Ports of USB 3 controllers: the state has one entry for each of p2 and p3 together, one for each slot and interrupter.
- * Source: QEMU hw/usb/hcd-xhci.c (5.2 to 11.1): 4 and 4 ports, 64 slots, 16 interrupters where nothing else is said.
+ * Ports of USB 3 controllers: the state has one entry for each of p2 and p3 together, one for each slot and
+ * interrupter.
+ * Source: QEMU hw/usb/hcd-xhci.c (5.2 to 11.1): 4 and 4 ports, 64 slots, 16 interrupters by default.
  */
 function xhciProperties(
   { device }: DeviceKind,

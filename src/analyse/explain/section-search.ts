@@ -3,12 +3,12 @@ import { fromLatin1 } from "../../bytes/index.js";
 /** Type byte, section_id, and the length byte of the name. */
 const BEFORE_NAME = 6;
 
-/** Longest header: name of 255 bytes, and what stands round it. */
+/** Longest header: name of 255 bytes, and the bytes around it. */
 const OVERLAP = BEFORE_NAME + 255;
 
 /**
- * Looks for sections by name in bytes that could not be decoded: `04` (FULL), a small section_id, the name with its length. What looks like one may be
- * none; the first is taken.
+ * Looks for sections by name in bytes that could not be decoded: `04` (FULL), a small section_id, the name with its
+ * length. What looks like one may be none; the first is taken.
  */
 export class SectionSearch {
   private readonly patterns: { name: string; bytes: Uint8Array }[];

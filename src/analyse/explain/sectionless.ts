@@ -1,8 +1,8 @@
-/** Devices that save nothing of themselves, told by what is theirs: a bus, a block, a section of a part. */
+/** Devices that save nothing of themselves, recognized by what belongs to them: a bus, a block, a section of a part. */
 import { pciIdentity, pciPlace, slotAddress, type PciPlace } from "./pci.js";
 import type { Survey, SurveyedDevice } from "./survey.js";
 
-/** What a bridge's section is named, behind its path. */
+/** What a bridge's section is named, after its path. */
 const BRIDGE =
   /^(?:pci_bridge|pcie-root-port|ioh-3240-express-root-port|pcie-pci-bridge|i82801b11_bridge|xio3130-express-(?:up|down)stream-port)$/u;
 
@@ -16,8 +16,10 @@ export interface HiddenBridge {
 }
 
 /**
- * Every bus has a section PCIBUS: those that belong neither to a host bridge nor to a bridge with a section are of the ports of CXL, which have none.
- * Source: QEMU hw/pci/pci.c, hw/pci-bridge/cxl_root_port.c (7.1 to 11.1). A path of three parts is that of a device on the root bus.
+ * Every bus has a section PCIBUS: those that belong neither to a host bridge nor to a bridge with a section are of the
+ * ports of CXL, which have none.
+ * Source: QEMU hw/pci/pci.c, hw/pci-bridge/cxl_root_port.c (7.1 to 11.1). A path of three parts is that of a device on
+ * the root bus.
  */
 export function hiddenBridges({ devices }: Pick<Survey, "devices">): HiddenBridge[] {
   const buses = devices.filter(({ name }) => name === "PCIBUS");
@@ -36,8 +38,8 @@ export function hiddenBridges({ devices }: Pick<Survey, "devices">): HiddenBridg
 }
 
 /**
- * Monitors on an I2C bus (section "i2c-ddc") by what they are part of: an ati-vga, which until 7.2 has no section but a block of video
- * memory; else none. Source: QEMU hw/display/ati.c, hw/display/i2c-ddc.c (5.2 to 11.1).
+ * Monitors on an I2C bus (section "i2c-ddc") by what they are part of: an ati-vga, which until 7.2 has no section but a
+ * block of video memory; else none. Source: QEMU hw/display/ati.c, hw/display/i2c-ddc.c (5.2 to 11.1).
  */
 export function monitors({ devices, blocks }: Survey): { section: SurveyedDevice; card: PciPlace | undefined }[] {
   const paths = new Set(devices.map(({ name }) => pciPlace(name)?.path));

@@ -4,8 +4,8 @@ import { safe } from "../../bytes/text.js";
 const WIDTH = 80;
 
 /**
- * Arguments as a shell takes them, an option and its value together; long ones go on behind a backslash. A value that is longer than a line
- * goes on at the first column, where a shell puts both together.
+ * Arguments as a shell takes them, an option and its value together; long lines continue after a backslash. A value
+ * that is longer than a line continues at the first column, where a shell puts both together.
  */
 export function commandLines(args: readonly string[], indent = "  "): string[] {
   const words: string[] = [];

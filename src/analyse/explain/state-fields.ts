@@ -1,4 +1,4 @@
-/** Values in the state of a device by their names, and what properties are told by. */
+/** Values in the state of a device by their names, and what properties are read from. */
 import {
   isRecordValue,
   isStructState,

@@ -18,7 +18,7 @@ import { PayloadCheck } from "./payloads.js";
 import { SectionSearch } from "./section-search.js";
 import type { DeviceState } from "../../codec/vmstate/index.js";
 
-/** A RAM record that stands out: the first of its kind. */
+/** A RAM record worth noting: the first of its kind. */
 export interface FirstRecord {
   /** Absolute byte offset of the record's leading be64. */
   offset: number;
@@ -36,13 +36,16 @@ export interface SurveyedDevice {
   version: number;
   /** Of the section's type byte. */
   offset: number;
-  /** Of the first byte behind the section's header. */
+  /** Of the first byte after the section's header. */
   payload: number;
   length: number;
   state: DeviceState | undefined;
 }
 
-/** What explaining needs to know of a stream, gathered in one pass; payloads of pages are checked. Whatever is wrong in it, what came before is known. */
+/**
+ * What explaining needs to know of a stream, gathered in one pass; payloads of pages are checked. Whatever is wrong in
+ * it, what came before is known.
+ */
 export interface Survey {
   inspection: Inspection;
   /** Absolute byte offset of the stream's first byte. */
@@ -57,9 +60,12 @@ export interface Survey {
   disks: ReadonlyMap<string, NamedDisk>;
   eof: number | undefined;
   vmdescription: number | undefined;
-  /** Sections that were asked for by name and stand in a part that could not be decoded: offset of their type byte. */
+  /** Sections that were asked for by name and are in a part that could not be decoded: offset of their type byte. */
   seen: Map<string, number>;
-  /** What is wrong in the stream itself, in stream order, as a strict reader finds it; the last one may have ended the reading. */
+  /**
+   * What is wrong in the stream itself, in stream order, as a strict reader finds it; the last one may have ended the
+   * reading.
+   */
   damage: QevmError[];
   /** What the reading ended at, where a lenient reader cannot go on. */
   stopped: QevmError | undefined;
@@ -71,7 +77,10 @@ export interface StreamWatch extends StreamVisitor {
   begin(reader: StreamReader): void;
 }
 
-/** Reads a stream once. `wanted` are names of sections to look for in parts that cannot be decoded. Errors of the source itself (io, usage) are thrown; those of the stream are its `damage`. */
+/**
+ * Reads a stream once. `wanted` are names of sections to look for in parts that cannot be decoded. Errors of the source
+ * itself (io, usage) are thrown; those of the stream are its `damage`.
+ */
 export async function surveyStream(
   source: ByteSource,
   options: StreamOptions = {},
@@ -98,7 +107,10 @@ export async function surveyStream(
   return { ...survey.result, disks: survey.disks.found, inspection, start: reader.start, damage, stopped };
 }
 
-/** Device state that nothing describes, and that does not end as a stream does: the description is missing since the end is. */
+/**
+ * Device state that nothing describes, and that does not end as a stream does: the description is missing since the end
+ * is.
+ */
 function cutRest(survey: Surveyor, { offset }: StreamReader): QevmError[] {
   if (survey.rest?.reason !== UNDESCRIBED) return [];
   const what = `the input ends before the stream's EOF, in device state that began at byte ${hex(survey.rest.offset)}`;

@@ -1,14 +1,16 @@
 /**
- * The texts that QEMU is known to say when it does not load a stream: how each is recognised, and which cause answers for it.
+ * The texts that QEMU is known to say when it does not load a stream: how each is recognised, and which cause explains
+ * it.
  *
  * | field   | meaning                                                                                                            |
  * |---------|--------------------------------------------------------------------------------------------------------------------|
  * | cause   | stable key                                                                                                         |
- * | pattern | found anywhere in what was given: a program's name, a timestamp of libvirt, or 11.1's "load of migration failed: " may stand before |
+ * | pattern | found anywhere in the input text: a program's name, a timestamp of libvirt, or 11.1's "load of migration failed: " may come before |
  * | rank    | 0 names what is wrong, 1 where, 2 only that something is                                                           |
- * | heard   | releases that were heard to say it (chapters 21 and 81); none: known from the program's format strings alone         |
+ * | heard   | releases that were observed to print it (chapters 21 and 81); none: known from the program's format strings alone         |
  *
- * Source: what QEMU 5.2, 7.2, 10.0 and 11.1 said when they were given such streams; the format strings in QEMU 7.2's program.
+ * Source: what QEMU 5.2, 7.2, 10.0 and 11.1 said when they were given such streams; the format strings in QEMU 7.2's
+ * program.
  */
 import * as blocks from "./causes/blocks.js";
 import * as commands from "./causes/commands.js";

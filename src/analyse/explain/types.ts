@@ -4,7 +4,7 @@ import type { Inspection } from "../inspect/inspect.js";
 /** What can be done. Either of `arguments` (of the destination's QEMU) and `command` (of a shell), or words alone. */
 export interface Remedy {
   what: string;
-  /** For the destination, in place of what it has, or beside it. */
+  /** For the destination, instead of what it has, or in addition. */
   arguments?: string[];
   /** A program and its arguments: qevm, with the name of the file that is explained. */
   command?: string[];
@@ -33,7 +33,7 @@ export interface Finding {
   cause: string;
   /** QEMU's words. */
   text: string;
-  /** How much it tells: 0 names what is wrong, 1 where, 2 only that something is. The others are explained by those. */
+  /** How precise it is: 0 names what is wrong, 1 where, 2 only that something is. The others are explained by those. */
   rank: 0 | 1 | 2;
   about: About;
   /** What in this file it is about. */
@@ -81,7 +81,7 @@ export interface VersionRule {
   remedy?: Remedy;
 }
 
-/** What `qevm explain` tells; the keys are fixed. */
+/** What `qevm explain` reports; the keys are fixed. */
 export interface Explanation {
   machine: string | null;
   bytes: number;
@@ -90,9 +90,9 @@ export interface Explanation {
   findings: Finding[];
   /** Lines of the text that are not known. */
   unknown: string[];
-  /** Lines that say nothing of the stream: warnings of a QEMU that starts. */
+  /** Lines unrelated to the stream: warnings of a QEMU that starts. */
   harmless: string[];
-  /** What the file has of which an unknown line speaks. */
+  /** What the file has that an unrecognized line names. */
   mentioned: string[];
   /** What is wrong in the file itself. */
   damage: Damage[];
@@ -102,13 +102,13 @@ export interface Explanation {
     to: string | null;
     rules: VersionRule[];
     /**
-     * What the bounds are worth. "may": nothing was found that a release between them refuses. "unchecked": the same, but
-     * payloads of pages were not decompressed. "unknown": not all of the stream could be read. "none": it is damaged or cut,
-     * and no release loads it as it is.
+     * How reliable the bounds are. "may": nothing was found that a release between them refuses. "unchecked": the same,
+     * but payloads of pages were not decompressed. "unknown": not all of the stream could be read. "none": it is
+     * damaged or cut, and no release loads it as it is.
      */
     loads: "may" | "unchecked" | "unknown" | "none";
   };
-  /** What else is worth knowing. */
+  /** Further notes. */
   notes: string[];
   inspection: Inspection;
 }

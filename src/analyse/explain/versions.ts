@@ -6,7 +6,8 @@ import type { ErrorCode } from "../../bytes/errors.js";
 import type { Explanation, VersionRule } from "./types.js";
 
 /**
- * Which releases of QEMU can load a file, and what in it says so. Only what QEMU's releases or loads by real ones show; each rule names its source.
+ * Which releases of QEMU can load a file, and what in it says so. Only what QEMU's releases or loads by real ones show;
+ * each rule names its source.
  */
 export function versionRules(survey: Survey, file: string): VersionRule[] {
   return RULES.flatMap((rule) => rule(survey, file) ?? []);
@@ -25,7 +26,7 @@ export function bounds(rules: readonly VersionRule[]): { from: string | null; to
   return { from: from ?? null, to: to ?? null };
 }
 
-/** What the bounds of the rules are worth: see `Explanation.versions`. */
+/** How reliable the bounds of the rules are: see `Explanation.versions`. */
 export function whatLoads({ damage, inspection }: Survey): VersionsWorth {
   if (damage.some(({ code }) => !OPEN_CODES.has(code))) return "none";
   if (damage.length > 0 || !inspection.complete) return "unknown";
@@ -34,7 +35,10 @@ export function whatLoads({ damage, inspection }: Survey): VersionsWorth {
 
 type VersionsWorth = Explanation["versions"]["loads"];
 
-/** Findings of which a QEMU may think otherwise: no codec here, a limit of this decoder, devices that do not fit their description. */
+/**
+ * Findings of which a QEMU may think otherwise: no codec here, a limit of this decoder, devices that do not fit their
+ * description.
+ */
 const OPEN_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["unsupported", "limit", "bad-description"]);
 
 /** The line above the rules. */
@@ -77,17 +81,17 @@ const RULES: readonly Rule[] = [
 ];
 
 /**
- * A versioned machine type exists from its own release on. From 10.1 on release X.Y has no machine type of release (X - 6).Y or older (QEMU
- * include/hw/boards.h, MACHINE_VER_DELETION_MAJOR 6; of 11.1 seen in chapter 21); 10.0 has none before 2.4 (chapter 21), 8.2 none before 2.0
- * (docs/about/removed-features.rst).
+ * A versioned machine type exists from its own release on. From 10.1 on release X.Y has no machine type of release (X -
+ * 6).Y or older (QEMU include/hw/boards.h, MACHINE_VER_DELETION_MAJOR 6; of 11.1 seen in chapter 21); 10.0 has none
+ * before 2.4 (chapter 21), 8.2 none before 2.0 (docs/about/removed-features.rst).
  */
 function machineType({ inspection: { machine } }: Survey): VersionRule | undefined {
   const upstream = upstreamMachine(machine);
   if (upstream === undefined) return undefined;
   const { release: version, name, alias } = upstream;
   const removed = removedIn(version);
-  const stands = alias === undefined ? "" : `, ${distributionWords(alias)} of ${name}`;
-  const why = `machine type ${machine}${stands}, which QEMU has since ${version}`;
+  const aliasOf = alias === undefined ? "" : `, ${distributionWords(alias)} of ${name}`;
+  const why = `machine type ${machine}${aliasOf}, which QEMU has since ${version}`;
   if (compareVersions(removed, NEWEST) > 0) return { from: version, why };
   return { from: version, to: before(removed), why: `${why} and no longer in ${removed}` };
 }

@@ -1,4 +1,7 @@
-/** Properties of virtio PCI devices as a stream shows them. Source: virtio 1.2 (ids, capabilities, queues); QEMU hw/virtio, hw/net, hw/block (5.2 to 11.1). */
+/**
+ * Properties of virtio PCI devices as a stream shows them. Source: virtio 1.2 (ids, capabilities, queues); QEMU
+ * hw/virtio, hw/net, hw/block (5.2 to 11.1).
+ */
 import type { DeviceState } from "../../codec/vmstate/index.js";
 import type { DeviceKind } from "./device-table.js";
 import {
@@ -14,7 +17,9 @@ import { findRecord, guestFeatures, queueLengths, unusual, type Property, type S
 /** Entries of a virtqueue where no property says another number. */
 const USUAL_QUEUE = 256;
 
-/** Entries of every queue of a device without a driver in QEMU 10.0: what a queue can have at most, whatever its size. */
+/**
+ * Entries of every queue of a device without a driver in QEMU 10.0: what a queue can have at most, whatever its size.
+ */
 const UNSET_QUEUE = 1024;
 
 /** Vectors that follow from the number of queues, so that they are always named. */
@@ -68,7 +73,10 @@ export function busProperties(kind: DeviceKind, state: DeviceState | undefined):
   return found.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
 }
 
-/** The number in a state of bytes: behind the end of no resources (be32 0) and be32 enable. Source: QEMU hw/display/virtio-gpu.c (11.1). */
+/**
+ * The number in a state of bytes: after the end of no resources (be32 0) and be32 enable. Source: QEMU
+ * hw/display/virtio-gpu.c (11.1).
+ */
 function outputs({ fields }: DeviceState): number | undefined {
   const bytes = fields["virtio-gpu"];
   if (!(bytes instanceof Uint8Array) || bytes.length < 12 || bytes.subarray(0, 4).some((byte) => byte !== 0))
@@ -76,7 +84,9 @@ function outputs({ fields }: DeviceState): number | undefined {
   return new DataView(bytes.buffer, bytes.byteOffset).getUint32(8);
 }
 
-/** Legacy and modern interface, and the places of the notifications. Machine types up to 2.6 have legacy devices only. */
+/**
+ * Legacy and modern interface, and the places of the notifications. Machine types up to 2.6 have legacy devices only.
+ */
 function transport(name: string, identity: PciIdentity, { behindPort, release }: Surroundings): Property[] {
   const vendor = vendorCapabilities(identity);
   const modern = vendor.some((bytes) => bytes[3] === 1);
@@ -112,7 +122,8 @@ function queueProperties({ name }: DeviceKind, state: DeviceState): Property[] {
     // Two queues for each port, and as many for control.
     case "virtio-console":
       return [["max_ports", unusual(all.length / 2 - 1, 31)]];
-    // Three queues, a fourth of 128 entries for hints, one of 32 for reports (QEMU hw/virtio/virtio-balloon.c, 5.1 to 11.1).
+    // Three queues, a fourth of 128 entries for hints, one of 32 for reports (QEMU hw/virtio/virtio-balloon.c, 5.1 to
+    // 11.1).
     case "virtio-balloon":
       return [
         ["free-page-hint", all[3] === 128 || all.length > 4 ? "on" : undefined],
@@ -132,8 +143,8 @@ function queueProperties({ name }: DeviceKind, state: DeviceState): Property[] {
 }
 
 /**
- * Whether every queue has 1024 entries, the control queue of virtio-net too, whose size cannot be set: QEMU 10.0 saves so what a driver has not set, and later
- * ones take no more than the queue's own size.
+ * Whether every queue has 1024 entries, the control queue of virtio-net too, whose size cannot be set: QEMU 10.0 saves
+ * so what a driver has not set, and later ones take no more than the queue's own size.
  */
 export function isUnset(state: DeviceState): boolean {
   const all = queueLengths(state);

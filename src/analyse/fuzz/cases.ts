@@ -50,8 +50,9 @@ export function kindsNamed(names: readonly string[]): DamageKind[] {
 }
 
 /**
- * The case of a seed: one kind of damage, in one case of four a few on top of each other. The same base, seed and options give the
- * same bytes everywhere. A kind that finds nothing to damage gives way to another; with none left the base is answered as it is.
+ * The case of a seed: one kind of damage, in one case of four a few on top of each other. The same base, seed and
+ * options give the same bytes everywhere. A kind that finds nothing to damage gives way to another; with none left the
+ * base is returned unchanged.
  */
 export function makeCase(base: Parts, seed: number, options: CaseOptions = {}): FuzzCase {
   const random = new Random(seed);

@@ -5,7 +5,9 @@ import type { Part, PartKind, Parts } from "./parts.js";
 export interface DamageKind {
   /** Stable, for `--kinds` and tables: `record-flags-unknown`. */
   readonly name: string;
-  /** @internal Answers what it did in a few words, or undefined where the stream has nothing that it could be done to. */
+  /**
+   * @internal Returns what it did in a few words, or undefined where the stream has nothing that it could be done to.
+   */
   readonly apply: (work: Work) => string | undefined;
 }
 
@@ -44,7 +46,7 @@ export class Work {
     this.list[index] = { ...part, bytes, flag: flag ?? part.flag };
   }
 
-  /** A copy of a part's bytes to change; `change` may answer other bytes instead. */
+  /** A copy of a part's bytes to change; `change` may return other bytes instead. */
   change(index: number, change: (bytes: Uint8Array, view: DataView) => Uint8Array | void): void {
     const bytes = this.list[index]!.bytes.slice();
     this.replace(index, change(bytes, new DataView(bytes.buffer)) ?? bytes);
@@ -59,7 +61,7 @@ export class Work {
     this.list.splice(index, count);
   }
 
-  /** Where an inserted section or command may stand: in front of a section header, command or EOF. */
+  /** Where an inserted section or command may be: before a section header, command or EOF. */
   border(): number {
     const found = [...this.of("section"), ...this.of("command"), ...this.of("eof")];
     return found.length === 0 ? this.list.length : this.random.pick(found);

@@ -13,7 +13,7 @@ export type FindKind =
   | "no-address"
   /** Bytes that were accepted as understood came back different. */
   | "not-identical"
-  /** A good stream decoded differently behind the case. */
+  /** A good stream decoded differently after the case. */
   | "spoilt"
   /** The case took longer than it may. */
   | "hang"

@@ -24,7 +24,7 @@ export interface DecodeSetup {
   endSeed: number;
   /** Milliseconds since the epoch, after which no case is begun. */
   until: number;
-  /** Bytes that may be held behind a case. */
+  /** Bytes that may be held after a case. */
   memory: number;
   /** Module that exports `decodeCase`. */
   decoder: string;
@@ -43,7 +43,7 @@ export interface Find {
   readonly message: string;
 }
 
-/** What a thread tells: its finds at once, its counts now and then. */
+/** What a thread reports: its finds at once, its counts now and then. */
 export type DecodeMessage =
   | { type: "find"; find: Find }
   | { type: "progress"; outcomes: Outcomes }
@@ -62,11 +62,11 @@ const state = new Float64Array(setup.state);
 const decoder = (await import(setup.decoder)) as { decodeCase: typeof decodeCase };
 let outcomes: Outcomes = {};
 
-function tell(message: DecodeMessage): void {
+function post(message: DecodeMessage): void {
   parentPort?.postMessage(message, []);
 }
 
-/** Bytes held behind garbage, in the heap and in buffers. */
+/** Bytes held after garbage collection, in the heap and in buffers. */
 function held(always: boolean): number {
   const now = process.memoryUsage();
   if (!always && now.heapUsed + now.arrayBuffers <= setup.memory) return 0;
@@ -100,16 +100,16 @@ async function oneCase(
   const outcome = await decoder.decodeCase(test.bytes, Math.floor(seed / bases.length) % 2 === 1);
   const { kinds, did } = test;
   const found = (find: FindKind, message: string): void =>
-    tell({ type: "find", find: { find, seed, input, kinds, did, message } });
+    post({ type: "find", find: { find, seed, input, kinds, did, message } });
   count(outcomes, kinds, outcome.outcome);
   const cases = (state[1] ?? 0) + 1;
   state[1] = cases;
   if (outcome.find !== undefined) found(outcome.find, outcome.message ?? outcome.outcome);
   if (outcome.outcome !== "accepted" && outcome.outcome !== "opaque" && (await portrait(probe.bytes)) !== probe.looks) {
-    found("spoilt", "a good stream decodes differently behind this case");
+    found("spoilt", "a good stream decodes differently after this case");
   }
   if (cases % LOOK === 0 && held(false) > setup.memory)
-    found("memory", `more than ${setup.memory} bytes are held behind the cases up to this one`);
+    found("memory", `more than ${setup.memory} bytes are held after the cases up to this one`);
 }
 
 const bases = await Promise.all(setup.inputs.map(async (bytes) => await takeApart(bytes)));
@@ -121,12 +121,12 @@ for (let seed = setup.firstSeed; seed < setup.endSeed; seed += setup.step) {
   const now = Date.now();
   if (now >= setup.until) break;
   if (now - reported > REPORT) {
-    tell({ type: "progress", outcomes });
+    post({ type: "progress", outcomes });
     reported = now;
     outcomes = {};
   }
   state[0] = seed;
   await oneCase(bases, probe, seed);
 }
-tell({ type: "progress", outcomes });
-tell({ type: "done", heldAtStart, heldAtEnd: held(true) });
+post({ type: "progress", outcomes });
+post({ type: "done", heldAtStart, heldAtEnd: held(true) });

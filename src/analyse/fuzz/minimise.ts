@@ -3,7 +3,7 @@ import { RamFlag } from "../../codec/ram/index.js";
 import { concat, str8 } from "./raw-bytes.js";
 import { join, takeApart } from "./parts.js";
 
-/** Says in a word or line what becomes of a stream; the smaller one must get the same answer. */
+/** Says in a word or line what becomes of a stream; the smaller one must have the same result. */
 export type Judge = (bytes: Uint8Array) => Promise<string>;
 
 /** When minimising stops. */
@@ -16,14 +16,15 @@ export interface MinimiseOptions {
 /** The smallest case that was found. */
 export interface Minimised {
   bytes: Uint8Array;
-  /** What the judge says of it, and said of the stream given. */
+  /** The judge's result for it, which is that of the given stream. */
   outcome: string;
   tests: number;
 }
 
 /**
- * Makes a stream smaller while its outcome stays: parts are left out, then bytes, then counted strings together with their counts;
- * what is left is made zero where that changes nothing. Ends when a whole round gained nothing, or with the last test.
+ * Makes a stream smaller while its outcome stays: parts are left out, then bytes, then counted strings together with
+ * their counts; what is left is made zero where that changes nothing. Ends when a whole round gained nothing, or with
+ * the last test.
  */
 export async function minimise(bytes: Uint8Array, judge: Judge, options: MinimiseOptions = {}): Promise<Minimised> {
   const search = new Search(bytes, await judge(bytes), judge, options);

@@ -61,8 +61,8 @@ interface Border {
 }
 
 /**
- * Takes a stream apart. What cannot be decoded (a container, a damaged stream from its fault on) is one part "rest", so that any
- * bytes at all can be a base.
+ * Takes a stream apart. What cannot be decoded (a container, a damaged stream from its fault on) is one part "rest", so
+ * that any bytes at all can be a base.
  */
 export async function takeApart(input: Uint8Array, options: StreamOptions = {}): Promise<Parts> {
   // A Buffer's `slice` shares its bytes, which must not be written to.
@@ -182,7 +182,7 @@ class Borders {
         this.at(item.offset, "command", item.name);
         break;
       case "package-end":
-        // Where a package ends, no byte stands.
+        // The end of a package has no byte of its own.
         break;
       default:
         this.at(item.offset, item.kind, "");

@@ -8,7 +8,9 @@ import { QmpClient, textOf } from "../../io/transport/qmp.js";
 
 /** How a destination took a stream. */
 export interface QemuOutcome {
-  /** `exited`: it ended with code 0 and without having loaded; `unstarted`: it did not come as far as to take a stream. */
+  /**
+   * `exited`: it ended with code 0 and without having loaded; `unstarted`: it did not come as far as to take a stream.
+   */
   readonly outcome: "loaded" | "refused" | "hung" | "killed" | "exited" | "unstarted";
   /** The signal that ended it, for example "SIGABRT". */
   readonly signal: string | null;
@@ -40,7 +42,10 @@ process.once("exit", () => {
   for (const child of running) child.kill("SIGKILL");
 });
 
-/** Gives a stream to a new destination and tells what became of it. The destination is gone when this answers. Errors: io, usage. */
+/**
+ * Gives a stream to a new destination and returns what became of it. The destination has ended when this returns.
+ * Errors: io, usage.
+ */
 export async function tryQemu(bytes: Uint8Array, options: QemuCaseOptions): Promise<QemuOutcome> {
   const fd = unnamedFile(bytes);
   const [file = "", ...args] = options.command;
@@ -100,7 +105,7 @@ async function drive(
   return textOf(event.data["status"]) === "completed" ? "loaded" : "failed";
 }
 
-/** A descriptor of a file that holds `bytes` and has no name any more: nothing is left behind, and chroots do not matter. */
+/** A descriptor of a file that holds `bytes` and has no name any more: no file remains, and chroots do not matter. */
 function unnamedFile(bytes: Uint8Array): number {
   const folder = temporaryFolder(systemFolder(), "qevm-fuzz");
   try {

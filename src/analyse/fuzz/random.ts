@@ -1,5 +1,6 @@
 /**
- * A small generator of numbers that a seed repeats on every machine (the sfc32 of C. Doty-Humphrey's PractRand). Not for secrets.
+ * A small generator of numbers that a seed repeats on every machine (the sfc32 of C. Doty-Humphrey's PractRand). Not
+ * for secrets.
  */
 export class Random {
   private a: number;

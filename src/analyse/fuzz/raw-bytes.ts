@@ -27,7 +27,7 @@ export function ascii(text: string): Uint8Array {
   return bytes;
 }
 
-/** A counted string; `count` may lie. */
+/** A counted string; `count` may be wrong. */
 export function str8(text: string, count = text.length): Uint8Array {
   return concat([count & 0xff], ascii(text));
 }

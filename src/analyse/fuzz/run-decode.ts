@@ -12,7 +12,7 @@ export interface DecodeRunOptions {
   seed?: number;
   /** Cases at most. Default: as many as the time allows. */
   cases?: number | undefined;
-  /** Seconds after which no case is begun. Default: no limit where `cases` is given, otherwise 10. */
+  /** Seconds after which no new case is started. Default: no limit where `cases` is given, otherwise 10. */
   seconds?: number | undefined;
   /** Threads, 1 to 64. Default 1. */
   jobs?: number;
@@ -22,7 +22,7 @@ export interface DecodeRunOptions {
   repair?: boolean | undefined;
   /** Seconds that one case may take. Default 10. */
   caseSeconds?: number;
-  /** Bytes that may be held behind a case. Default 512 MiB. */
+  /** Bytes that may be held after a case. Default 512 MiB. */
   memory?: number;
   /** The decoder to try: a module that exports `decodeCase` as `decode-case.ts` does. Default: our own. */
   decoder?: URL;
@@ -48,8 +48,8 @@ export interface DecodeRun {
 const MOST_FINDS = 100;
 
 /**
- * Runs damaged copies of good inputs through our own decoder, in threads that are watched: one that hangs, dies or eats memory is a
- * find like any other, and another takes its place behind the case.
+ * Runs damaged copies of good inputs through our own decoder, in threads that are watched: one that hangs, dies or eats
+ * memory is a find like any other, and another takes its place after the case.
  * Errors: usage.
  */
 export async function runDecode(inputs: readonly Uint8Array[], options: DecodeRunOptions = {}): Promise<DecodeRun> {
@@ -82,7 +82,7 @@ export async function runDecode(inputs: readonly Uint8Array[], options: DecodeRu
   return result;
 }
 
-/** One thread, and another behind each case that ends it. */
+/** One thread, and another after each case that ends it. */
 async function keepRunning(setup: DecodeSetup, options: DecodeRunOptions, result: DecodeRun): Promise<void> {
   let firstSeed = setup.firstSeed;
   const note = async (find: Find): Promise<void> => {

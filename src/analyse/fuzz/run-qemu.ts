@@ -35,12 +35,14 @@ export interface QemuRunOptions extends QemuCaseOptions {
   jobs: number;
   kinds?: readonly string[] | undefined;
   repair?: boolean | undefined;
-  /** JSON lines, one a case; a run that finds some of its cases there goes on behind them. */
+  /** JSON lines, one a case; a run that finds some of its cases there continues after them. */
   out: string;
   onProgress?: (done: number) => void;
 }
 
-/** Runs cases against real destinations, a new one each. Errors: usage (other results in `out`, no such program), io. */
+/**
+ * Runs cases against real destinations, a new one each. Errors: usage (other results in `out`, no such program), io.
+ */
 export async function runQemu(input: Uint8Array, options: QemuRunOptions): Promise<QemuResult[]> {
   const base = await takeApart(input);
   const how: CaseOptions = {
@@ -107,7 +109,7 @@ export function parseResults(text: string, path: string): { header: QemuRunHeade
     try {
       return JSON.parse(line) as unknown;
     } catch (error) {
-      throw new QevmError("bad-value", `${path}: line ${i + 1} is no JSON`, { cause: error });
+      throw new QevmError("bad-value", `${path}: line ${i + 1} is not JSON`, { cause: error });
     }
   });
   const header = parsed.shift() as QemuRunHeader | undefined;

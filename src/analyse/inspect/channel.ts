@@ -23,7 +23,7 @@ import { StreamRecompressor } from "./recompress-stream.js";
 /** Messages of a return path that are listed one by one. */
 const MOST_MESSAGES = 10_000;
 
-/** What is in one channel of a recording beside the main one. */
+/** What is in one channel of a recording other than the main one. */
 export interface ChannelSummary {
   file: string;
   role: ChannelRole;
@@ -36,7 +36,10 @@ export interface ChannelSummary {
   method: string | null;
   normal: number;
   zero: number;
-  /** Messages of a return path, or commands of a connection that went on, with their values, the first {@link MOST_MESSAGES} of them. */
+  /**
+   * Messages of a return path, or commands of a resumed connection, with their values, the first {@link
+   * MOST_MESSAGES} of them.
+   */
   messages: ({ offset: number } & PlainCommand)[];
   /** How many there are of each. */
   messageCounts: Record<string, number>;
@@ -58,7 +61,10 @@ export interface Again {
   writer: QemuFileWriter;
 }
 
-/** Walks one channel that is not the main one; with `again`, encodes it from its fields. Errors: those of the channel's codec. */
+/**
+ * Walks one channel that is not the main one; with `again`, encodes it from its fields. Errors: those of the channel's
+ * codec.
+ */
 export async function walkChannel(
   role: ChannelRole,
   channel: RecordedChannel,
@@ -98,7 +104,7 @@ function counting(source: ByteSource, count: (bytes: number) => void): ByteSourc
 class Walk {
   readonly facts: ChannelFacts;
   private readonly diagnostics: Diagnostics;
-  /** Offset behind the last packet or message that was decoded, where a cut is passed over. */
+  /** Offset after the last packet or message that was decoded, where a cut is tolerated. */
   private settled: number | undefined;
 
   constructor(

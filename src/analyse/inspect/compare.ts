@@ -2,7 +2,7 @@ import { type ByteSink, type ByteSource, isRandom } from "../../bytes/source.js"
 
 /**
  * A source that keeps what it has handed out until a sink has compared it: decoding and encoding run side by side over
- * one pass, and memory holds no more than what lies between them.
+ * one pass, and memory holds no more than what is between them.
  */
 export class Tap implements ByteSource {
   readonly length: number | undefined;

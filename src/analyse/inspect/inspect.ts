@@ -30,9 +30,9 @@ export interface PageCounts {
   mapped: number;
 }
 
-/** What `qevm inspect` tells; the keys are fixed. */
+/** What `qevm inspect` reports; the keys are fixed. */
 export interface Inspection {
-  /** What the stream came wrapped in; null: nothing. */
+  /** The containers of the stream; null: none. */
   container: string | null;
   /** Version of the stream header (3). */
   version: number;
@@ -49,7 +49,7 @@ export interface Inspection {
     pages: PageCounts;
   };
   sections: SectionSummary[];
-  /** Commands with the fields of their payloads. The sections of a package stand in `sections`. */
+  /** Commands with the fields of their payloads. The sections of a package are in `sections`. */
   commands: (PlainCommand & { offset: number })[];
   /** "name/instance" of every device, in stream order. */
   devices: string[];
@@ -58,7 +58,7 @@ export interface Inspection {
   bytes: { total: number; opaque: number; named: number; stale: number; trailing: number };
   /** What is opaque, and why. */
   undecoded: { offset: number; length: number; reason: string }[];
-  /** Payloads of pages that were passed over without being decompressed or applied: whether they are whole, `verify` tells. */
+  /** Payloads of pages that were skipped without being decompressed or applied: `verify` checks them. */
   unchecked: number;
   /** EOF was reached. */
   complete: boolean;
@@ -68,7 +68,7 @@ export interface Inspection {
   warnings: Warning[];
 }
 
-/** One section as `inspect` tells it. */
+/** One section as `inspect` reports it. */
 export interface SectionSummary {
   type: string;
   id: number;
@@ -83,10 +83,10 @@ export interface SectionSummary {
 }
 
 /**
- * Reads a stream once and tells what is in it: machine, RAM blocks and page counts, sections, devices, commands, and the
- * bytes that are not understood. Offsets and lengths are in bytes. A recording (a folder) is read as one stream.
+ * Reads a stream once and reports what is in it: machine, RAM blocks and page counts, sections, devices, commands, and
+ * the bytes that are not understood. Offsets and lengths are in bytes. A recording (a folder) is read as one stream.
  *
- * Errors: as `openStream` and `StreamReader`. A source that was given stays open.
+ * Errors: as `openStream` and `StreamReader`. A source passed in stays open.
  * @example
  * const { machine, ram, devices } = await inspectStream("vm.mig");
  * console.log(machine, ram.pages.normal, devices);
@@ -98,7 +98,7 @@ export async function inspectStream(input: StreamInput, options: OpenOptions = {
   });
 }
 
-/** The same for a source that nothing is to be taken off any more. Errors: as `StreamReader`. */
+/** The same for a source whose containers are already opened. Errors: as `StreamReader`. */
 export async function inspectSource(source: ByteSource, options: StreamOptions = {}): Promise<Inspection> {
   const reader = new StreamReader(source, { unreached: "count", ...options });
   const tally = new Tally(reader);

@@ -2,8 +2,8 @@ import { ZlibStreamEncoder } from "../../codec/multifd/index.js";
 import { LEVELS_BY_HEADER } from "./recompress.js";
 
 /**
- * Compresses the pages of a channel again as QEMU's zlib does, packet by packet, and compares the payloads. The level is not on the
- * wire; the stream's header names a group, and the payloads decide within it.
+ * Compresses the pages of a channel again as QEMU's zlib does, packet by packet, and compares the payloads. The level
+ * is not on the wire; the stream's header names a group, and the payloads decide within it.
  */
 export class StreamRecompressor {
   pages = 0;
@@ -11,7 +11,7 @@ export class StreamRecompressor {
 
   constructor(private readonly pageSize: number) {}
 
-  /** Takes the pages of one packet with the payload that stood for them. */
+  /** Takes the pages of one packet with their original payload. */
   check(pages: Uint8Array, payload: Uint8Array): void {
     const count = pages.length / this.pageSize;
     this.pages += count;

@@ -30,13 +30,16 @@ export class Recompressor {
     this.deflaters.set(1, level1);
   }
 
-  /** The page engine does level 1, QEMU's default, nine times as fast as pako; where its module is not at hand pako does it too. */
+  /**
+   * The page engine does level 1, QEMU's default, nine times as fast as pako; where its module is not at hand pako does
+   * it too.
+   */
   static async create(pageSize: number): Promise<Recompressor> {
     const pako = (): PageDeflater => new ExactDeflater({ level: 1, pageSize });
     return new Recompressor(pageSize, await createDeflater("page-exact", { level: 1, pageSize }).catch(pako));
   }
 
-  /** Takes one page with the payload that stood for it. */
+  /** Takes one page with its original payload. */
   check(page: Uint8Array, payload: Uint8Array): void {
     this.pages++;
     const header = payload[1] ?? -1;

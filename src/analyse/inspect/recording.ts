@@ -7,13 +7,15 @@ import { Tap } from "./compare.js";
 import { inspectSource, type Inspection } from "./inspect.js";
 import { verifySource, type CheckOptions, type Verification } from "./verify.js";
 
-/** What `qevm inspect` tells of a recording: the main channel's, with what came over the others. */
+/** What `qevm inspect` reports of a recording: the main channel's, with what came over the others. */
 export interface RecordingInspection extends Inspection {
-  /** The channels beside the main one. */
+  /** The channels other than the main one. */
   channels: ChannelSummary[];
 }
 
-/** Reads every channel of a recording once. Errors: as `StreamReader` and `ChannelReader`, each with its file's name. */
+/**
+ * Reads every channel of a recording once. Errors: as `StreamReader` and `ChannelReader`, each with its file's name.
+ */
 export async function inspectRecording(
   recording: Recording,
   options: StreamOptions = {},
@@ -46,18 +48,21 @@ export interface FileVerification {
   opaqueBytes: number;
 }
 
-/** What `qevm verify` tells of a recording. */
+/** What `qevm verify` reports of a recording. */
 export interface RecordingVerification extends Verification {
   inspection: RecordingInspection;
   /** Every channel, the main one first. */
   files: FileVerification[];
-  /** Marks of the main channel at which the multifd channels were waited for; null: not walked, since payloads stay closed. */
+  /**
+   * Marks of the main channel at which the multifd channels were waited for; null: not walked, since payloads stay
+   * closed.
+   */
   epochs: number | null;
 }
 
 /**
- * Proves that every channel was understood, as `verifyStream` does for one: decoded, encoded again from the fields, compared; payloads
- * opened, zlib ones compressed again; and that marks and SYNC packets fit together.
+ * Proves that every channel was understood, as `verifyStream` does for one: decoded, encoded again from the fields,
+ * compared; payloads opened, zlib ones compressed again; and that marks and SYNC packets fit together.
  */
 export async function verifyRecording(
   recording: Recording,
@@ -114,7 +119,7 @@ function mayBreak<T extends StreamOptions>({ resumed: later = [] }: Recording, o
   return later.length === 0 ? options : { ...options, broken: true };
 }
 
-/** The connections that went on after the main one broke, and how each is to be read. */
+/** The connections that resumed the main one after it broke, and how each is to be read. */
 function* resumed(
   { resumed: channels = [] }: Recording,
   main: Inspection,
@@ -129,7 +134,7 @@ function* resumed(
   for (const channel of channels) yield [channel, { ...options, after, broken: channel !== channels.at(-1) }];
 }
 
-/** What a connection that went on carried, in the form of the other channels; its commands are its messages. */
+/** What a resumed connection carried, in the form of the other channels; its commands are its messages. */
 function resumedFacts(
   channel: RecordedChannel,
   { ram, bytes, commands, undecoded, warnings }: Inspection,

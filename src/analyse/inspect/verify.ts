@@ -11,16 +11,21 @@ import { Tap } from "./compare.js";
 import { Tally, type Inspection } from "./inspect.js";
 import { Recompressor } from "./recompress.js";
 
-/** What `qevm verify` tells; the first keys are fixed. */
+/** What `qevm verify` reports; the first keys are fixed. */
 export interface Verification {
-  /** Encoding the decoded fields again gave the same bytes; of bytes that no field explains it says nothing (`opaqueBytes`). */
+  /**
+   * Encoding the decoded fields again gave the same bytes; of bytes that no field explains it says nothing
+   * (`opaqueBytes`).
+   */
   identical: boolean;
   bytes: number;
   /** Bytes that no field explains: carried along, not understood. */
   opaqueBytes: number;
   /** Bytes of device-private codecs that are kept by name. */
   namedBytes: number;
-  /** COMPRESS_PAGE payloads, and how many came back identical when their page was compressed again at the level found. */
+  /**
+   * COMPRESS_PAGE payloads, and how many came back identical when their page was compressed again at the level found.
+   */
   recompressed: { pages: number; identical: number; levels: number[] };
   /** XBZRLE payloads, and how many came back identical when encoded again from the old and the new page. */
   xbzrle: { pages: number; identical: number };
@@ -46,8 +51,8 @@ export type VerifyOptions = OpenOptions & Omit<CheckOptions, keyof StreamOptions
  * compressed page again, and encodes every XBZRLE delta again from the old and the new page. Offsets and lengths are in
  * bytes. A recording (a folder) is verified as one stream; `verifyRecording` takes every channel by itself.
  *
- * Errors: as `openStream` and `StreamReader`, and bad-compressed-data, bad-xbzrle with the record's address. A source that
- * was given stays open.
+ * Errors: as `openStream` and `StreamReader`, and bad-compressed-data, bad-xbzrle with the record's address. A source
+ * that was given stays open.
  * @example
  * const { identical, firstDifference, opaqueBytes } = await verifyStream(bytes);
  * console.log(identical ? "every field came back" : `differs at byte ${firstDifference}`, opaqueBytes);
@@ -60,7 +65,7 @@ export async function verifyStream(input: StreamInput, options: VerifyOptions = 
   });
 }
 
-/** The same for a source that nothing is to be taken off any more. */
+/** The same for a source whose containers are already opened. */
 export async function verifySource(source: ByteSource, options: CheckOptions = {}): Promise<Verification> {
   const tap = new Tap(source);
   const reader = new StreamReader(tap, options);

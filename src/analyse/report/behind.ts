@@ -17,8 +17,9 @@ const MOST_DESCRIPTIONS = 8;
 const MOST_STARTS = 64;
 
 /**
- * Device sections behind the place where reading ended, in an input that can be read anywhere: the description at its end says which there are, and each that follows is
- * looked for by its header. What is found so is likely, not proved: something else may look like a header.
+ * Device sections after the place where reading ended, in an input that can be read anywhere: the description at its
+ * end says which there are, and each that follows is looked for by its header. What is found so is likely, not proved:
+ * something else may look like a header.
  */
 export async function sectionsBehind(
   source: ByteSource,
@@ -49,7 +50,7 @@ export async function sectionsBehind(
     at = start;
     try {
       for await (const item of reader) {
-        // Whatever is no device section is not what was looked for.
+        // Not a device section: not what was looked for.
         if (item.kind === "section" && (item.type !== "full" || item.content.kind === "records")) break;
         if (item.kind === "section") found.push(item);
         if (item.kind === "eof") return found;
@@ -63,7 +64,7 @@ export async function sectionsBehind(
   return found;
 }
 
-/** The last that is whole and can be read, and where it stands. */
+/** The last that is whole and can be read, and its offset. */
 function lastDescription(bytes: Uint8Array): { devices: DeviceDescription[]; position: number } | undefined {
   const candidates: VmDescriptionCandidate[] = [];
   for (const candidate of findVmDescription(bytes)) {
@@ -81,7 +82,10 @@ function lastDescription(bytes: Uint8Array): { devices: DeviceDescription[]; pos
   return undefined;
 }
 
-/** Index of a device's section header: 04, be32 section_id, str8 name, be32 instance_id; the last one before `end`, for devices come last. -1: none. */
+/**
+ * Index of a device's section header: 04, be32 section_id, str8 name, be32 instance_id; the last one before `end`, for
+ * devices come last. -1: none.
+ */
 function headerIn(bytes: Uint8Array, { name, instanceId }: DeviceDescription, from: number, end: number): number {
   if (name.length === 0 || name.length > 255 || /[^\0-\u00ff]/u.test(name)) return -1;
   const header = Buffer.alloc(1 + name.length + 4);

@@ -18,7 +18,7 @@ export function bytesPart({ use, unread }: ReportFacts): Part {
     </svg>`,
   ];
   const rows = use.map(({ use: kind, bytes }) => row(USES[kind], bytes));
-  if (unread > 0) rows.push(row("Not decoded: at or behind the damage", unread));
+  if (unread > 0) rows.push(row("Not decoded: at or after the damage", unread));
   rows.push([markup`<em>all</em>`, exact(total), fileSize(total), "", ""]);
   const columns = [
     { name: "spent on" },

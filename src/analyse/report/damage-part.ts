@@ -13,8 +13,8 @@ export function banner({ damage, inspection, verified, unread, behind }: ReportF
       <p><strong>Damaged${error.offset !== undefined && ` at byte ${address(error.offset)}`}</strong>: ${sentence(error)}.</p>
       <p>
         ${damage.length > 1 && `${damage.length - 1} more kinds of damage are listed below. `}This report shows
-        everything that could be read before and behind
-        it${unread > 0 && `; ${exact(unread)} bytes at the end of the file could not be decoded in their order`}${behind.length > 0 && `, and ${exact(behind.length)} device sections were found among them`}.
+        everything that could be read before and after
+        it${unread > 0 && `; ${exact(unread)} bytes at the end of the file could not be decoded in order`}${behind.length > 0 && `, and ${exact(behind.length)} device sections were found there`}.
       </p>
     </section> `;
   }
@@ -49,7 +49,7 @@ function sentence({ path, what, expected, found }: QevmError): string {
   );
 }
 
-/** What is wrong in the stream, what was noticed, and what else is worth knowing. */
+/** Damage, warnings and notes. */
 export function damagePart({ damage, inspection, explained, unread, behind }: ReportFacts): Part {
   const { shown, left } = first(damage, 30);
   const body: Piece[] = [];
@@ -77,7 +77,7 @@ export function damagePart({ damage, inspection, explained, unread, behind }: Re
   return { id: "damage", heading: "Damage and warnings", body };
 }
 
-/** Sections that stand in what could not be read in its order. */
+/** Sections in the part that could not be read in order. */
 function foundBehind(items: ReportFacts["behind"]): Piece {
   if (items.length === 0) return undefined;
   const { shown, left } = first(items, 300);
@@ -88,7 +88,7 @@ function foundBehind(items: ReportFacts["behind"]): Piece {
     content.kind === "device" ? "decoded" : "not understood",
   ]);
   return table(
-    `Device sections found behind the damage (${exact(items.length)}): looked for by their headers, so they are likely, not proved`,
+    `Device sections found after the damage (${exact(items.length)}): looked for by their headers, so they are likely, not proved`,
     [{ name: "at byte" }, { name: "section" }, { name: "version", number: true }, { name: "state" }],
     rows,
     left > 0 && `${left} more are left out.`,

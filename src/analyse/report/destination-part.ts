@@ -9,7 +9,7 @@ const MOST_LINES = 200;
 /** Names in a list. */
 const MOST_NAMES = 100;
 
-/** What a QEMU must look like that loads the stream, as `qevm explain` tells it. */
+/** What a QEMU must look like that loads the stream, as `qevm explain` reports it. */
 export function destinationPart(facts: ReportFacts): Part {
   const { destination, versions } = facts.explained;
   const { arguments: args, capabilities, devices, unnamed, notes } = destination;
@@ -17,7 +17,7 @@ export function destinationPart(facts: ReportFacts): Part {
   if (args.length > 0) {
     const { shown, left } = first(commandLines(args, ""), MOST_LINES);
     body.push(
-      markup`<p>The destination, as far as the stream tells:</p>
+      markup`<p>The destination, inferred from the stream:</p>
         <pre>${shown.map((line) => markup`${line}\n`)}</pre>
         ${
           left > 0 &&
@@ -26,7 +26,7 @@ export function destinationPart(facts: ReportFacts): Part {
         }`,
     );
   } else
-    body.push(markup`<p>The stream does not tell what the destination looks like.</p>
+    body.push(markup`<p>The destination cannot be inferred from the stream.</p>
 `);
   if (capabilities.length > 0)
     body.push(
@@ -42,7 +42,7 @@ export function destinationPart(facts: ReportFacts): Part {
   const unsure = devices.filter(({ also }) => also.length > 0);
   const lines: Piece[] = unsure.map(
     ({ section, argument, also }) =>
-      markup`<code>${section}</code>: ${argument.split(",")[0]}, or ${also.join(", ")}: its section does not tell`,
+      markup`<code>${section}</code>: ${argument.split(",")[0]}, or ${also.join(", ")}: cannot be told from the stream`,
   );
   if (unnamed.length > 0)
     lines.push(
@@ -73,7 +73,7 @@ function whatLoads({ explained, verified }: ReportFacts): ReportFacts["explained
 function releases(versions: ReportFacts["explained"]["versions"]): Piece {
   const { rules, loads } = versions;
   if (rules.length === 0 && loads === "may")
-    return markup`<p>Nothing in the stream asks for a certain release.</p>
+    return markup`<p>The stream does not require a certain release.</p>
 `;
   const lines = rules.map(({ from: least, to: most, why, remedy: cure }) => {
     const range = [least === undefined ? "" : `from ${least}`, most === undefined ? "" : `up to ${most}`]

@@ -68,7 +68,7 @@ class Shelf {
         <code>${idstr}/${instanceId}</code>
         <span class="dim"
           >version ${versionId}, at byte ${address(offset)},
-          ${fileSize(length)}${content.kind === "opaque" && ", not understood"}${behind && ", found behind the damage"}</span
+          ${fileSize(length)}${content.kind === "opaque" && ", not understood"}${behind && ", found after the damage"}</span
         >
       </summary>
       ${body}
@@ -89,7 +89,7 @@ class Shelf {
     return this.struct(content.state);
   }
 
-  /** A list of fields, and of subsections behind them. */
+  /** A list of fields, and of subsections after them. */
   private struct({ fields, subsections }: StructState): Piece {
     const entries = Object.entries(fields);
     const rows: Piece[] = [];

@@ -19,7 +19,10 @@ import { ReportWatch } from "./watch.js";
 import { CELLS, MOST_STRIPS } from "./memory-part.js";
 import type { InputFile, Progress, ReportFacts, ReportOptions, Verified } from "./types.js";
 
-/** Everything that is known before it is shown, in two passes over the file (one without verification). Errors: io, usage, and those of containers. */
+/**
+ * Everything that is known before it is shown, in two passes over the file (one without verification). Errors: io,
+ * usage, and those of containers.
+ */
 export async function gather(input: StreamInput, options: ReportOptions): Promise<ReportFacts> {
   const { name, title, program = "qevm", snapshot, offset, verify = true, progress = plain, ...stream } = options;
   const named = name ?? nameOf(input);
@@ -68,7 +71,7 @@ interface Found {
   verified: Verified;
   containers: readonly Container[];
   copied: boolean;
-  /** Device sections that were found behind damage that ended the reading. */
+  /** Device sections that were found after damage that ended the reading. */
   behind: SectionItem[];
 }
 
@@ -133,7 +136,7 @@ async function hashedFile(folderPath: string, name: string): Promise<InputFile> 
   }
 }
 
-/** Errors: what is no stream at all has no report: the first error of its header. */
+/** Errors: an input that is not a stream has no report: the first error of its header. */
 async function explain(
   source: ByteSource,
   { reading, name, progress, containers, watch }: How & { containers: readonly Container[]; watch: ReportWatch },

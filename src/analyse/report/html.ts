@@ -1,17 +1,18 @@
 import { safe } from "../../bytes/text.js";
 
-/** Markup that may stand in a page as it is. Only `markup` and what is in this file makes it. */
+/** Markup that may be put in a page as it is. Only `markup` and what is in this file makes it. */
 export class Html {
   constructor(readonly text: string) {}
 }
 
-/** What can stand between two pieces of markup. Strings are text, whatever is in them; undefined and false are nothing. */
+/** What may be between two pieces of markup. Strings are text, whatever is in them; undefined and false are nothing. */
 export type Piece = Html | string | number | undefined | false | readonly Piece[];
 
 /**
- * Markup with values in it: markup`<td>${name}</td>`. A value is text unless it is `Html` itself, so that nothing from a stream becomes markup. Of a
- * string, what is not printable ASCII becomes an escape (`\x1b`), as in every other output, and what is longer than {@link MOST_TEXT} is shortened.
- * In attributes values stand in double quotes. How the markup is indented in the source is not seen in the page.
+ * Markup with values in it: markup`<td>${name}</td>`. A value is text unless it is `Html` itself, so that nothing from
+ * a stream becomes markup. Of a string, what is not printable ASCII becomes an escape (`\x1b`), as in every other
+ * output, and what is longer than {@link MOST_TEXT} is shortened. In attributes values are in double quotes. How the
+ * markup is indented in the source is not seen in the page.
  */
 export function markup(literals: TemplateStringsArray, ...values: readonly Piece[]): Html {
   const parts = flush(literals);
@@ -61,8 +62,8 @@ function escaped(text: string): string {
 }
 
 /**
- * A text of the person's own (title, file name), in its own letters. What cannot be seen or turns the direction of writing becomes an escape
- * all the same, for file names come from others, too.
+ * A text of the person's own (title, file name), in its own letters. What cannot be seen or turns the direction of
+ * writing becomes an escape all the same, for file names come from others, too.
  */
 export function people(text: string): Html {
   const shown = shortened(text).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`);

@@ -3,14 +3,14 @@ import { markup } from "./html.js";
 import { address, first, place, points, table, type Part } from "./parts.js";
 import type { ReportFacts } from "./types.js";
 
-/** Where the RAM blocks stand in guest-physical memory, and how that is known. */
+/** Where the RAM blocks are in guest-physical memory, and how that is known. */
 export function layoutPart({ layout, damage, behind }: ReportFacts): Part {
   const heading = "Guest-physical layout";
   if ("none" in layout)
     return {
       id: "layout",
       heading,
-      body: markup`<p>It could not be told: ${layout.none}.</p>
+      body: markup`<p>Not known: ${layout.none}.</p>
 `,
     };
   const { shown, left } = first(layout.segments, 500);
@@ -39,7 +39,7 @@ export function layoutPart({ layout, damage, behind }: ReportFacts): Part {
         markup`<p><strong class="fair">This layout is a guess</strong>, at least in part.</p>
 `,
       table(
-        "Guest-physical addresses and the RAM block bytes that stand there",
+        "Guest-physical addresses and the RAM block bytes at them",
         columns,
         shown.length === 0 ? [] : rows,
         left > 0 && `${left} more segments are left out.`,
@@ -47,11 +47,11 @@ export function layoutPart({ layout, damage, behind }: ReportFacts): Part {
       markup`<h3>How it was found</h3>
 `,
       layout.how.length === 0
-        ? markup`<p>By the machine type's rule and what the device state says; nothing was guessed.</p>
+        ? markup`<p>From the machine type's rule and the device state; nothing was guessed.</p>
 `
         : points(layout.how.map((line) => (isGuess(line) ? markup`<strong class="fair">${line}</strong>` : line))),
       damage.length > 0 &&
-        markup`<p class="note">The stream is damaged: ${behind.length > 0 ? "device state that was found behind the damage went into it" : "device state that was not reached is not in it"}.</p>
+        markup`<p class="note">The stream is damaged: ${behind.length > 0 ? "device state that was found after the damage went into it" : "device state that was not reached is not in it"}.</p>
 `,
     ],
   };

@@ -21,7 +21,7 @@ const CLASSES: readonly string[] = ["never", "zero", "data", "comp", "xbz"];
 
 const COUNTED: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"];
 
-/** RAM blocks: how their pages came, and what lies where. */
+/** RAM blocks: how their pages came, and what is where. */
 export function memoryPart(facts: ReportFacts): Part {
   const { ram, pageSize } = facts.inspection;
   if (ram.blocks.length === 0)
@@ -53,7 +53,7 @@ export function memoryPart(facts: ReportFacts): Part {
       rows,
       left > 0 && markup`${left} more blocks are left out: <code>qevm inspect FILE --json</code> lists all.`,
     ),
-    markup`<h3>What lies where</h3>
+    markup`<h3>Page map</h3>
       <p>
         A strip is a block from its first byte to its last; a column is a run of pages, divided by how the last content
         of each came.
@@ -109,7 +109,7 @@ function figure({ name, length }: { name: string; length: number }, strip: Block
   </figure> `;
 }
 
-/** The same in words stands below it and is its name. */
+/** The same in words is below it and is its name. */
 function drawing(name: string, counts: string, { cells }: BlockStrip, present: readonly number[]): Html {
   const paths = pathsOf(cells);
   return markup`<svg

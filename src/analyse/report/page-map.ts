@@ -12,7 +12,10 @@ const PAGES = 4096;
 /** Pages that are kept: 64 MiB, the pages of 512 GiB of memory. */
 const MOST_PAGES = 1 << 27;
 
-/** Where the last record of each page was of which kind, half a byte a page. It takes 64 MiB at most, whatever the stream. */
+/**
+ * Where the last record of each page was of which kind, half a byte a page. It takes 64 MiB at most, whatever the
+ * stream.
+ */
 export class PageMap {
   private readonly blocks = new Map<RamBlock, SparseTable<Uint8Array>>();
   /** Blocks of which pages were left out since the table was full. */
@@ -29,7 +32,7 @@ export class PageMap {
     for (let i = 0; i < batch.count; i++) {
       const block = batch.block[i];
       const kind = kindOf(batch, i);
-      // Outside its block: damage that was passed over.
+      // Outside its block: damage that was skipped.
       if (block === undefined || kind === PageKind.NEVER || batch.offset[i]! >= block.usedLength) continue;
       const page = Math.floor(batch.offset[i]! / pageSize);
       const piece = this.piece(block, page);
@@ -43,7 +46,10 @@ export class PageMap {
     }
   }
 
-  /** A block as `cells` runs of pages of (nearly) one length: in each, how many pages of which kind there are, by {@link PageKind}. */
+  /**
+   * A block as `cells` runs of pages of (nearly) one length: in each, how many pages of which kind there are, by {@link
+   * PageKind}.
+   */
   strip(block: RamBlock, cells: number): BlockStrip {
     const pages = Math.ceil(block.usedLength / this.ram.pageSize);
     const count = Math.min(cells, pages);

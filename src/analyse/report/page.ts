@@ -62,7 +62,7 @@ ${parts.map(
     </section> `,
 )}</main>
 <footer>
-<p>Made by ${facts.program}${facts.copied && ", from a pipe through a temporary file"}. The same input gives the same report, byte for byte. Names and values are shown as they stand in the stream; bytes that are not printable ASCII as <code>\\xNN</code>.</p>
+<p>Made by ${facts.program}${facts.copied && ", from a pipe through a temporary file"}. The same input gives the same report, byte for byte. Names and values are shown as they are in the stream; bytes that are not printable ASCII as <code>\\xNN</code>.</p>
 </footer>
 </body>
 </html>

@@ -33,7 +33,10 @@ export interface Column {
   number?: boolean;
 }
 
-/** A table with a caption, in a box of its own that scrolls where it is long or wide. Rows' first cells are their headers. */
+/**
+ * A table with a caption, in a box of its own that scrolls where it is long or wide. Rows' first cells are their
+ * headers.
+ */
 export function table(
   caption: Piece,
   columns: readonly Column[],

@@ -19,7 +19,10 @@ export interface RawInput {
   close(): void;
 }
 
-/** What can be read anywhere is read where it is; the bytes of pipes and the like go into a temporary file first, which ends with the process at the latest. Errors: io. */
+/**
+ * What can be read anywhere is read where it is; the bytes of pipes and the like go into a temporary file first, which
+ * ends with the process at the latest. Errors: io.
+ */
 export async function openRaw(input: StreamInput, progress: Progress): Promise<RawInput> {
   const first = typeof input === "string" ? openSource(input) : sourceOf(input);
   try {

@@ -4,15 +4,16 @@ import { reportPage } from "./page.js";
 import type { ReportOptions, StreamReport } from "./types.js";
 
 /**
- * Everything that is known of a stream as one HTML page that needs nothing else: what it is, its damage, RAM, bytes, sections, layout, registers, devices,
- * the destination that fits, verification. Containers and recordings are seen through.
+ * A self-contained HTML report of a stream: what it is, its damage, RAM, bytes,
+ * sections, layout, registers, devices, the destination that fits, verification. Containers and recordings are seen
+ * through.
  *
- * The input is read twice (once without `verify`); what cannot be read twice goes through a temporary file. A source that was
- * given stays open. Memory holds device state, a table of at most 64 MiB, and the page, which has
- * {@link MOST_PAGE} characters at most: what is left out is counted there.
+ * The input is read twice (once without `verify`); what cannot be read twice goes through a temporary file. A source
+ * that was given stays open. Memory holds device state, a table of at most 64 MiB, and the page, which has {@link
+ * MOST_PAGE} characters at most: what is left out is counted there.
  *
- * What is wrong in the stream is no error: it is in the report and in `damage`. Errors: io, usage; those of containers' headers; `bad-magic` and
- * `unsupported-version` where it is no stream at all.
+ * What is wrong in the stream is not an error: it is in the report and in `damage`. Errors: io, usage; those of
+ * containers' headers; `bad-magic` and `unsupported-version` where it is not a stream.
  * @example
  * const { html, damage } = await reportStream("vm.mig");
  * writeFileSync("report.html", html);

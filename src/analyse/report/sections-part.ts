@@ -4,10 +4,12 @@ import { markup, type Piece } from "./html.js";
 import { exact, first, place, table, type Part } from "./parts.js";
 import type { ReportFacts } from "./types.js";
 
-/** Rows from the beginning and from the end of the table of sections; what lies between shares a row. */
+/** Rows from the beginning and from the end of the table of sections; what is between shares a row. */
 const FIRST_ROWS = 300;
 const LAST_ROWS = 700;
-/** Parts of one section that follow each other and are shown one by one; of more, the ones in the middle share a row. */
+/**
+ * Parts of one section that follow each other and are shown one by one; of more, the ones in the middle share a row.
+ */
 const MOST_PARTS = 8;
 const MOST_COMMANDS = 200;
 

@@ -28,7 +28,7 @@ export function summaryPart(facts: ReportFacts): Part {
     ["RAM", `${ram.blocks.length === 1 ? "1 block" : `${exact(ram.blocks.length)} blocks`}, ${memorySize(total)}`],
     [
       "Devices",
-      `${exact(inspection.devices.length)}${facts.behind.length > 0 ? `, and ${exact(facts.behind.length)} found behind the damage` : ""}`,
+      `${exact(inspection.devices.length)}${facts.behind.length > 0 ? `, and ${exact(facts.behind.length)} found after the damage` : ""}`,
     ],
     ["VMDESCRIPTION", inspection.vmdescription ? "yes" : "no"],
     ["Section footers", inspection.footers === null ? "no section has ended" : inspection.footers ? "yes" : "no"],
@@ -121,7 +121,7 @@ function wrappings(containers: readonly Container[]): Piece {
       }
       case "foreign":
         return markup`<p>
-          The stream begins behind ${exact(container.length)} other bytes, at byte ${address(container.length)}.
+          The stream begins after ${exact(container.length)} other bytes, at byte ${address(container.length)}.
         </p>
 `;
       case "recording":

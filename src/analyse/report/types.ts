@@ -11,7 +11,7 @@ import type { SectionItem, StreamOptions } from "../../codec/stream/index.js";
 import type { Use } from "./byte-use.js";
 import type { BlockStrip } from "./page-map.js";
 
-/** A source that may tell a person how far it was read. */
+/** A source that may report how far it was read. */
 export type Progress = (source: ByteSource, what: string) => ByteSource & { done?(): void };
 
 /** What a report is made of. */
@@ -31,7 +31,7 @@ export interface ReportOptions extends Omit<StreamOptions, "lenient" | "offset">
   progress?: Progress;
 }
 
-/** A report, and what a program wants to know of it. */
+/** A report, and facts about it for a program. */
 export interface StreamReport {
   /** The whole page. */
   html: string;
@@ -79,11 +79,11 @@ export interface ReportFacts {
   damage: Damage[];
   verified: Verified;
   use: { use: Use; bytes: number }[];
-  /** Bytes of the stream behind the last part that was decoded, where reading ended early. */
+  /** Bytes of the stream after the last part that was decoded, where reading ended early. */
   unread: number;
   blocks: ReportBlock[];
   layout: { segments: readonly Segment[]; how: readonly string[] } | { none: string };
   devices: readonly SectionItem[];
-  /** Device sections that were looked for, and found, behind damage that ended the reading. */
+  /** Device sections that were looked for, and found, after damage that ended the reading. */
   behind: readonly SectionItem[];
 }

@@ -16,7 +16,7 @@ interface How {
   progress: Progress;
 }
 
-/** Encodes everything again and compares. What is wrong in the stream is answered, not thrown. Errors: usage. */
+/** Encodes everything again and compares. What is wrong in the stream is returned, not thrown. Errors: usage. */
 export async function verifyInput(
   open: () => Promise<ByteSource>,
   inspection: Inspection,
@@ -41,7 +41,7 @@ export async function verifyFolder(path: string, inspection: Inspection, { readi
   return await withMemory(inspection, (kept) => verifyRecording(openRecording(path, reading), { ...reading, ...kept }));
 }
 
-/** XBZRLE pages need guest memory, which lies in a temporary folder meanwhile. */
+/** XBZRLE pages need guest memory, which is in a temporary folder meanwhile. */
 async function withMemory(
   { ram, pageSize }: Inspection,
   verify: (kept: CheckOptions) => Promise<Verification>,

@@ -7,7 +7,10 @@ import type { SectionItem, StreamItem, StreamReader } from "../../codec/stream/i
 import { ByteUse } from "./byte-use.js";
 import { PageMap } from "./page-map.js";
 
-/** What a report needs beside what is explained, gathered in the same pass. It holds the device state, the head of the ACPI tables, and the page map. */
+/**
+ * What a report needs besides the explanation, gathered in the same pass. It holds the device state, the head of the
+ * ACPI tables, and the page map.
+ */
 export class ReportWatch implements StreamWatch {
   readonly use = new ByteUse();
   readonly facts: DeviceFacts = noFacts();

@@ -30,18 +30,18 @@ export class RamBatch implements Iterable<RamRecord> {
   readonly offset: Float64Array;
   /** ZERO: the fill byte. */
   readonly fill: Uint8Array;
-  /** Where in `buffer` the body stands: page, compressed payload, XBZRLE payload. */
+  /** Where the body is in `buffer`: page, compressed payload, XBZRLE payload. */
   readonly bodyStart: Uint32Array;
   readonly bodyLength: Uint32Array;
   /** Absolute stream offset of each record. */
   readonly position: Float64Array;
-  /** MEM_SIZE stands alone in its batch; this is its list. */
+  /** MEM_SIZE is alone in its batch; this is its list. */
   blockList: BlockList | undefined;
   /** Absolute stream offset of each entry of `blockList`: of its name's length byte. */
   entryOffsets: readonly number[] = [];
-  /** mapped-ram: a block's list entry, header and bitmap stand alone in their batch, which has no records. */
+  /** mapped-ram: a block's list entry, header and bitmap are alone in their batch, which has no records. */
   mappedBlock: MappedBlock | undefined;
-  /** mapped-ram: the records are pages as they lie in the page area, without headers. */
+  /** mapped-ram: the records are pages as they are in the page area, without headers. */
   area = false;
   /** Number of the batch's first record in its section, from 0. */
   firstRecord = 0;

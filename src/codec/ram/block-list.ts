@@ -34,7 +34,7 @@ export interface BlockListOptions {
 }
 
 /**
- * Reads the list behind its leading be64, whose upper bits are `total`. Errors: truncated, bad-length, bad-value, limit.
+ * Reads the list after its leading be64, whose upper bits are `total`. Errors: truncated, bad-length, bad-value, limit.
  *
  * @param offsets takes the absolute offset of each entry's first byte
  */
@@ -52,7 +52,9 @@ export async function decodeBlockList(
   return list;
 }
 
-/** Reads one entry, its mapped-ram header included. `before`: bytes of the blocks so far; `index`: how many they are. */
+/**
+ * Reads one entry, its mapped-ram header included. `before`: bytes of the blocks so far; `index`: how many they are.
+ */
 export async function decodeBlockEntry(
   reader: QemuFileReader,
   total: number,
@@ -125,8 +127,8 @@ async function decodeMappedHeader(reader: QemuFileReader): Promise<MappedRamHead
 
 /**
  * Whether a backing page size follows. Nothing announces it, but the two cases cannot be confused: a page size starts
- * with a zero byte, which no block name does (names are not empty), and is a power of two with no bit below the target page size, which no
- * record's leading word is.
+ * with a zero byte, which no block name does (names are not empty), and is a power of two with no bit below the target
+ * page size, which no record's leading word is.
  */
 async function hasPageSize(reader: QemuFileReader, last: boolean, pageSize: number): Promise<boolean> {
   if (!(await reader.fill(1)) || reader.peek() !== 0) return false;

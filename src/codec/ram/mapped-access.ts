@@ -5,7 +5,7 @@ import { decodeBlockEntry } from "./block-list.js";
 import { RamFlag } from "./flags.js";
 import type { RamBlock } from "./state.js";
 
-/** Where the RAM of a mapped-ram file stands. */
+/** Where the RAM of a mapped-ram file is. */
 export interface MappedRamIndex {
   /** Target page size in bytes. */
   pageSize: number;
@@ -22,7 +22,10 @@ export interface MappedRamStart {
   maxBlocks: number;
 }
 
-/** Reads the block list alone: a few hundred bytes a block, wherever the blocks' pages end. Errors: as `decodeBlockList`; usage. */
+/**
+ * Reads the block list alone: a few hundred bytes a block, wherever the blocks' pages end. Errors: as
+ * `decodeBlockList`; usage.
+ */
 export async function indexMappedRam(source: Positioned, start: MappedRamStart): Promise<MappedRamIndex> {
   const { pageSize, ignoreShared, maxBlocks } = start;
   const options = { ignoreShared, mappedRam: true, pageSize, maxBlocks };
@@ -48,7 +51,8 @@ export async function indexMappedRam(source: Positioned, start: MappedRamStart):
 }
 
 /**
- * Where in the file the page at an offset of a block is; 0: the file has no such page. Reads the byte that holds its bit.
+ * Where in the file the page at an offset of a block is; 0: the file has no such page. Reads the byte that holds its
+ * bit.
  * Errors: usage, truncated.
  */
 export async function findMappedPage(
@@ -66,8 +70,8 @@ export async function findMappedPage(
 }
 
 /**
- * One page, read from its place; nothing else of the file but the byte that holds its bit. False: the file has no such page, and
- * `into` (one page long) is zeros. Errors: usage, truncated.
+ * One page, read from its place; and the byte that holds its bit; no other byte of the file is read. False: the file
+ * has no such page, and `into` (one page long) is zeros. Errors: usage, truncated.
  */
 export async function readMappedPage(
   source: Positioned,

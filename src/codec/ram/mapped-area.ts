@@ -22,16 +22,17 @@ export function setPage(bitmap: Uint8Array, i: number): void {
 }
 
 /**
- * Blocks below this size may hold what a destination has put there itself before it loads: ACPI tables, firmware, option
- * ROMs, which another version fills otherwise. QEMU's loader leaves a page without a bit as it is, so pages of zeros that
- * a stream sends for such blocks get their bit. In larger ones, guest memory, absent pages are zeros already.
+ * Blocks below this size may hold what a destination has put there itself before it loads: ACPI tables, firmware,
+ * option ROMs, which another version fills otherwise. QEMU's loader leaves a page without a bit as it is, so pages of
+ * zeros that a stream sends for such blocks get their bit. In larger ones, guest memory, absent pages are zeros
+ * already.
  */
 export const FILLED_BELOW = 8 << 20;
 
 /** Alignment of pages_offset as QEMU writes it. */
 const PAGES_ALIGNMENT = 0x100000;
 
-/** The header of a block whose bitmap will stand at `bitmapOffset`. */
+/** The header of a block whose bitmap will be at `bitmapOffset`. */
 export function mappedHeader(bitmapOffset: number, usedLength: number, pageSize: number): MappedRamHeader {
   const end = bitmapOffset + bitmapLength(usedLength / pageSize);
   return {
@@ -48,8 +49,8 @@ export function mappedEntryLength(block: Pick<RamBlock, "idstr" | "address">): n
 }
 
 /**
- * A block whose entry is written at byte `at` of a file: as it is where its places hold there, else with new ones. The pages follow
- * in both cases.
+ * A block whose entry is written at byte `at` of a file: as it is where its places hold there, else with new ones. The
+ * pages follow in both cases.
  */
 export function placedAt(mapped: MappedBlock, at: number): MappedBlock {
   const { block, bitmap } = mapped;
@@ -69,7 +70,7 @@ export interface MappedLimits {
   gapBytes: number;
 }
 
-/** Reads the bitmap and the hole behind it. Errors: bad-offset, limit, unsupported, truncated. */
+/** Reads the bitmap and the hole after it. Errors: bad-offset, limit, unsupported, truncated. */
 export async function decodeMappedBlock(
   reader: QemuFileReader,
   block: RamBlock,
@@ -81,12 +82,14 @@ export async function decodeMappedBlock(
   const { length, gapLength } = checkPlaces(reader, block, mapped, pageSize, limits, diagnostics);
   await reader.needLarge(length, "mapped-ram bitmap");
   const bitmap = reader.bytes(length);
-  await reader.needLarge(gapLength, "the hole behind a mapped-ram bitmap");
+  await reader.needLarge(gapLength, "the hole after a mapped-ram bitmap");
   const hole = reader.view(gapLength);
   return { block, bitmap, gapLength, gap: isZero(hole, 0, gapLength) ? undefined : hole.slice() };
 }
 
-/** Passes over bitmap, hole and pages, without reading them where the source can seek. Errors: as `decodeMappedBlock`. */
+/**
+ * Passes over bitmap, hole and pages, without reading them where the source can seek. Errors: as `decodeMappedBlock`.
+ */
 export async function skipMappedBlock(
   reader: QemuFileReader,
   block: RamBlock,
@@ -99,7 +102,7 @@ export async function skipMappedBlock(
   await reader.discard(length + gapLength + block.usedLength, `page area of RAM block "${block.idstr}"`);
 }
 
-/** Bytes of the bitmap, which begins here, and of the hole behind it. */
+/** Bytes of the bitmap, which begins here, and of the hole after it. */
 function checkPlaces(
   reader: QemuFileReader,
   block: RamBlock,
@@ -133,7 +136,7 @@ function checkPlaces(
   const gap = mapped.pagesOffset - mapped.bitmapOffset - BigInt(length);
   if (gap < 0n || gap > BigInt(limits.gapBytes)) {
     throw reader.error("bad-offset", "pages offset of the mapped-ram header", {
-      expected: `0 to ${limits.gapBytes} bytes behind the bitmap`,
+      expected: `0 to ${limits.gapBytes} bytes after the bitmap`,
       found: `0x${mapped.pagesOffset.toString(16)}`,
     });
   }
@@ -149,8 +152,8 @@ export function encodeMappedBlock(writer: QemuFileWriter, { block, bitmap, gapLe
 }
 
 /**
- * Puts the pages at hand, from page `first` on, into the batch: PAGE where the bit is set; ZERO where not, whose body is
- * empty unless bytes of an earlier round are left there. Answers how many.
+ * Puts the pages at hand, from page `first` on, into the batch: PAGE where the bit is set; ZERO where not, whose body
+ * is empty unless bytes of an earlier round are left there. Answers how many.
  */
 export function decodeArea(
   reader: QemuFileReader,

@@ -56,7 +56,7 @@ export class RecordWriter {
     this.current = block;
   }
 
-  /** EOS, HOOK or MULTIFD_FLUSH. @param upper what stands above the flags, a multiple of the page size; QEMU writes 0 */
+  /** EOS, HOOK or MULTIFD_FLUSH. @param upper the bits above the flags, a multiple of the page size; QEMU writes 0 */
   mark(flag: number, upper = 0): void {
     encodeRecordHeader(this.file, flag, upper, undefined, false);
   }

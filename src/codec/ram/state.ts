@@ -4,13 +4,19 @@ export interface RamBlock {
   readonly index: number;
   /** Name, 1 to 255 bytes, one character a byte. */
   readonly idstr: string;
-  /** Bytes that migrate (QEMU: used_length), a multiple of the page size. Of a block that no list names: up to the end of the last page so far. */
+  /**
+   * Bytes that migrate (QEMU: used_length), a multiple of the page size. Of a block that no list names: up to the end
+   * of the last page so far.
+   */
   readonly usedLength: number;
-  /** Page size of the backing memory in bytes; on the wire only with postcopy-ram and a backing that differs from the host page (2.9). */
+  /**
+   * Page size of the backing memory in bytes; on the wire only with postcopy-ram and a backing that differs from the
+   * host page (2.9).
+   */
   readonly pageSize?: bigint;
   /** Address inside the parent region; on the wire for every block when x-ignore-shared is on (4.0). */
   readonly address?: bigint;
-  /** Where the pages of a mapped-ram file lie (9.0). */
+  /** Where the pages of a mapped-ram file are (9.0). */
   readonly mapped?: MappedRamHeader | undefined;
 }
 
@@ -53,7 +59,7 @@ export class RamState {
     this.listed += block.usedLength;
   }
 
-  /** A block that pages name and no list does (lenient mode). How long it is nobody says: it grows with its pages. */
+  /** A block that pages name but no list does (lenient mode). Its length is unknown, so it grows with its pages. */
   addUnlisted(idstr: string): RamBlock {
     const block: RamBlock = { index: this.blocks.length, idstr, usedLength: 0 };
     this.put(block);
@@ -61,7 +67,10 @@ export class RamState {
     return block;
   }
 
-  /** Makes an unlisted block long enough for a page that ends at `end`. False: it is a listed one, or would be longer than all of those. */
+  /**
+   * Makes an unlisted block long enough for a page that ends at `end`. False: it is a listed one, or would be longer
+   * than all of those.
+   */
   grow(block: RamBlock, end: number): boolean {
     if (!this.unlisted.has(block) || end > (this.listed === 0 ? MOST_UNLISTED : this.listed)) return false;
     (block as { usedLength: number }).usedLength = end;
@@ -79,15 +88,15 @@ export class RamState {
 }
 
 /**
- * What stands behind the mapped-ram header of a block (its 28 bytes are part of the block list).
+ * What follows the mapped-ram header of a block (its 28 bytes are part of the block list).
  *
  * | place                     | bytes                  | field                                                              |
  * |---------------------------|------------------------|--------------------------------------------------------------------|
  * | bitmap_offset             | 8 * ceil(pages / 64)   | bitmap: bit i of byte i / 8 is page i (hosts that are little-endian) |
- * | behind it                 | to pages_offset        | hole                                                               |
+ * | after it                  | to pages_offset        | hole                                                               |
  * | pages_offset + i * page   | page size              | page i, where its bit is set; otherwise a hole or a stale copy      |
  *
- * The offsets count from the start of the file. pages_offset is the next multiple of 1 MiB behind the bitmap.
+ * The offsets count from the start of the file. pages_offset is the next multiple of 1 MiB after the bitmap.
  *
  * Source: QEMU migration/ram.c mapped_ram_setup_ramblock, ram_save_file_bmap (9.0 to 11.1).
  */
@@ -96,6 +105,6 @@ export interface MappedBlock {
   bitmap: Uint8Array;
   /** Bytes between bitmap and pages. */
   gapLength: number;
-  /** What stands there; undefined: zeros, as QEMU leaves it. */
+  /** The bytes there; undefined: zeros, as QEMU leaves it. */
   gap: Uint8Array | undefined;
 }

@@ -11,8 +11,8 @@ import { QevmError } from "../../bytes/errors.js";
  * uleb14  := 0xxxxxxx | 1xxxxxxx 0xxxxxxx   (low seven bits first, 0 to 16,383)
  * ```
  *
- * What follows the last pair stays as it is. QEMU writes maximal runs and the shortest numbers, so one pair of pages has one
- * encoding; the decoder also takes split runs and two-byte forms of small numbers, as QEMU's does.
+ * What follows the last pair stays as it is. QEMU writes maximal runs and the shortest numbers, so one pair of pages
+ * has one encoding; the decoder also takes split runs and two-byte forms of small numbers, as QEMU's does.
  */
 
 /** The largest run that a number on the wire can hold. */
@@ -24,8 +24,8 @@ export const XBZRLE_OVERFLOW = -1;
 /**
  * Applies a payload to the page in place and returns the number of bytes of the page that it covers.
  *
- * All of the payload is checked first: when it is refused (`bad-xbzrle`, with the offset `base` + the byte in the payload)
- * the page is untouched.
+ * All of the payload is checked first: when it is refused (`bad-xbzrle`, with the offset `base` + the byte in the
+ * payload) the page is untouched.
  * @example
  * const page = new Uint8Array(4096);
  * decodeXbzrle(page, Uint8Array.of(0x10, 0x01, 0x2a)); // 16 bytes stay, one byte becomes 42
@@ -37,9 +37,9 @@ export function decodeXbzrle(page: Uint8Array, payload: Uint8Array, base = 0): n
 }
 
 /**
- * Writes the difference between two pages of one length into `into` and returns its length in bytes: 0 where the pages are
- * equal, {@link XBZRLE_OVERFLOW} where it does not fit. Pass an `into` of one page to overflow exactly where QEMU does: it wants two
- * free bytes before every number. A run above 16,383 bytes is the error `does-not-fit`.
+ * Writes the difference between two pages of one length into `into` and returns its length in bytes: 0 where the pages
+ * are equal, {@link XBZRLE_OVERFLOW} where it does not fit. Pass an `into` of one page to overflow exactly where QEMU
+ * does: it wants two free bytes before every number. A run above 16,383 bytes is the error `does-not-fit`.
  * @example
  * const [old, now, into] = [new Uint8Array(4096), new Uint8Array(4096).fill(1, 16, 17), new Uint8Array(4096)];
  * const length = encodeXbzrle(old, now, into);

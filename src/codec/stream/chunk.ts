@@ -13,7 +13,8 @@ export async function fullDecoder(reader: QemuFileReader): Promise<ChunkDecoder 
 }
 
 /**
- * The records of a FULL section, read at once, so that they can be held back (what stands in a package is) and read again.
+ * The records of a FULL section, read at once, so that they can be held back (as the content of a package is) and read
+ * again.
  * Errors: as the decoder; limit.
  */
 export async function wholeChunk(

@@ -5,8 +5,8 @@ import type { StreamLimits } from "./limits.js";
 import { TypeByte } from "./types.js";
 
 /**
- * VM commands: u8 0x08, be16 number, be16 length, payload. PACKAGED alone is followed by something outside its length: the
- * sections and commands of the package.
+ * VM commands: u8 0x08, be16 number, be16 length, payload. PACKAGED alone is followed by something outside its length:
+ * the sections and commands of the package.
  *
  * | number | name                | payload                                             | since      |
  * |--------|---------------------|-----------------------------------------------------|------------|
@@ -28,9 +28,11 @@ export type Command =
   | { name: BareCommand }
   /** Asks for a PONG with the same value: 1 to 4 at known places, 0x42 in a package of 10.2 and later. */
   | { name: "PING"; value: number }
-  /** `ram` is absent where only dirty bitmaps are to be sent behind the switch. */
+  /** `ram` is absent where only dirty bitmaps are to be sent after the switch. */
   | { name: "POSTCOPY_ADVISE"; ram?: PostcopyPageSizes }
-  /** Pages that were sent and have become dirty again: the destination drops them. QEMU sends up to 12 ranges at a time. */
+  /**
+   * Pages that were sent and have become dirty again: the destination drops them. QEMU sends up to 12 ranges at a time.
+   */
   | { name: "POSTCOPY_RAM_DISCARD"; block: string; ranges: DiscardRange[] }
   /** The next `length` bytes are sections and commands that the destination holds back until it has all of them. */
   | { name: "PACKAGED"; length: number }
@@ -39,7 +41,7 @@ export type Command =
   /** Lenient only: a number that no QEMU up to 11.1 knows, or a payload that breaks the layout. */
   | { name: "OPAQUE"; number: number; payload: Uint8Array };
 
-/** Commands that are nothing but their number. */
+/** Commands that consist of their number only. */
 export type BareCommand =
   "OPEN_RETURN_PATH" | "POSTCOPY_LISTEN" | "POSTCOPY_RUN" | "ENABLE_COLO" | "POSTCOPY_RESUME" | "SWITCHOVER_START";
 
@@ -130,8 +132,8 @@ export function isCommandHead(number: number, length: number): boolean {
 }
 
 /**
- * Reads a command, its type byte included; for PACKAGED the reader then stands at the package.
- * Errors: truncated, limit; unknown-type, bad-length and bad-value may be passed over.
+ * Reads a command, its type byte included; for PACKAGED the reader is then at the package.
+ * Errors: truncated, limit; lenient mode skips unknown-type, bad-length and bad-value.
  */
 export async function decodeCommand(
   reader: QemuFileReader,
@@ -167,7 +169,10 @@ export async function decodeCommand(
   return command;
 }
 
-/** Writes a COMMAND with its payload; of PACKAGED the length in bytes alone, for the package follows as it is. Errors: does-not-fit (a name of more than 255 bytes, a value that its field cannot hold). */
+/**
+ * Writes a COMMAND with its payload; of PACKAGED the length in bytes alone, for the package follows as it is. Errors:
+ * does-not-fit (a name of more than 255 bytes, a value that its field cannot hold).
+ */
 export function encodeCommand(writer: QemuFileWriter, command: Command): void {
   writer.u8(TypeByte.COMMAND);
   writer.u16(command.name === "OPAQUE" ? command.number : CommandNumber[command.name]);
@@ -241,7 +246,7 @@ function decodeDiscard(reader: QemuFileReader, length: number): Command {
   }
   zeroByte(reader, "version of the discarded ranges");
   const block = reader.string8("block name");
-  zeroByte(reader, "byte behind the block name");
+  zeroByte(reader, "byte after the block name");
   const ranges: DiscardRange[] = [];
   for (let left = length - head; left > 0; left -= 16) {
     ranges.push({ start: reader.length64("start of a range"), length: reader.length64("length of a range") });
@@ -267,7 +272,7 @@ function zeroByte(reader: QemuFileReader, what: string): void {
     throw reader.error("bad-value", what, { offset: reader.offset - 1, expected: "0", found: `${found}` });
 }
 
-/** The reader stands at the payload. */
+/** The reader is at the payload. */
 function badLength(reader: QemuFileReader, expected: string, found: number): QevmError {
   return reader.error("bad-length", "length of the command", {
     offset: reader.offset - 2,

@@ -6,7 +6,7 @@ import type { StreamLimits } from "./limits.js";
 import { TypeByte } from "./types.js";
 
 /**
- * The configuration section, directly behind the header; absent with send-configuration=off (machine types up to 2.3).
+ * The configuration section, directly after the header; absent with send-configuration=off (machine types up to 2.3).
  *
  * | field            | notes                                    |
  * |------------------|------------------------------------------|
@@ -34,7 +34,10 @@ export type ConfigurationSubsection =
   | { name: "configuration/capabilities"; version: number; capabilities: string[] }
   | { name: "configuration/uuid"; version: number; uuid: Uint8Array };
 
-/** Reads the section, its type byte included. Errors: truncated, limit, unsupported (an unknown subsection has no length). */
+/**
+ * Reads the section, its type byte included. Errors: truncated, limit, unsupported (an unknown subsection has no
+ * length).
+ */
 export async function decodeConfiguration(reader: QemuFileReader, limits: StreamLimits): Promise<Configuration> {
   await reader.need(5, "configuration");
   reader.skip(1);
@@ -57,7 +60,10 @@ export async function decodeConfiguration(reader: QemuFileReader, limits: Stream
   return configuration;
 }
 
-/** The twin of `decodeConfiguration`, its type byte included. Errors: does-not-fit (a character beyond Latin-1, a name of more than 255 bytes, a number of more than 32 bits). */
+/**
+ * The twin of `decodeConfiguration`, its type byte included. Errors: does-not-fit (a character beyond Latin-1, a name
+ * of more than 255 bytes, a number of more than 32 bits).
+ */
 export function encodeConfiguration(writer: QemuFileWriter, configuration: Configuration): void {
   const machine = fromLatin1(configuration.machine, "machine name");
   writer.u8(TypeByte.CONFIGURATION);

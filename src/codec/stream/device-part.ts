@@ -30,11 +30,14 @@ const LENT_MARGIN = 300;
 /** Bytes that are buffered at first where the description is looked for. */
 const FIRST_ROOM = 4 << 20;
 
-/** How far from the end of a seekable source a VMDESCRIPTION is looked for when the device part cannot be buffered whole. */
+/**
+ * How far from the end of a seekable source a VMDESCRIPTION is looked for when the device part cannot be buffered
+ * whole.
+ */
 const TAIL_WINDOW = 16 * 1024 * 1024;
 
 /**
- * The device part of a stream: FULL sections whose payloads have no lengths, and the VMDESCRIPTION behind them that says
+ * The device part of a stream: FULL sections whose payloads have no lengths, and the VMDESCRIPTION after them that says
  * how to read them. It is held in memory from the first device section on (bounded by `limits.deviceBytes`).
  *
  * The description is looked for, not guessed: a candidate counts only when it parses and describes the section at hand,
@@ -62,8 +65,8 @@ export class DevicePart {
   ) {}
 
   /**
-   * Called with the reader at a FULL header: finds the description that the section needs. A stream with a package has none,
-   * and the package is in the buffer.
+   * Called with the reader at a FULL header: finds the description that the section needs. A stream with a package has
+   * none, and the package is in the buffer.
    */
   async prepare(packageEnd?: number): Promise<"ready" | "absent"> {
     const { reader } = this;
@@ -81,7 +84,7 @@ export class DevicePart {
     return this.state;
   }
 
-  /** Looks for the description in what is buffered, which grows: behind a short device part may come a long tail. */
+  /** Looks for the description in what is buffered, which grows: a long tail may follow a short device part. */
   private async searchOn(): Promise<boolean> {
     const { reader } = this;
     const { deviceBytes } = this.limits;
@@ -99,7 +102,7 @@ export class DevicePart {
     return text === this.text ? this.description : undefined;
   }
 
-  /** Decodes the payload behind `header`. Where its fields do not fit, its end is sought by its footer. */
+  /** Decodes the payload after `header`. Where its fields do not fit, its end is sought by its footer. */
   async decode(header: SectionHeader, footers: boolean | undefined, packageEnd?: number): Promise<SectionContent> {
     const { reader, schema } = this;
     if (schema !== undefined) return await this.decodeLent(schema, header, footers, packageEnd);
@@ -168,8 +171,8 @@ export class DevicePart {
   }
 
   /**
-   * The payload behind `header` up to its footer, where nothing describes it: device state in a package. Undefined: no footer
-   * of its section was found.
+   * The payload after `header` up to its footer, where nothing describes it: device state in a package. Undefined: no
+   * footer of its section was found.
    */
   opaque(header: SectionHeader, packageEnd: number): SectionContent | undefined {
     const { reader } = this;
@@ -292,7 +295,7 @@ export class DevicePart {
   }
 }
 
-/** What tells a device from all others but those of the same name and instance. */
+/** What distinguishes a device from all others except those of the same name and instance. */
 function deviceKey(idstr: string, instanceId: number): string {
   return `${instanceId}/${idstr}`;
 }

@@ -4,8 +4,8 @@ import type { SectionContent } from "./items.js";
 import type { StreamLimits } from "./limits.js";
 
 /**
- * Device state that stands before the pages: FULL "PATH/virtio-mem-device-early", version 1 (8.0; machine types from 8.0 on). It says which
- * blocks of memory are plugged in, so that the loader can tell before their pages come.
+ * Device state that comes before the pages: FULL "PATH/virtio-mem-device-early", version 1 (8.0; machine types from 8.0
+ * on). It says which blocks of memory are plugged in, so that the loader knows before their pages come.
  *
  * | bytes | field         |                                             |
  * |-------|---------------|---------------------------------------------|
@@ -16,12 +16,12 @@ import type { StreamLimits } from "./limits.js";
  * | be64  | size          | bytes that are plugged in                   |
  * | 8 n   | bitmap        | be64 words, a bit for each block of the region; 1: plugged in |
  *
- * Its description stands behind all of the memory; this one is the same, so the memory need not be held to read it.
+ * Its description comes after all of the memory; this one is the same, so the memory need not be held to read it.
  *
  * Source: QEMU hw/virtio/virtio-mem.c vmstate_virtio_mem_device_early (8.0 to 11.1).
  */
 const NAME = /(?:^|\/)virtio-mem-device-early$/u;
-/** Whether sections of that name stand before the pages. */
+/** Whether sections of that name come before the pages. */
 export function isEarlySection(idstr: string): boolean {
   return NAME.test(idstr);
 }
@@ -29,7 +29,10 @@ export function isEarlySection(idstr: string): boolean {
 const VERSION = 1;
 const FIXED = 36;
 
-/** The description of the section whose header comes next, when it is such a one; its payload is then in the buffer. Errors: truncated, limit. */
+/**
+ * The description of the section whose header comes next, when it is such a one; its payload is then in the buffer.
+ * Errors: truncated, limit.
+ */
 export async function earlyDescription(
   reader: QemuFileReader,
   limits: StreamLimits,
@@ -58,7 +61,7 @@ export async function earlyDescription(
   return description;
 }
 
-/** Decodes the payload behind the header. */
+/** Decodes the payload after the header. */
 export function decodeEarly(reader: QemuFileReader, description: DeviceDescription): SectionContent {
   const start = reader.offset;
   const state = decodeDevice(reader, description);

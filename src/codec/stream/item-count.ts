@@ -1,6 +1,6 @@
 import type { QemuFileReader } from "../../bytes/reader.js";
 
-/** Counts the sections, parts and commands of a stream: whoever lists them needs memory for each, and a source sends pages with them. */
+/** Counts the sections, parts and commands of a stream: a consumer that lists them needs memory for each. */
 export class ItemCount {
   private count = 0;
 

@@ -5,7 +5,7 @@ import type { Command } from "./command.js";
 import type { Configuration } from "./configuration.js";
 import type { SectionType } from "./types.js";
 
-/** The parts of a stream, in the order in which they stand there. `offset` is the absolute byte offset of the first byte. */
+/** The parts of a stream, in stream order. `offset` is the absolute byte offset of the first byte. */
 export type StreamItem =
   | HeaderItem
   | ConfigurationItem
@@ -44,7 +44,10 @@ export interface SectionItem {
   /** Absolute offset of the first byte after the section's header. */
   payloadOffset: number;
   content: SectionContent;
-  /** The RAM records of a "ram" section, a batch at a time, once; empty for other sections. What is not read is passed over. */
+  /**
+   * The RAM records of a "ram" section, a batch at a time, once; empty for other sections. What is not read is passed
+   * over.
+   */
   records(): AsyncGenerator<RamBatch>;
 }
 
@@ -52,7 +55,10 @@ export interface SectionItem {
 export type SectionContent =
   | { kind: "ram" }
   | { kind: "device"; state: DeviceState; length: number }
-  /** Another section with a grammar of its own ("block", "dirty-bitmap", ...): `entries` once, but for FULL. What is not read is passed over. */
+  /**
+   * Another section with a grammar of its own ("block", "dirty-bitmap", ...): `entries` once, but for FULL. What is not
+   * read is passed over.
+   */
   | { kind: "records"; entries: () => AsyncGenerator<SectionRecord> }
   /** A payload whose end was found (by its footer) though its fields are not known. */
   | { kind: "opaque"; bytes: Uint8Array; reason: string };
@@ -75,7 +81,7 @@ export interface CommandItem {
   command: Command;
 }
 
-/** The end of a package: the sections and commands since PACKAGED stood in it. */
+/** The end of a package: the sections and commands since PACKAGED were in it. */
 export interface PackageEndItem {
   kind: "package-end";
   offset: number;
@@ -93,17 +99,21 @@ export interface VmDescriptionItem {
   offset: number;
   /** Absolute offset of the first byte of the text. */
   payloadOffset: number;
-  /** The JSON text as it stands in the stream. */
+  /** The JSON text as it is in the stream. */
   text: string;
   description: VmDescription;
 }
 
-/** The rest of a stream (or of a package, which the stream goes on behind) from the first part that cannot be decoded. */
+/**
+ * The rest of a stream (or of a package, after which the stream continues) from the first part that cannot be decoded.
+ */
 export interface OpaqueItem {
   kind: "opaque";
   offset: number;
   reason: string;
-  /** Whether the rest ends the way a whole stream without VMDESCRIPTION does (footer, EOF). Known once `chunks` is done. */
+  /**
+   * Whether the rest ends the way a whole stream without VMDESCRIPTION does (footer, EOF). Known once `chunks` is done.
+   */
   endsInEof(): boolean;
   chunks(partly?: boolean): AsyncGenerator<Uint8Array>;
 }

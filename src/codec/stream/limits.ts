@@ -48,7 +48,7 @@ export interface StreamLimits {
   absentBytes: number;
 }
 
-/** The bounds where none is given. */
+/** The default bounds. */
 export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
   machineName: 1024,
   configurationItems: 256,

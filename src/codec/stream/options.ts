@@ -5,40 +5,50 @@ import type { SectionHeader } from "./section.js";
 
 /** How a stream is read. */
 export interface StreamOptions {
-  /** Pass over anomalies that can be passed over, as warnings. Default: refuse them. */
+  /** Turn recoverable errors into warnings. Default: refuse them. */
   lenient?: boolean;
   /** Target page size in bytes where the stream does not say it. Default: what the first pages show, or 4096. */
   pageSize?: number;
   limits?: Partial<StreamLimits>;
   /**
-   * Descriptions of other captures of the same QEMU and machine, for device state that the stream does not describe itself: behind
-   * a switch to postcopy, with `suppress-vmdesc`, before a cut. They are used for all of it; where they do not fit is an error.
+   * Descriptions of other captures of the same QEMU and machine, for device state that the stream does not describe
+   * itself: after a switch to postcopy, with `suppress-vmdesc`, before a cut. They are used for all of it; where they
+   * do not fit is an error.
    */
   schema?: Schema | readonly VmDescription[] | undefined;
   /**
    * RAM that cannot be read, since it is after a section that cannot be decoded and whose end cannot be found. Default
    * "refuse": the error `unsupported` with the section's offset (in lenient mode a warning). "count": a warning in both
-   * modes, for who counts bytes and delivers none.
+   * modes, for a consumer that counts bytes and delivers none.
    */
   unreached?: "refuse" | "count" | undefined;
   /** Bytes asked of the source at a time. */
   bufferSize?: number;
-  /** Let another thread read ahead where the source can: quicker for who works on every page, slower for who only looks. Default false. */
+  /**
+   * Let another thread read ahead where the source can: quicker for a consumer that works on every page, slower for one
+   * that only lists. Default false.
+   */
   readAhead?: boolean;
   /** Absolute offset of the source's first byte, for errors. */
   offset?: number;
-  /** mapped-ram: pass over bitmaps and pages, without reading them where the source can seek; `ram.blocks` says where they are. */
+  /**
+   * mapped-ram: skip bitmaps and pages, without reading them where the source can seek; `ram.blocks` says where
+   * they are.
+   */
   skipMappedPages?: boolean;
   /**
-   * The connection may have broken off, so that the stream ends anywhere: no anomaly, but not complete. What is left of a record is
-   * opaque.
+   * The connection may have broken off, so that the stream ends anywhere: no anomaly, but not complete. What is left of
+   * a record is opaque.
    */
   broken?: boolean;
-  /** The stream goes on where an earlier connection broke (postcopy recovery): no header, and what came before is known. */
+  /**
+   * The stream continues where an earlier connection broke (postcopy recovery): no header, and the earlier part is
+   * known.
+   */
   after?: Continued | undefined;
 }
 
-/** What a connection that goes on relies on. */
+/** What a resumed connection relies on. */
 export interface Continued {
   pageSize: number;
   blocks: readonly RamBlock[];

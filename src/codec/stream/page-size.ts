@@ -6,11 +6,13 @@ import type { StreamItem } from "./items.js";
 /**
  * The target page size of a stream that does not say it.
  *
- * The configuration names it only where a target has several (ARM), and then only above the smallest (1 KiB): VMDESCRIPTION says it, but
- * at the very end. The first round of pages shows it: records follow each other by one page, and a page's body ends where the next record begins.
+ * The configuration names it only where a target has several (ARM), and then only above the smallest (1 KiB):
+ * VMDESCRIPTION says it, but at the very end. The first round of pages shows it: records follow each other by one page,
+ * and a page's body ends where the next record begins.
  *
- * Source: QEMU migration/savevm.c vmstate_target_page_bits_needed; TARGET_PAGE_BITS of the targets (7.2): avr 256 bytes, arm before v7 and
- * v6-M to v8-M 1 KiB, alpha, or1k, sparc64 and cris 8 KiB, loongarch64 and tricore 16 KiB; the others 4 KiB.
+ * Source: QEMU migration/savevm.c vmstate_target_page_bits_needed; TARGET_PAGE_BITS of the targets (7.2): avr 256
+ * bytes, arm before v7 and v6-M to v8-M 1 KiB, alpha, or1k, sparc64 and cris 8 KiB, loongarch64 and tricore 16 KiB; the
+ * others 4 KiB.
  */
 const PAGE_SIZES: readonly number[] = [4096, 1024, 2048, 8192, 16_384, 65_536, 256, 512];
 
@@ -35,7 +37,7 @@ interface Evidence {
   ends: boolean;
   /** Records that follow the one before by a page. */
   steps: number;
-  /** Records that follow it by something else. */
+  /** Records that follow it by another distance. */
   jumps: number;
 }
 
@@ -45,8 +47,8 @@ export function pageSizeIsOpen(machine: string | undefined): boolean {
 }
 
 /**
- * The size that the first pages behind `reader` show; undefined: they leave it open. Nothing is consumed. `walk` decodes
- * bytes that begin where the reader stands, with pages of the given size.
+ * The size that the first pages after `reader` show; undefined: they leave it open. Nothing is consumed. `walk` decodes
+ * bytes that begin at the reader's position, with pages of the given size.
  */
 export async function shownPageSize(
   reader: QemuFileReader,

@@ -10,8 +10,8 @@ export class Progress {
   private settled: number;
 
   /**
-   * @param whole bytes from the beginning that must be there before a cut is passed over
-   * @param broken the connection is known to have broken off: a cut is no anomaly
+   * @param whole bytes from the beginning that must be there before a cut is tolerated
+   * @param broken the connection is known to have broken off: a cut is not an anomaly
    */
   constructor(
     private readonly reader: QemuFileReader,
@@ -31,7 +31,7 @@ export class Progress {
   passOver(error: unknown): boolean {
     const { lenient } = this.diagnostics;
     if (!(lenient || this.broken) || !(error instanceof QevmError) || error.code !== "truncated") return false;
-    // Nothing of a stream that is shorter than its header can be told.
+    // A stream that is shorter than its header shows nothing.
     if (this.reader.offset < this.whole) return false;
     if (!this.broken) this.diagnostics.warn(error);
     this.cut = true;

@@ -17,7 +17,8 @@ import type { StreamLimits } from "./limits.js";
 /**
  * The records of one RAM chunk, a batch at a time, up to and including its EOS.
  *
- * One batch object serves all of them (and, handed in, all sections of a stream): it is one buffer's worth; waiting happens between batches, never a record.
+ * One batch object serves all of them (and, handed in, all sections of a stream): it is one buffer's worth; waiting
+ * happens between batches, never a record.
  */
 export async function* ramRecords(
   reader: QemuFileReader,
@@ -111,8 +112,8 @@ function showList(
 }
 
 /**
- * The block list of a mapped-ram file: a batch with the total (and no blocks), then for each block one with its entry and bitmap, and
- * its page area in as many as it takes.
+ * The block list of a mapped-ram file: a batch with the total (and no blocks), then for each block one with its entry
+ * and bitmap, and its page area in as many as it takes.
  */
 async function* mappedList(
   reader: QemuFileReader,

@@ -43,7 +43,7 @@ import { refuseUnreached, unknownPayload } from "./unknown-section.js";
  * Walks a migration stream part by part.
  *
  * One pass, bounded memory: RAM comes in batches that live in the read buffer; only the device part is held whole,
- * because its description stands at the very end.
+ * because its description is at the very end.
  *
  * Source: QEMU migration/savevm.c qemu_loadvm_state (5.2 to 11.1).
  */
@@ -60,7 +60,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   readonly start: number;
   private readonly reader: QemuFileReader;
   private readonly progress: Progress;
-  /** The source said that it goes on with checkpoints behind the stream. */
+  /** The source said that it continues with checkpoints after the stream. */
   private colo = false;
   /** Absolute offset of the end of the package that is being read. */
   private packageEnd: number | undefined;
@@ -118,7 +118,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return this.unannounced ?? capabilitiesOf(this.configuration);
   }
 
-  /** What a connection that goes on after this one relies on. */
+  /** What a connection that resumes this one relies on. */
   get known(): Continued {
     const { ram, sections, footers } = this;
     return { pageSize: ram.pageSize, blocks: ram.blocks, sections: [...sections.values()], footers };
@@ -129,7 +129,10 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return this.reader.offset;
   }
 
-  /** What was not decoded where reading ended before the input did, for when the walk is over: read to be counted. Errors: io. */
+  /**
+   * What was not decoded where reading ended before the input did, for when the walk is over: read to be counted.
+   * Errors: io.
+   */
   async unfinished(): Promise<Unfinished | undefined> {
     return await this.progress.unfinished();
   }
@@ -173,7 +176,9 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     }
   }
 
-  /** The page size that the first pages show, where nobody says it and the machine's name leaves it open. */
+  /**
+   * The page size that the first pages show, where the options do not give it and the machine's name leaves it open.
+   */
   private async shownPageSize(): Promise<number | undefined> {
     const { configuration, capabilities, pageSizeGiven } = this;
     if (pageSizeGiven || capabilities.includes("mapped-ram") || !pageSizeIsOpen(configuration?.machine))
@@ -235,7 +240,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.packageEnd = undefined;
   }
 
-  /** What stands in a package: FULL sections and commands, no header and no EOF. All of it is in the buffer. */
+  /** The content of a package: FULL sections and commands, no header and no EOF. All of it is in the buffer. */
   private async *package(end: number): AsyncGenerator<StreamItem> {
     const { reader } = this;
     while (reader.offset < end) {
@@ -257,7 +262,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return reader.error("unknown-type", "unknown section type", { expected, found: hex(reader.peek()) });
   }
 
-  /** One section with its footer. Answers "rest" where nothing that follows can be decoded. */
+  /** One section with its footer. Returns "rest" where nothing that follows can be decoded. */
   private async *section(offset: number): AsyncGenerator<StreamItem, "rest" | undefined> {
     const { reader } = this;
     this.items.add(offset);
@@ -298,7 +303,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       );
       item.records = () => leavable(records);
       yield item;
-      // Whatever the consumer left is passed over here, so that the walk goes on at the footer.
+      // What the consumer left unread is skipped here, so that the walk continues at the footer.
       for await (const _ of records);
       if (header.type !== "start") this.pagesCame = true;
     } else if (decoder !== undefined) {
@@ -325,7 +330,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
 
   /**
    * An iterative section that has no codec: up to its footer where that is proved, or else all that is left. Returns
-   * whether the stream goes on after it.
+   * whether the stream continues after it.
    */
   private async *unknown(item: SectionItem): AsyncGenerator<StreamItem, boolean> {
     const { reader, sections, ended, limits } = this;

@@ -12,7 +12,7 @@ export interface Recognised {
 
 type Row = readonly [what: string, advice: string, matches: (head: Uint8Array) => boolean];
 
-const MEMORY = "it has memory and no device state, so there is no stream in it: use a tool for memory images";
+const MEMORY = "it has memory and no device state, so it is not a stream: use a tool for memory images";
 const OTHER_MONITOR = "it is of another virtual machine monitor, whose format is not read here";
 const DISK = "a disk has no migration stream, unless it is a qcow2 image with a snapshot that holds the VM state";
 const CONTAINER = "openStream takes this off in Node only: `qevm convert FILE --out STREAM` makes a bare stream of it";
@@ -57,7 +57,7 @@ const WRAPPED: readonly Row[] = [
 
 /** Files that may have a stream inside as it is. */
 const PLAIN: readonly Row[] = [
-  ["CPR state, files that are handed over", "the stream goes over another connection", begins("QCPR")],
+  ["CPR state, files that are handed over", "the stream is sent over another connection", begins("QCPR")],
   ["a tar archive", through("tar -xOf FILE MEMBER"), at(257, "ustar")],
   ["an ELF core", MEMORY, (head) => begins("\x7fELF")(head) && (head[16] === 4 || head[17] === 4)],
   ["an ELF file", "it is a program or library", begins("\x7fELF")],
@@ -87,13 +87,13 @@ const CHANNELS = {
   multifd: "one channel of a multifd migration, with packets of pages alone",
   preempt: "the channel for urgent pages of a postcopy migration (postcopy-preempt)",
   "return-path": "a return path: what a destination sends to its source",
-  resumed: "a stream that goes on after a connection broke, without its beginning",
+  resumed: "a stream resumed after a connection broke, without its beginning",
 } as const;
 
 /** Bytes of a file's beginning that `recognise` looks at. */
 export const RECOGNISED_BY = 2048;
 
-/** Tells by its first bytes what a file is; undefined: nothing known, or the head of a stream. */
+/** Identifies a file by its first bytes; undefined: unknown, or the head of a stream. */
 export function recognise(head: Uint8Array): Recognised | undefined {
   for (const [what, advice, matches] of WRAPPED) if (matches(head)) return { what, advice, searchable: false };
   for (const [what, advice, matches] of PLAIN) if (matches(head)) return { what, advice, searchable: true };
@@ -135,7 +135,9 @@ function isJson(head: Uint8Array): boolean {
   return /^\s*\{\s*"/u.test(String.fromCharCode(...head.subarray(0, 64)));
 }
 
-/** be64 0x07101984, then 0x8664 (x86) or 0xaaaa (aarch64), then 0; little-endian. Source: Firecracker's snapshot format. */
+/**
+ * be64 0x07101984, then 0x8664 (x86) or 0xaaaa (aarch64), then 0; little-endian. Source: Firecracker's snapshot format.
+ */
 function isFirecracker(head: Uint8Array): boolean {
   return any(begins("\0\0\x64\x86\x84\x19\x10\x07"), begins("\0\0\xaa\xaa\x84\x19\x10\x07"))(head);
 }

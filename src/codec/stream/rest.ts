@@ -9,8 +9,8 @@ import { DESCRIPTION_HEADER, TypeByte } from "./types.js";
 const PIECE = 1 << 20;
 
 /**
- * All that is left of a stream from where the reader stands; what the consumer leaves is passed over, since how a stream ends is known at its end
- * only. Whether it ends like a whole stream is told to `stream`.
+ * All that is left of a stream from the reader's position; what the consumer leaves is skipped, since how a stream ends
+ * is known at its end only. Whether it ends like a whole stream is reported to `stream`.
  */
 export async function* restOfStream(
   stream: { complete: boolean; footers: boolean | undefined },
@@ -32,7 +32,10 @@ export async function* restOfStream(
   for await (const _ of chunks());
 }
 
-/** All that is left of a package, which is in the buffer. What the consumer leaves is passed over: the stream goes on behind. */
+/**
+ * All that is left of a package, which is in the buffer. What the consumer leaves is skipped: the stream goes on after
+ * the package.
+ */
 export function* restOfPackage(reader: QemuFileReader, end: number, reason: string): Generator<OpaqueItem> {
   yield {
     kind: "opaque",
@@ -46,7 +49,7 @@ export function* restOfPackage(reader: QemuFileReader, end: number, reason: stri
   reader.skip(end - reader.offset);
 }
 
-/** What stands behind EOF: the VMDESCRIPTION, and what follows the end of the stream. */
+/** What follows EOF: the VMDESCRIPTION, and what follows the end of the stream. */
 export async function* endOfStream(
   reader: QemuFileReader,
   limits: StreamLimits,
@@ -78,7 +81,7 @@ export async function* endOfStream(
   }
 }
 
-/** What stands after the end of the stream; of an input whose length is known, not more than `most` bytes are read. */
+/** What follows the end of the stream; of an input whose length is known, not more than `most` bytes are read. */
 async function* trailingBytes(reader: QemuFileReader, most: number, what: string): AsyncGenerator<TrailingItem> {
   const { offset, source } = reader;
   const length = source.length === undefined ? 0 : source.length + reader.origin - offset;
@@ -104,26 +107,26 @@ export interface Unfinished {
 }
 
 /** What is after a stream, where nothing more is known of it. */
-export const BEHIND = "bytes behind the end of the stream";
+export const BEHIND = "bytes after the end of the stream";
 
 /** Why what is left of a broken connection is not understood. */
 export const BROKEN = "what the connection broke in";
 /** Why what a cut input ends with is not. */
 export const ENDS_INSIDE = "what the input ends inside";
-/** And why what stands behind an error is not. */
-export const BEHIND_ERROR = "at or behind what could not be decoded";
+/** Why bytes after an error are not decoded. */
+export const BEHIND_ERROR = "at or after what could not be decoded";
 
 /** An error for a caller that wants the whole stream and got a cut one. */
 export function incomplete(offset: number): QevmError {
   return new QevmError("truncated", "the stream ends before its EOF", { offset });
 }
 
-/** The same parts for a consumer that may leave them: what it leaves can still be read, and passed over. */
+/** The same parts for a consumer that may leave them: what it leaves can still be read, or skipped. */
 export async function* leavable<T>(parts: AsyncGenerator<T>): AsyncGenerator<T> {
   for (let next = await parts.next(); next.done !== true; next = await parts.next()) yield next.value;
 }
 
-/** Reads on to the end to count what stands behind `offset`. Undefined: nothing. Errors: io. */
+/** Reads on to the end to count what follows `offset`. Undefined: nothing. Errors: io. */
 export async function countRest(
   reader: QemuFileReader,
   offset: number,

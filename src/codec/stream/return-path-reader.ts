@@ -3,7 +3,7 @@ import { QemuFileReader } from "../../bytes/reader.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { BITMAP_END, decodeReturnMessage, type ReturnMessage } from "./return-path.js";
 
-/** One message and where it stands. */
+/** One message and its offset. */
 export interface ReturnPathItem {
   /** Absolute offset of its first byte. */
   offset: number;
@@ -25,9 +25,9 @@ export interface ReturnPathOptions {
 }
 
 /**
- * Walks what a destination sends back, message by message, and refuses what a source would: pages of no block or outside it,
- * a bitmap of another size or without its end mark, an acknowledgement that is none, anything behind SHUT. Memory is bounded by
- * the largest bitmap.
+ * Walks what a destination sends back, message by message, and refuses what a source would: pages of no block or
+ * outside it, a bitmap of another size or without its end mark, an invalid acknowledgement, anything after SHUT. Memory
+ * is bounded by the largest bitmap.
  *
  * Source: QEMU migration/migration.c source_return_path_thread, migration/ram.c ram_dirty_bitmap_reload (5.2 to 11.1).
  */
@@ -64,7 +64,7 @@ export class ReturnPathReader implements AsyncIterable<ReturnPathItem> {
         const { offset } = reader;
         const message = await decodeReturnMessage(reader);
         if (message === undefined) break;
-        if (this.shut) this.odd("bad-value", "a message behind SHUT", { offset, found: message.name });
+        if (this.shut) this.odd("bad-value", "a message after SHUT", { offset, found: message.name });
         this.check(message, offset);
         yield message.name === "REQ_PAGES" ? { offset, message, block: this.lastBlock } : { offset, message };
       }

@@ -18,7 +18,9 @@ import type { QemuFileWriter } from "../../bytes/writer.js";
  */
 export type ReturnMessage =
   | { name: "SHUT" | "PONG" | "RESUME_ACK"; value: number }
-  /** Bytes of a block; without its name the block is that of the message before. Errors of `start`: limit beyond 2^53. */
+  /**
+   * Bytes of a block; without its name the block is that of the message before. Errors of `start`: limit beyond 2^53.
+   */
   | { name: "REQ_PAGES"; start: number; length: number; block?: string }
   /** Bit i (of byte i / 8, the lowest first) says that page i has arrived; `end` is {@link BITMAP_END}. */
   | { name: "RECV_BITMAP"; block: string; bitmap: Uint8Array; end: bigint }

@@ -8,7 +8,9 @@ import { TypeByte } from "./types.js";
 export type ChannelRole =
   /** The stream: header, sections, commands. */
   | "main"
-  /** The stream again, over another connection than the one that broke: sections and commands without a header (3.0). */
+  /**
+   * The stream again, over another connection than the one that broke: sections and commands without a header (3.0).
+   */
   | "resumed"
   /** Packets of pages. */
   | "multifd"
@@ -17,7 +19,7 @@ export type ChannelRole =
   /** What the destination sends back. */
   | "return-path";
 
-/** Bytes of a channel that its role is told by. */
+/** Bytes of a channel that identify its role. */
 export const ROLE_BYTES = 266;
 
 /** Tells by the first bytes what a channel is; undefined: none of these. */

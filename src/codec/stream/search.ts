@@ -5,9 +5,9 @@ import { TypeByte } from "./types.js";
 
 /** Bytes that are searched at most. */
 export const MOST_SEARCHED = 2 ** 30;
-/** Streams that are told at most. */
+/** Most streams that are reported. */
 const MOST_FOUND = 8;
-/** Bytes that a header is told by. */
+/** Bytes that identify a header. */
 const LOOK = 32;
 const WINDOW = 1 << 20;
 

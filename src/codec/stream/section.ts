@@ -10,7 +10,7 @@ import { TypeByte, type SectionType } from "./types.js";
  * |-----------------------------------------------------------------------------|---------------------|
  * | u8 type, be32 section_id, str8 idstr, be32 instance_id, be32 version_id     | u8 type, be32 section_id |
  *
- * Footer, behind every payload unless send-section-footer=off (machine types up to 2.3): u8 0x7e, be32 section_id.
+ * Footer, after every payload unless send-section-footer=off (machine types up to 2.3): u8 0x7e, be32 section_id.
  * A payload carries no length.
  *
  * Source: QEMU migration/savevm.c save_section_header, save_section_footer (5.2 to 11.1).
@@ -52,7 +52,10 @@ export async function decodePartHeader(reader: QemuFileReader): Promise<number> 
   return reader.u32();
 }
 
-/** Writes a section header, its type byte included; of PART and END nothing but the section_id. Errors: does-not-fit (a name of more than 255 bytes, a number of more than 32 bits). */
+/**
+ * Writes a section header, its type byte included; for PART and END only the section_id. Errors: does-not-fit (a name
+ * of more than 255 bytes, a number of more than 32 bits).
+ */
 export function encodeSectionHeader(writer: QemuFileWriter, header: SectionHeader): void {
   writer.u8(TYPE_BYTES[header.type]);
   writer.u32(header.sectionId);
@@ -70,8 +73,8 @@ export async function decodeFooter(reader: QemuFileReader): Promise<number> {
 }
 
 /**
- * The footer behind a payload; its section_id, or undefined where there is none. `footers` says whether sections of this stream have
- * them; undefined: not known yet. Errors: bad-footer (may be passed over), truncated.
+ * The footer after a payload; its section_id, or undefined where there is none. `footers` says whether sections of this
+ * stream have them; undefined: not known yet. Errors: bad-footer (lenient mode skips it), truncated.
  */
 export async function nextFooter(
   reader: QemuFileReader,

@@ -6,9 +6,10 @@ const NAME_AT = 5;
 const LIST_AT = 25;
 
 /**
- * Whether the section where the reader stands begins the RAM of a mapped-ram file. The configuration says so, but may be left
- * out (`send-configuration` off, machine types before 2.4). Behind the first block's length stand be32 version 1 and be64
- * page size then: no block name, no backing page size and no record begins with those bytes. Nothing is consumed.
+ * Whether the section at the reader's position begins the RAM of a mapped-ram file. The configuration says so, but may
+ * be left out (`send-configuration` off, machine types before 2.4). After the first block's length come be32 version 1
+ * and be64 page size then: no block name, no backing page size and no record begins with those bytes. Nothing is
+ * consumed.
  */
 export async function showsMappedRam(reader: QemuFileReader): Promise<boolean> {
   if (!(await reader.fill(LIST_AT + 1)) || reader.peek() !== TypeByte.SECTION_START) return false;

@@ -43,7 +43,7 @@ type Phase = "begin" | "ram" | "devices" | "done";
  * Writes a stream record by record in the order that QEMU expects: RAM blocks, rounds of pages, devices, EOF. CONTINUE,
  * footers, lengths and the VMDESCRIPTION are its business. Calls in another order are the error `usage`.
  *
- * For a stream that says exactly what it is given, wrong or right, see `ExactWriter`.
+ * `ExactWriter` writes exactly what it is given, valid or not.
  *
  * Source: QEMU migration/savevm.c qemu_savevm_state (5.2 to 11.1).
  * @example
@@ -84,7 +84,7 @@ export class StreamWriter {
 
   /** One FULL section. Errors: does-not-fit where a value does not fit its field. */
   async device(device: WrittenDevice): Promise<void> {
-    if (this.phase === "ram") throw new QevmError("usage", "devices are written behind the last round: call ram.end()");
+    if (this.phase === "ram") throw new QevmError("usage", "devices are written after the last round: call ram.end()");
     this.enter("devices");
     const { name, instanceId } = device.state.description;
     const sectionId = this.claim(device.sectionId);
@@ -101,7 +101,7 @@ export class StreamWriter {
    * `"none"` leaves it out.
    */
   async finish(description: Partial<VmDescription> | "none" = {}): Promise<void> {
-    if (this.phase === "ram") throw new QevmError("usage", "the stream ends behind the last round: call ram.end()");
+    if (this.phase === "ram") throw new QevmError("usage", "the stream ends after the last round: call ram.end()");
     this.enter("done");
     this.file.u8(TypeByte.EOF);
     if (description !== "none") {
@@ -179,7 +179,7 @@ export class RamWriter {
     let total = 0;
     for (const block of blocks) {
       if (block.usedLength % this.stream.pageSize !== 0) {
-        throw new QevmError("does-not-fit", `length of RAM block "${block.idstr}" is no multiple of the page size`);
+        throw new QevmError("does-not-fit", `length of RAM block "${block.idstr}" is not a multiple of the page size`);
       }
       total += block.usedLength;
       this.names.set(block.idstr, block);
@@ -226,7 +226,7 @@ export class RamWriter {
     this.closePart();
   }
 
-  /** Writes END; pages given between `beginEnd` and this stand in it. */
+  /** Writes END; pages given between `beginEnd` and this are in it. */
   end(): void {
     if (this.open !== "end") this.beginEnd();
     this.eos();
@@ -234,7 +234,7 @@ export class RamWriter {
     this.stream.enter("devices");
   }
 
-  /** Begins the last chunk, which a stopped guest's last pages stand in. */
+  /** Begins the last chunk, which holds a stopped guest's last pages. */
   beginEnd(): void {
     this.closePart();
     this.begin("end");

@@ -22,8 +22,8 @@ export interface BeforeUnknown {
 
 /**
  * The length in bytes of the payload of a section that no codec knows; the reader is at its first byte and stays there.
- * The payload ends at a footer of its own section that is followed by what can follow it there: a new section, a part of
- * one that was started and has not ended, a command, or the end of the stream. Undefined: none within `most` bytes.
+ * The payload ends at a footer of its own section that is followed by what can follow it there: a new section, a part
+ * of one that was started and has not ended, a command, or the end of the stream. Undefined: none within `most` bytes.
  * Errors: io.
  */
 export async function unknownPayload(
@@ -49,7 +49,7 @@ export async function unknownPayload(
 }
 
 /**
- * RAM may come in what cannot be decoded from `offset` on: nobody may take what came before it for all of it.
+ * RAM may come in what cannot be decoded from `offset` on: what came before it must not be taken for all of it.
  * @param unreached "count": a warning, in strict mode too
  */
 export function refuseUnreached(

@@ -17,8 +17,8 @@ export interface StreamVisitor {
 }
 
 /**
- * Reads items to their end and hands all that they hold to the visitors, to each in the order of the list. Errors: those of the
- * items' source and of the visitors.
+ * Reads items to their end and hands all that they hold to the visitors, to each in the order of the list. Errors:
+ * those of the items' source and of the visitors.
  *
  * @param partly false: the error `limit` where bytes after the end of the stream would be left out
  */

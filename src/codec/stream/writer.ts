@@ -23,7 +23,10 @@ export class ExactWriter {
   /** For page records that are not those of an item: it decides on CONTINUE. */
   readonly wire: RecordWriter;
 
-  /** @param offset of the stream's first byte in the file that it goes into: mapped-ram counts from that file's beginning */
+  /**
+   * @param offset of the stream's first byte in the file that it goes into: mapped-ram counts from that file's
+   * beginning
+   */
   constructor(sink: ByteSink, offset = 0) {
     this.file = new QemuFileWriter(sink, undefined, offset);
     this.wire = new RecordWriter(this.file);
@@ -73,7 +76,7 @@ export class ExactWriter {
         encodeCommand(file, item.command);
         break;
       case "package-end":
-        // Its length stands in front of it, in PACKAGED.
+        // Its length comes before it, in PACKAGED.
         break;
       case "eof":
         file.u8(TypeByte.EOF);
@@ -93,7 +96,7 @@ export class ExactWriter {
     await this.file.drain();
   }
 
-  /** The JSON behind EOF. */
+  /** The JSON after EOF. */
   private description(json: string): void {
     const text = fromLatin1(json, "VMDESCRIPTION");
     this.file.u8(TypeByte.VMDESCRIPTION);

@@ -5,7 +5,7 @@ import type { PageStore } from "./page-store.js";
 
 /**
  * Applies RAM records to a memory in stream order: the last writer of a page wins, XBZRLE changes what is there.
- * Records that are not pages are passed over. The engine that inflates is loaded when the first compressed page comes.
+ * Records that are not pages are skipped. The engine that inflates is loaded when the first compressed page comes.
  * In lenient mode a page outside its block is left out, and what is damaged is replaced as `PageDecoder` does it.
  */
 export class RecordApplier {
@@ -33,7 +33,7 @@ export class RecordApplier {
     for (let i = 0; i < batch.count; i++) {
       const block = batch.block[i];
       if (block === undefined) continue;
-      // Lenient reading has told of a page outside its block.
+      // Lenient reading has reported a page outside its block.
       if (batch.offset[i]! >= block.usedLength) continue;
       if (batch.flag[i] === RamFlag.PAGE && memory.writeRun !== undefined) i += memory.writeRun(batch, i) - 1;
       else decoder.applyTo(memory, batch, i);

@@ -1,7 +1,10 @@
 /** Records kept at first; room doubles. */
 const FIRST = 256;
 
-/** The XBZRLE records of pages, each page's a chain from its last one back; 12 bytes a record, which takes 11 of a stream or more. */
+/**
+ * The XBZRLE records of pages, each page's a chain from its last one back; 12 bytes a record, which takes 11 of a
+ * stream or more.
+ */
 export class DeltaChains {
   private positions = new Float64Array(FIRST);
   private before = new Uint32Array(FIRST);

@@ -7,7 +7,9 @@ const LISTED = 512;
 /** How many bits of a byte are set. */
 const ONES = Uint8Array.from({ length: 256 }, (_, byte) => byte.toString(2).replaceAll("0", "").length);
 
-/** Some pages of a piece: their numbers in it, ascending, or where there are more than `LISTED` one bit each (32 KiB). */
+/**
+ * Some pages of a piece: their numbers in it, ascending, or where there are more than `LISTED` one bit each (32 KiB).
+ */
 type Piece = number[] | Uint8Array;
 
 /** A set of page numbers, in pieces that are made on demand. */

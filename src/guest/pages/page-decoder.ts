@@ -32,7 +32,7 @@ export interface PageDecoderOptions {
  * Gives the page of any page record, in whatever encoding (`PAGE_ENCODINGS`).
  *
  * With lenient `diagnostics` a damaged page is replaced: a compressed page by what was inflated before the damage and
- * zeros, an XBZRLE page by what it was before. Each is told to `diagnostics`.
+ * zeros, an XBZRLE page by what it was before. Each is reported to `diagnostics`.
  */
 export class PageDecoder {
   /** Steps to the section, for errors. */
@@ -110,7 +110,7 @@ export class PageDecoder {
     encoding.decode(page, body, this.engine);
   }
 
-  /** After `decode` threw: gives the error its address and throws it, or replaces the page and tells of it. */
+  /** After `decode` threw: gives the error its address and throws it, or replaces the page and reports it. */
   damaged(error: unknown, page: Uint8Array, encoding: PageEncoding, address: PageAddress): void {
     if (!(error instanceof QevmError)) throw error;
     const located = pageError(error, address);
@@ -120,7 +120,7 @@ export class PageDecoder {
   }
 }
 
-/** What pages were before, of which the last one read is kept: for who encodes a delta again. */
+/** What pages were before, of which the last one read is kept: for a caller that encodes a delta again. */
 export class KeptBefore implements PageBefore {
   readonly page: Uint8Array;
 

@@ -80,8 +80,8 @@ export class PagePlaces implements PageFinder {
   private bytes = 0;
 
   /**
-   * @param stream says how large pages are, once it knows, and how far it has come
-   * @param source says how long the stream is, if it knows
+   * @param stream gives the page size, once known, and the position
+   * @param source gives the length of the stream, if known
    */
   constructor(
     private readonly stream: {

@@ -11,8 +11,8 @@ export interface PageStore {
   write(block: RamBlock, offset: number, page: Uint8Array): void;
   zero(block: RamBlock, offset: number, length: number): void;
   /**
-   * Like `write` for record `i` of a batch, a PAGE, and for the PAGE records behind it whose pages follow each other in the same block, without
-   * a view a page; a store may leave it out. Returns how many records it took.
+   * Like `write` for record `i` of a batch, a PAGE, and for the PAGE records after it whose pages follow each other in
+   * the same block, without a view a page; a store may leave it out. Returns how many records it took.
    */
   writeRun?(batch: RamBatch, i: number): number;
 }

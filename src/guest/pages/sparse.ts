@@ -1,11 +1,16 @@
-/** A table with an entry for each page (or byte) of a block, in pieces that are added when one of them is first noted. */
+/**
+ * A table with an entry for each page (or byte) of a block, in pieces that are added when one of them is first noted.
+ */
 export class SparseTable<Piece> {
   private readonly pieces = new Map<number, Piece>();
   /** The piece that was asked for last: pages mostly follow each other. */
   private index = -1;
   private piece: Piece | undefined;
 
-  /** @param entries pages of one piece: few, since a damaged stream may scatter its pages over lengths that it only states */
+  /**
+   * @param entries pages of one piece: few, since a damaged stream may scatter its pages over lengths that it only
+   * states
+   */
   constructor(readonly entries: number) {}
 
   /** The piece that has the entry of a page. */

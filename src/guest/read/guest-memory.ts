@@ -11,7 +11,7 @@ import { PagePlaces, type PageFinder } from "../pages/page-places.js";
 import { ACPI_TABLES, MOST_TABLES } from "../layout/srat.js";
 import { PageReader, type StreamBytes } from "../pages/page-reader.js";
 
-/** Bytes read at a time where the RAM of a mapped-ram file is passed over: what is read in vain between blocks. */
+/** Bytes read at a time where the RAM of a mapped-ram file is skipped: read unnecessarily between blocks. */
 const SMALL_READ = 1 << 14;
 
 /** A stream's RAM as it can be read page by page, without extracting it. */
@@ -23,16 +23,18 @@ export interface GuestPages {
   facts: DeviceFacts | undefined;
   /** What was noticed, and what lenient mode replaced so far: `read` adds to it. */
   diagnostics: Diagnostics;
-  /** Where records stand; undefined for a mapped-ram file, whose pages have places of their own. */
+  /** Where records are; undefined for a mapped-ram file, whose pages have places of their own. */
   places: PagePlaces | undefined;
-  /** Puts the page that begins at an offset of a block into `into`; a page that the stream does not mention is zeros. */
+  /**
+   * Puts the page that begins at an offset of a block into `into`; a page that the stream does not mention is zeros.
+   */
   read: (this: void, block: string, offset: number, into: Uint8Array) => Promise<void>;
   /** Removes what was kept of a source that cannot be read anywhere. The source itself stays open. */
   close: () => void;
 }
 
 export interface ScanOptions extends StreamOptions {
-  /** Also read the device state behind the RAM, for the layout. */
+  /** Also read the device state after the RAM, for the layout. */
   devices: boolean;
 }
 

@@ -24,7 +24,9 @@ export interface IndexedPages {
   index: "made" | "used" | null;
 }
 
-/** What of a file an index is about: the same file holds other pages as another snapshot, or read with other options. */
+/**
+ * What of a file an index is about: the same file holds other pages as another snapshot, or read with other options.
+ */
 export function variantOf(
   containers: readonly object[],
   options: StreamOptions,
@@ -39,8 +41,8 @@ export function variantOf(
 }
 
 /**
- * A stream's pages by an index beside it. An index that is not there, is of something else, or is damaged, is made anew by one scan. A
- * mapped-ram file needs none. Errors: as `scanPages`.
+ * A stream's pages by an index next to it. An index that is not there, belongs to another file, or is damaged, is
+ * rebuilt by one scan. A mapped-ram file needs none. Errors: as `scanPages`.
  */
 export async function indexedPages(source: ByteSource, options: IndexOptions): Promise<IndexedPages> {
   const { file, index, variant, say } = options;
@@ -102,14 +104,14 @@ async function pagesOf(
     diagnostics,
     places: undefined,
     close: () => index.close(),
-    // A chunk that is not what the head says, or a place where another record stands: a scan knows better.
+    // A chunk that is not what the head says, or a place with another record: a scan finds the right one.
     read: async (block, offset, into) => {
       try {
         await read(block, offset, into);
       } catch (error) {
         if (scanned || !(error instanceof QevmError) || error.code !== "bad-value") throw error;
         scanned = true;
-        options.say(`index ${options.index}: ${error.what}; made anew`);
+        options.say(`index ${options.index}: ${error.what}; rebuilt`);
         const pages = await scanPages(source, { ...options, devices: true });
         if (pages.places !== undefined) keep(pages, pages.places, options, stamp);
         ({ read } = pages);

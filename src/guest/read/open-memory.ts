@@ -13,7 +13,7 @@ import { layoutOf, scanPages, type ScanOptions } from "./guest-memory.js";
 import { indexedPages, variantOf, type IndexedPages } from "./indexed-pages.js";
 import { blockRange, physicalRange, readParts } from "./range.js";
 
-/** Where an index of the pages is kept beside a file. */
+/** Where an index of the pages is kept next to a file. */
 export interface IndexPlace {
   /** The file that the stream is in. */
   file: string;
@@ -21,11 +21,13 @@ export interface IndexPlace {
   index: string;
   /** What of the file it is about, by `variantOf`. */
   variant: string;
-  /** Is told what becomes of the index. */
+  /** Called with what becomes of the index. */
   say: (line: string) => void;
 }
 
-/** The pages of a stream, by an index or one scan. Errors: as `scanPages`; usage for an index of what can be read once. */
+/**
+ * The pages of a stream, by an index or one scan. Errors: as `scanPages`; usage for an index of what can be read once.
+ */
 export async function openPages(source: ByteSource, options: ScanOptions, place?: IndexPlace): Promise<IndexedPages> {
   if (place === undefined) return { pages: await scanPages(source, options), layout: undefined, index: null };
   if (!isRandom(source) || source.seek === undefined) {
@@ -36,7 +38,7 @@ export async function openPages(source: ByteSource, options: ScanOptions, place?
 
 /** How guest memory is opened. */
 export interface MemoryOptions extends OpenOptions {
-  /** Path of an index that is kept beside the file, so that it is scanned once; for paths of files alone. */
+  /** Path of an index that is kept next to the file, so that it is scanned once; only for paths of files. */
   index?: string;
 }
 
@@ -61,7 +63,7 @@ export async function openMemory(input: StreamInput, options: MemoryOptions = {}
     const scan = { ...readingOf(opening), devices: true };
     let place: IndexPlace | undefined;
     if (index !== undefined) {
-      if (typeof input !== "string") throw new QevmError("usage", "an index is kept beside a file: give its path");
+      if (typeof input !== "string") throw new QevmError("usage", "an index needs a file: give its path");
       if (scan.schema !== undefined)
         throw new QevmError("usage", "an index is not kept for a stream read with a schema");
       place = { file: input, index, variant: variantOf(source.containers, scan), say: () => undefined };
@@ -113,7 +115,7 @@ export class GuestMemory {
 
   /**
    * Bytes at a guest-physical address; a page that the stream does not mention is zeros.
-   * Errors: usage (an address that is no memory); unsupported (no layout); those of page payloads.
+   * Errors: usage (an address that is not memory); unsupported (no layout); those of page payloads.
    */
   async readPhysical(address: number, length: number): Promise<Uint8Array> {
     return await this.gather(physicalRange(this.layout, address, length), length, this.layout.vga);
@@ -124,7 +126,7 @@ export class GuestMemory {
     return await this.gather(blockRange(this.blocks, name, offset, length), length);
   }
 
-  /** Closes what was opened for it; a source that was given stays open. */
+  /** Closes what was opened for it; a source passed in stays open. */
   async close(): Promise<void> {
     this.opened.pages.close();
     await this.closeSource();

@@ -8,7 +8,7 @@ import type { Layout } from "../layout-types.js";
 import type { PageFinder, PagePlaces, PageParts } from "../pages/page-places.js";
 
 /**
- * An index of a stream beside it: where the records of each page stand.
+ * An index of a stream, kept next to it: where the records of each page are.
  *
  * | offset | size | field                                                          |
  * |--------|------|----------------------------------------------------------------|
@@ -19,8 +19,8 @@ import type { PageFinder, PagePlaces, PageParts } from "../pages/page-places.js"
  * | 48     |      | the head, JSON                                                 |
  * |        |      | chunks, each with its length and SHA-256 in the head           |
  *
- * A chunk holds 12 bytes a record: u32 page in the chunk, the top bit set for an XBZRLE record; f64 absolute stream offset.
- * Little-endian. Chunks are read when a page in them is wanted, and checked then.
+ * A chunk holds 12 bytes a record: u32 page in the chunk, the top bit set for an XBZRLE record; f64 absolute stream
+ * offset. Little-endian. Chunks are read when a page in them is wanted, and checked then.
  */
 export interface IndexHead {
   /** The file it is about. */
@@ -49,7 +49,7 @@ interface Chunk {
   block: string;
   /** Number of the chunk in its block. */
   index: number;
-  /** Offset behind the head. */
+  /** Offset after the head. */
   at: number;
   length: number;
   sha256: string;
@@ -147,8 +147,9 @@ export class PageIndex implements PageFinder {
   ) {}
 
   /**
-   * Opens an index and holds it against the file it is meant for. Answers why it cannot be used instead: not there, stale, damaged.
-   * Errors: usage (a file that is no index), io.
+   * Opens an index and holds it against the file it is meant for. Answers why it cannot be used instead: not there,
+   * stale, damaged.
+   * Errors: usage (a file that is not an index), io.
    */
   static open(path: string, stamp: FileStamp, variant: string): PageIndex | string {
     let fd: number;
@@ -211,7 +212,7 @@ const DAMAGED = "the index is damaged";
 function staleness(head: IndexHead, stamp: FileStamp, variant: string): string | undefined {
   if (head.stamp.size !== stamp.size) return `it is of a file of ${head.stamp.size} bytes, this one has ${stamp.size}`;
   if (head.stamp.modified !== stamp.modified) return "the file was changed since";
-  if (head.stamp.content !== stamp.content) return "the file holds something else";
+  if (head.stamp.content !== stamp.content) return "the file has other content";
   if (head.variant !== variant) return "it is of another stream in this file, or was made with other options";
   return undefined;
 }
@@ -220,9 +221,9 @@ function readHead(path: string, fd: number): { head: IndexHead; body: number } |
   const size = fstatSync(fd).size;
   const lead = readExactly(path, fd, 0, LEAD);
   if (size === 0) return "it is empty";
-  // A file of somebody's is not replaced.
+  // A user's file is not replaced.
   if (lead === undefined || lead.toString("latin1", 0, 8) !== MAGIC)
-    throw new QevmError("usage", `--index ${path}: that file is no index; it is left as it is`);
+    throw new QevmError("usage", `--index ${path}: that file is not an index; it is left as it is`);
   if (lead.readUInt32LE(8) !== VERSION) return `its format has version ${lead.readUInt32LE(8)}`;
   const length = lead.readUInt32LE(12);
   if (length > Math.min(size - LEAD, MOST_HEAD)) return "it is damaged";
@@ -234,7 +235,7 @@ function readHead(path: string, fd: number): { head: IndexHead; body: number } |
   return whole ? { head, body: LEAD + length } : "it is damaged";
 }
 
-/** A head that is no JSON, or nested deep, is damaged like one with a wrong checksum. */
+/** A head that is not JSON, or nested deep, is damaged like one with a wrong checksum. */
 function headIn(text: Buffer): unknown {
   try {
     return parseJson(text.toString(), "the index");

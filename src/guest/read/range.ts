@@ -7,7 +7,7 @@ import { vgaWindow } from "../layout/vga-window.js";
 /** What stands for the VGA window in a list of parts. */
 const WINDOW = "VGA window";
 
-/** The parts of RAM blocks that a guest-physical range is made of. Errors: usage (an address that is no memory). */
+/** The parts of RAM blocks that a guest-physical range is made of. Errors: usage (an address that is not memory). */
 export function physicalRange({ segments, vga }: Layout, from: number, length: number): Segment[] {
   const parts: Segment[] = [];
   let at = from;

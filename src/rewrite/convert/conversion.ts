@@ -51,7 +51,7 @@ export class KeepItems implements ItemConverter {
   }
 
   async end(): Promise<void> {
-    // Nothing is held back.
+    // Nothing is buffered.
   }
 
   async close(): Promise<void> {
@@ -59,7 +59,7 @@ export class KeepItems implements ItemConverter {
   }
 }
 
-/** Page records in another encoding, where they stand. */
+/** Page records in another encoding, in place. */
 export class ReencodePages implements ItemConverter {
   readonly pages = { in: noPages(), out: noPages() };
   private parts: { records: RecordConverter; encoder: PageEncoder; inflate: InflateStage } | undefined;

@@ -9,9 +9,10 @@ import { mayHoldXbzrle } from "./scan.js";
 import type { ConvertOptions, ConvertReport } from "./types.js";
 
 /**
- * Writes a stream again with other page encodings, in one round, under another machine name, with or without VMDESCRIPTION; all else byte
- * for byte. One pass, and memory is bounded by the buffers: XBZRLE pages and `flatten` need the guest's memory, which is kept in
- * sparse files in the folder `scratch`, made when it is needed and removed afterwards. The sink is not ended.
+ * Writes a stream again with other page encodings, in one round, under another machine name, with or without
+ * VMDESCRIPTION; all else byte for byte. One pass, and memory is bounded by the buffers: XBZRLE pages and `flatten`
+ * need the guest's memory, which is kept in sparse files in the folder `scratch`, made when it is needed and removed
+ * afterwards. The sink is not ended.
  * Errors: as `StreamReader`; usage, bad-compressed-data, bad-xbzrle.
  */
 export async function convertStream(
@@ -77,7 +78,7 @@ export async function convertStream(
   };
 }
 
-/** A source behind which everything written so far goes out before anybody waits for more of it. */
+/** A source that has everything written so far sent out before it waits for more input. */
 function flushing(source: ByteSource, writer: ExactWriter): ByteSource {
   return {
     read: (into) => {

@@ -4,8 +4,8 @@ import { DESCRIPTION_HEADER } from "../../codec/stream/types.js";
 import { printVmDescription, type DeviceDescription } from "../../codec/vmstate/index.js";
 
 /**
- * The VMDESCRIPTION of a stream, from the descriptions by which its device state was decoded: its own, or those that a schema
- * lent. With it the output says for itself what its devices hold.
+ * The VMDESCRIPTION of a stream, from the descriptions by which its device state was decoded: its own, or those that a
+ * schema lent. With it the output describes its own devices.
  */
 export class Described {
   private readonly devices: DeviceDescription[] = [];
@@ -20,7 +20,7 @@ export class Described {
     else if (item.content.kind === "opaque") throw refusal(item.offset, item.content.reason);
   }
 
-  /** What stands behind EOF, once; undefined before EOF. */
+  /** What follows EOF, once; undefined before EOF. */
   take(pageSize: number, offset: number): VmDescriptionItem | undefined {
     if (this.state !== "due") return undefined;
     this.state = "written";
@@ -31,5 +31,5 @@ export class Described {
 }
 
 function refusal(offset: number, reason: string): QevmError {
-  return new QevmError("unsupported", `nothing to describe the devices by: ${reason}`, { offset });
+  return new QevmError("unsupported", `no description of the devices: ${reason}`, { offset });
 }

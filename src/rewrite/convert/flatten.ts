@@ -15,8 +15,8 @@ import { tallyBatch } from "./records.js";
 import type { ConvertOptions, PageEncoder } from "./types.js";
 
 /**
- * One round: all page records go into the guest's memory, and one PART holds the last content of every page that was sent, block
- * by block in the order of the block list, offsets ascending. START stays as it is, END is empty.
+ * One round: all page records go into the guest's memory, and one PART holds the last content of every page that was
+ * sent, block by block in the order of the block list, offsets ascending. START stays as it is, END is empty.
  */
 export class FlattenRounds extends OneRound {
   private applier: RecordApplier | undefined;

@@ -29,13 +29,13 @@ import { OneRound } from "./one-round.js";
 import { tallyBatch } from "./records.js";
 
 /**
- * A mapped-ram file: all rounds go into the guest's memory; START holds the last content of every page at its place, END is empty.
- * The file must start where its name does: the offsets in it are absolute.
+ * A mapped-ram file: all rounds go into the guest's memory; START holds the last content of every page at its place,
+ * END is empty. The file must start where its name does: the offsets in it are absolute.
  */
 export class ToMappedRam extends OneRound {
   private applier: RecordApplier | undefined;
   /** Pages that the stream sends, of blocks that a destination may have filled. */
-  private told: PageSet | undefined;
+  private noted: PageSet | undefined;
   private readonly turns = new Turns();
   /** Bytes of the bitmaps so far. */
   private bitmaps = 0;
@@ -56,7 +56,7 @@ export class ToMappedRam extends OneRound {
     for await (const batch of item.records()) {
       tallyBatch(this.pages.in, batch);
       this.memory.files.addNew(blocks);
-      this.note(batch, (this.told ??= new PageSet(pageSize)));
+      this.note(batch, (this.noted ??= new PageSet(pageSize)));
       await this.applier.apply(batch);
     }
     this.skipFooter = item.type !== "end";
@@ -67,11 +67,11 @@ export class ToMappedRam extends OneRound {
     this.endOfChunk();
   }
 
-  private note(batch: RamBatch, told: PageSet): void {
+  private note(batch: RamBatch, noted: PageSet): void {
     for (let i = 0; i < batch.count; i++) {
       const block = batch.block[i];
       if (block === undefined || block.usedLength >= FILLED_BELOW) continue;
-      if ((batch.flag[i]! & PAGE_FLAGS) !== 0) told.add(block, batch.offset[i]!);
+      if ((batch.flag[i]! & PAGE_FLAGS) !== 0) noted.add(block, batch.offset[i]!);
     }
   }
 
@@ -111,7 +111,7 @@ export class ToMappedRam extends OneRound {
       const turn = this.turns.due();
       if (turn !== undefined) await turn;
     }
-    for (const offset of this.told?.offsets(block) ?? []) present.add(offset / pageSize);
+    for (const offset of this.noted?.offsets(block) ?? []) present.add(offset / pageSize);
     for (const i of present.pages()) setPage(bitmap, i);
     const mapped = mappedHeader(file.offset + mappedEntryLength(block), block.usedLength, pageSize);
     const gapLength = Number(mapped.pagesOffset - mapped.bitmapOffset) - bitmap.length;

@@ -14,7 +14,7 @@ export class NormalEncoder implements PageEncoder {
   }
 
   settle(): void {
-    // Nothing is held back.
+    // Nothing is buffered.
   }
 
   async close(): Promise<void> {

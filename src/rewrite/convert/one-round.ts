@@ -20,7 +20,7 @@ export abstract class OneRound implements ItemConverter {
   protected owed: SectionItem | undefined;
   /** The footer of a section that was left out is left out too. */
   protected skipFooter = false;
-  /** Commands between the rounds: they stand behind the pages now. */
+  /** Commands between the rounds: they come after the pages now. */
   private held: StreamItem[] = [];
   private readonly oneWay = new OneWay();
 
@@ -60,7 +60,7 @@ export abstract class OneRound implements ItemConverter {
   /** Writes the section that is owed with every page; its EOS is not its business. */
   protected abstract write(owed: SectionItem): Promise<void>;
 
-  /** Writes the section that is owed, and the commands that were held back for it. */
+  /** Writes the pending section, and the commands that were held back for it. */
   protected async pay(): Promise<void> {
     const { owed, held } = this;
     if (owed === undefined) return;

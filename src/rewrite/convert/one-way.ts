@@ -2,15 +2,18 @@ import { QevmError } from "../../bytes/errors.js";
 import type { ExactWriter, StreamItem } from "../../codec/stream/index.js";
 
 /**
- * A stream in one round asks nothing back and waits for nothing: the commands of postcopy and of the return path are left
- * out, and what a package holds stands behind the pages without its wrapping. What was recorded of a postcopy migration thus
- * becomes a stream that any destination loads, from a file too.
+ * A stream in one round sends no requests back and waits for nothing: the commands of postcopy and of the return path
+ * are left out, and what a package holds comes after the pages without its wrapping. What was recorded of a postcopy
+ * migration thus becomes a stream that any destination loads, from a file too.
  */
 export class OneWay {
   private inPackage = false;
   private held: StreamItem[] = [];
 
-  /** Whether the item is left out here: for good, or until `release`. Errors: unsupported for device state in a package that is not decoded at all. */
+  /**
+   * Whether the item is left out here: for good, or until `release`. Errors: unsupported for device state in a package
+   * that is not decoded at all.
+   */
   drops(item: StreamItem): boolean {
     if (item.kind === "package-end") this.inPackage = false;
     if (item.kind === "opaque" && this.inPackage) {
@@ -25,7 +28,7 @@ export class OneWay {
     return TWO_WAY.has(item.command.name);
   }
 
-  /** Writes what packages held; called behind the last section of RAM and its footer. */
+  /** Writes what packages held; called after the last section of RAM and its footer. */
   async release(writer: ExactWriter): Promise<void> {
     const { held } = this;
     this.held = [];

@@ -19,9 +19,9 @@ export interface RecordingFolderReport extends ToRecordingReport {
 }
 
 /**
- * Writes any stream as the recording of a migration with multifd, into a folder that appears whole or not at all: `main.bin`,
- * `multifd-N.bin` and `recording.json`. Compressed, XBZRLE and mapped pages become plain ones on the way. Errors: as `convertStream` and
- * `splitStream`.
+ * Writes any stream as the recording of a migration with multifd, into a folder that appears whole or not at all:
+ * `main.bin`, `multifd-N.bin` and `recording.json`. Compressed, XBZRLE and mapped pages become plain ones on the way.
+ * Errors: as `convertStream` and `splitStream`.
  */
 export async function convertToRecording(
   source: ByteSource,

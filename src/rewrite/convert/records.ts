@@ -57,7 +57,7 @@ export class RecordConverter {
     await this.encoder.settle();
   }
 
-  /** What an inflated page goes through. */
+  /** Takes an inflated page. */
   readonly inflated: PageTaker = (block, offset, page, continues) => {
     this.memory?.write(block, offset, page);
     return this.encoder.page(block, offset, page, continues);

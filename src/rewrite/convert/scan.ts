@@ -5,7 +5,7 @@ import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
 import { standsBetween } from "./between.js";
 
 /**
- * Whether a stream holds XBZRLE pages: read ahead where the source can go back (pages are passed over, which costs a
+ * Whether a stream holds XBZRLE pages: read ahead where the source can go back (pages are skipped, which costs a
  * twentieth of inflating them), "may be" where it cannot. What is wrong with the stream is left to the reading proper.
  */
 export async function mayHoldXbzrle(source: ByteSource, options: StreamOptions): Promise<boolean> {

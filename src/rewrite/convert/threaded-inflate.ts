@@ -16,7 +16,10 @@ interface Ticket {
   path: readonly string[];
 }
 
-/** In worker threads, those of the load path. Pages are passed on in the order in which they came; the event loop runs meanwhile. */
+/**
+ * In worker threads, those of the load path. Pages are passed on in the order in which they came; the event loop runs
+ * meanwhile.
+ */
 export class ThreadedInflate implements InflateStage {
   private slot: Slot | undefined;
   private used = 0;

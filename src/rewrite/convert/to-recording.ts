@@ -19,8 +19,9 @@ export interface ToRecordingOptions extends StreamOptions {
   /** zlib: 0 to 9. Default 1. */
   level?: number | undefined;
   /**
-   * The release that is to load them, as major * 100 + minor; default: the machine type's own, or 702 where it names none. Before 801 (and with
-   * machine types before 8.1) the marks are EOS, from then on MULTIFD_FLUSH; from 900 on zero pages go into the packets.
+   * The release that is to load them, as major * 100 + minor; default: the machine type's own, or 702 where it names
+   * none. Before 801 (and with machine types before 8.1) the marks are EOS, from then on MULTIFD_FLUSH; from 900 on
+   * zero pages go into the packets.
    */
   release?: number | undefined;
 }
@@ -36,8 +37,9 @@ export interface ToRecordingReport {
 }
 
 /**
- * Takes a stream of plain pages apart into the channels that a source with multifd would have sent: `main` gets everything but the pages, the
- * others get them in turn, a packet each. A real destination with the capability takes them. The sinks are not ended.
+ * Takes a stream of plain pages apart into the channels that a source with multifd would have sent: `main` gets
+ * everything but the pages, the others get them in turn, a packet each. A real destination with the capability takes
+ * them. The sinks are not ended.
  * Errors: as `StreamReader`; unsupported for other page records, packages, and a page that comes twice in one part.
  */
 export async function splitStream(

@@ -15,23 +15,29 @@ export interface ConvertOptions {
   level?: number | undefined;
   /** Worker threads that compress or decompress; 1 (default): none, everything in this one. */
   threads?: number | undefined;
-  /** What compresses and decompresses; default: the fastest. "exact" writes the bytes that QEMU's zlib would, at its price. */
+  /**
+   * What compresses and decompresses; default: the fastest. "exact" writes the bytes that QEMU's zlib would, at its
+   * price.
+   */
   engine?: ConvertEngine | undefined;
   /** One round that holds the last content of every page, as plain pages where `ram` does not say otherwise. */
   flatten?: boolean | undefined;
   /** Machine type for the configuration section. */
   machine?: string | undefined;
-  /** "stream" makes a plain stream of a mapped-ram file, "mapped-ram" the other way; both write one round. Default: as it is. */
+  /**
+   * "stream" makes a plain stream of a mapped-ram file, "mapped-ram" the other way; both write one round. Default: as
+   * it is.
+   */
   to?: "stream" | "mapped-ram" | undefined;
   dropVmdescription?: boolean | undefined;
-  /** Behind EOF stands the description by which device state was decoded: a lent schema's, or the stream's own. */
+  /** After EOF comes the description by which device state was decoded: a lent schema's, or the stream's own. */
   addVmdescription?: boolean | undefined;
   /**
-   * The input may pause until somebody has heard what was written: whenever it does, everything goes out. Told whether the pages of a RAM
-   * section are being read.
+   * The input may pause until the peer has received what was written: whenever it does, everything goes out. Told
+   * whether the pages of a RAM section are being read.
    */
   live?: { inRam: boolean } | undefined;
-  /** Offset of the output's first byte in its file: what stands before it is written already. Default 0. */
+  /** Offset of the output's first byte in its file: everything before it is already written. Default 0. */
   outOffset?: number | undefined;
 }
 
@@ -43,7 +49,7 @@ export interface PageTally {
   xbzrle: number;
 }
 
-/** What went in and came out. */
+/** Bytes and pages of input and output. */
 export interface ConvertReport {
   /** Machine type as written; null without a configuration section. */
   machine: string | null;
@@ -53,7 +59,7 @@ export interface ConvertReport {
   /** The input reached its EOF. */
   complete: boolean;
   warnings: readonly Warning[];
-  /** Anomalies that lenient mode passed over, also those that `warnings` has no room for: the contents are doubtful. */
+  /** Anomalies that lenient mode skipped, also those beyond the limit of `warnings`: the contents are not reliable. */
   passedOver: number;
 }
 

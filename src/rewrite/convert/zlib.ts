@@ -6,11 +6,12 @@ import { RamFlag, type RamBlock, type RecordWriter } from "../../codec/ram/index
 import { CompressThreads } from "../threads/compress-threads.js";
 import { noPages, type ConvertEngine, type PageEncoder, type PageTally } from "./types.js";
 
-/** Pages a batch: enough that handing it over costs nothing beside the work, few enough that memory stays small. */
+/** Pages a batch: enough that handing it over costs little next to the work, few enough that memory stays small. */
 export const BATCH_PAGES = 64;
 
 /**
- * The engine that compresses: `exact` promises the bytes of QEMU's zlib, the others any bytes that inflate. Left out: the faster of these.
+ * The engine that compresses: `exact` promises the bytes of QEMU's zlib, the others any bytes that inflate. Left out:
+ * the faster of these.
  * Errors: usage where `page`, which knows one effort, is asked for another level.
  */
 function deflaterKind(level: number, engine: ConvertEngine | undefined): EngineKind {
@@ -29,8 +30,9 @@ export interface ZlibOptions {
 }
 
 /**
- * Pages as COMPRESS_PAGE records, by QEMU's rule (migration/ram.c 3.0 to 9.0): a page that names its block goes raw, zero pages go as
- * ZERO, all others compressed. Pages that follow each other are compressed together, and their order is kept.
+ * Pages as COMPRESS_PAGE records, by QEMU's rule (migration/ram.c 3.0 to 9.0): a page that names its block goes raw,
+ * zero pages go as ZERO, all others compressed. Pages that follow each other are compressed together, and their order
+ * is kept.
  */
 export async function createZlibEncoder(wire: RecordWriter, options: ZlibOptions): Promise<PageEncoder> {
   const { level, engine, threads, pageSize } = options;
@@ -109,7 +111,7 @@ class SingleEncoder extends ZlibEncoder {
   }
 }
 
-/** In worker threads: batches go out as they fill and come back in the order in which they went. */
+/** In worker threads: batches go out as they fill and come back in the order in which they were sent. */
 class ThreadedEncoder extends ZlibEncoder {
   private readonly zeros: Uint8Array;
   private threads!: CompressThreads<RamBlock>;

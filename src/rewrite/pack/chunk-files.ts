@@ -3,19 +3,19 @@ import { latin1, QemuFileWriter } from "../../bytes/index.js";
 import { encodeSectionRecord, type SectionRecord } from "../../codec/sections/index.js";
 import { GatheredFile } from "./gathered-file.js";
 
-/** Chunks up to this many bytes share a file with those that are alike. */
+/** Chunks up to this many bytes share a file with equal ones. */
 const SMALL = 64;
 
 /**
- * The chunks of sections that consist of records, as the stream has them, a file each. A migration has thousands that say only that they
- * end; those share one.
+ * The chunks of sections that consist of records, as the stream has them, a file each. A migration has thousands that
+ * say only that they end; those share one.
  */
 export class ChunkFiles {
   private readonly small = new Map<string, string>();
 
   constructor(private readonly folder: string) {}
 
-  /** Writes a chunk; answers its file: `file`, or that of a chunk that is the same. */
+  /** Writes a chunk; returns its file: `file`, or that of a chunk that is the same. */
   async write(file: string, entries: AsyncGenerator<SectionRecord>): Promise<string> {
     let out: GatheredFile | undefined;
     let small: Uint8Array | undefined;

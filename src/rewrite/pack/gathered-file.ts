@@ -8,7 +8,7 @@ export class GatheredFile {
   private readonly gathered = new Uint8Array(1 << 18);
   private used = 0;
 
-  /** @param path what errors call it: which disk is full is to be told */
+  /** @param path what errors call it: so that an error names the disk that is full */
   constructor(private readonly path: string) {
     this.fd = createFile(path);
   }

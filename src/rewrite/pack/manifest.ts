@@ -48,7 +48,7 @@ export type ManifestItem =
     }
   | { item: "section"; type: "part" | "end"; id: number; content: string }
   | { item: "footer"; id: number }
-  /** A command with the fields of its payload. PACKAGED has none: what stands up to `package-end` is its package. */
+  /** A command with the fields of its payload. PACKAGED has none: the items up to `package-end` are its package. */
   | ({ item: "command" } & PlainCommand)
   | { item: "package-end" }
   | { item: "eof" }
@@ -65,7 +65,7 @@ export type ManifestSubsection =
 export class Keys {
   private readonly left: Map<string, unknown>;
 
-  /** @param at where the object stands, for example `manifest.json: items[3]` */
+  /** @param at where the object is, for example `manifest.json: items[3]` */
   constructor(
     value: unknown,
     readonly at: string,

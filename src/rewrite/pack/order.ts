@@ -1,15 +1,16 @@
 import { QevmError } from "../../bytes/errors.js";
 
 /**
- * `records.bin`: the order of the RAM records, a run of like records in a few bytes. Contents are elsewhere: the last content
- * of a page in its block's file, earlier ones and stored payloads in `versions.bin`, in the order of the records.
+ * `records.bin`: the order of the RAM records, a run of like records in a few bytes. Contents are elsewhere: the last
+ * content of a page in its block's file, earlier ones and stored payloads in `versions.bin`, in the order of the
+ * records.
  *
  * | field            | condition                                                                          |
  * |------------------|------------------------------------------------------------------------------------|
  * | u8               | bits 0 to 3 kind, 0x10 named, 0x20 jump, 0x40 many                                 |
  * | u8               | kinds with a detail: level of COMPRESSED, fill of FILL and FILL_OLD                |
  * | varint block     | named: the first record of the run names its block (place in the block list)       |
- * | varint page      | jump: page number of the first; else the one behind the record before. Kinds without page: the upper bits of the record |
+ * | varint page      | jump: page number of the first; else the one after the record before. Kinds without page: the upper bits of the record |
  * | varint count     | many: records in the run, pages ascending; else 1                                  |
  *
  * varint: seven bits a byte, low ones first, 0x80 on all but the last. A chunk ends with its EOS.

@@ -21,7 +21,7 @@ import { RamFile } from "./ram-files.js";
 export interface RamEdits {
   /** ZERO and XBZRLE records that had to become PAGE. */
   becamePages: number;
-  /** Payloads that were made anew. */
+  /** Payloads that were compressed again. */
   recompressed: number;
   /** Pages that no record of the stream was about. */
   added: number;

@@ -32,9 +32,10 @@ export interface PackReport {
 }
 
 /**
- * Writes the stream that an unpacked folder describes. Untouched it is the stream that was unpacked, byte for byte; edited RAM
- * files and device values win. The file appears whole or not at all; `-` is standard output. Errors name the file and the key: bad-description,
- * does-not-fit, limit, io; bad-value where a file of the folder is a link, device or pipe.
+ * Writes the stream that an unpacked folder describes. Untouched it is the stream that was unpacked, byte for byte;
+ * edited RAM files and device values win. The file appears whole or not at all; `-` is standard output. Errors name the
+ * file and the key: bad-description, does-not-fit, limit, io; bad-value where a file of the folder is a link, device or
+ * pipe.
  */
 export async function packFolder(folder: string, out: string, limits: Partial<StreamLimits> = {}): Promise<PackReport> {
   const { manifest, items } = parseManifest(readJson(folder, "manifest.json"));
@@ -83,7 +84,7 @@ class Packer {
       await this.item(item, item === last);
       await this.writer.drain();
     }
-    if (this.package !== undefined) throw refuse("manifest.json: items", "package-end behind PACKAGED", "none");
+    if (this.package !== undefined) throw refuse("manifest.json: items", "package-end after PACKAGED", "none");
     this.ram?.done();
     return this.ram?.edits ?? { becamePages: 0, recompressed: 0, added: 0 };
   }
@@ -137,7 +138,7 @@ class Packer {
     }
   }
 
-  /** What follows goes into memory: its length stands in front of it. */
+  /** What follows goes into memory: its length comes before it. */
   private openPackage(): void {
     if (this.package !== undefined) throw refuse("manifest.json: items", "no PACKAGED in PACKAGED", "PACKAGED");
     const sink = new MemorySink();

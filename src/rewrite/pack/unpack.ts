@@ -36,14 +36,14 @@ import { GatheredFile } from "./gathered-file.js";
 
 /** How a stream is taken apart. */
 export interface UnpackOptions extends OpenOptions {
-  /** Told at the end: what was noticed, and what lenient mode passed over. */
+  /** Told at the end: what was noticed, and what lenient mode skipped. */
   onDiagnostics?: (diagnostics: Diagnostics) => void;
 }
 
 /**
- * Takes a stream apart into a folder that can be edited and packed again. Two passes: the first finds the last record of every
- * page. An input that cannot be opened twice (standard input, chunks, a source) is kept in a file meanwhile. The folder
- * appears whole or not at all. A source that was given stays open.
+ * Takes a stream apart into a folder that can be edited and packed again. Two passes: the first finds the last record
+ * of every page. An input that cannot be opened twice (standard input, chunks, a source) is kept in a file for the
+ * time. The folder is written atomically. A source passed in stays open.
  * Errors: as `openInput` and `StreamReader`; usage, io, unsupported (mapped-ram, two blocks of one name).
  * @example
  * await unpackStream("vm.mig", "vm.dir");
@@ -202,7 +202,7 @@ class Unpacker {
         const file = this.names.claim(`${item.kind}-${items.length}.bin`);
         const append = this.appender(file);
         for await (const chunk of item.chunks()) append(chunk);
-        items.push({ item: "bytes", what: item.kind === "opaque" ? item.reason : "behind the stream", file });
+        items.push({ item: "bytes", what: item.kind === "opaque" ? item.reason : "after the stream", file });
         break;
       }
     }
@@ -226,7 +226,7 @@ class Unpacker {
     }
   }
 
-  /** Writes what a section holds; answers its file, or "ram". */
+  /** Writes what a section holds; returns its file, or "ram". */
   private async content(item: SectionItem): Promise<string> {
     if (item.content.kind === "ram") return await this.pages(item);
     const number = String(this.items.length).padStart(3, "0");
@@ -290,7 +290,7 @@ class Unpacker {
     const page = batch.offset[i]! / pageSize;
     if (block === undefined) {
       if (batch.continues[i] === 1) {
-        throw new QevmError("unsupported", "unpack: CONTINUE on a record that is no page", {
+        throw new QevmError("unsupported", "unpack: CONTINUE on a record that is not a page", {
           offset: batch.position[i]!,
         });
       }

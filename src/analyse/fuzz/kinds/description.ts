@@ -3,7 +3,7 @@ import type { DamageKind, Work } from "../damage.js";
 import { ascii, be, concat } from "../raw-bytes.js";
 import { edge } from "../random.js";
 
-/** Damage to the VMDESCRIPTION: a text that says how to read what stands in front of it, and may lie. */
+/** Damage to the VMDESCRIPTION: a text that says how to read what comes before it, and may be wrong. */
 export const DESCRIPTION_KINDS: readonly DamageKind[] = [
   { name: "description-length", apply: length },
   { name: "description-missing", apply: missing },
@@ -53,7 +53,7 @@ export const DESCRIPTION_KINDS: readonly DamageKind[] = [
   { name: "description-number-form", apply: numberForm },
 ];
 
-/** Changes the text; its length follows where it is repaired. `what` is asked behind the change. */
+/** Changes the text; its length follows where it is repaired. `what` is called after the change. */
 function text(work: Work, change: (json: string) => string, what: string | (() => string)): string | undefined {
   const index = work.any("description");
   if (index < 0 || work.list[index]!.bytes.length < 6) return undefined;

@@ -19,7 +19,7 @@ function entries(work: Work): number[] {
   return work.of("area").length === 0 ? [] : work.of("blocks");
 }
 
-/** Where the header of a block begins in its part: behind the total (the first one alone), the name and the length. */
+/** Where the header of a block begins in its part: after the total (the first one alone), the name and the length. */
 function headerAt(bytes: Uint8Array): number {
   for (const lead of [8, 0]) {
     const at = lead + 1 + (bytes[lead] ?? 0) + 8;
@@ -52,7 +52,7 @@ function overlap(work: Work): string | undefined {
   const from = work.list[b]!.bytes;
   const at = headerAt(from);
   work.change(a, (all) => all.set(from.subarray(at + 12, at + 28), headerAt(all) + 12));
-  return `#${a} lies where #${b} lies`;
+  return `#${a} is where #${b} is`;
 }
 
 function bitmap(work: Work): string | undefined {

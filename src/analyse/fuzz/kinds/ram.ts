@@ -37,11 +37,7 @@ export const RAM_KINDS: readonly DamageKind[] = [
   {
     name: "compressed-long",
     apply: (work) =>
-      compressed(
-        work,
-        (zlib) => concat(zlib, work.random.bytes(1 + work.random.below(32))),
-        "bytes behind the payload",
-      ),
+      compressed(work, (zlib) => concat(zlib, work.random.bytes(1 + work.random.below(32))), "bytes after the payload"),
   },
   { name: "compressed-length", apply: compressedLength },
   {
@@ -59,7 +55,7 @@ export const RAM_KINDS: readonly DamageKind[] = [
   },
   { name: "xbzrle-noise", apply: (work) => xbzrle(work, work.random.bytes(work.random.below(80)), "noise as delta") },
   { name: "xbzrle-runs", apply: (work) => xbzrle(work, runs(work), "runs that do not fit the page") },
-  { name: "xbzrle-length", apply: (work) => xbzrle(work, work.random.bytes(10), "a length that lies", true) },
+  { name: "xbzrle-length", apply: (work) => xbzrle(work, work.random.bytes(10), "a wrong length", true) },
   {
     name: "xbzrle-header",
     apply: (work) => xbzrle(work, runs(work), "another header byte", false, work.random.u32() & 0xff),
@@ -242,7 +238,7 @@ function runs(work: Work): Uint8Array {
   return concat(...pieces);
 }
 
-function xbzrle(work: Work, delta: Uint8Array, what: string, lie = false, lead = 1): string | undefined {
+function xbzrle(work: Work, delta: Uint8Array, what: string, wrong = false, lead = 1): string | undefined {
   let index = work.any("record", RamFlag.XBZRLE);
   if (index < 0) index = work.any("record", RamFlag.PAGE);
   if (index < 0) index = work.any("record", RamFlag.ZERO);
@@ -250,7 +246,7 @@ function xbzrle(work: Work, delta: Uint8Array, what: string, lie = false, lead =
   const part = work.list[index]!;
   const head = part.bytes.slice(0, bodyStart(part));
   setFlag(head, RamFlag.XBZRLE);
-  const length = lie ? edge(work.random, 16, BigInt(delta.length)) : BigInt(delta.length);
+  const length = wrong ? edge(work.random, 16, BigInt(delta.length)) : BigInt(delta.length);
   work.replace(index, concat(head, [lead], be(length, 2), delta), RamFlag.XBZRLE);
   return `${what} in ${work.label(index)}`;
 }

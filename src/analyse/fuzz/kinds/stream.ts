@@ -127,7 +127,7 @@ export const STREAM_KINDS: readonly DamageKind[] = [
           be(edge(work.random, 16), 2),
           work.random.bytes(work.random.below(32)),
         ),
-        "a command whose length lies",
+        "a command with a wrong length",
         "command",
       ),
   },
@@ -139,7 +139,7 @@ export const STREAM_KINDS: readonly DamageKind[] = [
     name: "trailing",
     apply: (work) => (
       work.insert(work.list.length, "rest", work.random.bytes(1 + work.random.below(64))),
-      "bytes behind the end"
+      "bytes after the end"
     ),
   },
 ];
