@@ -1,6 +1,6 @@
 /** Texts of virtio devices. Source: QEMU hw/virtio/virtio.c virtio_load (5.2 to 11.1). */
 import { hex } from "../../../bytes/errors.js";
-import { damageNote, deviceNamed, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, deviceNamed, numberOf, ofDevice, type Answer, type Context, type Parts } from "../context.js";
 import { guestFeatures, virtqueues } from "../state-fields.js";
 import type { SurveyedDevice } from "../survey.js";
 import type { Remedy } from "../types.js";
@@ -24,25 +24,23 @@ export function virtioFeatures({ features = "0", allowed = "0" }: Parts, context
     .flatMap((bit, i) => (bit === "1" ? [i] : []));
   return {
     about: {
-      ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
+      ...ofDevice(device),
       field: "guest_features",
       value: hex(accepted),
       local: hex(BigInt(allowed)),
     },
     here: [
-      ...(device === undefined ? [] : [deviceWords(device)]),
+      device && deviceWords(device),
       ...(inFile === undefined || (inFile & offered) !== 0n
         ? []
         : [`this file has ${hex(inFile)} there, all of which that QEMU allows: the text is about another file`]),
     ],
-    why: [
-      `the guest's driver has accepted features that the destination's device does not offer: bit${bits.length === 1 ? "" : "s"} ${bits.join(", ")}${bits
-        .map((bit) => featureName(bit, net))
-        .filter((one) => one !== "")
-        .join(
-          "",
-        )}. They come from the device's properties and, of network devices, from the backend (vhost, tap offloads)`,
-    ],
+    why: `the guest's driver has accepted features that the destination's device does not offer: bit${bits.length === 1 ? "" : "s"} ${bits.join(", ")}${bits
+      .map((bit) => featureName(bit, net))
+      .filter((one) => one !== "")
+      .join(
+        "",
+      )}. They come from the device's properties and, of network devices, from the backend (vhost, tap offloads)`,
     remedies: remediesFor(device, context),
   };
 }
@@ -120,13 +118,13 @@ export function virtqueue({ queue = "0", received, local, size, host }: Parts, c
       : undefined;
   return {
     about: {
-      ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
+      ...ofDevice(device),
       field: `vq[${queue}]`,
-      ...(received === undefined ? {} : { value: Number(received) }),
-      ...(local === undefined ? {} : { local: Number(local) }),
+      value: numberOf(received),
+      local: numberOf(local),
     },
-    here: [...(device === undefined ? [] : [deviceWords(device)]), ...damageNote(context)],
-    why: [
+    here: [device && deviceWords(device), ...damageNote(context)],
+    why:
       received === undefined
         ? `the indices of virtqueue ${queue} in the device's state do not fit what the guest's memory has in that ring: state and memory are of different moments, or the memory was changed or not sent`
         : unset !== undefined
@@ -134,7 +132,6 @@ export function virtqueue({ queue = "0", received, local, size, host }: Parts, c
           : local === "0"
             ? `the file's device has a virtqueue ${queue} of ${received} entries, and the destination's has no such queue: fewer queues (num-queues, num_queues, queue pairs), or fewer CPUs, which the number of queues follows since 5.2`
             : `virtqueue ${queue} of the file has ${received} entries, and the destination's device at most ${local}: queue-size (or rx_queue_size, tx_queue_size) was larger at the source`,
-    ],
     remedies: unset !== undefined ? unsetRemedies(unset, context) : remediesFor(device, context),
   };
 }

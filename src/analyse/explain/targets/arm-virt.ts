@@ -21,7 +21,7 @@ export const armVirt: Target = {
 function advise(survey: Survey): TargetAdvice {
   const cpu = armCpu(survey);
   const notes: string[] = [];
-  const mmio = onMmio(survey, 0xa000000, 0x200);
+  const mmio = onMmio(survey, { base: 0xa000000, step: 0x200, count: 32 });
   const pci = onPci(mmio.rest, OWN);
   const firmware = has(survey, "acpi-ged");
   if (cpu.kvm) {

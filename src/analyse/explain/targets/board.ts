@@ -19,11 +19,14 @@ export function mainMemory({ blocks }: Survey): string | undefined {
 /** Boards on which every CPU is there whatever -smp says, or that have one only. */
 const COUNTED = /^(?:virt|loongson3|sifive_u|spike|powernv)/u;
 
+/** Machine `virt` of m68k (QEMU hw/m68k/virt.c, 6.0 to 11.1): four controllers with 32 interrupts each. */
+const M68K_VIRT = { base: 0xff010000, step: 0x200, count: 128 };
+
 export const board: Target = {
   fits: ({ inspection, devices }) => inspection.machine !== null && inspection.machine !== "none" && devices.length > 0,
   advise(survey) {
     const { machine } = survey.inspection;
-    const mmio = machine?.startsWith("virt") === true ? onMmio(survey, 0xff010000, 0x200) : undefined;
+    const mmio = machine?.startsWith("virt") === true ? onMmio(survey, M68K_VIRT) : undefined;
     // Devices that are on the board have sections like those that were asked for; only PCI devices tell their place.
     const usual = has(survey, "slirp") || mainMemory(survey) === undefined;
     const onBus = (mmio?.rest ?? survey).devices.filter(({ name }) => /^[0-9a-f]{4}:[0-9a-f]{2}:/u.test(name));

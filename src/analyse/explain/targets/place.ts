@@ -106,8 +106,20 @@ export function names(text: string): ReadonlySet<string> {
 /** Sections that every target has. */
 export const EVERYWHERE = "timer cpu_common cpu fw_cfg PCIHost PCIBUS globalstate slirp";
 
-/** Devices of virtio-mmio: `PATH/...` at these addresses. */
-export function onMmio(survey: Survey, base: number, step: number): Named & { rest: Survey } {
+/** The virtio-mmio transports of a machine. */
+export interface Transports {
+  /** Address of the first. */
+  base: number;
+  /** From one to the next, in bytes. */
+  step: number;
+  count: number;
+}
+
+/** Devices of virtio-mmio: `PATH/...` at the addresses that the machine's transports have. */
+export function onMmio<S extends Pick<Survey, "devices">>(
+  survey: S,
+  { base, step, count }: Transports,
+): Named & { rest: S } {
   const found: Named = { devices: [], unnamed: [], notes: [] };
   const rest: SurveyedDevice[] = [];
   for (const device of survey.devices) {
@@ -120,7 +132,7 @@ export function onMmio(survey: Survey, base: number, step: number): Named & { re
     const place = { path, id: `mmio-${slot}`, options: [`bus=virtio-mmio-bus.${slot}`], suffix: "-device" };
     const disk = scsiDevice(device, place);
     const named = disk === undefined ? virtioDevice(device, place) : [disk];
-    if (named === undefined || !Number.isInteger(slot) || slot < 0)
+    if (named === undefined || !Number.isInteger(slot) || slot < 0 || slot >= count)
       found.unnamed.push(`${device.name}/${device.instance}`);
     else found.devices.push(...named);
   }
