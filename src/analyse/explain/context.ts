@@ -1,7 +1,7 @@
 import type { Survey } from "./survey.js";
 import type { About, Destination, Finding, Remedy, VersionRule } from "./types.js";
 
-/** What a cause may look at beside the words of its text. */
+/** What a cause may use besides the text itself. */
 export interface Context {
   survey: Survey;
   /** Name of the file, for commands. */
@@ -14,7 +14,7 @@ export interface Context {
   matches: readonly Match[];
 }
 
-/** The parts of a text that have names. */
+/** The named groups of a text's pattern. */
 export type Parts = Readonly<Record<string, string | undefined>>;
 
 export interface Match {

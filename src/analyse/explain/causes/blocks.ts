@@ -1,4 +1,7 @@
-/** Texts about RAM blocks. Source: QEMU migration/ram.c, system/physmem.c (before: exec.c, softmmu/physmem.c) (5.2 to 11.1). */
+/**
+ * Texts about RAM blocks. Source: QEMU migration/ram.c, system/physmem.c (before: exec.c, softmmu/physmem.c) (5.2 to
+ * 11.1).
+ */
 import { damageNote, elsewhere, type Answer, type Context, type KnownText, type Parts } from "../context.js";
 import { backendFor, idName, isOfDevice, sizeText } from "../memory-arguments.js";
 import { pciPlace } from "../pci.js";
@@ -32,7 +35,7 @@ export function unknownBlock({ block = "" }: Parts, context: Context): Answer {
   };
 }
 
-/** What brings a block about, as its name tells it. */
+/** Options that create a block, inferred from its name. */
 function blockRemedies(block: string, length: number, { destination, survey }: Context): Remedy[] {
   const place = pciPlace(block);
   const ours = place === undefined ? [] : destination.devices.filter(({ path }) => path === place.path);
@@ -78,8 +81,8 @@ function blockRemedies(block: string, length: number, { destination, survey }: C
 }
 
 /**
- * The guest's own ROM out of the stream: its file has the block's length, where the host's has another. (romsize= makes room for a smaller file, and does not cut a
- * larger one.)
+ * The guest's own ROM, taken from the stream: it has the block's length, which the host's ROM file does not. (romsize=
+ * makes room for a smaller file, and does not cut a larger one.)
  */
 function romRemedies(block: string, argument: string, file: string): Remedy[] {
   return [

@@ -1,4 +1,7 @@
-/** Texts about commands, postcopy and multifd channels. Source: QEMU migration/savevm.c, migration/multifd.c, migration/channel.c (5.2 to 11.1). */
+/**
+ * Texts about commands, postcopy and multifd channels. Source: QEMU migration/savevm.c, migration/multifd.c,
+ * migration/channel.c (5.2 to 11.1).
+ */
 import { hex } from "../../../bytes/errors.js";
 import { damageNote, damageOffset, elsewhere, verify, type Answer, type Context, type Parts } from "../context.js";
 import { at, quoted } from "../words.js";
@@ -116,7 +119,9 @@ export function commandState({ command = "" }: Parts, context: Context): Answer 
   };
 }
 
-/** "multifd: received packet magic 5145564d expected 11223344", and what else a channel's first packets are refused for. */
+/**
+ * "multifd: received packet magic 5145564d expected 11223344", and other reasons to refuse a channel's first packets.
+ */
 export function multifd({ received, local }: Parts, context: Context): Answer {
   const { survey, containers, file } = context;
   const recording = containers.includes("recording");

@@ -1,6 +1,7 @@
 /**
- * Texts about the list of system registers in the state of an ARM CPU. Source: QEMU target/arm/machine.c, cpu_post_load (5.2 to 11.1);
- * the register's id is that of KVM (Linux, Documentation/virt/kvm/api.rst, KVM_GET_ONE_REG) or QEMU's own of 32 bits.
+ * Texts about the list of system registers in the state of an ARM CPU. Source: QEMU target/arm/machine.c, cpu_post_load
+ * (5.2 to 11.1); the register's id is that of KVM (Linux, Documentation/virt/kvm/api.rst, KVM_GET_ONE_REG) or QEMU's
+ * own of 32 bits.
  */
 import { hex } from "../../../bytes/errors.js";
 import { damageNote, deviceNamed, elsewhere, ofDevice, type Answer, type Context, type Parts } from "../context.js";
@@ -9,7 +10,7 @@ import type { Remedy } from "../types.js";
 import { at, quoted } from "../words.js";
 import { remediesFor } from "./devices.js";
 
-/** Names of registers that come up: those of CPU features. `op0 op1 CRn CRm op2`. */
+/** Names of registers that such texts name most, those of CPU features: `op0 op1 CRn CRm op2`. */
 const NAMES: Readonly<Record<string, string>> = {
   "3 0 0 0 0": "MIDR_EL1",
   "3 0 0 4 0": "ID_AA64PFR0_EL1",
@@ -41,8 +42,9 @@ const OLD_NAMES: Readonly<Record<string, string>> = {
 const SIZES: ReadonlySet<bigint> = new Set([0x6030_0000n, 0x6020_0000n, 0x4030_0000n, 0x4020_0000n]);
 
 /**
- * The register that an id means, in words. KVM's: bits 16 to 27 are 0x13 for system registers of 64-bit ARM, the number of the coprocessor
- * for 32-bit ones; QEMU's own short form has bit 28 for 64-bit ARM and bit 29 for the bank of the normal world.
+ * The register that an id means, in words. KVM's: bits 16 to 27 are 0x13 for system registers of 64-bit ARM, the number
+ * of the coprocessor for 32-bit ones; QEMU's own short form has bit 28 for 64-bit ARM and bit 29 for the bank of the
+ * normal world.
  */
 export function registerName(id: bigint): string {
   const low = Number(id & 0xffff_ffffn);

@@ -11,7 +11,7 @@ export function deviceWords({ name, instance, version, offset, payload, length }
   return `device ${quoted(name)} instance ${instance}, version ${version}, ${at(offset)}; its state is ${length} bytes from byte ${hex(payload)}`;
 }
 
-/** Why a device's state was not taken apart. */
+/** Why a device's state was not decoded. */
 function undecodedWords({ survey }: Context, { offset }: SurveyedDevice): string[] {
   const found = survey.inspection.undecoded.find((one) => one.offset === offset);
   return found === undefined ? [] : [`it does not fit its description: ${found.reason}`];

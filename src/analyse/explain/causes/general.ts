@@ -1,4 +1,7 @@
-/** Texts that say little by themselves, and those of a destination that does not start. Source: QEMU migration/migration.c, softmmu/vl.c (5.2 to 11.1). */
+/**
+ * General texts, and those of a destination that does not start. Source: QEMU migration/migration.c, softmmu/vl.c (5.2
+ * to 11.1).
+ */
 import { damageNote, damageOffset, type Answer, type Context, type Parts } from "../context.js";
 import { upstreamMachine } from "../../../guest/machines/index.js";
 import { at, distributionWords, quoted, some } from "../words.js";

@@ -139,7 +139,7 @@ export function machineType({ received = "", local = "" }: Parts, { survey, file
   return { about, here, why, remedies };
 }
 
-/** What stands behind a distribution's name. */
+/** Which of QEMU's machine types a distribution's name means, and how it differs. */
 export function aliasWords(name: string, upstream: UpstreamMachine | undefined): string[] {
   if (upstream?.alias === undefined) return [];
   const { differs, source } = upstream.alias;

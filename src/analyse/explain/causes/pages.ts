@@ -16,7 +16,7 @@ import type { Remedy } from "../types.js";
 import { at, counted, quoted } from "../words.js";
 import { blockIn } from "./blocks.js";
 
-/** Where a record stands: `at byte 0x2f1, page 0x1000 of "pc.ram"`. */
+/** Where a record is: `at byte 0x2f1, page 0x1000 of "pc.ram"`. */
 function recordWords({ offset, block, page }: FirstRecord): string {
   return `${at(offset)}${block === undefined ? "" : `, page ${hex(page)} of ${quoted(block)}`}`;
 }

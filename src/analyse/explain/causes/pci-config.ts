@@ -1,4 +1,7 @@
-/** The text about a PCI configuration space that differs. Source: QEMU hw/pci/pci.c get_pci_config_device (5.2 to 11.1); the PCI specification. */
+/**
+ * The text about a PCI configuration space that differs. Source: QEMU hw/pci/pci.c get_pci_config_device (5.2 to 11.1);
+ * the PCI specification.
+ */
 import { hex } from "../../../bytes/errors.js";
 import { deviceNamed, type Answer, type Context, type Parts } from "../context.js";
 import { configByte } from "../fields.js";
@@ -58,7 +61,7 @@ export function pciConfig(
   const stored = identity === undefined ? undefined : configByte(identity.registers, i);
   const compared = byteOf(cmask) & ~byteOf(wmask) & ~byteOf(w1cmask);
   const differs = (byteOf(read) ^ byteOf(local)) & compared;
-  // The configuration space stands behind be32 version_id, at the payload's beginning.
+  // The payload begins with be32 version_id; the configuration space follows.
   const offset = device === undefined || stored !== byteOf(read) ? undefined : device.payload + 4 + i;
   const here =
     device === undefined

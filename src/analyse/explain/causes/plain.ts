@@ -1,4 +1,4 @@
-/** Texts whose explanation is the same for every file, but for where the file has what they name. */
+/** Texts whose explanation is the same for every file; only the place in the file differs. */
 import {
   damageNote,
   damageOffset,
@@ -13,7 +13,7 @@ import { blockIn } from "./blocks.js";
 import { deviceWords } from "./devices.js";
 import { findSection, placeOf } from "./sections.js";
 
-/** A row of the tables: `FILE` in a command is the file that is explained. */
+/** A row of the tables. `FILE` in a command becomes the file's name, `{part}` in why that part of the text. */
 export type PlainRow = [
   cause: string,
   rank: Finding["rank"],
@@ -22,7 +22,7 @@ export type PlainRow = [
   remedies?: readonly Remedy[],
 ];
 
-/** What is known of it is from the program's format strings, unless `heard` says otherwise. */
+/** @param heard releases that were seen to print a text; texts not in it come from the program's format strings */
 export function plainTexts(
   rows: readonly PlainRow[],
   heard: Readonly<Record<string, readonly string[]>> = {},

@@ -31,7 +31,7 @@ export function findSection(
   );
 }
 
-/** Where a section stands that could not be decoded: in a rest that nothing describes. */
+/** Where a section is that could not be decoded: in a part of the stream that no description covers. */
 export function seenWords({ survey }: Context, name: string): string[] {
   const offset = survey.seen.get(name);
   return offset === undefined ? [] : [`section ${quoted(name)} begins ${at(offset)}, in a part that is not decoded`];

@@ -45,7 +45,7 @@ export function virtioFeatures({ features = "0", allowed = "0" }: Parts, context
   };
 }
 
-/** The name of the device that the other texts tell, also where the file does not have it. */
+/** The name of the device in the other texts, even if the file does not have it. */
 function deviceName({ matches }: Context): string {
   return matches.map(({ parts }) => parts["device"]).find((name) => name !== undefined) ?? "";
 }
@@ -89,7 +89,10 @@ const NET_FEATURES: Readonly<Record<number, string>> = {
   63: "SPEED_DUPLEX",
 };
 
-/** The one device whose virtqueue of that number has so many entries and stands at that index: texts of up to 11.1 do not name it. */
+/**
+ * The one device whose virtqueue of that number has this many entries and is at that index: the texts, up to 11.1, do
+ * not name the device.
+ */
 function withQueue({ survey }: Context, queue: number, size: number, host: number): SurveyedDevice | undefined {
   const found = survey.devices.filter(({ state }) => {
     const one = state === undefined ? undefined : virtqueues(state)[queue];
@@ -98,7 +101,7 @@ function withQueue({ survey }: Context, queue: number, size: number, host: numbe
   return found.length === 1 ? found[0] : undefined;
 }
 
-/** The first device whose virtqueue of that number has so many entries; one without a driver, where there is one. */
+/** The first device whose virtqueue of that number has this many entries, preferably one without a driver. */
 function withLength({ survey }: Context, queue: number, length: number): SurveyedDevice | undefined {
   const found = survey.devices.filter(
     ({ state }) => state !== undefined && virtqueues(state)[queue]?.["num"] === length,
@@ -106,7 +109,10 @@ function withLength({ survey }: Context, queue: number, length: number): Surveye
   return found.find(({ state }) => isUnset(state!)) ?? found[0];
 }
 
-/** "VQ 0 size 0x100 Guest index 0x1 inconsistent with Host index 0x5: delta 0xfffc", "VQ 0 vring.num 1024 exceeds allocated max 256", ... */
+/**
+ * "VQ 0 size 0x100 Guest index 0x1 inconsistent with Host index 0x5: delta 0xfffc", "VQ 0 vring.num 1024 exceeds
+ * allocated max 256", ...
+ */
 export function virtqueue({ queue = "0", received, local, size, host }: Parts, context: Context): Answer {
   const device =
     deviceNamed(context) ??
@@ -136,7 +142,9 @@ export function virtqueue({ queue = "0", received, local, size, host }: Parts, c
   };
 }
 
-/** The numbers that queues have where no property says another: 64 for the control queue of virtio-net, which is the last of an odd number. */
+/**
+ * Default queue sizes: 64 for the control queue of virtio-net, which is the last of an odd number of queues, else 256.
+ */
 function unsetRemedies({ name, state }: SurveyedDevice, { file }: Context): Remedy[] {
   const count = state === undefined ? 0 : virtqueues(state).length;
   const sizes = Array.from({ length: count }, (_, i) =>

@@ -3,7 +3,10 @@ import type { Survey } from "../survey.js";
 import { EVERYWHERE, mmioArguments, names, onMmio, onPci } from "./place.js";
 import { has, type Target } from "./types.js";
 
-/** Names that boards give main memory of which -m says the size (`default-ram-id` of QMP query-machines, QEMU 5.2 to 11.1). */
+/**
+ * Names that boards give main memory of which -m says the size (`default-ram-id` of QMP query-machines, QEMU 5.2 to
+ * 11.1).
+ */
 const MEMORY = names(`DDR an5206.ram bpim2u.ram cubieboard.ram ddr ddr-ram ef405ep.ram ext-sdram highbank.dram hppa.ram
   imx25.ram imx8mm-evk.ram imx8mp-evk.ram integrator.ram kzm.ram loongarch.ram m68k_mac.ram m68k_virt.ram mach-virt.ram
   mcf5208.ram mcimx6ul-evk.ram mcimx7d-sabre.ram microchip.icicle.kit.ram mpc8544ds.ram mps.ram musicpal.ram next.ram
@@ -16,7 +19,7 @@ export function mainMemory({ blocks }: Survey): string | undefined {
   return [...blocks.keys()].find((name) => MEMORY.has(name));
 }
 
-/** Boards on which every CPU is there whatever -smp says, or that have one only. */
+/** Boards whose number of CPUs follows -smp. */
 const COUNTED = /^(?:virt|loongson3|sifive_u|spike|powernv)/u;
 
 /** Machine `virt` of m68k (QEMU hw/m68k/virt.c, 6.0 to 11.1): four controllers with 32 interrupts each. */

@@ -6,7 +6,7 @@ import { busProperties } from "../virtio-properties.js";
 import type { Survey, SurveyedDevice } from "../survey.js";
 import type { LikelyDevice } from "../types.js";
 
-/** Where a section's device is: what its name begins with, the id that we give it, and its options there. */
+/** Where a section's device is: the start of its name, the id that we give it, and its options there. */
 export interface Place {
   path: string;
   id: string;
@@ -22,7 +22,7 @@ export interface Named {
   notes: string[];
 }
 
-/** Devices on PCI, and those behind them. `own` are sections of the machine's own. */
+/** Devices on PCI, and those on their buses. `own` are sections of the machine's own. */
 export function onPci(survey: Survey, own: ReadonlySet<string>): Named {
   const devices = survey.devices.filter(({ name }) => !own.has(name));
   const { likely: found, unnamed, notes } = likelyDevices({ ...survey, devices });
@@ -30,7 +30,9 @@ export function onPci(survey: Survey, own: ReadonlySet<string>): Named {
   return { devices: found, unnamed, notes: withSlirp ? notes.filter((note) => !note.includes('"slirp"')) : notes };
 }
 
-/** Option of a section `PATH/virtio-blk` on a bus other than PCI, with the ports of virtio-serial; undefined: not known. */
+/**
+ * Option of a section `PATH/virtio-blk` on a bus other than PCI, with the ports of virtio-serial; undefined: not known.
+ */
 export function virtioDevice(device: SurveyedDevice, place: Place): LikelyDevice[] | undefined {
   const rest = device.name.slice(place.path.length + 1);
   const [kind, ...others] = DEVICE_KINDS.filter((one) => one.name === rest && one.device.startsWith("virtio-"));
