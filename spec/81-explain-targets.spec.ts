@@ -2,6 +2,8 @@ import { join } from "node:path";
 import test from "tape";
 import { qevm } from "./support/program.js";
 import { registerName } from "../src/analyse/explain/causes/cpreg.js";
+import { transportPlace } from "../src/analyse/explain/device-places.js";
+import { onMmio } from "../src/analyse/explain/targets/place.js";
 import { explainStream, MemorySource, type Explanation } from "../src/index.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { tryLine } from "../tools/advice/targets.js";
@@ -91,6 +93,25 @@ test("boards: their own memory is not taken for backends", async (t) => {
     const { destination } = await explainStream(new MemorySource(corpusEntry(name).open()));
     t.deepEqual(destination.arguments, args, name);
   }
+});
+
+/** A device at this address of virtio-mmio, on ARM's virt. */
+function onTransport(address: string): ReturnType<typeof onMmio> {
+  const name = `virtio-mmio@${address}/virtio-rng`;
+  const device = { name, instance: 0, version: 1, offset: 0, payload: 0, length: 0, state: undefined };
+  return onMmio({ devices: [device] }, { base: 0xa000000, step: 0x200, count: 32 });
+}
+
+test("a virtio-mmio address where the machine has no transport gives no option", (t) => {
+  const last = onTransport("000000000a003e00");
+  t.equal(last.devices[0]?.argument, "virtio-rng-device,bus=virtio-mmio-bus.31", "the last transport");
+  for (const address of ["000000000a004000", "0000000009fffe00", "000000000a000100", "fffffffffffffe00"]) {
+    const { devices, unnamed } = onTransport(address);
+    t.deepEqual([devices.length, unnamed.length], [0, 1], address);
+  }
+  t.equal(transportPlace("virtio-mmio@00000000feb02e00/virtio-rng")?.number, 23, "the last one of microvm");
+  t.equal(transportPlace("virtio-mmio@00000000feb03000/virtio-rng"), undefined, "none after it");
+  t.end();
 });
 
 test("a virtio device of s390's channel bus comes apart and back", async (t) => {

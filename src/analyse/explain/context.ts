@@ -1,7 +1,7 @@
 import type { Survey } from "./survey.js";
-import type { Destination, Finding, VersionRule } from "./types.js";
+import type { About, Destination, Finding, Remedy, VersionRule } from "./types.js";
 
-/** What a cause may use besides the words of its text. */
+/** What a cause may use besides the text itself. */
 export interface Context {
   survey: Survey;
   /** Name of the file, for commands. */
@@ -14,7 +14,7 @@ export interface Context {
   matches: readonly Match[];
 }
 
-/** The parts of a text that have names. */
+/** The named groups of a text's pattern. */
 export type Parts = Readonly<Record<string, string | undefined>>;
 
 export interface Match {
@@ -24,7 +24,34 @@ export interface Match {
   index: number;
 }
 
-export type Answer = Pick<Finding, "about" | "here" | "why" | "remedies">;
+/** One, several or none: undefined and false are left out. */
+type Some<T> = T | undefined | false | readonly (T | undefined | false)[];
+
+/** What a cause returns: the parts of a `Finding`, in which anything that is not known may be undefined. */
+export interface Answer {
+  about: { [Key in keyof About]: About[Key] | undefined };
+  here?: Some<string>;
+  why: Some<string>;
+  remedies?: Some<Remedy>;
+}
+
+function isList<T>(some: Some<T>): some is readonly (T | undefined | false)[] {
+  return Array.isArray(some);
+}
+
+function listOf<T>(some: Some<T>): T[] {
+  return (isList(some) ? some : [some]).flatMap((one) => (one === undefined || one === false ? [] : [one]));
+}
+
+/** What a text means for this file, without what is not known. */
+export function explainMatch(
+  { text, parts }: Match,
+  context: Context,
+): Pick<Finding, "about" | "here" | "why" | "remedies"> {
+  const { about, here, why, remedies } = text.explain(parts, context);
+  const known: About = Object.fromEntries(Object.entries(about).filter(([, value]) => value !== undefined));
+  return { about: known, here: listOf(here), why: listOf(why), remedies: listOf(remedies) };
+}
 
 /** A text that QEMU is known to say. */
 export interface KnownText {
@@ -52,10 +79,35 @@ export function elsewhere({ survey }: Context): string {
   return ": the text is about another file";
 }
 
-/** What is wrong in the file itself at or near where a text points, said after what the text is about. */
-export function damageNote({ survey }: Context): string[] {
+/** Where the first damage is. */
+export function damageOffset({ survey }: Context): number | undefined {
+  return survey.damage[0]?.offset;
+}
+
+/** The remedy that looks for damage. */
+export function verify({ file }: Context, what = "find the first wrong byte"): Remedy {
+  return { what, command: ["qevm", "verify", file] };
+}
+
+/**
+ * What is wrong in the file itself at or near where a text points, said after what the text is about.
+ * @param otherwise what is said of a file without damage
+ */
+export function damageNote({ survey }: Context, ...otherwise: string[]): string[] {
   const [first] = survey.damage;
-  return first === undefined ? [] : [`the file is damaged: ${first.message}`];
+  return first === undefined ? otherwise : [`the file is damaged: ${first.message}`];
+}
+
+/** The number that a text has; undefined where it has none. */
+export function numberOf(text: string | undefined, radix = 10): number | undefined {
+  return text === undefined ? undefined : Number.parseInt(text, radix);
+}
+
+/** The keys of `about` that say which device it is. */
+export function ofDevice(
+  device: Pick<Survey["devices"][number], "name" | "instance" | "offset"> | undefined,
+): Pick<Answer["about"], "section" | "instance" | "offset"> {
+  return { section: device?.name, instance: device?.instance, offset: device?.offset };
 }
 
 /** The device that the other texts name: "error while loading state for instance 0x0 of device 'X'". */

@@ -43,14 +43,14 @@ export function isMasterOf(path: string, place: PciPlace, state: DeviceState | u
 }
 
 /**
- * The number of a microvm's virtio-mmio transport, 512 bytes each from 0xfeb00000 on (QEMU hw/i386/microvm.c, 5.2 to
- * 11.1).
+ * The number of a microvm's virtio-mmio transport: at most 24 (8 without a second IOAPIC), 512 bytes each from 0xfeb00000
+ * on (QEMU hw/i386/microvm.c, 5.2 to 11.1).
  */
 export function transportPlace(section: string): { number: number; rest: string } | undefined {
   const [, address, rest] = /^virtio-mmio@([0-9a-f]{16})\/([a-z0-9-]+)$/u.exec(section) ?? [];
   if (address === undefined || rest === undefined) return undefined;
   const number = (Number.parseInt(address, 16) - 0xfeb00000) / 512;
-  return Number.isInteger(number) && number >= 0 && number < 64 ? { number, rest } : undefined;
+  return Number.isInteger(number) && number >= 0 && number < 24 ? { number, rest } : undefined;
 }
 
 /** `0000:fe:03.0`: the expander bridge at 03.0 of the root bus, of what is behind it on bus fe. */

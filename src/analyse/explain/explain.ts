@@ -1,6 +1,6 @@
 import type { ByteSource } from "../../bytes/source.js";
 import { withInput, type OpenOptions, type ReadingOf, type StreamInput } from "../../io/container/input.js";
-import type { Context } from "./context.js";
+import { explainMatch, type Context } from "./context.js";
 import { explainDamage, keepContainer, keptInOne, noticed } from "./damage.js";
 import { destinationFor } from "./destination.js";
 import { matchTexts, namesIn, type Matched } from "./match.js";
@@ -87,9 +87,10 @@ function explainSurvey(
 
 /** The most telling first; among equals QEMU's order, which is from the inside out. */
 function findings(context: Context): Finding[] {
-  const all = context.matches.map(({ text, parts, words }): Finding => {
-    const { about, here, why, remedies } = text.explain(parts, context);
+  const all = context.matches.map((match): Finding => {
+    const { about, here, why, remedies } = explainMatch(match, context);
     const kept = remedies.flatMap((one) => keepContainer(one, context.containers));
+    const { text, words } = match;
     return { cause: text.cause, text: words, rank: text.rank, about, here, why, remedies: kept };
   });
   return all.toSorted((a, b) => a.rank - b.rank);

@@ -1,5 +1,8 @@
-/** Texts about RAM blocks. Source: QEMU migration/ram.c, system/physmem.c (before: exec.c, softmmu/physmem.c) (5.2 to 11.1). */
-import { damageNote, elsewhere, type Answer, type Context, type Parts } from "../context.js";
+/**
+ * Texts about RAM blocks. Source: QEMU migration/ram.c, system/physmem.c (before: exec.c, softmmu/physmem.c) (5.2 to
+ * 11.1).
+ */
+import { damageNote, elsewhere, type Answer, type Context, type KnownText, type Parts } from "../context.js";
 import { backendFor, idName, isOfDevice, sizeText } from "../memory-arguments.js";
 import { pciPlace } from "../pci.js";
 import type { Remedy } from "../types.js";
@@ -7,40 +10,32 @@ import { at, quoted, some } from "../words.js";
 import { plainName } from "../../../guest/files/file-names.js";
 import { isId, optionValue } from "../names.js";
 
-/** `block "pc.ram", 8388608 bytes (8M), in the list at byte 0x3a`. */
-export function blockWords(name: string, { length, offset }: { length: number; offset: number | undefined }): string {
+/**
+ * What the file has of a block: its length and where the block list has it.
+ * @param absent is added where the file has no such block
+ */
+export function blockIn(name: string, { survey }: Context, absent = ""): string {
+  const found = survey.blocks.get(name);
+  if (found === undefined) return `this file has no block ${quoted(name)}${absent}`;
+  const { length, offset } = found;
   const where = offset === undefined ? "" : `, in the block list ${at(offset)}`;
   return `this file has block ${quoted(name)} of ${length} bytes (${sizeText(length)})${where}`;
 }
 
 /** "Unknown ramblock "x", cannot accept migration". */
 export function unknownBlock({ block = "" }: Parts, context: Context): Answer {
-  const { survey } = context;
-  const found = survey.blocks.get(block);
-  const why = [
-    "that QEMU has no RAM block of this name. A block belongs to a device, a memory backend or the machine: that is what is missing, or has another name or place there",
-  ];
-  if (found === undefined) {
-    const near = some([...survey.blocks.keys()].map(quoted), 6);
-    return {
-      about: { block },
-      here:
-        survey.blocks.size === 0
-          ? damageNote(context)
-          : [`this file has no block ${quoted(block)}; it has ${near}${elsewhere(context)}`],
-      why,
-      remedies: [],
-    };
-  }
+  const { blocks } = context.survey;
+  const found = blocks.get(block);
+  const near = `; it has ${some([...blocks.keys()].map(quoted), 6)}${elsewhere(context)}`;
   return {
-    about: { block, value: found.length, ...(found.offset === undefined ? {} : { offset: found.offset }) },
-    here: [blockWords(block, found)],
-    why,
-    remedies: blockRemedies(block, found.length, context),
+    about: { block, value: found?.length, offset: found?.offset },
+    here: blocks.size === 0 ? damageNote(context) : blockIn(block, context, near),
+    why: "that QEMU has no RAM block of this name. A block belongs to a device, a memory backend or the machine: that is what is missing, or has another name or place there",
+    remedies: found && blockRemedies(block, found.length, context),
   };
 }
 
-/** What brings a block about, as its name tells it. */
+/** Options that create a block, inferred from its name. */
 function blockRemedies(block: string, length: number, { destination, survey }: Context): Remedy[] {
   const place = pciPlace(block);
   const ours = place === undefined ? [] : destination.devices.filter(({ path }) => path === place.path);
@@ -86,8 +81,8 @@ function blockRemedies(block: string, length: number, { destination, survey }: C
 }
 
 /**
- * The guest's own ROM out of the stream: its file has the block's length, where the host's has another. (romsize= makes room for a smaller file, and does not cut a
- * larger one.)
+ * The guest's own ROM, taken from the stream: it has the block's length, which the host's ROM file does not. (romsize=
+ * makes room for a smaller file, and does not cut a larger one.)
  */
 function romRemedies(block: string, argument: string, file: string): Remedy[] {
   return [
@@ -104,67 +99,61 @@ function romRemedies(block: string, argument: string, file: string): Remedy[] {
 
 /** "Size mismatch: x: 0xa != 0xb", "Length mismatch: x: 0xa in != 0xb", "Size too large: x: 0xa > 0xb". */
 export function sizeMismatch({ block = "", received = "0", local = "0" }: Parts, context: Context): Answer {
-  const { survey, destination } = context;
-  const found = survey.blocks.get(block);
+  const found = context.survey.blocks.get(block);
   const [theirs, ours] = [Number(received), Number(local)];
-  const why = [
-    `the destination's block is of ${ours} bytes (${sizeText(ours)}); a block is taken only at the length that it has, but for a few that can be resized (ACPI tables)`,
-  ];
-  const here = found === undefined ? [`this file has no block ${quoted(block)}`] : [blockWords(block, found)];
-  if (found !== undefined && found.length !== theirs)
-    here.push(`the text says ${theirs} bytes: it is about another file`);
-  const remedies: Remedy[] = [];
-  const length = found?.length ?? theirs;
-  const place = pciPlace(block);
-  const device = place === undefined ? undefined : destination.devices.find(({ path }) => path === place.path);
-  if (block === "pc.bios") {
-    remedies.push({
-      what: `give the destination a firmware file of ${length} bytes: the source's`,
-      arguments: ["-bios", "BIOS"],
-    });
-  } else if (device !== undefined && block.endsWith(".rom")) {
-    remedies.push(...romRemedies(block, device.argument, context.file));
-  } else if (device !== undefined) {
-    remedies.push({
-      what: `it is memory of the device at ${place!.path}: give it as much memory as the source's`,
-      arguments: ["-device", device.argument],
-    });
-  } else if (isOfDevice(block)) {
-    remedies.push({ what: "it is firmware or memory of a device: use the file or the size that the source had" });
-  } else if (/(?:^|\.)ram$/u.test(block)) {
-    remedies.push({ what: "give the destination the source's memory size", arguments: ["-m", sizeText(length)] });
-  } else if (isId(idName(block))) {
-    remedies.push({
-      what: "give the backend that size",
-      arguments: ["-object", backendFor(block, length)],
-    });
-  }
   return {
-    about: { block, value: length, local: ours, ...(found?.offset === undefined ? {} : { offset: found.offset }) },
-    here,
-    why,
-    remedies,
+    about: { block, value: found?.length ?? theirs, local: ours, offset: found?.offset },
+    here: [
+      blockIn(block, context),
+      found !== undefined && found.length !== theirs && `the text says ${theirs} bytes: it is about another file`,
+    ],
+    why: `the destination's block is of ${ours} bytes (${sizeText(ours)}); a block is taken only at the length that it has, but for a few that can be resized (ACPI tables)`,
+    remedies: sizeRemedies(block, found?.length ?? theirs, context),
   };
+}
+
+/** What gives the destination's block this length in bytes. */
+function sizeRemedies(block: string, length: number, { destination, file }: Context): Remedy[] {
+  const place = pciPlace(block);
+  const device = place && destination.devices.find(({ path }) => path === place.path);
+  if (block === "pc.bios")
+    return [
+      { what: `give the destination a firmware file of ${length} bytes: the source's`, arguments: ["-bios", "BIOS"] },
+    ];
+  if (device !== undefined && block.endsWith(".rom")) return romRemedies(block, device.argument, file);
+  if (device !== undefined)
+    return [
+      {
+        what: `it is memory of the device at ${place!.path}: give it as much memory as the source's`,
+        arguments: ["-device", device.argument],
+      },
+    ];
+  if (isOfDevice(block))
+    return [{ what: "it is firmware or memory of a device: use the file or the size that the source had" }];
+  if (/(?:^|\.)ram$/u.test(block))
+    return [{ what: "give the destination the source's memory size", arguments: ["-m", sizeText(length)] }];
+  if (!isId(idName(block))) return [];
+  return [{ what: "give the backend that size", arguments: ["-object", backendFor(block, length)] }];
+}
+
+/** A text about a block that is not the same at both ends. */
+function blockDiffers(why: string, what: string): KnownText["explain"] {
+  return ({ block = "", received = "", local = "" }, context) => ({
+    about: { block, value: received, local, offset: context.survey.blocks.get(block)?.offset },
+    here: blockIn(block, context),
+    why,
+    remedies: { what },
+  });
 }
 
 /** "Mismatched GPAs for block x A != B". */
-export function addresses({ block = "", received = "", local = "" }: Parts, { survey }: Context): Answer {
-  const found = survey.blocks.get(block);
-  return {
-    about: { block, value: received, local, ...(found?.offset === undefined ? {} : { offset: found.offset }) },
-    here: [found === undefined ? `this file has no block ${quoted(block)}` : blockWords(block, found)],
-    why: ["with x-ignore-shared a shared block must lie at the same address at both ends"],
-    remedies: [{ what: "give the destination the same memory sizes and devices, in the same order" }],
-  };
-}
+export const addresses = blockDiffers(
+  "with x-ignore-shared a shared block must lie at the same address at both ends",
+  "give the destination the same memory sizes and devices, in the same order",
+);
 
 /** "Mismatched RAM page size x (local) A != B". */
-export function blockPageSize({ block = "", received = "", local = "" }: Parts, { survey }: Context): Answer {
-  const found = survey.blocks.get(block);
-  return {
-    about: { block, value: received, local, ...(found?.offset === undefined ? {} : { offset: found.offset }) },
-    here: [found === undefined ? `this file has no block ${quoted(block)}` : blockWords(block, found)],
-    why: ["for postcopy the memory behind a block must have pages of one size at both ends (huge pages, or not)"],
-    remedies: [{ what: "give the destination a memory backend with the source's page size" }],
-  };
-}
+export const blockPageSize = blockDiffers(
+  "for postcopy the memory behind a block must have pages of one size at both ends (huge pages, or not)",
+  "give the destination a memory backend with the source's page size",
+);

@@ -1,6 +1,9 @@
-/** Texts about commands, postcopy and multifd channels. Source: QEMU migration/savevm.c, migration/multifd.c, migration/channel.c (5.2 to 11.1). */
+/**
+ * Texts about commands, postcopy and multifd channels. Source: QEMU migration/savevm.c, migration/multifd.c,
+ * migration/channel.c (5.2 to 11.1).
+ */
 import { hex } from "../../../bytes/errors.js";
-import { damageNote, elsewhere, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, damageOffset, elsewhere, verify, type Answer, type Context, type Parts } from "../context.js";
 import { at, quoted } from "../words.js";
 import type { Remedy } from "../types.js";
 
@@ -11,40 +14,31 @@ export function unknownCommand({ number = "0" }: Parts, context: Context): Answe
   const value = Number.parseInt(number, 16);
   const { commands } = context.survey.inspection;
   const command = value === SWITCHOVER_START ? commands.find(({ name }) => name === "SWITCHOVER_START") : undefined;
-  const [first] = context.survey.damage;
-  const offset = command?.offset ?? first?.offset;
   return {
-    about: { ...(offset === undefined ? {} : { offset }), value: hex(value) },
+    about: { offset: command?.offset ?? damageOffset(context), value: hex(value) },
     here:
-      command === undefined ? damageNote(context) : [`the command SWITCHOVER_START (0xb) stands ${at(command.offset)}`],
-    why: [
+      command === undefined ? damageNote(context) : `the command SWITCHOVER_START (0xb) stands ${at(command.offset)}`,
+    why:
       value === SWITCHOVER_START
         ? "QEMU knows SWITCHOVER_START since 10.0; machine types up to 9.2 do not send it (property send-switchover-start)"
         : "no QEMU has a command of this number: the bytes are damaged, or the loader lost its place in the section before",
-    ],
     remedies:
       value === SWITCHOVER_START
-        ? [
-            {
-              what: "load it in 10.0 or later; a source of a machine type up to 9.2, or with -global migration.send-switchover-start=off, does not send it",
-            },
-          ]
-        : [{ what: "find the first wrong byte", command: ["qevm", "verify", context.file] }],
+        ? {
+            what: "load it in 10.0 or later; a source of a machine type up to 9.2, or with -global migration.send-switchover-start=off, does not send it",
+          }
+        : verify(context),
   };
 }
 
 /** "PING received with bad length - expecting 4, got 2". */
 export function commandLength({ command = "", expected = "", received = "" }: Parts, context: Context): Answer {
   const found = context.survey.inspection.commands.find(({ name }) => name === command);
-  const [first] = context.survey.damage;
-  const offset = first?.offset ?? found?.offset;
   return {
-    about: { ...(offset === undefined ? {} : { offset }), value: Number(received), local: Number(expected) },
+    about: { offset: damageOffset(context) ?? found?.offset, value: Number(received), local: Number(expected) },
     here: damageNote(context),
-    why: [
-      `the command ${command} has ${expected} bytes of payload in every QEMU, and ${received} were announced: the bytes are damaged`,
-    ],
-    remedies: [{ what: "find the first wrong byte", command: ["qevm", "verify", context.file] }],
+    why: `the command ${command} has ${expected} bytes of payload in every QEMU, and ${received} were announced: the bytes are damaged`,
+    remedies: verify(context),
   };
 }
 
@@ -69,21 +63,18 @@ function adviseWords(context: Context): string {
 export function postcopyPages({ what = "RAM", received = "", local = "" }: Parts, context: Context): Answer {
   const advise = adviseOf(context);
   return {
-    about: { ...(advise && { offset: advise.offset }), value: received, local },
-    here: [adviseWords(context)],
-    why: [
+    about: { offset: advise?.offset, value: received, local },
+    here: adviseWords(context),
+    why:
       what === "RAM"
         ? `the page sizes of the memory backends together must be equal: the source's are 0x${received}, the destination's 0x${local} (huge pages at one end only)`
         : `the guest's page size must be equal: ${received} at the source, ${local} at the destination`,
-    ],
-    remedies: [
-      {
-        what:
-          what === "RAM"
-            ? "give the destination backends with the source's page sizes (memory-backend-file on hugetlbfs, memory-backend-memfd,hugetlb=on)"
-            : "use the source's machine type and CPU",
-      },
-    ],
+    remedies: {
+      what:
+        what === "RAM"
+          ? "give the destination backends with the source's page sizes (memory-backend-file on hugetlbfs, memory-backend-memfd,hugetlb=on)"
+          : "use the source's machine type and CPU",
+    },
   };
 }
 
@@ -92,19 +83,17 @@ export function postcopyCapability({ state = "disabled" }: Parts, context: Conte
   const advise = adviseOf(context);
   const on = state === "disabled";
   return {
-    about: { ...(advise && { offset: advise.offset }) },
-    here: [adviseWords(context)],
-    why: [
-      on
-        ? "the source had the capability postcopy-ram on, and announced its page sizes; the destination must have it on, too"
-        : "the source had postcopy-ram off; it must be off at the destination",
-    ],
+    about: { offset: advise?.offset },
+    here: adviseWords(context),
+    why: on
+      ? "the source had the capability postcopy-ram on, and announced its page sizes; the destination must have it on, too"
+      : "the source had postcopy-ram off; it must be off at the destination",
     remedies: [
       {
         what: `set it ${on ? "on" : "off"} at the destination`,
         monitor: [`migrate_set_capability postcopy-ram ${on ? "on" : "off"}`],
       },
-      ...(on ? [withoutPostcopy(context)] : []),
+      on && withoutPostcopy(context),
     ],
   };
 }
@@ -124,16 +113,15 @@ export function commandState({ command = "" }: Parts, context: Context): Answer 
   const name = command.replace(/^CMD_/u, "");
   const found = context.survey.inspection.commands.find((one) => one.name === name);
   return {
-    about: { ...(found && { offset: found.offset }) },
-    here: [found === undefined ? `this file has no command ${name}` : `the command ${name} stands ${at(found.offset)}`],
-    why: [
-      "the loader takes postcopy's commands in one order only: ADVISE, DISCARD, LISTEN, RUN; and PING only after OPEN_RETURN_PATH. A command is missing before it, or comes twice",
-    ],
-    remedies: [],
+    about: { offset: found?.offset },
+    here: found === undefined ? `this file has no command ${name}` : `the command ${name} stands ${at(found.offset)}`,
+    why: "the loader takes postcopy's commands in one order only: ADVISE, DISCARD, LISTEN, RUN; and PING only after OPEN_RETURN_PATH. A command is missing before it, or comes twice",
   };
 }
 
-/** "multifd: received packet magic 5145564d expected 11223344", and what else a channel's first packets are refused for. */
+/**
+ * "multifd: received packet magic 5145564d expected 11223344", and other reasons to refuse a channel's first packets.
+ */
 export function multifd({ received, local }: Parts, context: Context): Answer {
   const { survey, containers, file } = context;
   const recording = containers.includes("recording");
@@ -147,15 +135,11 @@ export function multifd({ received, local }: Parts, context: Context): Answer {
       ]
     : [{ what: "leave multifd off at the destination", monitor: ["migrate_set_capability multifd off"] }];
   return {
-    about: { ...(received === undefined ? {} : { value: received }), ...(local === undefined ? {} : { local }) },
-    here: [
-      recording
-        ? "the file is a recording with several channels"
-        : `the file is a single stream, with no multifd channel beside it${survey.configuration === undefined ? "" : ` (machine type ${quoted(survey.configuration.value.machine)})`}`,
-    ],
-    why: [
-      "with the capability multifd on a destination expects as many more connections as multifd-channels says, each beginning 11 22 33 44; a stream that is given through a pipe, or connections of a source without it or of another number, do not fit",
-    ],
+    about: { value: received, local },
+    here: recording
+      ? "the file is a recording with several channels"
+      : `the file is a single stream, with no multifd channel beside it${survey.configuration === undefined ? "" : ` (machine type ${quoted(survey.configuration.value.machine)})`}`,
+    why: "with the capability multifd on a destination expects as many more connections as multifd-channels says, each beginning 11 22 33 44; a stream that is given through a pipe, or connections of a source without it or of another number, do not fit",
     remedies,
   };
 }
@@ -165,8 +149,6 @@ export function multifdProtocol(_: Parts, context: Context): Answer {
   const answer = multifd({}, context);
   return {
     ...answer,
-    why: [
-      "with the capability multifd on QEMU takes tcp:, unix:, and (9.0 on) file: with mapped-ram, but not exec: and fd: of a pipe: several connections are needed",
-    ],
+    why: "with the capability multifd on QEMU takes tcp:, unix:, and (9.0 on) file: with mapped-ram, but not exec: and fd: of a pipe: several connections are needed",
   };
 }

@@ -1,14 +1,16 @@
 /**
- * Texts about the list of system registers in the state of an ARM CPU. Source: QEMU target/arm/machine.c, cpu_post_load (5.2 to 11.1);
- * the register's id is that of KVM (Linux, Documentation/virt/kvm/api.rst, KVM_GET_ONE_REG) or QEMU's own of 32 bits.
+ * Texts about the list of system registers in the state of an ARM CPU. Source: QEMU target/arm/machine.c, cpu_post_load
+ * (5.2 to 11.1); the register's id is that of KVM (Linux, Documentation/virt/kvm/api.rst, KVM_GET_ONE_REG) or QEMU's
+ * own of 32 bits.
  */
 import { hex } from "../../../bytes/errors.js";
-import { damageNote, deviceNamed, elsewhere, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, deviceNamed, elsewhere, ofDevice, type Answer, type Context, type Parts } from "../context.js";
 import { systemRegisters } from "../targets/arm-cpu.js";
+import type { Remedy } from "../types.js";
 import { at, quoted } from "../words.js";
 import { remediesFor } from "./devices.js";
 
-/** Names of registers that come up: those of CPU features. `op0 op1 CRn CRm op2`. */
+/** Names of registers that such texts name most, those of CPU features: `op0 op1 CRn CRm op2`. */
 const NAMES: Readonly<Record<string, string>> = {
   "3 0 0 0 0": "MIDR_EL1",
   "3 0 0 4 0": "ID_AA64PFR0_EL1",
@@ -40,8 +42,9 @@ const OLD_NAMES: Readonly<Record<string, string>> = {
 const SIZES: ReadonlySet<bigint> = new Set([0x6030_0000n, 0x6020_0000n, 0x4030_0000n, 0x4020_0000n]);
 
 /**
- * The register that an id means, in words. KVM's: bits 16 to 27 are 0x13 for system registers of 64-bit ARM, the number of the coprocessor
- * for 32-bit ones; QEMU's own short form has bit 28 for 64-bit ARM and bit 29 for the bank of the normal world.
+ * The register that an id means, in words. KVM's: bits 16 to 27 are 0x13 for system registers of 64-bit ARM, the number
+ * of the coprocessor for 32-bit ones; QEMU's own short form has bit 28 for 64-bit ARM and bit 29 for the bank of the
+ * normal world.
  */
 export function registerName(id: bigint): string {
   const low = Number(id & 0xffff_ffffn);
@@ -85,15 +88,15 @@ export function systemRegister({ register = "0x0", instance, missing }: Parts, c
         ];
   return {
     about: {
-      ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
-      ...(index < 0 ? {} : { field: `cpreg_vmstate_indexes[${index}]`, value: hex(Number(value! & 0xffff_ffffn)) }),
+      ...ofDevice(device),
+      field: index < 0 ? undefined : `cpreg_vmstate_indexes[${index}]`,
+      value: value === undefined ? undefined : hex(Number(value & 0xffff_ffffn)),
     },
     here: [...here, ...damageNote(context)],
-    why: [
+    why:
       missing !== undefined
         ? "the destination's CPU has a system register that the source's does not have; QEMU keeps its value after a reset and goes on: this alone does not fail a load"
         : "the source's CPU has a system register that the destination's CPU does not have: another CPU model or feature (-cpu), another accelerator (KVM and TCG list different registers), EL2 or EL3 at one end only (virtualization=, secure=), or a release of QEMU that lists other registers",
-    ],
     remedies: [...cpuRemedy(context), ...remediesFor(device, context)],
   };
 }
@@ -104,7 +107,7 @@ export function registerCount(parts: Parts, context: Context): Answer {
   const total = systemRegisters(device?.state?.fields).size;
   return {
     about: {
-      ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
+      ...ofDevice(device),
       field: "cpreg_vmstate_array_len",
       value: total,
     },
@@ -112,12 +115,12 @@ export function registerCount(parts: Parts, context: Context): Answer {
       `the CPU of this file has ${total} system registers${parts["local"] === undefined ? "" : `; the destination's has ${parts["local"]}`}`,
       ...damageNote(context),
     ],
-    why: ["the destination's CPU has fewer system registers: it is another model (-cpu), or has no EL2 or EL3"],
+    why: "the destination's CPU has fewer system registers: it is another model (-cpu), or has no EL2 or EL3",
     remedies: [...cpuRemedy(context), ...remediesFor(device, context)],
   };
 }
 
-function cpuRemedy({ destination }: Context): Answer["remedies"] {
+function cpuRemedy({ destination }: Context): Remedy[] {
   const args = destination.arguments;
   const found = ["-machine", "-cpu"].flatMap((option) => {
     const at_ = args.indexOf(option);

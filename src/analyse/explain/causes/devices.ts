@@ -1,6 +1,6 @@
 /** Texts of devices about their state. Source: QEMU migration/vmstate.c, target/i386/kvm/kvm.c (5.2 to 11.1). */
 import { hex } from "../../../bytes/errors.js";
-import { damageNote, deviceNamed, elsewhere, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, deviceNamed, elsewhere, ofDevice, type Answer, type Context, type Parts } from "../context.js";
 import { findField, subsectionNames, valueText } from "../fields.js";
 import type { SurveyedDevice } from "../survey.js";
 import type { Remedy } from "../types.js";
@@ -11,7 +11,7 @@ export function deviceWords({ name, instance, version, offset, payload, length }
   return `device ${quoted(name)} instance ${instance}, version ${version}, ${at(offset)}; its state is ${length} bytes from byte ${hex(payload)}`;
 }
 
-/** Why a device's state was not taken apart. */
+/** Why a device's state was not decoded. */
 function undecodedWords({ survey }: Context, { offset }: SurveyedDevice): string[] {
   const found = survey.inspection.undecoded.find((one) => one.offset === offset);
   return found === undefined ? [] : [`it does not fit its description: ${found.reason}`];
@@ -41,7 +41,7 @@ export function loading({ device: name = "", instance = "0" }: Parts, context: C
   const device = context.survey.devices.find((one) => one.name === name && one.instance === number);
   const section = context.survey.inspection.sections.find((one) => one.name === name && one.instance === number);
   const offset = device?.offset ?? section?.offset ?? context.survey.seen.get(name);
-  const about = { section: name, instance: number, ...(offset === undefined ? {} : { offset }) };
+  const about = { section: name, instance: number, offset };
   if (device === undefined) {
     const here =
       section === undefined
@@ -52,8 +52,7 @@ export function loading({ device: name = "", instance = "0" }: Parts, context: C
     return {
       about,
       here: [...here, ...damageNote(context)],
-      why: ["loading this section failed: what was said before it tells why"],
-      remedies: [],
+      why: "loading this section failed: what was said before it tells why",
     };
   }
   const here = [deviceWords(device), ...undecodedWords(context, device), ...damageNote(context)];
@@ -89,16 +88,15 @@ export function field({ vmsd, field: name = "" }: Parts, context: Context): Answ
     );
   return {
     about: {
-      ...(device && { section: device.name, instance: device.instance }),
-      ...(seen === undefined ? {} : { section: named, offset: seen }),
+      ...(device === undefined
+        ? { section: seen === undefined ? undefined : named, offset: seen }
+        : { section: device.name, instance: device.instance }),
       field: place?.path ?? (vmsd === undefined ? name : `${vmsd}:${name}`),
-      ...(place?.offset === undefined ? {} : { offset: place.offset }),
-      ...(value === undefined ? {} : { value }),
+      offset: place?.offset ?? seen,
+      value,
     },
     here: [...here, ...damageNote(context)],
-    why: [
-      `the field ${quoted(name)}${vmsd === undefined ? "" : ` of ${quoted(vmsd)}`} was refused: the stream ended in it, or its value is not one that this device takes (one that must be equal at both ends, or lies outside a range)`,
-    ],
+    why: `the field ${quoted(name)}${vmsd === undefined ? "" : ` of ${quoted(vmsd)}`} was refused: the stream ended in it, or its value is not one that this device takes (one that must be equal at both ends, or lies outside a range)`,
     remedies: remediesFor(device, context),
   };
 }
@@ -109,11 +107,9 @@ export function subsection({ subsection: name = "", vmsd = "" }: Parts, context:
     deviceNamed(context) ??
     context.survey.devices.find((one) => one.state !== undefined && subsectionNames(one.state).includes(name));
   return {
-    about: { ...(device && { section: device.name, instance: device.instance, offset: device.offset }), field: name },
-    here: [...(device === undefined ? [] : [deviceWords(device)]), ...damageNote(context)],
-    why: [
-      `the state has a subsection ${quoted(name)} that the destination's ${quoted(vmsd)} does not know: a newer QEMU wrote it, or the device has other properties there`,
-    ],
+    about: { ...ofDevice(device), field: name },
+    here: [device && deviceWords(device), ...damageNote(context)],
+    why: `the state has a subsection ${quoted(name)} that the destination's ${quoted(vmsd)} does not know: a newer QEMU wrote it, or the device has other properties there`,
     remedies: remediesFor(device, context),
   };
 }
@@ -123,18 +119,16 @@ export function stateVersion({ vmsd = "", received = "", age = "new", local = ""
   const device = deviceNamed(context);
   return {
     about: {
-      ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
+      ...ofDevice(device),
       field: vmsd,
       value: Number(received),
       local: Number(local),
     },
-    here: [...(device === undefined ? [] : [deviceWords(device)]), ...damageNote(context)],
-    why: [
-      `${quoted(vmsd)} in the stream is of version ${received}, and that QEMU loads ${age === "new" ? "none later than" : "none earlier than"} ${local}`,
-    ],
-    remedies: [
-      { what: age === "new" ? "load it in the QEMU that wrote it, or a later one" : "load it in an earlier QEMU" },
-    ],
+    here: [device && deviceWords(device), ...damageNote(context)],
+    why: `${quoted(vmsd)} in the stream is of version ${received}, and that QEMU loads ${age === "new" ? "none later than" : "none earlier than"} ${local}`,
+    remedies: {
+      what: age === "new" ? "load it in the QEMU that wrote it, or a later one" : "load it in an earlier QEMU",
+    },
   };
 }
 
@@ -145,22 +139,18 @@ export function validation({ vmsd, field: name, received, local }: Parts, contex
     device === undefined || vmsd === undefined || name === undefined ? undefined : findField(device, vmsd, name);
   return {
     about: {
-      ...(device && { section: device.name, instance: device.instance }),
-      ...(place && { field: place.path }),
-      ...(place?.offset === undefined
-        ? device === undefined
-          ? {}
-          : { offset: device.offset }
-        : { offset: place.offset }),
-      ...(received === undefined ? {} : { value: `0x${received}` }),
-      ...(local === undefined ? {} : { local: `0x${local}` }),
+      section: device?.name,
+      instance: device?.instance,
+      field: place?.path,
+      offset: place?.offset ?? device?.offset,
+      value: received && `0x${received}`,
+      local: local && `0x${local}`,
     },
-    here: [...(device === undefined ? [] : [deviceWords(device)]), ...damageNote(context)],
-    why: [
+    here: [device && deviceWords(device), ...damageNote(context)],
+    why:
       received === undefined
         ? `the fields of ${quoted(vmsd ?? "")} contradict each other`
         : `a value that must be equal at both ends is 0x${received} in the stream and 0x${local} at the destination`,
-    ],
     remedies: remediesFor(device, context),
   };
 }
@@ -171,18 +161,15 @@ export function hostCpu({ msr, value }: Parts, { survey }: Context): Answer {
   return {
     about: {
       section: "cpu",
-      ...(cpu && { instance: cpu.instance, offset: cpu.offset }),
-      ...(msr === undefined ? {} : { field: `MSR 0x${msr}` }),
-      ...(value === undefined ? {} : { value: `0x${value}` }),
+      instance: cpu?.instance,
+      offset: cpu?.offset,
+      field: msr && `MSR 0x${msr}`,
+      value: value && `0x${value}`,
     },
-    here: cpu === undefined ? [] : [deviceWords(cpu)],
-    why: [
-      "KVM on the destination's host refused a register of the guest's CPU: CPU, microcode, kernel or its settings are not the source's, or -cpu is not",
-    ],
-    remedies: [
-      {
-        what: "use a -cpu model that both hosts have (not host or max), and start the guest with it anew; the model cannot be changed in a saved guest",
-      },
-    ],
+    here: cpu && deviceWords(cpu),
+    why: "KVM on the destination's host refused a register of the guest's CPU: CPU, microcode, kernel or its settings are not the source's, or -cpu is not",
+    remedies: {
+      what: "use a -cpu model that both hosts have (not host or max), and start the guest with it anew; the model cannot be changed in a saved guest",
+    },
   };
 }

@@ -1,22 +1,22 @@
 /** Texts about section footers. Source: QEMU migration/savevm.c check_section_footer (5.2 to 11.1). */
-import { damageNote, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, verify, type Answer, type Context, type Parts } from "../context.js";
 import { at, quoted } from "../words.js";
 import { findSection, placeOf } from "./sections.js";
 
 /** "Missing section footer for x". */
 export function footerMissing({ section = "" }: Parts, context: Context): Answer {
-  const { survey, file } = context;
+  const { survey } = context;
   const found = findSection(context, section);
-  const about = { section, ...(found && { offset: found.offset, instance: found.instance }) };
+  const about = { section, offset: found?.offset, instance: found?.instance };
   const why = [
     "behind each section's payload a footer, 0x7e and the section's id, must stand; the loader found another byte where it stopped reading",
   ];
   if (survey.inspection.footers === false) {
     return {
       about,
-      here: ["the sections of this file have no footers"],
+      here: "the sections of this file have no footers",
       why,
-      remedies: [{ what: "tell the destination so", arguments: ["-global", "migration.send-section-footer=off"] }],
+      remedies: { what: "tell the destination so", arguments: ["-global", "migration.send-section-footer=off"] },
     };
   }
   const damage = survey.damage.find(({ path }) => path.some((step) => step.includes(quoted(section))));
@@ -25,12 +25,12 @@ export function footerMissing({ section = "" }: Parts, context: Context): Answer
     return {
       about,
       here: [
-        ...(found === undefined ? [`no section ${quoted(section)} was read in this file`] : [placeOf(found)]),
+        found === undefined ? `no section ${quoted(section)} was read in this file` : placeOf(found),
         ...damageNote(context),
-        ...(opaque === undefined ? [] : [opaque.reason]),
+        opaque?.reason,
       ],
       why,
-      remedies: [{ what: "find what is wrong", command: ["qevm", "verify", file] }],
+      remedies: verify(context, "find what is wrong"),
     };
   }
   const device = survey.devices.find((one) => one.offset === found.offset);
@@ -38,16 +38,16 @@ export function footerMissing({ section = "" }: Parts, context: Context): Answer
     about,
     here: [
       `${placeOf(found)} is whole: its fields are as long as its description says, and its footer is there`,
-      ...(device === undefined ? [] : [`its payload is ${device.length} bytes from ${at(device.payload).slice(3)}`]),
+      device && `its payload is ${device.length} bytes from ${at(device.payload).slice(3)}`,
     ],
     why: [
       ...why,
       `so that QEMU's ${quoted(section)} reads another number of bytes than the source's wrote: a device of the same name with other properties (queues, outputs, ports), or of a QEMU whose fields differ`,
       ...knownDifference(section),
     ],
-    remedies: [
-      { what: "give the device the properties that it had at the source, or load it in the version that wrote it" },
-    ],
+    remedies: {
+      what: "give the device the properties that it had at the source, or load it in the version that wrote it",
+    },
   };
 }
 
@@ -64,19 +64,12 @@ export function footerMismatch({ section = "", received = "", local = "" }: Part
   const found = findSection(context, section);
   const damage = context.survey.damage.find(({ code }) => code === "bad-footer");
   return {
-    about: {
-      section,
-      ...(damage?.offset === undefined ? {} : { offset: damage.offset }),
-      value: Number(received),
-      local: Number(local),
-    },
+    about: { section, offset: damage?.offset, value: Number(received), local: Number(local) },
     here: [
-      ...(found === undefined ? [] : [placeOf(found)]),
+      found && placeOf(found),
       ...(damage === undefined ? ["every footer of this file names its own section"] : damageNote(context)),
     ],
-    why: [
-      `a footer repeats the id of its section: ${Number(local)} was expected, ${Number(received)} read. The bytes are damaged, or the loader took a byte 0x7e inside the payload for a footer`,
-    ],
-    remedies: [{ what: "find the first wrong byte", command: ["qevm", "verify", context.file] }],
+    why: `a footer repeats the id of its section: ${Number(local)} was expected, ${Number(received)} read. The bytes are damaged, or the loader took a byte 0x7e inside the payload for a footer`,
+    remedies: verify(context),
   };
 }

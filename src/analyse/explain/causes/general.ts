@@ -1,5 +1,8 @@
-/** Texts that say little by themselves, and those of a destination that does not start. Source: QEMU migration/migration.c, softmmu/vl.c (5.2 to 11.1). */
-import { damageNote, type Answer, type Context, type Parts } from "../context.js";
+/**
+ * General texts, and those of a destination that does not start. Source: QEMU migration/migration.c, softmmu/vl.c (5.2
+ * to 11.1).
+ */
+import { damageNote, damageOffset, type Answer, type Context, type Parts } from "../context.js";
 import { upstreamMachine } from "../../../guest/machines/index.js";
 import { at, distributionWords, quoted, some } from "../words.js";
 import { aliasWords } from "./header.js";
@@ -21,20 +24,16 @@ const ERRORS: Readonly<Record<string, string>> = {
 
 /** "load of migration failed: Invalid argument". */
 export function loadFailed({ error = "" }: Parts, context: Context): Answer {
-  const { survey } = context;
-  const { complete, undecoded } = survey.inspection;
+  const { complete, undecoded } = context.survey.inspection;
   const whole =
     undecoded.length === 0 ? "the file is whole, and every byte of it is understood" : "the file comes to its end";
   const end = complete
-    ? [`${whole}: what is wrong is how it was handed over, or how it and the destination fit`]
-    : ["the stream in the file does not come to its end"];
-  const [first] = survey.damage;
-  const about = first?.offset === undefined ? {} : { offset: first.offset };
+    ? `${whole}: what is wrong is how it was handed over, or how it and the destination fit`
+    : "the stream in the file does not come to its end";
   return {
-    about,
-    here: [...damageNote(context), ...(first === undefined ? end : [])],
+    about: { offset: damageOffset(context) },
+    here: damageNote(context, end),
     why: [ERRORS[error] ?? `the error was ${quoted(error)}`, "the lines before it tell what"],
-    remedies: [],
   };
 }
 
@@ -67,13 +66,11 @@ export function unsupportedMachine({ machine: given, named }: Parts, context: Co
   }
   return {
     about: {
-      ...(survey.configuration && { offset: survey.configuration.offset }),
+      offset: survey.configuration?.offset,
       value: own ?? "",
-      ...(machine === undefined ? {} : { local: machine }),
+      local: machine,
     },
-    here: [
-      own === null ? "this file does not say its machine type" : `the machine type of this file is ${quoted(own)}`,
-    ],
+    here: own === null ? "this file does not say its machine type" : `the machine type of this file is ${quoted(own)}`,
     why: [
       machine !== undefined && machine !== own
         ? `that QEMU does not have ${quoted(machine)}, which is not the file's either`
@@ -88,16 +85,13 @@ export function unsupportedMachine({ machine: given, named }: Parts, context: Co
 export function notMigratable({ device = "" }: Parts, { survey }: Context): Answer {
   const found = survey.devices.find(({ name }) => name === device);
   return {
-    about: { section: device, ...(found && { offset: found.offset }) },
-    here: [
+    about: { section: device, offset: found?.offset },
+    here:
       found === undefined
         ? `this file has no section ${quoted(device)}: the device wrote none`
         : `this file has its section ${at(found.offset)}`,
-    ],
-    why: [
-      "a device of the source cannot be migrated: QEMU says so before it writes anything. (7.2 refuses nvme, for one.)",
-    ],
-    remedies: [{ what: "unplug it at the source (device_del), or use another device" }],
+    why: "a device of the source cannot be migrated: QEMU says so before it writes anything. (7.2 refuses nvme, for one.)",
+    remedies: { what: "unplug it at the source (device_del), or use another device" },
   };
 }
 
@@ -107,17 +101,14 @@ export function blockDevice({ device = "", what }: Parts, { survey }: Context): 
   const found = survey.inspection.sections.find((one) => one.name === name);
   const bitmap = name === "dirty-bitmap";
   return {
-    about: { section: name, value: device, ...(found && { offset: found.offset }) },
-    here: [
+    about: { section: name, value: device, offset: found?.offset },
+    here:
       found === undefined
         ? `this file has no section ${quoted(name)}`
         : `section ${quoted(name)} begins ${at(found.offset)}, and speaks of the disk ${quoted(device)}`,
-    ],
-    why: [
-      bitmap
-        ? "a dirty bitmap belongs to a block node of the destination by its name (or its alias, block-bitmap-mapping). QEMU goes on without it where it only warns"
-        : "block migration writes disks of the destination by their names (-drive id= or -blockdev node-name=)",
-    ],
+    why: bitmap
+      ? "a dirty bitmap belongs to a block node of the destination by its name (or its alias, block-bitmap-mapping). QEMU goes on without it where it only warns"
+      : "block migration writes disks of the destination by their names (-drive id= or -blockdev node-name=)",
     remedies: !isId(device)
       ? []
       : [
@@ -134,10 +125,8 @@ export function connection(_: Parts, context: Context): Answer {
   return {
     about: {},
     here: damageNote(context),
-    why: [
-      "this is the source's side: the other end closed the connection, most often since the destination refused something. Its own stderr (libvirt: /var/log/libvirt/qemu/NAME.log there) has the reason",
-    ],
-    remedies: [{ what: "give the destination's text to qevm explain" }],
+    why: "this is the source's side: the other end closed the connection, most often since the destination refused something. Its own stderr (libvirt: /var/log/libvirt/qemu/NAME.log there) has the reason",
+    remedies: { what: "give the destination's text to qevm explain" },
   };
 }
 
@@ -145,11 +134,9 @@ export function connection(_: Parts, context: Context): Answer {
 export function deviceModel({ device = "" }: Parts, { destination }: Context): Answer {
   const found = destination.devices.find(({ argument }) => argument.split(",")[0] === device);
   return {
-    about: { ...(found && { section: found.section, offset: found.offset }), value: device },
-    here: found === undefined ? [] : [`the device is that of section ${quoted(found.section)} ${at(found.offset)}`],
-    why: [
-      "that QEMU was built without this device, or it is in a package of its own (Debian: qemu-system-gui, qemu-system-modules-spice, ...)",
-    ],
+    about: { section: found?.section, offset: found?.offset, value: device },
+    here: found && `the device is that of section ${quoted(found.section)} ${at(found.offset)}`,
+    why: "that QEMU was built without this device, or it is in a package of its own (Debian: qemu-system-gui, qemu-system-modules-spice, ...)",
     remedies:
       found === undefined || found.also.length === 0
         ? []

@@ -7,14 +7,14 @@ import type { Remedy } from "../types.js";
 import { isMachineName } from "../names.js";
 
 /** "Not a migration stream". */
-export function notAStream(parts: Parts, context: Context): Answer {
+export function notAStream({ magic }: Parts, context: Context): Answer {
   const { survey, containers, file } = context;
   const why = ["a loader reads four bytes first, which must be 51 45 56 4d (QEVM)"];
   if (containers.length > 0 && survey.inspection.version === 3) {
     const how = containers.join(" in ");
     return {
       about: { offset: 0 },
-      here: [`the file is a stream inside ${how}: its first bytes are the wrapping's`],
+      here: `the file is a stream inside ${how}: its first bytes are the wrapping's`,
       why,
       remedies: [
         { what: "take the stream out of it, and load that", command: ["qevm", "convert", file, "--out", "NEW"] },
@@ -27,18 +27,16 @@ export function notAStream(parts: Parts, context: Context): Answer {
   if (survey.inspection.version === 3) {
     return {
       about: { offset: 0, value: "QEVM" },
-      here: ["this file begins as a stream does: QEMU was given something else, or not from its first byte"],
+      here: "this file begins as a stream does: QEMU was given something else, or not from its first byte",
       why,
-      remedies: [
-        {
-          what: "give it this file from the beginning; a file: URI with an offset, and a command behind exec: that prints a message, are what moves it",
-          arguments: ["-incoming", `exec:cat ${file}`],
-        },
-      ],
+      remedies: {
+        what: "give it this file from the beginning; a file: URI with an offset, and a command behind exec: that prints a message, are what moves it",
+        arguments: ["-incoming", `exec:cat ${file}`],
+      },
     };
   }
-  const found = parts["magic"] === undefined ? [] : [`QEMU read 0x${parts["magic"]}`];
-  return { about: { offset: 0 }, here: [...damageNote(context), ...found], why, remedies: [] };
+  const found = magic && `QEMU read 0x${magic}`;
+  return { about: { offset: 0 }, here: [...damageNote(context), found], why };
 }
 
 /** "SaveVM v2 format is obsolete", "Unsupported migration stream version". */
@@ -46,13 +44,11 @@ export function streamVersion(_: Parts, context: Context): Answer {
   const { survey } = context;
   const good = survey.inspection.version === 3;
   return {
-    about: { offset: 4, ...(good ? { value: 3 } : {}) },
+    about: { offset: 4, value: good ? 3 : undefined },
     here: good
       ? ["this file has version 3 at byte 0x4, as every QEMU since 2009 writes: the text is about another file"]
       : damageNote(context),
-    why: [
-      "the four bytes behind the magic are the version, and 3 is the only one that any QEMU since 2009 writes or loads",
-    ],
+    why: "the four bytes behind the magic are the version, and 3 is the only one that any QEMU since 2009 writes or loads",
     remedies: good
       ? []
       : [{ what: "if all else is whole, the version alone is damaged: bytes 4 to 7 must be 00 00 00 03" }],
@@ -68,17 +64,15 @@ export function configurationMissing(_: Parts, { survey }: Context): Answer {
   if (configuration !== undefined) {
     return {
       about: { offset: configuration.offset, value: configuration.value.machine },
-      here: [`this file has a configuration section ${at(configuration.offset)}: the text is about another file`],
+      here: `this file has a configuration section ${at(configuration.offset)}: the text is about another file`,
       why,
-      remedies: [],
     };
   }
   if (inspection.sections.length === 0) {
     return {
       about: { offset: 8 },
-      here: ["nothing that can be read stands behind the header: the file is cut off"],
+      here: "nothing that can be read stands behind the header: the file is cut off",
       why,
-      remedies: [],
     };
   }
   const remedies: Remedy[] = [
@@ -96,9 +90,7 @@ export function configurationMissing(_: Parts, { survey }: Context): Answer {
   remedies.push({ what: "or use the source's machine type, if that is one up to 2.3: those write none" });
   return {
     about: { offset: 8 },
-    here: [
-      `this file has no configuration section: behind the header a ${inspection.sections[0]!.type.toUpperCase()} section begins ${at(8)}`,
-    ],
+    here: `this file has no configuration section: behind the header a ${inspection.sections[0]!.type.toUpperCase()} section begins ${at(8)}`,
     why,
     remedies,
   };
@@ -117,7 +109,7 @@ export function machineType({ received = "", local = "" }: Parts, { survey, file
         : [
             `this file's configuration section says ${quoted(machine ?? "")}, not ${quoted(received)}: the text is about another file`,
           ];
-  const about = { ...(configuration && { offset: configuration.offset, value: machine ?? "" }), local };
+  const about = { offset: configuration?.offset, value: machine, local };
   const name = machine ?? received;
   const remedies: Remedy[] = [
     { what: "start the destination with the source's machine type", arguments: ["-machine", name] },
@@ -147,7 +139,7 @@ export function machineType({ received = "", local = "" }: Parts, { survey, file
   return { about, here, why, remedies };
 }
 
-/** What stands behind a distribution's name. */
+/** Which of QEMU's machine types a distribution's name means, and how it differs. */
 export function aliasWords(name: string, upstream: UpstreamMachine | undefined): string[] {
   if (upstream?.alias === undefined) return [];
   const { differs, source } = upstream.alias;
@@ -178,19 +170,16 @@ export function pageBits({ received = "", local = "" }: Parts, { survey }: Conte
   const offset = survey.configuration?.offset;
   return {
     about: {
-      ...(offset === undefined ? {} : { offset }),
-      ...(bits === undefined ? {} : { value: bits }),
+      offset,
+      value: bits,
       local: Number(local),
     },
-    here: [
+    here:
       bits === undefined
         ? "this file does not say its target page bits: the loader takes its target's least"
         : `the configuration section says ${bits} bits, pages of ${2 ** bits} bytes`,
-    ],
-    why: [
-      `the guest's pages must be of one size at both ends: received ${received}, local ${local}. Machine type and CPU set it (arm virt up to 2.7: 10 bits)`,
-    ],
-    remedies: [{ what: "use the source's machine type and CPU" }],
+    why: `the guest's pages must be of one size at both ends: received ${received}, local ${local}. Machine type and CPU set it (arm virt up to 2.7: 10 bits)`,
+    remedies: { what: "use the source's machine type and CPU" },
   };
 }
 
@@ -200,15 +189,13 @@ export function capability({ capability: name = "", local = "" }: Parts, { surve
   const offset = survey.configuration?.offset;
   const says = has === (local !== "on") ? "" : ": the text is about another file";
   return {
-    about: { ...(offset === undefined ? {} : { offset }), value: has ? "on" : "off", local },
-    here: [`the configuration section ${has ? "names" : "does not name"} the capability ${name}${says}`],
-    why: [`${name} changes the layout of the stream, so both ends must have it on or both off (QEMU 4.0 on)`],
-    remedies: [
-      {
-        what: has ? "set it on the destination before it loads" : "leave it off on the destination",
-        monitor: [`migrate_set_capability ${name} ${has ? "on" : "off"}`],
-      },
-    ],
+    about: { offset, value: has ? "on" : "off", local },
+    here: `the configuration section ${has ? "names" : "does not name"} the capability ${name}${says}`,
+    why: `${name} changes the layout of the stream, so both ends must have it on or both off (QEMU 4.0 on)`,
+    remedies: {
+      what: has ? "set it on the destination before it loads" : "leave it off on the destination",
+      monitor: [`migrate_set_capability ${name} ${has ? "on" : "off"}`],
+    },
   };
 }
 
@@ -217,9 +204,9 @@ export function unknownCapability({ capability: name = "" }: Parts, { survey, fi
   const offset = survey.configuration?.offset;
   const { capabilities } = survey.inspection;
   return {
-    about: { ...(offset === undefined ? {} : { offset }), value: name },
-    here: [`the configuration section names ${capabilities.length === 0 ? "no capability" : some(capabilities)}`],
-    why: [`that QEMU has no capability ${quoted(name)}${name === "mapped-ram" ? ": it came with 9.0" : ""}`],
+    about: { offset, value: name },
+    here: `the configuration section names ${capabilities.length === 0 ? "no capability" : some(capabilities)}`,
+    why: `that QEMU has no capability ${quoted(name)}${name === "mapped-ram" ? ": it came with 9.0" : ""}`,
     remedies:
       name === "mapped-ram" && capabilities.includes(name)
         ? [
@@ -239,11 +226,9 @@ export function capabilityName({ capability: name = "" }: Parts, { survey, rules
   const removed = { compress: "9.1 removed it", block: "9.1 removed it", "mapped-ram": "it came with 9.0" }[name];
   return {
     about: { value: name },
-    here: [
-      `this file ${needed ? `needs the capability ${name}` : `shows nothing of the capability ${name}`}${rule === undefined ? "" : `: ${rule.why}`}`,
-    ],
-    why: [`that QEMU has no capability ${quoted(name)}${removed === undefined ? "" : `: ${removed}`}`],
-    remedies: rule?.remedy === undefined ? [] : [rule.remedy],
+    here: `this file ${needed ? `needs the capability ${name}` : `shows nothing of the capability ${name}`}${rule === undefined ? "" : `: ${rule.why}`}`,
+    why: `that QEMU has no capability ${quoted(name)}${removed === undefined ? "" : `: ${removed}`}`,
+    remedies: rule?.remedy,
   };
 }
 
@@ -255,12 +240,12 @@ export function uuid({ received = "", local }: Parts, { survey }: Context): Answ
   const only = local === undefined ? " This is only a warning: it is loaded all the same." : "";
   return {
     about: {
-      ...(configuration && { offset: configuration.offset }),
-      ...(value === undefined ? {} : { value }),
-      ...(local === undefined ? {} : { local }),
+      offset: configuration?.offset,
+      value,
+      local,
     },
-    here: [value === undefined ? "this file has no UUID" : `the configuration section has the guest's UUID ${value}`],
-    why: [`with the capability validate-uuid (4.2 on) the UUIDs of source and destination must be equal.${only}`],
-    remedies: [{ what: "give the destination that UUID", arguments: ["-uuid", value ?? received] }],
+    here: value === undefined ? "this file has no UUID" : `the configuration section has the guest's UUID ${value}`,
+    why: `with the capability validate-uuid (4.2 on) the UUIDs of source and destination must be equal.${only}`,
+    remedies: { what: "give the destination that UUID", arguments: ["-uuid", value ?? received] },
   };
 }

@@ -1,13 +1,22 @@
 /** Texts about page records. Source: QEMU migration/ram.c, migration/ram-compress.c (5.2 to 11.1). */
 import { hex } from "../../../bytes/errors.js";
 import { RamFlag } from "../../../codec/ram/index.js";
-import { damageNote, elsewhere, type Answer, type Context, type Parts } from "../context.js";
+import {
+  damageNote,
+  damageOffset,
+  elsewhere,
+  numberOf,
+  verify,
+  type Answer,
+  type Context,
+  type Parts,
+} from "../context.js";
 import type { FirstRecord } from "../survey.js";
 import type { Remedy } from "../types.js";
 import { at, counted, quoted } from "../words.js";
-import { blockWords } from "./blocks.js";
+import { blockIn } from "./blocks.js";
 
-/** Where a record stands: `at byte 0x2f1, page 0x1000 of "pc.ram"`. */
+/** Where a record is: `at byte 0x2f1, page 0x1000 of "pc.ram"`. */
 function recordWords({ offset, block, page }: FirstRecord): string {
   return `${at(offset)}${block === undefined ? "" : `, page ${hex(page)} of ${quoted(block)}`}`;
 }
@@ -42,11 +51,9 @@ export function pageFlags({ flags: text = "0" }: Parts, context: Context): Answe
   if (record !== undefined && kind === RamFlag.MULTIFD_FLUSH) {
     return {
       about: { offset: record.offset, value: hex(value) },
-      here: [`the first MULTIFD_FLUSH record stands ${at(record.offset)}`],
-      why: [
-        "QEMU knows MULTIFD_FLUSH (0x200) since 8.1, and 8.1 writes it even without multifd: releases before do not load it",
-      ],
-      remedies: [{ what: "load it in 8.1 or later" }],
+      here: `the first MULTIFD_FLUSH record stands ${at(record.offset)}`,
+      why: "QEMU knows MULTIFD_FLUSH (0x200) since 8.1, and 8.1 writes it even without multifd: releases before do not load it",
+      remedies: { what: "load it in 8.1 or later" },
     };
   }
   const [first] = survey.damage;
@@ -58,17 +65,15 @@ export function pageFlags({ flags: text = "0" }: Parts, context: Context): Answe
       "releases up to 8.2 or so read on as zeros when the stream ends inside the pages, and say this: it may mean no more than that the file is cut off",
     );
   return {
-    about: { ...(first?.offset === undefined ? {} : { offset: first.offset }), value: hex(value) },
-    here:
-      first === undefined
-        ? [
-            record === undefined
-              ? "no record of this file has these flags: the text is about another file, or the loader lost its place"
-              : `the first such record stands ${recordWords(record)}`,
-          ]
-        : damageNote(context),
+    about: { offset: damageOffset(context), value: hex(value) },
+    here: damageNote(
+      context,
+      record === undefined
+        ? "no record of this file has these flags: the text is about another file, or the loader lost its place"
+        : `the first such record stands ${recordWords(record)}`,
+    ),
     why,
-    remedies: first === undefined ? [] : [salvage(context)],
+    remedies: first && salvage(context),
   };
 }
 
@@ -88,7 +93,6 @@ export function unexpectedCompressed(_: Parts, context: Context): Answer {
 function compressedPages(context: Context, value: string | undefined): Answer {
   const { survey, file } = context;
   const record = survey.first.get(RamFlag.COMPRESS_PAGE);
-  const [first] = survey.damage;
   const { compressed } = survey.inspection.ram.pages;
   const convert: Remedy = {
     what: "write the pages plain: every release loads them, without a capability",
@@ -100,104 +104,69 @@ function compressedPages(context: Context, value: string | undefined): Answer {
   };
   return {
     about: {
-      ...(record === undefined
-        ? first?.offset === undefined
-          ? {}
-          : { offset: first.offset }
-        : { offset: record.offset, block: record.block ?? "" }),
+      offset: record === undefined ? damageOffset(context) : record.offset,
+      block: record && (record.block ?? ""),
       value: value ?? hex(RamFlag.COMPRESS_PAGE),
     },
-    here: [
+    here:
       record === undefined
         ? `this file has no compressed page${elsewhere(context)}`
         : `${counted(compressed, "page")} of this file ${compressed === 1 ? "is" : "are"} compressed; the first COMPRESS_PAGE record stands ${recordWords(record)}`,
-    ],
-    why: [
+    why:
       value === undefined
         ? "QEMU 2.10 to 9.0 load compressed pages only with the capability compress on at the destination too"
         : "QEMU 9.1 removed compressed pages (flag 0x100): to it the record is of no known kind",
-    ],
-    remedies: record === undefined ? [] : value === undefined ? [convert, capability] : [convert],
+    remedies: record && [convert, value === undefined && capability],
   };
 }
 
 /** "Invalid compressed data length: N", "decompress data failed". */
 export function compressedData({ length }: Parts, context: Context): Answer {
-  const { survey, file } = context;
-  const [first] = survey.damage;
-  const record = survey.first.get(RamFlag.COMPRESS_PAGE);
+  const record = context.survey.first.get(RamFlag.COMPRESS_PAGE);
   return {
-    about: {
-      ...(first?.offset === undefined ? {} : { offset: first.offset }),
-      ...(length === undefined ? {} : { value: Number(length) }),
-    },
-    here:
-      first === undefined
-        ? [
-            record === undefined
-              ? "this file has no compressed page"
-              : `the first compressed page stands ${recordWords(record)}`,
-          ]
-        : damageNote(context),
-    why: [
+    about: { offset: damageOffset(context), value: numberOf(length) },
+    here: damageNote(
+      context,
+      record === undefined
+        ? "this file has no compressed page"
+        : `the first compressed page stands ${recordWords(record)}`,
+    ),
+    why:
       length === undefined
         ? "a COMPRESS_PAGE payload did not inflate to a page. In streams of QEMU up to 2.12 that can be so without harm (the page comes again): machine types up to 2.12 have decompress-error-check off"
         : `${length} bytes are more than deflate can make of a page: the length, or what stands before it, is damaged`,
-    ],
-    remedies: [{ what: "find the page", command: ["qevm", "verify", file] }, salvage(context)],
+    remedies: [verify(context, "find the page"), salvage(context)],
   };
 }
 
 /** "Failed to load XBZRLE page - ...", "Failed to decompress XBZRLE page at X". */
 export function xbzrle({ page }: Parts, context: Context): Answer {
-  const { survey, file } = context;
-  const [first] = survey.damage;
-  const record = survey.first.get(RamFlag.XBZRLE);
+  const record = context.survey.first.get(RamFlag.XBZRLE);
   return {
-    about: {
-      ...(first?.offset === undefined
-        ? record === undefined
-          ? {}
-          : { offset: record.offset }
-        : { offset: first.offset }),
-      ...(page === undefined ? {} : { value: page }),
-    },
-    here:
-      first === undefined
-        ? [
-            record === undefined
-              ? "this file has no XBZRLE page"
-              : `the first XBZRLE record stands ${recordWords(record)}`,
-          ]
-        : damageNote(context),
-    why: ["an XBZRLE record is u8 1, a length of at most a page, and pairs of runs; something else stands there"],
-    remedies: [{ what: "find the page", command: ["qevm", "verify", file] }, salvage(context)],
+    about: { offset: damageOffset(context) ?? record?.offset, value: page },
+    here: damageNote(
+      context,
+      record === undefined ? "this file has no XBZRLE page" : `the first XBZRLE record stands ${recordWords(record)}`,
+    ),
+    why: "an XBZRLE record is u8 1, a length of at most a page, and pairs of runs; something else stands there",
+    remedies: [verify(context, "find the page"), salvage(context)],
   };
 }
 
 /** "Found a zero page with value 65". */
 export function zeroPage({ fill = "0" }: Parts, context: Context): Answer {
-  const { survey, file } = context;
-  const record = survey.first.get("fill");
+  const record = context.survey.first.get("fill");
   return {
-    about: { ...(record && { offset: record.offset, block: record.block ?? "" }), value: Number(fill) },
-    here: [
+    about: { offset: record?.offset, block: record && (record.block ?? ""), value: Number(fill) },
+    here:
       record === undefined
         ? `every ZERO record of this file fills with 0${elsewhere(context)}`
         : `the first ZERO record with another byte stands ${recordWords(record)}: byte ${record.fill}`,
-    ],
-    why: [
-      "QEMU 8.2 and later take a ZERO record only with byte 0; earlier ones filled the page with it. QEMU writes nothing else since 1.5",
-    ],
-    remedies:
-      record === undefined
-        ? []
-        : [
-            {
-              what: "write such pages out as plain pages, in one round",
-              command: ["qevm", "convert", file, "--out", "NEW", "--flatten"],
-            },
-          ],
+    why: "QEMU 8.2 and later take a ZERO record only with byte 0; earlier ones filled the page with it. QEMU writes nothing else since 1.5",
+    remedies: record && {
+      what: "write such pages out as plain pages, in one round",
+      command: ["qevm", "convert", context.file, "--out", "NEW", "--flatten"],
+    },
   };
 }
 
@@ -207,31 +176,23 @@ export function pagePlace({ block, page }: Parts, context: Context): Answer {
   const [first] = survey.damage;
   const listed = block === undefined || survey.blocks.has(block);
   const here = damageNote(context);
-  if (here.length === 0 && block !== undefined)
-    here.push(listed ? blockWords(block, survey.blocks.get(block)!) : `this file has no block ${quoted(block)}`);
+  if (here.length === 0 && block !== undefined) here.push(blockIn(block, context));
   if (here.length === 0)
     here.push(
       "every page of this file lies in a block of its list: the text is about another file, or the loader lost its place",
     );
+  const offset = numberOf(page, 16);
   const why =
     block !== undefined
-      ? [
-          `a page record names the block ${quoted(block)}, which ${listed ? "the destination does not have" : "is not in the block list"}`,
-        ]
-      : page === undefined
-        ? ["a page record says CONTINUE (the block of the page before) and there was none before"]
-        : [
-            `the page's offset ${hex(Number.parseInt(page, 16))} is not inside its block${Number.parseInt(page, 16) === 0 ? ": said after that the block is not known" : ""}`,
-          ];
+      ? `a page record names the block ${quoted(block)}, which ${listed ? "the destination does not have" : "is not in the block list"}`
+      : offset === undefined
+        ? "a page record says CONTINUE (the block of the page before) and there was none before"
+        : `the page's offset ${hex(offset)} is not inside its block${offset === 0 ? ": said after that the block is not known" : ""}`;
   return {
-    about: {
-      ...(block === undefined ? {} : { block }),
-      ...(first?.offset === undefined ? {} : { offset: first.offset }),
-      ...(page === undefined ? {} : { value: hex(Number.parseInt(page, 16)) }),
-    },
+    about: { block, offset: damageOffset(context), value: offset === undefined ? undefined : hex(offset) },
     here,
     why,
-    remedies: first === undefined ? [] : [salvage(context)],
+    remedies: first && salvage(context),
   };
 }
 
@@ -239,12 +200,12 @@ export function pagePlace({ block, page }: Parts, context: Context): Answer {
 export function addressFailed(_: Parts, context: Context): Answer {
   const [first] = context.survey.damage;
   return {
-    about: first?.offset === undefined ? {} : { offset: first.offset },
-    here: first === undefined ? ["this file is whole: what came to QEMU was not"] : damageNote(context),
-    why: ["the stream ended where a page record should begin"],
+    about: { offset: damageOffset(context) },
+    here: damageNote(context, "this file is whole: what came to QEMU was not"),
+    why: "the stream ended where a page record should begin",
     remedies:
       first === undefined
-        ? [{ what: "see whether the connection or the command behind exec: ended early" }]
-        : [salvage(context)],
+        ? { what: "see whether the connection or the command behind exec: ended early" }
+        : salvage(context),
   };
 }

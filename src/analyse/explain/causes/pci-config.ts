@@ -1,4 +1,7 @@
-/** The text about a PCI configuration space that differs. Source: QEMU hw/pci/pci.c get_pci_config_device (5.2 to 11.1); the PCI specification. */
+/**
+ * The text about a PCI configuration space that differs. Source: QEMU hw/pci/pci.c get_pci_config_device (5.2 to 11.1);
+ * the PCI specification.
+ */
 import { hex } from "../../../bytes/errors.js";
 import { deviceNamed, type Answer, type Context, type Parts } from "../context.js";
 import { configByte } from "../fields.js";
@@ -6,51 +9,31 @@ import { pciIdentity } from "../pci.js";
 import { at } from "../words.js";
 import { deviceWords, remediesFor } from "./devices.js";
 
+const ANOTHER = "another device stands there";
+const ABILITIES = "the device has other abilities";
+const BAR = "the device's BAR has another size or type: its memory, vectors or I/O ports differ";
+
 /** Registers of a PCI configuration space by their first byte: name, and what sets it. */
 const REGISTERS: readonly [number, string, string][] = [
-  [0x00, "the vendor id", "another device stands there"],
-  [0x02, "the device id", "another device stands there"],
-  [0x04, "the command register", "the device has other abilities"],
-  [0x06, "the status register", "the device has other abilities"],
+  [0x00, "the vendor id", ANOTHER],
+  [0x02, "the device id", ANOTHER],
+  [0x04, "the command register", ABILITIES],
+  [0x06, "the status register", ABILITIES],
   [0x08, "the revision", "the device is of another revision"],
-  [0x09, "the class code", "another device stands there"],
-  [0x0c, "cache line size and latency", "the device has other abilities"],
+  [0x09, "the class code", ANOTHER],
+  [0x0c, "cache line size and latency", ABILITIES],
   [0x0e, "the header type", "the device is a bridge or has several functions at one end only"],
-  [
-    0x10,
-    "base address register 0",
-    "the device's BAR has another size or type: its memory, vectors or I/O ports differ",
-  ],
-  [
-    0x14,
-    "base address register 1",
-    "the device's BAR has another size or type: its memory, vectors or I/O ports differ",
-  ],
-  [
-    0x18,
-    "base address register 2",
-    "the device's BAR has another size or type: its memory, vectors or I/O ports differ",
-  ],
-  [
-    0x1c,
-    "base address register 3",
-    "the device's BAR has another size or type: its memory, vectors or I/O ports differ",
-  ],
-  [
-    0x20,
-    "base address register 4",
-    "the device's BAR has another size or type: its memory, vectors or I/O ports differ",
-  ],
-  [
-    0x24,
-    "base address register 5",
-    "the device's BAR has another size or type: its memory, vectors or I/O ports differ",
-  ],
-  [0x28, "the CardBus pointer", "another device stands there"],
+  [0x10, "base address register 0", BAR],
+  [0x14, "base address register 1", BAR],
+  [0x18, "base address register 2", BAR],
+  [0x1c, "base address register 3", BAR],
+  [0x20, "base address register 4", BAR],
+  [0x24, "base address register 5", BAR],
+  [0x28, "the CardBus pointer", ANOTHER],
   [0x2c, "the subsystem ids", "another device stands there, or one of another machine type"],
   [0x30, "the ROM base address", "the option ROM has another size, or one end has none (romfile=)"],
   [0x34, "the pointer to capabilities", "the device has other PCI capabilities (MSI, MSI-X, PCI Express)"],
-  [0x35, "reserved bytes", "another device stands there"],
+  [0x35, "reserved bytes", ANOTHER],
   [0x3c, "interrupt line and pin", "the device has another interrupt pin"],
   [
     0x40,
@@ -78,7 +61,7 @@ export function pciConfig(
   const stored = identity === undefined ? undefined : configByte(identity.registers, i);
   const compared = byteOf(cmask) & ~byteOf(wmask) & ~byteOf(w1cmask);
   const differs = (byteOf(read) ^ byteOf(local)) & compared;
-  // The configuration space stands behind be32 version_id, at the payload's beginning.
+  // The payload begins with be32 version_id; the configuration space follows.
   const offset = device === undefined || stored !== byteOf(read) ? undefined : device.payload + 4 + i;
   const here =
     device === undefined
@@ -97,9 +80,10 @@ export function pciConfig(
   ];
   return {
     about: {
-      ...(device && { section: device.name, instance: device.instance }),
+      section: device?.name,
+      instance: device?.instance,
       field: `config[${hex(i)}]`,
-      ...(offset === undefined ? {} : { offset }),
+      offset,
       value: hex(byteOf(read)),
       local: hex(byteOf(local)),
     },

@@ -1,12 +1,19 @@
-/** Texts whose explanation is the same for every file, but for where the file has what they name. */
-import { damageNote, elsewhere, type Context, type KnownText } from "../context.js";
-import type { About, Finding, Remedy } from "../types.js";
-import { quoted } from "../words.js";
-import { blockWords } from "./blocks.js";
+/** Texts whose explanation is the same for every file; only the place in the file differs. */
+import {
+  damageNote,
+  damageOffset,
+  elsewhere,
+  type Answer,
+  type Context,
+  type KnownText,
+  type Parts,
+} from "../context.js";
+import type { Finding, Remedy } from "../types.js";
+import { blockIn } from "./blocks.js";
 import { deviceWords } from "./devices.js";
 import { findSection, placeOf } from "./sections.js";
 
-/** A row of the tables: `FILE` in a command is the file that is explained. */
+/** A row of the tables. `FILE` in a command becomes the file's name, `{part}` in why that part of the text. */
 export type PlainRow = [
   cause: string,
   rank: Finding["rank"],
@@ -15,7 +22,7 @@ export type PlainRow = [
   remedies?: readonly Remedy[],
 ];
 
-/** What is known of it is from the program's format strings, unless `heard` says otherwise. */
+/** @param heard releases that were seen to print a text; texts not in it come from the program's format strings */
 export function plainTexts(
   rows: readonly PlainRow[],
   heard: Readonly<Record<string, readonly string[]>> = {},
@@ -26,9 +33,8 @@ export function plainTexts(
     pattern,
     heard: heard[cause] ?? [],
     explain: (parts, context) => {
-      const [about, here] = placeIn(parts, context);
       const filled = why.replaceAll(/\{(\w+)\}/gu, (_, name: string) => parts[name] ?? "?");
-      return { about, here, why: [filled], remedies: remedies.map((one) => forFile(one, context.file)) };
+      return { ...placeIn(parts, context), why: filled, remedies: remedies.map((one) => forFile(one, context.file)) };
     },
   }));
 }
@@ -41,20 +47,20 @@ function forFile(remedy: Remedy, file: string): Remedy {
 }
 
 /** Where the file has the section, device or block that the text names. */
-function placeIn({ section, device, block }: Parameters<KnownText["explain"]>[0], context: Context): [About, string[]] {
+function placeIn({ section, device, block }: Parts, context: Context): Pick<Answer, "about" | "here"> {
   const { survey } = context;
-  const name = section ?? device;
   if (block !== undefined) {
-    const found = survey.blocks.get(block);
-    if (found === undefined) return [{ block }, [`this file has no block ${quoted(block)}${elsewhere(context)}`]];
-    return [{ block, ...(found.offset === undefined ? {} : { offset: found.offset }) }, [blockWords(block, found)]];
+    return {
+      about: { block, offset: survey.blocks.get(block)?.offset },
+      here: blockIn(block, context, elsewhere(context)),
+    };
   }
+  const name = section ?? device;
   if (name !== undefined) {
     const state = survey.devices.find((one) => one.name === name || one.name.endsWith(`/${name}`));
-    if (state !== undefined) return [{ section: state.name, offset: state.offset }, [deviceWords(state)]];
+    if (state !== undefined) return { about: { section: state.name, offset: state.offset }, here: deviceWords(state) };
     const found = findSection(context, name);
-    if (found !== undefined) return [{ section: name, offset: found.offset }, [placeOf(found)]];
+    if (found !== undefined) return { about: { section: name, offset: found.offset }, here: placeOf(found) };
   }
-  const [first] = survey.damage;
-  return [first?.offset === undefined ? {} : { offset: first.offset }, damageNote(context)];
+  return { about: { offset: damageOffset(context) }, here: damageNote(context) };
 }

@@ -1,4 +1,7 @@
-/** What brings a section about that is no device of the command line. Source: QEMU hw/i386, hw/acpi, net/slirp.c, migration/ (7.2). */
+/**
+ * Options that create a section which does not belong to a -device. Source: QEMU hw/i386, hw/acpi, net/slirp.c,
+ * migration/ (7.2).
+ */
 import type { Context } from "../context.js";
 import type { Remedy } from "../types.js";
 import { machineWord } from "../names.js";

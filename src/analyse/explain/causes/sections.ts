@@ -1,6 +1,6 @@
 /** Texts about sections as a whole. Source: QEMU migration/savevm.c (5.2 to 11.1). */
 import { hex } from "../../../bytes/errors.js";
-import { damageNote, elsewhere, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, damageOffset, elsewhere, verify, type Answer, type Context, type Parts } from "../context.js";
 import { at, counted, quoted, some } from "../words.js";
 import type { Remedy } from "../types.js";
 import { sectionHint } from "./section-hints.js";
@@ -31,7 +31,7 @@ export function findSection(
   );
 }
 
-/** Where a section stands that could not be decoded: in a rest that nothing describes. */
+/** Where a section is that could not be decoded: in a part of the stream that no description covers. */
 export function seenWords({ survey }: Context, name: string): string[] {
   const offset = survey.seen.get(name);
   return offset === undefined ? [] : [`section ${quoted(name)} begins ${at(offset)}, in a part that is not decoded`];
@@ -57,9 +57,8 @@ export function unknownSection({ section = "", number = "0" }: Parts, context: C
           )}`;
     return {
       about: { section, instance },
-      here: [`this file has no section ${quoted(section)} ${instance}${near}${elsewhere(context)}`],
+      here: `this file has no section ${quoted(section)} ${instance}${near}${elsewhere(context)}`,
       why,
-      remedies: [],
     };
   }
   const remedies: Remedy[] = sectionHint(found, context);
@@ -89,7 +88,7 @@ export function unknownSection({ section = "", number = "0" }: Parts, context: C
       `the loader stops at the first that it does not know: this file has ${counted(others, "other device")} that the destination needs, listed below`,
     );
   }
-  return { about: { section, instance, offset: found.offset }, here: [placeOf(found)], why, remedies };
+  return { about: { section, instance, offset: found.offset }, here: placeOf(found), why, remedies };
 }
 
 /** "unsupported version 9 for 'x' v4". */
@@ -99,7 +98,9 @@ export function sectionVersion({ section = "", received = "", local = "" }: Part
   return {
     about: {
       section,
-      ...(found && { offset: found.offset, instance: found.instance, value: found.version }),
+      offset: found?.offset,
+      instance: found?.instance,
+      value: found?.version,
       local: Number(local),
     },
     here: [
@@ -108,29 +109,23 @@ export function sectionVersion({ section = "", received = "", local = "" }: Part
         : `${placeOf(found)} is of version ${version}`,
       ...damageNote(context),
     ],
-    why: [
-      `that QEMU knows ${quoted(section)} up to version ${local}, and ${received} is later: it was written by a newer QEMU, whose device has fields that the older one cannot read${section === "ram" ? " (ram has been of version 4 since 2009: another number is damage)" : ""}`,
-    ],
-    remedies: [{ what: "load it in the QEMU that wrote it, or a later one" }],
+    why: `that QEMU knows ${quoted(section)} up to version ${local}, and ${received} is later: it was written by a newer QEMU, whose device has fields that the older one cannot read${section === "ram" ? " (ram has been of version 4 since 2009: another number is damage)" : ""}`,
+    remedies: { what: "load it in the QEMU that wrote it, or a later one" },
   };
 }
 
 /** "Unknown savevm section 119". */
 export function unknownId({ number = "0" }: Parts, context: Context): Answer {
-  const { damage, inspection } = context.survey;
   const id = Number(number);
-  const known = inspection.sections.find((one) => one.id === id);
-  const [first] = damage;
+  const known = context.survey.inspection.sections.find((one) => one.id === id);
   return {
-    about: { ...(first?.offset === undefined ? {} : { offset: first.offset }), value: id },
+    about: { offset: damageOffset(context), value: id },
     here: [
       known === undefined ? `no section of this file was started with id ${id}` : placeOf(known),
       ...damageNote(context),
     ],
-    why: [
-      "PART and END name their section by the id that its START had; an id that no START had means that bytes before it are damaged, or that a loader lost its place",
-    ],
-    remedies: [{ what: "find the first wrong byte", command: ["qevm", "verify", context.file] }],
+    why: "PART and END name their section by the id that its START had; an id that no START had means that bytes before it are damaged, or that a loader lost its place",
+    remedies: verify(context),
   };
 }
 
@@ -152,9 +147,8 @@ const OTHER_TYPES: Readonly<Record<number, [string, Remedy?]>> = {
 export function unknownType({ number = "0" }: Parts, context: Context): Answer {
   const type = Number(number);
   const [words, remedy] = OTHER_TYPES[type] ?? [];
-  const [first] = context.survey.damage;
   const { configuration, inspection } = context.survey;
-  const offset = type === 7 ? configuration?.offset : first?.offset;
+  const offset = type === 7 ? configuration?.offset : damageOffset(context);
   const here = damageNote(context);
   if (type === 7 && configuration !== undefined)
     here.unshift(`the configuration section stands ${at(configuration.offset)}`);
@@ -164,13 +158,10 @@ export function unknownType({ number = "0" }: Parts, context: Context): Answer {
       "every section of this file begins with a type that QEMU knows: the loader lost its place in the section before, which its device reads with another length than the source wrote",
     );
   return {
-    about: { ...(offset === undefined ? {} : { offset }), value: hex(type) },
+    about: { offset, value: hex(type) },
     here,
-    why: [words ?? `where a section, command or EOF should begin stands ${hex(type)}`],
-    remedies:
-      remedy === undefined
-        ? [{ what: "see which section is wrong", command: ["qevm", "verify", context.file] }]
-        : [remedy],
+    why: words ?? `where a section, command or EOF should begin stands ${hex(type)}`,
+    remedies: remedy ?? verify(context, "see which section is wrong"),
   };
 }
 
@@ -179,17 +170,14 @@ export function noDescription({ number = "0" }: Parts, { survey }: Context): Ans
   const { vmdescription, eof } = survey;
   return {
     about: {
-      ...(vmdescription === undefined ? (eof === undefined ? {} : { offset: eof + 1 }) : { offset: vmdescription }),
+      offset: vmdescription ?? (eof === undefined ? undefined : eof + 1),
       value: hex(Number(number)),
     },
-    here: [
+    here:
       vmdescription === undefined
         ? "this file has no VMDESCRIPTION behind its EOF"
         : `the VMDESCRIPTION stands ${at(vmdescription)}`,
-    ],
-    why: [
-      "machine types from 2.3 on send a description behind EOF. This is only a warning: everything was loaded before, and QEMU goes on",
-    ],
+    why: "machine types from 2.3 on send a description behind EOF. This is only a warning: everything was loaded before, and QEMU goes on",
     remedies:
       vmdescription === undefined
         ? [
@@ -206,12 +194,11 @@ export function noDescription({ number = "0" }: Parts, { survey }: Context): Ans
 export function partFailed({ section = "" }: Parts, context: Context): Answer {
   const found = findSection(context, section);
   return {
-    about: { section, ...(found && { offset: found.offset }) },
+    about: { section, offset: found?.offset },
     here: [
       found === undefined ? `this file has no section ${quoted(section)}` : placeOf(found),
       ...damageNote(context),
     ],
-    why: ["a PART or END of this section was refused: what was said before it tells why"],
-    remedies: [],
+    why: "a PART or END of this section was refused: what was said before it tells why",
   };
 }

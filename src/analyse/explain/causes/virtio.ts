@@ -1,6 +1,6 @@
 /** Texts of virtio devices. Source: QEMU hw/virtio/virtio.c virtio_load (5.2 to 11.1). */
 import { hex } from "../../../bytes/errors.js";
-import { damageNote, deviceNamed, type Answer, type Context, type Parts } from "../context.js";
+import { damageNote, deviceNamed, numberOf, ofDevice, type Answer, type Context, type Parts } from "../context.js";
 import { guestFeatures, virtqueues } from "../state-fields.js";
 import type { SurveyedDevice } from "../survey.js";
 import type { Remedy } from "../types.js";
@@ -24,30 +24,28 @@ export function virtioFeatures({ features = "0", allowed = "0" }: Parts, context
     .flatMap((bit, i) => (bit === "1" ? [i] : []));
   return {
     about: {
-      ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
+      ...ofDevice(device),
       field: "guest_features",
       value: hex(accepted),
       local: hex(BigInt(allowed)),
     },
     here: [
-      ...(device === undefined ? [] : [deviceWords(device)]),
+      device && deviceWords(device),
       ...(inFile === undefined || (inFile & offered) !== 0n
         ? []
         : [`this file has ${hex(inFile)} there, all of which that QEMU allows: the text is about another file`]),
     ],
-    why: [
-      `the guest's driver has accepted features that the destination's device does not offer: bit${bits.length === 1 ? "" : "s"} ${bits.join(", ")}${bits
-        .map((bit) => featureName(bit, net))
-        .filter((one) => one !== "")
-        .join(
-          "",
-        )}. They come from the device's properties and, of network devices, from the backend (vhost, tap offloads)`,
-    ],
+    why: `the guest's driver has accepted features that the destination's device does not offer: bit${bits.length === 1 ? "" : "s"} ${bits.join(", ")}${bits
+      .map((bit) => featureName(bit, net))
+      .filter((one) => one !== "")
+      .join(
+        "",
+      )}. They come from the device's properties and, of network devices, from the backend (vhost, tap offloads)`,
     remedies: remediesFor(device, context),
   };
 }
 
-/** The name of the device that the other texts tell, also where the file does not have it. */
+/** The name of the device in the other texts, even if the file does not have it. */
 function deviceName({ matches }: Context): string {
   return matches.map(({ parts }) => parts["device"]).find((name) => name !== undefined) ?? "";
 }
@@ -91,7 +89,10 @@ const NET_FEATURES: Readonly<Record<number, string>> = {
   63: "SPEED_DUPLEX",
 };
 
-/** The one device whose virtqueue of that number has so many entries and stands at that index: texts of up to 11.1 do not name it. */
+/**
+ * The one device whose virtqueue of that number has this many entries and is at that index: the texts, up to 11.1, do
+ * not name the device.
+ */
 function withQueue({ survey }: Context, queue: number, size: number, host: number): SurveyedDevice | undefined {
   const found = survey.devices.filter(({ state }) => {
     const one = state === undefined ? undefined : virtqueues(state)[queue];
@@ -100,7 +101,7 @@ function withQueue({ survey }: Context, queue: number, size: number, host: numbe
   return found.length === 1 ? found[0] : undefined;
 }
 
-/** The first device whose virtqueue of that number has so many entries; one without a driver, where there is one. */
+/** The first device whose virtqueue of that number has this many entries, preferably one without a driver. */
 function withLength({ survey }: Context, queue: number, length: number): SurveyedDevice | undefined {
   const found = survey.devices.filter(
     ({ state }) => state !== undefined && virtqueues(state)[queue]?.["num"] === length,
@@ -108,7 +109,10 @@ function withLength({ survey }: Context, queue: number, length: number): Surveye
   return found.find(({ state }) => isUnset(state!)) ?? found[0];
 }
 
-/** "VQ 0 size 0x100 Guest index 0x1 inconsistent with Host index 0x5: delta 0xfffc", "VQ 0 vring.num 1024 exceeds allocated max 256", ... */
+/**
+ * "VQ 0 size 0x100 Guest index 0x1 inconsistent with Host index 0x5: delta 0xfffc", "VQ 0 vring.num 1024 exceeds
+ * allocated max 256", ...
+ */
 export function virtqueue({ queue = "0", received, local, size, host }: Parts, context: Context): Answer {
   const device =
     deviceNamed(context) ??
@@ -120,13 +124,13 @@ export function virtqueue({ queue = "0", received, local, size, host }: Parts, c
       : undefined;
   return {
     about: {
-      ...(device && { section: device.name, instance: device.instance, offset: device.offset }),
+      ...ofDevice(device),
       field: `vq[${queue}]`,
-      ...(received === undefined ? {} : { value: Number(received) }),
-      ...(local === undefined ? {} : { local: Number(local) }),
+      value: numberOf(received),
+      local: numberOf(local),
     },
-    here: [...(device === undefined ? [] : [deviceWords(device)]), ...damageNote(context)],
-    why: [
+    here: [device && deviceWords(device), ...damageNote(context)],
+    why:
       received === undefined
         ? `the indices of virtqueue ${queue} in the device's state do not fit what the guest's memory has in that ring: state and memory are of different moments, or the memory was changed or not sent`
         : unset !== undefined
@@ -134,12 +138,13 @@ export function virtqueue({ queue = "0", received, local, size, host }: Parts, c
           : local === "0"
             ? `the file's device has a virtqueue ${queue} of ${received} entries, and the destination's has no such queue: fewer queues (num-queues, num_queues, queue pairs), or fewer CPUs, which the number of queues follows since 5.2`
             : `virtqueue ${queue} of the file has ${received} entries, and the destination's device at most ${local}: queue-size (or rx_queue_size, tx_queue_size) was larger at the source`,
-    ],
     remedies: unset !== undefined ? unsetRemedies(unset, context) : remediesFor(device, context),
   };
 }
 
-/** The numbers that queues have where no property says another: 64 for the control queue of virtio-net, which is the last of an odd number. */
+/**
+ * Default queue sizes: 64 for the control queue of virtio-net, which is the last of an odd number of queues, else 256.
+ */
 function unsetRemedies({ name, state }: SurveyedDevice, { file }: Context): Remedy[] {
   const count = state === undefined ? 0 : virtqueues(state).length;
   const sizes = Array.from({ length: count }, (_, i) =>

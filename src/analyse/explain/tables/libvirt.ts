@@ -1,4 +1,7 @@
-/** libvirt's own messages. Source: libvirt src/qemu/qemu_saveimage.c, qemu_migration.c, qemu_process.c, qemu_domain.c, src/conf/domain_conf.c, src/cpu (9.0 to 11.3). */
+/**
+ * libvirt's own messages. Source: libvirt src/qemu/qemu_saveimage.c, qemu_migration.c, qemu_process.c, qemu_domain.c,
+ * src/conf/domain_conf.c, src/cpu (9.0 to 11.3).
+ */
 import { plainTexts, type PlainRow } from "../causes/plain.js";
 
 const LOG = {

@@ -1,4 +1,7 @@
-/** Texts of internal snapshots (savevm, loadvm). Source: QEMU migration/savevm.c, block/snapshot.c, block/qcow2-snapshot.c, replay (5.2 to 11.1). */
+/**
+ * Texts of internal snapshots (savevm, loadvm). Source: QEMU migration/savevm.c, block/snapshot.c,
+ * block/qcow2-snapshot.c, replay (5.2 to 11.1).
+ */
 import { plainTexts, type PlainRow } from "../causes/plain.js";
 
 const LIST = { what: "see which snapshots the disk has", command: ["qemu-img", "snapshot", "-l", "DISK"] };

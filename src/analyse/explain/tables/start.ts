@@ -1,4 +1,7 @@
-/** Texts of a QEMU that does not start as a destination. Source: QEMU softmmu/vl.c (system/vl.c), qdev, hw/pci, hw/core/loader.c, accel/kvm, util (5.2 to 11.1). */
+/**
+ * Texts of a QEMU that does not start as a destination. Source: QEMU softmmu/vl.c (system/vl.c), qdev, hw/pci,
+ * hw/core/loader.c, accel/kvm, util (5.2 to 11.1).
+ */
 import { plainTexts, type PlainRow } from "../causes/plain.js";
 
 const EXPLAIN = { what: "see the devices that the stream needs", command: ["qevm", "explain", "FILE"] };

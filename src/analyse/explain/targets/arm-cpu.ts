@@ -3,7 +3,10 @@ import { isRecordValue, type FieldValue } from "../../../codec/vmstate/index.js"
 import type { Survey } from "../survey.js";
 import { first } from "./types.js";
 
-/** System registers by the id that KVM gives them (Linux, Documentation/virt/kvm/api.rst, KVM_GET_ONE_REG), in stream order. */
+/**
+ * System registers by the id that KVM gives them (Linux, Documentation/virt/kvm/api.rst, KVM_GET_ONE_REG), in stream
+ * order.
+ */
 export function systemRegisters(fields: Readonly<Record<string, FieldValue>> | undefined): Map<bigint, bigint> {
   const indexes = fields?.["cpreg_vmstate_indexes"];
   const values = fields?.["cpreg_vmstate_values"];
@@ -38,8 +41,8 @@ const MIDR_32 = 0x4020_0000_200f_0000n;
 const KVM_FIRMWARE = 0x6030_0000_0014_0000n;
 
 /**
- * `CTR ID_MMFR0 ID_AA64MMFR0 ID_AA64DFR0` of the models that TCG has, as captures of QEMU 5.2, 7.2, 10.0 and 11.1 have them. MIDR_EL1
- * is not in TCG's list. `max` differs by version: see {@link armCpu}.
+ * `CTR ID_MMFR0 ID_AA64MMFR0 ID_AA64DFR0` of the models that TCG has, as captures of QEMU 5.2, 7.2, 10.0 and 11.1 have
+ * them. MIDR_EL1 is not in TCG's list. `max` differs by version: see {@link armCpu}.
  */
 const MODELS: readonly [name: string, ctr: number, mmfr0: number, mmfr64: number, dfr64: number][] = [
   ["cortex-a35", 0x84448004, 0x10201105, 0x101122, 0x10305106],
@@ -64,7 +67,7 @@ const MIDR_MODELS: Readonly<Record<number, string>> = {
   0x410fc090: "cortex-a9",
 };
 
-/** What the registers tell. */
+/** What the registers say of the CPU. */
 export interface ArmCpu {
   /** Model for -cpu; undefined where no model that is known has these registers. */
   model: string | undefined;
@@ -85,7 +88,8 @@ export function armCpu(survey: Survey): ArmCpu {
     const model = MIDR_MODELS[low(MIDR_32)];
     return { ...found, model };
   }
-  // Bits 16 and up of ID_AA64DFR0 and 24 and up of ID_AA64MMFR0 differ by release; bits 8 to 11 of the first are the PMU's.
+  // Bits 16 and up of ID_AA64DFR0 and 24 and up of ID_AA64MMFR0 differ by release; bits 8 to 11 of the first are the
+  // PMU's.
   const fits = MODELS.find(
     ([, a, b, c, d]) =>
       a === ctr && b === mmfr0 && (c & 0xffffff) === (mmfr64! & 0xffffff) && (d & 0xf0ff) === (dfr64! & 0xf0ff),
@@ -96,7 +100,7 @@ export function armCpu(survey: Survey): ArmCpu {
   return { ...found, model: model === undefined ? undefined : [model, ...without(model, registers)].join(",") };
 }
 
-/** Features that were taken away: bits 8 to 11 of ID_AA64DFR0 (the PMU), and registers that are not there. */
+/** Features that are switched off: bits 8 to 11 of ID_AA64DFR0 (the PMU), and registers that are not there. */
 function without(model: string, registers: ReadonlyMap<bigint, bigint>): string[] {
   return [
     ...(((registers.get(ID_AA64DFR0) ?? 0n) & 0xf00n) === 0n ? ["pmu=off"] : []),

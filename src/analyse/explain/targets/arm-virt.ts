@@ -21,7 +21,7 @@ export const armVirt: Target = {
 function advise(survey: Survey): TargetAdvice {
   const cpu = armCpu(survey);
   const notes: string[] = [];
-  const mmio = onMmio(survey, 0xa000000, 0x200);
+  const mmio = onMmio(survey, { base: 0xa000000, step: 0x200, count: 32 });
   const pci = onPci(mmio.rest, OWN);
   const firmware = has(survey, "acpi-ged");
   if (cpu.kvm) {
@@ -75,7 +75,10 @@ function machineProperties(survey: Survey, { el2 }: { el2: boolean }): string[] 
   ];
 }
 
-/** With EL3, QEMU lists registers of EL2 without EL2 too, as constants: the CPU interface of the GIC and the stack pointer tell. */
+/**
+ * With EL3, QEMU lists registers of EL2 without EL2 too, as constants: the CPU interface of the GIC shows whether it
+ * has EL2.
+ */
 function virtualized(survey: Survey): boolean {
   const gic = first(survey, "arm_gicv3") ?? first(survey, "arm_gic");
   return gic?.state !== undefined && hasSubsection(gic.state, /virt/u);

@@ -6,7 +6,7 @@ import { busProperties } from "../virtio-properties.js";
 import type { Survey, SurveyedDevice } from "../survey.js";
 import type { LikelyDevice } from "../types.js";
 
-/** Where a section's device is: what its name begins with, the id that we give it, and its options there. */
+/** Where a section's device is: the start of its name, the id that we give it, and its options there. */
 export interface Place {
   path: string;
   id: string;
@@ -22,7 +22,7 @@ export interface Named {
   notes: string[];
 }
 
-/** Devices on PCI, and those behind them. `own` are sections of the machine's own. */
+/** Devices on PCI, and those on their buses. `own` are sections of the machine's own. */
 export function onPci(survey: Survey, own: ReadonlySet<string>): Named {
   const devices = survey.devices.filter(({ name }) => !own.has(name));
   const { likely: found, unnamed, notes } = likelyDevices({ ...survey, devices });
@@ -30,7 +30,9 @@ export function onPci(survey: Survey, own: ReadonlySet<string>): Named {
   return { devices: found, unnamed, notes: withSlirp ? notes.filter((note) => !note.includes('"slirp"')) : notes };
 }
 
-/** Option of a section `PATH/virtio-blk` on a bus other than PCI, with the ports of virtio-serial; undefined: not known. */
+/**
+ * Option of a section `PATH/virtio-blk` on a bus other than PCI, with the ports of virtio-serial; undefined: not known.
+ */
 export function virtioDevice(device: SurveyedDevice, place: Place): LikelyDevice[] | undefined {
   const rest = device.name.slice(place.path.length + 1);
   const [kind, ...others] = DEVICE_KINDS.filter((one) => one.name === rest && one.device.startsWith("virtio-"));
@@ -106,8 +108,20 @@ export function names(text: string): ReadonlySet<string> {
 /** Sections that every target has. */
 export const EVERYWHERE = "timer cpu_common cpu fw_cfg PCIHost PCIBUS globalstate slirp";
 
-/** Devices of virtio-mmio: `PATH/...` at these addresses. */
-export function onMmio(survey: Survey, base: number, step: number): Named & { rest: Survey } {
+/** The virtio-mmio transports of a machine. */
+export interface Transports {
+  /** Address of the first. */
+  base: number;
+  /** From one to the next, in bytes. */
+  step: number;
+  count: number;
+}
+
+/** Devices of virtio-mmio: `PATH/...` at the addresses that the machine's transports have. */
+export function onMmio<S extends Pick<Survey, "devices">>(
+  survey: S,
+  { base, step, count }: Transports,
+): Named & { rest: S } {
   const found: Named = { devices: [], unnamed: [], notes: [] };
   const rest: SurveyedDevice[] = [];
   for (const device of survey.devices) {
@@ -120,7 +134,7 @@ export function onMmio(survey: Survey, base: number, step: number): Named & { re
     const place = { path, id: `mmio-${slot}`, options: [`bus=virtio-mmio-bus.${slot}`], suffix: "-device" };
     const disk = scsiDevice(device, place);
     const named = disk === undefined ? virtioDevice(device, place) : [disk];
-    if (named === undefined || !Number.isInteger(slot) || slot < 0)
+    if (named === undefined || !Number.isInteger(slot) || slot < 0 || slot >= count)
       found.unnamed.push(`${device.name}/${device.instance}`);
     else found.devices.push(...named);
   }

@@ -119,7 +119,10 @@ function interruptMode(survey: Survey): string[] {
 const SWITCH = ["off", "on"];
 const FIXED = ["broken", "workaround", "fixed"];
 
-/** Subsections `spapr/cap/NAME` that a stream has where the capability is not the machine's default: option and values by number. */
+/**
+ * Subsections `spapr/cap/NAME` that a stream has where the capability is not the machine's default: option and values
+ * by number.
+ */
 const CAPABILITIES: Readonly<Record<string, [option: string, values: readonly string[] | undefined]>> = {
   htm: ["cap-htm", SWITCH],
   vsx: ["cap-vsx", SWITCH],

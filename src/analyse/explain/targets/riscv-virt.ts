@@ -10,7 +10,7 @@ export const riscvVirt: Target = {
     /^virt(?:-|$)/u.test(inspection.machine ?? "virt") &&
     (blocks.has("riscv_virt_board.mrom") || devices.some(({ name }) => name.startsWith("riscv_"))),
   advise(survey) {
-    const mmio = onMmio(survey, 0x10001000, 0x1000);
+    const mmio = onMmio(survey, { base: 0x10001000, step: 0x1000, count: 8 });
     const pci = onPci(mmio.rest, OWN);
     const aia = has(survey, "riscv_imsic") ? ["aia=aplic-imsic"] : has(survey, "riscv_aplic") ? ["aia=aplic"] : [];
     return {

@@ -13,7 +13,7 @@ export interface TargetAdvice {
   arguments: string[];
   /** Blocks that the machine or its devices make by themselves. */
   own: (block: string) => boolean;
-  /** Slots of memory devices that the stream shows; 0 where there are none. */
+  /** Slots of memory devices in the stream; 0: none. */
   slots: number;
   devices: LikelyDevice[];
   /** Sections with no option known. */
