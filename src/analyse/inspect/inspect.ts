@@ -18,7 +18,7 @@ import {
 } from "../../codec/stream/index.js";
 import { walkStream, type StreamVisitor } from "../../codec/stream/visit.js";
 
-/** Pages of one block by how they came. */
+/** Pages of one block by encoding. */
 export interface PageCounts {
   normal: number;
   zero: number;

@@ -60,7 +60,7 @@ export async function shownPageSize(
   for (const pageSize of PAGE_SIZES) {
     const { fits, ends, steps, jumps } = await look(walk(new MemorySource(bytes), pageSize), pageSize);
     if (!fits || jumps > 0 || (pageSize !== USUAL_SIZE && steps < STEPS)) continue;
-    // A stream that is in the window whole does not break off in it, unless it was cut.
+    // A stream that is completely in the window does not end in it, unless it was cut.
     if (more || ends) return pageSize;
     cut.push(pageSize);
   }

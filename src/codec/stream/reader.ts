@@ -151,7 +151,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     }
     const made = this.reader.source.diagnostics?.();
     if (made !== undefined) this.diagnostics.absorb(made);
-    // What the connection broke in is a part of its own.
+    // The part in which the connection broke is a separate one.
     if (!this.progress.cut || this.broken) this.progress.settle();
   }
 
