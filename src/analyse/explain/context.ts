@@ -52,7 +52,7 @@ export function elsewhere({ survey }: Context): string {
   return ": the text is about another file";
 }
 
-/** What is wrong in the file itself at or near where a text points, said after what the text is about. */
+/** Damage in the file at or near the place of a text, listed after the explanation of the text. */
 export function damageNote({ survey }: Context): string[] {
   const [first] = survey.damage;
   return first === undefined ? [] : [`the file is damaged: ${first.message}`];

@@ -146,7 +146,7 @@ export function keepContainer(remedy: Remedy, containers: readonly string[]): Re
   ];
 }
 
-/** As `keepContainer`, where there is room for one remedy: what follows is said in words. */
+/** As `keepContainer`, where there is room for one remedy: the next one is put into words. */
 export function keptInOne(remedy: Remedy, containers: readonly string[]): Remedy {
   const [first = remedy, next] = keepContainer(remedy, containers);
   return next?.command === undefined ? first : { ...first, what: `${first.what}; then ${next.command.join(" ")}` };

@@ -20,7 +20,7 @@ export interface RawInput {
 }
 
 /**
- * What can be read anywhere is read where it is; the bytes of pipes and the like go into a temporary file first, which
+ * A seekable input is read where it is; the bytes of pipes and the like go into a temporary file first, which
  * ends with the process at the latest. Errors: io.
  */
 export async function openRaw(input: StreamInput, progress: Progress): Promise<RawInput> {

@@ -40,7 +40,7 @@ export interface ToRecordingReport {
  * Takes a stream of plain pages apart into the channels that a source with multifd would have sent: `main` gets
  * everything but the pages, the others get them in turn, a packet each. A real destination with the capability takes
  * them. The sinks are not ended.
- * Errors: as `StreamReader`; unsupported for other page records, packages, and a page that comes twice in one part.
+ * Errors: as `StreamReader`; unsupported for other page records, packages, and a page that is twice in one part.
  */
 export async function splitStream(
   source: ByteSource,
