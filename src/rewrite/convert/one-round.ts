@@ -49,7 +49,7 @@ export abstract class OneRound implements ItemConverter {
   }
 
   async end(): Promise<void> {
-    await this.pay();
+    await this.writePending();
     await this.oneWay.release(this.writer);
   }
 
@@ -63,7 +63,7 @@ export abstract class OneRound implements ItemConverter {
   protected abstract write(owed: SectionItem): Promise<void>;
 
   /** Writes the pending section, and the commands that were held back for it. */
-  protected async pay(): Promise<void> {
+  protected async writePending(): Promise<void> {
     const { owed, held } = this;
     if (owed === undefined) return;
     this.owed = undefined;

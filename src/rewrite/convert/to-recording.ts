@@ -141,7 +141,7 @@ class Splitter {
     if (flag !== RamFlag.PAGE && !zero)
       throw new QevmError("unsupported", "no plain page: convert with --ram normal", place);
     if (!this.seen.add(block, offset))
-      throw new QevmError("unsupported", "a page comes twice in one part: flatten first", place);
+      throw new QevmError("unsupported", "a page is twice in one part: flatten first", place);
     if (zero && this.release < 900) {
       this.writer.wire.zero(block, offset);
       this.report.pages.zero++;
