@@ -154,3 +154,39 @@ test("qevm adapt: exit status, text and JSON", async (t) => {
   t.equal(missing.code, 1, missing.stderr);
   t.end();
 });
+
+test("a libvirt save image stays one, with the new machine type in its XML", async (t) => {
+  const [old, like, xml, image, out] = ["plain.mig", "like.mig", "domain.xml", "old.save", "new.save"].map((name) =>
+    join(scratch, name),
+  ) as [string, string, string, string, string];
+  writeFileSync(old, corpusEntry("pc-2.12").open());
+  writeFileSync(like, patternOf("pc"));
+  writeFileSync(xml, "<domain type='qemu'><os><type machine='pc-i440fx-2.12'>hvm</type></os></domain>");
+  t.equal((await qevm(["convert", old, "--out", image, "--to", "libvirt", "--xml", xml])).code, 0);
+  const made = await qevm(["adapt", image, "--like", like, "--out", out]);
+  t.equal(made.code, 0, made.stderr);
+  const bytes = readFileSync(out);
+  t.equal(bytes.subarray(0, 16).toString("latin1"), "LibvirtQemudSave");
+  t.ok(bytes.subarray(0, 4096).includes("machine='pc-i440fx-11.1'"), "the XML");
+  const inspected = await qevm(["inspect", out, "--json"]);
+  const { machine, complete } = JSON.parse(inspected.stdout) as { machine: string; complete: boolean };
+  t.deepEqual([machine, complete], ["pc-i440fx-11.1", true], "the stream in it");
+  t.end();
+});
+
+test("compressed pages become plain ones", async (t) => {
+  const [old, like, out] = ["compressed.mig", "like.mig", "plain-pages.mig"].map((name) => join(scratch, name)) as [
+    string,
+    string,
+    string,
+  ];
+  const entry = corpusEntry("pc-2.4");
+  writeFileSync(old, entry.open());
+  writeFileSync(like, patternOf("pc"));
+  const packed = join(scratch, "packed.mig");
+  t.equal((await qevm(["convert", old, "--out", packed, "--ram", "zlib"])).code, 0);
+  const made = await qevm(["adapt", packed, "--like", like, "--out", out]);
+  t.equal(made.code, 0, made.stderr);
+  t.ok((await memory(readFileSync(out))).equals(await memory(entry.open())), "main memory");
+  t.end();
+});

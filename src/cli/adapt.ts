@@ -1,4 +1,4 @@
-import { commandLines } from "../analyse/explain/index.js";
+import { commandLines } from "../analyse/explain/shell.js";
 import { derive, type ByteSource } from "../bytes/source.js";
 import { openInput } from "../io/container/input.js";
 import type { Input } from "../io/container/types.js";
@@ -22,7 +22,11 @@ const OPTIONS = {
   accept: { type: "string", multiple: true },
   check: { type: "boolean" },
   "print-command": { type: "boolean" },
+  machine: { type: "string" },
 } as const;
+
+/** The newest machine type that writes no configuration section, so that its streams do not say what they are of. */
+const UNNAMED = "pc-i440fx-2.3";
 
 /** `qevm adapt FILE --out NEW (--like PATTERN | -- QEMU ARGS...)`. */
 export async function run(argv: string[]): Promise<number> {
@@ -36,6 +40,8 @@ export async function run(argv: string[]): Promise<number> {
   if (args.flag("print-command") && like !== undefined)
     throw new UsageError("--print-command needs the command after --");
   const [file = ""] = args.positionals;
+  if (args.text("machine") !== undefined && like !== undefined)
+    throw new UsageError("--machine needs the command after --");
   const writes = !args.flag("check") && !(args.flag("print-command") && args.text("out") === undefined);
   const out = writes ? outOf(args, [file, like], { what: "the adapted file, or --check", stdout: true }) : undefined;
   const input = await reopening(file, args);
@@ -44,7 +50,7 @@ export async function run(argv: string[]): Promise<number> {
       const pattern: Reopened = { open: () => openInput(like) };
       return tell(args, out, await adapt(input.old, pattern, out, args));
     }
-    const asked = await askPattern(command, await machineOf(input.old));
+    const asked = await askPattern(command, args.text("machine") ?? (await machineOf(input.old)) ?? UNNAMED);
     try {
       const report = await adapt(input.old, { open: () => FileSource.open(asked.path) }, out, args);
       return tell(args, out, report, asked.command);

@@ -244,13 +244,15 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     text: `Everything else is unchanged, byte for byte. --flatten alone writes plain\npages. ${FILE_TEXT}`,
   },
   adapt: {
-    usage: "FILE --out NEW [--check] ... (-- QEMU ARGS... | --like PATTERN)",
+    usage: "FILE --out NEW [--check] (-- QEMU ARGS... | --like PATTERN)",
     line: "a guest of an old QEMU or machine type goes on under another",
     options: [
       ["--out NEW", "written atomically; - for standard output"],
       ["--like PATTERN", "a stream that the destination saved, started with -S"],
       ["--check", "only say what would change, and whether it is enough"],
       ["--print-command", "the destination's command with what the guest needs"],
+      ["--machine NAME", "the guest's machine type, if the stream does not say it"],
+      ["", "(up to 2.3; default pc-i440fx-2.3)"],
       ["--accept RULE", "take a change that is refused; all takes every one"],
       ["", "that can be; repeatable"],
       JSON_OUT,

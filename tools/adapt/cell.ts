@@ -2,8 +2,8 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { MemorySource } from "../../src/bytes/index.js";
-import { MemorySink } from "../../src/bytes/source.js";
+import { QevmError } from "../../src/bytes/errors.js";
+import { MemorySink, MemorySource } from "../../src/bytes/source.js";
 import { planStreams, reportOf, type AdaptReport, type Reopened } from "../../src/rewrite/adapt/index.js";
 import { askDestination } from "../../src/rewrite/adapt/destination.js";
 import { globalArguments } from "../../src/rewrite/adapt/properties.js";
@@ -20,8 +20,10 @@ export interface Cell {
   readonly from: string;
   readonly to: string;
   readonly args: readonly string[];
-  /** Milliseconds that the guest runs before it is saved. */
+  /** Milliseconds that the guest runs before it is saved; a Linux guest runs until it works. */
   readonly run: number;
+  /** A Linux that says on its serial port how it does: `tick 3 vda net`. */
+  readonly linux?: { readonly kernel: string; readonly initrd: string } | undefined;
 }
 
 export interface Outcome {
@@ -36,10 +38,39 @@ export interface Outcome {
   readonly pattern?: Buffer;
 }
 
-async function started(qemu: QemuBinary, args: readonly string[]): Promise<QemuProcess> {
+const LINUX = [
+  ..."-kernel $DIR/kernel -initrd $DIR/initrd -chardev file,id=tty,path=$DIR/serial -device isa-serial,chardev=tty".split(
+    " ",
+  ),
+  "-append",
+  "console=ttyS0 quiet rdinit=/init",
+];
+
+function filesOf({ linux }: Cell): Record<string, Buffer> {
+  const disk = { disk: Buffer.alloc(1 << 20) };
+  return linux === undefined
+    ? disk
+    : { ...disk, kernel: readFileSync(linux.kernel), initrd: readFileSync(linux.initrd) };
+}
+
+function argumentsOf(cell: Cell, machine: string): string[] {
+  return ["-machine", machine, ...cell.args, ...(cell.linux === undefined ? [] : LINUX)];
+}
+
+async function started(cell: Cell, qemu: QemuBinary, args: readonly string[]): Promise<QemuProcess> {
   const folder = makeWorkFolder(qemu);
-  writeFileSync(join(folder, "disk"), Buffer.alloc(1 << 20));
+  for (const [name, bytes] of Object.entries(filesOf(cell))) writeFileSync(join(folder, name), bytes);
   return await QemuProcess.start(qemu, args, folder);
+}
+
+/** Waits until the Linux guest has said so many more lines, at most so many seconds; what it said. */
+async function ticks(vm: QemuProcess, count: number, seconds: number): Promise<string[]> {
+  for (const until = Date.now() + seconds * 1000; ; await sleep(300)) {
+    const said = readFileSync(vm.file("serial"), "latin1");
+    const found = said.split(/\r?\n/u).filter((line) => /^tick \d+ .*\d$/u.test(line));
+    if (found.length >= count) return found;
+    if (Date.now() > until || vm.exit !== undefined) return [...found, said.slice(-500)];
+  }
 }
 
 /** A machine saved by its QEMU. */
@@ -50,28 +81,31 @@ export async function saved(vm: QemuProcess): Promise<Buffer> {
 }
 
 /** The source's stream, and the registers that it was saved with. */
-export async function saveOld({ old, from, args, run }: Cell): Promise<{ stream: Buffer; registers: string }> {
-  const vm = await started(old, ["-machine", from, ...args]);
+export async function saveOld(cell: Cell): Promise<{ stream: Buffer; registers: string; said: string }> {
+  const vm = await started(cell, cell.old, argumentsOf(cell, cell.from));
   try {
-    await sleep(run);
+    let said = "";
+    if (cell.linux === undefined) await sleep(cell.run);
+    else said = (await ticks(vm, 3, 240)).at(-1)!;
+    if (cell.linux !== undefined && !said.startsWith("tick")) throw new QevmError("io", `Linux did not start: ${said}`);
     await vm.execute("stop");
     const registers = await vm.human("info registers");
-    return { stream: await saved(vm), registers };
+    return { stream: await saved(vm), registers, said };
   } finally {
     await vm.close();
   }
 }
 
 /** The destination's pattern, and the properties that it was started with. */
-export async function patternOf({ now, from, to, args }: Cell): Promise<{ pattern: Buffer; globals: string[] }> {
-  const line = ["-machine", to, ...args, "-S"];
-  let vm = await started(now, line);
+export async function patternOf(cell: Cell): Promise<{ pattern: Buffer; globals: string[] }> {
+  const line = [...argumentsOf(cell, cell.to), "-S"];
+  let vm = await started(cell, cell.now, line);
   try {
-    const facts = await askDestination(vm, from);
+    const facts = await askDestination(vm, cell.from);
     const globals = globalArguments(facts.properties, line);
     if (globals.length > 0) {
       await vm.close();
-      vm = await started(now, [...line, ...globals]);
+      vm = await started(cell, cell.now, [...line, ...globals]);
     }
     return { pattern: await saved(vm), globals };
   } finally {
@@ -92,7 +126,7 @@ export async function tryCell(cell: Cell): Promise<Outcome> {
     globals,
     ...rest,
   });
-  let source: { stream: Buffer; registers: string };
+  let source: Awaited<ReturnType<typeof saveOld>>;
   let pattern: Buffer;
   try {
     source = await saveOld(cell);
@@ -114,36 +148,47 @@ export async function tryCell(cell: Cell): Promise<Outcome> {
   } catch (error) {
     return failed("adapt", error, { stream, pattern });
   }
-  return await loaded(cell, Buffer.from(sink.bytes()), source.registers, globals, { report, stream, pattern });
+  return await loaded(cell, Buffer.from(sink.bytes()), source, globals, { report, stream, pattern });
 }
 
 async function loaded(
-  { now, to, args }: Cell,
+  cell: Cell,
   stream: Buffer,
-  registers: string,
+  { registers, said }: { registers: string; said: string },
   globals: string[],
   rest: Partial<Outcome>,
 ): Promise<Outcome> {
   const fail = (at: string, why: string): Outcome => ({ passed: false, at, why, globals, ...rest });
-  const files = { disk: Buffer.alloc(1 << 20) };
+  const args = [...argumentsOf(cell, cell.to), ...globals];
   const { vm, result } = await startDestination({
-    qemu: now,
-    args: ["-machine", to, ...args, ...globals],
+    qemu: cell.now,
+    args,
     stream,
-    files,
+    files: filesOf(cell),
+    timeout: 90_000,
   });
   try {
     if (!result.loaded) return fail("load", result.error || result.status);
     const after = await vm.human("info registers");
     if (values(after) !== values(registers)) return fail("registers", "other registers after the load");
     await vm.execute("cont");
-    await sleep(500);
+    if (cell.linux === undefined) await sleep(500);
+    else {
+      const lines = await ticks(vm, 3, 60);
+      if (works(lines.at(-1)!) !== works(said))
+        return fail("guest", `it said ${said}, then ${lines.slice(-3).join(" / ")}`);
+    }
     const status = JSON.stringify(await vm.execute("query-status"));
     if (!status.includes('"running"')) return fail("stopped", status);
     return { passed: true, at: "", why: "", globals, ...rest };
   } finally {
     await vm.close();
   }
+}
+
+/** What works, of a line that the Linux guest says. */
+function works(line: string): string {
+  return line.replace(/^tick \d+|\d+$/gu, "");
 }
 
 /** General registers of all CPUs, in one form for all versions. */

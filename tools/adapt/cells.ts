@@ -9,13 +9,19 @@ export interface DeviceSet {
 const disk = (id: string): string => `-drive if=none,id=${id},file=$DIR/disk,format=raw,file.locking=off,snapshot=on`;
 
 export const DEVICE_SETS: readonly DeviceSet[] = [
-  { name: "standard", args: () => "" },
+  { name: "standard", args: (family) => (family === "pc-q35" ? "-nic user,model=e1000" : "") },
   {
     name: "virtio",
     args: () =>
       `-nodefaults -vga std -netdev user,id=n0 -device virtio-net-pci,netdev=n0 -object rng-builtin,id=r0
        -device virtio-rng-pci,rng=r0 -device virtio-balloon-pci -device virtio-serial-pci,id=ser0
        -chardev null,id=c0 -device virtserialport,bus=ser0.0,chardev=c0 ${disk("d0")} -device virtio-blk-pci,drive=d0`,
+  },
+  {
+    name: "virtio, no serial",
+    args: () =>
+      `-nodefaults -vga std -netdev user,id=n0 -device virtio-net-pci,netdev=n0 -object rng-builtin,id=r0
+       -device virtio-rng-pci,rng=r0 -device virtio-balloon-pci ${disk("d0")} -device virtio-blk-pci,drive=d0`,
   },
   {
     name: "usb",

@@ -1,6 +1,17 @@
 /**
- * The matrix of `qevm adapt`: `node dist/tools/adapt/main.js [--from 7.2] [--to 11.1] [--match REGEXP] [--run MS] [--nearest] [--keep FOLDER]
- * [--verbose]`. Prints a line for each cell that fails and a table.
+ * The matrix of `qevm adapt`: machine types by sets of devices, saved by one QEMU, adapted, loaded by another under
+ * its newest machine type, and seen
+ * to go on. Prints a line for each cell, then a table: `node dist/tools/adapt/main.js [OPTIONS]`.
+ *
+ *   --from 7.2, --to 11.1   the two QEMUs
+ *   --releases 2.3,2.4      machine types of these releases (2.3 to 5.1)
+ *   --match REGEXP          cells whose name (`pc-i440fx-2.3 virtio`) it matches
+ *   --nearest               under the machine type of 5.2, the oldest that 11.1 has
+ *   --run MS                time that a guest without a system runs before it is saved (2500)
+ *   --linux FOLDER          the guest is a Linux: `vmlinuz`, and `initrd.gz` whose /init prints `tick N WORKS...
+ * SECONDS` on ttyS0 for ever
+ *   --keep FOLDER           streams and patterns of cells that fail
+ *   --verbose               every change
  */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,11 +33,14 @@ if (old === undefined || now === undefined) {
 }
 const match = new RegExp(option("--match", ""), "u");
 const nearest = words.includes("--nearest");
+const releases = option("--releases", RELEASES.join(",")).split(",");
 const keep = option("--keep", "");
 const run = Number(option("--run", "2500"));
+const folder = option("--linux", "");
+const linux = folder === "" ? undefined : { kernel: join(folder, "vmlinuz"), initrd: join(folder, "initrd.gz") };
 
 const jobs = FAMILIES.flatMap((family) =>
-  RELEASES.flatMap((release) =>
+  releases.flatMap((release) =>
     DEVICE_SETS.map((set) => ({
       name: `${family}-${release} ${set.name}`,
       set: set.name,
@@ -36,7 +50,8 @@ const jobs = FAMILIES.flatMap((family) =>
         from: `${family}-${release}`,
         to: nearest ? `${family}-5.2` : `${family}-${now.version}`,
         args: [
-          ..."-m 64".split(" "),
+          "-m",
+          linux === undefined ? "64" : "160",
           ...set
             .args(family)
             .trim()
@@ -44,6 +59,7 @@ const jobs = FAMILIES.flatMap((family) =>
             .filter((word) => word !== ""),
         ],
         run,
+        linux,
       },
     })),
   ),

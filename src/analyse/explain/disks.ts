@@ -1,7 +1,6 @@
 /** Disks that a stream names itself: those in a "block" section (block migration), and those of dirty bitmaps. */
 import type { SectionRecord } from "../../codec/sections/index.js";
 import { isId } from "./names.js";
-import type { Survey } from "./survey.js";
 import type { LikelyDevice } from "./types.js";
 
 /** A disk that the stream names. */
@@ -48,7 +47,7 @@ export class DiskNames {
  * @param ide whether the machine has a controller for IDE or SATA, whose disks have no section
  */
 export function diskArguments(
-  { disks }: Pick<Survey, "disks">,
+  { disks }: { readonly disks: ReadonlyMap<string, NamedDisk> },
   devices: readonly LikelyDevice[],
   ide: boolean,
   notes: string[],

@@ -10,9 +10,9 @@ import type { AdaptPlan, AdaptReport } from "./types.js";
 import { writeAdapted } from "./write.js";
 
 /**
- * Adapts into a file that appears whole or not at all, if nothing is refused; `-` is standard output. Pages that are compressed or at
- * fixed places are made plain pages on the way, which takes a file of the guest's memory beside the output. With `image` the file is a
- * libvirt save image. Errors: as `planStreams`, `openOutput`.
+ * Adapts into a file that appears whole or not at all, if nothing is refused; `-` is standard output. Pages that are
+ * compressed or at fixed places are made plain pages on the way, which takes a file of the guest's memory beside the
+ * output. With `image` the file is a libvirt save image. Errors: as `planStreams`, `openOutput`.
  */
 export async function adaptToFile(
   old: Reopened,

@@ -18,8 +18,8 @@ export interface AdaptOptions {
 }
 
 /**
- * Compares an old stream with a pattern: the stream that the destination's QEMU writes when it is saved before its first instruction.
- * Nothing is written. Errors: as `StreamReader`; unsupported (nothing describes the device state).
+ * Compares an old stream with a pattern: the stream that the destination's QEMU writes when it is saved before its
+ * first instruction. Nothing is written. Errors: as `StreamReader`; unsupported (nothing describes the device state).
  */
 export async function planStreams(old: Reopened, pattern: Reopened, options: AdaptOptions = {}): Promise<AdaptPlan> {
   const mine = await reading(old, (source) => survey(source, options.stream ?? {}));
@@ -28,7 +28,8 @@ export async function planStreams(old: Reopened, pattern: Reopened, options: Ada
 }
 
 /**
- * Writes the old stream in the shape of the pattern, if nothing is refused. The sink is not ended. Errors: as `planStreams`.
+ * Writes the old stream in the shape of the pattern, if nothing is refused. The sink is not ended. Errors: as
+ * `planStreams`.
  */
 export async function adaptStream(
   old: Reopened,

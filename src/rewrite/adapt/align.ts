@@ -9,8 +9,9 @@ export interface AlignedField {
 }
 
 /**
- * The fields of both in the pattern's order; those that only the old one has after what was before them there. Fields of the same kind
- * at the same place with different names are one field: names are QEMU's own and change with its source, the bytes do not.
+ * The fields of both in the pattern's order; those that only the old one has after what was before them there. Fields
+ * of the same kind at the same place with different names are one field: names are QEMU's own and change with its
+ * source, the bytes do not.
  */
 export function aligned(old: StructDescription, pattern: StructDescription): AlignedField[] {
   const mine = fieldGroups(old);
@@ -43,10 +44,24 @@ export function aligned(old: StructDescription, pattern: StructDescription): Ali
 function gapRows(mine: readonly FieldGroup[], theirs: readonly FieldGroup[]): AlignedField[] {
   const alike = mine.length === theirs.length && mine.every((group, i) => sameKind(group, theirs[i]!));
   if (alike) return mine.map((group, i) => ({ key: theirs[i]!.key, mine: group, theirs: theirs[i]! }));
+  // Room that a field left behind, or that one took: the old bytes are of the right length.
+  const unused = isUnused(mine) || isUnused(theirs);
+  if (unused && lengthOf(mine) === lengthOf(theirs)) return mine.map((group) => ({ key: group.key, mine: group }));
   return [
     ...mine.map((group) => ({ key: group.key, mine: group })),
     ...theirs.map((group) => ({ key: group.key, theirs: group })),
   ];
+}
+
+function isUnused(groups: readonly FieldGroup[]): boolean {
+  return groups.length > 0 && groups.every(({ entries }) => entries.every(({ type }) => type === "unused_buffer"));
+}
+
+/** Bytes of fields of fixed lengths. */
+function lengthOf(groups: readonly FieldGroup[]): number {
+  let sum = 0;
+  for (const { entries } of groups) for (const { size, arrayLength = 1 } of entries) sum += size * arrayLength;
+  return sum;
 }
 
 function sameKind(one: FieldGroup, other: FieldGroup): boolean {

@@ -39,10 +39,10 @@ process.once("exit", () => {
 });
 
 /**
- * Starts the destination's QEMU without the stream, asks it what it has, starts it again with the properties that the guest's old machine
- * type set, and has it save itself before its first instruction. The command runs as it is given, but for `-incoming` and the like;
- * `-display none -S -qmp stdio` are added, so nothing else of it may use the standard streams. Its disks are opened. Errors: io, with QEMU's
- * own words.
+ * Starts the destination's QEMU without the stream, asks it what it has, starts it again with the properties that the
+ * guest's old machine type set, and has it save itself before its first instruction. The command runs as it is given,
+ * but for `-incoming` and the like; `-display none -S -qmp stdio` are added, so nothing else of it may use the
+ * standard streams. Its disks are opened. Errors: io, with QEMU's own words.
  * @param command program and arguments
  * @param old machine type of the old stream
  */

@@ -1,5 +1,5 @@
 import type { RamBlock } from "../../codec/ram/index.js";
-import { MergeContext } from "./context.js";
+import { groupedBy, MergeContext } from "./context.js";
 import { canonicalName } from "./pair.js";
 import { BLOCK_RENAMES } from "./rules/index.js";
 import type { BlockPlan, Change, Survey } from "./types.js";
@@ -12,13 +12,21 @@ const READ_ONLY = /^\/rom@|\.rom$|^pc\.(?:bios|rom)$|^isa-bios$|^(?:[0-9a-f:.]+\
 const DISPLAY = /vram|vga/u;
 
 /**
- * Which pages each RAM block of the destination gets. The guest's own copy wins where it fits; a ROM of another size is the
- * destination's; main memory must be equal.
+ * Which pages each RAM block of the destination gets. The guest's own copy wins where it fits; a ROM of another size
+ * is the destination's; main memory must be equal.
  */
 export function planBlocks(old: Survey, pattern: Survey, changes: Change[]): BlockPlan[] {
   const left = new Set(old.blocks);
+  const named = new Map(old.blocks.map((block) => [block.idstr, block]));
+  const taken = new Set(pattern.blocks.map(({ idstr }) => idstr));
+  const nameOf = ({ idstr }: RamBlock): string => canonicalName(idstr, BLOCK_RENAMES).name;
+  const others = groupedBy(
+    old.blocks.filter(({ idstr }) => !taken.has(idstr)),
+    nameOf,
+  );
   const plans = pattern.blocks.map((block): BlockPlan => {
-    const mine = left.size === 0 ? undefined : findBlock([...left], pattern.blocks, block);
+    const renamed = others.get(nameOf(block)) ?? [];
+    const mine = named.get(block.idstr) ?? (renamed.length === 1 && left.has(renamed[0]!) ? renamed[0] : undefined);
     if (mine === undefined) {
       note(block.idstr, undefined, changes, "new-block", "unused", undefined, block.usedLength, NEW);
       return { block, from: "pattern" };
@@ -52,15 +60,6 @@ export function planBlocks(old: Survey, pattern: Survey, changes: Change[]): Blo
 }
 
 const NEW = "the old stream has no such block: it holds what the destination puts there";
-
-function findBlock(left: readonly RamBlock[], all: readonly RamBlock[], block: RamBlock): RamBlock | undefined {
-  const same = left.find(({ idstr }) => idstr === block.idstr);
-  if (same !== undefined) return same;
-  const { name } = canonicalName(block.idstr, BLOCK_RENAMES);
-  const taken = new Set(all.map(({ idstr }) => idstr));
-  const found = left.filter(({ idstr }) => !taken.has(idstr) && canonicalName(idstr, BLOCK_RENAMES).name === name);
-  return found.length === 1 ? found[0] : undefined;
-}
 
 function sized(mine: RamBlock, block: RamBlock, offset: number, changes: Change[]): BlockPlan {
   const from = { old: mine.idstr };

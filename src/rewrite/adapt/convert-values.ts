@@ -3,7 +3,10 @@ import { isZero, type MergeContext } from "./context.js";
 
 const INTEGER = /^u?int(?:8|16|32|64)(?: equal| le)?$/u;
 
-/** A number in the width of the pattern; undefined: one of the two is not a number. A value that does not fit is noted. */
+/**
+ * A number in the width of the pattern; undefined: one of the two is not a number. A value that does not fit is
+ * noted.
+ */
 export function convertScalar(
   value: FieldValue,
   from: FieldDescription,

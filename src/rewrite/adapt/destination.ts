@@ -63,8 +63,8 @@ async function missing(qmp: Monitor, wanted: readonly Property[]): Promise<Prope
 }
 
 /**
- * Properties that are left as they are: newer QEMUs do not start without `dma_enabled` of fw_cfg (hw/i386/fw_cfg.c, 11.1), and `-global isa-fdc.` takes the
- * default floppy drive away (system/vl.c, 11.1).
+ * Properties that are left as they are: newer QEMUs do not start without `dma_enabled` of fw_cfg (hw/i386/fw_cfg.c,
+ * 11.1), and `-global isa-fdc.` takes the default floppy drive away (system/vl.c, 11.1).
  */
 const UNUSABLE: ReadonlySet<string> = new Set(["dma_enabled", "fallback"]);
 

@@ -24,7 +24,8 @@ interface Merged {
 }
 
 /**
- * The guest's state of a device in the shape that the destination takes. What differs is noted; nothing is thrown for it.
+ * The guest's state of a device in the shape that the destination takes. What differs is noted; nothing is thrown for
+ * it.
  *
  * | old and pattern                          | taken                                                            |
  * |------------------------------------------|------------------------------------------------------------------|
@@ -33,7 +34,7 @@ interface Merged {
  * | only old, older version                  | the old field: QEMU loads what its own older versions wrote      |
  * | only old, newer version                  | left out                                                         |
  * | only pattern, older version in old       | left out: QEMU knows that older versions lack it                 |
- * | only pattern, else                       | the pattern's: a machine that has not run has few fields that depend on its state |
+ * | only pattern, else                       | the pattern's: what a machine that has not run has is how it is made |
  * | a subsection                             | the old ones that the destination knows; QEMU's default for others |
  */
 export function mergeDevice(old: DeviceState, pattern: DeviceState, ctx: MergeContext): DeviceState {

@@ -1,4 +1,4 @@
-import { MergeContext } from "./context.js";
+import { groupedBy, MergeContext } from "./context.js";
 import { SECTION_RENAMES, SECTION_RULES } from "./rules/index.js";
 import type { RenameRule } from "./rules/types.js";
 import type { Change, Section } from "./types.js";
@@ -21,37 +21,37 @@ export function sectionName({ idstr, instanceId }: Section): string {
 export function pairSections(old: readonly Section[], pattern: readonly Section[], changes: Change[]): Pair[] {
   const left = new Set(old);
   const found = new Map<Section, Section>();
-  const take = (theirs: Section, mine: Section | undefined): void => {
-    if (mine === undefined) return;
+  const take = (theirs: Section, mine: Section, rule?: string): void => {
     found.set(theirs, mine);
     left.delete(mine);
-  };
-  for (const theirs of pattern) {
-    take(
-      theirs,
-      old.find(({ idstr, instanceId }) => idstr === theirs.idstr && instanceId === theirs.instanceId),
-    );
-  }
-  // Instance numbers count in another way: the order is the same.
-  for (const theirs of pattern.filter((one) => !found.has(one))) {
-    const same = (one: Section): boolean => one.idstr === theirs.idstr;
-    const mine = [...left].filter((one) => same(one));
-    const rest = pattern.filter((one) => same(one) && !found.has(one));
-    if (mine.length === rest.length) for (const [i, one] of rest.entries()) renamed(one, mine[i]!, "instance-id");
-  }
-  for (const theirs of pattern.filter((one) => !found.has(one))) {
-    const name = canonicalName(theirs.idstr, SECTION_RENAMES);
-    const mine = [...left].filter((one) => canonicalName(one.idstr, SECTION_RENAMES).name === name.name);
-    if (mine.length === 1 && name.rule !== undefined) renamed(theirs, mine[0]!, name.rule.name);
-  }
-  function renamed(theirs: Section, mine: Section, rule: string): void {
+    if (rule === undefined) return;
     const text = rule === "instance-id" ? "instances are numbered in another way, in the same order" : "another name";
     const ctx = new MergeContext(sectionName(mine), mine.offset, changes);
     ctx.note(rule, "form", sectionName(mine), sectionName(theirs), text);
-    take(theirs, mine);
+  };
+  const exact = new Map(old.map((one) => [sectionName(one), one]));
+  for (const theirs of pattern) {
+    const mine = exact.get(sectionName(theirs));
+    if (mine !== undefined && left.has(mine)) take(theirs, mine);
   }
-  for (const mine of left) unpaired(mine, "old", pattern, changes);
-  for (const theirs of pattern) if (!found.has(theirs)) unpaired(theirs, "pattern", old, changes);
+  // By name alone: instance numbers may count in another way, the order is the same. Then by the names of other releases.
+  for (const [rule, nameOf] of [
+    ["instance-id", ({ idstr }: Section) => idstr],
+    ["renamed-section", ({ idstr }: Section) => canonicalName(idstr, SECTION_RENAMES).name],
+  ] as const) {
+    const mine = groupedBy(left, nameOf);
+    const theirs = groupedBy(
+      pattern.filter((one) => !found.has(one)),
+      nameOf,
+    );
+    for (const [name, rest] of theirs) {
+      const same = mine.get(name) ?? [];
+      if (same.length === rest.length) for (const [i, one] of rest.entries()) take(one, same[i]!, rule);
+    }
+  }
+  const places = new Places(pattern);
+  for (const mine of left) gone(mine, places, changes);
+  for (const theirs of pattern) if (!found.has(theirs)) added(theirs, changes);
   return pattern.flatMap((theirs) => {
     const mine = found.get(theirs);
     return mine === undefined ? [] : [{ old: mine, pattern: theirs }];
@@ -64,20 +64,50 @@ export function canonicalName(name: string, rules: readonly RenameRule[]): { nam
   return rule === undefined ? { name } : { name: name.replace(rule.pattern, rule.becomes), rule };
 }
 
-function unpaired(one: Section, whose: "old" | "pattern", others: readonly Section[], changes: Change[]): void {
+function added(one: Section, changes: Change[]): void {
   const rule = SECTION_RULES.find(({ section }) => section.test(one.idstr));
-  const ctx = new MergeContext(sectionName(one), whose === "old" ? one.offset : undefined, changes);
-  if (whose === "pattern") {
-    const reason = rule?.reason ?? "the old stream has nothing for this device: it stays as the destination starts it";
-    ctx.note(rule?.name ?? "new-section", "unused", undefined, "as it starts", reason);
-    return;
-  }
-  const kind = one.idstr.split("/").at(-1)!;
-  const moved = others.find(({ idstr }) => idstr !== one.idstr && idstr.split("/").at(-1) === kind);
-  const remedy =
-    moved === undefined
-      ? `a device on the destination's command line that has the section ${JSON.stringify(one.idstr)}`
-      : `the destination has a ${kind} at ${JSON.stringify(moved.idstr)}: addr= puts it where the guest has it`;
+  const reason = rule?.reason ?? "the old stream has nothing for this device: it stays as the destination starts it";
+  const ctx = new MergeContext(sectionName(one), undefined, changes);
+  ctx.note(rule?.name ?? "new-section", "unused", undefined, "as it starts", reason);
+}
+
+function gone(one: Section, places: Places, changes: Change[]): void {
+  const rule = SECTION_RULES.find(({ section }) => section.test(one.idstr));
   const reason = rule?.reason ?? "the destination has no such device";
-  ctx.note(rule?.name ?? `section:${one.idstr}`, rule?.weight ?? "guest", "there", undefined, reason, remedy);
+  const ctx = new MergeContext(sectionName(one), one.offset, changes);
+  const name = rule?.name ?? `section:${one.idstr}`;
+  ctx.note(name, rule?.weight ?? "guest", "there", undefined, reason, places.remedyFor(one));
+}
+
+/** Where the destination has which devices. */
+class Places {
+  private readonly byKind = new Map<string, string>();
+  private readonly byPlace = new Map<string, string>();
+
+  constructor(sections: readonly Section[]) {
+    for (const { idstr } of sections) {
+      const { kind, place } = parts(idstr);
+      if (place !== "" && !this.byKind.has(kind)) this.byKind.set(kind, idstr);
+      if (place !== "" && !this.byPlace.has(place)) this.byPlace.set(place, idstr);
+    }
+  }
+
+  /** How the destination gets the device of a section. */
+  remedyFor({ idstr }: Section): string {
+    const { kind, place } = parts(idstr);
+    const moved = this.byKind.get(kind);
+    if (moved !== undefined && moved !== idstr)
+      return `the destination has it at ${JSON.stringify(moved)}: addr= puts it where the guest has it`;
+    const other = place === "" ? undefined : this.byPlace.get(place);
+    if (other === undefined || other === idstr)
+      return `a device on the destination's command line that has the section ${JSON.stringify(idstr)}`;
+    const nic = /^(?:e1000e?|rtl8139|virtio-net|pcnet|ne2000)$/u.test(kind) ? `: -nic model=${kind}` : "";
+    return `the destination has ${JSON.stringify(other)} at this place, where the guest has a ${kind}${nic}`;
+  }
+}
+
+/** `0000:00:02.0` and `e1000` of `0000:00:02.0/e1000`. */
+function parts(idstr: string): { kind: string; place: string } {
+  const at = idstr.lastIndexOf("/");
+  return { kind: idstr.slice(at + 1), place: idstr.slice(0, Math.max(0, at)) };
 }

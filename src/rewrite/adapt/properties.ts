@@ -10,8 +10,8 @@ export interface Property {
 }
 
 /**
- * What a machine type of release `old` sets that one of release `now` does not, so that its devices are those that the guest knows. Of two
- * values for one property that of the older release is last.
+ * What a machine type of release `old` sets that one of release `now` does not, so that its devices are those that
+ * the guest knows. Of two values for one property that of the older release is last.
  */
 export function propertiesBetween(old: string, now: string | undefined): Property[] {
   const [from, to] = [releaseNumber(old), releaseNumber(now) ?? Number.POSITIVE_INFINITY];
@@ -33,8 +33,8 @@ export function propertiesBetween(old: string, now: string | undefined): Propert
 const DEFAULT_VGA: Readonly<Record<string, string>> = { VGA: "std", "cirrus-vga": "cirrus" };
 
 /**
- * As QEMU takes them: `-global DRIVER.PROPERTY=VALUE`. A default display adapter that a `-global` names is no longer made by default, so it is
- * asked for. Source: system/vl.c `default_driver_check`, 7.2 and 11.1.
+ * As QEMU takes them: `-global DRIVER.PROPERTY=VALUE`. A default display adapter that a `-global` names is no longer
+ * made by default, so it is asked for. Source: system/vl.c `default_driver_check`, 7.2 and 11.1.
  * @param args those of the command so far
  */
 export function globalArguments(properties: readonly Property[], args: readonly string[]): string[] {

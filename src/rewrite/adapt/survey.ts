@@ -5,8 +5,8 @@ import { StreamReader, type SectionItem, type StreamOptions } from "../../codec/
 import type { Section, Survey } from "./types.js";
 
 /**
- * Walks a stream and keeps everything but its pages. Memory: the device part, which `limits.deviceBytes` bounds. Errors: as
- * `StreamReader`; unsupported (device state that nothing describes, a switch to postcopy).
+ * Walks a stream and keeps everything but its pages. Memory: the device part, which `limits.deviceBytes` bounds.
+ * Errors: as `StreamReader`; unsupported (device state that nothing describes, a switch to postcopy).
  */
 export async function survey(source: ByteSource, options: StreamOptions): Promise<Survey> {
   const reader = new StreamReader(source, { ...options, skipMappedPages: true });

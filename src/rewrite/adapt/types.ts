@@ -19,7 +19,7 @@ export type Weight = "form" | "unused" | "guest" | "never";
 export interface Change {
   /** Section and path in it, or the RAM block: `"0000:00:03.0/virtio-net"/0 > queues > [2]`. */
   where: string;
-  /** Absolute offset in the old stream of the section or block that it is about; undefined: only the destination has it. */
+  /** Absolute offset in the old stream of its section or block; undefined: only the destination has it. */
   offset?: number | undefined;
   old: string;
   new: string;

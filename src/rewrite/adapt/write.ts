@@ -15,8 +15,9 @@ import { printVmDescription } from "../../codec/vmstate/index.js";
 import type { AdaptPlan, Section } from "./types.js";
 
 /**
- * Writes a planned stream: the pages of the old one as they come, those of ROMs from the pattern. One pass over each; memory is that of
- * the buffers. The sink is not ended. Returns the bytes written. Errors: as `StreamReader`; unsupported (COMPRESS_PAGE, mapped-ram).
+ * Writes a planned stream: the pages of the old one as they come, those of ROMs from the pattern. One pass over each;
+ * memory is that of the buffers. The sink is not ended. Returns the bytes written. Errors: as `StreamReader`;
+ * unsupported (COMPRESS_PAGE, mapped-ram).
  */
 export async function writeAdapted(
   plan: AdaptPlan,

@@ -52,7 +52,14 @@ export function unsupportedMachine({ machine: given, named }: Parts, context: Co
       arguments: ["-machine", upstream.name],
       command: ["qevm", "convert", context.file, "--out", "NEW", "--machine", upstream.name],
     });
-  } else if (own !== null && (machine === undefined || machine === own)) {
+  }
+  if (own === null || machine === undefined || machine === own) {
+    remedies.push({
+      what: "adapt it to a machine type that is there: the destination's own command comes after --",
+      command: ["qevm", "adapt", context.file, "--out", "NEW", "--", "qemu-system-x86_64", "-machine", "TYPE"],
+    });
+  }
+  if (own !== null && upstream?.alias === undefined && (machine === undefined || machine === own)) {
     remedies.push({
       what: "load it in a QEMU that has the machine type, and migrate from there; or rename it to one that is there, with the devices set to match",
       command: ["qevm", "convert", context.file, "--out", "NEW", "--machine", "TYPE"],

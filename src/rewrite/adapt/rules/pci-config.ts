@@ -3,8 +3,8 @@ import type { MergeContext } from "../context.js";
 import { capabilitiesOf, capabilityLength, writableBits } from "./pci-registers.js";
 
 /**
- * PCI configuration space: what the device is from the pattern, what the guest wrote from the old stream. QEMU refuses any other
- * mixture (hw/pci/pci.c `get_pci_config_device`).
+ * PCI configuration space: what the device is from the pattern, what the guest wrote from the old stream. QEMU
+ * refuses any other mixture (hw/pci/pci.c `get_pci_config_device`).
  */
 export function mergePciConfig(old: RecordValue, pattern: RecordValue, ctx: MergeContext): RecordValue {
   const record = { ...old.record };
@@ -38,6 +38,8 @@ export function mergePciConfig(old: RecordValue, pattern: RecordValue, ctx: Merg
   return { record };
 }
 
+/** Capability of MSI-X. */
+const MSIX = 0x11;
 const READ_ONCE = "drivers read it when they start; the destination compares it";
 const IDENTITY = [
   "revision",
@@ -81,7 +83,7 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
       const value = (mine[at + i]! & mask) | (like[at + i]! & ~mask & 0xff);
       out[at + i] = value;
     }
-    if (same && id === 0x11 && ((mine[at + 2]! ^ like[at + 2]!) | ((mine[at + 3]! ^ like[at + 3]!) & 7)) !== 0) {
+    if (same && id === MSIX && ((mine[at + 2]! ^ like[at + 2]!) | ((mine[at + 3]! ^ like[at + 3]!) & 7)) !== 0) {
       const [was, now] = [vectors(mine, at), vectors(like, at)];
       const what = "the guest's interrupts are programmed in a table of another length";
       ctx.within("MSI-X", () => ctx.note("msix-vectors", "never", was, now, what, `vectors=${was} for this device`));
@@ -89,9 +91,11 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
   }
   for (const { id, at } of old) {
     if (wanted.some((one) => one.id === id && one.at === at)) continue;
-    const what =
-      "the destination's device lacks this capability, or has it elsewhere: it needs the old machine's properties";
-    ctx.within(`capability 0x${id.toString(16)}`, () => ctx.note("pci-capability", "guest", at, undefined, what));
+    const remedy = id === MSIX ? `vectors=${vectors(mine, at)} for this device` : "the old machine's properties";
+    const what = "the destination's device lacks this capability, or has it elsewhere";
+    ctx.within(`capability 0x${id.toString(16)}`, () =>
+      ctx.note("pci-capability", "guest", at, undefined, what, remedy),
+    );
   }
   for (const { id, at } of wanted) {
     if (old.some((one) => one.id === id && one.at === at)) continue;

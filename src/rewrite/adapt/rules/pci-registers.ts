@@ -1,8 +1,9 @@
 /**
- * Which bits of PCI capabilities the guest writes. All others are what the device is: QEMU compares them with its own and
- * refuses a stream that differs (hw/pci/pci.c `get_pci_config_device`, 7.2 and 11.1).
+ * Which bits of PCI capabilities the guest writes. All others are what the device is: QEMU compares them with its own
+ * and refuses a stream that differs (hw/pci/pci.c `get_pci_config_device`, 7.2 and 11.1).
  *
- * Source: PCI Local Bus 3.0 (6.8 MSI, MSI-X), PCI Power Management 1.2 (3.2), PCI Express 3.0 (7.8), virtio 1.1 (4.1.4).
+ * Source: PCI Local Bus 3.0 (6.8 MSI, MSI-X), PCI Power Management 1.2 (3.2), PCI Express 3.0 (7.8), virtio 1.1
+ * (4.1.4).
  */
 export interface Capability {
   id: number;

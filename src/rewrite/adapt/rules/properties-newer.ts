@@ -1,6 +1,7 @@
 /**
- * What machine types of each release set so that their devices stay what they were in it, beside all that newer ones set: `driver.property=value`, one a line.
- * Source: `query-machines` with compat-props of QEMU 11.1 (pc-q35, of which pc-i440fx has all but the last).
+ * What machine types of each release set so that their devices stay what they were in it, beside all that newer ones
+ * set: `driver.property=value`, one a line. Source: `query-machines` with compat-props of QEMU 11.1 (pc-q35, of which
+ * pc-i440fx has all but the last).
  */
 export const NEWER_PROPERTIES: Readonly<Record<string, string>> = {
   "11.0": `

@@ -1,6 +1,7 @@
 /**
- * As `NEWER_PROPERTIES`, for machine types that QEMU 11.1 does not have any more. A later value of one property counts.
- * Source: `query-machines` with compat-props of QEMU 10.0 (2.4 to 5.1); hw/core/machine.c and hw/i386/pc.c of 7.2 for those before.
+ * As `NEWER_PROPERTIES`, for machine types that QEMU 11.1 does not have any more. A later value of one property
+ * counts. Source: `query-machines` with compat-props of QEMU 10.0 (2.4 to 5.1); hw/core/machine.c and hw/i386/pc.c of
+ * 7.2 for those before.
  */
 export const OLDER_PROPERTIES: Readonly<Record<string, string>> = {
   "5.1": `

@@ -15,7 +15,10 @@ export interface Rule {
   readonly source: string;
 }
 
-/** A field whose presence depends on how the machine is made, not on what the guest did: the destination's layout counts. */
+/**
+ * A field whose presence depends on how the machine is made, not on what the guest did: the destination's layout
+ * counts.
+ */
 export interface FieldRule extends Rule {
   readonly vmsd: string;
   readonly fields: readonly string[];

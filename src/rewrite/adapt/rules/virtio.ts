@@ -5,9 +5,9 @@ import { mergePciConfig, sameChain } from "./pci-config.js";
 type Fields = Record<string, FieldValue>;
 
 /**
- * A virtio device: the guest's state whole, with the PCI registers of `mergePciConfig`. Rings that the guest has not set up
- * take the length that the destination gives them: QEMU 10.0 saves 1024 for the transmit queue of virtio-net and 11.1 takes 256.
- * Source: QEMU hw/virtio/virtio.c `virtio_load`, hw/virtio/virtio-pci.c (5.2 to 11.1).
+ * A virtio device: the guest's state whole, with the PCI registers of `mergePciConfig`. Rings that the guest has not
+ * set up take the length that the destination gives them: QEMU 10.0 saves 1024 for the transmit queue of virtio-net
+ * and 11.1 takes 256. Source: QEMU hw/virtio/virtio.c `virtio_load`, hw/virtio/virtio-pci.c (5.2 to 11.1).
  */
 export function mergeVirtio(old: RecordValue, pattern: RecordValue, ctx: MergeContext): RecordValue {
   const record = { ...old.record };
@@ -46,8 +46,9 @@ function mergeTransport(old: RecordValue, pattern: RecordValue, ctx: MergeContex
 }
 
 /**
- * BAR 0 is the legacy interface: 20 bytes, 24 with MSI-X, and the configuration of the device. Where that has grown in the destination, the
- * guest's address may not be a multiple of the size any more. Source: hw/virtio/virtio-pci.c `virtio_pci_device_plugged`, 7.2 and 11.1.
+ * BAR 0 is the legacy interface: 20 bytes, 24 with MSI-X, and the configuration of the device. Where that has grown
+ * in the destination, the guest's address may not be a multiple of the size any more. Source: hw/virtio/virtio-pci.c
+ * `virtio_pci_device_plugged`, 7.2 and 11.1.
  */
 function alignLegacyBar(
   pci: RecordValue,
@@ -65,7 +66,7 @@ function alignLegacyBar(
   const unused = mine["status"] === 0 || hasModernDriver(mine);
   const reason = unused
     ? "the guest does not use the legacy interface, whose registers are more in the destination"
-    : "the guest's driver uses the legacy interface, whose registers are more in the destination: they cannot be at this address";
+    : "the guest's driver uses the legacy interface, whose registers are more in the destination: no room here";
   const remedy = unused
     ? undefined
     : "unplug the device in the guest before it is saved, or load with a QEMU that knows the machine type";
