@@ -32,7 +32,7 @@ export async function openStream(input: StreamInput, options: OpenOptions = {}):
 }
 
 /**
- * An open stream: iterate it once; its items are those of `StreamReader`. Close it where it is not iterated; once more
+ * An open stream: iterate it once; its items are those of `StreamReader`. Close it if it is not iterated; once more
  * does no harm.
  * @example
  * const stream = await openStream(bytes, { lenient: true });
@@ -118,7 +118,7 @@ export class Stream implements AsyncIterable<StreamItem> {
 
   /**
    * The state of a device by its section's name: `fields` as typed values (64-bit ones are bigints), `subsections` by
-   * theirs. Reads a path or bytes again as far as needed; of other inputs it knows what was iterated.
+   * theirs. Reads a path or bytes again as far as needed; of other inputs only what was iterated is known.
    * Errors: unknown-reference where there is no such device; usage where it cannot be known yet.
    */
   async device(name: string, instanceId = 0): Promise<DeviceState> {

@@ -6,7 +6,7 @@ import type { PartDifference } from "./types.js";
 type Libvirt = Extract<Container, { kind: "libvirt" }>;
 type Qcow2 = Extract<Container, { kind: "qcow2" }>;
 
-/** The containers of the streams. A domain XML has a meaning of its own: libvirt starts the guest by it. */
+/** The containers of the streams. A domain XML is part of the meaning: libvirt starts the guest from it. */
 export function compareContainers({ containers: a }: Scanned, { containers: b }: Scanned): PartDifference[] {
   const out = new Differences("container");
   out.value("encoding", "kind", containerName(a), containerName(b));

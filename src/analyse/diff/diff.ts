@@ -24,7 +24,7 @@ export interface DiffOptions extends StreamOptions {
 /**
  * Compares two streams by what a destination would get: each is walked once, and then the pages whose last contents may
  * differ are read from their places. Memory holds the device state of both and 9 bytes a page and stream; what cannot
- * be read again (pipes, decompressors, recordings) is kept in a temporary file for the time.
+ * be read again (pipes, decompressors, recordings) is kept in a temporary file until the end.
  *
  * Offsets and lengths are bytes. Sources passed in stay open. Device state that one stream does not describe is read by
  * `schema` or by the other's description.

@@ -86,7 +86,7 @@ class BlockComparison {
   private same(kinds: Pair<number>): void {
     const { pages } = this.block;
     pages.same++;
-    // A page that one does not mention came in no encoding.
+    // A page that one stream does not mention has no encoding.
     const both = kinds.a !== PageKind.NONE && kinds.b !== PageKind.NONE;
     if (both && kinds.a !== kinds.b) pages.otherEncoding++;
   }

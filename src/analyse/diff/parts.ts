@@ -38,7 +38,7 @@ export function compareConfigurations(a: Scanned, b: Scanned): PartDifference[] 
   return out.found;
 }
 
-/** The block list: which blocks there are, and what it says of each. */
+/** The block list: which blocks there are, and the properties of each. */
 export function compareBlocks(a: Scanned, b: Scanned): PartDifference[] {
   const out = new Differences("RAM block");
   const offset = { a: a.blockList, b: b.blockList };
@@ -88,7 +88,7 @@ export function compareCommands(a: Scanned, b: Scanned): PartDifference[] {
   return out.found;
 }
 
-/** The description in itself: what it says of devices shows in those. No loader reads it. */
+/** The description itself; differences of devices are reported with the devices. No loader reads it. */
 export function compareDescriptions({ description: a }: Scanned, { description: b }: Scanned): PartDifference[] {
   const out = new Differences("VMDESCRIPTION");
   const offset = { a: a?.offset ?? null, b: b?.offset ?? null };
@@ -114,7 +114,7 @@ function excerpt(text: string, at: number): string {
 }
 
 function optional(out: Differences, name: string, a: bigint | undefined, b: bigint | undefined, offset: Offsets): void {
-  // Capabilities decide whether it is said at all.
+  // Capabilities decide whether it is in the stream.
   const level = a === undefined || b === undefined ? "encoding" : "meaning";
   out.value(level, name, hexOf(a), hexOf(b), offset);
 }

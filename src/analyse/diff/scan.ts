@@ -95,7 +95,7 @@ export async function scanBorrowing(
   try {
     const schema = [other.description.parsed];
     const read = await new Scan(again.source, scanned.containers, { ...options, schema }).run();
-    // Lenient: what does not fit is opaque as it was.
+    // Lenient: what does not fit stays opaque.
     const fits = read.inspection.bytes.opaque < scanned.inspection.bytes.opaque;
     return fits ? { ...read, describedBy: "of the other" } : scanned;
   } catch (error) {

@@ -4,7 +4,7 @@ import type { Side } from "./types.js";
 /** The first step of the path of errors in one of the two streams. */
 const STEPS = { a: "stream A", b: "stream B" } as const;
 
-/** Does something with one of the streams: its errors say which. */
+/** Runs a step on one of the streams; its errors name the stream. */
 export async function inStream<T>(side: Side, work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();

@@ -84,7 +84,7 @@ export interface PartDifference {
 
 /** How the final contents of pages compare. */
 export interface PageTotals {
-  /** The same content, however it came. */
+  /** The same content, in any encoding. */
   same: number;
   /** Of these, those that the last round wrote in another encoding. */
   otherEncoding: number;

@@ -104,7 +104,7 @@ function compareArrays(a: readonly FieldValue[], b: readonly FieldValue[], steps
   const length = Math.max(a.length, b.length);
   for (let i = 0; i < length; i++) {
     const [inA, inB] = [a[i], b[i]];
-    // Numbers come in thousands: no path is made for those that are the same.
+    // There are thousands of numbers: equal ones get no path.
     if (inA !== undefined && inB !== undefined && sameScalar(inA, inB)) continue;
     const at = [...steps, `[${i}]`];
     if (inA !== undefined && inB !== undefined) compareValues(inA, inB, at, found);
@@ -131,7 +131,7 @@ function compareTrees(a: Map<bigint, TreeNode>, b: Map<bigint, TreeNode>, steps:
   }
 }
 
-/** Numbers may be of two widths, a boolean of a byte that is neither 0 nor 1. Objects are never the same here. */
+/** Numbers may be of two widths, a boolean of a byte that is neither 0 nor 1. Objects never compare equal here. */
 function sameScalar(a: FieldValue, b: FieldValue): boolean {
   if (a === b) return true;
   if (typeof a === "bigint" && typeof b === "number") return a === BigInt(b);

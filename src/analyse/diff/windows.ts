@@ -5,7 +5,7 @@ const LARGE = 1 << 19;
 const SMALL = 1 << 14;
 /** Distance after a window up to which reading counts as sequential. */
 const NEAR = 1 << 16;
-/** Places of a stream that are read side by side: pages of an address range may come from several rounds. */
+/** Places of a stream that are read in parallel: pages of an address range may come from several rounds. */
 const COUNT = 4;
 
 interface Window {

@@ -90,8 +90,8 @@ export function verify({ file }: Context, what = "find the first wrong byte"): R
 }
 
 /**
- * What is wrong in the file itself at or near where a text points, said after what the text is about.
- * @param otherwise what is said of a file without damage
+ * Damage in the file at or near the place of a text, listed after the explanation of the text.
+ * @param otherwise the notes for a file without damage
  */
 export function damageNote({ survey }: Context, ...otherwise: string[]): string[] {
   const [first] = survey.damage;

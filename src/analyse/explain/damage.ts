@@ -77,7 +77,7 @@ function meaning({ code, found }: QevmError, { survey }: Context): string[] {
     case "limit":
       return ["this is larger than in a stream of a real machine: if it is intended, see --limit (spec/71-bounds.md)"];
     case "unsupported":
-      return ["qevm does not know this part and where it ends: a QEMU that knows it may load it"];
+      return ["qevm does not know this part or where it ends: a QEMU that knows it may load it"];
     default:
       return ["QEMU may refuse it here, or read on in the wrong place"];
   }
@@ -146,7 +146,7 @@ export function keepContainer(remedy: Remedy, containers: readonly string[]): Re
   ];
 }
 
-/** As `keepContainer`, where there is room for one remedy: what follows is said in words. */
+/** As `keepContainer`, where there is room for one remedy: the next one is put into words. */
 export function keptInOne(remedy: Remedy, containers: readonly string[]): Remedy {
   const [first = remedy, next] = keepContainer(remedy, containers);
   return next?.command === undefined ? first : { ...first, what: `${first.what}; then ${next.command.join(" ")}` };

@@ -38,11 +38,11 @@ export function destinationFor(survey: Survey): Destination {
   if (listed.some(({ argument }) => argument.includes("drive=DRIVE")))
     notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
   if (pc && listed.length > 0 && ide)
-    notes.push("IDE and SATA disks do not show in the stream: give the controllers those of the source");
+    notes.push("IDE and SATA disks are not visible in the stream: attach those of the source");
   if (survey.devices.length === 0 && inspection.sections.length > 0)
     notes.push("its devices are not known: none was read, or nothing describes them");
   else if (damage.length > 0 && survey.eof === undefined && inspection.sections.length > 0)
-    notes.push("the stream was read up to its damage: what comes after it is not listed");
+    notes.push("the stream was read up to its damage: devices after it are not listed");
   return {
     arguments: [
       ...machine,
@@ -79,7 +79,7 @@ function destinationOf(survey: Survey, target: TargetAdvice): Destination {
   if (disks.devices.some(({ argument }) => argument.includes("drive=DRIVE")))
     notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
   if (damage.length > 0 && survey.eof === undefined && inspection.sections.length > 0)
-    notes.push("the stream was read up to its damage: what comes after it is not listed");
+    notes.push("the stream was read up to its damage: devices after it are not listed");
   return {
     arguments: [
       ...machine,

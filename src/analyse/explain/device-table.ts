@@ -17,7 +17,7 @@ export interface DeviceKind {
   device: string;
   /** Others with the same name and ids, which the section does not distinguish. */
   also?: string[];
-  /** A backend that it cannot do without, as its option: the value stands for one of the user's own. */
+  /** A backend that it requires, as its option: the value stands for one of the user's own. */
   backend?: "drive" | "netdev" | "chardev" | "chardev1" | "audiodev" | "memdev" | "fsdev" | "bmc";
   /** Video memory can be given with vgamem_mb, and is the length of this block. */
   vgamem?: string;
@@ -34,7 +34,7 @@ export interface DeviceKind {
   canbus?: readonly string[];
   /** Further options that it cannot do without. */
   options?: string;
-  /** Others name it: it comes before them. */
+  /** Other devices name it, so it comes before them. */
   early?: true;
   /** Known from the source, by no capture. */
   read?: true;

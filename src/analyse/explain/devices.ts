@@ -50,7 +50,7 @@ class Namer {
 
   all(): Devices {
     this.expanderBridges();
-    for (const device of this.survey.devices) this.one(device);
+    for (const device of this.survey.devices) this.addDevice(device);
     this.hiddenPorts();
     for (const { section, card } of monitors(this.survey)) {
       const kind = DEVICE_KINDS.find(({ device }) => device === "ati-vga")!;
@@ -66,7 +66,7 @@ class Namer {
     return { likely, unnamed: this.unnamed, backends: this.extra, notes: this.notes };
   }
 
-  private one(device: SurveyedDevice): void {
+  private addDevice(device: SurveyedDevice): void {
     const { name, state } = device;
     if (OF_PC.has(name) || OF_OTHERS.has(name) || (name === "fdc" && !this.topology.q35)) return;
     if (name === "pflash_cfi01" && this.survey.blocks.has("system.flash0")) return;

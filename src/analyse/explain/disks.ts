@@ -68,7 +68,7 @@ export function diskArguments(
   );
   const free = usable.map(([name]) => name).filter((name) => boardDrive(name) === undefined);
   if (free.length > 1)
-    notes.push("which device has which of the disks is not in the stream: the order of their names is taken");
+    notes.push("which device has which disk is not in the stream: they are assigned in the order of their names");
   const given = devices.map((one) => {
     const name = /\bdrive=DRIVE\d+$/u.test(one.argument) ? free.shift() : undefined;
     return name === undefined ? one : { ...one, argument: one.argument.replace(/\bDRIVE\d+$/u, name) };

@@ -57,7 +57,7 @@ export function memoryArguments(survey: Survey, notes: string[]): MemoryArgument
   const nodes = main.length > 1 ? main.flatMap(([name]) => ["-numa", `node,memdev=${idName(name)}`]) : [];
   if (main.length > 1)
     notes.push(
-      `${list(main)}: main memory is made of NUMA nodes. Their order is not in the stream: that of their names is taken. In another order the guest finds its memory in other places`,
+      `${list(main)}: main memory is made of NUMA nodes. Their order is not in the stream: the order of their names is used. In another order the guest finds its memory in other places`,
     );
   else if (main.length === 1) notes.push(`${list(main)}: main memory is a backend`);
   if (modules.length > 0)

@@ -8,7 +8,7 @@ export interface BundledFile {
   readonly bytes: Uint8Array;
 }
 
-/** What a bundle begins with: the files of a recording as one byte string, so that a case is always one. */
+/** The magic of a bundle: the files of a recording as one byte string, since a case is one byte string. */
 const MAGIC = ascii("QEVMfiles");
 
 /** Files as one byte string: the magic, then for each str8 name, be32 length, its bytes. */

@@ -11,7 +11,7 @@ export type FindKind =
   | "untyped-error"
   /** A refusal without an address, or with one outside the input. */
   | "no-address"
-  /** Bytes that were accepted as understood came back different. */
+  /** Bytes that were accepted as understood were encoded differently. */
   | "not-identical"
   /** A good stream decoded differently after the case. */
   | "spoilt"
@@ -32,7 +32,7 @@ export interface DecodeOutcome {
   readonly find?: FindKind;
 }
 
-/** Codes of refusals of which an address can't be asked: the container was not made for this. */
+/** Codes of refusals that need no address, such as that of a container that is not supported. */
 const WITHOUT_ADDRESS: ReadonlySet<string> = new Set(["usage", "limit", "unsupported"]);
 
 /** Opens, decodes, encodes again and compares, as `qevm verify` does, and looks for what must never happen. */
@@ -44,7 +44,7 @@ export async function decodeCase(bytes: Uint8Array, lenient: boolean): Promise<D
     source = await openContainers(new MemorySource(bytes));
     const plain = source.containers.length === 0;
     const result = await verifyStream(source, { lenient });
-    // Lenient decoding passes over bytes of a cut stream; what it did decode was compared all the same.
+    // Lenient decoding skips bytes of a cut stream; what it decoded was still compared.
     if (plain && !result.identical && (result.complete || !lenient)) {
       return { outcome: "accepted", find: "not-identical", message: `differs from byte ${result.firstDifference}` };
     }

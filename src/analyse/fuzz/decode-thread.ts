@@ -18,7 +18,7 @@ export interface DecodeSetup {
   kinds: readonly string[] | undefined;
   repair: boolean | undefined;
   firstSeed: number;
-  /** The next seed is so much larger. */
+  /** The step to the next seed. */
   step: number;
   /** Seeds from here on are not this run's. */
   endSeed: number;
@@ -75,7 +75,7 @@ function held(always: boolean): number {
   return heapUsed + arrayBuffers;
 }
 
-/** Everything that a decoder says of a good stream. */
+/** The complete result of decoding a good stream. */
 async function portrait(bytes: Uint8Array): Promise<string> {
   try {
     const files = unbundle(bytes);

@@ -3,7 +3,7 @@ import { RamFlag } from "../../codec/ram/index.js";
 import { concat, str8 } from "./raw-bytes.js";
 import { join, takeApart } from "./parts.js";
 
-/** Says in a word or line what becomes of a stream; the smaller one must have the same result. */
+/** Returns in a word or line what becomes of a stream; the smaller one must have the same result. */
 export type Judge = (bytes: Uint8Array) => Promise<string>;
 
 /** When minimising stops. */
@@ -44,7 +44,7 @@ export async function minimise(bytes: Uint8Array, judge: Judge, options: Minimis
   return { bytes: search.best, outcome: search.outcome, tests: search.tests };
 }
 
-/** Windows up to so many bytes are tried in every length. */
+/** Windows of up to this many bytes are tried in every length. */
 const EVERY_LENGTH = 40;
 
 const TESTS_SPENT = new QevmError("limit", "all tests are spent");
@@ -82,7 +82,7 @@ class Search {
 
   /** Leaves out bytes, from the end on, many at a time first. */
   async windows(): Promise<void> {
-    // Structures have odd lengths: a short stream is worth every one of them.
+    // Structures have odd lengths: for a short stream all of them are tried.
     for (let size = this.best.length >> 1; size >= 1; size = size <= EVERY_LENGTH ? size - 1 : size >> 1) {
       for (let at = this.best.length - size; at >= 0; at = Math.min(at - size, this.best.length - size)) {
         await this.take(concat(this.best.subarray(0, at), this.best.subarray(at + size)));
@@ -90,7 +90,7 @@ class Search {
     }
   }
 
-  /** Takes every byte for the count (or the last byte of it) of what follows, and tries fewer. */
+  /** Assumes that each byte is the count (or the last byte of it) of what follows, and tries fewer. */
   async counted(): Promise<void> {
     for (let at = 0; at < this.best.length; at++) {
       const n = this.best[at]!;

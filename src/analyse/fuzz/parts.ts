@@ -89,7 +89,7 @@ async function takeStreamApart(bytes: Uint8Array, options: StreamOptions): Promi
   };
 }
 
-/** Each file by what it is; the parts know their files. */
+/** Each file by its role; the parts know their files. */
 async function takeRecordingApart(
   bytes: Uint8Array,
   files: readonly BundledFile[],
@@ -99,7 +99,7 @@ async function takeRecordingApart(
   let { pageSize, blocks, footers } = NOTHING;
   for (const file of files) {
     const parts = await takeFileApart(file.bytes, options);
-    // A Work may take parts away until none of a file is left; an empty one keeps the file.
+    // A Work may remove all parts of a file; an empty one keeps the file.
     list.push({ kind: "rest", name: "", flag: 0, bytes: new Uint8Array(0), file: file.name });
     for (const part of parts.list) list.push({ ...part, file: file.name });
     if (parts.blocks.length > 0) ({ pageSize, blocks, footers } = parts);
@@ -107,7 +107,7 @@ async function takeRecordingApart(
   return { list, pageSize, blocks, footers, bytes };
 }
 
-/** What a channel other than the main one does not say. */
+/** What a channel other than the main one does not contain. */
 const NOTHING: Pick<Parts, "pageSize" | "blocks" | "footers"> = { pageSize: 4096, blocks: [], footers: true };
 
 async function takeFileApart(

@@ -9,7 +9,7 @@ import { QmpClient, textOf } from "../../io/transport/qmp.js";
 /** How a destination took a stream. */
 export interface QemuOutcome {
   /**
-   * `exited`: it ended with code 0 and without having loaded; `unstarted`: it did not come as far as to take a stream.
+   * `exited`: it ended with code 0 and without having loaded; `unstarted`: it ended before it could take a stream.
    */
   readonly outcome: "loaded" | "refused" | "hung" | "killed" | "exited" | "unstarted";
   /** The signal that ended it, for example "SIGABRT". */

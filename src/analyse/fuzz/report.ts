@@ -9,7 +9,7 @@ export interface QemuReport {
   texts: { text: string; cases: number; seed: number }[];
   /** Every hang, signal and odd end. */
   remarkable: QemuResult[];
-  /** Where one accepts what the other refuses, by what the refusing one says. */
+  /** Cases that one accepts and the other refuses, by the message of the latter. */
   differences: { qemu: string; ours: string; cases: number; seed: number; did: string }[];
 }
 
@@ -42,7 +42,7 @@ export function reportOf(results: readonly QemuResult[]): QemuReport {
   return report;
 }
 
-/** What a program said, without what differs from case to case: its name, addresses, numbers, names in quotes. */
+/** A program's output, without what differs from case to case: its name, addresses, numbers, names in quotes. */
 export function plainText(text: string): string {
   const first = text.trim().split("\n")[0] ?? "";
   return first

@@ -32,7 +32,7 @@ export interface DecodeRunOptions {
   onFind?: (find: Find, bytes: Uint8Array) => void;
 }
 
-/** What a run came to. */
+/** The result of a run. */
 export interface DecodeRun {
   seed: number;
   cases: number;
@@ -105,7 +105,7 @@ interface Lost {
   message: string;
 }
 
-/** Answers undefined when the thread came to its end. */
+/** Returns undefined when the thread has ended. */
 async function runThread(
   setup: DecodeSetup,
   options: DecodeRunOptions,

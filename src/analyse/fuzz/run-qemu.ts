@@ -13,7 +13,7 @@ export interface QemuResult extends QemuOutcome {
   readonly seed: number;
   readonly kinds: readonly string[];
   readonly did: string;
-  /** What our own strict decoder says of the same bytes. */
+  /** The result of our own strict decoder for the same bytes. */
   readonly ours: DecodeOutcome;
 }
 

@@ -23,7 +23,7 @@ import { StreamRecompressor } from "./recompress-stream.js";
 /** Messages of a return path that are listed one by one. */
 const MOST_MESSAGES = 10_000;
 
-/** What is in one channel of a recording other than the main one. */
+/** The content of one channel of a recording other than the main one. */
 export interface ChannelSummary {
   file: string;
   role: ChannelRole;
@@ -75,7 +75,7 @@ export async function walkChannel(
 ): Promise<ChannelFacts> {
   const walk = new Walk(role, channel, ram, options, again);
   const { summary } = walk.facts;
-  // A packed file is longer than its name's length says.
+  // The size of a packed file is not that of its content.
   const counted = counting(source, (n) => {
     summary.bytes += n;
   });

@@ -11,7 +11,7 @@ export class Tap implements ByteSource {
   readonly stored: ByteSource["stored"];
   readonly warnings: ByteSource["warnings"];
   readonly readAt?: (position: number, into: Uint8Array) => number | Promise<number>;
-  /** Offset of the first byte that came back different; undefined: none so far. */
+  /** Offset of the first byte that was encoded differently; undefined: none so far. */
   difference: number | undefined;
   /** Bytes compared. */
   compared = 0;

@@ -18,7 +18,7 @@ import {
 } from "../../codec/stream/index.js";
 import { walkStream, type StreamVisitor } from "../../codec/stream/visit.js";
 
-/** Pages of one block by how they came. */
+/** Pages of one block by encoding. */
 export interface PageCounts {
   normal: number;
   zero: number;
@@ -53,8 +53,10 @@ export interface Inspection {
   commands: (PlainCommand & { offset: number })[];
   /** "name/instance" of every device, in stream order. */
   devices: string[];
-  /** `named` are bytes of device-private codecs that are kept by name without being taken apart; `opaque` are not understood; `stale` are left over where a
-   * mapped-ram file has no page: earlier copies, which no reader looks at. */
+  /**
+   * `named`: bytes of device-private codecs that are kept by name and not decoded further; `opaque`: not understood;
+   * `stale`: left over where a mapped-ram file has no page: earlier copies, which no reader looks at.
+   */
   bytes: { total: number; opaque: number; named: number; stale: number; trailing: number };
   /** What is opaque, and why. */
   undecoded: { offset: number; length: number; reason: string }[];

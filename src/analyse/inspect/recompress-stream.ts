@@ -28,7 +28,7 @@ export class StreamRecompressor {
     this.candidates = this.candidates.filter(({ identical }) => identical === best);
   }
 
-  /** Pages whose payload came back identical. */
+  /** Pages whose payload was encoded identically. */
   get identical(): number {
     return this.candidates?.[0]?.identical ?? 0;
   }

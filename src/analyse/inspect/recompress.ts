@@ -60,7 +60,7 @@ export class Recompressor {
     }
   }
 
-  /** Pages whose payload came back identical. */
+  /** Pages whose payload was encoded identically. */
   get identical(): number {
     let sum = 0;
     for (const candidates of this.tallies.values()) sum += candidates[0]?.identical ?? 0;

@@ -14,7 +14,7 @@ import { Recompressor } from "./recompress.js";
 /** What `qevm verify` reports; the first keys are fixed. */
 export interface Verification {
   /**
-   * Encoding the decoded fields again gave the same bytes; of bytes that no field explains it says nothing
+   * Encoding the decoded fields again gave the same bytes; bytes without a field are not covered
    * (`opaqueBytes`).
    */
   identical: boolean;
@@ -24,10 +24,10 @@ export interface Verification {
   /** Bytes of device-private codecs that are kept by name. */
   namedBytes: number;
   /**
-   * COMPRESS_PAGE payloads, and how many came back identical when their page was compressed again at the level found.
+   * COMPRESS_PAGE payloads, and how many were identical when their page was compressed again at the level found.
    */
   recompressed: { pages: number; identical: number; levels: number[] };
-  /** XBZRLE payloads, and how many came back identical when encoded again from the old and the new page. */
+  /** XBZRLE payloads, and how many were identical when encoded again from the old and the new page. */
   xbzrle: { pages: number; identical: number };
   /** Offset of the first byte that differs; null: none. */
   firstDifference: number | null;

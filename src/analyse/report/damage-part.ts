@@ -4,7 +4,7 @@ import { markup, type Html, type Piece } from "./html.js";
 import { address, exact, first, place, points, table, type Part } from "./parts.js";
 import type { ReportFacts } from "./types.js";
 
-/** The first thing that is read: whether the stream is as it should be. */
+/** The banner at the top: the state of the stream. */
 export function banner({ damage, inspection, verified, unread, behind }: ReportFacts): Html {
   const [worst] = damage;
   if (worst !== undefined) {

@@ -62,7 +62,7 @@ export function destinationPart(facts: ReportFacts): Part {
   return { id: "destination", heading: "What a destination must look like", body };
 }
 
-/** What `explain` says, and what encoding everything again has shown of pages. */
+/** The result of `explain`, and what verification found about pages. */
 function whatLoads({ explained, verified }: ReportFacts): ReportFacts["explained"]["versions"]["loads"] {
   const { loads } = explained.versions;
   if (loads !== "unchecked" && loads !== "may") return loads;

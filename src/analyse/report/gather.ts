@@ -20,7 +20,7 @@ import { CELLS, MOST_STRIPS } from "./memory-part.js";
 import type { InputFile, Progress, ReportFacts, ReportOptions, Verified } from "./types.js";
 
 /**
- * Everything that is known before it is shown, in two passes over the file (one without verification). Errors: io,
+ * Gathers all facts for the report, in two passes over the file (one without verification). Errors: io,
  * usage, and those of containers.
  */
 export async function gather(input: StreamInput, options: ReportOptions): Promise<ReportFacts> {
@@ -158,7 +158,7 @@ function nameOf(input: StreamInput): string {
   return input === "-" ? "standard input" : basename(input);
 }
 
-/** What verification alone finds (a damaged page) is damage, too. */
+/** Damage that only verification finds (a damaged page). */
 function allDamage({ damage }: Explanation, verified: Verified): Damage[] {
   if (verified.kind !== "refused") return damage;
   const { error } = verified;

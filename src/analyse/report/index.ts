@@ -1,3 +1,3 @@
-/** Everything that is known of a stream as one HTML page. */
+/** A self-contained HTML report of a stream. */
 export { MOST_PAGE, reportStream } from "./report.js";
 export type { ReportOptions, StreamReport } from "./types.js";

@@ -21,7 +21,7 @@ const CLASSES: readonly string[] = ["never", "zero", "data", "comp", "xbz"];
 
 const COUNTED: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"];
 
-/** RAM blocks: how their pages came, and what is where. */
+/** RAM blocks: the encodings of their pages, and a map of them. */
 export function memoryPart(facts: ReportFacts): Part {
   const { ram, pageSize } = facts.inspection;
   if (ram.blocks.length === 0)
@@ -149,7 +149,7 @@ function pathsOf(cells: readonly Float64Array[]): string[] {
   return paths;
 }
 
-/** Whole units that add up to the height; what is there at all is seen. */
+/** Whole units that add up to the height; each part that is not empty gets at least one. */
 function heightsOf(cell: Float64Array): number[] {
   const total = cell.reduce((sum, n) => sum + n, 0);
   const heights = [...cell].map((n) => (n === 0 ? 0 : Math.max(1, Math.round((HEIGHT * n) / total))));

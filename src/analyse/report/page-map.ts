@@ -1,7 +1,7 @@
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
 import { SparseTable } from "../../guest/pages/sparse.js";
 
-/** How the last content of a page came; NEVER: the stream does not mention the page. */
+/** The encoding of the last content of a page; NEVER: the stream does not mention the page. */
 export const PageKind = { NEVER: 0, ZERO: 1, DATA: 2, COMPRESSED: 3, XBZRLE: 4 } as const;
 
 /** Kinds that there are. */

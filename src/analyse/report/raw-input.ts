@@ -9,18 +9,18 @@ import type { Progress } from "./types.js";
 /** Bytes that are read at a time where nothing is decoded. */
 const READ = 1 << 20;
 
-/** A file as it is, containers and all, that can be read as often as it takes. */
+/** A file with its containers, which can be read repeatedly. */
 export interface RawInput {
   open(): RandomSource;
   /** Of its bytes, where they were all read already. */
   readonly sha256: string | undefined;
-  /** It came from a pipe or the like, through a temporary file. */
+  /** It was copied from a pipe to a temporary file. */
   readonly copied: boolean;
   close(): void;
 }
 
 /**
- * What can be read anywhere is read where it is; the bytes of pipes and the like go into a temporary file first, which
+ * A seekable input is read where it is; the bytes of pipes and the like go into a temporary file first, which
  * ends with the process at the latest. Errors: io.
  */
 export async function openRaw(input: StreamInput, progress: Progress): Promise<RawInput> {
@@ -64,7 +64,7 @@ async function copied(source: ByteSource, progress: Progress): Promise<RawInput>
   };
 }
 
-/** A source whose bytes are hashed as far as they are read one after the other; `sha256` reads what is left. */
+/** A source that hashes bytes while they are read in sequence; `sha256` reads the rest. */
 export class HashedSource implements RandomSource {
   readonly length: number;
   private readonly hash = createHash("sha256");

@@ -37,7 +37,7 @@ export interface StreamReport {
   html: string;
   /** What is wrong in the stream; empty: nothing. */
   damage: QevmError[];
-  /** Every byte came back when it was encoded again; undefined: not tried. */
+  /** Re-encoding gave identical bytes; undefined: not tried. */
   identical: boolean | undefined;
 }
 

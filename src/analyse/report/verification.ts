@@ -41,7 +41,7 @@ export async function verifyFolder(path: string, inspection: Inspection, { readi
   return await withMemory(inspection, (kept) => verifyRecording(openRecording(path, reading), { ...reading, ...kept }));
 }
 
-/** XBZRLE pages need guest memory, which is in a temporary folder meanwhile. */
+/** XBZRLE pages need guest memory, which is in a temporary folder until the end. */
 async function withMemory(
   { ram, pageSize }: Inspection,
   verify: (kept: CheckOptions) => Promise<Verification>,

@@ -36,13 +36,13 @@ export class ReportWatch implements StreamWatch {
     this.tables.note(batch, this.reader.ram.pageSize);
   }
 
-  /** Nothing more comes. */
+  /** The end of the input. */
   end(): void {
     if (this.tables.bytes !== undefined) noteTables(this.tables.bytes, this.facts);
   }
 }
 
-/** The first bytes of the block with the ACPI tables, which say what NUMA nodes there are. */
+/** The first bytes of the block with the ACPI tables, which list the NUMA nodes. */
 class TablesHead {
   bytes: Uint8Array | undefined;
   private broken = false;

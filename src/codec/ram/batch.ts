@@ -84,7 +84,7 @@ export class RamBatch implements Iterable<RamRecord> {
     return this.buffer.subarray(start, start + this.bodyLength[i]!);
   }
 
-  /** Yields one record object that moves along; keep what you need of it before the next step. */
+  /** Yields one record object that is reused; copy what you need of it before the next step. */
   *[Symbol.iterator](): Iterator<RamRecord> {
     const record = new RamRecord(this);
     for (let i = 0; i < this.count; i++) {

@@ -63,7 +63,7 @@ const XBZRLE: PageEncoding = {
   replace: () => PAGE_BEFORE,
 };
 
-/** What is put in the place of a page whose XBZRLE delta is damaged: `decodeXbzrle` leaves it as it was. */
+/** What replaces a page whose XBZRLE delta is damaged: `decodeXbzrle` leaves the old page unchanged. */
 const PAGE_BEFORE = "the page as it was before";
 
 /** Every encoding of a page, by its flag. */

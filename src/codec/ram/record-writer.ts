@@ -33,7 +33,7 @@ export class RecordWriter {
     encodePageBody(this.file, flag, body);
   }
 
-  /** Record `i` of a batch: a page as it is but for CONTINUE, any other record exactly. */
+  /** Record `i` of a batch: a page unchanged except for CONTINUE, any other record exactly. */
   record(batch: RamBatch, i: number): void {
     const block = batch.block[i];
     const flag = batch.flag[i]!;
@@ -42,7 +42,10 @@ export class RecordWriter {
     else this.page(flag, block, batch.offset[i]!, batch.body(i));
   }
 
-  /** Finished records that all have CONTINUE. Where another block came between, the first of them gets its name. */
+  /**
+   * Finished records that all have CONTINUE. If the last page was in another block, the first record gets the block's
+   * name.
+   */
   finished(block: RamBlock, records: Uint8Array): void {
     const { file } = this;
     if (this.current === block) {

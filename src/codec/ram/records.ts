@@ -123,7 +123,7 @@ export function decodeRecords(
       status = { kind: "short", need: body - at + length, what: "page data" };
       break;
     }
-    // Not before the record is whole: one that is cut comes here again.
+    // Only for a complete record: an incomplete one is read again from here.
     if (offset >= block.usedLength && !ram.grow(block, offset + pageSize)) outside(reader, batch, i, diagnostics);
     ram.current = block;
     if (flag === RamFlag.ZERO) {

@@ -90,11 +90,11 @@ export class RamState {
 /**
  * What follows the mapped-ram header of a block (its 28 bytes are part of the block list).
  *
- * | place                     | bytes                  | field                                                              |
- * |---------------------------|------------------------|--------------------------------------------------------------------|
- * | bitmap_offset             | 8 * ceil(pages / 64)   | bitmap: bit i of byte i / 8 is page i (hosts that are little-endian) |
- * | after it                  | to pages_offset        | hole                                                               |
- * | pages_offset + i * page   | page size              | page i, where its bit is set; otherwise a hole or a stale copy      |
+ * | place                   | bytes                | field                                                                |
+ * | ----------------------- | -------------------- | -------------------------------------------------------------------- |
+ * | bitmap_offset           | 8 * ceil(pages / 64) | bitmap: bit i of byte i / 8 is page i (hosts that are little-endian) |
+ * | after it                | to pages_offset      | hole                                                                 |
+ * | pages_offset + i * page | page size            | page i, where its bit is set; otherwise a hole or a stale copy       |
  *
  * The offsets count from the start of the file. pages_offset is the next multiple of 1 MiB after the bitmap.
  *

@@ -3,7 +3,7 @@ import { latin1 } from "../../bytes/reader.js";
 import { chunkDecoder, ownRecord, type ChunkDecoder, type SectionRecord } from "../sections/index.js";
 import type { StreamLimits } from "./limits.js";
 
-/** What reads the FULL section whose header comes next, when it is one that needs no VMDESCRIPTION. */
+/** The reader of the FULL section whose header comes next, if it needs no VMDESCRIPTION. */
 export async function fullDecoder(reader: QemuFileReader): Promise<ChunkDecoder | undefined> {
   await reader.need(6, "section header");
   const length = reader.peek(5);

@@ -145,7 +145,7 @@ export async function decodeCommand(
   const length = reader.peek(3) * 256 + reader.peek(4);
   const name = NAMES[number] ?? `COMMAND_${number}`;
   reader.path.push(`command ${name}`);
-  // Nothing is taken before all of it is there: a stream that breaks off here is left whole.
+  // Nothing is consumed before all of it is there, so a truncated command stays unread.
   await reader.need(COMMAND_HEADER + length, `command ${name}`);
   reader.skip(COMMAND_HEADER);
   const start = reader.position;

@@ -10,7 +10,7 @@ import { StreamReader } from "./reader.js";
 const TAIL_WINDOW = 16 * 1024 * 1024;
 
 /**
- * The description that a capture carries, or that a file of JSON alone is (the text of a VMDESCRIPTION).
+ * The description in a capture, or a JSON file with the text of a VMDESCRIPTION.
  * Errors: bad-description where there is none; as `StreamReader`.
  */
 export async function descriptionOf(source: ByteSource, options: StreamOptions = {}): Promise<VmDescription> {

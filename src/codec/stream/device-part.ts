@@ -76,7 +76,7 @@ export class DevicePart {
       this.state = (await this.searchOn()) ? "ready" : "absent";
       if (this.state === "absent" && !this.whole && (await this.searchTail())) this.state = "ready";
     } else {
-      // The description that was found early: the section itself must still be in the buffer whole.
+      // The description that was found early: the section itself must still be completely in the buffer.
       const left = this.until - reader.offset;
       if (left > 0 && left <= this.limits.deviceBytes) this.whole = await reader.fill(left);
       else this.whole = await reader.fillToEnd(this.limits.deviceBytes);

@@ -30,7 +30,7 @@ const VERSION = 1;
 const FIXED = 36;
 
 /**
- * The description of the section whose header comes next, when it is such a one; its payload is then in the buffer.
+ * The description of the section whose header comes next, if it is such a section; its payload is then in the buffer.
  * Errors: truncated, limit.
  */
 export async function earlyDescription(

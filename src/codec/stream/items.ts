@@ -74,7 +74,7 @@ export interface FooterItem {
 export interface CommandItem {
   kind: "command";
   offset: number;
-  /** As `commandName` says it. */
+  /** From `commandName`. */
   name: string;
   /** Absolute offset of the first byte after the command's length. */
   payloadOffset: number;

@@ -12,8 +12,8 @@ export interface StreamOptions {
   limits?: Partial<StreamLimits>;
   /**
    * Descriptions of other captures of the same QEMU and machine, for device state that the stream does not describe
-   * itself: after a switch to postcopy, with `suppress-vmdesc`, before a cut. They are used for all of it; where they
-   * do not fit is an error.
+   * itself: after a switch to postcopy, with `suppress-vmdesc`, before a cut. They are used for the whole stream; where
+   * they do not fit is an error.
    */
   schema?: Schema | readonly VmDescription[] | undefined;
   /**
@@ -52,7 +52,7 @@ export interface StreamOptions {
 export interface Continued {
   pageSize: number;
   blocks: readonly RamBlock[];
-  /** As their START or FULL said. */
+  /** From their START or FULL. */
   sections: readonly SectionHeader[];
   footers: boolean | undefined;
 }

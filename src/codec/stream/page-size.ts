@@ -58,16 +58,16 @@ export async function shownPageSize(
   const bytes = reader.buffer.subarray(reader.position, Math.min(reader.end, reader.position + WINDOW));
   const cut: number[] = [];
   for (const pageSize of PAGE_SIZES) {
-    const { fits, ends, steps, jumps } = await look(walk(new MemorySource(bytes), pageSize), pageSize);
+    const { fits, ends, steps, jumps } = await collectEvidence(walk(new MemorySource(bytes), pageSize), pageSize);
     if (!fits || jumps > 0 || (pageSize !== USUAL_SIZE && steps < STEPS)) continue;
-    // A stream that is in the window whole does not break off in it, unless it was cut.
+    // A stream that is completely in the window does not end in it, unless it was cut.
     if (more || ends) return pageSize;
     cut.push(pageSize);
   }
   return cut[0];
 }
 
-async function look(items: AsyncIterable<StreamItem>, pageSize: number): Promise<Evidence> {
+async function collectEvidence(items: AsyncIterable<StreamItem>, pageSize: number): Promise<Evidence> {
   const round = new FirstRound(pageSize);
   try {
     for await (const item of items) {

@@ -129,10 +129,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return this.reader.offset;
   }
 
-  /**
-   * What was not decoded where reading ended before the input did, for when the walk is over: read to be counted.
-   * Errors: io.
-   */
+  /** Bytes that were not decoded, after the walk: reads to the end of the input to count them. Errors: io. */
   async unfinished(): Promise<Unfinished | undefined> {
     return await this.progress.unfinished();
   }
@@ -151,7 +148,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     }
     const made = this.reader.source.diagnostics?.();
     if (made !== undefined) this.diagnostics.absorb(made);
-    // What the connection broke in is a part of its own.
+    // The part in which the connection broke is a separate one.
     if (!this.progress.cut || this.broken) this.progress.settle();
   }
 
@@ -176,9 +173,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     }
   }
 
-  /**
-   * The page size that the first pages show, where the options do not give it and the machine's name leaves it open.
-   */
+  /** The page size that the first pages show, where neither the options nor the machine's name give it. */
   private async shownPageSize(): Promise<number | undefined> {
     const { configuration, capabilities, pageSizeGiven } = this;
     if (pageSizeGiven || capabilities.includes("mapped-ram") || !pageSizeIsOpen(configuration?.machine))

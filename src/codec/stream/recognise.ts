@@ -6,7 +6,7 @@ export interface Recognised {
   what: string;
   /** What to do with it, as a sentence without a capital. */
   advice: string;
-  /** A stream may be further on in it, as it is. */
+  /** It may contain a stream, unpacked. */
   searchable: boolean;
 }
 
@@ -55,7 +55,7 @@ const WRAPPED: readonly Row[] = [
   ["a VMware suspend or snapshot file (.vmss, .vmsn)", OTHER_MONITOR, isVmware],
 ];
 
-/** Files that may have a stream inside as it is. */
+/** Files that may contain an unpacked stream. */
 const PLAIN: readonly Row[] = [
   ["CPR state, files that are handed over", "the stream is sent over another connection", begins("QCPR")],
   ["a tar archive", through("tar -xOf FILE MEMBER"), at(257, "ustar")],

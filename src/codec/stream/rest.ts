@@ -135,7 +135,7 @@ export async function countRest(
   try {
     await reader.discardRest();
   } catch (error) {
-    // A container that is damaged gives no more than it gave.
+    // A damaged container gives no more bytes.
     if (!(error instanceof QevmError) || error.code === "io") throw error;
   }
   const length = reader.offset - offset;

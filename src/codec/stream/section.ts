@@ -18,7 +18,7 @@ import { TypeByte, type SectionType } from "./types.js";
 export interface SectionHeader {
   type: SectionType;
   sectionId: number;
-  /** START and FULL: on the wire. PART and END: as the START of this section_id said. */
+  /** START and FULL: on the wire. PART and END: from the START of this section_id. */
   idstr: string;
   instanceId: number;
   versionId: number;

@@ -15,7 +15,7 @@ import { encodeHeader, STREAM_VERSION } from "./header.js";
 import { encodeFooter, encodeSectionHeader } from "./section.js";
 import { TypeByte, type SectionType } from "./types.js";
 
-/** What a written stream says of itself. */
+/** The properties of a written stream. */
 export interface StreamWriterOptions {
   /** Machine type; left out: no configuration section (machine types up to 2.3). */
   machine?: string;

@@ -7,10 +7,10 @@ import { TypeByte } from "./types.js";
 
 /** Bytes of a section footer. */
 const FOOTER = 5;
-/** The longest head that is looked at after a footer: a section header, and the first RAM record. */
+/** The longest head that is checked after a footer: a section header, and the first RAM record. */
 const LOOK_AHEAD = 1 + 4 + 1 + 255 + 8 + 8;
 
-/** What the stream has said before the section, which what follows it must fit. */
+/** Facts from the stream before the section, which the bytes after it must fit. */
 export interface BeforeUnknown {
   /** Every section by its id. */
   sections: ReadonlyMap<number, SectionHeader>;

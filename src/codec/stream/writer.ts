@@ -56,7 +56,7 @@ export class ExactWriter {
     itemEnd: () => this.file.drain(),
   };
 
-  /** What of an item comes before its records and chunks. */
+  /** The bytes of an item before its records and chunks. */
   private begin(item: StreamItem): void {
     const { file } = this;
     switch (item.kind) {

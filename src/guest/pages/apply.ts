@@ -16,7 +16,7 @@ export class RecordApplier {
     pageSize: number,
     /** Steps for errors, for example `['section 2 "ram"']`. */
     path: readonly string[] = ['section "ram"'],
-    /** Default: what is damaged is refused. */
+    /** Default: damage is refused. */
     diagnostics?: Diagnostics,
   ) {
     this.decoder = new PageDecoder(pageSize, { path, diagnostics });

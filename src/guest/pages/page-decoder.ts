@@ -5,7 +5,7 @@ import type { PageInflater } from "../../engine/page-engine.js";
 import { PAGE_ENCODINGS, RamFlag, type PageEncoding, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
 import type { PageStore } from "./page-store.js";
 
-/** Says what a page was before the record. */
+/** Returns the content of a page before the record. */
 export type PageBefore = Pick<PageStore, "read">;
 
 /** Where a page record is, for errors. */
@@ -22,7 +22,7 @@ export interface PageAddress {
 export interface PageDecoderOptions {
   /** Steps to the section, for errors; default `['section "ram"']`. */
   path?: readonly string[];
-  /** Default: what is damaged is refused. */
+  /** Default: damage is refused. */
   diagnostics?: Diagnostics | undefined;
   /** Default: the engine that `prepare` loads, and without it the exact one. */
   inflater?: PageInflater | undefined;
@@ -65,7 +65,7 @@ export class PageDecoder {
 
   /**
    * The page of record `i`, which is a page; valid until the next call or the next batch.
-   * Errors: bad-compressed-data and bad-xbzrle; usage where a delta comes and `before` is missing.
+   * Errors: bad-compressed-data and bad-xbzrle; usage for a delta without `before`.
    */
   pageOf(batch: RamBatch, i: number, before: PageBefore | undefined): Uint8Array {
     const flag = batch.flag[i]!;

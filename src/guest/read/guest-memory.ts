@@ -29,7 +29,7 @@ export interface GuestPages {
    * Puts the page that begins at an offset of a block into `into`; a page that the stream does not mention is zeros.
    */
   read: (this: void, block: string, offset: number, into: Uint8Array) => Promise<void>;
-  /** Removes what was kept of a source that cannot be read anywhere. The source itself stays open. */
+  /** Removes the temporary copy of a source that is not seekable. The source itself stays open. */
   close: () => void;
 }
 
@@ -40,7 +40,7 @@ export interface ScanOptions extends StreamOptions {
 
 /**
  * Looks where the pages of a stream are. mapped-ram: the blocks' headers alone are read. Other streams: the records'
- * headers, up to the end of the RAM (a page may come again until there). A source that cannot be read anywhere is kept
+ * headers, up to the end of the RAM (a page may come again until there). A source that is not seekable is kept
  * in a temporary file as far as it was read. Errors: as `StreamReader`; unsupported, limit, io.
  */
 export async function scanPages(source: ByteSource, options: ScanOptions): Promise<GuestPages> {
@@ -104,14 +104,14 @@ export async function readTables(
   noteTables(bytes, facts);
 }
 
-/** What the configuration section says, at the price of one small read. */
+/** The configuration section, by one small read. */
 async function capabilities(source: ByteSource, options: StreamOptions): Promise<string[]> {
   const stream = new StreamReader(source, { ...options, bufferSize: SMALL_READ });
   for await (const item of stream) if (item.kind !== "header") break;
   return stream.capabilities;
 }
 
-/** Reads pages from where a finder says that they are. */
+/** Reads pages from the places that a finder gives. */
 export async function pageReader(
   source: StreamBytes,
   finder: PageFinder,

@@ -14,7 +14,7 @@ export interface IndexOptions extends ScanOptions {
   index: string;
   /** See `variantOf`. */
   variant: string;
-  /** Told why an index is made. */
+  /** Called with the reason why an index is made. */
   say: (line: string) => void;
 }
 
@@ -104,7 +104,7 @@ async function pagesOf(
     diagnostics,
     places: undefined,
     close: () => index.close(),
-    // A chunk that is not what the head says, or a place with another record: a scan finds the right one.
+    // A chunk that does not fit the head, or a place with another record: a scan finds the right one.
     read: async (block, offset, into) => {
       try {
         await read(block, offset, into);

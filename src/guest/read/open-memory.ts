@@ -26,7 +26,8 @@ export interface IndexPlace {
 }
 
 /**
- * The pages of a stream, by an index or one scan. Errors: as `scanPages`; usage for an index of what can be read once.
+ * The pages of a stream, by an index or one scan. Errors: as `scanPages`; usage for an index of an input that can be
+ * read only once.
  */
 export async function openPages(source: ByteSource, options: ScanOptions, place?: IndexPlace): Promise<IndexedPages> {
   if (place === undefined) return { pages: await scanPages(source, options), layout: undefined, index: null };
@@ -43,7 +44,7 @@ export interface MemoryOptions extends OpenOptions {
 }
 
 /**
- * Opens the guest's memory in a stream, to read some bytes of it without extracting all. What can be read anywhere is
+ * Opens the guest's memory in a stream, to read some bytes of it without extracting all. A seekable input is
  * scanned once; pipes, compressed files and recordings are kept in a temporary file until `close`.
  *
  * Errors: as `openInput` and `StreamReader`; unsupported where the stream has no RAM; usage for an index of

@@ -36,7 +36,7 @@ export interface IndexHead {
   chunks: Chunk[];
 }
 
-/** By what a file is known again. */
+/** The facts that identify a file. */
 export interface FileStamp {
   size: number;
   /** Nanoseconds, decimal. */
@@ -84,7 +84,7 @@ export function stampFile(path: string): FileStamp {
   }
 }
 
-/** Writes an index, whole or not at all. Errors: io. */
+/** Writes an index atomically. Errors: io. */
 export function writeIndex(path: string, head: Omit<IndexHead, "chunks" | "carried">, places: PagePlaces): void {
   const chunks: Chunk[] = [];
   const bodies: Uint8Array[] = [];
@@ -206,7 +206,7 @@ export class PageIndex implements PageFinder {
   }
 }
 
-/** What an index says of itself when a chunk is not what its head says. */
+/** The message for a chunk that does not fit the head of its index. */
 const DAMAGED = "the index is damaged";
 
 function staleness(head: IndexHead, stamp: FileStamp, variant: string): string | undefined {

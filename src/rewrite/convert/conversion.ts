@@ -17,7 +17,7 @@ import { noPages, type ConvertOptions, type PageEncoder, type PageTally } from "
 import { ThreadedInflate } from "./threaded-inflate.js";
 import { createZlibEncoder } from "./zlib.js";
 
-/** Takes the items of a stream in order and writes what becomes of them. */
+/** Takes the items of a stream in order and writes the converted ones. */
 export interface ItemConverter {
   readonly pages: { in: PageTally; out: PageTally };
   item(item: StreamItem): Promise<void>;
@@ -27,7 +27,7 @@ export interface ItemConverter {
   close(): Promise<void>;
 }
 
-/** Everything as it is. */
+/** Writes everything unchanged. */
 export class KeepItems implements ItemConverter {
   readonly pages: { in: PageTally; out: PageTally };
 
@@ -44,7 +44,7 @@ export class KeepItems implements ItemConverter {
     encodeSectionHeader(this.writer.file, item);
     for await (const batch of item.records()) {
       tallyBatch(this.pages.in, batch);
-      // Places in a mapped-ram file count from its first byte, which may be another one now.
+      // Places in a mapped-ram file count from its first byte, which may have moved.
       if (batch.mappedBlock !== undefined) batch.mappedBlock = placedAt(batch.mappedBlock, this.writer.file.offset);
       await this.writer.records(batch);
     }
@@ -95,7 +95,7 @@ export class ReencodePages implements ItemConverter {
     for await (const batch of item.records()) {
       tallyBatch(this.pages.in, batch);
       await records.batch(batch, path);
-      // Views into the batch end here; what threads hold are copies.
+      // Views into the batch end here; threads hold copies.
     }
     await records.settle();
   }

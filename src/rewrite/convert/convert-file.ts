@@ -5,7 +5,7 @@ import { convertStream } from "./convert.js";
 import type { ConvertOptions, ConvertReport } from "./types.js";
 
 /**
- * Converts into a file that appears whole or not at all; `-` is standard output. What has to be kept of the guest's
+ * Converts into a file that is written atomically; `-` is standard output. What has to be kept of the guest's
  * memory is kept next to the file meanwhile (in the system's folder for temporary files for `-`). With `image` the file
  * is a libvirt save image (not for `-`). Errors: as `openInput` and `convertStream`; io. A source that was given stays
  * open.

@@ -53,7 +53,7 @@ export class FlattenRounds extends OneRound {
     this.owed ??= item;
     this.skipFooter = true;
     if (item.type !== "end") return;
-    await this.pay();
+    await this.writePending();
     this.skipFooter = false;
     encodeSectionHeader(this.writer.file, item);
     this.endOfChunk();

@@ -62,7 +62,7 @@ export class ToMappedRam extends OneRound {
     this.skipFooter = item.type !== "end";
     if (item.type === "start") this.owed = item;
     if (item.type !== "end") return;
-    await this.pay();
+    await this.writePending();
     encodeSectionHeader(this.writer.file, item);
     this.endOfChunk();
   }

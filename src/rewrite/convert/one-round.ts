@@ -12,11 +12,13 @@ import type { ItemConverter } from "./conversion.js";
 import { OneWay } from "./one-way.js";
 import { noPages } from "./types.js";
 
-/** A stream in which every page is written once, when all have come: the section that holds them is owed until then. */
+/**
+ * A stream in which every page is written once, after all were read: the section that holds them is pending until then.
+ */
 export abstract class OneRound implements ItemConverter {
   readonly pages = { in: noPages(), out: noPages() };
   protected memory: ScratchMemory | undefined;
-  /** The section whose pages are owed. */
+  /** The section whose pages are pending. */
   protected owed: SectionItem | undefined;
   /** The footer of a section that was left out is left out too. */
   protected skipFooter = false;
@@ -47,7 +49,7 @@ export abstract class OneRound implements ItemConverter {
   }
 
   async end(): Promise<void> {
-    await this.pay();
+    await this.writePending();
     await this.oneWay.release(this.writer);
   }
 
@@ -57,11 +59,11 @@ export abstract class OneRound implements ItemConverter {
 
   protected abstract section(item: SectionItem): Promise<void>;
 
-  /** Writes the section that is owed with every page; its EOS is not its business. */
+  /** Writes the pending section with every page, without its EOS. */
   protected abstract write(owed: SectionItem): Promise<void>;
 
   /** Writes the pending section, and the commands that were held back for it. */
-  protected async pay(): Promise<void> {
+  protected async writePending(): Promise<void> {
     const { owed, held } = this;
     if (owed === undefined) return;
     this.owed = undefined;

@@ -19,7 +19,7 @@ export interface RecordingFolderReport extends ToRecordingReport {
 }
 
 /**
- * Writes any stream as the recording of a migration with multifd, into a folder that appears whole or not at all:
+ * Writes any stream as the recording of a migration with multifd, into a folder that is written atomically:
  * `main.bin`, `multifd-N.bin` and `recording.json`. Compressed, XBZRLE and mapped pages become plain ones on the way.
  * Errors: as `convertStream` and `splitStream`.
  */

@@ -51,7 +51,7 @@ export class RecordConverter {
     await this.wire.file.drain();
   }
 
-  /** Everything given so far is in the writer afterwards. */
+  /** After this, everything given so far is in the writer. */
   async settle(): Promise<void> {
     await this.inflate.settle();
     await this.encoder.settle();

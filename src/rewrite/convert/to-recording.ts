@@ -40,7 +40,7 @@ export interface ToRecordingReport {
  * Takes a stream of plain pages apart into the channels that a source with multifd would have sent: `main` gets
  * everything but the pages, the others get them in turn, a packet each. A real destination with the capability takes
  * them. The sinks are not ended.
- * Errors: as `StreamReader`; unsupported for other page records, packages, and a page that comes twice in one part.
+ * Errors: as `StreamReader`; unsupported for other page records, packages, and a page that is twice in one part.
  */
 export async function splitStream(
   source: ByteSource,
@@ -141,7 +141,7 @@ class Splitter {
     if (flag !== RamFlag.PAGE && !zero)
       throw new QevmError("unsupported", "no plain page: convert with --ram normal", place);
     if (!this.seen.add(block, offset))
-      throw new QevmError("unsupported", "a page comes twice in one part: flatten first", place);
+      throw new QevmError("unsupported", "a page is twice in one part: flatten first", place);
     if (zero && this.release < 900) {
       this.writer.wire.zero(block, offset);
       this.report.pages.zero++;

@@ -1,13 +1,13 @@
 import type { Warning } from "../../bytes/errors.js";
 import type { RamBlock } from "../../codec/ram/index.js";
 
-/** What pages become: as they are, plain pages, or COMPRESS_PAGE. */
+/** The encoding of pages: unchanged, plain pages, or COMPRESS_PAGE. */
 export type RamTarget = "keep" | "normal" | "zlib";
 
 /** Our own WebAssembly, node:zlib, or the bytes of QEMU's zlib. */
 export type ConvertEngine = "page" | "fast" | "exact";
 
-/** What `convertStream` is asked for. Everything that is not named here stays as it is, byte for byte. */
+/** Options of `convertStream`. Everything else stays unchanged, byte for byte. */
 export interface ConvertOptions {
   /** Default "keep". */
   ram?: RamTarget | undefined;
@@ -33,8 +33,8 @@ export interface ConvertOptions {
   /** After EOF comes the description by which device state was decoded: a lent schema's, or the stream's own. */
   addVmdescription?: boolean | undefined;
   /**
-   * The input may pause until the peer has received what was written: whenever it does, everything goes out. Told
-   * whether the pages of a RAM section are being read.
+   * The input may pause until the peer has received what was written: whenever it does, the output is flushed.
+   * `inRam` tells whether the pages of a RAM section are being read.
    */
   live?: { inRam: boolean } | undefined;
   /** Offset of the output's first byte in its file: everything before it is already written. Default 0. */

@@ -2,7 +2,7 @@ import { QevmError } from "../../bytes/errors.js";
 import { printExactJson } from "../../bytes/exact-json.js";
 import type { PlainCommand } from "../../codec/stream/index.js";
 
-/** `manifest.json` of an unpacked stream. Every key is required unless it says otherwise; others are refused. */
+/** `manifest.json` of an unpacked stream. Every key is required unless noted; unknown keys are refused. */
 export interface Manifest {
   qevm: "unpacked stream";
   version: 1;
@@ -28,7 +28,7 @@ export interface ManifestBlock {
   name: string;
   length: number;
   file: string;
-  /** Only where the stream says them; hex. */
+  /** Only where the stream has them; hex. */
   pageSize?: string;
   address?: string;
 }
@@ -61,7 +61,7 @@ export type ManifestSubsection =
   | { name: "configuration/capabilities"; version: number; capabilities: string[] }
   | { name: "configuration/uuid"; version: number; uuid: string };
 
-/** An object of a JSON file whose keys are taken one by one; what is left is unknown. */
+/** An object of a JSON file whose keys are taken one by one; the rest is unknown. */
 export class Keys {
   private readonly left: Map<string, unknown>;
 

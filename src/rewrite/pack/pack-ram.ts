@@ -274,7 +274,7 @@ export class RamPacker {
 
   private before(block: RamBlock, offset: number, into: Uint8Array): void {
     if (this.scratch === undefined)
-      throw new QevmError("bad-description", "manifest.json: ram: xbzrle is false, but there are such records");
+      throw new QevmError("bad-description", "manifest.json: ram: xbzrle is false, but there are XBZRLE records");
     this.scratch.files.read(block, offset, into);
   }
 

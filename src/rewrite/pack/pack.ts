@@ -27,13 +27,13 @@ import { parseManifest, type PackItem } from "./parse-manifest.js";
 /** What was packed. */
 export interface PackReport {
   bytes: number;
-  /** What edits of RAM files made of records. */
+  /** Changes to records caused by edited RAM files. */
   edits: RamEdits;
 }
 
 /**
  * Writes the stream that an unpacked folder describes. Untouched it is the stream that was unpacked, byte for byte;
- * edited RAM files and device values win. The file appears whole or not at all; `-` is standard output. Errors name the
+ * edited RAM files and device values win. The file is written atomically; `-` is standard output. Errors name the
  * file and the key: bad-description, does-not-fit, limit, io; bad-value where a file of the folder is a link, device or
  * pipe.
  */
@@ -58,7 +58,7 @@ class Packer {
   private readonly ram: RamPacker | undefined;
   private readonly description: VmDescription | undefined;
   private readonly used = new Set<DeviceDescription>();
-  /** The package that is being written, and what it is for. */
+  /** The package that is being written, and its purpose. */
   private package: { sink: MemorySink; outer: QemuFileWriter } | undefined;
 
   constructor(

@@ -36,7 +36,7 @@ import { GatheredFile } from "./gathered-file.js";
 
 /** How a stream is taken apart. */
 export interface UnpackOptions extends OpenOptions {
-  /** Told at the end: what was noticed, and what lenient mode skipped. */
+  /** Called at the end with the warnings, and what lenient mode skipped. */
   onDiagnostics?: (diagnostics: Diagnostics) => void;
 }
 
@@ -304,7 +304,7 @@ class Unpacker {
     order.add(kind, detail, named, page);
   }
 
-  /** Puts the page into its block's file, and what else is needed of it into versions.bin. */
+  /** Puts the page into its block's file, and content that must be kept besides into versions.bin. */
   private page(batch: RamBatch, i: number, final: boolean): [kind: number, detail: number] {
     const { decoder, old, payload } = this.scratch!;
     const page = decoder.applyTo(this.memory, batch, i, old);

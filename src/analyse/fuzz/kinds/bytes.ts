@@ -77,7 +77,7 @@ export const BYTE_KINDS: readonly DamageKind[] = [
   { name: "part-swap", apply: swap },
 ];
 
-/** A part by chance (each part as likely, so that short ones are hit as often as pages), and a place in it. */
+/** A random part (all equally likely, so that short ones are hit as often as pages), and a place in it. */
 function bytes(
   work: Work,
   change: (all: Uint8Array, at: number) => Uint8Array | void,

@@ -100,7 +100,7 @@ function twice(work: Work): string | undefined {
   return `${label} twice`;
 }
 
-/** Another payload; next_packet_size in the head in front of it follows where it is repaired. */
+/** Another payload; next_packet_size in the head before it is adjusted if the damage is repaired. */
 function payload(work: Work, change: (all: Uint8Array) => Uint8Array | void, what: string): string | undefined {
   const index = work.any("payload");
   if (index < 1 || work.list[index]!.bytes.length === 0) return undefined;
@@ -129,7 +129,7 @@ function message(work: Work): string | undefined {
   return `message ${type} of ${length} bytes at #${index}`;
 }
 
-/** A channel that nothing came over. */
+/** An empty channel. */
 function emptied(work: Work): string | undefined {
   const files = [...new Set(work.list.flatMap(({ file }) => (file === undefined ? [] : [file])))];
   if (files.length === 0) return undefined;

@@ -53,7 +53,7 @@ export const DESCRIPTION_KINDS: readonly DamageKind[] = [
   { name: "description-number-form", apply: numberForm },
 ];
 
-/** Changes the text; its length follows where it is repaired. `what` is called after the change. */
+/** Changes the text; its length is adjusted if the damage is repaired. `what` is called after the change. */
 function text(work: Work, change: (json: string) => string, what: string | (() => string)): string | undefined {
   const index = work.any("description");
   if (index < 0 || work.list[index]!.bytes.length < 6) return undefined;
@@ -79,7 +79,7 @@ function missing(work: Work): string | undefined {
   return "without VMDESCRIPTION";
 }
 
-/** Start and end of one match by chance, or undefined. */
+/** Start and end of a random match, or undefined. */
 function spot(
   work: Work,
   json: string,
@@ -101,7 +101,7 @@ function numbers(work: Work, key: string): string | undefined {
       const value = edge(work.random, work.random.pick([16, 31, 32, 53, 64]), BigInt(at?.found[1] ?? 0));
       what = `${value}`;
       if (at !== undefined) return `${json.slice(0, at.from)}"${key}":${value}${json.slice(at.to)}`;
-      // No such key: one more, in the first field.
+      // No such key: adds it to the first field.
       return json.replace('{"name":', `{"${key}":${value},"name":`);
     },
     () => `${key} ${what}`,

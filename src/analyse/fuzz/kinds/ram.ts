@@ -183,7 +183,7 @@ function flip(work: Work, payload: Uint8Array): Uint8Array {
   return copy;
 }
 
-/** A page record by chance as COMPRESS_PAGE: its own payload where it is one, otherwise its page compressed. */
+/** A random page record as COMPRESS_PAGE: its own payload where it is one, otherwise its page compressed. */
 function asCompressed(work: Work): { index: number; head: Uint8Array; payload: Uint8Array } | undefined {
   let index = work.any("record", RamFlag.COMPRESS_PAGE);
   const own = index >= 0;
