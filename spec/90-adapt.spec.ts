@@ -14,7 +14,7 @@ import { qevm } from "./support/program.js";
 const scratch = mkdtempSync(join(tmpdir(), "qevm-spec-90-"));
 test.onFinish(() => rmSync(scratch, { recursive: true, force: true }));
 
-const bytes = (stream: Uint8Array): Reopened => ({ open: () => new MemorySource(stream) });
+const reopened = (stream: Uint8Array): Reopened => ({ open: () => new MemorySource(stream) });
 
 async function adapted(
   old: Uint8Array,
@@ -22,7 +22,7 @@ async function adapted(
   options: AdaptOptions = {},
 ): Promise<{ report: AdaptReport; stream: Uint8Array }> {
   const sink = new MemorySink();
-  const report = await adaptStream(bytes(old), bytes(pattern), sink, options);
+  const report = await adaptStream(reopened(old), reopened(pattern), sink, options);
   return { report, stream: sink.bytes() };
 }
 
@@ -165,9 +165,9 @@ test("a libvirt save image stays one, with the new machine type in its XML", asy
   t.equal((await qevm(["convert", old, "--out", image, "--to", "libvirt", "--xml", xml])).code, 0);
   const made = await qevm(["adapt", image, "--like", like, "--out", out]);
   t.equal(made.code, 0, made.stderr);
-  const bytes = readFileSync(out);
-  t.equal(bytes.subarray(0, 16).toString("latin1"), "LibvirtQemudSave");
-  t.ok(bytes.subarray(0, 4096).includes("machine='pc-i440fx-11.1'"), "the XML");
+  const written = readFileSync(out);
+  t.equal(written.subarray(0, 16).toString("latin1"), "LibvirtQemudSave");
+  t.ok(written.subarray(0, 4096).includes("machine='pc-i440fx-11.1'"), "the XML");
   const inspected = await qevm(["inspect", out, "--json"]);
   const { machine, complete } = JSON.parse(inspected.stdout) as { machine: string; complete: boolean };
   t.deepEqual([machine, complete], ["pc-i440fx-11.1", true], "the stream in it");

@@ -19,7 +19,6 @@ export function planBlocks(old: Survey, pattern: Survey, changes: Change[]): Blo
   const left = new Set(old.blocks);
   const named = new Map(old.blocks.map((block) => [block.idstr, block]));
   const taken = new Set(pattern.blocks.map(({ idstr }) => idstr));
-  const nameOf = ({ idstr }: RamBlock): string => canonicalName(idstr, BLOCK_RENAMES).name;
   const others = groupedBy(
     old.blocks.filter(({ idstr }) => !taken.has(idstr)),
     nameOf,
@@ -57,6 +56,10 @@ export function planBlocks(old: Survey, pattern: Survey, changes: Change[]): Blo
     );
   }
   return plans;
+}
+
+function nameOf({ idstr }: RamBlock): string {
+  return canonicalName(idstr, BLOCK_RENAMES).name;
 }
 
 const NEW = "the old stream has no such block: it holds what the destination puts there";
