@@ -179,7 +179,7 @@ test("packed by gzip, as the corpus has them", async (t) => {
     t.ok(readFileSync(join(out, "ram")).length > 0);
     const broken = Buffer.from(readFileSync(join(folder, "main.bin.gz")));
     writeFileSync(join(beside, "main.bin.gz"), broken.fill(0xff, 12, 40));
-    t.throws(() => openRecording(beside), /no recording/u);
+    t.throws(() => openRecording(beside), /is not a recording/u);
   } finally {
     rmSync(beside, { recursive: true, force: true });
   }
@@ -190,7 +190,7 @@ test("folders that are no recording, or not a whole one", async (t) => {
     const empty = mkdtempSync(join(beside, "empty"));
     const none = await qevm(["inspect", empty]);
     t.equal(none.code, 1);
-    t.match(none.stderr, /no recording/u);
+    t.match(none.stderr, /is not a recording/u);
     const [a, b] = ["multifd-0.bin", "multifd-1.bin"].map((file) => join(folder, file)) as [string, string];
     const saved = readFileSync(b);
     truncateSync(b, saved.length - 1344);
