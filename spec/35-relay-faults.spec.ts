@@ -175,7 +175,7 @@ test("a recording that is on disk before the source hears SHUT 0; a full disk lo
   } else {
     const full = await run(join(folder, "rec"), 1);
     t.equal(full[0], 1);
-    t.match(full[1], /the migration goes on/u);
+    t.match(full[1], /the migration continues/u);
     t.match(full[1], /the destination has the guest, but the recording is not whole/u);
     t.ok(full[2].endsWith(SHUT_0.toString("hex")), "the source hears that its guest is at the destination");
     spawnSync("umount", [folder]);
