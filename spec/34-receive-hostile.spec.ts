@@ -261,7 +261,8 @@ test("a source that asks without end and does not read takes no memory", async (
     await sleep(2500);
     const most = highWater(child.pid!);
     t.ok(most < 400, `${most} MiB at most, of 36 MB of PINGs`);
-    t.ok(socket.bytesWritten - socket.writableLength < 20_000_000, "the source is made to wait");
+    // The buffers of the kernel take up to about 20 MB of it in both directions.
+    t.ok(socket.bytesWritten - socket.writableLength < 32_000_000, "the source is made to wait");
     socket.destroy();
   });
 });
