@@ -29,6 +29,7 @@ const LINES = `
   convert plain --out exact --ram zlib --exact
   convert plain --out recording --to recording --multifd zlib --channels 2
   verify recording --json
+  adapt plain --like plain --out adapted --json
   convert recording --out together
   generate --machine none --out none --fill text --pages zlib
   generate --template vm --out other --set cpu/0:env.eip=0x1234
