@@ -90,6 +90,22 @@ test("what a killed run has left is told by the next one", async (t) => {
   }
 });
 
+test("scratch files of any command are known beside an output, and nothing else is", (t) => {
+  const folder = mkdtempSync(join(work, "scratch-"));
+  const scratch = ["qevm-memory", "qevm-extract", "qevm-copy", "qevm-adapt"].map(
+    (stem) => `.${stem}.abcdefgh-_12.partial`,
+  );
+  for (const name of [...scratch, ".other.abcdefgh-_12.partial", ".qevm-adapt.short.partial", "qevm-adapt"]) {
+    writeFileSync(join(folder, name), "guest");
+  }
+  t.deepEqual(
+    leftovers(join(folder, "out")).map(({ path }) => path),
+    scratch.toSorted().map((name) => join(folder, name)),
+  );
+  rmSync(folder, { recursive: true });
+  t.end();
+});
+
 test("what a killed receive has left can be read", async (t) => {
   const out = join(work, "rec");
   const socket = join(work, "s");

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
@@ -121,6 +121,64 @@ test("a file is adapted to itself byte for byte but for its description", async 
     [...made.values()].map(({ fields }) => fields),
     [...mine.values()].map(({ fields }) => fields),
   );
+  t.end();
+});
+
+test("a cut stream is refused: the missing devices would be those of a machine that has not run", async (t) => {
+  const old = corpusEntry("pc-2.4").open();
+  const cut = join(scratch, "cut.mig");
+  const like = join(scratch, "cut-pattern.mig");
+  writeFileSync(like, patternOf("pc"));
+  for (const length of [old.length >> 1, old.length - 60_000]) {
+    writeFileSync(cut, old.subarray(0, length));
+    for (const more of [[], ["--lenient"]]) {
+      const { code, stderr } = await qevm(["adapt", cut, "--like", like, "--check", "--accept", "all", ...more]);
+      t.equal(code, 1, `${length} bytes ${more.join("")}: ${stderr}`);
+    }
+  }
+  t.end();
+});
+
+test("what lenient mode skipped is listed, and ends with 1", async (t) => {
+  const old = Buffer.from(corpusEntry("pc-2.4").open());
+  let footer = -1;
+  for await (const item of new StreamReader(new MemorySource(old))) {
+    if (item.kind === "footer" && footer < 0) footer = item.offset;
+  }
+  old[footer + 4]! ^= 1;
+  const [damaged, like, out] = ["damaged", "damaged-pattern", "damaged-out"].map((name) => join(scratch, name));
+  writeFileSync(damaged!, old);
+  writeFileSync(like!, patternOf("pc"));
+  t.equal((await qevm(["adapt", damaged!, "--like", like!, "--out", out!])).code, 1, "strict: refused");
+  t.notOk(existsSync(out!), "and nothing written");
+  const { code, stderr, stdout } = await qevm([
+    "adapt",
+    damaged!,
+    "--like",
+    like!,
+    "--out",
+    out!,
+    "--lenient",
+    "--json",
+  ]);
+  t.equal(code, 1, stderr);
+  t.match(stderr, /1 anomaly was skipped/u);
+  t.equal((JSON.parse(stdout) as AdaptReport).warnings.length, 1);
+  t.end();
+});
+
+test("standard input and output: a save image stays one, and a refusal is said", async (t) => {
+  const image = readFileSync(new URL("../../corpus/libvirt/save.gzip", import.meta.url));
+  const like = join(scratch, "itself.mig");
+  await qevm(["convert", "-", "--out", like, "--ram", "normal", "--flatten"], { stdin: image });
+  const out = join(scratch, "image");
+  const kept = await qevm(["adapt", "-", "--like", like, "--out", out, "--accept", "all"], { stdin: image });
+  t.equal(kept.code, 0, kept.stderr);
+  t.equal(readFileSync(out).subarray(0, 14).toString("latin1"), "LibvirtQemudSa", "the container of a pipe is kept");
+  writeFileSync(like, patternOf("q35"));
+  const refused = await qevm(["adapt", "-", "--like", like, "--out", "-"], { stdin: corpusEntry("pc-2.4").open() });
+  t.deepEqual([refused.code, refused.stdout], [1, ""]);
+  t.match(refused.stderr, /Refused:[^]*--accept section:/u);
   t.end();
 });
 

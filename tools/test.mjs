@@ -29,7 +29,7 @@ const total = { passed: 0, failed: 0 };
 /** The skip reasons of a test where no QEMU is installed, or not 7.2, which most of them need. */
 const NO_QEMU = /no (?:qemu-system-x86_64|QEMU 7\.2) here/u;
 const skipped = [];
-/** Long chapters that run the build as it is shipped: others cover their code, and counting makes them up to twice as long. */
+/** Long chapters that run on `dist`: other chapters cover their code, and counting doubles their time. */
 const UNCOUNTED =
   /^(?:10-corpus|12-program|22-versions.*|30-convert|40-save-grid|61-core-targets|61-device-memory|70-fuzz)\.spec\.js$/u;
 

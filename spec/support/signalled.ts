@@ -21,12 +21,18 @@ export async function mostlyHole(usedLength: number): Promise<Uint8Array> {
 /**
  * Runs `qevm ARGS` in a folder, and sends SIGTERM a second after its unfinished output exists. Returns how it ended,
  * and what it left; it is killed if it does not end within 15 s.
+ * @param input the beginning of its standard input, which stays open
  */
 export async function stopped(
   args: readonly string[],
   folder: string,
+  input?: Uint8Array,
 ): Promise<{ code: number | null; signal: NodeJS.Signals | null; left: string[] }> {
-  const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ["ignore", "ignore", "inherit"], cwd: folder });
+  const child = spawn(process.execPath, [PROGRAM, ...args], {
+    stdio: [input === undefined ? "ignore" : "pipe", "ignore", "inherit"],
+    cwd: folder,
+  });
+  child.stdin?.on("error", () => undefined).write(input!);
   const ended = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
   const unfinished = (): string[] => readdirSync(folder).filter((name) => name.startsWith("."));
   while (unfinished().length === 0 && child.exitCode === null) await sleep(20);

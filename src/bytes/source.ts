@@ -24,7 +24,7 @@ export interface ByteSource {
   readonly stored?: { readonly what?: string | undefined } | undefined;
   /** Warnings from opening the source, for its reader to report. */
   readonly warnings?: readonly Warning[] | undefined;
-  /** What its opener took off, from the outside in; undefined: nobody has looked whether the stream is wrapped in something. */
+  /** The containers that its opener removed, from the outside in; undefined: the source was not opened by `openInput`. */
   readonly containers?: readonly Wrapping[] | undefined;
   /**
    * Reads at a position of the source in another thread. The caller must not touch `into` until the promise resolves,

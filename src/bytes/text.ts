@@ -35,6 +35,11 @@ export function grouped(n: number): string {
   return String(n).replaceAll(/\B(?=(\d{3})+$)/g, ",");
 }
 
+/** `00ff`: two hexadecimal digits a byte. */
+export function hexOf(bytes: Uint8Array): string {
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 /** Escapes a name from a stream for a terminal: control characters and bytes beyond ASCII. */
 export function safe(name: string): string {
   return name.replace(/[^\x20-\x7e]/g, escaped);

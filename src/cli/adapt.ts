@@ -13,7 +13,7 @@ import { StreamReader } from "../codec/stream/index.js";
 import { adaptLines } from "./adapt-report.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
-import { print, printJson } from "./output.js";
+import { delivered, print, printJson, printWarnings, tell } from "./output.js";
 
 const OPTIONS = {
   ...DECODE_OPTIONS,
@@ -48,12 +48,12 @@ export async function run(argv: string[]): Promise<number> {
   try {
     if (like !== undefined) {
       const pattern: Reopened = { open: () => openInput(like) };
-      return tell(args, out, await adapt(input.old, pattern, out, args));
+      return finish(args, out, await adapt(input.old, pattern, out, args));
     }
     const asked = await askPattern(command, args.text("machine") ?? (await machineOf(input.old)) ?? UNNAMED);
     try {
       const report = await adapt(input.old, { open: () => FileSource.open(asked.path) }, out, args);
-      return tell(args, out, report, asked.command);
+      return finish(args, out, report, asked.command);
     } finally {
       asked.remove();
     }
@@ -105,13 +105,13 @@ async function machineOf(old: Reopened): Promise<string | undefined> {
   }
 }
 
-function tell(args: Arguments, out: string | undefined, report: AdaptReport, command?: readonly string[]): number {
-  const status = report.enough ? 0 : 1;
+function finish(args: Arguments, out: string | undefined, report: AdaptReport, command?: readonly string[]): number {
+  printWarnings(report.warnings);
+  const status = Math.max(delivered(report), report.enough ? 0 : 1);
   if (args.flag("json")) {
     printJson({ ...report, ...(command === undefined ? {} : { command }) });
     return status;
   }
-  if (out === "-") return status;
   const lines =
     args.flag("print-command") && args.text("out") === undefined && report.enough ? [] : adaptLines(report, out);
   if (command !== undefined)
@@ -119,6 +119,8 @@ function tell(args: Arguments, out: string | undefined, report: AdaptReport, com
       ...(lines.length === 0 ? [] : ["The destination:"]),
       ...commandLines([...command, "-incoming", "defer"]),
     );
-  print(lines);
+  // Standard output is the stream's.
+  if (out === "-") tell(lines.join("\n"));
+  else print(lines);
   return status;
 }

@@ -245,7 +245,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   },
   adapt: {
     usage: "FILE --out NEW [--check] (-- QEMU ARGS... | --like PATTERN)",
-    line: "a guest of an old QEMU or machine type goes on under another",
+    line: "write a saved guest in the form that another QEMU loads",
     options: [
       ["--out NEW", "written atomically; - for standard output"],
       ["--like PATTERN", "a stream that the destination saved, started with -S"],

@@ -32,7 +32,7 @@ function sourceLine(args: readonly string[]): string[] {
   return args.map((word) => word.replaceAll("$FLASH", "$DIR/flash"));
 }
 
-/** Whether a QEMU loads a stream with the very arguments of its source: what not even these load is no fault of the advice. */
+/** Whether a QEMU loads a stream with the arguments of its source. If not, the advice is not at fault. */
 export async function loadsItself(qemu: QemuBinary, args: readonly string[], stream: Uint8Array): Promise<boolean> {
   try {
     const { vm, result } = await startDestination({ qemu, args: sourceLine(args), files: sourceFiles(), stream });

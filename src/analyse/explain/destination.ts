@@ -1,3 +1,4 @@
+import { hexOf } from "../../bytes/text.js";
 import { RamFlag } from "../../codec/ram/index.js";
 import { OF_PC } from "./device-table.js";
 import { likelyDevices } from "./devices.js";
@@ -237,8 +238,7 @@ function machineArguments(
 }
 
 export function uuidText(bytes: Uint8Array): string {
-  const hex = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/u, "$1-$2-$3-$4-$5");
+  return hexOf(bytes).replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/u, "$1-$2-$3-$4-$5");
 }
 
 /**

@@ -1,10 +1,10 @@
-import { spawn, type ChildProcess } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
 import { systemFolder, temporaryFolder, writeNewFile } from "../../io/transport/temporary.js";
-import { QmpClient, textOf } from "../../io/transport/qmp.js";
+import { PausedQemu } from "../../io/transport/paused-qemu.js";
+import { textOf, type QmpClient } from "../../io/transport/qmp.js";
 
 /** How a destination took a stream. */
 export interface QemuOutcome {
@@ -34,13 +34,7 @@ export interface QemuCaseOptions {
 
 /** Seconds that a destination may take to start. */
 const START = 30;
-const ADDED = ["-display", "none", "-S", "-qmp", "stdio", "-incoming", "defer"];
 const FINAL = new Set(["completed", "failed", "cancelled"]);
-
-const running = new Set<ChildProcess>();
-process.once("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-});
 
 /**
  * Gives a stream to a new destination and returns what became of it. The destination has ended when this returns.
@@ -48,44 +42,34 @@ process.once("exit", () => {
  */
 export async function tryQemu(bytes: Uint8Array, options: QemuCaseOptions): Promise<QemuOutcome> {
   const fd = unnamedFile(bytes);
-  const [file = "", ...args] = options.command;
-  const child = spawn(file, [...args, ...ADDED], { stdio: ["pipe", "pipe", "pipe", fd] });
+  const qemu = new PausedQemu(options.command, ["-incoming", "defer"], fd);
   closeSync(fd);
-  running.add(child);
-  let text = "";
-  child.stderr!.setEncoding("utf8").on("data", (more: string) => {
-    if (text.length < 4096) text += more.slice(0, 4096 - text.length);
-  });
-  const ended = new Promise<{ code: number | null; signal: string | null; missing?: string }>((resolve) => {
-    child.once("error", (error) => resolve({ code: null, signal: null, missing: error.message }));
-    child.once("close", (code, signal) => resolve({ code, signal }));
-  });
   try {
-    const seen = await drive(child, options);
-    if (seen === "loaded" || seen === "hung") return { outcome: seen, signal: null, code: null, text };
+    const seen = await drive(qemu, options);
+    const stays = { signal: null, code: null, text: qemu.text };
+    if (seen === "loaded" || seen === "hung") return { outcome: seen, ...stays };
     // Refused or lost: the program is on its way out.
-    const exit = await Promise.race([ended, sleep(5000, undefined, { ref: false })]);
-    if (exit?.missing !== undefined) throw new QevmError("io", `${file}: ${exit.missing}`);
-    if (exit === undefined) return { outcome: seen === "failed" ? "refused" : "hung", signal: null, code: null, text };
+    const exit = await Promise.race([qemu.ended, sleep(5000, undefined, { ref: false })]);
+    if (exit?.missing !== undefined) throw new QevmError("io", `${options.command[0] ?? ""}: ${exit.missing}`);
+    if (exit === undefined) return { outcome: seen === "failed" ? "refused" : "hung", ...stays };
     const { code, signal } = exit;
+    const { text } = qemu;
     if (signal !== null) return { outcome: "killed", signal, code, text };
     if (seen === "unstarted") return { outcome: "unstarted", signal, code, text };
     return { outcome: code === 0 ? "exited" : "refused", signal, code, text };
   } finally {
-    child.kill("SIGKILL");
-    await ended;
-    running.delete(child);
+    await qemu.stop();
   }
 }
 
 /** Start, capabilities, stream, and the end of the load. */
 async function drive(
-  child: ChildProcess,
+  qemu: PausedQemu,
   options: QemuCaseOptions,
 ): Promise<"loaded" | "hung" | "failed" | "gone" | "unstarted"> {
   let qmp: QmpClient;
   try {
-    qmp = await QmpClient.over(child.stdout!, child.stdin!, START * 1000);
+    qmp = await qemu.monitor(START);
     const capabilities = ["events", ...(options.capabilities ?? [])].map((capability) => ({ capability, state: true }));
     await qmp.execute("migrate-set-capabilities", { capabilities });
   } catch (error) {

@@ -1,5 +1,5 @@
 import type { SectionItem } from "../../codec/stream/index.js";
-import { fileSize, memorySize } from "../../bytes/text.js";
+import { fileSize, hexOf, memorySize } from "../../bytes/text.js";
 import {
   isRecordValue,
   isStructState,
@@ -175,8 +175,7 @@ class Shelf {
   /** One value in the notation of `qevm devices`. */
   private plain(value: FieldValue): Piece {
     if (value instanceof Uint8Array) {
-      const shown = [...value.subarray(0, MOST_BYTES)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-      return [shown, this.more(value.length - MOST_BYTES, "bytes")];
+      return [hexOf(value.subarray(0, MOST_BYTES)), this.more(value.length - MOST_BYTES, "bytes")];
     }
     if (Array.isArray(value)) {
       const shown = value.slice(0, MOST_ELEMENTS).map((element) => this.plain(element));

@@ -28,7 +28,7 @@ export async function openRaw(input: StreamInput, progress: Progress): Promise<R
   try {
     if (!isRandom(first)) return await copied(first, progress);
     const { length } = first;
-    // Whoever gave a source closes it.
+    // The caller closes a source that it passed.
     const whole = { length, read: () => 0, readAt: first.readAt.bind(first) };
     const open = typeof input === "string" ? () => openSource(input) as RandomSource : () => new SliceSource(whole, 0);
     return { open, sha256: undefined, copied: false, close: () => undefined };

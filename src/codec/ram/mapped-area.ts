@@ -153,7 +153,7 @@ export function encodeMappedBlock(writer: QemuFileWriter, { block, bitmap, gapLe
 
 /**
  * Puts the pages at hand, from page `first` on, into the batch: PAGE where the bit is set; ZERO where not, whose body
- * is empty unless bytes of an earlier round are left there. Answers how many.
+ * is empty unless bytes of an earlier round are left there. Returns how many.
  */
 export function decodeArea(
   reader: QemuFileReader,

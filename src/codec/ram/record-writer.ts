@@ -9,7 +9,7 @@ import type { RamBlock } from "./state.js";
  * was of the same one. One writer a channel, across its sections.
  */
 export class RecordWriter {
-  /** The block of the last page, which CONTINUE stands for; undefined: the next page names its block. */
+  /** The block of the last page, which CONTINUE refers to; undefined: the next page names its block. */
   current: RamBlock | undefined;
 
   constructor(readonly file: QemuFileWriter) {}

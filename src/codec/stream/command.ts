@@ -1,3 +1,4 @@
+import { hexOf } from "../../bytes/text.js";
 import { hex, QevmError, type Diagnostics } from "../../bytes/errors.js";
 import type { QemuFileReader } from "../../bytes/reader.js";
 import { fromLatin1, type QemuFileWriter } from "../../bytes/writer.js";
@@ -113,8 +114,7 @@ export function commandToPlain(command: Command): PlainCommand {
       return ram === undefined ? { name } : { name, pageSizes: hex(ram.pageSizes), pageSize: hex(ram.pageSize) };
     }
     case "OPAQUE": {
-      const payload = Array.from(command.payload, (byte) => byte.toString(16).padStart(2, "0")).join("");
-      return { name, number: command.number, payload };
+      return { name, number: command.number, payload: hexOf(command.payload) };
     }
     default:
       return { ...command };

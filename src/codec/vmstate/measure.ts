@@ -10,7 +10,9 @@ export function measureStruct(state: StructState): number {
   return measure((ctx) => encodeStruct(ctx, state), state.description.vmsdName);
 }
 
-/** Bytes that the value of one field (not of an array) takes. `vmsdName`: of the struct around it. Errors: does-not-fit. */
+/**
+ * Length in bytes of the value of one field (not of an array). `vmsdName`: of the enclosing struct. Errors: does-not-fit.
+ */
 export function measureValue(entry: FieldDescription, value: FieldValue, vmsdName: string | undefined): number {
   return measure((ctx) => encodeElement(ctx, entry, value), vmsdName);
 }

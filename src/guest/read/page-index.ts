@@ -147,7 +147,7 @@ export class PageIndex implements PageFinder {
   ) {}
 
   /**
-   * Opens an index and holds it against the file it is meant for. Answers why it cannot be used instead: not there,
+   * Opens an index and compares it with the file it is meant for. Returns why it cannot be used otherwise: not there,
    * stale, damaged.
    * Errors: usage (a file that is not an index), io.
    */

@@ -40,7 +40,7 @@ export function canOpenAgain(input: StreamInput): input is string | Uint8Array |
   return typeof input === "string" || input instanceof Uint8Array || isBlob(input);
 }
 
-/** Whether an input is a source already: whoever made it closes it. */
+/** Whether an input is a source already: its maker closes it. */
 export function isSource(input: StreamInput): input is ByteSource {
   if (canOpenAgain(input) || typeof input !== "object" || input === null) return false;
   return "read" in input && typeof input.read === "function" && !(Symbol.asyncIterator in input);

@@ -168,8 +168,9 @@ async function readAsync(fd: number, into: Uint8Array): Promise<number> {
 }
 
 /**
- * The end of the process waits for threads that wait for a pipe, and who writes to it may never do so: a byte of our own, which nobody
- * reads, ends their wait. What cannot be woken so (a socket, a terminal, not Linux) is ended by SIGKILL: all else has been done by now.
+ * The process cannot end while one of its threads waits for a pipe, and the writer may stay silent for ever. A byte of our
+ * own, which is not read, ends that wait. Where that is not possible (a socket, a terminal, not Linux) SIGKILL ends the
+ * process: everything else has been done by now.
  */
 function wakeAll(): void {
   for (const fd of waited) {

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, realpathSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
-import { SCRATCH_STEMS, temporaryPattern } from "./temporary.js";
+import { temporaryPattern } from "./temporary.js";
 
 /** What a run that was killed (SIGKILL, loss of power) has left beside an output. */
 export interface Leftover {
@@ -15,16 +15,14 @@ export interface Leftover {
 const MOST = 10_000;
 
 /**
- * Unfinished outputs of this user under the temporary names of `target`, and scratch files beside it. Nothing tells them from those of a run that is
- * under way. What cannot be looked at is left out.
+ * Unfinished outputs of this user under the temporary names of `target`, and scratch files beside it. They look like
+ * those of a run that is still under way. Files that cannot be examined are left out.
  */
 export function leftovers(target: string): Leftover[] {
   const path = attemptOr(resolve(target), () => realpathSync(target));
   const folder = dirname(path);
-  const patterns = [basename(path), ...SCRATCH_STEMS].map((stem) => temporaryPattern(stem));
-  const names = attemptOr<string[]>([], () => readdirSync(folder)).filter((name) =>
-    patterns.some((pattern) => pattern.test(name)),
-  );
+  const pattern = temporaryPattern(basename(path));
+  const names = attemptOr<string[]>([], () => readdirSync(folder)).filter((name) => pattern.test(name));
   return names.toSorted().flatMap((name) => {
     const at = join(folder, name);
     const stat = attemptOr(undefined, () => lstatSync(at));

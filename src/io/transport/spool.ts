@@ -37,12 +37,15 @@ class Spool implements Again {
   ) {
     this.file = temporaryFile(folder, "qevm-copy");
     this.remove();
-    const { offset, within, stored, warnings } = first;
+    // Not its length, `seek` and `readAhead`: only what was read already can be read again.
+    const { offset, within, stored, warnings, containers } = first;
     this.source = {
       offset,
       within,
       stored,
       warnings,
+      containers,
+      diagnostics: () => first.diagnostics?.(),
       read: (into) => this.read(into),
       readAt: (position, into) => this.readAt(position, into),
     };

@@ -22,13 +22,10 @@ function temporaryName(folder: string, stem: string): string {
   return join(folder, `.${stem.slice(0, STEM)}.${randomBytes(9).toString("base64url")}.partial`);
 }
 
-/** Stems of what lies beside an output while it is made, whatever the output is called. */
-export const SCRATCH_STEMS = ["qevm-memory", "qevm-extract"];
-
-/** Matches the names that `temporaryName` gives for a stem. */
-export function temporaryPattern(stem: string): RegExp {
-  const plain = stem.slice(0, STEM).replace(/[$()*+.?[\\\]^{|}]/gu, String.raw`\$&`);
-  return new RegExp(String.raw`^\.${plain}\.[\w-]{12}\.partial$`, "u");
+/** Matches the temporary names of an output, and those of scratch files, whose stems begin with `qevm-`. */
+export function temporaryPattern(output: string): RegExp {
+  const plain = output.slice(0, STEM).replace(/[$()*+.?[\\\]^{|}]/gu, String.raw`\$&`);
+  return new RegExp(String.raw`^\.(?:${plain}|qevm-[a-z]+)\.[\w-]{12}\.partial$`, "u");
 }
 
 function openNew(path: string): number {

@@ -5,9 +5,8 @@ import { openOutput, scratchFor } from "../../io/transport/output.js";
 import { temporaryFolder } from "../../io/transport/temporary.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import { convertToFile } from "../convert/convert-file.js";
-import { planStreams, reportOf, type AdaptOptions, type Reopened } from "./adapt.js";
+import { planStreams, reportOf, withSource, writePlanned, type AdaptOptions, type Reopened } from "./adapt.js";
 import type { AdaptPlan, AdaptReport } from "./types.js";
-import { writeAdapted } from "./write.js";
 
 /**
  * Adapts into a file that appears whole or not at all, if nothing is refused; `-` is standard output. Pages that are
@@ -30,11 +29,7 @@ export async function adaptToFile(
     if (image !== undefined) await file.write(image.head);
     const sink = streamSink(image?.format ?? "raw", file);
     const plain = await plainPages(plan, old, join(folder.path, "plain"), options.stream ?? {});
-    const source = await plain.open();
-    const like = await pattern.open();
-    const bytes = await writeAdapted(plan, source, like, sink, options.stream ?? {});
-    await source.close?.();
-    await like.close?.();
+    const bytes = await writePlanned(plan, plain, pattern, sink, options);
     await sink.end();
     file.commit();
     return { ...report, bytes };
@@ -46,13 +41,10 @@ export async function adaptToFile(
 
 /** The old stream with plain pages. */
 async function plainPages(plan: AdaptPlan, old: Reopened, path: string, options: StreamOptions): Promise<Reopened> {
-  const { compressed, configuration } = plan.old;
-  const mapped = configuration?.subsections.some(
-    (one) => one.name === "configuration/capabilities" && one.capabilities.includes("mapped-ram"),
+  const { compressed, mapped } = plan.old;
+  if (!compressed && !mapped) return old;
+  await withSource(old, (source) =>
+    convertToFile(source, path, { ...options, ram: "normal", ...(mapped ? { to: "stream" } : {}) }),
   );
-  if (!compressed && mapped !== true) return old;
-  const source = await old.open();
-  await convertToFile(source, path, { ...options, ram: "normal", ...(mapped === true ? { to: "stream" } : {}) });
-  await source.close?.();
   return { open: () => FileSource.open(path) };
 }

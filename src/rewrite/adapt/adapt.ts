@@ -5,7 +5,7 @@ import { survey } from "./survey.js";
 import type { AdaptPlan, AdaptReport, Change } from "./types.js";
 import { writeAdapted } from "./write.js";
 
-/** A stream that can be read more than once. Each source is closed by whoever opens it. */
+/** A stream that can be read more than once. The caller of `open` closes the source. */
 export interface Reopened {
   readonly open: () => ByteSource | Promise<ByteSource>;
 }
@@ -22,8 +22,8 @@ export interface AdaptOptions {
  * first instruction. Nothing is written. Errors: as `StreamReader`; unsupported (nothing describes the device state).
  */
 export async function planStreams(old: Reopened, pattern: Reopened, options: AdaptOptions = {}): Promise<AdaptPlan> {
-  const mine = await reading(old, (source) => survey(source, options.stream ?? {}));
-  const theirs = await reading(pattern, (source) => survey(source, {}));
+  const mine = await withSource(old, (source) => survey(source, options.stream ?? {}));
+  const theirs = await withSource(pattern, (source) => survey(source, {}));
   return planAdapt(mine, theirs);
 }
 
@@ -35,15 +35,27 @@ export async function adaptStream(
   old: Reopened,
   pattern: Reopened,
   sink: ByteSink,
-  options: AdaptOptions & { outOffset?: number | undefined } = {},
+  options: AdaptOptions = {},
 ): Promise<AdaptReport> {
   const plan = await planStreams(old, pattern, options);
   const report = reportOf(plan, options);
   if (!report.enough) return report;
-  const bytes = await reading(old, (source) =>
-    reading(pattern, (like) => writeAdapted(plan, source, like, sink, options.stream ?? {}, options.outOffset)),
+  return { ...report, bytes: await writePlanned(plan, old, pattern, sink, options) };
+}
+
+/**
+ * Writes a plan without refusals. The sink is not ended. Returns the number of bytes written. Errors: as `planStreams`.
+ */
+export async function writePlanned(
+  plan: AdaptPlan,
+  old: Reopened,
+  pattern: Reopened,
+  sink: ByteSink,
+  { stream = {} }: AdaptOptions,
+): Promise<number> {
+  return await withSource(old, (source) =>
+    withSource(pattern, (like) => writeAdapted(plan, source, like, sink, stream)),
   );
-  return { ...report, bytes };
 }
 
 /** What a plan changes, and what of it is refused. */
@@ -54,6 +66,8 @@ export function reportOf({ old, pattern, changes }: AdaptPlan, { accept = [] }: 
     enough: refused.length === 0,
     changes,
     refused,
+    warnings: old.diagnostics.warnings,
+    passedOver: old.diagnostics.passedOver,
   };
 }
 
@@ -62,7 +76,8 @@ function isRefused({ weight, rule }: Change, accept: readonly string[]): boolean
   return weight === "guest" && !accept.includes("all") && !accept.includes(rule);
 }
 
-async function reading<T>({ open }: Reopened, work: (source: ByteSource) => Promise<T>): Promise<T> {
+/** Does something with a stream and closes it. */
+export async function withSource<T>({ open }: Reopened, work: (source: ByteSource) => Promise<T>): Promise<T> {
   const source = await open();
   try {
     return await work(source);

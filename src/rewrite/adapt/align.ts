@@ -44,7 +44,7 @@ export function aligned(old: StructDescription, pattern: StructDescription): Ali
 function gapRows(mine: readonly FieldGroup[], theirs: readonly FieldGroup[]): AlignedField[] {
   const alike = mine.length === theirs.length && mine.every((group, i) => sameKind(group, theirs[i]!));
   if (alike) return mine.map((group, i) => ({ key: theirs[i]!.key, mine: group, theirs: theirs[i]! }));
-  // Room that a field left behind, or that one took: the old bytes are of the right length.
+  // A field became padding, or padding became a field: the old bytes have the right length.
   const unused = isUnused(mine) || isUnused(theirs);
   if (unused && lengthOf(mine) === lengthOf(theirs)) return mine.map((group) => ({ key: group.key, mine: group }));
   return [

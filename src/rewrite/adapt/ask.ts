@@ -1,11 +1,11 @@
-import { spawn, type ChildProcess } from "node:child_process";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pipeline } from "node:stream/promises";
 import { createWriteStream } from "node:fs";
 import { QevmError } from "../../bytes/errors.js";
 import { openListener } from "../../io/transport/listen-uri.js";
-import { QmpClient, textOf, type JsonObject } from "../../io/transport/qmp.js";
+import { PausedQemu } from "../../io/transport/paused-qemu.js";
+import { textOf, type JsonObject, type QmpClient } from "../../io/transport/qmp.js";
 import { systemFolder, temporaryFolder } from "../../io/transport/temporary.js";
 import { askDestination, type DestinationFacts } from "./destination.js";
 import { globalArguments } from "./properties.js";
@@ -32,11 +32,6 @@ const DROPPED: ReadonlyMap<string, boolean> = new Map([
   ["pidfile", true],
   ["S", false],
 ]);
-
-const running = new Set<ChildProcess>();
-process.once("exit", () => {
-  for (const child of running) child.kill("SIGKILL");
-});
 
 /**
  * Starts the destination's QEMU without the stream, asks it what it has, starts it again with the properties that the
@@ -78,27 +73,16 @@ export function withoutIncoming(command: readonly string[]): string[] {
 }
 
 async function inQemu<T>(command: readonly string[], work: (qmp: QmpClient) => Promise<T>): Promise<T> {
-  const [file = "", ...args] = command;
-  const child = spawn(file, [...args, "-display", "none", "-S", "-qmp", "stdio"], { stdio: "pipe" });
-  running.add(child);
-  let said = "";
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (said = (said + text).slice(-4096)));
-  const ended = new Promise<string>((resolve) => {
-    child.once("error", (error) => resolve(error.message));
-    child.once("close", () => resolve(""));
-  });
+  const qemu = new PausedQemu(command);
   try {
-    const qmp = await QmpClient.over(child.stdout, child.stdin, START * 1000);
-    return await work(qmp);
+    return await work(await qemu.monitor(START));
   } catch (error) {
     if (!(error instanceof QevmError)) throw error;
-    const missing = await Promise.race([ended, sleep(1000, "", { ref: false })]);
-    const words = [missing, said.trim()].filter((text) => text !== "").join(": ");
-    throw new QevmError("io", `${file}: ${words === "" ? error.message : words}`, { cause: error });
+    const end = await Promise.race([qemu.ended, sleep(1000, undefined, { ref: false })]);
+    const words = end?.missing ?? qemu.text.trim();
+    throw new QevmError("io", `${command[0] ?? ""}: ${words === "" ? error.message : words}`, { cause: error });
   } finally {
-    child.kill("SIGKILL");
-    await ended;
-    running.delete(child);
+    await qemu.stop();
   }
 }
 

@@ -1,3 +1,4 @@
+import { hexOf } from "../../bytes/text.js";
 import type { Change, Weight } from "./types.js";
 
 /** Where a merge is, and where its changes go. */
@@ -46,7 +47,7 @@ export function shown(value: unknown): string {
   if (typeof value === "string") return value;
   if (typeof value === "number" || typeof value === "bigint") return value < 0 ? `${value}` : `0x${value.toString(16)}`;
   if (value instanceof Uint8Array) {
-    const hex = Array.from(value.subarray(0, 16), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const hex = hexOf(value.subarray(0, 16));
     return value.length > 16 ? `${hex}... (${value.length} bytes)` : hex;
   }
   if (Array.isArray(value)) return `${value.length} elements`;

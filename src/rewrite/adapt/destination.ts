@@ -50,7 +50,7 @@ async function missing(qmp: Monitor, wanted: readonly Property[]): Promise<Prope
     }
     const differing: string[] = [];
     for (const type of new Set(types)) {
-      const value = await quiet(qmp, "qom-get", { path: objects.get(type)![0]!, property: one.property });
+      const value = await quiet(qmp, "qom-get", { path: objects.get(type)!, property: one.property });
       if (value !== undefined && !sameValue(value, one.value)) differing.push(type);
     }
     if (differing.length === 0) continue;
@@ -68,9 +68,9 @@ async function missing(qmp: Monitor, wanted: readonly Property[]): Promise<Prope
  */
 const UNUSABLE: ReadonlySet<string> = new Set(["dma_enabled", "fallback"]);
 
-/** Paths of all objects of the machine, by their types. */
-async function objectsByType(qmp: Monitor): Promise<Map<string, string[]>> {
-  const found = new Map<string, string[]>();
+/** The path of one object of each type that the machine has: `-global` sets a property of all of them. */
+async function objectsByType(qmp: Monitor): Promise<Map<string, string>> {
+  const found = new Map<string, string>();
   const open = ["/machine", "/objects"];
   for (let path = open.pop(), seen = 0; path !== undefined && seen < MOST_OBJECTS; path = open.pop(), seen++) {
     const list = await quiet(qmp, "qom-list", { path });
@@ -79,7 +79,7 @@ async function objectsByType(qmp: Monitor): Promise<Map<string, string[]>> {
       const type = /^child<(.+)>$/u.exec(textOf(entry.type))?.[1];
       if (type === undefined || type === "memory-region" || type === "irq") continue;
       const child = `${path}/${textOf(entry.name)}`;
-      found.set(type, [...(found.get(type) ?? []), child]);
+      found.set(type, child);
       open.push(child);
     }
   }
@@ -97,8 +97,7 @@ function namesOf(list: Json | undefined): string[] {
 function sameValue(value: Json, text: string): boolean {
   if (typeof value === "boolean") return value === /^(?:on|true|yes)$/u.test(text);
   if (typeof value === "number") return value === Number(text);
-  if (typeof value !== "string") return false;
-  return value === text || (text === "" && value === "");
+  return value === text;
 }
 
 /** Undefined where this QEMU knows no such command, path or property. */

@@ -15,8 +15,8 @@ export function sectionName({ idstr, instanceId }: Section): string {
 }
 
 /**
- * The sections of the pattern, in its order, with the old ones that go there: by name and instance, else by name where each side has
- * as many of it, else by the names that a section had in other releases. What is left over is noted.
+ * The sections of the pattern, in its order, each with the old one that its state comes from: by name and instance, else
+ * by name where both sides have equally many, else by the names of other releases. Unpaired sections are noted.
  */
 export function pairSections(old: readonly Section[], pattern: readonly Section[], changes: Change[]): Pair[] {
   const left = new Set(old);
@@ -34,7 +34,7 @@ export function pairSections(old: readonly Section[], pattern: readonly Section[
     const mine = exact.get(sectionName(theirs));
     if (mine !== undefined && left.has(mine)) take(theirs, mine);
   }
-  // By name alone: instance numbers may count in another way, the order is the same. Then by the names of other releases.
+  // By name alone: instance numbers may differ, the order is the same. Then by the names of other releases.
   for (const [rule, nameOf] of [
     ["instance-id", ({ idstr }: Section) => idstr],
     ["renamed-section", ({ idstr }: Section) => canonicalName(idstr, SECTION_RENAMES).name],

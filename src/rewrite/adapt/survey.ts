@@ -6,7 +6,8 @@ import type { Section, Survey } from "./types.js";
 
 /**
  * Walks a stream and keeps everything but its pages. Memory: the device part, which `limits.deviceBytes` bounds.
- * Errors: as `StreamReader`; unsupported (device state that nothing describes, a switch to postcopy).
+ * Errors: as `StreamReader`; truncated (no EOF, in lenient mode too); unsupported (device state without a description, a
+ * switch to postcopy).
  */
 export async function survey(source: ByteSource, options: StreamOptions): Promise<Survey> {
   const reader = new StreamReader(source, { ...options, skipMappedPages: true });
@@ -15,12 +16,14 @@ export async function survey(source: ByteSource, options: StreamOptions): Promis
   let ramOffset = -1;
   let ramSectionId = -1;
   let compressed = false;
+  let ended = false;
   for await (const item of reader) {
     if (item.kind === "opaque") throw undecodable(item.offset, item.reason);
     if (item.kind === "command" && item.command.name === "PACKAGED") {
       const what = "adapt: a stream that switches to postcopy; convert --flatten makes one round of it";
       throw new QevmError("unsupported", what, { offset: item.offset });
     }
+    if (item.kind === "eof") ended = true;
     if (item.kind !== "section") continue;
     if (item.content.kind === "ram") {
       if (ramOffset < 0) [ramOffset, ramSectionId] = [item.offset, item.sectionId];
@@ -33,6 +36,8 @@ export async function survey(source: ByteSource, options: StreamOptions): Promis
     }
   }
   if (ramOffset < 0) throw new QevmError("unsupported", "adapt: the stream has no RAM section", { offset: 0 });
+  // The devices that are missing would be those of a machine that has not run.
+  if (!ended) throw new QevmError("truncated", "adapt: the stream ends before its EOF", { offset: reader.offset });
   return {
     machine: reader.configuration?.machine,
     configuration: reader.configuration,
@@ -44,7 +49,8 @@ export async function survey(source: ByteSource, options: StreamOptions): Promis
     sections,
     chunked,
     compressed,
-    warnings: reader.diagnostics.warnings,
+    mapped: reader.capabilities.includes("mapped-ram"),
+    diagnostics: reader.diagnostics,
   };
 }
 

@@ -1,4 +1,4 @@
-import type { Warning } from "../../bytes/errors.js";
+import type { Diagnostics, Warning } from "../../bytes/errors.js";
 import type { RamBlock } from "../../codec/ram/index.js";
 import type { Configuration, SectionType } from "../../codec/stream/index.js";
 import type { DeviceState } from "../../codec/vmstate/index.js";
@@ -32,11 +32,6 @@ export interface Change {
   remedy?: string | undefined;
 }
 
-/** Where changes are written down. */
-export interface Notes {
-  note(change: Change): void;
-}
-
 /** A section of the device part. */
 export interface Section {
   offset: number;
@@ -67,8 +62,10 @@ export interface Survey {
   chunked: { idstr: string; offset: number; type: SectionType }[];
   /** Page records of an encoding that QEMU dropped (COMPRESS_PAGE). */
   compressed: boolean;
-  /** Offset of a page record of each block that has any. */
-  warnings: readonly Warning[];
+  /** Pages are at fixed places. */
+  mapped: boolean;
+  /** What was noticed, and what lenient mode skipped. */
+  diagnostics: Pick<Diagnostics, "warnings" | "passedOver">;
 }
 
 /** What becomes of a RAM block of the destination. */
@@ -97,6 +94,10 @@ export interface AdaptReport {
   changes: Change[];
   /** Changes that are refused: not accepted, or never possible. */
   refused: Change[];
+  /** What was noticed in the old stream. */
+  warnings: readonly Warning[];
+  /** How many anomalies of it lenient mode skipped. */
+  passedOver: number;
   /** Bytes written; absent where nothing was. */
   bytes?: number;
 }

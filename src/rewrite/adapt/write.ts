@@ -25,9 +25,8 @@ export async function writeAdapted(
   pattern: ByteSource,
   sink: ByteSink,
   options: StreamOptions,
-  offset = 0,
 ): Promise<number> {
-  const writer = new ExactWriter(sink, offset);
+  const writer = new ExactWriter(sink);
   const { configuration } = plan.pattern;
   encodeHeader(writer.file, { version: STREAM_VERSION });
   if (configuration !== undefined) await writer.item({ kind: "configuration", offset: 0, configuration });
@@ -40,7 +39,7 @@ export async function writeAdapted(
   const text = printVmDescription(description);
   await writer.item({ kind: "vmdescription", offset: 0, payloadOffset: 0, text, description });
   await writer.file.flush();
-  return writer.offset - offset;
+  return writer.offset;
 }
 
 async function writeSection(writer: ExactWriter, { pattern }: AdaptPlan, section: Section): Promise<void> {

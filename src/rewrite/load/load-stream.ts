@@ -26,7 +26,7 @@ export interface Loaded {
   pages: { normal: number; zero: number; compressed: number; xbzrle: number };
   /** Damaged pages that were skipped with `decompressErrorCheck` off. */
   damaged: number;
-  /** What was noticed, each damaged page among it with what is in its place; after the first 10,000 they are only counted. */
+  /** Warnings, among them each damaged page with its replacement; after the first 10,000 they are only counted. */
   warnings: readonly Warning[];
   /** Bytes read. */
   bytes: number;

@@ -142,7 +142,3 @@ export function refuse(at: string, expected: string, found: unknown): QevmError 
   const text = printExactJson(found);
   return new QevmError("bad-description", at, { expected, found: text.length > 80 ? `${text.slice(0, 80)}...` : text });
 }
-
-export function hexOf(bytes: Uint8Array): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}

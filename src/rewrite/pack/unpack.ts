@@ -30,7 +30,8 @@ import { AtomicFolder } from "../../io/transport/folder.js";
 import { createFolder, writeNewFile } from "../../io/transport/temporary.js";
 import { deviceToPlain, printVmDescription, type DeviceDescription } from "../../codec/vmstate/index.js";
 import { ChunkFiles } from "./chunk-files.js";
-import { hexOf, type Manifest, type ManifestItem, type ManifestSubsection } from "./manifest.js";
+import { hexOf } from "../../bytes/text.js";
+import { type Manifest, type ManifestItem, type ManifestSubsection } from "./manifest.js";
 import { Kind, OrderWriter } from "./order.js";
 import { GatheredFile } from "./gathered-file.js";
 
