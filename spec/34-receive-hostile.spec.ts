@@ -14,9 +14,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "tape";
-import { encodeInitPacket, MULTIFD_MAGIC, MULTIFD_VERSION } from "../src/codec/multifd/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
+import { still } from "../tools/recording/machines.js";
+import { migrateTo, startSource } from "../tools/recording/record.js";
+import { qemuOf } from "./support/loads.js";
+import { hello, sendLookAlikes } from "./support/look-alikes.js";
 import { PROGRAM, qevm } from "./support/program.js";
 import { dial, listening, receiving } from "./support/receiving.js";
 
@@ -28,16 +31,6 @@ function asking(stream: Buffer, pings = 1): Buffer {
     Buffer.alloc(9 * pings, Buffer.from("080002000400000001", "hex")),
   ]);
   return Buffer.concat([stream.subarray(0, start), commands, stream.subarray(start)]);
-}
-
-function init(channel: number, uuid = 0): Uint8Array {
-  return encodeInitPacket({
-    magic: MULTIFD_MAGIC,
-    version: MULTIFD_VERSION,
-    uuid: new Uint8Array(16).fill(uuid),
-    channel,
-    unused: new Uint8Array(39),
-  });
 }
 
 interface List {
@@ -59,7 +52,7 @@ const STRAYS: [string, Uint8Array][] = [
   ["zeros", Buffer.alloc(300)],
   ["a stream of version 9", Buffer.from("5145564d00000009", "hex")],
   ["a second main channel", Buffer.from("5145564d0000000307", "hex")],
-  ["a multifd channel of another guest", init(7, 0xaa)],
+  ["a multifd channel of another guest", hello(7, 0xaa)],
   ["a channel for pages asked for", Buffer.from("000000000000000803616263", "hex")],
   ["answers", Buffer.from("0001000400000000", "hex")],
 ];
@@ -127,6 +120,66 @@ test("a header without a stream is not the source", async (t) => {
     t.ok(readFileSync(join(folder, "vm.mig")).equals(stream));
   });
 });
+
+for (const leaves of [true, false]) {
+  const how = leaves ? "close" : "stay open";
+  test(`look-alikes that come before a source and ${how}`, async (t) => {
+    const plain = corpusEntry("machine-none").open();
+    const { files, open } = recordingNamed("recording-7.2-zlib");
+    for (const channels of [undefined, files]) {
+      const sent = (channels ?? ["main.bin"]).toSorted((a, b) => Number(b === "main.bin") - Number(a === "main.bin"));
+      const bytesOf = channels === undefined ? (): Buffer => plain : open;
+      await receiving(["--out", "$DIR/rec/", "--json"], async ({ folder, uri, ended }) => {
+        const count = await sendLookAlikes(uri, bytesOf("main.bin"), leaves);
+        await sleep(150);
+        for (const file of sent) {
+          (await dial(uri)).end(bytesOf(file));
+          await sleep(20);
+        }
+        const { code, stderr } = await ended();
+        t.equal(code, 0, stderr);
+        const list = listOf(join(folder, "rec"));
+        t.equal(list.complete, true);
+        t.equal(list.refused.length, count, "each is noted");
+        t.deepEqual(
+          readdirSync(join(folder, "rec"))
+            .filter((f) => f.endsWith(".bin"))
+            .toSorted(),
+          sent.toSorted(),
+        );
+        for (const file of sent) t.ok(readFileSync(join(folder, "rec", file)).equals(bytesOf(file)), file);
+        t.equal((await qevm(["verify", join(folder, "rec")])).code, 0);
+      });
+    }
+  });
+
+  for (const channels of [0, 2]) {
+    test(`look-alikes that ${how}, then a real source with ${channels} multifd channels`, async (t) => {
+      const qemu = qemuOf(t, "7.2");
+      if (qemu === undefined) return;
+      const recipe = {
+        ...still(),
+        capabilities: channels > 0 ? ["multifd"] : [],
+        parameters: channels > 0 ? { "multifd-channels": channels } : {},
+      };
+      await receiving(["--out", "$DIR/rec/", "--json"], async ({ folder, uri, ended }) => {
+        const vm = await startSource(qemu, recipe);
+        try {
+          await sendLookAlikes(uri, corpusEntry("machine-none").open(), leaves);
+          await sleep(100);
+          await migrateTo(vm, uri, recipe);
+          t.pass("the source says completed");
+        } finally {
+          await vm.close();
+        }
+        const { code, stderr } = await ended();
+        t.equal(code, 0, stderr);
+        t.equal(readdirSync(join(folder, "rec")).filter((f) => f.startsWith("multifd")).length, channels);
+        t.equal((await qevm(["verify", join(folder, "rec")])).code, 0);
+      });
+    });
+  }
+}
 
 /** A module that is loaded before the program, whose `fs` fails or stops where `step` says. */
 function fault(folder: string, step: string): string {

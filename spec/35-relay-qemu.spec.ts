@@ -1,8 +1,10 @@
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "tape";
 import { dirtyFirmware, direct } from "../tools/capture/entries/parts.js";
 import { runStep, waitGuest } from "../tools/capture/steps.js";
 import { takeTruth, type Truth } from "../tools/capture/truth.js";
+import { corpusEntry } from "../tools/corpus.js";
 import { compare, startDestination, type Destination } from "../tools/destination/index.js";
 import type { QemuBinary } from "../tools/qemu/find.js";
 import type { QemuProcess } from "../tools/qemu/process.js";
@@ -10,6 +12,7 @@ import { still } from "../tools/recording/machines.js";
 import { migrateTo, startSource } from "../tools/recording/record.js";
 import type { JsonObject } from "../src/io/transport/qmp.js";
 import { qemuOf } from "./support/loads.js";
+import { sendLookAlikes } from "./support/look-alikes.js";
 import { qevm, type Ended } from "./support/program.js";
 import { freePort, listening } from "./support/receiving.js";
 
@@ -171,6 +174,29 @@ for (const [what, from, to, way] of PASSED) {
       t.deepEqual([identical, opaqueBytes], [true, 0], "what was written down is whole");
     });
   });
+}
+
+for (const leaves of [true, false]) {
+  for (const side of [{ capabilities: ["return-path"] }, MULTIFD]) {
+    const how = `that ${leaves ? "close" : "stay open"}, before a source with ${side.capabilities?.join()}`;
+    test(`look-alikes of a migration ${how}`, async (t) => {
+      const qemu = qemuOf(t, "7.2");
+      if (qemu === undefined) return;
+      const machine = still();
+      const migrate = async (vm: QemuProcess, uri: string): Promise<void> => {
+        await sendLookAlikes(uri, corpusEntry("machine-none").open(), leaves);
+        await migrateTo(vm, uri, { ...machine, capabilities: [], parameters: {}, ...side });
+      };
+      const way = { source: side, destination: side, options: ["--out", "$DIR/rec"], machine, migrate };
+      await through(qemu, qemu, way, async ({ ended, folder, loaded, truth, failure }) => {
+        t.equal(ended.code, 0, ended.stderr);
+        t.equal(loaded.result.status, "completed", loaded.result.error);
+        t.ok(truth !== undefined, `the source completes: ${String(failure)}`);
+        const list = readFileSync(join(folder, "rec", "recording.json"), "utf8");
+        t.equal((JSON.parse(list) as { refused: unknown[] }).refused.length, 4, "each is noted");
+      });
+    });
+  }
 }
 
 /** Switches to postcopy behind the second round. */

@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { decodeInitPacket, INIT_LENGTH } from "../../codec/multifd/index.js";
 import { roleOf, ROLE_BYTES, type ChannelRole } from "../../io/recording/index.js";
 import type { Connection } from "../../io/transport/listen-uri.js";
+import { MainProof, type Proof } from "./main-proof.js";
 
 /** A connection that did not belong to this migration. */
 export interface Refused {
@@ -10,7 +12,7 @@ export interface Refused {
   why: string;
 }
 
-/** A connection whose role is known from its first bytes. */
+/** A connection whose first bytes show that it belongs to a migration, and as which channel. */
 export interface Caller {
   readonly connection: Connection;
   readonly role: ChannelRole;
@@ -43,11 +45,21 @@ const MOST_WAITING = 300;
 const MOST_NOTED = 100;
 /** Milliseconds without data after which a connection counts as silent. */
 const SILENT = 500;
+/** Maximum number of connections that begin like a main channel and have not shown their RAM. */
+const MOST_MAINS = 16;
+/** Bytes held of one before its RAM begins; a real source sends a few kilobytes. With more it is taken for the source. */
+const MOST_HELD = 1 << 18;
+/** Milliseconds to wait for a better one where a main channel is damaged before its RAM. */
+const GRACE = 2000;
 
 interface Waiting {
   readonly connection: Connection;
   readonly since: number;
   bytes: number;
+  /** When data last arrived, of `performance.now()`. */
+  last: number;
+  /** Its first bytes where it begins like a main channel. */
+  main: Uint8Array | undefined;
   why: string | undefined;
 }
 
@@ -67,9 +79,15 @@ export class Gate {
     private readonly onRefused: (refused: Refused) => void,
   ) {}
 
-  /** Whether any connection is unidentified, except for silent ones. */
+  /** Whether data of an unidentified connection has just arrived. */
   get busy(): boolean {
-    return [...this.waiting].some(({ bytes }) => bytes > 0);
+    const now = performance.now();
+    return [...this.waiting].some(({ bytes, last }) => bytes > 0 && now - last < 2 * SILENT);
+  }
+
+  /** The longest of the connections that begin like a main channel and have not shown their RAM. */
+  get unproven(): Uint8Array | undefined {
+    return [...this.waiting].flatMap(({ main }) => main ?? []).toSorted((a, b) => b.length - a.length)[0];
   }
 
   /**
@@ -79,7 +97,8 @@ export class Gate {
   async admit(connection: Connection, alone = false): Promise<Caller | undefined> {
     this.makeRoom();
     this.seen++;
-    const waiting: Waiting = { connection, since: performance.now(), bytes: 0, why: undefined };
+    const now = performance.now();
+    const waiting: Waiting = { connection, since: now, bytes: 0, last: now, main: undefined, why: undefined };
     this.waiting.add(waiting);
     const timer = setInterval(() => {
       if (alone || (waiting.bytes === 0 && this.facts.mayBeSilent())) return;
@@ -90,7 +109,7 @@ export class Gate {
       );
     }, LIMIT);
     try {
-      const caller = await this.identify(waiting);
+      const caller = await this.identify(waiting, alone);
       if (caller !== undefined) return caller;
       this.refuse(connection, waiting.bytes, waiting.why ?? "it closed before it was identified");
       return undefined;
@@ -109,9 +128,12 @@ export class Gate {
     this.onRefused(refused);
   }
 
-  /** Call this when the main channel has connected, or was found to be invalid. */
+  /** Call this when the main channel has connected. */
   wake(): void {
-    for (const wake of this.woken.splice(0)) wake();
+    if (this.facts.mainIsHere()) {
+      for (const waiting of this.waiting) if (waiting.main !== undefined) this.refuseWaiting(waiting, SECOND);
+    }
+    this.wakeAll();
   }
 
   /** Refuses all waiting connections: the migration is over. */
@@ -119,10 +141,10 @@ export class Gate {
     this.over = true;
     for (const waiting of this.waiting)
       this.refuseWaiting(waiting, "it was not identified before the end of the migration");
-    this.wake();
+    this.wakeAll();
   }
 
-  private async identify(waiting: Waiting): Promise<Caller | undefined> {
+  private async identify(waiting: Waiting, alone: boolean): Promise<Caller | undefined> {
     const { connection } = waiting;
     const rest = (connection.input as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
     let head: Uint8Array = new Uint8Array(0);
@@ -139,8 +161,7 @@ export class Gate {
         const { done, value } = await next;
         if (done === true) break;
         head = head.length === 0 ? value : Buffer.concat([head, value]);
-        waiting.bytes = head.length;
-        this.seen += value.length;
+        this.note(waiting, value);
         role = identifiedRole(head);
         if (role !== undefined) break;
         if (!mayTell(head)) {
@@ -150,7 +171,7 @@ export class Gate {
         next = rest.next();
       }
     } catch (error) {
-      waiting.why ??= `it broke off: ${error instanceof Error ? error.message : String(error)}`;
+      waiting.why ??= brokeOff(error);
       return undefined;
     }
     if (role === undefined) return undefined;
@@ -158,6 +179,7 @@ export class Gate {
       waiting.why ??= role === "resumed" ? "it resumes another migration" : "it begins with return path messages";
       return undefined;
     }
+    if (role === "main" && !alone) return await this.prove(waiting, head, rest);
     const early = (): boolean => role !== "main" && !this.facts.mainIsHere() && waiting.why === undefined;
     while (early()) {
       await new Promise<void>((resolve) => {
@@ -170,10 +192,85 @@ export class Gate {
     return { connection, role, id: init?.channel, uuid, head, rest };
   }
 
+  /** Waits until the RAM of a main channel begins. Anybody can send a header, so the header alone decides nothing. */
+  private async prove(
+    waiting: Waiting,
+    head: Uint8Array,
+    rest: AsyncIterator<Uint8Array>,
+  ): Promise<Caller | undefined> {
+    const { connection } = waiting;
+    if (this.facts.mainIsHere()) {
+      waiting.why ??= SECOND;
+      return undefined;
+    }
+    const proof = new MainProof();
+    let verdict: Proof | "long" | undefined;
+    void proof.decided.then((decided) => (verdict ??= decided));
+    this.makeRoomForMain();
+    waiting.main = head;
+    let next: Promise<IteratorResult<Uint8Array>> | undefined;
+    try {
+      await proof.feed(head);
+      while (verdict === undefined && waiting.why === undefined) {
+        next ??= rest.next();
+        const came = await Promise.race([next, proof.decided]);
+        if (typeof came === "string") break;
+        next = undefined;
+        if (came.done === true) proof.end();
+        else {
+          this.note(waiting, came.value);
+          head = waiting.main = Buffer.concat([head, came.value]);
+          if (head.length > MOST_HELD) verdict ??= "long";
+          else await proof.feed(came.value);
+        }
+        if (came.done === true) await proof.decided;
+      }
+    } catch (error) {
+      waiting.why ??= brokeOff(error);
+    } finally {
+      proof.end();
+    }
+    verdict = await (verdict ?? proof.decided);
+    if (verdict === "damaged" && proof.returnPath) await this.better(waiting);
+    else if (verdict === "damaged" || verdict === "ended") {
+      const how = verdict === "ended" ? "ended before its RAM" : "is damaged";
+      waiting.why ??= `it begins like a main channel, but ${how}`;
+    }
+    if (this.facts.mainIsHere()) waiting.why ??= SECOND;
+    if (waiting.why !== undefined) return undefined;
+    const whole = next === undefined ? rest : { next: withFirst(next, rest) };
+    return { connection, role: "main", id: undefined, uuid: undefined, head, rest: whole };
+  }
+
+  /** Waits until another main channel is here, or for a while. */
+  private async better(waiting: Waiting): Promise<void> {
+    const start = performance.now();
+    while (!this.facts.mainIsHere() && waiting.why === undefined && performance.now() - start < GRACE) {
+      await sleep(LOOK);
+    }
+  }
+
+  private wakeAll(): void {
+    for (const wake of this.woken.splice(0)) wake();
+  }
+
+  private note(waiting: Waiting, chunk: Uint8Array): void {
+    waiting.bytes += chunk.length;
+    waiting.last = performance.now();
+    this.seen += chunk.length;
+  }
+
   private refuseWaiting(waiting: Waiting, why: string): void {
     waiting.why ??= why;
     waiting.connection.destroy();
-    if (!this.over) this.wake();
+    if (!this.over) this.wakeAll();
+  }
+
+  private makeRoomForMain(): void {
+    const mains = [...this.waiting].filter(({ main, why }) => main !== undefined && why === undefined);
+    const [idlest] = mains.toSorted((a, b) => a.last - b.last);
+    if (mains.length < MOST_MAINS || idlest === undefined) return;
+    this.refuseWaiting(idlest, `more than ${MOST_MAINS} connections begin like a main channel`);
   }
 
   /** Open connections of others must not keep the source out: closes the oldest silent one. */
@@ -190,20 +287,35 @@ export class Gate {
 function identifiedRole(head: Uint8Array): ChannelRole | undefined {
   const role = roleOf(head.subarray(0, ROLE_BYTES));
   if (role === "main") return head.length >= MAIN.length && startsWith(head, MAIN) ? role : undefined;
-  if (role === "multifd") return head.length >= INIT_LENGTH && startsWith(head, MULTIFD) ? role : undefined;
+  // Every channel sends a packet at the start (QEMU 4.0 to 11.1), so a hello alone decides nothing.
+  if (role === "multifd") return head.length >= PROOF_LENGTH && mayBeMultifd(head) ? role : undefined;
   return role;
 }
 
 /** Magic and version. Source: QEMU migration/savevm.c QEMU_VM_FILE_MAGIC, migration/multifd.c MULTIFD_MAGIC. */
 const MAIN = [0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3];
 const MULTIFD = [0x11, 0x22, 0x33, 0x44, 0, 0, 0, 1];
+/** The hello of a multifd channel, then magic and version of its first packet. */
+const PROOF_LENGTH = INIT_LENGTH + MULTIFD.length;
+const SECOND = "it is a second main channel";
+/** Interval in milliseconds between two checks. */
+const LOOK = 20;
 
 /** Whether more bytes could still identify it as a channel. */
 function mayTell(head: Uint8Array): boolean {
+  if (head.length < PROOF_LENGTH && mayBeMultifd(head)) return true;
   if (head.length >= ROLE_BYTES) return false;
-  if (startsWith(head, MAIN) || startsWith(head, MULTIFD)) return true;
+  if (startsWith(head, MAIN)) return true;
   // A page record with a block name: its offset is below 2^48.
   return startsWith(head, [0, 0]) && !(head.length > 8 && head[8] === 0);
+}
+
+function mayBeMultifd(head: Uint8Array): boolean {
+  return startsWith(head, MULTIFD) && startsWith(head.subarray(INIT_LENGTH), MULTIFD);
+}
+
+function brokeOff(error: unknown): string {
+  return `it broke off: ${error instanceof Error ? error.message : String(error)}`;
 }
 
 function startsWith(head: Uint8Array, with_: readonly number[]): boolean {

@@ -26,8 +26,6 @@ export class LiveMain {
   returnPath = false;
   /** The source may switch to postcopy. */
   postcopy = false;
-  /** Data after the stream's header has arrived. */
-  begun = false;
   /** The error that ended the stream; undefined if there was none. */
   failure: unknown;
   readonly done: Promise<void>;
@@ -72,7 +70,6 @@ export class LiveMain {
       const reader = new StreamReader(this.source, { lenient: true });
       this.reader = reader;
       for await (const item of reader) {
-        if (item.kind !== "header") this.begun = true;
         await this.item(item);
         // A postcopy migration has no VMDESCRIPTION to wait for.
         if (item.kind === "eof" && this.packaged) break;

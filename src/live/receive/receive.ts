@@ -152,22 +152,18 @@ class Receiver {
       throw new QevmError("bad-magic", "a connection that does not begin with a stream header", { offset: 0 });
     }
     if (caller.role !== "main") await this.side.receive(caller, this.main?.live);
-    else if (this.main === undefined) await this.follow(caller, alone);
+    else if (this.main === undefined) await this.follow(caller);
     else this.gate.refuse(connection, caller.head.length, "it is a second main channel");
   }
 
   /** Reads the main channel from its first byte to its last. */
-  private async follow({ connection, head, rest }: Caller, alone: boolean): Promise<void> {
+  private async follow({ connection, head, rest }: Caller): Promise<void> {
     const file = this.recorder.open("main") as ChannelFile;
     const live = new LiveMain(file, (bytes) => this.answer(connection, bytes), this.options);
     const main = { live, file, connection, open: true };
     this.main = main;
     this.gate.wake();
-    // A peer that sends a header and nothing else must not keep the source out.
-    const timer = setTimeout(() => {
-      if (!live.begun && !alone) connection.destroy();
-    }, PATIENCE);
-    void live.done.then(() => this.mainDone(alone));
+    void live.done.then(() => this.mainDone(live));
     try {
       for (let chunk: Uint8Array | undefined = head; chunk !== undefined; chunk = await nextChunk(rest)) {
         this.recorder.note(file, chunk);
@@ -175,9 +171,8 @@ class Receiver {
       }
     } catch (error) {
       // A source that is done may reset the connection, because it no longer reads replies.
-      if (!live.complete && live.begun) throw failed(error);
+      if (!live.complete) throw failed(error);
     } finally {
-      clearTimeout(timer);
       live.end();
     }
     await live.done;
@@ -185,16 +180,9 @@ class Receiver {
     main.open = false;
   }
 
-  private mainDone(alone: boolean): void {
-    const { main } = this;
-    if (main === undefined) return;
-    const { live, file, connection } = main;
-    if (live.failure !== undefined && !live.begun && !alone) {
-      this.main = undefined;
-      this.recorder.drop(file, textOf(live.failure));
-      this.gate.refuse(connection, file.length, `it begins like a main channel, but failed: ${textOf(live.failure)}`);
-    } else if (live.failure === undefined) {
-      this.untilComplete(main.live).then(
+  private mainDone(live: LiveMain): void {
+    if (live.failure === undefined) {
+      this.untilComplete(live).then(
         () => this.over?.resolve(),
         (error: unknown) => this.over?.reject(error),
       );
@@ -279,8 +267,10 @@ class Receiver {
   private fail(reason: string): void {
     if (this.settled) return;
     this.settled = true;
-    if (this.main === undefined) return;
+    const { unproven } = this.gate;
+    if (this.main === undefined && unproven === undefined) return;
     try {
+      if (this.main === undefined) this.recorder.note(this.recorder.open("main"), unproven!);
       if (!this.allCame) this.recorder.settle(this.facts(false, reason));
     } catch {
       // The disk is full or broken: keep what is there.

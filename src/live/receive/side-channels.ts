@@ -1,5 +1,4 @@
 import { QevmError } from "../../bytes/errors.js";
-import { INIT_LENGTH } from "../../codec/multifd/index.js";
 import { textOf } from "../../io/transport/attempt.js";
 import type { Connection } from "../../io/transport/listen-uri.js";
 import type { ChannelHead } from "./channel-files.js";
@@ -14,17 +13,10 @@ export interface SideChannel {
   readonly file: ChannelHead;
   readonly id: number | undefined;
   readonly uuid: string | undefined;
-  readonly since: number;
   /** Of a multifd channel. */
   readonly count: PacketCount | undefined;
   open: boolean;
 }
-
-/**
- * Milliseconds after which a multifd channel without a packet may be replaced by another one with its id. Every channel
- * sends a packet at the start (4.0 to 11.1).
- */
-const STALE = 1000;
 
 /** The multifd channels and the preempt channel of a migration. */
 export class SideChannels {
@@ -50,8 +42,7 @@ export class SideChannels {
     }
     const file = this.recorder.open(role, id);
     const count = role === "multifd" ? new PacketCount(main?.pageSize ?? 4096) : undefined;
-    const since = performance.now();
-    const channel: SideChannel = { connection, file, id, uuid, since, count, open: true };
+    const channel: SideChannel = { connection, file, id, uuid, count, open: true };
     this.channels.push(channel);
     let failure: unknown;
     try {
@@ -83,17 +74,9 @@ export class SideChannels {
       if (head.length > 8 && !main.hasBlock(name)) return `it names an unknown RAM block ${JSON.stringify(name)}`;
       return undefined;
     }
-    for (const rival of this.channels) {
-      if (rival.id === undefined || (rival.id !== id && rival.uuid === uuid)) continue;
-      const stale = rival.file.length <= INIT_LENGTH && performance.now() - rival.since > STALE;
-      const what =
-        rival.uuid === uuid ? `it is another multifd channel ${id}` : "it is a multifd channel of another guest";
-      if (!stale) return what;
-    }
-    for (const rival of this.channels.filter((one) => one.id !== undefined && (one.id === id || one.uuid !== uuid))) {
-      this.drop(rival, "it sent nothing and was replaced by another connection");
-    }
-    return undefined;
+    const rival = this.channels.find((one) => one.id !== undefined && (one.id === id || one.uuid !== uuid));
+    if (rival === undefined) return undefined;
+    return rival.uuid === uuid ? `it is another multifd channel ${id}` : "it is a multifd channel of another guest";
   }
 
   private drop(channel: SideChannel, why: string): void {

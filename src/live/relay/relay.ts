@@ -122,6 +122,8 @@ class Relay {
       this.options.onListening?.(this.from);
       await ended;
       await this.checkLoaded();
+      this.gate.close();
+      await sleep(LOOK);
       await this.record.settle();
       return await this.relayed();
     } catch (error) {
