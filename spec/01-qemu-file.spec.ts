@@ -158,7 +158,7 @@ test("discard seeks where possible, with the same errors", async (t) => {
     await reader.discard(4000);
     t.equal(reader.offset, 4303);
     await reader.need(1);
-    t.equal(reader.u8(), 4003 & 0xff, "the byte behind it, the source's own positions counted from 0");
+    t.equal(reader.u8(), 4003 & 0xff, "the byte after it, the source's own positions counted from 0");
     const error = await refusal(async () => reader.discard(2000, "rest"));
     errors.push(error?.toJSON());
   }

@@ -143,7 +143,7 @@ test("errors have a code and an offset", async (t) => {
     ["a footer of another section", `${HEADER} ${ram} ${eos} 7e 00000003 00`, "bad-footer", 34],
     ["a footer that is missing", `${HEADER} ${ram} ${eos} 7e 00000002 03 00000002 ${eos} 00`, "bad-footer", 51],
     ["a VMDESCRIPTION longer than all memory", `${HEADER} 00 06 ffffffff`, "limit", 10],
-    ["a VMDESCRIPTION that is no JSON", `${HEADER} 00 06 00000002 7b5d`, "bad-description", 15],
+    ["a VMDESCRIPTION that is not JSON", `${HEADER} 00 06 00000002 7b5d`, "bad-description", 15],
   ];
   for (const [name, hex, code, offset] of cases) {
     const error = await refusal(() => items(fromHex(hex)));

@@ -207,13 +207,13 @@ test("the position of a VMDESCRIPTION is found in a window of bytes", (t) => {
   t.deepEqual(
     found.filter(({ complete }) => complete),
     [{ position: at, start: at + 5, length: text.length, complete: true }],
-    "where it stands",
+    "where it is",
   );
   t.ok(parseVmDescription(latin1(window.subarray(at + 5, at + 5 + text.length))).exact, "and it is one");
   t.deepEqual(
     [...findVmDescription(window, at + 1)].filter(({ complete }) => complete),
     [],
-    "not when begun behind it",
+    "not when begun after it",
   );
   const cut = [...findVmDescription(window.subarray(0, at + 100))].filter(({ position }) => position === at);
   t.deepEqual(cut, [{ position: at, start: at + 5, length: text.length, complete: false }], "cut off: not complete");

@@ -217,7 +217,7 @@ test("encoding refuses what its description cannot hold", async (t) => {
       encodeDevice(writer, state({}));
     }).length,
     4 + 1 + 8 + 2 + 2 + 1 + 8,
-    "as it stands it fits",
+    "unchanged, it fits",
   );
   for (const [what, change, key] of bad) {
     const error = await refusal(() =>
@@ -256,7 +256,7 @@ test("the plain form refuses edits that do not fit, by the path of keys", async 
       error === undefined ? "fits" : [error.code, error.path.slice(1).join(" > ")],
     );
   const edit = (change: Record<string, unknown>): unknown => ({ ...plain, fields: { ...fields, ...change } });
-  t.equal(await from(plain), "fits", "as it stands it fits");
+  t.equal(await from(plain), "fits", "unchanged, it fits");
   for (const c of [16, 16n, "16", "0x10", "0X10", "18446744073709551615"])
     t.equal(await from(edit({ c })), "fits", `c ${typeof c} ${c}`);
   for (const c of [
@@ -278,7 +278,7 @@ test("the plain form refuses edits that do not fit, by the path of keys", async 
   }
   t.deepEqual(await from(edit({ a: 2 ** 32 })), ["does-not-fit", "fields > a"], "33 bits");
   t.deepEqual(await from(edit({ b: 1 })), ["does-not-fit", "fields > b"], "1 is not a bool");
-  t.equal(await from(edit({ b: 5 })), "fits", "but a byte that is no bool may stay");
+  t.equal(await from(edit({ b: 5 })), "fits", "but a byte that is not a bool may stay");
   t.deepEqual(await from(edit({ d: "00f" })), ["does-not-fit", "fields > d"], "half a byte");
   t.deepEqual(await from(edit({ d: "00ff00" })), ["does-not-fit", "fields > d"], "too many bytes");
   t.deepEqual(await from(edit({ d: "zz00" })), ["does-not-fit", "fields > d"], "no hex");
@@ -315,7 +315,7 @@ test("the plain form refuses edits that do not fit, by the path of keys", async 
     "subsections > test/s > y",
   ]);
   for (const wrong of [null, [], "x", 1, undefined]) {
-    t.deepEqual(await from(wrong), ["does-not-fit", ""], `${JSON.stringify(wrong)} is no device`);
+    t.deepEqual(await from(wrong), ["does-not-fit", ""], `${JSON.stringify(wrong)} is not a device`);
   }
   t.end();
 });

@@ -46,7 +46,7 @@ for (const entry of corpus) {
     const out = mkdtempSync(join(tmpdir(), "qevm-corpus-"));
     try {
       const { blocks, complete } = await extractBlocks(new MemorySource(entry.open()), out);
-      t.ok(complete, "complete, though nobody asked for what stands behind the memory");
+      t.ok(complete, "complete, though nobody asked for what is after the memory");
       let compared = 0;
       for (const truth of entry.truth.blocks) {
         const block = blocks.find(({ name }) => name === truth.name);

@@ -266,7 +266,7 @@ test("only plain files of a recording's folder are read", (t) => {
   symlinkSync(join(work, "elsewhere.bin"), join(folder, "multifd-1.bin"));
   spawnSync("mkfifo", [join(folder, "pipe.bin")]);
   const { multifd, others } = openRecording(folder);
-  t.equal(multifd.length, channels - 1, "a link is no channel");
+  t.equal(multifd.length, channels - 1, "a link is not a channel");
   t.ok(others.includes("multifd-1.bin") && others.includes("pipe.bin"), "both are told");
   t.throws(() => readBelow(folder, "multifd-1.bin"), /a symbolic link/);
   t.throws(() => readBelow(folder, "pipe.bin"), /a named pipe/);

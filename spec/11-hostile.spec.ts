@@ -100,7 +100,7 @@ test("bytes after damage are counted without keeping them", async (t) => {
     t.deepEqual(
       [inspection.bytes.total, inspection.bytes.opaque],
       [live.length, live.length - offset],
-      `${what}: and all behind it`,
+      `${what}: and all after it`,
     );
   }
 });

@@ -171,7 +171,7 @@ test("every function that reads a stream takes every kind of input", async (t) =
   t.ok(openFiles() <= before, "what was opened is closed");
 });
 
-test("a source that was given stays open, and what is no input is refused", async (t) => {
+test("a source that was given stays open, and what is not an input is refused", async (t) => {
   const source = node.FileSource.open(path);
   await inspectStream(source);
   t.equal(source.readAt(0, new Uint8Array(4)), 4, "it can be read afterwards");
@@ -259,7 +259,7 @@ test("a stream is iterated once and closed once", async (t) => {
       "usage",
       `${what}: iterated again`,
     );
-    t.equal(await codeOf(() => stream.close()), undefined, `${what}: closed behind its iteration`);
+    t.equal(await codeOf(() => stream.close()), undefined, `${what}: closed after its iteration`);
     t.equal(await codeOf(() => stream.close()), undefined, `${what}: and again`);
     t.doesNotThrow(() => fstatSync(mine), `${what}: a file that was opened since stays open`);
     closeSync(mine);
@@ -298,7 +298,7 @@ test("a stream is iterated once and closed once", async (t) => {
 test("errors of an input", async (t) => {
   for (const [what, input, code] of [
     ["no file", join(folder, "nothing"), "io"],
-    ["no stream", Buffer.from("hello, this is no stream"), "bad-magic"],
+    ["no stream", Buffer.from("hello, this is not a stream"), "bad-magic"],
     ["an empty one", new Uint8Array(0), "truncated"],
   ] as const) {
     const error: unknown = await openStream(input).catch((reason: unknown) => reason);

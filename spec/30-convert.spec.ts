@@ -88,7 +88,7 @@ for (const [name, level] of [
   });
 }
 
-test("the order of records and all that is no page stays", async (t) => {
+test("the order of records and all that is not a page stays", async (t) => {
   const stream = corpusEntry("compress-live").open();
   const before = await outline(stream);
   const after = await outline((await convert(stream, { ram: "normal" })).bytes);
@@ -223,7 +223,7 @@ test("damage: an address, and nothing is written", async (t) => {
   }
 });
 
-test("what is no refusal of the stream is not hushed up while it is read ahead", async (t) => {
+test("what is not a refusal of the stream is not hushed up while it is read ahead", async (t) => {
   const source = {
     length: 1000,
     read: () => 0,

@@ -170,7 +170,7 @@ test("what does not fit is refused with file and key, and nothing is written", a
         (d) => edit(deviceFile(d, "cpu-0"), (s) => s.replace('"env.eip"', '"env.eipp"')),
         /cpu-0\.json.*env\.eip/su,
       ],
-      ["a device that is no JSON", (d) => writeFileSync(deviceFile(d, "cpu-0"), "{"), /cpu-0\.json/u],
+      ["a device that is not JSON", (d) => writeFileSync(deviceFile(d, "cpu-0"), "{"), /cpu-0\.json/u],
       ["a missing device", (d) => rmSync(deviceFile(d, "cpu-0")), /cpu-0\.json.*ENOENT/su],
       ["a missing RAM file", (d) => rmSync(ramFile(d, "pc.ram")), /ram\/pc\.ram.*ENOENT/su],
       ["a RAM file of another length", (d) => truncateSync(ramFile(d, "pc.ram"), 4096), /ram\/pc\.ram.*length/su],
@@ -287,7 +287,7 @@ test("a block that is mostly hole: signals are heard while its file is read", as
   }
 });
 
-test("two RAM blocks of one name are refused where their list stands", async (t) => {
+test("two RAM blocks of one name are refused where their list is", async (t) => {
   const sink = new MemorySink();
   const writer = createStreamWriter(sink, { machine: "pc-i440fx-11.1" });
   const [, block] = writer.ram.blocks(["ram", "ram", "other"].map((idstr) => ({ idstr, usedLength: 8192 })));

@@ -232,7 +232,7 @@ test("the writer refuses another order and pages outside a block", async (t) => 
   const writer = createStreamWriter(new MemorySink(), { machine: "none" });
   const [block] = writer.ram.blocks([{ idstr: "ram", usedLength: 8192 }]);
   if (block === undefined) throw new Error("no block");
-  t.equal(await codes(() => writer.ram.page(block, 8192, new Uint8Array(4096))), "does-not-fit", "behind the block");
+  t.equal(await codes(() => writer.ram.page(block, 8192, new Uint8Array(4096))), "does-not-fit", "after the block");
   t.equal(await codes(() => writer.ram.page(block, 1, new Uint8Array(4096))), "does-not-fit", "between pages");
   t.equal(await codes(() => writer.ram.page(block, 0, new Uint8Array(4095))), "does-not-fit", "a short page");
   t.equal(await codes(() => writer.finish()), "usage", "the end before the last round");

@@ -84,7 +84,7 @@ test("a real 7.2 of another machine type hangs up: the report says after how muc
 });
 
 for (const kind of ["unix", "tcp"] as const) {
-  test(`${kind}: a destination that leaves with bytes unread is no success, though all were handed over`, async (t) => {
+  test(`${kind}: a destination that leaves with bytes unread is not a success, though all were handed over`, async (t) => {
     await withStream(async (folder) => {
       const file = join(folder, "short");
       writeFileSync(file, entry.open().subarray(0, 152));
@@ -185,7 +185,7 @@ test("no faster than --max-bandwidth, and no faster than the destination reads",
   });
 });
 
-test("what is no destination", async (t) => {
+test("what is not a destination", async (t) => {
   await withStream(async (folder, file) => {
     for (const uri of ["nonsense", "tcp:host", "tcp:host:99999", "unix:", "exec:", "fd:x", "rdma:host:1"]) {
       t.equal((await qevm(["send", file, uri])).code, 2, uri);

@@ -87,7 +87,7 @@ for (const [version, method, channels, back, machine] of LIVE_CASES) {
   });
 }
 
-/** The source says "completed" of a migration that was told to switch to postcopy behind its second round. */
+/** The source says "completed" of a migration that was told to switch to postcopy after its second round. */
 async function postcopyTo(vm: QemuProcess, uri: string, capabilities: readonly string[]): Promise<void> {
   await waitGuest(vm);
   const list = ["postcopy-ram", ...capabilities].map((capability) => ({ capability, state: true }));

@@ -274,7 +274,7 @@ test("a probe that says nothing is not the source", async (t) => {
   });
 });
 
-test("exec: and fd:, and what is no place to listen at", async (t) => {
+test("exec: and fd:, and what is not a place to listen at", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "qevm-receive-"));
   try {
     const stream = corpusEntry("machine-none").open();

@@ -40,7 +40,7 @@ interface Outcome {
   readonly ended: Ended;
   readonly folder: string;
   readonly loaded: Destination;
-  /** What the source held behind its migration; undefined: it failed. */
+  /** What the source held after its migration; undefined: it failed. */
   readonly truth: Omit<Truth, "destination"> | undefined;
   readonly failure: unknown;
 }
@@ -199,7 +199,7 @@ for (const leaves of [true, false]) {
   }
 }
 
-/** Switches to postcopy behind the second round. */
+/** Switches to postcopy after the second round. */
 async function postcopy(vm: QemuProcess, uri: string): Promise<void> {
   await waitGuest(vm);
   await vm.execute("migrate-set-capabilities", { capabilities: [{ capability: "postcopy-ram", state: true }] });

@@ -38,7 +38,7 @@ function bits(byte: number): number {
   return byte.toString(2).replaceAll("0", "").length;
 }
 
-/** Where the block list starts: right behind the START header of "ram". */
+/** Where the block list starts: right after the START header of "ram". */
 function listOffset(bytes: Buffer): number {
   return bytes.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) + 12;
 }
@@ -200,7 +200,7 @@ tape("1 GiB with 32 pages of words as a mapped-ram file takes little of the disk
   }
 });
 
-tape("pages behind 8 and 12 TiB", async (t) => {
+tape("pages after 8 and 12 TiB", async (t) => {
   const TIB = 2 ** 40;
   const bitmapOffset = 1000;
   const bitmap = new Uint8Array((12.5 * TIB) / 4096 / 8);

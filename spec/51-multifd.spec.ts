@@ -249,7 +249,7 @@ test("qatzip is named, framed and left closed; plain pages must fill their paylo
   t.equal((await refusal(changes))?.code, "bad-value", "the method changes");
 });
 
-test("zstd: what is no stream of a channel", async (t) => {
+test("zstd: what is not a stream of a channel", async (t) => {
   const head = [0x28, 0xb5, 0x2f, 0xfd];
   // An RLE block of one page, not the last.
   const block = [((PAGE << 3) & 0xff) | 2, (PAGE >> 5) & 0xff, PAGE >> 13, 0x61];

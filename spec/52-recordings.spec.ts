@@ -141,7 +141,7 @@ test("damage anywhere in a recording is refused with a typed error, or taken", a
   t.ok(codes.size >= 4 && (codes.get("taken") ?? 0) > 10, "of several kinds");
 });
 
-test("names of files do not matter, and what is no channel is left alone", async (t) => {
+test("names of files do not matter, and what is not a channel is left alone", async (t) => {
   await unpacked(recordingNamed("recording-7.2-zstd"), async (folder) => {
     readdirSync(folder).forEach((file, k) => renameSync(join(folder, file), join(folder, `${9 - k}.anything`)));
     writeFileSync(join(folder, "notes.txt"), "made on a Tuesday");
@@ -221,7 +221,7 @@ test("one changed byte: verify names the file", async (t) => {
   await unpacked(recordingNamed("recording-7.2-none"), async (folder) => {
     const file = join(folder, "multifd-1.bin");
     const bytes = readFileSync(file);
-    // In the page itself a change is another page; behind the name of the block, a stale byte: both are fields.
+    // In the page itself a change is another page; after the name of the block, a stale byte: both are fields.
     bytes[64 + 1344 + 100]! ^= 1;
     writeFileSync(file, bytes);
     t.ok((await verifyRecording(openRecording(folder))).identical);

@@ -188,7 +188,7 @@ test("packages that are wrong", async (t) => {
     result.inspection.undecoded.map((part) => part.length),
     [34],
   );
-  t.ok(result.complete, "and the stream goes on behind it");
+  t.ok(result.complete, "and the stream goes on after it");
 });
 
 test("lenient: what a command cannot say is counted", async (t) => {
@@ -232,7 +232,7 @@ test("unpacked and packed again, with a package of another length too", async (t
   }
 });
 
-test("in one round: the package's devices behind the pages, and nothing that asks back", async (t) => {
+test("in one round: the package's devices after the pages, and nothing that asks back", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "qevm-commands-"));
   try {
     for (const options of [{ flatten: true }, { to: "mapped-ram" as const }]) {
@@ -240,7 +240,7 @@ test("in one round: the package's devices behind the pages, and nothing that ask
       await convertStream(new MemorySource(POSTCOPY), sink, options, folder);
       const hex = toHex(sink.bytes());
       const behind = fromHex(`${DEVICE} ${SECOND} 00`);
-      t.ok(hex.endsWith(toHex(behind)), `the devices stand before EOF with ${Object.keys(options).join("")}`);
+      t.ok(hex.endsWith(toHex(behind)), `the devices are before EOF with ${Object.keys(options).join("")}`);
       t.notOk(hex.includes("0800"), "no command is left");
     }
     const broken = fromHex(`${HEADER} ${START} ${packaged(`${DEVICE.slice(0, -1)}a 08 0005 0000`)} 00`);

@@ -67,7 +67,7 @@ test("suppress-vmdesc: what no description of its own says, another capture's do
   const found = JSON.parse(await devices(bytes, { schema })) as [string, number, { fields: Record<string, unknown> }][];
   const cpu = found.find(([name]) => name === "cpu")![2].fields;
   const eip = /EIP=([0-9a-f]{8})/u.exec(registers)?.[1];
-  t.equal(BigInt(cpu["env.eip"] as string), BigInt(`0x${eip}`), "the CPU stands where QEMU said");
+  t.equal(BigInt(cpu["env.eip"] as string), BigInt(`0x${eip}`), "the CPU is where QEMU said");
 });
 
 test("devices of their own codec are as long as they are, whatever the lender's were", async (t) => {
@@ -112,7 +112,7 @@ test("a description comes from a capture's end, from a pipe, or from JSON alone"
   const error = await refusal(() => descriptionOf(new MemorySource(bare(bytes))));
   t.equal(error?.code, "bad-description", "none");
   const wrong = await refusal(() => descriptionOf(new MemorySource(Buffer.from("{}"))));
-  t.equal(wrong?.code, "bad-description", "JSON that is no description");
+  t.equal(wrong?.code, "bad-description", "JSON that is not a description");
 });
 const piped = new MemorySource(corpusEntry("machine-none").open());
 

@@ -99,7 +99,7 @@ for (const name of Object.keys(LENDERS)) {
   });
 }
 
-/** What stands in the channels of a recording. */
+/** What is in the channels of a recording. */
 interface Heard {
   /** `position`: on the main channel; infinite on the preempt channel, which carries nothing before the switch. */
   pages: { block: string; offset: number; position: number }[];
@@ -213,7 +213,7 @@ for (const name of Object.keys(LENDERS).filter((one) => !one.endsWith("-recovere
         }
       }
     }
-    t.ok(discarded > 0, `${discarded} pages were discarded, and came behind the switch`);
+    t.ok(discarded > 0, `${discarded} pages were discarded, and came after the switch`);
   });
 }
 
@@ -318,7 +318,7 @@ test("packages damaged by seed are refused with an address, or come back byte fo
     const cut = start + random(length);
     if (run % 3 === 0) bytes = Buffer.concat([bytes.subarray(0, cut), bytes.subarray(cut + 1 + random(4))]);
     for (const options of [{}, { schema }, { lenient: true }, { schema, lenient: true }]) {
-      // Cut off behind the package, so that a damaged one is soon told from a whole one.
+      // Cut off after the package, so that a damaged one is soon told from a whole one.
       const source = new MemorySource(bytes);
       let place: number | undefined;
       try {

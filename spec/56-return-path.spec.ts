@@ -98,7 +98,7 @@ test("what a source would refuse is refused with its address", async (t) => {
     ["a bitmap too short", `0005 0004 03 ${ascii("ram")} 0000000000000000 ${MARK}`, "bad-length", 8],
     ["a bitmap without its mark", `0005 0004 03 ${ascii("ram")} 0000000000000008 ${"00".repeat(16)}`, "bad-magic", 24],
     ["RESUME_ACK 0", "0006 0004 00000000", "bad-value", 4],
-    ["something behind SHUT", "0001 0004 00000000 0007 0000", "bad-value", 8],
+    ["something after SHUT", "0001 0004 00000000 0007 0000", "bad-value", 8],
     ["cut off", "0002 0004 00", "truncated", 4],
   ];
   for (const [name, hex, code, offset] of cases) {

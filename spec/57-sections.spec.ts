@@ -198,7 +198,7 @@ for (const { name, idstr, type, bytes, means } of chunks) {
   });
 }
 
-test("what no table has is refused where it stands", async (t) => {
+test("what no table has is refused where it is", async (t) => {
   const wrong: [string, SectionType, Uint8Array, string, number][] = [
     ["block", "part", be(3n, 8), "unknown-type", 0],
     ["block", "part", concat(be(4n, 8), be(0x202n, 8)), "bad-value", 8],
@@ -405,11 +405,11 @@ for (const [name, section] of [
   });
 }
 
-test("virtio-mem: what is plugged in stands before the pages and needs neither them nor a VMDESCRIPTION", async (t) => {
+test("virtio-mem: what is plugged in is before the pages and needs neither them nor a VMDESCRIPTION", async (t) => {
   const bytes = corpusEntry("v10.0-virtio-mem").open();
   const order: string[] = [];
   let early: Record<string, unknown> | undefined;
-  // Far less than the memory behind it, but room for the devices.
+  // Far less than the memory after it, but room for the devices.
   const reader = new StreamReader(new MemorySource(bytes), { limits: { deviceBytes: 200_000 } });
   for await (const item of reader) {
     if (item.kind !== "section") continue;
@@ -445,7 +445,7 @@ test("virtio-mem: what is plugged in stands before the pages and needs neither t
 });
 
 for (const options of [{ flatten: true }, { to: "mapped-ram" }] as const) {
-  test(`virtio-mem: ${JSON.stringify(options)} keeps the pages behind it`, async (t) => {
+  test(`virtio-mem: ${JSON.stringify(options)} keeps the pages after it`, async (t) => {
     const entry = corpusEntry("v10.0-virtio-mem");
     const out = mkdtempSync(join(tmpdir(), "qevm-57-"));
     try {

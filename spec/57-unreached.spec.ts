@@ -135,12 +135,12 @@ test("without footers (machine types up to 2.3) the codec is enough, and nothing
   t.deepEqual([error?.code, error?.offset], ["unsupported", head.length + list.length], "another section");
 });
 
-test("what is after the stream in a volume is no part of it", async (t) => {
+test("what is after the stream in a volume is not a part of it", async (t) => {
   const volume = Buffer.alloc(Math.ceil(without.length / 512) * 512 + 4096, 0x5a);
   volume.set(without);
   const { bytes, undecoded } = await inspectStream(new MemorySource(volume));
   t.deepEqual([undecoded, bytes.opaque], [[], 0], "nothing is called not understood");
   t.equal(bytes.trailing, volume.length - without.length, "it is counted");
   const odd = await inspectStream(new MemorySource(volume.subarray(0, volume.length - 1)));
-  t.ok(odd.bytes.opaque > 0, "a file that is not whole sectors is no volume");
+  t.ok(odd.bytes.opaque > 0, "a file that is not whole sectors is not a volume");
 });

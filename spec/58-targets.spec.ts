@@ -49,7 +49,7 @@ for (const [name, pageSize, machine, blocks] of targets) {
     for (const block of inspection.ram.blocks) {
       t.ok(block.normal + block.zero >= block.length / pageSize, `${block.name}: every page was sent`);
     }
-    // QEMU's own word, which stands behind everything that was decoded with it.
+    // QEMU's own word, which is after everything that was decoded with it.
     const said = /"page_size": ?(\d+)/u.exec(bytes.toString("latin1", bytes.length - 200_000))?.[1];
     t.equal(said, String(pageSize), "as VMDESCRIPTION says");
   });

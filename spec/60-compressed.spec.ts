@@ -134,7 +134,7 @@ test("a cut file gives what the program that packed it gives, and says that it i
     let longest = 0;
     for (const part of [0.02, 0.3, 0.5, 0.9, 0.99, -30, -3]) {
       const at = part < 0 ? packed.length + part : start + Math.floor((packed.length - start) * part);
-      // xz-embedded decodes no symbol that might need the 21 bytes behind it.
+      // xz-embedded decodes no symbol that might need the 21 bytes after it.
       const fed = packed.subarray(start, program === "xz" ? at - 32 : at);
       const { length } = spawnSync(program, ["-dc"], { input: fed, maxBuffer: 1 << 26 }).stdout;
       const found = await salvaged(packed.subarray(0, at));

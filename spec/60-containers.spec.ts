@@ -87,14 +87,14 @@ test("libvirt headers that are refused", async (t) => {
   t.end();
 });
 
-test("a stream behind foreign bytes, and containers inside each other", async (t) => {
+test("a stream after foreign bytes, and containers inside each other", async (t) => {
   const plain = corpusEntry("machine-none").open();
   const behind = await openContainers(new MemorySource(Buffer.concat([Buffer.alloc(4096, 0x55), plain])));
   t.deepEqual(behind.containers, [{ kind: "foreign", length: 4096 }]);
   t.equal(behind.offset, 4096);
   for (const offset of [1 << 20, (1 << 20) + 1]) {
     const { containers } = await openContainers(new MemorySource(Buffer.concat([Buffer.alloc(offset), plain])));
-    t.equal(containers.length, offset > 1 << 20 ? 0 : 1, `behind ${offset} bytes`);
+    t.equal(containers.length, offset > 1 << 20 ? 0 : 1, `after ${offset} bytes`);
   }
   t.ok((await verifyStream(behind)).identical);
   const nested = await openContainers(new MemorySource(gzipSync(image("zstd"))));

@@ -28,7 +28,7 @@ function imageFile(format: string): string {
   return path;
 }
 
-/** The header by its words, the texts, and what stands behind. Little-endian, as on the machine that saved. */
+/** The header by its words, the texts, and what comes after. Little-endian, as on the machine that saved. */
 function parts(path: string): { words: number[]; xml: string; cookie: string; padding: Buffer; stream: Buffer } {
   const bytes = readFileSync(path);
   const words = Array.from({ length: 19 }, (_, k) => bytes.readUInt32LE(16 + 4 * k));
@@ -150,12 +150,12 @@ test("another XML in its place, and one that needs more room", async (t) => {
   await convert(t, image, again, ["--xml", xml]);
   const kept = parts(again);
   t.equal(kept.xml, edited, "the XML, in UTF-8");
-  t.equal(kept.cookie, old.cookie, "the cookie behind it");
+  t.equal(kept.cookie, old.cookie, "the cookie after it");
   t.equal(kept.words[1], old.words[1], "the data area is as long as it was");
   t.equal(kept.words[4], Buffer.byteLength(edited) + 1, "cookieOffset");
   t.ok(
     kept.padding.every((byte) => byte === 0),
-    "zeros behind",
+    "zeros after it",
   );
   t.ok(kept.stream.equals(old.stream), "the stream, at the same place");
   const large = old.xml.replace("</domain>", `<!--${"y".repeat(200_000)}--></domain>`);
@@ -169,7 +169,7 @@ test("another XML in its place, and one that needs more room", async (t) => {
     Buffer.byteLength(large) + 1 + Buffer.byteLength(old.cookie) + 1 + 65_536,
     "data_len with libvirt's padding",
   );
-  t.ok(grown.stream.equals(old.stream), "the stream behind it");
+  t.ok(grown.stream.equals(old.stream), "the stream after it");
   await checkMemory(t, again, "raw");
   const sparse = imageFile("sparse");
   const refused = await qevm(["convert", sparse, "--out", join(work, "no"), "--to", "libvirt", "--xml", xml]);

@@ -79,7 +79,7 @@ for (const [name, options] of [
       const snapshots = await readSnapshots(new MemorySource(bytes), header);
       const table = Buffer.concat(snapshots.map((snapshot) => encodeSnapshot(snapshot)));
       const at = Number(header.snapshotsOffset);
-      // The last entry may stand at the file's very end, without its padding.
+      // The last entry may be at the file's very end, without its padding.
       const there = bytes.subarray(at, at + table.length);
       t.ok(there.length > table.length - 8, "snapshot table, whole");
       t.deepEqual(table.subarray(0, there.length), there, "snapshot table");

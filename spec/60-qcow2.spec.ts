@@ -38,7 +38,7 @@ interface Wanted {
   encryption?: number;
 }
 
-/** Where things stand, for tests that spoil them. */
+/** Where things are, for tests that spoil them. */
 interface Laid {
   bytes: Buffer;
   /** Of each snapshot: its first L1 entry of the state, and its first L2 table. */
@@ -71,7 +71,7 @@ function image(wanted: Wanted): Laid {
       let entry = 0n;
       if (packed?.(k) === true) {
         const small = pack(content);
-        // Not at the beginning of a sector, as compressed clusters stand.
+        // Not at the beginning of a sector, as compressed clusters are.
         const at = take() * CLUSTER + 100;
         for (let more = at + small.length; more > clusters.length * CLUSTER;) take();
         const whole = Buffer.concat(clusters);
@@ -299,7 +299,7 @@ test("broken tables and loops are errors with an address", async (t) => {
     const copy = Buffer.from(bytes);
     copy.writeBigUInt64BE(value, at);
     const error = await refusal(async () => await read(copy, "first"));
-    // An entry of zero is no table: it reads as zeros, which is no stream.
+    // An entry of zero is not a table: it reads as zeros, which is not a stream.
     if (what === "L1 leads to the header") t.ok(error === undefined || error.code === "bad-magic", what);
     else t.equal(error?.offset, at, `${what}: ${error?.message}`);
   }

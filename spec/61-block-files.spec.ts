@@ -99,7 +99,7 @@ test("files and memory take the same writes", async (t) => {
     files.read(BLOCK, BLOCK.usedLength - PAGE, past);
     t.ok(
       past.every((byte) => byte === 0),
-      "zeros behind the end",
+      "zeros after the end",
     );
   } finally {
     scratch.close();

@@ -34,7 +34,7 @@ interface Case {
   /** ELF data encoding: 1 little-endian, 2 big-endian. */
   data: number;
   machine: number;
-  /** The debugger's names of a register, and the field where it stands. */
+  /** The debugger's names of a register, and the field where it is. */
   gdb: readonly [register: string, field: string, index?: number];
 }
 
@@ -51,7 +51,7 @@ function system({ fields }: Device, id: string, change: (value: bigint) => bigin
   values[at] = `0x${change(BigInt(values[at] as string)).toString(16)}`;
 }
 
-/** All bits of FPSR, and those of FPCR that a Cortex-A57 keeps; they stand among the system registers too, which win when QEMU loads. */
+/** All bits of FPSR, and those of FPCR that a Cortex-A57 keeps; they are among the system registers too, which win when QEMU loads. */
 function arm(device: Device): void {
   device.subsections["cpu/vfp"]!["fpscr"] = 0xffc0_009f;
   system(device, "0x603000000013da20", () => 0x07c0_0000n);
@@ -167,7 +167,7 @@ function other(value: Value, seed: string): Value {
   if (typeof value === "string" && value.startsWith("0x"))
     return `0x${BigInt(`0x${digest.slice(0, 16)}`).toString(16)}`;
   if (typeof value === "string") return digest.slice(0, value.length);
-  throw new Error(`${seed} is no register`);
+  throw new Error(`${seed} is not a register`);
 }
 
 /** The stream with other registers; and the first CPU's state. */

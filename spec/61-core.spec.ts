@@ -81,7 +81,7 @@ const TEMPLATE = join(work, "template");
 writeFileSync(TEMPLATE, corpusEntry("pc-fill").open());
 const NOTE_AT = 0x612000;
 
-/** pc-fill's 16 MiB with notes in it; text that is no note before them. */
+/** pc-fill's 16 MiB with notes in it; text that is not a note before them. */
 function memoryWithNote(): Buffer {
   const memory = Buffer.alloc(16 << 20);
   memory.write("VMCOREINFO\0\0OSRELEASE=false", 0x200100, "latin1");

@@ -285,7 +285,7 @@ const CIRRUS: readonly [what: string, sr7: number, sr17: number, gr: Readonly<Re
   ["two banks", 1, 0x20, { 9: 0x41, 10: 0x83, 11: 1 }],
   ["banks of 16 KiB", 1, 0x20, { 9: 3, 10: 0x81, 11: 0x21 }],
   ["the last bank", 1, 0x20, { 9: 0xff, 11: 0x20 }],
-  ["two banks, one behind the end", 1, 0x20, { 9: 0xff, 10: 0xfc, 11: 0x21 }],
+  ["two banks, one after the end", 1, 0x20, { 9: 0xff, 10: 0xfc, 11: 0x21 }],
   ["addresses times 8", 1, 0x20, { 9: 5, 11: 2 }],
   ["addresses times 16, banks of 16 KiB", 1, 0x20, { 9: 5, 11: 0x34 }],
   ["the last bank, addresses times 8", 1, 0x20, { 9: 0xff, 11: 0x22 }],

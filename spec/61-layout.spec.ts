@@ -1,4 +1,4 @@
-/** Where blocks stand, from made-up facts: the tables of QEMU's sources and documentation are the judge here. */
+/** Where blocks are, from made-up facts: the tables of QEMU's sources and documentation are the judge here. */
 import test from "tape";
 import { findLayout } from "../src/guest/layout/layout.js";
 import type { Layout, LayoutFacts } from "../src/guest/layout-types.js";
@@ -154,7 +154,7 @@ test("what the stream does not say is called a guess", async (t) => {
     blocks: [{ name: "pc.ram", length: 5.5 * GIB }, ...SMALL_BLOCKS, ...dimms],
   });
   t.deepEqual(parts(hot, "dimm0"), [[7 * GIB, 130 * MIB]], "the first GiB behind main memory");
-  t.deepEqual(parts(hot, "dimm1"), [[7 * GIB + 130 * MIB, 256 * MIB]], "right behind it");
+  t.deepEqual(parts(hot, "dimm1"), [[7 * GIB + 130 * MIB, 256 * MIB]], "right after it");
   t.equal(hot.how.filter((line) => /^guess: "dimm\d" is hot-plugged/u.test(line)).length, 2);
   const none = await refusal(() => findLayout({ machine: "none", blocks: SMALL_BLOCKS }));
   t.equal(none?.code, "unsupported");
@@ -175,7 +175,7 @@ test("tens of thousands of hot-plugged blocks are placed in time that grows with
   const starts = layout.segments.filter(({ block }) => block.startsWith("0000:00:02.0/")).map(({ start }) => start);
   t.equal(starts.length, count);
   const free = Array.from({ length: count }, (_, i) => 4 * GIB + 2 * MIB * (i < 512 ? i : i + 2));
-  t.deepEqual(starts, free, "each at the next place, behind what is told");
+  t.deepEqual(starts, free, "each at the next place, after what is told");
   t.end();
 });
 
@@ -199,7 +199,7 @@ function srat(ranges: readonly (readonly [number, number, number, number?])[]): 
 
 test("NUMA nodes are told by the SRAT", (t) => {
   const tables = Buffer.concat([
-    Buffer.from("FACP with SRAT in it is no table"),
+    Buffer.from("FACP with SRAT in it is not a table"),
     srat([
       [1, 2 * GIB, GIB],
       [0, 0, 0xa0000],
@@ -285,7 +285,7 @@ test("one block of the length that the CMOS says is main memory", (t) => {
   t.end();
 });
 
-test("microvm's firmware stands below the first megabyte too", (t) => {
+test("microvm's firmware is below the first megabyte too", (t) => {
   const blocks = [
     { name: "microvm.ram", length: 64 * MIB },
     { name: "pc.bios", length: 64 * KIB },

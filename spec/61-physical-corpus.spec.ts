@@ -199,7 +199,7 @@ test("what is refused leaves nothing behind", async (t) => {
   t.deepEqual(readdirSync(work), [], "no file, no folder");
   mkdirSync(out);
   writeFileSync(join(out, "mine"), "mine");
-  t.match(await refuse(bytes, { length: 4096 }), /^io: /u, "a folder stands there");
+  t.match(await refuse(bytes, { length: 4096 }), /^io: /u, "a folder is there");
   t.equal(readFileSync(join(out, "mine"), "utf8"), "mine");
   t.deepEqual(readdirSync(work), ["out"]);
   rmSync(out, { recursive: true });

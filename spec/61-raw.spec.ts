@@ -1,4 +1,4 @@
-/** Raw files are made of main memory's own file where it stands as expected, and copied where it does not: the same bytes either way. */
+/** Raw files are made of main memory's own file where it is at the expected place, and copied where it is not: the same bytes either way. */
 import {
   closeSync,
   mkdtempSync,
@@ -61,7 +61,7 @@ function readAt(at: number): string {
 
 const OFFSETS = [0, 0xc0000, 0xc1000, 0xff000, MIB, 2 * GIB - PAGE, 2 * GIB, 3 * GIB - PAGE, 3 * GIB, 4 * GIB - PAGE];
 
-/** What stands at an address: text of a page, "" for zeros. */
+/** What is at an address: text of a page, "" for zeros. */
 type Seen = readonly (readonly [number, string])[];
 
 const text = (offset: number): string => pageAt(offset).toString("latin1", 0, 16);

@@ -174,7 +174,7 @@ function chunkBytes(index: Buffer, block: string): number[] {
   return own.flatMap(({ at, length }) => [0, length - 1].map((byte) => 48 + head + at + byte));
 }
 
-test("a place where another record stands is not taken for right", async (t) => {
+test("a place with another record is not taken for the right one", async (t) => {
   const file = streamFile("pc-fill");
   const index = join(work, "moved");
   const options = { devices: true, file, index, variant: "v", say: () => undefined };
@@ -340,7 +340,7 @@ for (const version of ["10.0", "11.1"]) {
       const content = await all(pages, blockRange(pages.blocks, name, 0, length));
       t.ok(content.equals(readFileSync(join(out, file))), name);
     }
-    t.equal(layoutOf(pages).segments.at(-1)?.block, "pc.bios", "device state is read behind the pages");
+    t.equal(layoutOf(pages).segments.at(-1)?.block, "pc.bios", "device state is read after the pages");
     t.end();
   });
 }

@@ -54,7 +54,7 @@ test("what is printed is what info registers printed", async (t) => {
     t.ok(shown.size >= 54, `${name}: ${shown.size} registers`);
     t.deepEqual(different(shown, printed(run.stdout)[0]), [], "the same");
     t.match(run.stdout, /^ {2}PAT {14}0007040600070406$/mu, "MSRs");
-    t.match(run.stdout, /^ {2}fields\.env\.mxcsr = /mu, "what is no register stands behind them");
+    t.match(run.stdout, /^ {2}fields\.env\.mxcsr = /mu, "what is not a register is after them");
     t.doesNotMatch(run.stdout, /fields\.env\.(?:regs|eip|segs)/u, "nothing is shown twice");
   }
   rmSync(work, { recursive: true, force: true });

@@ -104,7 +104,7 @@ test("fuzz qemu: outcomes, resuming, report", { skip: reason, timeout: 120_000 }
     "results of other options are left alone",
   );
   const other = await qevm(["fuzz", "qemu", file, "--out", join(place, "x"), "--", ...command.slice(0, -4), "1M"]);
-  t.equal(other.code, 2, "a destination that does not load the good stream is no judge");
+  t.equal(other.code, 2, "a destination that does not load the good stream is not a judge");
   t.match(other.stderr, /does not load the undamaged stream \(refused: .*Size mismatch/u);
   t.notOk(existsSync(join(place, "x")), "and nothing is written");
 });

@@ -128,7 +128,7 @@ test("the kit finds what is there to find", { timeout: 60_000 }, async (t) => {
   });
   const found = new Set(result.finds.map(({ find }) => find));
   for (const find of ["hang", "crash", "memory", "no-address"] as const) t.ok(found.has(find), find);
-  t.equal(result.cases, 150, "it goes on behind each of them");
+  t.equal(result.cases, 150, "it goes on after each of them");
   t.ok(
     result.finds.every(({ seed, did }) => seed >= 1 && seed <= 150 && did.length > 5),
     "each with its seed and what was done",

@@ -222,7 +222,7 @@ test("a field that was edited is found by its path", async (t) => {
   );
   const [field] = hpet!.fields;
   t.equal(field?.kind === "value" && field.b, "0x123456789abc");
-  t.equal(readFileSync(edited).readBigUInt64BE(field!.offset.b!), 0x123456789abcn, "where it stands");
+  t.equal(readFileSync(edited).readBigUInt64BE(field!.offset.b!), 0x123456789abcn, "where it is");
   t.match((await diff(t, [live, edited], 1)).stdout, /^ {2}timer\[1\]\.cmp: 0x\w+ \| 0x123456789abc/mu);
   t.end();
 });
@@ -264,7 +264,7 @@ test("memory is bounded by the number of pages", async (t) => {
   t.end();
 });
 
-/** Where the bytes of the last plain page of a stream stand. */
+/** Where the bytes of the last plain page of a stream are. */
 async function lastPage(path: string): Promise<number> {
   const source = openSource(path);
   let place = 0;

@@ -8,7 +8,7 @@ import { made, PAGE, told, u32 } from "./support/diff.js";
 
 const live = corpusEntry("live").open();
 
-test("values are found by their paths, and stand where it is said", async (t) => {
+test("values are found by their paths, and are where it is said", async (t) => {
   const other = corpusEntry("compress-live").open();
   const { devices } = await diffStreams(live, other);
   t.ok(devices.some(({ name }) => name === "cpu") && devices.length > 3, `${devices.length} devices`);
@@ -52,7 +52,7 @@ test("a device's values: every kind of difference", async (t) => {
   const n = await fieldsOf({ n: 2 });
   const [{ offset }] = n.found as [FieldDifference];
   t.deepEqual(n.found, [{ path: "n", offset, kind: "value", a: 1, b: 2 }]);
-  t.equal(n.stream.readUInt32BE(offset.b!), 2, "it stands there");
+  t.equal(n.stream.readUInt32BE(offset.b!), 2, "it is there");
   const flag = await fieldsOf({ flag: false });
   t.deepEqual(
     flag.found.map(({ path }) => path),

@@ -188,7 +188,7 @@ test("records of other sections, commands, VMDESCRIPTION, the end", async (t) =>
     ["undecoded what the input ends inside"],
     "and so is a record, which is compared",
   );
-  t.deepEqual(named(late, "meaning").slice(0, 2), ["end complete", "section hpet/0"], "those behind it are missing");
+  t.deepEqual(named(late, "meaning").slice(0, 2), ["end complete", "section hpet/0"], "those after it are missing");
   t.end();
 });
 
@@ -220,7 +220,7 @@ test("RAM blocks", async (t) => {
   t.deepEqual(named(fewer, "meaning"), ["RAM block vga"], "in one only");
   t.deepEqual([fewer.differences[0]?.a, fewer.differences[0]?.b], [4 * PAGE, null]);
   const listed = fewer.differences[0]!.offset.a!;
-  t.equal(Buffer.from(base).readBigUInt64BE(listed), BigInt(12 * PAGE + 4), "where the list stands");
+  t.equal(Buffer.from(base).readBigUInt64BE(listed), BigInt(12 * PAGE + 4), "where the list is");
   const longer = await diffStreams(base, await made([["ram", 16 * PAGE, 7], two[1]!], [u32], { n: 1 }));
   t.deepEqual(named(longer, "meaning"), ["RAM block ram length"], "another length");
   t.deepEqual([longer.ram.pages.same, longer.ram.pages.onlyB], [12, 8], "what both have is compared");

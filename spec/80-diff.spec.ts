@@ -246,7 +246,7 @@ test("errors say which stream, and where", async (t) => {
   ] as const) {
     const error = await refusal(() => diffStreams(a, b));
     t.deepEqual([error?.code, error?.offset, error && sideOf(error)], ["truncated", 200_000, side]);
-    t.equal(error?.path[1], 'section 2 "ram"', "the path goes on behind the side");
+    t.equal(error?.path[1], 'section 2 "ram"', "the path goes on after the side");
   }
   const bytes = corpusEntry("compress-1-threads-1").open();
   const broken = Buffer.from(bytes);

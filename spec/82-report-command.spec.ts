@@ -52,7 +52,7 @@ test("a damaged file: a report, the address, exit status 1", async (t) => {
   t.match(page.pres.join(""), /qevm inspect cut\.mig --lenient/u, "what can be done, by the file's name");
 });
 
-test("usage, and what is no stream: nothing is made", async (t) => {
+test("usage, and what is not a stream: nothing is made", async (t) => {
   const out = join(work, "none.html");
   for (const [args, code, said] of [
     [["report", file], 2, /--out is missing/u],

@@ -120,7 +120,7 @@ test("nothing from a stream becomes markup", async (t) => {
 
 test("libvirt's XML and messages of damage are text, too", async (t) => {
   const stream = Buffer.from(await hostile());
-  // A page record that names a block which does not exist: its name stands in the message.
+  // A page record that names a block which does not exist: its name is in the message.
   const at = stream.indexOf(Buffer.from(`\x2b${NAMES[0]}`, "latin1"), 2000);
   const broken =
     at < 0

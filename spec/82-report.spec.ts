@@ -223,7 +223,7 @@ test("damage: a report of everything before and after it, whatever the bytes", {
       const sum = [...spent(page).values()].reduce((a, b) => a + b, 0);
       if (sum !== 2 * stream.length) bad.push(`${name}: ${sum / 2} of ${stream.length} bytes`);
     });
-    // What is no stream, or is wrapped in something that is broken, has no report.
+    // What is not a stream, or is wrapped in something that is broken, has no report.
     if (error !== undefined && (error.offset ?? 0) > 8 && error.code !== "bad-magic")
       bad.push(`${name}: ${error.message}`);
   };
@@ -305,7 +305,7 @@ test("devices after damage that ends the reading are looked for, and found", asy
   );
 });
 
-test("what is no stream has no report", async (t) => {
+test("what is not a stream has no report", async (t) => {
   for (const [bytes, code] of [
     [Buffer.from("this is some text, and no stream at all"), "bad-magic"],
     [Buffer.from("5145564d00000002", "hex"), "unsupported-version"],

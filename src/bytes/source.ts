@@ -179,7 +179,7 @@ export class BlobSource implements RandomSource {
     return n;
   }
 
-  /** Errors: io, where the file behind the blob changed or is gone. */
+  /** Errors: io, where the file of the blob changed or is gone. */
   async readAt(position: number, into: Uint8Array): Promise<number> {
     const end = Math.min(this.length, position + into.length);
     if (position >= end) return 0;

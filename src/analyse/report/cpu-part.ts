@@ -8,8 +8,8 @@ import type { ReportFacts } from "./types.js";
 const MOST_CPUS = 64;
 
 /** Registers by name, as `qevm devices FILE cpu` prints them. */
-export function cpuPart({ devices, behind }: ReportFacts): Part {
-  const cpus = [...devices, ...behind].filter(({ idstr }) => idstr === "cpu");
+export function cpuPart({ devices, afterDamage }: ReportFacts): Part {
+  const cpus = [...devices, ...afterDamage].filter(({ idstr }) => idstr === "cpu");
   const { shown, left } = first(cpus, MOST_CPUS);
   const body = shown.map(({ instanceId, content }, i): Piece => {
     const registers = content.kind === "device" ? cpuRegisters(content.state) : undefined;

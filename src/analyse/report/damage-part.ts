@@ -5,7 +5,7 @@ import { address, exact, first, place, points, table, type Part } from "./parts.
 import type { ReportFacts } from "./types.js";
 
 /** The banner at the top: the state of the stream. */
-export function banner({ damage, inspection, verified, unread, behind }: ReportFacts): Html {
+export function banner({ damage, inspection, verified, unread, afterDamage }: ReportFacts): Html {
   const [worst] = damage;
   if (worst !== undefined) {
     const { error } = worst;
@@ -14,7 +14,7 @@ export function banner({ damage, inspection, verified, unread, behind }: ReportF
       <p>
         ${damage.length > 1 && `${damage.length - 1} more kinds of damage are listed below. `}This report shows
         everything that could be read before and after
-        it${unread > 0 && `; ${exact(unread)} bytes at the end of the file could not be decoded in order`}${behind.length > 0 && `, and ${exact(behind.length)} device sections were found there`}.
+        it${unread > 0 && `; ${exact(unread)} bytes at the end of the file could not be decoded in order`}${afterDamage.length > 0 && `, and ${exact(afterDamage.length)} device sections were found there`}.
       </p>
     </section> `;
   }
@@ -50,7 +50,7 @@ function sentence({ path, what, expected, found }: QevmError): string {
 }
 
 /** Damage, warnings and notes. */
-export function damagePart({ damage, inspection, explained, unread, behind }: ReportFacts): Part {
+export function damagePart({ damage, inspection, explained, unread, afterDamage }: ReportFacts): Part {
   const { shown, left } = first(damage, 30);
   const body: Piece[] = [];
   if (damage.length === 0)
@@ -73,12 +73,12 @@ export function damagePart({ damage, inspection, explained, unread, behind }: Re
   if (unread > 0)
     body.push(markup`<p>${exact(unread)} bytes at the end of the file could not be decoded.</p>
 `);
-  body.push(foundBehind(behind), warnings(inspection), points(explained.notes));
+  body.push(foundAfterDamage(afterDamage), warnings(inspection), points(explained.notes));
   return { id: "damage", heading: "Damage and warnings", body };
 }
 
 /** Sections in the part that could not be read in order. */
-function foundBehind(items: ReportFacts["behind"]): Piece {
+function foundAfterDamage(items: ReportFacts["afterDamage"]): Piece {
   if (items.length === 0) return undefined;
   const { shown, left } = first(items, 300);
   const rows = shown.map(({ offset, idstr, instanceId, versionId, content }) => [

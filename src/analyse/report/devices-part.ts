@@ -22,7 +22,7 @@ const MOST_BYTES = 64;
 
 /** All device state as trees that open. */
 export function devicesPart(facts: ReportFacts): Part {
-  const devices = [...facts.devices, ...facts.behind];
+  const devices = [...facts.devices, ...facts.afterDamage];
   if (devices.length === 0)
     return {
       id: "devices",
@@ -57,7 +57,7 @@ class Shelf {
   private room = MOST_DEVICES;
   private left = 0;
 
-  device({ idstr, instanceId, versionId, offset, content }: SectionItem, behind: boolean): Html {
+  device({ idstr, instanceId, versionId, offset, content }: SectionItem, afterDamage: boolean): Html {
     const length = content.kind === "device" ? content.length : content.kind === "opaque" ? content.bytes.length : 0;
     this.left = Math.min(MOST_DEVICE, this.room);
     const before = this.left;
@@ -68,7 +68,7 @@ class Shelf {
         <code>${idstr}/${instanceId}</code>
         <span class="dim"
           >version ${versionId}, at byte ${address(offset)},
-          ${fileSize(length)}${content.kind === "opaque" && ", not understood"}${behind && ", found after the damage"}</span
+          ${fileSize(length)}${content.kind === "opaque" && ", not understood"}${afterDamage && ", found after the damage"}</span
         >
       </summary>
       ${body}

@@ -12,7 +12,7 @@ import { noteFacts } from "../../guest/layout/facts.js";
 import { findLayout } from "../../guest/layout/layout.js";
 import type { ByteSource } from "../../bytes/source.js";
 import type { SectionItem, StreamOptions } from "../../codec/stream/index.js";
-import { sectionsBehind } from "./behind.js";
+import { sectionsAfterDamage } from "./after-damage.js";
 import { HashedSource, openRaw } from "./raw-input.js";
 import { verifyFolder, verifyInput } from "./verification.js";
 import { ReportWatch } from "./watch.js";
@@ -29,8 +29,8 @@ export async function gather(input: StreamInput, options: ReportOptions): Promis
   const reading: StreamOptions = { ...stream, lenient: true };
   const how = { snapshot, offset, reading, verify, progress, name: named };
   const found = typeof input === "string" && isFolder(input) ? await folder(input, how) : await file(input, how);
-  const { watch, explained, files, verified, containers, copied, inspection, behind } = found;
-  for (const item of behind) noteFacts(item, watch.facts);
+  const { watch, explained, files, verified, containers, copied, inspection, afterDamage } = found;
+  for (const item of afterDamage) noteFacts(item, watch.facts);
   watch.end();
   const unread = await watch.reader.unfinished();
   return {
@@ -50,7 +50,7 @@ export async function gather(input: StreamInput, options: ReportOptions): Promis
     blocks: strips(watch),
     layout: layoutOf(explained.inspection, watch),
     devices: watch.devices,
-    behind,
+    afterDamage,
   };
 }
 
@@ -72,7 +72,7 @@ interface Found {
   containers: readonly Container[];
   copied: boolean;
   /** Device sections that were found after damage that ended the reading. */
-  behind: SectionItem[];
+  afterDamage: SectionItem[];
 }
 
 async function file(input: StreamInput, how: How): Promise<Found> {
@@ -86,13 +86,13 @@ async function file(input: StreamInput, how: How): Promise<Found> {
     let explained: Explanation;
     let containers: readonly Container[];
     let sha256: string;
-    let behind: SectionItem[] = [];
+    let afterDamage: SectionItem[] = [];
     try {
       const opened = await open(hashed);
       ({ containers } = opened);
       explained = await explain(opened, { ...how, containers, watch });
       if (explained.damage.length > 0 && !explained.inspection.complete)
-        behind = await sectionsBehind(opened, watch.reader, reading);
+        afterDamage = await sectionsAfterDamage(opened, watch.reader, reading);
       sha256 = raw.sha256 ?? (await hashed.sha256());
     } finally {
       await hashed.close();
@@ -100,7 +100,7 @@ async function file(input: StreamInput, how: How): Promise<Found> {
     const { inspection } = explained;
     const verified = await verifyInput(() => open(raw.open()), inspection, how);
     const files = [{ name, bytes: hashed.length, sha256 }];
-    return { watch, explained, inspection, files, verified, containers, copied: raw.copied, behind };
+    return { watch, explained, inspection, files, verified, containers, copied: raw.copied, afterDamage };
   } finally {
     raw.close();
   }
@@ -122,7 +122,7 @@ async function folder(path: string, how: How): Promise<Found> {
     if (container.kind !== "recording") continue;
     for (const name of container.files) files.push(await hashedFile(path, name));
   }
-  return { watch, explained, inspection, files, verified, containers, copied: false, behind: [] };
+  return { watch, explained, inspection, files, verified, containers, copied: false, afterDamage: [] };
 }
 
 async function hashedFile(folderPath: string, name: string): Promise<InputFile> {

@@ -4,7 +4,7 @@ import { address, first, place, points, table, type Part } from "./parts.js";
 import type { ReportFacts } from "./types.js";
 
 /** Where the RAM blocks are in guest-physical memory, and how that is known. */
-export function layoutPart({ layout, damage, behind }: ReportFacts): Part {
+export function layoutPart({ layout, damage, afterDamage }: ReportFacts): Part {
   const heading = "Guest-physical layout";
   if ("none" in layout)
     return {
@@ -51,7 +51,7 @@ export function layoutPart({ layout, damage, behind }: ReportFacts): Part {
 `
         : points(layout.how.map((line) => (isGuess(line) ? markup`<strong class="fair">${line}</strong>` : line))),
       damage.length > 0 &&
-        markup`<p class="note">The stream is damaged: ${behind.length > 0 ? "device state that was found after the damage went into it" : "device state that was not reached is not in it"}.</p>
+        markup`<p class="note">The stream is damaged: ${afterDamage.length > 0 ? "device state that was found after the damage went into it" : "device state that was not reached is not in it"}.</p>
 `,
     ],
   };

@@ -28,7 +28,7 @@ export function summaryPart(facts: ReportFacts): Part {
     ["RAM", `${ram.blocks.length === 1 ? "1 block" : `${exact(ram.blocks.length)} blocks`}, ${memorySize(total)}`],
     [
       "Devices",
-      `${exact(inspection.devices.length)}${facts.behind.length > 0 ? `, and ${exact(facts.behind.length)} found after the damage` : ""}`,
+      `${exact(inspection.devices.length)}${facts.afterDamage.length > 0 ? `, and ${exact(facts.afterDamage.length)} found after the damage` : ""}`,
     ],
     ["VMDESCRIPTION", inspection.vmdescription ? "yes" : "no"],
     ["Section footers", inspection.footers === null ? "no section has ended" : inspection.footers ? "yes" : "no"],

@@ -85,5 +85,5 @@ export interface ReportFacts {
   layout: { segments: readonly Segment[]; how: readonly string[] } | { none: string };
   devices: readonly SectionItem[];
   /** Device sections that were looked for, and found, after damage that ended the reading. */
-  behind: readonly SectionItem[];
+  afterDamage: readonly SectionItem[];
 }

@@ -154,6 +154,6 @@ export const addresses = blockDiffers(
 
 /** "Mismatched RAM page size x (local) A != B". */
 export const blockPageSize = blockDiffers(
-  "for postcopy the memory behind a block must have pages of one size at both ends (huge pages, or not)",
+  "for postcopy the memory of a block must have pages of one size at both ends (huge pages, or not)",
   "give the destination a memory backend with the source's page size",
 );

@@ -16,8 +16,7 @@ export function unknownCommand({ number = "0" }: Parts, context: Context): Answe
   const command = value === SWITCHOVER_START ? commands.find(({ name }) => name === "SWITCHOVER_START") : undefined;
   return {
     about: { offset: command?.offset ?? damageOffset(context), value: hex(value) },
-    here:
-      command === undefined ? damageNote(context) : `the command SWITCHOVER_START (0xb) stands ${at(command.offset)}`,
+    here: command === undefined ? damageNote(context) : `the command SWITCHOVER_START (0xb) is ${at(command.offset)}`,
     why:
       value === SWITCHOVER_START
         ? "QEMU knows SWITCHOVER_START since 10.0; machine types up to 9.2 do not send it (property send-switchover-start)"
@@ -56,7 +55,7 @@ function adviseWords(context: Context): string {
         : [],
     )
     .join(", ");
-  return `the command POSTCOPY_ADVISE stands ${at(advise.offset)}${said === "" ? ", without page sizes (dirty bitmaps only)" : `: ${said}`}`;
+  return `the command POSTCOPY_ADVISE is ${at(advise.offset)}${said === "" ? ", without page sizes (dirty bitmaps only)" : `: ${said}`}`;
 }
 
 /** "Postcopy needs matching RAM page sizes (s=2000 d=1000)", "... target page sizes (s=8192 d=4096)". */
@@ -114,7 +113,7 @@ export function commandState({ command = "" }: Parts, context: Context): Answer 
   const found = context.survey.inspection.commands.find((one) => one.name === name);
   return {
     about: { offset: found?.offset },
-    here: found === undefined ? `this file has no command ${name}` : `the command ${name} stands ${at(found.offset)}`,
+    here: found === undefined ? `this file has no command ${name}` : `the command ${name} is ${at(found.offset)}`,
     why: "the loader takes postcopy's commands in one order only: ADVISE, DISCARD, LISTEN, RUN; and PING only after OPEN_RETURN_PATH. A command is missing before it, or comes twice",
   };
 }

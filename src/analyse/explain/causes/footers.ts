@@ -9,7 +9,7 @@ export function footerMissing({ section = "" }: Parts, context: Context): Answer
   const found = findSection(context, section);
   const about = { section, offset: found?.offset, instance: found?.instance };
   const why = [
-    "behind each section's payload a footer, 0x7e and the section's id, must stand; the loader found another byte where it stopped reading",
+    "after each section's payload there must be a footer, 0x7e and the section's id; the loader found another byte where it stopped reading",
   ];
   if (survey.inspection.footers === false) {
     return {

@@ -30,7 +30,7 @@ export function notAStream({ magic }: Parts, context: Context): Answer {
       here: "this file begins as a stream does: QEMU was given something else, or not from its first byte",
       why,
       remedies: {
-        what: "give it this file from the beginning; a file: URI with an offset, and a command behind exec: that prints a message, are what moves it",
+        what: "give it this file from the beginning; a file: URI with an offset, and a command after exec: that prints a message, are what moves it",
         arguments: ["-incoming", `exec:cat ${file}`],
       },
     };
@@ -48,7 +48,7 @@ export function streamVersion(_: Parts, context: Context): Answer {
     here: good
       ? ["this file has version 3 at byte 0x4, as every QEMU since 2009 writes: the text is about another file"]
       : damageNote(context),
-    why: "the four bytes behind the magic are the version, and 3 is the only one that any QEMU since 2009 writes or loads",
+    why: "the four bytes after the magic are the version, and 3 is the only one that any QEMU since 2009 writes or loads",
     remedies: good
       ? []
       : [{ what: "if all else is whole, the version alone is damaged: bytes 4 to 7 must be 00 00 00 03" }],
@@ -59,7 +59,7 @@ export function streamVersion(_: Parts, context: Context): Answer {
 export function configurationMissing(_: Parts, { survey }: Context): Answer {
   const { configuration, inspection } = survey;
   const why = [
-    "a QEMU whose property send-configuration is on (machine types from 2.4) wants the machine's name, type byte 0x07, directly behind the header",
+    "a QEMU whose property send-configuration is on (machine types from 2.4) wants the machine's name, type byte 0x07, directly after the header",
   ];
   if (configuration !== undefined) {
     return {
@@ -71,7 +71,7 @@ export function configurationMissing(_: Parts, { survey }: Context): Answer {
   if (inspection.sections.length === 0) {
     return {
       about: { offset: 8 },
-      here: "nothing that can be read stands behind the header: the file is cut off",
+      here: "nothing that can be read comes after the header: the file is cut off",
       why,
     };
   }
@@ -90,7 +90,7 @@ export function configurationMissing(_: Parts, { survey }: Context): Answer {
   remedies.push({ what: "or use the source's machine type, if that is one up to 2.3: those write none" });
   return {
     about: { offset: 8 },
-    here: `this file has no configuration section: behind the header a ${inspection.sections[0]!.type.toUpperCase()} section begins ${at(8)}`,
+    here: `this file has no configuration section: after the header a ${inspection.sections[0]!.type.toUpperCase()} section begins ${at(8)}`,
     why,
     remedies,
   };

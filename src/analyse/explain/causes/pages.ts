@@ -51,7 +51,7 @@ export function pageFlags({ flags: text = "0" }: Parts, context: Context): Answe
   if (record !== undefined && kind === RamFlag.MULTIFD_FLUSH) {
     return {
       about: { offset: record.offset, value: hex(value) },
-      here: `the first MULTIFD_FLUSH record stands ${at(record.offset)}`,
+      here: `the first MULTIFD_FLUSH record is ${at(record.offset)}`,
       why: "QEMU knows MULTIFD_FLUSH (0x200) since 8.1, and 8.1 writes it even without multifd: releases before do not load it",
       remedies: { what: "load it in 8.1 or later" },
     };
@@ -70,7 +70,7 @@ export function pageFlags({ flags: text = "0" }: Parts, context: Context): Answe
       context,
       record === undefined
         ? "no record of this file has these flags: the text is about another file, or the loader lost its place"
-        : `the first such record stands ${recordWords(record)}`,
+        : `the first such record is ${recordWords(record)}`,
     ),
     why,
     remedies: first && salvage(context),
@@ -80,7 +80,7 @@ export function pageFlags({ flags: text = "0" }: Parts, context: Context): Answe
 /** What is left of a file whose pages are damaged. */
 function salvage({ file }: Context): Remedy {
   return {
-    what: "what stands before the damage can be read",
+    what: "what comes before the damage can be read",
     command: ["qevm", "extract", file, "--out", "DIR", "--format", "blocks", "--lenient"],
   };
 }
@@ -111,7 +111,7 @@ function compressedPages(context: Context, value: string | undefined): Answer {
     here:
       record === undefined
         ? `this file has no compressed page${elsewhere(context)}`
-        : `${counted(compressed, "page")} of this file ${compressed === 1 ? "is" : "are"} compressed; the first COMPRESS_PAGE record stands ${recordWords(record)}`,
+        : `${counted(compressed, "page")} of this file ${compressed === 1 ? "is" : "are"} compressed; the first COMPRESS_PAGE record is ${recordWords(record)}`,
     why:
       value === undefined
         ? "QEMU 2.10 to 9.0 load compressed pages only with the capability compress on at the destination too"
@@ -127,14 +127,12 @@ export function compressedData({ length }: Parts, context: Context): Answer {
     about: { offset: damageOffset(context), value: numberOf(length) },
     here: damageNote(
       context,
-      record === undefined
-        ? "this file has no compressed page"
-        : `the first compressed page stands ${recordWords(record)}`,
+      record === undefined ? "this file has no compressed page" : `the first compressed page is ${recordWords(record)}`,
     ),
     why:
       length === undefined
         ? "a COMPRESS_PAGE payload did not inflate to a page. In streams of QEMU up to 2.12 that can be so without harm (the page comes again): machine types up to 2.12 have decompress-error-check off"
-        : `${length} bytes are more than deflate can make of a page: the length, or what stands before it, is damaged`,
+        : `${length} bytes are more than deflate can make of a page: the length, or what comes before it, is damaged`,
     remedies: [verify(context, "find the page"), salvage(context)],
   };
 }
@@ -146,9 +144,9 @@ export function xbzrle({ page }: Parts, context: Context): Answer {
     about: { offset: damageOffset(context) ?? record?.offset, value: page },
     here: damageNote(
       context,
-      record === undefined ? "this file has no XBZRLE page" : `the first XBZRLE record stands ${recordWords(record)}`,
+      record === undefined ? "this file has no XBZRLE page" : `the first XBZRLE record is ${recordWords(record)}`,
     ),
-    why: "an XBZRLE record is u8 1, a length of at most a page, and pairs of runs; something else stands there",
+    why: "an XBZRLE record is u8 1, a length of at most a page, and pairs of runs; something else is there",
     remedies: [verify(context, "find the page"), salvage(context)],
   };
 }
@@ -205,7 +203,7 @@ export function addressFailed(_: Parts, context: Context): Answer {
     why: "the stream ended where a page record should begin",
     remedies:
       first === undefined
-        ? { what: "see whether the connection or the command behind exec: ended early" }
+        ? { what: "see whether the connection or the command after exec: ended early" }
         : salvage(context),
   };
 }

@@ -9,7 +9,7 @@ import { pciIdentity } from "../pci.js";
 import { at } from "../words.js";
 import { deviceWords, remediesFor } from "./devices.js";
 
-const ANOTHER = "another device stands there";
+const ANOTHER = "another device is there";
 const ABILITIES = "the device has other abilities";
 const BAR = "the device's BAR has another size or type: its memory, vectors or I/O ports differ";
 
@@ -30,7 +30,7 @@ const REGISTERS: readonly [number, string, string][] = [
   [0x20, "base address register 4", BAR],
   [0x24, "base address register 5", BAR],
   [0x28, "the CardBus pointer", ANOTHER],
-  [0x2c, "the subsystem ids", "another device stands there, or one of another machine type"],
+  [0x2c, "the subsystem ids", "another device is there, or one of another machine type"],
   [0x30, "the ROM base address", "the option ROM has another size, or one end has none (romfile=)"],
   [0x34, "the pointer to capabilities", "the device has other PCI capabilities (MSI, MSI-X, PCI Express)"],
   [0x35, "reserved bytes", ANOTHER],

@@ -42,7 +42,7 @@ export function unknownSection({ section = "", number = "0" }: Parts, context: C
   const instance = Number(number);
   const found = findSection(context, section, instance);
   const why = [
-    "that QEMU has nothing of this name and instance: a device that the source had is missing, or stands elsewhere",
+    "that QEMU has nothing of this name and instance: a device that the source had is missing, or is at another place",
   ];
   if (found === undefined) {
     const others = context.survey.inspection.sections.filter(
@@ -151,7 +151,7 @@ export function unknownType({ number = "0" }: Parts, context: Context): Answer {
   const offset = type === 7 ? configuration?.offset : damageOffset(context);
   const here = damageNote(context);
   if (type === 7 && configuration !== undefined)
-    here.unshift(`the configuration section stands ${at(configuration.offset)}`);
+    here.unshift(`the configuration section is ${at(configuration.offset)}`);
   if (type === 0x7e && inspection.footers === true) here.unshift("the sections of this file have footers");
   if (here.length === 0)
     here.push(
@@ -160,7 +160,7 @@ export function unknownType({ number = "0" }: Parts, context: Context): Answer {
   return {
     about: { offset, value: hex(type) },
     here,
-    why: words ?? `where a section, command or EOF should begin stands ${hex(type)}`,
+    why: words ?? `where a section, command or EOF should begin, there is ${hex(type)}`,
     remedies: remedy ?? verify(context, "see which section is wrong"),
   };
 }
@@ -175,9 +175,9 @@ export function noDescription({ number = "0" }: Parts, { survey }: Context): Ans
     },
     here:
       vmdescription === undefined
-        ? "this file has no VMDESCRIPTION behind its EOF"
-        : `the VMDESCRIPTION stands ${at(vmdescription)}`,
-    why: "machine types from 2.3 on send a description behind EOF. This is only a warning: everything was loaded before, and QEMU goes on",
+        ? "this file has no VMDESCRIPTION after its EOF"
+        : `the VMDESCRIPTION is ${at(vmdescription)}`,
+    why: "machine types from 2.3 on send a description after EOF. This is only a warning: everything was loaded before, and QEMU goes on",
     remedies:
       vmdescription === undefined
         ? [

@@ -23,7 +23,7 @@ const ROWS: readonly PlainRow[] = [
     "libvirt-monitor",
     2,
     /(?:[p]rocess exited while connecting to monitor|(?:QEMU|qemu) unexpectedly closed the monitor(?: \(vm='(?<name>[^'\n]*)'\))?|End of file from qemu monitor|Unable to read from monitor: [^\n]*)/u,
-    "QEMU ended: what it said is behind this, or in its log",
+    "QEMU ended: what it said is after this, or in its log",
     [LOG],
   ],
   [

@@ -21,7 +21,7 @@ const MOST_STARTS = 64;
  * end says which there are, and each that follows is looked for by its header. What is found so is likely, not proved:
  * something else may look like a header.
  */
-export async function sectionsBehind(
+export async function sectionsAfterDamage(
   source: ByteSource,
   stream: StreamReader,
   options: StreamOptions,
