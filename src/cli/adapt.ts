@@ -8,7 +8,7 @@ import { readableAgain } from "../io/transport/spool.js";
 import { adaptToFile } from "../rewrite/adapt/adapt-file.js";
 import { planStreams, reportOf, type Reopened } from "../rewrite/adapt/adapt.js";
 import { askPattern } from "../rewrite/adapt/ask.js";
-import type { AdaptPlan, AdaptReport } from "../rewrite/adapt/types.js";
+import type { AdaptPlan, AdaptReport, PatternFacts } from "../rewrite/adapt/types.js";
 import { StreamReader } from "../codec/stream/index.js";
 import { adaptLines } from "./adapt-report.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
@@ -52,7 +52,7 @@ export async function run(argv: string[]): Promise<number> {
     }
     const asked = await askPattern(command, args.text("machine") ?? (await machineOf(input.old)) ?? UNNAMED);
     try {
-      const report = await adapt(input.old, { open: () => FileSource.open(asked.path) }, out, args);
+      const report = await adapt(input.old, { open: () => FileSource.open(asked.path) }, out, args, asked.facts);
       return finish(args, out, report, asked.command);
     } finally {
       asked.remove();
@@ -62,8 +62,14 @@ export async function run(argv: string[]): Promise<number> {
   }
 }
 
-async function adapt(old: Reopened, pattern: Reopened, out: string | undefined, args: Arguments): Promise<AdaptReport> {
-  const options = { accept: args.list("accept"), stream: await streamOptions(args) };
+async function adapt(
+  old: Reopened,
+  pattern: Reopened,
+  out: string | undefined,
+  args: Arguments,
+  facts?: PatternFacts,
+): Promise<AdaptReport> {
+  const options = { accept: args.list("accept"), stream: await streamOptions(args), facts };
   if (out === undefined) return reportOf(await planStreams(old, pattern, options), options);
   const input = (await old.open()) as Partial<Input> & ByteSource;
   await input.close?.();

@@ -6,11 +6,14 @@ import { QevmError } from "../../src/bytes/errors.js";
 import { MemorySink, MemorySource } from "../../src/bytes/source.js";
 import { planStreams, reportOf, type AdaptReport, type Reopened } from "../../src/rewrite/adapt/index.js";
 import { askDestination } from "../../src/rewrite/adapt/destination.js";
+import { askSubsections } from "../../src/rewrite/adapt/dumped.js";
+import { offeredFeatures } from "../../src/rewrite/adapt/offered.js";
+import type { PatternFacts } from "../../src/rewrite/adapt/types.js";
 import { globalArguments } from "../../src/rewrite/adapt/properties.js";
 import { writeAdapted } from "../../src/rewrite/adapt/write.js";
 import { runStep } from "../capture/steps.js";
 import { startDestination } from "../destination/index.js";
-import type { QemuBinary } from "../qemu/find.js";
+import { innerPath, type QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
 
 export interface Cell {
@@ -22,6 +25,8 @@ export interface Cell {
   readonly args: readonly string[];
   /** Milliseconds that the guest runs before it is saved; a Linux guest runs until it works. */
   readonly run: number;
+  /** What is refused is written and loaded all the same. */
+  readonly force?: boolean;
   /** A Linux that says on its serial port how it does: `tick 3 vda net`. */
   readonly linux?: { readonly kernel: string; readonly initrd: string } | undefined;
 }
@@ -33,6 +38,8 @@ export interface Outcome {
   readonly at: string;
   readonly why: string;
   readonly report?: AdaptReport;
+  /** Of what was refused and loaded all the same: whether QEMU took it. */
+  readonly forced?: boolean;
   readonly globals: readonly string[];
   readonly stream?: Buffer;
   readonly pattern?: Buffer;
@@ -96,8 +103,8 @@ export async function saveOld(cell: Cell): Promise<{ stream: Buffer; registers: 
   }
 }
 
-/** The destination's pattern, and the properties that it was started with. */
-export async function patternOf(cell: Cell): Promise<{ pattern: Buffer; globals: string[] }> {
+/** The destination's pattern, the properties that it was started with, and what else it says. */
+export async function patternOf(cell: Cell): Promise<{ pattern: Buffer; globals: string[]; facts: PatternFacts }> {
   const line = [...argumentsOf(cell, cell.to), "-S"];
   let vm = await started(cell, cell.now, line);
   try {
@@ -107,7 +114,13 @@ export async function patternOf(cell: Cell): Promise<{ pattern: Buffer; globals:
       await vm.close();
       vm = await started(cell, cell.now, [...line, ...globals]);
     }
-    return { pattern: await saved(vm), globals };
+    const pattern = await saved(vm);
+    const features = await offeredFeatures(vm.qmp);
+    const inner = innerPath(cell.now, vm.folder);
+    const command = [...cell.now.command, ...line, ...globals].map((word) => word.replaceAll("$DIR", inner));
+    const path = join(vm.folder, "vmstate.json");
+    const subsections = await askSubsections(command, path, innerPath(cell.now, path), 60);
+    return { pattern, globals, facts: { features, subsections } };
   } finally {
     await vm.close();
   }
@@ -117,7 +130,11 @@ function reopened(bytes: Buffer): Reopened {
   return { open: () => new MemorySource(bytes) };
 }
 
-export async function tryCell(cell: Cell): Promise<Outcome> {
+/** A guest that was saved, with its registers and, of a Linux, what it said last. */
+export type SavedGuest = Awaited<ReturnType<typeof saveOld>>;
+
+/** Saves the guest of a cell, unless it was saved before, adapts it and loads it. */
+export async function tryCell(cell: Cell, guest?: SavedGuest): Promise<Outcome> {
   let globals: string[] = [];
   const failed = (at: string, error: unknown, rest: Partial<Outcome> = {}): Outcome => ({
     passed: false,
@@ -126,11 +143,12 @@ export async function tryCell(cell: Cell): Promise<Outcome> {
     globals,
     ...rest,
   });
-  let source: Awaited<ReturnType<typeof saveOld>>;
+  let source: SavedGuest;
   let pattern: Buffer;
+  let facts: PatternFacts;
   try {
-    source = await saveOld(cell);
-    ({ pattern, globals } = await patternOf(cell));
+    source = guest ?? (await saveOld(cell));
+    ({ pattern, globals, facts } = await patternOf(cell));
   } catch (error) {
     return failed("source", error);
   }
@@ -138,11 +156,15 @@ export async function tryCell(cell: Cell): Promise<Outcome> {
   const sink = new MemorySink();
   let report: AdaptReport;
   try {
-    const plan = await planStreams(reopened(stream), reopened(pattern));
+    const plan = await planStreams(reopened(stream), reopened(pattern), { facts });
     report = reportOf(plan);
     if (!report.enough) {
       const why = report.refused.map(({ where, rule, reason }) => `${where}: ${rule}: ${reason}`).join("; ");
-      return failed("refused", why, { report, stream, pattern });
+      if (cell.force !== true) return failed("refused", why, { report, stream, pattern });
+      await writeAdapted(plan, new MemorySource(stream), new MemorySource(pattern), sink, {});
+      const taken = await loaded(cell, Buffer.from(sink.bytes()), source, globals, { stream, pattern });
+      const said = taken.passed ? "" : `; QEMU: ${taken.at}: ${taken.why}`;
+      return failed("refused", `${why}${said}`, { report, stream, pattern, forced: taken.passed });
     }
     await writeAdapted(plan, new MemorySource(stream), new MemorySource(pattern), sink, {});
   } catch (error) {

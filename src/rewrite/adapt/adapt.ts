@@ -2,7 +2,7 @@ import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import { planAdapt } from "./plan.js";
 import { survey } from "./survey.js";
-import type { AdaptPlan, AdaptReport, Change } from "./types.js";
+import type { AdaptPlan, AdaptReport, Change, PatternFacts } from "./types.js";
 import { writeAdapted } from "./write.js";
 
 /** A stream that can be read more than once. The caller of `open` closes the source. */
@@ -15,6 +15,8 @@ export interface AdaptOptions {
   accept?: readonly string[] | undefined;
   /** How the old stream is decoded. */
   stream?: StreamOptions | undefined;
+  /** What is known of the destination beside its pattern. */
+  facts?: PatternFacts | undefined;
 }
 
 /**
@@ -24,7 +26,7 @@ export interface AdaptOptions {
 export async function planStreams(old: Reopened, pattern: Reopened, options: AdaptOptions = {}): Promise<AdaptPlan> {
   const mine = await withSource(old, (source) => survey(source, options.stream ?? {}));
   const theirs = await withSource(pattern, (source) => survey(source, {}));
-  return planAdapt(mine, theirs);
+  return planAdapt(mine, theirs, options.facts);
 }
 
 /**

@@ -240,10 +240,12 @@ function mergeSubsections(old: StructState, pattern: StructState, ctx: MergeCont
     const step = `subsection ${name}`;
     const theirs = pattern.subsections.find((one) => one.description.vmsdName === name);
     if (theirs !== undefined) return [ctx.within(step, () => mergeStruct(mine, theirs, ctx))];
+    const known = ctx.facts.subsections?.get(pattern.description.vmsdName ?? "");
     const rule = subsectionRule(name);
-    if (rule === undefined) return [mine];
-    const weight = rule.harmless?.(mine) === true || isZero(mine) ? "unused" : rule.weight;
-    ctx.within(step, () => ctx.note(rule.name, weight, "there", undefined, rule.reason));
+    if (known === undefined || known.has(name)) return [mine];
+    const weight = rule?.harmless?.(mine) === true || isZero(mine) ? "unused" : (rule?.weight ?? "guest");
+    const reason = rule?.reason ?? "the destination's QEMU knows no such state: it would be lost";
+    ctx.within(step, () => ctx.note(rule?.name ?? `subsection:${name}`, weight, "there", undefined, reason));
     return [];
   });
 }

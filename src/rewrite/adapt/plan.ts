@@ -2,10 +2,10 @@ import { MergeContext } from "./context.js";
 import { planBlocks } from "./blocks.js";
 import { mergeDevice } from "./merge.js";
 import { pairSections, sectionName, type Pair } from "./pair.js";
-import type { AdaptPlan, Change, Section, Survey } from "./types.js";
+import type { AdaptPlan, Change, PatternFacts, Section, Survey } from "./types.js";
 
 /** What has to be written so that the destination of the pattern loads the old guest. */
-export function planAdapt(old: Survey, pattern: Survey): AdaptPlan {
+export function planAdapt(old: Survey, pattern: Survey, facts: PatternFacts = {}): AdaptPlan {
   const changes: Change[] = [];
   const stream = new MergeContext("the stream", 0, changes);
   if (old.machine !== pattern.machine) {
@@ -22,12 +22,12 @@ export function planAdapt(old: Survey, pattern: Survey): AdaptPlan {
   }
   const blocks = planBlocks(old, pattern, changes);
   const pairs = pairSections(old.sections, pattern.sections, changes);
-  const sections = pairs.map((pair) => mergeSection(pair, changes));
+  const sections = pairs.map((pair) => mergeSection(pair, changes, facts));
   return { old, pattern, blocks, sections, changes };
 }
 
-function mergeSection({ old, pattern }: Pair, changes: Change[]): Section {
-  const ctx = new MergeContext(sectionName(pattern), old.offset, changes);
+function mergeSection({ old, pattern }: Pair, changes: Change[], facts: PatternFacts): Section {
+  const ctx = new MergeContext(sectionName(pattern), old.offset, changes, facts);
   const { idstr, instanceId, sectionId, early } = pattern;
   const versionId = Math.min(old.versionId, pattern.versionId);
   const section = { ...old, idstr, instanceId, sectionId, early, versionId };

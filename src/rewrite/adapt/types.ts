@@ -68,6 +68,14 @@ export interface Survey {
   diagnostics: Pick<Diagnostics, "warnings" | "passedOver">;
 }
 
+/** What a destination knows or offers that its pattern does not show. */
+export interface PatternFacts {
+  /** Feature bits of its virtio devices, by their place: `0000:00:03.0`. Undefined, or not there: not known. */
+  readonly features?: ReadonlyMap<string, bigint> | undefined;
+  /** Names of the subsections that it knows, by the name of what has them. Not there: not known. */
+  readonly subsections?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
+}
+
 /** What becomes of a RAM block of the destination. */
 export interface BlockPlan {
   /** As the destination knows it; its length is what is written. */

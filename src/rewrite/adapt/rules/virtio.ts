@@ -1,6 +1,7 @@
 import { isRecordValue, type FieldValue, type RecordValue } from "../../../codec/vmstate/index.js";
 import type { MergeContext } from "../context.js";
 import { mergePciConfig, sameChain } from "./pci-config.js";
+import { mergeFeatures, takenFeatures } from "./virtio-features.js";
 
 type Fields = Record<string, FieldValue>;
 
@@ -10,7 +11,7 @@ type Fields = Record<string, FieldValue>;
  * and 11.1 takes 256. Source: QEMU hw/virtio/virtio.c `virtio_load`, hw/virtio/virtio-pci.c (5.2 to 11.1).
  */
 export function mergeVirtio(old: RecordValue, pattern: RecordValue, ctx: MergeContext): RecordValue {
-  const record = { ...old.record };
+  const record = { ...mergeFeatures(old.record, ctx.features, ctx) };
   const theirs = pattern.record;
   const [pci, likePci] = [record["pci"], theirs["pci"]];
   if (isRecordValue(pci) && isRecordValue(likePci)) {
@@ -75,12 +76,8 @@ function alignLegacyBar(
 }
 
 /** Whether the guest's driver speaks virtio 1.0 (feature bit 32). */
-function hasModernDriver({ subsections }: Fields): boolean {
-  if (!Array.isArray(subsections)) return false;
-  return subsections.some((one) => {
-    if (!isRecordValue(one) || one.record["name"] !== "virtio/64bit_features") return false;
-    return ((one.record["guest_features"] as bigint) >> 32n) % 2n === 1n;
-  });
+function hasModernDriver(fields: Fields): boolean {
+  return ((takenFeatures(fields) >> 32n) & 1n) === 1n;
 }
 
 function extendedOf(mine: FieldValue | undefined, theirs: FieldValue | undefined): FieldValue | undefined {
