@@ -108,8 +108,8 @@ export async function patternOf(cell: Cell): Promise<{ pattern: Buffer; globals:
   const line = [...argumentsOf(cell, cell.to), "-S"];
   let vm = await started(cell, cell.now, line);
   try {
-    const facts = await askDestination(vm, cell.from);
-    const globals = globalArguments(facts.properties, line);
+    const asked = await askDestination(vm, cell.from);
+    const globals = globalArguments(asked.properties, line);
     if (globals.length > 0) {
       await vm.close();
       vm = await started(cell, cell.now, [...line, ...globals]);
@@ -120,7 +120,7 @@ export async function patternOf(cell: Cell): Promise<{ pattern: Buffer; globals:
     const command = [...cell.now.command, ...line, ...globals].map((word) => word.replaceAll("$DIR", inner));
     const path = join(vm.folder, "vmstate.json");
     const subsections = await askSubsections(command, path, innerPath(cell.now, path), 60);
-    return { pattern, globals, facts: { features, subsections } };
+    return { pattern, globals, facts: { release: asked.release, features, subsections } };
   } finally {
     await vm.close();
   }

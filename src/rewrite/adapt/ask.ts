@@ -7,7 +7,7 @@ import { openListener } from "../../io/transport/listen-uri.js";
 import { PausedQemu } from "../../io/transport/paused-qemu.js";
 import { textOf, type JsonObject, type QmpClient } from "../../io/transport/qmp.js";
 import { systemFolder, temporaryFolder } from "../../io/transport/temporary.js";
-import { askDestination, type DestinationFacts } from "./destination.js";
+import { askDestination } from "./destination.js";
 import { askSubsections } from "./dumped.js";
 import { offeredFeatures, type OfferedFeatures } from "./offered.js";
 import { globalArguments } from "./properties.js";
@@ -17,7 +17,8 @@ import type { PatternFacts } from "./types.js";
 export interface AskedPattern {
   /** The stream that it saved. */
   path: string;
-  facts: DestinationFacts & PatternFacts;
+  /** What else it said. */
+  facts: PatternFacts;
   /** Program and arguments of the destination, with the properties that the guest needs. */
   command: string[];
   /** Removes the pattern. */
@@ -42,7 +43,11 @@ const DROPPED: ReadonlyMap<string, boolean> = new Map([
  * but for `-incoming` and the like; `-display none -S -qmp stdio` are added, so nothing else of it may use the
  * standard streams. Its disks are opened. Errors: io, with QEMU's own words.
  * @param command program and arguments
- * @param old machine type of the old stream
+ * @param old machine type of the old stream; undefined: no property is asked for
+ * @example
+ * const { path, command, remove } = await askPattern(["qemu-system-x86_64", "-machine", "pc"], "pc-i440fx-2.8");
+ * console.log(command.join(" "));
+ * remove();
  */
 export async function askPattern(command: readonly string[], old: string | undefined): Promise<AskedPattern> {
   const base = withoutIncoming(command);
@@ -61,7 +66,7 @@ export async function askPattern(command: readonly string[], old: string | undef
     const features = first.features ?? (await inQemu(full, saveAndAsk));
     const dump = join(folder.path, "vmstate.json");
     const subsections = await askSubsections(full, dump, dump, START);
-    const facts = { ...first.facts, features, subsections };
+    const facts = { release: first.facts.release, features, subsections };
     return { path, facts, command: full, remove: () => folder.remove() };
   } catch (error) {
     folder.remove();

@@ -2,6 +2,7 @@ import { MergeContext } from "./context.js";
 import { planBlocks } from "./blocks.js";
 import { mergeDevice } from "./merge.js";
 import { pairSections, sectionName, type Pair } from "./pair.js";
+import { rewrapped } from "./wrap.js";
 import type { AdaptPlan, Change, PatternFacts, Section, Survey } from "./types.js";
 
 /** What has to be written so that the destination of the pattern loads the old guest. */
@@ -32,7 +33,9 @@ function mergeSection({ old, pattern }: Pair, changes: Change[], facts: PatternF
   const versionId = Math.min(old.versionId, pattern.versionId);
   const section = { ...old, idstr, instanceId, sectionId, early, versionId };
   if (old.state !== undefined && pattern.state !== undefined) {
-    return { ...section, state: mergeDevice(old.state, pattern.state, ctx) };
+    const other = rewrapped(old.state, pattern.state);
+    const state = mergeDevice(other ?? old.state, pattern.state, ctx);
+    return { ...section, state, ...(other === undefined ? {} : { versionId: pattern.versionId }) };
   }
   if ((old.state === undefined) !== (pattern.state === undefined)) {
     ctx.note(`section:${idstr}`, "never", "there", undefined, "only one of the two streams says what is in it");

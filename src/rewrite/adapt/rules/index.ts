@@ -1,4 +1,4 @@
-import { FIELD_RULES } from "./fields.js";
+import { FIELD_RULES, LAYOUT_FIELDS } from "./fields.js";
 import { mergePciConfig } from "./pci-config.js";
 import { SUBSECTION_RULES } from "./subsections.js";
 import type { FieldRule, PrivateMerge, SubsectionRule } from "./types.js";
@@ -15,6 +15,11 @@ export const PRIVATE_MERGES: ReadonlyMap<string, PrivateMerge> = new Map([
 /** The rule of a field whose presence depends on how the machine is made. */
 export function configuredField(vmsd: string | undefined, field: string): FieldRule | undefined {
   return FIELD_RULES.find((rule) => rule.vmsd === vmsd && rule.fields.includes(field));
+}
+
+/** The rule of a field that says how others are laid out. */
+export function layoutField(vmsd: string | undefined, field: string): FieldRule | undefined {
+  return LAYOUT_FIELDS.find((rule) => rule.vmsd === vmsd && rule.fields.includes(field));
 }
 
 /** The rule of a subsection that the destination does not know. */

@@ -13,7 +13,17 @@ export const SECTION_RULES: readonly SectionRule[] = [
 ];
 
 /** Sections that were called otherwise. */
-export const SECTION_RENAMES: readonly RenameRule[] = [];
+export const SECTION_RENAMES: readonly RenameRule[] = [
+  {
+    name: "isa-vga",
+    pattern: /^vga-isa$/u,
+    becomes: "vga",
+    weight: "form",
+    reason: "the state of isa-vga is a part of its own section since 11.1",
+    between: ["10.0", "11.1"],
+    source: "hw/display/vga-isa.c, 10.0 and 11.1",
+  },
+];
 
 /** RAM blocks that were called otherwise. */
 export const BLOCK_RENAMES: readonly RenameRule[] = [

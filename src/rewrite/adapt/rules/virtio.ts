@@ -2,6 +2,7 @@ import { isRecordValue, type FieldValue, type RecordValue } from "../../../codec
 import type { MergeContext } from "../context.js";
 import { mergePciConfig, sameChain } from "./pci-config.js";
 import { mergeFeatures, takenFeatures } from "./virtio-features.js";
+import { checkFixed, mergeQueues } from "./virtio-fixed.js";
 
 type Fields = Record<string, FieldValue>;
 
@@ -18,7 +19,11 @@ export function mergeVirtio(old: RecordValue, pattern: RecordValue, ctx: MergeCo
     const merged = ctx.within("pci", () => mergeTransport(pci, likePci, ctx));
     record["pci"] = ctx.within("pci", () => alignLegacyBar(merged, { mine: record, theirs }, ctx));
   }
-  record["queues"] = ctx.within("queues", () => mergeQueues(record, theirs, ctx));
+  const device = /\/([\w-]+)"\/\d+$/u.exec(ctx.section)?.[1] ?? "";
+  const queues = ctx.within("queues", () => mergeQueues(device, record, theirs, ctx));
+  record["queues"] = queues;
+  if (Array.isArray(queues)) record["queue_count"] = queues.length;
+  checkFixed(device, record["device"] ?? null, theirs["device"] ?? null, ctx);
   return { record };
 }
 
@@ -83,24 +88,4 @@ function hasModernDriver(fields: Fields): boolean {
 function extendedOf(mine: FieldValue | undefined, theirs: FieldValue | undefined): FieldValue | undefined {
   if (!(theirs instanceof Uint8Array)) return undefined;
   return mine instanceof Uint8Array && sameChain(mine, theirs) ? mine : theirs;
-}
-
-function mergeQueues(record: Fields, theirs: Fields, ctx: MergeContext): FieldValue {
-  const { queues } = record;
-  const like = theirs["queues"];
-  if (!Array.isArray(queues) || !Array.isArray(like)) return queues!;
-  const withVector = like.some((queue) => isRecordValue(queue) && "vector" in queue.record);
-  return queues.map((queue, i) => {
-    const wanted = like[i];
-    if (!isRecordValue(queue)) return queue;
-    const { vector, ...rest } = queue.record;
-    const merged = withVector ? { ...rest, vector: vector ?? 0xffff } : rest;
-    const num = isRecordValue(wanted) ? wanted.record["num"] : undefined;
-    if (num === undefined || num === merged["num"]) return { record: merged };
-    if (merged["desc"] !== 0n) return { record: merged };
-    ctx.within(`[${i}]`, () =>
-      ctx.note("virtqueue-size", "unused", merged["num"], num, "the guest has not set up this ring"),
-    );
-    return { record: { ...merged, num } };
-  });
 }
