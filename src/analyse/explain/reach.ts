@@ -29,7 +29,8 @@ export function adaptReach(
   const further =
     (from !== null && compareVersions(from, OLDEST) > 0) || (to !== null && compareVersions(to, NEWEST) < 0);
   if (!further) return undefined;
-  return { from: OLDEST, to: NEWEST, command: ["qevm", "adapt", file, "--out", "NEW", "--", ...typed(inferred, type)] };
+  const command = ["qevm", "adapt", file, "--out", "NEW", "--", "qemu-system-x86_64", ...typed(inferred, type)];
+  return { from: OLDEST, to: NEWEST, command };
 }
 
 /** A destination's command line under another machine type; its options stay. */

@@ -104,7 +104,7 @@ function mergeField(
     const rule = configuredField(vmsdName, mine.key);
     const same = keepsOlder || old.description.version === pattern.description.version;
     if (rule === undefined && same) return { entries: mine.entries, value };
-    const weight = rule?.weight ?? (isZero(value) ? "unused" : "guest");
+    const weight = isZero(value) && rule?.weight !== "never" ? "unused" : (rule?.weight ?? "guest");
     ctx.note(
       rule?.name ?? `field:${vmsdName ?? ""}/${mine.key}`,
       weight,
@@ -161,7 +161,9 @@ function mergeValue(
   const merge = entry.type === like.type ? PRIVATE_MERGES.get(entry.type) : undefined;
   if (merge !== undefined && isRecordValue(value) && isRecordValue(pattern)) {
     const merged = merge(value, pattern, ctx);
-    return { entry: { ...entry, size: measureValue(entry, merged, vmsdName) }, value: merged };
+    // The size of a field is part of the layout of some: the pattern's.
+    const size = measureValue({ ...entry, size: like.size }, merged, vmsdName);
+    return { entry: { ...entry, size }, value: merged };
   }
   compareEqual(value, like, pattern, vmsdName, ctx);
   if (entry.type === like.type && entry.size === like.size) return undefined;

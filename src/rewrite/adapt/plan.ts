@@ -1,7 +1,9 @@
+import { releaseNumber } from "../../guest/machines/index.js";
 import { MergeContext } from "./context.js";
 import { planBlocks } from "./blocks.js";
 import { mergeDevice } from "./merge.js";
 import { pairSections, sectionName, type Pair } from "./pair.js";
+import { BROKEN_LOADS } from "./rules/index.js";
 import { rewrapped } from "./wrap.js";
 import type { AdaptPlan, Change, PatternFacts, Section, Survey } from "./types.js";
 
@@ -27,9 +29,14 @@ export function planAdapt(old: Survey, pattern: Survey, facts: PatternFacts = {}
   return { old, pattern, blocks, sections, changes };
 }
 
+const LATER = "a later QEMU, or the guest without this device";
+
 function mergeSection({ old, pattern }: Pair, changes: Change[], facts: PatternFacts): Section {
   const ctx = new MergeContext(sectionName(pattern), old.offset, changes, facts);
   const { idstr, instanceId, sectionId, early } = pattern;
+  const release = releaseNumber(facts.release) ?? Number.POSITIVE_INFINITY;
+  const broken = BROKEN_LOADS.find(({ section, until }) => section.test(idstr) && release <= releaseNumber(until)!);
+  if (broken !== undefined) ctx.note(broken.name, broken.weight, "there", undefined, broken.reason, LATER);
   const versionId = Math.min(old.versionId, pattern.versionId);
   const section = { ...old, idstr, instanceId, sectionId, early, versionId };
   if (old.state !== undefined && pattern.state !== undefined) {

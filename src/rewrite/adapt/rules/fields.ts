@@ -33,6 +33,15 @@ export const FIELD_RULES: readonly FieldRule[] = [
     source: "migration/global_state.c, 7.2 and 11.1",
   },
   {
+    name: "e1000e-time",
+    vmsd: "e1000e",
+    fields: ["core.timadj"],
+    weight: "guest",
+    reason: "what the guest set the adapter's clock (IEEE 1588) to is saved since 8.0",
+    between: ["7.2", "8.0"],
+    source: "hw/net/e1000e.c, property migrate-timadj, 7.2 and 11.1",
+  },
+  {
     name: "esp-command",
     vmsd: "esp",
     fields: ["ti_cmd", "mig_ti_cmd", "drq_state", "asc_mode"],

@@ -1,4 +1,4 @@
-import type { RenameRule, SectionRule } from "./types.js";
+import type { BrokenLoadRule, RenameRule, SectionRule } from "./types.js";
 
 /** Sections that a destination may lack without the guest noticing. */
 export const SECTION_RULES: readonly SectionRule[] = [
@@ -9,6 +9,19 @@ export const SECTION_RULES: readonly SectionRule[] = [
     reason: "the run state: without it QEMU goes on as it is told on its command line",
     between: ["2.3", "2.4"],
     source: "migration/global_state.c, 7.2",
+  },
+];
+
+/** Sections that end a QEMU that loads them. */
+export const BROKEN_LOADS: readonly BrokenLoadRule[] = [
+  {
+    name: "isa-cirrus-vga",
+    section: /^cirrus_vga$/u,
+    until: "7.2",
+    weight: "never",
+    reason: "QEMU up to 7.2 ends when it loads isa-cirrus-vga, its own too: an assertion in softmmu/memory.c",
+    between: ["7.2", "10.0"],
+    source: "loads by 5.2 and 7.2, which end, and by 10.0 and 11.1",
   },
 ];
 

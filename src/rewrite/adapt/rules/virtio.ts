@@ -1,6 +1,6 @@
 import { isRecordValue, type FieldValue, type RecordValue } from "../../../codec/vmstate/index.js";
 import type { MergeContext } from "../context.js";
-import { mergePciConfig, sameChain } from "./pci-config.js";
+import { mergeExtended, mergePciConfig } from "./pci-config.js";
 import { mergeFeatures, takenFeatures } from "./virtio-features.js";
 import { checkFixed, mergeQueues } from "./virtio-fixed.js";
 
@@ -35,7 +35,7 @@ function mergeTransport(old: RecordValue, pattern: RecordValue, ctx: MergeContex
     const { extended, ...rest } = config.record;
     const { extended: theirs, ...restOfTheirs } = like.record;
     const merged = ctx.within("config", () => mergePciConfig({ record: rest }, { record: restOfTheirs }, ctx));
-    const taken = extendedOf(extended, theirs);
+    const taken = extendedOf(extended, theirs, ctx);
     record["config"] = { record: taken === undefined ? merged.record : { ...merged.record, extended: taken } };
   }
   const theirMsix = pattern.record["msix"];
@@ -85,7 +85,11 @@ function hasModernDriver(fields: Fields): boolean {
   return ((takenFeatures(fields) >> 32n) & 1n) === 1n;
 }
 
-function extendedOf(mine: FieldValue | undefined, theirs: FieldValue | undefined): FieldValue | undefined {
+function extendedOf(
+  mine: FieldValue | undefined,
+  theirs: FieldValue | undefined,
+  ctx: MergeContext,
+): FieldValue | undefined {
   if (!(theirs instanceof Uint8Array)) return undefined;
-  return mine instanceof Uint8Array && sameChain(mine, theirs) ? mine : theirs;
+  return mine instanceof Uint8Array ? mergeExtended(mine, theirs, ctx) : theirs;
 }
