@@ -1,6 +1,12 @@
 /** The rules of `qevm adapt` one by one, on states made by hand. */
 import test from "tape";
-import type { DeviceState, FieldDescription, FieldValue, RecordValue } from "../src/codec/vmstate/index.js";
+import type {
+  DeviceState,
+  FieldDescription,
+  FieldValue,
+  RecordValue,
+  StructState,
+} from "../src/codec/vmstate/index.js";
 import { MergeContext } from "../src/rewrite/adapt/context.js";
 import { mergeDevice } from "../src/rewrite/adapt/merge.js";
 import { propertiesBetween, globalArguments } from "../src/rewrite/adapt/properties.js";
@@ -9,6 +15,7 @@ import { mergeVirtio } from "../src/rewrite/adapt/rules/virtio.js";
 import { withoutIncoming } from "../src/rewrite/adapt/ask.js";
 import { pairSections } from "../src/rewrite/adapt/pair.js";
 import type { Change, Section } from "../src/rewrite/adapt/types.js";
+import { rewrapped } from "../src/rewrite/adapt/wrap.js";
 
 /** A device of fields of one type, with its version. */
 function device(version: number, fields: Record<string, [FieldDescription, FieldValue]>): DeviceState {
@@ -151,6 +158,91 @@ test("virtio: rings that are not set up, and the legacy BAR", (t) => {
   t.equal(moved({ status: 0 })?.weight, "unused", "unless no driver uses them");
   const modern = [{ record: { name: "virtio/64bit_features", guest_features: 1n << 32n } }];
   t.equal(moved({ subsections: modern })?.weight, "unused", "or it speaks virtio 1.0");
+  t.end();
+});
+
+function fixed(name: string, old: Record<string, FieldValue>, now: Record<string, FieldValue>): Change[] {
+  const changes: Change[] = [];
+  const pattern = virtio({ queues: virtio({}).record["queues"]!, ...now });
+  mergeVirtio(virtio(old), pattern, new MergeContext(`"0000:00:03.0/${name}"/0`, 0, changes));
+  return changes;
+}
+
+function sanity(block: bigint): FieldValue {
+  return { record: { "sanity-checks": { record: { block_size: block } } } };
+}
+
+function vnet(value: number): FieldValue {
+  return { record: { has_vnet_hdr: value } };
+}
+
+function ring(desc: bigint, num = 256): RecordValue {
+  return { record: { num, desc } };
+}
+
+test("virtio: what the device is by its command line has to agree", (t) => {
+  const [memory] = fixed("virtio-mem", { device: sanity(0x200000n) }, { device: sanity(0x100000n) });
+  t.deepEqual([memory?.weight, memory?.remedy], ["never", "block-size=2097152 for this device"]);
+  t.equal(fixed("virtio-net", { device: vnet(1) }, { device: vnet(0) })[0]?.weight, "never", "a header of the backend");
+  t.deepEqual(fixed("virtio-net", { device: vnet(0) }, { device: vnet(1) }), [], "which may come to it");
+  const few = { queues: [ring(0n)] };
+  const [gone] = fixed("virtio-blk", { queues: [ring(1n), ring(1n)] }, few);
+  t.deepEqual([gone?.rule, gone?.weight, gone?.remedy], ["virtqueue-count", "never", "num-queues=2"]);
+  t.equal(
+    fixed("virtio-blk", { queues: [ring(1n), ring(0n)] }, few)[0]?.weight,
+    "unused",
+    "queues that are not set up",
+  );
+  t.equal(fixed("virtio-net", { queues: [ring(1n)] }, { queues: [ring(0n), ring(0n)] })[0]?.weight, "never");
+  const [long] = fixed("virtio-blk", { queues: [ring(1n, 1024)] }, few);
+  t.deepEqual(
+    [long?.rule, long?.weight, long?.remedy],
+    ["virtqueue-in-use", "never", "queue-size=1024 for this device"],
+  );
+  t.end();
+});
+
+/** A chip of one byte in a device, and its values. */
+function inner(version: number, name: string): [FieldDescription, StructState] {
+  const entry = { name, type: "uint8", size: 1 };
+  const struct = { vmsdName: "in", version, fields: [entry] };
+  const value = { description: struct, fields: { [name]: 0 }, subsections: [] };
+  return [{ name: "chip", type: "struct", size: 1, struct }, value];
+}
+
+function emptyStruct(version: number): StructState {
+  return { description: { vmsdName: "in", version, fields: [] }, fields: {}, subsections: [] };
+}
+
+test("a struct inside is loaded as one of the destination's version, a field that QEMU compares is refused", (t) => {
+  const { state, changes } = merged(device(2, { chip: inner(6, "old") }), device(2, { chip: inner(8, "now") }));
+  const chip = state.fields["chip"] as StructState;
+  t.equal(chip.description.version, 8);
+  t.deepEqual(Object.keys(chip.fields), ["now"], "one field under another name");
+  t.equal(changes[0]?.rule, "renamed-field");
+  const lost = merged(device(2, { chip: inner(6, "old") }), device(2, { chip: [inner(8, "now")[0], emptyStruct(8)] }));
+  t.deepEqual(Object.keys((lost.state.fields["chip"] as StructState).fields), [], "an old field is left out");
+  const equal = merged(device(1, u32("ports", 6, "uint32 equal")), device(1, u32("ports", 4, "uint32 equal")));
+  t.deepEqual(
+    equal.changes.map(({ rule, weight }) => [rule, weight]),
+    [["equal:d/ports", "never"]],
+  );
+  t.end();
+});
+
+test("a section whose state became a field of another one, and back", (t) => {
+  const [entry, value] = inner(2, "latch");
+  const whole: DeviceState = {
+    ...value,
+    description: { ...value.description, name: "vga", instanceId: 0 },
+    bytes: { typed: 1, named: 0, opaque: 0 },
+  };
+  const around = device(1, { chip: [entry, { ...value, fields: { latch: 9 } }] });
+  const up = rewrapped({ ...whole, fields: { latch: 5 } }, around)!;
+  t.equal((up.fields["chip"] as StructState).fields["latch"], 5);
+  t.equal(rewrapped(around, whole)!.fields["latch"], 9, "taken out again");
+  t.equal(rewrapped(whole, whole), undefined);
+  t.equal(rewrapped(device(1, u32("x", 1)), whole), undefined);
   t.end();
 });
 

@@ -42,6 +42,7 @@ export { verifyStream, type Verification, type VerifyOptions } from "./analyse/i
 export { explainStream, type ExplainOptions } from "./analyse/explain/explain.js";
 export type {
   About,
+  AdaptReach,
   Damage,
   Destination,
   Explanation,

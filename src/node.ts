@@ -57,6 +57,11 @@ export { fileFill, namedFill, type Fill } from "./rewrite/generate/fill.js";
 export { generateNone, type NoneOptions, type PageEncoding } from "./rewrite/generate/none.js";
 export { generateFromTemplate, type Image, type TemplateOptions } from "./rewrite/generate/template.js";
 
+// A saved guest in the form that another QEMU takes.
+export { adaptToFile, checkAdapt, type AdaptOptions } from "./rewrite/adapt/adapt-file.js";
+export { askPattern, type AskedPattern } from "./rewrite/adapt/ask.js";
+export type { AdaptReport, Change, PatternFacts, Weight } from "./rewrite/adapt/types.js";
+
 // The save and load path of the RAM, with threads.
 export { loadStream, type Loaded, type LoadOptions } from "./rewrite/load/load-stream.js";
 export { FlatMemory, sinkOf } from "./rewrite/load/sinks.js";

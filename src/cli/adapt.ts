@@ -1,15 +1,10 @@
 import { commandLines } from "../analyse/explain/shell.js";
-import { derive, type ByteSource } from "../bytes/source.js";
-import { openInput } from "../io/container/input.js";
-import type { Input } from "../io/container/types.js";
-import { libvirtImage, type LibvirtImage } from "../io/container/libvirt/write.js";
-import { canReopen, FileSource } from "../io/transport/file.js";
-import { readableAgain } from "../io/transport/spool.js";
-import { adaptToFile } from "../rewrite/adapt/adapt-file.js";
-import { planStreams, reportOf, type Reopened } from "../rewrite/adapt/adapt.js";
-import { askPattern } from "../rewrite/adapt/ask.js";
-import type { AdaptPlan, AdaptReport } from "../rewrite/adapt/types.js";
 import { StreamReader } from "../codec/stream/index.js";
+import { FileSource } from "../io/transport/file.js";
+import { adaptReopened, withReopened } from "../rewrite/adapt/adapt-file.js";
+import type { Reopened } from "../rewrite/adapt/adapt.js";
+import { askPattern } from "../rewrite/adapt/ask.js";
+import type { AdaptReport } from "../rewrite/adapt/types.js";
 import { adaptLines } from "./adapt-report.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
@@ -44,53 +39,23 @@ export async function run(argv: string[]): Promise<number> {
     throw new UsageError("--machine needs the command after --");
   const writes = !args.flag("check") && !(args.flag("print-command") && args.text("out") === undefined);
   const out = writes ? outOf(args, [file, like], { what: "the adapted file, or --check", stdout: true }) : undefined;
-  const input = await reopening(file, args);
-  try {
+  const { stream: _, unfinished: _unfinished, ...place } = inputOptions(args);
+  const stream = await streamOptions(args);
+  const options = { accept: args.list("accept"), stream };
+  return await withReopened(file, { ...stream, ...place }, async (old) => {
     if (like !== undefined) {
-      const pattern: Reopened = { open: () => openInput(like) };
-      return finish(args, out, await adapt(input.old, pattern, out, args));
+      const report = await withReopened(like, {}, (pattern) => adaptReopened(old, pattern, out, options));
+      return finish(args, out, report);
     }
-    const asked = await askPattern(command, args.text("machine") ?? (await machineOf(input.old)) ?? UNNAMED);
+    const asked = await askPattern(command, args.text("machine") ?? (await machineOf(old)) ?? UNNAMED);
     try {
-      const report = await adapt(input.old, { open: () => FileSource.open(asked.path) }, out, args);
+      const pattern = { open: () => FileSource.open(asked.path) };
+      const report = await adaptReopened(old, pattern, out, { ...options, facts: asked.facts });
       return finish(args, out, report, asked.command);
     } finally {
       asked.remove();
     }
-  } finally {
-    await input.remove();
-  }
-}
-
-async function adapt(old: Reopened, pattern: Reopened, out: string | undefined, args: Arguments): Promise<AdaptReport> {
-  const options = { accept: args.list("accept"), stream: await streamOptions(args) };
-  if (out === undefined) return reportOf(await planStreams(old, pattern, options), options);
-  const input = (await old.open()) as Partial<Input> & ByteSource;
-  await input.close?.();
-  const image = (plan: AdaptPlan): LibvirtImage | undefined => {
-    const kept = input.containers?.find((container) => container.kind === "libvirt");
-    if (kept === undefined || out === "-") return undefined;
-    // A sparse image holds pages at fixed places: the adapted stream is a plain one.
-    const format = kept.format === "sparse" ? "raw" : undefined;
-    return libvirtImage(kept, { machine: plan.pattern.machine, format });
-  };
-  return await adaptToFile(old, pattern, out, { ...options, image });
-}
-
-/** The input, kept in a file where it cannot be opened twice. */
-async function reopening(file: string, args: Arguments): Promise<{ old: Reopened; remove(): void | Promise<void> }> {
-  if (canReopen(file)) return { old: { open: () => openInput(file, inputOptions(args)) }, remove: () => undefined };
-  const input = await openInput(file, inputOptions(args));
-  const copy = readableAgain(input);
-  const open = (): ByteSource => {
-    copy.rewind();
-    return { ...derive(copy.source, (into) => copy.source.read(into)), close: () => undefined };
-  };
-  const remove = async (): Promise<void> => {
-    copy.close();
-    await input.close?.();
-  };
-  return { old: { open }, remove };
+  });
 }
 
 /** The machine type that a stream names. */

@@ -95,7 +95,7 @@ function damageLines({ damage }: Explanation): string[] {
 }
 
 function versionLines({ versions }: Explanation): string[] {
-  const { rules, loads } = versions;
+  const { rules, loads, adapt } = versions;
   if (rules.length === 0 && loads === "may") return [];
   const lines = ["", ...paragraph(`${releasesLine(versions)}${rules.length > 0 && loads === "none" ? ":" : ""}`, "")];
   for (const { why, remedy, from: least, to: most } of rules) {
@@ -104,6 +104,10 @@ function versionLines({ versions }: Explanation): string[] {
       .join(" ");
     lines.push(...paragraph(range === "" ? `- ${why}` : `- ${range}: ${why}`, "  ", "    "));
     if (remedy !== undefined) lines.push(...remedyLines([remedy]));
+  }
+  if (adapt !== null) {
+    const what = `- by qevm adapt ${adapt.from} to ${adapt.to}, under a machine type that they have and with -global for what the old one set`;
+    lines.push(...paragraph(what, "  ", "    "), ...commandLines(adapt.command));
   }
   return lines;
 }

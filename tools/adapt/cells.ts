@@ -1,4 +1,6 @@
 /** The cells of the matrix: machine types by sets of devices. `$DIR/disk` is an empty disk. */
+import { spawnSync } from "node:child_process";
+import type { QemuBinary } from "../qemu/find.js";
 
 /** A set of devices and the arguments that make it. */
 export interface DeviceSet {
@@ -45,15 +47,26 @@ export const DEVICE_SETS: readonly DeviceSet[] = [
   { name: "cpus", args: () => "-nodefaults -vga std -smp 3,maxcpus=12" },
 ];
 
-/** Machine types of a QEMU from a release up to another, of pc and q35. */
-export const RELEASES = ["2.3", "2.4", "2.5", "2.6", "2.7", "2.8", "2.9", "2.10", "2.11", "2.12"].concat([
-  "3.0",
-  "3.1",
-  "4.0",
-  "4.1",
-  "4.2",
-  "5.0",
-  "5.1",
-]);
-
 export const FAMILIES = ["pc-i440fx", "pc-q35"] as const;
+
+/** Versioned machine types of a family that a QEMU has, the oldest first; none before 2.3, which describe no state. */
+export function machineTypes({ command }: QemuBinary, family: string): string[] {
+  const [file = "", ...lead] = command;
+  const text = spawnSync(file, [...lead, "-machine", "help"], { encoding: "utf8" }).stdout;
+  return text
+    .split("\n")
+    .flatMap((row) => /^\S+/u.exec(row) ?? [])
+    .filter((name) => name.startsWith(`${family}-`) && numberOf(name) >= numberOf("2.3"))
+    .toSorted((a, b) => numberOf(a) - numberOf(b));
+}
+
+/** The machine type of a QEMU that is nearest to another: the same, else the next newer, else its newest. */
+export function nearestType(types: readonly string[], wanted: string): string {
+  return types.find((one) => numberOf(one) >= numberOf(wanted)) ?? types.at(-1)!;
+}
+
+/** The release of a machine type's name, to compare. */
+function numberOf(name: string): number {
+  const [major = 0, minor = 0, micro = 0] = (name.split("-").at(-1) ?? "").split(".").map(Number);
+  return major * 10_000 + minor * 100 + micro;
+}

@@ -1,12 +1,10 @@
 /**
- * The matrix of `qevm adapt`: machine types by sets of devices, saved by one QEMU, adapted, loaded by another under
- * its newest machine type, and seen
+ * The matrix of `qevm adapt`: machine types by sets of devices, saved by one QEMU, adapted, loaded by another, and seen
  * to go on. Prints a line for each cell, then a table: `node dist/tools/adapt/main.js [OPTIONS]`.
  *
  *   --from 7.2, --to 11.1   the two QEMUs
- *   --releases 2.3,2.4      machine types of these releases (2.3 to 5.1)
+ *   --under newest,nearest  machine types of the destination: its newest, and the one nearest to the guest's (newest)
  *   --match REGEXP          cells whose name (`pc-i440fx-2.3 virtio`) it matches
- *   --nearest               under the machine type of 5.2, the oldest that 11.1 has
  *   --run MS                time that a guest without a system runs before it is saved (2500)
  *   --linux FOLDER          the guest is a Linux: `vmlinuz`, and `initrd.gz` whose /init prints `tick N WORKS...
  * SECONDS` on ttyS0 for ever
@@ -17,8 +15,8 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { argv, exit } from "node:process";
 import { findQemu } from "../qemu/find.js";
-import { tryCell, type Outcome } from "./cell.js";
-import { DEVICE_SETS, FAMILIES, RELEASES } from "./cells.js";
+import { saveOld, tryCell, type Cell, type Outcome, type SavedGuest } from "./cell.js";
+import { DEVICE_SETS, FAMILIES, machineTypes, nearestType } from "./cells.js";
 
 const words = argv.slice(2);
 const option = (name: string, usual: string): string => {
@@ -32,57 +30,69 @@ if (old === undefined || now === undefined) {
   exit(0);
 }
 const match = new RegExp(option("--match", ""), "u");
-const nearest = words.includes("--nearest");
-const releases = option("--releases", RELEASES.join(",")).split(",");
+const under = option("--under", "newest").split(",");
 const keep = option("--keep", "");
 const run = Number(option("--run", "2500"));
 const folder = option("--linux", "");
 const linux = folder === "" ? undefined : { kernel: join(folder, "vmlinuz"), initrd: join(folder, "initrd.gz") };
 
-const jobs = FAMILIES.flatMap((family) =>
-  releases.flatMap((release) =>
+interface Job {
+  /** Machine type and set of devices. */
+  readonly name: string;
+  readonly set: string;
+  readonly cell: Omit<Cell, "to">;
+  /** Machine types of the destination. */
+  readonly to: readonly string[];
+}
+
+const jobs = FAMILIES.flatMap((family): Job[] => {
+  const here = machineTypes(now, family);
+  return machineTypes(old, family).flatMap((from) =>
     DEVICE_SETS.map((set) => ({
-      name: `${family}-${release} ${set.name}`,
+      name: `${from} ${set.name}`,
       set: set.name,
+      to: [...new Set(under.map((kind) => (kind === "newest" ? here.at(-1)! : nearestType(here, from))))],
       cell: {
         old,
         now,
-        from: `${family}-${release}`,
-        to: nearest ? `${family}-5.2` : `${family}-${now.version}`,
-        args: [
-          "-m",
-          linux === undefined ? "64" : "160",
-          ...set
-            .args(family)
-            .trim()
-            .split(/\s+/u)
-            .filter((word) => word !== ""),
-        ],
+        from,
+        args: ["-m", linux === undefined ? "64" : "160", ...argumentsOf(set.args(family))],
         run,
         linux,
       },
     })),
-  ),
-).filter(({ name }) => match.test(name));
+  );
+}).filter(({ name }) => match.test(name));
+
+function argumentsOf(text: string): string[] {
+  return text
+    .trim()
+    .split(/\s+/u)
+    .filter((word) => word !== "");
+}
 
 const total = new Map<string, { passed: number; tried: number }>();
-for (const { name, set, cell } of jobs) {
-  const outcome = await tryCell(cell);
-  if (outcome.at === "source" && /unsupported machine type/u.test(outcome.why)) continue;
-  const sum = total.get(set) ?? { passed: 0, tried: 0 };
-  sum.tried++;
-  if (outcome.passed) sum.passed++;
-  total.set(set, sum);
-  tell(name, outcome);
+for (const { name, set, cell, to } of jobs) {
+  let guest: SavedGuest | undefined;
+  try {
+    guest = await saveOld({ ...cell, to: to[0]! });
+  } catch {
+    // Its first cell tries again, and says why.
+  }
+  for (const type of to) {
+    const outcome = await tryCell({ ...cell, to: type }, guest);
+    const row = `${set}, under the ${type === to[0] && under[0] === "newest" ? "newest" : "nearest"}`;
+    const sum = total.get(row) ?? { passed: 0, tried: 0 };
+    total.set(row, { passed: sum.passed + Number(outcome.passed), tried: sum.tried + 1 });
+    tell(`${name} -> ${type}`, outcome);
+  }
 }
-const all = [...total.values()].reduce(
-  (sum, one) => ({ passed: sum.passed + one.passed, tried: sum.tried + one.tried }),
-  {
-    passed: 0,
-    tried: 0,
-  },
-);
-for (const [set, { passed, tried }] of total) console.log(`| ${set} | ${passed} | ${tried} |`);
+const all = { passed: 0, tried: 0 };
+for (const [row, { passed, tried }] of total) {
+  console.log(`| ${row} | ${passed} | ${tried} |`);
+  all.passed += passed;
+  all.tried += tried;
+}
 console.log(`${all.passed} of ${all.tried} cells passed`);
 
 function tell(name: string, { passed, at, why, globals, report, stream, pattern }: Outcome): void {

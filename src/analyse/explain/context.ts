@@ -1,5 +1,5 @@
 import type { Survey } from "./survey.js";
-import type { About, Destination, Finding, Remedy, VersionRule } from "./types.js";
+import type { AdaptReach, About, Destination, Finding, Remedy, VersionRule } from "./types.js";
 
 /** What a cause may use besides the text itself. */
 export interface Context {
@@ -8,6 +8,8 @@ export interface Context {
   file: string;
   destination: Destination;
   rules: readonly VersionRule[];
+  /** What `qevm adapt` reaches; undefined: no further. */
+  reach: AdaptReach | undefined;
   /** The containers of the stream, from the outside in. */
   containers: readonly string[];
   /** All texts that were found, in their order. */

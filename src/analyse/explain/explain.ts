@@ -6,6 +6,7 @@ import { destinationFor } from "./destination.js";
 import { matchTexts, namesIn, type Matched } from "./match.js";
 import { surveyStream, type StreamWatch, type Survey } from "./survey.js";
 import type { Explanation, Finding } from "./types.js";
+import { adaptReach } from "./reach.js";
 import { bounds, versionRules, whatLoads } from "./versions.js";
 
 /** How a stream is opened and explained. */
@@ -68,7 +69,9 @@ function explainSurvey(
   const { inspection } = survey;
   const rules = versionRules(survey, file);
   for (const rule of rules) if (rule.remedy !== undefined) rule.remedy = keptInOne(rule.remedy, containers);
-  const context: Context = { survey, file, destination: destinationFor(survey), rules, containers, matches };
+  const destination = destinationFor(survey);
+  const reach = adaptReach(survey, destination, rules, file);
+  const context: Context = { survey, file, destination, rules, reach, containers, matches };
   return {
     machine: inspection.machine,
     bytes: inspection.bytes.total,
@@ -79,7 +82,7 @@ function explainSurvey(
     mentioned: unknown.flatMap((line) => mentioned(line, survey)),
     damage: explainDamage(context),
     destination: context.destination,
-    versions: { ...bounds(rules), rules, loads: whatLoads(survey) },
+    versions: { ...bounds(rules), rules, loads: whatLoads(survey), adapt: context.reach ?? null },
     notes: noticed(context),
     inspection,
   };

@@ -5,7 +5,17 @@
 export { explainSource, explainStream, type ExplainOptions } from "./explain.js";
 export { KNOWN_TEXTS } from "./texts.js";
 export type { KnownText } from "./context.js";
-export type { About, Damage, Destination, Explanation, Finding, LikelyDevice, Remedy, VersionRule } from "./types.js";
+export type {
+  About,
+  AdaptReach,
+  Damage,
+  Destination,
+  Explanation,
+  Finding,
+  LikelyDevice,
+  Remedy,
+  VersionRule,
+} from "./types.js";
 export { commandLines } from "./shell.js";
 export type { StreamWatch } from "./survey.js";
 export { compareVersions, releasesLine } from "./versions.js";

@@ -81,6 +81,15 @@ export interface VersionRule {
   remedy?: Remedy;
 }
 
+/** Which releases load the file after `qevm adapt`, which gives the destination what the old machine type set. */
+export interface AdaptReach {
+  /** First and last release that this was seen with. */
+  from: string;
+  to: string;
+  /** The command, with that of the destination which the file shows. */
+  command: string[];
+}
+
 /** What `qevm explain` reports; the keys are fixed. */
 export interface Explanation {
   machine: string | null;
@@ -107,6 +116,8 @@ export interface Explanation {
      * damaged or cut, and no release loads it as it is.
      */
     loads: "may" | "unchecked" | "unknown" | "none";
+    /** Null where it reaches no further, or cannot read the file. */
+    adapt: AdaptReach | null;
   };
   /** Further notes. */
   notes: string[];

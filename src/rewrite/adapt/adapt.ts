@@ -2,7 +2,7 @@ import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import { planAdapt } from "./plan.js";
 import { survey } from "./survey.js";
-import type { AdaptPlan, AdaptReport, Change } from "./types.js";
+import type { AdaptPlan, AdaptReport, Change, PatternFacts } from "./types.js";
 import { writeAdapted } from "./write.js";
 
 /** A stream that can be read more than once. The caller of `open` closes the source. */
@@ -10,21 +10,24 @@ export interface Reopened {
   readonly open: () => ByteSource | Promise<ByteSource>;
 }
 
-export interface AdaptOptions {
+/** How two streams are compared. */
+export interface PlanOptions {
   /** Names of rules whose changes are taken although the guest may notice; `all` takes every one. */
   accept?: readonly string[] | undefined;
   /** How the old stream is decoded. */
   stream?: StreamOptions | undefined;
+  /** What is known of the destination beside its pattern. */
+  facts?: PatternFacts | undefined;
 }
 
 /**
  * Compares an old stream with a pattern: the stream that the destination's QEMU writes when it is saved before its
  * first instruction. Nothing is written. Errors: as `StreamReader`; unsupported (nothing describes the device state).
  */
-export async function planStreams(old: Reopened, pattern: Reopened, options: AdaptOptions = {}): Promise<AdaptPlan> {
+export async function planStreams(old: Reopened, pattern: Reopened, options: PlanOptions = {}): Promise<AdaptPlan> {
   const mine = await withSource(old, (source) => survey(source, options.stream ?? {}));
   const theirs = await withSource(pattern, (source) => survey(source, {}));
-  return planAdapt(mine, theirs);
+  return planAdapt(mine, theirs, options.facts);
 }
 
 /**
@@ -35,7 +38,7 @@ export async function adaptStream(
   old: Reopened,
   pattern: Reopened,
   sink: ByteSink,
-  options: AdaptOptions = {},
+  options: PlanOptions = {},
 ): Promise<AdaptReport> {
   const plan = await planStreams(old, pattern, options);
   const report = reportOf(plan, options);
@@ -51,7 +54,7 @@ export async function writePlanned(
   old: Reopened,
   pattern: Reopened,
   sink: ByteSink,
-  { stream = {} }: AdaptOptions,
+  { stream = {} }: PlanOptions,
 ): Promise<number> {
   return await withSource(old, (source) =>
     withSource(pattern, (like) => writeAdapted(plan, source, like, sink, stream)),
@@ -59,7 +62,7 @@ export async function writePlanned(
 }
 
 /** What a plan changes, and what of it is refused. */
-export function reportOf({ old, pattern, changes }: AdaptPlan, { accept = [] }: AdaptOptions = {}): AdaptReport {
+export function reportOf({ old, pattern, changes }: AdaptPlan, { accept = [] }: PlanOptions = {}): AdaptReport {
   const refused = changes.filter((change) => isRefused(change, accept));
   return {
     machine: { old: old.machine ?? null, new: pattern.machine ?? null },

@@ -7,14 +7,18 @@ import { openListener } from "../../io/transport/listen-uri.js";
 import { PausedQemu } from "../../io/transport/paused-qemu.js";
 import { textOf, type JsonObject, type QmpClient } from "../../io/transport/qmp.js";
 import { systemFolder, temporaryFolder } from "../../io/transport/temporary.js";
-import { askDestination, type DestinationFacts } from "./destination.js";
+import { askDestination } from "./destination.js";
+import { askSubsections } from "./dumped.js";
+import { offeredFeatures, type OfferedFeatures } from "./offered.js";
 import { globalArguments } from "./properties.js";
+import type { PatternFacts } from "./types.js";
 
 /** A pattern that a QEMU was asked for. */
 export interface AskedPattern {
   /** The stream that it saved. */
   path: string;
-  facts: DestinationFacts;
+  /** What else it said. */
+  facts: PatternFacts;
   /** Program and arguments of the destination, with the properties that the guest needs. */
   command: string[];
   /** Removes the pattern. */
@@ -39,21 +43,31 @@ const DROPPED: ReadonlyMap<string, boolean> = new Map([
  * but for `-incoming` and the like; `-display none -S -qmp stdio` are added, so nothing else of it may use the
  * standard streams. Its disks are opened. Errors: io, with QEMU's own words.
  * @param command program and arguments
- * @param old machine type of the old stream
+ * @param old machine type of the old stream; undefined: no property is asked for
+ * @example
+ * const { path, command, remove } = await askPattern(["qemu-system-x86_64", "-machine", "pc"], "pc-i440fx-2.8");
+ * console.log(command.join(" "));
+ * remove();
  */
 export async function askPattern(command: readonly string[], old: string | undefined): Promise<AskedPattern> {
   const base = withoutIncoming(command);
   const folder = temporaryFolder(systemFolder(), "qevm-adapt");
   try {
     const path = join(folder.path, "pattern");
+    const saveAndAsk = async (qmp: QmpClient): Promise<OfferedFeatures> => {
+      await save(qmp, path);
+      return await offeredFeatures(qmp);
+    };
     const first = await inQemu(base, async (qmp) => {
       const facts = await askDestination(qmp, old);
-      if (facts.properties.length === 0) await save(qmp, path);
-      return facts;
+      return { facts, features: facts.properties.length === 0 ? await saveAndAsk(qmp) : undefined };
     });
-    const full = [...base, ...globalArguments(first.properties, base)];
-    if (first.properties.length > 0) await inQemu(full, async (qmp) => await save(qmp, path));
-    return { path, facts: first, command: full, remove: () => folder.remove() };
+    const full = [...base, ...globalArguments(first.facts.properties, base)];
+    const features = first.features ?? (await inQemu(full, saveAndAsk));
+    const dump = join(folder.path, "vmstate.json");
+    const subsections = await askSubsections(full, dump, dump, START);
+    const facts = { release: first.facts.release, features, subsections };
+    return { path, facts, command: full, remove: () => folder.remove() };
   } catch (error) {
     folder.remove();
     throw error;

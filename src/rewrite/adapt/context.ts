@@ -1,5 +1,5 @@
 import { hexOf } from "../../bytes/text.js";
-import type { Change, Weight } from "./types.js";
+import type { Change, PatternFacts, Weight } from "./types.js";
 
 /** Where a merge is, and where its changes go. */
 export class MergeContext {
@@ -9,12 +9,21 @@ export class MergeContext {
   /**
    * @param section `"0000:00:03.0/virtio-net"/0`
    * @param offset of the section in the old stream
+   * @param changes where they go
+   * @param facts what is known of the destination beside its pattern
    */
   constructor(
     readonly section: string,
     readonly offset: number | undefined,
     private readonly changes: Change[],
+    readonly facts: PatternFacts = {},
   ) {}
+
+  /** Feature bits that the destination's device offers, where it is a virtio device and they are known. */
+  get features(): bigint | undefined {
+    const place = /^"([0-9a-f:.]+)\//u.exec(this.section)?.[1];
+    return place === undefined ? undefined : this.facts.features?.get(place);
+  }
 
   /** Does `work` one step further in. */
   within<T>(step: string, work: () => T): T {

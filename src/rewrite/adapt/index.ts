@@ -1,2 +1,3 @@
-export { adaptStream, planStreams, reportOf, type AdaptOptions, type Reopened } from "./adapt.js";
-export type { AdaptPlan, AdaptReport, BlockPlan, Change, Section, Survey, Weight } from "./types.js";
+export { adaptStream, planStreams, reportOf, type PlanOptions, type Reopened } from "./adapt.js";
+export { adaptToFile, checkAdapt, type AdaptOptions } from "./adapt-file.js";
+export type { AdaptPlan, AdaptReport, BlockPlan, Change, PatternFacts, Section, Survey, Weight } from "./types.js";

@@ -15,7 +15,7 @@ import { convertScalar, resizeBytes } from "./convert-values.js";
 import { aligned } from "./align.js";
 import { isZero, type MergeContext } from "./context.js";
 import { describedBy, rebind } from "./rebind.js";
-import { configuredField, subsectionRule, PRIVATE_MERGES } from "./rules/index.js";
+import { configuredField, layoutField, subsectionRule, PRIVATE_MERGES } from "./rules/index.js";
 
 /** A field of the result: the objects that describe it, and its value. */
 interface Merged {
@@ -31,14 +31,15 @@ interface Merged {
  * |------------------------------------------|------------------------------------------------------------------|
  * | a field of both                          | the old value, in the pattern's width                            |
  * | only old, same vmsd and version          | the old field: whether it is there depends on the state          |
- * | only old, older version                  | the old field: QEMU loads what its own older versions wrote      |
+ * | only old, older version                  | the old field: QEMU loads what its own older versions wrote;      |
+ * |                                          | left out of a struct inside, whose version the stream does not say |
  * | only old, newer version                  | left out                                                         |
  * | only pattern, older version in old       | left out: QEMU knows that older versions lack it                 |
  * | only pattern, else                       | the pattern's: what a machine that has not run has is how it is made |
  * | a subsection                             | the old ones that the destination knows; QEMU's default for others |
  */
 export function mergeDevice(old: DeviceState, pattern: DeviceState, ctx: MergeContext): DeviceState {
-  const merged = mergeStruct(old, pattern, ctx);
+  const merged = mergeStruct(old, pattern, ctx, true);
   const { name, instanceId, size } = pattern.description;
   const { fields, subsections, vmsdName, version } = merged.description;
   const description = {
@@ -53,9 +54,13 @@ export function mergeDevice(old: DeviceState, pattern: DeviceState, ctx: MergeCo
   return { ...merged, description, bytes: old.bytes };
 }
 
-/** As {@link mergeDevice}, for a struct inside. */
-export function mergeStruct(old: StructState, pattern: StructState, ctx: MergeContext): StructState {
-  const keepsOlder = older(old.description, pattern.description);
+/**
+ * As {@link mergeDevice}, for a struct inside. Only sections and subsections say their version in the stream: QEMU loads
+ * a struct inside them as one of its own version, whatever it was saved as (migration/vmstate.c, VMS_STRUCT).
+ * @param versioned the stream says its version
+ */
+function mergeStruct(old: StructState, pattern: StructState, ctx: MergeContext, versioned: boolean): StructState {
+  const keepsOlder = versioned && older(old.description, pattern.description);
   const version = keepsOlder ? old.description.version : pattern.description.version;
   const entries: FieldDescription[] = [];
   const values: FieldValue[] = [];
@@ -88,14 +93,18 @@ function mergeField(
   if (mine !== undefined && theirs !== undefined) {
     if (mine.key !== theirs.key)
       ctx.note("renamed-field", "form", mine.key, theirs.key, "the same bytes under another name");
-    return mergeGroup(mine, old.fields[mine.key]!, theirs, pattern.fields[theirs.key]!, vmsdName, ctx);
+    const [value, like] = [old.fields[mine.key]!, pattern.fields[theirs.key]!];
+    const layout = layoutField(vmsdName, theirs.key);
+    if (layout === undefined) return mergeGroup(mine, value, theirs, like, vmsdName, ctx);
+    if (value !== like) ctx.note(layout.name, layout.weight, value, like, layout.reason);
+    return { entries: theirs.entries, value: like };
   }
   if (mine !== undefined) {
     const value = old.fields[mine.key]!;
     const rule = configuredField(vmsdName, mine.key);
     const same = keepsOlder || old.description.version === pattern.description.version;
     if (rule === undefined && same) return { entries: mine.entries, value };
-    const weight = rule?.weight ?? (isZero(value) ? "unused" : "guest");
+    const weight = isZero(value) && rule?.weight !== "never" ? "unused" : (rule?.weight ?? "guest");
     ctx.note(
       rule?.name ?? `field:${vmsdName ?? ""}/${mine.key}`,
       weight,
@@ -146,14 +155,17 @@ function mergeValue(
   ctx: MergeContext,
 ): { entry: FieldDescription; value: FieldValue } | undefined {
   if (isStructState(value) && isStructState(pattern)) {
-    const merged = mergeStruct(value, pattern, ctx);
+    const merged = mergeStruct(value, pattern, ctx, false);
     return { entry: describing(entry, merged.description, measureStruct(merged)), value: merged };
   }
   const merge = entry.type === like.type ? PRIVATE_MERGES.get(entry.type) : undefined;
   if (merge !== undefined && isRecordValue(value) && isRecordValue(pattern)) {
     const merged = merge(value, pattern, ctx);
-    return { entry: { ...entry, size: measureValue(entry, merged, vmsdName) }, value: merged };
+    // The size of a field is part of the layout of some: the pattern's.
+    const size = measureValue({ ...entry, size: like.size }, merged, vmsdName);
+    return { entry: { ...entry, size }, value: merged };
   }
+  compareEqual(value, like, pattern, vmsdName, ctx);
   if (entry.type === like.type && entry.size === like.size) return undefined;
   const scalar = convertScalar(value, entry, like, ctx);
   if (scalar !== undefined) return { entry: like, value: scalar };
@@ -161,6 +173,20 @@ function mergeValue(
     return { entry: like, value: resizeBytes(value, pattern, ctx) };
   }
   return undefined;
+}
+
+/** QEMU compares such a field with what its own device has, and refuses another value. */
+function compareEqual(
+  value: FieldValue,
+  { name, type }: FieldDescription,
+  pattern: FieldValue,
+  vmsdName: string | undefined,
+  ctx: MergeContext,
+): void {
+  if (!type.endsWith(" equal") || typeof value !== typeof pattern || value === pattern) return;
+  const reason = "the destination's device is made otherwise: QEMU compares this and takes no other value";
+  const remedy = "the property of this device that sets it";
+  ctx.note(`equal:${vmsdName ?? ""}/${name}`, "never", value, pattern, reason, remedy);
 }
 
 function isPlainBuffer({ type }: FieldDescription): boolean {
@@ -239,11 +265,13 @@ function mergeSubsections(old: StructState, pattern: StructState, ctx: MergeCont
     const name = mine.description.vmsdName ?? "";
     const step = `subsection ${name}`;
     const theirs = pattern.subsections.find((one) => one.description.vmsdName === name);
-    if (theirs !== undefined) return [ctx.within(step, () => mergeStruct(mine, theirs, ctx))];
+    if (theirs !== undefined) return [ctx.within(step, () => mergeStruct(mine, theirs, ctx, true))];
+    const known = ctx.facts.subsections?.get(pattern.description.vmsdName ?? "");
     const rule = subsectionRule(name);
-    if (rule === undefined) return [mine];
-    const weight = rule.harmless?.(mine) === true || isZero(mine) ? "unused" : rule.weight;
-    ctx.within(step, () => ctx.note(rule.name, weight, "there", undefined, rule.reason));
+    if (known === undefined || known.has(name)) return [mine];
+    const weight = rule?.harmless?.(mine) === true || isZero(mine) ? "unused" : (rule?.weight ?? "guest");
+    const reason = rule?.reason ?? "the destination's QEMU knows no such state: it would be lost";
+    ctx.within(step, () => ctx.note(rule?.name ?? `subsection:${name}`, weight, "there", undefined, reason));
     return [];
   });
 }

@@ -1,11 +1,14 @@
+import { releaseNumber } from "../../guest/machines/index.js";
 import { MergeContext } from "./context.js";
 import { planBlocks } from "./blocks.js";
 import { mergeDevice } from "./merge.js";
 import { pairSections, sectionName, type Pair } from "./pair.js";
-import type { AdaptPlan, Change, Section, Survey } from "./types.js";
+import { BROKEN_LOADS } from "./rules/index.js";
+import { rewrapped } from "./wrap.js";
+import type { AdaptPlan, Change, PatternFacts, Section, Survey } from "./types.js";
 
 /** What has to be written so that the destination of the pattern loads the old guest. */
-export function planAdapt(old: Survey, pattern: Survey): AdaptPlan {
+export function planAdapt(old: Survey, pattern: Survey, facts: PatternFacts = {}): AdaptPlan {
   const changes: Change[] = [];
   const stream = new MergeContext("the stream", 0, changes);
   if (old.machine !== pattern.machine) {
@@ -22,17 +25,24 @@ export function planAdapt(old: Survey, pattern: Survey): AdaptPlan {
   }
   const blocks = planBlocks(old, pattern, changes);
   const pairs = pairSections(old.sections, pattern.sections, changes);
-  const sections = pairs.map((pair) => mergeSection(pair, changes));
+  const sections = pairs.map((pair) => mergeSection(pair, changes, facts));
   return { old, pattern, blocks, sections, changes };
 }
 
-function mergeSection({ old, pattern }: Pair, changes: Change[]): Section {
-  const ctx = new MergeContext(sectionName(pattern), old.offset, changes);
+const LATER = "a later QEMU, or the guest without this device";
+
+function mergeSection({ old, pattern }: Pair, changes: Change[], facts: PatternFacts): Section {
+  const ctx = new MergeContext(sectionName(pattern), old.offset, changes, facts);
   const { idstr, instanceId, sectionId, early } = pattern;
+  const release = releaseNumber(facts.release) ?? Number.POSITIVE_INFINITY;
+  const broken = BROKEN_LOADS.find(({ section, until }) => section.test(idstr) && release <= releaseNumber(until)!);
+  if (broken !== undefined) ctx.note(broken.name, broken.weight, "there", undefined, broken.reason, LATER);
   const versionId = Math.min(old.versionId, pattern.versionId);
   const section = { ...old, idstr, instanceId, sectionId, early, versionId };
   if (old.state !== undefined && pattern.state !== undefined) {
-    return { ...section, state: mergeDevice(old.state, pattern.state, ctx) };
+    const other = rewrapped(old.state, pattern.state);
+    const state = mergeDevice(other ?? old.state, pattern.state, ctx);
+    return { ...section, state, ...(other === undefined ? {} : { versionId: pattern.versionId }) };
   }
   if ((old.state === undefined) !== (pattern.state === undefined)) {
     ctx.note(`section:${idstr}`, "never", "there", undefined, "only one of the two streams says what is in it");

@@ -68,6 +68,16 @@ export interface Survey {
   diagnostics: Pick<Diagnostics, "warnings" | "passedOver">;
 }
 
+/** What a destination knows or offers that its pattern does not show. */
+export interface PatternFacts {
+  /** Release of its QEMU: `11.1`. */
+  readonly release?: string | undefined;
+  /** Feature bits of its virtio devices, by their place: `0000:00:03.0`. Undefined, or not there: not known. */
+  readonly features?: ReadonlyMap<string, bigint> | undefined;
+  /** Names of the subsections that it knows, by the name of what has them. Not there: not known. */
+  readonly subsections?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
+}
+
 /** What becomes of a RAM block of the destination. */
 export interface BlockPlan {
   /** As the destination knows it; its length is what is written. */
@@ -86,6 +96,7 @@ export interface AdaptPlan {
   changes: Change[];
 }
 
+/** What was adapted, or would be: every change, and what is refused. */
 export interface AdaptReport {
   /** Machine types as the streams name them; null without a configuration section. */
   machine: { old: string | null; new: string | null };

@@ -55,7 +55,11 @@ export function unsupportedMachine({ machine: given, named }: Parts, context: Co
   if (own === null || machine === undefined || machine === own) {
     remedies.push({
       what: "adapt it to a machine type that is there: the destination's own command comes after --",
-      command: ["qevm", "adapt", context.file, "--out", "NEW", "--", "qemu-system-x86_64", "-machine", "TYPE"],
+      command: context.reach?.command ?? [
+        ..."qevm adapt".split(" "),
+        context.file,
+        ..."--out NEW -- qemu-system-x86_64 -machine TYPE".split(" "),
+      ],
     });
   }
   if (own !== null && upstream?.alias === undefined && (machine === undefined || machine === own)) {

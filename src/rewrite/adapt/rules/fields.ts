@@ -32,4 +32,44 @@ export const FIELD_RULES: readonly FieldRule[] = [
     between: ["8.2", "9.0"],
     source: "migration/global_state.c, 7.2 and 11.1",
   },
+  {
+    name: "e1000e-time",
+    vmsd: "e1000e",
+    fields: ["core.timadj"],
+    weight: "guest",
+    reason: "what the guest set the adapter's clock (IEEE 1588) to is saved since 8.0",
+    between: ["7.2", "8.0"],
+    source: "hw/net/e1000e.c, property migrate-timadj, 7.2 and 11.1",
+  },
+  {
+    name: "esp-command",
+    vmsd: "esp",
+    fields: ["ti_cmd", "mig_ti_cmd", "drq_state", "asc_mode"],
+    weight: "unused",
+    reason: "the chip's own course of a command: it is at rest, and begins anew with the next command",
+    between: ["8.2", "9.0"],
+    source: "hw/scsi/esp.c, 7.2 and 11.1",
+  },
+];
+
+/** Fields that say how others are laid out: the destination's, since the others are written in its layout. */
+export const LAYOUT_FIELDS: readonly FieldRule[] = [
+  {
+    name: "esp-version",
+    vmsd: "pciespscsi",
+    fields: ["esp.mig_version_id"],
+    weight: "form",
+    reason: "the version of the chip's state, which is written in the destination's",
+    between: ["8.2", "9.0"],
+    source: "hw/scsi/esp-pci.c and esp.c, 7.2 and 11.1",
+  },
+  {
+    name: "vga-vbe",
+    vmsd: "vga",
+    fields: ["is_vbe_vmstate"],
+    weight: "form",
+    reason: "whether the state has the VBE registers, which it always has; isa-vga says so since 11.1",
+    between: ["10.0", "11.1"],
+    source: "hw/display/vga.c and vga-isa.c, 10.0 and 11.1",
+  },
 ];

@@ -1,5 +1,5 @@
 import type { FieldValue, RecordValue } from "../../../codec/vmstate/index.js";
-import type { MergeContext } from "../context.js";
+import { isZero, type MergeContext } from "../context.js";
 import { capabilitiesOf, capabilityLength, writableBits } from "./pci-registers.js";
 
 /**
@@ -91,7 +91,7 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
   }
   for (const { id, at } of old) {
     if (wanted.some((one) => one.id === id && one.at === at)) continue;
-    const remedy = id === MSIX ? `vectors=${vectors(mine, at)} for this device` : "the old machine's properties";
+    const remedy = id === MSIX ? vectorsRemedy(vectors(mine, at), ctx) : "the old machine's properties";
     const what = "the destination's device lacks this capability, or has it elsewhere";
     ctx.within(`capability 0x${id.toString(16)}`, () =>
       ctx.note("pci-capability", "guest", at, undefined, what, remedy),
@@ -102,20 +102,61 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
     const what = "a capability that the guest has not seen: it comes as the destination starts";
     ctx.within(`capability 0x${id.toString(16)}`, () => ctx.note("pci-capability-new", "unused", undefined, at, what));
   }
-  extended(mine, like, out);
+  extended(mine, like, out, ctx);
   record["registers"] = out.subarray(64);
   if ("capabilities" in theirs) record["capabilities"] = theirs["capabilities"]!;
 }
 
-/** Extended capabilities: the old ones where the chain is the same, else the pattern's. */
-function extended(mine: Uint8Array, like: Uint8Array, out: Uint8Array): void {
-  if (out.length <= 0x100) return;
-  if (sameChain(mine.subarray(0x100), like.subarray(0x100))) return;
-  out.set(like.subarray(0x100), 0x100);
+/** Extended capabilities of a device whose whole configuration space is one field. */
+function extended(mine: Uint8Array, like: Uint8Array, out: Uint8Array, ctx: MergeContext): void {
+  if (out.length > 0x100) out.set(mergeExtended(mine.subarray(0x100), like.subarray(0x100), ctx), 0x100);
+}
+
+/** Capability of advanced error reporting, and the offset in it of the mask of uncorrectable errors. */
+const AER = 0x0001;
+const ERROR_MASK = 8;
+/** Alternative routing id. */
+const ARI = 0x000e;
+
+/**
+ * Extended capabilities, from byte 0x100 on: the old ones where the chain is the same, else the pattern's. The mask of
+ * uncorrectable errors is a register since 8.0; before, it reads as zero and takes nothing else (hw/pci/pcie_aer.c,
+ * property x-pcie-err-unc-mask, 7.2 and 11.1).
+ */
+export function mergeExtended(mine: Uint8Array, like: Uint8Array, ctx: MergeContext): Uint8Array {
+  if (!sameChain(mine, like)) {
+    const what = "other extended capabilities, which drivers read when they start: the destination's";
+    ctx.within("extended", () => ctx.note("pci-extended", "unused", mine, like, what));
+    return like;
+  }
+  const out = mine.slice();
+  for (const { id, at } of extendedCapabilities(like)) {
+    // The next function is what the device is.
+    if (id === ARI) out.set(like.subarray(at + 4, at + 6), at + 4);
+    const [from, to] = [at + ERROR_MASK, at + ERROR_MASK + 4];
+    if (id !== AER || !isZero(like.subarray(from, to)) || isZero(mine.subarray(from, to))) continue;
+    const what = "the destination's device has no mask of uncorrectable errors, which are only injected";
+    ctx.within("extended", () => ctx.note("pci-error-mask", "unused", mine.slice(from, to), 0, what));
+    out.fill(0, from, to);
+  }
+  return out;
+}
+
+function extendedCapabilities(space: Uint8Array): { id: number; at: number }[] {
+  const found: { id: number; at: number }[] = [];
+  for (let at = 0; found.length < 64 && at + 4 <= space.length;) {
+    const [a = 0, b = 0, c = 0, d = 0] = space.subarray(at, at + 4);
+    if (a === 0 && b === 0) break;
+    found.push({ id: a | (b << 8), at });
+    const next = (d << 4) | (c >> 4);
+    if (next < 0x100 || next - 0x100 <= at) break;
+    at = next - 0x100;
+  }
+  return found;
 }
 
 /** Whether two extended configuration spaces, from byte 0x100 on, hold the same capabilities at the same places. */
-export function sameChain(mine: Uint8Array, like: Uint8Array): boolean {
+function sameChain(mine: Uint8Array, like: Uint8Array): boolean {
   for (let at = 0, steps = 0; steps < 64; steps++) {
     for (let i = 0; i < 4; i++) if (mine[at + i] !== like[at + i]) return false;
     const next = ((like[at + 3] ?? 0) << 4) | ((like[at + 2] ?? 0) >> 4);
@@ -123,6 +164,16 @@ export function sameChain(mine: Uint8Array, like: Uint8Array): boolean {
     at = next - 0x100;
   }
   return true;
+}
+
+/** Devices whose interrupts became MSI-X in 10.0: before, no property gives them any (hw/virtio, 7.2 and 11.1). */
+const WITHOUT_VECTORS = /\/virtio-(?:balloon|mem)"/u;
+
+function vectorsRemedy(count: number, { section, facts: { release } }: MergeContext): string {
+  if (release !== undefined && /^\d\./u.test(release) && WITHOUT_VECTORS.test(section)) {
+    return "vectors=0 where the guest is started, or the device unplugged before it is saved: QEMU has this since 10.0";
+  }
+  return `vectors=${count} for this device`;
 }
 
 function vectors(bytes: Uint8Array, at: number): number {

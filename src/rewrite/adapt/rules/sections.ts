@@ -1,4 +1,4 @@
-import type { RenameRule, SectionRule } from "./types.js";
+import type { BrokenLoadRule, RenameRule, SectionRule } from "./types.js";
 
 /** Sections that a destination may lack without the guest noticing. */
 export const SECTION_RULES: readonly SectionRule[] = [
@@ -12,8 +12,31 @@ export const SECTION_RULES: readonly SectionRule[] = [
   },
 ];
 
+/** Sections that end a QEMU that loads them. */
+export const BROKEN_LOADS: readonly BrokenLoadRule[] = [
+  {
+    name: "isa-cirrus-vga",
+    section: /^cirrus_vga$/u,
+    until: "7.2",
+    weight: "never",
+    reason: "QEMU up to 7.2 ends when it loads isa-cirrus-vga, its own too: an assertion in softmmu/memory.c",
+    between: ["7.2", "10.0"],
+    source: "loads by 5.2 and 7.2, which end, and by 10.0 and 11.1",
+  },
+];
+
 /** Sections that were called otherwise. */
-export const SECTION_RENAMES: readonly RenameRule[] = [];
+export const SECTION_RENAMES: readonly RenameRule[] = [
+  {
+    name: "isa-vga",
+    pattern: /^vga-isa$/u,
+    becomes: "vga",
+    weight: "form",
+    reason: "the state of isa-vga is a part of its own section since 11.1",
+    between: ["10.0", "11.1"],
+    source: "hw/display/vga-isa.c, 10.0 and 11.1",
+  },
+];
 
 /** RAM blocks that were called otherwise. */
 export const BLOCK_RENAMES: readonly RenameRule[] = [

@@ -39,6 +39,12 @@ export interface SectionRule extends Rule {
   readonly section: RegExp;
 }
 
+/** A section that QEMUs up to a release cannot load, not even their own. */
+export interface BrokenLoadRule extends Rule {
+  readonly section: RegExp;
+  readonly until: string;
+}
+
 /** Another name of the same section or RAM block. */
 export interface RenameRule extends Rule {
   readonly pattern: RegExp;

@@ -1,6 +1,8 @@
 import { isRecordValue, type FieldValue, type RecordValue } from "../../../codec/vmstate/index.js";
 import type { MergeContext } from "../context.js";
-import { mergePciConfig, sameChain } from "./pci-config.js";
+import { mergeExtended, mergePciConfig } from "./pci-config.js";
+import { mergeFeatures, takenFeatures } from "./virtio-features.js";
+import { checkFixed, mergeQueues } from "./virtio-fixed.js";
 
 type Fields = Record<string, FieldValue>;
 
@@ -10,14 +12,18 @@ type Fields = Record<string, FieldValue>;
  * and 11.1 takes 256. Source: QEMU hw/virtio/virtio.c `virtio_load`, hw/virtio/virtio-pci.c (5.2 to 11.1).
  */
 export function mergeVirtio(old: RecordValue, pattern: RecordValue, ctx: MergeContext): RecordValue {
-  const record = { ...old.record };
+  const record = { ...mergeFeatures(old.record, ctx.features, ctx) };
   const theirs = pattern.record;
   const [pci, likePci] = [record["pci"], theirs["pci"]];
   if (isRecordValue(pci) && isRecordValue(likePci)) {
     const merged = ctx.within("pci", () => mergeTransport(pci, likePci, ctx));
     record["pci"] = ctx.within("pci", () => alignLegacyBar(merged, { mine: record, theirs }, ctx));
   }
-  record["queues"] = ctx.within("queues", () => mergeQueues(record, theirs, ctx));
+  const device = /\/([\w-]+)"\/\d+$/u.exec(ctx.section)?.[1] ?? "";
+  const queues = ctx.within("queues", () => mergeQueues(device, record, theirs, ctx));
+  record["queues"] = queues;
+  if (Array.isArray(queues)) record["queue_count"] = queues.length;
+  checkFixed(device, record["device"] ?? null, theirs["device"] ?? null, ctx);
   return { record };
 }
 
@@ -29,7 +35,7 @@ function mergeTransport(old: RecordValue, pattern: RecordValue, ctx: MergeContex
     const { extended, ...rest } = config.record;
     const { extended: theirs, ...restOfTheirs } = like.record;
     const merged = ctx.within("config", () => mergePciConfig({ record: rest }, { record: restOfTheirs }, ctx));
-    const taken = extendedOf(extended, theirs);
+    const taken = extendedOf(extended, theirs, ctx);
     record["config"] = { record: taken === undefined ? merged.record : { ...merged.record, extended: taken } };
   }
   const theirMsix = pattern.record["msix"];
@@ -75,35 +81,15 @@ function alignLegacyBar(
 }
 
 /** Whether the guest's driver speaks virtio 1.0 (feature bit 32). */
-function hasModernDriver({ subsections }: Fields): boolean {
-  if (!Array.isArray(subsections)) return false;
-  return subsections.some((one) => {
-    if (!isRecordValue(one) || one.record["name"] !== "virtio/64bit_features") return false;
-    return ((one.record["guest_features"] as bigint) >> 32n) % 2n === 1n;
-  });
+function hasModernDriver(fields: Fields): boolean {
+  return ((takenFeatures(fields) >> 32n) & 1n) === 1n;
 }
 
-function extendedOf(mine: FieldValue | undefined, theirs: FieldValue | undefined): FieldValue | undefined {
+function extendedOf(
+  mine: FieldValue | undefined,
+  theirs: FieldValue | undefined,
+  ctx: MergeContext,
+): FieldValue | undefined {
   if (!(theirs instanceof Uint8Array)) return undefined;
-  return mine instanceof Uint8Array && sameChain(mine, theirs) ? mine : theirs;
-}
-
-function mergeQueues(record: Fields, theirs: Fields, ctx: MergeContext): FieldValue {
-  const { queues } = record;
-  const like = theirs["queues"];
-  if (!Array.isArray(queues) || !Array.isArray(like)) return queues!;
-  const withVector = like.some((queue) => isRecordValue(queue) && "vector" in queue.record);
-  return queues.map((queue, i) => {
-    const wanted = like[i];
-    if (!isRecordValue(queue)) return queue;
-    const { vector, ...rest } = queue.record;
-    const merged = withVector ? { ...rest, vector: vector ?? 0xffff } : rest;
-    const num = isRecordValue(wanted) ? wanted.record["num"] : undefined;
-    if (num === undefined || num === merged["num"]) return { record: merged };
-    if (merged["desc"] !== 0n) return { record: merged };
-    ctx.within(`[${i}]`, () =>
-      ctx.note("virtqueue-size", "unused", merged["num"], num, "the guest has not set up this ring"),
-    );
-    return { record: { ...merged, num } };
-  });
+  return mine instanceof Uint8Array ? mergeExtended(mine, theirs, ctx) : theirs;
 }

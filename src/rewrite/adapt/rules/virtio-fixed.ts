@@ -1,0 +1,126 @@
+/**
+ * What a virtio device is by its command line, and QEMU compares when it loads: a stream with another value is refused.
+ * Source: QEMU hw/virtio/virtio.c `virtio_load`, hw/virtio/virtio-mem.c, hw/char/virtio-serial-bus.c,
+ * hw/net/virtio-net.c, hw/display/virtio-gpu.c (5.2 to 11.1).
+ */
+import { isRecordValue, type FieldValue, type RecordValue } from "../../../codec/vmstate/index.js";
+import { isZero, type MergeContext } from "../context.js";
+
+type Fields = Record<string, FieldValue>;
+
+interface Fixed {
+  /** Path in the device's part. */
+  readonly path: readonly string[];
+  /** Whether the destination loads a guest of the first value with the second. Default: where they are equal. */
+  readonly fits?: (old: number | bigint, now: number | bigint) => boolean;
+  readonly remedy: (old: number | bigint) => string;
+}
+
+const atMost = (old: number | bigint, now: number | bigint): boolean => old <= now;
+
+const FIXED: Readonly<Record<string, readonly Fixed[]>> = {
+  "virtio-mem": [
+    { path: ["sanity-checks", "addr"], remedy: (old) => `memaddr=${old} for this device` },
+    { path: ["sanity-checks", "region_size"], remedy: (old) => `a memory backend of ${old} bytes` },
+    { path: ["sanity-checks", "block_size"], remedy: (old) => `block-size=${old} for this device` },
+    { path: ["sanity-checks", "node"], remedy: (old) => `node=${old} for this device` },
+  ],
+  "virtio-console": [
+    { path: ["max_nr_ports"], remedy: (old) => `max_ports=${swapped(Number(old))} for virtio-serial` },
+  ],
+  "virtio-net": [
+    { path: ["has_vnet_hdr"], fits: atMost, remedy: () => "a backend with vnet_hdr=on (tap)" },
+    { path: ["has_ufo"], fits: atMost, remedy: () => "a backend with UFO (tap)" },
+  ],
+};
+
+/** The number of ports is saved in the host's order. */
+function swapped(value: number): number {
+  return value < 0x1_0000 ? value : (value >>> 24) | ((value >>> 8) & 0xff00);
+}
+
+/** Notes what the destination's device has to be set to. */
+export function checkFixed(device: string, old: FieldValue, pattern: FieldValue, ctx: MergeContext): void {
+  for (const { path, fits, remedy } of FIXED[device] ?? []) {
+    const [mine, theirs] = [numberAt(old, path), numberAt(pattern, path)];
+    if (mine === undefined || theirs === undefined || (fits ?? Object.is)(mine, theirs)) continue;
+    const reason = "QEMU compares this with what its own device has, and refuses another";
+    ctx.within(`device > ${path.join(" > ")}`, () =>
+      ctx.note("virtio-device", "never", mine, theirs, reason, remedy(mine)),
+    );
+  }
+}
+
+function numberAt(value: FieldValue | undefined, path: readonly string[]): number | bigint | undefined {
+  for (const step of path) value = value !== undefined && isRecordValue(value) ? value.record[step] : undefined;
+  return typeof value === "number" || typeof value === "bigint" ? value : undefined;
+}
+
+/** What sets the number of queues of a device. */
+const COUNT: Readonly<Record<string, (queues: number) => string>> = {
+  "virtio-net": (queues) => `queues=${Math.max(1, (queues - 1) >> 1)} for its netdev, and mq=on`,
+  "virtio-blk": (queues) => `num-queues=${queues}`,
+  "virtio-scsi": (queues) => `num_queues=${queues - 2}`,
+  "virtio-console": (queues) => `max_ports=${queues / 2 - 1}`,
+};
+
+/** What sets the length of the queues. */
+const LENGTH: Readonly<Record<string, string>> = {
+  "virtio-net": "rx_queue_size and tx_queue_size",
+  "virtio-blk": "queue-size",
+  "virtio-scsi": "virtqueue_size",
+};
+
+/**
+ * The guest's virtqueues: as many as the destination has, with its length where the guest has not set one up. The rings
+ * of the others are in the guest's memory.
+ * @param device `virtio-net`
+ */
+export function mergeQueues(device: string, record: Fields, theirs: Fields, ctx: MergeContext): FieldValue {
+  const { queues } = record;
+  const like = theirs["queues"];
+  if (!Array.isArray(queues) || !Array.isArray(like)) return queues!;
+  checkCount(device, queues, like, ctx);
+  const withVector = like.some((queue) => isRecordValue(queue) && "vector" in queue.record);
+  return queues.flatMap((queue, i): FieldValue[] => {
+    const wanted = like[i];
+    if (!isRecordValue(queue)) return [queue];
+    if (wanted === undefined && !isUsed(queue)) return [];
+    const { vector, ...rest } = queue.record;
+    const merged = withVector ? { ...rest, vector: vector ?? 0xffff } : rest;
+    const num = wanted !== undefined && isRecordValue(wanted) ? wanted.record["num"] : undefined;
+    if (num === undefined || num === merged["num"]) return [{ record: merged }];
+    if (!isUsed(queue)) {
+      const what = "the guest has not set up this ring";
+      ctx.within(`[${i}]`, () => ctx.note("virtqueue-size", "unused", merged["num"], num, what));
+      return [{ record: { ...merged, num } }];
+    }
+    if (Number(num) < Number(merged["num"])) checkLength(device, Number(merged["num"]), Number(num), i, ctx);
+    return [{ record: merged }];
+  });
+}
+
+function isUsed({ record }: RecordValue): boolean {
+  return !isZero(record["desc"]);
+}
+
+function checkCount(device: string, mine: readonly FieldValue[], like: readonly FieldValue[], ctx: MergeContext): void {
+  // The state of a network device has other fields where it has more than one pair.
+  if (mine.length <= like.length && !(device === "virtio-net" && mine.length !== like.length)) return;
+  const used = mine.slice(like.length).some((queue) => isRecordValue(queue) && isUsed(queue));
+  const bound = used || device === "virtio-net";
+  const reason = bound
+    ? "the destination's device has another number of queues"
+    : "the guest has not set up the others";
+  const remedy = bound ? (COUNT[device]?.(mine.length) ?? "a device with as many queues") : undefined;
+  ctx.note("virtqueue-count", bound ? "never" : "unused", mine.length, like.length, reason, remedy);
+}
+
+function checkLength(device: string, mine: number, theirs: number, queue: number, ctx: MergeContext): void {
+  const reason = "the guest uses a ring that is longer than the destination's device allows";
+  const name = LENGTH[device];
+  const remedy = name === undefined ? undefined : `${name}=${mine} for this device`;
+  // Up to 10.0 QEMU takes any length (hw/virtio/virtio.c, 10.0 and 11.1).
+  const weight = ctx.facts.release !== undefined && /^\d\.|^10\.0/u.test(ctx.facts.release) ? "guest" : "never";
+  ctx.within(`[${queue}]`, () => ctx.note("virtqueue-in-use", weight, mine, theirs, reason, remedy));
+}

@@ -1,0 +1,66 @@
+/**
+ * Whether `qevm adapt --check` says what the real QEMU says: every device set of `tools/capture/device-sets.ts`, saved
+ * by one QEMU under its newest q35, adapted, loaded by another under its own. What is refused is written and loaded all
+ * the same. Prints each set where the two differ and each refusal, then a table:
+ * `node dist/tools/adapt/devices.js [--from 7.2] [--to 11.1] [--match RE] [--keep DIR]`.
+ *
+ * | line         | meaning                                                                        |
+ * |--------------|--------------------------------------------------------------------------------|
+ * | MISSED       | nothing was refused, and QEMU does not load it: a missed refusal               |
+ * | FALSE        | refused as what no QEMU would load, and it loads: a false alarm                |
+ * | refused      | refused, and QEMU refuses it too                                               |
+ * | guest        | refused since the guest would notice; QEMU loads what `--accept` makes of it   |
+ */
+import { argv, exit } from "node:process";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { deviceJobs, type Job } from "../capture/device-sets.js";
+import { findQemu } from "../qemu/find.js";
+import { tryCell, type Outcome } from "./cell.js";
+import { machineTypes } from "./cells.js";
+
+const words = argv.slice(2);
+const option = (name: string, usual: string): string => {
+  const at = words.indexOf(name);
+  return at < 0 ? usual : (words[at + 1] ?? usual);
+};
+const [old, now] = [findQemu(option("--from", "7.2")), findQemu(option("--to", "11.1"))];
+if (old === undefined || now === undefined) {
+  console.log("skipped: this machine does not have both QEMUs");
+  exit(0);
+}
+const match = new RegExp(option("--match", ""), "u");
+const keep = option("--keep", "");
+const [from, to] = [machineTypes(old, "pc-q35").at(-1)!, machineTypes(now, "pc-q35").at(-1)!];
+
+/** What a set of devices came to. */
+function verdict({ passed, at, report, forced }: Outcome): string {
+  if (at === "source") return "none";
+  if (report?.enough === true) return passed ? "loaded" : "MISSED";
+  if (report === undefined) return "MISSED";
+  if (forced === undefined || !forced) return "refused";
+  return report.refused.some(({ weight }) => weight === "never") ? "FALSE" : "guest";
+}
+
+async function run({ name, args }: Job): Promise<string> {
+  // The machine type is the cell's, with the options of the job's.
+  const rest = [...args.slice(2), "-machine", "nvdimm=on"];
+  const outcome = await tryCell({ old: old!, now: now!, from, to, args: rest, run: 1000, force: true });
+  const is = verdict(outcome);
+  if (is !== "loaded") console.log(`${is} ${name}: ${outcome.at}: ${outcome.why.split("\n").slice(0, 5).join(" / ")}`);
+  if (keep !== "" && /^[A-Z]/u.test(is) && outcome.stream !== undefined && outcome.pattern !== undefined) {
+    mkdirSync(keep, { recursive: true });
+    const stem = join(keep, name.replaceAll(/[^\w.-]+/gu, "_"));
+    writeFileSync(`${stem}.old`, outcome.stream);
+    writeFileSync(`${stem}.pattern`, outcome.pattern);
+  }
+  return is;
+}
+
+const total = new Map<string, number>();
+for (const job of deviceJobs().filter(({ name }) => match.test(name))) {
+  const is = await run(job);
+  total.set(is, (total.get(is) ?? 0) + 1);
+}
+for (const [is, count] of total) console.log(`| ${is} | ${count} |`);
+exit((total.get("MISSED") ?? 0) + (total.get("FALSE") ?? 0) === 0 ? 0 : 1);
