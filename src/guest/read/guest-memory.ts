@@ -29,6 +29,8 @@ export interface GuestPages {
    * Puts the page that begins at an offset of a block into `into`; a page that the stream does not mention is zeros.
    */
   read: (this: void, block: string, offset: number, into: Uint8Array) => Promise<void>;
+  /** Whether a page is known to be zeros without reading it; false where it must be read to know. */
+  empty: (this: void, block: string, offset: number) => Promise<boolean>;
   /** Removes the temporary copy of a source that is not seekable. The source itself stays open. */
   close: () => void;
 }
@@ -86,6 +88,7 @@ async function scan(again: Again, options: ScanOptions): Promise<GuestPages> {
     diagnostics: stream.diagnostics,
     places,
     read,
+    empty: emptyPages(finder),
     close: () => again.close(),
   };
 }
@@ -122,6 +125,15 @@ export async function pageReader(
   return async (block, offset, into) => {
     if (finder.has(block)) await reader.read(block, offset, into);
     else throw new QevmError("unsupported", `the stream carries no page of RAM block ${JSON.stringify(block)}`);
+  };
+}
+
+/** Which pages are zeros as far as the finder says: a page that is not mentioned, or last was a ZERO record. */
+export function emptyPages(finder: PageFinder): GuestPages["empty"] {
+  return async (block, offset) => {
+    if (!finder.has(block)) return false;
+    const { plain, records } = await finder.find(block, offset);
+    return plain === 0 && records.length === 0;
   };
 }
 

@@ -1,6 +1,6 @@
 import { Diagnostics, QevmError } from "../../bytes/errors.js";
 import { random, type ByteSource, type RandomSource } from "../../bytes/source.js";
-import { layoutOf, pageReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
+import { emptyPages, layoutOf, pageReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import type { Layout } from "../layout-types.js";
 import { PageIndex, stampFile, writeIndex, type FileStamp } from "./page-index.js";
@@ -95,6 +95,7 @@ async function pagesOf(
   const { machine, pageSize, blocks } = index.head;
   const diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
   let read = await pageReader(source, index, pageSize, diagnostics);
+  let empty = emptyPages(index);
   let scanned = false;
   return {
     machine: machine ?? undefined,
@@ -104,6 +105,15 @@ async function pagesOf(
     diagnostics,
     places: undefined,
     close: () => index.close(),
+    // Where the index is damaged, reading the page finds that out.
+    empty: async (block, offset) => {
+      try {
+        return await empty(block, offset);
+      } catch (error) {
+        if (error instanceof QevmError) return false;
+        throw error;
+      }
+    },
     // A chunk that does not fit the head, or a place with another record: a scan finds the right one.
     read: async (block, offset, into) => {
       try {
@@ -114,7 +124,7 @@ async function pagesOf(
         options.say(`index ${options.index}: ${error.what}; rebuilt`);
         const pages = await scanPages(source, { ...options, devices: true });
         if (pages.places !== undefined) keep(pages, pages.places, options, stamp);
-        ({ read } = pages);
+        ({ read, empty } = pages);
         await read(block, offset, into);
       }
     },

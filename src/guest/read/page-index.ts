@@ -97,7 +97,7 @@ export function writeIndex(path: string, head: Omit<IndexHead, "chunks" | "carri
     bodies.push(body);
     at += body.length;
   };
-  for (const { block, offset, base, deltas } of places.pages()) {
+  for (const { block, offset, base, zero, deltas } of places.pages()) {
     const page = offset / head.pageSize;
     const index = Math.floor(page / CHUNK_PAGES);
     if (open === undefined || open.block !== block || open.index !== index) {
@@ -105,7 +105,8 @@ export function writeIndex(path: string, head: Omit<IndexHead, "chunks" | "carri
       open = { block, index, entries: [] };
     }
     const within = page % CHUNK_PAGES;
-    if (base !== 0) open.entries.push(within, base);
+    // A page begins as zeros, so a ZERO record needs no entry.
+    if (base !== 0 && !zero) open.entries.push(within, base);
     for (const delta of deltas) open.entries.push(within + DELTA, delta);
   }
   close();
