@@ -4,6 +4,7 @@ import type { ByteSource, Positioned } from "../../bytes/source.js";
 import { findMappedPage, type RamBlock } from "../../codec/ram/index.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
 import { readableAgain, type Again } from "../../io/transport/spool.js";
+import type { CpuState } from "../cores/cpu-state.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "../layout/facts.js";
 import { findLayout } from "../layout/layout.js";
 import type { Layout } from "../layout-types.js";
@@ -21,6 +22,10 @@ export interface GuestPages {
   blocks: readonly { name: string; length: number }[];
   /** Undefined where only blocks were asked for. */
   facts: DeviceFacts | undefined;
+  /** The CPUs; none where only blocks were asked for. */
+  cpus: readonly CpuState[];
+  /** pseries: the process table that the guest registered. */
+  processTable: bigint | undefined;
   /** What was noticed, and what lenient mode replaced so far: `read` adds to it. */
   diagnostics: Diagnostics;
   /** Where records are; undefined for a mapped-ram file, whose pages have places of their own. */
@@ -62,7 +67,7 @@ async function scan(again: Again, options: ScanOptions): Promise<GuestPages> {
   again.rewind();
   const how = mapped ? { skipMappedPages: true, bufferSize: SMALL_READ } : {};
   const stream = new StreamReader(source, { ...options, ...how });
-  const facts: DeviceFacts = noFacts();
+  const facts: DeviceFacts = { ...noFacts(), states: [] };
   const places = mapped ? undefined : new PagePlaces(stream, source);
   let hasRam = false;
   for await (const item of stream) {
@@ -85,6 +90,8 @@ async function scan(again: Again, options: ScanOptions): Promise<GuestPages> {
     pageSize,
     blocks: blocks.map(({ idstr, usedLength }) => ({ name: idstr, length: usedLength })),
     facts: options.devices ? facts : undefined,
+    cpus: facts.states ?? [],
+    processTable: facts.processTable,
     diagnostics: stream.diagnostics,
     places,
     read,

@@ -1,4 +1,4 @@
-import { Diagnostics, QevmError } from "../../bytes/errors.js";
+import { Diagnostics, hex, QevmError } from "../../bytes/errors.js";
 import { random, type ByteSource, type RandomSource } from "../../bytes/source.js";
 import { emptyPages, layoutOf, pageReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
@@ -72,7 +72,9 @@ function keep(
   const layout = attemptLayout(pages);
   const { machine = null, pageSize, blocks } = pages;
   const named = blocks.map(({ name, length }) => ({ name, length }));
-  writeIndex(index, { stamp, variant, pageSize, machine, blocks: named, layout: layout ?? null }, places);
+  const processTable = pages.processTable === undefined ? null : hex(pages.processTable);
+  const cpus = { cpus: pages.cpus, processTable };
+  writeIndex(index, { stamp, variant, pageSize, machine, blocks: named, layout: layout ?? null, ...cpus }, places);
   return layout;
 }
 
@@ -92,7 +94,7 @@ async function pagesOf(
   options: IndexOptions,
   stamp: FileStamp,
 ): Promise<GuestPages> {
-  const { machine, pageSize, blocks } = index.head;
+  const { machine, pageSize, blocks, cpus, processTable } = index.head;
   const diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
   let read = await pageReader(source, index, pageSize, diagnostics);
   let empty = emptyPages(index);
@@ -102,6 +104,8 @@ async function pagesOf(
     pageSize,
     blocks,
     facts: undefined,
+    cpus,
+    processTable: processTable === null ? undefined : BigInt(processTable),
     diagnostics,
     places: undefined,
     close: () => index.close(),
