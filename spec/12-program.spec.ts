@@ -46,6 +46,7 @@ const LINES = `
   inspect cut
   inspect missing
   serve nbd missing
+  gdb missing
 `;
 
 interface Ended {
@@ -107,6 +108,7 @@ test("the shipped program behaves like the tested modules", (t) => {
       "inspect cut",
       "inspect missing",
       "serve nbd missing",
+      "gdb missing",
     ].includes(line);
     t.equal(ours.status === 0, !refused, `exit status ${ours.status}`);
   }

@@ -15,6 +15,11 @@ export interface Extent {
   kind: ExtentKind;
 }
 
+/** A part of a range: of a RAM block, of the VGA window (`WINDOW`), or without memory. */
+export interface SpacePart extends Omit<Segment, "block" | "device"> {
+  block: string | undefined;
+}
+
 /**
  * Guest memory as one range of bytes from 0 on, with holes: guest-physical memory, or one RAM block. Any part of it can
  * be read at any time; reads take turns.
@@ -136,8 +141,11 @@ export class MemorySpace {
     return runs;
   }
 
-  /** The parts of a range, those without memory among them. Errors: usage (a range that is not whole numbers). */
-  private *between(from: number, length: number): Generator<Omit<Segment, "block"> & { block: string | undefined }> {
+  /**
+   * The parts of a range by ascending address, those without memory (no block) among them. Errors: usage (a range that
+   * is not whole numbers).
+   */
+  *between(from: number, length: number): Generator<SpacePart> {
     const end = from + length;
     if (!Number.isSafeInteger(end) || from < 0) throw new QevmError("usage", "a range outside of all memory");
     let at = from;
