@@ -68,8 +68,8 @@ test("imports point down the layers", (t) => {
   t.end();
 });
 
-/** More between twelve entries would mean that something is in the wrong place. */
-const MOST_EDGES = 51;
+/** More between thirteen entries would mean that something is in the wrong place. */
+const MOST_EDGES = 52;
 
 test("there are no import cycles between files, and between folders only the known ones", (t) => {
   t.deepEqual(fileCycles(modules), []);

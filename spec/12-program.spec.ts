@@ -45,6 +45,8 @@ const LINES = `
   fuzz make vm --cases 3 --seed 7 --out cases
   inspect cut
   inspect missing
+  serve nbd missing
+  gdb missing
 `;
 
 interface Ended {
@@ -105,6 +107,8 @@ test("the shipped program behaves like the tested modules", (t) => {
       "report cut --out cutpage",
       "inspect cut",
       "inspect missing",
+      "serve nbd missing",
+      "gdb missing",
     ].includes(line);
     t.equal(ours.status === 0, !refused, `exit status ${ours.status}`);
   }

@@ -33,6 +33,22 @@ export type { Layout, Segment, VgaRegisters } from "./guest/layout-types.js";
 export { extractBlocks, type ExtractedBlocks, type ExtractOptions } from "./guest/files/extract-blocks.js";
 export type { BlockFileEntry } from "./guest/files/block-files.js";
 export { extractPhysical, type ExtractedPhysical, type PhysicalOptions } from "./guest/files/extract-physical.js";
+export type { Architecture, CpuState } from "./guest/cores/cpu-state.js";
+export {
+  mappedRanges,
+  readString,
+  readVirtual,
+  translate,
+  type AddressSpace,
+  type Fault,
+  type Mapped,
+  type MappedRange,
+  type PageRights,
+  type PhysicalMemory,
+  type RangeOptions,
+  type Translation,
+  type WalkStep,
+} from "./guest/walk/index.js";
 export { cpuRegisters, type CpuRegisters, type SegmentRegister } from "./guest/cores/cpu.js";
 export { registerLines } from "./guest/cores/register-lines.js";
 export { MemoryPages, type PageStore } from "./guest/pages/page-store.js";

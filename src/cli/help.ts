@@ -1,106 +1,16 @@
-/** The help of one command. Lines have at most 80 columns. */
-interface CommandHelp {
-  /** The arguments, after `qevm NAME`. */
-  usage: string;
-  /** One line for the overview. */
-  line: string;
-  /** Options and their descriptions. */
-  options?: [string, string][];
-  /** Text after the options. */
-  text?: string;
-  /** Actions (the first argument), each with its own options: `qevm NAME ACTION --help`. */
-  actions?: Readonly<Record<string, CommandHelp>>;
-}
-
-const FILE_TEXT =
-  "FILE may be - (standard input) or a folder (recording).\nContainers are opened automatically: libvirt, qcow2, gzip, bzip2,\nxz, lzop, lz4, zstd.";
-const LENIENT: [string, string] = ["--lenient", "skip recoverable errors, with warnings"];
-const LIMIT: [string, string] = ["--limit NAME=N", "change a decoder limit, e.g. deviceBytes=1G"];
-const SNAPSHOT: [string, string] = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
-const OFFSET: [string, string] = ["--stream-offset N", "the stream begins at byte N of FILE (2M, 0x200000)"];
-const SCHEMA: [string, string][] = [
-  ["--schema FILE", "use the VMDESCRIPTION of another capture of the"],
-  ["", "same QEMU and machine; repeatable"],
-];
-const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
-const PAGE_SIZE: [string, string] = ["--page-size N", "target page size if the stream does not show it (4096)"];
-
-/** Options of `qevm fuzz` that select cases. */
-const CASES: [string, string][] = [
-  ["--seed N", "the first case's seed (1); the next case has the next"],
-  ["--kinds A,B", "kinds with these prefixes: record, footer-id"],
-  ["--repair R", "always or never: keep lengths, sums and footers"],
-  ["", "right around the damage (default: every other case)"],
-  ["--as-is", "damage a container itself, not the stream inside it"],
-];
-const CAPABILITY: [string, string] = ["--capability C", "set before the load; repeatable"];
-const SAME_BYTES = "The same FILE, options and seed give the same bytes.";
-const CMD_TEXT = "CMD starts a QEMU like the source; -display none -S -qmp stdio\n-incoming defer are added.";
-
-const FUZZ: Readonly<Record<string, CommandHelp>> = {
-  decode: {
-    usage: "FILE... [--cases N] [--seconds N] [--out DIR] ...",
-    line: "run damaged copies through our decoder; a find: exit 1",
-    options: [
-      ...CASES,
-      ["--cases N", "how many"],
-      ["--seconds N", "time for all of it (10, without --cases)"],
-      ["--jobs N", "threads, 1 to 64 (1)"],
-      ["--out DIR", "where to store the cases of finds"],
-      JSON_OUT,
-      SNAPSHOT,
-      OFFSET,
-    ],
-    text: `FILE may be a recording, too.\n${SAME_BYTES}`,
-  },
-  make: {
-    usage: "FILE --out DIR|- [--cases N] [--seed N] ...",
-    line: "write the cases, for any program",
-    options: [
-      ["--out DIR|-", "a folder with cases.jsonl, or a pipe: a line of"],
-      ["", "JSON with the number of bytes, the bytes, ..."],
-      ...CASES,
-      ["--cases N", "how many (100)"],
-      SNAPSHOT,
-      OFFSET,
-    ],
-    text: `FILE may be a recording, too.\n${SAME_BYTES}`,
-  },
-  qemu: {
-    usage: "FILE --out RESULTS [--cases N] [--seed N] ... -- CMD...",
-    line: "load each case in a real QEMU: loaded, refused, hung, killed",
-    options: [
-      ["--out RESULTS", "one line of JSON per case; rerun to resume"],
-      ...CASES,
-      ["--cases N", "how many (100)"],
-      ["--jobs N", "destinations at a time, 1 to 64 (2)"],
-      ["--seconds N", "time for one load (10)"],
-      CAPABILITY,
-      JSON_OUT,
-      SNAPSHOT,
-      OFFSET,
-    ],
-    text: `${CMD_TEXT}\n${SAME_BYTES}`,
-  },
-  minimise: {
-    usage: "CASE --out FILE [--tests N] [--json] [-- CMD...]",
-    line: "reduce a case to a smaller one with the same outcome",
-    options: [
-      ["--out FILE", "the smaller case"],
-      ["--tests N", "cases tried at most (20000; with CMD 2000)"],
-      ["--lenient", "our decoder in its lenient mode; else in its strict one"],
-      ["--seconds N", "CMD: time for one load (10)"],
-      ["--capability C", "CMD: set before the load; repeatable"],
-      JSON_OUT,
-    ],
-    text: `The outcome is our decoder's or, with CMD, a destination's.\n${CMD_TEXT}`,
-  },
-  report: {
-    usage: "RESULTS... [--json]",
-    line: "tables of what `qevm fuzz qemu` found",
-    options: [JSON_OUT],
-  },
-};
+import {
+  type CommandHelp,
+  FILE_TEXT,
+  FUZZ,
+  JSON_OUT,
+  LENIENT,
+  LIMIT,
+  OFFSET,
+  PAGE_SIZE,
+  SCHEMA,
+  SERVE,
+  SNAPSHOT,
+} from "./help-actions.js";
 
 export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   inspect: {
@@ -198,6 +108,33 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       LIMIT,
     ],
     text: `One pass over the RAM, since a page may occur again; of a mapped-ram file only\nthe requested pages are read. An index that is damaged, or whose file has\nchanged, is made again. Pipes and compressed files go through a temporary\nfile. ${FILE_TEXT}`,
+  },
+  gdb: {
+    usage: "FILE [--listen URI] [--once] [--index FILE] [-- GDB ARGS...]",
+    line: "look at a saved guest with a debugger",
+    options: [
+      ["--listen URI", "tcp:HOST:PORT, port 0: any; unix:PATH"],
+      ["", "(tcp:127.0.0.1:1234, for this machine only)"],
+      ["--once", "end when the last debugger has gone"],
+      ["--allow-save", "let clients of a TCP port use monitor save"],
+      ["--gdb PROGRAM", "with --: the debugger (gdb-multiarch, or gdb)"],
+      ["--index FILE", "store an index of the pages there and reuse it"],
+      ["--layout L", "BLOCK@ADDRESS[:OFFSET:LENGTH],... if not detected"],
+      ["--json", "print one JSON document once debuggers may connect"],
+      LENIENT,
+      PAGE_SIZE,
+      ...SCHEMA,
+      SNAPSHOT,
+      OFFSET,
+      LIMIT,
+    ],
+    text: `Registers, memory at virtual addresses and one thread a CPU, as QEMU's -s shows\nthem. With -- gdb is started, connected by a private socket: qevm gdb vm.mig --\nvmlinux -ex bt. The guest does not run. What is written is kept beside it until\nmonitor save FILE writes a new stream; monitor help lists the other commands.\n${FILE_TEXT}`,
+  },
+  serve: {
+    usage: "nbd FILE ...",
+    line: "guest memory for other programs, as long as it runs",
+    actions: SERVE,
+    text: "For details, run qevm serve ACTION --help.",
   },
   unpack: {
     usage: "FILE DIR [--json] [--page-size N]",

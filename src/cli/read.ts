@@ -1,15 +1,13 @@
-import { type ByteSource, isRandom } from "../bytes/source.js";
-import { openInput } from "../io/container/input.js";
-import { layoutOf, type GuestPages } from "../guest/read/guest-memory.js";
-import { variantOf, type IndexedPages } from "../guest/read/indexed-pages.js";
-import { openPages } from "../guest/read/open-memory.js";
+import type { GuestPages } from "../guest/read/guest-memory.js";
+import type { IndexedPages } from "../guest/read/indexed-pages.js";
 import type { Layout, Segment } from "../guest/layout-types.js";
 import { blockRange, physicalRange, readParts } from "../guest/read/range.js";
-import { parseLayout, stateLayout, type StatedPart } from "../guest/layout/stated-layout.js";
+import { parseLayout, type StatedPart } from "../guest/layout/stated-layout.js";
 import { WritableSink } from "../io/transport/writable.js";
-import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { parse, UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "./hex.js";
-import { delivered, printJson, printWarnings, safe, tell, withProgress } from "./output.js";
+import { layoutIn, MEMORY_OPTIONS, withMemory } from "./memory.js";
+import { delivered, printJson, printWarnings } from "./output.js";
 
 /** Maximum number of bytes that `--json` prints. */
 const MOST_JSON = 16 << 20;
@@ -28,32 +26,17 @@ interface Wanted {
 /** `qevm read FILE --physical ADDRESS|--block NAME --offset N --length N`. */
 export async function run(argv: string[]): Promise<number> {
   const options = {
-    ...DECODE_OPTIONS,
+    ...MEMORY_OPTIONS,
     physical: { type: "string" },
     block: { type: "string" },
     offset: { type: "string" },
     length: { type: "string" },
-    layout: { type: "string" },
-    index: { type: "string" },
     raw: { type: "boolean" },
   } as const;
   const args = parse(argv, options, [1, 1], "one FILE");
   const wanted = wantedRange(args);
   const [file] = args.positionals as [string];
-  const input = await openInput(file, inputOptions(args));
-  const source = withProgress(input, "scanning");
-  try {
-    const variant = variantOf(input.containers, await streamOptions(args), args.list("schema"));
-    const opened = await open(args, source, { file, variant, devices: wanted.physical !== undefined });
-    try {
-      return await print(args, opened, wanted);
-    } finally {
-      opened.pages.close();
-    }
-  } finally {
-    source.done();
-    await source.close?.();
-  }
+  return await withMemory(args, file, wanted.physical !== undefined, (opened) => print(args, opened, wanted));
 }
 
 function wantedRange(args: Arguments): Wanted {
@@ -72,28 +55,13 @@ function wantedRange(args: Arguments): Wanted {
   return { physical, block, start: physical ?? offset ?? 0, length, layout: stated };
 }
 
-async function open(
-  args: Arguments,
-  source: ByteSource,
-  { file, variant, devices }: { file: string; variant: string; devices: boolean },
-): Promise<IndexedPages> {
-  const options = { ...(await streamOptions(args)), devices };
-  const index = args.text("index");
-  if (index === undefined) return await openPages(source, options);
-  if (file === "-" || !isRandom(source)) throw new UsageError("--index is for files that can be read anywhere");
-  return await openPages(source, options, { file, index, variant, say: tell });
-}
-
-async function print(args: Arguments, { pages, layout: known, index }: IndexedPages, wanted: Wanted): Promise<number> {
+async function print(args: Arguments, opened: IndexedPages, wanted: Wanted): Promise<number> {
+  const { pages, index } = opened;
   const { diagnostics } = pages;
   const told = diagnostics.warnings.length;
   printWarnings(diagnostics.warnings);
   const { start, length, physical, block, layout: stated } = wanted;
-  let layout: Layout | undefined;
-  if (physical !== undefined) {
-    layout = stated === undefined ? (known ?? layoutOf(pages)) : stateLayout(stated, pages.blocks);
-    for (const line of layout.how) if (line.startsWith("guess")) tell(`layout: ${safe(line)}`);
-  }
+  const layout = physical === undefined ? undefined : layoutIn(opened, stated);
   const parts =
     layout === undefined ? blockRange(pages.blocks, block!, start, length) : physicalRange(layout, start, length);
   if (args.flag("json")) {

@@ -10,6 +10,8 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   diff: () => import("./diff.js"),
   extract: () => import("./extract.js"),
   read: () => import("./read.js"),
+  gdb: () => import("./gdb.js"),
+  serve: () => import("./serve.js"),
   send: () => import("./send.js"),
   receive: () => import("./receive.js"),
   relay: () => import("./relay.js"),

@@ -1,7 +1,8 @@
 import type { CpuRegisters, SegmentRegister } from "./cpu.js";
 
 const GENERAL = "rax rbx rcx rdx rsi rdi rbp rsp r8 r9 r10 r11 r12 r13 r14 r15".split(" ");
-const FLAGS: readonly [number, string][] = [
+/** The bits of EFLAGS that have names. */
+export const FLAGS: readonly [number, string][] = [
   [0, "CF"],
   [2, "PF"],
   [4, "AF"],

@@ -1,11 +1,13 @@
 import { QemuFileWriter } from "../../bytes/writer.js";
 import { MemorySink } from "../../bytes/source.js";
 import type { StreamItem } from "../../codec/stream/index.js";
-import { encodeDevice, type DeviceState } from "../../codec/vmstate/index.js";
+import { deviceToPlain, encodeDevice, type DeviceState } from "../../codec/vmstate/index.js";
 import { isLinear } from "./cirrus.js";
 import type { CoreCpu } from "../cores/core-note.js";
 import { otherCpu } from "../cores/core-other.js";
 import { cpuRegisters, type CpuRegisters } from "../cores/cpu.js";
+import { CpuFields } from "../cores/cpu-fields.js";
+import { cpuStateOf, type CpuState } from "../cores/cpu-state.js";
 import { virtioMemAddress } from "./hotplugged.js";
 import { pciConfig } from "./pci.js";
 import { numaNodes } from "./srat.js";
@@ -18,6 +20,10 @@ export interface DeviceFacts {
   cpus: CpuRegisters[];
   /** CPUs that are not x86. */
   otherCpus: CoreCpu[];
+  /** All fields of the CPUs; undefined where nobody wants them. */
+  states?: CpuState[];
+  /** pseries: the process table that the guest registered. */
+  processTable?: bigint;
   /** The host bridge's PAM registers, 7 bytes. */
   pam?: Uint8Array;
   /** The RTC's 128 bytes of CMOS memory. */
@@ -63,6 +69,11 @@ export function noteFacts(item: StreamItem, facts: DeviceFacts): void {
     const other = registers === undefined ? otherCpu(state) : undefined;
     if (registers !== undefined) facts.cpus.push(registers);
     if (other !== undefined) facts.otherCpus.push(other);
+    const cpu = facts.states === undefined ? undefined : cpuStateOf(item.instanceId, state);
+    if (cpu !== undefined) facts.states?.push(cpu);
+  } else if (idstr === "spapr") {
+    const table = new CpuFields(deviceToPlain(state)).number("patb_entry", "spapr_patb_entry");
+    if (table !== 0n) facts.processTable = table;
   } else if (/(?:^|\/)mc146818rtc$/u.test(idstr)) {
     facts.cmos = payload(state).slice(0, 128);
   } else if (idstr === "vmcoreinfo") {

@@ -44,6 +44,8 @@ export interface PlacedPage {
   offset: number;
   /** Absolute offset of the last record that holds it whole; 0: none. */
   base: number;
+  /** Whether that record says that the page is zeros. */
+  zero: boolean;
   /** Absolute offsets of the XBZRLE records since then, in stream order. */
   deltas: readonly number[];
 }
@@ -165,11 +167,12 @@ export class PagePlaces implements PageFinder {
   *pages(): Generator<PlacedPage> {
     const { pageSize } = this.stream.ram;
     for (const [block, table] of this.blocks) {
-      for (const [first, { base, deltas }] of table) {
+      for (const [first, { base, kind, deltas }] of table) {
         for (let at = 0; at < PAGES; at++) {
           const later = this.chains.of(deltas?.[at] ?? 0);
           if (base[at] === 0 && later.length === 0) continue;
-          yield { block, offset: (first + at) * pageSize, base: base[at]!, deltas: later };
+          const zero = (kind[at]! & ~NAMED) === PageKind.ZERO;
+          yield { block, offset: (first + at) * pageSize, base: base[at]!, zero, deltas: later };
         }
       }
     }

@@ -4,6 +4,7 @@ import type { ByteSource, Positioned } from "../../bytes/source.js";
 import { findMappedPage, type RamBlock } from "../../codec/ram/index.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
 import { readableAgain, type Again } from "../../io/transport/spool.js";
+import type { CpuState } from "../cores/cpu-state.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "../layout/facts.js";
 import { findLayout } from "../layout/layout.js";
 import type { Layout } from "../layout-types.js";
@@ -21,6 +22,10 @@ export interface GuestPages {
   blocks: readonly { name: string; length: number }[];
   /** Undefined where only blocks were asked for. */
   facts: DeviceFacts | undefined;
+  /** The CPUs; none where only blocks were asked for. */
+  cpus: readonly CpuState[];
+  /** pseries: the process table that the guest registered. */
+  processTable: bigint | undefined;
   /** What was noticed, and what lenient mode replaced so far: `read` adds to it. */
   diagnostics: Diagnostics;
   /** Where records are; undefined for a mapped-ram file, whose pages have places of their own. */
@@ -29,6 +34,8 @@ export interface GuestPages {
    * Puts the page that begins at an offset of a block into `into`; a page that the stream does not mention is zeros.
    */
   read: (this: void, block: string, offset: number, into: Uint8Array) => Promise<void>;
+  /** Whether a page is known to be zeros without reading it; false where it must be read to know. */
+  empty: (this: void, block: string, offset: number) => Promise<boolean>;
   /** Removes the temporary copy of a source that is not seekable. The source itself stays open. */
   close: () => void;
 }
@@ -60,7 +67,7 @@ async function scan(again: Again, options: ScanOptions): Promise<GuestPages> {
   again.rewind();
   const how = mapped ? { skipMappedPages: true, bufferSize: SMALL_READ } : {};
   const stream = new StreamReader(source, { ...options, ...how });
-  const facts: DeviceFacts = noFacts();
+  const facts: DeviceFacts = { ...noFacts(), states: [] };
   const places = mapped ? undefined : new PagePlaces(stream, source);
   let hasRam = false;
   for await (const item of stream) {
@@ -83,9 +90,12 @@ async function scan(again: Again, options: ScanOptions): Promise<GuestPages> {
     pageSize,
     blocks: blocks.map(({ idstr, usedLength }) => ({ name: idstr, length: usedLength })),
     facts: options.devices ? facts : undefined,
+    cpus: facts.states ?? [],
+    processTable: facts.processTable,
     diagnostics: stream.diagnostics,
     places,
     read,
+    empty: emptyPages(finder),
     close: () => again.close(),
   };
 }
@@ -122,6 +132,15 @@ export async function pageReader(
   return async (block, offset, into) => {
     if (finder.has(block)) await reader.read(block, offset, into);
     else throw new QevmError("unsupported", `the stream carries no page of RAM block ${JSON.stringify(block)}`);
+  };
+}
+
+/** Which pages are zeros as far as the finder says: a page that is not mentioned, or last was a ZERO record. */
+export function emptyPages(finder: PageFinder): GuestPages["empty"] {
+  return async (block, offset) => {
+    if (!finder.has(block)) return false;
+    const { plain, records } = await finder.find(block, offset);
+    return plain === 0 && records.length === 0;
   };
 }
 

@@ -1,6 +1,6 @@
-import { Diagnostics, QevmError } from "../../bytes/errors.js";
+import { Diagnostics, hex, QevmError } from "../../bytes/errors.js";
 import { random, type ByteSource, type RandomSource } from "../../bytes/source.js";
-import { layoutOf, pageReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
+import { emptyPages, layoutOf, pageReader, scanPages, type GuestPages, type ScanOptions } from "./guest-memory.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import type { Layout } from "../layout-types.js";
 import { PageIndex, stampFile, writeIndex, type FileStamp } from "./page-index.js";
@@ -72,7 +72,9 @@ function keep(
   const layout = attemptLayout(pages);
   const { machine = null, pageSize, blocks } = pages;
   const named = blocks.map(({ name, length }) => ({ name, length }));
-  writeIndex(index, { stamp, variant, pageSize, machine, blocks: named, layout: layout ?? null }, places);
+  const processTable = pages.processTable === undefined ? null : hex(pages.processTable);
+  const cpus = { cpus: pages.cpus, processTable };
+  writeIndex(index, { stamp, variant, pageSize, machine, blocks: named, layout: layout ?? null, ...cpus }, places);
   return layout;
 }
 
@@ -92,18 +94,30 @@ async function pagesOf(
   options: IndexOptions,
   stamp: FileStamp,
 ): Promise<GuestPages> {
-  const { machine, pageSize, blocks } = index.head;
+  const { machine, pageSize, blocks, cpus, processTable } = index.head;
   const diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
   let read = await pageReader(source, index, pageSize, diagnostics);
+  let empty = emptyPages(index);
   let scanned = false;
   return {
     machine: machine ?? undefined,
     pageSize,
     blocks,
     facts: undefined,
+    cpus,
+    processTable: processTable === null ? undefined : BigInt(processTable),
     diagnostics,
     places: undefined,
     close: () => index.close(),
+    // Where the index is damaged, reading the page finds that out.
+    empty: async (block, offset) => {
+      try {
+        return await empty(block, offset);
+      } catch (error) {
+        if (error instanceof QevmError) return false;
+        throw error;
+      }
+    },
     // A chunk that does not fit the head, or a place with another record: a scan finds the right one.
     read: async (block, offset, into) => {
       try {
@@ -114,7 +128,7 @@ async function pagesOf(
         options.say(`index ${options.index}: ${error.what}; rebuilt`);
         const pages = await scanPages(source, { ...options, devices: true });
         if (pages.places !== undefined) keep(pages, pages.places, options, stamp);
-        ({ read } = pages);
+        ({ read, empty } = pages);
         await read(block, offset, into);
       }
     },

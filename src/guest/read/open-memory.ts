@@ -9,6 +9,8 @@ import {
   type StreamInput,
 } from "../../io/container/input.js";
 import type { Layout, Segment } from "../layout-types.js";
+import type { CpuState } from "../cores/cpu-state.js";
+import { addressSpaceOf, readVirtual, type AddressSpace } from "../walk/index.js";
 import { layoutOf, scanPages, type ScanOptions } from "./guest-memory.js";
 import { indexedPages, variantOf, type IndexedPages } from "./indexed-pages.js";
 import { blockRange, physicalRange, readParts } from "./range.js";
@@ -127,6 +129,33 @@ export class GuestMemory {
     return await this.gather(blockRange(this.blocks, name, offset, length), length);
   }
 
+  /** The CPUs with all their saved fields, by their sections in the stream. */
+  get cpus(): readonly CpuState[] {
+    return this.opened.pages.cpus;
+  }
+
+  /**
+   * The virtual addresses of a CPU, for `translate` and `readVirtual`. Default: the first CPU.
+   * Errors: usage (no such CPU); unsupported (an MMU that is not known).
+   * @example
+   * const memory = await openMemory("vm.mig");
+   * const found = await translate(memory.addressSpace(0), 0xffffffff81000000n);
+   * if (found.physical !== undefined) console.log(await memory.readPhysical(Number(found.physical), 16));
+   */
+  addressSpace(cpu?: number): AddressSpace {
+    const { cpus, processTable } = this.opened.pages;
+    return addressSpaceOf(cpuNumbered(cpus, cpu), this, { processTable });
+  }
+
+  /**
+   * Bytes at a virtual address of a CPU (default: the first), over the borders of pages.
+   * Errors: usage (no such CPU; not mapped, with the level; mapped to what is not memory); unsupported (an MMU that is
+   * not known); those of page payloads.
+   */
+  async readVirtual(address: bigint, length: number, cpu?: number): Promise<Uint8Array> {
+    return await readVirtual(this.addressSpace(cpu), address, length);
+  }
+
   /** Closes what was opened for it; a source passed in stays open. */
   async close(): Promise<void> {
     this.opened.pages.close();
@@ -142,4 +171,13 @@ export class GuestMemory {
     }
     return bytes;
   }
+}
+
+/** The CPU of that number, or the first. Errors: usage, with the numbers that there are. */
+export function cpuNumbered(cpus: readonly CpuState[], number: number | undefined): CpuState {
+  const found = number === undefined ? cpus[0] : cpus.find(({ instance }) => instance === number);
+  if (found !== undefined) return found;
+  if (cpus.length === 0) throw new QevmError("unsupported", "the stream has no CPU whose registers are known");
+  const there = cpus.map(({ instance }) => instance).join(", ");
+  throw new QevmError("usage", `no CPU ${number}: there are ${there}`);
 }

@@ -4,6 +4,7 @@ import { QevmError } from "../../bytes/errors.js";
 import { attempt, readAll } from "../../io/transport/attempt.js";
 import { AtomicFile } from "../../io/transport/file.js";
 import { parseJson } from "../../io/transport/parse-json.js";
+import type { CpuState } from "../cores/cpu-state.js";
 import type { Layout } from "../layout-types.js";
 import type { PageFinder, PagePlaces, PageParts } from "../pages/page-places.js";
 
@@ -13,7 +14,7 @@ import type { PageFinder, PagePlaces, PageParts } from "../pages/page-places.js"
  * | offset | size | field                                                          |
  * |--------|------|----------------------------------------------------------------|
  * | 0      | 8    | "QEVMPAGE"                                                     |
- * | 8      | u32  | format version, 1                                              |
+ * | 8      | u32  | format version, 2                                              |
  * | 12     | u32  | length of the head                                             |
  * | 16     | 32   | SHA-256 of the head                                            |
  * | 48     |      | the head, JSON                                                 |
@@ -31,6 +32,10 @@ export interface IndexHead {
   machine: string | null;
   blocks: { name: string; length: number }[];
   layout: Layout | null;
+  /** The CPUs with all their fields. */
+  cpus: readonly CpuState[];
+  /** pseries: the process table that the guest registered, hexadecimal. */
+  processTable: string | null;
   /** Blocks that the stream carries a page of. */
   carried: string[];
   chunks: Chunk[];
@@ -56,7 +61,7 @@ interface Chunk {
 }
 
 const MAGIC = "QEVMPAGE";
-const VERSION = 1;
+const VERSION = 2;
 const LEAD = 48;
 const CHUNK_PAGES = 1 << 15;
 const ENTRY = 12;
@@ -97,7 +102,7 @@ export function writeIndex(path: string, head: Omit<IndexHead, "chunks" | "carri
     bodies.push(body);
     at += body.length;
   };
-  for (const { block, offset, base, deltas } of places.pages()) {
+  for (const { block, offset, base, zero, deltas } of places.pages()) {
     const page = offset / head.pageSize;
     const index = Math.floor(page / CHUNK_PAGES);
     if (open === undefined || open.block !== block || open.index !== index) {
@@ -105,7 +110,8 @@ export function writeIndex(path: string, head: Omit<IndexHead, "chunks" | "carri
       open = { block, index, entries: [] };
     }
     const within = page % CHUNK_PAGES;
-    if (base !== 0) open.entries.push(within, base);
+    // A page begins as zeros, so a ZERO record needs no entry.
+    if (base !== 0 && !zero) open.entries.push(within, base);
     for (const delta of deltas) open.entries.push(within + DELTA, delta);
   }
   close();
@@ -248,7 +254,10 @@ function headIn(text: Buffer): unknown {
 /** Whether a head that has the right checksum also has the right form. */
 function isHead(value: unknown): value is IndexHead {
   if (typeof value !== "object" || value === null) return false;
-  const { stamp, blocks, carried, chunks, layout, pageSize } = value as Record<keyof IndexHead, unknown>;
+  const { stamp, blocks, carried, chunks, layout, pageSize, cpus, processTable } = value as Record<
+    keyof IndexHead,
+    unknown
+  >;
   return (
     typeof stamp === "object" &&
     stamp !== null &&
@@ -257,9 +266,20 @@ function isHead(value: unknown): value is IndexHead {
     Array.isArray(chunks) &&
     chunks.every((chunk) => isChunk(chunk)) &&
     (layout === null || (typeof layout === "object" && Array.isArray((layout as Partial<Layout>).segments))) &&
+    Array.isArray(cpus) &&
+    cpus.every((cpu) => isCpu(cpu)) &&
+    (processTable === null || (typeof processTable === "string" && /^0x[0-9a-f]{1,16}$/u.test(processTable))) &&
     typeof pageSize === "number" &&
     Number.isInteger(Math.log2(pageSize))
   );
+}
+
+function isCpu(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { architecture, instance, device } = value as Record<keyof CpuState, unknown>;
+  const fields =
+    typeof device === "object" && device !== null ? (device as Partial<CpuState["device"]>).fields : undefined;
+  return typeof architecture === "string" && Number.isSafeInteger(instance) && typeof fields === "object";
 }
 
 function readExactly(path: string, fd: number, at: number, length: number): Buffer | undefined {

@@ -5,15 +5,21 @@ import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "../layout/vga-registers.js";
 import { vgaWindow } from "../layout/vga-window.js";
 
 /** What stands for the VGA window in a list of parts. */
-const WINDOW = "VGA window";
+export const WINDOW = "VGA window";
+
+/** All that is memory in a layout: its segments by ascending address, then the VGA window where there is one. */
+export function layoutParts({ segments, vga }: Layout): Segment[] {
+  return vga === undefined
+    ? segments
+    : [...segments, { start: VGA_WINDOW, length: VGA_WINDOW_LENGTH, block: WINDOW, offset: 0 }];
+}
 
 /** The parts of RAM blocks that a guest-physical range is made of. Errors: usage (an address that is not memory). */
-export function physicalRange({ segments, vga }: Layout, from: number, length: number): Segment[] {
+export function physicalRange(layout: Layout, from: number, length: number): Segment[] {
   const parts: Segment[] = [];
   let at = from;
   const end = from + length;
-  const window: Segment = { start: VGA_WINDOW, length: VGA_WINDOW_LENGTH, block: WINDOW, offset: 0 };
-  const all = vga === undefined ? segments : [...segments, window];
+  const all = layoutParts(layout);
   while (at < end) {
     const segment = all.find(({ start, length: bytes }) => start <= at && at < start + bytes);
     if (segment === undefined) throw new QevmError("usage", `no memory at address ${hex(at)}`);

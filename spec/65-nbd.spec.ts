@@ -1,0 +1,405 @@
+/** `qevm serve nbd`: guest memory as a block device, for NBD's own clients and for hostile ones. */
+import { spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import test from "tape";
+import { MemorySource } from "../src/bytes/index.js";
+import { layoutOf, scanPages, type GuestPages } from "../src/guest/read/guest-memory.js";
+import { indexedPages, variantOf } from "../src/guest/read/indexed-pages.js";
+import { MemorySpace } from "../src/guest/read/space.js";
+import { openInput } from "../src/io/container/index.js";
+import { NbdExports, serveNbd, type NbdOptions } from "../src/serve/nbd/index.js";
+import { corpusEntry } from "../tools/corpus.js";
+import { contexts, named, NbdClient } from "./support/nbd-client.js";
+import { PROGRAM, qevm } from "./support/program.js";
+
+const work = mkdtempSync(join(tmpdir(), "qevm-nbd-"));
+test.onFinish(() => rmSync(work, { recursive: true, force: true }));
+const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
+const missing = ["nbdcopy", "nbdinfo", "qemu-img"].filter((tool) => spawnSync(tool, ["--version"]).status !== 0);
+const needsTools = missing.length === 0 ? {} : { skip: `not installed: ${missing.join(", ")}` };
+
+let sockets = 0;
+
+/** Serves memory while `ask` runs. */
+async function serving(
+  exports: NbdExports,
+  ask: (path: string) => Promise<void>,
+  options: NbdOptions = {},
+): Promise<void> {
+  const path = join(work, `${sockets++}.sock`);
+  const stop = new AbortController();
+  let served = Promise.resolve();
+  await new Promise<void>((resolve, reject) => {
+    served = serveNbd(`unix:${path}`, exports, { ...options, signal: stop.signal, onListening: () => resolve() });
+    served.catch(reject);
+  });
+  try {
+    await ask(path);
+  } finally {
+    stop.abort();
+    await served;
+  }
+}
+
+function exportsOf(pages: GuestPages): NbdExports {
+  const physical = MemorySpace.physical(pages, layoutOf(pages));
+  const ram = MemorySpace.block(pages, "pc.ram");
+  return new NbdExports([
+    { name: "physical", description: "all", space: physical },
+    { name: "pc.ram", description: "RAM", space: ram },
+  ]);
+}
+
+async function scanned(name: string): Promise<GuestPages> {
+  return await scanPages(new MemorySource(corpusEntry(name).open()), { devices: true });
+}
+
+/** Runs a program that talks to a server of this process. */
+async function runTool(command: string, ...args: readonly string[]): Promise<{ code: number | null; text: string }> {
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
+  let text = "";
+  for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes: Buffer) => (text += String(bytes)));
+  const code = await new Promise<number | null>((resolve, reject) => child.on("error", reject).on("close", resolve));
+  return { code, text };
+}
+
+const URI = (path: string, name = ""): string => `nbd+unix:///${name}?socket=${path}`;
+
+for (const name of ["live", "compress-live", "xbzrle", "pc-fill"]) {
+  test(`nbdcopy of a saved guest is pmemsave of the same guest: ${name}`, needsTools, async (t) => {
+    const { truth } = corpusEntry(name);
+    const pages = await scanned(name);
+    await serving(exportsOf(pages), async (path) => {
+      const out = join(work, name);
+      const copied = await runTool("nbdcopy", URI(path), out);
+      t.equal(copied.code, 0, copied.text);
+      const bytes = readFileSync(out);
+      let compared = 0;
+      for (const { start, length, sha256: shown } of truth.pmemsave) {
+        if (start + length > bytes.length) continue;
+        t.equal(sha256(bytes.subarray(start, start + length)), shown, `0x${start.toString(16)}`);
+        compared++;
+      }
+      t.ok(compared > 0, `${compared} ranges`);
+      const block = truth.blocks.find((one) => one.name === "pc.ram")!;
+      const converted = await runTool("qemu-img", "convert", "-O", "raw", URI(path, "pc.ram"), `${out}.ram`);
+      t.equal(converted.code, 0, converted.text);
+      t.equal(sha256(readFileSync(`${out}.ram`)), block.sha256, "qemu-img convert of pc.ram");
+      t.ok(statSync(`${out}.ram`).blocks * 512 < block.length, "a copy is sparse");
+    });
+    t.end();
+  });
+}
+
+test("nbdinfo shows the holes, by a scan and by an index", needsTools, async (t) => {
+  const file = join(work, "live.mig");
+  writeFileSync(file, corpusEntry("live").open());
+  for (const how of ["scan", "index made", "index used"]) {
+    const input = await openInput(file);
+    const options = { devices: true, file, index: `${file}.index`, variant: variantOf([], {}), say: () => undefined };
+    const pages = how === "scan" ? await scanPages(input, options) : (await indexedPages(input, options)).pages;
+    const layout = how === "index used" ? layoutOf(await scanned("live")) : layoutOf(pages);
+    const space = MemorySpace.physical(pages, layout);
+    await serving(new NbdExports([{ name: "physical", description: "", space }]), async (path) => {
+      const { code, text } = await runTool("nbdinfo", "--map", "--json", URI(path));
+      t.equal(code, 0, how);
+      const map = JSON.parse(text) as { offset: number; length: number; type: number }[];
+      const all = Buffer.alloc(space.size);
+      await space.read(0, all);
+      let at = 0;
+      for (const { offset, length, type } of map) {
+        t.equal(offset, at, "one after the other");
+        at += length;
+        const memory = space.memoryAt(offset, length);
+        if ((type & 1) === 1) t.equal(memory, 0, `a hole at 0x${offset.toString(16)} is no memory`);
+        else t.equal(memory, length, `0x${offset.toString(16)} is memory`);
+        if ((type & 2) === 2)
+          t.ok(
+            all.subarray(offset, at).every((byte) => byte === 0),
+            "zeros where it says so",
+          );
+      }
+      t.equal(at, space.size, "up to the end");
+      t.ok(
+        map.some(({ offset, type }) => type === 3 && offset >= 0xa0000 && offset < 0x100000),
+        "a hole below 1 MiB",
+      );
+      t.ok(map.filter(({ type }) => type === 2).length > 3 && map.some(({ type }) => type === 0), "zeros and data");
+    });
+    pages.close();
+    await input.close?.();
+  }
+  t.end();
+});
+
+test("a negotiation, option by option", async (t) => {
+  await serving(exportsOf(await scanned("live")), async (path) => {
+    const client = await NbdClient.connect(path);
+    t.equal(await client.greet(), `${Buffer.from("NBDMAGICIHAVEOPT").toString("hex")}0003`, "greeting");
+    const answers = async (option: number, data?: Uint8Array, length?: number): Promise<number[]> => {
+      client.option(option, data, length);
+      const types: number[] = [];
+      for (;;) {
+        const reply = await client.reply();
+        if (reply?.option !== option) return [...types, -1];
+        types.push(reply.type);
+        if (reply.type === 1 || reply.type > 0x7fff_ffff) return types;
+      }
+    };
+    const [INVALID, UNKNOWN, UNSUP] = [0x8000_0003, 0x8000_0006, 0x8000_0001];
+    t.deepEqual(await answers(3), [2, 2, 1], "list");
+    t.deepEqual(await answers(3, Buffer.from("x")), [INVALID], "list with data");
+    t.deepEqual(await answers(5), [UNSUP], "TLS");
+    t.deepEqual(await answers(11), [UNSUP], "extended headers");
+    t.deepEqual(await answers(0xffff_ffff, Buffer.alloc(100)), [UNSUP], "an option that does not exist");
+    t.deepEqual(await answers(6, named("", Buffer.from("0003000000010003", "hex"))), [3, 3, 3, 1], "info asked for");
+    t.deepEqual(await answers(6, named("pc.ram", Buffer.alloc(2))), [3, 1], "info of a block");
+    t.deepEqual(await answers(6, named("no", Buffer.alloc(2))), [UNKNOWN], "no such export");
+    t.deepEqual(await answers(6, Buffer.from("ffffffff0000", "hex")), [INVALID], "a name longer than the option");
+    t.deepEqual(await answers(6, named("", Buffer.from("0005", "hex"))), [INVALID], "a count that is not true");
+    t.deepEqual(await answers(6, Buffer.alloc(3)), [INVALID], "too short");
+    t.deepEqual(await answers(10, contexts("", "base:allocation")), [INVALID], "a context before structured replies");
+    t.deepEqual(await answers(8, Buffer.alloc(1)), [INVALID], "structured replies with data");
+    t.deepEqual(await answers(8), [1], "structured replies");
+    t.deepEqual(await answers(9, contexts("")), [4, 1], "all contexts");
+    t.deepEqual(await answers(9, contexts("", "base:")), [4, 1], "contexts of a namespace");
+    t.deepEqual(await answers(9, contexts("", "qemu:dirty")), [1], "another context");
+    t.deepEqual(await answers(10, contexts("no", "base:allocation")), [UNKNOWN], "context of no export");
+    t.deepEqual(await answers(10, contexts("", "base:")), [1], "a namespace cannot be set");
+    t.deepEqual(await answers(10, Buffer.from("00000000ffffffff", "hex")), [INVALID], "queries that are not there");
+    t.deepEqual(await answers(10, contexts("physical", "base:allocation")), [4, 1], "set");
+    t.equal(await client.go("pc.ram"), 1, "another export");
+    client.request(7, 0, 4096);
+    t.equal((await client.chunk())?.data.readUInt32BE(0), 22, "has no context");
+    client.request(2, 0, 0);
+    await client.closed();
+
+    const old = await NbdClient.connect(path);
+    await old.greet("00000001");
+    old.option(1, Buffer.from("pc.ram"));
+    const head = await old.bytes(134);
+    t.equal(head?.readBigUInt64BE(0), 8n << 20n, "EXPORT_NAME: size");
+    t.ok(
+      head?.subarray(10).every((byte) => byte === 0),
+      "and zeros for who has not refused them",
+    );
+    old.request(0, 0, 512);
+    t.equal(await old.simple(), 0, "a simple reply");
+    t.equal((await old.bytes(512))?.length, 512);
+    old.request(0, 0, 512, 4);
+    t.equal(await old.simple(), 22, "DF needs structured replies");
+    old.request(0, 4096, 8 << 20);
+    t.equal(await old.simple(), 22, "past the end");
+    old.socket.end();
+    await old.closed();
+
+    const gone = await NbdClient.connect(path);
+    await gone.greet();
+    gone.option(2);
+    t.equal((await gone.reply())?.type, 1, "ABORT is acknowledged");
+    await gone.closed();
+  });
+  t.end();
+});
+
+/** A client past the negotiation. */
+async function ready(path: string): Promise<NbdClient> {
+  const client = await NbdClient.connect(path);
+  await client.greet();
+  client.option(8);
+  await client.reply();
+  client.option(10, contexts("", "base:allocation"));
+  await client.reply();
+  await client.reply();
+  await client.go();
+  return client;
+}
+
+test("requests: holes, bounds, and no writes", async (t) => {
+  const pages = await scanned("live");
+  const space = MemorySpace.physical(pages, layoutOf(pages));
+  await serving(exportsOf(pages), async (path) => {
+    const client = await ready(path);
+    for (const [from, length] of [
+      [0, 8 << 20],
+      [0x7c01, 3],
+      [0xa0000, 0x60000],
+      [0xfff, 0x2002],
+      [(8 << 20) - 1, 1],
+    ] as const) {
+      const expected = Buffer.alloc(length);
+      await space.read(from, expected);
+      const read = await client.read(from, length);
+      t.ok(typeof read === "object" && read.bytes.equals(expected), `0x${from.toString(16)} + ${length}`);
+      if (length === 8 << 20) t.ok(typeof read === "object" && read.types.includes(2), "with holes");
+      const whole = await client.read(from, Math.min(length, 1 << 20), 4);
+      t.ok(typeof whole === "object" && whole.types.join() === "1", "in one piece");
+    }
+    t.equal(await client.read(0, 2 << 20, 4), 75, "too much in one piece");
+    t.equal(await client.read(0, 0), 22, "nothing");
+    t.equal(await client.read(0, 512, 1), 22, "an unknown flag");
+    t.equal(await client.read(8 << 20, 1), 22, "after the end");
+    for (const type of [4, 6, 8]) {
+      client.request(type, 0, 4096);
+      t.equal((await client.chunk())?.data.readUInt32BE(0), 1, `command ${type} is refused`);
+    }
+    client.request(1, 0, 4096);
+    client.socket.write(Buffer.alloc(4096, 0x25));
+    t.equal((await client.chunk())?.data.readUInt32BE(0), 1, "a write is refused, and its bytes are passed over");
+    client.request(3, 0, 0);
+    t.deepEqual(await client.chunk(), { flags: 1, type: 0, data: Buffer.alloc(0) }, "flush");
+    client.request(99, 0, 0);
+    t.equal((await client.chunk())?.data.readUInt32BE(0), 22, "a command that does not exist");
+    client.request(0, (1n << 64n) - 1n, 0xffff_ffff);
+    t.equal((await client.chunk())?.data.readUInt32BE(0), 22, "the last address");
+    client.request(7, 0, 8 << 20, 8);
+    t.equal((await client.chunk())?.data.length, 12, "one extent when one is asked for");
+    client.request(7, 0, 0xffff_ffff);
+    t.equal((await client.chunk())?.data.readUInt32BE(0), 22, "block status past the end");
+    client.request(2, 0, 0);
+    await client.closed();
+  });
+  t.end();
+});
+
+test("hostile clients do not stop others", async (t) => {
+  const pages = await scanned("live");
+  let reads = 0;
+  const read: GuestPages["read"] = async (...args) => {
+    reads++;
+    await pages.read(...args);
+  };
+  const ask = async (path: string): Promise<void> => {
+    const check = async (what: string): Promise<void> => {
+      const client = await ready(path);
+      const got = await client.read(0x7c00, 512);
+      t.ok(typeof got === "object", `${what}: another client is served`);
+      client.socket.destroy();
+    };
+    const silent = await NbdClient.connect(path);
+    const wrong = await NbdClient.connect(path);
+    await wrong.greet("ffffffff");
+    await wrong.closed();
+    await check("unknown client flags");
+    const noise = await NbdClient.connect(path);
+    await noise.greet();
+    noise.send("00".repeat(4096));
+    await noise.closed();
+    await check("noise");
+    const huge = await NbdClient.connect(path);
+    await huge.greet();
+    huge.option(1, Buffer.alloc(0), 0xffff_ffff);
+    await huge.closed();
+    await check("a name of 4 GiB");
+    const long = await NbdClient.connect(path);
+    await long.greet();
+    long.option(6, Buffer.alloc(1 << 17));
+    t.equal((await long.reply())?.type, 0x8000_0009, "an option of 128 KiB is too big");
+    long.option(6, Buffer.alloc(10), 1000);
+    await long.closed();
+    await check("an option that stops in the middle");
+    const flood = await NbdClient.connect(path);
+    await flood.greet();
+    for (let k = 0; k < 1001; k++) flood.option(99);
+    await flood.closed();
+    await check("1001 options");
+    const half = await ready(path);
+    half.send("2560951300");
+    await half.closed();
+    await check("half a request");
+    const lie = await ready(path);
+    lie.request(1, 0, 0xffff_ffff);
+    await lie.closed();
+    await check("a write whose bytes do not come");
+    const bad = await ready(path);
+    bad.send("11".repeat(28));
+    await bad.closed();
+    await check("a request with another magic number");
+
+    const greedy = await ready(path);
+    greedy.socket.pause();
+    reads = 0;
+    for (let k = 0; k < 200; k++) greedy.request(0, 0, 8 << 20);
+    await sleep(150);
+    t.ok(reads < 4 * 2048, `a client that takes nothing is not read for: ${reads} pages`);
+    await check("a client that takes nothing");
+    greedy.socket.destroy();
+
+    await silent.closed();
+    const many = await Promise.all(Array.from({ length: 40 }, () => NbdClient.connect(path)));
+    const greeted = await Promise.all(many.map(async (one) => await one.greet()));
+    const open = greeted.filter((greeting) => greeting !== undefined).length;
+    t.ok(open > 8 && open <= 16, `${open} of 40 clients at a time are served`);
+    for (const one of many) one.socket.destroy();
+    await sleep(50);
+    await check("many clients");
+  };
+  await serving(exportsOf({ ...pages, read }), ask, { stalled: 300 });
+  t.end();
+});
+
+test("memory that cannot be read is an error of that request alone", async (t) => {
+  const bytes = corpusEntry("compress-live").open().slice();
+  const pages = await scanPages(new MemorySource(bytes), { devices: true });
+  const layout = layoutOf(pages);
+  const { offset, base } = [...pages.places!.pages()].find(
+    (page) => page.block === "pc.ram" && page.offset < 0xa0000 && bytes[page.base + 6] === 1,
+  )!;
+  t.ok(base > 0, "a compressed page");
+  bytes.fill(0xff, base + 14, base + 24);
+  const space = MemorySpace.physical(pages, layout);
+  await serving(new NbdExports([{ name: "", description: "", space }]), async (path) => {
+    const client = await ready(path);
+    t.equal(await client.read(offset, 4096), 5, "EIO");
+    t.ok(typeof (await client.read(offset ^ 4096, 16)) === "object", "and the next request is served");
+    client.socket.destroy();
+  });
+  t.end();
+});
+
+test("qevm serve nbd", async (t) => {
+  const file = join(work, "served.mig");
+  writeFileSync(file, corpusEntry("live").open());
+  const path = join(work, "cli.sock");
+  const child = spawn(process.execPath, [
+    PROGRAM,
+    "serve",
+    "nbd",
+    file,
+    "--listen",
+    `unix:${path}`,
+    "--once",
+    "--json",
+  ]);
+  let out = "";
+  child.stdout.on("data", (text: Buffer) => (out += String(text)));
+  while (!out.includes("\n")) await sleep(20);
+  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
+  const told = JSON.parse(out) as { uri: string; nbd: string; exports: { name: string; size: number }[] };
+  t.deepEqual(
+    [told.uri, told.nbd, told.exports[0]],
+    [`unix:${path}`, URI(path), { name: "physical", description: "guest-physical memory", size: 8 << 20 }],
+  );
+  (await NbdClient.connect(path)).socket.destroy();
+  await sleep(600);
+  t.equal(child.exitCode, null, "a connection that says nothing is not the last client");
+  const client = await ready(path);
+  t.ok(typeof (await client.read(0, 4096)) === "object");
+  client.socket.destroy();
+  t.equal(await ended, 0, "--once ends after the last client");
+  for (const [args, message] of [
+    [["serve"], /expected nbd/u],
+    [["serve", "nbd", file, "--listen", "exec:cat"], /tcp:HOST:PORT or unix:PATH/u],
+    [["serve", "nbd", file, "--block", "nothing"], /no RAM block "nothing"/u],
+    [["serve", "nbd", file, "--layout", "x"], /--layout takes/u],
+  ] as const) {
+    const run = await qevm(args);
+    t.equal(run.code, 2, args.join(" "));
+    t.match(run.stderr, message);
+  }
+  t.end();
+});

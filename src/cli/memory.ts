@@ -1,0 +1,62 @@
+import { isRandom, type ByteSource } from "../bytes/source.js";
+import { layoutOf } from "../guest/read/guest-memory.js";
+import { variantOf, type IndexedPages } from "../guest/read/indexed-pages.js";
+import { openPages } from "../guest/read/open-memory.js";
+import type { Layout } from "../guest/layout-types.js";
+import { stateLayout, type StatedPart } from "../guest/layout/stated-layout.js";
+import { openInput } from "../io/container/input.js";
+import { DECODE_OPTIONS, inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { safe, tell, withProgress } from "./output.js";
+
+/** Options of the commands that read guest memory without extracting it. */
+export const MEMORY_OPTIONS = {
+  ...DECODE_OPTIONS,
+  layout: { type: "string" },
+  index: { type: "string" },
+} as const;
+
+/**
+ * Opens the memory of FILE for as long as `work` runs, by `--index` where it is given.
+ * @param devices whether the device state is read, too: the layout needs it
+ */
+export async function withMemory<T>(
+  args: Arguments,
+  file: string,
+  devices: boolean,
+  work: (opened: IndexedPages) => Promise<T>,
+): Promise<T> {
+  const input = await openInput(file, inputOptions(args));
+  const source = withProgress(input, "scanning");
+  try {
+    const variant = variantOf(input.containers, await streamOptions(args), args.list("schema"));
+    const opened = await open(args, source, { file, variant, devices });
+    source.done();
+    try {
+      return await work(opened);
+    } finally {
+      opened.pages.close();
+    }
+  } finally {
+    source.done();
+    await source.close?.();
+  }
+}
+
+async function open(
+  args: Arguments,
+  source: ByteSource,
+  { file, variant, devices }: { file: string; variant: string; devices: boolean },
+): Promise<IndexedPages> {
+  const options = { ...(await streamOptions(args)), devices };
+  const index = args.text("index");
+  if (index === undefined) return await openPages(source, options);
+  if (file === "-" || !isRandom(source)) throw new UsageError("--index is for files that can be read anywhere");
+  return await openPages(source, options, { file, index, variant, say: tell });
+}
+
+/** The layout that `--layout` states, or that of the stream; guesses are told. Errors: usage, unsupported. */
+export function layoutIn({ pages, layout: known }: IndexedPages, stated: readonly StatedPart[] | undefined): Layout {
+  const layout = stated === undefined ? (known ?? layoutOf(pages)) : stateLayout(stated, pages.blocks);
+  for (const line of layout.how) if (line.startsWith("guess")) tell(`layout: ${safe(line)}`);
+  return layout;
+}
