@@ -179,10 +179,15 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     text: FILE_TEXT,
   },
   read: {
-    usage: "FILE --physical ADDRESS|--block NAME [--offset N] [--length N]",
+    usage: "FILE --physical A|--virtual A|--block NAME [--length N] ...",
     line: "read bytes of guest memory without extracting it",
     options: [
       ["--physical A", "guest-physical address of the first byte"],
+      ["--virtual A", "virtual address of the first byte (x86: linear)"],
+      ["--cpu N", "by the registers of this CPU (the first)"],
+      ["--translate", "the page tables that lead to --virtual, not the bytes"],
+      ["--string", "text at --virtual up to its NUL, --length N at most (4K)"],
+      ["--u64", "64-bit numbers in the byte order of the guest"],
       ["--block NAME", "bytes of one RAM block instead"],
       ["--offset N", "from this offset of the block (0)"],
       ["--length N", "how many bytes (256)"],
