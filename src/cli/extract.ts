@@ -1,4 +1,4 @@
-import { extractPhysical } from "../guest/files/extract-physical.js";
+import { extractPhysical, type PhysicalOptions } from "../guest/files/extract-physical.js";
 import { extractBlocks } from "../guest/files/extract-blocks.js";
 import { openInput } from "../io/container/input.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
@@ -16,7 +16,7 @@ import {
   withProgress,
 } from "./output.js";
 
-/** `qevm extract FILE --out PATH --format blocks|raw|elf|lime`. */
+/** `qevm extract FILE --out PATH --format blocks|raw|elf|lime|kdump`. */
 export async function run(argv: string[]): Promise<number> {
   const options = {
     ...DECODE_OPTIONS,
@@ -25,14 +25,16 @@ export async function run(argv: string[]): Promise<number> {
     layout: { type: "string" },
     from: { type: "string" },
     length: { type: "string" },
+    paging: { type: "boolean" },
   } as const;
   const args = parse(argv, options, [1, 1], "one FILE");
   const out = outOf(args, args.positionals);
   const format = args.text("format");
-  if (format === "raw" || format === "elf" || format === "lime") return await physical(args, out, format);
-  if (format !== "blocks") throw new UsageError("--format takes blocks, raw, elf or lime");
+  if (args.flag("paging") && format !== "elf") throw new UsageError("--paging is for --format elf");
+  if (isPhysical(format)) return await physical(args, out, format);
+  if (format !== "blocks") throw new UsageError("--format takes blocks, raw, elf, lime or kdump");
   for (const name of "layout from length".split(" ")) {
-    if (args.text(name) !== undefined) throw new UsageError(`--${name} is for raw, elf and lime`);
+    if (args.text(name) !== undefined) throw new UsageError(`--${name} is for raw, elf, lime and kdump`);
   }
   const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "extracting");
   const result = await extractBlocks(source, out, await streamOptions(args)).finally(() => source.done());
@@ -48,11 +50,16 @@ export async function run(argv: string[]): Promise<number> {
   return status;
 }
 
-async function physical(args: Arguments, out: string, format: "raw" | "elf" | "lime"): Promise<number> {
+function isPhysical(format: string | undefined): format is PhysicalOptions["format"] {
+  return format === "raw" || format === "elf" || format === "lime" || format === "kdump";
+}
+
+async function physical(args: Arguments, out: string, format: PhysicalOptions["format"]): Promise<number> {
   const most = Number.MAX_SAFE_INTEGER;
   const how = {
     ...(await streamOptions(args)),
     format,
+    paging: args.flag("paging"),
     layout: args.text("layout"),
     from: args.size(`from`, { min: 0, max: most }),
     length: args.size("length", { min: 1, max: most }),
@@ -63,6 +70,9 @@ async function physical(args: Arguments, out: string, format: "raw" | "elf" | "l
   printWarnings(result.warnings);
   tellIncomplete(result);
   const status = delivered(result);
+  if (how.paging && result.mapped === null) {
+    tell("warning: no CPU translates addresses: the core has physical addresses only");
+  }
   if (args.flag("json")) {
     printJson(result);
     return status;
@@ -81,6 +91,7 @@ async function physical(args: Arguments, out: string, format: "raw" | "elf" | "l
       [2],
     ),
     ...result.layout.map((line) => `layout: ${safe(line)}`),
+    ...(result.mapped === null ? [] : [`virtual addresses: ${result.mapped} mapped ranges`]),
     ...(result.vmcoreinfo === null ? [] : [`VMCOREINFO note: ${result.vmcoreinfo}`]),
   ]);
   return status;

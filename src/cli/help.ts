@@ -86,13 +86,15 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     text: `Exit 0: a destination gets the same of both (in the same bytes, or written in\nanother way); 1: it does not, or a file is wrong (then the message on stderr\nsays which file and which byte, --json has "error"); 2: usage. Compared are the\nlast contents of pages, device values, sections, block list, configuration.\nA or B may be - (standard input) or a folder (recording); what cannot be read\ntwice is kept in a temporary file.\n${FILE_TEXT.split("\n")[1]}`,
   },
   extract: {
-    usage: "FILE --out PATH --format blocks|raw|elf|lime",
+    usage: "FILE --out PATH --format blocks|raw|elf|lime|kdump",
     line: "guest memory as files",
     options: [
       ["--out PATH", "the file to make; for blocks a folder, new or empty"],
       ["--format F", "blocks: one sparse file per RAM block, see blocks.json"],
       ["", "raw: guest-physical memory, sparse; elf: core, CPU notes"],
       ["", "lime: ranges with headers, as LiME writes them"],
+      ["", "kdump: compressed dump for crash and makedumpfile"],
+      ["--paging", "elf: with the virtual addresses of all CPUs"],
       ["--from N", "only guest-physical addresses N and above"],
       ["--length N", "only N bytes of addresses"],
       ["--layout L", "BLOCK@ADDRESS[:OFFSET:LENGTH],... if not detected"],

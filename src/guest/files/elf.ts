@@ -1,5 +1,6 @@
 import { type CoreCpu, encodeNote } from "../cores/core-note.js";
 import type { Segment } from "../layout-types.js";
+import type { Load } from "./paging.js";
 
 const HEADER = 64;
 const PROGRAM_HEADER = 56;
@@ -22,26 +23,36 @@ export interface CoreNotes {
   fallback?: Pick<CoreCpu, "machine" | "littleEndian"> | undefined;
 }
 
+/** Machine and byte order of a core: the first CPU's. */
+export function coreKind({ cpus, fallback }: CoreNotes): Pick<CoreCpu, "machine" | "littleEndian"> {
+  return cpus[0] ?? fallback ?? { machine: EM_X86_64, littleEndian: true };
+}
+
+/** All notes, as they follow each other: those of each CPU in turn, then those after all CPUs, then VMCOREINFO. */
+export function coreNotes(all: CoreNotes): Buffer {
+  const { littleEndian: little } = coreKind(all);
+  const { cpus, vmcoreinfo } = all;
+  const notes = [...cpus.flatMap((cpu, k) => cpu.notes(k, little)), ...cpus.flatMap((cpu) => cpu.later?.() ?? [])];
+  return Buffer.concat([
+    ...notes.map((one) => encodeNote(one, little)),
+    ...(vmcoreinfo === undefined ? [] : [vmcoreinfo]),
+  ]);
+}
+
 /**
- * The head of a 64-bit ELF core: header, program headers (a PT_NOTE where there are notes, a PT_LOAD per segment),
- * notes. The segments' bytes follow in order. Machine and byte order are the first CPU's. Notes are in the order of
- * QEMU's dump-guest-memory: those of each CPU in turn, then those that follow all CPUs, then VMCOREINFO.
+ * The head of a 64-bit ELF core: header, program headers (a PT_NOTE where there are notes; a PT_LOAD per segment, or
+ * for each of `loads`), notes. The segments' bytes follow in order. Notes are in the order of QEMU's dump-guest-memory.
  *
  * Where no memory reaches 4 GiB, QEMU writes a 32-bit ELF for an x86 guest outside long mode; but every PC has firmware
  * that ends at 4 GiB. Source: QEMU dump/dump.c (7.2).
  */
-export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo, fallback }: CoreNotes): Uint8Array {
-  const { machine, littleEndian: little } = cpus[0] ?? fallback ?? { machine: EM_X86_64, littleEndian: true };
-  const notes = [
-    ...[...cpus.flatMap((cpu, k) => cpu.notes(k, little)), ...cpus.flatMap((cpu) => cpu.later?.() ?? [])].map((one) =>
-      encodeNote(one, little),
-    ),
-    ...(vmcoreinfo === undefined ? [] : [vmcoreinfo]),
-  ];
-  const notesLength = notes.reduce((sum, { length }) => sum + length, 0);
+export function elfHead(segments: readonly Segment[], all: CoreNotes, loads?: readonly Load[]): Uint8Array {
+  const { machine, littleEndian: little } = coreKind(all);
+  const notes = coreNotes(all);
+  const notesLength = notes.length;
   // readelf warns of an empty segment of notes.
   const noted = notesLength > 0 ? 1 : 0;
-  const count = noted + segments.length;
+  const count = noted + (loads ?? segments).length;
   const extended = count >= PN_XNUM;
   const headersAt = extended ? HEADER + SECTION_HEADER : HEADER;
   const notesAt = headersAt + PROGRAM_HEADER * count;
@@ -64,26 +75,34 @@ export function elfHead(segments: readonly Segment[], { cpus, vmcoreinfo, fallba
   if (noted === 1)
     programHeader(view, headersAt, { type: 4, offset: notesAt, address: 0, length: notesLength }, little);
   let offset = bytes.length;
-  segments.forEach(({ start, length }, k) => {
-    programHeader(view, headersAt + PROGRAM_HEADER * (k + noted), { type: 1, offset, address: start, length }, little);
-    offset += length;
+  const placed = segments.map((segment) => {
+    const of = { ...segment, offset };
+    offset += segment.length;
+    return of;
   });
-  let at = notesAt;
-  for (const one of notes) {
-    bytes.set(one, at);
-    at += one.length;
-  }
+  const loaded =
+    loads?.map(({ virtual, physical, length }) => {
+      const { start, offset: at } = placed.find((one) => one.start <= physical && physical < one.start + one.length)!;
+      return { type: 1, offset: at + physical - start, virtual, address: physical, length };
+    }) ?? placed.map(({ start, length, offset: at }) => ({ type: 1, offset: at, address: start, length }));
+  loaded.forEach((load, k) => programHeader(view, headersAt + PROGRAM_HEADER * (k + noted), load, little));
+  bytes.set(notes, notesAt);
   return bytes;
 }
 
-function programHeader(
-  view: DataView,
-  at: number,
-  { type, offset, address, length }: { type: number; offset: number; address: number; length: number },
-  little: boolean,
-): void {
+interface ProgramHeader {
+  type: number;
+  offset: number;
+  /** Default: the physical address. */
+  virtual?: bigint;
+  address: number;
+  length: number;
+}
+
+function programHeader(view: DataView, at: number, header: ProgramHeader, little: boolean): void {
+  const { type, offset, address, virtual = BigInt(address), length } = header;
   view.setUint32(at, type, little);
-  [offset, address, address, length, length].forEach((value, k) => {
+  [offset, virtual, address, length, length].forEach((value, k) => {
     view.setBigUint64(at + 8 + 8 * k, BigInt(value), little);
   });
 }

@@ -1,19 +1,17 @@
-import { closeSync, fstatSync, ftruncateSync, openSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { hex, QevmError, type Warning } from "../../bytes/errors.js";
 import type { ByteSource } from "../../bytes/source.js";
 import type { RamBlock } from "../../codec/ram/index.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
-import { attempt, readAll, writeAll } from "../../io/transport/attempt.js";
 import { AtomicFile } from "../../io/transport/file.js";
 import { x86Cpus } from "../cores/core-x86.js";
 import { outputPlace } from "../../io/transport/output-place.js";
 import { temporaryFolder } from "../../io/transport/temporary.js";
-import { elfHead, type CoreNotes } from "./elf.js";
+import type { CoreNotes } from "./elf.js";
 import { extractBlocks } from "./extract-blocks.js";
 import { noFacts, noteFacts, noteTables, type DeviceFacts } from "../layout/facts.js";
-import { BlockData, PIECE } from "./block-data.js";
-import { fileOffset, type Split } from "./block-files.js";
+import { BlockData } from "./block-data.js";
+import type { Split } from "./block-files.js";
 import { isDeviceBlock } from "../layout/main-memory.js";
 import { becomeRaw, fitsInPlace, type PlacedFile } from "./raw-in-place.js";
 import { findLayout, ruledLow } from "../layout/layout.js";
@@ -21,14 +19,16 @@ import type { Layout, LayoutFacts, Segment } from "../layout-types.js";
 import { ACPI_TABLES, tablesOf } from "../layout/srat.js";
 import type { PageBits } from "../pages/page-bits.js";
 import { parseLayout, stateLayout } from "../layout/stated-layout.js";
-import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "../layout/vga-registers.js";
-import type { VgaRegisters } from "../layout-types.js";
-import { vgaWindow } from "../layout/vga-window.js";
-import { findNote, readNote, type PhysicalFiles } from "./vmcoreinfo.js";
+import { mappedLoads } from "./paging.js";
+import { PhysicalFiles } from "./physical-files.js";
+import { copyRange, writeKdump, writePhysical, writeWindow, type LaidRange } from "./physical-output.js";
+import { findNote, readNote } from "./vmcoreinfo.js";
 
 /** Which file is written, and of which part of guest-physical memory. */
 export interface PhysicalOptions extends StreamOptions {
-  format: "raw" | "elf" | "lime";
+  format: "raw" | "elf" | "lime" | "kdump";
+  /** For elf: PT_LOADs by the virtual addresses that the page tables of all CPUs map. */
+  paging?: boolean | undefined;
   /** As `--layout`; default: determined from the stream. */
   layout?: string | undefined;
   /** Guest-physical range; default: all. */
@@ -47,6 +47,8 @@ export interface ExtractedPhysical {
   cpus: number;
   /** How the guest's VMCOREINFO note was found; null: not searched (only elf has notes) or not found. */
   vmcoreinfo: string | null;
+  /** Number of mapped ranges; null: not asked for, or no CPU translates addresses. */
+  mapped: number | null;
   /** Size of the file in bytes. */
   bytes: number;
   warnings: Warning[];
@@ -56,7 +58,7 @@ export interface ExtractedPhysical {
 
 /**
  * Writes guest-physical memory to one file, atomically. raw: byte N is address `from` + N, with holes where there is no
- * memory. elf: a 64-bit core with CPU notes. lime: a header before each range. A raw file of all memory is made in
+ * memory. elf: a 64-bit core with CPU notes. lime: a header before each range. kdump: compressed pages with CPU notes. A raw file of all memory is made in
  * place (see `Expected`). Otherwise the blocks go through sparse temporary files beside the output, because a page may
  * occur again later and the host bridge's state is at the end. Errors: as `extractBlocks`; unsupported (no layout),
  * usage.
@@ -68,9 +70,10 @@ export async function extractPhysical(
 ): Promise<ExtractedPhysical> {
   const out = resolve(path);
   const target = outputPlace(path);
+  if (options.paging === true && options.format !== "elf") throw new QevmError("usage", "paging is for elf");
   const stated = options.layout === undefined ? undefined : parseLayout(options.layout);
   const work = temporaryFolder(target.folder, "qevm-extract");
-  const found: DeviceFacts = noFacts();
+  const found: DeviceFacts = { ...noFacts(), ...(options.paging === true ? { states: [] } : {}) };
   try {
     const folder = join(work.path, "blocks");
     const whole = options.from === undefined && options.length === undefined;
@@ -89,8 +92,10 @@ export async function extractPhysical(
     const ranges = clipSegments(layout, options);
     const rest = (bytes: number, fd: number): void =>
       writeWindow({ path: out, fd }, data, layout, bytes, options.from ?? 0);
-    const vmcoreinfo =
-      options.format === "elf" ? guestNote({ segments: layout.segments, data }, found, whole) : undefined;
+    const memory = new PhysicalFiles(layout.segments, data);
+    const isCore = options.format === "elf" || options.format === "kdump";
+    const vmcoreinfo = isCore ? guestNote(memory, found, whole) : undefined;
+    const loads = options.paging === true ? await mappedLoads(found.states ?? [], memory, found, ranges) : undefined;
     const done = (bytes: number): ExtractedPhysical => {
       const { machine, complete, warnings, passedOver } = extracted;
       return {
@@ -101,6 +106,7 @@ export async function extractPhysical(
         layout: layout.how,
         cpus: found.cpus.length + found.otherCpus.length,
         vmcoreinfo: vmcoreinfo?.how ?? null,
+        mapped: loads?.length ?? null,
         bytes,
         warnings,
         passedOver,
@@ -109,7 +115,7 @@ export async function extractPhysical(
     const main = expected.file(data);
     if (main !== undefined && fitsInPlace(main, ranges)) {
       const bytes = becomeRaw(main, ranges, target, (fd, others) => {
-        for (const range of others) copy(data, range, { path: out, fd }, range.start);
+        for (const range of others) copyRange(data, range, { path: out, fd }, range.start);
         rest(endOf(ranges), fd);
       });
       return done(bytes);
@@ -118,8 +124,14 @@ export async function extractPhysical(
     try {
       const cpus = [...x86Cpus(found.cpus), ...found.otherCpus];
       const notes = { cpus, vmcoreinfo: vmcoreinfo?.note, fallback: machineOf(extracted.blocks) };
-      const bytes = write({ path: out, fd: file.fd }, data, expected.withSplits(ranges), notes, options);
-      if (options.format === "raw") rest(bytes, file.fd);
+      const to = { path: out, fd: file.fd };
+      const laid = expected.withSplits(ranges);
+      const { format, from, length } = options;
+      const bytes =
+        format === "kdump"
+          ? await writeKdump(to, data, laid, notes)
+          : writePhysical(to, data, laid, { format, notes, loads, from, length });
+      if (format === "raw") rest(bytes, file.fd);
       file.commit();
       return done(bytes);
     } finally {
@@ -162,11 +174,6 @@ class Expected {
     const { main } = this;
     return ranges.map((range) => (range.block === main?.block ? { ...range, split: main.split } : range));
   }
-}
-
-/** A range, and the gap in its block's file; default: none. */
-interface LaidRange extends Segment {
-  split?: Split;
 }
 
 const FOUR_GIB = 2 ** 32;
@@ -217,100 +224,4 @@ function guestNote(
   if (!whole) return undefined;
   const found = findNote(memory);
   return found === undefined ? undefined : { note: found.note, how: `found in memory at ${hex(found.address)}` };
-}
-
-/** The output file, and its name in errors. */
-interface Target {
-  path: string;
-  fd: number;
-}
-
-function write(
-  to: Target,
-  data: BlockData,
-  ranges: readonly LaidRange[],
-  notes: CoreNotes,
-  options: PhysicalOptions,
-): number {
-  const { format, from = 0 } = options;
-  let at = 0;
-  if (format === "elf") {
-    const head = elfHead(ranges, notes);
-    writeAll(to.path, to.fd, head, 0);
-    at = head.length;
-  }
-  for (const range of ranges) {
-    if (format === "lime") {
-      const head = limeHeader(range);
-      writeAll(to.path, to.fd, head, at);
-      at += head.length;
-    } else if (format === "raw") {
-      at = range.start - from;
-    }
-    copy(data, range, to, at);
-    at += range.length;
-  }
-  const bytes = format === "raw" && options.length !== undefined ? options.length : at;
-  attempt(to.path, () => ftruncateSync(to.fd, bytes));
-  return bytes;
-}
-
-/** Writes the part of the VGA window that is inside the file, as a CPU would read it. */
-function writeWindow(to: Target, data: BlockData, { vga }: Layout, bytes: number, from: number): void {
-  const start = Math.max(from, VGA_WINDOW);
-  const end = Math.min(from + bytes, VGA_WINDOW + VGA_WINDOW_LENGTH);
-  if (vga === undefined || start >= end) return;
-  const window = windowOf(data.path(vga.block), vga.registers);
-  writeAll(to.path, to.fd, window.subarray(start - VGA_WINDOW, end - VGA_WINDOW), start - from);
-}
-
-/** The contents of the window, from the adapter's memory in a file. Reads only the bytes that are needed. */
-function windowOf(path: string, registers: VgaRegisters): Uint8Array {
-  const fd = attempt(path, () => openSync(path, "r"));
-  const pieces = new Map<number, Uint8Array>();
-  const at = (offset: number): number | undefined => {
-    const start = offset - (offset % PIECE);
-    let piece = pieces.get(start);
-    if (piece === undefined) {
-      pieces.set(start, (piece = new Uint8Array(PIECE)));
-      readAll(path, fd, piece, start);
-    }
-    return piece[offset - start];
-  };
-  try {
-    return attempt(path, () => vgaWindow(registers, { length: fstatSync(fd).size, at }));
-  } finally {
-    closeSync(fd);
-  }
-}
-
-/** u32 magic "EMiL", u32 version 1, u64 first and last address, 8 zero bytes; little-endian. */
-function limeHeader({ start, length }: Segment): Uint8Array {
-  const bytes = new Uint8Array(32);
-  const view = new DataView(bytes.buffer);
-  view.setUint32(0, 0x4c694d45, true);
-  view.setUint32(4, 1, true);
-  view.setBigUint64(8, BigInt(start), true);
-  view.setBigUint64(16, BigInt(start + length - 1), true);
-  return bytes;
-}
-
-const buffer = Buffer.alloc(PIECE);
-const zeros = Buffer.alloc(PIECE);
-
-/** Copies everything that is not zero; the rest stays a hole. */
-function copy(data: BlockData, { block, offset, length, split }: LaidRange, to: Target, at: number): void {
-  const path = data.path(block);
-  const from = attempt(path, () => openSync(path, "r"));
-  try {
-    for (const piece of data.pieces(block, offset, length)) {
-      // No piece crosses a split, which is a multiple of the piece size.
-      const start = split === undefined ? piece.offset : fileOffset(split, piece.offset);
-      const bytes = buffer.subarray(0, piece.length);
-      if (readAll(path, from, bytes, start) < bytes.length) throw new QevmError("io", `${path}: shorter than it was`);
-      if (bytes.compare(zeros, 0, bytes.length) !== 0) writeAll(to.path, to.fd, bytes, at + piece.offset - offset);
-    }
-  } finally {
-    closeSync(from);
-  }
 }

@@ -1,19 +1,14 @@
 import { closeSync, openSync } from "node:fs";
 import { attempt, readAll } from "../../io/transport/attempt.js";
 import { NOTE_HEAD as HEAD, LONGEST_NOTE as LONGEST, type NotePlace } from "../cores/vmcoreinfo-place.js";
-import { PIECE, type BlockData } from "./block-data.js";
-import type { Segment } from "../layout-types.js";
+import { PIECE } from "./block-data.js";
+import type { PhysicalFiles } from "./physical-files.js";
 
 const NAME = Buffer.from("VMCOREINFO\0\0", "latin1");
-/** Access to guest-physical memory in block files. */
-export interface PhysicalFiles {
-  segments: readonly Segment[];
-  data: BlockData;
-}
 
 /** The note at an address; undefined where there is none. Its length comes from its header, as QEMU writes it. */
 export function readNote(memory: PhysicalFiles, { address, length }: NotePlace): Uint8Array | undefined {
-  const bytes = readPhysical(memory, address, length);
+  const bytes = memory.read(address, length);
   return bytes === undefined ? undefined : wholeNote(bytes);
 }
 
@@ -63,17 +58,9 @@ function wholeNote(bytes: Buffer): Uint8Array | undefined {
   return bytes.subarray(0, length);
 }
 
-/** Bytes from an address on, as many as are contiguous. */
-function readPhysical({ segments, data }: PhysicalFiles, address: number, length: number): Buffer | undefined {
-  const segment = segments.find(({ start, length: bytes }) => start <= address && address < start + bytes);
-  if (segment === undefined) return undefined;
-  const within = address - segment.start;
-  const bytes = Buffer.alloc(Math.min(length, segment.length - within));
-  const file = data.path(segment.block);
-  const fd = attempt(file, () => openSync(file, "r"));
-  try {
-    return bytes.subarray(0, readAll(file, fd, bytes, segment.offset + within));
-  } finally {
-    closeSync(fd);
-  }
+/** Physical minus virtual address of the kernel's image, by its VMCOREINFO; 0 where that does not tell. */
+export function physBase(note: Uint8Array | undefined): bigint {
+  const text = note === undefined ? "" : Buffer.from(note).toString("latin1", HEAD);
+  const [, value] = /^NUMBER\((?:phys_base|PHYS_OFFSET)\)=(-?\d{1,19}|0x[\da-f]{1,16})$/mu.exec(text) ?? [];
+  return BigInt.asIntN(64, BigInt(value ?? 0));
 }
