@@ -134,6 +134,15 @@ test("a subsection that the destination's QEMU does not know is refused, or left
   t.end();
 });
 
+test("subsections of CPUs, by the destination's release", (t) => {
+  t.deepEqual(merged("cpu/fred", 1, { release: "7.2" })[1][0]?.weight, "guest");
+  t.equal(merged("cpu/error_code", 1, { release: "7.2" })[1][0]?.rule, "cpu-error-code");
+  t.equal(merged("cpu/error_code", 1, { release: "7.2" })[1][0]?.weight, "unused");
+  t.equal(merged("cpu/fred", 1, { release: "10.0" })[0], 1, "which has it");
+  t.equal(merged("cpu/fred", 1, {})[0], 1, "nothing is known");
+  t.end();
+});
+
 function withSubsection(name: string | undefined, value: number): DeviceState {
   const field = { name: "x", type: "uint32", size: 4 };
   const inside: StructState[] =

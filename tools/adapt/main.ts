@@ -1,6 +1,7 @@
 /**
  * The matrix of `qevm adapt`: machine types by sets of devices, saved by one QEMU, adapted, loaded by another, and seen
- * to go on. Prints a line for each cell, then a table: `node dist/tools/adapt/main.js [OPTIONS]`.
+ * to go on. Prints a line for each cell, then a table: `node dist/tools/adapt/main.js [OPTIONS]`. Exit 1 when a cell
+ * failed that was not refused.
  *
  *   --from 7.2, --to 11.1   the two QEMUs
  *   --under newest,nearest  machine types of the destination: its newest, and the one nearest to the guest's (newest)
@@ -71,6 +72,8 @@ function argumentsOf(text: string): string[] {
     .filter((word) => word !== "");
 }
 
+/** Cells that failed without being refused. */
+let unforeseen = 0;
 const total = new Map<string, { passed: number; tried: number }>();
 for (const { name, set, cell, to } of jobs) {
   let guest: SavedGuest | undefined;
@@ -84,6 +87,7 @@ for (const { name, set, cell, to } of jobs) {
     const row = `${set}, under the ${type === to[0] && under[0] === "newest" ? "newest" : "nearest"}`;
     const sum = total.get(row) ?? { passed: 0, tried: 0 };
     total.set(row, { passed: sum.passed + Number(outcome.passed), tried: sum.tried + 1 });
+    if (!outcome.passed && outcome.at !== "refused") unforeseen++;
     tell(`${name} -> ${type}`, outcome);
   }
 }
@@ -94,6 +98,7 @@ for (const [row, { passed, tried }] of total) {
   all.tried += tried;
 }
 console.log(`${all.passed} of ${all.tried} cells passed`);
+exit(unforeseen === 0 ? 0 : 1);
 
 function tell(name: string, { passed, at, why, globals, report, stream, pattern }: Outcome): void {
   console.log(

@@ -6,6 +6,8 @@
  *   --mirror URL   Debian mirror; default debootstrap's own
  *   --no-install   use what is installed
  *   --matrix       only the table of versions and features
+ *   --adapt        only the matrix of `qevm adapt` (tools/adapt), which takes hours
+ *   --no-adapt     all but that
  *   --write        write the table to spec/22-versions.md; only with all four versions
  *
  * Exit 1 when a test fails. A version that cannot be installed is reported with the reason, and its tests are left out.
@@ -38,6 +40,8 @@ const { values: options, positionals } = parseArgs({
     mirror: { type: "string" },
     "no-install": { type: "boolean" },
     matrix: { type: "boolean" },
+    adapt: { type: "boolean" },
+    "no-adapt": { type: "boolean" },
     write: { type: "boolean" },
   },
 });
@@ -103,7 +107,26 @@ async function proveMatrix(): Promise<boolean> {
   return fine;
 }
 
-const proven = options.matrix === true || proveChapters();
-const fine = await proveMatrix();
+/** Runs the matrix of `qevm adapt`, and compares its predictions with the QEMUs. True when all passed. */
+function proveAdapt(): boolean {
+  const runs = [
+    ..."5.2 7.2 10.0".split(" ").map((from) => ["main.js", "--from", from, "--under", "newest,nearest"]),
+    ["main.js", "--from", "10.0", "--to", "7.2"],
+    ["main.js", "--from", "11.1", "--to", "7.2"],
+    ["devices.js"],
+    ["devices.js", "--from", "11.1", "--to", "7.2"],
+  ];
+  return runs
+    .map(([program = "", ...args]) => {
+      console.log(`qevm adapt: ${program} ${args.join(" ")}`);
+      const path = join(projectRoot(), "dist/tools/adapt", program);
+      return spawnSync(process.execPath, [path, ...args], { stdio: "inherit" }).status === 0;
+    })
+    .every(Boolean);
+}
+
+const proven = options.matrix === true || options.adapt === true || proveChapters();
+const fine = options.adapt === true || (await proveMatrix());
+const adapted = options.matrix === true || options["no-adapt"] === true || proveAdapt();
 // A failed test may have left a listener open.
-process.exit(proven && fine ? 0 : 1);
+process.exit(proven && fine && adapted ? 0 : 1);

@@ -11,11 +11,13 @@ import {
   type StructDescription,
   type StructState,
 } from "../../codec/vmstate/index.js";
+import { releaseNumber } from "../../guest/machines/index.js";
 import { convertScalar, resizeBytes } from "./convert-values.js";
 import { aligned } from "./align.js";
 import { isZero, type MergeContext } from "./context.js";
 import { describedBy, rebind } from "./rebind.js";
 import { configuredField, layoutField, subsectionRule, PRIVATE_MERGES } from "./rules/index.js";
+import type { SubsectionRule } from "./rules/types.js";
 
 /** A field of the result: the objects that describe it, and its value. */
 interface Merged {
@@ -268,12 +270,19 @@ function mergeSubsections(old: StructState, pattern: StructState, ctx: MergeCont
     if (theirs !== undefined) return [ctx.within(step, () => mergeStruct(mine, theirs, ctx, true))];
     const known = ctx.facts.subsections?.get(pattern.description.vmsdName ?? "");
     const rule = subsectionRule(name);
-    if (known === undefined || known.has(name)) return [mine];
+    const unknown = known === undefined ? isLacked(rule, ctx) : !known.has(name);
+    if (!unknown) return [mine];
     const weight = rule?.harmless?.(mine) === true || isZero(mine) ? "unused" : (rule?.weight ?? "guest");
     const reason = rule?.reason ?? "the destination's QEMU knows no such state: it would be lost";
     ctx.within(step, () => ctx.note(rule?.name ?? `subsection:${name}`, weight, "there", undefined, reason));
     return [];
   });
+}
+
+/** Whether the destination's release, where it is known, is one without the subsection. */
+function isLacked(rule: SubsectionRule | undefined, { facts: { release } }: MergeContext): boolean {
+  const [is, last] = [releaseNumber(release), releaseNumber(rule?.lackedUpTo)];
+  return is !== undefined && last !== undefined && is <= last;
 }
 
 /** Whether the old layout is an older version of the pattern's: QEMU loads those. */

@@ -142,10 +142,10 @@ export function mergeExtended(mine: Uint8Array, like: Uint8Array, ctx: MergeCont
   return out;
 }
 
-function extendedCapabilities(space: Uint8Array): { id: number; at: number }[] {
+function extendedCapabilities(bytes: Uint8Array): { id: number; at: number }[] {
   const found: { id: number; at: number }[] = [];
-  for (let at = 0; found.length < 64 && at + 4 <= space.length;) {
-    const [a = 0, b = 0, c = 0, d = 0] = space.subarray(at, at + 4);
+  for (let at = 0; found.length < 64 && at + 4 <= bytes.length;) {
+    const [a = 0, b = 0, c = 0, d = 0] = bytes.subarray(at, at + 4);
     if (a === 0 && b === 0) break;
     found.push({ id: a | (b << 8), at });
     const next = (d << 4) | (c >> 4);

@@ -27,9 +27,8 @@ export interface FieldRule extends Rule {
 /** A subsection that the destination may not know. */
 export interface SubsectionRule extends Rule {
   readonly subsection: string;
-  /** The release that knows it first, and the last one that does. */
-  readonly since?: string;
-  readonly until?: string;
+  /** The last release that was seen not to know it. */
+  readonly lackedUpTo?: string;
   /** Its state is that of a guest which does not use it. */
   readonly harmless?: (state: StructState) => boolean;
 }
