@@ -266,8 +266,8 @@ test("pipes, compressed files and containers", async (t) => {
 test("wrong use and wrong places", async (t) => {
   const file = streamFile("machine-none-tiny");
   const cases: [string[], number, RegExp][] = [
-    [[], 2, /--physical or --block says where/u],
-    [["--physical", "0", "--block", "ram"], 2, /--physical or --block says where/u],
+    [[], 2, /--physical, --virtual or --block says where/u],
+    [["--physical", "0", "--block", "ram"], 2, /--physical, --virtual or --block says where/u],
     [["--physical", "0", "--offset", "0"], 2, /--offset goes with --block/u],
     [["--block", "ram", "--layout", "ram@0"], 2, /--layout goes with --physical/u],
     [["--block", "nothing"], 2, /no RAM block "nothing": there are "ram"/u],

@@ -31,6 +31,8 @@ export interface Arguments {
   number(name: string, range: { min: number; max: number }): number | undefined;
   /** A size in bytes: like `number`, optionally with a unit (8M). */
   size(name: string, range: { min: number; max: number }): number | undefined;
+  /** An address of 64 bits, or undefined. */
+  address(name: string): bigint | undefined;
 }
 
 /** Options of every command that reads a stream. */
@@ -77,6 +79,7 @@ export function parse(args: string[], options: Options, positionals: [number, nu
     },
     number: (name, range) => numberOf(name, values[name], range, wholeOf),
     size: (name, range) => numberOf(name, values[name], range, wholeOrSize),
+    address: (name) => addressOf(name, values[name]),
   };
 }
 
@@ -92,6 +95,13 @@ function numberOf(
     throw new UsageError(`--${name} takes a whole number from ${min} to ${max}, not ${JSON.stringify(value)}`);
   }
   return number;
+}
+
+function addressOf(name: string, value: unknown): bigint | undefined {
+  if (typeof value !== "string") return undefined;
+  const address = /^(0x[0-9a-f]+|[0-9]+)$/iu.test(value) && value.length <= 20 ? BigInt(value) : -1n;
+  if (address >= 0n && address < 1n << 64n) return address;
+  throw new UsageError(`--${name} takes an address of 64 bits, not ${JSON.stringify(value)}`);
 }
 
 function wholeOrSize(text: string): number | undefined {

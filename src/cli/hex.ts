@@ -6,8 +6,12 @@ export class HexLines {
   private readonly line = new Uint8Array(WIDTH);
   private used = 0;
 
+  private address: bigint;
+
   /** @param address of the first byte; lines begin at this address */
-  constructor(private address: number) {}
+  constructor(address: number | bigint) {
+    this.address = BigInt(address);
+  }
 
   /** The lines that are complete now. */
   add(bytes: Uint8Array): string {
@@ -33,7 +37,7 @@ export class HexLines {
       letters += byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : ".";
     });
     const text = `${this.address.toString(16).padStart(8, "0")}: ${digits.padEnd(WIDTH * 2.5)} ${letters}\n`;
-    this.address += this.used;
+    this.address += BigInt(this.used);
     this.used = 0;
     return text;
   }

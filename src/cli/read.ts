@@ -7,6 +7,7 @@ import { WritableSink } from "../io/transport/writable.js";
 import { parse, UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "./hex.js";
 import { layoutIn, MEMORY_OPTIONS, withMemory } from "./memory.js";
+import { printVirtual, virtualWanted, type VirtualWanted } from "./read-virtual.js";
 import { delivered, printJson, printWarnings } from "./output.js";
 
 /** Maximum number of bytes that `--json` prints. */
@@ -14,6 +15,7 @@ const MOST_JSON = 16 << 20;
 
 /** The requested range: of addresses or of one block. */
 interface Wanted {
+  virtual: VirtualWanted | undefined;
   physical: number | undefined;
   block: string | undefined;
   /** Address, or offset in the block. */
@@ -23,11 +25,16 @@ interface Wanted {
   layout: readonly StatedPart[] | undefined;
 }
 
-/** `qevm read FILE --physical ADDRESS|--block NAME --offset N --length N`. */
+/** `qevm read FILE --physical ADDRESS|--virtual ADDRESS|--block NAME --offset N --length N`. */
 export async function run(argv: string[]): Promise<number> {
   const options = {
     ...MEMORY_OPTIONS,
     physical: { type: "string" },
+    virtual: { type: "string" },
+    cpu: { type: "string" },
+    string: { type: "boolean" },
+    u64: { type: "boolean" },
+    translate: { type: "boolean" },
     block: { type: "string" },
     offset: { type: "string" },
     length: { type: "string" },
@@ -36,7 +43,11 @@ export async function run(argv: string[]): Promise<number> {
   const args = parse(argv, options, [1, 1], "one FILE");
   const wanted = wantedRange(args);
   const [file] = args.positionals as [string];
-  return await withMemory(args, file, wanted.physical !== undefined, (opened) => print(args, opened, wanted));
+  return await withMemory(args, file, wanted.block === undefined, async (opened) =>
+    wanted.virtual === undefined
+      ? await print(args, opened, wanted)
+      : await printVirtual(args, opened, { ...wanted.virtual, layout: wanted.layout }),
+  );
 }
 
 function wantedRange(args: Arguments): Wanted {
@@ -44,15 +55,17 @@ function wantedRange(args: Arguments): Wanted {
   const physical = args.size("physical", { min: 0, max: most });
   const block = args.text("block");
   const offset = args.size("offset", { min: 0, max: most });
-  if ((physical === undefined) === (block === undefined)) throw new UsageError("--physical or --block says where");
+  const places = [physical, block, args.text("virtual")].filter((one) => one !== undefined);
+  if (places.length !== 1) throw new UsageError("--physical, --virtual or --block says where");
   if (physical !== undefined && offset !== undefined) throw new UsageError("--offset goes with --block");
   const layout = args.text("layout");
-  if (block !== undefined && layout !== undefined) throw new UsageError("--layout goes with --physical");
+  if (block !== undefined && layout !== undefined) throw new UsageError("--layout goes with --physical and --virtual");
+  const virtual = virtualWanted(args);
   const length = args.size("length", { min: 1, max: most }) ?? 256;
   if (args.flag("json") && length > MOST_JSON) throw new UsageError(`--json prints at most ${MOST_JSON} bytes`);
   if (args.flag("json") && args.flag("raw")) throw new UsageError("--json and --raw exclude each other");
   const stated = layout === undefined ? undefined : parseLayout(layout);
-  return { physical, block, start: physical ?? offset ?? 0, length, layout: stated };
+  return { virtual, physical, block, start: physical ?? offset ?? 0, length, layout: stated };
 }
 
 async function print(args: Arguments, opened: IndexedPages, wanted: Wanted): Promise<number> {

@@ -4,6 +4,7 @@ import { run, type Command } from "./run.js";
 const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   inspect: () => import("./inspect.js"),
   devices: () => import("./devices.js"),
+  dump: () => import("./dump.js"),
   verify: () => import("./verify.js"),
   explain: () => import("./explain.js"),
   report: () => import("./report.js"),

@@ -59,3 +59,27 @@ export function hashTableGuest(): Uint8Array {
   code.forEach((word, i) => image.writeUInt32BE(word, 0x100 + 4 * i));
   return image;
 }
+
+/** Guest-physical address of the process table that {@link radixGuest} registers: 4096 entries of 16 bytes. */
+export const radixTable = 0x30_0000;
+
+/** ppc64, pseries: firmware (`-bios`) that begins at 0x100 and registers a radix process table by H_REGISTER_PROC_TBL. */
+export function radixGuest(): Uint8Array {
+  const code = [
+    0x3860037c, // li     r3,0x37c (H_REGISTER_PROC_TBL)
+    0x3880001d, // li     r4,0x1d (modify, register, radix, GTSE)
+    0x3ca00030, // lis    r5,0x30 (the table)
+    0x38c00000, // li     r6,0
+    0x38e00004, // li     r7,4 (2^(12 + 4) bytes)
+    0x44000022, // sc     1
+    0x2c230000, // cmpdi  r3,0
+    0x40820000, // bne    itself
+    0x39004d41, // li     r8,0x4d41
+    0x39204000, // li     r9,0x4000
+    0x91090000, // stw    r8,0(r9)
+    0x48000000, // b      itself
+  ];
+  const image = Buffer.alloc(0x200);
+  code.forEach((word, i) => image.writeUInt32BE(word, 0x100 + 4 * i));
+  return image;
+}

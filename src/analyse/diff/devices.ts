@@ -1,6 +1,7 @@
 import { QemuFileWriter } from "../../bytes/index.js";
 import { encodeDevice, type DeviceState } from "../../codec/vmstate/index.js";
 import { byteRanges } from "./bytes.js";
+import { pathOf } from "./field-path.js";
 import type { ScannedDevice } from "./scan.js";
 import type { DeviceDiff, FieldDifference, Pair } from "./types.js";
 import { compareStructs, type Found, type Steps } from "./values.js";
@@ -40,17 +41,6 @@ function placed({ steps, ...found }: Found, { a, b }: Pair<Places>): FieldDiffer
   const inB = found.kind !== "only" || found.in === "b";
   const offset = { a: inA ? a.of(steps) : null, b: inB ? b.of(steps) : null };
   return { path: pathOf(steps), offset, ...found };
-}
-
-/** `env.regs[3]`, `subsections.cpu/xsave.env.xcr0`: the path that `devices` prints after `fields.`. */
-function pathOf(steps: Steps): string {
-  let path = "";
-  for (const step of steps) {
-    const name = /^subsection "(.*)"$/su.exec(step)?.[1];
-    const shown = name === undefined ? step : `subsections.${name}`;
-    path += path === "" || shown.startsWith("[") ? shown : `.${shown}`;
-  }
-  return path;
 }
 
 /** Where the values of a device are, found by encoding it again. */

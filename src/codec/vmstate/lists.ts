@@ -30,13 +30,12 @@ export function encodeList(ctx: EncodeContext, entry: FieldDescription, value: F
   }
   const depth = ctx.path.length;
   for (const [index, element] of value.entries()) {
-    ctx.path[depth] = `[${index}]`;
-    ctx.writer.u8(1);
+    marker(ctx, depth, `[${index}]`, 1);
     ctx.at?.(ctx.path, ctx.writer.offset);
     encodeOne(ctx, described, element);
   }
+  marker(ctx, depth, "(end)", 0);
   ctx.path.length = depth;
-  ctx.writer.u8(0);
 }
 
 export function decodeTree(ctx: DecodeContext, entry: FieldDescription): TreeNode[] {
@@ -73,15 +72,14 @@ export function encodeTree(ctx: EncodeContext, entry: FieldDescription, value: F
   ctx.writer.u32(nodes.length);
   const depth = ctx.path.length;
   for (const [index, node] of nodes.entries()) {
-    ctx.path[depth] = `[${index}]`;
-    ctx.writer.u8(1);
+    marker(ctx, depth, `[${index}]`, 1);
     ctx.at?.(ctx.path, ctx.writer.offset);
     if (typeof node.key === "bigint") ctx.writer.u64(node.key);
     else encodeOne(ctx, described, node.key);
     encodeOne(ctx, described, node.value);
   }
+  marker(ctx, depth, "(end)", 0);
   ctx.path.length = depth;
-  ctx.writer.u8(0);
 }
 
 function encodeOne(ctx: EncodeContext, described: readonly StructDescription[], element: FieldValue): void {
@@ -123,4 +121,12 @@ export function presentElement(ctx: DecodeContext): boolean {
   }
   spend(ctx, 1);
   return byte === 1;
+}
+
+/** The byte before an element, or at the end. */
+function marker(ctx: EncodeContext, depth: number, step: string, value: number): void {
+  ctx.path.length = depth;
+  ctx.path[depth] = step;
+  ctx.at?.(ctx.path, ctx.writer.offset);
+  ctx.writer.u8(value);
 }

@@ -1,6 +1,14 @@
 import { hex } from "../../bytes/errors.js";
 import type { CpuFields } from "../cores/cpu-fields.js";
-import type { AddressSpace, Decoded, Level, PageRights, PhysicalMemory, Region } from "./types.js";
+import {
+  noTables,
+  type AddressSpace,
+  type Decoded,
+  type Level,
+  type PageRights,
+  type PhysicalMemory,
+  type Region,
+} from "./types.js";
 
 /** KVM's ids of the system registers, by which QEMU keeps them (op0, op1, CRn, CRm, op2). */
 const SYSTEM = 0x60300000_00130000n;
@@ -66,14 +74,13 @@ export function aarch64Space(cpu: CpuFields, memory: PhysicalMemory): AddressSpa
     if (!tbi(top)) return address;
     return top ? address | (0xffn << 56n) : address & ~(0xffn << 56n);
   };
-  const common = { memory, effective };
+  const little = (read(of.sctlr) & SCTLR_EE) === 0n;
+  const common = { memory, littleEndian: little, effective };
   if ((read(of.sctlr) & SCTLR_M) === 0n) {
     const regions = [{ first: 0n, last: (1n << 52n) - 1n, linear: 0n }];
     const outside = "the MMU is off, and the address has more than 52 bits";
-    const decode: AddressSpace["decode"] = () => ({ kind: "invalid", why: "" });
-    return { mode: `aarch64, ${name}, MMU off`, regions, outside, decode, ...common };
+    return { mode: `aarch64, ${name}, MMU off`, regions, outside, decode: noTables, ...common };
   }
-  const little = (read(of.sctlr) & SCTLR_EE) === 0n;
   const regions: Region[] = [];
   const halves = new Map<Level, Half>();
   const modes: string[] = [];
@@ -205,12 +212,17 @@ function hasBlocks({ shift }: Level, { page, wide }: Half): boolean {
 /** The limits in a table's entry: APTable, UXNTable and PXNTable. */
 function tableRights(entry: bigint, two: boolean, above: PageRights): { rights: PageRights; words: string } {
   const bit = (k: bigint): boolean => (entry & (1n << k)) !== 0n;
-  const words: string[] = [];
-  const rights: PageRights = {};
-  if (bit(62n)) (words.push("read-only"), (rights.writable = false));
-  if (two && bit(61n)) (words.push("not for EL0"), (rights.user = false));
-  if (bit(two ? 59n : 60n)) (words.push("no execute"), (rights.executable = false));
-  return { rights: { ...above, ...rights }, words: words.join(", ") };
+  const readOnly = bit(62n);
+  const kernel = two && bit(61n);
+  const never = bit(two ? 59n : 60n);
+  const words = [readOnly ? "read-only" : "", kernel ? "not for EL0" : "", never ? "no execute" : ""];
+  const rights: PageRights = {
+    ...above,
+    ...(readOnly ? { writable: false } : {}),
+    ...(kernel ? { user: false } : {}),
+    ...(never ? { executable: false } : {}),
+  };
+  return { rights, words: words.filter((word) => word !== "").join(", ") };
 }
 
 /** AP, PXN and UXN. Executable: at the level of the tables; for EL0 alone where it is a page of EL0. */

@@ -1,8 +1,19 @@
 import { hex } from "../../bytes/errors.js";
 import type { CpuFields } from "../cores/cpu-fields.js";
-import type { AddressSpace, Decoded, Level, MachineFacts, PhysicalMemory, Region, TableAt, WalkStep } from "./types.js";
+import {
+  noTables,
+  type AddressSpace,
+  type Decoded,
+  type Level,
+  type MachineFacts,
+  type PhysicalMemory,
+  type Region,
+  type TableAt,
+  type WalkStep,
+} from "./types.js";
 import { entryAt, readTable } from "./walk.js";
 
+const MSR_LE = 1n;
 const MSR_DR = 1n << 4n;
 const MSR_HV = 1n << 60n;
 /** Numbers of special purpose registers. */
@@ -37,12 +48,13 @@ const NAMED: readonly (readonly [bigint, string])[] = [
 export function ppc64Space(cpu: CpuFields, memory: PhysicalMemory, machine: MachineFacts): AddressSpace | string {
   const msr = cpu.number("env.msr");
   const special = cpu.array("env.spr", 1024);
+  const common = { memory, littleEndian: (msr & MSR_LE) !== 0n };
   const hypervisor = (msr & MSR_HV) !== 0n;
   if ((msr & MSR_DR) === 0n) {
     const offset = hypervisor ? special[HRMOR]! : 0n;
     const effective = (address: bigint): bigint => (address & REAL) | (address >> 63n === 0n ? offset : 0n);
     const regions = [{ first: 0n, last: REAL, linear: 0n }];
-    return { mode: "ppc64, real mode", memory, regions, outside: "", effective, decode };
+    return { mode: "ppc64, real mode", ...common, regions, outside: "", effective, decode: noTables };
   }
   const hash = "the CPU uses the hash MMU, whose tables are not supported: only radix trees are";
   if (!hypervisor) {
@@ -55,7 +67,7 @@ export function ppc64Space(cpu: CpuFields, memory: PhysicalMemory, machine: Mach
       quadrant(3n, memory, () => Promise.resolve(table), 0n),
     ];
     const outside = "the address is in quadrant 1 or 2, which a guest does not have";
-    return { mode: "ppc64, radix", memory, regions, outside, decode };
+    return { mode: "ppc64, radix", ...common, regions, outside, decode };
   }
   if ((special[LPCR]! & LPCR_HR) === 0n) return hash;
   const partition = async (): Promise<bigint | string> => {
@@ -68,7 +80,7 @@ export function ppc64Space(cpu: CpuFields, memory: PhysicalMemory, machine: Mach
   };
   const regions = [quadrant(0n, memory, partition, special[PID]!), quadrant(3n, memory, partition, 0n)];
   const outside = "the address is in quadrant 1 or 2, which are the partition's";
-  return { mode: "ppc64, radix of the hypervisor", memory, regions, outside, decode };
+  return { mode: "ppc64, radix of the hypervisor", ...common, regions, outside, decode };
 }
 
 function quadrant(number: bigint, memory: PhysicalMemory, table: () => Promise<bigint | string>, pid: bigint): Region {
@@ -104,7 +116,9 @@ async function processEntry(
   const root = treeTable(entry, size);
   const meaning = typeof root === "string" ? root : `${root.level.name} at ${hex(root.address)}, ${size} bits`;
   steps.push({ ...step, entry, meaning });
-  return typeof root === "string" ? `process table entry ${pid} at ${hex(at)} is ${hex(entry)}: ${root}` : root;
+  return typeof root === "string"
+    ? `process table entry ${pid} at ${hex(at)} is ${hex(entry)}: ${root}`
+    : { ...root, covers: 1n << BigInt(size) };
 }
 
 /** The table that an entry points at, for this many bits of the address; or what is wrong with it. */

@@ -1,5 +1,5 @@
 import type { CpuFields } from "../cores/cpu-fields.js";
-import type { AddressSpace, Decoded, Level, PhysicalMemory } from "./types.js";
+import { noTables, type AddressSpace, type Decoded, type Level, type PhysicalMemory } from "./types.js";
 
 const MACHINE_MODE = 3n;
 /** Depth of the tables by satp.MODE with 64 bits. */
@@ -31,19 +31,20 @@ const PPN = (1n << 44n) - 1n;
 export function riscvSpace(cpu: CpuFields, memory: PhysicalMemory): AddressSpace | string {
   const wide = cpu.number("env.misa_mxl") !== 1n;
   const satp = cpu.number("env.satp");
-  const mode = wide ? satp >> 60n : (satp >> 31n) & 1n;
+  const field = wide ? satp >> 60n : (satp >> 31n) & 1n;
   const machine = cpu.number("env.priv") === MACHINE_MODE;
   const top = 1n << (wide ? 64n : 32n);
   const effective = (address: bigint): bigint => (wide ? address : BigInt.asUintN(32, address));
+  const common = { memory, littleEndian: true, effective };
   if (!machine && isGuest(cpu) && cpu.number("env.hgatp", "cpu/hyper") >> 60n !== 0n)
     return "the hart runs a guest of its hypervisor, and the second stage is not supported";
-  if (machine || mode === 0n) {
+  if (machine || field === 0n) {
     const regions = [{ first: 0n, last: top - 1n, linear: 0n }];
-    const decode: AddressSpace["decode"] = () => ({ kind: "invalid", why: "" });
-    return { mode: `riscv, ${machine ? "machine mode" : "bare"}`, memory, regions, outside: "", effective, decode };
+    const mode = `riscv, ${machine ? "machine mode" : "bare"}`;
+    return { ...common, mode, regions, outside: "", decode: noTables };
   }
-  const depth = wide ? MODES.get(mode) : 2;
-  if (depth === undefined) return `satp.MODE ${mode} is reserved`;
+  const depth = wide ? MODES.get(field) : 2;
+  if (depth === undefined) return `satp.MODE ${field} is reserved`;
   const stride = wide ? 9 : 10;
   const levels: Level[] = Array.from({ length: depth }, (_, k) => {
     const number = depth - 1 - k;
@@ -62,7 +63,7 @@ export function riscvSpace(cpu: CpuFields, memory: PhysicalMemory): AddressSpace
     : [{ first: 0n, last: top - 1n, root }];
   const outside = `the address is not canonical: bits ${bits - 1} to 63 differ`;
   const decode = decoder(after, wide);
-  return { mode: `riscv, Sv${bits}`, memory, regions, outside, effective, decode };
+  return { ...common, mode: `riscv, Sv${bits}`, regions, outside, decode };
 }
 
 /** Whether the hart is in VS or VU mode. */

@@ -1,5 +1,5 @@
 import type { CpuFields } from "../cores/cpu-fields.js";
-import type { AddressSpace, Decoded, Level, PhysicalMemory, TableAt } from "./types.js";
+import { noTables, type AddressSpace, type Decoded, type Level, type PhysicalMemory, type TableAt } from "./types.js";
 
 const PSW_DAT = 1n << 58n;
 const PSW_SPACE = 3n << 46n;
@@ -50,12 +50,12 @@ export function s390Space(cpu: CpuFields, memory: PhysicalMemory): AddressSpace 
   const effective = (address: bigint): bigint =>
     (psw & PSW_64) !== 0n ? address : BigInt.asUintN((psw & PSW_31) !== 0n ? 31 : 24, address);
   const absolute = prefixing(prefix);
-  const common = { memory, effective, absolute };
+  const common = { memory, littleEndian: false, effective, absolute };
   const [space, name] = (psw & PSW_SPACE) === PSW_HOME ? [control[13]!, "home"] : [control[1]!, "primary"];
   if ((psw & PSW_DAT) === 0n || (space & ASCE_REAL) !== 0n) {
     const regions = [{ first: 0n, last: TOP - 1n, linear: 0n }];
     const mode = (psw & PSW_DAT) === 0n ? "s390x, DAT off" : `s390x, ${name} space is real`;
-    return { mode, regions, outside: "", decode: () => ({ kind: "invalid", why: "" }), ...common };
+    return { mode, regions, outside: "", decode: noTables, ...common };
   }
   const kind = Number((space >> 2n) & 3n);
   const { shift, bits } = KINDS[kind]!;

@@ -76,6 +76,8 @@ export interface Level {
 export interface TableAt {
   level: Level;
   address: bigint;
+  /** Of a first table: bytes from the region's first address on that it can map. Default: the whole region. */
+  covers?: bigint;
 }
 
 /** An entry's meaning. */
@@ -105,6 +107,8 @@ export interface AddressSpace {
   /** For example "x86, 4 levels" or "riscv, Sv39". */
   mode: string;
   memory: PhysicalMemory;
+  /** Byte order of the numbers that the CPU reads. */
+  littleEndian: boolean;
   /** By ascending address; addresses outside them are not mapped. @internal */
   regions: readonly Region[];
   /** Why addresses outside the regions are not mapped. @internal */
@@ -115,6 +119,11 @@ export interface AddressSpace {
   decode: (entry: bigint, level: Level, rights: PageRights) => Decoded;
   /** Real to absolute address, and up to where the difference is the same (s390x prefixing, x86 A20). @internal */
   absolute?: (real: bigint) => { physical: bigint; left: bigint };
+}
+
+/** `decode` of an address space without tables. */
+export function noTables(): Decoded {
+  return { kind: "invalid", why: "there are no tables" };
 }
 
 /** Facts about the machine that translations depend on. */

@@ -22,6 +22,8 @@ export async function translate(space: AddressSpace, address: bigint): Promise<T
     return located(space, real, region.last - virtual + 1n, 0, {}, steps);
   }
   let table = await region.root!(steps);
+  if (typeof table !== "string" && table.covers !== undefined && virtual - region.first >= table.covers)
+    return { fault: `the address is above the ${hex(table.covers)} bytes that the tables cover`, steps };
   let rights: PageRights = {};
   for (let depth = 0; depth < MOST_LEVELS; depth++) {
     if (typeof table === "string") return { fault: table, steps };
@@ -37,7 +39,7 @@ export async function translate(space: AddressSpace, address: bigint): Promise<T
       return { fault: `${level.name} entry ${index} at ${hex(step.at)} is ${hex(step.entry)}: ${decoded.why}`, steps };
     }
     const { writable, user, executable } = decoded;
-    rights = { ...rights, ...defined({ writable, user, executable }) };
+    rights = below(rights, { writable, user, executable });
     if (decoded.kind === "page") {
       const size = 1n << BigInt(decoded.bits);
       const within = virtual & (size - 1n);
@@ -61,8 +63,9 @@ function located(
   return { physical: found.physical, pageSize, length: Number(length), ...rights, steps };
 }
 
-function defined(rights: { [K in keyof PageRights]: boolean | undefined }): PageRights {
-  return Object.fromEntries(Object.entries(rights).filter(([, value]) => value !== undefined));
+/** Rights under an entry: what it does not say stays as above. */
+function below(above: PageRights, own: { [K in keyof PageRights]: boolean | undefined }): PageRights {
+  return { ...above, ...Object.fromEntries(Object.entries(own).filter(([, value]) => value !== undefined)) };
 }
 
 /** The number of the entry for an address, or why there is none. */
@@ -205,7 +208,7 @@ async function* under(space: AddressSpace, table: TableAt, limits: Under): Async
     const decoded = space.decode(entryAt(piece, at - start, bytes, little), level, limits.rights);
     if (decoded.kind === "invalid") continue;
     const { writable, user, executable } = decoded;
-    const rights = { ...limits.rights, ...defined({ writable, user, executable }) };
+    const rights = below(limits.rights, { writable, user, executable });
     const virtual = base + BigInt(index) * span;
     const low = virtual > limits.first ? virtual : limits.first;
     const high = virtual + span - 1n < limits.last ? virtual + span - 1n : limits.last;

@@ -1,5 +1,5 @@
 import type { CpuFields } from "../cores/cpu-fields.js";
-import type { AddressSpace, Decoded, Level, PhysicalMemory, Region } from "./types.js";
+import { noTables, type AddressSpace, type Decoded, type Level, type PhysicalMemory, type Region } from "./types.js";
 
 const CR0_PG = 1n << 31n;
 const CR4_PSE = 1n << 4n;
@@ -55,13 +55,13 @@ export function x86Space(cpu: CpuFields, memory: PhysicalMemory): AddressSpace |
   const efer = cpu.number("env.efer");
   const flags = cpu.number("env.hflags");
   const gate = (flags & HF_SMM) === 0n ? a20(cpu) : undefined;
-  const common = { memory, ...(gate === undefined ? {} : { absolute: gate }) };
+  const common = { memory, littleEndian: true, ...(gate === undefined ? {} : { absolute: gate }) };
   const through = (address: bigint): bigint => gate?.(address).physical ?? address;
   const wrapped = { effective: (address: bigint) => BigInt.asUintN(32, address), outside: "" };
   if ((cr0 & CR0_PG) === 0n) {
     const regions = [{ first: 0n, last: FOUR_GIB - 1n, linear: 0n }];
     const mode = (cr0 & 1n) === 0n ? "x86, real mode" : "x86, paging off";
-    return { mode, regions, decode: () => ({ kind: "invalid", why: "" }), ...common, ...wrapped };
+    return { mode, regions, decode: noTables, ...common, ...wrapped };
   }
   if ((flags & HF_GUEST) !== 0n && cpu.has("env.nested_cr3", "cpu/svm_npt"))
     return "the CPU runs a nested guest with nested paging, which is not supported";

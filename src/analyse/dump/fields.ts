@@ -1,0 +1,197 @@
+import { hex } from "../../bytes/errors.js";
+import { latin1, QemuFileWriter } from "../../bytes/index.js";
+import { hexOf } from "../../bytes/text.js";
+import { encodeRecord, type RamBatch } from "../../codec/ram/index.js";
+import { encodeBlockEntry } from "../../codec/ram/block-list.js";
+import type { MappedBlock, RamBlock } from "../../codec/ram/state.js";
+import { encodeSectionRecord, type SectionRecord } from "../../codec/sections/index.js";
+import { encodeCommand } from "../../codec/stream/command.js";
+import { encodeConfiguration } from "../../codec/stream/configuration.js";
+import { encodeHeader } from "../../codec/stream/header.js";
+import type { StreamItem } from "../../codec/stream/items.js";
+import { encodeFooter, encodeSectionHeader } from "../../codec/stream/section.js";
+import {
+  encodeDevice,
+  isRecordValue,
+  isStructState,
+  isTreeNode,
+  type DeviceState,
+  type FieldValue,
+} from "../../codec/vmstate/index.js";
+import { pathOf } from "../diff/field-path.js";
+import { TracedWriter } from "./traced-writer.js";
+import type { DumpField } from "./types.js";
+
+/** Bytes of a value that are shown. */
+const MOST_SHOWN = 32;
+
+/** What an encoder writes from `offset` on, with the names of its values in their order. */
+function traced(offset: number, names: readonly string[], encode: (writer: TracedWriter) => void): DumpField[] {
+  const writer = new TracedWriter(offset);
+  encode(writer);
+  return writer.values.map(({ value, ...place }, k) => {
+    const name = names[k] ?? `value ${k}`;
+    return { name, ...place, value: shown(value, / name$|^idstr$|machine$|capability /u.test(name)) };
+  });
+}
+
+function shown(value: FieldValue | undefined, isText = false): string | undefined {
+  if (value instanceof Uint8Array) {
+    if (isText) return JSON.stringify(latin1(value));
+    return value.length <= MOST_SHOWN ? hexOf(value) : undefined;
+  }
+  if (typeof value === "number" || typeof value === "bigint")
+    return value < 10 && value >= 0 ? `${value}` : `${value} (${hex(value)})`;
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "boolean") return String(value);
+  return value === null ? "NULL" : undefined;
+}
+
+/** Fields of an item outside of its payload; of a command and of a configuration all. */
+export function itemFields(item: StreamItem): DumpField[] {
+  const { offset } = item;
+  switch (item.kind) {
+    case "header":
+      return traced(offset, ["magic", "version"], (writer) => encodeHeader(writer, item));
+    case "configuration":
+      return traced(offset, configurationNames(item.configuration.subsections), (writer) =>
+        encodeConfiguration(writer, item.configuration),
+      );
+    case "section": {
+      const names = ["type", "section_id", "length of the name", "idstr", "instance_id", "version_id"];
+      return traced(offset, names, (writer) => encodeSectionHeader(writer, item));
+    }
+    case "footer":
+      return traced(offset, ["footer", "section_id"], (writer) => encodeFooter(writer, item.sectionId));
+    case "command":
+      return traced(offset, ["type", "number", "length"], (writer) => encodeCommand(writer, item.command));
+    case "eof":
+      return [{ name: "EOF", offset, length: 1, value: "0" }];
+    case "vmdescription":
+      return [
+        { name: "type", offset, length: 1, value: "6" },
+        { name: "length", offset: offset + 1, length: 4, value: `${item.text.length}` },
+        { name: "text", offset: item.payloadOffset, length: item.text.length },
+      ];
+    default:
+      return [];
+  }
+}
+
+function configurationNames(subsections: readonly { name: string; capabilities?: readonly string[] }[]): string[] {
+  const names = ["type", "length of the machine's name", "machine"];
+  for (const { name, capabilities } of subsections) {
+    names.push("subsection", "length of the name", "subsection name", "version");
+    if (name === "configuration/target-page-bits") names.push("bits");
+    else if (capabilities === undefined) names.push("uuid");
+    else names.push("number of capabilities", ...capabilities.flatMap((_, k) => [`length of ${k}`, `capability ${k}`]));
+  }
+  return names;
+}
+
+const BODIES: Readonly<Record<string, readonly string[]>> = {
+  zero: ["fill"],
+  normal: ["page"],
+  compressed: ["length", "compressed page"],
+  xbzrle: ["mark", "length", "delta"],
+};
+
+/** Fields of a RAM record of a batch. */
+export function recordFields(batch: RamBatch, i: number, kind: string, offset: number): DumpField[] {
+  if (batch.area) return [{ name: "page", offset, length: Number(batch.block[i]!.mapped!.pageSize) }];
+  const list = batch.blockList;
+  const names = list === undefined ? ["offset and flags"] : ["total and flags"];
+  if (list !== undefined) names.push(...list.blocks.flatMap((block, k) => entryNames(block, `blocks[${k}]`)));
+  else if (batch.continues[i] !== 1 && batch.block[i] !== undefined) names.push("length of the name", "block name");
+  names.push(...(BODIES[kind] ?? []));
+  return traced(offset, names, (writer) => encodeRecord(writer, batch, i));
+}
+
+function entryNames({ pageSize, address, mapped }: RamBlock, path: string): string[] {
+  const names = [`${path}: length of the name`, `${path} name`, `${path}.used_length`];
+  if (pageSize !== undefined) names.push(`${path}.page_size`);
+  if (address !== undefined) names.push(`${path}.address`);
+  if (mapped !== undefined)
+    names.push(...["version", "page_size", "bitmap_offset", "pages_offset"].map((name) => `${path}.mapped.${name}`));
+  return names;
+}
+
+/** mapped-ram: the entry of a block, its bitmap and what is before its pages. */
+export function mappedFields({ block, bitmap, gapLength }: MappedBlock, offset: number): DumpField[] {
+  const fields = traced(offset, entryNames(block, `blocks[${block.index}]`), (writer) =>
+    encodeBlockEntry(writer, block),
+  );
+  const end = fields.at(-1)!.offset + fields.at(-1)!.length;
+  fields.push({ name: "bitmap", offset: end, length: bitmap.length });
+  if (gapLength > 0) fields.push({ name: "gap before the pages", offset: end + bitmap.length, length: gapLength });
+  return fields;
+}
+
+/** A record of a section with a grammar of its own: the names are not known, the values are. */
+export function sectionRecordFields(record: SectionRecord, offset: number): DumpField[] {
+  return traced(offset, [], (writer) => encodeSectionRecord(writer, record));
+}
+
+/** All fields of a device that is not a struct or array itself, as its encoder writes them. */
+export function deviceFields(state: DeviceState, offset: number, length: number): DumpField[] {
+  const fields: DumpField[] = [];
+  for (const { steps, from, to } of deviceSteps(state, offset, length))
+    fields.push(deviceField(state, steps, from, to));
+  return fields;
+}
+
+/** The field of a device that contains a byte. */
+export function deviceFieldAt(state: DeviceState, offset: number, length: number, at: number): DumpField | undefined {
+  for (const { steps, from, to } of deviceSteps(state, offset, length, at)) {
+    if (from <= at && at < to) return deviceField(state, steps, from, to);
+  }
+  return undefined;
+}
+
+interface Step {
+  steps: readonly string[];
+  from: number;
+  to: number;
+}
+
+/** Where each value begins: the deepest of those that begin at a byte. `at`: only the one that contains it. */
+function deviceSteps(state: DeviceState, offset: number, length: number, at?: number): Step[] {
+  const found: Step[] = [];
+  let open: { steps: readonly string[]; from: number } | undefined;
+  const close = (to: number): void => {
+    if (open !== undefined && to > open.from && (at === undefined || (open.from <= at && at < to)))
+      found.push({ ...open, to });
+  };
+  const writer = new QemuFileWriter({ write: () => undefined }, undefined, offset);
+  encodeDevice(writer, state, (path, from) => {
+    close(from);
+    open = at !== undefined && from > at ? undefined : { steps: path.slice(1), from };
+  });
+  close(offset + length);
+  return found;
+}
+
+function deviceField(state: DeviceState, steps: readonly string[], offset: number, to: number): DumpField {
+  const name = pathOf(steps);
+  const value = shown(valueAt(state, steps));
+  return { name, offset, length: to - offset, ...(value === undefined ? {} : { value }) };
+}
+
+/** The value at a path of the encoder; undefined for what is not a value: a marker, the head of a subsection. */
+function valueAt(state: DeviceState, steps: readonly string[]): FieldValue | undefined {
+  let value: FieldValue | undefined = state;
+  for (const step of steps) {
+    const index = /^\[(\d+)\]$/u.exec(step)?.[1];
+    if (Array.isArray(value)) value = index === undefined ? undefined : (value as readonly FieldValue[])[Number(index)];
+    else if (isStructState(value)) {
+      const name = /^subsection "(.*)"$/su.exec(step)?.[1];
+      value =
+        name === undefined
+          ? value.fields[step]
+          : value.subsections.find(({ description }) => description.vmsdName === name);
+    } else if (isTreeNode(value)) value = undefined;
+    else if (isRecordValue(value)) value = (value.record as Record<string, FieldValue>)[step];
+    else return undefined;
+  }
+  return value;
+}
