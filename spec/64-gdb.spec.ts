@@ -452,6 +452,24 @@ test("queries, and a guest that does not run", async (t) => {
   t.end();
 });
 
+test("32-bit CPUs have registers and physical memory", async (t) => {
+  for (const name of ["arm-integratorcp", "arm-microbit"]) {
+    const { guest } = await corpusGuest(name);
+    const [cpu] = guest.cpus;
+    t.equal(guest.registers.architecture, "arm", name);
+    const pc = [...guest.registers.registers.values()].find((one) => one.name === "pc")!;
+    const fields = cpu!.device.fields["env.regs"] as number[];
+    t.equal(guest.register(cpu!, pc).readUInt32LE(), fields[15], "pc");
+    await serving(guest, async (path) => {
+      const client = await GdbClient.connect(path);
+      t.equal(await client.text("m0,4"), "E14", "no page tables are known");
+      await client.text("Qqemu.PhyMemMode:1");
+      t.equal((await client.text("m0,4")).length, 8, "physical memory");
+    });
+  }
+  t.end();
+});
+
 test("hostile debuggers do not stop others", async (t) => {
   const { guest } = await corpusGuest("pc-fill");
   await serving(

@@ -23,17 +23,17 @@ export function cpuStateOf(instance: number, state: DeviceState): CpuState | und
 /** The kind of CPU that has these fields: each QEMU names its registers differently (target/X/machine.c, 7.2). */
 export function architectureOf(fields: CpuFields): Architecture | undefined {
   if (fields.has("env.segs") && fields.has("env.eip")) return "x86";
-  if (fields.has("env.xregs")) return fields.has("cpreg_vmstate_indexes") && hasSctlr(fields) ? "aarch64" : "arm";
+  if (fields.has("env.xregs")) return fields.has("cpreg_vmstate_indexes") && hasFpcr(fields) ? "aarch64" : "arm";
   if (fields.has("env.gpr") && fields.has("env.mstatus")) return "riscv";
   if (fields.has("env.psw.mask")) return "s390x";
   if (fields.has("env.nip") && fields.has("env.crf")) return fields.isWide("env.gpr") ? "ppc64" : "ppc";
   return undefined;
 }
 
-/** KVM's id of SCTLR_EL1 with 64 bits: no 32-bit ARM CPU has it. */
-const SCTLR_EL1 = 0x60300000_0013c080n;
+/** KVM's id of FPCR: no 32-bit ARM CPU has it. */
+const FPCR = 0x60300000_0013da20n;
 
-function hasSctlr(fields: CpuFields): boolean {
+function hasFpcr(fields: CpuFields): boolean {
   const count = Number(fields.number("cpreg_vmstate_array_len"));
-  return fields.array("cpreg_vmstate_indexes", count).includes(SCTLR_EL1);
+  return fields.array("cpreg_vmstate_indexes", count).includes(FPCR);
 }
