@@ -3,6 +3,7 @@ import { MergeContext } from "./context.js";
 import { planBlocks } from "./blocks.js";
 import { mergeDevice } from "./merge.js";
 import { pairSections, sectionName, type Pair } from "./pair.js";
+import { alignRegisters } from "./rules/arm-registers.js";
 import { BROKEN_LOADS } from "./rules/index.js";
 import { rewrapped } from "./wrap.js";
 import type { AdaptPlan, Change, PatternFacts, Section, Survey } from "./types.js";
@@ -41,7 +42,14 @@ function mergeSection({ old, pattern }: Pair, changes: Change[], facts: PatternF
   const section = { ...old, idstr, instanceId, sectionId, early, versionId };
   if (old.state !== undefined && pattern.state !== undefined) {
     const other = rewrapped(old.state, pattern.state);
-    const state = mergeDevice(other ?? old.state, pattern.state, ctx);
+    const mine = other ?? old.state;
+    const aligned = { ...mine, ...alignRegisters(mine, pattern.state, ctx) };
+    const { name, instanceId } = mine.description;
+    const state = mergeDevice(
+      { ...aligned, description: { ...aligned.description, name, instanceId } },
+      pattern.state,
+      ctx,
+    );
     return { ...section, state, ...(other === undefined ? {} : { versionId: pattern.versionId }) };
   }
   if ((old.state === undefined) !== (pattern.state === undefined)) {

@@ -10,6 +10,14 @@ export const SECTION_RULES: readonly SectionRule[] = [
     between: ["2.3", "2.4"],
     source: "migration/global_state.c, 7.2",
   },
+  {
+    name: "audio",
+    section: /^audio$/u,
+    weight: "unused",
+    reason: "the host's audio, of which nothing is saved but the name",
+    between: ["5.2", "7.2"],
+    source: "streams of 5.2, 7.2 and 11.1 with -audiodev",
+  },
 ];
 
 /** Sections that end a QEMU that loads them. */

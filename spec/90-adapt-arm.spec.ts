@@ -1,0 +1,74 @@
+/** System registers of Arm CPUs: two lists, which QEMU compares with its own. */
+import test from "tape";
+import type { StructState } from "../src/codec/vmstate/index.js";
+import { MergeContext } from "../src/rewrite/adapt/context.js";
+import { alignRegisters } from "../src/rewrite/adapt/rules/arm-registers.js";
+import type { Change } from "../src/rewrite/adapt/types.js";
+
+const [TTBR0, ISAR0, DFR0, OLD] = [0x603000000013c100n, 0x603000000013c030n, 0x603000000013c00an, 0x603000000013e001n];
+
+function cpu(registers: [bigint, bigint][]): StructState {
+  const arrayLength = registers.length;
+  const field = { type: "uint64", size: 8, arrayLength };
+  const [indexes, values] = [registers.map(([index]) => index), registers.map(([, value]) => value)];
+  return {
+    description: {
+      vmsdName: "cpu",
+      version: 22,
+      fields: ["cpreg_vmstate_indexes", "cpreg_vmstate_values"].map((name) => ({ name, ...field })),
+    },
+    fields: { cpreg_vmstate_indexes: indexes, cpreg_vmstate_values: values },
+    subsections: [],
+  };
+}
+
+function aligned(old: [bigint, bigint][], pattern: [bigint, bigint][]): { state: StructState; changes: Change[] } {
+  const changes: Change[] = [];
+  return { state: alignRegisters(cpu(old), cpu(pattern), new MergeContext("cpu", 0, changes)), changes };
+}
+
+test("the destination's registers, with the guest's values", (t) => {
+  const { state, changes } = aligned(
+    [
+      [OLD, 0n],
+      [TTBR0, 5n],
+    ],
+    [
+      [TTBR0, 0n],
+      [TTBR0 + 1n, 7n],
+    ],
+  );
+  t.deepEqual(state.fields["cpreg_vmstate_indexes"], [TTBR0, TTBR0 + 1n]);
+  t.deepEqual(state.fields["cpreg_vmstate_values"], [5n, 7n]);
+  t.equal(state.description.fields[0]!.arrayLength, 2);
+  t.deepEqual(
+    changes.map(({ rule, weight }) => [rule, weight]),
+    [
+      ["arm-register", "unused"],
+      ["arm-register-new", "unused"],
+    ],
+  );
+  t.equal(aligned([[OLD, 1n]], [[TTBR0, 0n]]).changes[0]?.weight, "guest", "a register that is lost");
+  t.end();
+});
+
+test("registers that say what the CPU is are the destination's", (t) => {
+  t.deepEqual(
+    aligned(
+      [
+        [ISAR0, 1n],
+        [TTBR0, 0n],
+      ],
+      [[TTBR0, 0n]],
+    ).changes,
+    [],
+    "one that QEMU does not save any more",
+  );
+  const more = aligned([[DFR0, 0x10n]], [[DFR0, 0x21n]]);
+  t.deepEqual([more.changes[0]?.rule, more.changes[0]?.weight], ["arm-identity", "unused"]);
+  t.deepEqual(more.state.fields["cpreg_vmstate_values"], [0x21n]);
+  t.equal(aligned([[DFR0, 0x20n]], [[DFR0, 0x11n]]).changes[0]?.weight, "guest", "a feature that is less");
+  const other: StructState = { description: { fields: [] }, fields: {}, subsections: [] };
+  t.equal(alignRegisters(other, cpu([]), new MergeContext("d", 0, [])), other, "what is no Arm CPU");
+  t.end();
+});

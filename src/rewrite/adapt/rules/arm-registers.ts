@@ -1,0 +1,87 @@
+import type { FieldValue, StructState } from "../../../codec/vmstate/index.js";
+import type { MergeContext } from "../context.js";
+
+const INDEXES = "cpreg_vmstate_indexes";
+const VALUES = "cpreg_vmstate_values";
+const COUNT = "cpreg_vmstate_array_len";
+
+/**
+ * The system registers of an Arm CPU are two lists: their numbers, and their values. QEMU refuses a number that it does
+ * not have, and leaves those that are missing as they are (target/arm/machine.c `cpu_post_load`, 7.2 and 11.1). So the
+ * list is the destination's, with the guest's values; those that say what the CPU is are the destination's. Any other state is returned as it is.
+ */
+export function alignRegisters(old: StructState, pattern: StructState, ctx: MergeContext): StructState {
+  const [mine, theirs] = [lists(old), lists(pattern)];
+  if (mine === undefined || theirs === undefined) return old;
+  const values = new Map(mine.indexes.map((index, i) => [String(index), mine.values[i]!]));
+  const known = new Set(theirs.indexes.map(String));
+  for (const [i, index] of mine.indexes.entries()) {
+    const value = mine.values[i]!;
+    if (known.has(String(index)) || isIdentity(BigInt(index))) continue;
+    const what = `the destination's CPU has no system register 0x${BigInt(index).toString(16)}`;
+    const remedy = "the CPU model that the guest was started with (-cpu), or a QEMU that has the register";
+    const weight = BigInt(value) === 0n ? "unused" : "guest";
+    ctx.within(INDEXES, () =>
+      ctx.note("arm-register", weight, value, undefined, what, weight === "guest" ? remedy : undefined),
+    );
+  }
+  const taken = theirs.indexes.map((index, i) => {
+    const own = values.get(String(index));
+    const value = theirs.values[i]!;
+    if (own === undefined && BigInt(value) !== 0n) {
+      const what = `system register 0x${BigInt(index).toString(16)}, which the old CPU does not have: as it starts`;
+      ctx.within(INDEXES, () => ctx.note("arm-register-new", "unused", undefined, value, what));
+    }
+    if (own === undefined || !isIdentity(BigInt(index)) || BigInt(own) === BigInt(value)) return own ?? value;
+    const what = `register 0x${BigInt(index).toString(16)} says what the CPU is: QEMU takes no other value than its own`;
+    const weight = isMore(BigInt(own), BigInt(value)) ? "unused" : "guest";
+    ctx.within(VALUES, () => ctx.note("arm-identity", weight, own, value, what));
+    return value;
+  });
+  const names = new Set([INDEXES, VALUES]);
+  const of = (state: StructState): StructState["description"]["fields"] =>
+    state.description.fields.filter(({ name }) => names.has(name));
+  const like = of(pattern);
+  const fields = old.description.fields.map((field) => like.find(({ name }) => name === field.name) ?? field);
+  const changed: Record<string, FieldValue> = { [INDEXES]: theirs.indexes, [VALUES]: taken };
+  if (COUNT in old.fields) changed[COUNT] = pattern.fields[COUNT]!;
+  return { ...old, description: { ...old.description, fields }, fields: { ...old.fields, ...changed } };
+}
+
+/**
+ * Whether a register says what the CPU is: numbers as KVM's, 0x6030... of AArch64 (op0 3, op1 0, 1 or 3, CRn 0),
+ * 0x4020... of cp15 (CRn 0) and cp14 (DBGDIDR, DBGDEVID); CSSELR and what EL2 sets are none. Source: Arm ARM DDI 0487, D12 and G8; QEMU
+ * target/arm/kvm-consts.h (7.2).
+ */
+function isIdentity(index: bigint): boolean {
+  const low = Number(index & 0xffffn);
+  switch (index >> 48n) {
+    case 0x6030n:
+      return low >> 14 === 3 && ((low >> 7) & 15) === 0 && [0, 1, 3].includes((low >> 11) & 7);
+    case 0x4020n:
+      if (((index >> 16n) & 15n) === 14n) return low === 0 || low === 0x3802;
+      return ((index >> 16n) & 15n) === 15n && low >> 11 === 0 && ((low >> 3) & 15) !== 2;
+    default:
+      return false;
+  }
+}
+
+/** Whether each of the fields of four bits is at least what it was: newer features are added to older ones. */
+function isMore(old: bigint, now: bigint): boolean {
+  for (let shift = 0n; shift < 64n; shift += 4n) if (((now >> shift) & 15n) < ((old >> shift) & 15n)) return false;
+  return true;
+}
+
+type Numbers = (number | bigint)[];
+
+function lists({ fields }: StructState): { indexes: Numbers; values: Numbers } | undefined {
+  const [indexes, values] = [numbers(fields[INDEXES]), numbers(fields[VALUES])];
+  if (indexes === undefined || values === undefined || indexes.length !== values.length) return undefined;
+  return { indexes, values };
+}
+
+function numbers(value: FieldValue | undefined): Numbers | undefined {
+  if (!Array.isArray(value)) return undefined;
+  const found = value.filter((one) => typeof one === "number" || typeof one === "bigint");
+  return found.length === value.length ? found : undefined;
+}
