@@ -5,6 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { gunzipSync } from "node:zlib";
 import test from "tape";
 import { MemorySource } from "../src/bytes/index.js";
 import { layoutOf, scanPages, type GuestPages } from "../src/guest/read/guest-memory.js";
@@ -218,6 +219,41 @@ async function ready(path: string): Promise<NbdClient> {
   await client.go();
   return client;
 }
+
+test("the map of a mapped-ram file is by its bitmaps", async (t) => {
+  const bytes = gunzipSync(readFileSync(new URL("../../spec/support/mapped-ram-10.0.gz", import.meta.url)));
+  let reads = 0;
+  const source = new MemorySource(bytes);
+  const readAt = source.readAt.bind(source);
+  source.readAt = (position, into) => {
+    reads++;
+    return readAt(position, into);
+  };
+  const pages = await scanPages(source, { devices: true });
+  const space = MemorySpace.physical(pages, layoutOf(pages));
+  const all = Buffer.alloc(space.size);
+  await space.read(0, all);
+  t.ok(reads > 20, `${reads} reads of the memory itself`);
+  reads = 0;
+  let at = 0;
+  for (const { kind, length } of await space.extents(0, space.size, { pages: 1 << 20, runs: 1 << 20 })) {
+    const own = all.subarray(at, at + length);
+    if (kind !== "data")
+      t.ok(
+        own.every((byte) => byte === 0),
+        `zeros at 0x${at.toString(16)}`,
+      );
+    else if (length > 0)
+      t.ok(
+        own.some((byte) => byte !== 0),
+        `data at 0x${at.toString(16)}`,
+      );
+    at += length;
+  }
+  t.equal(at, space.size);
+  t.ok(reads < 10, `${reads} reads for ${space.size / space.pageSize} pages`);
+  t.end();
+});
 
 test("requests: holes, bounds, and no writes", async (t) => {
   const pages = await scanned("live");

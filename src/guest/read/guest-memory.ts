@@ -1,6 +1,6 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { createInflater } from "../../engine/create.js";
-import type { ByteSource, Positioned } from "../../bytes/source.js";
+import { readFully, type ByteSource, type Positioned } from "../../bytes/source.js";
 import { findMappedPage, type RamBlock } from "../../codec/ram/index.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
 import { readableAgain, type Again } from "../../io/transport/spool.js";
@@ -147,7 +147,7 @@ export function emptyPages(finder: PageFinder): GuestPages["empty"] {
 /** The places in a mapped-ram file count from the first byte of the file, wherever the stream begins in it. */
 function mappedFinder(source: StreamBytes, blocks: readonly RamBlock[], pageSize: number): PageFinder {
   const before = source.offset ?? 0;
-  const file: Positioned = { readAt: (position, into) => source.readAt(position - before, into) };
+  const file = withWindow({ readAt: (position, into) => source.readAt(position - before, into) });
   return {
     has: () => true,
     find: async (block, offset) => ({
@@ -159,6 +159,30 @@ function mappedFinder(source: StreamBytes, blocks: readonly RamBlock[], pageSize
       ),
       records: [],
     }),
+  };
+}
+
+/** Bytes that are read where one is wanted: bits of 4096 pages. */
+const WINDOW_BYTES = 512;
+
+/** Keeps the bytes around the last single one that was read: neighbouring pages have their bits there. */
+function withWindow(file: Positioned): Positioned {
+  let window: { start: number; bytes: Uint8Array } | undefined;
+  return {
+    readAt: async (position, into) => {
+      if (into.length > 1) return await file.readAt(position, into);
+      const start = position - (position % WINDOW_BYTES);
+      let found = window?.start === start ? window : undefined;
+      if (found === undefined) {
+        const bytes = new Uint8Array(WINDOW_BYTES);
+        found = { start, bytes: bytes.subarray(0, await readFully(file, start, bytes)) };
+        window = found;
+      }
+      const byte = found.bytes[position - start];
+      if (byte === undefined || into.length === 0) return 0;
+      into[0] = byte;
+      return 1;
+    },
   };
 }
 
