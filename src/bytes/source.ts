@@ -18,10 +18,11 @@ export interface ByteSource {
   /** Path prefix for errors, when offsets do not count in the file itself: `["gzip content"]`. */
   readonly within?: readonly string[] | undefined;
   /**
-   * Set where the bytes are stored (a file, however it is wrapped). If they do not begin with a stream, the rest is
-   * searched for one. `what`: the kind of file that was detected.
+   * Set by an opener of containers. If the bytes do not begin with a stream, the rest is searched for one. `what`: the
+   * kind of file that was detected. `endless`: they come from a pipe or from chunks, which may never end, so that less
+   * of them is searched.
    */
-  readonly stored?: { readonly what?: string | undefined } | undefined;
+  readonly stored?: { readonly what?: string | undefined; readonly endless?: boolean } | undefined;
   /** Warnings from opening the source, for its reader to report. */
   readonly warnings?: readonly Warning[] | undefined;
   /** The containers that its opener removed, from the outside in; undefined: the source was not opened by `openInput`. */
@@ -198,6 +199,9 @@ export class BlobSource implements RandomSource {
   }
 }
 
+/** Empty chunks that may follow each other. */
+const MOST_EMPTY = 100_000;
+
 /** Any (async) iterable of byte chunks as a source: Node streams, web streams, sockets, generators. */
 export class IterableSource implements ByteSource {
   private readonly iterator: AsyncIterator<Uint8Array> | Iterator<Uint8Array>;
@@ -222,8 +226,9 @@ export class IterableSource implements ByteSource {
     return n;
   }
 
+  /** Errors: bad-value, where the chunks are empty again and again. */
   private async pull(into: Uint8Array): Promise<number> {
-    for (;;) {
+    for (let empty = 0; empty < MOST_EMPTY; empty++) {
       const next = await this.iterator.next();
       if (next.done === true) return 0;
       if (next.value.length > 0) {
@@ -231,6 +236,7 @@ export class IterableSource implements ByteSource {
         return this.take(into);
       }
     }
+    throw new QevmError("bad-value", `${MOST_EMPTY} chunks in a row are empty: the input does not end`);
   }
 }
 

@@ -17,6 +17,7 @@ const KINDS: Readonly<Record<string, (id: string) => string[]>> = {
   FSDEV: (id) => ["-fsdev", `synth,id=${id}`],
   MEMDEV: (id) => ["-object", `memory-backend-ram,id=${id},size=64K`],
   NETDEV: (id) => ["-netdev", `user,id=${id}`],
+  TPMDEV: (id) => ["-chardev", `socket,id=chr-${id},path=$DIR/tpm`, "-tpmdev", `emulator,id=${id},chardev=chr-${id}`],
   CRYPTODEV: (id) => ["-object", `cryptodev-backend-builtin,id=${id}`],
 };
 

@@ -6,33 +6,9 @@
  */
 import { emptyDisks, words } from "../capture/entries/parts.js";
 import type { Job } from "../capture/device-sets.js";
-
-/** Root ports as libvirt numbers them on q35: eight to a slot, port 16 and chassis 1 on. */
-function libvirtPorts(count: number, firstSlot = 2): string {
-  return Array.from({ length: count }, (_, i) => {
-    const slot = firstSlot + Math.floor(i / 8);
-    const fn = i % 8;
-    const addr = fn === 0 ? `multifunction=on,addr=0x${slot.toString(16)}` : `addr=0x${slot.toString(16)}.0x${fn}`;
-    return `-device pcie-root-port,port=${firstSlot * 8 + i},chassis=${i + 1},id=pci.${i + 1},bus=pcie.0,${addr}`;
-  }).join(" ");
-}
-
-/** The four functions of ICH9's USB 2 controller as libvirt adds them. */
-const libvirtUsb2 = (slot: string, bus = "pci.0"): string =>
-  `-device ich9-usb-ehci1,id=usb,bus=${bus},addr=${slot}.0x7
-   -device ich9-usb-uhci1,masterbus=usb.0,firstport=0,bus=${bus},multifunction=on,addr=${slot}
-   -device ich9-usb-uhci2,masterbus=usb.0,firstport=2,bus=${bus},addr=${slot}.0x1
-   -device ich9-usb-uhci3,masterbus=usb.0,firstport=4,bus=${bus},addr=${slot}.0x2`;
-
-const LIBVIRT =
-  "-overcommit mem-lock=off -no-user-config -nodefaults -rtc base=utc,driftfix=slew -global kvm-pit.lost_tick_policy=delay -no-shutdown -boot strict=on";
-const AGENT = (bus: string): string =>
-  `-chardev null,id=charchannel0 -device virtserialport,bus=${bus},nr=1,chardev=charchannel0,id=channel0,name=org.qemu.guest_agent.0`;
-const RNG = "-object rng-builtin,id=objrng0 -device virtio-rng-pci,rng=objrng0,id=rng0";
-const SERIAL = "-chardev null,id=charserial0 -device isa-serial,chardev=charserial0,id=serial0,index=0";
-const PFLASH =
-  "-drive if=pflash,unit=0,format=raw,readonly=on,file=$FLASH0 -drive if=pflash,unit=1,format=raw,file=$FLASH1";
-const UUID = "-uuid 7f2b1a8c-52f0-4b39-9a57-0d7f5f0e1c11";
+import { AGENT, libvirtPorts, libvirtUsb2, LIBVIRT, PFLASH, RNG, SERIAL, UUID } from "./product-parts.js";
+import { libvirtLines } from "./products-libvirt.js";
+import { ownLines } from "./products-own.js";
 
 /** Name and words; each DISKn gets a disk. */
 const LINES: readonly (readonly [string, string])[] = [
@@ -335,6 +311,10 @@ const LINES: readonly (readonly [string, string])[] = [
     "pcie-pci-bridge",
     "-machine q35 -m 128 -nodefaults -device pcie-root-port,id=p1,chassis=1 -device pcie-pci-bridge,id=b,bus=p1 -device e1000,bus=b,addr=2 -device pci-bridge,bus=b,addr=3,chassis_nr=7,id=c -device rtl8139,bus=c,addr=1",
   ],
+  [
+    "cxl expander",
+    "-machine q35,cxl=on -m 128,slots=4,maxmem=4G -nodefaults -device pxb-cxl,bus_nr=12,bus=pcie.0,id=cxl.1 -device cxl-rp,port=0,bus=cxl.1,id=rp0,chassis=0,slot=2",
+  ],
   ["ipmi", "-machine q35 -m 128 -nodefaults -device ipmi-bmc-sim,id=bmc0 -device isa-ipmi-kcs,bmc=bmc0,ioport=0xca2"],
   [
     "no acpi hotplug bridges",
@@ -367,7 +347,7 @@ const LINES: readonly (readonly [string, string])[] = [
 
 /** The devices of these products, in order. */
 export function productJobs(): Job[] {
-  return LINES.map(([name, text]) => {
+  return [...LINES, ...libvirtLines, ...ownLines].map(([name, text]) => {
     const line = words(text).map((word) => word.replace(/\bDISK(\d)/gu, "disk$1"));
     const disks = [...new Set(line.join(" ").match(/\bdisk\d/gu) ?? [])];
     return { name, args: [...emptyDisks(...disks), ...line] };

@@ -25,7 +25,12 @@ export interface Source {
 
 function sourceFiles(): Record<string, Uint8Array> {
   const flash = FLASH.map((size, i) => [`flash${i}`, Buffer.alloc(size)] as const);
-  return { ...Object.fromEntries(flash), empty: Buffer.alloc(1 << 20), floppy: Buffer.alloc(1_474_560) };
+  return {
+    ...Object.fromEntries(flash),
+    empty: Buffer.alloc(1 << 20),
+    disk: Buffer.alloc(1 << 20),
+    floppy: Buffer.alloc(1_474_560),
+  };
 }
 
 function sourceLine(args: readonly string[]): string[] {

@@ -27,7 +27,7 @@ import { targetLines, type TargetLine } from "./target-lines.js";
 export interface Outcome {
   readonly line: TargetLine;
   readonly version: string;
-  /** "none": this QEMU does not start or does not save the source. */
+  /** "none": this QEMU does not start or save the source, or does not load its stream with its arguments either. */
   readonly kind: "loads" | "fails" | "none";
   readonly why: string;
   /** explain's proposal. */
@@ -74,6 +74,8 @@ export async function tryLine(qemu: QemuBinary, line: TargetLine, keep?: string)
   const explained = await explainStream(new MemorySource(stream));
   const advice = explained.destination.arguments;
   const why = await loads(qemu, explained, stream);
+  if (why !== undefined && !(await loadsAgain(qemu, line.args, stream)))
+    return { ...told, kind: "none", why: `with the source's arguments neither: ${why}`, advice };
   return { ...told, kind: why === undefined ? "loads" : "fails", why: why ?? "", advice };
 }
 
@@ -87,6 +89,18 @@ export async function loads(qemu: QemuBinary, explained: Explanation, stream: Ui
     return result.loaded ? undefined : firstLines(result.error || result.status);
   } catch (error) {
     return firstLines(String(error));
+  }
+}
+
+/** Whether it is loaded with the source's arguments: if not, the advice is not at fault. */
+async function loadsAgain(qemu: QemuBinary, args: readonly string[], stream: Uint8Array): Promise<boolean> {
+  const files = Object.fromEntries(Object.entries(emptyFiles).map(([name, length]) => [name, Buffer.alloc(length)]));
+  try {
+    const { vm, result } = await startDestination({ qemu, args: [...args], files, stream, timeout: LIMIT });
+    await vm.close();
+    return result.loaded;
+  } catch {
+    return false;
   }
 }
 

@@ -26,6 +26,13 @@ ipmi-bmc-sim,id=b smbus-ipmi,bmc=b; qemu-xhci usb-tablet; qemu-xhci usb-kbd; qem
 qemu-xhci usb-bot,id=b scsi-hd,bus=b.0,drive=disk0; piix3-usb-uhci usb-hub; piix3-usb-uhci usb-ccid; qemu-xhci usb-redir,chardev=c0; qemu-xhci usb-wacom-tablet
 qemu-xhci usb-serial,chardev=c0; qemu-xhci usb-uas; qemu-xhci usb-audio,audiodev=a0; piix3-usb-uhci usb-net; usb-ehci usb-storage,drive=disk0
 ich9-ahci,id=h ide-hd,bus=h.0,drive=disk0 ide-cd,bus=h.1; nvme,serial=x,drive=disk0; ufs,id=u; cxl-type3; xio3130-downstream; rocker; sdhci-pci
+nvme,serial=x,drive=disk0,max_ioqpairs=8; nvme,serial=x,drive=disk0,use-intel-id=on; nvme,serial=x,drive=disk0,msix_qsize=9
+nvme,serial=x,drive=disk0,logical_block_size=4096,physical_block_size=4096; nvme,serial=x,id=n nvme-ns,bus=n,drive=disk0; nvme,serial=x,drive=disk0,cmb_size_mb=4
+nvme-subsys,id=s nvme,serial=x,subsys=s,id=n nvme-ns,bus=n,drive=disk0; nvme,serial=x,drive=disk0,mdts=5; nvme,serial=x
+virtio-9p-pci-transitional,fsdev=fs0,mount_tag=x; virtio-9p-pci-non-transitional,fsdev=fs0,mount_tag=x; virtio-balloon-pci-transitional
+virtio-balloon-pci-non-transitional; virtio-rng-pci-transitional; virtio-rng-pci-non-transitional; virtio-scsi-pci-transitional
+virtio-serial-pci-transitional; virtio-serial-pci-non-transitional; virtio-multitouch-pci; piix4-usb-uhci; ich9-usb-ehci2
+ich9-usb-uhci4; ich9-usb-uhci5; ich9-usb-uhci6; pci-bridge-seat,chassis_nr=5; sdhci-pci emmc,drive=disk0; ide-cf,drive=disk0; uefi-vars-x64; qemu-xhci usb-braille,chardev=c0
 smbus-eeprom; at24c-eeprom,rom-size=256; tmp105; ds1338; i2c-echo; virtio-rtc-pci; riscv-iommu-pci; nitro-enclave; pc-dimm,memdev=m8; nvdimm,memdev=m8
 `;
 

@@ -1,9 +1,19 @@
 import { hexOf } from "../../bytes/text.js";
 import { RamFlag } from "../../codec/ram/index.js";
+import { networkArguments, soundArguments } from "./device-places.js";
 import { OF_PC } from "./device-table.js";
 import { likelyDevices } from "./devices.js";
 import { diskArguments } from "./disks.js";
-import { backendFor, deviceBackends, idName, isOfDevice, list, memoryArguments, sizeText } from "./memory-arguments.js";
+import {
+  backendFor,
+  deviceBackends,
+  idName,
+  isOfDevice,
+  list,
+  memoryArguments,
+  sizeText,
+  wholeModules,
+} from "./memory-arguments.js";
 import { isCapabilityName, isId, isMachineName } from "./names.js";
 import { processorArguments } from "./processors.js";
 import type { Survey } from "./survey.js";
@@ -36,8 +46,18 @@ export function destinationFor(survey: Survey): Destination {
   const smp = processorArguments(survey, notes);
   if (survey.devices.some(({ name }) => name === "cpu"))
     notes.push("the CPU model (-cpu) and the accelerator are not in a stream: they must be the source's");
+  if ([...survey.blocks.keys()].some((name) => /^synic-\d/u.test(name)))
+    notes.push(
+      "synic-...: the CPUs have Hyper-V's interrupt controller: -accel kvm -cpu MODEL,hv-vpindex=on,hv-synic=on",
+    );
   if (listed.some(({ argument }) => argument.includes("drive=DRIVE")))
     notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
+  if (listed.some(({ argument }) => argument.includes("tpmdev=TPMDEV")))
+    notes.push(
+      "TPMDEV0 stands for the TPM: -chardev socket,id=tpm,path=SWTPM -tpmdev emulator,id=TPMDEV0,chardev=tpm; SWTPM is the socket of a running swtpm with an empty state folder",
+    );
+  if (listed.some(({ argument }) => argument.includes("serial=SERIAL")))
+    notes.push("the serial number of an NVMe controller is not in the stream: SERIAL stands for the source's");
   if (pc && listed.length > 0 && ide)
     notes.push("IDE and SATA disks are not visible in the stream: attach those of the source");
   if (survey.devices.length === 0 && inspection.sections.length > 0)
@@ -53,6 +73,7 @@ export function destinationFor(survey: Survey): Destination {
       ...firmware,
       ...(pc && survey.devices.length > 0 ? ["-nodefaults"] : []),
       ...devices.backends,
+      ...soundArguments(survey, listed),
       ...disks.arguments,
       ...listed.flatMap(({ argument }) => ["-device", argument]),
     ],
@@ -69,8 +90,9 @@ function destinationOf(survey: Survey, target: TargetAdvice): Destination {
   const notes: string[] = [`program: ${target.program}`];
   const main = mainMemory(survey);
   const named = [...survey.blocks].filter(([name]) => name !== main && !target.own(name) && !isOfDevice(name));
-  const backends = new Map(named.filter(([name]) => isId(idName(name))));
-  if (backends.size < named.length)
+  const valid = named.filter(([name]) => isId(idName(name)));
+  const backends = new Map(main === undefined ? valid : wholeModules(valid, notes));
+  if (valid.length < named.length)
     notes.push("some blocks have names that no QEMU gives: they are left out of the arguments");
   const backend =
     main === undefined && backends.size === 1 ? [`memory-backend=${idName([...backends.keys()][0]!)}`] : [];
@@ -87,7 +109,8 @@ function destinationOf(survey: Survey, target: TargetAdvice): Destination {
       ...targetMemory(survey, target, main, backends, notes),
       ...target.arguments,
       ...(target.nodefaults ? ["-nodefaults"] : []),
-      ...(target.nodefaults && survey.devices.some(({ name }) => name === "slirp") ? ["-netdev", "user,id=net0"] : []),
+      ...(target.nodefaults ? networkArguments(survey) : []),
+      ...soundArguments(survey, disks.devices),
       ...disks.arguments,
       ...disks.devices.flatMap(({ argument }) => ["-device", argument]),
     ],

@@ -1,5 +1,7 @@
 /** What a device needs besides its place: memory, drives, character devices, networks. */
 import type { DeviceState } from "../../codec/vmstate/index.js";
+import type { Topology } from "./device-topology.js";
+import { userNetworks } from "./device-places.js";
 import type { DeviceKind } from "./device-table.js";
 import { recordsBlock } from "./memory-arguments.js";
 import { isId } from "./names.js";
@@ -13,14 +15,20 @@ export class Backends {
   /** Management controllers (BMC) so far, and interfaces to them. */
   private controllers = 0;
   private interfaces = 0;
-  private networkTaken = false;
+  /** User networks that no device has yet. */
+  private readonly networks: number[];
+  /** The block of acpi-erst's records. */
+  private readonly records: string | undefined;
 
   /** @param notes is extended by what the placeholders mean */
   constructor(
     private readonly survey: Survey,
-    private readonly release: number | undefined,
+    private readonly topology: Topology,
     private readonly notes: string[],
-  ) {}
+  ) {
+    this.networks = userNetworks(survey);
+    [this.records] = recordsBlock(survey) ?? [];
+  }
 
   /** Options of the device's backends. */
   of(device: SurveyedDevice, kind: DeviceKind, path: string): string[] {
@@ -43,26 +51,31 @@ export class Backends {
     const registers = kind.name === "vga" ? pciIdentity(state)?.registers : undefined;
     // Revision 2 has QEMU's own registers in BAR 2; machine types up to 2.1 do not have them. QEMU hw/display/vga-pci.c
     // (5.2 to 11.1).
-    const plain = registers?.["revision"] === 0 && (this.release ?? 0) >= 300;
+    const plain = registers?.["revision"] === 0 && (this.topology.release ?? 0) >= 300;
     const without = registers?.["bar2"] === 0 && kind.device === "VGA" ? "mmio=off" : "qemu-extended-regs=off";
     return [`vgamem_mb=${memory.length / 1048576}`, ...(plain ? [without] : [])];
   }
 
-  /** QXL's two memories. The size of the frame buffer in the first (vgamem_mb) is not in the stream. */
+  /**
+   * QXL's two memories: the first is named otherwise in a second card. The size of the frame buffer in it (vgamem_mb) is
+   * not in the stream.
+   */
   private qxlMemory(path: string): string[] {
-    return (["ram_size_mb", "vram_size_mb"] as const).flatMap((option, i) => {
-      const block = this.survey.blocks.get(`${path}/${i === 0 ? "qxl.vgavram" : "qxl.vram"}`);
-      return block === undefined ? [] : [`${option}=${block.length / 1048576}`];
+    return (["ram_size", "vram_size"] as const).flatMap((option, i) => {
+      const { blocks } = this.survey;
+      const block =
+        i === 0
+          ? (blocks.get(`${path}/qxl.vgavram`) ?? blocks.get(`${path}/vga.vram`))
+          : blocks.get(`${path}/qxl.vram`);
+      return block === undefined ? [] : [qxlSize(option, block.length)];
     });
   }
 
   /** A memory backend whose block is named by the device's path and the backend's id. */
   private memoryOf(kind: DeviceKind, path: string): string | undefined {
     const { backend } = kind;
-    const records = kind.name === "acpi-erst" ? recordsBlock(this.survey) : undefined;
-    if (records !== undefined) return `memdev=${records[0]}`;
-    const name = [...this.survey.blocks.keys()].find((block) => block.startsWith(`${path}/`));
-    const id = name?.slice(path.length + 1);
+    if (kind.name === "acpi-erst" && this.records !== undefined) return `memdev=${this.records}`;
+    const [id] = this.topology.blocksOf(path);
     return backend === "memdev" && kind.name !== "acpi-erst" && id !== undefined && isId(id)
       ? `memdev=${id}`
       : undefined;
@@ -70,7 +83,7 @@ export class Backends {
 
   /**
    * The backend of a network device: one with offloads if a virtio-net's state says that it had one (`has_vnet_hdr`);
-   * else the user network for the first device, if the source had one.
+   * else one of the source's user networks, while there are any.
    */
   private network({ name, state }: SurveyedDevice): string | undefined {
     if (state !== undefined && findRecord(state, "has_vnet_hdr") === 1) {
@@ -80,9 +93,8 @@ export class Backends {
       );
       return given;
     }
-    if (this.networkTaken || !this.survey.devices.some((one) => one.name === "slirp")) return undefined;
-    this.networkTaken = true;
-    return "net0";
+    const free = this.networks.shift();
+    return free === undefined ? undefined : `net${free}`;
   }
 
   /** `drive=DRIVE0`: a placeholder for a backend of the user. */
@@ -93,4 +105,9 @@ export class Backends {
     this.used.set(kind, n + 1);
     return `${kind}=${kind === "chardev1" ? "CHARDEV1" : kind.toUpperCase()}${n}`;
   }
+}
+
+/** In MiB, or in bytes: quickemu gives 65536 bytes. */
+function qxlSize(option: string, length: number): string {
+  return length % 1048576 === 0 ? `${option}_mb=${length / 1048576}` : `${option}=${length}`;
 }

@@ -1,14 +1,14 @@
 /** Where a device is among the others, by the names of sections and by its state. */
 import { isRecordValue, type DeviceState } from "../../codec/vmstate/index.js";
 import { DEVICE_KINDS, type DeviceKind } from "./device-table.js";
-import { pciIdentity, pciPlace, type PciPlace } from "./pci.js";
+import { pciIdentity } from "./pci.js";
 import { findRecord } from "./state-fields.js";
 import type { Survey } from "./survey.js";
 
 /**
  * Where a companion's ports begin on its EHCI controller (QEMU docs/config/ich9-ehci-uhci.cfg; chipsets' own order).
  */
-const FIRST_PORTS: Readonly<Record<string, number>> = {
+export const FIRST_PORTS: Readonly<Record<string, number>> = {
   "ich9-usb-uhci1": 0,
   "ich9-usb-uhci2": 2,
   "ich9-usb-uhci3": 4,
@@ -16,31 +16,6 @@ const FIRST_PORTS: Readonly<Record<string, number>> = {
   "ich9-usb-uhci5": 2,
   "ich9-usb-uhci6": 4,
 };
-
-/**
- * The EHCI controller in the same slot, whose companion a USB 1 controller is: what is plugged in is named by the EHCI
- * then, so one that has devices in its own name is none.
- */
-export function companionOf(
-  device: string,
-  { path }: PciPlace,
-  { devices }: Survey,
-): { path: string; firstPort: number } | undefined {
-  const firstPort = FIRST_PORTS[device];
-  if (firstPort === undefined || devices.some(({ name }) => name.startsWith(`${path}/`) && !name.endsWith("/uhci")))
-    return undefined;
-  const slot = path.slice(0, -1);
-  const master = devices
-    .flatMap(({ name }) => pciPlace(name) ?? [])
-    .find((place) => place.rest === "ehci" && place.path.slice(0, -1) === slot);
-  return master === undefined ? undefined : { path: master.path, firstPort };
-}
-
-/** Whether a device is a companion of the one with this path. */
-export function isMasterOf(path: string, place: PciPlace, state: DeviceState | undefined, survey: Survey): boolean {
-  const kind = place.rest === "uhci" ? kindOf(place.rest, state) : undefined;
-  return kind !== undefined && companionOf(kind.device, place, survey)?.path === path;
-}
 
 /**
  * The number of a microvm's virtio-mmio transport: at most 24 (8 without a second IOAPIC), 512 bytes each from 0xfeb00000
@@ -83,4 +58,41 @@ export function activePorts(state: DeviceState | undefined): number[] {
   return ports.flatMap((port) =>
     isRecordValue(port) && typeof port.record["id"] === "number" ? [port.record["id"]] : [],
   );
+}
+
+/** Numbers of user networks (-netdev user) of a source: each has a section "slirp". Their ids are net0, net1, ... */
+export function userNetworks({ devices }: Pick<Survey, "devices">): number[] {
+  const instances = devices.flatMap(({ name, instance }) => (name === "slirp" ? [instance] : []));
+  const count = Math.min(
+    MOST_BACKENDS,
+    instances.reduce((most, one) => Math.max(most, one + 1), 0),
+  );
+  return Array.from({ length: count }, (_, n) => n);
+}
+
+/** More backends than this are not proposed: an instance id of a damaged stream can be any number. */
+const MOST_BACKENDS = 64;
+
+/** The arguments of a source's user networks. */
+export function networkArguments(survey: Pick<Survey, "devices">): string[] {
+  return userNetworks(survey).flatMap((n) => ["-netdev", `user,id=net${n}`]);
+}
+
+/**
+ * Sound backends of the source that no device of the arguments uses: each -audiodev of older releases has a section "audio". Those
+ * of devices are placeholders (`AUDIODEV0`). Source: QEMU audio/audio.c (5.2).
+ */
+export function soundArguments(
+  { devices }: Pick<Survey, "devices">,
+  listed: readonly { argument: string }[],
+): string[] {
+  const sections = devices.reduce(
+    (most, { name, instance }) => (name === "audio" ? Math.max(most, instance + 1) : most),
+    0,
+  );
+  const used = listed.filter(({ argument }) => /,audiodev=AUDIODEV\d+/u.test(argument)).length;
+  return Array.from({ length: Math.min(MOST_BACKENDS, Math.max(0, sections - used)) }, (_, n) => n).flatMap((n) => [
+    "-audiodev",
+    `none,id=audio${n}`,
+  ]);
 }

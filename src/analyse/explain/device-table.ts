@@ -18,7 +18,7 @@ export interface DeviceKind {
   /** Others with the same name and ids, which the section does not distinguish. */
   also?: string[];
   /** A backend that it requires, as its option: the value stands for one of the user's own. */
-  backend?: "drive" | "netdev" | "chardev" | "chardev1" | "audiodev" | "memdev" | "fsdev" | "bmc";
+  backend?: "drive" | "netdev" | "chardev" | "chardev1" | "audiodev" | "memdev" | "fsdev" | "bmc" | "tpmdev";
   /** Video memory can be given with vgamem_mb, and is the length of this block. */
   vgamem?: string;
   /** It has a ROM of its own where a block PATH/NAME.rom is there, and else was started with romfile=. */
@@ -79,7 +79,8 @@ export const DEVICE_KINDS: readonly DeviceKind[] = [
   { name: "ich9_ahci", device: "ahci" },
   { name: "ide", pci: "8086:7010", device: "piix3-ide" },
   { name: "ide", pci: "8086:7111", device: "piix4-ide" },
-  { name: "nvme", device: "nvme", backend: "drive", read: true },
+  { name: "nvme", pci: "8086:5845", device: "nvme", backend: "drive", options: "use-intel-id=on,serial=SERIAL" },
+  { name: "nvme", device: "nvme", backend: "drive", options: "serial=SERIAL" },
   { name: "sdhci", device: "sdhci-pci" },
   // Other virtio devices.
   { name: "virtio-console", device: "virtio-serial-pci" },
@@ -95,6 +96,7 @@ export const DEVICE_KINDS: readonly DeviceKind[] = [
   { name: "virtio-mem", device: "virtio-mem-pci", backend: "memdev" },
   { name: "virtio-pmem", device: "virtio-pmem-pci", backend: "memdev" },
   { name: "virtio-crypto", device: "virtio-crypto-pci", read: true },
+  { name: "virtio-rtc", device: "virtio-rtc-pci" },
   // Displays.
   { name: "vga", pci: "1002:5046", device: "ati-vga", vgamem: "vga.vram", rom: true },
   { name: "vga", class: 0x300, device: "VGA", vgamem: "vga.vram", rom: true },
@@ -111,6 +113,7 @@ export const DEVICE_KINDS: readonly DeviceKind[] = [
   { name: "xio3130-express-downstream-port", device: "xio3130-downstream" },
   { name: "pcie-pci-bridge", device: "pcie-pci-bridge" },
   { name: "pci_bridge", pci: "1b36:0001", device: "pci-bridge" },
+  { name: "pci_bridge", pci: "1b36:000a", device: "pci-bridge-seat" },
   { name: "i82801b11_bridge", device: "i82801b11-bridge" },
   // USB.
   { name: "xhci", pci: "1b36:000d", device: "qemu-xhci" },
@@ -170,6 +173,10 @@ export const PATHLESS: readonly DeviceKind[] = [
   { name: "vmgenid", device: "vmgenid" },
   { name: "ramfb-dev", device: "ramfb" },
   { name: "vmcoreinfo", device: "vmcoreinfo" },
+  { name: "vmclock", device: "vmclock" },
+  { name: "uefi-vars-sysbus", device: "uefi-vars-x64" },
+  { name: "tpm-tis", device: "tpm-tis", backend: "tpmdev", read: true },
+  { name: "tpm-crb", device: "tpm-crb", backend: "tpmdev", read: true },
   { name: "ib700_wdt", device: "ib700" },
   { name: "sd-card", device: "sd-card", backend: "drive" },
   { name: "sb16", device: "sb16", backend: "audiodev" },
@@ -198,7 +205,7 @@ export const OF_PC: ReadonlySet<string> = new Set([
 ]);
 
 /** Sections of what is named by others: network backends, and parts of devices that have a section too. */
-export const OF_OTHERS: ReadonlySet<string> = new Set(["slirp", "eeprom", "i2c-ddc"]);
+export const OF_OTHERS: ReadonlySet<string> = new Set(["slirp", "audio", "eeprom", "i2c-ddc", "tpm-emulator"]);
 
 /** Network cards that share a section's name with others: the block of their ROM is named by the device. */
 export const ROM_VARIANTS: ReadonlySet<string> = new Set([

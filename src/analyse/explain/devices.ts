@@ -12,7 +12,7 @@ import {
 import { isUsbPort } from "./names.js";
 import { isMultifunction, pciIdentity, pciPlace, slotAddress, type PciPlace } from "./pci.js";
 import { Backends } from "./device-backends.js";
-import { activePorts, companionOf, idOf, kindOf, transportPlace } from "./device-places.js";
+import { activePorts, idOf, kindOf, networkArguments, transportPlace } from "./device-places.js";
 import { Topology } from "./device-topology.js";
 import { PORTS, shownProperties } from "./properties.js";
 import { hiddenBridges, monitors } from "./sectionless.js";
@@ -45,7 +45,7 @@ class Namer {
 
   constructor(private readonly survey: Survey) {
     this.topology = new Topology(survey);
-    this.backends = new Backends(survey, this.topology.release, this.notes);
+    this.backends = new Backends(survey, this.topology, this.notes);
   }
 
   all(): Devices {
@@ -57,10 +57,9 @@ class Namer {
       if (card !== undefined) this.add(section, kind, card.path, this.options(kind, card, undefined), 1);
       else this.add(section, { name: section.name, device: "i2c-ddc" }, "", [], 9);
     }
-    if (this.survey.devices.some(({ name }) => name === "slirp")) {
-      this.notes.push('section "slirp": the source had a user network (-netdev user)');
-      this.extra.unshift("-netdev", "user,id=net0");
-    }
+    const networks = networkArguments(this.survey);
+    if (networks.length > 0) this.notes.push('section "slirp": the source had a user network (-netdev user)');
+    this.extra.unshift(...networks);
     // Sorting keeps the order of the stream among those of one depth.
     const likely = this.likely.toSorted((a, b) => a.depth - b.depth).map(({ device }) => device);
     return { likely, unnamed: this.unnamed, backends: this.extra, notes: this.notes };
@@ -99,7 +98,7 @@ class Namer {
       return;
     }
     // A companion names the bus of its EHCI, which must be there before it.
-    const companion = companionOf(kind.device, place, this.survey);
+    const companion = this.topology.companionOf(kind.device, place.path);
     const options = this.options(kind, place, state);
     if (companion !== undefined)
       options.push(`masterbus=${idOf(companion.path)}.0`, `firstport=${companion.firstPort}`);
@@ -112,11 +111,8 @@ class Namer {
    * characters) or its EEPROM.
    */
   private variantOf(kind: DeviceKind | undefined, path: string): DeviceKind | undefined {
-    if (kind?.device === "am53c974" && this.survey.devices.some(({ name }) => name === `${path}/eeprom`))
-      return { ...kind, device: "dc390" };
-    const named = [...this.survey.blocks.keys()].flatMap((name) =>
-      name.startsWith(`${path}/`) ? [name.slice(path.length + 1).replace(/\.r?o?m?$/u, "")] : [],
-    );
+    if (kind?.device === "am53c974" && this.topology.has(`${path}/eeprom`)) return { ...kind, device: "dc390" };
+    const named = this.topology.blocksOf(path).map((name) => name.replace(/\.r?o?m?$/u, ""));
     const device = kind?.rom === true ? named.find((one) => ROM_VARIANTS.has(one)) : undefined;
     return kind === undefined || device === undefined ? kind : { ...kind, device };
   }
@@ -141,8 +137,8 @@ class Namer {
       options.push(`${name}=${id}`);
     }
     options.push(...this.backends.videoMemory(kind, place.path, state));
-    const blocks = [...this.survey.blocks.keys()].filter((name) => name.startsWith(`${place.path}/`));
-    if (kind.rom === true && !blocks.some((name) => name.endsWith(".rom") || name.endsWith(`/${kind.device}`)))
+    const blocks = this.topology.blocksOf(place.path);
+    if (kind.rom === true && !blocks.some((name) => name.endsWith(".rom") || name === kind.device))
       options.push("romfile=");
     if (options.includes("free-page-hint=on")) {
       const id = `iothread${this.extra.length}`;
@@ -183,10 +179,9 @@ class Namer {
 
   /** Root ports of CXL: they have no section, but their buses have one. */
   private hiddenPorts(): void {
-    for (const { instance, path, addr } of hiddenBridges(this.survey)) {
-      const bus = this.survey.devices.find((one) => one.name === "PCIBUS" && one.instance === instance)!;
+    for (const { bus, path, addr } of hiddenBridges(this.survey)) {
       this.notes.push(
-        `PCIBUS ${instance}: the bus of a bridge that has no section, as the root ports of CXL${addr === undefined ? "; its address is not in the stream" : ""}`,
+        `PCIBUS ${bus.instance}: the bus of a bridge that has no section, as the root ports of CXL${addr === undefined ? "; its address is not in the stream" : ""}`,
       );
       const place = path === undefined ? [] : [`id=${idOf(path)}`, `addr=${addr}`];
       this.add(bus, { name: "PCIBUS", device: "cxl-rp" }, path ?? "", [...place, `chassis=${this.chassis++}`], 0);

@@ -21,7 +21,7 @@ const MAIN = new Set([
 /** The block that only a machine with nvdimm=on has. */
 const NVDIMM = "/rom@etc/acpi/nvdimm-mem";
 
-/** Memory modules are of whole 2 MiB (QEMU hw/mem/memory-device.c on x86). */
+/** Memory modules are of whole 2 MiB (QEMU hw/mem/memory-device.c; at least, on all targets). */
 const MODULE = 2 << 20;
 
 type Block = readonly [name: string, entry: { length: number }];
@@ -126,7 +126,7 @@ function backendsOf(survey: Survey, own: boolean, notes: string[]): Backends {
   if (strange.length > 0)
     notes.push(`${list(strange)}: no QEMU gives a block such a name; it is left out of the arguments`);
   const backends = named.filter(([name]) => isId(idName(name))).toSorted(byName);
-  if (own) return { main: [], modules: backends };
+  if (own) return { main: [], modules: wholeModules(backends, notes) };
   const taken = (placesOf(survey, "acpi_memory_hotplug") ?? []).filter(
     (place) => isStructState(place) && place.fields["is_enabled"] === true,
   ).length;
@@ -141,6 +141,16 @@ function backendsOf(survey: Survey, own: boolean, notes: string[]): Backends {
   if (told !== undefined && sum(order.slice(0, many)) !== told && whole.length === 1)
     return { main: whole, modules: order.filter((one) => one !== whole[0]).toSorted(byName) };
   return { main: order.slice(0, many).toSorted(byName), modules: order.slice(many).toSorted(byName) };
+}
+
+/** Those that can be memory modules: others are memory of a device that is not known by its name. */
+export function wholeModules<T extends Block>(backends: readonly T[], notes: string[]): T[] {
+  const odd = backends.filter(([, { length }]) => length % MODULE !== 0);
+  if (odd.length > 0)
+    notes.push(
+      `${list(odd)}: no memory module has such a length. The memory of a device, which one does not show: it is left out of the arguments`,
+    );
+  return backends.filter((one) => !odd.includes(one));
 }
 
 /** Bytes of main memory as the RTC's CMOS has them for the firmware. */
@@ -165,12 +175,10 @@ function byName([a]: Block, [b]: Block): number {
 
 /** Backends of virtio-mem and virtio-pmem: their blocks are named by the device's path and the backend's id. */
 export function deviceBackends({ blocks, devices }: Survey): Block[] {
+  const names = new Set(devices.map(({ name }) => name));
   return [...blocks].flatMap(([name, entry]): Block[] => {
     const [, path, id] = /^([0-9a-f:.]+)\/([^/]+)$/u.exec(name) ?? [];
-    const memory = devices.some(
-      (one) =>
-        one.name === `${path}/virtio-mem` || one.name === `${path}/virtio-pmem` || one.name === `${path}/ivshmem-plain`,
-    );
+    const memory = ["virtio-mem", "virtio-pmem", "ivshmem-plain"].some((kind) => names.has(`${path}/${kind}`));
     return id === undefined || !isId(id) || !memory ? [] : [[id, entry]];
   });
 }

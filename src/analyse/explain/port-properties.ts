@@ -11,7 +11,7 @@ import {
 import type { Property } from "./state-fields.js";
 
 /** Conventional bridges with these properties. */
-export const BRIDGES: ReadonlySet<string> = new Set(["pci-bridge", "pcie-pci-bridge"]);
+export const BRIDGES: ReadonlySet<string> = new Set(["pci-bridge", "pci-bridge-seat", "pcie-pci-bridge"]);
 
 /** Link speeds as x-speed= takes them, by their number in the link capabilities (PCI Express). */
 const SPEEDS = ["", "2_5", "5", "8", "16", "32", "64"];
@@ -69,7 +69,7 @@ function reserves(identity: PciIdentity): Property[] {
  * QEMU hw/pci-bridge/pci_bridge_dev.c.
  */
 export function bridgeProperties(device: string, identity: PciIdentity): Property[] {
-  const plain = device === "pci-bridge";
+  const plain = device !== "pcie-pci-bridge";
   return [
     ["chassis_nr", plain ? capability(identity, 0x04)?.[3] : undefined],
     ["msi", capability(identity, CAPABILITY.msi) === undefined ? "off" : undefined],

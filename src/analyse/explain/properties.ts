@@ -20,6 +20,7 @@ export function shownProperties(
     ["mac", kind.serial === undefined ? undefined : serialMac(identity, kind.serial)],
     // Entries of the log of errors, 8 by default. Source: QEMU hw/pci/pcie_aer.c (5.2 to 11.1).
     ["aer_log_max", PORTS.has(kind.device) ? unusual(findStructField(state, "log_max"), 8) : undefined],
+    ...(kind.name === "nvme" ? nvmeProperties(state) : []),
     ...(kind.name === "xhci" ? xhciProperties(kind, state, identity, surroundings) : []),
   ];
   return found.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
@@ -32,6 +33,14 @@ export const PORTS: ReadonlySet<string> = new Set([
   "x3130-upstream",
   "xio3130-downstream",
 ]);
+
+/** Queues and interrupts of an NVMe controller, which must be equal; 64 and 65 by default (QEMU 11.1). */
+function nvmeProperties(state: DeviceState): Property[] {
+  return [
+    ["max_ioqpairs", unusual(state.fields["conf_ioqpairs"], 64)],
+    ["msix_qsize", unusual(state.fields["conf_msix_qsize"], 65)],
+  ];
+}
 
 /**
  * Ports of USB 3 controllers: the state has one entry for each of p2 and p3 together, one for each slot and

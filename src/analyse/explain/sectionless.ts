@@ -8,8 +8,8 @@ const BRIDGE =
 
 /** A bridge without a section. */
 export interface HiddenBridge {
-  /** Of the section of its bus. */
-  instance: number;
+  /** The section of its bus. */
+  bus: SurveyedDevice;
   /** Its options of a place: known where something is behind it. */
   path: string | undefined;
   addr: string | undefined;
@@ -27,11 +27,12 @@ export function hiddenBridges({ devices }: Pick<Survey, "devices">): HiddenBridg
   const hosts = devices.filter(({ name }) => name === "PCIHost").length;
   const bridges = devices.filter(({ name }) => BRIDGE.test(name.split("/").at(-1)!)).length;
   const hidden = buses.slice(Math.max(1, hosts) + bridges);
+  const known = new Set(paths);
   const places = [...new Set(paths.flatMap((path) => /^(0000:00:[0-9a-f]{2}\.[0-7]):/u.exec(path)?.[1] ?? []))].filter(
-    (path) => !paths.includes(path),
+    (path) => !known.has(path),
   );
-  return hidden.map(({ instance }, i) => ({
-    instance,
+  return hidden.map((bus, i) => ({
+    bus,
     path: places[i],
     addr: places[i] === undefined ? undefined : slotAddress(places[i].slice(-4)),
   }));

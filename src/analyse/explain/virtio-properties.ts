@@ -36,7 +36,7 @@ const USUAL_VECTORS: Readonly<Record<string, number>> = {
 
 /** Devices of virtio 1 alone: no property makes them anything else. */
 const MODERN = new Set(
-  "virtio-gpu virtio-input virtio-iommu virtio-mem virtio-pmem virtio-sound virtio-crypto".split(" "),
+  "virtio-gpu virtio-input virtio-iommu virtio-mem virtio-pmem virtio-sound virtio-crypto virtio-rtc".split(" "),
 );
 
 export function virtioProperties(

@@ -2,7 +2,7 @@ import { hex, type QevmError } from "../../bytes/errors.js";
 import type { QemuFileReader } from "../../bytes/reader.js";
 import type { QemuFileWriter } from "../../bytes/writer.js";
 import { recognise, RECOGNISED_BY } from "./recognise.js";
-import { findStreams, MOST_SEARCHED, offsetText } from "./search.js";
+import { findStreams, offsetText } from "./search.js";
 
 /**
  * The file header.
@@ -62,10 +62,12 @@ async function notAStream(reader: QemuFileReader): Promise<QevmError> {
 }
 
 async function elsewhere(reader: QemuFileReader): Promise<string> {
-  const { offsets, whole } = await findStreams(reader);
+  const { offsets, whole, most } = await findStreams(reader);
   const [first] = offsets;
   if (first === undefined) {
-    return whole ? "; no stream begins in it" : `; no stream begins in its first ${MOST_SEARCHED / 2 ** 30} GiB`;
+    return whole
+      ? "; no stream begins in it"
+      : `; no stream begins in its first ${most < 2 ** 30 ? `${most / 2 ** 20} M` : `${most / 2 ** 30} G`}iB`;
   }
   if (offsets.length === 1) return `; a stream begins at byte ${hex(first)}: --stream-offset ${offsetText(first)}`;
   const all = offsets.map((offset) => hex(offset)).join(", ");

@@ -3,8 +3,10 @@ import type { QemuFileReader } from "../../bytes/reader.js";
 import { CommandNumber } from "./command.js";
 import { TypeByte } from "./types.js";
 
-/** Bytes that are searched at most. */
-export const MOST_SEARCHED = 2 ** 30;
+/** Bytes of a file that are searched at most. */
+const MOST_SEARCHED = 2 ** 30;
+/** Bytes of a pipe or of chunks, which may come slowly and never end. */
+const MOST_OF_ENDLESS = 2 ** 26;
 /** Most streams that are reported. */
 const MOST_FOUND = 8;
 /** Bytes that identify a header. */
@@ -17,6 +19,8 @@ export interface FoundStreams {
   offsets: number[];
   /** The input was searched to its end. */
   whole: boolean;
+  /** Bytes that are searched at most. */
+  most: number;
 }
 
 /** Magic, version 3, and a first part that a stream can begin with: configuration, section or command. */
@@ -43,10 +47,14 @@ export function isStreamHead(bytes: Uint8Array, at = 0): boolean {
   }
 }
 
-/** Looks for streams in what a reader has left, at most 1 GiB of it. What cannot be read ends the search. */
+/**
+ * Looks for streams in what a reader has left, at most 1 GiB of it, or 64 MiB where the source may be endless. What
+ * cannot be read ends the search.
+ */
 export async function findStreams(reader: QemuFileReader): Promise<FoundStreams> {
   const offsets: number[] = [];
-  const end = reader.offset + MOST_SEARCHED;
+  const most = reader.source.stored?.endless === true ? MOST_OF_ENDLESS : MOST_SEARCHED;
+  const end = reader.offset + most;
   try {
     while (reader.offset < end) {
       const more = await reader.fill(WINDOW);
@@ -56,15 +64,15 @@ export async function findStreams(reader: QemuFileReader): Promise<FoundStreams>
       for (; at >= 0 && at < last; at = buffer.subarray(0, reader.end).indexOf(0x51, at + 1)) {
         if (!isStreamHead(buffer.subarray(0, reader.end), at)) continue;
         offsets.push(reader.offset + at - position);
-        if (offsets.length === MOST_FOUND) return { offsets, whole: false };
+        if (offsets.length === MOST_FOUND) return { offsets, whole: false, most };
       }
       reader.skip(Math.max(0, last - position));
-      if (!more) return { offsets, whole: true };
+      if (!more) return { offsets, whole: true, most };
     }
   } catch (error) {
     if (!(error instanceof QevmError)) throw error;
   }
-  return { offsets, whole: false };
+  return { offsets, whole: false, most };
 }
 
 /** An offset as `--stream-offset` takes it: `2M` where it is whole mebibytes, else hexadecimal. */

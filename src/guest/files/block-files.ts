@@ -82,9 +82,20 @@ export class BlockFiles implements PageStore {
     if (this.files.has(block.idstr)) return;
     const file = this.names.claim(block.idstr);
     const path = join(this.folder, file);
-    const fd = createFile(path);
+    const fd = this.open(path);
     this.files.set(block.idstr, { fd, file, path, block, length: 0, split, touched: false, written: new PageBits() });
     this.lengthen(this.files.get(block.idstr)!);
+  }
+
+  /** A block that is listed has its file open until the end. Errors: limit, where the process may not open so many; io. */
+  private open(path: string): number {
+    try {
+      return createFile(path);
+    } catch (error) {
+      if (!(error instanceof QevmError) || !/\bE[MN]FILE\b/u.test(error.what)) throw error;
+      const what = `too many RAM blocks: each needs an open file, and this process can open no more than ${this.files.size}`;
+      throw new QevmError("limit", `${what} (ulimit -n)`, { cause: error });
+    }
   }
 
   /** Makes the files of the blocks that a stream's list has got since the last call. The first of a name counts. */

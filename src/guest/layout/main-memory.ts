@@ -87,10 +87,15 @@ export function byName(a: Block, b: Block): number {
   return a.name.localeCompare(b.name, "en", { numeric: true });
 }
 
+/**
+ * Memory of devices without a path: vmware-svga, vmclock, TPMs, and the pages of Hyper-V's synthetic interrupt
+ * controller of each CPU (KVM only). Source: QEMU hw/display, hw/acpi/vmclock.c, hw/tpm, hw/hyperv/hyperv.c.
+ */
+const PATHLESS = /^(?:vmsvga\.fifo|vmclock_page|tpm-ppi|tpm-crb-cmd|synic-\d+-(?:msg|event)-page)$/u;
+
 /** Firmware, ROMs and memory of devices. */
 export function isDeviceBlock(name: string): boolean {
   const firmware = /^(?:pc\.bios|isa-bios|pc\.rom|system\.flash\d|virt\.flash\d)$/u.test(name);
-  return (
-    firmware || name.startsWith("/rom@") || /\.v?rom$|(?:vga\.|qxl\.|qxl\.vga|display-)vram$|^vmsvga\.fifo$/u.test(name)
-  );
+  const memory = /\.v?rom$|(?:vga\.|qxl\.|qxl\.vga|display-)vram$/u.test(name);
+  return firmware || memory || name.startsWith("/rom@") || PATHLESS.test(name);
 }

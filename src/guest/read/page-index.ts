@@ -68,8 +68,12 @@ const ENTRY = 12;
 const DELTA = 0x8000_0000;
 const SAMPLES = 64;
 const SAMPLE = 4096;
-/** Bytes of a head at most: far more than a stream's blocks and chunks need. */
-const MOST_HEAD = 256 << 20;
+/** Bytes of a head at most: a chunk of 128 MiB of memory needs 200. */
+const MOST_HEAD = 64 << 20;
+/** Bytes of a chunk at most: each of its pages was sent 160 times. */
+const MOST_CHUNK = CHUNK_PAGES * ENTRY * 160;
+/** Records of chunks that are kept after use. */
+const MOST_KEPT = 1 << 23;
 
 /** Looks at a file; at most 256 KiB of it are read. Errors: io. */
 export function stampFile(path: string): FileStamp {
@@ -90,7 +94,11 @@ export function stampFile(path: string): FileStamp {
 }
 
 /** Writes an index atomically. Errors: io. */
-export function writeIndex(path: string, head: Omit<IndexHead, "chunks" | "carried">, places: PagePlaces): void {
+export function writeIndex(
+  path: string,
+  head: Omit<IndexHead, "chunks" | "carried">,
+  places: Pick<PagePlaces, "pages" | "has">,
+): void {
   const chunks: Chunk[] = [];
   const bodies: Uint8Array[] = [];
   let at = 0;
@@ -141,16 +149,33 @@ function encodeChunk(entries: readonly number[]): Uint8Array {
   return bytes;
 }
 
+/** The records of a chunk: those of page N of it are from `starts[N]` up to `starts[N + 1]`. */
+interface Places {
+  starts: Uint32Array;
+  positions: Float64Array;
+}
+
 /** An index that was read: pages are looked up in it, chunk by chunk. */
 export class PageIndex implements PageFinder {
-  private readonly loaded = new Map<Chunk, Map<number, number[]>>();
+  private readonly chunks = new Map<string, Map<number, Chunk>>();
+  private readonly carried: ReadonlySet<string>;
+  /** Those used last, the oldest first. */
+  private readonly loaded = new Map<Chunk, Places>();
+  private kept = 0;
 
   private constructor(
     private readonly path: string,
     private readonly fd: number,
     private readonly body: number,
     readonly head: IndexHead,
-  ) {}
+  ) {
+    this.carried = new Set(head.carried);
+    for (const chunk of head.chunks) {
+      const ofBlock = this.chunks.get(chunk.block) ?? new Map<number, Chunk>();
+      this.chunks.set(chunk.block, ofBlock);
+      if (!ofBlock.has(chunk.index)) ofBlock.set(chunk.index, chunk);
+    }
+  }
 
   /**
    * Opens an index and compares it with the file it is meant for. Returns why it cannot be used otherwise: not there,
@@ -178,38 +203,55 @@ export class PageIndex implements PageFinder {
   }
 
   has(block: string): boolean {
-    return this.head.carried.includes(block);
+    return this.carried.has(block);
   }
 
   /** Errors: bad-value (the index is damaged), io. */
   find(block: string, offset: number): PageParts {
     const page = offset / this.head.pageSize;
-    const index = Math.floor(page / CHUNK_PAGES);
-    const chunk = this.head.chunks.find((one) => one.block === block && one.index === index);
-    const records = chunk === undefined ? undefined : this.load(chunk).get(page % CHUNK_PAGES);
-    return { plain: 0, records: records ?? [] };
+    const chunk = this.chunks.get(block)?.get(Math.floor(page / CHUNK_PAGES));
+    if (chunk === undefined) return { plain: 0, records: [] };
+    const { starts, positions } = this.load(chunk);
+    const within = page % CHUNK_PAGES;
+    return { plain: 0, records: [...positions.subarray(starts[within], starts[within + 1])] };
   }
 
   close(): void {
     closeSync(this.fd);
   }
 
-  private load(chunk: Chunk): Map<number, number[]> {
+  private load(chunk: Chunk): Places {
     const found = this.loaded.get(chunk);
     if (found !== undefined) return found;
     const bytes = readExactly(this.path, this.fd, this.body + chunk.at, chunk.length);
-    if (bytes === undefined || digest(bytes) !== chunk.sha256) throw new QevmError("bad-value", DAMAGED);
-    const pages = new Map<number, number[]>();
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (let at = 0; at + ENTRY <= bytes.length; at += ENTRY) {
-      const page = view.getUint32(at, true) & ~DELTA;
-      const positions = pages.get(page);
-      if (positions === undefined) pages.set(page, [view.getFloat64(at + 4, true)]);
-      else positions.push(view.getFloat64(at + 4, true));
+    const places = bytes === undefined || digest(bytes) !== chunk.sha256 ? undefined : placesIn(bytes);
+    if (places === undefined) throw new QevmError("bad-value", DAMAGED);
+    this.loaded.set(chunk, places);
+    this.kept += places.positions.length;
+    for (const [oldest, { positions }] of this.loaded) {
+      if (this.kept <= MOST_KEPT || oldest === chunk) break;
+      this.loaded.delete(oldest);
+      this.kept -= positions.length;
     }
-    this.loaded.set(chunk, pages);
-    return pages;
+    return places;
   }
+}
+
+/** The entries of a chunk by their pages; those of one page keep their order. Undefined where one cannot be. */
+function placesIn(bytes: Buffer): Places | undefined {
+  const count = bytes.length / ENTRY;
+  const pageAt = (k: number): number => bytes.readUInt32LE(k * ENTRY) & ~DELTA;
+  const starts = new Uint32Array(CHUNK_PAGES + 1);
+  for (let k = 0; k < count; k++) {
+    const position = bytes.readDoubleLE(k * ENTRY + 4);
+    if (pageAt(k) >= CHUNK_PAGES || !Number.isSafeInteger(position) || position < 0) return undefined;
+    starts[pageAt(k) + 1]!++;
+  }
+  for (let page = 0; page < CHUNK_PAGES; page++) starts[page + 1]! += starts[page]!;
+  const next = starts.slice();
+  const positions = new Float64Array(count);
+  for (let k = 0; k < count; k++) positions[next[pageAt(k)]!++] = bytes.readDoubleLE(k * ENTRY + 4);
+  return { starts, positions };
 }
 
 /** The message for a chunk that does not fit the head of its index. */
@@ -254,7 +296,7 @@ function headIn(text: Buffer): unknown {
 /** Whether a head that has the right checksum also has the right form. */
 function isHead(value: unknown): value is IndexHead {
   if (typeof value !== "object" || value === null) return false;
-  const { stamp, blocks, carried, chunks, layout, pageSize, cpus, processTable } = value as Record<
+  const { stamp, blocks, carried, chunks, layout, pageSize, machine, cpus, processTable } = value as Record<
     keyof IndexHead,
     unknown
   >;
@@ -262,15 +304,18 @@ function isHead(value: unknown): value is IndexHead {
     typeof stamp === "object" &&
     stamp !== null &&
     Array.isArray(blocks) &&
+    blocks.every((block) => isBlock(block)) &&
     Array.isArray(carried) &&
+    carried.every((name) => typeof name === "string") &&
     Array.isArray(chunks) &&
     chunks.every((chunk) => isChunk(chunk)) &&
-    (layout === null || (typeof layout === "object" && Array.isArray((layout as Partial<Layout>).segments))) &&
+    (layout === null || isLayout(layout)) &&
     Array.isArray(cpus) &&
     cpus.every((cpu) => isCpu(cpu)) &&
     (processTable === null || (typeof processTable === "string" && /^0x[0-9a-f]{1,16}$/u.test(processTable))) &&
     typeof pageSize === "number" &&
-    Number.isInteger(Math.log2(pageSize))
+    Number.isInteger(Math.log2(pageSize)) &&
+    (machine === null || typeof machine === "string")
   );
 }
 
@@ -294,5 +339,29 @@ function digest(bytes: Uint8Array): string {
 function isChunk(value: unknown): value is Chunk {
   if (typeof value !== "object" || value === null) return false;
   const { block, index, at, length } = value as Record<keyof Chunk, unknown>;
-  return typeof block === "string" && [index, at, length].every((n) => Number.isSafeInteger(n) && Number(n) >= 0);
+  return (
+    typeof block === "string" &&
+    [index, at, length].every((n) => Number.isSafeInteger(n) && Number(n) >= 0) &&
+    Number(length) <= MOST_CHUNK &&
+    Number(length) % ENTRY === 0
+  );
+}
+
+function isBlock(value: unknown): value is IndexHead["blocks"][number] {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, length } = value as Record<keyof IndexHead["blocks"][number], unknown>;
+  return typeof name === "string" && Number.isSafeInteger(length) && Number(length) >= 0;
+}
+
+function isSegment(value: unknown): value is Layout["segments"][number] {
+  if (typeof value !== "object" || value === null) return false;
+  const { start, length, block, offset } = value as Record<keyof Layout["segments"][number], unknown>;
+  const numbers = [start, length, offset].every((n) => Number.isSafeInteger(n) && Number(n) >= 0);
+  return numbers && typeof block === "string";
+}
+
+function isLayout(value: unknown): value is Layout {
+  if (typeof value !== "object" || value === null) return false;
+  const { segments, how } = value as Record<keyof Layout, unknown>;
+  return Array.isArray(segments) && segments.every((one) => isSegment(one)) && Array.isArray(how);
 }

@@ -74,7 +74,7 @@ export async function openContainers(source: ByteSource, options: InputOptions =
   if (options.snapshot !== undefined && !containers.some(({ kind }) => kind === "qcow2")) {
     throw new QevmError("usage", "--snapshot is for qcow2 images");
   }
-  return Object.assign(copyOf(inner), { containers, stored: { what } });
+  return Object.assign(copyOf(inner), { containers, stored: { what, endless: !isRandom(source) } });
 }
 
 /** A new object for the same source, to which properties can be added. */

@@ -1,6 +1,6 @@
 /** Devices of targets as options: those on PCI by `devices.ts`, the rest by the helpers here. */
 import { BUS_DEVICES, DEVICE_KINDS } from "../device-table.js";
-import { activePorts } from "../device-places.js";
+import { activePorts, userNetworks } from "../device-places.js";
 import { likelyDevices } from "../devices.js";
 import { busProperties } from "../virtio-properties.js";
 import type { Survey, SurveyedDevice } from "../survey.js";
@@ -92,12 +92,15 @@ export function renumber(devices: readonly LikelyDevice[]): LikelyDevice[] {
   }));
 }
 
-/** The first network device gets the user network where the source had one. */
+/** The user networks that the source had go to the network devices, in their order. */
 export function takeNetwork(survey: Survey, devices: readonly LikelyDevice[]): LikelyDevice[] {
-  const slirp = survey.devices.some(({ name }) => name === "slirp");
-  if (!slirp || devices.some(({ argument }) => argument.endsWith("netdev=net0"))) return [...devices];
-  const at = devices.findIndex(({ argument }) => /^(?:virtio-net|spapr-vlan)/u.test(argument));
-  return devices.map((one, i) => (i === at ? { ...one, argument: `${one.argument},netdev=net0` } : one));
+  const taken = new Set(devices.flatMap(({ argument }) => /,netdev=(net\d+)$/u.exec(argument)?.[1] ?? []));
+  const free = userNetworks(survey).filter((n) => !taken.has(`net${n}`));
+  return devices.map((one) => {
+    const wants = /^(?:virtio-net|spapr-vlan)/u.test(one.argument) && !/,netdev=/u.test(one.argument);
+    const n = wants ? free.shift() : undefined;
+    return n === undefined ? one : { ...one, argument: `${one.argument},netdev=net${n}` };
+  });
 }
 
 /** Section names of one word that a machine has of itself: split at spaces. */
@@ -106,7 +109,7 @@ export function names(text: string): ReadonlySet<string> {
 }
 
 /** Sections that every target has. */
-export const EVERYWHERE = "timer cpu_common cpu fw_cfg PCIHost PCIBUS globalstate slirp";
+export const EVERYWHERE = "timer cpu_common cpu fw_cfg PCIHost PCIBUS globalstate slirp audio";
 
 /** The virtio-mmio transports of a machine. */
 export interface Transports {
