@@ -15,7 +15,10 @@ function cpu(registers: [bigint, bigint][]): StructState {
     description: {
       vmsdName: "cpu",
       version: 22,
-      fields: ["cpreg_vmstate_indexes", "cpreg_vmstate_values"].map((name) => ({ name, ...field })),
+      fields: [
+        { name: "cpreg_vmstate_indexes", ...field },
+        { name: "cpreg_vmstate_values", ...field },
+      ],
     },
     fields: { cpreg_vmstate_indexes: indexes, cpreg_vmstate_values: values },
     subsections: [],

@@ -43,13 +43,10 @@ function mergeSection({ old, pattern }: Pair, changes: Change[], facts: PatternF
   if (old.state !== undefined && pattern.state !== undefined) {
     const other = rewrapped(old.state, pattern.state);
     const mine = other ?? old.state;
-    const aligned = { ...mine, ...alignRegisters(mine, pattern.state, ctx) };
-    const { name, instanceId } = mine.description;
-    const state = mergeDevice(
-      { ...aligned, description: { ...aligned.description, name, instanceId } },
-      pattern.state,
-      ctx,
-    );
+    const { name, instanceId: number } = mine.description;
+    const aligned = alignRegisters(mine, pattern.state, ctx);
+    const description = { ...aligned.description, name, instanceId: number };
+    const state = mergeDevice({ ...mine, ...aligned, description }, pattern.state, ctx);
     return { ...section, state, ...(other === undefined ? {} : { versionId: pattern.versionId }) };
   }
   if ((old.state === undefined) !== (pattern.state === undefined)) {
