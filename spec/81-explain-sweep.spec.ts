@@ -1,4 +1,8 @@
 /** Properties and devices that command lines of products and of the device sweep showed to be missing. */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import test from "tape";
 import { be, concat, str8 } from "../src/analyse/fuzz/raw-bytes.js";
 import { explainStream, MemorySource } from "../src/index.js";
@@ -6,6 +10,7 @@ import { proveStream, saveSource } from "../tools/advice/proof.js";
 import { emptyDisks, words } from "../tools/capture/entries/parts.js";
 import { qemuOf } from "./support/loads.js";
 import { inParallel } from "./support/parallel.js";
+import { PROGRAM, qevm } from "./support/program.js";
 
 const CASES: readonly (readonly [version: string, args: string, argument: RegExp])[] = [
   [
@@ -104,6 +109,34 @@ test("time for very many devices is in proportion to them", async (t) => {
 function hex(number: number): string {
   return number.toString(16).padStart(2, "0").slice(-2);
 }
+
+test("a save image with a wrong footer: what came before it is read by the command that is proposed", async (t) => {
+  const stream = streamWith([["pc.ram", 4096]], ["cpu", "timer"]);
+  stream[stream.lastIndexOf(0x7e)] = 0x33;
+  const head = Buffer.alloc(92);
+  head.write("LibvirtQemudSave", 0, "latin1");
+  head.writeUInt32LE(2, 16);
+  const xml = Buffer.from("<domain type='qemu'><name>x</name></domain>\0");
+  head.writeUInt32LE(xml.length, 20);
+  const file = join(mkdtempSync(join(tmpdir(), "qevm-sweep-")), "image");
+  test.onFinish(() => rmSync(dirname(file), { recursive: true, force: true }));
+  writeFileSync(file, Buffer.concat([head, xml, stream]));
+  const explained = await qevm(["explain", file, "--json"]);
+  const { findings, damage = [] } = JSON.parse(explained.stdout) as {
+    findings: { remedies: { command?: string[] }[] }[];
+    damage?: { remedies: { command?: string[] }[] }[];
+  };
+  const commands = [...findings, ...damage].flatMap(({ remedies }) => remedies.flatMap(({ command }) => command ?? []));
+  const shell = commands.find((word) => word.startsWith("head -c") && word.includes("inspect")) ?? "";
+  const ran = spawnSync("sh", ["-c", `qevm() { "$NODE" "$QEVM" "$@"; }; ${shell}`], {
+    encoding: "utf8",
+    env: { ...process.env, NODE: process.execPath, QEVM: PROGRAM },
+  });
+  t.match(shell, /^head -c \d+ /u, "it cuts the image there");
+  t.equal(ran.status, 0, ran.stderr);
+  t.match(ran.stdout, /pc-q35-7\.2/u, "and what came before is read");
+  t.end();
+});
 
 /** Milliseconds of processor time. */
 async function timed(stream: Uint8Array): Promise<number> {

@@ -112,9 +112,11 @@ function remedies({ code }: QevmError, context: Context): Remedy[] {
  */
 function beforeStop({ survey, file, containers }: Context, offset: number): Remedy[] {
   const [wrapping] = containers;
-  if (containers.length > 1 || (wrapping !== undefined && !UNPACK.has(wrapping))) return [];
+  // Offsets in a save image that is not compressed are those of the file.
+  const plain = wrapping === undefined || wrapping === "libvirt";
+  if (containers.length > 1 || (!plain && !UNPACK.has(wrapping))) return [];
   const name = `'${file.replaceAll("'", String.raw`'\''`)}'`;
-  const bytes = wrapping === undefined ? `head -c ${offset} ${name}` : `${wrapping} -dc ${name} | head -c ${offset}`;
+  const bytes = plain ? `head -c ${offset} ${name}` : `${wrapping} -dc ${name} | head -c ${offset}`;
   const found: Remedy[] = [
     { what: "read everything before it", command: ["sh", "-c", `${bytes} | qevm inspect - --lenient`] },
   ];
