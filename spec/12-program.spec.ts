@@ -17,6 +17,7 @@ const LINES = `
   inspect vm --json
   inspect vm
   devices vm cpu --json
+  dump vm --at 100 --json
   verify vm --json
   extract vm --out blocks --format blocks --json
   extract vm --out raw --format raw
