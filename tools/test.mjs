@@ -33,8 +33,8 @@ const skipped = [];
 const UNCOUNTED = new RegExp(
   String.raw`^(?:10-corpus|11-hostile-places|12-(?:outputs|program)|22-versions.*|30-convert|34-receive.*|35-relay-qemu|` +
     String.raw`40-save-grid|52-recordings|59-to-multifd|60-(?:compressed|libvirt|offset|qcow2)|` +
-    String.raw`61-(?:core|core-targets|device-memory|machines|physical|read)|70-fuzz|71-bounds|80-diff-command|` +
-    String.raw`81-explain-(?:qemu|remedies)|82-report-(?:command|hostile))\.spec\.js$`,
+    String.raw`61-(?:core|core-dumps|core-targets|device-memory|machines|physical|read)|70-fuzz|71-bounds|80-diff-command|` +
+    String.raw`81-explain-(?:qemu|remedies|sweep)|82-report-(?:command|hostile)|6[2-5]-(?:virtual-qemu|dump|gdb|nbd)|90-adapt-(?:arm|field|qemu))\.spec\.js$`,
   "u",
 );
 
