@@ -70,7 +70,9 @@ export async function run(argv: string[]): Promise<number> {
   tellUnloadable(report);
   if (json) printJson(report);
   else if (out !== "-") print(lines(out, report));
-  return delivered(report);
+  const status = delivered(report);
+  // A cut stream stays one, which no QEMU loads.
+  return report.complete ? status : 1;
 }
 
 /**

@@ -68,7 +68,11 @@ function explainSurvey(
 ): Explanation {
   const { inspection } = survey;
   const rules = versionRules(survey, file);
-  for (const rule of rules) if (rule.remedy !== undefined) rule.remedy = keptInOne(rule.remedy, containers);
+  for (const rule of rules) {
+    // A strict command refuses what is damaged: the damage comes first, with remedies of its own.
+    if (survey.damage.length > 0) delete rule.remedy;
+    else if (rule.remedy !== undefined) rule.remedy = keptInOne(rule.remedy, containers);
+  }
   const destination = destinationFor(survey);
   const reach = adaptReach(survey, destination, rules, file);
   const context: Context = { survey, file, destination, rules, reach, containers, matches };
