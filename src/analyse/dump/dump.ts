@@ -87,7 +87,8 @@ export async function* dumpUnits(
     const stop = next ?? size;
     if (stop > end) yield undecoded({ item: trouble?.path.join(" > ") ?? "cut", offset: end, length: stop - end, why });
     if (next === undefined) return;
-    after = reader.known;
+    // Whether there are footers is found anew: damage of the first one says no.
+    after = { ...reader.known, footers: undefined };
     end = next;
   }
 }
@@ -111,14 +112,16 @@ export async function dumpAt(
     const { offset, length } = unit;
     end = Math.max(end, offset + length);
     if (at < offset || at >= offset + length) continue;
-    const field = unit.fieldAt === undefined ? unit.fields().find((one) => contains(one, at)) : unit.fieldAt(at);
-    return { at, unit, field: field ?? { name: "bytes", offset, length } };
+    return { at, unit, field: fieldAt(unit, at) };
   }
   throw new QevmError("usage", `byte ${hex(at)} is after the end of the stream at ${hex(end)}`);
 }
 
-function contains({ offset, length }: DumpField, at: number): boolean {
-  return offset <= at && at < offset + length;
+/** The field of a unit that contains a byte of it. */
+export function fieldAt(unit: DumpUnit, at: number): DumpField {
+  const contains = ({ offset, length }: DumpField): boolean => offset <= at && at < offset + length;
+  const field = unit.fieldAt === undefined ? unit.fields().find(contains) : unit.fieldAt(at);
+  return field ?? { name: "bytes", offset: unit.offset, length: unit.length };
 }
 
 /** The bytes from `start` to before `stop`, absolute offsets. */

@@ -29,9 +29,9 @@ const MOST_SHOWN = 32;
 function traced(offset: number, names: readonly string[], encode: (writer: TracedWriter) => void): DumpField[] {
   const writer = new TracedWriter(offset);
   encode(writer);
-  return writer.values.map(({ value, ...place }, k) => {
+  return writer.values.map(({ value, offset: at, length }, k) => {
     const name = names[k] ?? `value ${k}`;
-    return { name, ...place, value: shown(value, / name$|^idstr$|machine$|capability /u.test(name)) };
+    return { name, offset: at, length, value: shown(value, / name$|^idstr$|machine$|capability /u.test(name)) };
   });
 }
 
@@ -190,7 +190,7 @@ function valueAt(state: DeviceState, steps: readonly string[]): FieldValue | und
           ? value.fields[step]
           : value.subsections.find(({ description }) => description.vmsdName === name);
     } else if (isTreeNode(value)) value = undefined;
-    else if (isRecordValue(value)) value = (value.record as Record<string, FieldValue>)[step];
+    else if (isRecordValue(value)) value = value.record[step];
     else return undefined;
   }
   return value;

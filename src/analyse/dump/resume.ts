@@ -32,8 +32,7 @@ export async function resumeAt(source: Positioned, { origin, size, known, from }
     const stop = Math.min(PIECE, n - 6);
     for (let k = 0; k < stop; k++) {
       const type = buffer[k];
-      if (type === FOOTER && known.footers !== false && ids.has(view.getUint32(k + 1)) && NEXT.has(buffer[k + 5]!))
-        return at + k + 5;
+      if (type === FOOTER && ids.has(view.getUint32(k + 1)) && NEXT.has(buffer[k + 5]!)) return at + k + 5;
       if (type === FULL && isFull(buffer, view, k, n)) return at + k;
     }
   }

@@ -169,6 +169,7 @@ class EncodeWalk extends BaseWalk {
     const value = this.take(name);
     if (!Array.isArray(value) || value.length > count) throw this.wrong(name, `an array of up to ${count}`, value);
     this.each(name, value, body);
+    if (value.length < count) this.at?.([...this.path, name, "(unused)"], this.writer.offset);
     this.writer.bytes(new Uint8Array((count - value.length) * width));
   }
 
@@ -185,6 +186,7 @@ class EncodeWalk extends BaseWalk {
   }
 
   constant(bytes: readonly number[]): void {
+    if (bytes.length > 0) this.at?.([...this.path, "(constant)"], this.writer.offset);
     for (const byte of bytes) this.writer.u8(byte);
   }
 
