@@ -41,7 +41,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       OFFSET,
       LIMIT,
     ],
-    text: `Without options: the parts of the stream. BYTE is an address as in messages of\nqevm. After damage decoding goes on at the next part that fits (exit status 1),\nso that what follows is shown, too. ${FILE_TEXT}`,
+    text: `Without options: the parts of the stream. BYTE is an address as in messages of\nqevm. After damage decoding goes on at the next part that fits (exit status 1),\nso that what follows is shown, too.\n${FILE_TEXT}`,
   },
   verify: {
     usage: "FILE [--json] [--lenient] [--page-size N]",
