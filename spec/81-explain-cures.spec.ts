@@ -82,7 +82,11 @@ function libvirtImage(bytes: Buffer): Buffer {
 /** The commands that explain prints, as a person copies them. */
 async function printed(file: string): Promise<string[]> {
   const text = (await qevm(["explain", file], { cwd: work })).stdout;
-  const lines = text.split("\n").filter((line) => /^ +(?:qevm|sh|head|zstd|gzip|xz|lz4) /u.test(line));
+  // A long one goes on after a backslash, as a shell takes it.
+  const lines = text
+    .replaceAll(/\\\n\s*/gu, "")
+    .split("\n")
+    .filter((line) => /^ +(?:qevm|sh|head|zstd|gzip|xz|lz4) /u.test(line));
   return [...new Set(lines.map((line) => line.trim()))].filter((line) => !line.startsWith("qevm adapt"));
 }
 
