@@ -1,45 +1,15 @@
 /** A client of GDB's remote protocol that shares no code with src: for QEMU's stub and for ours. */
-import { connect, type Socket } from "node:net";
+import { dialed, SocketClient } from "./socket-client.js";
 
-export class GdbClient {
-  /** Everything that was received and not taken. */
-  private have: Buffer = Buffer.alloc(0);
-  private ended = false;
-  private wake = (): void => undefined;
-
-  private constructor(readonly socket: Socket) {
-    socket.on("data", (bytes: Buffer) => {
-      this.have = Buffer.concat([this.have, bytes]);
-      this.wake();
-    });
-    const end = (): void => {
-      this.ended = true;
-      this.wake();
-    };
-    socket.on("end", end).on("close", end).on("error", end);
-  }
-
+export class GdbClient extends SocketClient {
   /** @param path of a unix socket, or a port of this machine */
   static async connect(path: string | number): Promise<GdbClient> {
-    const socket = typeof path === "number" ? connect(path, "127.0.0.1") : connect(path);
-    await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-    return new GdbClient(socket);
-  }
-
-  /** Waits until the server closes. */
-  async closed(): Promise<void> {
-    while (!this.ended) await this.more();
+    return new GdbClient(await dialed(path));
   }
 
   /** The next byte; undefined at the end. */
   async byte(): Promise<number | undefined> {
-    while (this.have.length === 0) {
-      if (this.ended) return undefined;
-      await this.more();
-    }
-    const [byte] = this.have;
-    this.have = this.have.subarray(1);
-    return byte;
+    return (await this.bytes(1))?.[0];
   }
 
   /** The next packet's content, acknowledged; undefined at the end. */
@@ -111,10 +81,6 @@ export class GdbClient {
       if (packet === undefined || packet === "OK" || packet.startsWith("E")) return text;
       text += Buffer.from(packet.slice(1), "hex").toString();
     }
-  }
-
-  private async more(): Promise<void> {
-    await new Promise<void>((resolve) => (this.wake = resolve));
   }
 }
 

@@ -1,43 +1,9 @@
 /** A client of the NBD protocol that shares no code with src, and can say anything. */
-import { connect, type Socket } from "node:net";
+import { dialed, SocketClient } from "./socket-client.js";
 
-export class NbdClient {
-  private have: Buffer = Buffer.alloc(0);
-  private ended = false;
-  private wake = (): void => undefined;
-
-  private constructor(readonly socket: Socket) {
-    socket.on("data", (bytes: Buffer) => {
-      this.have = Buffer.concat([this.have, bytes]);
-      this.wake();
-    });
-    const end = (): void => {
-      this.ended = true;
-      this.wake();
-    };
-    socket.on("end", end).on("close", end).on("error", end);
-  }
-
+export class NbdClient extends SocketClient {
   static async connect(path: string): Promise<NbdClient> {
-    const socket = connect(path);
-    await new Promise<void>((resolve, reject) => socket.once("connect", resolve).once("error", reject));
-    return new NbdClient(socket);
-  }
-
-  /** The next bytes; undefined where the server has closed before that. */
-  async bytes(length: number): Promise<Buffer | undefined> {
-    while (this.have.length < length) {
-      if (this.ended) return undefined;
-      await new Promise<void>((resolve) => (this.wake = resolve));
-    }
-    const bytes = this.have.subarray(0, length);
-    this.have = this.have.subarray(length);
-    return bytes;
-  }
-
-  /** Waits until the server closes; bytes until then are dropped. */
-  async closed(): Promise<void> {
-    while (!this.ended) await new Promise<void>((resolve) => (this.wake = resolve));
+    return new NbdClient(await dialed(path));
   }
 
   send(hex: string, ...rest: readonly Uint8Array[]): void {

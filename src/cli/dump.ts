@@ -6,7 +6,7 @@ import { openInput } from "../io/container/input.js";
 import { readableAgain } from "../io/transport/spool.js";
 import { WritableSink } from "../io/transport/writable.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
-import { HexLines } from "./hex.js";
+import { HexLines } from "../bytes/hex-lines.js";
 import { print, printJson, printWarnings, safe, withProgress } from "./output.js";
 
 /** Bytes that are shown around a byte. */
@@ -120,7 +120,7 @@ async function printList(
     const lines = jsonl
       ? [JSON.stringify(options.section === undefined || records ? plainUnit(unit) : { ...plainUnit(unit), fields })]
       : [
-          `${place(unit)}: ${safe(unit.item)}: ${safe(unit.what)}`,
+          `${place(unit)}: ${safe(unit.item)}${unit.item === unit.what ? "" : `: ${safe(unit.what)}`}`,
           ...fields.map((one) => `  ${place(one)}: ${fieldText(one)}`),
         ];
     await sink.write(Buffer.from(`${lines.join("\n")}\n`));

@@ -2,16 +2,16 @@ import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { QevmError } from "../bytes/errors.js";
-import { StreamReader } from "../codec/stream/index.js";
+import type { ByteSource } from "../bytes/source.js";
+import { StreamReader, type StreamOptions } from "../codec/stream/index.js";
 import { deviceToPlain } from "../codec/vmstate/index.js";
-import { parseLayout } from "../guest/layout/stated-layout.js";
 import { openInput } from "../io/container/input.js";
 import { openOutput } from "../io/transport/output.js";
 import { systemFolder, temporaryFolder } from "../io/transport/temporary.js";
 import { writeChanges } from "../rewrite/generate/changes.js";
 import { SavedGuest, serveGdb, type MonitorTools } from "../serve/gdb/index.js";
 import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
-import { layoutIn, MEMORY_OPTIONS, withMemory } from "./memory.js";
+import { layoutIn, MEMORY_OPTIONS, statedLayout, withMemory } from "./memory.js";
 import { fileSize, printJson, printWarnings, safe, tell, tellSource } from "./output.js";
 
 /** As QEMU's -s, for this machine only. */
@@ -33,8 +33,7 @@ export async function run(argv: string[]): Promise<number> {
     throw new UsageError("--listen goes without -- GDB ARGS");
   if (words === undefined && args.text("gdb") !== undefined) throw new UsageError("--gdb goes with -- GDB ARGS");
   const program = words === undefined ? "" : (args.text("gdb") ?? installed());
-  const stated = args.text("layout");
-  const parts = stated === undefined ? undefined : parseLayout(stated);
+  const parts = statedLayout(args);
   const [file] = args.positionals as [string];
   return await withMemory(args, file, true, async (opened) => {
     printWarnings(opened.pages.diagnostics.warnings);
@@ -101,19 +100,20 @@ async function withGdb(
 }
 
 function toolsOf(args: Arguments, file: string, maySave: boolean): MonitorTools {
-  const again = async <T>(work: (source: Awaited<ReturnType<typeof openInput>>) => Promise<T>): Promise<T> => {
+  const again = async <T>(work: (source: ByteSource, reading: StreamOptions) => Promise<T>): Promise<T> => {
     if (file === "-") throw new QevmError("unsupported", "standard input cannot be read again");
+    const reading = await streamOptions(args);
     const source = await openInput(file, inputOptions(args));
     try {
-      return await work(source);
+      return await work(source, reading);
     } finally {
       await source.close?.();
     }
   };
   const devices: MonitorTools["devices"] = async (name) =>
-    await again(async (source) => {
+    await again(async (source, reading) => {
       const found: Awaited<ReturnType<MonitorTools["devices"]>> = [];
-      for await (const item of new StreamReader(source, await streamOptions(args))) {
+      for await (const item of new StreamReader(source, reading)) {
         if (item.kind !== "section" || item.content.kind !== "device") continue;
         const { idstr, instanceId: instance } = item;
         if (idstr !== name && `${idstr}/${instance}` !== name) continue;
@@ -122,11 +122,11 @@ function toolsOf(args: Arguments, file: string, maySave: boolean): MonitorTools 
       return found;
     });
   const save: MonitorTools["save"] = async (path, changes) =>
-    await again(async (source) => {
+    await again(async (source, reading) => {
       if (existsSync(path)) throw new QevmError("usage", `${path} exists; nothing is replaced`);
       const out = openOutput(path);
       try {
-        const { bytes } = await writeChanges(source, out, changes, await streamOptions(args));
+        const { bytes } = await writeChanges(source, out, changes, reading);
         await out.end?.();
         out.commit();
         return `${path}: ${fileSize(bytes)} written`;

@@ -3,7 +3,7 @@ import { layoutOf } from "../guest/read/guest-memory.js";
 import { variantOf, type IndexedPages } from "../guest/read/indexed-pages.js";
 import { openPages } from "../guest/read/open-memory.js";
 import type { Layout } from "../guest/layout-types.js";
-import { stateLayout, type StatedPart } from "../guest/layout/stated-layout.js";
+import { parseLayout, stateLayout, type StatedPart } from "../guest/layout/stated-layout.js";
 import { openInput } from "../io/container/input.js";
 import { DECODE_OPTIONS, inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { safe, tell, withProgress } from "./output.js";
@@ -52,6 +52,12 @@ async function open(
   if (index === undefined) return await openPages(source, options);
   if (file === "-" || !isRandom(source)) throw new UsageError("--index is for files that can be read anywhere");
   return await openPages(source, options, { file, index, variant, say: tell });
+}
+
+/** The parts that `--layout` states; undefined without it. Errors: usage. */
+export function statedLayout(args: Arguments): readonly StatedPart[] | undefined {
+  const text = args.text("layout");
+  return text === undefined ? undefined : parseLayout(text);
 }
 
 /** The layout that `--layout` states, or that of the stream; guesses are told. Errors: usage, unsupported. */

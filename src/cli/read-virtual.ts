@@ -1,5 +1,5 @@
 import { hex } from "../bytes/errors.js";
-import { stateLayout, type StatedPart } from "../guest/layout/stated-layout.js";
+import type { StatedPart } from "../guest/layout/stated-layout.js";
 import type { IndexedPages } from "../guest/read/indexed-pages.js";
 import { GuestMemory } from "../guest/read/open-memory.js";
 import {
@@ -13,7 +13,8 @@ import {
 } from "../guest/walk/index.js";
 import { WritableSink } from "../io/transport/writable.js";
 import { UsageError, type Arguments } from "./arguments.js";
-import { HexLines } from "./hex.js";
+import { HexLines } from "../bytes/hex-lines.js";
+import { layoutIn } from "./memory.js";
 import { delivered, print, printJson, printWarnings, safe, tell } from "./output.js";
 
 /** How the bytes at a virtual address are shown. */
@@ -61,11 +62,9 @@ export async function printVirtual(
   { layout: stated, ...wanted }: VirtualWanted & { layout: readonly StatedPart[] | undefined },
 ): Promise<number> {
   const { pages } = opened;
-  const layout = stated === undefined ? opened.layout : stateLayout(stated, pages.blocks);
-  const memory = new GuestMemory({ ...opened, layout }, async () => {});
   const told = pages.diagnostics.warnings.length;
   printWarnings(pages.diagnostics.warnings);
-  for (const line of memory.layout.how) if (line.startsWith("guess")) tell(`layout: ${safe(line)}`);
+  const memory = new GuestMemory({ ...opened, layout: layoutIn(opened, stated) }, async () => {});
   const space = memory.addressSpace(wanted.cpu);
   const status = args.flag("json")
     ? await printDocument(space, memory, wanted, opened.index)

@@ -2,11 +2,11 @@ import type { GuestPages } from "../guest/read/guest-memory.js";
 import type { IndexedPages } from "../guest/read/indexed-pages.js";
 import type { Layout, Segment } from "../guest/layout-types.js";
 import { blockRange, physicalRange, readParts } from "../guest/read/range.js";
-import { parseLayout, type StatedPart } from "../guest/layout/stated-layout.js";
+import type { StatedPart } from "../guest/layout/stated-layout.js";
 import { WritableSink } from "../io/transport/writable.js";
 import { parse, UsageError, type Arguments } from "./arguments.js";
-import { HexLines } from "./hex.js";
-import { layoutIn, MEMORY_OPTIONS, withMemory } from "./memory.js";
+import { HexLines } from "../bytes/hex-lines.js";
+import { layoutIn, MEMORY_OPTIONS, statedLayout, withMemory } from "./memory.js";
 import { printVirtual, virtualWanted, type VirtualWanted } from "./read-virtual.js";
 import { delivered, printJson, printWarnings } from "./output.js";
 
@@ -58,14 +58,13 @@ function wantedRange(args: Arguments): Wanted {
   const places = [physical, block, args.text("virtual")].filter((one) => one !== undefined);
   if (places.length !== 1) throw new UsageError("--physical, --virtual or --block says where");
   if (physical !== undefined && offset !== undefined) throw new UsageError("--offset goes with --block");
-  const layout = args.text("layout");
-  if (block !== undefined && layout !== undefined) throw new UsageError("--layout goes with --physical and --virtual");
+  if (block !== undefined && args.text("layout") !== undefined)
+    throw new UsageError("--layout goes with --physical and --virtual");
   const virtual = virtualWanted(args);
   const length = args.size("length", { min: 1, max: most }) ?? 256;
   if (args.flag("json") && length > MOST_JSON) throw new UsageError(`--json prints at most ${MOST_JSON} bytes`);
   if (args.flag("json") && args.flag("raw")) throw new UsageError("--json and --raw exclude each other");
-  const stated = layout === undefined ? undefined : parseLayout(layout);
-  return { virtual, physical, block, start: physical ?? offset ?? 0, length, layout: stated };
+  return { virtual, physical, block, start: physical ?? offset ?? 0, length, layout: statedLayout(args) };
 }
 
 async function print(args: Arguments, opened: IndexedPages, wanted: Wanted): Promise<number> {

@@ -1,10 +1,10 @@
 import type { GuestPages } from "../guest/read/guest-memory.js";
 import type { IndexedPages } from "../guest/read/indexed-pages.js";
-import { parseLayout, type StatedPart } from "../guest/layout/stated-layout.js";
+import type { StatedPart } from "../guest/layout/stated-layout.js";
 import { MemorySpace } from "../guest/read/space.js";
 import { NbdExports, nbdUri, serveNbd, type NbdExport } from "../serve/nbd/index.js";
 import { parse, UsageError } from "./arguments.js";
-import { layoutIn, MEMORY_OPTIONS, withMemory } from "./memory.js";
+import { layoutIn, MEMORY_OPTIONS, statedLayout, withMemory } from "./memory.js";
 import { printJson, printWarnings, tell, tellSource } from "./output.js";
 
 /** The port that is registered for NBD, for this machine only. */
@@ -23,8 +23,7 @@ export async function run([action, ...argv]: string[]): Promise<number> {
   const args = parse(argv, options, [1, 1], "one FILE");
   const block = args.text("block");
   if (block !== undefined && args.text("layout") !== undefined) throw new UsageError("--layout goes without --block");
-  const stated = args.text("layout");
-  const parts = stated === undefined ? undefined : parseLayout(stated);
+  const parts = statedLayout(args);
   const [file] = args.positionals as [string];
   return await withMemory(args, file, block === undefined, async (opened) => {
     printWarnings(opened.pages.diagnostics.warnings);

@@ -1,6 +1,7 @@
 import { hex, type QevmError } from "../../bytes/errors.js";
 import type { QemuFileReader } from "../../bytes/reader.js";
 import type { QemuFileWriter } from "../../bytes/writer.js";
+import { memorySize } from "../../bytes/text.js";
 import { recognise, RECOGNISED_BY } from "./recognise.js";
 import { findStreams, offsetText } from "./search.js";
 
@@ -65,9 +66,7 @@ async function elsewhere(reader: QemuFileReader): Promise<string> {
   const { offsets, whole, most } = await findStreams(reader);
   const [first] = offsets;
   if (first === undefined) {
-    return whole
-      ? "; no stream begins in it"
-      : `; no stream begins in its first ${most < 2 ** 30 ? `${most / 2 ** 20} M` : `${most / 2 ** 30} G`}iB`;
+    return `; no stream begins in ${whole ? "it" : `its first ${memorySize(most)}`}`;
   }
   if (offsets.length === 1) return `; a stream begins at byte ${hex(first)}: --stream-offset ${offsetText(first)}`;
   const all = offsets.map((offset) => hex(offset)).join(", ");

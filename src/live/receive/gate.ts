@@ -58,9 +58,11 @@ interface Waiting {
   bytes: number;
   /** When data last arrived, of `performance.now()`. */
   last: number;
-  /** Its first bytes where it begins like a main channel. */
-  main: Uint8Array | undefined;
+  /** What came of it where it begins like a main channel. */
+  main: Uint8Array[] | undefined;
   why: string | undefined;
+  /** It was closed and reported. */
+  refused: boolean;
 }
 
 /** Distinguishes the connections of a migration from others, which are closed and reported. */
@@ -87,7 +89,9 @@ export class Gate {
 
   /** The longest of the connections that begin like a main channel and have not shown their RAM. */
   get unproven(): Uint8Array | undefined {
-    return [...this.waiting].flatMap(({ main }) => main ?? []).toSorted((a, b) => b.length - a.length)[0];
+    const mains = [...this.waiting].filter(({ main }) => main !== undefined);
+    const longest = mains.toSorted((a, b) => b.bytes - a.bytes)[0]?.main;
+    return longest === undefined ? undefined : Buffer.concat(longest);
   }
 
   /**
@@ -98,7 +102,15 @@ export class Gate {
     this.makeRoom();
     this.seen++;
     const now = performance.now();
-    const waiting: Waiting = { connection, since: now, bytes: 0, last: now, main: undefined, why: undefined };
+    const waiting: Waiting = {
+      connection,
+      since: now,
+      bytes: 0,
+      last: now,
+      main: undefined,
+      why: undefined,
+      refused: false,
+    };
     this.waiting.add(waiting);
     const timer = setInterval(() => {
       if (alone || (waiting.bytes === 0 && this.facts.mayBeSilent())) return;
@@ -111,7 +123,7 @@ export class Gate {
     try {
       const caller = await this.identify(waiting, alone);
       if (caller !== undefined) return caller;
-      this.refuse(connection, waiting.bytes, waiting.why ?? "it closed before it was identified");
+      this.refuseWaiting(waiting, "it closed before it was identified");
       return undefined;
     } finally {
       clearInterval(timer);
@@ -204,33 +216,35 @@ export class Gate {
       return undefined;
     }
     const proof = new MainProof();
-    let verdict: Proof | "long" | undefined;
-    void proof.decided.then((decided) => (verdict ??= decided));
     this.makeRoomForMain();
-    waiting.main = head;
+    const held = (waiting.main = [head]);
+    let verdict: Proof | "long" | undefined;
     let next: Promise<IteratorResult<Uint8Array>> | undefined;
     try {
       await proof.feed(head);
       while (verdict === undefined && waiting.why === undefined) {
         next ??= rest.next();
-        const came = await Promise.race([next, proof.decided]);
-        if (typeof came === "string") break;
-        next = undefined;
-        if (came.done === true) proof.end();
-        else {
-          this.note(waiting, came.value);
-          head = waiting.main = Buffer.concat([head, came.value]);
-          if (head.length > MOST_HELD) verdict ??= "long";
-          else await proof.feed(came.value);
+        const came = await Promise.race([proof.decided, next]);
+        if (typeof came === "string") {
+          verdict = came;
+          break;
         }
-        if (came.done === true) await proof.decided;
+        next = undefined;
+        if (came.done === true) {
+          proof.end();
+          verdict = await proof.decided;
+          break;
+        }
+        held.push(came.value);
+        this.note(waiting, came.value);
+        if (waiting.bytes > MOST_HELD) verdict = "long";
+        else await proof.feed(came.value);
       }
     } catch (error) {
       waiting.why ??= brokeOff(error);
     } finally {
       proof.end();
     }
-    verdict = await (verdict ?? proof.decided);
     if (verdict === "damaged" && proof.returnPath) await this.better(waiting);
     else if (verdict === "damaged" || verdict === "ended") {
       const how = verdict === "ended" ? "ended before its RAM" : "is damaged";
@@ -239,7 +253,7 @@ export class Gate {
     if (this.facts.mainIsHere()) waiting.why ??= SECOND;
     if (waiting.why !== undefined) return undefined;
     const whole = next === undefined ? rest : { next: withFirst(next, rest) };
-    return { connection, role: "main", id: undefined, uuid: undefined, head, rest: whole };
+    return { connection, role: "main", id: undefined, uuid: undefined, head: Buffer.concat(held), rest: whole };
   }
 
   /** Waits until another main channel is here, or for a while. */
@@ -262,7 +276,8 @@ export class Gate {
 
   private refuseWaiting(waiting: Waiting, why: string): void {
     waiting.why ??= why;
-    waiting.connection.destroy();
+    if (!waiting.refused) this.refuse(waiting.connection, waiting.bytes, waiting.why);
+    waiting.refused = true;
     if (!this.over) this.wakeAll();
   }
 

@@ -123,7 +123,6 @@ class Relay {
       await ended;
       await this.checkLoaded();
       this.gate.close();
-      await sleep(LOOK);
       await this.record.settle();
       return await this.relayed();
     } catch (error) {

@@ -1,4 +1,4 @@
-import { QevmError } from "../../bytes/errors.js";
+import { hex, QevmError } from "../../bytes/errors.js";
 import type { CpuState } from "../../guest/cores/cpu-state.js";
 import type { Layout } from "../../guest/layout-types.js";
 import type { GuestPages } from "../../guest/read/guest-memory.js";
@@ -68,7 +68,7 @@ export class SavedGuest {
   /** Bytes at a guest-physical address. Errors: usage (no memory), those of page payloads. */
   async readPhysical(address: number, length: number): Promise<Uint8Array> {
     if (this.memory.memoryAt(address, length) < length) {
-      throw new QevmError("usage", `no memory at address 0x${address.toString(16)}`);
+      throw new QevmError("usage", `no memory at address ${hex(address)}`);
     }
     const bytes = new Uint8Array(length);
     await this.memory.read(address, bytes);
@@ -103,7 +103,7 @@ export class SavedGuest {
     const places: SpacePart[] = [];
     for (const part of parts) places.push(...this.memory.between(part.physical, part.length));
     const wrong = places.find(({ block }) => block === undefined || block === WINDOW);
-    if (wrong !== undefined) throw new QevmError("usage", `no memory to write at 0x${wrong.start.toString(16)}`);
+    if (wrong !== undefined) throw new QevmError("usage", `no memory to write at ${hex(wrong.start)}`);
     let done = 0;
     for (const { block, offset, length } of places) {
       await this.writeBlock(block!, offset, bytes.subarray(done, done + length));
@@ -154,6 +154,6 @@ export class SavedGuest {
 }
 
 function physical(address: bigint): number {
-  if (address > BigInt(Number.MAX_SAFE_INTEGER)) throw new QevmError("usage", `no memory at 0x${address.toString(16)}`);
+  if (address > BigInt(Number.MAX_SAFE_INTEGER)) throw new QevmError("usage", `no memory at ${hex(address)}`);
   return Number(address);
 }

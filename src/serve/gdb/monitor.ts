@@ -1,4 +1,5 @@
 import { hex, QevmError } from "../../bytes/errors.js";
+import { HexLines } from "../../bytes/hex-lines.js";
 import { safe } from "../../bytes/text.js";
 import type { PlainDevice } from "../../codec/vmstate/index.js";
 import type { CpuState } from "../../guest/cores/cpu-state.js";
@@ -107,13 +108,7 @@ async function walked(address: bigint, guest: SavedGuest, cpu: CpuState): Promis
 
 async function dump(address: number, count: number, guest: SavedGuest): Promise<string[]> {
   if (count > MOST_BYTES) throw new QevmError("usage", `at most ${MOST_BYTES} bytes`);
-  const bytes = Buffer.from(await guest.readPhysical(address, count));
-  const rows: string[] = [];
-  for (let at = 0; at < bytes.length; at += 16) {
-    const row = bytes.subarray(at, at + 16);
-    const digits = [...row].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-    const letters = row.toString("latin1").replace(/[^ -~]/gu, ".");
-    rows.push(`${(address + at).toString(16).padStart(16, "0")}: ${digits.padEnd(47)}  ${letters}`);
-  }
-  return rows;
+  const rows = new HexLines(address);
+  const text = rows.add(await guest.readPhysical(address, count)) + rows.end();
+  return text === "" ? [] : text.trimEnd().split("\n");
 }

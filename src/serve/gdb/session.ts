@@ -58,7 +58,7 @@ class Session {
       reply = await this.reply(packet);
     } catch (error) {
       if (!(error instanceof QevmError)) throw error;
-      reply = error.code === "usage" ? BAD_ADDRESS : error.code === "does-not-fit" ? WRONG : BAD_ADDRESS;
+      reply = error.code === "does-not-fit" ? WRONG : BAD_ADDRESS;
     }
     await this.packets.send(reply);
     if (packet.toString("latin1", 0, 15) === "QStartNoAckMode") this.packets.acknowledge = false;
