@@ -388,7 +388,7 @@ test("the command", async (t) => {
   t.deepEqual([answer.field.name, answer.field.length, answer.what], ["page", 4096, record.what]);
   const shown = Buffer.from(answer.bytes.hex, "hex");
   t.ok(shown.equals(live.open().subarray(answer.bytes.offset, answer.bytes.offset + shown.length)), "the bytes beside");
-  t.equal(list.stdout.split("\n", 1)[0], "0x0, 8 bytes: header: header");
+  t.equal(list.stdout.split("\n", 1)[0], "0x0, 8 bytes: header");
   const lines = records.stdout
     .trim()
     .split("\n")
