@@ -26,6 +26,10 @@ export const commonArguments: readonly string[] =
 const dieWithParent = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] : [];
 
 const running = new Set<QemuProcess>();
+
+/** How long the first command may take at each start, in milliseconds. */
+const silences: readonly number[] = [15_000, 30_000, 30_000];
+
 process.once("exit", () => {
   for (const qemu of running) qemu.killNow();
 });
@@ -56,8 +60,30 @@ export class QemuProcess {
   /**
    * Starts QEMU and connects to its monitor. `args` may use `$DIR`. Without `folder` one is created; {@link close}
    * removes it either way. Rejects with QEMU's error text when it exits first.
+   *
+   * QEMU 7.2 greets, but about once in 2000 starts it never replies to a command; some of these reply on a new
+   * connection, some do not. So a QEMU that is silent is ended and started again, twice at most.
    */
   static async start(qemu: QemuBinary, args: readonly string[], folder = makeWorkFolder(qemu)): Promise<QemuProcess> {
+    try {
+      for (const timeout of silences) {
+        const started = await QemuProcess.#attempt(qemu, args, folder, timeout);
+        if (started !== undefined) return started;
+      }
+      throw new QevmError("io", `QEMU's monitor greets and does not reply, ${silences.length} times`);
+    } catch (error) {
+      rmSync(folder, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** Undefined when the monitor is silent for `timeout` milliseconds. */
+  static async #attempt(
+    qemu: QemuBinary,
+    args: readonly string[],
+    folder: string,
+    timeout: number,
+  ): Promise<QemuProcess | undefined> {
     const inner = innerPath(qemu, folder);
     const [file = "", ...lead] = [...dieWithParent, ...qemu.command];
     const full = [...lead, ...commonArguments, ...args].map((text) => text.replaceAll("$DIR", inner));
@@ -66,12 +92,15 @@ export class QemuProcess {
     const kill = (): boolean => child.kill("SIGKILL");
     process.once("exit", kill);
     try {
-      const qmp = await connect(join(folder, "qmp.sock"), state);
+      const qmp = await connect(join(folder, "qmp.sock"), state, timeout);
       return new QemuProcess(qemu, folder, child, state, qmp);
     } catch (error) {
+      const silent = state.exit === undefined && /: no reply in/u.test(String(error));
       kill();
-      rmSync(folder, { recursive: true, force: true });
-      throw error;
+      await state.ended;
+      if (!silent) throw error;
+      rmSync(join(folder, "qmp.sock"), { force: true });
+      return undefined;
     } finally {
       process.removeListener("exit", kill);
     }
@@ -156,12 +185,12 @@ function watch(child: ChildProcess): Watched {
   return state;
 }
 
-async function connect(path: string, state: Watched): Promise<QmpClient> {
+async function connect(path: string, state: Watched, timeout: number): Promise<QmpClient> {
   const until = Date.now() + 30_000;
   while (state.exit === undefined && Date.now() < until) {
     if (existsSync(path)) {
       try {
-        return await QmpClient.connect(path);
+        return await QmpClient.connect(path, timeout);
       } catch (error) {
         await Promise.race([state.ended, sleep(500, undefined, { ref: false })]);
         if (state.exit === undefined && !/ECONNREFUSED/u.test(String(error))) throw error;
