@@ -7,9 +7,10 @@ const PIECE = 1 << 16;
  * a long list can create its elements one by one.
  */
 export function* jsonPieces(value: unknown): Generator<string> {
-  let text = "";
-  for (const token of tokens(value, "", "\n")) {
-    text += token;
+  const open: Open[] = [];
+  let text = begin(value, "", "\n", open);
+  for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+    text += next(top, open);
     if (text.length < PIECE) continue;
     yield text;
     text = "";
@@ -17,40 +18,55 @@ export function* jsonPieces(value: unknown): Generator<string> {
   if (text !== "") yield text;
 }
 
-/** `line`: a line break and the indent of the value's line. */
-function* tokens(given: unknown, key: string, line: string): Generator<string> {
+/** An array or object that has been begun. A list of these, not nested generators: those cost their depth a token. */
+interface Open {
+  readonly value: object;
+  /** Names of an object's members; undefined: an array. */
+  readonly names: readonly string[] | undefined;
+  /** Next element or name. */
+  at: number;
+  written: boolean;
+  /** A line break and the indent of the value's own line. */
+  readonly line: string;
+}
+
+/** The text of a value, or the beginning of one that it adds to `open`. */
+function begin(given: unknown, key: string, line: string, open: Open[]): string {
   const value = plain(given, key);
-  if (typeof value !== "object" || value === null) {
-    yield leaf(value);
-    return;
+  if (typeof value !== "object" || value === null) return leaf(value);
+  const names = Array.isArray(value) ? undefined : Object.keys(value);
+  open.push({ value, names, at: 0, written: false, line });
+  return names === undefined ? "[" : "{";
+}
+
+/** The next element or member of the innermost value, or its end, which removes it from `open`. */
+function next(top: Open, open: Open[]): string {
+  const { value, names } = top;
+  if (names === undefined) {
+    const elements = value as readonly unknown[];
+    const { at } = top;
+    if (at === elements.length) return end(top, "]", open);
+    top.at++;
+    const line = `${top.line}  `;
+    const lead = top.written ? `,${line}` : line;
+    top.written = true;
+    return lead + begin(elements[at], String(at), line, open);
   }
-  const inner = `${line}  `;
-  let lead = inner;
-  if (Array.isArray(value)) {
-    yield "[";
-    for (let i = 0; i < value.length; i++) {
-      const element: unknown = value[i];
-      // Fast path: long arrays contain numbers.
-      if (typeof element === "number") yield `${lead}${leaf(element)}`;
-      else {
-        yield lead;
-        yield* tokens(element, String(i), inner);
-      }
-      lead = `,${inner}`;
-    }
-    yield lead === inner ? "]" : `${line}]`;
-    return;
-  }
-  yield "{";
-  for (const name in value) {
-    if (!Object.hasOwn(value, name)) continue;
+  while (top.at < names.length) {
+    const name = names[top.at++]!;
     const member: unknown = (value as Readonly<Record<string, unknown>>)[name];
     if (!isWritten(member)) continue;
-    yield `${lead}${JSON.stringify(name)}: `;
-    yield* tokens(member, name, inner);
-    lead = `,${inner}`;
+    const line = `${top.line}  `;
+    const lead = top.written ? `,${line}` : line;
+    top.written = true;
+    return `${lead}${JSON.stringify(name)}: ${begin(member, name, line, open)}`;
   }
-  yield lead === inner ? "}" : `${line}}`;
+  return end(top, "}", open);
+}
+
+function end(top: Open, bracket: string, open: Open[]): string {
+  open.pop();
+  return top.written ? top.line + bracket : bracket;
 }
 
 /** The value to print: the result of its `toJSON`, if any. */
