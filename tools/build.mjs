@@ -14,6 +14,7 @@ const run = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc
 });
 if (run.status !== 0) process.exit(run.status ?? 1);
 buildPageEngine();
+extractZstd();
 await bundleProgram(`${root}dist/`);
 holdPublicNames();
 
@@ -65,4 +66,17 @@ function buildPageEngine() {
     if (made.status !== 0) process.exit(made.status ?? 1);
   }
   writeFileSync(stamp, want);
+}
+
+/**
+ * Writes dist/src/engine/zstd.wasm, the zstd library's decoder, out of the package `zstddec`, whose own wrapper does not
+ * look at zstd's errors; and its licence, which goes with it.
+ */
+function extractZstd() {
+  const source = readFileSync(`${root}node_modules/zstddec/dist/zstddec-stream.mjs`, "utf8");
+  const wasm = /const wasm = "([^"]+)"/u.exec(source);
+  const licence = /\/\*\*\n\* (BSD License\n[^]*?)\*\//u.exec(source);
+  if (wasm === null || licence === null) throw new Error("zstddec: its WebAssembly or licence is not where it was");
+  writeFileSync(`${root}dist/src/engine/zstd.wasm`, Buffer.from(wasm[1], "base64"));
+  writeFileSync(`${root}dist/src/engine/zstd-LICENSE.txt`, licence[1].replaceAll(/^\* ?/gmu, ""));
 }

@@ -92,5 +92,6 @@ export async function bundleProgram(folder) {
       "decode-thread": `${from}analyse/fuzz/decode-thread.js`,
     },
   });
-  for (const name of ["page.wasm", "page-simd.wasm"]) copyFileSync(`${from}engine/${name}`, `${to}${name}`);
+  for (const name of ["page.wasm", "page-simd.wasm", "zstd.wasm"])
+    copyFileSync(`${from}engine/${name}`, `${to}${name}`);
 }

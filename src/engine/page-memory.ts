@@ -26,6 +26,9 @@ export interface PageExports {
     size: number,
     good: number,
   ): number;
+  adler32Long(data: number, length: number): number;
+  decodeLz4(input: number, length: number, out: number, history: number, room: number): number;
+  decodeLzo1x(input: number, length: number, out: number, size: number): number;
 }
 
 /** Bytes of one WebAssembly memory page. */

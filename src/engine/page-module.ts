@@ -1,5 +1,4 @@
-import type * as NodeFs from "node:fs";
-import { QevmError } from "../bytes/errors.js";
+import { readBeside } from "./beside.js";
 
 /** One instruction with a vector result: `validate` shows whether this WebAssembly supports SIMD. */
 const SIMD_PROBE = new Uint8Array([
@@ -18,15 +17,8 @@ export function loadPageModule(): Promise<WebAssembly.Module> {
 }
 
 /**
- * The module with or without SIMD, regardless of this machine. Read from a file beside this one in Node, fetched
- * elsewhere.
+ * The module with or without SIMD, regardless of this machine. Errors: io, where its file is missing.
  */
 export async function load(simd: boolean): Promise<WebAssembly.Module> {
-  const url = simd ? new URL("./page-simd.wasm", import.meta.url) : new URL("./page.wasm", import.meta.url);
-  // Loaded at run time so that bundlers for the browser do not see its name.
-  const fs = globalThis.process?.getBuiltinModule?.("node:fs") as typeof NodeFs | undefined;
-  if (fs !== undefined) return new WebAssembly.Module(fs.readFileSync(url));
-  const response = await fetch(url);
-  if (!response.ok) throw new QevmError("io", `the page engine is not at ${url.href} (status ${response.status})`);
-  return WebAssembly.compile(await response.arrayBuffer());
+  return await WebAssembly.compile(await readBeside(simd ? "page-simd.wasm" : "page.wasm"));
 }

@@ -68,3 +68,19 @@ function lanes(x: u64): u32 {
 function sum(x: v128): u32 {
   return i32x4.extract_lane(x, 0) + i32x4.extract_lane(x, 1) + i32x4.extract_lane(x, 2) + i32x4.extract_lane(x, 3);
 }
+
+const LARGEST: u32 = 65521;
+
+/** Adler-32 of any number of bytes, a page at a time. */
+export function adler32Long(data: u32, length: u32): u32 {
+  let a: u32 = 1;
+  let b: u32 = 0;
+  for (let at: u32 = 0; at < length; at += 4096) {
+    const some = min<u32>(4096, length - at);
+    const sums = adler32(data + at, some);
+    // The sums of the part began with a = 1.
+    b = (b + some * (a + LARGEST - 1) + (sums >> 16)) % LARGEST;
+    a = (a + (sums & 0xffff) + LARGEST - 1) % LARGEST;
+  }
+  return (b << 16) | a;
+}

@@ -8,6 +8,9 @@ import { isZero } from "./zero";
 export { init } from "./init";
 export { SCRATCH_END } from "./memory";
 export { inflatePage } from "./inflate";
+export { adler32Long } from "./adler";
+export { decodeLz4 } from "./lz4";
+export { decodeLzo1x } from "./lzo1x";
 
 const FLAG_ZERO: u64 = 0x02;
 const FLAG_COMPRESS_PAGE: u64 = 0x100;

@@ -22,21 +22,6 @@ export function bzip2Crc(crc: number, byte: number): number {
   return (crc << 8) ^ BZIP2_CRC[((crc >>> 24) ^ byte) & 0xff]!;
 }
 
-/** Adler-32 (RFC 1950). */
-export function adler32(bytes: Uint8Array): number {
-  let a = 1;
-  let b = 0;
-  for (let at = 0; at < bytes.length;) {
-    for (const end = Math.min(bytes.length, at + 5552); at < end; at++) {
-      a += bytes[at]!;
-      b += a;
-    }
-    a %= 65521;
-    b %= 65521;
-  }
-  return ((b << 16) | a) >>> 0;
-}
-
 function table(entry: (value: number) => number): Int32Array {
   return Int32Array.from({ length: 256 }, (_, value) => entry(value));
 }

@@ -1,6 +1,6 @@
-import { adler32, crc32 } from "./checksums.js";
+import { crc32 } from "./checksums.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
-import { decodeLzo1x } from "./lzo1x.js";
+import { BlockDecoder } from "../../../engine/blocks.js";
 
 const MAGIC = [0x89, 0x4c, 0x5a, 0x4f, 0x00, 0x0d, 0x0a, 0x1a, 0x0a];
 /** Maximum block size of lzop. */
@@ -24,10 +24,11 @@ const Flag = {
  * bytes], [checksums of the packed ones, when shorter], the bytes. Source: lzop 1.04 lzop.c.
  *
  * Decoded here because no package reads the file format (the LZO packages need bare blocks, and two of three are native
- * code). Memory: two blocks (lzop makes 256 KiB, the format allows 64 MiB). Errors: truncated, bad-compressed-data,
+ * code); the blocks in WebAssembly. Memory: two blocks (lzop makes 256 KiB, the format allows 64 MiB). Errors: truncated, bad-compressed-data,
  * limit, unsupported.
  */
 export async function* unlzop(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
+  const blocks = await BlockDecoder.create();
   for (let members = 0; ; members++) {
     if (!(await startsWithMagic(reader))) {
       if (members > 0) return;
@@ -60,19 +61,21 @@ export async function* unlzop(reader: QemuFileReader): AsyncGenerator<Uint8Array
       await reader.needLarge(packed, "an lzop block");
       const block = reader.view(packed);
       if (
-        ((expected[2] ?? -1) >= 0 && adler32(block) !== expected[2]) ||
+        ((expected[2] ?? -1) >= 0 && blocks.adler32(block) !== expected[2]) ||
         ((expected[3] ?? -1) >= 0 && crc32(block) !== expected[3])
       ) {
         throw reader.error("bad-compressed-data", "lzop checksum of the compressed block", { offset: start });
       }
       let out = block;
       if (packed < plain) {
-        out = new Uint8Array(plain);
-        const wrong = decodeLzo1x(block, out);
-        if (wrong >= 0) throw reader.error("bad-compressed-data", "lzop block", { offset: start + wrong });
+        const decoded = blocks.lzo1x(block, plain);
+        if (typeof decoded === "number") {
+          throw reader.error("bad-compressed-data", "lzop block", { offset: start + decoded });
+        }
+        out = decoded;
       }
       if (
-        ((expected[0] ?? -1) >= 0 && adler32(out) !== expected[0]) ||
+        ((expected[0] ?? -1) >= 0 && blocks.adler32(out) !== expected[0]) ||
         ((expected[1] ?? -1) >= 0 && crc32(out) !== expected[1])
       ) {
         throw reader.error("bad-compressed-data", "lzop checksum of the plain block", { offset: start });

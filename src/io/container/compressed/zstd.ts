@@ -1,25 +1,19 @@
 import type { QemuFileReader } from "../../../bytes/reader.js";
+import { ZstdDecoder } from "../../../engine/zstd.js";
 import { isSkippable, littleU32, littleU64 } from "../little.js";
 
 const MAGIC = 0xfd2fb528;
 /** Maximum window, the zstd program's default: 128 MiB. */
 const LARGEST_WINDOW = 1 << 27;
-/** fzstd takes the whole window for each frame and moves it with each block: so many bytes of that are free ... */
-const FREE_MOVES = 2 ** 34;
-/** ... and so many for each plain byte. A block of 128 KiB in the largest window takes 1024. */
-const MOVES = 2048;
 
 /**
- * zstd (RFC 8878), one or more frames, by `fzstd`; skippable frames are skipped. The frames are parsed here, so that
- * fzstd gets one block at a time: a block expands to at most 128 KiB, and errors have the block's offset. fzstd ignores
- * the checksum, so it is checked here. Memory: the window, at most 128 MiB. Errors: truncated, limit,
+ * zstd (RFC 8878), one or more frames, by the zstd library; skippable frames are skipped. The frames are parsed here,
+ * so that the library gets one block at a time, and errors have the block's offset. Memory: the window, at most 128 MiB. Errors: truncated, limit,
  * bad-compressed-data, unsupported (dictionaries).
  */
-export async function* unzstd(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
-  const [{ Decompress }, { default: xxhash }] = await Promise.all([import("fzstd"), import("xxhash-wasm")]);
-  const hashes = await xxhash();
-  let moved = 0;
-  let made = 0;
+export async function* unzstd(reader: QemuFileReader, given?: ZstdDecoder): AsyncGenerator<Uint8Array> {
+  const decoder = given ?? (await ZstdDecoder.create());
+  given?.reset();
   for (let frames = 0; ; frames++) {
     const kind = await frameKind(reader);
     if (kind === "skippable") {
@@ -32,22 +26,10 @@ export async function* unzstd(reader: QemuFileReader): AsyncGenerator<Uint8Array
       if (frames > 0) return;
       throw reader.error("bad-magic", "no zstd frame");
     }
-    const { bytes, checksum, size, window } = await frameHeader(reader);
-    moved += window;
-    const pieces: Uint8Array[] = [];
-    const decoder = new Decompress((piece) => void pieces.push(piece));
-    const hash = checksum ? hashes.create64() : undefined;
-    let head: Uint8Array | undefined = bytes;
+    const { bytes, checksum, size } = await frameHeader(reader);
+    yield* decode(decoder, reader, bytes, "zstd");
     let total = 0n;
     for (let last = false; !last;) {
-      const at = reader.offset;
-      moved += window;
-      if (moved > FREE_MOVES + MOVES * made) {
-        throw reader.error("limit", "zstd: small blocks or frames with a large window", {
-          expected: `at least a plain byte for ${MOVES} bytes of window`,
-          found: `${made} for ${moved}`,
-        });
-      }
       await reader.need(3, "a zstd block header");
       const header =
         reader.buffer[reader.position]! |
@@ -60,38 +42,33 @@ export async function* unzstd(reader: QemuFileReader): AsyncGenerator<Uint8Array
         throw reader.error("bad-compressed-data", "zstd block header", { found: `0x${header.toString(16)}` });
       }
       await reader.need(length, "a zstd block");
-      const block = reader.view(length);
-      try {
-        // fzstd waits for 18 bytes before it parses a header; it parses a shorter frame at its end.
-        if (head !== undefined) decoder.push(head.slice());
-        head = undefined;
-        decoder.push(block.slice(), last);
-        // fzstd skips a frame's checksum as 4 bytes; they are read here instead.
-      } catch (error) {
-        const message = error instanceof Error ? error.message : String(error);
-        throw reader.error("bad-compressed-data", `zstd: ${message}`, { offset: at, cause: error });
-      }
-      for (const piece of pieces.splice(0)) {
-        hash?.update(piece);
+      for (const piece of decode(decoder, reader, reader.view(length), "zstd")) {
         total += BigInt(piece.length);
-        made += piece.length;
         yield piece;
       }
     }
     if (size !== undefined && total !== size) {
       throw reader.error("bad-length", "zstd content size", { expected: `${size}`, found: `${total}` });
     }
-    if (hash === undefined) continue;
+    if (!checksum) continue;
     await reader.need(4, "a zstd checksum");
-    const expected = littleU32(reader.view(4), 0);
-    const found = Number(hash.digest() & 0xffffffffn);
-    if (expected !== found) {
-      throw reader.error("bad-compressed-data", "zstd checksum", {
-        offset: reader.offset - 4,
-        expected: `0x${expected.toString(16)}`,
-        found: `0x${found.toString(16)}`,
-      });
-    }
+    yield* decode(decoder, reader, reader.view(4), "zstd checksum");
+  }
+}
+
+/** The pieces that come of `input`, which has just been read. */
+function* decode(
+  decoder: ZstdDecoder,
+  reader: QemuFileReader,
+  input: Uint8Array,
+  what: string,
+): Generator<Uint8Array, void> {
+  const offset = reader.offset - input.length;
+  try {
+    yield* decoder.push(input);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+    throw reader.error("bad-compressed-data", `${what}: ${error.message}`, { offset, cause: error });
   }
 }
 
@@ -102,10 +79,10 @@ async function frameKind(reader: QemuFileReader): Promise<"frame" | "skippable" 
   return isSkippable(magic) ? "skippable" : "none";
 }
 
-/** The header bytes for the decoder, and the parsed values. */
+/** The header's bytes for the decoder, and its values. */
 async function frameHeader(
   reader: QemuFileReader,
-): Promise<{ bytes: Uint8Array; checksum: boolean; size: bigint | undefined; window: number }> {
+): Promise<{ bytes: Uint8Array; checksum: boolean; size: bigint | undefined }> {
   const at = reader.offset;
   await reader.need(6, "a zstd frame header");
   const start = reader.position;
@@ -137,8 +114,5 @@ async function frameHeader(
       found: `${window}`,
     });
   }
-  const copy = bytes.slice();
-  // Clears the checksum flag for the decoder: the checksum is checked here.
-  copy[4]! &= ~4;
-  return { bytes: copy, checksum: (descriptor & 4) !== 0, size, window };
+  return { bytes, checksum: (descriptor & 4) !== 0, size };
 }

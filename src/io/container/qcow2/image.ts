@@ -8,6 +8,7 @@ import { ClusterMap, type Cluster } from "./map.js";
 import { exactly, readSnapshots, snapshotDate, vmStateSize, type Qcow2Snapshot } from "./snapshots.js";
 import { readPiece } from "../sources.js";
 import { MemorySource, type ByteSource, type RandomSource } from "../../../bytes/source.js";
+import { ZstdDecoder } from "../../../engine/zstd.js";
 import { unzstd } from "../compressed/zstd.js";
 
 /** A qcow2 image: its header, its snapshots, and the name of its external data file. */
@@ -156,6 +157,8 @@ class VmStateSource implements ByteSource {
   private position = 0;
   /** The compressed cluster that was read last. */
   private last: { host: number; bytes: Uint8Array } | undefined;
+  /** For all zstd clusters of the image. */
+  private zstd: ZstdDecoder | undefined;
 
   constructor(
     private readonly image: RandomSource,
@@ -234,7 +237,8 @@ class VmStateSource implements ByteSource {
         bytes = new Uint8Array(inflateRawSync(packed, { maxOutputLength: clusterSize }));
       } else {
         let used = 0;
-        for await (const piece of unzstd(QemuFileReader.over(packed, cluster.host))) {
+        this.zstd ??= await ZstdDecoder.create();
+        for await (const piece of unzstd(QemuFileReader.over(packed, cluster.host), this.zstd)) {
           bytes.set(piece.subarray(0, clusterSize - used), used);
           used += piece.length;
           if (used >= clusterSize) break;

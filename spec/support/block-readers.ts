@@ -1,19 +1,50 @@
 /**
- * LZO1X, the compression in lzop files. The first byte of an instruction determines its kind:
- *
- * | byte       | state 0                    | states 1 to 3                       | state 4                          |
- * | ---------- | -------------------------- | ----------------------------------- | -------------------------------- |
- * | 0 to 15    | literals, 3 + L            | copy 2 from (H << 2) + D + 1        | copy 3 from (H << 2) + D + 2049  |
- * | 16 to 31   | copy 2 + L (3 bits) from 16384 + (h << 14) + d; d and h zero: the end                          |||
- * | 32 to 63   | copy 2 + L (5 bits) from d + 1                                                                 |||
- * | 64 to 255  | copy 3 to 8 from (H << 3) + D + 1                                                              |||
- *
- * The state is the number of literals (0 to 3) after the last instruction, or 4 after a run of literals. Source: Linux
- * Documentation/staging/lzo.rst.
- *
- * Decompresses `block` into all of `out`. Returns -1 on success, or the index of the wrong input byte.
+ * LZ4 and LZO1X blocks read byte by byte: the second reader that the decoders in WebAssembly are held against. Sources:
+ * LZ4 Block format; Linux Documentation/staging/lzo.rst.
  */
-export function decodeLzo1x(block: Uint8Array, out: Uint8Array): number {
+
+/**
+ * Decodes one block (LZ4 Block format). `out[0 .. start)` is history, the output goes to `out[start .. limit)`. Returns
+ * the end of the output, or -1 - i for an error at input byte i.
+ */
+export function readLz4(block: Uint8Array, out: Uint8Array, start: number, limit: number): number {
+  let i = 0;
+  let o = start;
+  for (;;) {
+    if (i >= block.length) return -1 - i;
+    const token = block[i++]!;
+    let literals = token >> 4;
+    if (literals === 15) {
+      for (let more = 255; more === 255; literals += more) {
+        if (i >= block.length) return -1 - i;
+        more = block[i++]!;
+      }
+    }
+    if (i + literals > block.length || o + literals > limit) return -1 - i;
+    out.set(block.subarray(i, i + literals), o);
+    i += literals;
+    o += literals;
+    if (i === block.length) return o;
+    if (i + 2 > block.length) return -1 - i;
+    const distance = block[i]! | (block[i + 1]! << 8);
+    if (distance === 0 || distance > o) return -1 - i;
+    i += 2;
+    let length = (token & 15) + 4;
+    if (length === 19) {
+      for (let more = 255; more === 255; length += more) {
+        if (i >= block.length) return -1 - i;
+        more = block[i++]!;
+      }
+    }
+    if (o + length > limit) return -1 - i;
+    if (distance >= length) out.copyWithin(o, o - distance, o - distance + length);
+    else for (let k = 0; k < length; k++) out[o + k] = out[o + k - distance]!;
+    o += length;
+  }
+}
+
+/** One LZO1X block into all of `out`: -1, or the index of the wrong input byte. */
+export function readLzo1x(block: Uint8Array, out: Uint8Array): number {
   const n = block.length;
   let i = 0;
   let o = 0;

@@ -1,0 +1,33 @@
+/** Bytes that must be accessible after the end of a decoder's input and of its output: copies are made in pieces. */
+export const SLACK: u32 = 32;
+
+/** Copies `length` bytes forwards in pieces of 16; writes and reads up to 15 bytes more. Regions apart by 16 or more. */
+export function copyPieces(to: u32, from: u32, length: u32): void {
+  const end = to + length;
+  do {
+    if (ASC_FEATURE_SIMD) {
+      v128.store(to, v128.load(from));
+    } else {
+      store<u64>(to, load<u64>(from));
+      store<u64>(to + 8, load<u64>(from + 8));
+    }
+    to += 16;
+    from += 16;
+  } while (to < end);
+}
+
+/** Repeats what is `distance` bytes before `to`, as LZ77 does: byte by byte, in effect. Writes up to 15 bytes more. */
+export function repeat(to: u32, distance: u32, length: u32): void {
+  let from = to - distance;
+  if (distance >= 16) {
+    if (length > 256 && distance >= length) memory.copy(to, from, length);
+    else copyPieces(to, from, length);
+    return;
+  }
+  const end = to + length;
+  if (distance == 1) {
+    memory.fill(to, load<u8>(from), length);
+    return;
+  }
+  while (to < end) store<u8>(to++, load<u8>(from++));
+}
