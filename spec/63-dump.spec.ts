@@ -5,11 +5,13 @@ import { MemorySink, MemorySource } from "../src/bytes/source.js";
 import { QemuFileWriter } from "../src/bytes/writer.js";
 import { Random } from "../src/analyse/fuzz/random.js";
 import { dumpAt, dumpUnits, fieldAt, type DumpOptions, type DumpSource } from "../src/analyse/dump/dump.js";
+import { sectionRecordFields } from "../src/analyse/dump/fields.js";
 import type { DumpField, DumpUnit } from "../src/analyse/dump/types.js";
 import { encodeRecord, type RamBatch } from "../src/codec/ram/index.js";
 import { encodeCommand } from "../src/codec/stream/command.js";
 import { encodeConfiguration } from "../src/codec/stream/configuration.js";
 import { encodeFooter, encodeSectionHeader } from "../src/codec/stream/section.js";
+import { encodeSectionRecord, type SectionRecord } from "../src/codec/sections/index.js";
 import { StreamReader, type StreamItem } from "../src/codec/stream/index.js";
 import { encodeDevice, isRecordValue, isStructState, type FieldValue } from "../src/codec/vmstate/index.js";
 import { corpusEntry, listCorpus } from "../tools/corpus.js";
@@ -297,6 +299,65 @@ for (const { name, open } of captures) {
     t.end();
   });
 }
+
+test("values in records of sections with a grammar of their own have names", (t) => {
+  const data = new Uint8Array(16);
+  const [device, node, bitmap, offset] = ["disk", "node", "bits", 0];
+  const flags = { enabled: true, persistent: false, autoload: false };
+  const records: SectionRecord[] = [
+    { section: "block", offset, kind: "data", position: 512, device, data },
+    { section: "block", offset, kind: "zero", position: 512, device: "" },
+    { section: "block", offset, kind: "progress", percent: 5 },
+    { section: "block", offset, kind: "end" },
+    ...[undefined, node, ""].flatMap((name): SectionRecord[] => [
+      { section: "dirty-bitmap", offset, kind: "start", last: false, node: name, bitmap, granularity: 512, ...flags },
+      {
+        section: "dirty-bitmap",
+        offset,
+        kind: "bits",
+        last: false,
+        node: name,
+        bitmap,
+        sector: 1n,
+        sectors: 2,
+        bits: data,
+      },
+      {
+        section: "dirty-bitmap",
+        offset,
+        kind: "bits",
+        last: true,
+        node: name,
+        bitmap,
+        sector: 1n,
+        sectors: 2,
+        bits: undefined,
+      },
+    ]),
+    { section: "spapr/htab", offset, kind: "table", shift: 24 },
+    { section: "spapr/htab", offset, kind: "begin" },
+    { section: "spapr/htab", offset, kind: "entries", index: 1, valid: 1, invalid: 0, entries: data },
+    { section: "spapr/htab", offset, kind: "end" },
+    { section: "s390-storage", offset, kind: "values", address: 0n, values: data },
+    { section: "vfio", offset, kind: "data", data },
+    { section: "pbs-state", offset, kind: "data", data },
+  ];
+  for (const record of records) {
+    const fields = sectionRecordFields(record, 0);
+    const [first] = fields;
+    t.ok(
+      first !== undefined && fields.every(({ name }) => !name.startsWith("value ")),
+      `${record.section} ${record.kind}`,
+    );
+    const end = encoded((writer) => encodeSectionRecord(writer, record)).length;
+    t.equal(fields.at(-1)!.offset + fields.at(-1)!.length, end);
+  }
+  const [, named, text] = sectionRecordFields(records[0]!, 0);
+  t.deepEqual([named?.value, text?.name, text?.value], ["4", "device name", '"disk"']);
+  t.equal(sectionRecordFields(records[5]!, 0).at(-1)?.name, "bits");
+  t.equal(sectionRecordFields(records[12]!, 0).at(-1)?.name, "sectors");
+  t.end();
+});
 
 test("most of the bytes were changed through their field", (t) => {
   const { changed: moved, fixed, refused, names } = outcomes;

@@ -19,6 +19,7 @@ import {
   type FieldValue,
 } from "../../codec/vmstate/index.js";
 import { pathOf } from "../diff/field-path.js";
+import { sectionNames } from "./section-names.js";
 import { TracedWriter } from "./traced-writer.js";
 import type { DumpField } from "./types.js";
 
@@ -127,9 +128,9 @@ export function mappedFields({ block, bitmap, gapLength }: MappedBlock, offset: 
   return fields;
 }
 
-/** A record of a section with a grammar of its own: the names are not known, the values are. */
+/** A record of a section with a grammar of its own. */
 export function sectionRecordFields(record: SectionRecord, offset: number): DumpField[] {
-  return traced(offset, [], (writer) => encodeSectionRecord(writer, record));
+  return traced(offset, sectionNames(record), (writer) => encodeSectionRecord(writer, record));
 }
 
 /** All fields of a device that is not a struct or array itself, as its encoder writes them. */
