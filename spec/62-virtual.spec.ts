@@ -250,6 +250,38 @@ async function mappedEnds(t: test.Test, space: AddressSpace, ram: Ram): Promise<
   t.ok(ram.reads <= 33, `at most 30 pieces of tables: ${ram.reads}`);
 }
 
+test("hostile: tables that share one table are decoded once", async (t) => {
+  const ram = new Ram();
+  const bytes = new DataView(ram.bytes.buffer);
+  // PML4, PDPT and PD with 512 equal entries each: 2^27 ways to one PT, which maps 2 MiB in one piece.
+  for (let table = 1; table <= 4; table++) {
+    for (let k = 0; k < 512; k++) {
+      const to = table < 4 ? 4096 * (table + 1) : 4096 * k;
+      bytes.setBigUint64(4096 * table + 8 * k, BigInt(to) | 7n, true);
+    }
+  }
+  const fields = { "env.cr[0]": "0x80000011", "env.cr[3]": "0x1000", "env.cr[4]": "0x20", "env.efer": "0x500" };
+  const space = addressSpaceOf({ architecture: "x86", instance: 0, device: { fields, subsections: {} } }, ram);
+  let decoded = 0;
+  const counted: AddressSpace = {
+    ...space,
+    decode: (...entry) => {
+      decoded++;
+      return space.decode(...entry);
+    },
+  };
+  let ranges = 0;
+  try {
+    for await (const { length } of mappedRanges(counted, { mostTables: 20_000 })) if (length === 0x20_0000n) ranges++;
+    t.fail("it ended");
+  } catch (error) {
+    t.equal((error as QevmError).code, "limit");
+  }
+  t.equal(decoded, 4 * 512, "entries decoded");
+  t.ok(ranges > 19_000 && ranges < 20_000, `${ranges} ranges`);
+  t.end();
+});
+
 test("x86: rights of all levels, no execute, PSE, wrapping, A20", async (t) => {
   const ram = new Ram();
   const tables = new PageTables(ram.room, x86Tables("4"));

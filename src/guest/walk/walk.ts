@@ -1,5 +1,5 @@
 import { hex, QevmError } from "../../bytes/errors.js";
-import type { AddressSpace, Decoded, MappedRange, PageRights, TableAt, Translation, WalkStep } from "./types.js";
+import type { AddressSpace, Decoded, Level, MappedRange, PageRights, TableAt, Translation, WalkStep } from "./types.js";
 
 const LAST = (1n << 64n) - 1n;
 /** Tables that a walk passes at most: x86 has 5 levels, ppc64 at most 8. */
@@ -138,39 +138,109 @@ const MOST_TABLES = 1 << 18;
  */
 export async function* mappedRanges(space: AddressSpace, options: RangeOptions = {}): AsyncGenerator<MappedRange> {
   let pending: MappedRange | undefined;
-  for await (const range of pages(space, { from: 0n, to: LAST, mostTables: MOST_TABLES, ...options })) {
-    if (pending !== undefined && continues(pending, range)) {
-      pending.length += range.length;
-      continue;
+  for await (const ranges of pages(space, { from: 0n, to: LAST, mostTables: MOST_TABLES, ...options })) {
+    for (const range of ranges) {
+      if (pending !== undefined && continues(pending, range)) {
+        pending.length += range.length;
+        continue;
+      }
+      if (pending !== undefined) yield pending;
+      pending = range;
     }
-    if (pending !== undefined) yield pending;
-    pending = range;
   }
   if (pending !== undefined) yield pending;
 }
 
 function continues(one: MappedRange, next: MappedRange): boolean {
   return (
-    one.virtual + one.length === next.virtual &&
-    one.physical + one.length === next.physical &&
-    one.writable === next.writable &&
-    one.user === next.user &&
-    one.executable === next.executable
+    one.virtual + one.length === next.virtual && one.physical + one.length === next.physical && sameRights(one, next)
   );
 }
 
-async function* pages(space: AddressSpace, limits: Required<RangeOptions>): AsyncGenerator<MappedRange> {
-  const budget = { left: limits.mostTables };
+function sameRights(one: PageRights, next: PageRights): boolean {
+  return one.writable === next.writable && one.user === next.user && one.executable === next.executable;
+}
+
+async function* pages(space: AddressSpace, limits: Required<RangeOptions>): AsyncGenerator<MappedRange[]> {
+  const tables = new Tables(space, limits.mostTables);
   for (const region of space.regions) {
     const first = region.first > limits.from ? region.first : limits.from;
     const last = region.last < limits.to ? region.last : limits.to;
     if (first > last) continue;
     if (region.linear !== undefined) {
-      yield* pieces(space, { virtual: first, physical: first + region.linear, length: last - first + 1n });
+      yield [...pieces(space, { virtual: first, physical: first + region.linear, length: last - first + 1n })];
       continue;
     }
     const table = await region.root!([]);
-    if (typeof table !== "string") yield* under(space, table, { first, last, rights: {}, depth: 1, budget });
+    if (typeof table === "string") continue;
+    for await (const ranges of under(tables, table, { first, last, rights: {}, depth: 1 })) {
+      if (space.absolute === undefined) yield ranges;
+      else for (const range of ranges) yield [...pieces(space, range)];
+    }
+  }
+}
+
+/** Entries of a table that are pages in one piece, or one that is another table. */
+type Entries = PageRights & { index: number; count: number } & ({ physical: bigint } | { next: TableAt });
+
+/** Decoded pieces of tables that are kept: tables that point at each other are decoded once. */
+const MOST_KEPT = 1 << 10;
+
+/** Tables as they are read for all mapped ranges. */
+class Tables {
+  private readonly kept = new Map<string, readonly Entries[]>();
+
+  constructor(
+    readonly space: AddressSpace,
+    private left: number,
+  ) {}
+
+  /** Entries from one at the start of a piece on; none where there is no memory. Errors: limit. */
+  async entries(table: TableAt, first: number, rights: PageRights): Promise<readonly Entries[]> {
+    if (this.left-- <= 0) throw new QevmError("limit", "the page tables are too many: see mostTables");
+    const { level, address } = table;
+    const start = first * level.bytes;
+    const { writable, user, executable } = rights;
+    const key = [level.name, level.shift, level.bits, address + BigInt(start), writable, user, executable].join(" ");
+    let found = this.kept.get(key);
+    if (found === undefined) {
+      const length = Math.min(PIECE, 2 ** level.bits * level.bytes - start);
+      const piece = await readTable(this.space.memory, address + BigInt(start), length);
+      found = piece === undefined ? [] : this.decoded(piece, level, first, rights);
+      if (this.kept.size >= MOST_KEPT) this.kept.clear();
+      this.kept.set(key, found);
+    }
+    return found;
+  }
+
+  private decoded(piece: Uint8Array, level: Level, first: number, above: PageRights): Entries[] {
+    const found: Entries[] = [];
+    const span = 1n << BigInt(level.shift);
+    for (let at = 0; at < piece.length; at += level.bytes) {
+      const entry = this.space.decode(entryAt(piece, at, level.bytes, level.little), level, above);
+      if (entry.kind === "invalid") continue;
+      const { writable, user, executable } = entry;
+      const rights = below(above, { writable, user, executable });
+      const index = first + at / level.bytes;
+      if (entry.kind === "table") {
+        found.push({ ...rights, index, count: 1, next: entry.next });
+        continue;
+      }
+      // A page may be larger than an entry: it takes several.
+      const virtual = BigInt(index) * span;
+      const physical = entry.physical + (virtual & ((1n << BigInt(entry.bits)) - 1n));
+      const last = found.at(-1);
+      if (
+        last !== undefined &&
+        "physical" in last &&
+        last.index + last.count === index &&
+        last.physical + BigInt(last.count) * span === physical &&
+        sameRights(last, rights)
+      )
+        last.count++;
+      else found.push({ ...rights, index, count: 1, physical });
+    }
+    return found;
   }
 }
 
@@ -179,46 +249,38 @@ interface Under {
   last: bigint;
   rights: PageRights;
   depth: number;
-  budget: { left: number };
 }
 
 /** The pages under a table, for the virtual addresses from `first` to `last`. */
-async function* under(space: AddressSpace, table: TableAt, limits: Under): AsyncGenerator<MappedRange> {
-  const { level, address } = table;
-  const { depth, budget } = limits;
-  const { shift, bits, bytes, little, first = 0, last = 2 ** bits - 1 } = level;
+async function* under(tables: Tables, table: TableAt, limits: Under): AsyncGenerator<MappedRange[]> {
+  const { shift, bits, bytes, first = 0, last = 2 ** bits - 1 } = table.level;
   const span = 1n << BigInt(shift);
   const base = limits.first & ~((1n << BigInt(shift + bits)) - 1n);
   const from = Math.max(first, Number((limits.first - base) >> BigInt(shift)));
   const end = (limits.last - base) >> BigInt(shift);
   const to = end < BigInt(last) ? Number(end) : last;
-  let piece: Uint8Array | undefined;
-  let start = -1;
-  for (let index = from; index <= to; index++) {
-    const at = index * bytes;
-    if (at - (at % PIECE) !== start) {
-      start = at - (at % PIECE);
-      if (budget.left-- <= 0) throw new QevmError("limit", "the page tables are too many: see mostTables");
-      piece = await readTable(space.memory, address + BigInt(start), Math.min(PIECE, 2 ** bits * bytes - start));
-    }
-    if (piece === undefined) {
-      index = (start + PIECE) / bytes - 1;
-      continue;
-    }
-    const decoded = space.decode(entryAt(piece, at - start, bytes, little), level, limits.rights);
-    if (decoded.kind === "invalid") continue;
-    const { writable, user, executable } = decoded;
-    const rights = below(limits.rights, { writable, user, executable });
-    const virtual = base + BigInt(index) * span;
-    const low = virtual > limits.first ? virtual : limits.first;
-    const high = virtual + span - 1n < limits.last ? virtual + span - 1n : limits.last;
-    if (decoded.kind === "page") {
-      const within = low & ((1n << BigInt(decoded.bits)) - 1n);
-      yield* pieces(space, { virtual: low, physical: decoded.physical + within, length: high - low + 1n, ...rights });
-    } else if (depth < MOST_LEVELS) {
-      yield* under(space, decoded.next, { first: low, last: high, rights, depth: depth + 1, budget });
+  const each = PIECE / bytes;
+  let found: MappedRange[] = [];
+  for (let piece = from - (from % each); piece <= to; piece += each) {
+    for (const entries of await tables.entries(table, piece, limits.rights)) {
+      const { index, count, writable, user, executable } = entries;
+      if (index + count <= from || index > to) continue;
+      const rights = below({}, { writable, user, executable });
+      const virtual = base + BigInt(index) * span;
+      const [start, stop] = [base + BigInt(Math.max(index, from)) * span, virtual + BigInt(count) * span - 1n];
+      const low = start > limits.first ? start : limits.first;
+      const high = stop < limits.last ? stop : limits.last;
+      if ("physical" in entries) {
+        const physical = entries.physical + low - virtual;
+        found.push({ virtual: low, physical, length: high - low + 1n, ...rights });
+      } else if (limits.depth < MOST_LEVELS) {
+        if (found.length > 0) yield found;
+        found = [];
+        yield* under(tables, entries.next, { first: low, last: high, rights, depth: limits.depth + 1 });
+      }
     }
   }
+  if (found.length > 0) yield found;
 }
 
 /** A range in absolute addresses. */
