@@ -5,7 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { inflateSync } from "node:zlib";
 import test from "tape";
+import type { CpuState } from "../src/guest/cores/cpu-state.js";
 import { mappedLoads } from "../src/guest/files/paging.js";
+import { utsnameOf } from "../src/guest/files/utsname.js";
 import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { coreParts } from "./support/cores.js";
@@ -291,4 +293,41 @@ test("page tables without end are a limit, not a full memory", async (t) => {
   } catch (error) {
     t.equal((error as { code?: string }).code, "limit", String(error));
   }
+});
+
+/** A CPU in long mode with these tables. */
+function longMode(cr3: string): CpuState {
+  const fields = { "env.cr[0]": "0x80000011", "env.cr[3]": cr3, "env.cr[4]": "0x20", "env.efer": "0x500" };
+  return { architecture: "x86", instance: 0, device: { fields, subsections: {} } };
+}
+
+test("the kernel's names for the header of a kdump are where its note says", async (t) => {
+  const ram = Buffer.alloc(0x10000);
+  for (const [table, entry] of [
+    [0x1000 + 8 * 511, 0x2007n],
+    [0x2000 + 8 * 510, 0x3007n],
+    [0x3000, 0x4007n],
+    [0x4000, 0x8007n],
+    [0x4008, 0x9007n],
+  ] as const) {
+    ram.writeBigUInt64LE(entry, table);
+  }
+  // Over the border of two pages.
+  const at = 0x8f00;
+  ["Linux", "host", "6.1.0-qevm", "#1 SMP", "x86_64", "(none)"].forEach((name, k) => ram.write(name, at + 65 * k));
+  const physical = {
+    readPhysical: async (from: number, length: number) => await Promise.resolve(ram.subarray(from, from + length)),
+  };
+  const named = async (text: string, cpus: CpuState[]): Promise<Uint8Array | undefined> =>
+    await utsnameOf(Buffer.concat([Buffer.alloc(24), Buffer.from(text)]), cpus, physical, {});
+  const symbol = "SYMBOL(init_uts_ns)=ffffffff80000ef0\nOFFSET(uts_namespace.name)=16\n";
+  const text = `OSRELEASE=6.1.0-qevm\n${symbol}`;
+  const found = await named(text, [longMode("0x5000"), longMode("0x1000")]);
+  t.deepEqual(Buffer.from(found ?? []), ram.subarray(at, at + 390), "by the CPU that maps it");
+  t.equal(await named(text, [longMode("0x5000")]), undefined, "no CPU maps it");
+  t.equal(await named(`OSRELEASE=6.1.1\n${symbol}`, [longMode("0x1000")]), undefined, "another release");
+  t.equal(await named("OSRELEASE=6.1.0-qevm\n", [longMode("0x1000")]), undefined, "no symbol");
+  ram.fill(0x41, at + 65, at + 130);
+  t.equal(await named(text, [longMode("0x1000")]), undefined, "a name without its end");
+  t.end();
 });

@@ -22,6 +22,7 @@ import { parseLayout, stateLayout } from "../layout/stated-layout.js";
 import { mappedLoads } from "./paging.js";
 import { PhysicalFiles } from "./physical-files.js";
 import { copyRange, writeKdump, writePhysical, writeWindow, type LaidRange } from "./physical-output.js";
+import { utsnameOf } from "./utsname.js";
 import { findNote, readNote } from "./vmcoreinfo.js";
 
 /** Which file is written, and of which part of guest-physical memory. */
@@ -58,8 +59,8 @@ export interface ExtractedPhysical {
 
 /**
  * Writes guest-physical memory to one file, atomically. raw: byte N is address `from` + N, with holes where there is no
- * memory. elf: a 64-bit core with CPU notes. lime: a header before each range. kdump: compressed pages with CPU notes. A raw file of all memory is made in
- * place (see `Expected`). Otherwise the blocks go through sparse temporary files beside the output, because a page may
+ * memory. elf: a 64-bit core with CPU notes. lime: a header before each range. kdump: compressed pages with CPU notes. A raw file of
+ * all memory is made in place (see `Expected`). Otherwise the blocks go through sparse temporary files beside the output, because a page may
  * occur again later and the host bridge's state is at the end. Errors: as `extractBlocks`; unsupported (no layout),
  * usage.
  */
@@ -73,7 +74,7 @@ export async function extractPhysical(
   if (options.paging === true && options.format !== "elf") throw new QevmError("usage", "paging is for elf");
   const stated = options.layout === undefined ? undefined : parseLayout(options.layout);
   const work = temporaryFolder(target.folder, "qevm-extract");
-  const found: DeviceFacts = { ...noFacts(), ...(options.paging === true ? { states: [] } : {}) };
+  const found: DeviceFacts = { ...noFacts(), ...(needsCpus(options) ? { states: [] } : {}) };
   try {
     const folder = join(work.path, "blocks");
     const whole = options.from === undefined && options.length === undefined;
@@ -129,7 +130,7 @@ export async function extractPhysical(
       const { format, from, length } = options;
       const bytes =
         format === "kdump"
-          ? await writeKdump(to, data, laid, notes)
+          ? await writeKdump(to, data, laid, notes, await utsname(vmcoreinfo?.note, found, memory))
           : writePhysical(to, data, laid, { format, notes, loads, from, length });
       if (format === "raw") rest(bytes, file.fd);
       file.commit();
@@ -140,6 +141,18 @@ export async function extractPhysical(
   } finally {
     work.remove();
   }
+}
+
+function needsCpus({ paging, format }: PhysicalOptions): boolean {
+  return paging === true || format === "kdump";
+}
+
+async function utsname(
+  note: Uint8Array | undefined,
+  facts: DeviceFacts,
+  memory: PhysicalFiles,
+): Promise<Uint8Array | undefined> {
+  return note === undefined ? undefined : await utsnameOf(note, facts.states ?? [], memory, facts);
 }
 
 /** The end of the last range. */

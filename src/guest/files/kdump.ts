@@ -1,6 +1,7 @@
 import type { PageDeflater } from "../../engine/index.js";
 import { writeAll } from "../../io/transport/attempt.js";
 import type { Segment } from "../layout-types.js";
+import { UTS_NAME } from "./utsname.js";
 
 /**
  * A kdump-compressed dump, as `dump-guest-memory -z` writes it (there in makedumpfile's flattened form, here the file
@@ -21,6 +22,8 @@ export interface Kdump {
   littleEndian: boolean;
   /** Name of the machine, as `uname -m` prints it. */
   machine: string;
+  /** Linux's `struct new_utsname`, 390 bytes; undefined: only the machine's name is known. */
+  utsname: Uint8Array | undefined;
   cpus: number;
   /** All notes as in an ELF core, VMCOREINFO last. */
   notes: Uint8Array;
@@ -30,6 +33,8 @@ export interface Kdump {
   physBase: bigint;
 }
 
+/** Place of the names in the header. */
+const UTSNAME = 12;
 const SUBHEADER = 104;
 const DESCRIPTOR = 24;
 const COMPRESSED_ZLIB = 1;
@@ -120,13 +125,14 @@ export class KdumpWriter {
   }
 
   private head(top: number, subBlocks: number, bitmapBlocks: number): Uint8Array {
-    const { pageSize, littleEndian: little, machine, cpus, notes, vmcoreinfo, physBase } = this.facts;
+    const { pageSize, littleEndian: little, machine, utsname, cpus, notes, vmcoreinfo, physBase } = this.facts;
     const bytes = new Uint8Array(pageSize + SUBHEADER + notes.length);
     const view = new DataView(bytes.buffer);
     const text = (at: number, value: string): void => bytes.set(new TextEncoder().encode(value), at);
     text(0, "KDUMP   ");
     view.setUint32(8, 6, little);
-    text(12 + 4 * 65, machine);
+    if (utsname === undefined) text(UTSNAME + 4 * UTS_NAME, machine);
+    else bytes.set(utsname, UTSNAME);
     const most = Math.min(top, 0xffff_ffff);
     [COMPRESSED_ZLIB, pageSize, subBlocks, bitmapBlocks, most, 0, 0, 0, 0, cpus].forEach((value, k) =>
       view.setUint32(424 + 4 * k, value, little),

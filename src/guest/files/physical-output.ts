@@ -13,6 +13,7 @@ import { KdumpWriter } from "./kdump.js";
 import type { Load } from "./paging.js";
 import { NOTE_HEAD } from "../cores/vmcoreinfo-place.js";
 import { physBase } from "./vmcoreinfo.js";
+import { nameAt } from "./utsname.js";
 
 /** The output file, and its name in errors. */
 export interface Target {
@@ -76,12 +77,16 @@ const UNAME: Readonly<Record<number, string>> = {
   21: "ppc64",
 };
 
-/** Writes memory as a kdump-compressed dump. Returns its length in bytes. Errors: io. */
+/**
+ * Writes memory as a kdump-compressed dump. Returns its length in bytes. Errors: io.
+ * @param utsname the guest's, for the header
+ */
 export async function writeKdump(
   to: Target,
   data: BlockData,
   ranges: readonly LaidRange[],
   notes: CoreNotes,
+  utsname: Uint8Array | undefined,
 ): Promise<number> {
   const { machine: number, littleEndian } = coreKind(notes);
   const machine = `${UNAME[number] ?? "unknown"}${number === 21 && littleEndian ? "le" : ""}`;
@@ -99,6 +104,7 @@ export async function writeKdump(
     pageSize,
     littleEndian,
     machine,
+    utsname: utsname !== undefined && nameAt(utsname, 4) === machine ? utsname : undefined,
     cpus: cpus.length,
     notes: all,
     vmcoreinfo,
