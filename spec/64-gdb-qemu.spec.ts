@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import test from "tape";
 import { findQemu } from "../tools/qemu/find.js";
 import { QemuProcess } from "../tools/qemu/process.js";
-import { GdbClient } from "./support/gdb-client.js";
+import { GdbClient } from "../tools/clients/gdb.js";
 import { GDB, savedGuest, serving } from "./support/gdb-serving.js";
 import { saveStream } from "./support/save-stream.js";
 
@@ -55,6 +55,7 @@ const MACHINES: readonly Machine[] = [
       await set("efer", 0x100n);
       await set("cr3", 0x1000n);
       await set("cr0", 0x8000_0011n);
+      await set("cr8", 5n);
     },
   },
   {
@@ -71,6 +72,8 @@ const MACHINES: readonly Machine[] = [
       for (let k = 0; k < 512; k += 2) await poke(0x4000 + 8 * k, BigInt(0x10_0000 + 4096 * k + 7));
       await set("cr3", 0x1000n);
       await set("cr0", 0x8000_0011n);
+      await set("cr8", 7n);
+      await set("efer", 0x800n);
     },
   },
   {

@@ -9,8 +9,11 @@ export interface CpuState {
   architecture: Architecture;
   /** Number of the CPU: the instance of its section. */
   instance: number;
-  /** All fields of the section, as `deviceToPlain` returns them. */
-  device: PlainDevice;
+  /**
+   * All fields of the section, as `deviceToPlain` returns them. x86: `taskPriority` is the register of the CPU's APIC, 0
+   * to 255, from section "apic".
+   */
+  device: PlainDevice & { taskPriority?: number };
 }
 
 /** The CPU in a "cpu" section; undefined for sections of another form (for example a CPU without a known MMU). */

@@ -22,6 +22,8 @@ export interface DeviceFacts {
   otherCpus: CoreCpu[];
   /** All fields of the CPUs; undefined where nobody wants them. */
   states?: CpuState[];
+  /** The task priorities in the "apic" sections, in the order of the stream, which is that of the CPUs. */
+  taskPriorities: number[];
   /** pseries: the process table that the guest registered. */
   processTable?: bigint;
   /** The host bridge's PAM registers, 7 bytes. */
@@ -50,7 +52,13 @@ export interface DeviceFacts {
 
 /** Empty facts. */
 export function noFacts(): DeviceFacts {
-  return { cpus: [], otherCpus: [], pci: new Map(), cirrus: new Set(), virtioMem: new Map() };
+  return { cpus: [], otherCpus: [], taskPriorities: [], pci: new Map(), cirrus: new Set(), virtioMem: new Map() };
+}
+
+/** The CPUs with what their APICs say of them; without it where some CPU has no APIC. */
+export function statesOf({ states = [], taskPriorities }: DeviceFacts): CpuState[] {
+  if (states.length !== taskPriorities.length) return states;
+  return states.map((cpu, k) => ({ ...cpu, device: { ...cpu.device, taskPriority: taskPriorities[k]! } }));
 }
 
 /** Extracts facts from the ACPI tables (`ACPI_TABLES`). */
@@ -71,6 +79,10 @@ export function noteFacts(item: StreamItem, facts: DeviceFacts): void {
     if (other !== undefined) facts.otherCpus.push(other);
     const cpu = facts.states === undefined ? undefined : cpuStateOf(item.instanceId, state);
     if (cpu !== undefined) facts.states?.push(cpu);
+  } else if (idstr === "apic") {
+    if (facts.states !== undefined) {
+      facts.taskPriorities.push(Number(new CpuFields(deviceToPlain(state)).number("tpr")));
+    }
   } else if (idstr === "spapr") {
     const table = new CpuFields(deviceToPlain(state)).number("patb_entry", "spapr_patb_entry");
     if (table !== 0n) facts.processTable = table;

@@ -5,7 +5,7 @@ import { findMappedPage, type RamBlock } from "../../codec/ram/index.js";
 import { StreamReader, type StreamOptions } from "../../codec/stream/index.js";
 import { readableAgain, type Again } from "../../io/transport/spool.js";
 import type { CpuState } from "../cores/cpu-state.js";
-import { noFacts, noteFacts, noteTables, type DeviceFacts } from "../layout/facts.js";
+import { noFacts, noteFacts, noteTables, statesOf, type DeviceFacts } from "../layout/facts.js";
 import { findLayout } from "../layout/layout.js";
 import type { Layout } from "../layout-types.js";
 import { PagePlaces, type PageFinder } from "../pages/page-places.js";
@@ -90,7 +90,7 @@ async function scan(again: Again, options: ScanOptions): Promise<GuestPages> {
     pageSize,
     blocks: blocks.map(({ idstr, usedLength }) => ({ name: idstr, length: usedLength })),
     facts: options.devices ? facts : undefined,
-    cpus: facts.states ?? [],
+    cpus: statesOf(facts),
     processTable: facts.processTable,
     diagnostics: stream.diagnostics,
     places,

@@ -14,7 +14,7 @@ import type { PageFinder, PagePlaces, PageParts } from "../pages/page-places.js"
  * | offset | size | field                                                          |
  * |--------|------|----------------------------------------------------------------|
  * | 0      | 8    | "QEVMPAGE"                                                     |
- * | 8      | u32  | format version, 2                                              |
+ * | 8      | u32  | format version, 3                                              |
  * | 12     | u32  | length of the head                                             |
  * | 16     | 32   | SHA-256 of the head                                            |
  * | 48     |      | the head, JSON                                                 |
@@ -61,7 +61,7 @@ interface Chunk {
 }
 
 const MAGIC = "QEVMPAGE";
-const VERSION = 2;
+const VERSION = 3;
 const LEAD = 48;
 const CHUNK_PAGES = 1 << 15;
 const ENTRY = 12;

@@ -52,7 +52,7 @@ const NEXT = new Map([
  */
 export function x86Space(cpu: CpuFields, memory: PhysicalMemory): AddressSpace | string {
   const [cr0, cr3, cr4] = [0, 3, 4].map((k) => cpu.number(`env.cr[${k}]`)) as [bigint, bigint, bigint];
-  const efer = cpu.number("env.efer");
+  const efer = cpu.has("env.efer") ? cpu.number("env.efer") : cpu.number("env.efer", "cpu/efer32");
   const flags = cpu.number("env.hflags");
   const gate = (flags & HF_SMM) === 0n ? a20(cpu) : undefined;
   const common = { memory, littleEndian: true, ...(gate === undefined ? {} : { absolute: gate }) };

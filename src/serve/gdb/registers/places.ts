@@ -1,8 +1,9 @@
 import type { PlainDevice, PlainValue } from "../../../codec/vmstate/index.js";
+import type { CpuState } from "../../../guest/cores/cpu-state.js";
 
 /** Where a register is in a CPU's saved fields. */
 export interface Place {
-  read(cpu: PlainDevice): bigint;
+  read(cpu: CpuState["device"]): bigint;
   /** Undefined where it cannot be changed. */
   write?: (cpu: PlainDevice, value: bigint) => void;
 }

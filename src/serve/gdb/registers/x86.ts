@@ -1,5 +1,5 @@
 import type { PlainDevice } from "../../../codec/vmstate/index.js";
-import { derived, field, joined, type Feature, type Place, type Register } from "./places.js";
+import { derived, field, joined, within, type Feature, type Place, type Register } from "./places.js";
 
 /** CS.L and EFER.LMA: the CPU runs 64-bit code. */
 const CS_LONG = 1n << 21n;
@@ -7,12 +7,13 @@ const LMA = 1n << 10n;
 const LOW = 0xffff_ffffn;
 
 const cs = field("env.segs", 1, "flags");
-const efer = field("env.efer");
+/** A program for 32-bit CPUs has it in a subsection. */
+const efer = (wide: boolean): Required<Place> => (wide ? field("env.efer") : within("cpu/efer32", "env.efer"));
 
 /** Outside 64-bit code the general registers have 32 bits. */
 function narrow(place: Required<Place>, outside: bigint): Place {
   return derived(
-    (cpu) => place.read(cpu) & ((cs.read(cpu) & CS_LONG) !== 0n && (efer.read(cpu) & LMA) !== 0n ? ~0n : outside),
+    (cpu) => place.read(cpu) & ((cs.read(cpu) & CS_LONG) !== 0n && (efer(true).read(cpu) & LMA) !== 0n ? ~0n : outside),
     (cpu, value) => place.write(cpu, value),
   );
 }
@@ -39,8 +40,8 @@ function stacked(k: number): Place {
 }
 
 /**
- * An x86 CPU with QEMU's register names and order (gdb-xml, 7.2), 64 or 32 bits by the program that saved it. CR8 is in
- * the APIC's section and is 0 here; x87's tag word and addresses are 0.
+ * An x86 CPU with QEMU's register names and order (gdb-xml, 7.2), 64 or 32 bits by the program that saved it. CR8 is
+ * the upper half of the APIC's task priority and cannot be changed; x87's tag word and addresses are 0.
  */
 export function x86Features(wide: boolean): Feature[] {
   const bits = wide ? 64 : 32;
@@ -71,9 +72,9 @@ export function x86Features(wide: boolean): Feature[] {
     word("cr4", field("env.cr[4]")),
     word(
       "cr8",
-      derived(() => 0n),
+      derived(({ taskPriority = 0 }) => BigInt(taskPriority >> 4)),
     ),
-    word("efer", efer),
+    word("efer", efer(wide)),
     ...Array.from({ length: 8 }, (_, k): Register => ({
       name: `st${k}`,
       bits: 80,
