@@ -11,7 +11,7 @@ import type { SavedGuest } from "../src/serve/gdb/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { findQemu } from "../tools/qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
-import { framed, GdbClient } from "./support/gdb-client.js";
+import { framed, GdbClient } from "../tools/clients/gdb.js";
 import { PROGRAM, qevm } from "./support/program.js";
 import { GDB, savedGuest, serving, work } from "./support/gdb-serving.js";
 

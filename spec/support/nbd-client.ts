@@ -1,5 +1,5 @@
 /** A client of the NBD protocol that shares no code with src, and can say anything. */
-import { dialed, SocketClient } from "./socket-client.js";
+import { dialed, SocketClient } from "../../tools/clients/socket.js";
 
 export class NbdClient extends SocketClient {
   static async connect(path: string): Promise<NbdClient> {

@@ -16,7 +16,10 @@ export interface Exit {
   readonly signal: NodeJS.Signals | null;
 }
 
-/** Common arguments of every QEMU started here: no window, no network, software CPU, nothing on stdio. */
+/**
+ * Common arguments of every QEMU started here: no window, no network, software CPU, nothing on stdio. Arguments with a
+ * serial port of their own replace `-serial none`, which would be the first port.
+ */
 export const commonArguments: readonly string[] =
   "-accel tcg -display none -serial none -parallel none -monitor none -qmp unix:$DIR/qmp.sock,server=on,wait=off".split(
     " ",
@@ -86,7 +89,11 @@ export class QemuProcess {
   ): Promise<QemuProcess | undefined> {
     const inner = innerPath(qemu, folder);
     const [file = "", ...lead] = [...dieWithParent, ...qemu.command];
-    const full = [...lead, ...commonArguments, ...args].map((text) => text.replaceAll("$DIR", inner));
+    const common = commonArguments
+      .join(" ")
+      .replace(args.includes("-serial") ? "-serial none " : "", "")
+      .split(" ");
+    const full = [...lead, ...common, ...args].map((text) => text.replaceAll("$DIR", inner));
     const child = spawn(file, full, { stdio: ["ignore", "ignore", "pipe"] });
     const state = watch(child);
     const kill = (): boolean => child.kill("SIGKILL");

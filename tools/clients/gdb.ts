@@ -1,5 +1,5 @@
 /** A client of GDB's remote protocol that shares no code with src: for QEMU's stub and for ours. */
-import { dialed, SocketClient } from "./socket-client.js";
+import { dialed, SocketClient } from "./socket.js";
 
 export class GdbClient extends SocketClient {
   /** @param path of a unix socket, or a port of this machine */

@@ -1,4 +1,4 @@
-/** The bytes of a connection for the chapters' own clients, which share no code with src. */
+/** The bytes of a connection for the project's own clients, which share no code with src. */
 import { connect, type Socket } from "node:net";
 
 export class SocketClient {
