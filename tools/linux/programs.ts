@@ -72,8 +72,8 @@ export async function* comparePrograms(
   };
   yield await pair("gdb, stub", gdb(`target remote ${vm.file("gdb.sock")}`), gdb(`target remote ${stub}`));
   yield await pair("gdb, paging core", gdb(`target core ${at("qemu.elf")}`), gdb(`target core ${at("qevm.elf")}`));
-  writeFileSync(at("drgn.py"), DRGN);
-  const drgn = (core: string): string[] => ["python3", at("drgn.py"), at(core), vmlinux];
+  writeFileSync(at("tasks.py"), DRGN);
+  const drgn = (core: string): string[] => ["python3", at("tasks.py"), at(core), vmlinux];
   if (spawnSync("python3", ["-c", "import drgn"]).status === 0) {
     yield await pair("drgn, paging core", drgn("qemu.elf"), drgn("qevm.elf"));
     // drgn does not open QEMU's own kdump file, which has no names of the system in its header.
