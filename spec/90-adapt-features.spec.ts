@@ -3,7 +3,7 @@ import test from "tape";
 import type { DeviceState, FieldValue, StructState } from "../src/codec/vmstate/index.js";
 import { textOf, type Json, type JsonObject } from "../src/io/transport/qmp.js";
 import { MergeContext } from "../src/rewrite/adapt/context.js";
-import type { Monitor } from "../src/rewrite/adapt/destination.js";
+import type { Monitor } from "../src/rewrite/adapt/objects.js";
 import { subsectionsOf } from "../src/rewrite/adapt/dumped.js";
 import { mergeDevice } from "../src/rewrite/adapt/merge.js";
 import { offeredFeatures } from "../src/rewrite/adapt/offered.js";

@@ -23,9 +23,13 @@ function config(change: Record<string, FieldValue>, vectors = 3): RecordValue {
   return { record: { ...plain, header_type: 0, bar0: 0xc041, capabilities: 0x40, registers, ...change } };
 }
 
-function pci(old: RecordValue, pattern: RecordValue): { record: Record<string, FieldValue>; changes: Change[] } {
+function pci(
+  old: RecordValue,
+  pattern: RecordValue,
+  name = "virtio-net",
+): { record: Record<string, FieldValue>; changes: Change[] } {
   const changes: Change[] = [];
-  return { ...mergePciConfig(old, pattern, new MergeContext("d", 0, changes)), changes };
+  return { ...mergePciConfig(old, pattern, new MergeContext(`"0000:00:03.0/${name}"/0`, 0, changes)), changes };
 }
 
 test("PCI: what the device is from the destination, what the guest wrote from the stream", (t) => {
@@ -40,6 +44,9 @@ test("PCI: what the device is from the destination, what the guest wrote from th
   t.equal(other.changes[0]?.weight, "never", "another device");
   const table = pci(config({}, 4), config({}, 3));
   t.equal(table.changes[0]?.remedy, "vectors=4 for this device");
+  t.deepEqual(table.changes[0]?.setting, { place: "0000:00:03.0", property: "vectors", value: "4" });
+  t.equal(pci(config({}, 4), config({}, 3), "nvme").changes[0]?.setting?.property, "msix_qsize");
+  t.equal(pci(config({}, 4), config({}, 3), "e1000e").changes[0]?.setting, undefined, "no property sets it");
   const none = new Uint8Array(192);
   const gone = pci(config({}), config({ status: 0, capabilities: 0, registers: none }));
   t.equal(gone.changes[0]?.remedy, "vectors=3 for this device");
@@ -142,7 +149,7 @@ test("virtio: what the device is by its command line has to agree", (t) => {
   t.deepEqual(fixed("virtio-net", { device: vnet(0) }, { device: vnet(1) }), [], "which may come to it");
   const few = { queues: [ring(0n)] };
   const [gone] = fixed("virtio-blk", { queues: [ring(1n), ring(1n)] }, few);
-  t.deepEqual([gone?.rule, gone?.weight, gone?.remedy], ["virtqueue-count", "never", "num-queues=2"]);
+  t.deepEqual([gone?.rule, gone?.weight, gone?.remedy], ["virtqueue-count", "never", "num-queues=2 for this device"]);
   t.equal(
     fixed("virtio-blk", { queues: [ring(1n), ring(0n)] }, few)[0]?.weight,
     "unused",

@@ -76,7 +76,7 @@ export { generateFromTemplate, type Image, type TemplateOptions } from "./rewrit
 // A saved guest in the form that another QEMU takes.
 export { adaptToFile, checkAdapt, type AdaptOptions } from "./rewrite/adapt/adapt-file.js";
 export { askPattern, type AskedPattern } from "./rewrite/adapt/ask.js";
-export type { AdaptReport, Change, PatternFacts, Weight } from "./rewrite/adapt/types.js";
+export type { AdaptReport, Change, PatternFacts, PlacedSetting, Weight } from "./rewrite/adapt/types.js";
 
 // The save and load path of the RAM, with threads.
 export { loadStream, type Loaded, type LoadOptions } from "./rewrite/load/load-stream.js";

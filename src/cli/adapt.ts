@@ -1,9 +1,9 @@
 import { commandLines } from "../analyse/explain/shell.js";
-import { StreamReader } from "../codec/stream/index.js";
 import { FileSource } from "../io/transport/file.js";
 import { adaptReopened, withReopened } from "../rewrite/adapt/adapt-file.js";
-import type { Reopened } from "../rewrite/adapt/adapt.js";
-import { askPattern } from "../rewrite/adapt/ask.js";
+import { withSource } from "../rewrite/adapt/adapt.js";
+import { askFor } from "../rewrite/adapt/ask.js";
+import { survey } from "../rewrite/adapt/survey.js";
 import type { AdaptReport } from "../rewrite/adapt/types.js";
 import { adaptLines } from "./adapt-report.js";
 import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
@@ -47,27 +47,16 @@ export async function run(argv: string[]): Promise<number> {
       const report = await withReopened(like, {}, (pattern) => adaptReopened(old, pattern, out, options));
       return finish(args, out, report);
     }
-    const asked = await askPattern(command, args.text("machine") ?? (await machineOf(old)) ?? UNNAMED);
+    const known = await withSource(old, (source) => survey(source, stream));
+    const asked = await askFor(command, args.text("machine") ?? known.machine ?? UNNAMED, known);
     try {
       const pattern = { open: () => FileSource.open(asked.path) };
-      const report = await adaptReopened(old, pattern, out, { ...options, facts: asked.facts });
+      const report = await adaptReopened(old, pattern, out, { ...options, known, facts: asked.facts });
       return finish(args, out, report, asked.command);
     } finally {
       asked.remove();
     }
   });
-}
-
-/** The machine type that a stream names. */
-async function machineOf(old: Reopened): Promise<string | undefined> {
-  const source = await old.open();
-  try {
-    const reader = new StreamReader(source);
-    for await (const item of reader) if (item.kind !== "header") break;
-    return reader.machine;
-  } finally {
-    await source.close?.();
-  }
 }
 
 function finish(args: Arguments, out: string | undefined, report: AdaptReport, command?: readonly string[]): number {

@@ -8,11 +8,17 @@ import { planStreams, reportOf, type AdaptReport, type Reopened } from "../../sr
 import { askDestination } from "../../src/rewrite/adapt/destination.js";
 import { askSubsections } from "../../src/rewrite/adapt/dumped.js";
 import { offeredFeatures } from "../../src/rewrite/adapt/offered.js";
-import type { PatternFacts } from "../../src/rewrite/adapt/types.js";
+import type { PatternFacts, Survey } from "../../src/rewrite/adapt/types.js";
+import { planAdapt } from "../../src/rewrite/adapt/plan.js";
 import { globalArguments } from "../../src/rewrite/adapt/properties.js";
+import { settingsOf, settle, type Asked } from "../../src/rewrite/adapt/settle.js";
+import { survey } from "../../src/rewrite/adapt/survey.js";
 import { writeAdapted } from "../../src/rewrite/adapt/write.js";
+import { descriptionOf } from "../../src/codec/stream/index.js";
+import type { VmDescription } from "../../src/codec/vmstate/index.js";
 import { runStep } from "../capture/steps.js";
 import { startDestination } from "../destination/index.js";
+import { describesState } from "./cells.js";
 import { innerPath, type QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
 
@@ -23,6 +29,8 @@ export interface Cell {
   readonly from: string;
   readonly to: string;
   readonly args: readonly string[];
+  /** Those of the destination; the same by default. */
+  readonly toArgs?: readonly string[];
   /** Milliseconds that the guest runs before it is saved; a Linux guest runs until it works. */
   readonly run: number;
   /** Files in `$DIR`, beside the disk. */
@@ -40,12 +48,14 @@ export interface SavedGuest {
   readonly registers: string;
   /** What a Linux said last. */
   readonly said: string;
+  /** What its stream does not say of itself: machine types up to 2.2 describe no state. */
+  readonly schema?: readonly VmDescription[];
 }
 
 export interface Outcome {
   /** The guest goes on. */
   readonly passed: boolean;
-  /** Where it ended: "source", "refused", "load", "registers", "stopped". */
+  /** Where it ended: "source", "pattern", "refused", "load", "registers", "stopped". */
   readonly at: string;
   readonly why: string;
   readonly report?: AdaptReport;
@@ -71,8 +81,8 @@ function filesOf({ linux, files }: Cell): Record<string, Buffer> {
     : { ...disk, kernel: readFileSync(linux.kernel), initrd: readFileSync(linux.initrd) };
 }
 
-function argumentsOf(cell: Cell, machine: string): string[] {
-  return ["-machine", machine, ...cell.args, ...(cell.linux === undefined ? [] : LINUX)];
+function argumentsOf(cell: Cell, machine: string, args = cell.args): string[] {
+  return ["-machine", machine, ...args, ...(cell.linux === undefined ? [] : LINUX)];
 }
 
 async function started(cell: Cell, qemu: QemuBinary, args: readonly string[]): Promise<QemuProcess> {
@@ -108,33 +118,64 @@ export async function saveOld(cell: Cell): Promise<SavedGuest> {
     if (cell.linux !== undefined && !said.startsWith("tick")) throw new QevmError("io", `Linux did not start: ${said}`);
     await vm.execute("stop");
     const registers = await vm.human("info registers");
-    return { stream: await saved(vm), registers, said };
+    const stream = await saved(vm);
+    return { stream, registers, said, ...(describesState(cell.from) ? {} : { schema: [await describedBy(cell)] }) };
   } finally {
     await vm.close();
   }
 }
 
-/** The destination's pattern, the properties that it was started with, and what else it says. */
-export async function patternOf(cell: Cell): Promise<{ pattern: Buffer; globals: string[]; facts: PatternFacts }> {
-  const line = [...argumentsOf(cell, cell.to), "-S"];
-  let vm = await started(cell, cell.now, line);
+/** The description that the source's QEMU writes of such a machine when it is told to. */
+async function describedBy(cell: Cell): Promise<VmDescription> {
+  const vm = await started(cell, cell.old, [...argumentsOf(cell, `${cell.from},suppress-vmdesc=off`), "-S"]);
   try {
-    const asked = await askDestination(vm, cell.from);
-    const globals = globalArguments(asked.properties, line);
-    if (globals.length > 0) {
-      await vm.close();
-      vm = await started(cell, cell.now, [...line, ...globals]);
-    }
-    const pattern = await saved(vm);
-    const features = await offeredFeatures(vm.qmp);
-    const inner = innerPath(cell.now, vm.folder);
-    const command = [...cell.now.command, ...line, ...globals].map((word) => word.replaceAll("$DIR", inner));
-    const path = join(vm.folder, "vmstate.json");
-    const subsections = await askSubsections(command, path, innerPath(cell.now, path), 60);
-    return { pattern, globals, facts: { release: asked.release, features, subsections } };
+    return await descriptionOf(new MemorySource(await saved(vm)));
   } finally {
     await vm.close();
   }
+}
+
+interface Pattern extends Asked {
+  readonly pattern: Buffer;
+  readonly facts: PatternFacts;
+}
+
+/**
+ * The destination's pattern, the arguments beside those of the cell that the guest needs, and what else it says: as
+ * `askPattern`, for a QEMU in a chroot too.
+ */
+export async function patternOf(
+  cell: Cell,
+  old: Survey,
+): Promise<{
+  pattern: Buffer;
+  globals: string[];
+  facts: PatternFacts;
+}> {
+  const line = [...argumentsOf(cell, cell.to, cell.toArgs), "-S"];
+  const first = await started(cell, cell.now, line);
+  const { release, properties, devices } = await askDestination(first, cell.from).finally(() => first.close());
+  const globals = globalArguments(properties, line);
+  const ask = async (args: readonly string[]): Promise<Pattern> => {
+    const full = [...line, ...globals, ...args];
+    const vm = await started(cell, cell.now, full);
+    try {
+      const pattern = await saved(vm);
+      const features = await offeredFeatures(vm.qmp);
+      const inner = innerPath(cell.now, vm.folder);
+      const command = [...cell.now.command, ...full].map((word) => word.replaceAll("$DIR", inner));
+      const path = join(vm.folder, "vmstate.json");
+      const subsections = await askSubsections(command, path, innerPath(cell.now, path), 60);
+      return { pattern, devices, facts: { release, features, subsections } };
+    } finally {
+      await vm.close();
+    }
+  };
+  const { asked, args, apart } = await settle(ask, async ({ pattern, facts }, alone) => {
+    const theirs = await survey(new MemorySource(pattern), {});
+    return settingsOf(planAdapt(old, theirs, { ...facts, apart: alone }).changes);
+  });
+  return { pattern: asked.pattern, globals: [...globals, ...args], facts: { ...asked.facts, apart } };
 }
 
 function reopened(bytes: Buffer): Reopened {
@@ -156,25 +197,32 @@ export async function tryCell(cell: Cell, guest?: SavedGuest): Promise<Outcome> 
   let facts: PatternFacts;
   try {
     source = guest ?? (await saveOld(cell));
-    ({ pattern, globals, facts } = await patternOf(cell));
   } catch (error) {
     return failed("source", error);
   }
-  const { stream } = source;
+  const { stream, schema } = source;
+  const options = schema === undefined ? {} : { schema };
+  let known: Survey;
+  try {
+    known = await survey(new MemorySource(stream), options);
+    ({ pattern, globals, facts } = await patternOf(cell, known));
+  } catch (error) {
+    return failed("pattern", error, { stream });
+  }
   const sink = new MemorySink();
   let report: AdaptReport;
   try {
-    const plan = await planStreams(reopened(stream), reopened(pattern), { facts });
+    const plan = await planStreams(reopened(stream), reopened(pattern), { facts, known });
     report = reportOf(plan);
     if (!report.enough) {
       const why = report.refused.map(({ where, rule, reason }) => `${where}: ${rule}: ${reason}`).join("; ");
       if (cell.force !== true) return failed("refused", why, { report, stream, pattern });
-      await writeAdapted(plan, new MemorySource(stream), new MemorySource(pattern), sink, {});
+      await writeAdapted(plan, new MemorySource(stream), new MemorySource(pattern), sink, options);
       const taken = await loaded(cell, Buffer.from(sink.bytes()), source, globals, { stream, pattern });
       const said = taken.passed ? "" : `; QEMU: ${taken.at}: ${taken.why}`;
       return failed("refused", `${why}${said}`, { report, stream, pattern, forced: taken.passed });
     }
-    await writeAdapted(plan, new MemorySource(stream), new MemorySource(pattern), sink, {});
+    await writeAdapted(plan, new MemorySource(stream), new MemorySource(pattern), sink, options);
   } catch (error) {
     return failed("adapt", error, { stream, pattern });
   }
@@ -189,7 +237,7 @@ async function loaded(
   rest: Partial<Outcome>,
 ): Promise<Outcome> {
   const fail = (at: string, why: string): Outcome => ({ passed: false, at, why, globals, ...rest });
-  const args = [...argumentsOf(cell, cell.to), ...globals];
+  const args = [...argumentsOf(cell, cell.to, cell.toArgs), ...globals];
   const { vm, result } = await startDestination({
     qemu: cell.now,
     args,

@@ -49,14 +49,19 @@ export const DEVICE_SETS: readonly DeviceSet[] = [
 
 export const FAMILIES = ["pc-i440fx", "pc-q35"] as const;
 
-/** Versioned machine types of a family that a QEMU has, the oldest first; none before 2.3, which describe no state. */
+/** Whether the streams of a machine type describe the state of devices. */
+export function describesState(machine: string): boolean {
+  return numberOf(machine) >= numberOf("2.3");
+}
+
+/** Versioned machine types of a family that a QEMU has, the oldest first. */
 export function machineTypes({ command }: QemuBinary, family: string): string[] {
   const [file = "", ...lead] = command;
   const text = spawnSync(file, [...lead, "-machine", "help"], { encoding: "utf8" }).stdout;
   return text
     .split("\n")
     .flatMap((row) => /^\S+/u.exec(row) ?? [])
-    .filter((name) => name.startsWith(`${family}-`) && numberOf(name) >= numberOf("2.3"))
+    .filter((name) => name.startsWith(`${family}-`))
     .toSorted((a, b) => numberOf(a) - numberOf(b));
 }
 

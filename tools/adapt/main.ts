@@ -9,6 +9,7 @@
  *   --run MS                time that a guest without a system runs before it is saved (2500)
  *   --linux FOLDER          the guest is a Linux: `vmlinuz`, and `initrd.gz` whose /init prints `tick N WORKS...
  * SECONDS` on ttyS0 for ever
+ *   --jobs N                guests at a time (1)
  *   --keep FOLDER           streams and patterns of cells that fail
  *   --verbose               every change
  */
@@ -75,7 +76,8 @@ function argumentsOf(text: string): string[] {
 /** Cells that failed without being refused. */
 let unforeseen = 0;
 const total = new Map<string, { passed: number; tried: number }>();
-for (const { name, set, cell, to } of jobs) {
+
+async function runJob({ name, set, cell, to }: Job): Promise<void> {
   let guest: SavedGuest | undefined;
   try {
     guest = await saveOld({ ...cell, to: to[0]! });
@@ -91,6 +93,13 @@ for (const { name, set, cell, to } of jobs) {
     tell(`${name} -> ${type}`, outcome);
   }
 }
+
+const waiting = jobs.values();
+await Promise.all(
+  Array.from({ length: Number(option("--jobs", "1")) }, async () => {
+    for (const job of waiting) await runJob(job);
+  }),
+);
 const all = { passed: 0, tried: 0 };
 for (const [row, { passed, tried }] of total) {
   console.log(`| ${row} | ${passed} | ${tried} |`);

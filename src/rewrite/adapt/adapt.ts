@@ -2,7 +2,7 @@ import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import { planAdapt } from "./plan.js";
 import { survey } from "./survey.js";
-import type { AdaptPlan, AdaptReport, Change, PatternFacts } from "./types.js";
+import type { AdaptPlan, AdaptReport, Change, PatternFacts, Survey } from "./types.js";
 import { writeAdapted } from "./write.js";
 
 /** A stream that can be read more than once. The caller of `open` closes the source. */
@@ -18,6 +18,8 @@ export interface PlanOptions {
   stream?: StreamOptions | undefined;
   /** What is known of the destination beside its pattern. */
   facts?: PatternFacts | undefined;
+  /** The survey of the old stream, where it was made before. */
+  known?: Survey | undefined;
 }
 
 /**
@@ -25,7 +27,7 @@ export interface PlanOptions {
  * first instruction. Nothing is written. Errors: as `StreamReader`; unsupported (nothing describes the device state).
  */
 export async function planStreams(old: Reopened, pattern: Reopened, options: PlanOptions = {}): Promise<AdaptPlan> {
-  const mine = await withSource(old, (source) => survey(source, options.stream ?? {}));
+  const mine = options.known ?? (await withSource(old, (source) => survey(source, options.stream ?? {})));
   const theirs = await withSource(pattern, (source) => survey(source, {}));
   return planAdapt(mine, theirs, options.facts);
 }

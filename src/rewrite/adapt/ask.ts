@@ -3,15 +3,22 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pipeline } from "node:stream/promises";
 import { createWriteStream } from "node:fs";
 import { QevmError } from "../../bytes/errors.js";
+import { readingOf, type OpenOptions, type StreamInput } from "../../io/container/input.js";
+import { FileSource } from "../../io/transport/file.js";
 import { openListener } from "../../io/transport/listen-uri.js";
 import { PausedQemu } from "../../io/transport/paused-qemu.js";
 import { textOf, type JsonObject, type QmpClient } from "../../io/transport/qmp.js";
 import { systemFolder, temporaryFolder } from "../../io/transport/temporary.js";
 import { askDestination } from "./destination.js";
 import { askSubsections } from "./dumped.js";
-import { offeredFeatures, type OfferedFeatures } from "./offered.js";
+import { withSource } from "./adapt.js";
+import { withReopened } from "./adapt-file.js";
+import { offeredFeatures } from "./offered.js";
+import { planAdapt } from "./plan.js";
 import { globalArguments } from "./properties.js";
-import type { PatternFacts } from "./types.js";
+import { settingsOf, settle, type Asked } from "./settle.js";
+import { survey as surveyOf } from "./survey.js";
+import type { PatternFacts, PlacedSetting, Survey } from "./types.js";
 
 /** A pattern that a QEMU was asked for. */
 export interface AskedPattern {
@@ -39,35 +46,71 @@ const DROPPED: ReadonlyMap<string, boolean> = new Map([
 
 /**
  * Starts the destination's QEMU without the stream, asks it what it has, starts it again with the properties that the
- * guest's old machine type set, and has it save itself before its first instruction. The command runs as it is given,
- * but for `-incoming` and the like; `-display none -S -qmp stdio` are added, so nothing else of it may use the
- * standard streams. Its disks are opened. Errors: io, with QEMU's own words.
+ * guest's old machine type set, and has it save itself before its first instruction. With the guest given, properties
+ * of the destination's devices that would settle what is refused are set too (`vectors=4`), as far as that helps. The
+ * command runs as it is given, but for `-incoming` and the like; `-display none -S -qmp stdio` are added, so nothing
+ * else of it may use the standard streams. Its disks are opened. Errors: io, with QEMU's own words; with the guest
+ * given, as `checkAdapt`.
  * @param command program and arguments
  * @param old machine type of the old stream; undefined: no property is asked for
+ * @param guest the old stream, which is read once
+ * @param opening how it is read
  * @example
  * const { path, command, remove } = await askPattern(["qemu-system-x86_64", "-machine", "pc"], "pc-i440fx-2.8");
  * console.log(command.join(" "));
  * remove();
  */
-export async function askPattern(command: readonly string[], old: string | undefined): Promise<AskedPattern> {
+export async function askPattern(
+  command: readonly string[],
+  old: string | undefined,
+  guest?: StreamInput,
+  opening: OpenOptions = {},
+): Promise<AskedPattern> {
+  if (guest === undefined) return await askFor(command, old);
+  return await withReopened(guest, opening, async (one) => {
+    const survey = await withSource(one, (source) => surveyOf(source, readingOf(opening)));
+    return await askFor(command, old, survey);
+  });
+}
+
+/** A QEMU's pattern and what it says beside. */
+interface Saved extends Asked {
+  readonly path: string;
+  readonly facts: PatternFacts;
+  readonly full: readonly string[];
+}
+
+/** The same with the old stream already surveyed. */
+export async function askFor(
+  command: readonly string[],
+  machine: string | undefined,
+  old?: Survey,
+): Promise<AskedPattern> {
   const base = withoutIncoming(command);
   const folder = temporaryFolder(systemFolder(), "qevm-adapt");
   try {
-    const path = join(folder.path, "pattern");
-    const saveAndAsk = async (qmp: QmpClient): Promise<OfferedFeatures> => {
-      await save(qmp, path);
-      return await offeredFeatures(qmp);
+    const { release, properties, devices } = await inQemu(base, (qmp) => askDestination(qmp, machine));
+    const globals = globalArguments(properties, base);
+    let count = 0;
+    const ask = async (args: readonly string[]): Promise<Saved> => {
+      const path = join(folder.path, `pattern-${count++}`);
+      const full = [...base, ...globals, ...args];
+      const features = await inQemu(full, async (qmp) => {
+        await save(qmp, path);
+        return await offeredFeatures(qmp);
+      });
+      const dump = `${path}.json`;
+      const subsections = await askSubsections(full, dump, dump, START);
+      return { path, full, devices, facts: { release, features, subsections } };
     };
-    const first = await inQemu(base, async (qmp) => {
-      const facts = await askDestination(qmp, old);
-      return { facts, features: facts.properties.length === 0 ? await saveAndAsk(qmp) : undefined };
-    });
-    const full = [...base, ...globalArguments(first.facts.properties, base)];
-    const features = first.features ?? (await inQemu(full, saveAndAsk));
-    const dump = join(folder.path, "vmstate.json");
-    const subsections = await askSubsections(full, dump, dump, START);
-    const facts = { release: first.facts.release, features, subsections };
-    return { path, facts, command: full, remove: () => folder.remove() };
+    const wants = async ({ path, facts }: Saved, apart: ReadonlySet<string>): Promise<PlacedSetting[]> => {
+      if (old === undefined) return [];
+      const pattern = await withSource({ open: () => FileSource.open(path) }, (source) => surveyOf(source, {}));
+      return settingsOf(planAdapt(old, pattern, { ...facts, apart }).changes);
+    };
+    const { asked, apart } = await settle(ask, wants);
+    const facts = { ...asked.facts, apart };
+    return { path: asked.path, facts, command: [...asked.full], remove: () => folder.remove() };
   } catch (error) {
     folder.remove();
     throw error;

@@ -1,5 +1,6 @@
 import type { RamBlock } from "../../codec/ram/index.js";
-import { groupedBy, MergeContext } from "./context.js";
+import { MergeContext } from "./context.js";
+import { groupedBy } from "./grouped.js";
 import { canonicalName } from "./pair.js";
 import { BLOCK_RENAMES } from "./rules/index.js";
 import type { BlockPlan, Change, Survey } from "./types.js";
@@ -23,6 +24,7 @@ export function planBlocks(old: Survey, pattern: Survey, changes: Change[]): Blo
     old.blocks.filter(({ idstr }) => !taken.has(idstr)),
     nameOf,
   );
+  const adapter = onlyAdapter(pattern);
   const plans = pattern.blocks.map((block): BlockPlan => {
     const renamed = others.get(nameOf(block)) ?? [];
     const mine = named.get(block.idstr) ?? (renamed.length === 1 && left.has(renamed[0]!) ? renamed[0] : undefined);
@@ -36,7 +38,7 @@ export function planBlocks(old: Survey, pattern: Survey, changes: Change[]): Blo
       const reason = rule?.reason ?? "another name of the same block";
       note(mine.idstr, old.ramOffset, changes, rule?.name ?? "renamed-block", "form", mine.idstr, block.idstr, reason);
     }
-    return sized(mine, block, old.ramOffset, changes);
+    return sized(mine, block, { offset: old.ramOffset, adapter }, changes);
   });
   for (const block of left) {
     const weight = READ_ONLY.test(block.idstr) ? "unused" : DISPLAY.test(block.idstr) ? "guest" : "never";
@@ -58,13 +60,24 @@ export function planBlocks(old: Survey, pattern: Survey, changes: Change[]): Blo
   return plans;
 }
 
+/** Where the only display adapter is, whose memory may be named without its place. */
+function onlyAdapter({ sections }: Survey): string | undefined {
+  const places = sections.flatMap(({ idstr }) => /^(.+)\/(?:cirrus_)?vga$/u.exec(idstr)?.[1] ?? []);
+  return places.length === 1 ? places[0] : undefined;
+}
+
 function nameOf({ idstr }: RamBlock): string {
   return canonicalName(idstr, BLOCK_RENAMES).name;
 }
 
 const NEW = "the old stream has no such block: it holds what the destination puts there";
 
-function sized(mine: RamBlock, block: RamBlock, offset: number, changes: Change[]): BlockPlan {
+function sized(
+  mine: RamBlock,
+  block: RamBlock,
+  { offset, adapter }: { offset: number; adapter: string | undefined },
+  changes: Change[],
+): BlockPlan {
   const from = { old: mine.idstr };
   const { usedLength: was } = mine;
   const { usedLength: is, idstr } = block;
@@ -83,7 +96,9 @@ function sized(mine: RamBlock, block: RamBlock, offset: number, changes: Change[
     return { block, from: "pattern" };
   }
   const display = DISPLAY.test(idstr);
-  const remedy = display ? `the adapter's vgamem_mb=${was / 2 ** 20}` : `memory of ${was} bytes under this name (-m)`;
+  const remedy = display
+    ? { property: "vgamem_mb", value: String(was / 2 ** 20), place: adapter }
+    : `memory of ${was} bytes under this name (-m)`;
   note(idstr, offset, changes, "memory-size", "never", was, is, "the guest's memory has another size", remedy);
   return { block, from: display ? "pattern" : from };
 }

@@ -1,5 +1,6 @@
 import { hexOf } from "../../bytes/text.js";
-import type { Change, PatternFacts, Weight } from "./types.js";
+import { placeKey } from "./settle.js";
+import type { Change, PatternFacts, PlacedSetting, Setting, Weight } from "./types.js";
 
 /** Where a merge is, and where its changes go. */
 export class MergeContext {
@@ -21,8 +22,13 @@ export class MergeContext {
 
   /** Feature bits that the destination's device offers, where it is a virtio device and they are known. */
   get features(): bigint | undefined {
-    const place = /^"([0-9a-f:.]+)\//u.exec(this.section)?.[1];
+    const { place } = this;
     return place === undefined ? undefined : this.facts.features?.get(place);
+  }
+
+  /** Where the device is, if it is a PCI device: `0000:00:03.0`. */
+  get place(): string | undefined {
+    return /^(?:RAM block )?"([0-9a-f:.]+)\//u.exec(this.section)?.[1];
   }
 
   /** Does `work` one step further in. */
@@ -35,8 +41,10 @@ export class MergeContext {
     }
   }
 
-  /** Writes down a change at this place. */
-  note(rule: string, weight: Weight, old: unknown, now: unknown, reason: string, remedy?: string): void {
+  /** Writes down a change at this place. A remedy may be a property of the device, with what else has to be. */
+  note(rule: string, weight: Weight, old: unknown, now: unknown, reason: string, remedy?: string | Remedy): void {
+    const setting = typeof remedy === "object" ? placed(remedy, this.place) : undefined;
+    const text = typeof remedy === "object" ? this.words(remedy, setting) : remedy;
     this.changes.push({
       where: [this.section, ...this.path].join(" > "),
       offset: this.offset,
@@ -45,9 +53,30 @@ export class MergeContext {
       rule,
       weight,
       reason,
-      ...(remedy === undefined ? {} : { remedy }),
+      ...(text === undefined ? {} : { remedy: text }),
+      ...(setting === undefined ? {} : { setting }),
     });
   }
+
+  private words({ property, value, also = "" }: Remedy, setting: PlacedSetting | undefined): string {
+    const apart = setting !== undefined && this.facts.apart?.has(placeKey(setting)) === true ? APART : "";
+    return `${property}=${value} for this device${also}${apart}`;
+  }
+}
+
+/** A property of the device that settles a difference. */
+export interface Remedy extends Setting {
+  /** What has to be beside: `, and a backend that has it`. */
+  also?: string | undefined;
+  /** Where the device is; by default the one at hand. */
+  place?: string | undefined;
+}
+
+const APART = ": devices of this type differ, and this one has no id= by which -set would reach it";
+
+function placed({ property, value, place: other }: Remedy, here: string | undefined): PlacedSetting | undefined {
+  const place = other ?? here;
+  return place === undefined ? undefined : { place, property, value };
 }
 
 /** A value in a few characters. */
@@ -75,15 +104,4 @@ export function isZero(value: unknown): boolean {
   }
   if ("record" in value) return isZero(Object.values(value.record as object));
   return false;
-}
-
-/** Items by their keys, in order. */
-export function groupedBy<T>(items: Iterable<T>, keyOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group === undefined) groups.set(keyOf(item), [item]);
-    else group.push(item);
-  }
-  return groups;
 }

@@ -1,12 +1,15 @@
 import type { Json, JsonObject } from "../../io/transport/qmp.js";
 import { textOf } from "../../io/transport/qmp.js";
 import { machineRelease } from "../../guest/machines/index.js";
+import {
+  machineObjects,
+  placedDevices,
+  quiet,
+  type MachineObject,
+  type Monitor,
+  type PlacedDevice,
+} from "./objects.js";
 import { propertiesBetween, type Property } from "./properties.js";
-
-/** A monitor: `QmpClient`, or anything that runs commands. */
-export interface Monitor {
-  execute(command: string, args?: JsonObject): Promise<Json>;
-}
 
 /** What the destination's QEMU is, by what it says itself. */
 export interface DestinationFacts {
@@ -16,6 +19,8 @@ export interface DestinationFacts {
   release: string;
   /** Properties that the guest's old machine type set, that this QEMU still has and holds another value of. */
   properties: Property[];
+  /** Its PCI devices. */
+  devices: PlacedDevice[];
 }
 
 /**
@@ -29,15 +34,18 @@ export async function askDestination(qmp: Monitor, old: string | undefined): Pro
     /-machine$/u,
     "",
   );
+  const all = await machineObjects(qmp);
+  const devices = await placedDevices(qmp, all);
   const from = machineRelease(old);
-  if (from === undefined) return { machine, release, properties: [] };
+  if (from === undefined) return { machine, release, properties: [], devices };
   const wanted = propertiesBetween(from, machineRelease(machine));
-  return { machine, release, properties: await missing(qmp, wanted) };
+  return { machine, release, properties: await missing(qmp, wanted, all), devices };
 }
 
 /** Those of the properties that a device of this QEMU has with another value. */
-async function missing(qmp: Monitor, wanted: readonly Property[]): Promise<Property[]> {
-  const objects = await objectsByType(qmp);
+async function missing(qmp: Monitor, wanted: readonly Property[], all: readonly MachineObject[]): Promise<Property[]> {
+  // One object of each type: -global sets a property of all of them.
+  const objects = new Map(all.map(({ path, type }) => [type, path]));
   const implementing = new Map<string, string[]>();
   const found: Property[] = [];
   for (const one of wanted) {
@@ -68,27 +76,6 @@ async function missing(qmp: Monitor, wanted: readonly Property[]): Promise<Prope
  */
 const UNUSABLE: ReadonlySet<string> = new Set(["dma_enabled", "fallback"]);
 
-/** The path of one object of each type that the machine has: `-global` sets a property of all of them. */
-async function objectsByType(qmp: Monitor): Promise<Map<string, string>> {
-  const found = new Map<string, string>();
-  const open = ["/machine", "/objects"];
-  for (let path = open.pop(), seen = 0; path !== undefined && seen < MOST_OBJECTS; path = open.pop(), seen++) {
-    const list = await quiet(qmp, "qom-list", { path });
-    if (!Array.isArray(list)) continue;
-    for (const entry of list as { name?: Json; type?: Json }[]) {
-      const type = /^child<(.+)>$/u.exec(textOf(entry.type))?.[1];
-      if (type === undefined || type === "memory-region" || type === "irq") continue;
-      const child = `${path}/${textOf(entry.name)}`;
-      found.set(type, child);
-      open.push(child);
-    }
-  }
-  return found;
-}
-
-/** Objects of a machine that are looked at. */
-const MOST_OBJECTS = 20_000;
-
 function namesOf(list: Json | undefined): string[] {
   return Array.isArray(list) ? list.map((one: Json) => textOf((one as JsonObject)["name"])) : [];
 }
@@ -98,13 +85,4 @@ function sameValue(value: Json, text: string): boolean {
   if (typeof value === "boolean") return value === /^(?:on|true|yes)$/u.test(text);
   if (typeof value === "number") return value === Number(text);
   return value === text;
-}
-
-/** Undefined where this QEMU knows no such command, path or property. */
-async function quiet(qmp: Monitor, command: string, args: JsonObject): Promise<Json | undefined> {
-  try {
-    return await qmp.execute(command, args);
-  } catch {
-    return undefined;
-  }
 }

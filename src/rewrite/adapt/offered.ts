@@ -2,7 +2,7 @@ import { QevmError } from "../../bytes/errors.js";
 import type { JsonObject } from "../../io/transport/qmp.js";
 import { textOf } from "../../io/transport/qmp.js";
 import { capabilitiesOf } from "./rules/pci-registers.js";
-import type { Monitor } from "./destination.js";
+import type { Monitor } from "./objects.js";
 
 /** Feature bits that each virtio device offers, by its place: `0000:00:03.0`. */
 export type OfferedFeatures = ReadonlyMap<string, bigint>;

@@ -1,4 +1,5 @@
-import { groupedBy, MergeContext } from "./context.js";
+import { MergeContext } from "./context.js";
+import { groupedBy } from "./grouped.js";
 import { SECTION_RENAMES, SECTION_RULES } from "./rules/index.js";
 import type { RenameRule } from "./rules/types.js";
 import type { Change, Section } from "./types.js";

@@ -30,7 +30,21 @@ export interface Change {
   reason: string;
   /** What can be done instead; only where something can. */
   remedy?: string | undefined;
+  /** The property of a device of the destination that settles it; only where one does. */
+  setting?: PlacedSetting | undefined;
 }
+
+/** A property of a device, and the value that the guest needs. */
+export interface PlacedSetting {
+  /** Where the device is: `0000:00:03.0`. */
+  place: string;
+  /** As `-device` and `-global` take it: `vectors`. */
+  property: string;
+  value: string;
+}
+
+/** The same of the device at hand. */
+export type Setting = Omit<PlacedSetting, "place">;
 
 /** A section of the device part. */
 export interface Section {
@@ -76,6 +90,8 @@ export interface PatternFacts {
   readonly features?: ReadonlyMap<string, bigint> | undefined;
   /** Names of the subsections that it knows, by the name of what has them. Not there: not known. */
   readonly subsections?: ReadonlyMap<string, ReadonlySet<string>> | undefined;
+  /** Properties that no argument sets for one device alone: `0000:00:03.0 vectors`. */
+  readonly apart?: ReadonlySet<string> | undefined;
 }
 
 /** What becomes of a RAM block of the destination. */

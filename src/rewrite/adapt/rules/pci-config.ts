@@ -1,5 +1,5 @@
 import type { FieldValue, RecordValue } from "../../../codec/vmstate/index.js";
-import { isZero, type MergeContext } from "../context.js";
+import { isZero, type MergeContext, type Remedy } from "../context.js";
 import { capabilitiesOf, capabilityLength, writableBits } from "./pci-registers.js";
 
 /**
@@ -86,7 +86,7 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
     if (same && id === MSIX && ((mine[at + 2]! ^ like[at + 2]!) | ((mine[at + 3]! ^ like[at + 3]!) & 7)) !== 0) {
       const [was, now] = [vectors(mine, at), vectors(like, at)];
       const what = "the guest's interrupts are programmed in a table of another length";
-      ctx.within("MSI-X", () => ctx.note("msix-vectors", "never", was, now, what, `vectors=${was} for this device`));
+      ctx.within("MSI-X", () => ctx.note("msix-vectors", "never", was, now, what, vectorsRemedy(was, ctx)));
     }
   }
   for (const { id, at } of old) {
@@ -169,11 +169,19 @@ function sameChain(mine: Uint8Array, like: Uint8Array): boolean {
 /** Devices whose interrupts became MSI-X in 10.0: before, no property gives them any (hw/virtio, 7.2 and 11.1). */
 const WITHOUT_VECTORS = /\/virtio-(?:balloon|mem)"/u;
 
-function vectorsRemedy(count: number, { section, facts: { release } }: MergeContext): string {
+/** What sets the length of the MSI-X table. Source: hw/virtio/virtio-pci.c, hw/misc/ivshmem-pci.c, hw/nvme/ctrl.c. */
+const VECTORS: readonly (readonly [devices: RegExp, property: string])[] = [
+  [/\/virtio-[\w-]+"|\/vhost-[\w-]+"/u, "vectors"],
+  [/\/ivshmem[\w-]*"/u, "vectors"],
+  [/\/nvme"/u, "msix_qsize"],
+];
+
+function vectorsRemedy(count: number, { section, facts: { release } }: MergeContext): string | Remedy {
   if (release !== undefined && /^\d\./u.test(release) && WITHOUT_VECTORS.test(section)) {
     return "vectors=0 where the guest is started, or the device unplugged before it is saved: QEMU has this since 10.0";
   }
-  return `vectors=${count} for this device`;
+  const property = VECTORS.find(([devices]) => devices.test(section))?.[1];
+  return property === undefined ? "the properties of the old command line" : { property, value: String(count) };
 }
 
 function vectors(bytes: Uint8Array, at: number): number {

@@ -5,6 +5,7 @@
  */
 import { isRecordValue, type FieldValue } from "../../../codec/vmstate/index.js";
 import type { MergeContext } from "../context.js";
+import type { Setting } from "../types.js";
 
 type Fields = Record<string, FieldValue>;
 /** Names of bits; those that begin with `!` change how driver and device talk, so that they cannot be taken away. */
@@ -95,6 +96,11 @@ const OF_BACKEND = /^(?:guest_|host_|csum|mrg_rxbuf|mq|hash|rss)/u;
 /** Set by drivers that answer with all bits; QEMU takes it as no feature (`VIRTIO_F_BAD_FEATURE`). */
 const BAD_FEATURE = 1n << 30n;
 
+/** The property that offers a feature. */
+function offering(name: string): Setting {
+  return name === "virtio-1" ? { property: "disable-modern", value: "off" } : { property: name, value: "on" };
+}
+
 /** Everything that a driver took, of the bits in a device's state. */
 export function takenFeatures({ guest_features_lo: low, subsections }: Fields): bigint {
   let taken = BigInt(typeof low === "number" ? low : 0);
@@ -126,7 +132,7 @@ export function mergeFeatures(record: Fields, offered: bigint | undefined, ctx: 
         "taken",
         "not offered",
         `the guest's driver uses the feature ${name}, which the destination's device does not offer${bound}`,
-        `${name}=on for this device${backend}`,
+        { ...offering(name), also: backend },
       ),
     );
   }

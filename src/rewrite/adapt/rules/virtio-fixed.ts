@@ -4,7 +4,7 @@
  * hw/net/virtio-net.c, hw/display/virtio-gpu.c (5.2 to 11.1).
  */
 import { isRecordValue, type FieldValue, type RecordValue } from "../../../codec/vmstate/index.js";
-import { isZero, type MergeContext } from "../context.js";
+import { isZero, type MergeContext, type Remedy } from "../context.js";
 
 type Fields = Record<string, FieldValue>;
 
@@ -13,21 +13,24 @@ interface Fixed {
   readonly path: readonly string[];
   /** Whether the destination loads a guest of the first value with the second. Default: where they are equal. */
   readonly fits?: (old: number | bigint, now: number | bigint) => boolean;
-  readonly remedy: (old: number | bigint) => string;
+  readonly remedy: (old: number | bigint) => string | Remedy;
 }
+
+/** A property with the old value. */
+const set =
+  (property: string) =>
+  (old: number | bigint): Remedy => ({ property, value: String(old) });
 
 const atMost = (old: number | bigint, now: number | bigint): boolean => old <= now;
 
 const FIXED: Readonly<Record<string, readonly Fixed[]>> = {
   "virtio-mem": [
-    { path: ["sanity-checks", "addr"], remedy: (old) => `memaddr=${old} for this device` },
+    { path: ["sanity-checks", "addr"], remedy: set("memaddr") },
     { path: ["sanity-checks", "region_size"], remedy: (old) => `a memory backend of ${old} bytes` },
-    { path: ["sanity-checks", "block_size"], remedy: (old) => `block-size=${old} for this device` },
-    { path: ["sanity-checks", "node"], remedy: (old) => `node=${old} for this device` },
+    { path: ["sanity-checks", "block_size"], remedy: set("block-size") },
+    { path: ["sanity-checks", "node"], remedy: set("node") },
   ],
-  "virtio-console": [
-    { path: ["max_nr_ports"], remedy: (old) => `max_ports=${swapped(Number(old))} for virtio-serial` },
-  ],
+  "virtio-console": [{ path: ["max_nr_ports"], remedy: (old) => set("max_ports")(swapped(Number(old))) }],
   "virtio-net": [
     { path: ["has_vnet_hdr"], fits: atMost, remedy: () => "a backend with vnet_hdr=on (tap)" },
     { path: ["has_ufo"], fits: atMost, remedy: () => "a backend with UFO (tap)" },
@@ -57,18 +60,18 @@ function numberAt(value: FieldValue | undefined, path: readonly string[]): numbe
 }
 
 /** What sets the number of queues of a device. */
-const COUNT: Readonly<Record<string, (queues: number) => string>> = {
+const COUNT: Readonly<Record<string, (queues: number) => string | Remedy>> = {
   "virtio-net": (queues) => `queues=${Math.max(1, (queues - 1) >> 1)} for its netdev, and mq=on`,
-  "virtio-blk": (queues) => `num-queues=${queues}`,
-  "virtio-scsi": (queues) => `num_queues=${queues - 2}`,
-  "virtio-console": (queues) => `max_ports=${queues / 2 - 1}`,
+  "virtio-blk": set("num-queues"),
+  "virtio-scsi": (queues) => set("num_queues")(queues - 2),
+  "virtio-console": (queues) => set("max_ports")(queues / 2 - 1),
 };
 
 /** What sets the length of the queues. */
-const LENGTH: Readonly<Record<string, string>> = {
-  "virtio-net": "rx_queue_size and tx_queue_size",
-  "virtio-blk": "queue-size",
-  "virtio-scsi": "virtqueue_size",
+const LENGTH: Readonly<Record<string, (queue: number) => string>> = {
+  "virtio-net": (queue) => (queue % 2 === 0 ? "rx_queue_size" : "tx_queue_size"),
+  "virtio-blk": () => "queue-size",
+  "virtio-scsi": () => "virtqueue_size",
 };
 
 /**
@@ -112,14 +115,14 @@ function checkCount(device: string, mine: readonly FieldValue[], like: readonly 
   const reason = bound
     ? "the destination's device has another number of queues"
     : "the guest has not set up the others";
-  const remedy = bound ? (COUNT[device]?.(mine.length) ?? "a device with as many queues") : undefined;
+  const remedy = COUNT[device]?.(mine.length) ?? "a device with as many queues";
   ctx.note("virtqueue-count", bound ? "never" : "unused", mine.length, like.length, reason, remedy);
 }
 
 function checkLength(device: string, mine: number, theirs: number, queue: number, ctx: MergeContext): void {
   const reason = "the guest uses a ring that is longer than the destination's device allows";
-  const name = LENGTH[device];
-  const remedy = name === undefined ? undefined : `${name}=${mine} for this device`;
+  const name = LENGTH[device]?.(queue);
+  const remedy = name === undefined ? undefined : set(name)(mine);
   // Up to 10.0 QEMU takes any length (hw/virtio/virtio.c, 10.0 and 11.1).
   const weight = ctx.facts.release !== undefined && /^\d\.|^10\.0/u.test(ctx.facts.release) ? "guest" : "never";
   ctx.within(`[${queue}]`, () => ctx.note("virtqueue-in-use", weight, mine, theirs, reason, remedy));

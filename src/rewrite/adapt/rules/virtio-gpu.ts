@@ -9,7 +9,7 @@ export function mergeGpu(old: RecordValue, pattern: RecordValue, ctx: MergeConte
   const [mine, theirs] = [old.record["scanout"], pattern.record["scanout"]];
   if (!Array.isArray(mine) || !Array.isArray(theirs)) return old;
   if (old.record["max_outputs"] !== pattern.record["max_outputs"]) {
-    const remedy = `max_outputs=${Number(old.record["max_outputs"])} for this device`;
+    const remedy = { property: "max_outputs", value: String(Number(old.record["max_outputs"])) };
     const reason = "QEMU compares this with what its own device has, and refuses another";
     ctx.note("virtio-device", "never", old.record["max_outputs"], pattern.record["max_outputs"], reason, remedy);
     return old;

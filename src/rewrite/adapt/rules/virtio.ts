@@ -44,11 +44,16 @@ function mergeTransport(old: RecordValue, pattern: RecordValue, ctx: MergeContex
   if (lost) {
     delete record["msix"];
     delete record["config_vector"];
-  } else if (!isRecordValue(msix) && isRecordValue(theirMsix)) {
+  } else if (isRecordValue(theirMsix) && (!isRecordValue(msix) || tableLength(msix) !== tableLength(theirMsix))) {
+    // A table of another length was refused above.
     record["msix"] = theirMsix;
-    record["config_vector"] = 0xffff;
+    if (!isRecordValue(msix)) record["config_vector"] = 0xffff;
   }
   return { record };
+}
+
+function tableLength({ record: { table } }: RecordValue): number | undefined {
+  return Array.isArray(table) || table instanceof Uint8Array ? table.length : undefined;
 }
 
 /**
