@@ -57,6 +57,16 @@ test("pc-i440fx-2.3 goes on under pc-i440fx-7.2 by the command that qevm adapt i
   }
 });
 
+test("pc-i440fx-1.7, whose stream describes no state, goes on with another capture as its schema", async (t) => {
+  const qemu = qemuOf(t, "7.2");
+  if (qemu === undefined) return;
+  const cell = { old: qemu, now: qemu, from: "pc-i440fx-1.7", to: "pc-i440fx-7.2", args: ["-m", "64"], run: 1500 };
+  const { passed, at, why, globals } = await tryCell(cell);
+  t.ok(passed, `${at} ${why}`);
+  t.deepEqual(globals.slice(0, 2), ["-vga", "cirrus"], "the display adapter that was the default");
+  t.ok(globals.includes("PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off"), "and what that machine type set");
+});
+
 const CELLS = [
   ["pc-i440fx-2.3", "usb"],
   ["pc-i440fx-2.6", "virtio"],

@@ -3,7 +3,7 @@ import test from "tape";
 import type { DeviceState, FieldDescription, FieldValue, StructState } from "../src/codec/vmstate/index.js";
 import { MergeContext } from "../src/rewrite/adapt/context.js";
 import { mergeDevice } from "../src/rewrite/adapt/merge.js";
-import { propertiesBetween, globalArguments } from "../src/rewrite/adapt/properties.js";
+import { displayArguments, globalArguments, propertiesBetween } from "../src/rewrite/adapt/properties.js";
 import { withoutIncoming } from "../src/rewrite/adapt/ask.js";
 import { planAdapt } from "../src/rewrite/adapt/plan.js";
 import { pairSections } from "../src/rewrite/adapt/pair.js";
@@ -140,6 +140,13 @@ test("properties of old machine types", (t) => {
     "the default adapter stays",
   );
   t.deepEqual(globalArguments(edid, ["qemu", "-nodefaults"]), ["-global", "VGA.edid=false"]);
+  const cirrus = ["0000:00:02.0/cirrus_vga", "0000:00:03.0/e1000"];
+  t.deepEqual(displayArguments(cirrus, ["qemu"]), ["-vga", "cirrus"], "the adapter that was the default up to 2.1");
+  t.deepEqual(displayArguments(cirrus, ["qemu", "-vga", "std"]), [], "a command that says one is left as it is");
+  t.deepEqual(displayArguments(["0000:00:02.0/vga"], ["qemu"]), [], "today's default");
+  const oldest = propertiesBetween("1.4", "11.1");
+  t.equal(oldest.findLast(({ property }) => property === "short_root_bus")?.value, "0", "of two that of the older");
+  t.ok(oldest.some(({ property }) => property === "acpi-pci-hotplug-with-bridge-support"));
   t.deepEqual(withoutIncoming(["q", "-incoming", "defer", "-S", "-m", "8"]), ["q", "-m", "8"]);
   t.end();
 });

@@ -10,7 +10,7 @@ import { askSubsections } from "../../src/rewrite/adapt/dumped.js";
 import { offeredFeatures } from "../../src/rewrite/adapt/offered.js";
 import type { PatternFacts, Survey } from "../../src/rewrite/adapt/types.js";
 import { planAdapt } from "../../src/rewrite/adapt/plan.js";
-import { globalArguments } from "../../src/rewrite/adapt/properties.js";
+import { displayArguments, globalArguments } from "../../src/rewrite/adapt/properties.js";
 import { settingsOf, settle, type Asked } from "../../src/rewrite/adapt/settle.js";
 import { survey } from "../../src/rewrite/adapt/survey.js";
 import { writeAdapted } from "../../src/rewrite/adapt/write.js";
@@ -125,10 +125,15 @@ export async function saveOld(cell: Cell): Promise<SavedGuest> {
   }
 }
 
-/** The description that the source's QEMU writes of such a machine when it is told to. */
+/**
+ * The description that the source's QEMU writes of such a machine when it is told to; its firmware has run, since a
+ * device that was never used has fewer fields.
+ */
 async function describedBy(cell: Cell): Promise<VmDescription> {
-  const vm = await started(cell, cell.old, [...argumentsOf(cell, `${cell.from},suppress-vmdesc=off`), "-S"]);
+  const vm = await started(cell, cell.old, argumentsOf(cell, `${cell.from},suppress-vmdesc=off`));
   try {
+    await sleep(cell.run);
+    await vm.execute("stop");
     return await descriptionOf(new MemorySource(await saved(vm)));
   } finally {
     await vm.close();
@@ -152,7 +157,12 @@ export async function patternOf(
   globals: string[];
   facts: PatternFacts;
 }> {
-  const line = [...argumentsOf(cell, cell.to, cell.toArgs), "-S"];
+  const plain = argumentsOf(cell, cell.to, cell.toArgs);
+  const display = displayArguments(
+    old.sections.map(({ idstr }) => idstr),
+    plain,
+  );
+  const line = [...plain, ...display, "-S"];
   const first = await started(cell, cell.now, line);
   const { release, properties, devices } = await askDestination(first, cell.from).finally(() => first.close());
   const globals = globalArguments(properties, line);
@@ -175,7 +185,7 @@ export async function patternOf(
     const theirs = await survey(new MemorySource(pattern), {});
     return settingsOf(planAdapt(old, theirs, { ...facts, apart: alone }).changes);
   });
-  return { pattern: asked.pattern, globals: [...globals, ...args], facts: { ...asked.facts, apart } };
+  return { pattern: asked.pattern, globals: [...display, ...globals, ...args], facts: { ...asked.facts, apart } };
 }
 
 function reopened(bytes: Buffer): Reopened {

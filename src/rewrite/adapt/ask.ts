@@ -15,7 +15,7 @@ import { withSource } from "./adapt.js";
 import { withReopened } from "./adapt-file.js";
 import { offeredFeatures } from "./offered.js";
 import { planAdapt } from "./plan.js";
-import { globalArguments } from "./properties.js";
+import { displayArguments, globalArguments } from "./properties.js";
 import { settingsOf, settle, type Asked } from "./settle.js";
 import { survey as surveyOf } from "./survey.js";
 import type { PatternFacts, PlacedSetting, Survey } from "./types.js";
@@ -86,7 +86,8 @@ export async function askFor(
   machine: string | undefined,
   old?: Survey,
 ): Promise<AskedPattern> {
-  const base = withoutIncoming(command);
+  const given = withoutIncoming(command);
+  const base = [...given, ...displayArguments(old?.sections.map(({ idstr }) => idstr) ?? [], given)];
   const folder = temporaryFolder(systemFolder(), "qevm-adapt");
   try {
     const { release, properties, devices } = await inQemu(base, (qmp) => askDestination(qmp, machine));

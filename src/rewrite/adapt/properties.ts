@@ -29,6 +29,28 @@ export function propertiesBetween(old: string, now: string | undefined): Propert
   return [...found.values()];
 }
 
+/** Whether a command says which display adapter the machine has. */
+function asksForDisplay(args: readonly string[]): boolean {
+  return args.some(
+    (word) => /^--?(?:nodefaults|vga)$/u.test(word) || /^(?:VGA|cirrus-vga|qxl-vga|virtio-vga)/u.test(word),
+  );
+}
+
+/** Sections of display adapters that are not the default, and the `-vga` that makes them. */
+const OTHER_VGA: Readonly<Record<string, string>> = { cirrus_vga: "cirrus", qxl: "qxl", vmware_vga: "vmware" };
+
+/**
+ * The display adapter of the guest, where the command does not say one: machine types up to 2.1 have another one by
+ * default than today's. Source: hw/i386/pc_piix.c, 7.2.
+ * @param sections names of the guest's sections
+ */
+export function displayArguments(sections: readonly string[], args: readonly string[]): string[] {
+  if (asksForDisplay(args)) return [];
+  const found = sections.map((name) => OTHER_VGA[name.slice(name.lastIndexOf("/") + 1)]);
+  const vga = found.find((one) => one !== undefined);
+  return vga === undefined ? [] : ["-vga", vga];
+}
+
 /** Display adapters that a machine has by default, and the `-vga` that makes them. */
 const DEFAULT_VGA: Readonly<Record<string, string>> = { VGA: "std", "cirrus-vga": "cirrus" };
 
@@ -39,9 +61,6 @@ const DEFAULT_VGA: Readonly<Record<string, string>> = { VGA: "std", "cirrus-vga"
  */
 export function globalArguments(properties: readonly Property[], args: readonly string[]): string[] {
   const all = properties.flatMap(({ driver, property, value }) => ["-global", `${driver}.${property}=${value}`]);
-  const asked = args.some(
-    (word) => /^--?(?:nodefaults|vga)$/u.test(word) || /^(?:VGA|cirrus-vga|qxl-vga|virtio-vga)/u.test(word),
-  );
   const vga = properties.map(({ driver }) => DEFAULT_VGA[driver]).find((one) => one !== undefined);
-  return asked || vga === undefined ? all : ["-vga", vga, ...all];
+  return asksForDisplay(args) || vga === undefined ? all : ["-vga", vga, ...all];
 }

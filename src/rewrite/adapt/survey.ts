@@ -62,5 +62,8 @@ function sectionOf(item: SectionItem, early: boolean): Section {
 }
 
 function undecodable(offset: number, reason: string): QevmError {
-  return new QevmError("unsupported", `adapt: device state that nothing describes (${reason})`, { offset });
+  const way =
+    "--schema takes another capture of the same QEMU, machine type and devices: one with a description is written " +
+    "with -machine ...,suppress-vmdesc=off after the guest's firmware has run";
+  return new QevmError("unsupported", `adapt: device state that nothing describes (${reason}); ${way}`, { offset });
 }

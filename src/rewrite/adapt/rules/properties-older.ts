@@ -250,4 +250,47 @@ export const OLDER_PROPERTIES: Readonly<Record<string, string>> = {
     ioh3420.power_controller_present=off
     pci-serial.prog_if=0
 `,
+  "1.7": `
+    usb-device.msos-desc=no
+    PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off
+    hpet.hpet-intcap=4
+    qemu64-x86_64-cpu.model-id=QEMU Virtual CPU version 1.7.0
+    qemu32-x86_64-cpu.model-id=QEMU Virtual CPU version 1.7.0
+`,
+  "1.6": `
+    e1000.mitigation=off
+    qemu64-x86_64-cpu.model=2
+    qemu32-x86_64-cpu.model=3
+    i440FX-pcihost.short_root_bus=1
+    q35-pcihost.short_root_bus=1
+    qemu64-x86_64-cpu.model-id=QEMU Virtual CPU version 1.6.0
+    qemu32-x86_64-cpu.model-id=QEMU Virtual CPU version 1.6.0
+`,
+  "1.5": `
+    Conroe-x86_64-cpu.model=2
+    Conroe-x86_64-cpu.min-level=2
+    Penryn-x86_64-cpu.model=2
+    Penryn-x86_64-cpu.min-level=2
+    Nehalem-x86_64-cpu.model=2
+    Nehalem-x86_64-cpu.min-level=2
+    virtio-net-pci.any_layout=off
+    x86_64-cpu.pmu=on
+    i440FX-pcihost.short_root_bus=0
+    q35-pcihost.short_root_bus=0
+    qemu64-x86_64-cpu.model-id=QEMU Virtual CPU version 1.5.0
+    qemu32-x86_64-cpu.model-id=QEMU Virtual CPU version 1.5.0
+`,
+  "1.4": `
+    scsi-disk-base.discard_granularity=0
+    ide-hd.discard_granularity=0
+    ide-cd.discard_granularity=0
+    virtio-blk-pci.discard_granularity=0
+    virtio-serial-pci.vectors=0xffffffff
+    virtio-net-pci.ctrl_guest_offloads=off
+    486-x86_64-cpu.model=0
+    n270-x86_64-cpu.movbe=off
+    Westmere-x86_64-cpu.pclmulqdq=off
+    qemu64-x86_64-cpu.model-id=QEMU Virtual CPU version 1.4.0
+    qemu32-x86_64-cpu.model-id=QEMU Virtual CPU version 1.4.0
+`,
 };
