@@ -71,6 +71,11 @@ test("registers that say what the CPU is are the destination's", (t) => {
   t.deepEqual([more.changes[0]?.rule, more.changes[0]?.weight], ["arm-identity", "unused"]);
   t.deepEqual(more.state.fields["cpreg_vmstate_values"], [0x21n]);
   t.equal(aligned([[DFR0, 0x20n]], [[DFR0, 0x11n]]).changes[0]?.weight, "guest", "a feature that is less");
+  const trace = aligned([[DFR0, 0x3010006n]], [[DFR0, 0x3000006n]]);
+  t.deepEqual([trace.changes[0]?.weight, trace.state.fields["cpreg_vmstate_values"]], ["unused", [0x3000006n]]);
+  t.equal(aligned([[DFR0, 0x3010006n]], [[DFR0, 0x2000006n]]).changes[0]?.weight, "guest", "beside trace, one less");
+  const keys = aligned([[ISAR0 + 1n, 0x12n]], [[ISAR0 + 1n, 0x502n]]).changes[0];
+  t.deepEqual([keys?.weight, /pauth-qarma5=on/u.test(keys?.remedy ?? "")], ["guest", true], "signed addresses");
   const other: StructState = { description: { fields: [] }, fields: {}, subsections: [] };
   t.equal(alignRegisters(other, cpu([]), new MergeContext("d", 0, [])), other, "what is no Arm CPU");
   t.end();

@@ -108,14 +108,22 @@ export async function saved(vm: QemuProcess): Promise<Buffer> {
   return readFileSync(vm.file("stream"));
 }
 
+/** Lets a guest run until it is saved; what a Linux said last. */
+async function settleDown({ linux, run }: Cell, vm: QemuProcess): Promise<string> {
+  if (linux === undefined) {
+    await sleep(run);
+    return "";
+  }
+  const said = (await ticks(vm, 3, 240)).at(-1)!;
+  if (!said.startsWith("tick")) throw new QevmError("io", `Linux did not start: ${said}`);
+  return said;
+}
+
 /** The source's stream, and the registers that it was saved with. */
 export async function saveOld(cell: Cell): Promise<SavedGuest> {
   const vm = await started(cell, cell.old, argumentsOf(cell, cell.from));
   try {
-    let said = "";
-    if (cell.linux === undefined) await sleep(cell.run);
-    else said = (await ticks(vm, 3, 240)).at(-1)!;
-    if (cell.linux !== undefined && !said.startsWith("tick")) throw new QevmError("io", `Linux did not start: ${said}`);
+    const said = await settleDown(cell, vm);
     await vm.execute("stop");
     const registers = await vm.human("info registers");
     const stream = await saved(vm);
@@ -126,13 +134,13 @@ export async function saveOld(cell: Cell): Promise<SavedGuest> {
 }
 
 /**
- * The description that the source's QEMU writes of such a machine when it is told to; its firmware has run, since a
- * device that was never used has fewer fields.
+ * The description that the source's QEMU writes of such a machine when it is told to; it has run too, since what was never
+ * used has fewer fields and subsections.
  */
 async function describedBy(cell: Cell): Promise<VmDescription> {
   const vm = await started(cell, cell.old, argumentsOf(cell, `${cell.from},suppress-vmdesc=off`));
   try {
-    await sleep(cell.run);
+    await settleDown(cell, vm);
     await vm.execute("stop");
     return await descriptionOf(new MemorySource(await saved(vm)));
   } finally {

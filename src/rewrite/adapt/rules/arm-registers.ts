@@ -34,8 +34,10 @@ export function alignRegisters(old: StructState, pattern: StructState, ctx: Merg
     }
     if (own === undefined || !isIdentity(BigInt(index)) || BigInt(own) === BigInt(value)) return own ?? value;
     const what = `register 0x${BigInt(index).toString(16)} says what the CPU is: QEMU takes no other value than its own`;
-    const weight = isMore(BigInt(own), BigInt(value)) ? "unused" : "guest";
-    ctx.within(VALUES, () => ctx.note("arm-identity", weight, own, value, what));
+    const kept = ~unmodelled(BigInt(index));
+    const weight = isMore(BigInt(own) & kept, BigInt(value) & kept) ? "unused" : "guest";
+    const remedy = weight === "guest" && POINTER_KEYS.has(BigInt(index)) ? POINTER_REMEDY : undefined;
+    ctx.within(VALUES, () => ctx.note("arm-identity", weight, own, value, what, remedy));
     return value;
   });
   const names = new Set([INDEXES, VALUES]);
@@ -64,6 +66,38 @@ function isIdentity(index: bigint): boolean {
     default:
       return false;
   }
+}
+
+/** ID_AA64ISAR1_EL1 and ISAR2 say how addresses are signed: those in the guest's memory keep their signatures. */
+const POINTER_KEYS: ReadonlySet<bigint> = new Set([0x6030_0000_0013_c031n, 0x6030_0000_0013_c032n]);
+const POINTER_REMEDY =
+  "the algorithm that signs addresses: -cpu max,pauth-qarma5=on as up to 10.1, for a guest that uses it";
+
+/**
+ * Fields of what no QEMU models, which older ones took over from the real CPU: trace (TraceVer, CopTrc, MMapTrc,
+ * TraceFilt), sampling (PMSVer), activity monitors (AMU), caches (CLIDR), the registers of an external debugger
+ * (DBGDEVID). A guest that found them could do nothing with them. Source: target/arm/cpu.c `arm_cpu_realizefn` (11.1),
+ * which clears them; registers of cortex-a57, cortex-a72 and max in streams of 7.2 and 11.1.
+ */
+const UNMODELLED: ReadonlyMap<bigint, bigint> = new Map([
+  [0x6030_0000_0013_c00an, fields(12, 16, 28)],
+  [0x4020_0000_200f_0082n, fields(12, 16, 28)],
+  [0x6030_0000_0013_c028n, fields(4, 32, 40, 44)],
+  [0x6030_0000_0013_c020n, fields(44)],
+  [0x6030_0000_0013_c008n, fields(20)],
+  [0x4020_0000_200f_0080n, fields(20)],
+  [0x6030_0000_0013_c801n, -1n],
+  [0x4020_0000_200f_0009n, -1n],
+  [0x4020_0000_200e_3802n, -1n],
+]);
+
+/** The fields of four bits from these bits on. */
+function fields(...shifts: number[]): bigint {
+  return shifts.reduce((mask, shift) => mask | (15n << BigInt(shift)), 0n);
+}
+
+function unmodelled(index: bigint): bigint {
+  return UNMODELLED.get(index) ?? 0n;
 }
 
 /** Whether each of the fields of four bits is at least what it was: newer features are added to older ones. */
