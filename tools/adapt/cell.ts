@@ -134,8 +134,8 @@ export async function saveOld(cell: Cell): Promise<SavedGuest> {
 }
 
 /**
- * The description that the source's QEMU writes of such a machine when it is told to; it has run too, since what was never
- * used has fewer fields and subsections.
+ * The description that the source's QEMU writes of such a machine when it is told to; it has run too, since what was
+ * never used has fewer fields and subsections.
  */
 async function describedBy(cell: Cell): Promise<VmDescription> {
   const vm = await started(cell, cell.old, argumentsOf(cell, `${cell.from},suppress-vmdesc=off`));

@@ -80,19 +80,19 @@ const POINTER_REMEDY =
  * which clears them; registers of cortex-a57, cortex-a72 and max in streams of 7.2 and 11.1.
  */
 const UNMODELLED: ReadonlyMap<bigint, bigint> = new Map([
-  [0x6030_0000_0013_c00an, fields(12, 16, 28)],
-  [0x4020_0000_200f_0082n, fields(12, 16, 28)],
-  [0x6030_0000_0013_c028n, fields(4, 32, 40, 44)],
-  [0x6030_0000_0013_c020n, fields(44)],
-  [0x6030_0000_0013_c008n, fields(20)],
-  [0x4020_0000_200f_0080n, fields(20)],
+  [0x6030_0000_0013_c00an, nibbles(12, 16, 28)],
+  [0x4020_0000_200f_0082n, nibbles(12, 16, 28)],
+  [0x6030_0000_0013_c028n, nibbles(4, 32, 40, 44)],
+  [0x6030_0000_0013_c020n, nibbles(44)],
+  [0x6030_0000_0013_c008n, nibbles(20)],
+  [0x4020_0000_200f_0080n, nibbles(20)],
   [0x6030_0000_0013_c801n, -1n],
   [0x4020_0000_200f_0009n, -1n],
   [0x4020_0000_200e_3802n, -1n],
 ]);
 
 /** The fields of four bits from these bits on. */
-function fields(...shifts: number[]): bigint {
+function nibbles(...shifts: number[]): bigint {
   return shifts.reduce((mask, shift) => mask | (15n << BigInt(shift)), 0n);
 }
 
