@@ -123,10 +123,15 @@ test("virtio: rings that are not set up, and the legacy BAR", (t) => {
   t.end();
 });
 
-function fixed(name: string, old: Record<string, FieldValue>, now: Record<string, FieldValue>): Change[] {
+function fixed(
+  name: string,
+  old: Record<string, FieldValue>,
+  now: Record<string, FieldValue>,
+  release?: string,
+): Change[] {
   const changes: Change[] = [];
   const pattern = virtio({ queues: virtio({}).record["queues"]!, ...now });
-  mergeVirtio(virtio(old), pattern, new MergeContext(`"0000:00:03.0/${name}"/0`, 0, changes));
+  mergeVirtio(virtio(old), pattern, new MergeContext(`"0000:00:03.0/${name}"/0`, 0, changes, { release }));
   return changes;
 }
 
@@ -161,5 +166,9 @@ test("virtio: what the device is by its command line has to agree", (t) => {
     [long?.rule, long?.weight, long?.remedy],
     ["virtqueue-in-use", "never", "queue-size=1024 for this device"],
   );
+  const longRing = (release: string): Change => fixed("virtio-rng", { queues: [ring(1n, 1024)] }, few, release)[0]!;
+  t.equal(longRing("10.0").weight, "unused", "up to 10.0 a ring may have any length");
+  t.equal(longRing("11.1").weight, "never");
+  t.match(longRing("11.1").remedy!, /unloaded/u, "no property sets the length of this one");
   t.end();
 });

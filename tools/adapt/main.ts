@@ -7,8 +7,7 @@
  *   --under newest,nearest  machine types of the destination: its newest, and the one nearest to the guest's (newest)
  *   --match REGEXP          cells whose name (`pc-i440fx-2.3 virtio`) it matches
  *   --run MS                time that a guest without a system runs before it is saved (2500)
- *   --linux FOLDER          the guest is a Linux: `vmlinuz`, and `initrd.gz` whose /init prints `tick N WORKS...
- * SECONDS` on ttyS0 for ever
+ *   --linux FOLDER          the guest is a Linux, which is made in that folder (`linux.ts`) if it is not there
  *   --jobs N                guests at a time (1)
  *   --keep FOLDER           streams and patterns of cells that fail
  *   --verbose               every change
@@ -18,6 +17,7 @@ import { join } from "node:path";
 import { argv, exit } from "node:process";
 import { findQemu } from "../qemu/find.js";
 import { saveOld, tryCell, type Cell, type Outcome, type SavedGuest } from "./cell.js";
+import { tickingLinux } from "./linux.js";
 import { DEVICE_SETS, FAMILIES, machineTypes, nearestType } from "./cells.js";
 
 const words = argv.slice(2);
@@ -36,7 +36,7 @@ const under = option("--under", "newest").split(",");
 const keep = option("--keep", "");
 const run = Number(option("--run", "2500"));
 const folder = option("--linux", "");
-const linux = folder === "" ? undefined : { kernel: join(folder, "vmlinuz"), initrd: join(folder, "initrd.gz") };
+const linux = folder === "" ? undefined : tickingLinux(folder);
 
 interface Job {
   /** Machine type and set of devices. */

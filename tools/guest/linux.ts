@@ -153,37 +153,57 @@ async function completed(vm: QemuProcess): Promise<void> {
   }
 }
 
-/** Downloads and unpacks the packages, and packs the initramfs. */
-function makeFiles(folder: string, kernel: string, files: string): void {
-  const packages = join(folder, "packages");
-  const root = join(folder, "root");
-  for (const place of [packages, root]) rmSync(place, { recursive: true, force: true });
-  mkdirSync(packages);
-  mkdirSync(root);
-  // Separate lists and packages: the system's are not changed, and root is not needed.
+/**
+ * Downloads Debian packages and a kernel, and unpacks them. Separate lists and packages: the system's are not changed,
+ * and root is not needed. Errors: io.
+ * @param folder for the time; its `packages` and `apt` are made anew and removed
+ * @param kernel a package that depends on the kernel's
+ * @param root where the packages are unpacked; the kernel in `kernel` of the folder
+ */
+export function unpackPackages(folder: string, kernel: string, packages: readonly string[], root: string): void {
+  const into = join(folder, "packages");
   const state = join(folder, "apt");
+  for (const place of [into, root, state]) rmSync(place, { recursive: true, force: true });
+  for (const place of [into, root]) mkdirSync(place, { recursive: true });
   for (const place of ["lists/partial", "cache/archives/partial"]) mkdirSync(join(state, place), { recursive: true });
   const own = [`Dir::State=${state}`, `Dir::State::lists=${state}/lists`, `Dir::Cache=${state}/cache`];
   const apt = ["-q", "-o", "APT::Sandbox::User=root", ...own.flatMap((option) => ["-o", option])];
   run("apt-get", [...apt, "update"], folder);
-  const image = /Depends: (linux-image-\S+)/u.exec(run("apt-cache", [...apt, "depends", KERNEL], folder))?.[1];
-  if (image === undefined) throw new QevmError("io", `apt-cache names no kernel that ${KERNEL} stands for`);
-  run("apt-get", [...apt, "download", image, ...PACKAGES], packages);
-  for (const name of readdirSync(packages)) {
+  const image = /Depends: (linux-image-\S+)/u.exec(run("apt-cache", [...apt, "depends", kernel], folder))?.[1];
+  if (image === undefined) throw new QevmError("io", `apt-cache names no kernel that ${kernel} stands for`);
+  run("apt-get", [...apt, "download", image, ...packages], into);
+  for (const name of readdirSync(into)) {
     const target = name.startsWith("linux-image-") ? join(folder, "kernel") : root;
-    run("dpkg-deb", ["-x", name, target], packages);
+    run("dpkg-deb", ["-x", name, target], into);
   }
+  for (const place of [into, state]) rmSync(place, { recursive: true, force: true });
+}
+
+/** Takes the kernel of `unpackPackages`. */
+export function takeKernel(folder: string, to: string): void {
   const bootFolder = join(folder, "kernel", "boot");
   const found = readdirSync(bootFolder).find((name) => name.startsWith("vmlinuz-"));
-  if (found === undefined) throw new QevmError("io", `no kernel in ${image}`);
-  renameSync(join(bootFolder, found), kernel);
+  if (found === undefined) throw new QevmError("io", `no kernel in ${bootFolder}`);
+  renameSync(join(bootFolder, found), to);
+}
+
+/** Packs a folder with busybox in it as an initramfs, whole or not at all. */
+export function packInitramfs(root: string, file: string): void {
+  run("sh", ["-c", `find . | LC_ALL=C sort | ./bin/busybox cpio -o -H newc > '${file}.partial'`], root);
+}
+
+/** Downloads and unpacks the packages, and packs the initramfs. */
+function makeFiles(folder: string, kernel: string, files: string): void {
+  const root = join(folder, "root");
+  unpackPackages(folder, KERNEL, PACKAGES, root);
+  takeKernel(folder, kernel);
   writeFileSync(join(root, "init"), INIT, { mode: 0o755 });
   writeFileSync(join(root, "heap.py"), PYTHON);
   writeFileSync(join(root, "heap.pl"), PERL);
-  run("sh", ["-c", `find . | LC_ALL=C sort | ./bin/busybox cpio -o -H newc > '${files}.partial'`], root);
+  packInitramfs(root, files);
   if (statSync(`${files}.partial`).size < 1 << 26) throw new QevmError("io", "the guest's files are not whole");
   renameSync(`${files}.partial`, files);
-  for (const place of [packages, root, state, join(folder, "kernel")]) rmSync(place, { recursive: true, force: true });
+  for (const place of [root, join(folder, "kernel")]) rmSync(place, { recursive: true, force: true });
 }
 
 function run(program: string, args: readonly string[], cwd: string): string {

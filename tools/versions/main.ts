@@ -10,6 +10,7 @@
  *   --no-adapt     all but that
  *   --match RE     of the matrix of `qevm adapt` only the cells and device sets with such a name, of the other tests
  *                  none (`--match '^pc-q35-9.2 '`)
+ *   --linux FOLDER under that matrix a Linux, which is made there, instead of SeaBIOS alone
  *   --jobs N       of that matrix so many guests at a time (1)
  *   --write        write the table to spec/22-versions.md; only with all four versions
  *
@@ -46,6 +47,7 @@ const { values: options, positionals } = parseArgs({
     adapt: { type: "boolean" },
     "no-adapt": { type: "boolean" },
     match: { type: "string" },
+    linux: { type: "string" },
     jobs: { type: "string", default: "1" },
     write: { type: "boolean" },
   },
@@ -115,6 +117,7 @@ async function proveMatrix(): Promise<boolean> {
 /** Runs the matrix of `qevm adapt`, and compares its predictions with the QEMUs. True when all passed. */
 function proveAdapt(): boolean {
   const chosen = options.match === undefined ? [] : ["--match", options.match];
+  const linux = options.linux === undefined ? [] : ["--linux", resolve(options.linux)];
   const runs = [
     ..."5.2 7.2 10.0".split(" ").map((from) => ["main.js", "--from", from, "--under", "newest,nearest"]),
     ["main.js", "--from", "10.0", "--to", "7.2"],
@@ -128,7 +131,7 @@ function proveAdapt(): boolean {
     .map(([program = "", ...args]) => {
       console.log(`qevm adapt: ${program} ${args.join(" ")}`);
       const path = join(projectRoot(), "dist/tools/adapt", program);
-      const rest = [...chosen, ...(program === "main.js" ? ["--jobs", options.jobs] : [])];
+      const rest = [...chosen, ...(program === "main.js" ? ["--jobs", options.jobs, ...linux] : [])];
       return spawnSync(process.execPath, [path, ...args, ...rest], { stdio: "inherit" }).status === 0;
     })
     .every(Boolean);
