@@ -1,92 +1,16 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "tape";
-import { dirtyFirmware, direct } from "../tools/capture/entries/parts.js";
-import { runStep, waitGuest } from "../tools/capture/steps.js";
-import { takeTruth, type Truth } from "../tools/capture/truth.js";
+import { direct } from "../tools/capture/entries/parts.js";
 import { corpusEntry } from "../tools/corpus.js";
-import { compare, startDestination, type Destination } from "../tools/destination/index.js";
-import type { QemuBinary } from "../tools/qemu/find.js";
+import { compare } from "../tools/destination/index.js";
 import type { QemuProcess } from "../tools/qemu/process.js";
 import { still } from "../tools/recording/machines.js";
-import { migrateTo, startSource } from "../tools/recording/record.js";
-import type { JsonObject } from "../src/io/transport/qmp.js";
+import { migrateTo } from "../tools/recording/record.js";
 import { qemuOf } from "./support/loads.js";
 import { sendLookAlikes } from "./support/look-alikes.js";
-import { qevm, type Ended } from "./support/program.js";
-import { freePort, listening } from "./support/receiving.js";
-
-const LIVE = { args: direct("pc-i440fx-7.2"), files: { "bios.img": dirtyFirmware.content() }, rounds: 3 };
-
-/** Compressed, its rounds are short. */
-const SHORT = { ...LIVE, rounds: 2 };
-
-interface Side {
-  readonly capabilities?: readonly string[];
-  readonly parameters?: JsonObject;
-}
-
-interface Way {
-  readonly source: Side;
-  readonly destination: Side & { readonly args?: readonly string[]; readonly timeout?: number };
-  /** What `qevm relay` is told beside the URIs; `$DIR` is a folder. */
-  readonly options: readonly string[];
-  readonly machine?: { args: readonly string[]; files: Readonly<Record<string, Uint8Array>>; rounds?: number };
-  /** How the source migrates; default: to the end, live where the machine says so. */
-  readonly migrate?: (vm: QemuProcess, uri: string) => Promise<void>;
-}
-
-interface Outcome {
-  readonly ended: Ended;
-  readonly folder: string;
-  readonly loaded: Destination;
-  /** What the source held after its migration; undefined: it failed. */
-  readonly truth: Omit<Truth, "destination"> | undefined;
-  readonly failure: unknown;
-}
-
-/** On a busy machine the guest may write less than is sent meanwhile: then there are fewer rounds, and all the rest is as it should be. */
-function endedEarly(error: unknown): void {
-  if (!/ended before round/u.test(String(error))) throw error;
-}
-
-/** A live migration from one QEMU through `qevm relay` to another. */
-async function through(
-  from: QemuBinary,
-  to: QemuBinary,
-  way: Way,
-  use: (outcome: Outcome) => Promise<void>,
-): Promise<void> {
-  const machine = way.machine ?? LIVE;
-  const { args, files } = machine;
-  const target = `tcp:127.0.0.1:${await freePort()}`;
-  const closing: QemuProcess[] = [];
-  let truth: Outcome["truth"];
-  let failure: unknown;
-  try {
-    await listening(["relay", "tcp:127.0.0.1:0", target, ...way.options], async ({ uri, folder, ended }) => {
-      const onListening = async (): Promise<void> => {
-        const vm = await startSource(from, machine);
-        closing.push(vm);
-        const recipe = { ...machine, capabilities: [], parameters: {}, ...way.source };
-        try {
-          if (way.migrate === undefined) await migrateTo(vm, uri, recipe).catch(endedEarly);
-          else await way.migrate(vm, uri);
-          await runStep(vm, { wait: "completed" });
-          truth = await takeTruth(vm, null);
-        } catch (error) {
-          failure = error;
-        }
-      };
-      const destination = { qemu: to, args, files, ...way.destination, stream: target, onListening };
-      const loaded = await startDestination(destination);
-      closing.push(loaded.vm);
-      await use({ ended: await ended(), folder, loaded, truth, failure });
-    });
-  } finally {
-    for (const vm of closing) await vm.close();
-  }
-}
+import { qevm } from "./support/program.js";
+import { LIVE, SHORT, switching, through, type Side, type Way } from "./support/relayed.js";
 
 const COMPRESS: Side = { capabilities: ["compress"], parameters: { "compress-level": 1, "compress-threads": 2 } };
 const MULTIFD: Side = {
@@ -199,22 +123,11 @@ for (const leaves of [true, false]) {
   }
 }
 
-/** Switches to postcopy after the second round. */
-async function postcopy(vm: QemuProcess, uri: string): Promise<void> {
-  await waitGuest(vm);
-  await vm.execute("migrate-set-capabilities", { capabilities: [{ capability: "postcopy-ram", state: true }] });
-  await vm.execute("migrate-set-parameters", { "max-bandwidth": 1 << 20, "downtime-limit": 1 });
-  await vm.execute("migrate", { uri });
-  await runStep(vm, { wait: "rounds", count: 2 });
-  await vm.execute("migrate-start-postcopy");
-  await runStep(vm, { wait: "completed" });
-}
-
 test("a migration that switches to postcopy: the destination's requests go back", async (t) => {
   const qemu = qemuOf(t, "7.2");
   if (qemu === undefined) return;
   const both = { capabilities: ["postcopy-ram"] };
-  const way = { source: both, destination: both, options: ["--out", "$DIR/rec", "--json"], migrate: postcopy };
+  const way = { source: both, destination: both, options: ["--out", "$DIR/rec", "--json"], migrate: switching };
   await through(qemu, qemu, way, async ({ ended, folder, loaded, truth }) => {
     t.equal(ended.code, 0, ended.stderr);
     t.equal(loaded.result.status, "completed", loaded.result.error);

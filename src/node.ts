@@ -109,6 +109,8 @@ export type { RecordOptions } from "./live/relay/record.js";
 export { relay, type Relayed, type RelayOptions } from "./live/relay/relay.js";
 export { openDestination, type Destination, type TakeAnswers } from "./io/transport/destination-uri.js";
 export { QmpClient, type Json, type JsonObject, type QmpEvent } from "./io/transport/qmp.js";
+export { tlsConnector, TlsConnector } from "./io/transport/tls/connector.js";
+export { tlsListener, type TlsFacts, TlsListener } from "./io/transport/tls/listener.js";
 export { sendStream, type SendOptions } from "./io/transport/send.js";
 
 // Two streams compared; everything about one as a page.

@@ -24,6 +24,17 @@ export const SCHEMA: [string, string][] = [
 ];
 export const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
 export const PAGE_SIZE: [string, string] = ["--page-size N", "target page size if the stream does not show it (4096)"];
+export const TLS_HOSTNAME: [string, string] = [
+  "--tls-hostname N",
+  "the name in the destination's certificate (URI's host)",
+];
+export const TLS_AUTHZ: [string, string] = [
+  "--tls-authz NAME",
+  "only this peer (distinguished name, with *); repeatable",
+];
+export const IN_CLEAR: [string, string] = ["--in-clear", "write what came through TLS unencrypted to --out"];
+export const TLS_TEXT =
+  "CREDS: a folder as QEMU's tls-creds dir= (ca-cert.pem, server- and client-\ncert.pem, -key.pem; or keys.psk), x509,dir=DIR,verify-peer=off, or\npsk,dir=DIR,username=NAME. Every channel is then through TLS.";
 
 /** Options of `qevm fuzz` that select cases. */
 const CASES: [string, string][] = [

@@ -2,6 +2,7 @@ import {
   type CommandHelp,
   FILE_TEXT,
   FUZZ,
+  IN_CLEAR,
   JSON_OUT,
   LENIENT,
   LIMIT,
@@ -10,6 +11,9 @@ import {
   SCHEMA,
   SERVE,
   SNAPSHOT,
+  TLS_AUTHZ,
+  TLS_HOSTNAME,
+  TLS_TEXT,
 } from "./help-actions.js";
 
 export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
@@ -255,6 +259,8 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     options: [
       ["--max-bandwidth N", "bytes per second, with K, M or G (no limit)"],
       ["--channels", "a recording channel by channel, to a QEMU with multifd"],
+      ["--tls CREDS", "the destination has tls-creds (see below)"],
+      TLS_HOSTNAME,
       JSON_OUT,
       ["--lenient", "send FILE even where no stream begins in it"],
       PAGE_SIZE,
@@ -262,7 +268,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       OFFSET,
       LIMIT,
     ],
-    text: `URI is where QEMU waits (-incoming): tcp:HOST:PORT, unix:PATH, exec:COMMAND,\nfd:N. ${FILE_TEXT}`,
+    text: `URI is where QEMU waits (-incoming): tcp:HOST:PORT, unix:PATH, exec:COMMAND,\nfd:N. ${FILE_TEXT}\n${TLS_TEXT}`,
   },
   receive: {
     usage: "URI --out DIR|FILE [--as recording|stream] [--json] ...",
@@ -275,9 +281,14 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["", "folder or ends with /, or has no extension and there are"],
       ["", "more channels than one"],
       ["--switchover-ack", "for sources of 8.1 to 10.2 that have this capability"],
+      ["--tls CREDS", "take only sources with tls-creds (see below)"],
+      TLS_AUTHZ,
+      IN_CLEAR,
       JSON_OUT,
     ],
-    text: "URI is where to listen: tcp:HOST:PORT (port 0: any), unix:PATH; or what to\nread: exec:COMMAND, fd:N. The source completes: its return path gets replies.",
+    text:
+      "URI is where to listen: tcp:HOST:PORT (port 0: any), unix:PATH; or what to\nread: exec:COMMAND, fd:N. The source completes: its return path gets replies.\n" +
+      TLS_TEXT,
   },
   relay: {
     usage: "LISTEN-URI CONNECT-URI [--ram normal|zlib] [--out DIR] ...",
@@ -289,13 +300,20 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--machine NAME", "another machine type in the configuration"],
       ["--drop-vmdescription", "leave the VMDESCRIPTION out"],
       ["--out DIR", "record every channel unchanged"],
+      ["--listen-tls CREDS", "take only sources with tls-creds (see below)"],
+      ["--connect-tls CREDS", "the destination has tls-creds"],
+      TLS_AUTHZ,
+      TLS_HOSTNAME,
+      IN_CLEAR,
       ...SCHEMA,
       LENIENT,
       PAGE_SIZE,
       LIMIT,
       JSON_OUT,
     ],
-    text: "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too. Pages in\nmultifd channels cannot be changed. Exit 1 if the destination reports failure.",
+    text:
+      "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too. Pages in\nmultifd channels cannot be changed. Exit 1 if the destination reports failure.\n" +
+      TLS_TEXT,
   },
   fuzz: {
     usage: "decode|make|qemu|minimise|report FILE ...",

@@ -12,6 +12,7 @@ import { temporaryFolder } from "../io/transport/temporary.js";
 import { parse, UsageError } from "./arguments.js";
 import { freeName, keepFolder, refusals, tellKept } from "./kept.js";
 import { outOf } from "./out.js";
+import { checkInClear, listenerTls, tlsLines } from "./tls.js";
 import { fileSize, print, printJson, safe, table, tell, tellSource, whence } from "./output.js";
 
 /** `qevm receive URI --out DIR|FILE`. */
@@ -21,6 +22,9 @@ export async function run(argv: string[]): Promise<number> {
     out: { type: "string" },
     as: { type: "string" },
     "switchover-ack": { type: "boolean" },
+    tls: { type: "string" },
+    "tls-authz": { type: "string", multiple: true },
+    "in-clear": { type: "boolean" },
   } as const;
   const args = parse(argv, options, [1, 1], "one URI");
   const out = outOf(args, []);
@@ -30,7 +34,9 @@ export async function run(argv: string[]): Promise<number> {
   }
   const uri = args.positionals[0]!;
   const switchoverAck = args.flag("switchover-ack");
-  const how = { onListening: tellSource, onRefused: refusals(), switchoverAck };
+  const tls = await listenerTls(args, "tls");
+  checkInClear(args, tls, out);
+  const how = { tls, onListening: tellSource, onRefused: refusals(), switchoverAck };
   const { as, ...received } =
     wanted === "recording" ? await intoFolder(uri, out, how) : await intoFile(uri, out, how, wanted);
   if (args.flag("json")) printJson({ ...received, out, as });
@@ -112,7 +118,7 @@ async function mergeInto(folder: string, path: string): Promise<void> {
   }
 }
 
-function lines(out: string, { uri, channels, bytes }: Received): string[] {
+function lines(out: string, { uri, channels, bytes, tls }: Received): string[] {
   const rows = channels.map(({ file, role, bytes: size }) => [safe(file), role, fileSize(size)]);
-  return [`${safe(out)}: ${fileSize(bytes)} received ${safe(whence(uri))}`, ...table(rows, [0, 1])];
+  return [`${safe(out)}: ${fileSize(bytes)} received ${safe(whence(uri))}`, ...table(rows, [0, 1]), ...tlsLines(tls)];
 }

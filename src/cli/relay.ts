@@ -7,6 +7,7 @@ import { AtomicFolder } from "../io/transport/folder.js";
 import { DECODE_OPTIONS, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { keepFolder, refusals } from "./kept.js";
 import { outOf } from "./out.js";
+import { checkInClear, connectorTls, listenerTls, tlsLines } from "./tls.js";
 import { delivered, fileSize, print, printJson, printWarnings, safe, table, tell, tellSource } from "./output.js";
 
 /** `qevm relay LISTEN-URI CONNECT-URI`. */
@@ -19,12 +20,21 @@ export async function run(argv: string[]): Promise<number> {
     level: { type: "string" },
     machine: { type: "string" },
     "drop-vmdescription": { type: "boolean" },
+    "listen-tls": { type: "string" },
+    "connect-tls": { type: "string" },
+    "tls-authz": { type: "string", multiple: true },
+    "tls-hostname": { type: "string" },
+    "in-clear": { type: "boolean" },
   } as const;
   const args = parse(argv, options, [2, 2], "LISTEN-URI and CONNECT-URI");
   const [from = "", to = ""] = args.positionals;
   const convert = await conversion(args);
   const out = args.text("out") === undefined ? undefined : outOf(args, []);
-  const relayed = await recorded(out, (how) => relay(from, to, { convert, onListening: tellSource, ...how }));
+  const listenTls = await listenerTls(args, "listen-tls");
+  const connectTls = await connectorTls(args, "connect-tls");
+  checkInClear(args, listenTls ?? connectTls, out);
+  const sides = { listenTls, connectTls, onListening: tellSource };
+  const relayed = await recorded(out, (how) => relay(from, to, { convert, ...sides, ...how }));
   const { converted } = relayed;
   if (converted !== null) printWarnings(converted.warnings);
   if (args.flag("json")) printJson({ ...relayed, out: out ?? null });
@@ -68,7 +78,7 @@ async function recorded(out: string | undefined, work: (how: RelayOptions) => Pr
   }
 }
 
-function lines({ from, to, channels, converted, loaded }: Relayed, out: string | undefined): string[] {
+function lines({ from, to, channels, converted, loaded, tls }: Relayed, out: string | undefined): string[] {
   const bytes = channels.reduce((sum, channel) => sum + channel.bytes, 0);
   const rows = channels.map(({ file, role, bytes: size }) => [safe(file.replace(/\.bin$/u, "")), role, fileSize(size)]);
   const written = converted === null ? [] : [`main channel rewritten: ${fileSize(converted.bytes.out)}`];
@@ -76,6 +86,7 @@ function lines({ from, to, channels, converted, loaded }: Relayed, out: string |
     `${fileSize(bytes)} from ${from} to ${to}`,
     ...table(rows, [0, 1]),
     ...written,
+    ...tlsLines(tls),
     loaded === true
       ? "the destination confirmed that it has loaded everything"
       : "no return path: the destination cannot confirm",

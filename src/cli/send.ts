@@ -9,23 +9,34 @@ import { openDestination } from "../io/transport/destination-uri.js";
 import { sendChannels } from "../io/transport/send-channels.js";
 import { sendStream } from "../io/transport/send.js";
 import { inputOptions, parse, sizeOf, STREAM_OPTIONS, UsageError, type Arguments } from "./arguments.js";
+import type { TlsConnector } from "../io/transport/tls/connector.js";
+import { connectorTls } from "./tls.js";
 import { fileSize, print, printJson, withProgress } from "./output.js";
 
 /** `qevm send FILE URI`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = { ...STREAM_OPTIONS, "max-bandwidth": { type: "string" }, channels: { type: "boolean" } } as const;
+  const options = {
+    ...STREAM_OPTIONS,
+    "max-bandwidth": { type: "string" },
+    channels: { type: "boolean" },
+    tls: { type: "string" },
+    "tls-hostname": { type: "string" },
+  } as const;
   const args = parse(argv, options, [2, 2], "FILE and URI");
   const [file = "", uri = ""] = args.positionals;
   const maxBandwidth = bandwidth(args.text("max-bandwidth"));
+  const tls = await connectorTls(args, "tls");
   const start = performance.now();
   for (const name of args.flag("channels") ? ["snapshot", "stream-offset", "page-size"] : []) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --channels`);
   }
   if (args.flag("channels"))
-    return report(args, uri, await replay(file, uri, maxBandwidth, args.flag("lenient")), start);
+    return report(args, uri, await replay(file, uri, { maxBandwidth, tls }, args.flag("lenient")), start);
   const input = await openInput(file, inputOptions(args));
   const source = withProgress(args.flag("lenient") ? input : await aStream(input), "sending");
-  const bytes = await sendStream(source, await openDestination(uri), { maxBandwidth }).finally(() => source.done());
+  const bytes = await sendStream(source, await openDestination(uri, undefined, tls), { maxBandwidth }).finally(() =>
+    source.done(),
+  );
   await source.close?.();
   return report(args, uri, bytes, start);
 }
@@ -44,7 +55,7 @@ async function aStream(source: ByteSource): Promise<ByteSource> {
 async function replay(
   folder: string,
   uri: string,
-  maxBandwidth: number | undefined,
+  how: { maxBandwidth: number | undefined; tls: TlsConnector | undefined },
   lenient: boolean,
 ): Promise<number> {
   if (!isFolder(folder)) throw new UsageError("--channels is for recordings: folders with every channel");
@@ -55,7 +66,7 @@ async function replay(
       "--channels: a postcopy migration cannot continue without its source; send it without --channels",
     );
   }
-  return await sendChannels([recording.main, ...recording.multifd], uri, { maxBandwidth });
+  return await sendChannels([recording.main, ...recording.multifd], uri, how);
 }
 
 function report(args: Arguments, uri: string, bytes: number, start: number): number {

@@ -4,7 +4,8 @@ import { connect, type Socket } from "node:net";
 import type { Writable } from "node:stream";
 import { QevmError } from "../../bytes/errors.js";
 import type { ByteSink } from "../../bytes/source.js";
-import { parseMigrationUri, programEnded, type MigrationUri } from "./migration-uri.js";
+import { checkTls, parseMigrationUri, programEnded, type MigrationUri } from "./migration-uri.js";
+import type { TlsConnector } from "./tls/connector.js";
 import { WritableSink } from "./writable.js";
 
 /** A destination for a stream. */
@@ -12,10 +13,13 @@ export interface Destination extends ByteSink {
   /**
    * Signals the end and waits until the destination has closed the socket or the program has exited. Errors: io (an
    * exit code other than 0, or a socket reset).
+   * @param notify through TLS, send a close_notify, as QEMU does on multifd channels (and on no other)
    */
-  end(): Promise<void>;
+  end(notify?: boolean): Promise<void>;
   /** Aborts the connection. */
   abort(): void;
+  /** A socket without TLS. */
+  readonly plain?: boolean;
   /** Resolves when the destination has closed, with an error if any; never for a descriptor. */
   readonly over: Promise<unknown>;
 }
@@ -27,15 +31,18 @@ export type TakeAnswers = (bytes: Uint8Array) => Promise<void>;
  * Connects to a QEMU migration URI (`MigrationUri`): a socket, the standard input of a command, or a descriptor.
  *
  * Data that a socket sends back (the return path) goes to `answers`, which is awaited before more is read, or is
- * dropped. Errors: usage (invalid URI), io.
+ * dropped. Errors: usage (invalid URI, TLS without a socket), io (also: the TLS handshake failed, with the reason in
+ * words).
+ * @param tls credentials: then the connection is through TLS
  */
-export async function openDestination(uri: string, answers?: TakeAnswers): Promise<Destination> {
+export async function openDestination(uri: string, answers?: TakeAnswers, tls?: TlsConnector): Promise<Destination> {
+  checkDestination(uri, tls);
   const where = parseUri(uri);
   switch (where.scheme) {
     case "tcp":
-      return await socketTo(connect({ host: where.host ?? "localhost", port: where.port }), uri, answers);
+      return await socketTo(connect({ host: hostOf(where), port: where.port }), uri, answers, tls, hostOf(where));
     case "unix":
-      return await socketTo(connect({ path: where.path }), uri, answers);
+      return await socketTo(connect({ path: where.path }), uri, answers, tls);
     case "exec":
       return program(where.command, uri);
     case "fd":
@@ -44,8 +51,14 @@ export async function openDestination(uri: string, answers?: TakeAnswers): Promi
 }
 
 /** Refuses an invalid destination without connecting. Errors: usage. */
-export function checkDestination(uri: string): void {
-  parseUri(uri);
+export function checkDestination(uri: string, tls?: TlsConnector): void {
+  const where = parseUri(uri);
+  checkTls(where, tls, uri);
+  tls?.nameFor(where.scheme === "tcp" ? hostOf(where) : undefined);
+}
+
+function hostOf({ host }: { host: string | undefined }): string {
+  return host ?? "localhost";
 }
 
 function parseUri(uri: string): MigrationUri {
@@ -56,11 +69,19 @@ function parseUri(uri: string): MigrationUri {
   return where;
 }
 
-async function socketTo(socket: Socket, uri: string, answers?: TakeAnswers): Promise<Destination> {
+async function socketTo(
+  raw: Socket,
+  uri: string,
+  answers?: TakeAnswers,
+  tls?: TlsConnector,
+  host?: string,
+): Promise<Destination> {
   await new Promise<void>((resolve, reject) => {
-    socket.once("connect", resolve);
-    socket.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
+    raw.once("connect", resolve);
+    raw.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
   });
+  const through = await tls?.secure(raw, uri, host);
+  const socket = through?.secured ?? raw;
   const closed = new Promise<void>((resolve, reject) => {
     // An error comes before "close". A destination that closes with unread bytes resets the socket, even after our last
     // byte.
@@ -77,7 +98,13 @@ async function socketTo(socket: Socket, uri: string, answers?: TakeAnswers): Pro
       void answers(bytes).then(() => socket.resume());
     });
   }
-  return sinkOf(socket, uri, closed);
+  const sink = sinkOf(socket, uri, closed);
+  if (through === undefined) return { ...sink, plain: true };
+  const end = async (notify = false): Promise<void> => {
+    if (notify) through.end.notify();
+    await sink.end();
+  };
+  return { ...sink, end };
 }
 
 function program(command: string, uri: string): Destination {

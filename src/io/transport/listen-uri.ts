@@ -1,23 +1,14 @@
 import { spawn } from "node:child_process";
 import { createReadStream } from "node:fs";
 import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from "node:net";
-import type { Readable, Writable } from "node:stream";
+import type { Readable } from "node:stream";
 import { QevmError } from "../../bytes/errors.js";
-import { parseMigrationUri, programEnded } from "./migration-uri.js";
+import { checkTls, parseMigrationUri, programEnded } from "./migration-uri.js";
+import type { Connection } from "./connection.js";
+import type { TlsListener } from "./tls/listener.js";
 import { freeSocketPath, ownSocket } from "./unix-listener.js";
 
-/** One connection from a source. */
-export interface Connection {
-  /** The peer: `HOST:PORT`, or the URI where that is unique. */
-  readonly peer: string;
-  readonly input: Readable;
-  /** The return path; undefined where there is none (programs, pipes). */
-  readonly output: Writable | undefined;
-  /** Rejects where a program failed. Resolves at once for sockets. */
-  ended(): Promise<void>;
-  /** Closes both directions. */
-  destroy(): void;
-}
+export type { Connection } from "./connection.js";
 
 /** A listener for connections from a source. */
 export interface Listening {
@@ -35,20 +26,26 @@ export interface Listening {
  *
  * A unix socket whose process has ended is replaced. A socket of a running process, or a file that is not a socket, is
  * refused. The socket is removed at the end, also on signals. Errors: usage (invalid URI, a unix path of more than 107
- * bytes), io.
+ * bytes, TLS with `exec:` or `fd:`), io.
+ * @param tls credentials: then every connection has a handshake, `ready`
  */
-export async function openListener(uri: string, take: (connection: Connection) => void): Promise<Listening> {
+export async function openListener(
+  uri: string,
+  take: (connection: Connection) => void,
+  tls?: TlsListener,
+): Promise<Listening> {
   const where = parseMigrationUri(uri, "cannot listen");
+  checkTls(where, tls, uri);
   switch (where.scheme) {
     case "tcp": {
       const { host, port } = where;
-      const server = await listen({ port, ...(host === undefined ? {} : { host }) }, uri, take);
+      const server = await listen({ port, ...(host === undefined ? {} : { host }) }, uri, take, tls);
       const chosen = (server.address() as AddressInfo).port;
       return { uri: uri.replace(/\d+$/u, `${chosen}`), many: true, close: () => void server.close() };
     }
     case "unix": {
       await freeSocketPath(where.path, uri);
-      const own = ownSocket(where.path, await listen({ path: where.path }, uri, take));
+      const own = ownSocket(where.path, await listen({ path: where.path }, uri, take, tls));
       return { uri, many: true, close: () => own.close() };
     }
     case "exec":
@@ -63,13 +60,26 @@ export async function openListener(uri: string, take: (connection: Connection) =
 /** Seconds of silence before the system checks that a peer is still there. */
 const KEEP_ALIVE = 30;
 
-async function listen(where: ListenOptions, uri: string, take: (connection: Connection) => void): Promise<Server> {
+async function listen(
+  where: ListenOptions,
+  uri: string,
+  take: (connection: Connection) => void,
+  tls: TlsListener | undefined,
+): Promise<Server> {
   // The source may close its end first; the remaining replies are sent before our end closes.
   const server = createServer({ allowHalfOpen: true }, (socket: Socket) => {
     const { remoteAddress, remotePort } = socket;
     const peer = remoteAddress === undefined ? uri : `${remoteAddress}:${remotePort}`;
     socket.setKeepAlive(true, KEEP_ALIVE * 1000);
-    take({ peer, input: socket, output: socket, ended: () => Promise.resolve(), destroy: () => void socket.destroy() });
+    if (tls !== undefined) take(tls.accept(socket, peer));
+    else
+      take({
+        peer,
+        input: socket,
+        output: socket,
+        ended: () => Promise.resolve(),
+        destroy: () => void socket.destroy(),
+      });
   });
   await new Promise<void>((resolve, reject) => {
     server.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));

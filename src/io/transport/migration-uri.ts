@@ -41,6 +41,12 @@ export function parseMigrationUri(uri: string, what: string): MigrationUri {
   }
 }
 
+/** Refuses TLS where there is no socket. Errors: usage. */
+export function checkTls({ scheme }: MigrationUri, tls: unknown, uri: string): void {
+  if (tls === undefined || scheme === "tcp" || scheme === "unix") return;
+  throw new QevmError("usage", "TLS needs a socket", { expected: "tcp: or unix:", found: JSON.stringify(uri) });
+}
+
 /** Resolves when the program of an `exec:` URI has exited with 0. Errors: io, with the exit code or signal. */
 export async function programEnded(child: ChildProcess, uri: string): Promise<void> {
   await new Promise<void>((resolve, reject) => {

@@ -1,5 +1,6 @@
 import type { ByteSource } from "../../bytes/source.js";
 import { openDestination, type Destination } from "./destination-uri.js";
+import type { TlsConnector } from "./tls/connector.js";
 import { sendStream, type SendOptions } from "./send.js";
 
 /** One channel to send; `open` begins at its first byte. */
@@ -17,11 +18,11 @@ export interface SentChannel {
 export async function sendChannels(
   channels: readonly SentChannel[],
   uri: string,
-  { maxBandwidth }: SendOptions = {},
+  { maxBandwidth, tls }: SendOptions & { tls?: TlsConnector | undefined } = {},
 ): Promise<number> {
   const destinations: Destination[] = [];
   try {
-    for (const _ of channels) destinations.push(await openDestination(uri));
+    for (const _ of channels) destinations.push(await openDestination(uri, undefined, tls));
     const share = maxBandwidth === undefined ? undefined : Math.ceil(maxBandwidth / channels.length);
     const sent = channels.map(async (channel, k) => {
       const source = channel.open();
@@ -40,5 +41,5 @@ export async function sendChannels(
 
 /** A channel whose end is ignored. */
 function aside(destination: Destination): Destination {
-  return { ...destination, end: () => destination.end().catch(() => undefined) };
+  return { ...destination, end: () => destination.end(true).catch(() => undefined) };
 }

@@ -9,6 +9,8 @@ export interface SendOptions {
   maxBandwidth?: number | undefined;
 }
 
+/** Bytes that sockets may hold on their way, so that so many are sent to a destination that reads none. */
+const MOST_BUFFERED = 16 << 20;
 /** Bytes sent at a time. */
 const CHUNK = 1 << 18;
 
@@ -29,7 +31,7 @@ export async function sendStream(
     try {
       await step();
     } catch (error) {
-      throw early(error, sent, source.length);
+      throw early(error, sent, source.length, destination);
     }
   };
   try {
@@ -49,9 +51,12 @@ export async function sendStream(
   return sent;
 }
 
-function early(error: unknown, sent: number, total: number | undefined): unknown {
+function early(error: unknown, sent: number, total: number | undefined, { plain }: Destination): unknown {
   if (!(error instanceof QevmError) || error.code !== "io") return error;
   const all = total === sent ? "after all" : "after";
   const of = total === undefined || total === sent ? "" : ` of ${total}`;
-  return new QevmError("io", `${error.what}: the destination closed ${all} ${sent}${of} bytes`, { cause: error });
+  const hint = plain === true && sent <= MOST_BUFFERED ? ", as one does that refuses it or expects TLS" : "";
+  return new QevmError("io", `${error.what}: the destination closed ${all} ${sent}${of} bytes${hint}`, {
+    cause: error,
+  });
 }

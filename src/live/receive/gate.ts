@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { decodeInitPacket, INIT_LENGTH } from "../../codec/multifd/index.js";
 import { roleOf, ROLE_BYTES, type ChannelRole } from "../../io/recording/index.js";
+import { textOf } from "../../io/transport/attempt.js";
 import type { Connection } from "../../io/transport/listen-uri.js";
 import { MainProof, type Proof } from "./main-proof.js";
 
@@ -56,6 +57,8 @@ interface Waiting {
   readonly connection: Connection;
   readonly since: number;
   bytes: number;
+  /** Its TLS handshake is done, or none is needed. */
+  secured: boolean;
   /** When data last arrived, of `performance.now()`. */
   last: number;
   /** What came of it where it begins like a main channel. */
@@ -84,7 +87,7 @@ export class Gate {
   /** Whether data of an unidentified connection has just arrived. */
   get busy(): boolean {
     const now = performance.now();
-    return [...this.waiting].some(({ bytes, last }) => bytes > 0 && now - last < 2 * SILENT);
+    return [...this.waiting].some(({ bytes, secured, last }) => (bytes > 0 || !secured) && now - last < 2 * SILENT);
   }
 
   /** The longest of the connections that begin like a main channel and have not shown their RAM. */
@@ -106,6 +109,7 @@ export class Gate {
       connection,
       since: now,
       bytes: 0,
+      secured: connection.ready === undefined,
       last: now,
       main: undefined,
       why: undefined,
@@ -113,8 +117,8 @@ export class Gate {
     };
     this.waiting.add(waiting);
     const timer = setInterval(() => {
-      if (alone || (waiting.bytes === 0 && this.facts.mayBeSilent())) return;
-      const what = waiting.bytes === 0 ? "nothing" : "too little to identify it";
+      if (alone || (waiting.bytes === 0 && waiting.secured && this.facts.mayBeSilent())) return;
+      const what = saidBy(waiting);
       this.refuseWaiting(
         waiting,
         this.facts.mainIsHere() ? `it said ${what}` : `it said ${what}, and no main channel came`,
@@ -158,6 +162,7 @@ export class Gate {
 
   private async identify(waiting: Waiting, alone: boolean): Promise<Caller | undefined> {
     const { connection } = waiting;
+    if (!(await this.secure(waiting))) return undefined;
     const rest = (connection.input as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
     let head: Uint8Array = new Uint8Array(0);
     let role: ChannelRole | undefined;
@@ -177,7 +182,8 @@ export class Gate {
         role = identifiedRole(head);
         if (role !== undefined) break;
         if (!mayTell(head)) {
-          waiting.why ??= "it does not begin as a channel of a migration does";
+          const tls = startsWith(head, TLS) ? ", but as TLS, for which this side has no credentials" : "";
+          waiting.why ??= `it does not begin as a channel of a migration does${tls}`;
           return undefined;
         }
         next = rest.next();
@@ -202,6 +208,20 @@ export class Gate {
     const init = role === "multifd" ? decodeInitPacket(head.subarray(0, INIT_LENGTH), 0, []) : undefined;
     const uuid = init === undefined ? undefined : Buffer.from(init.uuid).toString("hex");
     return { connection, role, id: init?.channel, uuid, head, rest };
+  }
+
+  /** Does the TLS handshake, if there is one. False: the connection is refused. */
+  private async secure(waiting: Waiting): Promise<boolean> {
+    try {
+      await waiting.connection.ready?.();
+    } catch (error) {
+      waiting.why ??= reasonOf(error, waiting.connection.peer);
+    }
+    if (waiting.why !== undefined) return false;
+    waiting.secured = true;
+    waiting.last = performance.now();
+    this.seen++;
+    return true;
   }
 
   /** Waits until the RAM of a main channel begins. Anybody can send a header, so the header alone decides nothing. */
@@ -293,7 +313,9 @@ export class Gate {
     if (this.waiting.size < MOST_WAITING) return;
     const now = performance.now();
     const all = [...this.waiting].filter(({ why }) => why === undefined);
-    const oldest = all.find(({ bytes, since }) => bytes === 0 && now - since > SILENT) ?? all[0];
+    const isOld = ({ since }: Waiting): boolean => now - since > SILENT;
+    const oldest =
+      all.find((one) => !one.secured && isOld(one)) ?? all.find((one) => one.bytes === 0 && isOld(one)) ?? all[0];
     if (oldest !== undefined) this.refuseWaiting(oldest, `more than ${MOST_WAITING} connections were not identified`);
   }
 }
@@ -310,6 +332,8 @@ function identifiedRole(head: Uint8Array): ChannelRole | undefined {
 /** Magic and version. Source: QEMU migration/savevm.c QEMU_VM_FILE_MAGIC, migration/multifd.c MULTIFD_MAGIC. */
 const MAIN = [0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3];
 const MULTIFD = [0x11, 0x22, 0x33, 0x44, 0, 0, 0, 1];
+/** A TLS record of a handshake, of SSL 3.0 to TLS 1.3. */
+const TLS = [0x16, 0x03];
 /** The hello of a multifd channel, then magic and version of its first packet. */
 const PROOF_LENGTH = INIT_LENGTH + MULTIFD.length;
 const SECOND = "it is a second main channel";
@@ -329,8 +353,19 @@ function mayBeMultifd(head: Uint8Array): boolean {
   return startsWith(head, MULTIFD) && startsWith(head.subarray(INIT_LENGTH), MULTIFD);
 }
 
+function saidBy({ bytes, secured }: Waiting): string {
+  if (!secured) return "nothing that ends its TLS handshake";
+  return bytes === 0 ? "nothing" : "too little to identify it";
+}
+
+/** The reason in a report that names the peer already. */
+function reasonOf(error: unknown, peer: string): string {
+  const text = textOf(error);
+  return text.startsWith(`${peer}: `) ? text.slice(peer.length + 2) : text;
+}
+
 function brokeOff(error: unknown): string {
-  return `it broke off: ${error instanceof Error ? error.message : String(error)}`;
+  return `it broke off: ${textOf(error)}`;
 }
 
 function startsWith(head: Uint8Array, with_: readonly number[]): boolean {

@@ -2,6 +2,7 @@ import { QevmError } from "../../bytes/errors.js";
 import { textOf } from "../../io/transport/attempt.js";
 import { writeDrained } from "../../io/transport/drained.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
+import type { TlsFacts, TlsListener } from "../../io/transport/tls/listener.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
 import type { ChannelFile } from "./channel-files.js";
 import { Gate, type Caller, type Refused } from "./gate.js";
@@ -24,10 +25,14 @@ export interface Received {
   /** Connections that did not belong to this migration (at most 100), and the number of further ones. */
   refused: readonly Refused[];
   refusedMore: number;
+  /** How the main channel was encrypted, and the peer's name; null: it was not. */
+  tls: TlsFacts | null;
 }
 
 /** How a migration is received. */
 export interface ReceiveOptions extends LiveOptions {
+  /** Credentials: every connection must be through TLS. What is received is written in the clear. */
+  tls?: TlsListener | undefined;
   /** Called when a source can connect, with the URI to connect to. */
   onListening?: (uri: string) => void;
   /** Called for every connection that does not belong to this migration, after it was closed. */
@@ -106,7 +111,7 @@ class Receiver {
     const ending = beforeEnd((signal) => this.fail(`ended by ${signal}`));
     try {
       this.uri = uri;
-      this.listening = await openListener(uri, (connection) => this.accept(connection));
+      this.listening = await openListener(uri, (connection) => this.accept(connection), this.options.tls);
       this.uri = this.listening.uri;
       this.options.onListening?.(this.uri);
       await ended;
@@ -306,14 +311,18 @@ class Receiver {
   private facts(complete: boolean, reason?: string): RecordingFacts {
     const { refused, refusedMore } = this.gate;
     const why = reason === undefined ? {} : { reason };
-    return { received: this.uri, complete, ...why, refused, refusedMore };
+    return { received: this.uri, tls: this.tls, complete, ...why, refused, refusedMore };
+  }
+
+  private get tls(): TlsFacts | null {
+    return this.main?.connection.tls ?? null;
   }
 
   private received(complete: boolean): Received {
     const { facts: channels, bytes } = this.recorder;
     const { refused, refusedMore } = this.gate;
     const returnPath = this.main?.live.returnPath ?? false;
-    return { uri: this.uri, channels, returnPath, bytes, complete, refused, refusedMore };
+    return { uri: this.uri, channels, returnPath, bytes, complete, refused, refusedMore, tls: this.tls };
   }
 }
 

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { QevmError } from "../../bytes/errors.js";
 import type { ChannelRole } from "../../io/recording/index.js";
 import { attempt } from "../../io/transport/attempt.js";
+import type { TlsFacts } from "../../io/transport/tls/listener.js";
 import { ChannelFile, ChannelHead, Sequence } from "./channel-files.js";
 import type { Refused } from "./gate.js";
 
@@ -25,6 +26,8 @@ export interface RecordingFacts {
   /** The URI where it was received, and where it was relayed to. */
   received?: string | undefined;
   sent?: string | undefined;
+  /** How the source's main channel was encrypted; null: it was not. The recording is in the clear. */
+  tls?: TlsFacts | null;
 }
 
 /** Bytes reserved for the list of a recording in case the disk becomes full. */

@@ -1,56 +1,22 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
 import { convertStream } from "../../rewrite/convert/convert.js";
-import type { ConvertOptions, ConvertReport } from "../../rewrite/convert/types.js";
+import type { ConvertReport } from "../../rewrite/convert/types.js";
 import { MemorySource } from "../../bytes/index.js";
-import {
-  Gate,
-  KeptTail,
-  LiveSource,
-  StreamEnd,
-  type Caller,
-  type ChannelFact,
-  type ChannelHead,
-  type Refused,
-} from "../receive/index.js";
+import { Gate, KeptTail, LiveSource, StreamEnd, type Caller, type ChannelHead } from "../receive/index.js";
 import { announced, type Announced, type ChannelRole } from "../../io/recording/index.js";
-import type { StreamOptions } from "../../codec/stream/index.js";
 import { checkDestination, openDestination, type Destination } from "../../io/transport/destination-uri.js";
 import { textOf } from "../../io/transport/attempt.js";
 import { writeDrained } from "../../io/transport/drained.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
+import type { TlsFacts } from "../../io/transport/tls/listener.js";
 import { systemFolder } from "../../io/transport/temporary.js";
-import { RelayRecord, type RecordOptions } from "./record.js";
+import { RelayRecord } from "./record.js";
 import { ReturnTail } from "./return-tail.js";
+import type { Relayed, RelayOptions } from "./types.js";
 
-/** How a migration is relayed. */
-export interface RelayOptions extends RecordOptions {
-  /** Conversion of the main channel; undefined: relay every byte unchanged. */
-  convert?: (ConvertOptions & StreamOptions) | undefined;
-  /** Called when a source can connect, with the URI to connect to. */
-  onListening?: (uri: string) => void;
-  /** Called for every connection that does not belong to this migration, after it was closed. */
-  onRefused?: (refused: Refused) => void;
-}
-
-/** The result of relaying. */
-export interface Relayed {
-  /** The listening URI, and the destination's URI. */
-  from: string;
-  to: string;
-  /**
-   * In the order of the connections, with the bytes that the source sent; the destination's replies are a channel, too.
-   */
-  channels: ChannelFact[];
-  /** The result of the conversion; null: none. */
-  converted: ConvertReport | null;
-  /** The destination confirmed that it has loaded everything; null: there was no return path. */
-  loaded: true | null;
-  /** Connections that did not belong to this migration (at most 100), and the number of further ones. */
-  refused: readonly Refused[];
-  refusedMore: number;
-}
+export type { Relayed, RelayOptions } from "./types.js";
 
 /**
  * Relays one migration: every connection of the source becomes one to the destination, in the same order, and replies
@@ -59,7 +25,7 @@ export interface Relayed {
  * unsupported (multifd and `convert`); bad-value where the destination reports failure or closes early.
  */
 export async function relay(from: string, to: string, options: RelayOptions = {}): Promise<Relayed> {
-  checkDestination(to);
+  checkDestination(to, options.connectTls);
   const between = new Relay(from, to, options);
   try {
     return await between.run();
@@ -103,7 +69,7 @@ class Relay {
     this.gate = new Gate(facts, (refused) => options.onRefused?.(refused));
     this.record = new RelayRecord(options, () => {
       const { refused, refusedMore } = this.gate;
-      return { received: this.from, sent: this.to, refused, refusedMore };
+      return { received: this.from, sent: this.to, tls: this.tls, refused, refusedMore };
     });
   }
 
@@ -117,7 +83,7 @@ class Relay {
     });
     let listening: Listening | undefined;
     try {
-      listening = await openListener(this.from, (connection) => this.accept(connection));
+      listening = await openListener(this.from, (connection) => this.accept(connection), this.options.listenTls);
       this.from = listening.uri;
       this.options.onListening?.(this.from);
       await ended;
@@ -193,7 +159,7 @@ class Relay {
     const isMain = role === "main";
     const channel = this.record.open(role, caller.id);
     const connecting = this.connected.then(() =>
-      openDestination(this.to, (bytes) => this.answer(connection, bytes, isMain)),
+      openDestination(this.to, (bytes) => this.answer(connection, bytes, isMain), this.options.connectTls),
     );
     this.connected = connecting.catch(() => {});
     const destination = await connecting;
@@ -213,7 +179,7 @@ class Relay {
     try {
       await this.forward(role, this.recorded(caller, channel), destination);
       // A destination that is done may have closed already.
-      if (gone === undefined) await destination.end();
+      if (gone === undefined) await destination.end(role === "multifd");
       else if (gone.error !== undefined) throw gone.error;
     } catch (error) {
       if (!(await this.isExcused(error, isMain))) throw error;
@@ -373,12 +339,16 @@ class Relay {
     }
   }
 
+  private get tls(): TlsFacts | null {
+    return this.callers.find(({ role }) => role === "main")?.connection.tls ?? null;
+  }
+
   private async relayed(): Promise<Relayed> {
     const { from, to, converted } = this;
     const { facts: channels } = this.record;
     const { refused, refusedMore } = this.gate;
     const loaded = (await this.tail.shut()) === 0 ? true : null;
-    return { from, to, channels, converted, loaded, refused, refusedMore };
+    return { from, to, channels, converted, loaded, refused, refusedMore, tls: this.tls };
   }
 }
 

@@ -1,0 +1,40 @@
+import type { StreamOptions } from "../../codec/stream/index.js";
+import type { TlsConnector } from "../../io/transport/tls/connector.js";
+import type { TlsFacts, TlsListener } from "../../io/transport/tls/listener.js";
+import type { ConvertOptions, ConvertReport } from "../../rewrite/convert/types.js";
+import type { ChannelFact, Refused } from "../receive/index.js";
+import type { RecordOptions } from "./record.js";
+
+/** How a migration is relayed. */
+export interface RelayOptions extends RecordOptions {
+  /** Conversion of the main channel; undefined: relay every byte unchanged. */
+  convert?: (ConvertOptions & StreamOptions) | undefined;
+  /** Credentials for the source's side: every connection of it must be through TLS. */
+  listenTls?: TlsListener | undefined;
+  /** Credentials for the destination's side. */
+  connectTls?: TlsConnector | undefined;
+  /** Called when a source can connect, with the URI to connect to. */
+  onListening?: (uri: string) => void;
+  /** Called for every connection that does not belong to this migration, after it was closed. */
+  onRefused?: (refused: Refused) => void;
+}
+
+/** The result of relaying. */
+export interface Relayed {
+  /** The listening URI, and the destination's URI. */
+  from: string;
+  to: string;
+  /**
+   * In the order of the connections, with the bytes that the source sent; the destination's replies are a channel, too.
+   */
+  channels: ChannelFact[];
+  /** The result of the conversion; null: none. */
+  converted: ConvertReport | null;
+  /** The destination confirmed that it has loaded everything; null: there was no return path. */
+  loaded: true | null;
+  /** Connections that did not belong to this migration (at most 100), and the number of further ones. */
+  refused: readonly Refused[];
+  refusedMore: number;
+  /** How the source's main channel was encrypted, and its name; null: it was not. */
+  tls: TlsFacts | null;
+}
