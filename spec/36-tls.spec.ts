@@ -320,3 +320,20 @@ test("the commands: what came encrypted is written in the clear only on request"
     t.ok(readFileSync(out).equals(stream));
   });
 });
+
+test("idle and half-open connections at a TLS listener do not keep the source out", async (t) => {
+  await receivingTls(tlsListener(pki), async ({ uri, refused, folder, received }) => {
+    for (let k = 0; k < 320; k++) {
+      const socket = await dial(uri);
+      // Every other one begins a handshake, and does not go on.
+      if (k % 2 === 0) socket.write(Buffer.from("1603010200010001fc0303", "hex"));
+    }
+    await send(uri, pki);
+    t.equal((await received).complete, true);
+    t.ok(readFileSync(join(folder, "main.bin")).equals(stream));
+    t.ok(
+      refused.some(({ why }) => why.startsWith("more than 300 connections")),
+      "the oldest were closed",
+    );
+  });
+});
