@@ -113,6 +113,10 @@ export type { JsonLimits, JsonStyle } from "./codec/vmstate/json.js";
 export { deviceFromPlain, deviceToPlain, type PlainDevice } from "./codec/vmstate/plain.js";
 export type { PlainValue } from "./codec/vmstate/plain-values.js";
 export { Schema, type LentSection } from "./codec/vmstate/schema.js";
+export { Catalogue } from "./codec/vmstate/catalogue/catalogue.js";
+export { parseCatalogue, type CatalogueData, type GroupData, type LayoutData } from "./codec/vmstate/catalogue/data.js";
+export type { CatalogueFit, Fits } from "./codec/vmstate/catalogue/fit.js";
+export { Learner } from "./codec/vmstate/catalogue/learn.js";
 export {
   isRecordValue,
   isStructState,
@@ -145,9 +149,11 @@ export {
   type Configuration,
   type ConfigurationSubsection,
 } from "./codec/stream/configuration.js";
+export type { CatalogueOption } from "./codec/stream/device-part.js";
 export { descriptionOf } from "./codec/stream/description-of.js";
 export { decodeHeader, encodeHeader, STREAM_MAGIC, STREAM_VERSION, type StreamHeader } from "./codec/stream/header.js";
 export type {
+  CatalogueMark,
   CommandItem,
   ConfigurationItem,
   EofItem,

@@ -10,6 +10,7 @@ export { openStream, Stream } from "./open.js";
 export type { OpenOptions, StreamInput } from "./io/container/input.js";
 export type { Container } from "./io/container/types.js";
 export type {
+  CatalogueMark,
   CommandItem,
   ConfigurationItem,
   EofItem,
@@ -25,6 +26,7 @@ export type {
 } from "./codec/stream/items.js";
 export type { Command } from "./codec/stream/command.js";
 export type { StreamLimits } from "./codec/stream/limits.js";
+export type { CatalogueOption } from "./codec/stream/device-part.js";
 export type { StreamOptions } from "./codec/stream/options.js";
 
 // What its sections hold: RAM records, device state, other records.

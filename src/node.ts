@@ -11,6 +11,7 @@ export type { Container, Input, InputOptions, SnapshotSummary } from "./io/conta
 export type { Compression } from "./io/container/detect.js";
 export type { LibvirtData, LibvirtHeader } from "./io/container/libvirt/header.js";
 export { libvirtImage, type KeptImage, type LibvirtImage } from "./io/container/libvirt/write.js";
+export { loadCatalogue } from "./io/catalogue/load.js";
 export { openRecording } from "./io/container/recording.js";
 export type { GatheredRecording } from "./io/recording/gather.js";
 export { mergeRecording, type MergeReport } from "./io/recording/merge.js";

@@ -2,7 +2,7 @@
 // brings the program together in dist/bin, and holds the public names against their list and documentation.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { bundleProgram } from "./bundle.mjs";
 import { checkPublicNames } from "./public-names.mjs";
@@ -15,6 +15,7 @@ const run = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc
 if (run.status !== 0) process.exit(run.status ?? 1);
 buildPageEngine();
 extractZstd();
+copyFileSync(`${root}src/io/catalogue/catalogue.br`, `${root}dist/src/io/catalogue/catalogue.br`);
 await bundleProgram(`${root}dist/`);
 holdPublicNames();
 

@@ -4,7 +4,8 @@ import { parseArgs, type ParseArgsConfig } from "node:util";
 import { openInput } from "../io/container/input.js";
 import type { Input, InputOptions } from "../io/container/types.js";
 import { QevmError } from "../bytes/errors.js";
-import { descriptionOf } from "../codec/stream/index.js";
+import { descriptionOf, type CatalogueOption } from "../codec/stream/index.js";
+import { loadCatalogue } from "../io/catalogue/load.js";
 import type { VmDescription } from "../codec/vmstate/index.js";
 
 /** Wrong use of the command line: exit status 2. */
@@ -139,12 +140,20 @@ function check(token: OptionToken, options: Options): void {
   }
 }
 
-/** The `StreamReader` options of the command line. Reads the schema. */
-export async function streamOptions(args: Arguments): Promise<ReadOptions & { schema?: VmDescription[] }> {
+/**
+ * The `StreamReader` options of the command line. Reads the schema. Without one, device state that the stream does not
+ * describe is read by the catalogue, unless `--schema none` is given.
+ */
+export async function streamOptions(args: Arguments): Promise<DecodeOptions> {
   const schema: VmDescription[] = [];
-  for (const file of args.list("schema")) schema.push(await readSchema(file));
-  return { ...readOptions(args), ...(schema.length === 0 ? {} : { schema }) };
+  const files = args.list("schema");
+  if (files.length === 1 && files[0] === "none") return readOptions(args);
+  for (const file of files) schema.push(await readSchema(file));
+  return { ...readOptions(args), ...(schema.length === 0 ? { catalogue: loadCatalogue } : { schema }) };
 }
+
+/** The options of commands that decode device state. */
+export type DecodeOptions = ReadOptions & { schema?: VmDescription[]; catalogue?: CatalogueOption };
 
 /** Parses `8M`, `4G`, `4096` to bytes; undefined for anything else. */
 export function sizeOf(text: string): number | undefined {

@@ -1,4 +1,4 @@
-import { StreamReader, type SectionItem } from "../codec/stream/index.js";
+import { StreamReader, type CatalogueMark, type SectionItem } from "../codec/stream/index.js";
 import { openInput } from "../io/container/input.js";
 import { cpuRegisters, REGISTER_FIELDS } from "../guest/cores/cpu.js";
 import { deviceToPlain, type DeviceState } from "../codec/vmstate/index.js";
@@ -41,7 +41,11 @@ function laterDocument(item: SectionItem): { toJSON: () => Record<string, unknow
 function deviceDocument(item: SectionItem): Record<string, unknown> {
   const { idstr, instanceId, versionId, sectionId, offset, content } = item;
   const head = { name: idstr, instance: instanceId, version: versionId, section: sectionId, offset };
-  if (content.kind === "device") return { ...head, length: content.length, ...deviceToPlain(content.state) };
+  if (content.kind === "device") {
+    const mark = content.catalogue;
+    const schema = mark && { schema: mark.schema, ...(mark.certain ? {} : { uncertain: true, others: mark.others }) };
+    return { ...head, length: content.length, ...schema, ...deviceToPlain(content.state) };
+  }
   if (content.kind === "opaque") return { ...head, length: content.bytes.length, opaque: content.reason };
   return head;
 }
@@ -50,18 +54,30 @@ function overview(items: readonly SectionItem[]): string[] {
   const rows = items.map((item) => {
     const { content } = item;
     const length = content.kind === "device" ? content.length : content.kind === "opaque" ? content.bytes.length : 0;
-    const note = content.kind === "opaque" ? "not understood" : "";
+    const note = content.kind === "opaque" ? "not understood" : content.kind === "device" ? markText(content) : "";
     return [`${safe(item.idstr)}/${item.instanceId}`, `v${item.versionId}`, fileSize(length), note];
   });
   return table([["device", "version", "state", ""], ...rows]);
+}
+
+/** How device state was read that nothing describes. */
+function markText({ catalogue: mark }: { catalogue?: CatalogueMark }): string {
+  if (mark === undefined) return "";
+  if (mark.certain) return mark.schema;
+  return mark.others === 0
+    ? `UNCERTAIN: ${mark.schema}, another QEMU's`
+    : `UNCERTAIN: ${mark.schema}, and ${mark.others} more that fit`;
 }
 
 function values(item: SectionItem): string[] {
   const lines = [
     `${safe(item.idstr)}/${item.instanceId} version ${item.versionId} at byte 0x${item.offset.toString(16)}`,
   ];
-  if (item.content.kind === "device") stateLines(item.idstr, item.content.state, lines);
-  else if (item.content.kind === "opaque") lines.push(`  not understood: ${safe(item.content.reason)}`);
+  if (item.content.kind === "device") {
+    if (item.content.catalogue !== undefined) lines.push(`  ${markText(item.content)}`);
+    stateLines(item.idstr, item.content.state, lines);
+  }
+  if (item.content.kind === "opaque") lines.push(`  not understood: ${safe(item.content.reason)}`);
   return lines;
 }
 

@@ -20,7 +20,8 @@ export const SNAPSHOT: [string, string] = ["--snapshot S", "which snapshot of a 
 export const OFFSET: [string, string] = ["--stream-offset N", "the stream begins at byte N of FILE (2M, 0x200000)"];
 export const SCHEMA: [string, string][] = [
   ["--schema FILE", "use the VMDESCRIPTION of another capture of the"],
-  ["", "same QEMU and machine; repeatable"],
+  ["", "same QEMU and machine; repeatable; none: not even"],
+  ["", "the built-in catalogue (qevm catalogue --help)"],
 ];
 export const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
 export const PAGE_SIZE: [string, string] = ["--page-size N", "target page size if the stream does not show it (4096)"];
@@ -47,6 +48,30 @@ const CASES: [string, string][] = [
 const CAPABILITY: [string, string] = ["--capability C", "set before the load; repeatable"];
 const SAME_BYTES = "The same FILE, options and seed give the same bytes.";
 const CMD_TEXT = "CMD starts a QEMU like the source; -display none -S -qmp stdio\n-incoming defer are added.";
+
+export const CATALOGUE: Readonly<Record<string, CommandHelp>> = {
+  list: {
+    usage: "[NAME] [--json]",
+    line: "the devices that are known, and of which QEMUs",
+    options: [JSON_OUT],
+    text: "NAME is a device's vmsd as in section names, without its bus: e1000, cpu.",
+  },
+  learn: {
+    usage: "CAPTURE... [--origin TEXT] [--json]",
+    line: "add the devices of captures that describe themselves",
+    options: [
+      ["--origin TEXT", 'which QEMU wrote them: "x86_64 6.2"'],
+      ["", "(default: own, and the machine type)"],
+      JSON_OUT,
+      LENIENT,
+      PAGE_SIZE,
+      SNAPSHOT,
+      OFFSET,
+      LIMIT,
+    ],
+    text: "They are kept in $XDG_DATA_HOME/qevm/catalogue.br (~/.local/share).",
+  },
+};
 
 export const FUZZ: Readonly<Record<string, CommandHelp>> = {
   decode: {

@@ -1,4 +1,5 @@
 import {
+  CATALOGUE,
   type CommandHelp,
   FILE_TEXT,
   FUZZ,
@@ -314,6 +315,12 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     text:
       "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too. Pages in\nmultifd channels cannot be changed. Exit 1 if the destination reports failure.\n" +
       TLS_TEXT,
+  },
+  catalogue: {
+    usage: "list|learn ...",
+    line: "layouts of device state for streams without VMDESCRIPTION",
+    actions: CATALOGUE,
+    text: "For details, run qevm catalogue ACTION --help.",
   },
   fuzz: {
     usage: "decode|make|qemu|minimise|report FILE ...",

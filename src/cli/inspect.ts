@@ -179,9 +179,27 @@ function sectionLines({ sections, devices, footers }: Inspection): string[] {
   return wrapped("Sections:", footers === false ? [...parts, "no footers"] : parts, "; ");
 }
 
-function understood({ bytes, undecoded, unchecked }: Inspection): string[] {
+function catalogueLines({
+  devices,
+  bytes,
+  uncertain,
+  uncertainDevices,
+}: NonNullable<Inspection["catalogue"]>): string[] {
+  const lines = [
+    `Read by the catalogue: ${grouped(devices)} devices, ${fileSize(bytes)} that no VMDESCRIPTION describes`,
+  ];
+  if (uncertain > 0) {
+    lines.push(`  uncertain: ${grouped(uncertainDevices)} devices, ${fileSize(uncertain)} (qevm devices FILE)`);
+  }
+  return lines;
+}
+
+function understood({ bytes, undecoded, unchecked, catalogue }: Inspection): string[] {
   const lines: string[] = [];
-  if (bytes.opaque === 0) {
+  if (catalogue !== null) lines.push(...catalogueLines(catalogue));
+  if (bytes.opaque === 0 && (catalogue?.uncertain ?? 0) > 0) {
+    lines.push("Understood: every byte but the uncertain ones");
+  } else if (bytes.opaque === 0) {
     lines.push(
       unchecked === 0 ? "Understood: every byte" : "Understood: every byte but what is in the payloads of pages",
     );

@@ -96,7 +96,9 @@ export async function scanBorrowing(
     const schema = [other.description.parsed];
     const read = await new Scan(again.source, scanned.containers, { ...options, schema }).run();
     // Lenient: what does not fit stays opaque.
-    const fits = read.inspection.bytes.opaque < scanned.inspection.bytes.opaque;
+    const [left, before] = [read.inspection.bytes.opaque, scanned.inspection.bytes.opaque];
+    // The other's description says more than the catalogue.
+    const fits = scanned.inspection.catalogue === null ? left < before : left <= before;
     return fits ? { ...read, describedBy: "of the other" } : scanned;
   } catch (error) {
     if (error instanceof QevmError) return scanned;
@@ -105,7 +107,7 @@ export async function scanBorrowing(
 }
 
 function isUndescribed({ inspection }: Scanned): boolean {
-  return inspection.undecoded.some(({ reason }) => reason === UNDESCRIBED);
+  return inspection.catalogue !== null || inspection.undecoded.some(({ reason }) => reason === UNDESCRIBED);
 }
 
 class Scan implements StreamVisitor {

@@ -6,6 +6,7 @@ import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
 import { privateBytes, type SectionRecord } from "../../codec/sections/index.js";
 import {
+  type CatalogueMark,
   BEHIND,
   commandToPlain,
   StreamReader,
@@ -58,6 +59,11 @@ export interface Inspection {
    * `stale`: left over where a mapped-ram file has no page: earlier copies, which no reader looks at.
    */
   bytes: { total: number; opaque: number; named: number; stale: number; trailing: number };
+  /**
+   * Device state that was read by the catalogue, since nothing describes it; null: none. `bytes` of `devices` devices,
+   * of which `uncertain` bytes in `uncertainDevices` have no certain layout.
+   */
+  catalogue: { devices: number; bytes: number; uncertain: number; uncertainDevices: number } | null;
   /** What is opaque, and why. */
   undecoded: { offset: number; length: number; reason: string }[];
   /** Payloads of pages that were skipped without being decompressed or applied: `verify` checks them. */
@@ -80,6 +86,10 @@ export interface SectionSummary {
   offset: number;
   /** Bytes of header, payload and footer. */
   length: number;
+  /** Device state read by the catalogue: whose layout it is, `catalogue x86_64 7.2`. */
+  schema?: string;
+  /** Another layout fits, too, or no QEMU that may have written the stream is known to have this one. */
+  uncertain?: true;
   /** Records by kind, of sections other than "ram" that consist of records ("block", "dirty-bitmap", ...). */
   records?: Record<string, number>;
 }
@@ -121,6 +131,7 @@ export class Tally implements StreamVisitor {
   private undecoded: { offset: number; length: number; reason: string }[] = [];
   private readonly evident = new Set<string>();
   private named = 0;
+  private catalogue: Inspection["catalogue"] = null;
   private stale = 0;
   private trailing = 0;
   private unread = 0;
@@ -151,6 +162,7 @@ export class Tally implements StreamVisitor {
         if (content.kind === "records") this.sections.at(-1)!.records = {};
         if (type === "full") this.devices.push(`${idstr}/${instanceId}`);
         if (content.kind === "device") {
+          if (content.catalogue !== undefined) this.byCatalogue(content.catalogue, content.length);
           this.named += content.state.bytes.named;
           if (content.state.bytes.opaque > 0) {
             const reason = `parts of device ${JSON.stringify(idstr)}`;
@@ -180,6 +192,19 @@ export class Tally implements StreamVisitor {
       default:
         break;
     }
+  }
+
+  /** Device state of the section noted last. */
+  private byCatalogue({ schema, certain }: CatalogueMark, length: number): void {
+    const section = this.sections.at(-1)!;
+    section.schema = schema;
+    const sum = (this.catalogue ??= { devices: 0, bytes: 0, uncertain: 0, uncertainDevices: 0 });
+    sum.devices++;
+    sum.bytes += length;
+    if (certain) return;
+    section.uncertain = true;
+    sum.uncertainDevices++;
+    sum.uncertain += length;
   }
 
   private command({ command, name, offset, payloadOffset }: CommandItem): void {
@@ -308,6 +333,7 @@ export class Tally implements StreamVisitor {
         stale: this.stale,
         trailing: this.trailing,
       },
+      catalogue: this.catalogue,
       undecoded: this.undecoded,
       unchecked: this.checksPayloads ? 0 : pages.compressed + pages.xbzrle,
       complete: reader.complete,

@@ -1,7 +1,7 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { isRandom, readFully } from "../../bytes/source.js";
 import { latin1, QemuFileReader } from "../../bytes/reader.js";
-import { triedVmDescriptions } from "../vmstate/find.js";
+import { findVmDescription, triedVmDescriptions } from "../vmstate/find.js";
 import {
   decodeDevice,
   parseVmDescription,
@@ -9,10 +9,12 @@ import {
   type Schema,
   type VmDescription,
 } from "../vmstate/index.js";
+import type { Catalogue } from "../vmstate/catalogue/index.js";
 import { isCommandNumber } from "./command.js";
 import type { SectionContent } from "./items.js";
 import { descriptionLimits, deviceLimits, type StreamLimits } from "./limits.js";
 import type { SectionHeader } from "./section.js";
+import { surveyDevices, type Surveyed } from "./survey.js";
 import { TypeByte } from "./types.js";
 
 /** Why device state is not decoded in a stream that does not describe it. */
@@ -20,6 +22,12 @@ export const UNDESCRIBED = "device state that no VMDESCRIPTION describes";
 
 /** Bytes of a section footer. */
 const FOOTER = 5;
+
+/** Bytes of a FULL header without its idstr. */
+const HEADER = 14;
+
+/** A catalogue, or how to get one when a stream needs it. */
+export type CatalogueOption = Catalogue | (() => Promise<Catalogue | undefined>);
 
 /** Bytes of a section that are read at first where a schema is lent. */
 const LENT_ROOM = 64 * 1024;
@@ -55,6 +63,8 @@ export class DevicePart {
   private whole = true;
   /** Absolute offset of the end of the description; 0: not found yet. */
   private until = 0;
+  /** What the catalogue has for sections that nothing else describes, by absolute offset of their payload. */
+  private readonly surveyed = new Map<number, Surveyed>();
 
   constructor(
     private readonly reader: QemuFileReader,
@@ -62,15 +72,38 @@ export class DevicePart {
     private readonly diagnostics: Diagnostics,
     /** Descriptions of other captures; they are used and the stream's own is not. */
     private readonly schema: Schema | undefined,
+    /** Layouts for device state that nothing else describes. */
+    private readonly catalogue: CatalogueOption | undefined,
   ) {}
 
   /**
-   * Called with the reader at a FULL header: finds the description that the section needs. A stream with a package has
-   * none, and the package is in the buffer.
+   * Called with the reader at a FULL header: finds the description that the section needs, in the stream or, where that
+   * has none, in the catalogue. A stream with a package has none, and the package is in the buffer.
    */
-  async prepare(packageEnd?: number): Promise<"ready" | "absent"> {
+  async prepare(place: DevicePlace): Promise<"ready" | "absent"> {
     const { reader } = this;
     if (this.schema !== undefined) return "ready";
+    const payload = reader.offset + HEADER + reader.peek(FOOTER);
+    if (!this.surveyed.has(payload)) {
+      const own = await this.prepareOwn(place.packageEnd);
+      if (own === "ready" || this.catalogue === undefined || this.hasDamagedDescription()) return own;
+      const catalogue = typeof this.catalogue === "function" ? await this.catalogue() : this.catalogue;
+      if (catalogue === undefined) return own;
+      const found = surveyDevices(reader, catalogue, { ...place, limits: this.limits });
+      for (const [offset, section] of found) this.surveyed.set(offset, section);
+    }
+    return this.surveyed.get(payload)?.description === undefined ? "absent" : "ready";
+  }
+
+  /** A VMDESCRIPTION follows that was not taken: it is damaged, and reading must not end at it. */
+  private hasDamagedDescription(): boolean {
+    const { reader } = this;
+    const bytes = reader.buffer.subarray(reader.position, reader.end);
+    return findVmDescription(bytes, 0, this.limits.descriptionBytes).next().done !== true;
+  }
+
+  private async prepareOwn(packageEnd: number | undefined): Promise<"ready" | "absent"> {
+    const { reader } = this;
     if (packageEnd !== undefined) return this.description === undefined ? "absent" : "ready";
     if (this.state === "unread" || this.description === undefined) {
       this.state = (await this.searchOn()) ? "ready" : "absent";
@@ -108,6 +141,13 @@ export class DevicePart {
     if (schema !== undefined) return await this.decodeLent(schema, header, footers, packageEnd);
     const start = reader.position;
     const depth = reader.path.length;
+    const surveyed = this.surveyed.get(reader.offset);
+    if (surveyed?.description !== undefined) {
+      const state = decodeDevice(reader, surveyed.description, deviceLimits(this.limits));
+      const { others, certain } = surveyed;
+      const catalogue = { schema: surveyed.schema, others, certain };
+      return { kind: "device", state, length: reader.position - start, catalogue };
+    }
     const description = this.match(header);
     let reason = "the VMDESCRIPTION does not describe this section";
     let failure: QevmError | undefined;
@@ -171,12 +211,20 @@ export class DevicePart {
   }
 
   /**
-   * The payload after `header` up to its footer, where nothing describes it: device state in a package. Undefined: no
-   * footer of its section was found.
+   * The payload after `header` where nothing describes it: in a package up to its footer, elsewhere up to the end that
+   * the catalogue's survey found. Undefined: its end was not found.
    */
-  opaque(header: SectionHeader, packageEnd: number): SectionContent | undefined {
+  opaque(
+    header: SectionHeader,
+    footers: boolean | undefined,
+    packageEnd: number | undefined,
+  ): SectionContent | undefined {
     const { reader } = this;
-    const length = this.findFooter(reader.position, header.sectionId, packageEnd);
+    const surveyed = this.surveyed.get(reader.offset);
+    let length = surveyed === undefined ? -1 : surveyed.end - reader.offset;
+    if (length < 0 && footers === true && packageEnd !== undefined) {
+      length = this.findFooter(reader.position, header.sectionId, packageEnd);
+    }
     return length < 0 ? undefined : { kind: "opaque", bytes: reader.bytes(length), reason: UNDESCRIBED };
   }
 
@@ -293,6 +341,13 @@ export class DevicePart {
     const at = reader.position + ahead + 6;
     return latin1(reader.buffer.subarray(at, at + n));
   }
+}
+
+/** The stream around a device section. */
+export interface DevicePlace {
+  footers: boolean | undefined;
+  packageEnd: number | undefined;
+  machine: string | undefined;
 }
 
 /** What distinguishes a device from all others except those of the same name and instance. */

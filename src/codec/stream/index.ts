@@ -17,11 +17,12 @@ export {
   type Configuration,
   type ConfigurationSubsection,
 } from "./configuration.js";
-export { UNDESCRIBED } from "./device-part.js";
+export { UNDESCRIBED, type CatalogueOption } from "./device-part.js";
 export { descriptionOf } from "./description-of.js";
 export { isEarlySection } from "./early.js";
 export { decodeHeader, encodeHeader, STREAM_MAGIC, STREAM_VERSION, type StreamHeader } from "./header.js";
 export type {
+  CatalogueMark,
   CommandItem,
   ConfigurationItem,
   EofItem,

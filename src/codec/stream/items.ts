@@ -51,10 +51,20 @@ export interface SectionItem {
   records(): AsyncGenerator<RamBatch>;
 }
 
+/** Device state that was read by the catalogue, since nothing describes it. */
+export interface CatalogueMark {
+  /** Whose layout it is: `catalogue x86_64 7.2, x86_64 10.0`. */
+  schema: string;
+  /** Further layouts that fit the bytes and give other values. */
+  others: number;
+  /** No other layout fits, and a QEMU that may have written the stream is known to have this one. */
+  certain: boolean;
+}
+
 /** What a section holds. */
 export type SectionContent =
   | { kind: "ram" }
-  | { kind: "device"; state: DeviceState; length: number }
+  | { kind: "device"; state: DeviceState; length: number; catalogue?: CatalogueMark }
   /**
    * Another section with a grammar of its own ("block", "dirty-bitmap", ...): `entries` once, but for FULL. What is not
    * read is passed over.

@@ -1,5 +1,6 @@
 import type { RamBlock } from "../ram/index.js";
 import type { Schema, VmDescription } from "../vmstate/index.js";
+import type { CatalogueOption } from "./device-part.js";
 import type { StreamLimits } from "./limits.js";
 import type { SectionHeader } from "./section.js";
 
@@ -16,6 +17,11 @@ export interface StreamOptions {
    * they do not fit is an error.
    */
   schema?: Schema | readonly VmDescription[] | undefined;
+  /**
+   * Layouts for device state that neither `schema` nor the stream describes, or a function that gets them when they are
+   * needed. Default: such state is opaque. `qevm/node` has `loadCatalogue`.
+   */
+  catalogue?: CatalogueOption | undefined;
   /**
    * RAM that cannot be read, since it is after a section that cannot be decoded and whose end cannot be found. Default
    * "refuse": the error `unsupported` with the section's offset (in lenient mode a warning). "count": a warning in both

@@ -105,7 +105,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.skipMappedPages = options.skipMappedPages ?? false;
     const { schema } = options;
     const lent = schema === undefined || schema instanceof Schema ? schema : new Schema(schema);
-    this.devices = new DevicePart(this.reader, this.limits, this.diagnostics, lent);
+    this.devices = new DevicePart(this.reader, this.limits, this.diagnostics, lent, options.catalogue);
   }
 
   /** Machine type, or undefined before the configuration or without one. */
@@ -268,7 +268,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       const full = type === TypeByte.SECTION_FULL;
       if (full) early = await earlyDescription(reader, this.limits);
       const needsDescription = full && early === undefined && (await fullDecoder(reader)) === undefined;
-      if (needsDescription && (await this.devices.prepare(this.packageEnd)) === "absent") {
+      const { footers, packageEnd, machine } = this;
+      if (needsDescription && (await this.devices.prepare({ footers, packageEnd, machine })) === "absent") {
         return yield* this.undescribed(offset);
       }
       header = await decodeFullHeader(reader, full ? "full" : "start");
@@ -349,23 +350,23 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     return false;
   }
 
-  /** Device state that nothing describes: in a package up to its footer, or else all that is left. */
+  /** Device state that nothing describes: up to its end where that is known, or else all that is left. */
   private async *undescribed(offset: number): AsyncGenerator<StreamItem, "rest" | undefined> {
     const { reader, packageEnd } = this;
-    if (packageEnd === undefined) {
+    const start = reader.position;
+    const header = await decodeFullHeader(reader, "full");
+    const payloadOffset = reader.offset;
+    const content = this.devices.opaque(header, this.footers, packageEnd);
+    if (content === undefined) {
+      reader.position = start;
+      if (packageEnd !== undefined) {
+        yield* restOfPackage(reader, packageEnd, UNDESCRIBED);
+        return undefined;
+      }
       if (!this.pagesCame && !this.goesOn)
         refuseUnreached(reader, this.diagnostics, this.unreached, offset, UNDESCRIBED);
       yield* restOfStream(this, reader, UNDESCRIBED);
       return "rest";
-    }
-    const start = reader.position;
-    const header = await decodeFullHeader(reader, "full");
-    const payloadOffset = reader.offset;
-    const content = this.footers === true ? this.devices.opaque(header, packageEnd) : undefined;
-    if (content === undefined) {
-      reader.position = start;
-      yield* restOfPackage(reader, packageEnd, UNDESCRIBED);
-      return undefined;
     }
     reader.path.push(`section ${header.sectionId} ${JSON.stringify(header.idstr)}`);
     yield { kind: "section", offset, ...header, payloadOffset, content, records: noRecords };

@@ -14,7 +14,6 @@ export type KnownSubsections = (struct: StructDescription) => ReadonlyMap<string
 
 interface FitContext extends DecodeContext {
   readonly known: KnownSubsections;
-  readonly options: DecodeDeviceOptions;
 }
 
 /** Maximum distance to the end of a private field, bytes. */
@@ -41,9 +40,9 @@ export function fitDevice(
     oldStyleName(device),
     decodeStruct,
   );
-  const ctx: FitContext = { ...context, known, options };
+  const ctx: FitContext = { ...context, known };
   try {
-    const whole = fitPrivate(ctx, device);
+    const whole = options.endsAt && privateDevice(reader, device, { ...options, endsAt: options.endsAt });
     if (whole !== undefined) return whole;
     const { subsections: _, ...rest } = device;
     return { ...rest, ...fitStruct(ctx, device) };
@@ -56,19 +55,21 @@ export function fitDevice(
 /**
  * A device that is one private field (virtio). Its length depends on its queues and negotiated features, so its end is
  * a position where the section can end and the codec fits exactly. The number of tried ends is bounded by their bytes.
+ * Undefined: it is not such a device, or fits nowhere. The reader's position is unchanged.
  */
-function fitPrivate(ctx: FitContext, device: DeviceDescription): DeviceDescription | undefined {
+export function privateDevice(
+  reader: QemuFileReader,
+  device: DeviceDescription,
+  options: DecodeDeviceOptions & { endsAt: (offset: number) => boolean },
+): DeviceDescription | undefined {
   const [entry, second] = device.fields;
-  const { reader, options } = ctx;
-  const { endsAt } = options;
-  if (entry === undefined || second !== undefined || endsAt === undefined) return undefined;
-  ctx.vmsdName = device.vmsdName;
-  const codec = privateCodec(entry.type, ctx);
+  if (entry === undefined || second !== undefined) return undefined;
+  const codec = privateCodec(entry.type, { vmsdName: device.vmsdName, oldStyle: oldStyleName(device) });
   if (codec === undefined) return undefined;
   const most = Math.min(reader.available, FARTHEST);
   let work = options.maxWork ?? MAX_WORK;
   for (let size = 0; size <= most && work >= 0; size++) {
-    if (!endsAt(reader.offset + size)) continue;
+    if (!options.endsAt(reader.offset + size)) continue;
     work -= size;
     const bytes = reader.buffer.subarray(reader.position, reader.position + size);
     if (tryRecord(codec, bytes) === undefined) continue;

@@ -16,8 +16,10 @@ export class Described {
     if (item.kind === "eof") this.state = "due";
     if (item.kind === "opaque") throw refusal(item.offset, item.reason);
     if (item.kind !== "section" || item.type !== "full") return;
-    if (item.content.kind === "device") this.devices.push(item.content.state.description);
-    else if (item.content.kind === "opaque") throw refusal(item.offset, item.content.reason);
+    if (item.content.kind === "device") {
+      if (item.content.catalogue?.certain === false) throw refusal(item.offset, UNCERTAIN);
+      this.devices.push(item.content.state.description);
+    } else if (item.content.kind === "opaque") throw refusal(item.offset, item.content.reason);
   }
 
   /** What follows EOF, once; undefined before EOF. */
@@ -29,6 +31,8 @@ export class Described {
     return { kind: "vmdescription", offset, payloadOffset, text: printVmDescription(description), description };
   }
 }
+
+const UNCERTAIN = "device state for which the catalogue has no certain layout";
 
 function refusal(offset: number, reason: string): QevmError {
   return new QevmError("unsupported", `no description of the devices: ${reason}`, { offset });

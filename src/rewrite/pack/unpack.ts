@@ -233,7 +233,8 @@ class Unpacker {
     const number = String(this.items.length).padStart(3, "0");
     const stem = `devices/${this.names.claim(`${number}-${item.idstr.slice(0, 100)}-${item.instanceId}`)}`;
     if (item.content.kind === "device") {
-      if (this.options.schema !== undefined) this.lent.push(item.content.state.description);
+      if (this.options.schema !== undefined || item.content.catalogue !== undefined)
+        this.lent.push(item.content.state.description);
       const { fields, subsections } = deviceToPlain(item.content.state);
       const plain = { device: item.idstr, instance: item.instanceId, fields, subsections };
       this.write(`${stem}.json`, `${JSON.stringify(plain, undefined, 2)}\n`);

@@ -1,0 +1,245 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { brotliDecompressSync } from "node:zlib";
+import test from "tape";
+import { inspectSource } from "../src/analyse/inspect/inspect.js";
+import { verifyStream } from "../src/analyse/inspect/verify.js";
+import { MemorySink, MemorySource } from "../src/bytes/index.js";
+import { parseVmDescription } from "../src/codec/vmstate/index.js";
+import { Catalogue, Learner, parseCatalogue } from "../src/codec/vmstate/catalogue/index.js";
+import { loadCatalogue } from "../src/io/catalogue/load.js";
+import { convertStream } from "../src/rewrite/convert/convert.js";
+import { packFolder } from "../src/rewrite/pack/pack.js";
+import { unpackStream } from "../src/rewrite/pack/unpack.js";
+import { corpusEntry, projectRoot } from "../tools/corpus.js";
+import { corpusSamples, devicesOf, valuesOf } from "../tools/catalogue/streams.js";
+import { measureSample, noTally, showTally } from "../tools/catalogue/tally.js";
+import { fromHex, refusal } from "./support/bytes.js";
+import { qevm } from "./support/program.js";
+
+/** A stream up to its VMDESCRIPTION. */
+async function bare(bytes: Uint8Array): Promise<Uint8Array> {
+  return bytes.subarray(0, (await devicesOf(bytes)).described);
+}
+
+test("captures of the corpus, which the catalogue was not learnt from, without their VMDESCRIPTION", async (t) => {
+  const file = join(projectRoot(), "spec/66-catalogue.held-out.br");
+  const catalogue = new Catalogue(parseCatalogue(brotliDecompressSync(readFileSync(file)).toString("latin1")));
+  const tally = noTally();
+  const wrong: string[] = [];
+  for (const sample of corpusSamples()) {
+    if (!sample.origin.startsWith("x86_64 ")) continue;
+    await measureSample(sample, catalogue, tally, (text) => text.startsWith("wrong") && wrong.push(text));
+  }
+  for (const text of showTally(tally)) t.comment(text);
+  t.deepEqual(wrong, [], "no wrong value is certain");
+  const of = (key: "devices" | "bytes"): number =>
+    tally.right[key] / (tally.right[key] + tally.uncertain[key] + tally.unknown[key]);
+  t.ok(of("bytes") >= LEAST_BYTES, `${(100 * of("bytes")).toFixed(2)} % of the bytes`);
+  t.ok(of("devices") >= LEAST_DEVICES, `${(100 * of("devices")).toFixed(2)} % of the devices`);
+});
+const LEAST_BYTES = 0.89;
+const LEAST_DEVICES = 0.91;
+
+for (const [name, least] of [
+  ["pc-1.4", 20],
+  ["suppress-vmdesc", 20],
+] as const) {
+  test(`${name}: device state that nothing describes is understood`, async (t) => {
+    const bytes = await bare(corpusEntry(name).open());
+    const without = await inspectSource(new MemorySource(bytes));
+    t.ok(without.bytes.opaque > 0 && without.catalogue === null, `${without.bytes.opaque} bytes are opaque by itself`);
+    const result = await verifyStream(new MemorySource(bytes, 1000), { catalogue: loadCatalogue, bufferSize: 4096 });
+    t.ok(result.identical && result.complete, "written again from the fields");
+    t.equal(result.opaqueBytes, 0, "nothing is opaque");
+    const sum = result.inspection.catalogue;
+    t.ok(sum !== null && sum.devices >= least, `${sum?.devices} devices, ${sum?.uncertainDevices} uncertain`);
+    const registers = corpusEntry(name).truth.registers;
+    const { devices } = await devicesOf(bytes, { catalogue: loadCatalogue });
+    const cpu = JSON.parse(valuesOf(devices.find(({ idstr }) => idstr === "cpu")!.state!)) as {
+      fields: Record<string, string>;
+    };
+    const eip = /EIP=([0-9a-f]{8})/u.exec(registers)?.[1];
+    t.equal(BigInt(cpu.fields["env.eip"]!), BigInt(`0x${eip}`), "the CPU is where QEMU said");
+  });
+}
+
+test("cut at 200 places in the device part: every whole device before the cut is decoded", async (t) => {
+  const catalogue = await loadCatalogue();
+  const whole = await bare(corpusEntry("pc-never-run").open());
+  const { devices } = await devicesOf(whole, { catalogue });
+  const first = devices[0]!.offset;
+  const failed: string[] = [];
+  for (let i = 0; i < 200; i++) {
+    const cut = first + 1 + Math.floor(((whole.length - first - 1) * i) / 200);
+    const { devices: found } = await devicesOf(whole.subarray(0, cut), { catalogue });
+    // A device is whole with its footer.
+    const expected = devices.filter(({ offset, idstr, length }) => offset + 14 + idstr.length + length + 5 <= cut);
+    const decoded = found.filter(({ state }) => state !== undefined);
+    const same = expected.every(({ state }, at) => {
+      const other = decoded[at]?.state;
+      return state !== undefined && other !== undefined && valuesOf(other) === valuesOf(state);
+    });
+    if (!same || decoded.length > expected.length) failed.push(`${cut}: ${decoded.length} of ${expected.length}`);
+  }
+  t.deepEqual(failed, [], `${devices.length} devices`);
+});
+
+const word = (value: number): string => value.toString(16).padStart(8, "0");
+const ascii = (text: string): string => Buffer.from(text, "latin1").toString("hex");
+const section = (id: number, name: string, payload: string): string =>
+  `04 ${word(id)} ${word(name.length).slice(6)} ${ascii(name)} 00000000 00000001 ${payload} 7e ${word(id)}`;
+const stream = (...sections: string[]): Uint8Array => fromHex(`5145564d 00000003 ${sections.join(" ")} 00`);
+const field = (name: string, type: string, size: number, more = {}) => ({ name, ...more, type, size });
+
+/** A catalogue of devices `a/b` ...: each with an origin and its fields. */
+function learnt(...devices: [name: string, origin: string, fields: object[]][]): Catalogue {
+  const learner = new Learner();
+  for (const [name, origin, fields] of devices) {
+    const device = { name, instance_id: 0, vmsd_name: name, version: 1, fields };
+    const text = JSON.stringify({ page_size: 4096, devices: [device] });
+    learner.add(parseVmDescription(text).devices[0]!, origin);
+  }
+  return new Catalogue(learner.data());
+}
+
+test("what fits in two ways is uncertain, unless another section rules one of them out", async (t) => {
+  const wide = [field("x", "uint32", 4)];
+  const narrow = [field("low", "uint16", 2), field("high", "uint16", 2)];
+  const catalogue = learnt(
+    ["dev", "x86_64 1.0", wide],
+    ["dev", "x86_64 2.0", narrow],
+    ["mark", "x86_64 1.0", [field("m", "uint8", 1)]],
+    ["mark", "x86_64 2.0", [field("m", "uint16", 2)]],
+  );
+  const marks = async (bytes: Uint8Array): Promise<unknown> =>
+    (await devicesOf(bytes, { catalogue })).devices.map(({ catalogue: mark }) => mark);
+  const dev = section(1, "dev", "00010002");
+  t.deepEqual(
+    await marks(stream(dev)),
+    [{ schema: "catalogue x86_64 1.0, x86_64 2.0", others: 1, certain: false }],
+    "two layouts",
+  );
+  const second = { schema: "catalogue x86_64 2.0", others: 0, certain: true };
+  t.deepEqual(await marks(stream(dev, section(2, "mark", "0007"))), [second, second], "a later section tells");
+  const one = learnt(["dev", "x86_64 1.0", wide], ["mark", "x86_64 2.0", [field("m", "uint8", 1)]]);
+  const other = await devicesOf(stream(dev), { catalogue: one });
+  t.equal(other.devices[0]?.catalogue?.certain, true, "one layout of one QEMU");
+  const inspected = await inspectSource(new MemorySource(stream(dev)), { catalogue });
+  t.deepEqual(inspected.catalogue, { devices: 1, bytes: 4, uncertain: 4, uncertainDevices: 1 }, "inspect counts it");
+  const error = await refusal(() =>
+    convertStream(new MemorySource(stream(dev)), new MemorySink(), { catalogue, addVmdescription: true }, tmpdir()),
+  );
+  t.equal(error?.code, "unsupported", "no description is made of it");
+});
+
+test("a device that the catalogue does not know is opaque, and the next one is read", async (t) => {
+  const catalogue = learnt(["dev", "x86_64 1.0", [field("pad", "unused_buffer", 1), field("x", "uint8", 1)]]);
+  const bytes = stream(section(1, "other", "0102030405"), section(2, "dev", "0007"), section(3, "dev", "0207"));
+  const { devices, opaque } = await devicesOf(bytes, { catalogue });
+  t.deepEqual(
+    devices.map(({ state }) => state !== undefined),
+    [false, true, false],
+    "unused bytes that are not 0 do not fit",
+  );
+  t.equal(opaque, 7, "bytes are opaque");
+  const result = await verifyStream(new MemorySource(bytes), { catalogue });
+  t.ok(result.identical && result.complete, "written again");
+});
+
+test("array lengths: by the field that says them, or one of those seen", async (t) => {
+  const learner = new Learner();
+  for (const count of [2, 3]) {
+    const text = JSON.stringify({
+      page_size: 4096,
+      devices: [
+        {
+          name: "dev",
+          instance_id: 0,
+          vmsd_name: "dev",
+          version: 1,
+          fields: [field("n", "uint8", 1), field("list", "uint16", 2, { array_len: count })],
+        },
+      ],
+    });
+    const payload = `0${count} ${"0000".repeat(count)}`;
+    const bytes = Buffer.concat([
+      stream(section(1, "dev", payload)),
+      fromHex(`06 ${word(text.length)} ${ascii(text)}`),
+    ]);
+    const { devices } = await devicesOf(bytes);
+    learner.add(devices[0]!.state!.description, "x86_64 1.0", devices[0]!.state);
+  }
+  const data = learner.data();
+  t.equal(data.layouts.length, 1, "merged into one layout");
+  t.deepEqual(data.layouts[0]?.fields[1]?.r, ["n"], "the field that says the length");
+  t.deepEqual(parseCatalogue(JSON.stringify(data)), data, "the same from its text");
+  const catalogue = new Catalogue(data);
+  const { devices } = await devicesOf(stream(section(1, "dev", "05 00010002000300040005")), { catalogue });
+  t.equal(valuesOf(devices[0]!.state!), '{"fields":{"n":5,"list":[1,2,3,4,5]},"subsections":{}}', "a length not seen");
+  for (const wrong of [
+    "",
+    "{}",
+    '{"format":1}',
+    '{"format":1,"origins":[],"layouts":[],"devices":{"a":[3]},"subsections":{}}',
+  ])
+    t.throws(() => parseCatalogue(wrong), /catalogue/u, `refused: ${wrong}`);
+  t.end();
+});
+
+test("unpacked, packed and described by the catalogue", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-catalogue-"));
+  try {
+    const bytes = corpusEntry("suppress-vmdesc").open();
+    await unpackStream(bytes, join(folder, "dir"), { catalogue: loadCatalogue });
+    await packFolder(join(folder, "dir"), join(folder, "again.mig"));
+    const again = readFileSync(join(folder, "again.mig"));
+    t.ok(again.equals(bytes), "the same bytes from the folder");
+    const catalogue = learnt(["dev", "x86_64 1.0", [field("x", "uint32", 4)]]);
+    const small = stream(section(1, "dev", "00010002"));
+    const sink = new MemorySink();
+    await convertStream(new MemorySource(small), sink, { catalogue, addVmdescription: true }, folder);
+    const own = await devicesOf(sink.bytes());
+    t.equal(own.described, small.length, "the output describes itself");
+    t.equal(valuesOf(own.devices[0]!.state!), '{"fields":{"x":65538},"subsections":{}}', "as the catalogue says");
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+test("on the command line", async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-catalogue-"));
+  const before = process.env["XDG_DATA_HOME"];
+  process.env["XDG_DATA_HOME"] = folder;
+  try {
+    const file = join(folder, "bare.mig");
+    writeFileSync(file, corpusEntry("suppress-vmdesc").open());
+    const shown = JSON.parse((await qevm(["inspect", file, "--json"])).stdout) as {
+      bytes: { opaque: number };
+      catalogue: { devices: number };
+      sections: { schema?: string }[];
+    };
+    t.equal(shown.bytes.opaque, 0, "inspect: nothing is opaque");
+    t.ok(
+      shown.sections.some(({ schema }) => schema?.startsWith("catalogue x86_64 ")),
+      "a section says whose layout",
+    );
+    t.match((await qevm(["inspect", file])).stdout, /Read by the catalogue: \d+ devices/u, "as text");
+    const none = JSON.parse((await qevm(["inspect", file, "--schema", "none", "--json"])).stdout) as typeof shown;
+    t.ok(none.bytes.opaque > 0 && none.catalogue === null, "--schema none");
+    t.match((await qevm(["devices", file])).stdout, /timer\/0.*catalogue x86_64/u, "devices marks them");
+    const lender = join(folder, "lender.mig");
+    writeFileSync(lender, corpusEntry("machine-none").open());
+    const learning = await qevm(["catalogue", "learn", lender, "--origin", "x86_64 6.2"]);
+    t.match(learning.stdout, /devices, as "x86_64 6\.2"/u, learning.stderr);
+    const listed = await qevm(["catalogue", "list", "timer"]);
+    t.match(listed.stdout, /timer .*x86_64 6\.2/u, "the own one is listed");
+    t.equal((await qevm(["catalogue", "learn", file])).code, 1, "nothing to learn from");
+    t.equal((await qevm(["catalogue"])).code, 2, "no action");
+  } finally {
+    if (before === undefined) delete process.env["XDG_DATA_HOME"];
+    else process.env["XDG_DATA_HOME"] = before;
+    rmSync(folder, { recursive: true, force: true });
+  }
+});

@@ -1,0 +1,275 @@
+import { QevmError } from "../../bytes/errors.js";
+import type { QemuFileReader } from "../../bytes/reader.js";
+import { latin1 } from "../../bytes/reader.js";
+import { decodeDevice, deviceToPlain, type DeviceDescription } from "../vmstate/index.js";
+import type { Catalogue, CatalogueFit } from "../vmstate/catalogue/index.js";
+import { isCommandHead } from "./command.js";
+import { deviceLimits, type StreamLimits } from "./limits.js";
+import { TypeByte } from "./types.js";
+
+/** What the catalogue has for one section. */
+export interface Surveyed {
+  /** Absolute offset of the first byte after its payload. */
+  end: number;
+  /** Undefined: no layout fits. */
+  description?: DeviceDescription;
+  /** `catalogue 7.2, 10.0`: the versions of QEMU whose layout it is. */
+  schema: string;
+  /** Further layouts that fit and give other values. */
+  others: number;
+  /** One layout fits, and a QEMU that may have written this stream is known to have it. */
+  certain: boolean;
+}
+
+/** The stream around the sections that are surveyed. */
+export interface SurveyPlace {
+  /** Whether sections have footers; undefined: not known yet. */
+  footers: boolean | undefined;
+  /** Absolute offset of the end of the package that the sections are in. */
+  packageEnd: number | undefined;
+  /** Machine type of the configuration. */
+  machine: string | undefined;
+  limits: StreamLimits;
+}
+
+/** A section while it is surveyed. */
+interface Found {
+  idstr: string;
+  /** Absolute offset of its payload. */
+  payload: number;
+  end: number;
+  fits: readonly CatalogueFit[];
+  exhausted: boolean;
+}
+
+const FOOTER = 5;
+/** Versions are small numbers, or a date (`eeprom`: 20061112). */
+const LATEST_VERSION = 0x2000000;
+/** Bytes of a command before its payload. */
+const COMMAND = 5;
+/** Bytes of a FULL header without its idstr. */
+const HEADER = 14;
+
+/**
+ * Reads on over the sections that are in the reader's buffer, from the FULL header at its position, and finds which
+ * layouts of the catalogue they have: by absolute offset of their payload. Where several fit one section, those of QEMU
+ * versions that another section rules out do not count. The reader's position is unchanged afterwards.
+ */
+export function surveyDevices(reader: QemuFileReader, catalogue: Catalogue, place: SurveyPlace): Map<number, Surveyed> {
+  const walk = new Survey(reader, catalogue, place);
+  const start = reader.position;
+  try {
+    walk.run();
+  } finally {
+    reader.position = start;
+  }
+  return walk.result();
+}
+
+class Survey {
+  private readonly found: Found[] = [];
+  private footers: boolean | undefined;
+
+  constructor(
+    private readonly reader: QemuFileReader,
+    private readonly catalogue: Catalogue,
+    private readonly place: SurveyPlace,
+  ) {
+    this.footers = place.footers;
+  }
+
+  run(): void {
+    const { reader } = this;
+    const stop = this.place.packageEnd ?? Infinity;
+    while (reader.offset < stop) {
+      const type = reader.peek();
+      if (type === TypeByte.COMMAND) {
+        const length = (reader.peek(3) << 8) | reader.peek(4);
+        if (length < 0 || reader.available < COMMAND + length) return;
+        reader.skip(COMMAND + length);
+      } else if (type !== TypeByte.SECTION_FULL || !this.section()) {
+        return;
+      }
+    }
+  }
+
+  /** One FULL section with its footer; whether its end was found. */
+  private section(): boolean {
+    const { reader, catalogue, place } = this;
+    const idstr = this.nameAt(0);
+    if (idstr === undefined) return false;
+    reader.skip(1);
+    const sectionId = reader.u32();
+    reader.skip(1 + idstr.length);
+    const header = { idstr, instanceId: reader.u32(), versionId: reader.u32() };
+    const payload = reader.offset;
+    const endsAt = (offset: number): boolean => this.endsAt(offset - reader.offset, sectionId);
+    const { fits, exhausted } = catalogue.fit(reader, header, { endsAt, ...deviceLimits(place.limits) });
+    const described = fits.flatMap((fit) => {
+      const end = this.endOf(fit, endsAt);
+      return end === undefined ? [] : [{ fit, end }];
+    });
+    const end = described[0]?.end ?? this.searchEnd(sectionId);
+    if (end === undefined) return false;
+    this.found.push({ idstr, payload, end, exhausted, fits: described.map(({ fit }) => fit) });
+    reader.skip(end - payload);
+    const footer = reader.peek() === TypeByte.SECTION_FOOTER;
+    this.footers ??= footer;
+    if (footer) reader.skip(FOOTER);
+    return true;
+  }
+
+  /** Where a layout ends; undefined where decoding by it fails. */
+  private endOf({ description }: CatalogueFit, endsAt: (offset: number) => boolean): number | undefined {
+    const { reader, place } = this;
+    const start = reader.position;
+    try {
+      decodeDevice(reader, description, { endsAt, ...deviceLimits(place.limits) });
+      return reader.offset;
+    } catch (error) {
+      if (error instanceof QevmError) return undefined;
+      throw error;
+    } finally {
+      reader.position = start;
+    }
+  }
+
+  /** What each section comes to, when all were found. */
+  result(): Map<number, Surveyed> {
+    const { found } = this;
+    const possible = this.possible();
+    return new Map(found.map((section) => [section.payload, this.judge(section, possible)]));
+  }
+
+  private judge({ idstr, payload, end, fits, exhausted }: Found, possible: bigint): Surveyed {
+    const { catalogue } = this;
+    const left = fits.filter(({ from }) => (from & possible) !== 0n);
+    const [description, ...more] = this.different(payload, left.length > 0 ? left : fits);
+    const all = (left.length > 0 ? left : fits).reduce((bits, { from }) => bits | from, 0n);
+    const origins = catalogue.namesOf((all & possible) === 0n ? all : all & possible);
+    const schema = origins.length === 0 ? "catalogue" : `catalogue ${origins.join(", ")}`;
+    if (description === undefined) return { end, schema, others: 0, certain: false };
+    // A QEMU that is not in the catalogue: only what all that are in it, and more than one, have in common.
+    const isCommon = all === catalogue.knownBy(idstr) && (all & (all - 1n)) !== 0n;
+    const certain = more.length === 0 && exhausted && (left.length > 0 || isCommon);
+    return { end, description, schema, others: more.length, certain };
+  }
+
+  /** Origins that neither the machine type nor a section rules out, as bits. */
+  private possible(): bigint {
+    const { catalogue, place } = this;
+    const all = (1n << BigInt(catalogue.origins.length)) - 1n;
+    let left = all;
+    const release = releaseOf(place.machine);
+    for (const [bit, origin] of catalogue.origins.entries()) {
+      const version = releaseOf(/^\S+ \d+\.\d+$/u.exec(origin)?.[0]);
+      if (release !== undefined && version !== undefined && version < release) left &= ~(1n << BigInt(bit));
+    }
+    for (const { idstr, fits } of this.found) {
+      const has = fits.reduce((bits, { from }) => bits | from, 0n);
+      if (has === 0n) continue;
+      left &= has | (all & ~catalogue.knownBy(idstr));
+    }
+    return left;
+  }
+
+  /** The layouts that give different values. */
+  private different(payload: number, fits: readonly CatalogueFit[]): DeviceDescription[] {
+    if (fits.length < 2) return fits.map(({ description }) => description);
+    const { reader, place } = this;
+    const start = reader.position;
+    const seen = new Map<string, DeviceDescription>();
+    for (const { description } of fits) {
+      reader.position = start + payload - reader.offset;
+      const state = decodeDevice(reader, description, deviceLimits(place.limits));
+      reader.position = start;
+      const plain = JSON.stringify(deviceToPlain(state));
+      if (!seen.has(plain)) seen.set(plain, description);
+    }
+    return [...seen.values()];
+  }
+
+  private endsAt(ahead: number, sectionId: number): boolean {
+    const { reader, footers } = this;
+    if (reader.peek(ahead) === TypeByte.SECTION_FOOTER && footers !== false) {
+      return this.idAt(ahead + 1) === sectionId && this.follows(ahead + FOOTER);
+    }
+    return footers !== true && this.follows(ahead);
+  }
+
+  /** Whether what can follow a section follows: strict, where no footer precedes it. */
+  private follows(ahead: number): boolean {
+    const { reader, place } = this;
+    if (reader.offset + ahead === place.packageEnd) return true;
+    switch (reader.peek(ahead)) {
+      case -1:
+        // A file that was cut after a footer.
+        return this.footers === true;
+      case TypeByte.SECTION_FULL: {
+        const idstr = this.nameAt(ahead);
+        // A file that was cut inside the next header.
+        if (this.footers === true && this.isCutHeader(ahead)) return true;
+        return idstr !== undefined && (this.footers === true || this.catalogue.nameOf(idstr) !== undefined);
+      }
+      case TypeByte.COMMAND:
+        return isCommandHead(this.u16At(ahead + 1), this.u16At(ahead + 3));
+      case TypeByte.EOF:
+        return place.packageEnd === undefined && (this.footers === true || this.isEnd(ahead + 1));
+      default:
+        return false;
+    }
+  }
+
+  private isCutHeader(ahead: number): boolean {
+    const { reader } = this;
+    const n = reader.peek(ahead + FOOTER);
+    return n < 0 || (n > 0 && reader.available < ahead + HEADER + n);
+  }
+
+  /** Nothing, a VMDESCRIPTION, or zeros follow. */
+  private isEnd(ahead: number): boolean {
+    const { reader } = this;
+    if (reader.peek(ahead) === TypeByte.VMDESCRIPTION) return reader.peek(ahead + 5) === 0x7b;
+    const rest = reader.buffer.subarray(reader.position + ahead, reader.end);
+    return rest.every((byte) => byte === 0);
+  }
+
+  /** The end of a section that no layout fits. */
+  private searchEnd(sectionId: number): number | undefined {
+    const { reader } = this;
+    const { buffer, position, end } = reader;
+    const isFooted = this.footers !== false;
+    const wanted = isFooted ? TypeByte.SECTION_FOOTER : TypeByte.SECTION_FULL;
+    for (let at = buffer.indexOf(wanted, position); at >= 0 && at < end; at = buffer.indexOf(wanted, at + 1)) {
+      if (this.endsAt(at - position, sectionId)) return reader.offset + at - position;
+    }
+    return undefined;
+  }
+
+  /** The idstr of the FULL header so many bytes on; undefined: there is none. */
+  private nameAt(ahead: number): string | undefined {
+    const { reader } = this;
+    const n = reader.peek(ahead + 5);
+    if (n <= 0 || reader.available < ahead + HEADER + n || this.idAt(ahead + 1) > 0xffff) return undefined;
+    const at = reader.position + ahead + 6;
+    const idstr = latin1(reader.buffer.subarray(at, at + n));
+    return /^[ -~]+$/u.test(idstr) && this.idAt(ahead + 6 + n + 4) <= LATEST_VERSION ? idstr : undefined;
+  }
+
+  private idAt(ahead: number): number {
+    return this.u16At(ahead) * 0x10000 + this.u16At(ahead + 2);
+  }
+
+  /** Big-endian; -1 at the end of the buffer. */
+  private u16At(ahead: number): number {
+    const { reader } = this;
+    const [high, low] = [reader.peek(ahead), reader.peek(ahead + 1)];
+    return high < 0 || low < 0 ? -1 : high * 256 + low;
+  }
+}
+
+/** The release in a machine's name or an origin's, as a number to compare. */
+function releaseOf(name: string | undefined): number | undefined {
+  const [, major, minor] = /[- ](\d{1,2})\.(\d{1,2})$/u.exec(name ?? "") ?? [];
+  return major === undefined ? undefined : Number(major) * 100 + Number(minor);
+}

@@ -1,0 +1,376 @@
+import { QevmError } from "../../../bytes/errors.js";
+import type { QemuFileReader } from "../../../bytes/index.js";
+import { decodeArray, decodeNull } from "../arrays.js";
+import {
+  Choices,
+  MAX_ATTEMPTS,
+  MAX_VALUES,
+  MAX_WORK,
+  newContext,
+  spend,
+  Weight,
+  type DecodeContext,
+} from "../context.js";
+import type { DecodeDeviceOptions } from "../device.js";
+import type { DeviceDescription, FieldDescription, StructDescription } from "../description.js";
+import { decodeElement } from "../elements.js";
+import { privateDevice } from "../fit.js";
+import { fieldGroups } from "../groups.js";
+import { presentElement } from "../lists.js";
+import { primitive } from "../primitives.js";
+import { privateCodec, tryRecord } from "../private/index.js";
+import { isRecordValue, type FieldValue } from "../state.js";
+import { decodeStruct, decodeSubsectionHead, subsectionAhead } from "../struct.js";
+import type { Book, GroupData, Layout } from "./data.js";
+
+/** A layout that fits the bytes of a section, made exact. */
+export interface CatalogueFit {
+  readonly description: DeviceDescription;
+  /** Origins of all its parts, as bits; 0n: no single QEMU is known to have them all. */
+  readonly from: bigint;
+}
+
+/** Every layout that fits a section. */
+export interface Fits {
+  readonly fits: readonly CatalogueFit[];
+  /** All combinations were tried. */
+  readonly exhausted: boolean;
+  /** What the first one that does not fit failed at. */
+  readonly failure: QevmError | undefined;
+}
+
+interface FitContext extends DecodeContext {
+  readonly book: Book;
+  /** Origins that all parts chosen so far have. */
+  from: bigint;
+  /** One combination of parts may come from several QEMUs. */
+  readonly mixed: boolean;
+  /** A `bool` is 0 or 1. */
+  readonly strict: boolean;
+  /** What was chosen in this attempt: a vmsd has one layout throughout a section. */
+  readonly chosen: Map<unknown, number>;
+  /** Integers of the current struct. */
+  numbers: Map<string, number>;
+  /** Vectors of MSI-X, by the configuration space read last; undefined: none read. */
+  vectors: number | undefined;
+}
+
+interface Way {
+  readonly mixed: boolean;
+  readonly strict: boolean;
+}
+
+/** Ways to fit, the best first: some devices have a `bool` that was never set, and is any byte. */
+const WAYS: readonly Way[] = [
+  { mixed: false, strict: true },
+  { mixed: false, strict: false },
+  { mixed: true, strict: true },
+];
+
+/**
+ * Finds every layout of a device that fits the bytes at the reader, which is after the section's header. A layout fits
+ * when each of its fields can be there (a `bool` is 0 or 1, unused bytes are 0, a private codec takes its bytes) and the
+ * section can end where it ends. Layouts whose parts one QEMU is known to have are preferred: others count only where
+ * there is none of these. The reader's position is unchanged afterwards.
+ */
+export function fitLayouts(
+  reader: QemuFileReader,
+  book: Book,
+  device: { name: string; instanceId: number; layouts: readonly Layout[] },
+  options: DecodeDeviceOptions & { endsAt: (offset: number) => boolean },
+): Fits {
+  let failure: QevmError | undefined;
+  for (const way of WAYS) {
+    const fits: CatalogueFit[] = [];
+    let exhausted = true;
+    for (const root of device.layouts) {
+      const found = fitRoot(reader, book, device, root, options, way);
+      fits.push(...found.fits);
+      exhausted &&= found.exhausted;
+      failure ??= found.failure;
+    }
+    if (fits.length > 0) return { fits, exhausted, failure };
+  }
+  return { fits: [], exhausted: true, failure };
+}
+
+function fitRoot(
+  reader: QemuFileReader,
+  book: Book,
+  { name, instanceId }: { name: string; instanceId: number },
+  root: Layout,
+  options: DecodeDeviceOptions & { endsAt: (offset: number) => boolean },
+  { mixed, strict }: Way,
+): Fits {
+  const fits: CatalogueFit[] = [];
+  const whole = privateRoot(root, name, instanceId);
+  if (whole !== undefined) {
+    if (mixed || !strict) return { fits, exhausted: true, failure: undefined };
+    const found = privateDevice(reader, whole, options) ?? bufferDevice(reader, whole, root, options);
+    if (found !== undefined) fits.push({ description: found, from: root.from });
+    return { fits, exhausted: true, failure: undefined };
+  }
+  const start = reader.position;
+  const depth = reader.path.length;
+  const choices = new Choices();
+  const values = options.maxValues ?? MAX_VALUES;
+  let work = options.maxWork ?? MAX_WORK;
+  let failure: QevmError | undefined;
+  let exhausted = false;
+  try {
+    for (let attempt = 0; attempt < (options.maxAttempts ?? MAX_ATTEMPTS) && work >= 0; attempt++) {
+      reader.position = start;
+      reader.path.length = depth;
+      const ctx: FitContext = {
+        ...newContext(reader, choices, values, undefined, decodeStruct),
+        book,
+        mixed,
+        strict,
+        from: mixed ? 0n : root.from,
+        chosen: new Map(),
+        numbers: new Map(),
+        vectors: undefined,
+      };
+      try {
+        const struct = fitStruct(ctx, root);
+        if (options.endsAt(reader.offset)) fits.push({ description: { name, instanceId, ...struct }, from: ctx.from });
+        else failure ??= reader.error("bad-description", "the section does not end where this layout ends");
+      } catch (error) {
+        if (!(error instanceof QevmError)) throw error;
+        failure ??= error;
+      }
+      work -= Math.max(reader.position - start, (values - ctx.budget) / Weight.FIELD);
+      if (!choices.next()) {
+        exhausted = true;
+        break;
+      }
+    }
+  } finally {
+    reader.position = start;
+    reader.path.length = depth;
+  }
+  return { fits, exhausted, failure };
+}
+
+/** A device that is one private field, or one buffer of an old-style handler: its end is sought. */
+function privateRoot(
+  { name: vmsdName, version, fields }: Layout,
+  name: string,
+  instanceId: number,
+): DeviceDescription | undefined {
+  const [first, second] = fields;
+  if (first === undefined || second !== undefined) return undefined;
+  const field = { name: first.n, type: first.t, size: first.s?.[0] ?? 0 };
+  if (vmsdName === undefined) return { name, instanceId, size: field.size, fields: [field] };
+  if (first.t !== "virtio") return undefined;
+  return { name, instanceId, vmsdName, ...(version === undefined ? {} : { version }), fields: [field] };
+}
+
+/** An old-style handler without a codec: of one of the sizes seen. */
+function bufferDevice(
+  reader: QemuFileReader,
+  device: DeviceDescription,
+  { fields: [field] }: Layout,
+  { endsAt }: { endsAt: (offset: number) => boolean },
+): DeviceDescription | undefined {
+  const size = field?.s?.find((one) => one <= reader.available && endsAt(reader.offset + one));
+  if (size === undefined || device.size === undefined) return undefined;
+  return { ...device, size, fields: device.fields.map((one) => ({ ...one, size })) };
+}
+
+function fitStruct(ctx: FitContext, layout: Layout): StructDescription {
+  const { reader } = ctx;
+  const depth = reader.path.length;
+  const { numbers, vmsdName } = ctx;
+  ctx.numbers = new Map();
+  ctx.vmsdName = layout.name;
+  spend(ctx, Weight.STRUCT + Weight.FIELD * layout.fields.length);
+  const fields: FieldDescription[] = [];
+  for (const group of layout.fields) {
+    reader.path[depth] = group.n;
+    fields.push(...fitGroup(ctx, group));
+  }
+  ctx.numbers = numbers;
+  const struct: StructDescription = { fields };
+  if (layout.name !== undefined) struct.vmsdName = layout.name;
+  if (layout.version !== undefined) struct.version = layout.version;
+  const subsections: StructDescription[] = [];
+  for (let name = subsectionAhead(reader, struct); name !== undefined; name = subsectionAhead(reader, struct)) {
+    reader.path[depth] = `subsection ${JSON.stringify(name)}`;
+    const known = ctx.book.subsections.get(layout.name!)?.filter((one) => one.name === name) ?? [];
+    const found = choose(ctx, known, name);
+    decodeSubsectionHead(ctx, { vmsdName: name, version: found.version ?? 0, fields: [] });
+    subsections.push(fitStruct(ctx, found));
+  }
+  ctx.vmsdName = vmsdName;
+  reader.path.length = depth;
+  if (subsections.length > 0) struct.subsections = subsections;
+  return struct;
+}
+
+/** One of the layouts that a struct may have. */
+function choose(ctx: FitContext, layouts: readonly Layout[], key: unknown): Layout {
+  const possible = ctx.mixed ? layouts : layouts.filter(({ from }) => (from & ctx.from) !== 0n);
+  if (possible.length === 0) {
+    throw ctx.reader.error("bad-description", "the catalogue has no layout that fits here");
+  }
+  const found = possible[pick(ctx, key, possible.length)]!;
+  if (!ctx.mixed) ctx.from &= found.from;
+  return found;
+}
+
+/** The same in all of an attempt for the same key. */
+function pick(ctx: FitContext, key: unknown, most: number): number {
+  if (most === 1) return 0;
+  const known = ctx.chosen.get(key);
+  if (known !== undefined && known < most) return known;
+  const { way } = ctx.choices.take(most);
+  ctx.chosen.set(key, way);
+  return way;
+}
+
+/** The number that a field before it gives, or one of those seen. */
+function count(ctx: FitContext, seen: readonly number[], group: GroupData): number {
+  if (seen.length === 1) return seen[0]!;
+  for (const name of group.r ?? []) {
+    const number = ctx.numbers.get(name);
+    if (number !== undefined) return number;
+  }
+  return seen[pick(ctx, group, seen.length)]!;
+}
+
+function fitGroup(ctx: FitContext, group: GroupData): readonly FieldDescription[] {
+  if (group.e !== undefined) {
+    const entries = group.e.map((entry) => literal(ctx.book, entry));
+    return fitAsDescribed(ctx, entries);
+  }
+  if (group.a !== undefined) {
+    const arrayLength = count(ctx, group.a, group);
+    const from = ctx.reader.position;
+    const { budget } = ctx;
+    const first = arrayLength === 0 ? literal(ctx.book, group) : fitElement(ctx, group, arrayLength);
+    ctx.reader.position = from;
+    ctx.budget = budget;
+    return fitAsDescribed(ctx, [{ ...first, arrayLength }]);
+  }
+  if (group.i !== undefined) {
+    const length = count(ctx, group.i, group);
+    return Array.from({ length }, (_, index) => ({ ...fitElement(ctx, group, 1), index }));
+  }
+  return [fitElement(ctx, group, 1)];
+}
+
+/** Objects that leave nothing open. */
+function fitAsDescribed(ctx: FitContext, entries: FieldDescription[]): FieldDescription[] {
+  const struct: StructDescription = { fields: entries };
+  if (ctx.vmsdName !== undefined) struct.vmsdName = ctx.vmsdName;
+  for (const group of fieldGroups(struct)) decodeArray(ctx, group);
+  return entries;
+}
+
+/** One value, or the first of `length`. */
+function fitElement(ctx: FitContext, group: GroupData, length: number): FieldDescription {
+  const { reader } = ctx;
+  const { n: name, t: type } = group;
+  const from = reader.position;
+  const fixed = primitive(type);
+  if (fixed !== undefined) {
+    const value = fixed.read(reader);
+    if (ctx.strict && fixed.isBool && typeof value !== "boolean")
+      throw reader.error("bad-value", "a bool of another value");
+    if (typeof value === "number" && length === 1) ctx.numbers.set(name, value);
+    return { name, type, size: fixed.size };
+  }
+  if (type === "nullptr" || type === "ptr-marker" || group.l?.length === 0) {
+    decodeNull(ctx);
+    return group.l === undefined ? { name, type, size: 1 } : { name, type, struct: null, size: 1 };
+  }
+  if (type === "gtree") return fitTree(ctx, group);
+  if (type === "qtailq" || type === "qlist") {
+    const inlined: StructDescription[] = [];
+    while (presentElement(ctx)) inlined.push(fitOneOf(ctx, group.l ?? []));
+    const size = reader.position - from;
+    return inlined.length === 0 ? { name, type, size } : { name, type, inlined, size };
+  }
+  if (group.l !== undefined) {
+    const struct = fitOneOf(ctx, group.l);
+    const size = reader.position - from;
+    return type === "struct" ? { name, type, struct, size } : { name, type, inlined: [struct], size };
+  }
+  return fitSized(ctx, group);
+}
+
+function fitOneOf(ctx: FitContext, ids: readonly number[]): StructDescription {
+  const layouts = ids.map((id) => ctx.book.layouts[id]!);
+  return fitStruct(ctx, choose(ctx, layouts, ids.join(" ")));
+}
+
+function fitTree(ctx: FitContext, { n: name, t: type, l = [], k }: GroupData): FieldDescription {
+  const { reader } = ctx;
+  const from = reader.position;
+  const inlined: StructDescription[] = [];
+  reader.u32();
+  while (presentElement(ctx)) {
+    if (k === undefined) reader.u64();
+    else inlined.push(fitOneOf(ctx, k));
+    inlined.push(fitOneOf(ctx, l));
+  }
+  const size = reader.position - from;
+  return inlined.length === 0 ? { name, type, size } : { name, type, inlined, size };
+}
+
+/** Bytes whose number the layout gives. */
+function fitSized(ctx: FitContext, group: GroupData): FieldDescription {
+  const { reader } = ctx;
+  const { n: name, t: type, s = [] } = group;
+  const codec = privateCodec(type, ctx);
+  const size = type === "msix state" && ctx.vectors !== undefined ? msixSize(ctx.vectors) : count(ctx, s, group);
+  const entry: FieldDescription = { name, type, size };
+  const bytes = reader.buffer.subarray(reader.position, reader.position + size);
+  const value = decodeElement(ctx, entry);
+  if (type === "unused_buffer" && bytes.some((byte) => byte !== 0)) {
+    throw reader.error("bad-value", "unused bytes that are not 0");
+  }
+  // With one size only, what the codec does not take may stay bytes, as with a description.
+  if (codec !== undefined && s.length > 1 && tryRecord(codec, bytes) === undefined) {
+    throw reader.error("bad-value", `this is not ${JSON.stringify(type)}`);
+  }
+  if (type === "pci config") ctx.vectors = vectorsOf(bytes, value);
+  return entry;
+}
+
+/** Size of a table of MSI-X with its pending bits, bytes. Source: QEMU hw/pci/msix.c msix_save (5.2 to 11.1). */
+function msixSize(vectors: number): number {
+  return 16 * vectors + Math.ceil(vectors / 8);
+}
+
+/** Vectors by the MSI-X capability of a configuration space; undefined: it has none. */
+function vectorsOf(config: Uint8Array, value: FieldValue): number | undefined {
+  if (!isRecordValue(value)) return undefined;
+  let at = config[0x34]! & 0xfc;
+  for (let steps = 0; at >= 0x40 && steps < 48; steps++) {
+    if (config[at] === 0x11) return ((config[at + 2]! | (config[at + 3]! << 8)) & 0x7ff) + 1;
+    at = config[at + 1]! & 0xfc;
+  }
+  return undefined;
+}
+
+/** The object of a description of a group, without what bytes would say. */
+function literal(book: Book, { n: name, t: type, s, a, i, l }: GroupData): FieldDescription {
+  const entry: FieldDescription = { name, type, size: s?.[0] ?? 1 };
+  if (a?.[0] !== undefined) entry.arrayLength = a[0];
+  if (i?.[0] !== undefined) entry.index = i[0];
+  const [id] = l ?? [];
+  if (l !== undefined && id === undefined) entry.struct = null;
+  if (id !== undefined) {
+    const { name: vmsdName, version, fields } = book.layouts[id]!;
+    const struct: StructDescription = {
+      fields: fields.flatMap((one) => (one.e ?? [one]).map((e) => literal(book, e))),
+    };
+    if (vmsdName !== undefined) struct.vmsdName = vmsdName;
+    if (version !== undefined) struct.version = version;
+    if (type === "struct") entry.struct = struct;
+    else entry.inlined = [struct];
+  }
+  return entry;
+}
