@@ -84,9 +84,11 @@ function make(system: System, folder: string, files: SystemFiles): void {
   }
   const find = (under: string, name: string): string => run("find", [under, "-name", name, "-type", "f"], work).trim();
   const module = find(unpacked, "qemu_fw_cfg.ko");
+  const busybox = ["bin/busybox", "usr/bin/busybox"].map((name) => join(root, name)).find((name) => existsSync(name));
+  if (busybox === undefined) throw new QevmError("io", "no busybox in busybox-static");
   const contents = [
     { name: "bin", mode: 0o40_755, content: new Uint8Array(0) },
-    { name: "bin/busybox", mode: 0o100_755, content: readFileSync(find(root, "busybox")) },
+    { name: "bin/busybox", mode: 0o100_755, content: readFileSync(busybox) },
     { name: "init", mode: 0o100_755, content: Buffer.from(INIT) },
     ...(module === "" ? [] : [{ name: "qemu_fw_cfg.ko", mode: 0o100_644, content: readFileSync(module) }]),
   ];
