@@ -98,7 +98,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--format F", "blocks: one sparse file per RAM block, see blocks.json"],
       ["", "raw: guest-physical memory, sparse; elf: core, CPU notes"],
       ["", "lime: ranges with headers, as LiME writes them"],
-      ["", "kdump: compressed dump for crash and makedumpfile"],
+      ["", "kdump: compressed dump for crash (zlib, as -z of QEMU)"],
       ["--paging", "elf: with the virtual addresses of all CPUs"],
       ["--from N", "only guest-physical addresses N and above"],
       ["--length N", "only N bytes of addresses"],
