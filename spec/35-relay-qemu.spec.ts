@@ -3,14 +3,13 @@ import { join } from "node:path";
 import test from "tape";
 import { direct } from "../tools/capture/entries/parts.js";
 import { corpusEntry } from "../tools/corpus.js";
-import { compare } from "../tools/destination/index.js";
 import type { QemuProcess } from "../tools/qemu/process.js";
 import { still } from "../tools/recording/machines.js";
 import { migrateTo } from "../tools/recording/record.js";
 import { qemuOf } from "./support/loads.js";
 import { sendLookAlikes } from "./support/look-alikes.js";
 import { qevm } from "./support/program.js";
-import { LIVE, SHORT, switching, through, type Side, type Way } from "./support/relayed.js";
+import { arrived, LIVE, SHORT, switching, through, type Side, type Way } from "./support/relayed.js";
 
 const COMPRESS: Side = { capabilities: ["compress"], parameters: { "compress-level": 1, "compress-threads": 2 } };
 const MULTIFD: Side = {
@@ -77,25 +76,10 @@ for (const [what, from, to, way] of PASSED) {
   test(`${from} migrates through it to ${to}: ${what}`, async (t) => {
     const [source, destination] = [qemuOf(t, from), qemuOf(t, to)];
     if (source === undefined || destination === undefined) return;
-    await through(source, destination, way, async ({ ended, folder, loaded, truth, failure }) => {
-      t.equal(ended.code, 0, ended.stderr);
-      t.equal(loaded.result.status, "completed", loaded.result.error);
-      if (truth === undefined) {
-        t.fail(`the source: ${String(failure)}`);
-        return;
-      }
+    await through(source, destination, way, async (outcome) => {
+      if (!(await arrived(t, way, outcome))) return;
       const back = way.source.capabilities?.includes("return-path") === true;
-      t.match(ended.stdout, back ? /has loaded everything/u : /cannot confirm/u);
-      const { differentBlocks, equalBlocks } = await compare(loaded.vm, truth);
-      // 7.2 under TCG may leave a page of a running guest dirty behind its own back.
-      t.ok(
-        differentBlocks.length <= ("rounds" in (way.machine ?? LIVE) ? 1 : 0),
-        `${equalBlocks.length} blocks as in the source`,
-      );
-      if (!way.options.includes("--out")) return;
-      const verified = await qevm(["verify", join(folder, "rec"), "--json"]);
-      const { identical, opaqueBytes } = JSON.parse(verified.stdout) as { identical: boolean; opaqueBytes: number };
-      t.deepEqual([identical, opaqueBytes], [true, 0], "what was written down is whole");
+      t.match(outcome.ended.stdout, back ? /has loaded everything/u : /cannot confirm/u);
     });
   });
 }

@@ -13,7 +13,7 @@ import { corpusEntry } from "../tools/corpus.js";
 import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
 import { testEach, whenLoaded } from "./support/qemus.js";
-import { saveStream } from "./support/save-stream.js";
+import { saveStream } from "../tools/qemu/save-stream.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-dumps-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));

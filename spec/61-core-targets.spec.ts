@@ -10,7 +10,7 @@ import { findQemu, type QemuBinary } from "../tools/qemu/find.js";
 import { QemuProcess } from "../tools/qemu/process.js";
 import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
-import { saveStream } from "./support/save-stream.js";
+import { saveStream } from "../tools/qemu/save-stream.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-targets-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));

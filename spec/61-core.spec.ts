@@ -14,7 +14,7 @@ import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
 import { inLongMode, testEach, whenLoaded } from "./support/qemus.js";
-import { saveStream } from "./support/save-stream.js";
+import { saveStream } from "../tools/qemu/save-stream.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-core-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));

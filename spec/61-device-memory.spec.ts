@@ -22,7 +22,7 @@ import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
 import { testEach, whenLoaded } from "./support/qemus.js";
-import { saveStream } from "./support/save-stream.js";
+import { saveStream } from "../tools/qemu/save-stream.js";
 
 /** Byte n of plane p is 16 n + p, in a memory of 512 KiB. */
 const VRAM = Uint8Array.from({ length: 1 << 19 }, (_, k) => ((k >> 2) * 16 + (k & 3)) & 0xff);

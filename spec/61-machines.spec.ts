@@ -8,7 +8,7 @@ import { findQemu, findQemus, type QemuBinary } from "../tools/qemu/find.js";
 import { QemuProcess } from "../tools/qemu/process.js";
 import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
-import { saveStream } from "./support/save-stream.js";
+import { saveStream } from "../tools/qemu/save-stream.js";
 
 const MIB = 1 << 20;
 const GIB = 1 << 30;

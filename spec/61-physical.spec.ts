@@ -7,7 +7,7 @@ import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { coreParts, type Piece } from "./support/cores.js";
 import { qevm } from "./support/program.js";
 import { inLongMode, testEach } from "./support/qemus.js";
-import { saveStream } from "./support/save-stream.js";
+import { saveStream } from "../tools/qemu/save-stream.js";
 
 const MIB = 1 << 20;
 const GIB = 1 << 30;

@@ -9,7 +9,7 @@ import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { shownRegisters } from "./support/info-registers.js";
 import { qevm } from "./support/program.js";
 import { inLongMode, testEach } from "./support/qemus.js";
-import { saveStream } from "./support/save-stream.js";
+import { saveStream } from "../tools/qemu/save-stream.js";
 
 /** The registers that `qevm devices` printed, each CPU by itself. */
 function printed(text: string): Map<string, bigint>[] {

@@ -13,7 +13,7 @@ import { findQemu, innerPath } from "../tools/qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { PageTables, type TableRoom } from "./support/page-tables.js";
 import { whenLoaded } from "./support/qemus.js";
-import { saveStream } from "./support/save-stream.js";
+import { saveStream } from "../tools/qemu/save-stream.js";
 import {
   DATA,
   hex,

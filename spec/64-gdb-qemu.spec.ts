@@ -6,7 +6,7 @@ import { findQemu } from "../tools/qemu/find.js";
 import { QemuProcess } from "../tools/qemu/process.js";
 import { GdbClient } from "../tools/clients/gdb.js";
 import { GDB, savedGuest, serving } from "./support/gdb-serving.js";
-import { saveStream } from "./support/save-stream.js";
+import { saveStream } from "../tools/qemu/save-stream.js";
 
 interface Machine {
   name: string;

@@ -13,6 +13,7 @@ import { indexedPages, variantOf } from "../src/guest/read/indexed-pages.js";
 import { MemorySpace } from "../src/guest/read/space.js";
 import { openInput } from "../src/io/container/index.js";
 import { NbdExports, serveNbd, type NbdOptions } from "../src/serve/nbd/index.js";
+import { whileServing } from "../tools/clients/serving.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { contexts, named, NbdClient } from "./support/nbd-client.js";
 import { PROGRAM, qevm } from "./support/program.js";
@@ -32,18 +33,10 @@ async function serving(
   options: NbdOptions = {},
 ): Promise<void> {
   const path = join(work, `${sockets++}.sock`);
-  const stop = new AbortController();
-  let served = Promise.resolve();
-  await new Promise<void>((resolve, reject) => {
-    served = serveNbd(`unix:${path}`, exports, { ...options, signal: stop.signal, onListening: () => resolve() });
-    served.catch(reject);
-  });
-  try {
-    await ask(path);
-  } finally {
-    stop.abort();
-    await served;
-  }
+  await whileServing(
+    async (how) => await serveNbd(`unix:${path}`, exports, { ...options, ...how }),
+    async () => await ask(path),
+  );
 }
 
 function exportsOf(pages: GuestPages): NbdExports {

@@ -29,7 +29,7 @@ import { QemuProcess } from "../tools/qemu/process.js";
 import { makePlainStream } from "../tools/streams/plain.js";
 import { PROGRAM, qevm, type Ended, type RunOptions } from "./support/program.js";
 import { rewrite } from "./support/rewrite.js";
-import { saveStream } from "./support/save-stream.js";
+import { saveStream } from "../tools/qemu/save-stream.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-diff-cli-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));

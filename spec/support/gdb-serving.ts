@@ -7,6 +7,7 @@ import test from "tape";
 import { MemorySource } from "../../src/bytes/index.js";
 import { layoutOf, scanPages } from "../../src/guest/read/guest-memory.js";
 import { SavedGuest, serveGdb, type MonitorTools } from "../../src/serve/gdb/index.js";
+import { whileServing } from "../../tools/clients/serving.js";
 
 /** A folder for the time of the tests. */
 export const work = mkdtempSync(join(tmpdir(), "qevm-gdb-"));
@@ -31,18 +32,9 @@ export async function serving(
   { tools = NO_TOOLS, stalled }: { tools?: MonitorTools; stalled?: number } = {},
 ): Promise<void> {
   const path = join(work, `${sockets++}.sock`);
-  const stop = new AbortController();
-  let served = Promise.resolve();
-  await new Promise<void>((resolve, reject) => {
-    const more = stalled === undefined ? {} : { stalled };
-    const onListening = (): void => resolve();
-    served = serveGdb(`unix:${path}`, guest, tools, { signal: stop.signal, onListening, ...more });
-    served.catch(reject);
-  });
-  try {
-    await ask(path);
-  } finally {
-    stop.abort();
-    await served;
-  }
+  const more = stalled === undefined ? {} : { stalled };
+  await whileServing(
+    async (how) => await serveGdb(`unix:${path}`, guest, tools, { ...how, ...more }),
+    async () => await ask(path),
+  );
 }

@@ -1,3 +1,4 @@
+import { counted } from "../analyse/explain/words.js";
 import { StreamReader } from "../codec/stream/index.js";
 import { Learner, type Catalogue } from "../codec/vmstate/catalogue/index.js";
 import { loadCatalogue, ownFile, readOwn, writeOwn } from "../io/catalogue/load.js";
@@ -33,7 +34,7 @@ function text(catalogue: Catalogue, devices: ReturnType<Catalogue["list"]>): str
     safe(origins.join(", ")),
   ]);
   return [
-    `${devices.length} devices, of ${safe(catalogue.origins.join(", "))}`,
+    `${counted(devices.length, "device")}, of ${safe(catalogue.origins.join(", "))}`,
     ...table([["device", "versions", "layouts", "known by"], ...rows], [0, 1, 3]),
   ];
 }
@@ -72,7 +73,8 @@ async function learn(argv: string[]): Promise<number> {
   else {
     print([
       ...learnt.map(
-        ({ file, origin, devices }) => `${safe(file)}: ${devices} devices, as ${safe(JSON.stringify(origin))}`,
+        ({ file, origin, devices }) =>
+          `${safe(file)}: ${counted(devices, "device")}, as ${safe(JSON.stringify(origin))}`,
       ),
       `added to ${safe(ownFile())}`,
     ]);

@@ -1,3 +1,4 @@
+import { counted } from "../analyse/explain/words.js";
 import { inspectStream, type Inspection, type PageCounts } from "../analyse/inspect/inspect.js";
 import type { ChannelSummary } from "../analyse/inspect/channel.js";
 import { containerName, type Container } from "../io/container/types.js";
@@ -186,10 +187,10 @@ function catalogueLines({
   uncertainDevices,
 }: NonNullable<Inspection["catalogue"]>): string[] {
   const lines = [
-    `Read by the catalogue: ${grouped(devices)} devices, ${fileSize(bytes)} that no VMDESCRIPTION describes`,
+    `Read by the catalogue: ${counted(devices, "device")}, ${fileSize(bytes)} that no VMDESCRIPTION describes`,
   ];
   if (uncertain > 0) {
-    lines.push(`  uncertain: ${grouped(uncertainDevices)} devices, ${fileSize(uncertain)} (qevm devices FILE)`);
+    lines.push(`  uncertain: ${counted(uncertainDevices, "device")}, ${fileSize(uncertain)} (qevm devices FILE)`);
   }
   return lines;
 }

@@ -16,11 +16,11 @@ import { survey } from "../../src/rewrite/adapt/survey.js";
 import { writeAdapted } from "../../src/rewrite/adapt/write.js";
 import { descriptionOf } from "../../src/codec/stream/index.js";
 import type { VmDescription } from "../../src/codec/vmstate/index.js";
-import { runStep } from "../capture/steps.js";
 import { startDestination } from "../destination/index.js";
 import { describesState } from "./cells.js";
 import { innerPath, type QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
+import { saveStream } from "../qemu/save-stream.js";
 
 export interface Cell {
   readonly old: QemuBinary;
@@ -103,9 +103,7 @@ async function ticks(vm: QemuProcess, count: number, seconds: number): Promise<s
 
 /** A machine saved by its QEMU. */
 export async function saved(vm: QemuProcess): Promise<Buffer> {
-  await vm.execute("migrate", { uri: "exec:cat > $DIR/stream" });
-  await runStep(vm, { wait: "completed" });
-  return readFileSync(vm.file("stream"));
+  return readFileSync(await saveStream(vm));
 }
 
 /** Lets a guest run until it is saved; what a Linux said last. */

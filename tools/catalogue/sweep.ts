@@ -10,9 +10,9 @@ import { argv } from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { deviceJobs, type Job } from "../capture/device-sets.js";
 import { emptyDisks, words } from "../capture/entries/parts.js";
-import { runStep } from "../capture/steps.js";
 import { findQemus, usualProgram, type QemuBinary } from "../qemu/find.js";
 import { QemuProcess } from "../qemu/process.js";
+import { saveStream } from "../qemu/save-stream.js";
 
 /** Devices that each PC machine type gets besides its own: compatibility properties show in them. */
 const richPc = [
@@ -72,9 +72,7 @@ async function save(qemu: QemuBinary, { name, args }: Job, file: string): Promis
   try {
     await sleep(name.endsWith(" rich") ? 1500 : 800);
     await vm.execute("stop");
-    await vm.execute("migrate", { uri: "exec:cat > $DIR/stream" });
-    await runStep(vm, { wait: "completed" });
-    spawnSync("cp", [vm.file("stream"), `${file}.tmp`]);
+    spawnSync("cp", [await saveStream(vm), `${file}.tmp`]);
     renameSync(`${file}.tmp`, file);
     return true;
   } catch {

@@ -16,6 +16,7 @@ import { layoutOf, scanPages } from "../../src/guest/read/guest-memory.js";
 import { SavedGuest } from "../../src/serve/gdb/index.js";
 import { findQemu } from "../qemu/find.js";
 import type { QemuProcess } from "../qemu/process.js";
+import { saveStream } from "../qemu/save-stream.js";
 import { bootSystem } from "./boot.js";
 import { systemFiles } from "./files.js";
 import { comparePrograms } from "./programs.js";
@@ -52,7 +53,7 @@ for (const system of SYSTEMS) {
 exit(differences > 0 ? 1 : 0);
 
 async function compared(vm: QemuProcess, system: System, vmlinux: string | undefined): Promise<void> {
-  const stream = await saved(vm);
+  const stream = await saveStream(vm);
   if (keep !== "") {
     mkdirSync(keep, { recursive: true });
     copyFileSync(stream, join(keep, `${system.name}.mig`));
@@ -83,15 +84,4 @@ async function compared(vm: QemuProcess, system: System, vmlinux: string | undef
     }
   });
   await source.close?.();
-}
-
-async function saved(vm: QemuProcess): Promise<string> {
-  await vm.execute("migrate-set-parameters", { "max-bandwidth": 2 ** 40 });
-  await vm.execute("migrate", { uri: "exec:cat > $DIR/stream" });
-  for (;;) {
-    const state = (await vm.execute("query-migrate")) as { status?: string };
-    if (state.status === "completed") return vm.file("stream");
-    if (state.status === "failed") throw new Error("migration failed");
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
 }

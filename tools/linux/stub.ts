@@ -4,6 +4,7 @@ import { Random } from "../../src/analyse/fuzz/random.js";
 import { translate, mappedRanges, type AddressSpace } from "../../src/guest/walk/index.js";
 import { serveGdb, type SavedGuest } from "../../src/serve/gdb/index.js";
 import { GdbClient } from "../clients/gdb.js";
+import { whileServing } from "../clients/serving.js";
 import type { QemuProcess } from "../qemu/process.js";
 import type { System } from "./systems.js";
 
@@ -23,19 +24,11 @@ export interface StubResult {
 /** Serves a guest at a unix socket for as long as `ask` runs. */
 export async function served<T>(guest: SavedGuest, folder: string, ask: (path: string) => Promise<T>): Promise<T> {
   const path = join(folder, "ours.sock");
-  const stop = new AbortController();
   const tools = { devices: async () => await Promise.resolve([]), save: undefined };
-  let serving = Promise.resolve();
-  await new Promise<void>((resolve, reject) => {
-    serving = serveGdb(`unix:${path}`, guest, tools, { signal: stop.signal, onListening: () => resolve() });
-    serving.catch(reject);
-  });
-  try {
-    return await ask(path);
-  } finally {
-    stop.abort();
-    await serving;
-  }
+  return await whileServing(
+    async (how) => await serveGdb(`unix:${path}`, guest, tools, how),
+    async () => await ask(path),
+  );
 }
 
 /** Registers of each CPU and memory at so many virtual addresses of each. */

@@ -14,7 +14,7 @@ import { isCommandNumber } from "./command.js";
 import type { SectionContent } from "./items.js";
 import { descriptionLimits, deviceLimits, type StreamLimits } from "./limits.js";
 import type { SectionHeader } from "./section.js";
-import { surveyDevices, type Surveyed } from "./survey.js";
+import { HEADER, surveyDevices, type Surveyed } from "./survey.js";
 import { TypeByte } from "./types.js";
 
 /** Why device state is not decoded in a stream that does not describe it. */
@@ -22,9 +22,6 @@ export const UNDESCRIBED = "device state that no VMDESCRIPTION describes";
 
 /** Bytes of a section footer. */
 const FOOTER = 5;
-
-/** Bytes of a FULL header without its idstr. */
-const HEADER = 14;
 
 /** A catalogue, or how to get one when a stream needs it. */
 export type CatalogueOption = Catalogue | (() => Promise<Catalogue | undefined>);

@@ -48,7 +48,7 @@ const LATEST_VERSION = 0x2000000;
 /** Bytes of a command before its payload. */
 const COMMAND = 5;
 /** Bytes of a FULL header without its idstr. */
-const HEADER = 14;
+export const HEADER = 14;
 
 /**
  * Reads on over the sections that are in the reader's buffer, from the FULL header at its position, and finds which

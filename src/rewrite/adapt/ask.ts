@@ -13,7 +13,7 @@ import { askDestination } from "./destination.js";
 import { askSubsections } from "./dumped.js";
 import { withSource } from "./adapt.js";
 import { withReopened } from "./adapt-file.js";
-import { offeredFeatures } from "./offered.js";
+import { offeredFeatures, type OfferedFeatures } from "./offered.js";
 import { planAdapt } from "./plan.js";
 import { displayArguments, globalArguments } from "./properties.js";
 import { settingsOf, settle, type Asked } from "./settle.js";
@@ -90,16 +90,25 @@ export async function askFor(
   const base = [...given, ...displayArguments(old?.sections.map(({ idstr }) => idstr) ?? [], given)];
   const folder = temporaryFolder(systemFolder(), "qevm-adapt");
   try {
-    const { release, properties, devices } = await inQemu(base, (qmp) => askDestination(qmp, machine));
-    const globals = globalArguments(properties, base);
+    const saveAndAsk = async (qmp: QmpClient, path: string): Promise<OfferedFeatures> => {
+      await save(qmp, path);
+      return await offeredFeatures(qmp);
+    };
     let count = 0;
+    const nextPath = (): string => join(folder.path, `pattern-${count++}`);
+    const first = await inQemu(base, async (qmp) => {
+      const { properties, ...rest } = await askDestination(qmp, machine);
+      const globals = globalArguments(properties, base);
+      // Without properties to set, this QEMU is the one that is asked for.
+      const path = globals.length === 0 ? nextPath() : undefined;
+      return { ...rest, globals, path, features: path === undefined ? undefined : await saveAndAsk(qmp, path) };
+    });
+    const { release, devices, globals } = first;
     const ask = async (args: readonly string[]): Promise<Saved> => {
-      const path = join(folder.path, `pattern-${count++}`);
+      const known = args.length === 0 ? first : undefined;
+      const path = known?.path ?? nextPath();
       const full = [...base, ...globals, ...args];
-      const features = await inQemu(full, async (qmp) => {
-        await save(qmp, path);
-        return await offeredFeatures(qmp);
-      });
+      const features = known?.features ?? (await inQemu(full, async (qmp) => await saveAndAsk(qmp, path)));
       const dump = `${path}.json`;
       const subsections = await askSubsections(full, dump, dump, START);
       return { path, full, devices, facts: { release, features, subsections } };

@@ -19,7 +19,8 @@ import { fieldGroups } from "../groups.js";
 import { presentElement } from "../lists.js";
 import { primitive } from "../primitives.js";
 import { privateCodec, tryRecord } from "../private/index.js";
-import { isRecordValue, type FieldValue } from "../state.js";
+import { capabilitiesOf, msixSize, msixVectors } from "../private/pci.js";
+import { isRecordValue } from "../state.js";
 import { decodeStruct, decodeSubsectionHead, subsectionAhead } from "../struct.js";
 import type { Book, GroupData, Layout } from "./data.js";
 
@@ -51,8 +52,8 @@ interface FitContext extends DecodeContext {
   readonly chosen: Map<unknown, number>;
   /** Integers of the current struct. */
   numbers: Map<string, number>;
-  /** Vectors of MSI-X, by the configuration space read last; undefined: none read. */
-  vectors: number | undefined;
+  /** Vectors of MSI-X, by the configuration space read last; 0: none. */
+  vectors: number;
 }
 
 interface Way {
@@ -129,7 +130,7 @@ function fitRoot(
         from: mixed ? 0n : root.from,
         chosen: new Map(),
         numbers: new Map(),
-        vectors: undefined,
+        vectors: 0,
       };
       try {
         const struct = fitStruct(ctx, root);
@@ -324,7 +325,7 @@ function fitSized(ctx: FitContext, group: GroupData): FieldDescription {
   const { reader } = ctx;
   const { n: name, t: type, s = [] } = group;
   const codec = privateCodec(type, ctx);
-  const size = type === "msix state" && ctx.vectors !== undefined ? msixSize(ctx.vectors) : count(ctx, s, group);
+  const size = type === "msix state" && ctx.vectors > 0 ? msixSize(ctx.vectors) : count(ctx, s, group);
   const entry: FieldDescription = { name, type, size };
   const bytes = reader.buffer.subarray(reader.position, reader.position + size);
   const value = decodeElement(ctx, entry);
@@ -335,24 +336,8 @@ function fitSized(ctx: FitContext, group: GroupData): FieldDescription {
   if (codec !== undefined && s.length > 1 && tryRecord(codec, bytes) === undefined) {
     throw reader.error("bad-value", `this is not ${JSON.stringify(type)}`);
   }
-  if (type === "pci config") ctx.vectors = vectorsOf(bytes, value);
+  if (type === "pci config") ctx.vectors = isRecordValue(value) ? msixVectors(capabilitiesOf(bytes)) : 0;
   return entry;
-}
-
-/** Size of a table of MSI-X with its pending bits, bytes. Source: QEMU hw/pci/msix.c msix_save (5.2 to 11.1). */
-function msixSize(vectors: number): number {
-  return 16 * vectors + Math.ceil(vectors / 8);
-}
-
-/** Vectors by the MSI-X capability of a configuration space; undefined: it has none. */
-function vectorsOf(config: Uint8Array, value: FieldValue): number | undefined {
-  if (!isRecordValue(value)) return undefined;
-  let at = config[0x34]! & 0xfc;
-  for (let steps = 0; at >= 0x40 && steps < 48; steps++) {
-    if (config[at] === 0x11) return ((config[at + 2]! | (config[at + 3]! << 8)) & 0x7ff) + 1;
-    at = config[at + 1]! & 0xfc;
-  }
-  return undefined;
 }
 
 /** The object of a description of a group, without what bytes would say. */

@@ -63,6 +63,20 @@ function findCapability(registers: Uint8Array, first: number, id: number): Uint8
   return undefined;
 }
 
+/** Id of the capability of MSI-X. */
+const MSIX = 0x11;
+
+/** MSI-X vectors of a device with this configuration space; 0: none. Source: QEMU hw/pci/msix.c, `msix_init`. */
+export function msixVectors({ capability }: PciConfig): number {
+  const msix = capability(MSIX);
+  return msix === undefined ? 0 : ((msix[2]! | (msix[3]! << 8)) & 0x7ff) + 1;
+}
+
+/** The capabilities of a whole configuration space. */
+export function capabilitiesOf(config: Uint8Array): PciConfig {
+  return { capability: (id) => findCapability(config.subarray(64), config[0x34]!, id) };
+}
+
 /** Levels of the pins INTA to INTD: four be32, 0 or 1. Source: QEMU hw/pci/pci.c, `vmstate_info_pci_irq_state`. */
 export function pciIrqState(walk: Walk): void {
   for (const pin of ["inta", "intb", "intc", "intd"]) walk.u32(pin);

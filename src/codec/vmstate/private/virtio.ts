@@ -1,4 +1,4 @@
-import { msixSize, msixState, pciConfig, pciIrqState } from "./pci.js";
+import { msixSize, msixState, msixVectors, pciConfig, pciIrqState } from "./pci.js";
 import type { PrivateCodec, Walk } from "./walk.js";
 
 /**
@@ -24,8 +24,7 @@ export function virtio(walk: Walk, device: PrivateCodec | undefined): void {
     walk.group("config", () => {
       const config = pciConfig(walk, 256);
       if (config.capability(PCI_EXPRESS) !== undefined) walk.bytes("extended", 4096 - 256);
-      const msix = config.capability(MSIX);
-      if (msix !== undefined) vectors = ((msix[2]! | (msix[3]! << 8)) & 0x7ff) + 1;
+      vectors = msixVectors(config);
     });
     walk.group("irq_state", () => pciIrqState(walk));
     if (vectors > 0) {
@@ -63,7 +62,6 @@ export function virtio(walk: Walk, device: PrivateCodec | undefined): void {
 }
 
 const PCI_EXPRESS = 0x10;
-const MSIX = 0x11;
 const QUEUE_MAX = 1024;
 
 /** Version 2, then vendor 0x1af4. */

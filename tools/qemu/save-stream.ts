@@ -1,4 +1,4 @@
-import type { QemuProcess } from "../../tools/qemu/process.js";
+import type { QemuProcess } from "./process.js";
 
 /** Migrates a QEMU into a file of its working folder. Returns the file's path. */
 export async function saveStream(vm: QemuProcess): Promise<string> {
