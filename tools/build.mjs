@@ -9,7 +9,9 @@ import { checkPublicNames } from "./public-names.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 if (process.argv.includes("--clean")) rmSync(`${root}dist`, { recursive: true, force: true });
-const run = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, "-p", root], {
+// What did not change since the last build is not compiled again.
+const tsc = ["-p", root, "--incremental", "--tsBuildInfoFile", `${root}dist/.tsbuildinfo`];
+const run = spawnSync(process.execPath, [`${root}node_modules/typescript/bin/tsc`, ...tsc], {
   stdio: ["ignore", 2, 2],
 });
 if (run.status !== 0) process.exit(run.status ?? 1);
