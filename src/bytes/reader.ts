@@ -327,13 +327,19 @@ const NO_SOURCE: ByteSource = { read: () => 0 };
  * Characters converted at a time. A string built from single characters takes 32 bytes for each until it is flattened.
  */
 const CHARACTERS = 8192;
+const ASCII = new TextDecoder();
 
 /** Bytes as characters 0 to 255. Names on the wire are bytes; this loses none of them. */
 export function latin1(bytes: Uint8Array): string {
-  if (bytes.length <= CHARACTERS) return String.fromCharCode(...bytes);
+  if (bytes.length <= SHORT) return String.fromCharCode(...bytes);
+  // Almost all text is ASCII, which the decoder turns into a string ten times as fast. It does not take shared memory.
+  if (bytes.buffer instanceof ArrayBuffer && bytes.every((byte) => byte < 128)) return ASCII.decode(bytes);
   const parts: string[] = [];
   for (let at = 0; at < bytes.length; at += CHARACTERS) {
     parts.push(String.fromCharCode(...bytes.subarray(at, at + CHARACTERS)));
   }
   return parts.join("");
 }
+
+/** Up to so many characters the decoder costs more than it saves. */
+const SHORT = 12;
