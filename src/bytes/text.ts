@@ -49,3 +49,9 @@ export function safe(name: string): string {
 export function escaped(c: string): string {
   return `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }
+
+/** An integer of a stream, in one base: `0x40`; `7` where both bases read the same. */
+export function numberText(value: number | bigint): string {
+  const [sign, size] = value < 0 ? ["-", -value] : ["", value];
+  return size < 10 ? `${sign}${size}` : `${sign}0x${size.toString(16)}`;
+}

@@ -6,19 +6,10 @@ import { askFor } from "../rewrite/adapt/ask.js";
 import { survey } from "../rewrite/adapt/survey.js";
 import type { AdaptReport } from "../rewrite/adapt/types.js";
 import { adaptLines } from "./adapt-report.js";
-import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
 import { delivered, print, printJson, printWarnings, tell } from "./output.js";
 
-const OPTIONS = {
-  ...DECODE_OPTIONS,
-  out: { type: "string" },
-  like: { type: "string" },
-  accept: { type: "string", multiple: true },
-  check: { type: "boolean" },
-  "print-command": { type: "boolean" },
-  machine: { type: "string" },
-} as const;
 
 /** The newest machine type that writes no configuration section, so that its streams do not say what they are of. */
 const UNNAMED = "pc-i440fx-2.3";
@@ -27,7 +18,7 @@ const UNNAMED = "pc-i440fx-2.3";
 export async function run(argv: string[]): Promise<number> {
   const at = argv.indexOf("--");
   const command = at < 0 ? [] : argv.slice(at + 1);
-  const args = parse(at < 0 ? argv : argv.slice(0, at), OPTIONS, [1, 1], "one FILE");
+  const args = parse("adapt", at < 0 ? argv : argv.slice(0, at), [1, 1], "one FILE");
   const like = args.text("like");
   if ((like === undefined) === (command.length === 0)) {
     throw new UsageError("the destination: its command after --, or --like PATTERN, a stream that it saved");

@@ -1,4 +1,7 @@
-import { didYouMean } from "./nearest.js";
+import { COMMANDS } from "./help.js";
+import { didYouMean } from "../bytes/nearest.js";
+import { helpOf, type Option, optionsOf } from "./option-table.js";
+import { speak, voice } from "./voice.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "../codec/stream/limits.js";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { openInput } from "../io/container/input.js";
@@ -10,8 +13,6 @@ import type { VmDescription } from "../codec/vmstate/index.js";
 
 /** Wrong use of the command line: exit status 2. */
 export class UsageError extends Error {}
-
-type Options = NonNullable<ParseArgsConfig["options"]>;
 
 /** An option on the command line. */
 interface OptionToken {
@@ -36,37 +37,36 @@ export interface Arguments {
   address(name: string): bigint | undefined;
 }
 
-/** Options of every command that reads a stream. */
-export const STREAM_OPTIONS: Options = {
-  json: { type: "boolean" },
-  lenient: { type: "boolean" },
-  "page-size": { type: "string" },
-  snapshot: { type: "string" },
-  "stream-offset": { type: "string" },
-  limit: { type: "string", multiple: true },
-};
-
-/** Options of commands that also decode device state. */
-export const DECODE_OPTIONS: Options = { ...STREAM_OPTIONS, schema: { type: "string", multiple: true } };
-
 /**
  * The file that an error message refers to: the FILE of the last parsed command line, its template, or an unreadable
  * schema.
  */
 export let subject = "-";
 
-/** @param positionals minimum and maximum number of positional arguments */
-export function parse(args: string[], options: Options, positionals: [number, number], names: string): Arguments {
-  const parsed = parseArgs({ args, options, allowPositionals: true, strict: false, tokens: true });
-  for (const token of parsed.tokens) if (token.kind === "option") check(token, options);
+/**
+ * Parses a command line by the table of options (`help.ts`).
+ * @param command its name, and that of its action: `fuzz make`
+ * @param positionals minimum and maximum number of positional arguments
+ * @param names what they are, for the error where the number is wrong
+ */
+export function parse(command: string, args: string[], positionals: [number, number], names: string): Arguments {
+  const help = helpOf(COMMANDS, command.split(" "));
+  if (help === undefined) throw new Error(`no command ${command}`);
+  const known = new Map(optionsOf(help).map((option) => [option.name, option]));
+  const parsed = parseArgs({ args, options: parserOptions(known), allowPositionals: true, strict: false, tokens: true });
+  for (const token of parsed.tokens) if (token.kind === "option") check(token, known, help.refused ?? {});
   const [least, most] = positionals;
   if (parsed.positionals.length < least) throw new UsageError(`expected ${names}`);
   if (parsed.positionals.length > most) {
     throw new UsageError(`expected ${names}: unexpected argument ${JSON.stringify(parsed.positionals[most])}`);
   }
   const values = parsed.values as Record<string, string | boolean | string[] | undefined>;
+  speak(values);
   const { template } = values;
   subject = parsed.positionals[0] ?? (typeof template === "string" ? template : "-");
+  if (parsed.positionals.includes("-") && process.stdin.isTTY && !voice.quiet) {
+    process.stderr.write("reading standard input, which is a terminal (end it with Ctrl-D)\n");
+  }
   return {
     positionals: parsed.positionals,
     flag: (name) => values[name] === true,
@@ -118,25 +118,36 @@ function wholeOf(text: string): number | undefined {
   return /^(0x[0-9a-f]+|[0-9]+)$/iu.test(text) ? Number(text) : undefined;
 }
 
+/** The options as Node's `parseArgs` takes them. */
+function parserOptions(known: ReadonlyMap<string, Option>): NonNullable<ParseArgsConfig["options"]> {
+  return Object.fromEntries(
+    [...known.values()].map(({ name, short, value, many }) => [
+      name,
+      { type: value === undefined ? "boolean" : "string", multiple: many, ...(short === undefined ? {} : { short }) },
+    ]),
+  );
+}
+
 /** Checks what strict `parseArgs` would refuse, with our own messages. */
-function check(token: OptionToken, options: Options): void {
+function check(token: OptionToken, known: ReadonlyMap<string, Option>, refused: Readonly<Record<string, string>>): void {
   const { name, rawName, value, inlineValue } = token;
-  const option = Object.hasOwn(options, name) && rawName.startsWith("--") ? options[name] : undefined;
+  const option = rawName === `--${name}` || rawName === `-${known.get(name)?.short}` ? known.get(name) : undefined;
   if (option === undefined) {
+    if (Object.hasOwn(refused, name)) throw new UsageError(refused[name]);
     const near = didYouMean(
       rawName,
-      Object.keys(options).map((one) => `--${one}`),
+      [...known.keys()].map((one) => `--${one}`),
     );
     throw new UsageError(
       `unknown option ${rawName}${near === "" ? " (file names that begin with - go after --)" : near}`,
     );
   }
-  if (option.type === "boolean") {
+  if (option.value === undefined) {
     if (value !== undefined) throw new UsageError(`${rawName} takes no value`);
   } else if (value === undefined) {
     throw new UsageError(`${rawName} takes a value`);
   } else if (inlineValue === false && /^-./u.test(value)) {
-    throw new UsageError(`${rawName} takes a value; one that begins so is written ${rawName}=${value}`);
+    throw new UsageError(`${rawName} takes a value; one that begins so is written --${name}=${value}`);
   }
 }
 

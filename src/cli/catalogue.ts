@@ -3,7 +3,7 @@ import { StreamReader } from "../codec/stream/index.js";
 import { Learner, type Catalogue } from "../codec/vmstate/catalogue/index.js";
 import { loadCatalogue, ownFile, readOwn, writeOwn } from "../io/catalogue/load.js";
 import { openInput } from "../io/container/input.js";
-import { inputOptions, parse, STREAM_OPTIONS, UsageError } from "./arguments.js";
+import { inputOptions, parse, UsageError } from "./arguments.js";
 import { print, printJson, safe, table } from "./output.js";
 import { QevmError } from "../bytes/errors.js";
 
@@ -16,7 +16,7 @@ export async function run(argv: string[]): Promise<number> {
 }
 
 async function list(argv: string[]): Promise<number> {
-  const args = parse(argv, { json: { type: "boolean" } }, [0, 1], "at most one NAME");
+  const args = parse("catalogue list", argv, [0, 1], "at most one NAME");
   const [name] = args.positionals;
   const catalogue = await loadCatalogue();
   const devices = catalogue.list().filter((device) => name === undefined || device.name === name);
@@ -40,8 +40,7 @@ function text(catalogue: Catalogue, devices: ReturnType<Catalogue["list"]>): str
 }
 
 async function learn(argv: string[]): Promise<number> {
-  const options = { ...STREAM_OPTIONS, origin: { type: "string" } } as const;
-  const args = parse(argv, options, [1, 1000], "one or more CAPTUREs");
+  const args = parse("catalogue learn", argv, [1, 1000], "one or more CAPTUREs");
   const learner = new Learner(readOwn());
   const learnt: { file: string; origin: string; devices: number }[] = [];
   for (const file of args.positionals) {

@@ -1,4 +1,5 @@
 import type { Inspection } from "../analyse/inspect/inspect.js";
+import { most } from "./voice.js";
 import { fileSize, memorySize, safe, wrapped } from "./output.js";
 
 type ShownCommand = Inspection["commands"][number];
@@ -13,9 +14,9 @@ export function commandLines({ commands }: Inspection): string[] {
     return [`Commands: ${commands.map((command) => command.name).join(", ")}`];
   }
   const shown = commands
-    .slice(0, MOST)
+    .slice(0, most(MOST))
     .flatMap((command) => wrapped(`  at byte 0x${command.offset.toString(16)}:`, words(command), " ", "    "));
-  if (commands.length > MOST) shown.push(`  and ${commands.length - MOST} more (--json lists all)`);
+  if (commands.length > most(MOST)) shown.push(`  and ${commands.length - most(MOST)} more (-v lists all)`);
   return ["Commands:", ...shown];
 }
 

@@ -8,7 +8,7 @@ import type { Container } from "../io/container/types.js";
 import { compareVersions, LAST_COMPRESS } from "../analyse/explain/versions.js";
 import { machineRelease } from "../guest/machines/index.js";
 import { attempt } from "../io/transport/file.js";
-import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { toRecording } from "./convert-recording.js";
 import { outOf } from "./out.js";
 import {
@@ -20,33 +20,14 @@ import {
   printWarnings,
   safe,
   table,
-  tell,
+  warn,
   tellIncomplete,
   withProgress,
 } from "./output.js";
 
 /** `qevm convert FILE --out FILE`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = {
-    ...DECODE_OPTIONS,
-    out: { type: "string" },
-    ram: { type: "string" },
-    to: { type: "string" },
-    level: { type: "string" },
-    threads: { type: "string" },
-    exact: { type: "boolean" },
-    engine: { type: "string" },
-    flatten: { type: "boolean" },
-    machine: { type: "string" },
-    "drop-vmdescription": { type: "boolean" },
-    "add-vmdescription": { type: "boolean" },
-    multifd: { type: "string" },
-    channels: { type: "string" },
-    qemu: { type: "string" },
-    xml: { type: "string" },
-    compression: { type: "string" },
-  } as const;
-  const args = parse(argv, options, [1, 1], "one FILE");
+  const args = parse("convert", argv, [1, 1], "one FILE");
   const stdout = !["recording", "libvirt"].includes(args.text("to") ?? "");
   const out = outOf(args, [...args.positionals, args.text("xml")], { stdout });
   if (args.text("to") === "recording") return await toRecording(args, out);
@@ -82,8 +63,8 @@ export async function run(argv: string[]): Promise<number> {
 function tellUnloadable({ machine, pages }: ConvertReport): void {
   const version = machineRelease(machine);
   if (pages.out.compressed === 0 || version === undefined || compareVersions(version, LAST_COMPRESS) <= 0) return;
-  tell(
-    `warning: no release of QEMU loads this: ${machine} is of QEMU ${version}, and compressed pages were last loaded by ${LAST_COMPRESS}`,
+  warn(
+    `no release of QEMU loads this: ${machine} is of QEMU ${version}, and compressed pages were last loaded by ${LAST_COMPRESS}`,
   );
 }
 

@@ -1,28 +1,36 @@
 import { StreamReader, type CatalogueMark, type SectionItem } from "../codec/stream/index.js";
 import { openInput } from "../io/container/input.js";
-import { cpuRegisters, REGISTER_FIELDS } from "../guest/cores/cpu.js";
-import { deviceToPlain, type DeviceState } from "../codec/vmstate/index.js";
-import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
+import { cpuRegisters } from "../guest/cores/cpu.js";
+import { didYouMean } from "../bytes/nearest.js";
+import { deviceToPlain, plainPaths, type DeviceState, type PlainValue } from "../codec/vmstate/index.js";
+import { inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
 import { registerLines } from "../guest/cores/register-lines.js";
+import { numberText } from "../bytes/text.js";
 import { delivered, fileSize, print, printJson, printWarnings, safe, table, tell, withProgress } from "./output.js";
 
 /** `qevm devices FILE [NAME]`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, DECODE_OPTIONS, [1, 2], "FILE and at most one NAME");
+  const args = parse("devices", argv, [1, 2], "FILE and at most one NAME");
   const [file, name] = args.positionals as [string, string | undefined];
   const source = withProgress(await openInput(file, inputOptions(args)), "reading");
   const stream = new StreamReader(source, await streamOptions(args));
   const found: SectionItem[] = [];
+  const names = new Set<string>();
   let rest: string | undefined;
   for await (const item of stream) {
-    if (item.kind === "section" && item.type === "full" && matches(item, name)) found.push(item);
+    if (item.kind === "section" && item.type === "full") {
+      if (matches(item, name)) found.push(item);
+      names.add(item.idstr).add(`${item.idstr}/${item.instanceId}`);
+    }
     if (item.kind === "opaque") rest = `from byte 0x${item.offset.toString(16)}: ${item.reason}`;
   }
   source.done();
   await source.close?.();
   printWarnings(stream.diagnostics.warnings);
   if (rest !== undefined) tell(`not decoded ${rest}`);
-  if (name !== undefined && found.length === 0) throw new UsageError(`no device ${JSON.stringify(name)} in ${file}`);
+  if (name !== undefined && found.length === 0) {
+    throw new UsageError(`no device ${JSON.stringify(name)} in ${file}${didYouMean(name, [...names])}`);
+  }
   if (args.flag("json")) printJson({ devices: found.map(laterDocument), warnings: stream.diagnostics.warnings });
   else if (name === undefined) print(overview(found));
   else for (const item of found) print(values(item));
@@ -81,27 +89,14 @@ function values(item: SectionItem): string[] {
   return lines;
 }
 
-/** An x86 CPU: its registers first, then the remaining fields. */
+/** Every value by the name that `generate --set` takes; before them, the registers of an x86 CPU. */
 function stateLines(idstr: string, state: DeviceState, lines: string[]): void {
-  const plain = deviceToPlain(state);
   const registers = idstr === "cpu" ? cpuRegisters(state) : undefined;
-  if (registers === undefined) {
-    flatten(plain, "", lines);
-    return;
-  }
-  lines.push(...registerLines(registers));
-  const { fields, ...rest } = plain;
-  const left = Object.entries(fields).filter(([name]) => !REGISTER_FIELDS.has(name));
-  flatten({ fields: Object.fromEntries(left), ...rest }, "", lines);
+  if (registers !== undefined) lines.push(...registerLines(registers));
+  for (const [path, value] of plainPaths(deviceToPlain(state))) lines.push(`  ${safe(path)} = ${valueText(value)}`);
 }
 
-/** One line per value: `fields.env.eip = 0xfff0`. */
-function flatten(value: unknown, path: string, lines: string[]): void {
-  if (Array.isArray(value) && value.some((element) => typeof element === "object")) {
-    value.forEach((element, i) => flatten(element, `${path}[${i}]`, lines));
-  } else if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    for (const [key, member] of Object.entries(value)) flatten(member, path === "" ? key : `${path}.${key}`, lines);
-  } else {
-    lines.push(`  ${safe(path)} = ${Array.isArray(value) ? value.map(String).join(" ") : safe(String(value))}`);
-  }
+function valueText(value: PlainValue): string {
+  if (Array.isArray(value)) return value.map((element) => valueText(element)).join(" ");
+  return typeof value === "number" ? numberText(value) : safe(String(value));
 }

@@ -1,6 +1,7 @@
 import type { DeviceDiff, FieldDifference } from "../analyse/diff/index.js";
 import type { PlainValue } from "../codec/vmstate/index.js";
 import { clip, hex, place, rest, WIDTH } from "./diff-text.js";
+import { most } from "./voice.js";
 import { count, safe } from "./output.js";
 
 /** Maximum number of values printed for one device, and in total. */
@@ -11,16 +12,16 @@ const MOST = 32;
 export function deviceLines(devices: readonly DeviceDiff[]): string[] {
   if (devices.length === 0) return [];
   const lines: string[] = [];
-  let left = MOST;
+  let left = most(MOST);
   for (const [index, { name, instance, offset, fields }] of devices.entries()) {
     if (left === 0) {
       const more = devices.length - index;
-      lines.push(`and ${count(more)} more ${more === 1 ? "device" : "devices"} (--json lists all)`);
+      lines.push(`and ${count(more)} more ${more === 1 ? "device" : "devices"} (-v lists all)`);
       break;
     }
     const values = `${count(fields.length)} ${fields.length === 1 ? "value" : "values"}`;
     lines.push(clip(`device ${safe(name)}/${instance}: ${values}  (section ${place(offset)})`));
-    const shown = fields.slice(0, Math.min(left, MOST_OF_ONE));
+    const shown = fields.slice(0, Math.min(left, most(MOST_OF_ONE)));
     for (const field of shown) lines.push(...fieldLines(field));
     left -= shown.length;
     rest(lines, fields.length - shown.length, "  ");

@@ -1,6 +1,7 @@
 import type { Pair, PartDifference, PartValue, StreamDiff, StreamSummary } from "../analyse/diff/index.js";
 import { deviceLines } from "./diff-devices.js";
 import { clip, hex, place, rest, tail, WIDTH } from "./diff-text.js";
+import { most } from "./voice.js";
 import { count, fileSize, memorySize, safe, table, wrapped } from "./output.js";
 
 /** Maximum number of printed lines of a list; the rest is counted. */
@@ -85,7 +86,7 @@ function plural(n: number, word: string): string {
 /** One line per part, or three where the values are long. */
 function partLines(differences: readonly PartDifference[], indent = ""): string[] {
   const lines: string[] = [];
-  for (const { part, name, a, b, offset } of differences.slice(0, MOST)) {
+  for (const { part, name, a, b, offset } of differences.slice(0, most(MOST))) {
     const what = safe(part === "end" ? name : `${part} ${name}`);
     const [inA, inB] = [valueText(a), valueText(b)];
     const where = place(offset);
@@ -96,7 +97,7 @@ function partLines(differences: readonly PartDifference[], indent = ""): string[
       lines.push(clip(`${indent}  A: ${inA}`), clip(`${indent}  B: ${inB}`));
     }
   }
-  rest(lines, differences.length - MOST, indent);
+  rest(lines, differences.length - most(MOST), indent);
   return lines;
 }
 
@@ -137,7 +138,7 @@ function memoryLines({ ram, verdict: found }: StreamDiff): string[] {
         count(of.onlyB),
       ]),
   ];
-  const shown = columns.slice(0, MOST + 1);
+  const shown = columns.slice(0, most(MOST) + 1);
   lines.push(...table(shown));
   rest(lines, columns.length - shown.length, "  ");
   lines.push(...rangeLines(ram));
@@ -147,7 +148,7 @@ function memoryLines({ ram, verdict: found }: StreamDiff): string[] {
 function rangeLines({ ranges, layout }: StreamDiff["ram"]): string[] {
   const guessed = layout?.some((line) => line.startsWith("guess")) === true;
   if (ranges.length === 0) return [];
-  const rows = ranges.slice(0, MOST).map(({ block: name, offset, length, physical }) => {
+  const rows = ranges.slice(0, most(MOST)).map(({ block: name, offset, length, physical }) => {
     return [hex(offset), clip(safe(name), 28), memorySize(length), physical === null ? "-" : hex(physical)];
   });
   const lines = table([["pages at", "in block", "length", guessed ? "physical (guess)" : "physical"], ...rows], [0, 1]);
@@ -162,7 +163,7 @@ function rangeLines({ ranges, layout }: StreamDiff["ram"]): string[] {
       );
     }
   });
-  rest(withBytes, ranges.length - MOST, "  ");
+  rest(withBytes, ranges.length - most(MOST), "  ");
   return withBytes;
 }
 

@@ -6,7 +6,7 @@ export const WIDTH = 80;
 
 /** Adds a line with the number of entries that are not shown. */
 export function rest(lines: string[], more: number, indent = ""): void {
-  if (more > 0) lines.push(`${indent}and ${count(more)} more (--json lists all)`);
+  if (more > 0) lines.push(`${indent}and ${count(more)} more (-v lists all)`);
 }
 
 /** `A 0x8, B 0x9`, `0x8` where they are the same; empty where neither is known. */

@@ -7,7 +7,6 @@ import { inStream } from "../analyse/diff/side.js";
 import { QevmError, type Warning } from "../bytes/errors.js";
 import { openSource } from "../io/transport/file.js";
 import {
-  DECODE_OPTIONS,
   inputOptions,
   parse,
   streamOptions,
@@ -21,15 +20,10 @@ import { delivered, print, printJson, printWarnings, safe, withProgress } from "
 import { refusal } from "./run.js";
 
 /** Options that may be given twice, for A and for B. */
-const OPTIONS = {
-  ...DECODE_OPTIONS,
-  snapshot: { type: "string", multiple: true },
-  "stream-offset": { type: "string", multiple: true },
-} as const;
 
 /** `qevm diff A B`: exit status 0 where a destination gets the same from both, 1 where not. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, OPTIONS, [2, 2], "two files, A and B");
+  const args = parse("diff", argv, [2, 2], "two files, A and B");
   const [a, b] = args.positionals as [string, string];
   const files = { a, b };
   if (a === "-" && b === "-") throw new UsageError("only one of the two can be standard input");

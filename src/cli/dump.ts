@@ -5,7 +5,7 @@ import type { DumpField, DumpUnit } from "../analyse/dump/types.js";
 import { openInput } from "../io/container/input.js";
 import { readableAgain } from "../io/transport/spool.js";
 import { WritableSink } from "../io/transport/writable.js";
-import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "../bytes/hex-lines.js";
 import { print, printJson, printWarnings, safe, withProgress } from "./output.js";
 
@@ -14,14 +14,7 @@ const SHOWN = 64;
 
 /** `qevm dump FILE [--at BYTE] [--records] [--section NAME]`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = {
-    ...DECODE_OPTIONS,
-    at: { type: "string" },
-    records: { type: "boolean" },
-    section: { type: "string" },
-    jsonl: { type: "boolean" },
-  } as const;
-  const args = parse(argv, options, [1, 1], "one FILE");
+  const args = parse("dump", argv, [1, 1], "one FILE");
   const at = args.size("at", { min: 0, max: Number.MAX_SAFE_INTEGER });
   const section = args.text("section");
   if (at !== undefined && (args.flag("records") || section !== undefined || args.flag("jsonl")))

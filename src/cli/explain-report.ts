@@ -1,5 +1,6 @@
 import { commandLines, releasesLine, type Explanation, type Finding, type Remedy } from "../analyse/explain/index.js";
 import { hex } from "../bytes/errors.js";
+import { most } from "./voice.js";
 import { fileSize, safe } from "./output.js";
 
 /** Terminal width in columns. */
@@ -72,8 +73,8 @@ function restLines(rest: readonly Finding[], told: readonly Finding[]): string[]
 function unknownLines({ unknown, mentioned }: Explanation): string[] {
   if (unknown.length === 0) return [];
   const lines = ["", "Unrecognized messages:"];
-  for (const line of unknown.slice(0, 10)) lines.push(...paragraph(line, "  ", "    "));
-  if (unknown.length > 10) lines.push(`  and ${unknown.length - 10} more lines`);
+  for (const line of unknown.slice(0, most(10))) lines.push(...paragraph(line, "  ", "    "));
+  if (unknown.length > most(10)) lines.push(`  and ${unknown.length - most(10)} more lines`);
   if (mentioned.length > 0) {
     lines.push("What the file has of what these lines name:");
     for (const one of mentioned) lines.push(...paragraph(one, "  ", "    "));
@@ -83,14 +84,14 @@ function unknownLines({ unknown, mentioned }: Explanation): string[] {
 
 function damageLines({ damage }: Explanation): string[] {
   const lines: string[] = [];
-  for (const { error, times, offsets, means, remedies } of damage.slice(0, 5)) {
+  for (const { error, times, offsets, means, remedies } of damage.slice(0, most(5))) {
     const more =
       times === 1 ? "" : `, and ${times - 1} more of that kind, at byte ${offsets.slice(1).map(hex).join(", ")}`;
     lines.push("", ...paragraph(`Wrong in the file: ${error.message}${more}`, "", "  "));
     for (const one of means) lines.push(...paragraph(one, "  ", "  "));
     lines.push(...remedyLines(remedies));
   }
-  if (damage.length > 5) lines.push(`  and ${damage.length - 5} more places (--json lists all)`);
+  if (damage.length > most(5)) lines.push(`  and ${damage.length - most(5)} more places (-v lists all)`);
   return lines;
 }
 

@@ -1,15 +1,20 @@
+import { readFileSync } from "node:fs";
 import { containerName, type Container } from "../io/container/types.js";
 import { openInput } from "../io/container/input.js";
 import { explainStream } from "../analyse/explain/index.js";
-import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
+import { inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
+import { attempt } from "../io/transport/attempt.js";
 import { report } from "./explain-report.js";
 import { print, printJson, withProgress } from "./output.js";
 
+/** Bytes of a log that are read at most. */
+const MOST_TEXT = 4 << 20;
+
 /** `qevm explain FILE ["QEMU's error text"]`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, DECODE_OPTIONS, [1, 2], "FILE and at most one text (quote it)");
-  const [file, text] = args.positionals as [string, string | undefined];
-  if (args.flag("lenient")) throw new UsageError("explain always continues after damage: it takes no --lenient");
+  const args = parse("explain", argv, [1, 2], "FILE and at most one text (quote it)");
+  const [file, given] = args.positionals as [string, string | undefined];
+  const text = given === undefined ? undefined : textOf(given, file);
   const input = await openInput(file, { ...inputOptions(args), unfinished: true, incomplete: true });
   const containers = input.containers.map(kindOf);
   const source = withProgress(input, "reading");
@@ -22,6 +27,16 @@ export async function run(argv: string[]): Promise<number> {
   if (args.flag("json")) printJson({ file, container: containerName(input.containers), ...explained });
   else print(report(file === "-" ? "standard input" : file, explained, containers));
   return explained.damage.length > 0 ? 1 : 0;
+}
+
+/** QEMU's text: as given, or what a file holds (`@err.log`, `@-`). Errors: usage, io. */
+function textOf(given: string, file: string): string {
+  if (!given.startsWith("@")) return given;
+  const path = given.slice(1);
+  if (path === "-" && file === "-") throw new UsageError("only one of FILE and @- can be standard input");
+  const text = attempt(path, () => readFileSync(path === "-" ? 0 : path));
+  if (text.length > MOST_TEXT) throw new UsageError(`${path} has more than ${MOST_TEXT} bytes: give its last lines`);
+  return text.toString("utf8");
 }
 
 function kindOf(container: Container): string {

@@ -1,7 +1,7 @@
 import { extractPhysical, type PhysicalOptions } from "../guest/files/extract-physical.js";
 import { extractBlocks } from "../guest/files/extract-blocks.js";
 import { openInput } from "../io/container/input.js";
-import { DECODE_OPTIONS, inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
 import {
   memorySize,
@@ -11,23 +11,14 @@ import {
   safe,
   delivered,
   table,
-  tell,
+  warn,
   tellIncomplete,
   withProgress,
 } from "./output.js";
 
 /** `qevm extract FILE --out PATH --format blocks|raw|elf|lime|kdump`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = {
-    ...DECODE_OPTIONS,
-    out: { type: "string" },
-    format: { type: "string" },
-    layout: { type: "string" },
-    from: { type: "string" },
-    length: { type: "string" },
-    paging: { type: "boolean" },
-  } as const;
-  const args = parse(argv, options, [1, 1], "one FILE");
+  const args = parse("extract", argv, [1, 1], "one FILE");
   const out = outOf(args, args.positionals);
   const format = args.text("format");
   if (args.flag("paging") && format !== "elf") throw new UsageError("--paging is for --format elf");
@@ -43,7 +34,7 @@ export async function run(argv: string[]): Promise<number> {
   tellIncomplete(result);
   const status = delivered(result);
   for (const { name } of result.blocks.filter(({ inStream }) => !inStream)) {
-    tell(`warning: the stream carries no page of RAM block ${JSON.stringify(name)}; its file is empty`);
+    warn(`the stream carries no page of RAM block ${JSON.stringify(name)}; its file is empty`);
   }
   if (args.flag("json")) printJson(result);
   else print(["", ...table([["block", "length", "file"], ...rows(result.blocks)], [0, 2])].slice(1));
@@ -71,7 +62,7 @@ async function physical(args: Arguments, out: string, format: PhysicalOptions["f
   tellIncomplete(result);
   const status = delivered(result);
   if (how.paging && result.mapped === null) {
-    tell("warning: no CPU translates addresses: the core has physical addresses only");
+    warn("no CPU translates addresses: the core has physical addresses only");
   }
   if (args.flag("json")) {
     printJson(result);

@@ -11,7 +11,7 @@ import { systemFolder, temporaryFolder } from "../io/transport/temporary.js";
 import { writeChanges } from "../rewrite/generate/changes.js";
 import { SavedGuest, serveGdb, type MonitorTools } from "../serve/gdb/index.js";
 import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
-import { layoutIn, MEMORY_OPTIONS, statedLayout, withMemory } from "./memory.js";
+import { layoutIn, statedLayout, withMemory } from "./memory.js";
 import { fileSize, printJson, printWarnings, safe, tell, tellSource } from "./output.js";
 
 /** As QEMU's -s, for this machine only. */
@@ -19,15 +19,8 @@ const USUAL = "tcp:127.0.0.1:1234";
 
 /** `qevm gdb FILE [--listen URI] [-- GDB ARGS...]`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = {
-    ...MEMORY_OPTIONS,
-    listen: { type: "string" },
-    once: { type: "boolean" },
-    "allow-save": { type: "boolean" },
-    gdb: { type: "string" },
-  } as const;
   const at = argv.indexOf("--");
-  const args = parse(at < 0 ? argv : argv.slice(0, at), options, [1, 1], "one FILE");
+  const args = parse("gdb", at < 0 ? argv : argv.slice(0, at), [1, 1], "one FILE");
   const words = at < 0 ? undefined : argv.slice(at + 1);
   if (words !== undefined && args.text("listen") !== undefined)
     throw new UsageError("--listen goes without -- GDB ARGS");

@@ -12,24 +12,7 @@ import { fileSize, print, printJson, safe, withProgress } from "./output.js";
 
 /** `qevm generate --machine none --out FILE` and `qevm generate --template FILE --out FILE`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = {
-    json: { type: "boolean" },
-    out: { type: "string" },
-    machine: { type: "string" },
-    memory: { type: "string" },
-    fill: { type: "string" },
-    pages: { type: "string" },
-    level: { type: "string" },
-    qemu: { type: "string" },
-    seed: { type: "string" },
-    template: { type: "string" },
-    snapshot: { type: "string" },
-    "stream-offset": { type: "string" },
-    limit: { type: "string", multiple: true },
-    ram: { type: "string", multiple: true },
-    set: { type: "string", multiple: true },
-  } as const;
-  const args = parse(argv, options, [0, 0], "options only");
+  const args = parse("generate", argv, [0, 0], "options only");
   const images = args.list("ram").map((text) => split(text, "--ram takes BLOCK=FILE"));
   const inputs = [args.text("template"), args.text("fill"), ...images.map(([, path]) => path)];
   const out = outOf(args, inputs, { stdout: true });

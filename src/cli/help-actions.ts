@@ -1,51 +1,40 @@
-/** The help of one command. Lines have at most 80 columns. */
-export interface CommandHelp {
-  /** The arguments, after `qevm NAME`. */
-  usage: string;
-  /** One line for the overview. */
-  line: string;
-  /** Options and their descriptions. */
-  options?: [string, string][];
-  /** Text after the options. */
-  text?: string;
-  /** Actions (the first argument), each with its own options: `qevm NAME ACTION --help`. */
-  actions?: Readonly<Record<string, CommandHelp>>;
-}
+import type { CommandHelp, OptionRow } from "./option-table.js";
 
 export const FILE_TEXT =
   "FILE may be - (standard input) or a folder (recording).\nContainers are opened automatically: libvirt, qcow2, gzip, bzip2,\nxz, lzop, lz4, zstd.";
-export const LENIENT: [string, string] = ["--lenient", "skip recoverable errors, with warnings"];
-export const LIMIT: [string, string] = ["--limit NAME=N", "change a decoder limit, e.g. deviceBytes=1G"];
-export const SNAPSHOT: [string, string] = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
-export const OFFSET: [string, string] = ["--stream-offset N", "the stream begins at byte N of FILE (2M, 0x200000)"];
-export const SCHEMA: [string, string][] = [
-  ["--schema FILE", "use the VMDESCRIPTION of another capture of the"],
+export const LENIENT: OptionRow = ["--lenient", "skip recoverable errors, with warnings"];
+export const LIMIT: OptionRow = ["--limit NAME=N", "change a decoder limit, e.g. deviceBytes=1G", { many: true }];
+export const SNAPSHOT: OptionRow = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
+export const OFFSET: OptionRow = ["--stream-offset N", "the stream begins at byte N of FILE (2M, 0x200000)"];
+export const SCHEMA: OptionRow[] = [
+  ["--schema FILE", "use the VMDESCRIPTION of another capture of the", { many: true }],
   ["", "same QEMU and machine; repeatable; none: not even"],
   ["", "the built-in catalogue (qevm catalogue --help)"],
 ];
-export const JSON_OUT: [string, string] = ["--json", "print one JSON document"];
-export const PAGE_SIZE: [string, string] = ["--page-size N", "target page size if the stream does not show it (4096)"];
-export const TLS_HOSTNAME: [string, string] = [
+export const JSON_OUT: OptionRow = ["--json", "print one JSON document"];
+export const PAGE_SIZE: OptionRow = ["--page-size N", "target page size if the stream does not show it (4096)"];
+export const TLS_HOSTNAME: OptionRow = [
   "--tls-hostname N",
   "the name in the destination's certificate (URI's host)",
 ];
-export const TLS_AUTHZ: [string, string] = [
+export const TLS_AUTHZ: OptionRow = [
   "--tls-authz NAME",
   "only this peer (distinguished name, with *); repeatable",
+  { many: true },
 ];
-export const IN_CLEAR: [string, string] = ["--in-clear", "write what came through TLS unencrypted to --out"];
+export const IN_CLEAR: OptionRow = ["--in-clear", "write what came through TLS unencrypted to --out"];
 export const TLS_TEXT =
   "CREDS: a folder as QEMU's tls-creds dir= (ca-cert.pem, server- and client-\ncert.pem, -key.pem; or keys.psk), x509,dir=DIR,verify-peer=off, or\npsk,dir=DIR,username=NAME. Every channel is then through TLS.";
 
 /** Options of `qevm fuzz` that select cases. */
-const CASES: [string, string][] = [
+const CASES: OptionRow[] = [
   ["--seed N", "the first case's seed (1); the next case has the next"],
   ["--kinds A,B", "kinds with these prefixes: record, footer-id"],
-  ["--repair R", "always or never: keep lengths, sums and footers"],
+  ["--repair R", "always or never: keep lengths, sums and footers", { values: ["always", "never"] }],
   ["", "right around the damage (default: every other case)"],
   ["--as-is", "damage a container itself, not the stream inside it"],
 ];
-const CAPABILITY: [string, string] = ["--capability C", "set before the load; repeatable"];
+const CAPABILITY: OptionRow = ["--capability C", "set before the load; repeatable", { many: true }];
 const SAME_BYTES = "The same FILE, options and seed give the same bytes.";
 const CMD_TEXT = "CMD starts a QEMU like the source; -display none -S -qmp stdio\n-incoming defer are added.";
 
@@ -82,7 +71,7 @@ export const FUZZ: Readonly<Record<string, CommandHelp>> = {
       ["--cases N", "how many"],
       ["--seconds N", "time for all of it (10, without --cases)"],
       ["--jobs N", "threads, 1 to 64 (1)"],
-      ["--out DIR", "where to store the cases of finds"],
+      ["-o, --out DIR", "where to store the cases of finds"],
       JSON_OUT,
       SNAPSHOT,
       OFFSET,
@@ -93,7 +82,7 @@ export const FUZZ: Readonly<Record<string, CommandHelp>> = {
     usage: "FILE --out DIR|- [--cases N] [--seed N] ...",
     line: "write the cases, for any program",
     options: [
-      ["--out DIR|-", "a folder with cases.jsonl, or a pipe: a line of"],
+      ["-o, --out DIR|-", "a folder with cases.jsonl, or a pipe: a line of"],
       ["", "JSON with the number of bytes, the bytes, ..."],
       ...CASES,
       ["--cases N", "how many (100)"],
@@ -106,7 +95,7 @@ export const FUZZ: Readonly<Record<string, CommandHelp>> = {
     usage: "FILE --out RESULTS [--cases N] [--seed N] ... -- CMD...",
     line: "load each case in a real QEMU: loaded, refused, hung, killed",
     options: [
-      ["--out RESULTS", "one line of JSON per case; rerun to resume"],
+      ["-o, --out RESULTS", "one line of JSON per case; rerun to resume"],
       ...CASES,
       ["--cases N", "how many (100)"],
       ["--jobs N", "destinations at a time, 1 to 64 (2)"],
@@ -122,11 +111,11 @@ export const FUZZ: Readonly<Record<string, CommandHelp>> = {
     usage: "CASE --out FILE [--tests N] [--json] [-- CMD...]",
     line: "reduce a case to a smaller one with the same outcome",
     options: [
-      ["--out FILE", "the smaller case"],
+      ["-o, --out FILE", "the smaller case"],
       ["--tests N", "cases tried at most (20000; with CMD 2000)"],
       ["--lenient", "our decoder in its lenient mode; else in its strict one"],
       ["--seconds N", "CMD: time for one load (10)"],
-      ["--capability C", "CMD: set before the load; repeatable"],
+      ["--capability C", "CMD: set before the load; repeatable", { many: true }],
       JSON_OUT,
     ],
     text: `The outcome is our decoder's or, with CMD, a destination's.\n${CMD_TEXT}`,

@@ -1,6 +1,5 @@
 import {
   CATALOGUE,
-  type CommandHelp,
   FILE_TEXT,
   FUZZ,
   IN_CLEAR,
@@ -16,6 +15,11 @@ import {
   TLS_HOSTNAME,
   TLS_TEXT,
 } from "./help-actions.js";
+import { type CommandHelp, GENERAL, helpOf } from "./option-table.js";
+
+const FORMATS = ["blocks", "raw", "elf", "lime", "kdump"];
+const TARGETS = ["stream", "mapped-ram", "libvirt", "recording"];
+const IMAGES = ["raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse"];
 
 export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   inspect: {
@@ -58,13 +62,14 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: 'FILE ["QEMU\'s error text"] [--json] [--page-size N]',
     line: "why a QEMU refuses a stream, and what can be done",
     options: [JSON_OUT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
+    refused: { lenient: "explain always continues after damage: it takes no --lenient" },
     text: `The text is what QEMU printed, one line or all of it, quoted: "$(cat err.log)".\nWithout it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; an unknown text is not an error.\n${FILE_TEXT}`,
   },
   report: {
     usage: "FILE --out report.html [--title TEXT] [--page-size N] ...",
     line: "write a self-contained HTML report",
     options: [
-      ["--out PATH", "the page to make, written atomically; - for stdout"],
+      ["-o, --out PATH", "the page to make, written atomically; - for stdout"],
       ["--title TEXT", "its heading (the file's name)"],
       ["--no-verify", "do not re-encode and compare: a third of the time,"],
       ["", "and much less where pages are compressed"],
@@ -74,6 +79,10 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       OFFSET,
       LIMIT,
     ],
+    refused: {
+      json: "a report is a page: inspect, devices and verify have --json",
+      lenient: "report always continues after damage: it takes no --lenient",
+    },
     text: `The page is self-contained, without network or scripts. A damaged file gives a\nreport too, with everything before and after the damage; the exit status is\nthen 1. Long parts are shortened, as the page says. A pipe is read through a\ntemporary file. ${FILE_TEXT}`,
   },
   diff: {
@@ -84,8 +93,8 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       LENIENT,
       PAGE_SIZE,
       ...SCHEMA,
-      ["--snapshot S", "which snapshot of a qcow2 image; twice: of A and of B"],
-      ["--stream-offset N", "where a stream begins in its file; twice: A and B"],
+      ["--snapshot S", "which snapshot of a qcow2 image; twice: of A and of B", { many: true }],
+      ["--stream-offset N", "where a stream begins in its file; twice: A and B", { many: true }],
       LIMIT,
     ],
     text: `Exit 0: a destination gets the same of both (in the same bytes, or written in\nanother way); 1: it does not, or a file is wrong (then the message on stderr\nsays which file and which byte, --json has "error"); 2: usage. Compared are the\nlast contents of pages, device values, sections, block list, configuration.\nA or B may be - (standard input) or a folder (recording); what cannot be read\ntwice is kept in a temporary file.\n${FILE_TEXT.split("\n")[1]}`,
@@ -94,8 +103,8 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: "FILE --out PATH --format blocks|raw|elf|lime|kdump",
     line: "guest memory as files",
     options: [
-      ["--out PATH", "the file to make; for blocks a folder, new or empty"],
-      ["--format F", "blocks: one sparse file per RAM block, see blocks.json"],
+      ["-o, --out PATH", "the file to make; for blocks a folder, new or empty"],
+      ["--format F", "blocks: one sparse file per RAM block, see blocks.json", { values: FORMATS }],
       ["", "raw: guest-physical memory, sparse; elf: core, CPU notes"],
       ["", "lime: ranges with headers, as LiME writes them"],
       ["", "kdump: compressed dump for crash (zlib, as -z of QEMU)"],
@@ -175,31 +184,31 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   pack: {
     usage: "DIR --out FILE [--json]",
     line: "make a stream from an unpacked folder",
-    options: [["--out FILE", "written atomically; - for standard output"], JSON_OUT, LIMIT],
+    options: [["-o, --out FILE", "written atomically; - for standard output"], JSON_OUT, LIMIT],
     text: "Without edits it is the stream that was unpacked, byte for byte. Edited RAM\nfiles and device values take precedence; compressed pages are compressed again.",
   },
   convert: {
     usage: "FILE --out FILE [--ram normal|zlib] [--flatten] ...",
     line: "rewrite a stream: other page encodings, one round, other machine",
     options: [
-      ["--out FILE", "written atomically; - for standard output"],
+      ["-o, --out FILE", "written atomically; - for standard output"],
       ["--ram normal", "plain pages, from compressed and XBZRLE ones"],
       ["--ram zlib", "compressed pages (capability compress, QEMU 2.4 to 9.0)"],
       ["--level N", "zlib: 0 to 9 (1)"],
       ["--threads N", "worker threads, 1 to 64 (1: none)"],
       ["--exact", "zlib: exactly the bytes of QEMU's zlib; slower"],
-      ["--engine E", "page, fast (node:zlib) or exact; default: the fastest"],
+      ["--engine E", "page, fast (node:zlib) or exact; default: the fastest", { values: ["page", "fast", "exact"] }],
       ["--flatten", "one round with the last content of every page"],
       ["--machine NAME", "another machine name in the configuration section"],
       ["--drop-vmdescription", "leave out the JSON after the stream's end"],
       ["--add-vmdescription", "add the description used for decoding (--schema)"],
-      ["--to FORM", "stream, mapped-ram (QEMU 9.0 on; one round) or libvirt;"],
+      ["--to FORM", "stream, mapped-ram (QEMU 9.0 on; one round) or libvirt;", { values: TARGETS }],
       ["", "recording: a folder of channels, as multifd sends them"],
-      ["--multifd M", "recording: none, zlib or zstd, which stores (none)"],
+      ["--multifd M", "recording: none, zlib or zstd, which stores (none)", { values: ["none", "zlib", "zstd"] }],
       ["--channels N", "recording: 1 to 255 multifd channels (2)"],
       ["--qemu VERSION", "recording: for whom (the machine type's, or 7.2)"],
       ["--xml FILE", "libvirt: another domain XML, or that of a new image"],
-      ["--compression C", "libvirt: raw gzip bzip2 xz lzop zstd sparse (as it was)"],
+      ["--compression C", "libvirt: raw gzip bzip2 xz lzop zstd sparse (as it was)", { values: IMAGES }],
       JSON_OUT,
       LENIENT,
       PAGE_SIZE,
@@ -214,13 +223,13 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: "FILE --out NEW [--check] (-- QEMU ARGS... | --like PATTERN)",
     line: "write a saved guest in the form that another QEMU loads",
     options: [
-      ["--out NEW", "written atomically; - for standard output"],
+      ["-o, --out NEW", "written atomically; - for standard output"],
       ["--like PATTERN", "a stream that the destination saved, started with -S"],
       ["--check", "only say what would change, and whether it is enough"],
       ["--print-command", "the destination's command with what the guest needs"],
       ["--machine NAME", "the guest's machine type, if the stream does not say it"],
       ["", "(up to 2.3; default pc-i440fx-2.3)"],
-      ["--accept RULE", "take a change that is refused; all takes every one"],
+      ["--accept RULE", "take a change that is refused; all takes every one", { many: true }],
       ["", "that can be; repeatable"],
       JSON_OUT,
       LENIENT,
@@ -236,20 +245,20 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: "--machine none|--template FILE --out FILE ...",
     line: "generate a stream, or change the contents of a capture",
     options: [
-      ["--out FILE", "written atomically; - for standard output"],
+      ["-o, --out FILE", "written atomically; - for standard output"],
       ["--machine none", "RAM, timer and globalstate of `-machine none`"],
       ["--memory SIZE", "its RAM (8M); 0: no RAM block"],
-      ["--fill F", "zero, text, random, or a file's bytes (zero)"],
+      ["--fill F", "zero, text, random, or a file's bytes (zero)", { values: ["zero", "text", "random"] }],
       ["--seed N", "another text or random memory (1)"],
-      ["--pages E", "normal, zlib or xbzrle (normal)"],
+      ["--pages E", "normal, zlib or xbzrle (normal)", { values: ["normal", "zlib", "xbzrle"] }],
       ["--level N", "compress-level of zlib, 0 to 9 (1)"],
       ["--qemu VERSION", "whose stream: 5.2, 7.2, 10.0, ... (7.2)"],
       ["--template FILE", "a capture that gives everything else"],
       ["--snapshot S", "template: which snapshot of a qcow2 image"],
       ["--stream-offset N", "template: the stream begins at byte N of it"],
-      ["--limit NAME=N", "template: change a limit of its decoder; repeatable"],
-      ["--ram BLOCK=FILE", "template: other contents of a RAM block; repeatable"],
-      ["--set DEV:FIELD=V", "template: another device value; repeatable"],
+      ["--limit NAME=N", "template: change a limit of its decoder; repeatable", { many: true }],
+      ["--ram BLOCK=FILE", "template: other contents of a RAM block; repeatable", { many: true }],
+      ["--set DEV:FIELD=V", "template: another device value; repeatable", { many: true }],
       JSON_OUT,
     ],
     text: "DEV is a section name (cpu) or name/instance (cpu/0); FIELD and its value are\nwritten as `qevm devices --json` shows them: --set cpu/0:env.eip=0xfff0",
@@ -275,9 +284,9 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: "URI --out DIR|FILE [--as recording|stream] [--json] ...",
     line: "be the destination of a migration and record it",
     options: [
-      ["--out PATH", "on disk before the source may end its guest. On failure"],
+      ["-o, --out PATH", "on disk before the source may end its guest. On failure"],
       ["", "kept: a folder as PATH, a file as PATH.partial"],
-      ["--as FORM", "recording: a folder with every channel; stream: one file,"],
+      ["--as FORM", "recording: a folder with every channel; stream: one file,", { values: ["recording", "stream"] }],
       ["", "with the pages of all. Default: recording where PATH is a"],
       ["", "folder or ends with /, or has no extension and there are"],
       ["", "more channels than one"],
@@ -295,12 +304,12 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: "LISTEN-URI CONNECT-URI [--ram normal|zlib] [--out DIR] ...",
     line: "relay a migration between two QEMUs, and change the pages",
     options: [
-      ["--ram E", "normal: compressed and XBZRLE pages become plain ones,"],
+      ["--ram E", "normal: compressed and XBZRLE pages become plain ones,", { values: ["normal", "zlib"] }],
       ["", "for a destination without these; zlib: the other way"],
       ["--level N", "compress-level of zlib, 0 to 9 (1)"],
       ["--machine NAME", "another machine type in the configuration"],
       ["--drop-vmdescription", "leave the VMDESCRIPTION out"],
-      ["--out DIR", "record every channel unchanged"],
+      ["-o, --out DIR", "record every channel unchanged"],
       ["--listen-tls CREDS", "take only sources with tls-creds (see below)"],
       ["--connect-tls CREDS", "the destination has tls-creds"],
       TLS_AUTHZ,
@@ -347,23 +356,19 @@ export function overview(): string {
 
 /** `qevm NAME --help`, or the help of one of its actions. */
 export function helpFor(name: string, action?: string): string {
-  const command = own(COMMANDS, name);
+  const command = helpOf(COMMANDS, [name]);
   if (command === undefined) return `qevm: unknown command ${JSON.stringify(name)}\n\n${overview()}`;
-  const chosen = own(command.actions ?? {}, action ?? "");
-  const { usage, line, options, actions, text } = chosen ?? command;
-  const lines = [`usage: qevm ${name} ${chosen === undefined ? "" : `${action} `}${usage}`, "", line, ""];
+  const chosen = action === undefined ? command : helpOf(COMMANDS, [name, action])!;
+  const { usage, line, options, actions, text } = chosen;
+  const lines = [`usage: qevm ${name} ${chosen === command ? "" : `${action} `}${usage}`, "", line, ""];
   if (actions !== undefined) lines.push(...aligned(Object.entries(actions).map(([one, help]) => [one, help.line])), "");
-  if (options !== undefined) lines.push(...aligned(options), "");
+  else lines.push(...aligned([...(options ?? []), ...GENERAL]), "");
   if (text !== undefined) lines.push(text, "");
   return lines.join("\n");
 }
 
-function own(helps: Readonly<Record<string, CommandHelp>>, name: string): CommandHelp | undefined {
-  return Object.hasOwn(helps, name) ? helps[name] : undefined;
-}
-
 /** Aligns rows in two columns. */
-function aligned(rows: readonly (readonly [string, string])[]): string[] {
+function aligned(rows: readonly (readonly [string, string, ...unknown[]])[]): string[] {
   const width = Math.max(...rows.map(([left]) => left.length));
   return rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`);
 }

@@ -4,9 +4,10 @@ import type { ChannelSummary } from "../analyse/inspect/channel.js";
 import { containerName, type Container } from "../io/container/types.js";
 import { isFolder } from "../io/container/is-folder.js";
 import { openInput } from "../io/container/input.js";
-import { DECODE_OPTIONS, inputOptions, parse, refuseOffset, streamOptions, type Arguments } from "./arguments.js";
+import { inputOptions, parse, refuseOffset, streamOptions, type Arguments } from "./arguments.js";
 import { commandLines } from "./commands.js";
 import { opaqueLines } from "./opaque.js";
+import { most } from "./voice.js";
 import {
   count,
   fileSize,
@@ -23,7 +24,7 @@ import {
 
 /** `qevm inspect FILE`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, DECODE_OPTIONS, [1, 1], "one FILE");
+  const args = parse("inspect", argv, [1, 1], "one FILE");
   const file = args.positionals[0]!;
   if (isFolder(file)) return await recording(file, args);
   const input = await openInput(file, inputOptions(args));
@@ -137,12 +138,12 @@ function xmlLines(xml: string): string[] {
   const text = xml.trimEnd();
   const lines: string[] = [];
   let at = 0;
-  while (at <= text.length && lines.length < MOST_LINES) {
+  while (at <= text.length && lines.length < most(MOST_LINES)) {
     const end = text.indexOf("\n", at);
     lines.push(`  | ${safe(text.slice(at, end < 0 ? text.length : end))}`);
     at = end < 0 ? text.length + 1 : end + 1;
   }
-  if (at <= text.length) lines.push(`  | ... ${fileSize(text.length - at)} more (--json has all of it)`);
+  if (at <= text.length) lines.push(`  | ... ${fileSize(text.length - at)} more (-v shows all of it)`);
   return lines;
 }
 

@@ -35,7 +35,7 @@ async function main([name, ...args]: string[]): Promise<void> {
     const { version } = await import("./version.js");
     process.stdout.write(`${version()}\n`);
   } else if (!isCommand(name)) {
-    const { didYouMean } = await import("./nearest.js");
+    const { didYouMean } = await import("../bytes/nearest.js");
     const near = didYouMean(name, Object.keys(COMMANDS));
     process.stderr.write(`qevm: unknown command ${JSON.stringify(name)}${near}\n\n${overview()}`);
     process.exitCode = 2;

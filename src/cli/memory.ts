@@ -5,15 +5,8 @@ import { openPages } from "../guest/read/open-memory.js";
 import type { Layout } from "../guest/layout-types.js";
 import { parseLayout, stateLayout, type StatedPart } from "../guest/layout/stated-layout.js";
 import { openInput } from "../io/container/input.js";
-import { DECODE_OPTIONS, inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { safe, tell, withProgress } from "./output.js";
-
-/** Options of the commands that read guest memory without extracting it. */
-export const MEMORY_OPTIONS = {
-  ...DECODE_OPTIONS,
-  layout: { type: "string" },
-  index: { type: "string" },
-} as const;
 
 /**
  * Opens the memory of FILE for as long as `work` runs, by `--index` where it is given.

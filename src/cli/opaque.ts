@@ -1,5 +1,6 @@
 import type { Inspection } from "../analyse/inspect/inspect.js";
 import { UNDESCRIBED } from "../codec/stream/index.js";
+import { most } from "./voice.js";
 import { fileSize, safe, wrapped } from "./output.js";
 
 type Part = Inspection["undecoded"][number];
@@ -18,12 +19,12 @@ export function opaqueLines(undecoded: readonly Part[]): string[] {
       last.length += part.length;
     }
   }
-  const lines = runs.slice(0, MOST).flatMap(({ offset, length, parts, reason }) => {
+  const lines = runs.slice(0, most(MOST)).flatMap(({ offset, length, parts, reason }) => {
     const where =
       parts === 1 ? `at byte 0x${offset.toString(16)}` : `${parts} parts from byte 0x${offset.toString(16)}`;
     return wrapped(`  ${where}, ${fileSize(length)}:`, safe(reason).split(" "), " ", "    ");
   });
-  if (runs.length > MOST) lines.push(`  and ${runs.length - MOST} more (--json lists all)`);
+  if (runs.length > most(MOST)) lines.push(`  and ${runs.length - most(MOST)} more (-v lists all)`);
   if (runs.some(({ reason }) => reason === UNDESCRIBED)) {
     lines.push("  --schema CAPTURE reads it by another capture of the same QEMU and machine");
   }

@@ -1,7 +1,9 @@
 import type { Warning } from "../bytes/errors.js";
 import { derive, type ByteSource } from "../bytes/source.js";
-import { escaped, fileSize } from "../bytes/text.js";
+import { escaped } from "../bytes/text.js";
 import { jsonPieces } from "./json-pieces.js";
+import { Progress } from "./progress.js";
+import { colored, hasColor, voice } from "./voice.js";
 
 export { count, fileSize, grouped, memorySize, safe } from "../bytes/text.js";
 
@@ -17,7 +19,14 @@ export function printJson(value: unknown): void {
 
 /** Prints a message on stderr. Names from the stream may contain terminal control characters, which are escaped. */
 export function tell(message: string): void {
-  process.stderr.write(`${message.replace(CONTROL, escaped)}\n`);
+  const text = message.replace(CONTROL, escaped);
+  const shown = hasColor(process.stderr) ? text.split("\n").map(colored).join("\n") : text;
+  process.stderr.write(`${shown}\n`);
+}
+
+/** Prints a warning on stderr, not with `--quiet`. */
+export function warn(message: string): void {
+  if (!voice.quiet) warn(`${message}`);
 }
 
 /** `at tcp:...` for a listening address; `from exec:...` for a source that is read. */
@@ -36,23 +45,23 @@ function isListener(uri: string): boolean {
 
 /** Warns where a stream without description ended before EOF, so that the missing part is unknown. */
 export function tellIncomplete({ complete }: { complete: boolean }): void {
-  if (!complete) tell("warning: the stream ends before its EOF");
+  if (!complete) warn("the stream ends before its EOF");
 }
 
 /** Terminal control characters except line breaks. */
 // oxlint-disable-next-line no-control-regex -- control characters are what must be escaped
 const CONTROL = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/g;
 
+/** Prints a report, not with `--quiet`. */
 export function print(lines: readonly string[]): void {
-  process.stdout.write(`${lines.join("\n")}\n`);
+  if (voice.quiet) return;
+  process.stdout.write(`${(hasColor(process.stdout) ? lines.map(colored) : lines).join("\n")}\n`);
 }
 
 export function printWarnings(warnings: readonly Warning[]): void {
   for (const { message, offset, path, replaced } of warnings) {
     const where = [...(offset === undefined ? [] : [`at byte 0x${offset.toString(16)}`]), ...path].join(", ");
-    tell(
-      `warning: ${where}${where === "" ? "" : ": "}${message}${replaced === undefined ? "" : `; ${inPlace(replaced)}`}`,
-    );
+    warn(`${where}${where === "" ? "" : ": "}${message}${replaced === undefined ? "" : `; ${inPlace(replaced)}`}`);
   }
 }
 
@@ -72,7 +81,7 @@ export function delivered({ passedOver, warnings }: { passedOver: number; warnin
   const more = Math.max(0, passedOver - warnings.length);
   const unlisted = more === 0 ? "" : ` (${more} of them are not listed)`;
   const things = passedOver === 1 ? "1 anomaly was" : `${passedOver} anomalies were`;
-  tell(`warning: the output is unreliable: ${things} skipped${unlisted}`);
+  warn(`the output is unreliable: ${things} skipped${unlisted}`);
   return 1;
 }
 
@@ -103,29 +112,24 @@ export function wrapped(first: string, parts: readonly string[], separator = ", 
 
 /** A source that shows progress in a line on stderr, only on a terminal; the line is removed at the end. */
 export function withProgress(source: ByteSource, what: string): ByteSource & { done(): void } {
-  const { length: total, readAhead } = source;
-  const show = process.stderr.isTTY;
-  const start = Date.now();
-  let bytes = 0;
-  let next = start + 500;
-  let shown = false;
-  const tick = (n: number): number => {
-    bytes += n;
-    if (!show || Date.now() < next) return n;
-    next = Date.now() + 200;
-    shown = true;
-    const part = total === undefined ? "" : ` of ${fileSize(total)} (${Math.floor((bytes * 100) / total)} %)`;
-    process.stderr.write(`\r\x1b[K${what}: ${fileSize(bytes)}${part}`);
-    return n;
-  };
+  const { readAhead } = source;
+  const progress = new Progress(what, source.length);
   const ticking = derive(source, (into) => {
     const got = source.read(into);
-    return typeof got === "number" ? tick(got) : got.then(tick);
+    return typeof got === "number" ? progress.add(got) : got.then((n) => progress.add(n));
   });
+  const { seek } = ticking;
   return Object.assign(ticking, {
-    readAhead: readAhead && ((position: number, into: Uint8Array) => readAhead(position, into).then(tick)),
-    done: () => {
-      if (shown) process.stderr.write("\r\x1b[K");
-    },
+    // Read from its first byte again, it is another pass.
+    ...(seek && {
+      seek: (position: number) => {
+        if (position === 0) progress.restart();
+        seek(position);
+      },
+    }),
+    readAhead:
+      readAhead &&
+      ((position: number, into: Uint8Array) => readAhead(position, into).then((n) => progress.add(n))),
+    done: () => progress.end(),
   });
 }

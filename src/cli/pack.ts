@@ -3,15 +3,10 @@ import { limitsOf, parse } from "./arguments.js";
 import { outOf } from "./out.js";
 import { fileSize, print, printJson, safe } from "./output.js";
 
-const OPTIONS = {
-  json: { type: "boolean" },
-  out: { type: "string" },
-  limit: { type: "string", multiple: true },
-} as const;
 
 /** `qevm pack DIR --out FILE`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, OPTIONS, [1, 1], "one DIR");
+  const args = parse("pack", argv, [1, 1], "one DIR");
   const out = outOf(args, args.positionals, { stdout: true });
   const report = await packFolder(args.positionals[0]!, out, limitsOf(args));
   if (args.flag("json")) printJson(report);

@@ -15,7 +15,7 @@ import { WritableSink } from "../io/transport/writable.js";
 import { UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "../bytes/hex-lines.js";
 import { layoutIn } from "./memory.js";
-import { delivered, print, printJson, printWarnings, safe, tell } from "./output.js";
+import { delivered, print, printJson, printWarnings, safe, warn } from "./output.js";
 
 /** How the bytes at a virtual address are shown. */
 type Shown = "bytes" | "string" | "u64" | "translate";
@@ -93,7 +93,7 @@ async function printText(
   if (shown === "string") {
     const { bytes, ended } = await readString(space, address, length);
     await sink.write(raw ? bytes : Buffer.from(`${safe(textOf(bytes))}\n`));
-    if (!ended) tell(`warning: no NUL in the first ${length} bytes`);
+    if (!ended) warn(`no NUL in the first ${length} bytes`);
     return 0;
   }
   const lines = new HexLines(address);

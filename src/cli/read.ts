@@ -3,10 +3,11 @@ import type { IndexedPages } from "../guest/read/indexed-pages.js";
 import type { Layout, Segment } from "../guest/layout-types.js";
 import { blockRange, physicalRange, readParts } from "../guest/read/range.js";
 import type { StatedPart } from "../guest/layout/stated-layout.js";
+import { refuseTerminal } from "./out.js";
 import { WritableSink } from "../io/transport/writable.js";
 import { parse, UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "../bytes/hex-lines.js";
-import { layoutIn, MEMORY_OPTIONS, statedLayout, withMemory } from "./memory.js";
+import { layoutIn, statedLayout, withMemory } from "./memory.js";
 import { printVirtual, virtualWanted, type VirtualWanted } from "./read-virtual.js";
 import { delivered, printJson, printWarnings } from "./output.js";
 
@@ -27,20 +28,7 @@ interface Wanted {
 
 /** `qevm read FILE --physical ADDRESS|--virtual ADDRESS|--block NAME --offset N --length N`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = {
-    ...MEMORY_OPTIONS,
-    physical: { type: "string" },
-    virtual: { type: "string" },
-    cpu: { type: "string" },
-    string: { type: "boolean" },
-    u64: { type: "boolean" },
-    translate: { type: "boolean" },
-    block: { type: "string" },
-    offset: { type: "string" },
-    length: { type: "string" },
-    raw: { type: "boolean" },
-  } as const;
-  const args = parse(argv, options, [1, 1], "one FILE");
+  const args = parse("read", argv, [1, 1], "one FILE");
   const wanted = wantedRange(args);
   const [file] = args.positionals as [string];
   return await withMemory(args, file, wanted.block === undefined, async (opened) =>
@@ -63,6 +51,7 @@ function wantedRange(args: Arguments): Wanted {
   const virtual = virtualWanted(args);
   const length = args.size("length", { min: 1, max: most }) ?? 256;
   if (args.flag("json") && length > MOST_JSON) throw new UsageError(`--json prints at most ${MOST_JSON} bytes`);
+  if (args.flag("raw")) refuseTerminal(process.stdout, "redirect it (> FILE), or leave --raw out for hex");
   if (args.flag("json") && args.flag("raw")) throw new UsageError("--json and --raw exclude each other");
   return { virtual, physical, block, start: physical ?? offset ?? 0, length, layout: statedLayout(args) };
 }

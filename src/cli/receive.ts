@@ -17,16 +17,7 @@ import { fileSize, print, printJson, safe, table, tell, tellSource, whence } fro
 
 /** `qevm receive URI --out DIR|FILE`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = {
-    json: { type: "boolean" },
-    out: { type: "string" },
-    as: { type: "string" },
-    "switchover-ack": { type: "boolean" },
-    tls: { type: "string" },
-    "tls-authz": { type: "string", multiple: true },
-    "in-clear": { type: "boolean" },
-  } as const;
-  const args = parse(argv, options, [1, 1], "one URI");
+  const args = parse("receive", argv, [1, 1], "one URI");
   const out = outOf(args, []);
   const wanted = args.text("as") ?? (out.endsWith("/") || isFolder(out) ? "recording" : undefined);
   if (wanted !== undefined && wanted !== "recording" && wanted !== "stream") {

@@ -4,7 +4,7 @@ import type { QevmError } from "../bytes/errors.js";
 import { relay, type Relayed, type RelayOptions } from "../live/relay/index.js";
 import { syncName } from "../io/transport/durable.js";
 import { AtomicFolder } from "../io/transport/folder.js";
-import { DECODE_OPTIONS, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { keepFolder, refusals } from "./kept.js";
 import { outOf } from "./out.js";
 import { checkInClear, connectorTls, listenerTls, tlsLines } from "./tls.js";
@@ -12,21 +12,7 @@ import { delivered, fileSize, print, printJson, printWarnings, safe, table, tell
 
 /** `qevm relay LISTEN-URI CONNECT-URI`. */
 export async function run(argv: string[]): Promise<number> {
-  const { snapshot: _, "stream-offset": _offset, ...decoding } = DECODE_OPTIONS;
-  const options = {
-    ...decoding,
-    out: { type: "string" },
-    ram: { type: "string" },
-    level: { type: "string" },
-    machine: { type: "string" },
-    "drop-vmdescription": { type: "boolean" },
-    "listen-tls": { type: "string" },
-    "connect-tls": { type: "string" },
-    "tls-authz": { type: "string", multiple: true },
-    "tls-hostname": { type: "string" },
-    "in-clear": { type: "boolean" },
-  } as const;
-  const args = parse(argv, options, [2, 2], "LISTEN-URI and CONNECT-URI");
+  const args = parse("relay", argv, [2, 2], "LISTEN-URI and CONNECT-URI");
   const [from = "", to = ""] = args.positionals;
   const convert = await conversion(args);
   const out = args.text("out") === undefined ? undefined : outOf(args, []);

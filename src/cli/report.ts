@@ -1,23 +1,15 @@
 import { reportStream, type ReportOptions, type StreamReport } from "../analyse/report/index.js";
 import { openOutput } from "../io/transport/output.js";
-import { DECODE_OPTIONS, parse, streamOffset, streamOptions, UsageError } from "./arguments.js";
+import { parse, streamOffset, streamOptions } from "./arguments.js";
 import { outOf } from "./out.js";
 import { fileSize, print, safe, tell, withProgress } from "./output.js";
 import { version } from "./version.js";
 
 /** `qevm report FILE --out report.html`. */
 export async function run(argv: string[]): Promise<number> {
-  const known = {
-    ...DECODE_OPTIONS,
-    out: { type: "string" },
-    title: { type: "string" },
-    "no-verify": { type: "boolean" },
-  } as const;
-  const args = parse(argv, known, [1, 1], "one FILE");
+  const args = parse("report", argv, [1, 1], "one FILE");
   const [file] = args.positionals as [string];
-  if (args.flag("json")) throw new UsageError("a report is a page: inspect, devices and verify have --json");
-  const out = outOf(args, [file], { stdout: true });
-  if (args.flag("lenient")) throw new UsageError("report always continues after damage: it takes no --lenient");
+  const out = outOf(args, [file], { stdout: true, text: true });
   const { lenient: _, ...stream } = await streamOptions(args);
   const title = args.text("title");
   const options = {

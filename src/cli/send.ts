@@ -8,21 +8,14 @@ import { decodeHeader } from "../codec/stream/index.js";
 import { openDestination } from "../io/transport/destination-uri.js";
 import { sendChannels } from "../io/transport/send-channels.js";
 import { sendStream } from "../io/transport/send.js";
-import { inputOptions, parse, sizeOf, STREAM_OPTIONS, UsageError, type Arguments } from "./arguments.js";
+import { inputOptions, parse, sizeOf, UsageError, type Arguments } from "./arguments.js";
 import type { TlsConnector } from "../io/transport/tls/connector.js";
 import { connectorTls } from "./tls.js";
 import { fileSize, print, printJson, withProgress } from "./output.js";
 
 /** `qevm send FILE URI`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = {
-    ...STREAM_OPTIONS,
-    "max-bandwidth": { type: "string" },
-    channels: { type: "boolean" },
-    tls: { type: "string" },
-    "tls-hostname": { type: "string" },
-  } as const;
-  const args = parse(argv, options, [2, 2], "FILE and URI");
+  const args = parse("send", argv, [2, 2], "FILE and URI");
   const [file = "", uri = ""] = args.positionals;
   const maxBandwidth = bandwidth(args.text("max-bandwidth"));
   const tls = await connectorTls(args, "tls");

@@ -4,7 +4,7 @@ import type { StatedPart } from "../guest/layout/stated-layout.js";
 import { MemorySpace } from "../guest/read/space.js";
 import { NbdExports, nbdUri, serveNbd, type NbdExport } from "../serve/nbd/index.js";
 import { parse, UsageError } from "./arguments.js";
-import { layoutIn, MEMORY_OPTIONS, statedLayout, withMemory } from "./memory.js";
+import { layoutIn, statedLayout, withMemory } from "./memory.js";
 import { printJson, printWarnings, tell, tellSource } from "./output.js";
 
 /** The port that is registered for NBD, for this machine only. */
@@ -14,13 +14,7 @@ const USUAL = "tcp:127.0.0.1:10809";
 export async function run([action, ...argv]: string[]): Promise<number> {
   if (action !== "nbd")
     throw new UsageError(`expected nbd${action === undefined ? "" : `, not ${JSON.stringify(action)}`}`);
-  const options = {
-    ...MEMORY_OPTIONS,
-    block: { type: "string" },
-    listen: { type: "string" },
-    once: { type: "boolean" },
-  } as const;
-  const args = parse(argv, options, [1, 1], "one FILE");
+  const args = parse("serve nbd", argv, [1, 1], "one FILE");
   const block = args.text("block");
   if (block !== undefined && args.text("layout") !== undefined) throw new UsageError("--layout goes without --block");
   const parts = statedLayout(args);

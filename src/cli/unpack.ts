@@ -1,12 +1,12 @@
 import { Diagnostics } from "../bytes/errors.js";
 import { unpackStream } from "../rewrite/pack/unpack.js";
-import { DECODE_OPTIONS, parse, streamOffset, streamOptions } from "./arguments.js";
+import { parse, streamOffset, streamOptions } from "./arguments.js";
 import { tellLeftovers } from "./out.js";
 import { delivered, memorySize, print, printJson, printWarnings, safe, table } from "./output.js";
 
 /** `qevm unpack FILE DIR`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, DECODE_OPTIONS, [2, 2], "FILE and DIR");
+  const args = parse("unpack", argv, [2, 2], "FILE and DIR");
   const [file = "", folder = ""] = args.positionals;
   tellLeftovers(folder);
   let diagnostics = new Diagnostics();

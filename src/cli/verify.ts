@@ -6,7 +6,6 @@ import { openInput } from "../io/container/input.js";
 import type { InputOptions } from "../io/container/types.js";
 import { canReopen } from "../io/transport/file.js";
 import {
-  DECODE_OPTIONS,
   inputOptions,
   parse,
   refuseOffset,
@@ -19,7 +18,7 @@ import { fileSize, grouped, print, printJson, printWarnings, safe, table, withPr
 
 /** `qevm verify FILE`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, DECODE_OPTIONS, [1, 1], "one FILE");
+  const args = parse("verify", argv, [1, 1], "one FILE");
   const file = args.positionals[0]!;
   const options = await streamOptions(args);
   if (isFolder(file)) return await verifyFolder(file, args);
@@ -61,12 +60,14 @@ async function verifyFolder(folder: string, args: Arguments): Promise<number> {
  */
 async function needsMemory(file: string, options: ReadOptions, how: InputOptions): Promise<boolean> {
   if (!canReopen(file)) return true;
-  const source = await openInput(file, how);
+  const input = await openInput(file, how);
+  const source = withProgress(input, "looking for XBZRLE pages");
   try {
-    if (!isRandom(source)) return true;
+    if (!isRandom(input)) return true;
     const { ram } = await inspectStream(source, options);
     return ram.pages.xbzrle > 0;
   } finally {
+    source.done();
     await source.close?.();
   }
 }

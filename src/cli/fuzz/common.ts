@@ -15,19 +15,7 @@ import { count, table } from "../output.js";
 /** The maximum size of an input for damage, which is done on the whole input. */
 const LONGEST = 256 * 1024 * 1024;
 
-/** Options that select cases. */
-export const CASE_OPTIONS = {
-  seed: { type: "string" },
-  cases: { type: "string" },
-  kinds: { type: "string" },
-  repair: { type: "string" },
-  "as-is": { type: "boolean" },
-} as const;
-
-/** Options that select the stream in a file. */
-export const PLACE_OPTIONS = { snapshot: { type: "string" }, "stream-offset": { type: "string" } } as const;
-
-/** The values of `PLACE_OPTIONS`, for `readWhole`. */
+/** Which stream in a file, for `readWhole`. */
 export function placeOf(args: Arguments): InputOptions {
   return { snapshot: args.text("snapshot"), offset: streamOffset(args) };
 }

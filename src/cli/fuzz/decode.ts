@@ -5,19 +5,11 @@ import { attempt } from "../../io/transport/file.js";
 import { createFolders, writeNewFile } from "../../io/transport/temporary.js";
 import { parse } from "../arguments.js";
 import { count, print, printJson, safe } from "../output.js";
-import { CASE_OPTIONS, caseChoice, PLACE_OPTIONS, placeOf, readWhole, shortTable } from "./common.js";
+import { caseChoice, placeOf, readWhole, shortTable } from "./common.js";
 
 /** `qevm fuzz decode FILE...`: exit status 1 on any find. */
 export async function run(argv: string[]): Promise<number> {
-  const options = {
-    ...CASE_OPTIONS,
-    seconds: { type: "string" },
-    jobs: { type: "string" },
-    out: { type: "string" },
-    json: { type: "boolean" },
-    ...PLACE_OPTIONS,
-  } as const;
-  const args = parse(argv, options, [1, Infinity], "a FILE");
+  const args = parse("fuzz decode", argv, [1, Infinity], "a FILE");
   const inputs: Uint8Array[] = [];
   const how = placeOf(args);
   for (const file of args.positionals) inputs.push(await readWhole(file, args.flag("as-is"), how));

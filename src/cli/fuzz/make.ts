@@ -9,11 +9,11 @@ import { WritableSink } from "../../io/transport/writable.js";
 import { parse } from "../arguments.js";
 import { outOf } from "../out.js";
 import { print, safe } from "../output.js";
-import { CASE_OPTIONS, caseChoice, PLACE_OPTIONS, placeOf, readWhole } from "./common.js";
+import { caseChoice, placeOf, readWhole } from "./common.js";
 
 /** `qevm fuzz make FILE --out DIR|-`: writes cases for any program. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, { ...CASE_OPTIONS, ...PLACE_OPTIONS, out: { type: "string" } }, [1, 1], "one FILE");
+  const args = parse("fuzz make", argv, [1, 1], "one FILE");
   const out = outOf(args, args.positionals, { what: "a folder, or - for standard output", stdout: true });
   const { seed, cases = 100, kinds, repair } = caseChoice(args);
   const options = { kinds: kinds === undefined ? undefined : kindsNamed(kinds), repair };

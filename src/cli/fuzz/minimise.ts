@@ -11,15 +11,7 @@ import { readWhole } from "./common.js";
 
 /** `qevm fuzz minimise CASE --out FILE [-- QEMU ARGS...]`. */
 export async function run(argv: string[]): Promise<number> {
-  const options = {
-    out: { type: "string" },
-    tests: { type: "string" },
-    seconds: { type: "string" },
-    lenient: { type: "boolean" },
-    capability: { type: "string", multiple: true },
-    json: { type: "boolean" },
-  } as const;
-  const args = parse(argv, options, [1, Infinity], "one FILE and, after --, a destination's command");
+  const args = parse("fuzz minimise", argv, [1, Infinity], "one FILE and, after --, a destination's command");
   const [file = "", ...command] = args.positionals;
   if (isFolder(file)) throw new UsageError("a recording is made smaller file by file");
   const out = outOf(args, [file], { what: "the file for the smaller case" });

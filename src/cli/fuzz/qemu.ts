@@ -4,7 +4,7 @@ import { runQemu } from "../../analyse/fuzz/run-qemu.js";
 import { parse, UsageError } from "../arguments.js";
 import { outOf } from "../out.js";
 import { count, print, printJson } from "../output.js";
-import { CASE_OPTIONS, caseChoice, PLACE_OPTIONS, placeOf, readWhole } from "./common.js";
+import { caseChoice, placeOf, readWhole } from "./common.js";
 import { reportLines } from "./report.js";
 
 /**
@@ -12,16 +12,7 @@ import { reportLines } from "./report.js";
  * signal.
  */
 export async function run(argv: string[]): Promise<number> {
-  const options = {
-    ...CASE_OPTIONS,
-    seconds: { type: "string" },
-    jobs: { type: "string" },
-    out: { type: "string" },
-    capability: { type: "string", multiple: true },
-    json: { type: "boolean" },
-    ...PLACE_OPTIONS,
-  } as const;
-  const args = parse(argv, options, [1, Infinity], "one FILE and, after --, the destination's command");
+  const args = parse("fuzz qemu", argv, [1, Infinity], "one FILE and, after --, the destination's command");
   const [file = "", ...command] = args.positionals;
   const out = outOf(args, [file], { what: "the file for the results, a line a case" });
   if (command.length === 0) throw new UsageError("the destination's command is missing: -- qemu-system-x86_64 ...");

@@ -8,7 +8,7 @@ import { outcomeTable } from "./common.js";
 
 /** `qevm fuzz report RESULTS...`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse(argv, { json: { type: "boolean" } }, [1, Infinity], "a file of results");
+  const args = parse("fuzz report", argv, [1, Infinity], "a file of results");
   const results = args.positionals.flatMap((path) => {
     const text = attempt(path, () => readFileSync(path, "utf8"));
     return parseResults(text, path).results;

@@ -28,6 +28,7 @@ export {
 export { fieldGroups, type FieldGroup } from "./groups.js";
 export { measureStruct, measureValue } from "./measure.js";
 export { deviceFromPlain, deviceToPlain, type PlainDevice } from "./plain.js";
+export { plainPaths, setPlainValue } from "./plain-paths.js";
 export type { PlainValue } from "./plain-values.js";
 export { Schema, type LentSection } from "./schema.js";
 export {

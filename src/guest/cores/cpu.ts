@@ -77,13 +77,6 @@ const MSRS: Readonly<Record<string, string>> = {
   TSX_CTRL: "env.tsx_ctrl",
 };
 
-/** The fields that the registers contain completely. */
-export const REGISTER_FIELDS: ReadonlySet<string> = new Set([
-  ..."env.regs env.eip env.eflags env.segs env.ldt env.tr env.gdt env.idt env.dr env.xcr0".split(" "),
-  ..."env.cr[0] env.cr[2] env.cr[3] env.cr[4]".split(" "),
-  ...Object.values(MSRS),
-]);
-
 /**
  * The registers in the state of a "cpu" section of x86 (QEMU target/i386/machine.c, version 12); undefined for another
  * CPU.

@@ -29,10 +29,17 @@ export class FileNames {
   }
 }
 
-/** Keeps letters, digits and `._-@+:`; everything else, and a leading dot, becomes %XX. */
+/** Names of devices of Windows, which are no files there, with any extension. */
+const DEVICE = /^(?:CON|PRN|AUX|NUL|COM\d|LPT\d)(?:\.|$)/iu;
+
+/**
+ * Keeps letters, digits and `._-@+`; everything else becomes %XX, and so do a dot at the beginning or end and the first
+ * letter of a name that Windows has for a device. So the name is good on every system, and `%XX` decoded gives the name
+ * of the stream again; `~` marks what is cut or was taken already.
+ */
 export function plainName(name: string): string {
-  let plain = name.replace(/[^A-Za-z0-9._\-@+:]/g, percent);
-  if (plain.startsWith(".")) plain = `%2E${plain.slice(1)}`;
+  let plain = name.replace(/[^A-Za-z0-9._\-@+]/gu, percent).replace(/^\.|\.$/gu, percent);
+  if (DEVICE.test(plain)) plain = percent(plain.slice(0, 1)) + plain.slice(1);
   if (plain === "") plain = "%";
   return plain.length > LONGEST ? `${plain.slice(0, LONGEST)}~` : plain;
 }

@@ -1,4 +1,5 @@
 import { hex, QevmError } from "../../bytes/errors.js";
+import { didYouMean } from "../../bytes/nearest.js";
 import type { GuestPages } from "./guest-memory.js";
 import type { Layout, Segment } from "../layout-types.js";
 import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "../layout/vga-registers.js";
@@ -34,8 +35,9 @@ export function physicalRange(layout: Layout, from: number, length: number): Seg
 export function blockRange(blocks: GuestPages["blocks"], name: string, offset: number, length: number): Segment[] {
   const block = blocks.find((one) => one.name === name);
   if (block === undefined) {
-    const names = blocks.map((one) => JSON.stringify(one.name)).join(", ");
-    throw new QevmError("usage", `no RAM block ${JSON.stringify(name)}: there are ${names}`);
+    const names = blocks.map((one) => one.name);
+    const near = didYouMean(name, names) || `: there are ${names.map((one) => JSON.stringify(one)).join(", ")}`;
+    throw new QevmError("usage", `no RAM block ${JSON.stringify(name)}${near}`);
   }
   if (offset + length > block.length) {
     throw new QevmError("usage", `RAM block ${JSON.stringify(name)} has ${hex(block.length)} bytes`);

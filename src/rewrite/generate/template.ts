@@ -2,6 +2,7 @@ import { QevmError } from "../../bytes/errors.js";
 import { isZeroPage } from "../../engine/zero.js";
 import type { StreamLimits } from "../../codec/stream/limits.js";
 import { parseExactJson } from "../../bytes/exact-json.js";
+import { didYouMean } from "../../bytes/nearest.js";
 import { withInput, type StreamInput } from "../../io/container/input.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import {
@@ -17,7 +18,14 @@ import {
   type RamBlock,
 } from "../../codec/ram/index.js";
 import { encodeSectionHeader, ExactWriter, StreamReader, type SectionItem } from "../../codec/stream/index.js";
-import { deviceFromPlain, deviceToPlain, type DeviceState, type PlainValue } from "../../codec/vmstate/index.js";
+import {
+  deviceFromPlain,
+  deviceToPlain,
+  plainPaths,
+  setPlainValue,
+  type DeviceState,
+  type PlainValue,
+} from "../../codec/vmstate/index.js";
 
 /** What differs from the template. */
 export interface TemplateOptions {
@@ -123,8 +131,9 @@ class RamReplacer {
   check(): void {
     for (const name of this.images.keys()) {
       if (this.reader.ram.find(name) === undefined) {
-        const names = this.reader.ram.blocks.map((block) => block.idstr).join(", ");
-        throw new QevmError("usage", `the template has no RAM block ${JSON.stringify(name)}; it has ${names}`);
+        const names = this.reader.ram.blocks.map((block) => block.idstr);
+        const near = didYouMean(name, names) || `; it has ${names.join(", ")}`;
+        throw new QevmError("usage", `the template has no RAM block ${JSON.stringify(name)}${near}`);
       }
     }
   }
@@ -164,6 +173,7 @@ class RamReplacer {
 }
 
 class DeviceChanges {
+  private readonly names: string[] = [];
   private readonly changes: { device: string; path: string; value: string; used: boolean }[];
 
   constructor(values: TemplateOptions["values"]) {
@@ -176,16 +186,20 @@ class DeviceChanges {
   }
 
   apply(idstr: string, instanceId: number, state: DeviceState): DeviceState {
+    this.names.push(idstr, `${idstr}/${instanceId}`);
     const mine = this.changes.filter(
       ({ device }) => device === `${idstr}/${instanceId}` || (device === idstr && instanceId === 0),
     );
     if (mine.length === 0) return state;
     const plain = deviceToPlain(state);
     for (const change of mine) {
-      if (!(change.path in plain.fields)) {
-        throw new QevmError("usage", `device ${change.device} has no field ${JSON.stringify(change.path)}`);
+      if (!setPlainValue(plain, change.path, parsed(change.value))) {
+        const near = didYouMean(
+          change.path,
+          plainPaths(plain).map(([path]) => path),
+        );
+        throw new QevmError("usage", `device ${change.device} has no field ${JSON.stringify(change.path)}${near}`);
       }
-      plain.fields[change.path] = parsed(change.value);
       change.used = true;
     }
     return deviceFromPlain(state.description, plain);
@@ -194,7 +208,10 @@ class DeviceChanges {
   check(): void {
     const unused = this.changes.find(({ used }) => !used);
     if (unused !== undefined)
-      throw new QevmError("usage", `the template has no device ${JSON.stringify(unused.device)}`);
+      throw new QevmError(
+        "usage",
+        `the template has no device ${JSON.stringify(unused.device)}${didYouMean(unused.device, this.names)}`,
+      );
   }
 }
 
