@@ -191,7 +191,7 @@ test("help and usage", async (t) => {
   }
   t.equal((await qevm(["inspect"])).status, 2, "no file");
   t.equal((await qevm(["inspect", file, "--frob"])).status, 2, "an unknown option");
-  t.equal((await qevm(["inspect", file, "second"])).status, 2, "too many files");
+  t.equal((await qevm(["devices", file, "cpu", "third"])).status, 2, "too many arguments");
   t.equal((await qevm(["inspect", file, "--page-size", "1000"])).status, 2, "a page size that is none");
   t.equal((await qevm(["extract", file, "--out", join(folder, "x")])).status, 2, "no format");
   const wrong = await qevm(["inspect", file, "--frob", "--json"]);

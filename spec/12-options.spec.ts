@@ -3,29 +3,16 @@ import { fileURLToPath } from "node:url";
 import test from "tape";
 import { UsageError } from "../src/cli/arguments.js";
 import { COMMANDS, helpFor } from "../src/cli/help.js";
+import { helpOf, optionsOf } from "../src/cli/option-table.js";
 import type { Command } from "../src/cli/run.js";
 import { qevm } from "./support/program.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Options that a command accepts only to explain why it refuses them. */
-const REFUSED: Readonly<Record<string, readonly string[]>> = { explain: ["lenient"], report: ["json", "lenient"] };
-
 /** Every command, and every action of one that has actions. */
 const LINES = Object.entries(COMMANDS).flatMap(([name, { actions }]) =>
   actions === undefined ? [[name]] : Object.keys(actions).map((action) => [name, action]),
 );
-
-/** The names of all options that any command has. */
-function names(): string[] {
-  const found = new Set<string>();
-  for (const path of readdirSync(`${root}src/cli`, { recursive: true, encoding: "utf8" })) {
-    if (!path.endsWith(".ts")) continue;
-    const text = readFileSync(`${root}src/cli/${path}`, "utf8");
-    for (const [, name] of text.matchAll(/"?([\w-]+)"?: \{ type: "(?:string|boolean)"/gu)) found.add(name ?? "");
-  }
-  return [...found].toSorted();
-}
 
 /** Whether a command has an option; without FILE and --out it does nothing else. */
 async function takes([name = "", ...action]: readonly string[], option: string): Promise<boolean> {
@@ -39,17 +26,39 @@ async function takes([name = "", ...action]: readonly string[], option: string):
   throw new Error(`${name} does something without arguments`);
 }
 
-test("the help of a command lists exactly its options", async (t) => {
-  const all = names();
-  t.ok(all.length > 40, `${all.length} options`);
-  for (const line of LINES) {
+test("one table: the help of a command lists exactly the options that it takes", async (t) => {
+  const helps = new Map(LINES.map((line) => [line, helpOf(COMMANDS, line)!]));
+  const all = new Set([...helps.values()].flatMap((help) => optionsOf(help).map(({ name }) => name)));
+  t.ok(all.size > 40, `${all.size} options`);
+  for (const [line, help] of helps) {
     const [name = "", action] = line;
-    const listed = [...helpFor(name, action).matchAll(/^ {2}--([\w-]+)/gmu)].map(([, option]) => option ?? "");
+    const listed = [...helpFor(name, action).matchAll(/^ {2}(?:-\w, )?--([\w-]+)/gmu)].map(
+      ([, option]) => option ?? "",
+    );
     const taken: string[] = [];
     for (const option of all) if (await takes(line, option)) taken.push(option);
-    const shown = taken.filter((option) => REFUSED[name]?.includes(option) !== true);
-    t.deepEqual([...new Set(listed)].toSorted(), shown, line.join(" "));
+    const shown = taken.filter((option) => !Object.hasOwn(help.refused ?? {}, option));
+    t.deepEqual([...new Set(listed)].toSorted(), shown.toSorted(), line.join(" "));
   }
+  for (const path of readdirSync(`${root}src/cli`, { recursive: true, encoding: "utf8" })) {
+    const text = path.endsWith(".ts") ? readFileSync(`${root}src/cli/${path}`, "utf8") : "";
+    t.notOk(/type: "(?:string|boolean)"(?! )/u.test(text), `${path} has no table of its own`);
+  }
+});
+
+test("every option of the table is well formed", (t) => {
+  for (const line of LINES) {
+    const options = optionsOf(helpOf(COMMANDS, line)!);
+    t.ok(
+      options.every(({ name, text }) => /^[a-z0-9-]+$/u.test(name) && text !== ""),
+      line.join(" "),
+    );
+    const shorts = options.flatMap(({ short }) => (short === undefined ? [] : [short]));
+    t.equal(new Set(shorts).size, shorts.length, "no short form twice");
+    const out = options.find(({ name }) => name === "out");
+    if (out !== undefined) t.equal(out.short, "o", "-o is --out");
+  }
+  t.end();
 });
 
 test("the chapter on --schema names the commands that take it", async (t) => {

@@ -44,6 +44,7 @@ const LINES = `
   relay exec:cat<plain exec:cat>relayed --ram zlib --out passed
   fuzz decode vm --cases 20 --seed 7 --json
   catalogue list timer --json
+  completions bash
   fuzz make vm --cases 3 --seed 7 --out cases
   inspect cut
   inspect missing

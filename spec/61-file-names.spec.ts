@@ -53,6 +53,32 @@ async function hostileStream(): Promise<Uint8Array> {
   return sink.bytes();
 }
 
+test("names are good on Windows, and can be read back", (t) => {
+  const names = [
+    ...HOSTILE,
+    "con",
+    "NUL.ram",
+    "com1",
+    "lpt9.x",
+    "aux",
+    "prn.",
+    "console",
+    "a.",
+    "a:b",
+    'x<>"|?*y',
+    "0000:00:02.0/vga",
+  ];
+  for (const name of names.filter(({ length }) => length < 60)) {
+    const plain = plainName(name);
+    t.notOk(/[<>:"/\\|?*]|[ .]$|^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/iu.test(plain), plain);
+    const back = plain.replaceAll(/%([0-9A-F]{2})/gu, (_, digits: string) =>
+      String.fromCharCode(Number.parseInt(digits, 16)),
+    );
+    t.equal(back, name);
+  }
+  t.end();
+});
+
 test("a name becomes one plain file name", (t) => {
   const names = new FileNames(["blocks.json"]);
   const claimed = HOSTILE.map((name) => names.claim(name));
@@ -69,7 +95,7 @@ test("a name becomes one plain file name", (t) => {
   );
   t.equal(plainName(""), "%");
   t.equal(plainName("pc.ram"), "pc.ram");
-  t.equal(plainName("0000:00:02.0/vga.vram"), "0000:00:02.0%2Fvga.vram");
+  t.equal(plainName("0000:00:02.0/vga.vram"), "0000%3A00%3A02.0%2Fvga.vram");
   t.end();
 });
 

@@ -68,7 +68,7 @@ test("three verdicts, and exit statuses as diff(1) has them", async (t) => {
   t.match(encoded.stdout, /^ {2}section ram\/0 parts: 33 \| 3 /mu);
   const different = await diff(t, [live, other], 1);
   t.match(different.stdout, /^DIFFERENT: \d+ pages, \d+ values of \d+ devices$/mu);
-  t.match(different.stdout, /^ {2}env\.eip: 0x\w+ \| 0x\w+ {2}\(A 0x\w+, B 0x\w+\)$/mu);
+  t.match(different.stdout, /^ {2}env\.eip \(rip\): 0x\w+ \| 0x\w+ {2}\(A 0x\w+, B 0x\w+\)$/mu);
   t.equal(different.stderr, "");
   for (const [args, verdict] of [
     [[live, live], "identical"],
@@ -83,7 +83,7 @@ test("three verdicts, and exit statuses as diff(1) has them", async (t) => {
 
 test("--json lists all that the text counts", async (t) => {
   const text = await diff(t, [live, file("q35.mig", corpusEntry("v10.0-q35-devices").open())], 1);
-  t.match(text.stdout, /and \d+ more(?: devices)? \(--json lists all\)/u, "long lists are cut");
+  t.match(text.stdout, /and \d+ more(?: devices)? \(-v lists all\)/u, "long lists are cut");
   const lines = text.stdout.split("\n");
   t.ok(lines.length < 110, "short");
   t.equal(lines.filter((line) => /^(?:section|RAM block|configuration) /u.test(line)).length, 12, "parts");

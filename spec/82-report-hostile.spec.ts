@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { chromium, type Browser } from "playwright-core";
-import test from "tape";
+import test, { type Test } from "tape";
 import { MemorySink } from "../src/bytes/index.js";
+import { SCRIPT } from "../src/analyse/report/script.js";
 import { MOST_PAGE, reportStream } from "../src/analyse/report/index.js";
 import { createStreamWriter, type StreamWriter } from "../src/codec/stream/index.js";
 import { deviceFromPlain, type DeviceDescription, type PlainValue } from "../src/codec/vmstate/index.js";
@@ -111,9 +112,14 @@ test("nothing from a stream becomes markup", async (t) => {
     "drawings hold numbers alone",
   );
   const policy = /<meta http-equiv="Content-Security-Policy" content="([^"]*)">/u.exec(html)?.[1] ?? "";
-  t.match(policy, /^default-src 'none'; style-src 'sha256-[\w+/=]{44}'; base-uri 'none'; form-action 'none'$/u);
+  t.match(
+    policy,
+    /^default-src 'none'; style-src 'sha256-[\w+/=]{44}'; script-src 'sha256-[\w+/=]{44}'; base-uri 'none'; form-action 'none'$/u,
+  );
   t.notOk(
-    /https?:|<script|<link|url\(|@import|\bsrc=/u.test(html.replaceAll(/&lt;[^<>]*&gt;/gu, "")),
+    /https?:|<script|<link|url\(|@import|\bsrc=/u.test(
+      html.replace(`<script>${SCRIPT}</script>`, "").replaceAll(/&lt;[^<>]*&gt;/gu, ""),
+    ),
     "nothing is loaded",
   );
 });
@@ -259,6 +265,29 @@ async function look(
   return { seen, problems };
 }
 
+/** What is shown of devices and rows after words were typed. */
+async function searched(t: Test, browser: Browser, file: string): Promise<void> {
+  for (const javaScriptEnabled of [true, false]) {
+    const context = await browser.newContext({ javaScriptEnabled });
+    const page = await context.newPage();
+    await page.goto(pathToFileURL(file).href);
+    const all = await page.locator("details.device:visible").count();
+    t.ok(all > 40, `${all} devices in ${await page.locator("details.group").count()} groups`);
+    const field = page.locator(".search input");
+    t.equal(await field.count(), javaScriptEnabled ? 1 : 0, "a field only where the script runs");
+    if (javaScriptEnabled) {
+      await field.fill("cpu EFER");
+      t.ok((await page.locator("details.device:visible").count()) < 5, "what does not hold both words is hidden");
+      const shown = await page.locator("details.device:visible li:visible").allInnerTexts();
+      t.ok(shown.length > 0 && shown.every((text) => /efer/iu.test(text)), `opened at it: ${shown.join("; ")}`);
+      await field.fill("");
+      t.equal(await page.locator("details.device:visible").count(), all, "and shown again");
+      t.equal(await page.locator("details.device[open]").count(), 0, "closed as before");
+    }
+    await context.close();
+  }
+}
+
 test("a browser shows it: light and dark, wide and narrow, and runs nothing", { timeout: 120_000 }, async (t) => {
   const executablePath = findChromium();
   if (executablePath === undefined) return t.skip("no Chromium in /usr/bin: the browser is not asked");
@@ -280,7 +309,7 @@ test("a browser shows it: light and dark, wide and narrow, and runs nothing", { 
         const { seen, problems } = await look(browser, file, width, scheme);
         const what = `${file === wicked ? "hostile" : "good"}, ${width}, ${scheme}`;
         t.deepEqual(problems, [], `${what}: nothing complains, nothing is asked for`);
-        t.deepEqual([seen.scripts, seen.handlers], [0, 0], "no script, no handler, no style of its own");
+        t.deepEqual([seen.scripts, seen.handlers], [1, 0], "no script but the page's, no handler, no style of its own");
         t.equal(seen.headings, 10, "all parts are there");
         t.equal(
           seen.background,
@@ -293,6 +322,7 @@ test("a browser shows it: light and dark, wide and narrow, and runs nothing", { 
         t.equal(seen.title, file === wicked ? NAMES[0] : "stream", `${devices} devices`);
       }
     }
+    await searched(t, browser, good);
     t.comment(`chromium ${browser.version()}`);
   } finally {
     await browser.close();

@@ -120,6 +120,36 @@ test("every device value of a capture, and the registers as `devices` prints the
   }
 });
 
+test("damage is marked where it is on the map of its block", async (t) => {
+  const stream = corpusEntry("compress-live").open();
+  const bytes = Uint8Array.from(stream);
+  // In the payload of a compressed page: only verification finds it.
+  bytes.set([0xff, 0x5a], 200_000);
+  const { html } = await reportStream(bytes);
+  const marks = [...html.matchAll(/<rect class="mark" x="([\d.]+)"/gu)].map(([, x]) => Number(x));
+  t.equal(marks.length, 1, "one damaged page");
+  const [, where = ""] = /Damage at <code>0x([0-9a-f]+)<\/code>: /u.exec(html) ?? [];
+  const columns = 256 * (Number.parseInt(where, 16) / (8 << 20));
+  t.ok(Math.abs(marks[0]! - columns) < 0.01, `0x${where} of 8 MiB is at column ${columns.toFixed(1)}`);
+  t.match(html, /damaged pages: 1"/u, "in words, too");
+  const cut = await reportStream(stream.subarray(0, 150_000));
+  t.match(
+    cut.html,
+    /Damage at <code>0x[0-9a-f]+<\/code>: reading ended after this page: /u,
+    "a cut is at the last page",
+  );
+  t.notOk((await reportStream(stream)).html.includes('class="mark"'), "none without damage");
+  const { html: q35 } = await reportStream(corpusEntry("live-q35").open());
+  t.match(q35, /<b>env\.eip<\/b> <code>0x[0-9a-f]+<\/code> <i>rip<\/i>/u, "registers by name");
+  const groups = [...q35.matchAll(/<h3>([^<]+) \((\d+)\)<\/h3>/gu)].map(([, name]) => name);
+  t.deepEqual(
+    groups,
+    ["Processors", "PCI devices", "Machine"].filter((name) => groups.includes(name)),
+    "devices in groups",
+  );
+  t.ok(groups.length > 1);
+});
+
 test("a source is hashed once, in whatever order it is read", async (t) => {
   const bytes = Uint8Array.from({ length: 3_000_000 }, (_, k) => (k * 7 + (k >> 9)) & 0xff);
   const right = createHash("sha256").update(bytes).digest("hex");

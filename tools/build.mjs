@@ -19,7 +19,15 @@ buildPageEngine();
 extractZstd();
 copyFileSync(`${root}src/io/catalogue/catalogue.br`, `${root}dist/src/io/catalogue/catalogue.br`);
 await bundleProgram(`${root}dist/`);
+await writeManPage();
 holdPublicNames();
+
+/** Writes dist/qevm.1 from the program's table of options. */
+async function writeManPage() {
+  const { manPage } = await import(`${root}dist/src/cli/man-page.js`);
+  const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
+  writeFileSync(`${root}dist/qevm.1`, manPage(version));
+}
 
 /** Fails where a public name has no documentation or is not listed; asked again when a declaration has changed. */
 function holdPublicNames() {

@@ -1,4 +1,5 @@
 /** An independent parser of reports: it takes a page apart and reports everything that a report may not contain. */
+import { SCRIPT } from "../../src/analyse/report/script.js";
 
 export interface PageTable {
   caption: string;
@@ -30,7 +31,7 @@ const TAGS = new Set(
   ),
 );
 const ATTRIBUTES = new Set(
-  "lang charset http-equiv content name class id aria-label aria-labelledby aria-hidden href scope tabindex role viewBox preserveAspectRatio width height d open".split(
+  "lang charset http-equiv content name class id aria-label aria-labelledby aria-hidden href scope tabindex role viewBox preserveAspectRatio width height x d open".split(
     " ",
   ),
 );
@@ -45,7 +46,11 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 /** Parses a page. */
 export function readReport(html: string): ReportPage {
-  return new Reading(html).page;
+  const script = `<script>${SCRIPT}</script>\n`;
+  const { page } = new Reading(html.replace(script, ""));
+  // The page's own script is the only one, and is as the policy names it.
+  if (!html.includes(script)) page.complaints.push("no script of the page's own");
+  return page;
 }
 
 class Reading {

@@ -50,8 +50,7 @@ export function escaped(c: string): string {
   return `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`;
 }
 
-/** An integer of a stream, in one base: `0x40`; `7` where both bases read the same. */
+/** An integer of a stream, in the one base that reports and `generate --set` share: `0x40`, `-0x1`. */
 export function numberText(value: number | bigint): string {
-  const [sign, size] = value < 0 ? ["-", -value] : ["", value];
-  return size < 10 ? `${sign}${size}` : `${sign}0x${size.toString(16)}`;
+  return value < 0 ? `-0x${(-value).toString(16)}` : `0x${value.toString(16)}`;
 }

@@ -53,7 +53,13 @@ export function parse(command: string, args: string[], positionals: [number, num
   const help = helpOf(COMMANDS, command.split(" "));
   if (help === undefined) throw new Error(`no command ${command}`);
   const known = new Map(optionsOf(help).map((option) => [option.name, option]));
-  const parsed = parseArgs({ args, options: parserOptions(known), allowPositionals: true, strict: false, tokens: true });
+  const parsed = parseArgs({
+    args,
+    options: parserOptions(known),
+    allowPositionals: true,
+    strict: false,
+    tokens: true,
+  });
   for (const token of parsed.tokens) if (token.kind === "option") check(token, known, help.refused ?? {});
   const [least, most] = positionals;
   if (parsed.positionals.length < least) throw new UsageError(`expected ${names}`);
@@ -61,6 +67,10 @@ export function parse(command: string, args: string[], positionals: [number, num
     throw new UsageError(`expected ${names}: unexpected argument ${JSON.stringify(parsed.positionals[most])}`);
   }
   const values = parsed.values as Record<string, string | boolean | string[] | undefined>;
+  const { color = "auto" } = values;
+  if (!["auto", "always", "never"].includes(String(color))) {
+    throw new UsageError(`--color takes auto, always or never, not ${JSON.stringify(color)}`);
+  }
   speak(values);
   const { template } = values;
   subject = parsed.positionals[0] ?? (typeof template === "string" ? template : "-");
@@ -129,7 +139,11 @@ function parserOptions(known: ReadonlyMap<string, Option>): NonNullable<ParseArg
 }
 
 /** Checks what strict `parseArgs` would refuse, with our own messages. */
-function check(token: OptionToken, known: ReadonlyMap<string, Option>, refused: Readonly<Record<string, string>>): void {
+function check(
+  token: OptionToken,
+  known: ReadonlyMap<string, Option>,
+  refused: Readonly<Record<string, string>>,
+): void {
   const { name, rawName, value, inlineValue } = token;
   const option = rawName === `--${name}` || rawName === `-${known.get(name)?.short}` ? known.get(name) : undefined;
   if (option === undefined) {

@@ -98,5 +98,5 @@ function stateLines(idstr: string, state: DeviceState, lines: string[]): void {
 
 function valueText(value: PlainValue): string {
   if (Array.isArray(value)) return value.map((element) => valueText(element)).join(" ");
-  return typeof value === "number" ? numberText(value) : safe(String(value));
+  return typeof value === "number" && Number.isInteger(value) ? numberText(value) : safe(String(value));
 }

@@ -1,4 +1,6 @@
 import type { DeviceDiff, FieldDifference } from "../analyse/diff/index.js";
+import { registerName } from "../guest/cores/register-names.js";
+import { numberText } from "../bytes/text.js";
 import type { PlainValue } from "../codec/vmstate/index.js";
 import { clip, hex, place, rest, WIDTH } from "./diff-text.js";
 import { most } from "./voice.js";
@@ -9,7 +11,7 @@ const MOST_OF_ONE = 8;
 const MOST = 32;
 
 /** The devices that differ, with their first values. */
-export function deviceLines(devices: readonly DeviceDiff[]): string[] {
+export function deviceLines(devices: readonly DeviceDiff[], machine: string | null): string[] {
   if (devices.length === 0) return [];
   const lines: string[] = [];
   let left = most(MOST);
@@ -22,7 +24,7 @@ export function deviceLines(devices: readonly DeviceDiff[]): string[] {
     const values = `${count(fields.length)} ${fields.length === 1 ? "value" : "values"}`;
     lines.push(clip(`device ${safe(name)}/${instance}: ${values}  (section ${place(offset)})`));
     const shown = fields.slice(0, Math.min(left, most(MOST_OF_ONE)));
-    for (const field of shown) lines.push(...fieldLines(field));
+    for (const field of shown) lines.push(...fieldLines(field, registerName(machine, name, field.path)));
     left -= shown.length;
     rest(lines, fields.length - shown.length, "  ");
   }
@@ -30,9 +32,9 @@ export function deviceLines(devices: readonly DeviceDiff[]): string[] {
 }
 
 /** `  env.eip: 0xfff0 | 0xfff1  (A 0x1a2b, B 0x1a2c)`, on several lines if long. */
-function fieldLines(field: FieldDifference): string[] {
+function fieldLines(field: FieldDifference, register: string | undefined): string[] {
   const where = `  (${place(field.offset)})`;
-  const path = safe(field.path);
+  const path = `${safe(field.path)}${register === undefined ? "" : ` (${register})`}`;
   const text = fieldText(field);
   const line = `  ${path}: ${text.join(" | ")}${where}`;
   if (line.length <= WIDTH) return [line];
@@ -72,7 +74,8 @@ function bytesText(digits: string): string {
 }
 
 function valueText(value: PlainValue): string {
-  if (typeof value === "number" && value >= 0x10000) return hex(value);
+  if (typeof value === "number") return Number.isInteger(value) ? numberText(value) : String(value);
   if (typeof value === "string") return value === "" ? '""' : safe(value);
+  if (Array.isArray(value)) return `[${value.map((element) => valueText(element)).join(" ")}]`;
   return safe(JSON.stringify(value, (_, inner: unknown) => (typeof inner === "bigint" ? `${inner}` : inner)));
 }

@@ -1,4 +1,4 @@
-import type { Pair, PartDifference, PartValue, StreamDiff, StreamSummary } from "../analyse/diff/index.js";
+import type { LeftOut, Pair, PartDifference, PartValue, StreamDiff, StreamSummary } from "../analyse/diff/index.js";
 import { deviceLines } from "./diff-devices.js";
 import { clip, hex, place, rest, tail, WIDTH } from "./diff-text.js";
 import { most } from "./voice.js";
@@ -8,12 +8,12 @@ import { count, fileSize, memorySize, safe, table, wrapped } from "./output.js";
 const MOST = 12;
 
 /** The text report: the verdict, what a destination gets differently, and other differences in the encoding. */
-export function report(files: Pair<string>, diff: StreamDiff): string[] {
+export function report(files: Pair<string>, diff: StreamDiff & { leftOut?: LeftOut }): string[] {
   const lines = [...headline("A", files.a, diff.a), ...headline("B", files.b, diff.b), ...verdict(diff)];
   const meant = diff.differences.filter(({ level }) => level === "meaning");
   block(lines, partLines(meant));
   block(lines, memoryLines(diff));
-  block(lines, deviceLines(diff.devices));
+  block(lines, deviceLines(diff.devices, diff.a.machine));
   const other = encodingLines(diff);
   if (other.length > 0) block(lines, ["Written in another way:", ...other]);
   return lines;
@@ -33,10 +33,18 @@ function headline(letter: string, file: string, { bytes, machine, complete, cont
   return wrapped(`${letter}: ${tail(file, WIDTH - 4)}:`, parts);
 }
 
-function verdict({ verdict: found, differences, ram, devices, firstByte, a, b }: StreamDiff): string[] {
+/** The verdict where nothing that counts differs. */
+export function sameText({ verdict: found, leftOut }: StreamDiff & { leftOut?: LeftOut }): string {
+  if (found === "identical") return "Identical, byte for byte";
+  const { parts = 0, pages = 0, values = 0 } = leftOut ?? {};
+  if (parts + pages + values > 0) return "The same, but for what is left out";
+  return "The same, written in another way: a destination gets the same of both";
+}
+
+function verdict(diff: StreamDiff & { leftOut?: LeftOut }): string[] {
+  const { verdict: found, differences, ram, devices, firstByte, a, b } = diff;
   const lines: string[] = [];
-  if (found === "identical") lines.push("Identical, byte for byte");
-  else if (found === "same") lines.push("The same, written in another way: a destination gets the same of both");
+  if (found !== "different") lines.push(sameText(diff));
   else {
     const { different, onlyA, onlyB } = ram.pages;
     const parts: string[] = [];

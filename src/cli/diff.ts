@@ -2,20 +2,26 @@ import { type ByteSource, isRandom } from "../bytes/source.js";
 import { isFolder } from "../io/container/is-folder.js";
 import { openInput } from "../io/container/input.js";
 import { detect } from "../io/container/detect.js";
-import { diffStreams, sideOf, type Pair, type Side, type StreamDiff } from "../analyse/diff/index.js";
+import {
+  diffStreams,
+  filterDiff,
+  sideOf,
+  type LeftOut,
+  type Pair,
+  type Side,
+  type StreamDiff,
+} from "../analyse/diff/index.js";
+import { diffPage } from "../analyse/report/index.js";
 import { inStream } from "../analyse/diff/side.js";
 import { QevmError, type Warning } from "../bytes/errors.js";
+import { openOutput } from "../io/transport/output.js";
 import { openSource } from "../io/transport/file.js";
-import {
-  inputOptions,
-  parse,
-  streamOptions,
-  UsageError,
-  wholeSize,
-  type Arguments,
-} from "./arguments.js";
+import { inputOptions, parse, streamOptions, UsageError, wholeSize, type Arguments } from "./arguments.js";
 import { printDocument } from "./diff-document.js";
 import { report } from "./diff-report.js";
+import { refuseInput } from "./out.js";
+import { version } from "./version.js";
+import { leftOutLines, statLines } from "./diff-stat.js";
 import { delivered, print, printJson, printWarnings, safe, withProgress } from "./output.js";
 import { refusal } from "./run.js";
 
@@ -27,19 +33,26 @@ export async function run(argv: string[]): Promise<number> {
   const [a, b] = args.positionals as [string, string];
   const files = { a, b };
   if (a === "-" && b === "-") throw new UsageError("only one of the two can be standard input");
-  let diff: StreamDiff;
+  const filter = { only: args.list("only"), ignore: args.list("ignore") };
+  if (args.flag("stat") && args.flag("json")) throw new UsageError("--stat and --json exclude each other");
+  const page = args.text("html");
+  if (page !== undefined) refuseInput(page, [a, b]);
+  let diff: StreamDiff & { leftOut?: LeftOut };
   try {
     diff = await diffFiles(files, args);
+    if (filter.only.length + filter.ignore.length > 0) diff = filterDiff(diff, filter);
   } catch (error) {
     const side = error instanceof QevmError ? sideOf(error) : undefined;
     if (side === undefined) throw error;
     return refused(error as QevmError, side, files, args);
   }
+  if (page !== undefined) await writePage(page, diffPage({ a: named(a), b: named(b) }, diff, `qevm ${version()}`));
   if (args.flag("json")) {
     await printDocument(diff);
   } else {
     printWarnings([...warningsOf(diff.a.warnings, a), ...warningsOf(diff.b.warnings, b)]);
-    print(report({ a: named(a), b: named(b) }, diff));
+    print(args.flag("stat") ? statLines(diff) : report({ a: named(a), b: named(b) }, diff));
+    if (diff.leftOut !== undefined) print(leftOutLines(diff.leftOut));
   }
   const { a: inA, b: inB } = diff;
   const passedOver = inA.passedOver + inB.passedOver;
@@ -47,6 +60,16 @@ export async function run(argv: string[]): Promise<number> {
     diff.verdict === "different" ? 1 : 0,
     delivered({ passedOver, warnings: [...inA.warnings, ...inB.warnings] }),
   );
+}
+
+async function writePage(path: string, html: string): Promise<void> {
+  const out = openOutput(path);
+  try {
+    await out.write(Buffer.from(html));
+    out.commit();
+  } finally {
+    out.abort();
+  }
 }
 
 async function diffFiles(files: Pair<string>, args: Arguments): Promise<StreamDiff> {

@@ -3,9 +3,11 @@ import {
   FILE_TEXT,
   FUZZ,
   IN_CLEAR,
+  JSON_LINES,
   JSON_OUT,
   LENIENT,
   LIMIT,
+  MANY_TEXT,
   OFFSET,
   PAGE_SIZE,
   SCHEMA,
@@ -23,10 +25,10 @@ const IMAGES = ["raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse"];
 
 export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   inspect: {
-    usage: "FILE [--json] [--lenient] [--page-size N]",
+    usage: "FILE... [--json|--jsonl] [--lenient] [--page-size N]",
     line: "what is in a stream: machine, RAM, sections, devices",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
-    text: FILE_TEXT,
+    options: [JSON_OUT, JSON_LINES, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
+    text: `${MANY_TEXT}\n${FILE_TEXT}`,
   },
   devices: {
     usage: "FILE [NAME] [--json] [--lenient] [--page-size N]",
@@ -53,17 +55,17 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     text: `Without options: the parts of the stream. BYTE is an address as in messages of\nqevm. After damage decoding goes on at the next part that fits (exit status 1),\nso that what follows is shown, too.\n${FILE_TEXT}`,
   },
   verify: {
-    usage: "FILE [--json] [--lenient] [--page-size N]",
+    usage: "FILE... [--json|--jsonl] [--lenient] [--page-size N]",
     line: "decode, re-encode and compare every byte",
-    options: [JSON_OUT, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
-    text: `Compressed pages are compressed again at the detected level, XBZRLE pages are\nencoded again from the old and the new page. Exit 1 when any byte differs.\n${FILE_TEXT}`,
+    options: [JSON_OUT, JSON_LINES, LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
+    text: `Compressed pages are compressed again at the detected level, XBZRLE pages are\nencoded again from the old and the new page. Exit 1 when any byte differs.\n${MANY_TEXT}\n${FILE_TEXT}`,
   },
   explain: {
     usage: 'FILE ["QEMU\'s error text"] [--json] [--page-size N]',
     line: "why a QEMU refuses a stream, and what can be done",
     options: [JSON_OUT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
     refused: { lenient: "explain always continues after damage: it takes no --lenient" },
-    text: `The text is what QEMU printed, one line or all of it, quoted: "$(cat err.log)".\nWithout it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; an unknown text is not an error.\n${FILE_TEXT}`,
+    text: `The text is what QEMU printed, one line or all of it, quoted; @err.log or @-\nreads it from a file or a pipe. Without it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; an unknown text is not an error.\n${FILE_TEXT}`,
   },
   report: {
     usage: "FILE --out report.html [--title TEXT] [--page-size N] ...",
@@ -89,6 +91,11 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     usage: "A B [--json] [--lenient] [--page-size N]",
     line: "compare two streams by content, whatever their encoding",
     options: [
+      ["--stat", "a line for each thing that differs, with numbers"],
+      ["--only PATTERN", "only device NAME, NAME:FIELD, a RAM block or a kind of", { many: true }],
+      ["", "part (section, command); * for anything; repeatable"],
+      ["--ignore PATTERN", "all but these (--ignore '*:*tsc*'); repeatable", { many: true }],
+      ["--html FILE", "write a self-contained HTML page, too"],
       ["--json", "one JSON document with every page range and value"],
       LENIENT,
       PAGE_SIZE,
@@ -330,6 +337,11 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     line: "layouts of device state for streams without VMDESCRIPTION",
     actions: CATALOGUE,
     text: "For details, run qevm catalogue ACTION --help.",
+  },
+  completions: {
+    usage: "bash|zsh|fish",
+    line: "completions for a shell",
+    text: "bash: source <(qevm completions bash); zsh: into a folder of fpath as _qevm;\nfish: into ~/.config/fish/completions/qevm.fish.",
   },
   fuzz: {
     usage: "decode|make|qemu|minimise|report FILE ...",

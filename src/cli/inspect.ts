@@ -5,56 +5,51 @@ import { containerName, type Container } from "../io/container/types.js";
 import { isFolder } from "../io/container/is-folder.js";
 import { openInput } from "../io/container/input.js";
 import { inputOptions, parse, refuseOffset, streamOptions, type Arguments } from "./arguments.js";
+import { eachFile, named, type OneFile } from "./each-file.js";
 import { commandLines } from "./commands.js";
 import { opaqueLines } from "./opaque.js";
 import { most } from "./voice.js";
-import {
-  count,
-  fileSize,
-  grouped,
-  memorySize,
-  print,
-  printJson,
-  printWarnings,
-  safe,
-  table,
-  withProgress,
-  wrapped,
-} from "./output.js";
+import { count, fileSize, grouped, memorySize, printWarnings, safe, table, withProgress, wrapped } from "./output.js";
 
-/** `qevm inspect FILE`. */
+/** `qevm inspect FILE...`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse("inspect", argv, [1, 1], "one FILE");
-  const file = args.positionals[0]!;
-  if (isFolder(file)) return await recording(file, args);
+  const args = parse("inspect", argv, [1, Infinity], "one or more FILEs");
+  return await eachFile(args, async (file) =>
+    isFolder(file) ? await recording(file, args) : await single(file, args),
+  );
+}
+
+async function single(file: string, args: Arguments): Promise<OneFile> {
   const input = await openInput(file, inputOptions(args));
   const source = withProgress(input, "reading");
-  const inspected = await inspectStream(source, await streamOptions(args)).finally(() => source.done());
-  await source.close?.();
-  const { containers } = input;
-  const inspection = { ...inspected, container: containerName(containers), containers };
-  if (args.flag("json")) {
-    printJson(inspection);
-    return 0;
+  try {
+    const inspected = await inspectStream(source, await streamOptions(args));
+    const { containers } = input;
+    const inspection = { ...inspected, container: containerName(containers), containers };
+    return {
+      document: inspection,
+      lines: report(named(file), inspection, containers),
+      warn: () => printWarnings(inspection.warnings),
+      status: 0,
+    };
+  } finally {
+    source.done();
+    await source.close?.();
   }
-  printWarnings(inspection.warnings);
-  print(report(file === "-" ? "standard input" : file, inspection, containers));
-  return 0;
 }
 
 /** A folder with the channels of a migration. */
-async function recording(folder: string, args: Arguments): Promise<number> {
+async function recording(folder: string, args: Arguments): Promise<OneFile> {
   refuseOffset(args);
   const { inspectRecording, openRecording } = await import("./recording.js");
   const options = await streamOptions(args);
   const inspection = await inspectRecording(openRecording(folder, options), options);
-  if (args.flag("json")) {
-    printJson(inspection);
-    return 0;
-  }
-  printWarnings(inspection.warnings);
-  print([...report(folder, inspection), "", ...channelLines(inspection.channels)]);
-  return 0;
+  return {
+    document: inspection,
+    lines: [...report(folder, inspection), "", ...channelLines(inspection.channels)],
+    warn: () => printWarnings(inspection.warnings),
+    status: 0,
+  };
 }
 
 function channelLines(channels: readonly ChannelSummary[]): string[] {

@@ -24,16 +24,25 @@ export function outOf(
     if (!text) refuseTerminal();
     return out;
   }
-  for (const input of [...inputs, ...args.list("schema")]) {
-    if (input !== undefined && input !== "-" && wouldReplace(out, input))
-      throw new UsageError(`--out would replace ${input}, which is read`);
-  }
+  refuseInput(out, [...inputs, ...args.list("schema")], "--out");
   tellLeftovers(out);
   return out;
 }
 
+/** Refuses an output that is an input. Errors: usage. */
+export function refuseInput(out: string, inputs: readonly (string | undefined)[], option = "--html"): void {
+  if (out === "" || out === "-") throw new UsageError(`${option} takes the name of a file`);
+  for (const input of inputs) {
+    if (input !== undefined && input !== "-" && wouldReplace(out, input))
+      throw new UsageError(`${option} would replace ${input}, which is read`);
+  }
+}
+
 /** Refuses to write bytes to a terminal. Errors: usage. */
-export function refuseTerminal(to: { isTTY?: boolean } = process.stdout, instead = "give --out FILE, or redirect it"): void {
+export function refuseTerminal(
+  to: { isTTY?: boolean } = process.stdout,
+  instead = "give --out FILE, or redirect it",
+): void {
   if (to.isTTY === true) throw new UsageError(`standard output is a terminal, and the output is binary: ${instead}`);
 }
 

@@ -17,6 +17,12 @@ export function printJson(value: unknown): void {
   process.stdout.write("\n");
 }
 
+/** A JSON document in one line, with its line break; otherwise as `printJson`. */
+export function jsonLine(value: unknown): string {
+  const text = JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? one.toString() : one));
+  return `${text.replace(CONTROL, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`)}\n`;
+}
+
 /** Prints a message on stderr. Names from the stream may contain terminal control characters, which are escaped. */
 export function tell(message: string): void {
   const text = message.replace(CONTROL, escaped);
@@ -26,7 +32,7 @@ export function tell(message: string): void {
 
 /** Prints a warning on stderr, not with `--quiet`. */
 export function warn(message: string): void {
-  if (!voice.quiet) warn(`${message}`);
+  if (!voice.quiet) tell(`warning: ${message}`);
 }
 
 /** `at tcp:...` for a listening address; `from exec:...` for a source that is read. */
@@ -128,8 +134,7 @@ export function withProgress(source: ByteSource, what: string): ByteSource & { d
       },
     }),
     readAhead:
-      readAhead &&
-      ((position: number, into: Uint8Array) => readAhead(position, into).then((n) => progress.add(n))),
+      readAhead && ((position: number, into: Uint8Array) => readAhead(position, into).then((n) => progress.add(n))),
     done: () => progress.end(),
   });
 }

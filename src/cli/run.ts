@@ -32,7 +32,7 @@ export async function run(name: string, args: string[], load: () => Promise<Comm
 }
 
 /** A full disk is not a bug, wherever the error occurs. */
-function withFullDisk(error: unknown): unknown {
+export function withFullDisk(error: unknown): unknown {
   const system = error instanceof Error && "syscall" in error && !(error instanceof QevmError);
   return system ? new QevmError("io", error.message, { cause: error }) : error;
 }

@@ -22,6 +22,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   unpack: () => import("./unpack.js"),
   pack: () => import("./pack.js"),
   fuzz: () => import("./fuzz.js"),
+  completions: () => import("./completions.js"),
   catalogue: () => import("./catalogue.js"),
 };
 

@@ -5,54 +5,55 @@ import { isFolder } from "../io/container/is-folder.js";
 import { openInput } from "../io/container/input.js";
 import type { InputOptions } from "../io/container/types.js";
 import { canReopen } from "../io/transport/file.js";
-import {
-  inputOptions,
-  parse,
-  refuseOffset,
-  streamOptions,
-  type Arguments,
-  type ReadOptions,
-} from "./arguments.js";
+import { inputOptions, parse, refuseOffset, streamOptions, type Arguments, type ReadOptions } from "./arguments.js";
+import { eachFile, named, type OneFile } from "./each-file.js";
 import { opaqueLines } from "./opaque.js";
-import { fileSize, grouped, print, printJson, printWarnings, safe, table, withProgress, wrapped } from "./output.js";
+import { fileSize, grouped, printWarnings, safe, table, withProgress, wrapped } from "./output.js";
 
-/** `qevm verify FILE`. */
+/** `qevm verify FILE...`. */
 export async function run(argv: string[]): Promise<number> {
-  const args = parse("verify", argv, [1, 1], "one FILE");
-  const file = args.positionals[0]!;
+  const args = parse("verify", argv, [1, Infinity], "one or more FILEs");
+  return await eachFile(
+    args,
+    async (file) => (isFolder(file) ? await verifyFolder(file, args) : await verifyFile(file, args)),
+    (files, wrong, refused) =>
+      `${grouped(files)} files: ${grouped(files - wrong - refused)} identical, ${grouped(wrong)} DIFFERENT or cut, ${grouped(refused)} refused`,
+  );
+}
+
+async function verifyFile(file: string, args: Arguments): Promise<OneFile> {
   const options = await streamOptions(args);
-  if (isFolder(file)) return await verifyFolder(file, args);
   const keepMemory = await needsMemory(file, options, inputOptions(args));
   const source = withProgress(await openInput(file, inputOptions(args)), "verifying");
-  const verification = await verifyStream(source, { ...options, keepMemory }).finally(() => source.done());
-  await source.close?.();
-  const { inspection, ...result } = verification;
-  if (args.flag("json")) {
-    printJson({ ...result, warnings: inspection.warnings });
-  } else {
-    printWarnings(inspection.warnings);
-    print(report(file === "-" ? "standard input" : file, verification));
+  try {
+    const verification = await verifyStream(source, { ...options, keepMemory });
+    return found(verification, report(named(file), verification));
+  } finally {
+    source.done();
+    await source.close?.();
   }
-  return verification.identical ? 0 : 1;
+}
+
+function found({ inspection, ...result }: Verification, lines: readonly string[]): OneFile {
+  return {
+    document: { ...result, warnings: inspection.warnings },
+    lines,
+    warn: () => printWarnings(inspection.warnings),
+    status: result.identical ? 0 : 1,
+  };
 }
 
 /** A folder with the channels of a migration. */
-async function verifyFolder(folder: string, args: Arguments): Promise<number> {
+async function verifyFolder(folder: string, args: Arguments): Promise<OneFile> {
   refuseOffset(args);
   const { openRecording, verifyRecording } = await import("./recording.js");
   const options = await streamOptions(args);
-  const { inspection, ...result } = await verifyRecording(openRecording(folder, options), options);
-  if (args.flag("json")) {
-    printJson({ ...result, warnings: inspection.warnings });
-  } else {
-    printWarnings(inspection.warnings);
-    const files = result.files.map(({ file, role, bytes, identical, firstDifference }) => {
-      const verdict = identical ? "identical" : `DIFFERENT from byte 0x${(firstDifference ?? 0).toString(16)}`;
-      return [safe(file), role, fileSize(bytes), verdict];
-    });
-    print([...report(folder, { ...result, inspection }), ...table(files, [0, 1, 3])]);
-  }
-  return result.identical ? 0 : 1;
+  const verification = await verifyRecording(openRecording(folder, options), options);
+  const files = verification.files.map(({ file, role, bytes, identical, firstDifference }) => {
+    const verdict = identical ? "identical" : `DIFFERENT from byte 0x${(firstDifference ?? 0).toString(16)}`;
+    return [safe(file), role, fileSize(bytes), verdict];
+  });
+  return found(verification, [...report(folder, verification), ...table(files, [0, 1, 3])]);
 }
 
 /**

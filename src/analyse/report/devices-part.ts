@@ -7,6 +7,7 @@ import {
   type FieldValue,
   type StructState,
 } from "../../codec/vmstate/index.js";
+import { registerName } from "../../guest/cores/register-names.js";
 import { markup, type Html, type Piece } from "./html.js";
 import { address, exact, type Part } from "./parts.js";
 import type { ReportFacts } from "./types.js";
@@ -30,7 +31,7 @@ export function devicesPart(facts: ReportFacts): Part {
       body: markup`<p>No device was reached.</p>
 `,
     };
-  const shelf = new Shelf();
+  const shelf = new Shelf(facts.inspection.machine);
   const trees = devices.slice(0, MOST_LISTED).map((item, i) => shelf.device(item, i >= facts.devices.length));
   const left = devices.length - trees.length;
   const notes: Piece[] = [];
@@ -48,7 +49,30 @@ export function devicesPart(facts: ReportFacts): Part {
       markup`<p class="note">${exact(left)} more devices are left out: <code>qevm devices FILE</code> lists all.</p>
 `,
     );
-  return { id: "devices", heading: `Devices (${exact(devices.length)})`, body: [notes, trees] };
+  return { id: "devices", heading: `Devices (${exact(devices.length)})`, body: [notes, grouped(devices, trees)] };
+}
+
+/** In what order groups come; a group without devices is left out. */
+const GROUPS = ["Processors", "PCI devices", "Other buses", "Machine"] as const;
+
+/** Which part of the machine a section belongs to, by its name: PCI and other buses put an address before it. */
+function groupOf(name: string): (typeof GROUPS)[number] {
+  if (/^(?:cpu|cpu_common|apic|apic_common|kvmclock|cpu\/.*)$/u.test(name)) return "Processors";
+  if (/^(?:[0-9a-f]{4}:)?[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]\b/u.test(name)) return "PCI devices";
+  return name.includes("/") ? "Other buses" : "Machine";
+}
+
+function grouped(devices: readonly SectionItem[], trees: readonly Html[]): Piece[] {
+  return GROUPS.map((group) => {
+    const mine = trees.filter((_, i) => groupOf(devices[i]!.idstr) === group);
+    return (
+      mine.length > 0 &&
+      markup`<details class="group" open>
+        <summary><h3>${group} (${exact(mine.length)})</h3></summary>
+        ${mine}
+      </details> `
+    );
+  });
 }
 
 /** Makes trees until there is no more room. */
@@ -56,11 +80,19 @@ class Shelf {
   shortened = false;
   private room = MOST_DEVICES;
   private left = 0;
+  /** The section whose tree is made, and where in it: names of registers are by both. */
+  private section = "";
+  private path: string[] = [];
+
+  /** @param machine machine type; null: not known */
+  constructor(private readonly machine: string | null) {}
 
   device({ idstr, instanceId, versionId, offset, content }: SectionItem, afterDamage: boolean): Html {
     const length = content.kind === "device" ? content.length : content.kind === "opaque" ? content.bytes.length : 0;
     this.left = Math.min(MOST_DEVICE, this.room);
     const before = this.left;
+    this.section = idstr;
+    this.path = [];
     const body = this.body(content);
     this.room -= before - this.left;
     return markup`<details class="device">
@@ -118,6 +150,21 @@ class Shelf {
   }
 
   private entry(name: string, value: FieldValue): Html {
+    this.path.push(name);
+    try {
+      return this.valued(name, value);
+    } finally {
+      this.path.pop();
+    }
+  }
+
+  /** The register that the value, or an element of it, belongs to. */
+  private register(element?: number): string | undefined {
+    const path = this.path.join(".").replaceAll(".[", "[");
+    return registerName(this.machine, this.section, element === undefined ? path : `${path}[${element}]`);
+  }
+
+  private valued(name: string, value: FieldValue): Html {
     if (isStructState(value)) return this.nested(markup`<b>${name}</b>`, this.struct(value));
     if (isRecordValue(value)) return this.nested(markup`<b>${name}</b>`, this.members(value.record));
     if (isTreeNode(value))
@@ -127,7 +174,9 @@ class Shelf {
         markup`<b>${name}</b> <span class="dim">${value.length === 1 ? "1 element" : `${exact(value.length)} elements`}</span>`,
         this.elements(value),
       );
-    return this.spend(markup`<li><b>${name}</b> <code>${this.plain(value)}</code></li>
+    const register = this.register();
+    return this
+      .spend(markup`<li><b>${name}</b> <code>${this.plain(value)}</code>${register !== undefined && markup` <i>${register}</i>`}</li>
 `);
   }
 
@@ -178,7 +227,10 @@ class Shelf {
       return [hexOf(value.subarray(0, MOST_BYTES)), this.more(value.length - MOST_BYTES, "bytes")];
     }
     if (Array.isArray(value)) {
-      const shown = value.slice(0, MOST_ELEMENTS).map((element) => this.plain(element));
+      const shown = value.slice(0, MOST_ELEMENTS).map((element, i) => {
+        const register = this.register(i);
+        return register === undefined ? this.plain(element) : [this.plain(element), markup` <i>${register}</i>`];
+      });
       return [
         shown.map((piece, i) => (i === 0 ? piece : [" ", piece])),
         this.more(value.length - MOST_ELEMENTS, "elements"),

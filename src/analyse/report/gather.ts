@@ -12,6 +12,7 @@ import { noteFacts } from "../../guest/layout/facts.js";
 import { findLayout } from "../../guest/layout/layout.js";
 import type { ByteSource } from "../../bytes/source.js";
 import type { SectionItem, StreamOptions } from "../../codec/stream/index.js";
+import { damageMarks } from "./damage-marks.js";
 import { sectionsAfterDamage } from "./after-damage.js";
 import { HashedSource, openRaw } from "./raw-input.js";
 import { verifyFolder, verifyInput } from "./verification.js";
@@ -33,6 +34,7 @@ export async function gather(input: StreamInput, options: ReportOptions): Promis
   for (const item of afterDamage) noteFacts(item, watch.facts);
   watch.end();
   const unread = await watch.reader.unfinished();
+  const damage = allDamage(explained, verified);
   return {
     title: title ?? named,
     name: named,
@@ -43,11 +45,12 @@ export async function gather(input: StreamInput, options: ReportOptions): Promis
     explained,
     inspection,
     channels: "channels" in inspection ? (inspection.channels as ReportFacts["channels"]) : [],
-    damage: allDamage(explained, verified),
+    damage,
     verified,
     use: watch.use.result(unread?.offset ?? watch.reader.offset),
     unread: unread?.length ?? 0,
     blocks: strips(watch),
+    marks: damageMarks(damage, explained.inspection.complete, watch.map.last),
     layout: layoutOf(explained.inspection, watch),
     devices: watch.devices,
     afterDamage,

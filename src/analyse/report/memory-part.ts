@@ -1,5 +1,6 @@
 import { memorySize } from "../../bytes/text.js";
 import type { PageCounts } from "../inspect/inspect.js";
+import type { DamageMark } from "./damage-marks.js";
 import { Html, markup, type Piece } from "./html.js";
 import { KINDS, PageKind, type BlockStrip } from "./page-map.js";
 import { address, exact, first, share, table, type Column, type Part } from "./parts.js";
@@ -68,9 +69,14 @@ export function memoryPart(facts: ReportFacts): Part {
               ${NAMES[kind]}</span
             > `,
         )}
+        ${facts.marks.length > 0 && markup`<span class="bad">damage</span>`}
       </p>
 `,
-    facts.blocks.map(({ index, strip }) => figure(ram.blocks[index]!, strip, pageSize)),
+    facts.blocks.map(({ index, strip }) => {
+      const block = ram.blocks[index]!;
+      const marks = facts.marks.filter((mark) => mark.block === block.name);
+      return figure(block, strip, { pageSize, marks });
+    }),
   ];
   const undrawn = ram.blocks.length - facts.blocks.length;
   if (undrawn > 0)
@@ -79,7 +85,11 @@ export function memoryPart(facts: ReportFacts): Part {
   return { id: "ram", heading: "RAM", body };
 }
 
-function figure({ name, length }: { name: string; length: number }, strip: BlockStrip, pageSize: number): Html {
+function figure(
+  { name, length }: { name: string; length: number },
+  strip: BlockStrip,
+  { pageSize, marks }: { pageSize: number; marks: readonly DamageMark[] },
+): Html {
   const { totals, pages, cells, partial } = strip;
   const present = ORDER.filter((kind) => totals[kind]! > 0);
   const counts = present
@@ -97,10 +107,14 @@ function figure({ name, length }: { name: string; length: number }, strip: Block
         ${pages === 1 ? "1 page" : `${exact(pages)} pages`}${present.length > 1 && `; ${scale}`}</span
       >
     </figcaption>
-    ${cells.length > 0 && drawing(name, counts, strip, present)}
+    ${cells.length > 0 && drawing({ name, counts, strip, present, marked: marks.map(({ offset }) => offset / pageSize) })}
     <p class="ends">
       <code>0x0</code> <span>${counts === "" ? "no pages" : counts}</span> <code>${address(length)}</code>
     </p>
+    ${marks.map(
+      ({ offset, what }) => markup`<p class="bad">Damage at <code>${address(offset)}</code>: ${what}.</p>
+`,
+    )}
     ${
       partial &&
       markup`<p class="note">${cut}.</p>
@@ -109,19 +123,36 @@ function figure({ name, length }: { name: string; length: number }, strip: Block
   </figure> `;
 }
 
-/** The same in words is below it and is its name. */
-function drawing(name: string, counts: string, { cells }: BlockStrip, present: readonly number[]): Html {
+/** What a strip shows. */
+interface Drawn {
+  name: string;
+  /** The same in words, which is below it and is its name. */
+  counts: string;
+  strip: BlockStrip;
+  present: readonly number[];
+  /** Pages with damage, from the beginning of the block. */
+  marked: readonly number[];
+}
+
+function drawing({ name, counts, strip: { cells, pages }, present, marked }: Drawn): Html {
   const paths = pathsOf(cells);
+  const damage = marked.length === 0 ? "" : `; damaged pages: ${exact(marked.length)}`;
   return markup`<svg
-    class="strip${present.length === 1 && " even"}"
+    class="strip${present.length === 1 && marked.length === 0 && " even"}"
     role="img"
-    aria-label="Map of RAM block ${name}: ${counts}"
+    aria-label="Map of RAM block ${name}: ${counts}${damage}"
     viewBox="0 0 ${cells.length} ${HEIGHT}"
     preserveAspectRatio="none"
   >
     <rect class="k-never" width="${cells.length}" height="${HEIGHT}" />
     ${present.filter((kind) => kind !== PageKind.NEVER).map((kind) => markup`<path class="k-${CLASSES[kind]}" d="${new Html(paths[kind] ?? "")}" /> `)}
+    ${marked.map((page) => markup`<rect class="mark" x="${markAt(page, pages, cells.length)}" width="${Math.max(0.4, cells.length / 160)}" height="${HEIGHT}" /> `)}
   </svg> `;
+}
+
+/** Left edge of a mark, in columns: that of the page, and inside the strip. */
+function markAt(page: number, pages: number, columns: number): number {
+  return Number(Math.min((page * columns) / pages, columns * 0.99).toFixed(2));
 }
 
 /** One path a kind; neighbours of the same height are one rectangle. Only digits and letters of ours are in it. */

@@ -20,6 +20,8 @@ export class PageMap {
   private readonly blocks = new Map<RamBlock, SparseTable<Uint8Array>>();
   /** Blocks of which pages were left out since the table was full. */
   private readonly partial = new Set<RamBlock>();
+  /** The page of the last record. */
+  last: { block: string; offset: number } | undefined;
 
   /** @param left pages that there is room for, in pieces of 4096 */
   constructor(
@@ -35,6 +37,7 @@ export class PageMap {
       // Outside its block: damage that was skipped.
       if (block === undefined || kind === PageKind.NEVER || batch.offset[i]! >= block.usedLength) continue;
       const page = Math.floor(batch.offset[i]! / pageSize);
+      if (i + 1 === batch.count) this.last = { block: block.idstr, offset: batch.offset[i]! };
       const piece = this.piece(block, page);
       if (piece === undefined) {
         this.partial.add(block);

@@ -53,12 +53,15 @@ details{margin:.15rem 0}
 summary{cursor:pointer;overflow-wrap:anywhere}
 .device{border-top:1px solid var(--line);margin:0;padding:.15rem 0}
 .device ul{list-style:none;border-left:1px solid var(--line);margin:.1rem 0 .1rem .3rem;padding-left:.8rem}
-.device b{font-weight:600}
+.device b{font-weight:600}.device i{color:var(--dim)}
+.group>summary h3{display:inline}.group>.device{margin-left:1rem}
+.search input{font:inherit;max-width:100%}[hidden]{display:none!important}
+.mark{fill:var(--bad);stroke:var(--bg);stroke-width:.15}
 footer{color:var(--dim);margin:2rem auto 1.5rem;border-top:1px solid var(--line);padding-top:.5rem}
 @media (max-width:40rem){body{font-size:13px}dl{display:block}dd{margin:0 0 .35rem}th,td{padding:.18rem .4rem}.ends>:nth-child(2){order:3;flex-basis:100%;text-align:left}header,main,footer{padding:0 .6rem}}
 @media print{:root{color-scheme:light;--bg:#fff;--fg:#000;--dim:#444;--line:#bbb;--soft:#f4f4f4;--link:#000;--good:#11632a;--fair:#7a4b00;--bad:#b00020;
 --data:#2563c9;--comp:#0b7d6b;--xbz:#b8560b;--zero:#aab4c0;--never:#eef1f4}
-body{font-size:9.5pt}header,main,footer{max-width:none;padding:0}nav{display:none}.box{max-height:none;overflow:visible}thead th{position:static}
+body{font-size:9.5pt}header,main,footer{max-width:none;padding:0}nav,.search{display:none}.box{max-height:none;overflow:visible}thead th{position:static}
 tr,figure,dl>div{break-inside:avoid}h2,h3,caption{break-after:avoid}pre{white-space:pre-wrap;overflow-wrap:anywhere}
 svg{print-color-adjust:exact;-webkit-print-color-adjust:exact}
 details::details-content{content-visibility:visible;block-size:auto}}

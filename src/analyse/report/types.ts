@@ -9,6 +9,7 @@ import type { Segment } from "../../guest/layout-types.js";
 import type { ByteSource } from "../../bytes/source.js";
 import type { SectionItem, StreamOptions } from "../../codec/stream/index.js";
 import type { Use } from "./byte-use.js";
+import type { DamageMark } from "./damage-marks.js";
 import type { BlockStrip } from "./page-map.js";
 
 /** A source that may report how far it was read. */
@@ -82,6 +83,8 @@ export interface ReportFacts {
   /** Bytes of the stream after the last part that was decoded, where reading ended early. */
   unread: number;
   blocks: ReportBlock[];
+  /** Pages that are damaged, and where reading ended. */
+  marks: readonly DamageMark[];
   layout: { segments: readonly Segment[]; how: readonly string[] } | { none: string };
   devices: readonly SectionItem[];
   /** Device sections that were looked for, and found, after damage that ended the reading. */

@@ -23,7 +23,7 @@ export interface CpuRegisters {
   msrs: Record<string, bigint>;
 }
 
-const GENERAL = [
+export const GENERAL: readonly string[] = [
   "rax",
   "rcx",
   "rdx",
@@ -41,9 +41,9 @@ const GENERAL = [
   "r14",
   "r15",
 ];
-const SEGMENTS = ["es", "cs", "ss", "ds", "fs", "gs"];
+export const SEGMENTS: readonly string[] = ["es", "cs", "ss", "ds", "fs", "gs"];
 /** MSRs by their usual names, and their fields; the later ones are in subsections. */
-const MSRS: Readonly<Record<string, string>> = {
+export const MSRS: Readonly<Record<string, string>> = {
   EFER: "env.efer",
   STAR: "env.star",
   LSTAR: "env.lstar",
