@@ -217,8 +217,9 @@ test("devices prints the names and numbers that --set takes", async (t) => {
   t.equal(fields["env.eip"], 2n ** 53n + 1n);
 });
 
+const mode = (path: string): number => statSync(path).mode & 0o777;
+
 test("outputs that hold guest memory are for their owner only", async (t) => {
-  const mode = (path: string): number => statSync(path).mode & 0o777;
   const before = process.umask(0);
   try {
     for (const [command, args, made] of [

@@ -9,6 +9,7 @@ import { inspectStream } from "../src/analyse/inspect/inspect.js";
 import { MemorySource } from "../src/bytes/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { qevm } from "./support/program.js";
+import { inProcess } from "./support/in-process.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-spec-30-"));
 const whole = corpusEntry("compress-1-threads-1").open();
@@ -88,11 +89,37 @@ test("payloads that were not decompressed are called neither understood nor comp
   t.notOk(/complete/u.test(page.stdout.split("\n")[0]!), "it is not called complete");
 });
 
+test("verify --lenient goes on after damaged pages, and says what was put in their place", async (t) => {
+  const bytes = Uint8Array.from(corpusEntry("compress-live").open());
+  // Inside the payloads of two compressed pages.
+  for (const at of [200_000, 300_000]) bytes.set([0xff ^ bytes[at]!, 0x5a ^ bytes[at + 1]!], at);
+  const path = join(work, "two-pages.mig");
+  writeFileSync(path, bytes);
+  const strict = await inProcess("verify", [path]);
+  t.deepEqual([strict.code, strict.stdout], [1, ""], "strict: refused at the first");
+  const { code, stdout, stderr } = await inProcess("verify", [path, "--lenient"]);
+  t.equal(code, 1);
+  t.equal(
+    stderr.match(/^warning: at byte 0x[0-9a-f]+, .*; replaced page of "pc\.ram" at 0x[0-9a-f]+: .+$/gmu)?.length,
+    2,
+    stderr,
+  );
+  t.match(stdout, /^DAMAGED: 2 pages \(see the warnings\)$/mu);
+  const { warnings } = JSON.parse((await inProcess("verify", [path, "--lenient", "--json"])).stdout) as {
+    warnings: { replaced?: { block: string } }[];
+  };
+  t.deepEqual(
+    warnings.map(({ replaced }) => replaced?.block),
+    ["pc.ram", "pc.ram"],
+    "in JSON, too",
+  );
+});
+
 test("a cut file has no releases that may load it", async (t) => {
   const cut = join(work, "cut.mig");
   writeFileSync(cut, whole.subarray(0, 300_000));
   const { stdout } = await qevm(["explain", cut], { plain: true });
-  t.match(stdout, /No QEMU loads it/u);
+  t.match(stdout, /No release of QEMU loads it as it is/u);
   t.notOk(/may load it/u.test(stdout), "and none may");
   t.equal((await explainStream(new MemorySource(whole.subarray(0, 300_000)))).versions.loads, "none", "JSON");
   const html = join(work, "cut.html");

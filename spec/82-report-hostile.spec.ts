@@ -273,14 +273,14 @@ async function searched(t: Test, browser: Browser, file: string): Promise<void> 
     await page.goto(pathToFileURL(file).href);
     const all = await page.locator("details.device:visible").count();
     t.ok(all > 40, `${all} devices in ${await page.locator("details.group").count()} groups`);
-    const field = page.locator(".search input");
-    t.equal(await field.count(), javaScriptEnabled ? 1 : 0, "a field only where the script runs");
+    const search = page.locator(".search input");
+    t.equal(await search.count(), javaScriptEnabled ? 1 : 0, "a field only where the script runs");
     if (javaScriptEnabled) {
-      await field.fill("cpu EFER");
+      await search.fill("cpu EFER");
       t.ok((await page.locator("details.device:visible").count()) < 5, "what does not hold both words is hidden");
       const shown = await page.locator("details.device:visible li:visible").allInnerTexts();
       t.ok(shown.length > 0 && shown.every((text) => /efer/iu.test(text)), `opened at it: ${shown.join("; ")}`);
-      await field.fill("");
+      await search.fill("");
       t.equal(await page.locator("details.device:visible").count(), all, "and shown again");
       t.equal(await page.locator("details.device[open]").count(), 0, "closed as before");
     }

@@ -14,15 +14,15 @@ async function caught(
 ): Promise<[number, string[]]> {
   const texts = streams.map(() => [] as Buffer[]);
   const own = streams.map((stream, i) => {
-    const { write } = stream;
+    const write = stream.write.bind(stream);
     // A sink on a standard stream listens to it as long as the process runs.
     stream.setMaxListeners(0);
-    stream.write = ((chunk: Uint8Array | string, ...rest: unknown[]): boolean => {
+    stream.write = (chunk: Uint8Array | string, ...rest: unknown[]): boolean => {
       texts[i]!.push(Buffer.from(chunk as string));
       const done = rest.at(-1);
       if (typeof done === "function") queueMicrotask(() => (done as () => void)());
       return true;
-    }) as typeof write;
+    };
     return write;
   });
   try {

@@ -95,10 +95,18 @@ complete -o filenames -F _qevm qevm
 `;
 }
 
+/** A text inside quotes. */
+function zshQuoted(text: string): string {
+  return text.replaceAll("'", String.raw`'\''`);
+}
+
+function fishQuoted(text: string): string {
+  return `'${text.replaceAll(/['\\]/gu, String.raw`\$&`)}'`;
+}
+
 /** `qevm completions zsh`: a file `_qevm` in a folder of `fpath`. */
 export function zshScript(): string {
-  const quoted = (text: string): string => text.replaceAll("'", `'\\''`);
-  const described = (text: string): string => quoted(text.replaceAll(/[[\]:\\]/gu, String.raw`\$&`));
+  const described = (text: string): string => zshQuoted(text.replaceAll(/[[\]:\\]/gu, String.raw`\$&`));
   const option = (one: Option): string => {
     const how = completed(one);
     const action = how === "files" ? "_files" : how === undefined ? "" : `(${how.join(" ")})`;
@@ -147,15 +155,14 @@ _qevm "$@"
 
 /** `qevm completions fish`: a file in `~/.config/fish/completions/qevm.fish`. */
 export function fishScript(): string {
-  const quoted = (text: string): string => `'${text.replaceAll(/['\\]/gu, String.raw`\$&`)}'`;
   const commands = Object.entries(COMMANDS).map(
-    ([name, { line }]) => `complete -c qevm -n __fish_use_subcommand -f -a ${name} -d ${quoted(line)}`,
+    ([name, { line }]) => `complete -c qevm -n __fish_use_subcommand -f -a ${name} -d ${fishQuoted(line)}`,
   );
   const first = Object.entries(WORDS).map(([name, words]) => {
     const seen = `__fish_seen_subcommand_from ${name}; and not __fish_seen_subcommand_from ${words.join(" ")}`;
     return name === "help"
-      ? `complete -c qevm -n '__fish_seen_subcommand_from help' -f -a ${quoted(words.join(" "))}`
-      : `complete -c qevm -n ${quoted(seen)} -f -a ${quoted(words.join(" "))}`;
+      ? `complete -c qevm -n '__fish_seen_subcommand_from help' -f -a ${fishQuoted(words.join(" "))}`
+      : `complete -c qevm -n ${fishQuoted(seen)} -f -a ${fishQuoted(words.join(" "))}`;
   });
   const options = lines().flatMap(({ name, options: all }) =>
     all.map((option) => {
@@ -167,13 +174,13 @@ export function fishScript(): string {
             ? " -r -F"
             : how === undefined
               ? " -x"
-              : ` -x -a ${quoted(how.join(" "))}`;
+              : ` -x -a ${fishQuoted(how.join(" "))}`;
       const seen = name
         .split(" ")
         .map((word) => `__fish_seen_subcommand_from ${word}`)
         .join("; and ");
       const short = option.short === undefined ? "" : ` -s ${option.short}`;
-      return `complete -c qevm -n ${quoted(seen)} -l ${option.name}${short}${value} -d ${quoted(option.text)}`;
+      return `complete -c qevm -n ${fishQuoted(seen)} -l ${option.name}${short}${value} -d ${fishQuoted(option.text)}`;
     }),
   );
   return `# fish completions of qevm: qevm completions fish > ~/.config/fish/completions/qevm.fish

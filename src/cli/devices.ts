@@ -98,5 +98,6 @@ function stateLines(idstr: string, state: DeviceState, lines: string[]): void {
 
 function valueText(value: PlainValue): string {
   if (Array.isArray(value)) return value.map((element) => valueText(element)).join(" ");
-  return typeof value === "number" && Number.isInteger(value) ? numberText(value) : safe(String(value));
+  if (typeof value === "number") return Number.isInteger(value) ? numberText(value) : String(value);
+  return safe(typeof value === "string" ? value : JSON.stringify(value));
 }

@@ -99,24 +99,25 @@ function versionLines({ versions }: Explanation): string[] {
   const { rules, loads, adapt } = versions;
   if (rules.length === 0 && loads === "may") return [];
   const lines = ["", ...paragraph(`${releasesLine(versions)}${rules.length > 0 && loads === "none" ? ":" : ""}`, "")];
-  for (const { why, remedy, from: least, to: most } of rules) {
-    const range = [least === undefined ? "" : `from ${least}`, most === undefined ? "" : `up to ${most}`]
+  for (const { why, remedy, from: least, to: last } of rules) {
+    const range = [least === undefined ? "" : `from ${least}`, last === undefined ? "" : `up to ${last}`]
       .filter((one) => one !== "")
       .join(" ");
     lines.push(...paragraph(range === "" ? `- ${why}` : `- ${range}: ${why}`, "  ", "    "));
     if (remedy !== undefined) lines.push(...remedyLines([remedy]));
   }
-  if (adapt !== null) {
+  if (adapt !== null && loads !== "none") {
     const what = `- by qevm adapt ${adapt.from} to ${adapt.to}, under a machine type that they have and with -global for what the old one set`;
     lines.push(...paragraph(what, "  ", "    "), ...commandLines(adapt.command));
   }
   return lines;
 }
 
-function destinationLines({ destination }: Explanation): string[] {
+function destinationLines({ destination, versions }: Explanation): string[] {
+  const damaged = versions.loads === "none";
   const { arguments: args, capabilities, notes, unnamed, devices } = destination;
   const lines: string[] = [];
-  if (args.length > 0) lines.push("", "The destination, inferred from the stream:", ...commandLines(args));
+  if (args.length > 0) lines.push("", `The destination${damaged ? " of a whole copy" : ""}, inferred from the stream:`, ...commandLines(args));
   if (capabilities.length > 0) {
     lines.push("  before it loads, in its monitor:");
     for (const name of capabilities) lines.push(`    migrate_set_capability ${safe(name)} on`);

@@ -65,7 +65,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     line: "why a QEMU refuses a stream, and what can be done",
     options: [JSON_OUT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT],
     refused: { lenient: "explain always continues after damage: it takes no --lenient" },
-    text: `The text is what QEMU printed, one line or all of it, quoted; @err.log or @-\nreads it from a file or a pipe. Without it: what a destination must look like and which releases load it.\nExit 1 when the file itself is damaged; an unknown text is not an error.\n${FILE_TEXT}`,
+    text: `The text is what QEMU printed, one line or all of it, quoted; @err.log or @-\nreads it from a file or a pipe. Without it: what a destination must look like\nand which releases load it.\nExit 1 when the file itself is damaged; an unknown text is not an error.\n${FILE_TEXT}`,
   },
   report: {
     usage: "FILE --out report.html [--title TEXT] [--page-size N] ...",

@@ -38,7 +38,7 @@ export function manPage(version: string): string {
 }
 
 function command(name: string, { usage, line, actions, text = "", ...help }: CommandHelp): string[] {
-  const head = [`.SS qevm ${plain(name)} ${plain(usage)}`, `${plain(sentence(line))}`];
+  const head = [`.SS qevm ${plain(name)} ${plain(usage)}`, plain(sentence(line))];
   if (actions !== undefined) {
     return [...head, ...Object.entries(actions).flatMap(([action, own]) => command(`${name} ${action}`, own))];
   }

@@ -5,11 +5,14 @@ import { voice } from "./voice.js";
 const FIRST = 500;
 const BETWEEN = 200;
 
+function two(n: number): string {
+  return String(n).padStart(2, "0");
+}
+
 /** `1:02:03`, `2:03`, `3 s`. */
 export function duration(seconds: number): string {
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;
-  const two = (n: number): string => String(n).padStart(2, "0");
   const minutes = Math.floor(whole / 60);
   return minutes < 60
     ? `${minutes}:${two(whole % 60)}`

@@ -39,7 +39,8 @@ function found({ inspection, ...result }: Verification, lines: readonly string[]
     document: { ...result, warnings: inspection.warnings },
     lines,
     warn: () => printWarnings(inspection.warnings),
-    status: result.identical ? 0 : 1,
+    // Bytes come back as they were from a damaged page, too: its content does not.
+    status: result.identical && inspection.warnings.every(({ replaced }) => replaced === undefined) ? 0 : 1,
   };
 }
 
@@ -107,6 +108,8 @@ export function report(file: string, result: Verification): string[] {
     lines.push(`  of which ${fileSize(result.namedBytes)} in device-private fields kept by name`);
   const { trailing } = result.inspection.bytes;
   if (trailing > 0) lines.push(`after the stream: ${fileSize(trailing)}, not part of it`);
+  const damaged = result.inspection.warnings.filter(({ replaced }) => replaced !== undefined).length;
+  if (damaged > 0) lines.push(`DAMAGED: ${grouped(damaged)} ${damaged === 1 ? "page" : "pages"} (see the warnings)`);
   if (!result.complete) lines.push("the stream is NOT complete");
   return lines;
 }

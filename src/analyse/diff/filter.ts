@@ -39,13 +39,16 @@ export function filterDiff(diff: StreamDiff, filter: DiffFilter): StreamDiff & {
     different + onlyA + onlyB > 0 ||
     differences.some(({ level }) => level === "meaning");
   const verdict = differs ? "different" : diff.verdict === "different" ? "same" : diff.verdict;
-  const values = (all: readonly DeviceDiff[]): number => all.reduce((sum, { fields }) => sum + fields.length, 0);
   const leftOut = {
     parts: diff.differences.length - differences.length,
     pages: changed(diff.ram.pages) - changed(ram.pages),
-    values: values(diff.devices) - values(devices),
+    values: valuesIn(diff.devices) - valuesIn(devices),
   };
   return { ...diff, verdict, differences, ram, devices, leftOut };
+}
+
+function valuesIn(devices: readonly DeviceDiff[]): number {
+  return devices.reduce((sum, { fields }) => sum + fields.length, 0);
 }
 
 /** Whether something of these names counts. */

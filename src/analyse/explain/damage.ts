@@ -48,7 +48,7 @@ function meaning({ code, found }: QevmError, { survey }: Context): string[] {
         return [`${none}: nothing was written, or the copy failed`];
       }
       return [
-        "the file ends before the stream does: the copy, the disk or the connection broke off. No QEMU loads it",
+        "the file ends before the stream does: the copy, the disk or the connection broke off",
         ...left,
       ];
     case "bad-magic":

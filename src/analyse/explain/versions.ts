@@ -47,7 +47,7 @@ export function releasesLine({ from, to, rules, loads }: Explanation["versions"]
   if (from !== null && to !== null && compareVersions(from, to) > 0) return "No release of QEMU loads it as it is";
   switch (loads) {
     case "none":
-      return `No release of QEMU loads it as it is: it is damaged or cut${rules.length === 0 ? "" : ". What it has needs"}`;
+      return `No release of QEMU loads it as it is: it is damaged or cut${rules.length === 0 ? "" : ". A whole copy of it needs"}`;
     case "unknown":
       return `Not all of it could be read: which releases of QEMU load it is not known. What was read needs ${range}`;
     case "unchecked":

@@ -1,3 +1,4 @@
+import type { Diagnostics } from "../../bytes/errors.js";
 import { KeptBefore, PageDecoder } from "../../guest/pages/page-decoder.js";
 import { MemoryPages, type PageStore } from "../../guest/pages/page-store.js";
 import { withInput, type OpenOptions, type StreamInput } from "../../io/container/input.js";
@@ -51,8 +52,8 @@ export type VerifyOptions = OpenOptions & Omit<CheckOptions, keyof StreamOptions
  * compressed page again, and encodes every XBZRLE delta again from the old and the new page. Offsets and lengths are in
  * bytes. A recording (a folder) is verified as one stream; `verifyRecording` takes every channel by itself.
  *
- * Errors: as `openStream` and `StreamReader`, and bad-compressed-data, bad-xbzrle with the record's address. A source
- * that was given stays open.
+ * Errors: as `openStream` and `StreamReader`, and bad-compressed-data, bad-xbzrle with the record's address; with
+ * `lenient` a damaged page is a warning, which says what was put in its place. A source that was given stays open.
  * @example
  * const { identical, firstDifference, opaqueBytes } = await verifyStream(bytes);
  * console.log(identical ? "every field came back" : `differs at byte ${firstDifference}`, opaqueBytes);
@@ -74,6 +75,7 @@ export async function verifySource(source: ByteSource, options: CheckOptions = {
   const pages = new PageChecks(
     reader.ram,
     options.keepMemory === false ? undefined : (options.memory ?? new MemoryPages()),
+    reader.diagnostics,
   );
   await walkStream(reader, [tally, pages, writer.visitor], false);
   await writer.finish();
@@ -102,6 +104,7 @@ class PageChecks implements StreamVisitor {
   constructor(
     private readonly ram: { readonly pageSize: number },
     private readonly memory: PageStore | undefined,
+    private readonly diagnostics: Diagnostics,
   ) {}
 
   get recompressed(): Verification["recompressed"] {
@@ -120,7 +123,7 @@ class PageChecks implements StreamVisitor {
     const { pageSize } = this.ram;
     const { memory } = this;
     this.scratch ??= {
-      decoder: new PageDecoder(pageSize),
+      decoder: new PageDecoder(pageSize, { diagnostics: this.diagnostics }),
       old: memory === undefined ? undefined : new KeptBefore(memory, pageSize),
       payload: new Uint8Array(pageSize),
     };
