@@ -1,9 +1,12 @@
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { gunzipSync } from "node:zlib";
 import test from "tape";
-import { plainEnvironment, qevm } from "./support/program.js";
+import { corpusEntry } from "../tools/corpus.js";
+import { PLAIN_PROGRAM, plainEnvironment, qevm } from "./support/program.js";
 import { makePlainStream } from "../tools/streams/plain.js";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -38,6 +41,46 @@ test("the README's library example compiles strictly and runs", (t) => {
     });
     t.equal(run.stderr, "");
     t.equal(run.stdout, `none ${sent.zero}\n`, "it prints what was sent");
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+  t.end();
+});
+
+/** What needs a live QEMU or a peer: chapters 33 to 35 run these. */
+const WITH_A_PEER = /^qevm (?:receive|relay|send) /u;
+
+test("every block of commands runs as it is printed, in a fresh folder", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-readme-"));
+  try {
+    mkdirSync(join(folder, "bin"));
+    const program = join(folder, "bin", "qevm");
+    writeFileSync(program, `#!/bin/sh\nexec '${process.execPath}' '${PLAIN_PROGRAM}' "$@"\n`, { mode: 0o755 });
+    writeFileSync(join(folder, "vm.mig"), corpusEntry("pc-firmware").open());
+    const recorded = join(root, "corpus", "recording-7.2-zlib");
+    mkdirSync(join(folder, "rec"));
+    for (const name of readdirSync(recorded).filter((one) => one.endsWith(".bin.gz")))
+      writeFileSync(join(folder, "rec", name.replace(".gz", "")), gunzipSync(readFileSync(join(recorded, name))));
+    const env = { ...plainEnvironment(), PATH: `${join(folder, "bin")}:${process.env["PATH"]}` };
+    const shell = (line: string): string => {
+      const { status, stdout, stderr } = spawnSync("sh", ["-c", line], { cwd: folder, env, encoding: "utf8" });
+      t.equal(status, 0, `${line} ${stderr}`);
+      return stdout;
+    };
+    const blocks = [...readme.matchAll(/^```(sh)?\n([^]*?)^```$/gmu)];
+    const printed = blocks
+      .filter(([, language]) => language === "sh")
+      .flatMap(([, , text = ""]) => text.trimEnd().split("\n"));
+    t.ok(printed.length >= 8, `${printed.length} lines`);
+    const [first = ""] = printed.map(shell);
+    const shown = blocks.map(([, , text = ""]) => text).find((text) => text.startsWith("vm.mig: ")) ?? "";
+    t.ok(first.startsWith(shown.replace(/ {2}\.\.\.\n$/u, "")) && shown !== "", "and prints what the README shows");
+    const live = blocks.flatMap(([, , text = ""]) =>
+      [...text.matchAll(/^\$ (qevm [^#\n]*?) *(?:#.*)?$/gmu)].map(([, line = ""]) => line),
+    );
+    t.ok(live.length >= 6, `${live.length} lines with a prompt`);
+    for (const line of live.filter((one) => !WITH_A_PEER.test(one))) shell(line);
+    shell("qevm generate --machine none -o none.mig");
   } finally {
     rmSync(folder, { recursive: true });
   }

@@ -39,7 +39,11 @@ test("bash completes commands, actions, options, values and files", { skip: miss
   t.deepEqual(offered("extract", "x", "--format", "k"), ["kdump"]);
   t.deepEqual(offered("inspect", "--color", "a"), ["auto", "always"]);
   t.deepEqual(offered("convert", "x", "--level", ""), [], "a number is not offered");
-  for (const words of [["inspect", "vm"], ["convert", "x", "-o", "v"], ["fuzz", "make", "vm"]])
+  for (const words of [
+    ["inspect", "vm"],
+    ["convert", "x", "-o", "v"],
+    ["fuzz", "make", "vm"],
+  ])
     t.deepEqual(offered(...words), ["vm 1.mig"], words.join(" "));
   t.ok(offered("serve", "nbd", "--li").includes("--listen"));
   t.end();
@@ -71,7 +75,9 @@ for (const [shell, script] of [
     const { status, stderr } = spawnSync(shell, ["-n", file], { encoding: "utf8" });
     t.deepEqual([status, stderr], [0, ""]);
     if (shell === "fish") {
-      const asked = spawnSync("fish", ["-c", `source ${file}; complete -C 'qevm fuzz make --ki'`], { encoding: "utf8" });
+      const asked = spawnSync("fish", ["-c", `source ${file}; complete -C 'qevm fuzz make --ki'`], {
+        encoding: "utf8",
+      });
       t.match(asked.stdout, /^--kinds\t/u);
     }
     t.end();
@@ -84,7 +90,9 @@ test("the command prints them", async (t) => {
 
 test("the manual page has every command and option, and groff has no complaint", (t) => {
   const page = readFileSync(fileURLToPath(new URL("../../dist/qevm.1", import.meta.url)), "utf8");
-  const { version } = JSON.parse(readFileSync(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8")) as {
+  const { version } = JSON.parse(
+    readFileSync(fileURLToPath(new URL("../../package.json", import.meta.url)), "utf8"),
+  ) as {
     version: string;
   };
   t.equal(page, manPage(version), "made by the build");

@@ -10,7 +10,6 @@ import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "
 import { outOf } from "./out.js";
 import { delivered, print, printJson, printWarnings, tell } from "./output.js";
 
-
 /** The newest machine type that writes no configuration section, so that its streams do not say what they are of. */
 const UNNAMED = "pc-i440fx-2.3";
 

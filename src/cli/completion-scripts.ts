@@ -104,9 +104,13 @@ function fishQuoted(text: string): string {
   return `'${text.replaceAll(/['\\]/gu, String.raw`\$&`)}'`;
 }
 
+/** A description of zsh, which has its own special characters. */
+function described(text: string): string {
+  return zshQuoted(text.replaceAll(/[[\]:\\]/gu, String.raw`\$&`));
+}
+
 /** `qevm completions zsh`: a file `_qevm` in a folder of `fpath`. */
 export function zshScript(): string {
-  const described = (text: string): string => zshQuoted(text.replaceAll(/[[\]:\\]/gu, String.raw`\$&`));
   const option = (one: Option): string => {
     const how = completed(one);
     const action = how === "files" ? "_files" : how === undefined ? "" : `(${how.join(" ")})`;

@@ -117,7 +117,12 @@ function destinationLines({ destination, versions }: Explanation): string[] {
   const damaged = versions.loads === "none";
   const { arguments: args, capabilities, notes, unnamed, devices } = destination;
   const lines: string[] = [];
-  if (args.length > 0) lines.push("", `The destination${damaged ? " of a whole copy" : ""}, inferred from the stream:`, ...commandLines(args));
+  if (args.length > 0)
+    lines.push(
+      "",
+      `The destination${damaged ? " of a whole copy" : ""}, inferred from the stream:`,
+      ...commandLines(args),
+    );
   if (capabilities.length > 0) {
     lines.push("  before it loads, in its monitor:");
     for (const name of capabilities) lines.push(`    migrate_set_capability ${safe(name)} on`);

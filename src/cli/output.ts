@@ -124,7 +124,7 @@ export function withProgress(source: ByteSource, what: string): ByteSource & { d
     const got = source.read(into);
     return typeof got === "number" ? progress.add(got) : got.then((n) => progress.add(n));
   });
-  const { seek }: { seek?: (this: void, position: number) => void } = ticking;
+  const seek = ticking.seek?.bind(ticking);
   return Object.assign(ticking, {
     // Read from its first byte again, it is another pass.
     ...(seek && {

@@ -3,7 +3,6 @@ import { limitsOf, parse } from "./arguments.js";
 import { outOf } from "./out.js";
 import { fileSize, print, printJson, safe } from "./output.js";
 
-
 /** `qevm pack DIR --out FILE`. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse("pack", argv, [1, 1], "one DIR");

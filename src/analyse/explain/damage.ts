@@ -47,10 +47,7 @@ function meaning({ code, found }: QevmError, { survey }: Context): string[] {
         const none = found === "0" ? "the file is empty" : "the file ends within the header";
         return [`${none}: nothing was written, or the copy failed`];
       }
-      return [
-        "the file ends before the stream does: the copy, the disk or the connection broke off",
-        ...left,
-      ];
+      return ["the file ends before the stream does: the copy, the disk or the connection broke off", ...left];
     case "bad-magic":
       return ["this is not a stream, nor a container that holds one"];
     case "unsupported-version":
