@@ -185,7 +185,7 @@ test("the command: text, JSON, exit status, pipes, containers, recordings", asyn
   t.match(packed.stdout, /qevm convert \S+vm\.gz --out NEW/u);
   const cut = await qevm(["explain", "-"], { stdin: stream.subarray(0, 200_000) });
   t.equal(cut.code, 1, "a damaged file");
-  t.match(cut.stdout, /Wrong in the file: at byte 0x30d40/u);
+  t.match(cut.stdout, /The file is damaged: at byte 0x30d40/u);
   const empty = await qevm(["explain", "-"], { stdin: new Uint8Array(0) });
   t.match(empty.stdout, /the file is empty/u);
   t.notOk(empty.stdout.includes("qevm inspect"), "what cannot be read is not proposed");

@@ -87,7 +87,7 @@ function damageLines({ damage }: Explanation): string[] {
   for (const { error, times, offsets, means, remedies } of damage.slice(0, most(5))) {
     const more =
       times === 1 ? "" : `, and ${times - 1} more of that kind, at byte ${offsets.slice(1).map(hex).join(", ")}`;
-    lines.push("", ...paragraph(`Wrong in the file: ${error.message}${more}`, "", "  "));
+    lines.push("", ...paragraph(`The file is damaged: ${error.message}${more}`, "", "  "));
     for (const one of means) lines.push(...paragraph(one, "  ", "  "));
     lines.push(...remedyLines(remedies));
   }

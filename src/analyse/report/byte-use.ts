@@ -13,7 +13,7 @@ export const USES = {
   framing: "Header, configuration, commands, section headers and footers, EOF",
   description: "VMDESCRIPTION",
   opaque: "Not understood",
-  trailing: "Behind the end of the stream",
+  trailing: "After the end of the stream",
 } as const;
 
 export type Use = keyof typeof USES;

@@ -49,7 +49,7 @@ export function verificationPart(facts: ReportFacts): Part {
     ["Bytes kept by name only", `${exact(bytes.named)} (fields whose codec is private to the device)`],
   );
   if (bytes.stale > 0) pairs.push(["Left over, never read", `${exact(bytes.stale)} bytes`]);
-  if (bytes.trailing > 0) pairs.push(["Behind the stream", `${exact(bytes.trailing)} bytes`]);
+  if (bytes.trailing > 0) pairs.push(["After the stream", `${exact(bytes.trailing)} bytes`]);
   return { id: "verification", heading: "Verification", body: [list(pairs), channelTable(facts), opaque(facts)] };
 }
 

@@ -112,7 +112,7 @@ export const BEHIND = "bytes after the end of the stream";
 /** Why what is left of a broken connection is not understood. */
 export const BROKEN = "what the connection broke in";
 /** Why what a cut input ends with is not. */
-export const ENDS_INSIDE = "what the input ends inside";
+export const ENDS_INSIDE = "truncated final record";
 /** Why bytes after an error are not decoded. */
 export const BEHIND_ERROR = "at or after what could not be decoded";
 
