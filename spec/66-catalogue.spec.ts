@@ -118,7 +118,14 @@ test("what fits in two ways is uncertain, unless another section rules one of th
   const dev = section(1, "dev", "00010002");
   t.deepEqual(
     await marks(stream(dev)),
-    [{ schema: "catalogue x86_64 1.0, x86_64 2.0", others: 1, certain: false }],
+    [
+      {
+        schema: "catalogue x86_64 1.0, x86_64 2.0",
+        others: 1,
+        certain: false,
+        uncertain: { fields: ["x"], bytes: 4 },
+      },
+    ],
     "two layouts",
   );
   const second = { schema: "catalogue x86_64 2.0", others: 0, certain: true };

@@ -1,3 +1,4 @@
+import { counted } from "../analyse/explain/words.js";
 import { StreamReader, type CatalogueMark, type SectionItem } from "../codec/stream/index.js";
 import { openInput } from "../io/container/input.js";
 import { cpuRegisters } from "../guest/cores/cpu.js";
@@ -51,11 +52,17 @@ function deviceDocument(item: SectionItem): Record<string, unknown> {
   const head = { name: idstr, instance: instanceId, version: versionId, section: sectionId, offset };
   if (content.kind === "device") {
     const mark = content.catalogue;
-    const schema = mark && { schema: mark.schema, ...(mark.certain ? {} : { uncertain: true, others: mark.others }) };
+    const schema = mark && { schema: mark.schema, ...uncertainOf(mark) };
     return { ...head, length: content.length, ...schema, ...deviceToPlain(content.state) };
   }
   if (content.kind === "opaque") return { ...head, length: content.bytes.length, opaque: content.reason };
   return head;
+}
+
+/** In JSON: the fields that are not certain, `true` for all of them. */
+function uncertainOf({ uncertain, others }: CatalogueMark): { uncertain?: true | string[]; others?: number } {
+  if (uncertain === undefined) return {};
+  return { uncertain: uncertain.fields.length === 0 ? true : uncertain.fields, others };
 }
 
 function overview(items: readonly SectionItem[]): string[] {
@@ -71,10 +78,12 @@ function overview(items: readonly SectionItem[]): string[] {
 /** How device state was read that nothing describes. */
 function markText({ catalogue: mark }: { catalogue?: CatalogueMark }): string {
   if (mark === undefined) return "";
-  if (mark.certain) return mark.schema;
-  return mark.others === 0
-    ? `UNCERTAIN: ${mark.schema}, another QEMU's`
-    : `UNCERTAIN: ${mark.schema}, and ${mark.others} more that fit`;
+  const { schema, uncertain, others } = mark;
+  if (uncertain === undefined) return schema;
+  if (others === 0) return `UNCERTAIN: ${schema}, another QEMU's`;
+  if (uncertain.fields.length === 0) return `UNCERTAIN: ${schema}, and ${others} more that fit`;
+  const [first, ...more] = uncertain.fields;
+  return `${schema}; uncertain: ${safe(first!)}${more.length === 0 ? "" : ` and ${counted(more.length, "field")} more`}`;
 }
 
 function values(item: SectionItem): string[] {

@@ -1,7 +1,6 @@
 import { QemuFileWriter } from "../../bytes/index.js";
-import { encodeDevice, type DeviceState } from "../../codec/vmstate/index.js";
+import { encodeDevice, pathOf, type DeviceState } from "../../codec/vmstate/index.js";
 import { byteRanges } from "./bytes.js";
-import { pathOf } from "./field-path.js";
 import type { ScannedDevice } from "./scan.js";
 import type { DeviceDiff, FieldDifference, Pair } from "./types.js";
 import { compareStructs, type Found, type Steps } from "./values.js";

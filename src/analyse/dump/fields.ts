@@ -1,5 +1,5 @@
 import { hex } from "../../bytes/errors.js";
-import { latin1, QemuFileWriter } from "../../bytes/index.js";
+import { latin1 } from "../../bytes/index.js";
 import { hexOf } from "../../bytes/text.js";
 import { encodeRecord, type RamBatch } from "../../codec/ram/index.js";
 import { encodeBlockEntry } from "../../codec/ram/block-list.js";
@@ -10,15 +10,7 @@ import { encodeConfiguration } from "../../codec/stream/configuration.js";
 import { encodeHeader } from "../../codec/stream/header.js";
 import type { StreamItem } from "../../codec/stream/items.js";
 import { encodeFooter, encodeSectionHeader } from "../../codec/stream/section.js";
-import {
-  encodeDevice,
-  isRecordValue,
-  isStructState,
-  isTreeNode,
-  type DeviceState,
-  type FieldValue,
-} from "../../codec/vmstate/index.js";
-import { pathOf } from "../diff/field-path.js";
+import { deviceSpans, pathOf, valueAt, type DeviceState, type FieldValue } from "../../codec/vmstate/index.js";
 import { sectionNames } from "./section-names.js";
 import { TracedWriter } from "./traced-writer.js";
 import type { DumpField } from "./types.js";
@@ -136,63 +128,21 @@ export function sectionRecordFields(record: SectionRecord, offset: number): Dump
 /** All fields of a device that is not a struct or array itself, as its encoder writes them. */
 export function deviceFields(state: DeviceState, offset: number, length: number): DumpField[] {
   const fields: DumpField[] = [];
-  for (const { steps, from, to } of deviceSteps(state, offset, length))
+  for (const { steps, from, to } of deviceSpans(state, offset, length))
     fields.push(deviceField(state, steps, from, to));
   return fields;
 }
 
 /** The field of a device that contains a byte. */
 export function deviceFieldAt(state: DeviceState, offset: number, length: number, at: number): DumpField | undefined {
-  for (const { steps, from, to } of deviceSteps(state, offset, length, at)) {
+  for (const { steps, from, to } of deviceSpans(state, offset, length, at)) {
     if (from <= at && at < to) return deviceField(state, steps, from, to);
   }
   return undefined;
-}
-
-interface Step {
-  steps: readonly string[];
-  from: number;
-  to: number;
-}
-
-/** Where each value begins: the deepest of those that begin at a byte. `at`: only the one that contains it. */
-function deviceSteps(state: DeviceState, offset: number, length: number, at?: number): Step[] {
-  const found: Step[] = [];
-  let open: { steps: readonly string[]; from: number } | undefined;
-  const close = (to: number): void => {
-    if (open !== undefined && to > open.from && (at === undefined || (open.from <= at && at < to)))
-      found.push({ ...open, to });
-  };
-  const writer = new QemuFileWriter({ write: () => undefined }, undefined, offset);
-  encodeDevice(writer, state, (path, from) => {
-    close(from);
-    open = at !== undefined && from > at ? undefined : { steps: path.slice(1), from };
-  });
-  close(offset + length);
-  return found;
 }
 
 function deviceField(state: DeviceState, steps: readonly string[], offset: number, to: number): DumpField {
   const name = pathOf(steps);
   const value = shown(valueAt(state, steps));
   return { name, offset, length: to - offset, ...(value === undefined ? {} : { value }) };
-}
-
-/** The value at a path of the encoder; undefined for what is not a value: a marker, the head of a subsection. */
-function valueAt(state: DeviceState, steps: readonly string[]): FieldValue | undefined {
-  let value: FieldValue | undefined = state;
-  for (const step of steps) {
-    const index = /^\[(\d+)\]$/u.exec(step)?.[1];
-    if (Array.isArray(value)) value = index === undefined ? undefined : (value as readonly FieldValue[])[Number(index)];
-    else if (isStructState(value)) {
-      const name = /^subsection "(.*)"$/su.exec(step)?.[1];
-      value =
-        name === undefined
-          ? value.fields[step]
-          : value.subsections.find(({ description }) => description.vmsdName === name);
-    } else if (isTreeNode(value)) value = undefined;
-    else if (isRecordValue(value)) value = value.record[step];
-    else return undefined;
-  }
-  return value;
 }

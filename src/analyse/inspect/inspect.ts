@@ -61,7 +61,7 @@ export interface Inspection {
   bytes: { total: number; opaque: number; named: number; stale: number; trailing: number };
   /**
    * Device state that was read by the catalogue, since nothing describes it; null: none. `bytes` of `devices` devices,
-   * of which `uncertain` bytes in `uncertainDevices` have no certain layout.
+   * of which `uncertain` bytes in `uncertainDevices` devices have no certain value.
    */
   catalogue: { devices: number; bytes: number; uncertain: number; uncertainDevices: number } | null;
   /** What is opaque, and why. */
@@ -88,8 +88,11 @@ export interface SectionSummary {
   length: number;
   /** Device state read by the catalogue: whose layout it is, `catalogue x86_64 7.2`. */
   schema?: string;
-  /** Another layout fits, too, or no QEMU that may have written the stream is known to have this one. */
-  uncertain?: true;
+  /**
+   * Fields that another layout that fits gives otherwise; `true`: no value is certain, since no QEMU that may have
+   * written the stream is known to have this layout.
+   */
+  uncertain?: true | string[];
   /** Records by kind, of sections other than "ram" that consist of records ("block", "dirty-bitmap", ...). */
   records?: Record<string, number>;
 }
@@ -195,16 +198,16 @@ export class Tally implements StreamVisitor {
   }
 
   /** Device state of the section noted last. */
-  private byCatalogue({ schema, certain }: CatalogueMark, length: number): void {
+  private byCatalogue({ schema, uncertain }: CatalogueMark, length: number): void {
     const section = this.sections.at(-1)!;
     section.schema = schema;
     const sum = (this.catalogue ??= { devices: 0, bytes: 0, uncertain: 0, uncertainDevices: 0 });
     sum.devices++;
     sum.bytes += length;
-    if (certain) return;
-    section.uncertain = true;
+    if (uncertain === undefined) return;
+    section.uncertain = uncertain.fields.length === 0 ? true : uncertain.fields;
     sum.uncertainDevices++;
-    sum.uncertain += length;
+    sum.uncertain += uncertain.bytes;
   }
 
   private command({ command, name, offset, payloadOffset }: CommandItem): void {

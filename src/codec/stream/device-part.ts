@@ -141,8 +141,8 @@ export class DevicePart {
     const surveyed = this.surveyed.get(reader.offset);
     if (surveyed?.description !== undefined) {
       const state = decodeDevice(reader, surveyed.description, deviceLimits(this.limits));
-      const { others, certain } = surveyed;
-      const catalogue = { schema: surveyed.schema, others, certain };
+      const { schema: from, others, uncertain } = surveyed;
+      const catalogue = { schema: from, others, certain: uncertain === undefined, ...(uncertain && { uncertain }) };
       return { kind: "device", state, length: reader.position - start, catalogue };
     }
     const description = this.match(header);

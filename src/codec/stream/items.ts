@@ -51,14 +51,24 @@ export interface SectionItem {
   records(): AsyncGenerator<RamBatch>;
 }
 
+/** Values of a device that other layouts that fit give otherwise, or under another name. */
+export interface UncertainFields {
+  /** Their paths, `[]` for any element: `core.timadj`, `timer[].cmp`. Empty: all of the device. */
+  fields: string[];
+  /** Their bytes. */
+  bytes: number;
+}
+
 /** Device state that was read by the catalogue, since nothing describes it. */
 export interface CatalogueMark {
   /** Whose layout it is: `catalogue x86_64 7.2, x86_64 10.0`. */
   schema: string;
   /** Further layouts that fit the bytes and give other values. */
   others: number;
-  /** No other layout fits, and a QEMU that may have written the stream is known to have this one. */
+  /** All layouts that fit agree on every value, and a QEMU that may have written the stream is known to have one. */
   certain: boolean;
+  /** Otherwise: what is not certain. */
+  uncertain?: UncertainFields;
 }
 
 /** What a section holds. */

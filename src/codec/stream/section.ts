@@ -24,6 +24,9 @@ export interface SectionHeader {
   versionId: number;
 }
 
+/** Version ids of QEMU's sections are small numbers, or a date (`eeprom`: 20061112): none is higher. */
+export const LATEST_VERSION = 0x2000000;
+
 const TYPE_BYTES: Readonly<Record<SectionType, number>> = {
   start: TypeByte.SECTION_START,
   part: TypeByte.SECTION_PART,

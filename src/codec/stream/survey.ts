@@ -1,10 +1,12 @@
 import { QevmError } from "../../bytes/errors.js";
 import type { QemuFileReader } from "../../bytes/reader.js";
 import { latin1 } from "../../bytes/reader.js";
-import { decodeDevice, deviceToPlain, type DeviceDescription } from "../vmstate/index.js";
-import type { Catalogue, CatalogueFit } from "../vmstate/catalogue/index.js";
+import { decodeDevice, deviceToPlain, type DeviceDescription, type DeviceState } from "../vmstate/index.js";
+import { disagreement, type Catalogue, type CatalogueFit } from "../vmstate/catalogue/index.js";
 import { isCommandHead } from "./command.js";
+import type { UncertainFields } from "./items.js";
 import { deviceLimits, type StreamLimits } from "./limits.js";
+import { LATEST_VERSION } from "./section.js";
 import { TypeByte } from "./types.js";
 
 /** What the catalogue has for one section. */
@@ -17,8 +19,8 @@ export interface Surveyed {
   schema: string;
   /** Further layouts that fit and give other values. */
   others: number;
-  /** One layout fits, and a QEMU that may have written this stream is known to have it. */
-  certain: boolean;
+  /** Undefined: all that fit agree, and a QEMU that may have written this stream is known to have such a layout. */
+  uncertain?: UncertainFields;
 }
 
 /** The stream around the sections that are surveyed. */
@@ -38,13 +40,12 @@ interface Found {
   /** Absolute offset of its payload. */
   payload: number;
   end: number;
+  /** Those that give different values. */
   fits: readonly CatalogueFit[];
   exhausted: boolean;
 }
 
 const FOOTER = 5;
-/** Versions are small numbers, or a date (`eeprom`: 20061112). */
-const LATEST_VERSION = 0x2000000;
 /** Bytes of a command before its payload. */
 const COMMAND = 5;
 /** Bytes of a FULL header without its idstr. */
@@ -105,13 +106,10 @@ class Survey {
     const payload = reader.offset;
     const endsAt = (offset: number): boolean => this.endsAt(offset - reader.offset, sectionId);
     const { fits, exhausted } = catalogue.fit(reader, header, { endsAt, ...deviceLimits(place.limits) });
-    const described = fits.flatMap((fit) => {
-      const end = this.endOf(fit, endsAt);
-      return end === undefined ? [] : [{ fit, end }];
-    });
-    const end = described[0]?.end ?? this.searchEnd(sectionId);
+    const found = this.readings(fits, endsAt);
+    const end = found?.end ?? this.searchEnd(sectionId);
     if (end === undefined) return false;
-    this.found.push({ idstr, payload, end, exhausted, fits: described.map(({ fit }) => fit) });
+    this.found.push({ idstr, payload, end, exhausted, fits: found?.fits ?? [] });
     reader.skip(end - payload);
     const footer = reader.peek() === TypeByte.SECTION_FOOTER;
     this.footers ??= footer;
@@ -119,19 +117,29 @@ class Survey {
     return true;
   }
 
-  /** Where a layout ends; undefined where decoding by it fails. */
-  private endOf({ description }: CatalogueFit, endsAt: (offset: number) => boolean): number | undefined {
+  /** Those of the layouts by which the section can be decoded: one for each result. Undefined: none. */
+  private readings(
+    fits: readonly CatalogueFit[],
+    endsAt: (offset: number) => boolean,
+  ): { fits: CatalogueFit[]; end: number } | undefined {
     const { reader, place } = this;
     const start = reader.position;
-    try {
-      decodeDevice(reader, description, { endsAt, ...deviceLimits(place.limits) });
-      return reader.offset;
-    } catch (error) {
-      if (error instanceof QevmError) return undefined;
-      throw error;
-    } finally {
-      reader.position = start;
+    const seen = new Map<string, CatalogueFit>();
+    let end: number | undefined;
+    for (const fit of fits) {
+      try {
+        const state = decodeDevice(reader, fit.description, { endsAt, ...deviceLimits(place.limits) });
+        end ??= reader.offset;
+        const plain = fits.length === 1 ? "" : JSON.stringify(deviceToPlain(state));
+        const same = seen.get(plain);
+        seen.set(plain, same === undefined ? fit : { ...same, from: same.from | fit.from });
+      } catch (error) {
+        if (!(error instanceof QevmError)) throw error;
+      } finally {
+        reader.position = start;
+      }
     }
+    return end === undefined ? undefined : { fits: [...seen.values()], end };
   }
 
   /** What each section comes to, when all were found. */
@@ -143,16 +151,36 @@ class Survey {
 
   private judge({ idstr, payload, end, fits, exhausted }: Found, possible: bigint): Surveyed {
     const { catalogue } = this;
-    const left = fits.filter(({ from }) => (from & possible) !== 0n);
-    const [description, ...more] = this.different(payload, left.length > 0 ? left : fits);
-    const all = (left.length > 0 ? left : fits).reduce((bits, { from }) => bits | from, 0n);
+    const possibly = fits.filter(({ from }) => (from & possible) !== 0n);
+    const left = possibly.length > 0 ? possibly : fits;
+    const [first, ...more] = left;
+    const all = left.reduce((bits, { from }) => bits | from, 0n);
     const origins = catalogue.namesOf((all & possible) === 0n ? all : all & possible);
     const schema = origins.length === 0 ? "catalogue" : `catalogue ${origins.join(", ")}`;
-    if (description === undefined) return { end, schema, others: 0, certain: false };
+    if (first === undefined) return { end, schema, others: 0 };
     // A QEMU that is not in the catalogue: only what all that are in it, and more than one, have in common.
     const isCommon = all === catalogue.knownBy(idstr) && (all & (all - 1n)) !== 0n;
-    const certain = more.length === 0 && exhausted && (left.length > 0 || isCommon);
-    return { end, description, schema, others: more.length, certain };
+    const result = { end, description: first.description, schema, others: more.length };
+    if (!exhausted || (possibly.length === 0 && !isCommon)) {
+      return { ...result, uncertain: { fields: [], bytes: end - payload } };
+    }
+    if (more.length === 0) return result;
+    const states = left.map(({ description }) => this.decode(payload, description));
+    const uncertain = disagreement(states, payload, end - payload);
+    // They differ in what takes no bytes.
+    if (uncertain.bytes === 0) return { ...result, uncertain: { fields: [], bytes: end - payload } };
+    return { ...result, uncertain };
+  }
+
+  private decode(payload: number, description: DeviceDescription): DeviceState {
+    const { reader, place } = this;
+    const start = reader.position;
+    reader.position = start + payload - reader.offset;
+    try {
+      return decodeDevice(reader, description, deviceLimits(place.limits));
+    } finally {
+      reader.position = start;
+    }
   }
 
   /** Origins that neither the machine type nor a section rules out, as bits. */
@@ -171,22 +199,6 @@ class Survey {
       left &= has | (all & ~catalogue.knownBy(idstr));
     }
     return left;
-  }
-
-  /** The layouts that give different values. */
-  private different(payload: number, fits: readonly CatalogueFit[]): DeviceDescription[] {
-    if (fits.length < 2) return fits.map(({ description }) => description);
-    const { reader, place } = this;
-    const start = reader.position;
-    const seen = new Map<string, DeviceDescription>();
-    for (const { description } of fits) {
-      reader.position = start + payload - reader.offset;
-      const state = decodeDevice(reader, description, deviceLimits(place.limits));
-      reader.position = start;
-      const plain = JSON.stringify(deviceToPlain(state));
-      if (!seen.has(plain)) seen.set(plain, description);
-    }
-    return [...seen.values()];
   }
 
   private endsAt(ahead: number, sectionId: number): boolean {

@@ -2,7 +2,7 @@ import type { Diagnostics } from "../../bytes/errors.js";
 import { latin1, type QemuFileReader } from "../../bytes/reader.js";
 import { PAGE_FLAGS, RamFlag } from "../ram/index.js";
 import { isCommandHead } from "./command.js";
-import type { SectionHeader } from "./section.js";
+import { LATEST_VERSION, type SectionHeader } from "./section.js";
 import { TypeByte } from "./types.js";
 
 /** Bytes of a section footer. */
@@ -96,8 +96,7 @@ function isNewSection(reader: QemuFileReader, at: number, { sections, pageSize }
   if (id < 0 || sections.has(id) || length <= 0 || reader.available < tail + 8) return false;
   const start = reader.position + at + 6;
   const idstr = latin1(reader.buffer.subarray(start, start + length));
-  // Versions of QEMU's sections are small numbers.
-  if (!/^[ -~]+$/u.test(idstr) || u32(reader, tail + 4) > 0xffff) return false;
+  if (!/^[ -~]+$/u.test(idstr) || u32(reader, tail + 4) > LATEST_VERSION) return false;
   if (idstr !== "ram") return true;
   return u32(reader, tail + 4) === 4 && (u32(reader, tail + 12) & (pageSize - 1)) === RamFlag.MEM_SIZE;
 }

@@ -31,6 +31,7 @@ export { deviceFromPlain, deviceToPlain, type PlainDevice } from "./plain.js";
 export { plainPaths, setPlainValue } from "./plain-paths.js";
 export type { PlainValue } from "./plain-values.js";
 export { Schema, type LentSection } from "./schema.js";
+export { deviceSpans, pathOf, valueAt, type Span } from "./spans.js";
 export {
   isRecordValue,
   isStructState,

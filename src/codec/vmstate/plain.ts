@@ -89,7 +89,8 @@ export function deviceFromPlain(description: DeviceDescription, plain: unknown):
   return { description, fields, subsections, bytes: { typed: 0, named: 0, opaque: 0 } };
 }
 
-function toPlain(value: FieldValue): PlainValue {
+/** The plain form of one value. */
+export function toPlain(value: FieldValue): PlainValue {
   if (typeof value === "bigint") return printBig(value);
   if (typeof value !== "object" || value === null) return value;
   if (value instanceof Uint8Array) return printBytes(value);

@@ -22,6 +22,7 @@ import { privateCodec, tryRecord } from "../private/index.js";
 import { capabilitiesOf, msixSize, msixVectors } from "../private/pci.js";
 import { isRecordValue } from "../state.js";
 import { decodeStruct, decodeSubsectionHead, subsectionAhead } from "../struct.js";
+import { conditionsOf, type Conditions } from "./conditions.js";
 import type { Book, GroupData, Layout } from "./data.js";
 
 /** A layout that fits the bytes of a section, made exact. */
@@ -48,7 +49,9 @@ interface FitContext extends DecodeContext {
   readonly mixed: boolean;
   /** A `bool` is 0 or 1. */
   readonly strict: boolean;
-  /** What was chosen in this attempt: a vmsd has one layout throughout a section. */
+  /** Each struct may have another layout than others of its vmsd. */
+  readonly each: boolean;
+  /** What was chosen in this attempt, where a vmsd has one layout throughout a section. */
   readonly chosen: Map<unknown, number>;
   /** Integers of the current struct. */
   numbers: Map<string, number>;
@@ -56,16 +59,14 @@ interface FitContext extends DecodeContext {
   vectors: number;
 }
 
-interface Way {
-  readonly mixed: boolean;
-  readonly strict: boolean;
-}
+type Way = Pick<FitContext, "mixed" | "strict" | "each">;
 
 /** Ways to fit, the best first: some devices have a `bool` that was never set, and is any byte. */
 const WAYS: readonly Way[] = [
-  { mixed: false, strict: true },
-  { mixed: false, strict: false },
-  { mixed: true, strict: true },
+  { mixed: false, strict: true, each: false },
+  { mixed: false, strict: false, each: false },
+  { mixed: false, strict: true, each: true },
+  { mixed: true, strict: true, each: true },
 ];
 
 /**
@@ -101,12 +102,13 @@ function fitRoot(
   { name, instanceId }: { name: string; instanceId: number },
   root: Layout,
   options: DecodeDeviceOptions & { endsAt: (offset: number) => boolean },
-  { mixed, strict }: Way,
+  way: Way,
 ): Fits {
+  const { mixed, strict, each } = way;
   const fits: CatalogueFit[] = [];
   const whole = privateRoot(root, name, instanceId);
   if (whole !== undefined) {
-    if (mixed || !strict) return { fits, exhausted: true, failure: undefined };
+    if (mixed || each || !strict) return { fits, exhausted: true, failure: undefined };
     const found = privateDevice(reader, whole, options) ?? bufferDevice(reader, whole, root, options);
     if (found !== undefined) fits.push({ description: found, from: root.from });
     return { fits, exhausted: true, failure: undefined };
@@ -125,8 +127,7 @@ function fitRoot(
       const ctx: FitContext = {
         ...newContext(reader, choices, values, undefined, decodeStruct),
         book,
-        mixed,
-        strict,
+        ...way,
         from: mixed ? 0n : root.from,
         chosen: new Map(),
         numbers: new Map(),
@@ -187,9 +188,16 @@ function fitStruct(ctx: FitContext, layout: Layout): StructDescription {
   ctx.vmsdName = layout.name;
   spend(ctx, Weight.STRUCT + Weight.FIELD * layout.fields.length);
   const fields: FieldDescription[] = [];
+  const conditions = conditionsOf(layout.name);
   for (const group of layout.fields) {
     reader.path[depth] = group.n;
+    if (conditions !== undefined) checkCondition(ctx, conditions, group.n);
     fields.push(...fitGroup(ctx, group));
+  }
+  for (const [field, by] of Object.entries(conditions ?? {})) {
+    if (ctx.numbers.get(by) && !layout.fields.some(({ n }) => n === field)) {
+      throw reader.error("bad-description", `no ${JSON.stringify(field)}, which ${JSON.stringify(by)} says is there`);
+    }
   }
   ctx.numbers = numbers;
   const struct: StructDescription = { fields };
@@ -209,13 +217,20 @@ function fitStruct(ctx: FitContext, layout: Layout): StructDescription {
   return struct;
 }
 
+function checkCondition(ctx: FitContext, conditions: Conditions, field: string): void {
+  const by = conditions[field];
+  if (by === undefined || ctx.numbers.get(by)) return;
+  throw ctx.reader.error("bad-description", `${JSON.stringify(by)} says that it is not there`);
+}
+
 /** One of the layouts that a struct may have. */
 function choose(ctx: FitContext, layouts: readonly Layout[], key: unknown): Layout {
   const possible = ctx.mixed ? layouts : layouts.filter(({ from }) => (from & ctx.from) !== 0n);
   if (possible.length === 0) {
     throw ctx.reader.error("bad-description", "the catalogue has no layout that fits here");
   }
-  const found = possible[pick(ctx, key, possible.length)]!;
+  const isConditional = possible.length > 1 && conditionsOf(possible[0]!.name) !== undefined;
+  const found = possible[pick(ctx, isConditional ? {} : key, possible.length)]!;
   if (!ctx.mixed) ctx.from &= found.from;
   return found;
 }
@@ -223,7 +238,7 @@ function choose(ctx: FitContext, layouts: readonly Layout[], key: unknown): Layo
 /** The same in all of an attempt for the same key. */
 function pick(ctx: FitContext, key: unknown, most: number): number {
   if (most === 1) return 0;
-  const known = ctx.chosen.get(key);
+  const known = ctx.each ? undefined : ctx.chosen.get(key);
   if (known !== undefined && known < most) return known;
   const { way } = ctx.choices.take(most);
   ctx.chosen.set(key, way);
@@ -279,7 +294,7 @@ function fitElement(ctx: FitContext, group: GroupData, length: number): FieldDes
     const value = fixed.read(reader);
     if (ctx.strict && fixed.isBool && typeof value !== "boolean")
       throw reader.error("bad-value", "a bool of another value");
-    if (typeof value === "number" && length === 1) ctx.numbers.set(name, value);
+    if ((typeof value === "number" || typeof value === "boolean") && length === 1) ctx.numbers.set(name, Number(value));
     return { name, type, size: fixed.size };
   }
   if (type === "nullptr" || type === "ptr-marker" || group.l?.length === 0) {
