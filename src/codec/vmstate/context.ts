@@ -98,6 +98,16 @@ export class Choices {
     this.options[place] = Math.max(options, this.options[place]!);
   }
 
+  /** The place taken next. */
+  get place(): number {
+    return this.cursor;
+  }
+
+  /** Keeps the readings used in this attempt at places `from` to `to`, without `to`: no others are tried with them. */
+  settle(from: number, to: number): void {
+    for (let place = from; place < to; place++) this.options[place] = this.taken[place]! + 1;
+  }
+
   /** Prepares the next attempt. False when every combination was tried. */
   next(): boolean {
     // Places after the cursor were not reached in this attempt.

@@ -1,5 +1,5 @@
 import { QevmError } from "../../../bytes/errors.js";
-import type { QemuFileReader } from "../../../bytes/index.js";
+import { latin1, type QemuFileReader } from "../../../bytes/index.js";
 import { decodeArray, decodeNull } from "../arrays.js";
 import {
   Choices,
@@ -51,23 +51,35 @@ interface FitContext extends DecodeContext {
   readonly strict: boolean;
   /** Each struct may have another layout than others of its vmsd. */
   readonly each: boolean;
+  /** Arrays at the end of the section may have any length, and private fields any size. */
+  readonly open: boolean;
+  readonly endsAt: (offset: number) => boolean;
   /** What was chosen in this attempt, where a vmsd has one layout throughout a section. */
   readonly chosen: Map<unknown, number>;
+  /** Places in `choices` of readings of one layout: first and last plus one. */
+  readonly readings: [number, number][];
   /** Integers of the current struct. */
   numbers: Map<string, number>;
   /** Vectors of MSI-X, by the configuration space read last; 0: none. */
   vectors: number;
 }
 
-type Way = Pick<FitContext, "mixed" | "strict" | "each">;
+type Way = Pick<FitContext, "mixed" | "strict" | "each" | "open">;
 
 /** Ways to fit, the best first: some devices have a `bool` that was never set, and is any byte. */
 const WAYS: readonly Way[] = [
-  { mixed: false, strict: true, each: false },
-  { mixed: false, strict: false, each: false },
-  { mixed: false, strict: true, each: true },
-  { mixed: true, strict: true, each: true },
+  { mixed: false, strict: true, each: false, open: false },
+  { mixed: false, strict: false, each: false, open: false },
+  { mixed: false, strict: true, each: true, open: false },
+  { mixed: false, strict: true, each: false, open: true },
+  { mixed: true, strict: true, each: true, open: false },
 ];
+
+const SUBSECTION = 0x05;
+/** Elements of an array of any length at most. */
+const MOST_ELEMENTS = 1024;
+/** Bytes of a private field of any size at most. */
+const FARTHEST = 1 << 20;
 
 /**
  * Finds every layout of a device that fits the bytes at the reader, which is after the section's header. A layout fits
@@ -104,11 +116,12 @@ function fitRoot(
   options: DecodeDeviceOptions & { endsAt: (offset: number) => boolean },
   way: Way,
 ): Fits {
-  const { mixed, strict, each } = way;
+  const { mixed, strict, each, open } = way;
+  const { endsAt } = options;
   const fits: CatalogueFit[] = [];
   const whole = privateRoot(root, name, instanceId);
   if (whole !== undefined) {
-    if (mixed || each || !strict) return { fits, exhausted: true, failure: undefined };
+    if (mixed || each || open || !strict) return { fits, exhausted: true, failure: undefined };
     const found = privateDevice(reader, whole, options) ?? bufferDevice(reader, whole, root, options);
     if (found !== undefined) fits.push({ description: found, from: root.from });
     return { fits, exhausted: true, failure: undefined };
@@ -128,15 +141,20 @@ function fitRoot(
         ...newContext(reader, choices, values, undefined, decodeStruct),
         book,
         ...way,
+        endsAt,
         from: mixed ? 0n : root.from,
         chosen: new Map(),
+        readings: [],
         numbers: new Map(),
         vectors: 0,
       };
       try {
         const struct = fitStruct(ctx, root);
-        if (options.endsAt(reader.offset)) fits.push({ description: { name, instanceId, ...struct }, from: ctx.from });
-        else failure ??= reader.error("bad-description", "the section does not end where this layout ends");
+        if (endsAt(reader.offset)) {
+          fits.push({ description: { name, instanceId, ...struct }, from: ctx.from });
+          // As with a description, the first reading of a layout that fits is taken.
+          for (const [first, end] of ctx.readings) choices.settle(first, end);
+        } else failure ??= reader.error("bad-description", "the section does not end where this layout ends");
       } catch (error) {
         if (!(error instanceof QevmError)) throw error;
         failure ??= error;
@@ -247,12 +265,43 @@ function pick(ctx: FitContext, key: unknown, most: number): number {
 
 /** The number that a field before it gives, or one of those seen. */
 function count(ctx: FitContext, seen: readonly number[], group: GroupData): number {
-  if (seen.length === 1) return seen[0]!;
-  for (const name of group.r ?? []) {
+  if (seen.length === 1 && !ctx.open) return seen[0]!;
+  for (const name of seen.length === 1 ? [] : (group.r ?? [])) {
     const number = ctx.numbers.get(name);
     if (number !== undefined) return number;
   }
-  return seen[pick(ctx, group, seen.length)]!;
+  const possible = ctx.open ? [...new Set([...seen, ...endingAfter(ctx, group)])] : seen;
+  return possible[pick(ctx, group, possible.length)]!;
+}
+
+/** Numbers of elements (or bytes) after which the section can end, or a subsection can follow. */
+function endingAfter(ctx: FitContext, group: GroupData): number[] {
+  const { reader } = ctx;
+  const from = reader.position;
+  const depth = reader.path.length;
+  const found: number[] = [];
+  const isBytes = group.a === undefined && group.i === undefined;
+  const trial: FitContext = { ...ctx, open: false, choices: new Choices(), chosen: new Map(ctx.chosen) };
+  try {
+    for (let n = 0; n <= (isBytes ? FARTHEST : MOST_ELEMENTS); n++) {
+      if (ctx.endsAt(reader.offset) || isSubsection(reader)) found.push(n);
+      if (isBytes) reader.skip(1);
+      else fitElement(trial, group, 1);
+    }
+  } catch (error) {
+    if (!(error instanceof QevmError)) throw error;
+  } finally {
+    reader.position = from;
+    reader.path.length = depth;
+  }
+  return found;
+}
+
+/** Whether a subsection of any vmsd could begin here: a name with a slash. */
+function isSubsection(reader: QemuFileReader): boolean {
+  const n = reader.peek(1);
+  if (reader.peek() !== SUBSECTION || n < 3 || reader.available < 6 + n) return false;
+  return /^[\w .-]+\/[\w ./-]+$/u.test(latin1(reader.buffer.subarray(reader.position + 2, reader.position + 2 + n)));
 }
 
 function fitGroup(ctx: FitContext, group: GroupData): readonly FieldDescription[] {
@@ -280,7 +329,9 @@ function fitGroup(ctx: FitContext, group: GroupData): readonly FieldDescription[
 function fitAsDescribed(ctx: FitContext, entries: FieldDescription[]): FieldDescription[] {
   const struct: StructDescription = { fields: entries };
   if (ctx.vmsdName !== undefined) struct.vmsdName = ctx.vmsdName;
+  const first = ctx.choices.place;
   for (const group of fieldGroups(struct)) decodeArray(ctx, group);
+  ctx.readings.push([first, ctx.choices.place]);
   return entries;
 }
 
@@ -297,16 +348,16 @@ function fitElement(ctx: FitContext, group: GroupData, length: number): FieldDes
     if ((typeof value === "number" || typeof value === "boolean") && length === 1) ctx.numbers.set(name, Number(value));
     return { name, type, size: fixed.size };
   }
-  if (type === "nullptr" || type === "ptr-marker" || group.l?.length === 0) {
-    decodeNull(ctx);
-    return group.l === undefined ? { name, type, size: 1 } : { name, type, struct: null, size: 1 };
-  }
   if (type === "gtree") return fitTree(ctx, group);
   if (type === "qtailq" || type === "qlist") {
     const inlined: StructDescription[] = [];
     while (presentElement(ctx)) inlined.push(fitOneOf(ctx, group.l ?? []));
     const size = reader.position - from;
     return inlined.length === 0 ? { name, type, size } : { name, type, inlined, size };
+  }
+  if (type === "nullptr" || type === "ptr-marker" || group.l?.length === 0) {
+    decodeNull(ctx);
+    return group.l === undefined ? { name, type, size: 1 } : { name, type, struct: null, size: 1 };
   }
   if (group.l !== undefined) {
     const struct = fitOneOf(ctx, group.l);
@@ -318,7 +369,15 @@ function fitElement(ctx: FitContext, group: GroupData, length: number): FieldDes
 
 function fitOneOf(ctx: FitContext, ids: readonly number[]): StructDescription {
   const layouts = ids.map((id) => ctx.book.layouts[id]!);
-  return fitStruct(ctx, choose(ctx, layouts, ids.join(" ")));
+  const isAny = ctx.each || conditionsOf(layouts[0]?.name) !== undefined;
+  return fitStruct(ctx, choose(ctx, isAny ? likely(ctx.book, layouts) : layouts, ids.join(" ")));
+}
+
+/** The layouts, and then all others of their vmsds in their versions. */
+function likely({ layouts }: Book, seen: readonly Layout[]): Layout[] {
+  const isAlike = (one: Layout): boolean =>
+    one.name !== undefined && seen.some(({ name, version }) => name === one.name && version === one.version);
+  return [...new Set([...seen, ...layouts.filter((one) => isAlike(one))])];
 }
 
 function fitTree(ctx: FitContext, { n: name, t: type, l = [], k }: GroupData): FieldDescription {
@@ -348,7 +407,7 @@ function fitSized(ctx: FitContext, group: GroupData): FieldDescription {
     throw reader.error("bad-value", "unused bytes that are not 0");
   }
   // With one size only, what the codec does not take may stay bytes, as with a description.
-  if (codec !== undefined && s.length > 1 && tryRecord(codec, bytes) === undefined) {
+  if (codec !== undefined && (s.length > 1 || ctx.open) && tryRecord(codec, bytes) === undefined) {
     throw reader.error("bad-value", `this is not ${JSON.stringify(type)}`);
   }
   if (type === "pci config") ctx.vectors = isRecordValue(value) ? msixVectors(capabilitiesOf(bytes)) : 0;
