@@ -87,8 +87,6 @@ const HEADS: readonly (readonly [what: string, bytes: Buffer])[] = [
   ["a VirtualBox saved state", head([0, "\x7fVirtualBox SavedState V2.0\n"])],
   ["a Hyper-V saved state (.vmrs)", head([0, "\x14\x20\x28\x01"])],
   ["a Xen save file (xm)", head([0, "LinuxGuestRecord"])],
-  ["a Xen save file (xl)", head([0, "Xen saved domain, xl format\n \0 \r"])],
-  ["a Xen save file (libxl)", head([0, "LibxlFmt\0\0\0\x02"])],
   ["a Xen save file (libxc)", head([0, "\xff\xff\xff\xff\xff\xff\xff\xffXENF"])],
   ["a Firecracker snapshot", head([0, "\0\0\x64\x86\x84\x19\x10\x07"])],
   ["JSON", head([0, '{\n  "cpu_manager": {}'])],

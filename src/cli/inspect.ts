@@ -119,11 +119,29 @@ function containerLines(container: Container): string[] {
           [0, 1],
         ),
       ];
+    case "xen":
+      return xenLines(container);
     case "foreign":
       return [`the stream begins after ${container.length} other bytes`];
     default:
       return [`inside ${container.kind}`];
   }
+}
+
+/** `xl save` writes a dozen kinds of records. */
+const MOST_RECORDS = 40;
+
+function xenLines({ format, domain, records }: Extract<Container, { kind: "xen" }>): string[] {
+  const what = { xl: "xl save file", libvirt: "libvirt's save file", libxl: "libxl stream", record: "record" }[format];
+  const of = domain === undefined ? "" : `, ${domain.type} guest of Xen ${domain.xen}`;
+  const rows = records
+    .slice(0, MOST_RECORDS)
+    .map(({ name, offset, count, bytes }) => [name, `0x${offset.toString(16)}`, `${count}`, fileSize(bytes)]);
+  return [
+    `Xen's ${what}${of}: the stream is its device model's`,
+    ...(rows.length === 0 ? [] : table([["record", "at byte", "number", "bytes"], ...rows], [0])),
+    ...(records.length > MOST_RECORDS ? [`  ${counted(records.length - MOST_RECORDS, "kind")} more`] : []),
+  ];
 }
 
 /** Maximum number of printed lines of a domain XML; libvirt writes some hundreds. */

@@ -119,6 +119,15 @@ function wrappings(containers: readonly Container[]): Piece {
           left > 0 && `${left} more snapshots are left out.`,
         );
       }
+      case "xen": {
+        const { shown, left } = first(container.records, 200);
+        return table(
+          markup`Records of Xen's save file (${container.format}); the stream is its device model's`,
+          [{ name: "record" }, { name: "at byte" }, { name: "number", number: true }, { name: "bytes", number: true }],
+          shown.map(({ name, offset, count, bytes }) => [name, address(offset), exact(count), exact(bytes)]),
+          left > 0 && `${left} more are left out.`,
+        );
+      }
       case "foreign":
         return markup`<p>
           The stream begins after ${exact(container.length)} other bytes, at byte ${address(container.length)}.

@@ -1,11 +1,12 @@
 import { latin1 } from "../../bytes/reader.js";
 import { isSkippable, littleU32 } from "./little.js";
+import { LIBVIRT_XEN_MAGIC, LIBXL_MAGIC, SIGNATURES, XL_MAGIC } from "./xen/magics.js";
 
 /** Compression of a whole stream. */
 export type Compression = "gzip" | "bzip2" | "xz" | "lzop" | "lz4" | "zstd";
 
 export interface Detected {
-  kind: "stream" | "libvirt" | "qcow2" | Compression | "foreign" | "unknown";
+  kind: "stream" | "libvirt" | "qcow2" | "xen" | Compression | "foreign" | "unknown";
   /** Number of bytes before the stream; only with "foreign". */
   foreign: number;
 }
@@ -39,12 +40,17 @@ export function detect(head: Uint8Array): Detected {
   if (beginsWith(head, STREAM)) return { kind: "stream", foreign: 0 };
   const sixteen = latin1(head.subarray(0, 16));
   if (sixteen === LIBVIRT_MAGIC || sixteen === LIBVIRT_PART_MAGIC) return { kind: "libvirt", foreign: 0 };
+  if (isXen(latin1(head.subarray(0, 32)))) return { kind: "xen", foreign: 0 };
   const first = head.subarray(behindSkippable(head));
   for (const [kind, magic] of MAGICS) if (beginsWith(first, magic)) return { kind, foreign: 0 };
   for (let at = head.indexOf(STREAM[0]!); at >= 0; at = head.indexOf(STREAM[0]!, at + 1)) {
     if (beginsWith(head.subarray(at, at + STREAM_3.length), STREAM_3)) return { kind: "foreign", foreign: at };
   }
   return { kind: "unknown", foreign: 0 };
+}
+
+function isXen(head: string): boolean {
+  return [XL_MAGIC, LIBVIRT_XEN_MAGIC, LIBXL_MAGIC, ...SIGNATURES].some((magic) => head.startsWith(magic));
 }
 
 /** Start of the first frame with content. zstd and lz4 have the same skippable frames, and `pzstd` begins with one. */

@@ -124,6 +124,8 @@ async function open(found: Found, options: InputOptions, expansion: Expansion): 
       return await (await import("./libvirt/open.js")).openLibvirt(found, options, expansion);
     case "qcow2":
       return await (await import("./qcow2/open.js")).openQcow2(source, options);
+    case "xen":
+      return await (await import("./xen/open.js")).openXen(found);
     case "foreign": {
       const container: Container = { kind: "foreign", length: foreign };
       if (isRandom(source)) return { container, source: new SliceSource(source, foreign), last: true };

@@ -2,7 +2,9 @@ import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { QemuFileReader } from "../../bytes/reader.js";
 import { isRandom, readFully, type ByteSource, type RandomSource } from "../../bytes/source.js";
 
-/** The bytes of a seekable source from `start` to its end. Offsets stay those of the whole. */
+/**
+ * The bytes of a seekable source from `start` to its end, or `most` of them. Offsets stay those of the whole.
+ */
 export class SliceSource implements RandomSource {
   readonly length: number;
   readonly offset: number;
@@ -13,21 +15,24 @@ export class SliceSource implements RandomSource {
   constructor(
     private readonly whole: RandomSource,
     private readonly start: number,
+    most = Infinity,
   ) {
-    if (whole.readAhead !== undefined) this.readAhead = (position, into) => whole.readAhead!(start + position, into);
-    this.length = Math.max(0, whole.length - start);
+    if (whole.readAhead !== undefined && most === Infinity)
+      this.readAhead = (position, into) => whole.readAhead!(start + position, into);
+    this.length = Math.min(most, Math.max(0, whole.length - start));
     this.offset = (whole.offset ?? 0) + start;
     this.within = whole.within;
   }
 
   read(into: Uint8Array): number | Promise<number> {
-    const got = this.whole.readAt(this.start + this.position, into);
+    const got = this.readAt(this.position, into);
     if (typeof got !== "number") return got.then((n) => this.advance(n));
     return this.advance(got);
   }
 
   readAt(position: number, into: Uint8Array): number | Promise<number> {
-    return this.whole.readAt(this.start + position, into);
+    const left = Math.max(0, this.length - position);
+    return this.whole.readAt(this.start + position, into.length > left ? into.subarray(0, left) : into);
   }
 
   seek(position: number): void {
@@ -44,13 +49,19 @@ export class SliceSource implements RandomSource {
   }
 }
 
-/** The rest of a reader's input: its buffer, then its source. For pipes whose first bytes were inspected. */
+/**
+ * The rest of a reader's input, or `left` bytes of it: its buffer, then its source. For pipes whose first bytes were
+ * inspected.
+ */
 export class RestSource implements ByteSource {
   readonly offset: number;
   readonly within: readonly string[] | undefined;
   readonly warnings: ByteSource["warnings"];
 
-  constructor(private readonly reader: QemuFileReader) {
+  constructor(
+    private readonly reader: QemuFileReader,
+    private left = Infinity,
+  ) {
     this.offset = reader.offset;
     this.within = reader.source.within;
     this.warnings = reader.source.warnings;
@@ -60,14 +71,22 @@ export class RestSource implements ByteSource {
     return this.reader.source.diagnostics?.();
   }
 
-  read(into: Uint8Array): number | Promise<number> {
-    const { reader } = this;
+  read(whole: Uint8Array): number | Promise<number> {
+    const { reader, left } = this;
+    const into = whole.length > left ? whole.subarray(0, left) : whole;
+    if (into.length === 0) return 0;
     if (reader.available > 0) {
       const n = Math.min(into.length, reader.available);
       into.set(reader.view(n));
-      return n;
+      return this.took(n);
     }
-    return reader.source.read(into);
+    const got = reader.source.read(into);
+    return typeof got === "number" ? this.took(got) : got.then((n) => this.took(n));
+  }
+
+  private took(n: number): number {
+    this.left -= n;
+    return n;
   }
 
   close(): void | Promise<void> {

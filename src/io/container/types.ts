@@ -3,12 +3,24 @@ import type { ByteSource } from "../../bytes/source.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import type { Compression, Detected } from "./detect.js";
 import type { LibvirtData, LibvirtHeader } from "./libvirt/header.js";
+import type { XenDomain, XenRecords } from "./xen/records.js";
 
 /** One container of a stream, as `inspect` reports it. */
 export type Container =
   | { kind: Compression }
   | { kind: "libvirt"; offset: number; header: LibvirtHeader; format: string; data: LibvirtData }
   | { kind: "qcow2"; version: number; clusterSize: number; snapshot: string; snapshots: SnapshotSummary[] }
+  /**
+   * A save file of Xen's tools: of `xl save`, of libvirt's, a libxl stream, or a device model's record alone. `records`:
+   * those before the device model's stream and the one that has it.
+   */
+  | {
+      kind: "xen";
+      format: "xl" | "libvirt" | "libxl" | "record";
+      offset: number;
+      records: XenRecords[];
+      domain?: XenDomain;
+    }
   /** Bytes of unknown kind before the stream. */
   | { kind: "foreign"; length: number }
   /** A folder with every channel of a migration, merged into one stream with all pages. */
@@ -72,6 +84,8 @@ export interface Step {
 export function containerName(containers: readonly Container[]): string | null {
   if (containers.length === 0) return null;
   return containers
-    .map((one) => (one.kind === "libvirt" && one.format !== "raw" ? `libvirt (${one.format})` : one.kind))
+    .map((one) =>
+      one.kind === "xen" || (one.kind === "libvirt" && one.format !== "raw") ? `${one.kind} (${one.format})` : one.kind,
+    )
     .join(" > ");
 }
