@@ -165,6 +165,7 @@ export type {
   SectionItem,
   StreamItem,
   TrailingItem,
+  UncertainFields,
   VmDescriptionItem,
 } from "./codec/stream/items.js";
 export { DEFAULT_LIMITS, type StreamLimits } from "./codec/stream/limits.js";

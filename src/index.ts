@@ -9,6 +9,7 @@
 export { openStream, Stream } from "./open.js";
 export type { OpenOptions, StreamInput } from "./io/container/input.js";
 export type { Container } from "./io/container/types.js";
+export type { XenDomain, XenRecords } from "./io/container/xen/records.js";
 export type {
   CatalogueMark,
   CommandItem,
@@ -22,6 +23,7 @@ export type {
   SectionItem,
   StreamItem,
   TrailingItem,
+  UncertainFields,
   VmDescriptionItem,
 } from "./codec/stream/items.js";
 export type { Command } from "./codec/stream/command.js";

@@ -8,7 +8,6 @@ import { openInput } from "../io/container/input.js";
 import type { Input, InputOptions } from "../io/container/types.js";
 import { QevmError } from "../bytes/errors.js";
 import { descriptionOf, type CatalogueOption } from "../codec/stream/index.js";
-import { loadCatalogue } from "../io/catalogue/load.js";
 import type { VmDescription } from "../codec/vmstate/index.js";
 
 /** Wrong use of the command line: exit status 2. */
@@ -174,8 +173,11 @@ export async function streamOptions(args: Arguments): Promise<DecodeOptions> {
   const files = args.list("schema");
   if (files.length === 1 && files[0] === "none") return readOptions(args);
   for (const file of files) schema.push(await readSchema(file));
-  return { ...readOptions(args), ...(schema.length === 0 ? { catalogue: loadCatalogue } : { schema }) };
+  return { ...readOptions(args), ...(schema.length === 0 ? { catalogue: shipped } : { schema }) };
 }
+
+/** Code and data of the catalogue are loaded when a stream needs them. */
+const shipped: CatalogueOption = async () => await (await import("../io/catalogue/load.js")).loadCatalogue();
 
 /** The options of commands that decode device state. */
 export type DecodeOptions = ReadOptions & { schema?: VmDescription[]; catalogue?: CatalogueOption };

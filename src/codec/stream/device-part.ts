@@ -13,8 +13,8 @@ import type { Catalogue } from "../vmstate/catalogue/index.js";
 import { isCommandNumber } from "./command.js";
 import type { SectionContent } from "./items.js";
 import { descriptionLimits, deviceLimits, type StreamLimits } from "./limits.js";
-import type { SectionHeader } from "./section.js";
-import { HEADER, surveyDevices, type Surveyed } from "./survey.js";
+import { HEADER, type SectionHeader } from "./section.js";
+import type { Surveyed } from "./survey.js";
 import { TypeByte } from "./types.js";
 
 /** Why device state is not decoded in a stream that does not describe it. */
@@ -86,6 +86,7 @@ export class DevicePart {
       if (own === "ready" || this.catalogue === undefined || this.hasDamagedDescription()) return own;
       const catalogue = typeof this.catalogue === "function" ? await this.catalogue() : this.catalogue;
       if (catalogue === undefined) return own;
+      const { surveyDevices } = await import("./survey.js");
       const found = surveyDevices(reader, catalogue, { ...place, limits: this.limits });
       for (const [offset, section] of found) this.surveyed.set(offset, section);
     }

@@ -24,6 +24,8 @@ export interface SectionHeader {
   versionId: number;
 }
 
+/** Bytes of a FULL header without its idstr. */
+export const HEADER = 14;
 /** Version ids of QEMU's sections are small numbers, or a date (`eeprom`: 20061112): none is higher. */
 export const LATEST_VERSION = 0x2000000;
 

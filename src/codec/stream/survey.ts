@@ -6,7 +6,7 @@ import { disagreement, type Catalogue, type CatalogueFit } from "../vmstate/cata
 import { isCommandHead } from "./command.js";
 import type { UncertainFields } from "./items.js";
 import { deviceLimits, type StreamLimits } from "./limits.js";
-import { LATEST_VERSION } from "./section.js";
+import { HEADER, LATEST_VERSION } from "./section.js";
 import { TypeByte } from "./types.js";
 
 /** What the catalogue has for one section. */
@@ -48,8 +48,6 @@ interface Found {
 const FOOTER = 5;
 /** Bytes of a command before its payload. */
 const COMMAND = 5;
-/** Bytes of a FULL header without its idstr. */
-export const HEADER = 14;
 
 /**
  * Reads on over the sections that are in the reader's buffer, from the FULL header at its position, and finds which

@@ -54,6 +54,7 @@ export async function convertStream(
       converter ??= choose();
       described?.note(item);
       if (item.kind === "trailing") await describe(converter);
+      if (item.kind === "section" && item.content.kind === "device") options.onDevice?.(item);
       if (live !== undefined) live.inRam = item.kind === "section" && item.content.kind === "ram";
       await converter.item(configured(item, options, converter));
       if (live !== undefined) live.inRam = false;

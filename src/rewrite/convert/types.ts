@@ -1,5 +1,6 @@
 import type { Warning } from "../../bytes/errors.js";
 import type { RamBlock } from "../../codec/ram/index.js";
+import type { SectionItem } from "../../codec/stream/index.js";
 
 /** The encoding of pages: unchanged, plain pages, or COMPRESS_PAGE. */
 export type RamTarget = "keep" | "normal" | "zlib";
@@ -32,6 +33,11 @@ export interface ConvertOptions {
   dropVmdescription?: boolean | undefined;
   /** After EOF comes the description by which device state was decoded: a lent schema's, or the stream's own. */
   addVmdescription?: boolean | undefined;
+  /**
+   * Called with each section of decoded device state before it is written. Values (`content.state.fields`) may be
+   * changed in place: the output has what they are then.
+   */
+  onDevice?: ((section: SectionItem) => void) | undefined;
   /**
    * The input may pause until the peer has received what was written: whenever it does, the output is flushed.
    * `inRam` tells whether the pages of a RAM section are being read.
