@@ -112,26 +112,31 @@ test("what fits in two ways is uncertain, unless another section rules one of th
   const catalogue = learnt(
     ["dev", "x86_64 1.0", wide],
     ["dev", "x86_64 2.0", narrow],
+    ["dev", "x86_64 3.0", narrow],
     ["mark", "x86_64 1.0", [field("m", "uint8", 1)]],
     ["mark", "x86_64 2.0", [field("m", "uint16", 2)]],
+    ["mark", "x86_64 3.0", [field("m", "uint32", 4)]],
   );
   const marks = async (bytes: Uint8Array): Promise<unknown> =>
     (await devicesOf(bytes, { catalogue })).devices.map(({ catalogue: mark }) => mark);
   const dev = section(1, "dev", "00010002");
+  const fields = { fields: ["x"], bytes: 4 };
   t.deepEqual(
     await marks(stream(dev)),
-    [
-      {
-        schema: "catalogue x86_64 1.0, x86_64 2.0",
-        others: 1,
-        certain: false,
-        uncertain: { fields: ["x"], bytes: 4 },
-      },
-    ],
+    [{ schema: "catalogue x86_64 1.0, x86_64 2.0, x86_64 3.0", others: 1, certain: false, uncertain: fields }],
     "two layouts",
   );
-  const second = { schema: "catalogue x86_64 2.0", others: 0, certain: true };
-  t.deepEqual(await marks(stream(dev, section(2, "mark", "0007"))), [second, second], "a later section tells");
+  const third = { schema: "catalogue x86_64 3.0", others: 0, certain: true };
+  t.deepEqual(await marks(stream(dev, section(2, "mark", "00000007"))), [third, third], "a later section tells");
+  const second = { schema: "catalogue x86_64 2.0" };
+  t.deepEqual(
+    await marks(stream(dev, section(2, "mark", "0007"))),
+    [
+      { ...second, others: 1, certain: false, uncertain: { fields: ["low", "high"], bytes: 4 } },
+      { ...second, others: 0, certain: true },
+    ],
+    "a release between 1.0 and 2.0 may have either",
+  );
   const one = learnt(["dev", "x86_64 1.0", wide], ["mark", "x86_64 2.0", [field("m", "uint8", 1)]]);
   const other = await devicesOf(stream(dev), { catalogue: one });
   t.equal(other.devices[0]?.catalogue?.certain, true, "one layout of one QEMU");

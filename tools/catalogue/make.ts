@@ -1,8 +1,8 @@
 /**
- * Makes the catalogue that is shipped: `node dist/tools/catalogue/make.js --sweep DIR | --held-out`, from the corpus and
- * the streams that `tools/catalogue/sweep.ts` saved in DIR. What is known before x86 captures of the corpus are learnt is
- * kept in `spec/66-catalogue.held-out.br`, by which the specification measures on those captures. `--held-out` starts
- * from that file instead of a sweep.
+ * Makes the catalogue that is shipped: `node dist/tools/catalogue/make.js [--anew] [--sweep DIR]`, from what is in
+ * `spec/66-catalogue.held-out.br`, the streams that `tools/catalogue/sweep.ts` saved in DIR, and the corpus. What is
+ * known before x86 captures of the corpus are learnt is kept in that file: by it the specification measures on those
+ * captures. `--anew` forgets what it held.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { argv } from "node:process";
@@ -17,13 +17,10 @@ const heldOut = join(root, "spec/66-catalogue.held-out.br");
 const at = argv.indexOf("--sweep");
 const isMeasured = ({ origin }: { origin: string }): boolean => origin.startsWith("x86_64 ");
 const corpus = corpusSamples();
-let data: CatalogueData;
-if (argv.includes("--held-out")) {
-  data = parseCatalogue(brotliDecompressSync(readFileSync(heldOut)).toString("latin1"));
-} else {
-  data = await learnFrom([...sweepSamples(argv[at + 1] ?? "/tmp/sweep"), ...corpus.filter((one) => !isMeasured(one))]);
-  write(heldOut, data);
-}
+let data: CatalogueData | undefined;
+if (!argv.includes("--anew")) data = parseCatalogue(brotliDecompressSync(readFileSync(heldOut)).toString("latin1"));
+data = await learnFrom([...(at < 0 ? [] : sweepSamples(argv[at + 1]!)), ...corpus.filter((one) => !isMeasured(one))], data);
+write(heldOut, data);
 data = await learnFrom(corpus.filter(isMeasured), data);
 write(join(root, "src/io/catalogue/catalogue.br"), data);
 

@@ -142,28 +142,30 @@ class Survey {
 
   /** What each section comes to, when all were found. */
   result(): Map<number, Surveyed> {
-    const { found } = this;
     const possible = this.possible();
-    return new Map(found.map((section) => [section.payload, this.judge(section, possible)]));
+    const near = neighbours(this.catalogue.origins, possible, this.place.machine);
+    return new Map(this.found.map((section) => [section.payload, this.judge(section, possible, near)]));
   }
 
-  private judge({ idstr, payload, end, fits, exhausted }: Found, possible: bigint): Surveyed {
+  private judge({ idstr, payload, end, fits, exhausted }: Found, possible: bigint, near: bigint): Surveyed {
     const { catalogue } = this;
     const possibly = fits.filter(({ from }) => (from & possible) !== 0n);
     const left = possibly.length > 0 ? possibly : fits;
-    const [first, ...more] = left;
+    const [first] = left;
     const all = left.reduce((bits, { from }) => bits | from, 0n);
     const origins = catalogue.namesOf((all & possible) === 0n ? all : all & possible);
     const schema = origins.length === 0 ? "catalogue" : `catalogue ${origins.join(", ")}`;
     if (first === undefined) return { end, schema, others: 0 };
     // A QEMU that is not in the catalogue: only what all that are in it, and more than one, have in common.
     const isCommon = all === catalogue.knownBy(idstr) && (all & (all - 1n)) !== 0n;
-    const result = { end, description: first.description, schema, others: more.length };
+    // A field may have been renamed in any release between two of the catalogue.
+    const compared = [...left, ...fits.filter((fit) => !left.includes(fit) && (fit.from & near) !== 0n)];
+    const result = { end, description: first.description, schema, others: compared.length - 1 };
     if (!exhausted || (possibly.length === 0 && !isCommon)) {
       return { ...result, uncertain: { fields: [], bytes: end - payload } };
     }
-    if (more.length === 0) return result;
-    const states = left.map(({ description }) => this.decode(payload, description));
+    if (compared.length === 1) return result;
+    const states = compared.map(({ description }) => this.decode(payload, description));
     const uncertain = disagreement(states, payload, end - payload);
     // They differ in what takes no bytes.
     if (uncertain.bytes === 0) return { ...result, uncertain: { fields: [], bytes: end - payload } };
@@ -186,10 +188,10 @@ class Survey {
     const { catalogue, place } = this;
     const all = (1n << BigInt(catalogue.origins.length)) - 1n;
     let left = all;
-    const release = releaseOf(place.machine);
+    const machine = releaseOf(place.machine);
     for (const [bit, origin] of catalogue.origins.entries()) {
-      const version = releaseOf(/^\S+ \d+\.\d+$/u.exec(origin)?.[0]);
-      if (release !== undefined && version !== undefined && version < release) left &= ~(1n << BigInt(bit));
+      const { release } = releaseOfOrigin(origin);
+      if (machine !== undefined && release !== undefined && release < machine) left &= ~(1n << BigInt(bit));
     }
     for (const { idstr, fits } of this.found) {
       const has = fits.reduce((bits, { from }) => bits | from, 0n);
@@ -278,7 +280,36 @@ class Survey {
   }
 }
 
-/** The release in a machine's name or an origin's, as a number to compare. */
+/**
+ * Releases of the catalogue next to the possible ones of the same target, as bits: a QEMU between the two may have the
+ * fields of either. One that the machine type rules out with a later one that is not later than it does not count.
+ */
+function neighbours(origins: readonly string[], possible: bigint, machine: string | undefined): bigint {
+  const known = origins.map((origin, bit) => ({ ...releaseOfOrigin(origin), bit: 1n << BigInt(bit) }));
+  const least = releaseOf(machine) ?? 0;
+  let found = 0n;
+  for (const target of new Set(known.map((one) => one.target))) {
+    const all = known.filter((one) => one.target === target && one.release !== undefined);
+    const releases = all.filter(({ bit }) => (bit & possible) !== 0n).map(({ release }) => release!);
+    if (releases.length === 0) continue;
+    const [lowest, highest] = [Math.min(...releases), Math.max(...releases)];
+    const older = Math.max(...all.map(({ release }) => release!).filter((release) => release < lowest));
+    const newer = Math.min(...all.map(({ release }) => release!).filter((release) => release > highest));
+    const isPast = all.some(({ release }) => release! > older && release! <= least);
+    for (const { release, bit } of all) {
+      if (release === newer || (release === older && !isPast)) found |= bit;
+    }
+  }
+  return found;
+}
+
+/** `x86_64 7.2`: its target and its release. */
+function releaseOfOrigin(origin: string): { target: string; release: number | undefined } {
+  const [, target = origin, release] = /^(\S+) (\d+\.\d+)$/u.exec(origin) ?? [];
+  return { target, release: release === undefined ? undefined : releaseOf(` ${release}`) };
+}
+
+/** The release at the end of a name, as a number to compare. */
 function releaseOf(name: string | undefined): number | undefined {
   const [, major, minor] = /[- ](\d{1,2})\.(\d{1,2})$/u.exec(name ?? "") ?? [];
   return major === undefined ? undefined : Number(major) * 100 + Number(minor);
