@@ -8,6 +8,7 @@ import { verifyStream } from "../src/analyse/inspect/verify.js";
 import { MemorySink, MemorySource } from "../src/bytes/index.js";
 import { parseVmDescription } from "../src/codec/vmstate/index.js";
 import { Catalogue, Learner, parseCatalogue } from "../src/codec/vmstate/catalogue/index.js";
+import { openInput } from "../src/io/container/input.js";
 import { loadCatalogue } from "../src/io/catalogue/load.js";
 import { relay } from "../src/live/relay/index.js";
 import type { SectionItem } from "../src/codec/stream/index.js";
@@ -66,6 +67,15 @@ for (const [name, least] of [
     t.equal(BigInt(cpu.fields["env.eip"]!), BigInt(`0x${eip}`), "the CPU is where QEMU said");
   });
 }
+
+test("recordings that switched to postcopy have nothing opaque", async (t) => {
+  for (const name of ["postcopy-7.2-recovered", "postcopy-10.0-preempt", "postcopy-11.1"]) {
+    const input = await openInput(join(projectRoot(), "corpus", name));
+    const { bytes, catalogue: sum } = await inspectSource(input, { catalogue: loadCatalogue });
+    await input.close?.();
+    t.deepEqual([bytes.opaque, sum?.devices], [0, 30], `${name}: ${sum?.uncertain} of ${sum?.bytes} bytes uncertain`);
+  }
+});
 
 test("cut at 200 places in the device part: every whole device before the cut is decoded", async (t) => {
   const catalogue = await loadCatalogue();

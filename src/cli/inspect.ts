@@ -136,7 +136,7 @@ function xenLines({ format, domain, records }: Extract<Container, { kind: "xen" 
   const of = domain === undefined ? "" : `, ${domain.type} guest of Xen ${domain.xen}`;
   const rows = records
     .slice(0, MOST_RECORDS)
-    .map(({ name, offset, count, bytes }) => [name, `0x${offset.toString(16)}`, `${count}`, fileSize(bytes)]);
+    .map(({ name, offset, count: n, bytes }) => [name, `0x${offset.toString(16)}`, `${n}`, fileSize(bytes)]);
   return [
     `Xen's ${what}${of}: the stream is its device model's`,
     ...(rows.length === 0 ? [] : table([["record", "at byte", "number", "bytes"], ...rows], [0])),

@@ -19,7 +19,10 @@ const isMeasured = ({ origin }: { origin: string }): boolean => origin.startsWit
 const corpus = corpusSamples();
 let data: CatalogueData | undefined;
 if (!argv.includes("--anew")) data = parseCatalogue(brotliDecompressSync(readFileSync(heldOut)).toString("latin1"));
-data = await learnFrom([...(at < 0 ? [] : sweepSamples(argv[at + 1]!)), ...corpus.filter((one) => !isMeasured(one))], data);
+data = await learnFrom(
+  [...(at < 0 ? [] : sweepSamples(argv[at + 1]!)), ...corpus.filter((one) => !isMeasured(one))],
+  data,
+);
 write(heldOut, data);
 data = await learnFrom(corpus.filter(isMeasured), data);
 write(join(root, "src/io/catalogue/catalogue.br"), data);

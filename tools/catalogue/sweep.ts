@@ -46,7 +46,9 @@ for (const qemu of findQemus(false, program).filter(({ version }) => line.length
   const folder = join(out, `${program.replace("qemu-system-", "")}-${qemu.version}`);
   mkdirSync(folder, { recursive: true });
   const jobs = [
-    ...(kinds.has("devices") && program === usualProgram ? deviceJobs().map((job) => ({ ...job, runs: 800 })) : []),
+    ...(kinds.has("devices") && program === usualProgram
+      ? deviceJobs().map(({ name, args }) => ({ name, args, runs: 800 }))
+      : []),
     ...(kinds.has("guests") && program === usualProgram ? guestJobs() : []),
     ...(kinds.has("machines") ? machineJobs(qemu, program) : []),
   ].filter(({ name }) => match.test(name));

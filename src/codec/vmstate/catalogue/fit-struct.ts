@@ -21,7 +21,6 @@ const MOST_ELEMENTS = 1024;
 /** Bytes of a private field of any size at most. */
 const FARTHEST = 1 << 20;
 
-
 /** Fits a layout to the bytes at the reader: the description that says exactly them. Errors: bad-description, bad-value. */
 export function fitStruct(ctx: FitContext, layout: Layout): StructDescription {
   const { reader } = ctx;
@@ -205,7 +204,8 @@ function fitSized(ctx: FitContext, group: GroupData): FieldDescription {
   const { reader } = ctx;
   const { n: name, t: type, s = [] } = group;
   const codec = privateCodec(type, ctx);
-  const size = type === "msix state" && ctx.vectors > 0 ? msixSize(ctx.vectors) : count(ctx, s, group, codec !== undefined);
+  const size =
+    type === "msix state" && ctx.vectors > 0 ? msixSize(ctx.vectors) : count(ctx, s, group, codec !== undefined);
   const entry: FieldDescription = { name, type, size };
   const bytes = reader.buffer.subarray(reader.position, reader.position + size);
   const value = decodeElement(ctx, entry);
