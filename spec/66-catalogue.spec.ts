@@ -284,6 +284,10 @@ test("on the command line", async (t) => {
       "a section says whose layout",
     );
     t.match((await qevm(["inspect", file])).stdout, /Read by the catalogue: \d+ devices/u, "as text");
+    const verified = await qevm(["verify", file]);
+    t.match(verified.stdout, /understood: every byte but \d+ bytes, uncertain/u, "verify says it");
+    const cause = await qevm(["explain", file, "Missing section footer for ps2kbd"]);
+    t.match(cause.stdout.replaceAll(/\s+/gu, " "), /as long as the catalogue x86_64 [^:]* has them/u, "explain, too");
     const none = JSON.parse((await qevm(["inspect", file, "--schema", "none", "--json"])).stdout) as typeof shown;
     t.ok(none.bytes.opaque > 0 && none.catalogue === null, "--schema none");
     t.match((await qevm(["devices", file])).stdout, /timer\/0.*catalogue x86_64/u, "devices marks them");

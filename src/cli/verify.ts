@@ -102,7 +102,11 @@ export function report(file: string, result: Verification): string[] {
   }
   if (xbzrle.pages > 0)
     lines.push(`XBZRLE pages: ${grouped(xbzrle.identical)} of ${grouped(xbzrle.pages)} identical when encoded again`);
-  lines.push(result.opaqueBytes === 0 ? "understood: every byte" : `not understood: ${fileSize(result.opaqueBytes)}`);
+  const { uncertain = 0 } = result.inspection.catalogue ?? {};
+  const but = uncertain === 0 ? "" : ` but ${fileSize(uncertain)}, uncertain`;
+  lines.push(
+    result.opaqueBytes === 0 ? `understood: every byte${but}` : `not understood: ${fileSize(result.opaqueBytes)}`,
+  );
   lines.push(...opaqueLines(result.inspection.undecoded));
   if (result.namedBytes > 0)
     lines.push(`  of which ${fileSize(result.namedBytes)} in device-private fields kept by name`);

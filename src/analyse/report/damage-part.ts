@@ -28,11 +28,14 @@ export function banner({ damage, inspection, verified, unread, afterDamage }: Re
   const whole = inspection.complete ? "Complete" : "Not complete";
   const { opaque } = inspection.bytes;
   const unchecked = verified.kind === "done" ? 0 : inspection.unchecked;
-  const bytes = opaque === 0 ? "every byte understood" : `${exact(opaque)} bytes not understood`;
+  const uncertain = inspection.catalogue?.uncertain ?? 0;
+  const every =
+    uncertain === 0 ? "every byte understood" : `every byte but ${exact(uncertain)} uncertain ones understood`;
+  const bytes = opaque === 0 ? every : `${exact(opaque)} bytes not understood`;
   const understood =
     unchecked === 0 ? bytes : `${bytes} but the payloads of ${exact(unchecked)} pages were not checked`;
   const again = verified.kind === "done" ? "identical when encoded again" : "not encoded again";
-  const good = inspection.complete && opaque === 0 && unchecked === 0;
+  const good = inspection.complete && opaque === 0 && uncertain === 0 && unchecked === 0;
   return markup`<section class="state ${good ? "good" : "fair"}" aria-label="State of the stream">
     <p><strong>${whole}.</strong> No damage found, ${understood}, ${again}.</p>
   </section> `;

@@ -34,10 +34,12 @@ export function footerMissing({ section = "" }: Parts, context: Context): Answer
     };
   }
   const device = survey.devices.find((one) => one.offset === found.offset);
+  const summary = survey.inspection.sections.find(({ offset }) => offset === found.offset);
+  const says = summary?.schema === undefined ? "its description says" : `the ${summary.schema} has them`;
   return {
     about,
     here: [
-      `${placeOf(found)} is whole: its fields are as long as its description says, and its footer is there`,
+      `${placeOf(found)} is whole: its fields are as long as ${says}, and its footer is there`,
       device && `its payload is ${device.length} bytes from ${at(device.payload).slice(3)}`,
     ],
     why: [
