@@ -38,7 +38,7 @@ for (const [i, [name, why]] of FILES.entries()) {
     const to = machine!.includes("q35") ? "pc-q35-11.1" : "pc-i440fx-11.1";
     const plain = stream[0] === 0x1f ? gunzipSync(stream) : stream;
     const cell = { old, now, from: machine!, to, args, run: 0, files: { zbios: Buffer.alloc(1 << 16) } };
-    const { passed, at, why: said } = await tryCell(cell, { stream: plain, registers: "", said: "" });
+    const { passed, at, why: said } = await tryCell(cell, { stream: plain, registers: "", memory: "", said: "" });
     t.ok(passed, `${at} ${said}`);
   });
 }

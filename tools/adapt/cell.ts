@@ -1,5 +1,6 @@
 /** One cell of the matrix: a guest saved by one QEMU under an old machine type, adapted, loaded by another. */
-import { readFileSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../src/bytes/errors.js";
@@ -46,6 +47,8 @@ export interface SavedGuest {
   readonly stream: Buffer;
   /** Its registers; empty: not compared. */
   readonly registers: string;
+  /** SHA-256 of its memory; empty: not compared. */
+  readonly memory: string;
   /** What a Linux said last. */
   readonly said: string;
   /** What its stream does not say of itself: machine types up to 2.2 describe no state. */
@@ -124,11 +127,31 @@ export async function saveOld(cell: Cell): Promise<SavedGuest> {
     const said = await settleDown(cell, vm);
     await vm.execute("stop");
     const registers = await vm.human("info registers");
+    const memory = await memoryOf(vm, cell);
     const stream = await saved(vm);
-    return { stream, registers, said, ...(describesState(cell.from) ? {} : { schema: [await describedBy(cell)] }) };
+    return {
+      stream,
+      registers,
+      memory,
+      said,
+      ...(describesState(cell.from) ? {} : { schema: [await describedBy(cell)] }),
+    };
   } finally {
     await vm.close();
   }
+}
+
+/**
+ * SHA-256 of what the guest has in its memory, but for the first MiB: below it are the firmware's own copies, and the
+ * windows of adapters.
+ */
+async function memoryOf(vm: QemuProcess, { args }: Cell): Promise<string> {
+  const mebibytes = Number(args[args.indexOf("-m") + 1]?.split(",")[0]);
+  const path = vm.file("memory");
+  await vm.human(`pmemsave 0x100000 0x${((mebibytes - 1) * 2 ** 20).toString(16)} "${innerPath(vm.qemu, path)}"`);
+  const hash = createHash("sha256").update(readFileSync(path)).digest("hex");
+  rmSync(path);
+  return hash;
 }
 
 /**
@@ -248,7 +271,7 @@ export async function tryCell(cell: Cell, guest?: SavedGuest): Promise<Outcome> 
 async function loaded(
   cell: Cell,
   stream: Buffer,
-  { registers, said }: { registers: string; said: string },
+  { registers, memory, said }: SavedGuest,
   globals: string[],
   rest: Partial<Outcome>,
 ): Promise<Outcome> {
@@ -266,6 +289,7 @@ async function loaded(
     const after = await vm.human("info registers");
     if (registers !== "" && values(after) !== values(registers))
       return fail("registers", "other registers after the load");
+    if (memory !== "" && (await memoryOf(vm, cell)) !== memory) return fail("memory", "other memory after the load");
     await vm.execute("cont");
     if (cell.linux === undefined) await sleep(500);
     else {

@@ -6,9 +6,12 @@ import type { QemuBinary } from "../qemu/find.js";
 export interface DeviceSet {
   readonly name: string;
   readonly args: (family: string) => string;
+  /** It is a part of another set. */
+  readonly part?: boolean;
 }
 
-const disk = (id: string): string => `-drive if=none,id=${id},file=$DIR/disk,format=raw,file.locking=off,snapshot=on`;
+export const disk = (id: string): string =>
+  `-drive if=none,id=${id},file=$DIR/disk,format=raw,file.locking=off,snapshot=on`;
 
 export const DEVICE_SETS: readonly DeviceSet[] = [
   { name: "standard", args: (family) => (family === "pc-q35" ? "-nic user,model=e1000" : "") },
@@ -21,6 +24,7 @@ export const DEVICE_SETS: readonly DeviceSet[] = [
   },
   {
     name: "virtio, no serial",
+    part: true,
     args: () =>
       `-nodefaults -vga std -netdev user,id=n0 -device virtio-net-pci,netdev=n0 -object rng-builtin,id=r0
        -device virtio-rng-pci,rng=r0 -device virtio-balloon-pci ${disk("d0")} -device virtio-blk-pci,drive=d0`,
@@ -49,29 +53,39 @@ export const DEVICE_SETS: readonly DeviceSet[] = [
 
 export const FAMILIES = ["pc-i440fx", "pc-q35"] as const;
 
+/** A text as arguments; they have no spaces. */
+export function wordsOf(text: string): string[] {
+  return text.split(/\s+/u).filter((word) => word !== "");
+}
+
 /** Whether the streams of a machine type describe the state of devices. */
 export function describesState(machine: string): boolean {
-  return numberOf(machine) >= numberOf("2.3");
+  return releaseOf(machine) >= releaseOf("2.3");
 }
+
+/** What each QEMU says of its machine types. */
+const helped = new Map<string, string>();
 
 /** Versioned machine types of a family that a QEMU has, the oldest first. */
 export function machineTypes({ command }: QemuBinary, family: string): string[] {
   const [file = "", ...lead] = command;
-  const text = spawnSync(file, [...lead, "-machine", "help"], { encoding: "utf8" }).stdout;
+  const key = command.join(" ");
+  const text = helped.get(key) ?? spawnSync(file, [...lead, "-machine", "help"], { encoding: "utf8" }).stdout;
+  helped.set(key, text);
   return text
     .split("\n")
     .flatMap((row) => /^\S+/u.exec(row) ?? [])
     .filter((name) => name.startsWith(`${family}-`))
-    .toSorted((a, b) => numberOf(a) - numberOf(b));
+    .toSorted((a, b) => releaseOf(a) - releaseOf(b));
 }
 
 /** The machine type of a QEMU that is nearest to another: the same, else the next newer, else its newest. */
 export function nearestType(types: readonly string[], wanted: string): string {
-  return types.find((one) => numberOf(one) >= numberOf(wanted)) ?? types.at(-1)!;
+  return types.find((one) => releaseOf(one) >= releaseOf(wanted)) ?? types.at(-1)!;
 }
 
 /** The release of a machine type's name, to compare. */
-function numberOf(name: string): number {
+export function releaseOf(name: string): number {
   const [major = 0, minor = 0, micro = 0] = (name.split("-").at(-1) ?? "").split(".").map(Number);
   return major * 10_000 + minor * 100 + micro;
 }

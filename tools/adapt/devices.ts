@@ -2,10 +2,12 @@
  * Whether `qevm adapt --check` says what the real QEMU says: every device set of `tools/capture/device-sets.ts`, saved
  * by one QEMU under its newest q35, adapted, loaded by another under its own. What is refused is written and loaded all
  * the same. Prints each set where the two differ and each refusal, then a table:
- * `node dist/tools/adapt/devices.js [--from 7.2] [--to 11.1] [--match RE] [--keep DIR]`.
+ * `node dist/tools/adapt/devices.js [--from 7.2] [--to 11.1] [--match RE] [--keep DIR]`. With `--kinds` it takes the
+ * machines of `kinds.ts`, each saved under a type by chance of those that are older (`--seed 1`).
  *
  * | line         | meaning                                                                        |
  * |--------------|--------------------------------------------------------------------------------|
+ * | none         | that QEMU does not start with these devices, or does not save them             |
  * | MISSED       | nothing was refused, and QEMU does not load it: a missed refusal               |
  * | FALSE        | refused as what no QEMU would load, and it loads: a false alarm                |
  * | refused      | refused, and QEMU refuses it too                                               |
@@ -14,10 +16,12 @@
 import { argv, exit } from "node:process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { deviceJobs, type Job } from "../capture/device-sets.js";
-import { findQemu } from "../qemu/find.js";
+import { Random } from "../../src/analyse/fuzz/random.js";
+import { deviceJobs } from "../capture/device-sets.js";
+import { findQemu, type QemuBinary } from "../qemu/find.js";
 import { tryCell, type Outcome } from "./cell.js";
-import { machineTypes } from "./cells.js";
+import { describesState, machineTypes, releaseOf } from "./cells.js";
+import { kinds } from "./kinds.js";
 
 const words = argv.slice(2);
 const option = (name: string, usual: string): string => {
@@ -31,7 +35,35 @@ if (old === undefined || now === undefined) {
 }
 const match = new RegExp(option("--match", ""), "u");
 const keep = option("--keep", "");
-const [from, to] = [machineTypes(old, "pc-q35").at(-1)!, machineTypes(now, "pc-q35").at(-1)!];
+
+/** One guest: its machine types and arguments. */
+interface Guest {
+  readonly name: string;
+  readonly from: string;
+  readonly to: string;
+  readonly args: readonly string[];
+}
+
+function guests(older: QemuBinary, newer: QemuBinary): Guest[] {
+  if (!words.includes("--kinds")) {
+    const [from, to] = [machineTypes(older, "pc-q35").at(-1)!, machineTypes(newer, "pc-q35").at(-1)!];
+    // The machine type is the cell's, with the options of the job's.
+    return deviceJobs().map(({ name, args }) => ({
+      name,
+      from,
+      to,
+      args: [...args.slice(2), "-machine", "nvdimm=on"],
+    }));
+  }
+  const random = new Random(Number(option("--seed", "1")));
+  return kinds().map(({ name, family, args }) => {
+    const to = machineTypes(newer, family).at(-1)!;
+    const types = machineTypes(older, family).filter((type) => describesState(type));
+    const earlier = types.filter((type) => releaseOf(type) < releaseOf(to));
+    const from = random.pick(earlier.length > 0 ? earlier : types);
+    return { name: `${from} ${name}`, from, to, args };
+  });
+}
 
 /** What a set of devices came to. */
 function verdict({ passed, at, report, forced }: Outcome): string {
@@ -42,12 +74,11 @@ function verdict({ passed, at, report, forced }: Outcome): string {
   return report.refused.some(({ weight }) => weight === "never") ? "FALSE" : "guest";
 }
 
-async function run({ name, args }: Job): Promise<string> {
-  // The machine type is the cell's, with the options of the job's.
-  const rest = [...args.slice(2), "-machine", "nvdimm=on"];
-  const outcome = await tryCell({ old: old!, now: now!, from, to, args: rest, run: 1000, force: true });
+async function run({ name, from, to, args }: Guest): Promise<string> {
+  const outcome = await tryCell({ old: old!, now: now!, from, to, args, run: 1000, force: true });
   const is = verdict(outcome);
-  if (is !== "loaded") console.log(`${is} ${name}: ${outcome.at}: ${outcome.why.split("\n").slice(0, 5).join(" / ")}`);
+  if (words.includes("--verbose") || is !== "loaded")
+    console.log(`${is} ${name}: ${outcome.at}: ${outcome.why.split("\n").slice(0, 5).join(" / ")}`);
   if (keep !== "" && /^[A-Z]/u.test(is) && outcome.stream !== undefined && outcome.pattern !== undefined) {
     mkdirSync(keep, { recursive: true });
     const stem = join(keep, name.replaceAll(/[^\w.-]+/gu, "_"));
@@ -58,8 +89,8 @@ async function run({ name, args }: Job): Promise<string> {
 }
 
 const total = new Map<string, number>();
-for (const job of deviceJobs().filter(({ name }) => match.test(name))) {
-  const is = await run(job);
+for (const guest of guests(old, now).filter(({ name }) => match.test(name))) {
+  const is = await run(guest);
   total.set(is, (total.get(is) ?? 0) + 1);
 }
 for (const [is, count] of total) console.log(`| ${is} | ${count} |`);

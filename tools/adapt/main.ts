@@ -1,11 +1,14 @@
 /**
  * The matrix of `qevm adapt`: machine types by sets of devices, saved by one QEMU, adapted, loaded by another, and seen
- * to go on. Prints a line for each cell, then a table: `node dist/tools/adapt/main.js [OPTIONS]`. Exit 1 when a cell
+ * to go on. Prints a line for each cell, then tables: `node dist/tools/adapt/main.js [OPTIONS]`. Exit 1 when a cell
  * failed that was not refused.
  *
  *   --from 7.2, --to 11.1   the two QEMUs
+ *   --matrix                instead of --from: machine types up to 5.1 of 5.2 and 7.2, later ones of 10.0, six sets
  *   --under newest,nearest  machine types of the destination: its newest, and the one nearest to the guest's (newest)
- *   --match REGEXP          cells whose name (`pc-i440fx-2.3 virtio`) it matches
+ *   --match REGEXP          guests whose name (`pc-i440fx-2.3 virtio`) it matches
+ *   --sample N, --seed S    of those guests so many that they have N cells, by chance (seed 1)
+ *   --list                  only the names of the guests
  *   --run MS                time that a guest without a system runs before it is saved (2500)
  *   --linux FOLDER          the guest is a Linux, which is made in that folder (`linux.ts`) if it is not there
  *   --jobs N                guests at a time (1)
@@ -16,81 +19,64 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { argv, exit } from "node:process";
 import { findQemu } from "../qemu/find.js";
-import { saveOld, tryCell, type Cell, type Outcome, type SavedGuest } from "./cell.js";
+import { saveOld, tryCell, type Outcome, type SavedGuest } from "./cell.js";
+import { DEVICE_SETS } from "./cells.js";
+import { jobsOf, MATRIX, sampleOf, type Job, type Target } from "./jobs.js";
 import { tickingLinux } from "./linux.js";
-import { DEVICE_SETS, FAMILIES, machineTypes, nearestType } from "./cells.js";
+import { Tables } from "./tables.js";
 
 const words = argv.slice(2);
 const option = (name: string, usual: string): string => {
   const at = words.indexOf(name);
   return at < 0 ? usual : (words[at + 1] ?? usual);
 };
-const old = findQemu(option("--from", "7.2"));
 const now = findQemu(option("--to", "11.1"));
-if (old === undefined || now === undefined) {
+if (now === undefined) {
   console.log("skipped: this machine does not have both QEMUs");
   exit(0);
 }
 const match = new RegExp(option("--match", ""), "u");
-const under = option("--under", "newest").split(",");
 const keep = option("--keep", "");
-const run = Number(option("--run", "2500"));
 const folder = option("--linux", "");
-const linux = folder === "" ? undefined : tickingLinux(folder);
-
-interface Job {
-  /** Machine type and set of devices. */
-  readonly name: string;
-  readonly set: string;
-  readonly cell: Omit<Cell, "to">;
-  /** Machine types of the destination. */
-  readonly to: readonly string[];
+const matrix = words.includes("--matrix");
+const all = jobsOf(matrix ? MATRIX : [{ source: option("--from", "7.2") }], now, {
+  under: option("--under", matrix ? "newest,nearest" : "newest").split(",") as Target["under"][],
+  run: Number(option("--run", "2500")),
+  linux: folder === "" ? undefined : tickingLinux(folder),
+  // A set that is a part of another one is there to see the rest.
+  ...(matrix ? { sets: DEVICE_SETS.filter(({ part }) => part !== true) } : {}),
+}).filter(({ name }) => match.test(name));
+const count = Number(option("--sample", "0"));
+const jobs = count === 0 ? all : sampleOf(all, count, Number(option("--seed", "1")));
+if (words.includes("--list")) {
+  for (const { source, name, to } of jobs) console.log(`${source} ${name} -> ${to.map(({ type }) => type).join(", ")}`);
+  exit(0);
+}
+if (count > 0) {
+  console.log(`${cellsOf(jobs)} of ${cellsOf(all)} cells by chance`);
 }
 
-const jobs = FAMILIES.flatMap((family): Job[] => {
-  const here = machineTypes(now, family);
-  return machineTypes(old, family).flatMap((from) =>
-    DEVICE_SETS.map((set) => ({
-      name: `${from} ${set.name}`,
-      set: set.name,
-      to: [...new Set(under.map((kind) => (kind === "newest" ? here.at(-1)! : nearestType(here, from))))],
-      cell: {
-        old,
-        now,
-        from,
-        args: ["-m", linux === undefined ? "64" : "160", ...argumentsOf(set.args(family))],
-        run,
-        linux,
-      },
-    })),
-  );
-}).filter(({ name }) => match.test(name));
-
-function argumentsOf(text: string): string[] {
-  return text
-    .trim()
-    .split(/\s+/u)
-    .filter((word) => word !== "");
+function cellsOf(list: readonly Job[]): number {
+  return list.reduce((sum, { to }) => sum + to.length, 0);
 }
 
 /** Cells that failed without being refused. */
 let unforeseen = 0;
-const total = new Map<string, { passed: number; tried: number }>();
+const tables = new Tables();
 
-async function runJob({ name, set, cell, to }: Job): Promise<void> {
+async function runJob(job: Job): Promise<void> {
+  const { name, source, cell, to } = job;
   let guest: SavedGuest | undefined;
   try {
-    guest = await saveOld({ ...cell, to: to[0]! });
+    guest = await saveOld({ ...cell, to: to[0]!.type });
   } catch {
     // Its first cell tries again, and says why.
   }
-  for (const type of to) {
-    const outcome = await tryCell({ ...cell, to: type }, guest);
-    const row = `${set}, under the ${type === to[0] && under[0] === "newest" ? "newest" : "nearest"}`;
-    const sum = total.get(row) ?? { passed: 0, tried: 0 };
-    total.set(row, { passed: sum.passed + Number(outcome.passed), tried: sum.tried + 1 });
+  for (const target of to) {
+    const outcome = await tryCell({ ...cell, to: target.type }, guest);
+    tables.add(job, target, outcome.passed);
     if (!outcome.passed && outcome.at !== "refused") unforeseen++;
-    tell(`${name} -> ${type}`, outcome);
+    tell(`${source} ${name} -> ${target.type}`, outcome);
   }
 }
 
@@ -100,13 +86,7 @@ await Promise.all(
     for (const job of waiting) await runJob(job);
   }),
 );
-const all = { passed: 0, tried: 0 };
-for (const [row, { passed, tried }] of total) {
-  console.log(`| ${row} | ${passed} | ${tried} |`);
-  all.passed += passed;
-  all.tried += tried;
-}
-console.log(`${all.passed} of ${all.tried} cells passed`);
+for (const line of tables.lines()) console.log(line);
 exit(unforeseen === 0 ? 0 : 1);
 
 function tell(name: string, { passed, at, why, globals, report, stream, pattern }: Outcome): void {
