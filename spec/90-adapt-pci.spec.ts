@@ -111,15 +111,50 @@ test("virtio: rings that are not set up, and the legacy BAR", (t) => {
     changes.map(({ rule, weight }) => [rule, weight]),
     [["virtqueue-size", "unused"]],
   );
-  const moved = (old: Record<string, FieldValue>): Change | undefined => {
+  t.end();
+});
+
+test("virtio: a legacy BAR that has no room", (t) => {
+  const place = '"0000:00:05.0/virtio-console"/0';
+  let bars: unknown[] = [];
+  const moved = (
+    old: Record<string, FieldValue>,
+    theirs: Record<string, FieldValue> = {},
+    mine: Record<string, FieldValue> = {},
+  ): Change | undefined => {
     const noted: Change[] = [];
-    mergeVirtio(virtio(old, { bar0: 0xc0a1 }), virtio({ config_len: 12 }), new MergeContext("d", 0, noted));
+    const guest = virtio(old, { bar0: 0xc0a1, bar2: 0, ...mine });
+    const { record } = mergeVirtio(guest, virtio({ config_len: 12 }, theirs), new MergeContext(place, 0, noted));
+    const space = ((record["pci"] as RecordValue).record["config"] as RecordValue).record;
+    bars = [space["bar0"], space["bar2"]];
     return noted.find(({ rule }) => rule === "virtio-legacy-bar");
   };
-  t.equal(moved({})?.weight, "never", "32 bytes at 0xc0a0 cannot become 64");
+  const full = moved({});
+  t.equal(full?.weight, "never", "32 bytes at 0xc0a0 cannot become 64");
+  t.equal(full?.setting?.property, "disable-modern", "the register of notifications comes with virtio 1.0");
+  const registers = new Uint8Array(192);
+  registers.set([0x11, 0x4c, 2, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0x09, 0, 16, 1]);
+  const modernDevice = { registers };
+  t.equal(moved({}, modernDevice)?.setting?.property, "modern-pio-notify");
+  t.equal(moved({}, { ...modernDevice, bar2: 1 })?.weight, "guest", "with it there is the one register that it needs");
+  t.deepEqual(bars, [1, 0xc0b1], "16 after the guest's address; the others are not there");
+  const silent = new Uint8Array(192);
+  silent.set([0x11, 0, 2, 0]);
+  const without = moved({}, { bar2: 1 }, { registers: silent });
+  t.deepEqual([without?.weight, without?.setting], ["never", undefined], "a driver without MSI-X reads another one");
   t.equal(moved({ status: 0 })?.weight, "unused", "unless no driver uses them");
   const modern = [{ record: { name: "virtio/64bit_features", guest_features: 1n << 32n } }];
   t.equal(moved({ subsections: modern })?.weight, "unused", "or it speaks virtio 1.0");
+  t.end();
+});
+
+test("PCI: a capability that the destination has elsewhere", (t) => {
+  const there = new Uint8Array(192);
+  there.set([0x11, 0, 2, 0], 0x58);
+  const { record, changes } = pci(config({}), config({ capabilities: 0x98, registers: there }));
+  t.equal((record["registers"] as Uint8Array)[0x5b], 0x80, "MSI-X stays enabled");
+  const [gone] = changes.filter(({ rule }) => rule === "pci-capability");
+  t.deepEqual([gone?.weight, gone?.new], ["guest", "0x98"]);
   t.end();
 });
 

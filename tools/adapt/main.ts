@@ -8,6 +8,8 @@
  *   --under newest,nearest  machine types of the destination: its newest, and the one nearest to the guest's (newest)
  *   --match REGEXP          guests whose name (`pc-i440fx-2.3 virtio`) it matches
  *   --sample N, --seed S    of those guests so many that they have N cells, by chance (seed 1)
+ *   --skip N                without the first ones of them, which were run before
+ *   --accept NAMES          rules whose changes are taken although the guest may notice, as `qevm adapt --accept`
  *   --list                  only the names of the guests
  *   --run MS                time that a guest without a system runs before it is saved (2500)
  *   --linux FOLDER          the guest is a Linux, which is made in that folder (`linux.ts`) if it is not there
@@ -38,6 +40,7 @@ if (now === undefined) {
 const match = new RegExp(option("--match", ""), "u");
 const keep = option("--keep", "");
 const folder = option("--linux", "");
+const accept = option("--accept", "").split(",");
 const matrix = words.includes("--matrix");
 const all = jobsOf(matrix ? MATRIX : [{ source: option("--from", "7.2") }], now, {
   under: option("--under", matrix ? "newest,nearest" : "newest").split(",") as Target["under"][],
@@ -47,13 +50,14 @@ const all = jobsOf(matrix ? MATRIX : [{ source: option("--from", "7.2") }], now,
   ...(matrix ? { sets: DEVICE_SETS.filter(({ part }) => part !== true) } : {}),
 }).filter(({ name }) => match.test(name));
 const count = Number(option("--sample", "0"));
-const jobs = count === 0 ? all : sampleOf(all, count, Number(option("--seed", "1")));
+const chosen = count === 0 ? all : sampleOf(all, count, Number(option("--seed", "1")));
+const jobs = chosen.slice(Number(option("--skip", "0")));
 if (words.includes("--list")) {
   for (const { source, name, to } of jobs) console.log(`${source} ${name} -> ${to.map(({ type }) => type).join(", ")}`);
   exit(0);
 }
 if (count > 0) {
-  console.log(`${cellsOf(jobs)} of ${cellsOf(all)} cells by chance`);
+  console.log(`${cellsOf(chosen)} of ${cellsOf(all)} cells by chance`);
 }
 
 function cellsOf(list: readonly Job[]): number {
@@ -73,10 +77,11 @@ async function runJob(job: Job): Promise<void> {
     // Its first cell tries again, and says why.
   }
   for (const target of to) {
-    const outcome = await tryCell({ ...cell, to: target.type }, guest);
+    const outcome = await tryCell({ ...cell, to: target.type, accept }, guest);
     tables.add(job, target, outcome.passed);
     if (!outcome.passed && outcome.at !== "refused") unforeseen++;
     tell(`${source} ${name} -> ${target.type}`, outcome);
+    if (words.includes("--verbose")) console.log(`  the guest said: ${guest?.said ?? ""}`);
   }
 }
 

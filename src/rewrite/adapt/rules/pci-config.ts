@@ -1,6 +1,6 @@
 import type { FieldValue, RecordValue } from "../../../codec/vmstate/index.js";
 import { isZero, type MergeContext, type Remedy } from "../context.js";
-import { capabilitiesOf, capabilityLength, writableBits } from "./pci-registers.js";
+import { capabilitiesOf, capabilityLength, writableBits, type Capability } from "./pci-registers.js";
 
 /**
  * PCI configuration space: what the device is from the pattern, what the guest wrote from the old stream. QEMU
@@ -38,6 +38,7 @@ export function mergePciConfig(old: RecordValue, pattern: RecordValue, ctx: Merg
   return { record };
 }
 
+const OLD_PROPERTIES = "the old machine's properties";
 /** Capability of MSI-X. */
 const MSIX = 0x11;
 const READ_ONCE = "drivers read it when they start; the destination compares it";
@@ -78,9 +79,10 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
   for (const capability of wanted) {
     const { id, at } = capability;
     const same = old.some((one) => one.id === id && one.at === at);
+    const from = same ? at : elsewhere(id, old, wanted);
     for (let i = 0; i < capabilityLength(like, capability) && at + i < out.length; i++) {
-      const mask = same ? writableBits(like, capability, i) : 0;
-      const value = (mine[at + i]! & mask) | (like[at + i]! & ~mask & 0xff);
+      const mask = from === undefined ? 0 : writableBits(like, capability, i);
+      const value = ((mine[from! + i] ?? 0) & mask) | (like[at + i]! & ~mask & 0xff);
       out[at + i] = value;
     }
     if (same && id === MSIX && ((mine[at + 2]! ^ like[at + 2]!) | ((mine[at + 3]! ^ like[at + 3]!) & 7)) !== 0) {
@@ -91,10 +93,15 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
   }
   for (const { id, at } of old) {
     if (wanted.some((one) => one.id === id && one.at === at)) continue;
-    const remedy = id === MSIX ? vectorsRemedy(vectors(mine, at), ctx) : "the old machine's properties";
-    const what = "the destination's device lacks this capability, or has it elsewhere";
+    const moved = wanted.filter((one) => one.id === id);
+    const there = elsewhere(id, old, wanted);
+    const remedy = id === MSIX && moved.length === 0 ? vectorsRemedy(vectors(mine, at), ctx) : OLD_PROPERTIES;
+    const what =
+      there === undefined
+        ? "the destination's device lacks this capability"
+        : "the destination's device has this capability elsewhere: it works as it is set, until the guest sets it anew";
     ctx.within(`capability 0x${id.toString(16)}`, () =>
-      ctx.note("pci-capability", "guest", at, undefined, what, remedy),
+      ctx.note("pci-capability", "guest", at, there === undefined ? undefined : moved[0]!.at, what, remedy),
     );
   }
   for (const { id, at } of wanted) {
@@ -105,6 +112,12 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
   extended(mine, like, out, ctx);
   record["registers"] = out.subarray(64);
   if ("capabilities" in theirs) record["capabilities"] = theirs["capabilities"]!;
+}
+
+/** Where the guest has the only capability of a kind; undefined: nowhere, or there are several. */
+function elsewhere(id: number, old: readonly Capability[], wanted: readonly Capability[]): number | undefined {
+  const [mine, theirs] = [old, wanted].map((list) => list.filter((one) => one.id === id));
+  return mine?.length === 1 && theirs?.length === 1 ? mine[0]!.at : undefined;
 }
 
 /** Extended capabilities of a device whose whole configuration space is one field. */

@@ -1,10 +1,9 @@
 import { isRecordValue, type FieldValue, type RecordValue } from "../../../codec/vmstate/index.js";
 import type { MergeContext } from "../context.js";
 import { mergeExtended, mergePciConfig } from "./pci-config.js";
-import { mergeFeatures, takenFeatures } from "./virtio-features.js";
+import { alignLegacyBar } from "./virtio-legacy.js";
+import { mergeFeatures } from "./virtio-features.js";
 import { checkFixed, mergeQueues } from "./virtio-fixed.js";
-
-type Fields = Record<string, FieldValue>;
 
 /**
  * A virtio device: the guest's state whole, with the PCI registers of `mergePciConfig`. Rings that the guest has not
@@ -17,7 +16,7 @@ export function mergeVirtio(old: RecordValue, pattern: RecordValue, ctx: MergeCo
   const [pci, likePci] = [record["pci"], theirs["pci"]];
   if (isRecordValue(pci) && isRecordValue(likePci)) {
     const merged = ctx.within("pci", () => mergeTransport(pci, likePci, ctx));
-    record["pci"] = ctx.within("pci", () => alignLegacyBar(merged, { mine: record, theirs }, ctx));
+    record["pci"] = ctx.within("pci", () => alignLegacyBar(merged, likePci, { mine: record, theirs }, ctx));
   }
   const device = /\/([\w-]+)"\/\d+$/u.exec(ctx.section)?.[1] ?? "";
   const queues = ctx.within("queues", () => mergeQueues(device, record, theirs, ctx));
@@ -54,40 +53,6 @@ function mergeTransport(old: RecordValue, pattern: RecordValue, ctx: MergeContex
 
 function tableLength({ record: { table } }: RecordValue): number | undefined {
   return Array.isArray(table) || table instanceof Uint8Array ? table.length : undefined;
-}
-
-/**
- * BAR 0 is the legacy interface: 20 bytes, 24 with MSI-X, and the configuration of the device. Where that has grown
- * in the destination, the guest's address may not be a multiple of the size any more. Source: hw/virtio/virtio-pci.c
- * `virtio_pci_device_plugged`, 7.2 and 11.1.
- */
-function alignLegacyBar(
-  pci: RecordValue,
-  { mine, theirs }: { mine: Fields; theirs: Fields },
-  ctx: MergeContext,
-): RecordValue {
-  const { config } = pci.record;
-  if (!isRecordValue(config)) return pci;
-  const bar = Number(config.record["bar0"]);
-  const head = isRecordValue(pci.record["msix"]) ? 24 : 20;
-  const size = (fields: Fields): number => 2 ** Math.ceil(Math.log2(head + Number(fields["config_len"])));
-  const [was, is] = [size(mine), size(theirs)];
-  if ((bar & 1) === 0 || is <= was || (bar & ~3 & (is - 1)) === 0) return pci;
-  const moved = (bar & ~(is - 1)) | (bar & 3);
-  const unused = mine["status"] === 0 || hasModernDriver(mine);
-  const reason = unused
-    ? "the guest does not use the legacy interface, whose registers are more in the destination"
-    : "the guest's driver uses the legacy interface, whose registers are more in the destination: no room here";
-  const remedy = unused
-    ? undefined
-    : "unplug the device in the guest before it is saved, or load with a QEMU that knows the machine type";
-  ctx.within("bar0", () => ctx.note("virtio-legacy-bar", unused ? "unused" : "never", bar, moved, reason, remedy));
-  return { record: { ...pci.record, config: { record: { ...config.record, bar0: moved } } } };
-}
-
-/** Whether the guest's driver speaks virtio 1.0 (feature bit 32). */
-function hasModernDriver(fields: Fields): boolean {
-  return ((takenFeatures(fields) >> 32n) & 1n) === 1n;
 }
 
 function extendedOf(
