@@ -1,12 +1,15 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import test from "tape";
 import { MemorySink, MemorySource } from "../src/bytes/source.js";
 import { RamFlag } from "../src/codec/ram/index.js";
 import { StreamReader } from "../src/codec/stream/index.js";
 import type { DeviceState } from "../src/codec/vmstate/index.js";
 import { adaptStream, type AdaptOptions, type AdaptReport, type Reopened } from "../src/rewrite/adapt/index.js";
+import { withQemuArguments } from "../src/io/container/libvirt/qemu-arguments.js";
+import { adaptToFile } from "../src/rewrite/adapt/adapt-file.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { patternOf } from "./support/pattern.js";
 import { qevm } from "./support/program.js";
@@ -229,6 +232,36 @@ test("a libvirt save image stays one, with the new machine type in its XML", asy
   const inspected = await qevm(["inspect", out, "--json"]);
   const { machine, complete } = JSON.parse(inspected.stdout) as { machine: string; complete: boolean };
   t.deepEqual([machine, complete], ["pc-i440fx-11.1", true], "the stream in it");
+  const added = ["-vga", "cirrus", "-global", "virtio-net-pci.vectors=4", "-set", "device.net1.host_mtu=9000"];
+  await adaptToFile(image, like, out, { added });
+  const text = readFileSync(out).subarray(0, 4096).toString("latin1");
+  t.match(
+    text,
+    /<qemu:arg value='-global'\/>\s+<qemu:arg value='virtio-net-pci.vectors=4'\/>/u,
+    "what it needs beside",
+  );
+  t.match(
+    text,
+    /<qemu:device alias='net1'>\s+<qemu:frontend>\s+<qemu:property name='host_mtu' type='unsigned' value='9000'/u,
+  );
+  t.notOk(text.includes("cirrus"), "the XML itself says which devices there are");
+  t.end();
+});
+
+test("arguments for QEMU in the XML that libvirt wrote", (t) => {
+  const image = gunzipSync(readFileSync(new URL("../../corpus/libvirt/save.raw.gz", import.meta.url)));
+  const xml = image.toString("latin1", image.indexOf("<domain"), image.indexOf("</domain>") + "</domain>\n".length);
+  t.equal(withQemuArguments(xml, ["-vga", "std"]), xml, "nothing to say");
+  const once = withQemuArguments(xml, ["-global", "a.b='<&>\""]);
+  t.match(once, /^<domain xmlns:qemu='http:\/\/libvirt.org\/schemas\/domain\/qemu\/1.0' type='qemu'>/u);
+  t.ok(
+    once.endsWith("<qemu:arg value='a.b=&apos;&lt;&amp;&gt;&quot;'/>\n  </qemu:commandline>\n</domain>\n"),
+    "at its end",
+  );
+  const twice = withQemuArguments(once, ["-global", "c.d=on", "-set", "device.disk0.seg-max-adjust=off"]);
+  t.equal(twice.match(/xmlns:qemu|<qemu:commandline>/gu)?.length, 2, "beside those that are there");
+  t.ok(twice.includes("&quot;'/>\n    <qemu:arg value='-global'/>\n    <qemu:arg value='c.d=on'/>\n  </qemu:comm"));
+  t.match(twice, /alias='disk0'>[^]*type='bool' value='false'/u);
   t.end();
 });
 

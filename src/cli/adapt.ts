@@ -41,7 +41,12 @@ export async function run(argv: string[]): Promise<number> {
     const asked = await askFor(command, args.text("machine") ?? known.machine ?? UNNAMED, known);
     try {
       const pattern = { open: () => FileSource.open(asked.path) };
-      const report = await adaptReopened(old, pattern, out, { ...options, known, facts: asked.facts });
+      const report = await adaptReopened(old, pattern, out, {
+        ...options,
+        known,
+        facts: asked.facts,
+        added: asked.added,
+      });
       return finish(args, out, report, asked.command);
     } finally {
       asked.remove();

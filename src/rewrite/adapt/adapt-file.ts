@@ -26,6 +26,8 @@ export interface AdaptOptions extends OpenOptions {
   accept?: readonly string[] | undefined;
   /** What is known of the destination beside its pattern: see `askPattern`. */
   facts?: PatternFacts | undefined;
+  /** Arguments that the destination needs beside its own (`askPattern`): for the XML of a libvirt save image. */
+  added?: readonly string[] | undefined;
 }
 
 /**
@@ -62,10 +64,10 @@ export async function checkAdapt(
 async function withBoth<T>(
   old: StreamInput,
   pattern: StreamInput,
-  { accept, facts, ...opening }: AdaptOptions,
+  { accept, facts, added, ...opening }: AdaptOptions,
   work: (old: Reopened, pattern: Reopened, options: PlanOptions) => Promise<T>,
 ): Promise<T> {
-  const options = { accept, facts, stream: readingOf(opening) };
+  const options = { accept, facts, added, stream: readingOf(opening) };
   return await withReopened(old, opening, (mine) => withReopened(pattern, {}, (like) => work(mine, like, options)));
 }
 
@@ -105,7 +107,10 @@ export async function adaptReopened(
   const image =
     out === "-"
       ? undefined
-      : await withSource(old, async (source) => await Promise.resolve(imageOf(source as Partial<Input>, plan)));
+      : await withSource(
+          old,
+          async (source) => await Promise.resolve(imageOf(source as Partial<Input>, plan, options.added)),
+        );
   const file = openOutput(out);
   const folder = temporaryFolder(scratchFor(out), "qevm-adapt");
   try {
@@ -123,12 +128,16 @@ export async function adaptReopened(
 }
 
 /** The head of a libvirt save image, where the old stream is in one. */
-function imageOf({ containers }: Partial<Input>, plan: AdaptPlan): LibvirtImage | undefined {
+function imageOf(
+  { containers }: Partial<Input>,
+  plan: AdaptPlan,
+  added: readonly string[] | undefined,
+): LibvirtImage | undefined {
   const kept = containers?.find((container) => container.kind === "libvirt");
   if (kept === undefined) return undefined;
   // A sparse image holds pages at fixed places: the adapted stream is a plain one.
   const format = kept.format === "sparse" ? "raw" : undefined;
-  return libvirtImage(kept, { machine: plan.pattern.machine, format });
+  return libvirtImage(kept, { machine: plan.pattern.machine, format, arguments: added });
 }
 
 /** The old stream with plain pages. */

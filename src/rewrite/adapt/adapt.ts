@@ -18,6 +18,8 @@ export interface PlanOptions {
   stream?: StreamOptions | undefined;
   /** What is known of the destination beside its pattern. */
   facts?: PatternFacts | undefined;
+  /** Arguments that the destination needs beside its own: for the XML of a libvirt save image. */
+  added?: readonly string[] | undefined;
   /** The survey of the old stream, where it was made before. */
   known?: Survey | undefined;
 }

@@ -28,6 +28,8 @@ export interface AskedPattern {
   facts: PatternFacts;
   /** Program and arguments of the destination, with the properties that the guest needs. */
   command: string[];
+  /** Those of the arguments that were not given: `-global virtio-net-pci.vectors=4`. */
+  added: string[];
   /** Removes the pattern. */
   remove(): void;
 }
@@ -120,7 +122,13 @@ export async function askFor(
     };
     const { asked, apart } = await settle(ask, wants);
     const facts = { ...asked.facts, apart };
-    return { path: asked.path, facts, command: [...asked.full], remove: () => folder.remove() };
+    return {
+      path: asked.path,
+      facts,
+      command: [...asked.full],
+      added: asked.full.slice(given.length),
+      remove: () => folder.remove(),
+    };
   } catch (error) {
     folder.remove();
     throw error;

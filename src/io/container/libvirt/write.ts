@@ -13,6 +13,7 @@ import {
   type LibvirtData,
   type LibvirtHeader,
 } from "./header.js";
+import { escaped, withQemuArguments } from "./qemu-arguments.js";
 
 /** The parts of a new save image. */
 export interface LibvirtImage {
@@ -41,10 +42,17 @@ const PADDING = 65_536;
  */
 export function libvirtImage(
   kept: KeptImage | undefined,
-  wanted: { xml?: string | undefined; format?: string | undefined; machine?: string | undefined },
+  wanted: {
+    xml?: string | undefined;
+    format?: string | undefined;
+    machine?: string | undefined;
+    /** Arguments for QEMU that the domain needs beside: `-global`, `-set`. */
+    arguments?: readonly string[] | undefined;
+  },
 ): LibvirtImage {
   const given = wanted.xml ?? kept?.data.xml;
-  const xml = given === undefined ? undefined : withMachine(given, wanted.machine);
+  const xml =
+    given === undefined ? undefined : withQemuArguments(withMachine(given, wanted.machine), wanted.arguments ?? []);
   if (xml === undefined) throw new QevmError("usage", "a libvirt save image needs a domain XML");
   if (!/^\s*</u.test(xml) || xml.includes("\0")) throw new QevmError("usage", "this is not a domain XML");
   const format = wanted.format ?? kept?.format ?? "raw";
@@ -70,11 +78,7 @@ export function libvirtImage(
 /** A libvirt text with another machine type: in <os><type machine=>, and where QEMU arguments name the old one. */
 export function withMachine(xml: string, machine: string | undefined): string {
   if (machine === undefined) return xml;
-  const name = machine
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll("'", "&apos;")
-    .replaceAll('"', "&quot;");
+  const name = escaped(machine);
   const old = TYPE.exec(xml)?.groups?.["machine"];
   const renamed = xml.replaceAll(
     new RegExp(TYPE, "gu"),
