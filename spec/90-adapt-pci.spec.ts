@@ -101,6 +101,23 @@ function virtio(change: Record<string, FieldValue>, pciChange: Record<string, Fi
   return { record: { pci: transport, status: 7, config_len: 8, queues, subsections: [], ...change } };
 }
 
+test("PCI: a device that became one of PCI Express", (t) => {
+  const long = new Uint8Array(4096 - 64);
+  long.set([0x11, 0, 2, 0]);
+  long.set(errors(0), 0x100 - 64);
+  const { record, changes } = pci(config({}), config({ registers: long }));
+  const registers = record["registers"] as Uint8Array;
+  t.deepEqual([registers.length, registers[3]], [long.length, 0x80], "its length, and what the guest set");
+  t.equal(registers[0x100 - 64], 1, "the capabilities after it are the destination's");
+  t.deepEqual(
+    changes.map(({ rule, weight }) => [rule, weight]),
+    [["pci-extended", "unused"]],
+  );
+  const back = pci(config({ registers: long }), config({}));
+  t.equal((back.record["registers"] as Uint8Array).length, 192, "and back");
+  t.end();
+});
+
 test("virtio: rings that are not set up, and the legacy BAR", (t) => {
   const changes: Change[] = [];
   const like = virtio({ queues: [{ record: { num: 512, desc: 0n } }, { record: { num: 256, desc: 0n } }] });

@@ -198,16 +198,14 @@ export async function patternOf(
   const first = await started(cell, cell.now, line);
   const { release, properties, devices } = await askDestination(first, cell.from).finally(() => first.close());
   const globals = globalArguments(properties, line);
+  let subsections: PatternFacts["subsections"];
   const ask = async (args: readonly string[]): Promise<Pattern> => {
     const full = [...line, ...globals, ...args];
     const vm = await started(cell, cell.now, full);
     try {
       const pattern = await saved(vm);
       const features = await offeredFeatures(vm.qmp);
-      const inner = innerPath(cell.now, vm.folder);
-      const command = [...cell.now.command, ...full].map((word) => word.replaceAll("$DIR", inner));
-      const path = join(vm.folder, "vmstate.json");
-      const subsections = await askSubsections(command, path, innerPath(cell.now, path), 60);
+      subsections ??= await subsectionsOf(cell.now, full, vm.folder);
       return { pattern, devices, facts: { release, features, subsections } };
     } finally {
       await vm.close();
@@ -218,6 +216,17 @@ export async function patternOf(
     return settingsOf(planAdapt(old, theirs, { ...facts, apart: alone }).changes);
   });
   return { pattern: asked.pattern, globals: [...display, ...globals, ...args], facts: { ...asked.facts, apart } };
+}
+
+async function subsectionsOf(
+  qemu: QemuBinary,
+  args: readonly string[],
+  folder: string,
+): Promise<PatternFacts["subsections"]> {
+  const inner = innerPath(qemu, folder);
+  const command = [...qemu.command, ...args].map((word) => word.replaceAll("$DIR", inner));
+  const path = join(folder, "vmstate.json");
+  return await askSubsections(command, path, innerPath(qemu, path), 60);
 }
 
 function reopened(bytes: Buffer): Reopened {

@@ -17,7 +17,7 @@ const net = (i: number): string => `-netdev user,id=n${i}`;
 
 /** `pc`, `q35` or both, then the arguments. */
 const KINDS: Readonly<Record<string, string>> = {
-  "disks of the machine": `both ${none} ${a} ${b} -device ide-hd,drive=a -device ide-cd,drive=b`,
+  "disks of the machine": `both ${none} ${a} ${b} -device ide-hd,bus=ide.0,drive=a -device ide-cd,bus=ide.1,drive=b`,
   nvme: `both ${none} ${a} ${b} -device nvme,drive=a,serial=1 -device nvme,drive=b,serial=2`,
   "two of a kind": `both ${none} ${a} ${b} ${c} -device virtio-blk-pci,drive=a -device virtio-blk-pci,drive=b,num-queues=4
     -device virtio-scsi-pci,num_queues=3,id=s -device scsi-hd,bus=s.0,drive=c ${net(0)} ${net(1)}
@@ -35,9 +35,9 @@ const KINDS: Readonly<Record<string, string>> = {
   "watch and panic": `both ${none} -device vmgenid,guid=324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87 -device pvpanic
     -chardev null,id=c0 -device isa-debugcon,chardev=c0 -device i6300esb -device edu -device vmcoreinfo
     -device isa-debug-exit`,
-  "usb=on": `both ${none} -machine usb=on -device usb-mouse -device usb-hub,port=1 -device usb-tablet`,
+  "usb=on": `both ${none} -machine usb=on -device usb-mouse -device usb-tablet -device usb-kbd`,
   "usb 2": `both ${none} -device usb-ehci,id=e ${a} -device usb-storage,bus=e.0,drive=a -device nec-usb-xhci,id=x
-    -device usb-hub,bus=x.0,port=1 -device usb-mouse,bus=x.0,port=1.1 -device usb-kbd,bus=x.0 -device usb-wacom-tablet,bus=x.0
+    -device usb-hub,bus=x.0,port=1 -device usb-mouse,bus=x.0,port=1.1 -device usb-kbd,bus=x.0
     -device ich9-usb-uhci1,multifunction=on,addr=0x1d.0`,
   sound: `both ${none} -audiodev none,id=snd -device ich9-intel-hda -device hda-micro,audiodev=snd
     -device AC97,audiodev=snd -device sb16,audiodev=snd -device ES1370,audiodev=snd -device adlib,audiodev=snd`,

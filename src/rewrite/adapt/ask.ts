@@ -106,14 +106,15 @@ export async function askFor(
       return { ...rest, globals, path, features: path === undefined ? undefined : await saveAndAsk(qmp, path) };
     });
     const { release, devices, globals } = first;
+    const dump = join(folder.path, "vmstate.json");
+    // Its devices are the same whatever their properties.
+    const subsections = askSubsections([...base, ...globals], dump, dump, START);
     const ask = async (args: readonly string[]): Promise<Saved> => {
       const known = args.length === 0 ? first : undefined;
       const path = known?.path ?? nextPath();
       const full = [...base, ...globals, ...args];
       const features = known?.features ?? (await inQemu(full, async (qmp) => await saveAndAsk(qmp, path)));
-      const dump = `${path}.json`;
-      const subsections = await askSubsections(full, dump, dump, START);
-      return { path, full, devices, facts: { release, features, subsections } };
+      return { path, full, devices, facts: { release, features, subsections: await subsections } };
     };
     const wants = async ({ path, facts }: Saved, apart: ReadonlySet<string>): Promise<PlacedSetting[]> => {
       if (old === undefined) return [];

@@ -64,6 +64,14 @@ function space({ registers }: Fields): Uint8Array | undefined {
   return whole;
 }
 
+/** With the length that the destination has: a device is of PCI Express in one of the two. */
+function sizedSpace(mine: Uint8Array | undefined, length: number): Uint8Array | undefined {
+  if (mine === undefined || mine.length === length) return mine;
+  const sized = new Uint8Array(length);
+  sized.set(mine.subarray(0, length));
+  return sized;
+}
+
 /** The first capability; a bridge has it in the bytes of its header. */
 function first({ capabilities, header }: Fields): number {
   if (typeof capabilities === "number") return capabilities;
@@ -71,8 +79,9 @@ function first({ capabilities, header }: Fields): number {
 }
 
 function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void {
-  const [mine, like] = [space(record), space(theirs)];
-  if (mine === undefined || like === undefined || mine.length !== like.length) return;
+  const like = space(theirs);
+  const mine = like === undefined ? undefined : sizedSpace(space(record), like.length);
+  if (mine === undefined || like === undefined) return;
   const old = capabilitiesOf(mine, first(record));
   const wanted = capabilitiesOf(like, first(theirs));
   const out = mine.slice();
@@ -105,7 +114,7 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
     );
   }
   for (const { id, at } of wanted) {
-    if (old.some((one) => one.id === id && one.at === at)) continue;
+    if (old.some((one) => one.id === id && one.at === at) || elsewhere(id, old, wanted) !== undefined) continue;
     const what = "a capability that the guest has not seen: it comes as the destination starts";
     ctx.within(`capability 0x${id.toString(16)}`, () => ctx.note("pci-capability-new", "unused", undefined, at, what));
   }
