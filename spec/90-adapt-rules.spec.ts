@@ -179,6 +179,16 @@ test("sections: by name and instance, by their order where instances count other
   const refused = changes.filter(({ weight }) => weight === "guest");
   t.match(refused[0]?.remedy ?? "", /-nic model=e1000$/u, "another device at the place");
   t.match(refused[1]?.remedy ?? "", /0000:00:06\.0\/vga.*addr=/u, "the device at another place");
+  const short = pairSections(
+    [section("0000:02.0/e1000"), section("0000:02.0:03.0/vga"), section("0000:1d.7/1/usb-tablet")],
+    [section("0000:00:1d.7/1/usb-tablet"), section("0000:00:02.0/e1000"), section("0000:00:02.0:03.0/vga")],
+    [],
+  );
+  t.deepEqual(
+    short.map(({ old: { idstr } }) => idstr),
+    ["0000:1d.7/1/usb-tablet", "0000:02.0/e1000", "0000:02.0:03.0/vga"],
+    "machine type 1.6 leaves out the root bus",
+  );
   const many = Array.from({ length: 20_000 }, (_, i) => section(`s${i}`));
   const start = performance.now();
   pairSections(many, many.toReversed(), []);

@@ -33,8 +33,20 @@ export const BROKEN_LOADS: readonly BrokenLoadRule[] = [
   },
 ];
 
+/** Machine types 1.6 leave out the number of the root bus: `0000:02.0`. */
+const SHORT_ROOT_BUS: RenameRule = {
+  name: "short-root-bus",
+  pattern: /^([0-9a-f]{4}):(?=[0-9a-f]{2}\.[0-7])/u,
+  becomes: "$1:00:",
+  weight: "form",
+  reason: "PCI devices of machine types 1.6 are named without the number of the root bus",
+  between: ["1.6", "1.7"],
+  source: "hw/pci-host/i440fx.c and q35.c, property short_root_bus, 7.2",
+};
+
 /** Sections that were called otherwise. */
 export const SECTION_RENAMES: readonly RenameRule[] = [
+  SHORT_ROOT_BUS,
   {
     name: "isa-vga",
     pattern: /^vga-isa$/u,
@@ -57,6 +69,7 @@ export const BLOCK_RENAMES: readonly RenameRule[] = [
     between: ["2.12", "3.0"],
     source: "hw/display/vga.c, property global-vmstate, 7.2",
   },
+  SHORT_ROOT_BUS,
   {
     name: "memory-path",
     pattern: /^(?:\/objects\/)?([^/]+)$/u,
