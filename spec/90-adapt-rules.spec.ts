@@ -228,3 +228,34 @@ test("a device that the destination's release cannot load, its own too, is refus
   t.deepEqual(planAdapt(pci, pci, { release: "7.2" }).changes, [], "the PCI device is another one");
   t.end();
 });
+
+test("a struct that is in a subsection of the destination, as the PCI part of pvscsi", (t) => {
+  const inside: StructState = {
+    description: { vmsdName: "PCIDevice", version: 2, fields: [{ name: "irq", type: "uint32", size: 4 }] },
+    fields: { irq: 7 },
+    subsections: [],
+  };
+  const entry = { name: "parent_obj", type: "struct", size: 4, struct: inside.description };
+  const old = device(0, { parent_obj: [entry, inside], ...u32("msi_used", 1) });
+  const like: StructState = {
+    description: { vmsdName: "pvscsi/pcie", version: 0, fields: [entry] },
+    fields: { parent_obj: { ...inside, fields: { irq: 0 } } },
+    subsections: [],
+  };
+  const plain = device(0, u32("msi_used", 0));
+  const pattern = {
+    ...plain,
+    subsections: [like],
+    description: { ...plain.description, subsections: [like.description] },
+  };
+  const { state, changes } = merged(old, pattern);
+  t.deepEqual(Object.keys(state.fields), ["msi_used"]);
+  const [moved] = state.subsections;
+  const part = moved?.fields["parent_obj"] as StructState | undefined;
+  t.deepEqual([moved?.description.vmsdName, part?.fields["irq"]], ["pvscsi/pcie", 7]);
+  t.deepEqual(
+    changes.map(({ rule, weight }) => [rule, weight]),
+    [["moved-field", "form"]],
+  );
+  t.end();
+});

@@ -15,6 +15,7 @@ import { releaseNumber } from "../../guest/machines/index.js";
 import { convertScalar, resizeBytes } from "./convert-values.js";
 import { aligned } from "./align.js";
 import { isZero, type MergeContext } from "./context.js";
+import { withMovedFields } from "./moved-fields.js";
 import { describedBy, rebind } from "./rebind.js";
 import { configuredField, layoutField, subsectionRule, PRIVATE_MERGES } from "./rules/index.js";
 import type { SubsectionRule } from "./rules/types.js";
@@ -41,7 +42,7 @@ interface Merged {
  * | a subsection                             | the old ones that the destination knows; QEMU's default for others |
  */
 export function mergeDevice(old: DeviceState, pattern: DeviceState, ctx: MergeContext): DeviceState {
-  const merged = mergeStruct(old, pattern, ctx, true);
+  const merged = mergeStruct(withMovedFields(old, pattern, ctx), pattern, ctx, true);
   const { name, instanceId, size } = pattern.description;
   const { fields, subsections, vmsdName, version } = merged.description;
   const description = {

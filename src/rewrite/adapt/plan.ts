@@ -4,6 +4,7 @@ import { planBlocks } from "./blocks.js";
 import { mergeDevice } from "./merge.js";
 import { pairSections, sectionName, type Pair } from "./pair.js";
 import { alignRegisters } from "./rules/arm-registers.js";
+import { stoppedAt, withOffset } from "./rules/hpet.js";
 import { BROKEN_LOADS } from "./rules/index.js";
 import { rewrapped } from "./wrap.js";
 import type { AdaptPlan, Change, PatternFacts, Section, Survey } from "./types.js";
@@ -26,13 +27,19 @@ export function planAdapt(old: Survey, pattern: Survey, facts: PatternFacts = {}
   }
   const blocks = planBlocks(old, pattern, changes);
   const pairs = pairSections(old.sections, pattern.sections, changes);
-  const sections = pairs.map((pair) => mergeSection(pair, changes, facts));
+  const clock = stoppedAt(old);
+  const sections = pairs.map((pair) => mergeSection(pair, changes, facts, clock));
   return { old, pattern, blocks, sections, changes };
 }
 
 const LATER = "a later QEMU, or the guest without this device";
 
-function mergeSection({ old, pattern }: Pair, changes: Change[], facts: PatternFacts): Section {
+function mergeSection(
+  { old, pattern }: Pair,
+  changes: Change[],
+  facts: PatternFacts,
+  clock: bigint | undefined,
+): Section {
   const ctx = new MergeContext(sectionName(pattern), old.offset, changes, facts);
   const { idstr, instanceId, sectionId, early } = pattern;
   const release = releaseNumber(facts.release) ?? Number.POSITIVE_INFINITY;
@@ -42,7 +49,7 @@ function mergeSection({ old, pattern }: Pair, changes: Change[], facts: PatternF
   const section = { ...old, idstr, instanceId, sectionId, early, versionId };
   if (old.state !== undefined && pattern.state !== undefined) {
     const other = rewrapped(old.state, pattern.state);
-    const mine = other ?? old.state;
+    const mine = withOffset(other ?? old.state, clock, ctx);
     const { name, instanceId: number } = mine.description;
     const aligned = alignRegisters(mine, pattern.state, ctx);
     const description = { ...aligned.description, name, instanceId: number };
