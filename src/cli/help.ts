@@ -246,7 +246,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       OFFSET,
       LIMIT,
     ],
-    text: `QEMU ARGS is the destination's command without -incoming. It is started paused,\nand saves what it would write itself: it opens its disks, so the source must\nhave ended. Properties of its devices that the guest needs (vectors=4) are set.\nThe destination must be started as is printed at the end. A libvirt save image\nstays one. ${FILE_TEXT}`,
+    text: `QEMU ARGS is the destination's command without -incoming. It is started paused,\nand saves what it would write itself: it opens its disks, so the source must\nhave ended. Properties of its devices that the guest needs (vectors=4) are set.\nThe destination must be started as is printed at the end. A libvirt save image\nstays one, and its XML gets the machine type and those properties. ${FILE_TEXT}`,
   },
   generate: {
     usage: "--machine none|--template FILE --out FILE ...",

@@ -97,6 +97,10 @@ async function started(cell: Cell, qemu: QemuBinary, args: readonly string[]): P
   return await QemuProcess.start(qemu, args, folder);
 }
 
+/** Seconds that a Linux may take until it works, and until it is seen to go on: 20 and 2 on an idle machine. */
+const BOOT = 900;
+const GO_ON = 300;
+
 /** Waits until the Linux guest has said so many more lines, at most so many seconds; what it said. */
 async function ticks(vm: QemuProcess, count: number, seconds: number): Promise<string[]> {
   for (const until = Date.now() + seconds * 1000; ; await sleep(300)) {
@@ -118,7 +122,7 @@ async function settleDown({ linux, run }: Cell, vm: QemuProcess): Promise<string
     await sleep(run);
     return "";
   }
-  const said = (await ticks(vm, 3, 240)).at(-1)!;
+  const said = (await ticks(vm, 3, BOOT)).at(-1)!;
   if (!said.startsWith("tick")) throw new QevmError("io", `Linux did not start: ${said}`);
   return said;
 }
@@ -294,7 +298,7 @@ async function loaded(
     args,
     stream,
     files: filesOf(cell),
-    timeout: 90_000,
+    timeout: 300_000,
   });
   try {
     if (!result.loaded) return fail("load", result.error || result.status);
@@ -305,7 +309,7 @@ async function loaded(
     await vm.execute("cont");
     if (cell.linux === undefined) await sleep(500);
     else {
-      const lines = await ticks(vm, 3, 60);
+      const lines = await ticks(vm, 3, GO_ON);
       if (works(lines.at(-1)!) !== works(said))
         return fail("guest", `it said ${said}, then ${lines.slice(-3).join(" / ")}`);
     }

@@ -38,6 +38,7 @@ export function mergePciConfig(old: RecordValue, pattern: RecordValue, ctx: Merg
   return { record };
 }
 
+const KNOWING = "a QEMU that knows the guest's machine type, or the driver unloaded in the guest before it is saved";
 const OLD_PROPERTIES = "the old machine's properties";
 /** Capability of MSI-X. */
 const MSIX = 0x11;
@@ -104,7 +105,8 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
     if (wanted.some((one) => one.id === id && one.at === at)) continue;
     const moved = wanted.filter((one) => one.id === id);
     const there = elsewhere(id, old, wanted);
-    const remedy = id === MSIX && moved.length === 0 ? vectorsRemedy(vectors(mine, at), ctx) : OLD_PROPERTIES;
+    const lacked = id === MSIX ? vectorsRemedy(vectors(mine, at), ctx) : OLD_PROPERTIES;
+    const remedy = there === undefined ? lacked : KNOWING;
     const what =
       there === undefined
         ? "the destination's device lacks this capability"
