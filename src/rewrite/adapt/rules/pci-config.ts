@@ -103,7 +103,7 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
   }
   for (const { id, at } of old) {
     if (wanted.some((one) => one.id === id && one.at === at)) continue;
-    const moved = wanted.filter((one) => one.id === id);
+    const moved = wanted.find((one) => one.id === id)?.at;
     const there = elsewhere(id, old, wanted);
     const lacked = id === MSIX ? vectorsRemedy(vectors(mine, at), ctx) : OLD_PROPERTIES;
     const remedy = there === undefined ? lacked : KNOWING;
@@ -112,7 +112,7 @@ function mergeRegisters(record: Fields, theirs: Fields, ctx: MergeContext): void
         ? "the destination's device lacks this capability"
         : "the destination's device has this capability elsewhere: it works as it is set, until the guest sets it anew";
     ctx.within(`capability 0x${id.toString(16)}`, () =>
-      ctx.note("pci-capability", "guest", at, there === undefined ? undefined : moved[0]!.at, what, remedy),
+      ctx.note("pci-capability", "guest", at, there === undefined ? undefined : moved, what, remedy),
     );
   }
   for (const { id, at } of wanted) {
