@@ -65,7 +65,7 @@ const KINDS: Readonly<Record<string, string>> = {
     -device i82801b11-bridge,id=br -device pci-bridge,id=pb,bus=br,chassis_nr=3 -device virtio-rng-pci,bus=pb,addr=1`,
   bridge: `pc ${none} -device pci-bridge,id=br,chassis_nr=1 ${net(0)} -device e1000,netdev=n0,bus=br,addr=1
     -device virtio-balloon-pci,bus=br,addr=2 ${a} -device virtio-blk-pci,drive=a,bus=br,addr=3`,
-  pxb: `pc ${none} -device pxb,id=x,bus_nr=0x80 ${net(0)} -device e1000,netdev=n0,bus=x,addr=1`,
+  pxb: `pc ${none} -device pxb,id=x,bus_nr=0x80 -device pci-bridge,id=b,bus=x,chassis_nr=1 ${net(0)} -device e1000,netdev=n0,bus=b,addr=1`,
   "pxb-pcie": `q35 ${none} -device pxb-pcie,id=x,bus_nr=0x80 -device pcie-root-port,id=p1,bus=x,chassis=1 ${net(0)}
     -device virtio-net-pci,netdev=n0,bus=p1`,
   "smm=off, vmport=off, smbus=off": `both ${none} -machine smm=off,vmport=off,smbus=off`,
@@ -73,8 +73,7 @@ const KINDS: Readonly<Record<string, string>> = {
   "sata=off, pit=off": `q35 ${none} -machine sata=off,pit=off`,
   "virtio without firmware": `both ${none} -object rng-builtin,id=r0 -device virtio-rng-pci,rng=r0,max-bytes=1024,period=1000
     -device virtio-balloon-pci,deflate-on-oom=on -device virtio-serial-pci,max_ports=4,id=s0 -chardev null,id=c0
-    -chardev null,id=c1 -device virtconsole,chardev=c0 -device virtserialport,chardev=c1,name=org.qemu.guest_agent.0
-    -object cryptodev-backend-builtin,id=cb -device virtio-crypto-pci,cryptodev=cb`,
+    -chardev null,id=c1 -device virtconsole,chardev=c0 -device virtserialport,chardev=c1,name=org.qemu.guest_agent.0`,
   "virtio 1.0 alone": `both ${none} ${net(0)} ${a} -device virtio-net-pci,netdev=n0,disable-legacy=on,disable-modern=off
     -device virtio-blk-pci,drive=a,disable-legacy=on,disable-modern=off`,
   "virtio legacy alone": `both ${none} ${net(0)} ${a} -device virtio-net-pci,netdev=n0,disable-modern=on
