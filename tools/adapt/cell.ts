@@ -281,7 +281,11 @@ export async function tryCell(cell: Cell, guest?: SavedGuest): Promise<Outcome> 
   } catch (error) {
     return failed("adapt", error, { stream, pattern });
   }
-  return await loaded(cell, Buffer.from(sink.bytes()), source, globals, { report, stream, pattern });
+  try {
+    return await loaded(cell, Buffer.from(sink.bytes()), source, globals, { report, stream, pattern });
+  } catch (error) {
+    return failed("load", error, { report, stream, pattern });
+  }
 }
 
 async function loaded(
