@@ -20,7 +20,7 @@ export const DEVICE_SETS: readonly DeviceSet[] = [
     args: () =>
       `-nodefaults -vga std -netdev user,id=n0 -device virtio-net-pci,netdev=n0 -object rng-builtin,id=r0
        -device virtio-rng-pci,rng=r0 -device virtio-balloon-pci -device virtio-serial-pci,id=ser0
-       -chardev null,id=c0 -device virtserialport,bus=ser0.0,chardev=c0 ${disk("d0")} -device virtio-blk-pci,drive=d0`,
+       -chardev file,id=c0,path=$DIR/port -device virtserialport,bus=ser0.0,chardev=c0 ${disk("d0")} -device virtio-blk-pci,drive=d0`,
   },
   {
     name: "virtio, no serial",
