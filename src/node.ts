@@ -14,7 +14,7 @@ export { libvirtImage, type KeptImage, type LibvirtImage } from "./io/container/
 export { loadCatalogue } from "./io/catalogue/load.js";
 export { openRecording } from "./io/container/recording.js";
 export type { GatheredRecording } from "./io/recording/gather.js";
-export { mergeRecording, type MergeReport } from "./io/recording/merge.js";
+export { mergeRecording, type MergeOptions, type MergeReport } from "./io/recording/merge.js";
 export type { RecordedChannel, Recording } from "./io/recording/recording.js";
 export type { ChannelRole } from "./codec/stream/roles.js";
 export {

@@ -21,6 +21,10 @@ export const TLS_AUTHZ: OptionRow = [
   "only this peer (distinguished name, with *); repeatable",
   { many: true },
 ];
+export const KEEP: OptionRow[] = [
+  ["--keep-partial", "keep what a failed migration sent (the default);"],
+  ["--no-keep-partial", "keep nothing of it"],
+];
 export const IN_CLEAR: OptionRow = ["--in-clear", "write what came through TLS unencrypted to --out"];
 export const TLS_TEXT =
   "CREDS: a folder as QEMU's tls-creds dir= (ca-cert.pem, server- and client-\ncert.pem, -key.pem; or keys.psk), x509,dir=DIR,verify-peer=off, or\npsk,dir=DIR,username=NAME. Every channel is then through TLS.";

@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { Refused } from "../live/receive/index.js";
 import { syncName } from "../io/transport/durable.js";
 import type { AtomicFolder } from "../io/transport/folder.js";
+import { UsageError, type Arguments } from "./arguments.js";
 import { safe, tell } from "./output.js";
 
 /** Maximum number of refused connections printed; the recording's list has all of them. */
@@ -19,6 +20,13 @@ export function refusals(): (refused: Refused) => void {
   };
 }
 
+/** Whether the data of a failed migration stays (the default). Errors: usage. */
+export function keepsPartial(args: Arguments): boolean {
+  const not = args.flag("no-keep-partial");
+  if (not && args.flag("keep-partial")) throw new UsageError("--keep-partial does not go with --no-keep-partial");
+  return !not;
+}
+
 /** Prints where the data of a failed migration was kept. */
 export function tellKept(path: string): void {
   tell(`received data is kept in ${safe(path)} (complete: false); read it with --lenient`);
@@ -31,8 +39,12 @@ export function freeName(path: string): string {
   return free;
 }
 
-/** Moves the recording of a failed migration to its name; if that fails, prints where it is. */
-export function keepFolder(folder: AtomicFolder, out: string, complete: boolean): void {
+/**
+ * Moves the recording of a failed migration to its name; if that fails, prints where it is.
+ * @param partial whether a recording that is not complete is kept
+ */
+export function keepFolder(folder: AtomicFolder, out: string, complete: boolean, partial: boolean): void {
+  if (!complete && !partial) return;
   let path = out;
   try {
     folder.commit();

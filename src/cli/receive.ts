@@ -10,7 +10,7 @@ import { moveInto, outputPlace } from "../io/transport/output-place.js";
 import { AtomicFolder } from "../io/transport/folder.js";
 import { temporaryFolder } from "../io/transport/temporary.js";
 import { parse, UsageError } from "./arguments.js";
-import { freeName, keepFolder, refusals, tellKept } from "./kept.js";
+import { freeName, keepFolder, keepsPartial, refusals, tellKept } from "./kept.js";
 import { outOf } from "./out.js";
 import { checkInClear, listenerTls, tlsLines } from "./tls.js";
 import { fileSize, print, printJson, safe, table, tell, tellSource, whence } from "./output.js";
@@ -27,7 +27,8 @@ export async function run(argv: string[]): Promise<number> {
   const switchoverAck = args.flag("switchover-ack");
   const tls = await listenerTls(args, "tls");
   checkInClear(args, tls, out);
-  const how = { tls, onListening: tellSource, onRefused: refusals(), switchoverAck };
+  const partial = keepsPartial(args);
+  const how = { partial, tls, onListening: tellSource, onRefused: refusals(), switchoverAck };
   const { as, ...received } =
     wanted === "recording" ? await intoFolder(uri, out, how) : await intoFile(uri, out, how, wanted);
   if (args.flag("json")) printJson({ ...received, out, as });
@@ -35,16 +36,19 @@ export async function run(argv: string[]): Promise<number> {
   return 0;
 }
 
+/** How it is received, and whether what a failed migration sent is kept. */
+type How = ReceiveOptions & { partial: boolean };
+
 /** What was received, and the form in which it was written. */
 type Written = Received & { as: "recording" | "stream" };
 
-async function intoFolder(uri: string, out: string, how: ReceiveOptions): Promise<Written> {
+async function intoFolder(uri: string, out: string, { partial, ...how }: How): Promise<Written> {
   const folder = new AtomicFolder(out);
   const confirm = (): void => {
     folder.commit();
     syncName(resolve(out));
   };
-  const keep = ({ complete }: Received): void => keepFolder(folder, out, complete);
+  const keep = ({ complete }: Received): void => keepFolder(folder, out, complete, partial);
   try {
     return { ...(await receiveInto(folder.temporary, uri, { ...how, confirm, keep })), as: "recording" };
   } finally {
@@ -56,7 +60,12 @@ async function intoFolder(uri: string, out: string, how: ReceiveOptions): Promis
  * Writes one stream: as received if there was one channel, otherwise merged. If `--as` was not given and the name has
  * no extension, several channels stay a folder.
  */
-async function intoFile(uri: string, out: string, how: ReceiveOptions, wanted: "stream" | undefined): Promise<Written> {
+async function intoFile(
+  uri: string,
+  out: string,
+  { partial, ...how }: How,
+  wanted: "stream" | undefined,
+): Promise<Written> {
   const path = resolve(out);
   const place = outputPlace(path);
   const made = temporaryFolder(place.folder, basename(path));
@@ -75,7 +84,7 @@ async function intoFile(uri: string, out: string, how: ReceiveOptions, wanted: "
     syncName(place.path);
   };
   const keep = ({ complete }: Received): void => {
-    if (!existsSync(scratch)) return;
+    if (!existsSync(scratch) || (!complete && !partial)) return;
     const beside = join(place.folder, basename(path));
     const kept = freeName(`${beside}.${complete ? "recording" : "partial"}`);
     try {

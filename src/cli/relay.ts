@@ -5,7 +5,7 @@ import { relay, type Relayed, type RelayOptions } from "../live/relay/index.js";
 import { syncName } from "../io/transport/durable.js";
 import { AtomicFolder } from "../io/transport/folder.js";
 import { parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
-import { keepFolder, refusals } from "./kept.js";
+import { keepFolder, keepsPartial, refusals } from "./kept.js";
 import { outOf } from "./out.js";
 import { checkInClear, connectorTls, listenerTls, tlsLines } from "./tls.js";
 import { delivered, fileSize, print, printJson, printWarnings, safe, table, tell, tellSource } from "./output.js";
@@ -20,7 +20,8 @@ export async function run(argv: string[]): Promise<number> {
   const connectTls = await connectorTls(args, "connect-tls");
   checkInClear(args, listenTls ?? connectTls, out);
   const sides = { listenTls, connectTls, onListening: tellSource };
-  const relayed = await recorded(out, (how) => relay(from, to, { convert, ...sides, ...how }));
+  const partial = keepsPartial(args);
+  const relayed = await recorded(out, partial, (how) => relay(from, to, { convert, ...sides, ...how }));
   const { converted } = relayed;
   if (converted !== null) printWarnings(converted.warnings);
   if (args.flag("json")) printJson({ ...relayed, out: out ?? null });
@@ -48,7 +49,11 @@ function onBroken({ what }: QevmError): void {
 }
 
 /** With a folder for the recording, if wanted; it is renamed when the migration is over. */
-async function recorded(out: string | undefined, work: (how: RelayOptions) => Promise<Relayed>): Promise<Relayed> {
+async function recorded(
+  out: string | undefined,
+  partial: boolean,
+  work: (how: RelayOptions) => Promise<Relayed>,
+): Promise<Relayed> {
   const onRefused = refusals();
   if (out === undefined) return await work({ onRefused });
   const folder = new AtomicFolder(out);
@@ -56,7 +61,7 @@ async function recorded(out: string | undefined, work: (how: RelayOptions) => Pr
     folder.commit();
     syncName(resolve(out));
   };
-  const keep = (): void => keepFolder(folder, out, false);
+  const keep = (): void => keepFolder(folder, out, false, partial);
   try {
     return await work({ record: folder.temporary, onRefused, confirm, keep, onBroken });
   } finally {

@@ -1,5 +1,6 @@
 import { isFolder } from "../io/container/is-folder.js";
-import { isPostcopy, openRecording } from "../io/container/recording.js";
+import { isPostcopy, openRecording, openTimeline } from "../io/container/recording.js";
+import { mergedSource, pacedRecording, TIMELINE, type Recording } from "../io/recording/index.js";
 import { openInput } from "../io/container/input.js";
 import { RestSource } from "../io/container/sources.js";
 import { QemuFileReader } from "../bytes/reader.js";
@@ -18,15 +19,17 @@ export async function run(argv: string[]): Promise<number> {
   const args = parse("send", argv, [2, 2], "FILE and URI");
   const [file = "", uri = ""] = args.positionals;
   const maxBandwidth = bandwidth(args.text("max-bandwidth"));
+  const pace = isPaced(args);
   const tls = await connectorTls(args, "tls");
   const start = performance.now();
   for (const name of args.flag("channels") ? ["snapshot", "stream-offset", "page-size"] : []) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --channels`);
   }
+  const lenient = args.flag("lenient");
   if (args.flag("channels"))
-    return report(args, uri, await replay(file, uri, { maxBandwidth, tls }, args.flag("lenient")), start);
-  const input = await openInput(file, inputOptions(args));
-  const source = withProgress(args.flag("lenient") ? input : await aStream(input), "sending");
+    return report(args, uri, await replay(file, uri, { maxBandwidth, tls }, { lenient, pace }), start);
+  const input = pace ? mergedPaced(file, lenient) : await openInput(file, inputOptions(args));
+  const source = withProgress(lenient ? input : await aStream(input), "sending");
   const bytes = await sendStream(source, await openDestination(uri, undefined, tls), { maxBandwidth }).finally(() =>
     source.done(),
   );
@@ -49,7 +52,7 @@ async function replay(
   folder: string,
   uri: string,
   how: { maxBandwidth: number | undefined; tls: TlsConnector | undefined },
-  lenient: boolean,
+  { lenient, pace }: { lenient: boolean; pace: boolean },
 ): Promise<number> {
   if (!isFolder(folder)) throw new UsageError("--channels is for recordings: folders with every channel");
   if (!/^(?:tcp|unix):/u.test(uri)) throw new UsageError("--channels takes tcp: or unix:");
@@ -59,7 +62,32 @@ async function replay(
       "--channels: a postcopy migration cannot continue without its source; send it without --channels",
     );
   }
-  return await sendChannels([recording.main, ...recording.multifd], uri, how);
+  const { main, multifd } = pace ? paced(folder, recording) : recording;
+  return await sendChannels([main, ...multifd], uri, how);
+}
+
+/** Whether `--pace recorded` is given. Errors: usage. */
+function isPaced(args: Arguments): boolean {
+  const pace = args.text("pace");
+  if (pace === undefined) return false;
+  if (pace !== "recorded") throw new UsageError(`--pace takes recorded, not ${JSON.stringify(pace)}`);
+  for (const name of ["max-bandwidth", "snapshot", "stream-offset", "page-size"]) {
+    if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --pace`);
+  }
+  return true;
+}
+
+/** The recording with the times of its timeline. Errors: usage. */
+function paced(folder: string, recording: Recording): Recording {
+  const timeline = openTimeline(folder);
+  if (timeline === undefined) throw new UsageError(`--pace: ${folder} has no ${TIMELINE} with its times`);
+  return pacedRecording(recording, timeline);
+}
+
+/** All channels as one stream, at the pace at which they arrived. */
+function mergedPaced(folder: string, lenient: boolean): ByteSource {
+  if (!isFolder(folder)) throw new UsageError("--pace is for recordings: folders with every channel");
+  return mergedSource(paced(folder, openRecording(folder, { lenient })), { lenient, prompt: true });
 }
 
 function report(args: Arguments, uri: string, bytes: number, start: number): number {

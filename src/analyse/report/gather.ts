@@ -2,7 +2,7 @@ import { basename, join } from "node:path";
 import { isFolder } from "../../io/container/is-folder.js";
 import { openInput, type StreamInput } from "../../io/container/input.js";
 import { openContainers } from "../../io/container/open.js";
-import { openRecording } from "../../io/container/recording.js";
+import { openRecording, openTimeline } from "../../io/container/recording.js";
 import type { Container, Input } from "../../io/container/types.js";
 import { QevmError } from "../../bytes/errors.js";
 import { explainSource, type Damage, type Explanation } from "../explain/index.js";
@@ -18,6 +18,7 @@ import { HashedSource, openRaw } from "./raw-input.js";
 import { verifyFolder, verifyInput } from "./verification.js";
 import { ReportWatch } from "./watch.js";
 import { CELLS, MOST_STRIPS } from "./memory-part.js";
+import { migrationTimes, type MigrationTimes } from "./migration-times.js";
 import type { InputFile, Progress, ReportFacts, ReportOptions, Verified } from "./types.js";
 
 /**
@@ -30,7 +31,7 @@ export async function gather(input: StreamInput, options: ReportOptions): Promis
   const reading: StreamOptions = { ...stream, lenient: true };
   const how = { snapshot, offset, reading, verify, progress, name: named };
   const found = typeof input === "string" && isFolder(input) ? await folder(input, how) : await file(input, how);
-  const { watch, explained, files, verified, containers, copied, inspection, afterDamage } = found;
+  const { watch, explained, files, verified, containers, copied, inspection, afterDamage, times } = found;
   for (const item of afterDamage) noteFacts(item, watch.facts);
   watch.end();
   const unread = await watch.reader.unfinished();
@@ -46,6 +47,7 @@ export async function gather(input: StreamInput, options: ReportOptions): Promis
     inspection,
     channels: "channels" in inspection ? (inspection.channels as ReportFacts["channels"]) : [],
     damage,
+    times,
     verified,
     use: watch.use.result(unread?.offset ?? watch.reader.offset),
     unread: unread?.length ?? 0,
@@ -76,6 +78,7 @@ interface Found {
   copied: boolean;
   /** Device sections that were found after damage that ended the reading. */
   afterDamage: SectionItem[];
+  times: MigrationTimes | undefined;
 }
 
 async function file(input: StreamInput, how: How): Promise<Found> {
@@ -103,7 +106,17 @@ async function file(input: StreamInput, how: How): Promise<Found> {
     const { inspection } = explained;
     const verified = await verifyInput(() => open(raw.open()), inspection, how);
     const files = [{ name, bytes: hashed.length, sha256 }];
-    return { watch, explained, inspection, files, verified, containers, copied: raw.copied, afterDamage };
+    return {
+      watch,
+      explained,
+      inspection,
+      files,
+      verified,
+      containers,
+      copied: raw.copied,
+      afterDamage,
+      times: undefined,
+    };
   } finally {
     raw.close();
   }
@@ -114,7 +127,8 @@ async function folder(path: string, how: How): Promise<Found> {
   const { reading, snapshot, offset } = how;
   const opened = await openInput(path, { snapshot, offset, stream: reading });
   const { containers } = opened;
-  const watch = new ReportWatch();
+  const timeline = openTimeline(path);
+  const watch = new ReportWatch(timeline !== undefined);
   const explained = await explain(opened, { ...how, containers, watch }).finally(() => opened.close?.());
   const verified = await verifyFolder(path, explained.inspection, how);
   let inspection: Inspection = explained.inspection;
@@ -125,7 +139,11 @@ async function folder(path: string, how: How): Promise<Found> {
     if (container.kind !== "recording") continue;
     for (const name of container.files) files.push(await hashedFile(path, name));
   }
-  return { watch, explained, inspection, files, verified, containers, copied: false, afterDamage: [] };
+  const times =
+    timeline === undefined || watch.rounds === undefined
+      ? undefined
+      : await migrationTimes(openRecording(path, reading), timeline(), watch.rounds, reading);
+  return { watch, explained, inspection, files, verified, containers, copied: false, afterDamage: [], times };
 }
 
 async function hashedFile(folderPath: string, name: string): Promise<InputFile> {

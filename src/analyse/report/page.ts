@@ -9,14 +9,17 @@ import { memoryPart } from "./memory-part.js";
 import { sectionsPart } from "./sections-part.js";
 import { pageOf } from "./shell.js";
 import { summaryPart } from "./summary-part.js";
+import { timesPart } from "./times-part.js";
 import { verificationPart } from "./verification-part.js";
 import type { ReportFacts } from "./types.js";
 
 /** The whole page. The same facts give the same text. */
 export function reportPage(facts: ReportFacts): string {
+  const times = timesPart(facts);
   const parts = [
     summaryPart(facts),
     damagePart(facts),
+    ...(times === undefined ? [] : [times]),
     memoryPart(facts),
     bytesPart(facts),
     sectionsPart(facts),

@@ -11,6 +11,7 @@ import type { SectionItem, StreamOptions } from "../../codec/stream/index.js";
 import type { Use } from "./byte-use.js";
 import type { DamageMark } from "./damage-marks.js";
 import type { BlockStrip } from "./page-map.js";
+import type { MigrationTimes } from "./migration-times.js";
 
 /** A source that may report how far it was read. */
 export type Progress = (source: ByteSource, what: string) => ByteSource & { done?(): void };
@@ -77,6 +78,8 @@ export interface ReportFacts {
   /** The stream's; a recording's with the pages of all channels. */
   inspection: Inspection;
   channels: readonly ChannelSummary[];
+  /** Of a recording with a timeline. */
+  times: MigrationTimes | undefined;
   damage: Damage[];
   verified: Verified;
   use: { use: Use; bytes: number }[];

@@ -6,6 +6,7 @@ import type { RamBatch } from "../../codec/ram/index.js";
 import type { SectionItem, StreamItem, StreamReader } from "../../codec/stream/index.js";
 import { ByteUse } from "./byte-use.js";
 import { PageMap } from "./page-map.js";
+import { RoundWatch } from "./round-watch.js";
 
 /**
  * What a report needs besides the explanation, gathered in the same pass. It holds the device state, the head of the
@@ -17,21 +18,29 @@ export class ReportWatch implements StreamWatch {
   readonly devices: SectionItem[] = [];
   map!: PageMap;
   reader!: StreamReader;
+  /** Where the times of the migration are known. */
+  rounds: RoundWatch | undefined;
   private readonly tables = new TablesHead();
+
+  /** @param timed the times of the migration are known */
+  constructor(private readonly timed = false) {}
 
   begin(reader: StreamReader): void {
     this.reader = reader;
+    if (this.timed) this.rounds = new RoundWatch(reader.ram);
     this.map = new PageMap(reader.ram);
   }
 
   item(item: StreamItem): void {
     this.use.item(item);
+    this.rounds?.item(item);
     noteFacts(item, this.facts);
     if (item.kind === "section" && item.type === "full") this.devices.push(item);
   }
 
   batch(batch: RamBatch): void {
     this.use.batch(batch);
+    this.rounds?.batch(batch);
     this.map.note(batch);
     this.tables.note(batch, this.reader.ram.pageSize);
   }

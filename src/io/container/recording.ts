@@ -7,6 +7,7 @@ import {
   announced,
   gatherRecording,
   ROLE_BYTES,
+  TIMELINE,
   type GatheredRecording,
   type RecordedChannel,
   type Recording,
@@ -43,6 +44,13 @@ export function openRecording(
   const { others, ...recording } = gatherRecording(folder, channels);
   const rest = entries.filter((entry) => !entry.isFile()).map(({ name }) => name);
   return { ...recording, others: [...others, ...rest].toSorted() };
+}
+
+/** The times of a recording, from their first byte; undefined where it has none. Errors: io; bad-value (not a file). */
+export function openTimeline(folder: string): (() => ByteSource) | undefined {
+  const entries = attempt(folder, () => readdirSync(folder));
+  if (!entries.includes(TIMELINE)) return undefined;
+  return () => FileSource.below(folder, TIMELINE);
 }
 
 /** Whether the source announced postcopy before its first section. Errors: io. */

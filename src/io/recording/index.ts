@@ -2,7 +2,9 @@
 export { announced, type Announced } from "./announced.js";
 export { gatherRecording, type GatheredRecording } from "./gather.js";
 export { Handover } from "./handover.js";
-export { mergedSource, mergeRecording, type MergeReport } from "./merge.js";
+export { mergedSource, mergeRecording, type MergeOptions, type MergeReport } from "./merge.js";
+export { pacedRecording } from "./paced.js";
 export { preemptRecords } from "./preempt.js";
 export { type RecordedChannel, type Recording } from "./recording.js";
+export { readTimeline, TIMELINE, TimelineWriter, type Arrival } from "./timeline.js";
 export { roleOf, ROLE_BYTES, type ChannelRole } from "../../codec/stream/index.js";

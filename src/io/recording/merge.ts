@@ -1,4 +1,5 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
+import { flushing } from "../../bytes/flushing.js";
 import type { PacketPages } from "../../codec/multifd/index.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import { PAGE_FLAGS, RamFlag, type RamBatch } from "../../codec/ram/index.js";
@@ -15,6 +16,12 @@ import { MultifdEpochs } from "./epochs.js";
 import { Handover } from "./handover.js";
 import { preemptRecords } from "./preempt.js";
 import type { RecordedChannel, Recording } from "./recording.js";
+
+/** How channels are merged. */
+export interface MergeOptions extends StreamOptions {
+  /** Write what there is before waiting for more of a channel. */
+  prompt?: boolean | undefined;
+}
 
 /** The result of a merge. */
 export interface MergeReport {
@@ -37,7 +44,7 @@ export interface MergeReport {
 export async function mergeRecording(
   recording: Recording,
   sink: ByteSink,
-  options: StreamOptions = {},
+  options: MergeOptions = {},
 ): Promise<MergeReport> {
   const merger = new Merger(recording, sink, options);
   try {
@@ -48,7 +55,7 @@ export async function mergeRecording(
 }
 
 /** The merged stream as a source, merged while it is read. */
-export function mergedSource(recording: Recording, options: StreamOptions = {}): ByteSource {
+export function mergedSource(recording: Recording, options: MergeOptions = {}): ByteSource {
   let told: Diagnostics | undefined;
   const source = new Handover(
     async (sink) => {
@@ -60,6 +67,7 @@ export function mergedSource(recording: Recording, options: StreamOptions = {}):
 }
 
 class Merger {
+  private readonly recording: Recording;
   private readonly main: ByteSource;
   private readonly reader: StreamReader;
   private readonly writer: ExactWriter;
@@ -73,17 +81,19 @@ class Merger {
   private drained = false;
 
   constructor(
-    private readonly recording: Recording,
+    given: Recording,
     sink: ByteSink,
-    private readonly options: StreamOptions,
+    private readonly options: MergeOptions,
   ) {
+    this.writer = new ExactWriter(sink);
+    this.recording = options.prompt === true ? prompt(given, this.writer) : given;
+    const { recording } = this;
     this.main = recording.main.open();
     this.reader = new StreamReader(this.main, {
       ...options,
       unreached: "count",
       broken: (recording.resumed ?? []).length > 0,
     });
-    this.writer = new ExactWriter(sink);
     const { ram, diagnostics } = this.reader;
     this.epochs = new MultifdEpochs(recording.multifd, ram, diagnostics, (pages) => this.packet(pages));
   }
@@ -219,4 +229,21 @@ class Merger {
     this.pages.zero += zero.length;
     return file.drain();
   }
+}
+
+/** A recording whose channels have everything written before they wait for more. */
+function prompt(recording: Recording, { file }: ExactWriter): Recording {
+  const with_ = (channel: RecordedChannel): RecordedChannel => ({
+    name: channel.name,
+    length: channel.length,
+    open: () => flushing(channel.open(), file),
+  });
+  const { main, multifd, preempt, returnPath, resumed = [] } = recording;
+  return {
+    main: with_(main),
+    multifd: multifd.map(with_),
+    preempt: preempt.map(with_),
+    returnPath,
+    resumed: resumed.map(with_),
+  };
 }

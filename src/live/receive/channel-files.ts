@@ -4,9 +4,13 @@ import type { ChannelRole } from "../../io/recording/index.js";
 import { attempt, readAll, writeAll } from "../../io/transport/attempt.js";
 import { createFile } from "../../io/transport/temporary.js";
 
-/** A channel's name, and the number of its bytes. */
+/** A channel's name, the number of its bytes, and how it ended. */
 export class ChannelHead {
   length = 0;
+  /** Everything that belongs to the channel has arrived. */
+  whole = false;
+  /** Why not everything has. */
+  reason: string | undefined;
 
   constructor(
     readonly file: string,

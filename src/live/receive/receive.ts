@@ -140,9 +140,11 @@ class Receiver {
     this.connections.add(connection);
     // Errors of the return path are ignored: the source may close it.
     connection.output?.on("error", () => undefined);
-    this.channel(connection)
-      .catch((error: unknown) => this.over?.reject(error))
-      .finally(() => this.connections.delete(connection));
+    // After an error `close` ends the connection.
+    this.channel(connection).then(
+      () => this.connections.delete(connection),
+      (error: unknown) => this.over?.reject(error),
+    );
   }
 
   private async channel(connection: Connection): Promise<void> {
@@ -176,7 +178,10 @@ class Receiver {
       }
     } catch (error) {
       // A source that is done may reset the connection, because it no longer reads replies.
-      if (!live.complete) throw failed(error);
+      if (!live.complete) {
+        file.reason ??= `it broke off: ${textOf(error)}`;
+        throw failed(error);
+      }
     } finally {
       live.end();
     }
@@ -186,6 +191,9 @@ class Receiver {
   }
 
   private mainDone(live: LiveMain): void {
+    const { file } = this.main!;
+    file.whole = live.complete;
+    if (live.failure !== undefined) file.reason ??= textOf(live.failure);
     if (live.failure === undefined) {
       this.untilComplete(live).then(
         () => this.over?.resolve(),
@@ -305,6 +313,8 @@ class Receiver {
 
   private note(bytes: Uint8Array): void {
     this.answers ??= this.recorder.open("return-path") as ChannelFile;
+    // Whatever it holds is everything that was answered.
+    this.answers.whole = true;
     this.recorder.note(this.answers, bytes);
   }
 

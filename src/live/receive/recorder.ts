@@ -2,16 +2,21 @@ import { closeSync, fsyncSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { QevmError } from "../../bytes/errors.js";
 import type { ChannelRole } from "../../io/recording/index.js";
-import { attempt } from "../../io/transport/attempt.js";
+import { attempt, textOf } from "../../io/transport/attempt.js";
 import type { TlsFacts } from "../../io/transport/tls/listener.js";
 import { ChannelFile, ChannelHead, Sequence } from "./channel-files.js";
 import type { Refused } from "./gate.js";
+import { TimelineFile } from "./timeline-file.js";
 
 /** A channel in reports. */
 export interface ChannelFact {
   file: string;
   role: ChannelRole;
   bytes: number;
+  /** Everything that belongs to the channel has arrived. */
+  complete: boolean;
+  /** Why not everything has. */
+  reason?: string;
 }
 
 /** The facts at the end of a recording's list. */
@@ -39,6 +44,9 @@ export class Recorder {
   private readonly dropped = new Map<ChannelHead, string>();
   private readonly names = new Set<string>();
   private readonly sequence: Sequence | undefined;
+  private readonly timeline: TimelineFile | undefined;
+  /** The migration has succeeded, so that every channel is whole. */
+  private complete = false;
   private readonly reserve: string | undefined;
   /** Descriptor of the folder, which may be renamed later. */
   private fd: number | undefined;
@@ -49,6 +57,7 @@ export class Recorder {
     this.reserve = join(folder, ".reserve");
     attempt(folder, () => writeFileSync(this.reserve!, Buffer.alloc(RESERVE), { mode: 0o600 }));
     this.sequence = new Sequence(folder, "recording.json");
+    this.timeline = new TimelineFile(folder);
     this.fd = attempt(folder, () => openSync(folder, "r"));
   }
 
@@ -66,21 +75,27 @@ export class Recorder {
   /** Records the bytes of a channel. Errors: io. */
   note(channel: ChannelHead, bytes: Uint8Array): void {
     if (this.dropped.has(channel)) return;
+    if (bytes.length === 0) return;
     const { length } = channel;
-    channel.write(bytes);
-    this.sequence?.add(this.channels.indexOf(channel), length, bytes.length);
+    try {
+      channel.write(bytes);
+      this.sequence?.add(this.channels.indexOf(channel), length, bytes.length);
+      this.timeline?.add(channel.file, length, bytes.length);
+    } catch (error) {
+      channel.reason ??= textOf(error);
+      throw error;
+    }
   }
 
-  /** Removes a channel that did not belong to this migration. */
+  /** Removes a channel that did not belong to this migration. Its name stays taken, for the timeline has it. */
   drop(channel: ChannelHead, why: string): void {
     this.dropped.set(channel, why);
     if (channel instanceof ChannelFile) channel.remove();
-    this.names.delete(channel.file);
   }
 
   /** In the order in which they began. */
   get facts(): ChannelFact[] {
-    return this.kept.map(({ file, role, length }) => ({ file, role, bytes: length }));
+    return this.kept.map((channel) => this.factOf(channel));
   }
 
   /** Total bytes of all channels. */
@@ -95,6 +110,7 @@ export class Recorder {
   settle(facts: RecordingFacts): void {
     const { folder, sequence } = this;
     if (folder === undefined || sequence === undefined) return;
+    this.complete = facts.complete;
     const failed: unknown[] = [];
     const step = (work: () => void): boolean => {
       try {
@@ -107,9 +123,10 @@ export class Recorder {
     };
     step(() => attempt(folder, () => rmSync(this.reserve!, { force: true })));
     for (const channel of this.kept) if (channel instanceof ChannelFile) step(() => channel.sync());
+    if (this.timeline !== undefined) step(() => this.timeline!.sync());
     const list = this.channels.map((channel) => {
       const why = this.dropped.get(channel);
-      return { file: channel.file, ...(why === undefined ? {} : { refused: why }) };
+      return why === undefined ? this.factOf(channel) : { file: channel.file, refused: why };
     });
     const all = { channels: list, ...facts };
     if (!step(() => sequence.settle(all))) {
@@ -123,9 +140,16 @@ export class Recorder {
   close(): void {
     for (const channel of this.channels) if (channel instanceof ChannelFile) channel.close();
     this.sequence?.close();
+    this.timeline?.close();
     if (this.fd !== undefined) closeSync(this.fd);
     this.fd = undefined;
     if (this.reserve !== undefined) rmSync(this.reserve, { force: true });
+  }
+
+  private factOf({ file, role, length, whole, reason }: ChannelHead): ChannelFact {
+    const fact = { file, role, bytes: length };
+    if (this.complete || whole) return { ...fact, complete: true };
+    return { ...fact, complete: false, reason: reason ?? "it was open when the migration failed" };
   }
 
   private get kept(): ChannelHead[] {

@@ -60,6 +60,8 @@ export class SideChannels {
     count?.end();
     await count?.done;
     channel.open = false;
+    file.whole = failure === undefined && count?.atBorder !== false;
+    file.reason ??= failure === undefined ? "it ended inside a packet" : `it broke off: ${textOf(failure)}`;
     if (count?.failure !== undefined) this.drop(channel, textOf(count.failure));
     // A full disk ends the work. A broken channel may lack packets, or nothing.
     else if (failure instanceof QevmError) throw failure;

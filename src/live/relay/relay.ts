@@ -113,9 +113,11 @@ class Relay {
     this.connections.add(connection);
     // The source may stop reading; further replies are dropped.
     connection.output?.on("error", () => {});
-    this.admit(connection)
-      .catch((error: unknown) => this.over?.reject(error))
-      .finally(() => this.connections.delete(connection));
+    // After an error `close` ends the connection.
+    this.admit(connection).then(
+      () => this.connections.delete(connection),
+      (error: unknown) => this.over?.reject(error),
+    );
   }
 
   private async admit(connection: Connection): Promise<void> {
@@ -181,8 +183,15 @@ class Relay {
       // A destination that is done may have closed already.
       if (gone === undefined) await destination.end(role === "multifd");
       else if (gone.error !== undefined) throw gone.error;
+      channel.whole = isMain && this.hasEnded();
+      channel.reason ??= isMain
+        ? "it ended before the stream did"
+        : "its source closed it before the migration was over";
     } catch (error) {
-      if (!(await this.isExcused(error, isMain))) throw error;
+      if (!(await this.isExcused(error, isMain))) {
+        channel.reason ??= textOf(error);
+        throw error;
+      }
     }
     await connection.ended();
     if (isMain) this.mainEnded = true;

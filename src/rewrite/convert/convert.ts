@@ -1,4 +1,5 @@
 import { QevmError } from "../../bytes/errors.js";
+import { flushing } from "../../bytes/flushing.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import { ExactWriter, StreamReader, type StreamItem, type StreamOptions } from "../../codec/stream/index.js";
 import { KeepItems, ReencodePages, type ItemConverter } from "./conversion.js";
@@ -26,7 +27,7 @@ export async function convertStream(
   const { outOffset: start = 0 } = options;
   const writer = new ExactWriter(sink, start);
   const { live } = options;
-  const input = live === undefined ? source : flushing(source, writer);
+  const input = live === undefined ? source : flushing(source, writer.file);
   const reader = new StreamReader(input, { readAhead: true, ...options });
   let converter: ItemConverter | undefined;
   const choose = (): ItemConverter => {
@@ -76,17 +77,6 @@ export async function convertStream(
     complete: reader.complete,
     warnings: reader.diagnostics.warnings,
     passedOver: reader.diagnostics.passedOver,
-  };
-}
-
-/** A source that has everything written so far sent out before it waits for more input. */
-function flushing(source: ByteSource, writer: ExactWriter): ByteSource {
-  return {
-    read: (into) => {
-      const got = source.read(into);
-      if (typeof got === "number") return got;
-      return Promise.all([got, writer.file.flush()]).then(([n]) => n);
-    },
   };
 }
 
