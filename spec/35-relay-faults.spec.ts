@@ -47,9 +47,13 @@ test("a destination that lets go after so many bytes is an error, by a reset or 
   const stream = corpusEntry("machine-none").open();
   for (const bytes of [0, 4, 100, 900, stream.length - 10]) {
     for (const how of ["reset", "close"] as const) {
+      const left: true[] = [];
       const serve = (socket: Socket): void => {
         let heard = 0;
-        const leave = (): void => void (how === "reset" ? socket.resetAndDestroy() : socket.destroy());
+        const leave = (): void => {
+          left.push(true);
+          void (how === "reset" ? socket.resetAndDestroy() : socket.destroy());
+        };
         if (bytes === 0) leave();
         socket.on("readable", () => {
           while (heard < bytes) {
@@ -66,7 +70,8 @@ test("a destination that lets go after so many bytes is an error, by a reset or 
           // All that was sent is unread there, or more comes after it has gone.
           if (how === "close") {
             source.write(stream.subarray(0, Math.max(bytes, 100) + 1));
-            await sleep(200);
+            for (let k = 0; k < 200 && left.length === 0; k++) await sleep(10);
+            await sleep(50);
             source.end(stream.subarray(Math.max(bytes, 100) + 1));
           } else source.end(stream);
           const { code, stderr } = await ended();

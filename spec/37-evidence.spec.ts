@@ -183,8 +183,8 @@ test("channels that break off: each is marked, and what came is read", async (t)
             wrong.push(`${cut}: ${file}`);
         }
         const recording = openRecording(into, { lenient: true });
-        await inspectRecording(recording, { lenient: true }).catch((read: unknown) =>
-          wrong.push(`${cut}: ${textOf(read)}`),
+        await inspectRecording(recording, { lenient: true }).catch((failed: unknown) =>
+          wrong.push(`${cut}: ${textOf(failed)}`),
         );
         await verifyRecording(recording, { lenient: true });
       }),

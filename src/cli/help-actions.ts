@@ -21,6 +21,9 @@ export const TLS_AUTHZ: OptionRow = [
   "only this peer (distinguished name, with *); repeatable",
   { many: true },
 ];
+export const ALLOW: OptionRow = ["--allow ADDRESS", "only peers of it, or of ADDRESS/BITS; repeatable", { many: true }];
+export const LISTEN_TEXT =
+  "tcp::PORT listens on this machine only (127.0.0.1); tcp:0.0.0.0:PORT on all\naddresses. A connection has 30 seconds to begin like a channel of a migration,\n300 may wait, and others are closed with a message.";
 export const KEEP: OptionRow[] = [
   ["--keep-partial", "keep what a failed migration sent (the default);"],
   ["--no-keep-partial", "keep nothing of it"],

@@ -1,4 +1,5 @@
 import {
+  ALLOW,
   CATALOGUE,
   FILE_TEXT,
   FUZZ,
@@ -8,6 +9,7 @@ import {
   KEEP,
   LENIENT,
   LIMIT,
+  LISTEN_TEXT,
   MANY_TEXT,
   OFFSET,
   PAGE_SIZE,
@@ -304,11 +306,12 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--tls CREDS", "take only sources with tls-creds (see below)"],
       TLS_AUTHZ,
       IN_CLEAR,
+      ALLOW,
       JSON_OUT,
     ],
     text:
       "URI is where to listen: tcp:HOST:PORT (port 0: any), unix:PATH; or what to\nread: exec:COMMAND, fd:N. The source completes: its return path gets replies.\n" +
-      TLS_TEXT,
+      `${LISTEN_TEXT}\n${TLS_TEXT}`,
   },
   relay: {
     usage: "LISTEN-URI CONNECT-URI [--ram normal|zlib] [--out DIR] ...",
@@ -326,6 +329,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       TLS_AUTHZ,
       TLS_HOSTNAME,
       IN_CLEAR,
+      ALLOW,
       ...SCHEMA,
       LENIENT,
       PAGE_SIZE,
@@ -334,7 +338,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     ],
     text:
       "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too. Pages in\nmultifd channels cannot be changed. Exit 1 if the destination reports failure.\n" +
-      TLS_TEXT,
+      `${LISTEN_TEXT}\n${TLS_TEXT}`,
   },
   catalogue: {
     usage: "list|learn ...",

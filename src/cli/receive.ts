@@ -28,7 +28,14 @@ export async function run(argv: string[]): Promise<number> {
   const tls = await listenerTls(args, "tls");
   checkInClear(args, tls, out);
   const partial = keepsPartial(args);
-  const how = { partial, tls, onListening: tellSource, onRefused: refusals(), switchoverAck };
+  const how = {
+    partial,
+    tls,
+    allow: args.list("allow"),
+    onListening: tellSource,
+    onRefused: refusals(),
+    switchoverAck,
+  };
   const { as, ...received } =
     wanted === "recording" ? await intoFolder(uri, out, how) : await intoFile(uri, out, how, wanted);
   if (args.flag("json")) printJson({ ...received, out, as });

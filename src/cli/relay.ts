@@ -19,7 +19,7 @@ export async function run(argv: string[]): Promise<number> {
   const listenTls = await listenerTls(args, "listen-tls");
   const connectTls = await connectorTls(args, "connect-tls");
   checkInClear(args, listenTls ?? connectTls, out);
-  const sides = { listenTls, connectTls, onListening: tellSource };
+  const sides = { listenTls, connectTls, allow: args.list("allow"), onListening: tellSource };
   const partial = keepsPartial(args);
   const relayed = await recorded(out, partial, (how) => relay(from, to, { convert, ...sides, ...how }));
   const { converted } = relayed;

@@ -14,6 +14,8 @@ export interface TlsFacts {
 export interface Connection {
   /** The peer: `HOST:PORT`, or the URI where that is unique. */
   readonly peer: string;
+  /** Its address, of a TCP connection. */
+  readonly address?: string | undefined;
   readonly input: Readable;
   /** The return path; undefined where there is none (programs, pipes). */
   readonly output: Writable | undefined;

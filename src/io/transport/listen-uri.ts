@@ -22,7 +22,8 @@ export interface Listening {
 /**
  * Listens for a source, like QEMU's `-incoming`. `take` is called with every connection.
  *
- * `tcp:` and `unix:` accept many connections (port 0: any free port); `exec:` and `fd:` are one stream.
+ * `tcp:` and `unix:` accept many connections (port 0: any free port; without a host only from this machine); `exec:` and
+ * `fd:` are one stream.
  *
  * A unix socket whose process has ended is replaced. A socket of a running process, or a file that is not a socket, is
  * refused. The socket is removed at the end, also on signals. Errors: usage (invalid URI, a unix path of more than 107
@@ -38,10 +39,11 @@ export async function openListener(
   checkTls(where, tls, uri);
   switch (where.scheme) {
     case "tcp": {
-      const { host, port } = where;
-      const server = await listen({ port, ...(host === undefined ? {} : { host }) }, uri, take, tls);
+      const { host = LOOPBACK, port } = where;
+      const server = await listen({ port, host }, uri, take, tls);
       const chosen = (server.address() as AddressInfo).port;
-      return { uri: uri.replace(/\d+$/u, `${chosen}`), many: true, close: () => void server.close() };
+      const place = where.host === undefined ? `tcp:${LOOPBACK}:` : uri.replace(/\d+$/u, "");
+      return { uri: `${place}${chosen}`, many: true, close: () => void server.close() };
     }
     case "unix": {
       await freeSocketPath(where.path, uri);
@@ -57,6 +59,8 @@ export async function openListener(
   }
 }
 
+/** Where is listened if no address is named. */
+const LOOPBACK = "127.0.0.1";
 /** Seconds of silence before the system checks that a peer is still there. */
 const KEEP_ALIVE = 30;
 
@@ -71,10 +75,11 @@ async function listen(
     const { remoteAddress, remotePort } = socket;
     const peer = remoteAddress === undefined ? uri : `${remoteAddress}:${remotePort}`;
     socket.setKeepAlive(true, KEEP_ALIVE * 1000);
-    if (tls !== undefined) take(tls.accept(socket, peer));
+    if (tls !== undefined) take(Object.assign(tls.accept(socket, peer), { address: remoteAddress }));
     else
       take({
         peer,
+        address: remoteAddress,
         input: socket,
         output: socket,
         ended: () => Promise.resolve(),

@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { decodeInitPacket, INIT_LENGTH } from "../../codec/multifd/index.js";
-import { roleOf, ROLE_BYTES, type ChannelRole } from "../../io/recording/index.js";
+import type { ChannelRole } from "../../io/recording/index.js";
+import type { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
 import type { Connection } from "../../io/transport/listen-uri.js";
+import { ChannelHold, type Candidate } from "./channel-hold.js";
+import { identifiedRole, mayTell, startsWith, TLS } from "./first-bytes.js";
 import { MainProof, type Proof } from "./main-proof.js";
+import { withFirst } from "./with-first.js";
 
 /** A connection that did not belong to this migration. */
 export interface Refused {
@@ -52,6 +56,11 @@ const MOST_MAINS = 16;
 const MOST_HELD = 1 << 18;
 /** Milliseconds to wait for a better one where a main channel is damaged before its RAM. */
 const GRACE = 2000;
+/** Milliseconds of silence after its block list in which a source without a return path may prepare its pages. */
+const PREPARES = 5000;
+const SECOND = "it is a second main channel";
+/** Interval in milliseconds between two checks. */
+const LOOK = 20;
 
 interface Waiting {
   readonly connection: Connection;
@@ -66,6 +75,8 @@ interface Waiting {
   why: string | undefined;
   /** It was closed and reported. */
   refused: boolean;
+  /** It begins like a multifd channel, and is held until it is known to be of this migration. */
+  held: boolean;
 }
 
 /** Distinguishes the connections of a migration from others, which are closed and reported. */
@@ -76,18 +87,22 @@ export class Gate {
   /** Incremented with every connection and byte. */
   seen = 0;
   private readonly waiting = new Set<Waiting>();
+  private readonly hold = new ChannelHold();
   private woken: (() => void)[] = [];
   private over = false;
 
   constructor(
     private readonly facts: GateFacts,
     private readonly onRefused: (refused: Refused) => void,
+    private readonly allowed?: AllowedPeers,
   ) {}
 
   /** Whether data of an unidentified connection has just arrived. */
   get busy(): boolean {
     const now = performance.now();
-    return [...this.waiting].some(({ bytes, secured, last }) => (bytes > 0 || !secured) && now - last < 2 * SILENT);
+    return [...this.waiting].some(
+      ({ bytes, secured, last, held }) => held || ((bytes > 0 || !secured) && now - last < 2 * SILENT),
+    );
   }
 
   /** The longest of the connections that begin like a main channel and have not shown their RAM. */
@@ -102,6 +117,10 @@ export class Gate {
    * @param alone no other connection can come, so there is no time limit
    */
   async admit(connection: Connection, alone = false): Promise<Caller | undefined> {
+    if (this.allowed?.allows(connection.address) === false) {
+      this.refuse(connection, 0, "its address is not one of --allow");
+      return undefined;
+    }
     this.makeRoom();
     this.seen++;
     const now = performance.now();
@@ -114,6 +133,7 @@ export class Gate {
       main: undefined,
       why: undefined,
       refused: false,
+      held: false,
     };
     this.waiting.add(waiting);
     const timer = setInterval(() => {
@@ -205,9 +225,30 @@ export class Gate {
       });
     }
     if (waiting.why !== undefined) return undefined;
-    const init = role === "multifd" ? decodeInitPacket(head.subarray(0, INIT_LENGTH), 0, []) : undefined;
-    const uuid = init === undefined ? undefined : Buffer.from(init.uuid).toString("hex");
-    return { connection, role, id: init?.channel, uuid, head, rest };
+    if (role === "multifd") return await this.multifd(waiting, head, rest);
+    return { connection, role, id: undefined, uuid: undefined, head, rest };
+  }
+
+  /** Waits until it is known whether a multifd channel is of this migration. */
+  private async multifd(
+    waiting: Waiting,
+    head: Uint8Array,
+    rest: AsyncIterator<Uint8Array>,
+  ): Promise<Caller | undefined> {
+    const init = decodeInitPacket(head.subarray(0, INIT_LENGTH), 0, []);
+    const uuid = Buffer.from(init.uuid).toString("hex");
+    const candidate: Candidate = { uuid, id: init.channel, head, rest, closed: () => waiting.why !== undefined };
+    waiting.held = true;
+    try {
+      waiting.why ??= await this.hold.decide(candidate, (chunk) => this.note(waiting, chunk));
+    } catch (error) {
+      waiting.why ??= brokeOff(error);
+    } finally {
+      waiting.held = false;
+    }
+    if (waiting.why !== undefined) return undefined;
+    const { connection } = waiting;
+    return { connection, role: "multifd", id: init.channel, uuid, head: candidate.head, rest: candidate.rest };
   }
 
   /** Does the TLS handshake, if there is one. False: the connection is refused. */
@@ -224,7 +265,10 @@ export class Gate {
     return true;
   }
 
-  /** Waits until the RAM of a main channel begins. Anybody can send a header, so the header alone decides nothing. */
+  /**
+   * Waits until the first page of a main channel, or what follows its setup. Anybody can send a header, so that decides
+   * nothing. A source that waits for a reply is silent after its block list.
+   */
   private async prove(
     waiting: Waiting,
     head: Uint8Array,
@@ -238,13 +282,15 @@ export class Gate {
     const proof = new MainProof();
     this.makeRoomForMain();
     const held = (waiting.main = [head]);
-    let verdict: Proof | "long" | undefined;
+    let verdict: Proof | "long" | "quiet" | undefined;
     let next: Promise<IteratorResult<Uint8Array>> | undefined;
     try {
       await proof.feed(head);
       while (verdict === undefined && waiting.why === undefined) {
         next ??= rest.next();
-        const came = await Promise.race([proof.decided, next]);
+        const quiet = proof.listed ? [silence(proof.returnPath ? SILENT : PREPARES)] : [];
+        const came = await Promise.race([proof.decided, next, ...quiet.map(({ over }) => over)]);
+        for (const { stop } of quiet) stop();
         if (typeof came === "string") {
           verdict = came;
           break;
@@ -265,7 +311,7 @@ export class Gate {
     } finally {
       proof.end();
     }
-    if (verdict === "damaged" && proof.returnPath) await this.better(waiting);
+    if (verdict === "damaged" && (proof.returnPath || proof.listed)) await this.better(waiting);
     else if (verdict === "damaged" || verdict === "ended") {
       const how = verdict === "ended" ? "ended before its RAM" : "is damaged";
       waiting.why ??= `it begins like a main channel, but ${how}`;
@@ -273,6 +319,7 @@ export class Gate {
     if (this.facts.mainIsHere()) waiting.why ??= SECOND;
     if (waiting.why !== undefined) return undefined;
     const whole = next === undefined ? rest : { next: withFirst(next, rest) };
+    this.hold.begin(proof.ram);
     return { connection, role: "main", id: undefined, uuid: undefined, head: Buffer.concat(held), rest: whole };
   }
 
@@ -320,39 +367,6 @@ export class Gate {
   }
 }
 
-/** The role shown by the first bytes of a connection; undefined if unknown yet. */
-function identifiedRole(head: Uint8Array): ChannelRole | undefined {
-  const role = roleOf(head.subarray(0, ROLE_BYTES));
-  if (role === "main") return head.length >= MAIN.length && startsWith(head, MAIN) ? role : undefined;
-  // Every channel sends a packet at the start (QEMU 4.0 to 11.1), so a hello alone decides nothing.
-  if (role === "multifd") return head.length >= PROOF_LENGTH && mayBeMultifd(head) ? role : undefined;
-  return role;
-}
-
-/** Magic and version. Source: QEMU migration/savevm.c QEMU_VM_FILE_MAGIC, migration/multifd.c MULTIFD_MAGIC. */
-const MAIN = [0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3];
-const MULTIFD = [0x11, 0x22, 0x33, 0x44, 0, 0, 0, 1];
-/** A TLS record of a handshake, of SSL 3.0 to TLS 1.3. */
-const TLS = [0x16, 0x03];
-/** The hello of a multifd channel, then magic and version of its first packet. */
-const PROOF_LENGTH = INIT_LENGTH + MULTIFD.length;
-const SECOND = "it is a second main channel";
-/** Interval in milliseconds between two checks. */
-const LOOK = 20;
-
-/** Whether more bytes could still identify it as a channel. */
-function mayTell(head: Uint8Array): boolean {
-  if (head.length < PROOF_LENGTH && mayBeMultifd(head)) return true;
-  if (head.length >= ROLE_BYTES) return false;
-  if (startsWith(head, MAIN)) return true;
-  // A page record with a block name: its offset is below 2^48.
-  return startsWith(head, [0, 0]) && !(head.length > 8 && head[8] === 0);
-}
-
-function mayBeMultifd(head: Uint8Array): boolean {
-  return startsWith(head, MULTIFD) && startsWith(head.subarray(INIT_LENGTH), MULTIFD);
-}
-
 function saidBy({ bytes, secured }: Waiting): string {
   if (!secured) return "nothing that ends its TLS handshake";
   return bytes === 0 ? "nothing" : "too little to identify it";
@@ -368,32 +382,24 @@ function brokeOff(error: unknown): string {
   return `it broke off: ${textOf(error)}`;
 }
 
-function startsWith(head: Uint8Array, with_: readonly number[]): boolean {
-  return with_.every((byte, k) => k >= head.length || head[k] === byte);
-}
-
-/** Iterates over a pending read, then the rest. */
-function withFirst<T>(first: Promise<IteratorResult<T>>, rest: AsyncIterator<T>): () => Promise<IteratorResult<T>> {
-  let next: Promise<IteratorResult<T>> | undefined = first;
-  return async () => {
-    const now = next ?? rest.next();
-    next = undefined;
-    return await now;
-  };
-}
-
 async function isSilent(read: Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const silence = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(true), SILENT);
-  });
+  const { over, stop } = silence(SILENT);
   const spoke = read.then(
     () => false,
     () => false,
   );
   try {
-    return await Promise.race([spoke, silence]);
+    return (await Promise.race([spoke, over])) === "quiet";
   } finally {
-    clearTimeout(timer);
+    stop();
   }
+}
+
+/** Resolves after so many milliseconds, unless it is stopped. */
+function silence(milliseconds: number): { over: Promise<"quiet">; stop: () => void } {
+  let timer: NodeJS.Timeout | undefined;
+  const over = new Promise<"quiet">((resolve) => {
+    timer = setTimeout(() => resolve("quiet"), milliseconds);
+  });
+  return { over, stop: () => clearTimeout(timer) };
 }

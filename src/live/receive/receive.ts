@@ -1,4 +1,5 @@
 import { QevmError } from "../../bytes/errors.js";
+import { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
 import { writeDrained } from "../../io/transport/drained.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
@@ -33,6 +34,8 @@ export interface Received {
 export interface ReceiveOptions extends LiveOptions {
   /** Credentials: every connection must be through TLS. What is received is written in the clear. */
   tls?: TlsListener | undefined;
+  /** Addresses (`192.0.2.7`) and networks (`192.0.2.0/24`) that may connect; none: any that reaches the listener. */
+  allow?: readonly string[] | undefined;
   /** Called when a source can connect, with the URI to connect to. */
   onListening?: (uri: string) => void;
   /** Called for every connection that does not belong to this migration, after it was closed. */
@@ -66,7 +69,7 @@ const PATIENCE = 10_000;
  * the stream's error where it is damaged. What was received is then in the folder.
  */
 export async function receiveInto(folder: string, uri: string, options: ReceiveOptions = {}): Promise<Received> {
-  const receiver = new Receiver(folder, options);
+  const receiver = new Receiver(folder, options, new AllowedPeers(options.allow ?? [], uri));
   try {
     return await receiver.run(uri);
   } finally {
@@ -92,6 +95,7 @@ class Receiver {
   constructor(
     folder: string,
     private readonly options: ReceiveOptions,
+    allowed: AllowedPeers,
   ) {
     this.uri = "";
     this.recorder = new Recorder(folder);
@@ -99,7 +103,7 @@ class Receiver {
       mainIsHere: () => this.main !== undefined,
       mayBeSilent: () => this.main?.live.postcopy === true,
     };
-    this.gate = new Gate(facts, (refused) => options.onRefused?.(refused));
+    this.gate = new Gate(facts, (refused) => options.onRefused?.(refused), allowed);
     this.side = new SideChannels(this.recorder, this.gate);
   }
 

@@ -6,6 +6,7 @@ import { MemorySource } from "../../bytes/index.js";
 import { Gate, KeptTail, LiveSource, StreamEnd, type Caller, type ChannelHead } from "../receive/index.js";
 import { announced, type Announced, type ChannelRole } from "../../io/recording/index.js";
 import { checkDestination, openDestination, type Destination } from "../../io/transport/destination-uri.js";
+import { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
 import { writeDrained } from "../../io/transport/drained.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
@@ -66,7 +67,8 @@ class Relay {
       mayBeSilent: () => this.announced.postcopy,
       takesSilent: true,
     };
-    this.gate = new Gate(facts, (refused) => options.onRefused?.(refused));
+    const allowed = new AllowedPeers(options.allow ?? [], from);
+    this.gate = new Gate(facts, (refused) => options.onRefused?.(refused), allowed);
     this.record = new RelayRecord(options, () => {
       const { refused, refusedMore } = this.gate;
       return { received: this.from, sent: this.to, tls: this.tls, refused, refusedMore };

@@ -13,6 +13,8 @@ export interface RelayOptions extends RecordOptions {
   listenTls?: TlsListener | undefined;
   /** Credentials for the destination's side. */
   connectTls?: TlsConnector | undefined;
+  /** Addresses and networks from which a source may connect, as for `receiveInto`. */
+  allow?: readonly string[] | undefined;
   /** Called when a source can connect, with the URI to connect to. */
   onListening?: (uri: string) => void;
   /** Called for every connection that does not belong to this migration, after it was closed. */

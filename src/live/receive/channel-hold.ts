@@ -1,0 +1,131 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import {
+  decodeRamPacket,
+  INIT_LENGTH,
+  MULTIFD_MAGIC,
+  MULTIFD_VERSION,
+  pagesPerPacket,
+  ramPacketLength,
+} from "../../codec/multifd/index.js";
+import type { RamState } from "../../codec/ram/index.js";
+import { withFirst } from "./with-first.js";
+
+/** A connection that begins like a multifd channel. */
+export interface Candidate {
+  readonly uuid: string;
+  readonly id: number;
+  /** The bytes read so far, and the rest; both go on while it is held. */
+  head: Uint8Array;
+  rest: AsyncIterator<Uint8Array>;
+  /** It was refused meanwhile. */
+  closed(): boolean;
+}
+
+/** Bytes held of one channel; its first packets without pages have less. */
+const MOST_HELD = 1 << 16;
+/** Milliseconds after which a channel without a rival is taken, though it has sent no pages. */
+const SETTLED = 300;
+/** Milliseconds after which one of several rivals is taken, though none has sent pages. */
+const GRACE = 2000;
+/** Interval in milliseconds between two checks. */
+const LOOK = 20;
+
+/**
+ * Decides which multifd channels are of this migration. All of them have the same uuid, and each an id of its own. Where
+ * several connections claim that, the one counts that sends pages of a RAM block that the main channel has listed; where
+ * none does in time, the uuid with the most channels, and the oldest connection.
+ */
+export class ChannelHold {
+  private readonly candidates = new Set<Candidate>();
+  private readonly ids = new Set<number>();
+  private uuid: string | undefined;
+  private ram: RamState | undefined;
+  private begun: number | undefined;
+
+  /** The main channel is here. */
+  begin(ram: RamState): void {
+    this.ram = ram;
+    this.begun = performance.now();
+  }
+
+  /**
+   * Waits until it is decided. Undefined: it is a channel of this migration; else the reason why it is not. Errors:
+   * those of the connection.
+   * @param onChunk is called with what is read meanwhile
+   */
+  async decide(candidate: Candidate, onChunk: (chunk: Uint8Array) => void): Promise<string | undefined> {
+    this.candidates.add(candidate);
+    let next: Promise<IteratorResult<Uint8Array>> | undefined;
+    let ended = false;
+    const since = performance.now();
+    try {
+      for (;;) {
+        const verdict = this.verdict(candidate, since);
+        if (verdict === "taken" || candidate.closed()) break;
+        if (verdict !== undefined) return verdict;
+        if (!ended && candidate.head.length < MOST_HELD && this.begun !== undefined) next ??= candidate.rest.next();
+        const came = await (next === undefined || ended ? sleep(LOOK) : Promise.race([next, sleep(LOOK)]));
+        if (came === undefined) continue;
+        if (came.done === true) ended = true;
+        else {
+          next = undefined;
+          candidate.head = Buffer.concat([candidate.head, came.value]);
+          onChunk(came.value);
+        }
+      }
+      if (candidate.closed()) return undefined;
+      if (next !== undefined) candidate.rest = { next: withFirst(next, candidate.rest) };
+      this.uuid ??= candidate.uuid;
+      this.ids.add(candidate.id);
+      return undefined;
+    } finally {
+      this.candidates.delete(candidate);
+    }
+  }
+
+  private verdict(candidate: Candidate, since: number): string | undefined {
+    if (this.begun === undefined) return undefined;
+    const { uuid, id, head } = candidate;
+    if (this.uuid !== undefined && this.uuid !== uuid) return "it is a multifd channel of another guest";
+    if (this.ids.has(id)) return `it is another multifd channel ${id}`;
+    if (sendsPages(head, this.ram)) return "taken";
+    const rivals = this.rivals(candidate);
+    const age = performance.now() - Math.max(since, this.begun);
+    if (rivals.length === 0) return this.uuid === uuid || age >= SETTLED ? "taken" : undefined;
+    if (age < GRACE) return undefined;
+    return rivals.every((rival) => this.isBefore(candidate, rival)) ? "taken" : undefined;
+  }
+
+  /** Those of which only one can be of this migration. */
+  private rivals(candidate: Candidate): Candidate[] {
+    const { uuid, id } = candidate;
+    return [...this.candidates].filter(
+      (one) => one !== candidate && !one.closed() && (one.uuid === uuid ? one.id === id : this.uuid === undefined),
+    );
+  }
+
+  private isBefore(candidate: Candidate, rival: Candidate): boolean {
+    const all = [...this.candidates];
+    const channels = ({ uuid }: Candidate): number =>
+      new Set(all.filter((one) => one.uuid === uuid && !one.closed()).map(({ id }) => id)).size;
+    const more = channels(candidate) - channels(rival);
+    return more === 0 ? all.indexOf(candidate) < all.indexOf(rival) : more > 0;
+  }
+}
+
+/** Whether the first packets of a channel have pages of a block that is known. */
+function sendsPages(head: Uint8Array, ram: RamState | undefined): boolean {
+  const pageSize = ram?.pageSize ?? 4096;
+  const length = ramPacketLength(pageSize);
+  for (let at = INIT_LENGTH; at + length <= head.length; at += length) {
+    const packet = decodeRamPacket(head.subarray(at, at + length), pageSize);
+    if (packet.magic !== MULTIFD_MAGIC || packet.version !== MULTIFD_VERSION) return false;
+    const pages = packet.normalPages + packet.zeroPages;
+    if (pages === 0) continue;
+    if (pages > pagesPerPacket(pageSize)) return false;
+    const block = ram?.find(packet.idstr);
+    if (block === undefined) return false;
+    return packet.offsets.slice(0, pages).every((offset) => offset < BigInt(block.usedLength));
+  }
+  return false;
+}
