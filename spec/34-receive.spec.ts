@@ -90,7 +90,7 @@ test("a name without extension: channels of more than one are a folder, a lone o
     for (const file of files) (await dial(uri)).end(open(file));
     t.equal((JSON.parse((await ended()).stdout) as { as: string }).as, "recording");
     t.deepEqual(readdirSync(folder), ["vm"]);
-    t.equal(readdirSync(join(folder, "vm")).length, files.length + 1);
+    t.equal(readdirSync(join(folder, "vm")).length, files.length + 2);
   });
   const plain = corpusEntry("machine-none-tiny").open();
   await receiving(["--out", "$DIR/vm", "--json"], async ({ folder, uri, ended }) => {

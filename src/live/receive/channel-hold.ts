@@ -8,7 +8,7 @@ import {
   ramPacketLength,
 } from "../../codec/multifd/index.js";
 import type { RamState } from "../../codec/ram/index.js";
-import { withFirst } from "./with-first.js";
+import { withFirst } from "./pending.js";
 
 /** A connection that begins like a multifd channel. */
 export interface Candidate {

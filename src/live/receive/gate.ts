@@ -7,7 +7,7 @@ import type { Connection } from "../../io/transport/listen-uri.js";
 import { ChannelHold, type Candidate } from "./channel-hold.js";
 import { identifiedRole, mayTell, startsWith, TLS } from "./first-bytes.js";
 import { MainProof, type Proof } from "./main-proof.js";
-import { withFirst } from "./with-first.js";
+import { isSilent, silence, withFirst } from "./pending.js";
 
 /** A connection that did not belong to this migration. */
 export interface Refused {
@@ -187,7 +187,7 @@ export class Gate {
     let head: Uint8Array = new Uint8Array(0);
     let role: ChannelRole | undefined;
     let next = rest.next();
-    if (this.facts.takesSilent === true && (await isSilent(next)) && waiting.why === undefined) {
+    if (this.facts.takesSilent === true && (await isSilent(next, SILENT)) && waiting.why === undefined) {
       if (this.facts.mainIsHere() && this.facts.mayBeSilent()) {
         const whole = { next: withFirst(next, rest) };
         return { connection, role: "preempt", id: undefined, uuid: undefined, head, rest: whole };
@@ -380,26 +380,4 @@ function reasonOf(error: unknown, peer: string): string {
 
 function brokeOff(error: unknown): string {
   return `it broke off: ${textOf(error)}`;
-}
-
-async function isSilent(read: Promise<unknown>): Promise<boolean> {
-  const { over, stop } = silence(SILENT);
-  const spoke = read.then(
-    () => false,
-    () => false,
-  );
-  try {
-    return (await Promise.race([spoke, over])) === "quiet";
-  } finally {
-    stop();
-  }
-}
-
-/** Resolves after so many milliseconds, unless it is stopped. */
-function silence(milliseconds: number): { over: Promise<"quiet">; stop: () => void } {
-  let timer: NodeJS.Timeout | undefined;
-  const over = new Promise<"quiet">((resolve) => {
-    timer = setTimeout(() => resolve("quiet"), milliseconds);
-  });
-  return { over, stop: () => clearTimeout(timer) };
 }

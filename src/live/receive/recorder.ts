@@ -109,8 +109,8 @@ export class Recorder {
    */
   settle(facts: RecordingFacts): void {
     const { folder, sequence } = this;
-    if (folder === undefined || sequence === undefined) return;
     this.complete = facts.complete;
+    if (folder === undefined || sequence === undefined) return;
     const failed: unknown[] = [];
     const step = (work: () => void): boolean => {
       try {
