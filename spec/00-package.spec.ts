@@ -119,7 +119,8 @@ test("contents of the package", (t) => {
     t.ok(files.includes(file), file);
   }
   const strays = files.filter(
-    (path) => !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/qevm\.1|dist\/bin\/.+|dist\/src\/.+)$/u.test(path),
+    (path) =>
+      !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/qevm\.1|dist\/bin\/.+|dist\/src\/.+)$/u.test(path),
   );
   t.deepEqual(strays, [], "nothing else: no corpus, no specification, no tools");
   // The program is two thirds of it: each command's file has its own copy of the code that it uses (see

@@ -147,7 +147,7 @@ test("a ROM of another length: the guest's own block is what the remedy names", 
   const remedies = findings[0]?.remedies ?? [];
   t.deepEqual(remedies[0]?.command, ["qevm", "extract", "FILE", "--out", "DIR", "--format", "blocks"]);
   const device = remedies[1]?.arguments?.[1] ?? "";
-  t.match(device, /,romfile=DIR\/0000:00:03\.0%2Fvirtio-net-pci\.rom$/u);
+  t.match(device, /,romfile=DIR\/0000%3A00%3A03\.0%2Fvirtio-net-pci\.rom$/u);
   const qemu = qemuOf(t, "7.2");
   if (qemu === undefined) return;
   const folder = mkdtempSync(join(tmpdir(), "qevm-advice-"));
@@ -160,7 +160,7 @@ test("a ROM of another length: the guest's own block is what the remedy names", 
     const words = args.map((arg) =>
       arg.startsWith("virtio-net-pci") ? device.replace("romfile=DIR/", "romfile=$DIR/") : arg,
     );
-    const own = { ...files, "0000:00:03.0%2Fvirtio-net-pci.rom": rom };
+    const own = { ...files, "0000%3A00%3A03.0%2Fvirtio-net-pci.rom": rom };
     const { vm, result } = await startDestination({ qemu, args: words, files: own, stream: stream("rom256k.bin") });
     await vm.close();
     t.ok(result.loaded, `QEMU 7.2 loads it ${result.error.split("\n")[0]}`);

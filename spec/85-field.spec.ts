@@ -83,7 +83,7 @@ test("texts, with what the stream says of them", async (t) => {
     "Size mismatch: 0000:00:03.0/virtio-net-pci.rom: 0x40000 != 0x80000: Invalid argument",
   );
   t.match(rom, /--format blocks/u);
-  t.match(rom, /romfile=DIR\/0000:00:03\.0%2Fvirtio-net-pci\.rom/u);
+  t.match(rom, /romfile=DIR\/0000%3A00%3A03\.0%2Fvirtio-net-pci\.rom/u);
   const bionic = await explain(
     "machine-bionic.bin",
     "Machine type received is 'pc-i440fx-bionic' and local is 'pc-i440fx-2.11'",

@@ -109,21 +109,23 @@ function described(text: string): string {
   return zshQuoted(text.replaceAll(/[[\]:\\]/gu, String.raw`\$&`));
 }
 
+/** An option as an argument of `_arguments`. */
+function zshOption(one: Option): string {
+  const how = completed(one);
+  const action = how === "files" ? "_files" : how === undefined ? "" : `(${how.join(" ")})`;
+  const value = one.value === undefined ? "" : `:${described(one.value)}:${action}`;
+  const many = one.many ? "*" : "";
+  return flags(one)
+    .map((flag) => `      '${many}${flag}[${described(one.text)}]${value}'`)
+    .join(" \\\n");
+}
+
 /** `qevm completions zsh`: a file `_qevm` in a folder of `fpath`. */
 export function zshScript(): string {
-  const option = (one: Option): string => {
-    const how = completed(one);
-    const action = how === "files" ? "_files" : how === undefined ? "" : `(${how.join(" ")})`;
-    const value = one.value === undefined ? "" : `:${described(one.value)}:${action}`;
-    const many = one.many ? "*" : "";
-    return flags(one)
-      .map((flag) => `      '${many}${flag}[${described(one.text)}]${value}'`)
-      .join(" \\\n");
-  };
   const cases = lines().map(
     ({ name, options }) => `    '${name}')
     _arguments -s \\
-${options.map(option).join(" \\\n")} \\
+${options.map(zshOption).join(" \\\n")} \\
       '*:file:_files' ;;`,
   );
   const commands = Object.entries(COMMANDS).map(([name, { line }]) => `    '${name}:${described(line)}'`);
