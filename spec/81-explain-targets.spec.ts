@@ -116,8 +116,8 @@ test("a virtio-mmio address where the machine has no transport gives no option",
 
 test("a virtio device of s390's channel bus comes apart and back", async (t) => {
   const { stdout } = await qevm(["devices", field("target-s390x-ccw.bin"), "/fe.0.0001/virtio-console"]);
-  t.match(stdout, /ccw\.revision = -1/u, "the transport's part");
-  t.match(stdout, /device\.ports\[0\]\.id = 1/u, "the port, although the guest is big-endian");
+  t.match(stdout, /ccw\.revision = -0x1/u, "the transport's part");
+  t.match(stdout, /device\.ports\[0\]\.id = 0x1/u, "the port, although the guest is big-endian");
   t.equal((await qevm(["verify", field("target-s390x-ccw.bin")])).code, 0, "verify");
 });
 

@@ -3,6 +3,7 @@ import { remedy } from "./damage-part.js";
 import { joined, markup, type Piece } from "./html.js";
 import { first, points, type Part } from "./parts.js";
 import type { ReportFacts } from "./types.js";
+import { hasDamagedPage } from "./verification.js";
 
 /** Lines of arguments that are shown. */
 const MOST_LINES = 200;
@@ -66,7 +67,7 @@ export function destinationPart(facts: ReportFacts): Part {
 function whatLoads({ explained, verified }: ReportFacts): ReportFacts["explained"]["versions"]["loads"] {
   const { loads } = explained.versions;
   if (loads !== "unchecked" && loads !== "may") return loads;
-  if (verified.kind === "refused") return "none";
+  if (verified.kind === "refused" || hasDamagedPage(verified)) return "none";
   return verified.kind === "done" && verified.result.identical ? "may" : loads;
 }
 

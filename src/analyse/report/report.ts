@@ -2,6 +2,7 @@ import type { StreamInput } from "../../io/container/input.js";
 import { gather } from "./gather.js";
 import { reportPage } from "./page.js";
 import type { ReportOptions, StreamReport } from "./types.js";
+import { hasDamagedPage } from "./verification.js";
 
 /**
  * A self-contained HTML report of a stream: what it is, its damage, RAM, bytes,
@@ -24,7 +25,10 @@ export async function reportStream(input: StreamInput, options: ReportOptions = 
   return {
     html: reportPage(facts),
     damage: damage.map(({ error }) => error),
-    identical: verified.kind === "left out" ? undefined : verified.kind === "done" && verified.result.identical,
+    identical:
+      verified.kind === "left out"
+        ? undefined
+        : verified.kind === "done" && verified.result.identical && !hasDamagedPage(verified),
   };
 }
 

@@ -3,6 +3,7 @@ import { UNDESCRIBED } from "../../codec/stream/index.js";
 import { markup, type Html, type Piece } from "./html.js";
 import { address, exact, first, list, place, table, type Part } from "./parts.js";
 import type { ReportFacts } from "./types.js";
+import { hasDamagedPage } from "./verification.js";
 
 /** In a few words. */
 export function verdict({ verified, damage }: ReportFacts): Piece {
@@ -14,6 +15,8 @@ export function verdict({ verified, damage }: ReportFacts): Piece {
         ${verified.error.offset === undefined ? "" : `at byte ${address(verified.error.offset)}`}`;
     case "done": {
       const { identical, firstDifference } = verified.result;
+      if (hasDamagedPage(verified))
+        return markup`<strong class="bad">damaged pages</strong>: what they hold is not known; see the damage above`;
       if (identical)
         return markup`<strong class="good">identical</strong>: encoded again from the decoded fields, every byte is the
           same`;
