@@ -68,8 +68,8 @@ test("imports point down the layers", (t) => {
   t.end();
 });
 
-/** More between thirteen entries would mean that something is in the wrong place. */
-const MOST_EDGES = 53;
+/** More between fifteen entries would mean that something is in the wrong place. */
+const MOST_EDGES = 58;
 
 test("there are no import cycles between files, and between folders only the known ones", (t) => {
   t.deepEqual(fileCycles(modules), []);
@@ -129,7 +129,10 @@ test("imported packages are declared", (t) => {
   const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
     dependencies: Record<string, string>;
   };
-  const used = new Set(modules.flatMap(({ imports }) => imports.map(({ specifier }) => specifier)));
+  // The page is bundled with what it uses.
+  const used = new Set(
+    modules.filter(({ entry }) => entry !== "page").flatMap(({ imports }) => imports.map(({ specifier }) => specifier)),
+  );
   const packages = [...used].filter((name) => !/^(?:\.|node:)/u.test(name));
   t.ok(packages.length > 0, packages.join(", "));
   t.deepEqual(

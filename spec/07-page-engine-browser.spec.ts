@@ -3,9 +3,9 @@ import { createServer } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { AddressInfo } from "node:net";
-import { chromium } from "playwright-core";
 import test from "tape";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
+import { findChromium, launchChromium, NO_CHROMIUM } from "./support/chromium.js";
 import { decodeCapture, type Decoded } from "./support/decode-capture.js";
 
 /** A level-1 capture of the corpus. */
@@ -25,13 +25,6 @@ const PAGE = `<!doctype html><meta charset="utf-8"><title>qevm</title>
   globalThis.result = decodeCapture(bytes);
   globalThis.ready = true;
 </script>`;
-
-/** Where a distribution puts a Chromium; undefined where there is none. */
-function findChromium(): string | undefined {
-  return ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"]
-    .map((name) => join("/usr/bin", name))
-    .find((path) => existsSync(path));
-}
 
 /** Serves the built program unchanged, and the capture. */
 async function serve(capture: Uint8Array): Promise<{ url: string; close: () => void }> {
@@ -56,14 +49,14 @@ async function serve(capture: Uint8Array): Promise<{ url: string; close: () => v
 
 test("the same engine decodes a capture in a browser, to the same bytes", { timeout: 120_000 }, async (t) => {
   const executablePath = findChromium();
-  if (executablePath === undefined) return t.skip("no Chromium in /usr/bin: the browser is not asked");
+  if (executablePath === undefined) return t.skip(NO_CHROMIUM);
   const capture = corpusEntry(CAPTURE).open();
   const here = await decodeCapture(capture);
   t.ok(here.compressed > 100, `${here.compressed} compressed pages`);
   t.equal(here.identical, here.compressed, "compressed again identically, in Node");
 
   const server = await serve(capture);
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+  const browser = await launchChromium(executablePath);
   try {
     const page = await browser.newPage();
     const problems: string[] = [];

@@ -5,7 +5,7 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, wr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
-import { jsonPieces } from "../src/cli/json-pieces.js";
+import { jsonPieces } from "../src/analyse/text/json-pieces.js";
 import { parseJson } from "../src/io/transport/parse-json.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { qcow2 } from "../tools/hunt/bases.js";

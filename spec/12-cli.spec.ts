@@ -19,7 +19,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import test from "tape";
 import { COMMANDS, helpFor, overview } from "../src/cli/help.js";
-import { report as inspected } from "../src/cli/inspect.js";
+import { inspectLines as inspected } from "../src/analyse/text/inspect.js";
 import { report as verifiedReport } from "../src/cli/verify.js";
 import { MemorySource, verifyStream } from "../src/index.js";
 import { FileNames } from "../src/guest/files/file-names.js";

@@ -16,6 +16,8 @@ const LINES = Object.entries(COMMANDS).flatMap(([name, { actions }]) =>
 
 /** Whether a command has an option; without FILE and --out it does nothing else. */
 async function takes([name = "", ...action]: readonly string[], option: string): Promise<boolean> {
+  // The one option without which a command does nothing, and with which it needs no FILE.
+  if (name === "page" && option === "out") return true;
   const command = (await import(`../src/cli/${name}.js`)) as Command;
   try {
     await command.run([...action, `--${option}=1`]);

@@ -40,6 +40,7 @@ const LINES = `
   explain cut --json
   report vm --out page
   report cut --out cutpage
+  page --out dropped
   diff plain together --json
   relay exec:cat<plain exec:cat>relayed --ram zlib --out passed
   fuzz decode vm --cases 20 --seed 7 --json

@@ -16,6 +16,7 @@ import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { gzipSync } from "node:zlib";
 import test from "tape";
 import {
   explainStream,
@@ -335,6 +336,13 @@ test("a bundle for the browser needs no Node API", async (t) => {
   const blob = blobOf(bytes);
   t.equal((await bundled.inspectStream(blob)).machine, "pc-i440fx-7.2", "a blob is inspected");
   t.ok((await bundled.verifyStream(blob)).identical, "verified");
+  const members = [bytes.subarray(0, 1000), bytes.subarray(1000)].map((part) => gzipSync(part));
+  const packed = await bundled.inspectStream(blobOf(Buffer.concat(members)));
+  t.deepEqual(
+    [packed.container, packed.machine],
+    ["gzip", "pc-i440fx-7.2"],
+    "containers are opened, here of two members",
+  );
   t.deepEqual((await bundled.explainStream(blob)).damage, [], "explained");
   const page = new Uint8Array(4096);
   t.equal(bundled.codec.decodeXbzrle(page, Uint8Array.of(0x10, 0x01, 0x2a)), 17, "and the codecs are there");

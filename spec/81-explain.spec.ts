@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import * as fc from "fast-check";
 import test from "tape";
-import { report } from "../src/cli/explain-report.js";
+import { explainLines as report } from "../src/analyse/text/explain.js";
 import { KNOWN_TEXTS } from "../src/analyse/explain/texts.js";
 import { explainStream, MemorySource, type Explanation } from "../src/index.js";
 import { corpusEntry, listCorpus, projectRoot } from "../tools/corpus.js";

@@ -1,9 +1,9 @@
 /** What a report makes of names and values that want to be more than text, and of streams that want to be more than a page. */
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
-import { chromium, type Browser } from "playwright-core";
+import type { Browser } from "playwright-core";
 import test, { type Test } from "tape";
 import { MemorySink } from "../src/bytes/index.js";
 import { SCRIPT } from "../src/analyse/report/script.js";
@@ -11,6 +11,7 @@ import { MOST_PAGE, reportStream } from "../src/analyse/report/index.js";
 import { createStreamWriter, type StreamWriter } from "../src/codec/stream/index.js";
 import { deviceFromPlain, type DeviceDescription, type PlainValue } from "../src/codec/vmstate/index.js";
 import { corpusEntry } from "../tools/corpus.js";
+import { findChromium, launchChromium, NO_CHROMIUM } from "./support/chromium.js";
 import { field, struct } from "./support/devices.js";
 import { readReport } from "./support/report-page.js";
 
@@ -203,13 +204,6 @@ test("a page has its bound, whatever the stream", { timeout: 120_000 }, async (t
   t.match(q35.text, /\.\.\. and 3,968 more bytes/u, "where it was left out");
 });
 
-/** Where a distribution puts a Chromium; undefined where there is none. */
-function findChromium(): string | undefined {
-  return ["chromium", "chromium-browser", "google-chrome-stable", "google-chrome"]
-    .map((name) => join("/usr/bin", name))
-    .find((path) => existsSync(path));
-}
-
 interface Seen {
   title: string;
   scripts: number;
@@ -290,12 +284,12 @@ async function searched(t: Test, browser: Browser, file: string): Promise<void> 
 
 test("a browser shows it: light and dark, wide and narrow, and runs nothing", { timeout: 120_000 }, async (t) => {
   const executablePath = findChromium();
-  if (executablePath === undefined) return t.skip("no Chromium in /usr/bin: the browser is not asked");
+  if (executablePath === undefined) return t.skip(NO_CHROMIUM);
   const wicked = join(work, "wicked.html");
   writeFileSync(wicked, (await reportStream(await hostile(), { title: NAMES[0]! })).html);
   const good = join(work, "good.html");
   writeFileSync(good, (await reportStream(corpusEntry("q35-virtio").open())).html);
-  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-gpu"] });
+  const browser = await launchChromium(executablePath);
   try {
     for (const [file, devices] of [
       [wicked, NAMES.length],

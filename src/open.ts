@@ -12,8 +12,8 @@ import { StreamReader, type StreamItem } from "./codec/stream/index.js";
 import type { DeviceState } from "./codec/vmstate/index.js";
 
 /**
- * Opens a stream and reads its header and configuration. In Node containers are opened automatically (libvirt, qcow2,
- * gzip, ...), as the commands do; elsewhere the input is the bare stream.
+ * Opens a stream and reads its header and configuration. Containers are opened automatically (libvirt, qcow2, gzip, ...), as
+ * the commands do.
  * Errors: io; usage (a path where there is no Node); those of containers and of `StreamReader`, with byte offset and
  * path.
  * @example

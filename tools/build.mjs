@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { bundleProgram } from "./bundle.mjs";
+import { buildPage } from "./page.mjs";
 import { checkPublicNames } from "./public-names.mjs";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -20,6 +21,7 @@ extractZstd();
 copyFileSync(`${root}src/io/catalogue/catalogue.br`, `${root}dist/src/io/catalogue/catalogue.br`);
 await bundleProgram(`${root}dist/`);
 await writeManPage();
+await buildPage(`${root}dist/`, root);
 holdPublicNames();
 
 /** Writes dist/qevm.1 from the program's table of options. */

@@ -3,7 +3,7 @@
  * import cycles between files, and the size of each entry. The specification checks the code against the table in
  * `spec/architecture.md` with the same functions.
  */
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import { projectRoot } from "./corpus.js";
@@ -40,7 +40,7 @@ export function readModules(): Module[] {
   const src = join(projectRoot(), "src");
   return readdirSync(src, { recursive: true, encoding: "utf8" })
     .map((path) => path.replaceAll("\\", "/"))
-    .filter((path) => path.endsWith(".ts") && !path.endsWith(".d.ts") && !path.startsWith("engine/wasm/"))
+    .filter((path) => /\.tsx?$/u.test(path) && !path.endsWith(".d.ts") && !path.startsWith("engine/wasm/"))
     .toSorted()
     .map((file) => {
       const text = readFileSync(join(src, file), "utf8");
@@ -57,7 +57,7 @@ export function readModules(): Module[] {
 
 function importsOf(file: string, code: string): Import[] {
   const target = (specifier: string): string | undefined =>
-    specifier.startsWith(".") ? posix.join(posix.dirname(file), specifier).replace(/\.js$/u, ".ts") : undefined;
+    specifier.startsWith(".") ? sourceOf(posix.join(posix.dirname(file), specifier)) : undefined;
   const found: Import[] = [];
   for (const [, , type, names = "", from, bare] of code.matchAll(STATEMENT)) {
     const specifier = from ?? bare!;
@@ -70,6 +70,12 @@ function importsOf(file: string, code: string): Import[] {
     found.push({ specifier: specifier!, file: target(specifier!), typeOnly: false, lazy: true });
   }
   return found;
+}
+
+/** The source of a compiled module. */
+function sourceOf(path: string): string {
+  const stem = path.replace(/\.js$/u, "");
+  return existsSync(join(projectRoot(), "src", `${stem}.tsx`)) ? `${stem}.tsx` : `${stem}.ts`;
 }
 
 /** Imports between groups of files, as "from to". @param group the group of a file */

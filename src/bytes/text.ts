@@ -40,6 +40,12 @@ export function hexOf(bytes: Uint8Array): string {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
+/** The bytes of hexadecimal digits, up to the first pair that is none. */
+export function bytesOfHex(digits: string): Uint8Array {
+  const [pairs = ""] = /^(?:[0-9a-f]{2})*/iu.exec(digits) ?? [];
+  return Uint8Array.from({ length: pairs.length / 2 }, (_, k) => Number.parseInt(pairs.slice(2 * k, 2 * k + 2), 16));
+}
+
 /** Escapes a name from a stream for a terminal: control characters and bytes beyond ASCII. */
 export function safe(name: string): string {
   return name.replace(/[^\x20-\x7e]/g, escaped);

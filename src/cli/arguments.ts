@@ -1,7 +1,8 @@
 import { COMMANDS } from "./help.js";
 import { didYouMean } from "../bytes/nearest.js";
 import { helpOf, type Option, optionsOf } from "./option-table.js";
-import { speak, voice } from "./voice.js";
+import { voice } from "../analyse/text/voice.js";
+import { speak } from "./voice.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "../codec/stream/limits.js";
 import { parseArgs, type ParseArgsConfig } from "node:util";
 import { openInput } from "../io/container/input.js";

@@ -1,5 +1,5 @@
 import type { LeftOut, StreamDiff } from "../analyse/diff/index.js";
-import { sameText } from "./diff-report.js";
+import { sameText } from "../analyse/text/diff.js";
 import { count, grouped, memorySize, safe, table } from "./output.js";
 
 /** Width of the longest bar in columns. */

@@ -17,13 +17,14 @@ import { QevmError, type Warning } from "../bytes/errors.js";
 import { openOutput } from "../io/transport/output.js";
 import { openSource } from "../io/transport/file.js";
 import { inputOptions, parse, streamOptions, UsageError, wholeSize, type Arguments } from "./arguments.js";
-import { printDocument } from "./diff-document.js";
-import { report } from "./diff-report.js";
+import { diffDocument } from "../analyse/text/diff-document.js";
+import { diffLines } from "../analyse/text/diff.js";
+import { WritableSink } from "../io/transport/writable.js";
 import { refuseInput } from "./out.js";
 import { version } from "./version.js";
 import { leftOutLines, statLines } from "./diff-stat.js";
 import { delivered, print, printJson, printWarnings, safe, withProgress } from "./output.js";
-import { refusal } from "./run.js";
+import { refusal } from "../analyse/text/lines.js";
 
 /** Options that may be given twice, for A and for B. */
 
@@ -48,10 +49,11 @@ export async function run(argv: string[]): Promise<number> {
   }
   if (page !== undefined) await writePage(page, diffPage({ a: named(a), b: named(b) }, diff, `qevm ${version()}`));
   if (args.flag("json")) {
-    await printDocument(diff);
+    const sink = new WritableSink(process.stdout, "standard output");
+    for (const piece of diffDocument(diff)) await sink.write(Buffer.from(piece));
   } else {
     printWarnings([...warningsOf(diff.a.warnings, a), ...warningsOf(diff.b.warnings, b)]);
-    print(args.flag("stat") ? statLines(diff) : report({ a: named(a), b: named(b) }, diff));
+    print(args.flag("stat") ? statLines(diff) : diffLines({ a: named(a), b: named(b) }, diff));
     if (diff.leftOut !== undefined) print(leftOutLines(diff.leftOut));
   }
   const { a: inA, b: inB } = diff;

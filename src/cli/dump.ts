@@ -1,7 +1,8 @@
-import { Diagnostics, hex } from "../bytes/errors.js";
+import { Diagnostics } from "../bytes/errors.js";
 import { readFully } from "../bytes/source.js";
 import { dumpAt, dumpUnits, type DumpSource } from "../analyse/dump/dump.js";
-import type { DumpField, DumpUnit } from "../analyse/dump/types.js";
+import type { DumpUnit } from "../analyse/dump/types.js";
+import { byteLines, fieldText, place } from "../analyse/text/dump.js";
 import { openInput } from "../io/container/input.js";
 import { readableAgain } from "../io/transport/spool.js";
 import { WritableSink } from "../io/transport/writable.js";
@@ -69,22 +70,8 @@ async function printByte(
   }
   const lines = new HexLines(start);
   const text = `${lines.add(shown)}${lines.end()}`.trimEnd().split("\n");
-  print([
-    `byte ${hex(at)} (${at})`,
-    `  ${safe(unit.item)}`,
-    `  ${place(unit)}: ${safe(unit.what)}`,
-    `  ${place(field)}: ${fieldText(field)}${field.offset === at ? "" : `, byte ${at - field.offset} of it`}`,
-    ...text.map((line) => `    ${line}`),
-  ]);
+  print([...byteLines(at, unit, field), ...text.map((line) => `    ${line}`)]);
   return status;
-}
-
-function place({ offset, length }: { offset: number; length: number }): string {
-  return `${hex(offset)}, ${length} ${length === 1 ? "byte" : "bytes"}`;
-}
-
-function fieldText({ name, value }: DumpField): string {
-  return `${safe(name)}${value === undefined ? "" : ` = ${safe(value)}`}`;
 }
 
 function plainUnit({ item, section, what, offset, length, record, damage }: DumpUnit): object {

@@ -1,8 +1,10 @@
 import { QevmError } from "../bytes/errors.js";
 import { WritableSink } from "../io/transport/writable.js";
 import { UsageError, type Arguments } from "./arguments.js";
-import { jsonLine, print, printJson, safe, tell } from "./output.js";
-import { refusal, withFullDisk } from "./run.js";
+import { jsonLine } from "../analyse/text/json-pieces.js";
+import { refusal } from "../analyse/text/lines.js";
+import { print, printJson, safe, tell } from "./output.js";
+import { withFullDisk } from "./run.js";
 
 /** What a command found in one file. */
 export interface OneFile {

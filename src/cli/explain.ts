@@ -4,7 +4,7 @@ import { openInput } from "../io/container/input.js";
 import { explainStream } from "../analyse/explain/index.js";
 import { inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
 import { attempt } from "../io/transport/attempt.js";
-import { report } from "./explain-report.js";
+import { explainLines } from "../analyse/text/explain.js";
 import { print, printJson, withProgress } from "./output.js";
 
 /** Bytes of a log that are read at most. */
@@ -25,7 +25,7 @@ export async function run(argv: string[]): Promise<number> {
   }).finally(() => source.done());
   await source.close?.();
   if (args.flag("json")) printJson({ file, container: containerName(input.containers), ...explained });
-  else print(report(file === "-" ? "standard input" : file, explained, containers));
+  else print(explainLines(file === "-" ? "standard input" : file, explained, containers));
   return explained.damage.length > 0 ? 1 : 0;
 }
 

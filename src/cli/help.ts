@@ -90,6 +90,12 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     },
     text: `The page is self-contained, without network or scripts. A damaged file gives a\nreport too, with everything before and after the damage; the exit status is\nthen 1. Long parts are shortened, as the page says. A pipe is read through a\ntemporary file. ${FILE_TEXT}`,
   },
+  page: {
+    usage: "--out qevm.html",
+    line: "write an HTML page that shows files dropped on it",
+    options: [["-o, --out PATH", "the page, one file; - for stdout"]],
+    text: "Open it in a browser and drop a stream, a libvirt save or a qcow2 image on it.\nIt shows what inspect, explain, devices, read, dump, diff and report print.\nThe file is read in the browser: the page needs no network and sends nothing.",
+  },
   diff: {
     usage: "A B [--json] [--lenient] [--page-size N]",
     line: "compare two streams by content, whatever their encoding",

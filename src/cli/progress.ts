@@ -1,5 +1,5 @@
 import { fileSize } from "../bytes/text.js";
-import { voice } from "./voice.js";
+import { voice } from "../analyse/text/voice.js";
 
 /** Milliseconds before the line is shown, and between two of its texts. */
 const FIRST = 500;

@@ -2,6 +2,7 @@ import { QevmError } from "../bytes/errors.js";
 import { helpFor } from "./help.js";
 import { subject, UsageError } from "./arguments.js";
 import { endBySignals } from "../io/transport/unfinished.js";
+import { refusal } from "../analyse/text/lines.js";
 import { printJson, tell } from "./output.js";
 
 /** The exports of a command's module. */
@@ -35,16 +36,4 @@ export async function run(name: string, args: string[], load: () => Promise<Comm
 export function withFullDisk(error: unknown): unknown {
   const system = error instanceof Error && "syscall" in error && !(error instanceof QevmError);
   return system ? new QevmError("io", error.message, { cause: error }) : error;
-}
-
-/** `vm.mig: refused at byte 0x1a5ae3d, section 2 "ram" > record 812`, then the error, indented. */
-export function refusal(file: string, error: QevmError): string {
-  const where = [
-    `at byte 0x${(error.offset ?? 0).toString(16)}`,
-    ...(error.path.length > 0 ? [error.path.join(" > ")] : []),
-  ];
-  let what = error.what;
-  if (error.expected !== undefined) what += `: expected ${error.expected}`;
-  if (error.found !== undefined) what += `${error.expected === undefined ? ":" : ","} found ${error.found}`;
-  return `${file}: refused ${where.join(", ")}\n  ${what}`;
 }

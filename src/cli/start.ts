@@ -8,6 +8,7 @@ const LOADERS: Readonly<Record<string, () => Promise<Command>>> = {
   verify: () => import("./verify.js"),
   explain: () => import("./explain.js"),
   report: () => import("./report.js"),
+  page: () => import("./page.js"),
   diff: () => import("./diff.js"),
   extract: () => import("./extract.js"),
   read: () => import("./read.js"),

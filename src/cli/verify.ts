@@ -7,7 +7,7 @@ import type { InputOptions } from "../io/container/types.js";
 import { canReopen } from "../io/transport/file.js";
 import { inputOptions, parse, refuseOffset, streamOptions, type Arguments, type ReadOptions } from "./arguments.js";
 import { eachFile, named, type OneFile } from "./each-file.js";
-import { opaqueLines } from "./opaque.js";
+import { opaqueLines } from "../analyse/text/opaque.js";
 import { fileSize, grouped, printWarnings, safe, table, withProgress, wrapped } from "./output.js";
 
 /** `qevm verify FILE...`. */

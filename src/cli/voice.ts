@@ -1,23 +1,14 @@
-/** How much a run says, and in which colours: `--quiet`, `--verbose`, `--color`; set when the command line is parsed. */
-interface Voice {
-  quiet: boolean;
-  verbose: boolean;
-  color: "auto" | "always" | "never";
-}
+import { voice } from "../analyse/text/voice.js";
 
-export const voice: Voice = { quiet: false, verbose: false, color: "auto" };
+/** `--color`. */
+let color: "auto" | "always" | "never" = "auto";
 
 /** Sets the voice by the options of a command line. */
 export function speak(options: Readonly<Record<string, unknown>>): void {
-  const { color } = options;
+  const { color: given } = options;
   voice.quiet = options["quiet"] === true;
   voice.verbose = options["verbose"] === true;
-  voice.color = color === "always" || color === "never" ? color : "auto";
-}
-
-/** How many lines of a list are printed: all with `--verbose`. */
-export function most(usual: number): number {
-  return voice.verbose ? Infinity : usual;
+  color = given === "always" || given === "never" ? given : "auto";
 }
 
 /**
@@ -25,7 +16,7 @@ export function most(usual: number): number {
  * empty, then whether it is a terminal.
  */
 export function hasColor(stream: { isTTY?: boolean }, environment: NodeJS.ProcessEnv = process.env): boolean {
-  if (voice.color !== "auto") return voice.color === "always";
+  if (color !== "auto") return color === "always";
   const { NO_COLOR: none = "", FORCE_COLOR: forced = "", TERM: terminal = "" } = environment;
   if (none !== "") return false;
   if (forced !== "") return forced !== "0";
@@ -35,7 +26,7 @@ export function hasColor(stream: { isTTY?: boolean }, environment: NodeJS.Proces
 const CODES = { bad: 31, good: 32, doubtful: 33, heading: 1, advice: 36 } as const;
 
 /** What of a finished line gets a colour. Colours are laid over lines last, so that widths are those of the text. */
-const RULES: readonly [pattern: RegExp, color: keyof typeof CODES][] = [
+const RULES: readonly [pattern: RegExp, code: keyof typeof CODES][] = [
   [/^DIFFERENT\b.*/u, "bad"],
   [/^(?:Identical|The same)\b.*/u, "good"],
   [/\b(?:DIFFERENT|DAMAGED|NOT complete|NOT READ to its end|UNCERTAIN)\b/gu, "bad"],
@@ -49,8 +40,8 @@ const RULES: readonly [pattern: RegExp, color: keyof typeof CODES][] = [
 
 /** A finished line with its colours. */
 export function colored(line: string): string {
-  for (const [pattern, color] of RULES) {
-    const changed = line.replace(pattern, (part) => `\u001b[${CODES[color]}m${part}\u001b[0m`);
+  for (const [pattern, code] of RULES) {
+    const changed = line.replace(pattern, (part) => `\u001b[${CODES[code]}m${part}\u001b[0m`);
     if (changed !== line) return changed;
   }
   return line;

@@ -1,5 +1,5 @@
 // Coverage by nyc. It does not see native ESM unless the build is instrumented first, so a copy of the build is
-// instrumented, and the specification runs from that copy. Only src counts.
+// instrumented, and the specification runs from that copy. Only src counts, and of it not the page, which runs in a browser.
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { runInNewContext } from "node:vm";
 import { bundleProgram } from "../bundle.mjs";
@@ -16,7 +16,17 @@ const modules = new Map();
 export async function instrument() {
   for (const old of ["dist-cov", ".nyc_output", "coverage"]) rmSync(`${root}${old}`, { recursive: true, force: true });
   mkdirSync(COUNTERS, { recursive: true });
-  const run = await node([nyc, "instrument", "--complete-copy", "--include", "dist/src/**", "dist", "dist-cov"]);
+  const run = await node([
+    nyc,
+    "instrument",
+    "--complete-copy",
+    "--include",
+    "dist/src/**",
+    "--exclude",
+    "dist/src/page/**",
+    "dist",
+    "dist-cov",
+  ]);
   if (run.code !== 0) return run;
   for (const name of readdirSync(`${root}dist-cov/src`, { recursive: true })) {
     if (name.endsWith(".js")) takeOut(`${root}dist-cov/src/${name}`);

@@ -1,4 +1,5 @@
 import { type Positioned, readFully } from "../../bytes/source.js";
+import { hexOf } from "../../bytes/text.js";
 import type { ByteRange, Pair } from "./types.js";
 
 /** Bytes compared at a time. */
@@ -35,10 +36,12 @@ async function readPiece(
 
 /** Index of the first byte that only one has or that is not the same; undefined: there is none. */
 export function differsAt(a: Uint8Array, b: Uint8Array): number | undefined {
-  if (a.length === b.length && Buffer.compare(a, b) === 0) return undefined;
+  // Node's is a hundred times as fast as a loop, for what is the same.
+  const { Buffer: node } = globalThis as { Buffer?: typeof Buffer };
+  if (a.length === b.length && node?.compare(a, b) === 0) return undefined;
   const length = Math.min(a.length, b.length);
   for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
-  return length;
+  return a.length === b.length ? undefined : length;
 }
 
 /** Every run of bytes that differ; what only one has counts as different. */
@@ -56,5 +59,5 @@ export function byteRanges(a: Uint8Array, b: Uint8Array): ByteRange[] {
 
 /** Bytes as hex digits. */
 export function hexDigits(bytes: Uint8Array, from: number, to: number): string {
-  return Buffer.from(bytes.subarray(from, to)).toString("hex");
+  return hexOf(bytes.subarray(from, to));
 }

@@ -1,3 +1,4 @@
+import { hexOf as digitsOf } from "../../bytes/text.js";
 import type { Configuration } from "../../codec/stream/index.js";
 import type { Scanned } from "./scan.js";
 import type { Pair, PartDifference, PartValue } from "./types.js";
@@ -137,7 +138,7 @@ function sorted(names: readonly string[]): string[] {
 
 function uuidOf({ subsections }: Configuration): string | null {
   for (const subsection of subsections) {
-    if (subsection.name === "configuration/uuid") return Buffer.from(subsection.uuid).toString("hex");
+    if (subsection.name === "configuration/uuid") return digitsOf(subsection.uuid);
   }
   return null;
 }

@@ -125,7 +125,7 @@ export function fieldAt(unit: DumpUnit, at: number): DumpField {
 }
 
 /** The bytes from `start` to before `stop`, absolute offsets. */
-function sourceFrom(source: Positioned, place: { origin: number; start: number; stop: number }): ByteSource {
+export function sourceFrom(source: Positioned, place: { origin: number; start: number; stop: number }): ByteSource {
   const { origin, start, stop } = place;
   let position = start;
   const took = (n: number): number => {

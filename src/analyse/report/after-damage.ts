@@ -88,13 +88,13 @@ function lastDescription(bytes: Uint8Array): { devices: DeviceDescription[]; pos
  */
 function headerIn(bytes: Uint8Array, { name, instanceId }: DeviceDescription, from: number, end: number): number {
   if (name.length === 0 || name.length > 255 || /[^\0-\u00ff]/u.test(name)) return -1;
-  const header = Buffer.alloc(1 + name.length + 4);
+  const header = new Uint8Array(1 + name.length + 4);
   header[0] = name.length;
   header.set(fromLatin1(name, "section name"), 1);
-  header.writeUInt32BE(instanceId >>> 0, 1 + name.length);
-  const window = Buffer.from(bytes.buffer, bytes.byteOffset, end);
-  for (let at = window.lastIndexOf(header); at >= from + 5; at = window.lastIndexOf(header, at - 1)) {
-    if (window[at - 5] === 0x04) return at - 5;
+  new DataView(header.buffer).setUint32(1 + name.length, instanceId);
+  const window = bytes.subarray(0, end);
+  for (let at = window.lastIndexOf(0x04); at >= from; at = at === 0 ? -1 : window.lastIndexOf(0x04, at - 1)) {
+    if (header.every((byte, k) => window[at + 5 + k] === byte)) return at;
   }
   return -1;
 }

@@ -2,8 +2,9 @@ import { memorySize } from "../../bytes/text.js";
 import type { PageCounts } from "../inspect/inspect.js";
 import type { DamageMark } from "./damage-marks.js";
 import { Html, markup, type Piece } from "./html.js";
-import { KINDS, PageKind, type BlockStrip } from "./page-map.js";
+import { PageKind, type BlockStrip } from "./page-map.js";
 import { address, exact, first, share, table, type Column, type Part } from "./parts.js";
+import { CLASSES, HEIGHT, NAMES, ORDER, pathsOf } from "./strip.js";
 import type { ReportFacts } from "./types.js";
 
 /** Cells of a strip at most. */
@@ -12,14 +13,6 @@ export const CELLS = 256;
 export const MOST_STRIPS = 48;
 /** Blocks that are listed. */
 const MOST_BLOCKS = 500;
-/** Height of a strip, in its own units. */
-const HEIGHT = 24;
-
-/** From the bottom of a strip to its top. */
-const ORDER = [PageKind.DATA, PageKind.COMPRESSED, PageKind.XBZRLE, PageKind.ZERO, PageKind.NEVER];
-const NAMES: readonly string[] = ["never sent", "zero", "data", "compressed", "XBZRLE"];
-const CLASSES: readonly string[] = ["never", "zero", "data", "comp", "xbz"];
-
 const COUNTED: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"];
 
 /** RAM blocks: the encodings of their pages, and a map of them. */
@@ -153,42 +146,4 @@ function drawing({ name, counts, strip: { cells, pages }, present, marked }: Dra
 /** Left edge of a mark, in columns: that of the page, and inside the strip. */
 function markAt(page: number, pages: number, columns: number): number {
   return Number(Math.min((page * columns) / pages, columns * 0.99).toFixed(2));
-}
-
-/** One path a kind; neighbours of the same height are one rectangle. Only digits and letters of ours are in it. */
-function pathsOf(cells: readonly Float64Array[]): string[] {
-  const paths = Array.from({ length: KINDS }, () => "");
-  const open: ({ x: number; y: number; height: number } | undefined)[] = Array.from({ length: KINDS });
-  const close = (kind: number, x: number): void => {
-    const rect = open[kind];
-    if (rect !== undefined) paths[kind]! += `M${rect.x} ${rect.y}h${x - rect.x}v${rect.height}H${rect.x}z`;
-    open[kind] = undefined;
-  };
-  cells.forEach((cell, x) => {
-    const heights = heightsOf(cell);
-    let y = HEIGHT;
-    for (const kind of ORDER) {
-      const height = heights[kind]!;
-      y -= height;
-      const before = open[kind];
-      if (before !== undefined && before.y === y && before.height === height) continue;
-      close(kind, x);
-      if (height > 0 && kind !== PageKind.NEVER) open[kind] = { x, y, height };
-    }
-  });
-  for (const kind of ORDER) close(kind, cells.length);
-  return paths;
-}
-
-/** Whole units that add up to the height; each part that is not empty gets at least one. */
-function heightsOf(cell: Float64Array): number[] {
-  const total = cell.reduce((sum, n) => sum + n, 0);
-  const heights = [...cell].map((n) => (n === 0 ? 0 : Math.max(1, Math.round((HEIGHT * n) / total))));
-  let over = heights.reduce((sum, n) => sum + n, 0) - HEIGHT;
-  while (over !== 0) {
-    const largest = heights.indexOf(Math.max(...heights));
-    heights[largest]! -= Math.sign(over);
-    over -= Math.sign(over);
-  }
-  return heights;
 }

@@ -54,17 +54,31 @@ export class PageMap {
    * PageKind}.
    */
   strip(block: RamBlock, cells: number): BlockStrip {
-    const pages = Math.ceil(block.usedLength / this.ram.pageSize);
+    return this.part(block, { from: 0, to: Infinity }, cells).strip;
+  }
+
+  /** The same for the pages of a block from `from` to before `to`, as far as there are any. */
+  part(
+    block: RamBlock,
+    { from, to }: { from: number; to: number },
+    cells: number,
+  ): { first: number; end: number; strip: BlockStrip } {
+    const all = Math.ceil(block.usedLength / this.ram.pageSize);
+    const first = Math.max(0, Math.min(from, all));
+    const end = Math.max(first, Math.min(to, all));
+    const pages = end - first;
     const count = Math.min(cells, pages);
-    const starts = Array.from({ length: count + 1 }, (_, cell) => Math.ceil((cell * pages) / count));
+    const starts = Array.from({ length: count + 1 }, (_, cell) => first + Math.ceil((cell * pages) / count));
     const counts = Array.from({ length: count }, () => new Float64Array(KINDS));
-    for (const [first, piece] of this.blocks.get(block) ?? []) tally(piece, first, { pages, starts, counts });
+    for (const [at, piece] of this.blocks.get(block) ?? []) {
+      if (at < end && at + PAGES > first) tally(piece, at, { first, end, starts, counts });
+    }
     const totals = new Float64Array(KINDS);
     counts.forEach((cell, k) => {
       cell[PageKind.NEVER] = starts[k + 1]! - starts[k]! - cell.reduce((sum, n) => sum + n, 0);
       cell.forEach((n, kind) => (totals[kind]! += n));
     });
-    return { pages, cells: counts, totals, partial: this.partial.has(block) };
+    return { first, end, strip: { pages, cells: counts, totals, partial: this.partial.has(block) } };
   }
 
   /** Undefined: there is no room for it. */
@@ -105,16 +119,20 @@ function kindOf(batch: RamBatch, i: number): number {
   }
 }
 
-function tally(
-  piece: Uint8Array,
-  first: number,
-  { pages, starts, counts }: { pages: number; starts: readonly number[]; counts: readonly Float64Array[] },
-): void {
-  let cell = Math.floor((first * counts.length) / pages);
-  const end = Math.min(PAGES, pages - first);
-  for (let at = 0; at < end; at++) {
-    while (first + at >= starts[cell + 1]!) cell++;
-    const kind = (at & 1) === 0 ? piece[at >> 1]! & 0x0f : piece[at >> 1]! >> 4;
+interface Part {
+  first: number;
+  end: number;
+  starts: readonly number[];
+  counts: readonly Float64Array[];
+}
+
+function tally(piece: Uint8Array, at: number, { first, end, starts, counts }: Part): void {
+  const from = Math.max(0, first - at);
+  let cell = Math.floor(((at + from - first) * counts.length) / (end - first));
+  const stop = Math.min(PAGES, end - at);
+  for (let k = from; k < stop; k++) {
+    while (at + k >= starts[cell + 1]!) cell++;
+    const kind = (k & 1) === 0 ? piece[k >> 1]! & 0x0f : piece[k >> 1]! >> 4;
     if (kind !== PageKind.NEVER) counts[cell]![kind]!++;
   }
 }

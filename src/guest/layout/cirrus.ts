@@ -1,4 +1,5 @@
 import { VGA_WINDOW, VGA_WINDOW_LENGTH, type Vram } from "./vga-registers.js";
+import { bytesOfHex } from "../../bytes/text.js";
 import type { VgaRegisters } from "../layout-types.js";
 
 /** Size of a bank of the window in bytes. */
@@ -12,7 +13,7 @@ interface Registers {
 }
 
 function registersOf({ sr, gr }: VgaRegisters): Registers {
-  return { sr: Buffer.from(sr, "hex"), gr: Buffer.from(gr, "hex") };
+  return { sr: bytesOfHex(sr), gr: bytesOfHex(gr) };
 }
 
 /**

@@ -10,7 +10,7 @@ export const MOST_TABLES = 4 << 20;
 export function tablesOf(path: string): Uint8Array {
   const fd = attempt(path, () => openSync(path, "r"));
   try {
-    const bytes = Buffer.alloc(MOST_TABLES);
+    const bytes = new Uint8Array(MOST_TABLES);
     return bytes.subarray(0, readAll(path, fd, bytes, 0));
   } finally {
     closeSync(fd);
@@ -29,25 +29,29 @@ const HOLE_LENGTH = 0x60000;
  * (an NVDIMM). Little-endian. Source: the ACPI specification, 5.2.16; QEMU hw/i386/acpi-build.c build_srat (7.2).
  */
 export function numaNodes(tables: Uint8Array): number[] | undefined {
-  const bytes = Buffer.from(tables.buffer, tables.byteOffset, tables.length);
-  for (let at = bytes.indexOf("SRAT"); at >= 0 && at + 48 <= bytes.length; at = bytes.indexOf("SRAT", at + 1)) {
-    const end = at + bytes.readUInt32LE(at + 4);
-    if (end < at + 48 || end > bytes.length) continue;
-    const nodes = entries(bytes, at + 48, end);
+  const view = new DataView(tables.buffer, tables.byteOffset, tables.length);
+  for (let at = tables.indexOf(SRAT[0]!); at >= 0 && at + 48 <= tables.length; at = tables.indexOf(SRAT[0]!, at + 1)) {
+    if (!SRAT.every((byte, k) => tables[at + k] === byte)) continue;
+    const end = at + view.getUint32(at + 4, true);
+    if (end < at + 48 || end > tables.length) continue;
+    const nodes = entries(view, at + 48, end);
     if (nodes.length > 0) return nodes;
   }
   return undefined;
 }
 
-function entries(bytes: Buffer, from: number, end: number): number[] {
+/** "SRAT" */
+const SRAT = [0x53, 0x52, 0x41, 0x54];
+
+function entries(view: DataView, from: number, end: number): number[] {
   const nodes = new Map<number, number>();
-  for (let at = from; at + 2 <= end && bytes[at + 1]! >= 2; at += bytes[at + 1]!) {
-    if (bytes[at] !== 1 || bytes[at + 1] !== 40 || at + 40 > end) continue;
-    const flags = bytes.readUInt32LE(at + 28);
-    const base = Number(bytes.readBigUInt64LE(at + 8));
-    const length = Number(bytes.readBigUInt64LE(at + 16));
+  for (let at = from; at + 2 <= end && view.getUint8(at + 1) >= 2; at += view.getUint8(at + 1)) {
+    if (view.getUint8(at) !== 1 || view.getUint8(at + 1) !== 40 || at + 40 > end) continue;
+    const flags = view.getUint32(at + 28, true);
+    const base = Number(view.getBigUint64(at + 8, true));
+    const length = Number(view.getBigUint64(at + 16, true));
     if ((flags & 7) !== 1 || length === 0) continue;
-    const node = bytes.readUInt32LE(at + 2);
+    const node = view.getUint32(at + 2, true);
     const hole = base < HOLE_START && base + length === HOLE_START ? HOLE_LENGTH : 0;
     nodes.set(node, (nodes.get(node) ?? 0) + length + hole);
   }

@@ -1,3 +1,4 @@
+import { hexOf } from "../../bytes/text.js";
 import type { VgaRegisters } from "../layout-types.js";
 import { deviceToPlain, type DeviceState } from "../../codec/vmstate/index.js";
 
@@ -38,7 +39,7 @@ function cirrusRegisters(path: string, fields: Record<string, unknown>): VgaRegi
   const { "vga.sr": sr, "vga.gr": rest, "vga.bank_offset": bankOffset } = fields;
   if (typeof sr !== "string" || typeof rest !== "string" || sr.length < 512 || rest.length < 508) return undefined;
   const first = [fields["cirrus_shadow_gr0"], fields["cirrus_shadow_gr1"]].map((value) => Number(value ?? 0) & 0x0f);
-  const gr = Buffer.from(first).toString("hex") + rest;
+  const gr = hexOf(Uint8Array.from(first)) + rest;
   return { path, sr, gr, bankOffset: Number(bankOffset ?? 0), cirrus: true };
 }
 

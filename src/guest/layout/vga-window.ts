@@ -1,5 +1,6 @@
 import { cirrusWindow, isExtended } from "./cirrus.js";
 import { VGA_WINDOW_LENGTH, type Vram } from "./vga-registers.js";
+import { bytesOfHex } from "../../bytes/text.js";
 import type { VgaRegisters } from "../layout-types.js";
 
 /**
@@ -14,8 +15,8 @@ import type { VgaRegisters } from "../layout-types.js";
 export function vgaWindow(registers: VgaRegisters, vram: Vram): Uint8Array {
   if (isExtended(registers)) return cirrusWindow(registers, vram);
   const { bankOffset } = registers;
-  const sr = Buffer.from(registers.sr, "hex");
-  const gr = Buffer.from(registers.gr, "hex");
+  const sr = bytesOfHex(registers.sr);
+  const gr = bytesOfHex(registers.gr);
   const window = new Uint8Array(VGA_WINDOW_LENGTH).fill(0xff);
   const mapping = (gr[6]! >> 2) & 3;
   const [from, length] = MAPPINGS[mapping]!;

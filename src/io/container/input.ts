@@ -1,8 +1,7 @@
 /** The one way from what a caller has to a source of the stream's bytes. */
 import { QevmError } from "../../bytes/errors.js";
-import { BlobSource, derive, IterableSource, MemorySource, type ByteSource } from "../../bytes/source.js";
+import { BlobSource, IterableSource, MemorySource, type ByteSource } from "../../bytes/source.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
-import { startingAt } from "./sources.js";
 import type { Input, InputOptions } from "./types.js";
 
 /**
@@ -19,8 +18,8 @@ export type StreamInput =
 /** How a stream is opened and read, for every function that takes a {@link StreamInput}. */
 export interface OpenOptions extends Omit<StreamOptions, "offset"> {
   /**
-   * Where the stream begins in the input, in bytes (`migrate file:F,offset=N`). Default: in Node it is looked for in the
-   * first MiB, elsewhere it is 0.
+   * Where the stream begins in the input, in bytes (`migrate file:F,offset=N`). Default: it is looked for in the first
+   * MiB.
    */
   offset?: number | undefined;
   /** Which snapshot of a qcow2 image, by name or id. */
@@ -59,8 +58,8 @@ export function sourceOf(input: Exclude<StreamInput, string>): ByteSource {
 }
 
 /**
- * Opens whatever a stream can come from, and takes off what it is wrapped in (libvirt, qcow2, gzip, ...); where there is
- * no Node the input is the bare stream. An `Input` is returned as it is. `close` of the result closes a source that was
+ * Opens whatever a stream can come from, and takes off what it is wrapped in (libvirt, qcow2, gzip, ...). An `Input` is
+ * returned as it is. `close` of the result closes a source that was
  * given, too.
  * Errors: io; usage (a path where there is no Node, a snapshot of what is not qcow2); those of the containers' headers.
  */
@@ -68,16 +67,12 @@ export async function openInput(input: StreamInput, options: InputOptions = {}):
   if (typeof input === "string") {
     if (!inNode)
       throw new QevmError("usage", "a path can be opened in Node only: bytes or chunks can be opened anywhere");
-    const { openPath } = await import("./open.js");
+    const { openPath } = await import("./open-path.js");
     return await openPath(input, options);
   }
   const source = sourceOf(input);
   if (isOpened(source)) return source;
   try {
-    if (!inNode) {
-      const bare = await startingAt(source, options.offset ?? 0);
-      return { ...derive(bare, (into) => bare.read(into)), containers: [] };
-    }
     const { openContainers } = await import("./open.js");
     return await openContainers(source, options);
   } catch (error) {

@@ -1,10 +1,8 @@
 import { QevmError } from "../../bytes/errors.js";
 import { QemuFileReader } from "../../bytes/reader.js";
-import { openSource } from "../transport/file.js";
 import { Turns } from "../transport/turns.js";
 import { decompressed, type Expansion } from "./compressed/decompressed.js";
 import { detect, type Compression } from "./detect.js";
-import { isFolder } from "./is-folder.js";
 import { brotliNote } from "./brotli.js";
 import { readPiece, RestSource, SliceSource, startingAt } from "./sources.js";
 import { derive, type ByteSource, isRandom } from "../../bytes/source.js";
@@ -15,21 +13,6 @@ import type { Container, Found, Input, InputOptions, Step } from "./types.js";
 const DEEPEST = 4;
 /** Search range for a stream after foreign bytes: one that begins at 1 MiB is found. */
 const FARTHEST = (1 << 20) + 8;
-
-/**
- * Opens a path, or `-` for standard input, through its containers. A folder is a recording. Errors: io, and as
- * `openContainers`.
- */
-export async function openPath(path: string, options: InputOptions = {}): Promise<Input> {
-  if (isFolder(path)) return await (await import("./open-folder.js")).openFolder(path, options);
-  const source = openSource(path);
-  try {
-    return await openContainers(source, options);
-  } catch (error) {
-    await source.close?.();
-    throw error;
-  }
-}
 
 /**
  * Detects the kind of a source and removes the containers around the stream. A bare stream keeps its source at no cost.

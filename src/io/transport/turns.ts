@@ -1,5 +1,3 @@
-import { setImmediate } from "node:timers/promises";
-
 /** Maximum milliseconds without a turn of the event loop. */
 const LONGEST = 100;
 
@@ -15,6 +13,6 @@ export class Turns {
     const now = performance.now();
     if (now - this.last < LONGEST) return undefined;
     this.last = now;
-    return setImmediate();
+    return new Promise((resolve) => void (globalThis.setImmediate ?? globalThis.setTimeout)(() => resolve()));
   }
 }

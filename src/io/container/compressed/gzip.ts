@@ -1,18 +1,24 @@
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
-import { createGunzip } from "node:zlib";
 import { QevmError } from "../../../bytes/errors.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
+import { gunzipAnywhere } from "./gunzip.js";
 
 /**
- * gzip (RFC 1952), one or more members, by node:zlib, which checks CRC-32 and length. Bytes after the last member are
- * ignored, as in gzip. Memory: 1 MiB in, 256 KiB out. Errors: truncated, bad-compressed-data, at the current offset in
- * the compressed file.
+ * gzip (RFC 1952), one or more members, by node:zlib, which checks CRC-32 and length; where there is no Node by
+ * `gunzipAnywhere`. Bytes after the last member are ignored, as in gzip. Memory: 1 MiB in, 256 KiB out. Errors:
+ * truncated, bad-compressed-data, at the current offset in the compressed file.
  */
 export async function* gunzip(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
+  const { process: node } = globalThis;
+  if (node?.getBuiltinModule === undefined) {
+    yield* gunzipAnywhere(reader);
+    return;
+  }
+  // Loaded at run time so that bundlers for the browser do not see their names.
+  const zlib = node.getBuiltinModule("node:zlib");
+  const { promises, Readable } = node.getBuiltinModule("node:stream");
   const start = reader.offset;
-  const inflate = createGunzip({ chunkSize: 1 << 18 });
-  const feeding = pipeline(Readable.from(pieces(reader), { objectMode: true, highWaterMark: 1 }), inflate);
+  const inflate = zlib.createGunzip({ chunkSize: 1 << 18 });
+  const feeding = promises.pipeline(Readable.from(pieces(reader), { objectMode: true, highWaterMark: 1 }), inflate);
   // The iterator reports this error too; without the handler it would be an unhandled rejection.
   feeding.catch(() => undefined);
   try {

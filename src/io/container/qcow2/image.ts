@@ -1,4 +1,3 @@
-import { inflateRawSync } from "node:zlib";
 import { QevmError } from "../../../bytes/errors.js";
 import { fileSize } from "../../../bytes/text.js";
 import { QemuFileReader } from "../../../bytes/reader.js";
@@ -9,6 +8,7 @@ import { exactly, readSnapshots, snapshotDate, vmStateSize, type Qcow2Snapshot }
 import { readPiece } from "../sources.js";
 import { MemorySource, type ByteSource, type RandomSource } from "../../../bytes/source.js";
 import { ZstdDecoder } from "../../../engine/zstd.js";
+import { inflateRaw } from "../compressed/inflate-raw.js";
 import { unzstd } from "../compressed/zstd.js";
 
 /** A qcow2 image: its header, its snapshots, and the name of its external data file. */
@@ -234,7 +234,7 @@ class VmStateSource implements ByteSource {
     let bytes = new Uint8Array(clusterSize);
     try {
       if (this.header.compression === 0) {
-        bytes = new Uint8Array(inflateRawSync(packed, { maxOutputLength: clusterSize }));
+        bytes = inflateRaw(packed, clusterSize);
       } else {
         let used = 0;
         this.zstd ??= await ZstdDecoder.create();

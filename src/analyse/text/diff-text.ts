@@ -1,5 +1,5 @@
-import type { Pair } from "../analyse/diff/index.js";
-import { count } from "./output.js";
+import type { Pair } from "../diff/index.js";
+import { count } from "../../bytes/text.js";
 
 /** Width of a report in columns. */
 export const WIDTH = 80;

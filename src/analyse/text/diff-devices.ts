@@ -1,10 +1,9 @@
-import type { DeviceDiff, FieldDifference } from "../analyse/diff/index.js";
-import { registerName } from "../guest/cores/register-names.js";
-import { numberText } from "../bytes/text.js";
-import type { PlainValue } from "../codec/vmstate/index.js";
+import type { DeviceDiff, FieldDifference } from "../diff/index.js";
+import { registerName } from "../../guest/cores/register-names.js";
+import type { PlainValue } from "../../codec/vmstate/index.js";
 import { clip, hex, place, rest, WIDTH } from "./diff-text.js";
+import { count, numberText, safe } from "../../bytes/text.js";
 import { most } from "./voice.js";
-import { count, safe } from "./output.js";
 
 /** Maximum number of values printed for one device, and in total. */
 const MOST_OF_ONE = 8;

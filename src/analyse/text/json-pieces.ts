@@ -83,3 +83,22 @@ function leaf(value: unknown): string {
   if (typeof value === "bigint") return `"${value}"`;
   return isWritten(value) ? JSON.stringify(value) : "null";
 }
+
+/** Control characters, as JSON has them in its texts. */
+// oxlint-disable-next-line no-control-regex -- control characters are what must be escaped
+const CONTROL = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/g;
+
+function escapedJson(text: string): string {
+  return text.replace(CONTROL, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** One JSON document as the commands print it: control characters including U+0080 to U+009F are escaped. */
+export function* printedJson(value: unknown): Generator<string> {
+  for (const piece of jsonPieces(value)) yield escapedJson(piece);
+  yield "\n";
+}
+
+/** A JSON document in one line, with its line break; otherwise as `printedJson`. */
+export function jsonLine(value: unknown): string {
+  return `${escapedJson(JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? one.toString() : one)))}\n`;
+}

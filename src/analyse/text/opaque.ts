@@ -1,7 +1,8 @@
-import type { Inspection } from "../analyse/inspect/inspect.js";
-import { UNDESCRIBED } from "../codec/stream/index.js";
+import type { Inspection } from "../inspect/inspect.js";
+import { UNDESCRIBED } from "../../codec/stream/index.js";
+import { fileSize, safe } from "../../bytes/text.js";
+import { wrapped } from "./lines.js";
 import { most } from "./voice.js";
-import { fileSize, safe, wrapped } from "./output.js";
 
 type Part = Inspection["undecoded"][number];
 

@@ -1,13 +1,13 @@
-import { commandLines, releasesLine, type Explanation, type Finding, type Remedy } from "../analyse/explain/index.js";
-import { hex } from "../bytes/errors.js";
+import { commandLines, releasesLine, type Explanation, type Finding, type Remedy } from "../explain/index.js";
+import { hex } from "../../bytes/errors.js";
+import { fileSize, safe } from "../../bytes/text.js";
 import { most } from "./voice.js";
-import { fileSize, safe } from "./output.js";
 
 /** Terminal width in columns. */
 const WIDTH = 80;
 
 /** The text report, most important first. */
-export function report(file: string, explained: Explanation, containers: readonly string[]): string[] {
+export function explainLines(file: string, explained: Explanation, containers: readonly string[]): string[] {
   const lines = headline(file, explained, containers);
   const [best] = explained.findings;
   const told = explained.findings.filter(({ rank }) => rank === best?.rank || rank === 0);

@@ -1,14 +1,15 @@
-import type { LeftOut, Pair, PartDifference, PartValue, StreamDiff, StreamSummary } from "../analyse/diff/index.js";
+import type { LeftOut, Pair, PartDifference, PartValue, StreamDiff, StreamSummary } from "../diff/index.js";
 import { deviceLines } from "./diff-devices.js";
 import { clip, hex, place, rest, tail, WIDTH } from "./diff-text.js";
+import { count, fileSize, memorySize, safe } from "../../bytes/text.js";
+import { table, wrapped } from "./lines.js";
 import { most } from "./voice.js";
-import { count, fileSize, memorySize, safe, table, wrapped } from "./output.js";
 
 /** Maximum number of printed lines of a list; the rest is counted. */
 const MOST = 12;
 
 /** The text report: the verdict, what a destination gets differently, and other differences in the encoding. */
-export function report(files: Pair<string>, diff: StreamDiff & { leftOut?: LeftOut }): string[] {
+export function diffLines(files: Pair<string>, diff: StreamDiff & { leftOut?: LeftOut }): string[] {
   const lines = [...headline("A", files.a, diff.a), ...headline("B", files.b, diff.b), ...verdict(diff)];
   const meant = diff.differences.filter(({ level }) => level === "meaning");
   block(lines, partLines(meant));

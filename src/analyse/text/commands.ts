@@ -1,6 +1,7 @@
-import type { Inspection } from "../analyse/inspect/inspect.js";
+import type { Inspection } from "../inspect/inspect.js";
+import { fileSize, memorySize, safe } from "../../bytes/text.js";
+import { wrapped } from "./lines.js";
 import { most } from "./voice.js";
-import { fileSize, memorySize, safe, wrapped } from "./output.js";
 
 type ShownCommand = Inspection["commands"][number];
 

@@ -1,0 +1,370 @@
+/** One dropped file and everything that is asked about it. It runs in the worker, and uses nothing of a page. */
+import { QevmError } from "../bytes/errors.js";
+import { random, readFully, type ByteSource, type Positioned } from "../bytes/source.js";
+import { fileSize } from "../bytes/text.js";
+import { Checkpoints, windowUnits } from "../analyse/dump/window.js";
+import { explainSource } from "../analyse/explain/explain.js";
+import { inspectStream } from "../analyse/inspect/inspect.js";
+import { PageMap } from "../analyse/report/page-map.js";
+import { deviceDocument, deviceLines, devicesLines, markText } from "../analyse/text/devices.js";
+import { explainLines } from "../analyse/text/explain.js";
+import { inspectLines } from "../analyse/text/inspect.js";
+import { printedJson } from "../analyse/text/json-pieces.js";
+import { escapedControls, refusal, warningText } from "../analyse/text/lines.js";
+import { reportStream } from "../analyse/report/report.js";
+import { detect } from "../io/container/detect.js";
+import { openInput } from "../io/container/input.js";
+import { readQcow2 } from "../io/container/qcow2/image.js";
+import { snapshotDate, vmStateSize } from "../io/container/qcow2/snapshots.js";
+import { readPiece } from "../io/container/sources.js";
+import { containerName, type Input } from "../io/container/types.js";
+import { loadCatalogue } from "../io/catalogue/load.js";
+import { readableAgain, type Again } from "../io/transport/spool.js";
+import { openMemory, type GuestMemory } from "../guest/read/open-memory.js";
+import type { RamBatch } from "../codec/ram/index.js";
+import { StreamReader, type SectionItem, type StreamItem } from "../codec/stream/index.js";
+import { deviceToPlain } from "../codec/vmstate/plain.js";
+import { FileBytes, type Told } from "./file-bytes.js";
+import type * as P from "./protocol.js";
+
+/** How device state is decoded, as by every command. */
+export const DECODING = { lenient: false, limits: {}, catalogue: loadCatalogue };
+/** Columns of a block's strip. */
+const CELLS = 256;
+/** Lines shown of what was found in one device, and in all. */
+const MOST_OF_ONE = 12;
+const MOST_FOUND = 400;
+
+/** What the page shows of a whole stream, gathered while it is explained. */
+class Watch {
+  readonly devices: SectionItem[] = [];
+  readonly checkpoints = new Checkpoints();
+  reader!: StreamReader;
+  map!: PageMap;
+
+  begin(reader: StreamReader): void {
+    this.reader = reader;
+    this.map = new PageMap(reader.ram);
+  }
+
+  item(item: StreamItem): void {
+    this.checkpoints.note(item, this.reader);
+    if (item.kind === "section" && item.type === "full") this.devices.push(item);
+  }
+
+  batch(batch: RamBatch): void {
+    this.map.note(batch);
+  }
+}
+
+/** What is opened for the hex view of the stream. */
+interface Opened {
+  input: Input;
+  again: Again;
+  /** Bytes that can be read now. */
+  read: number;
+}
+
+export class Session {
+  private watch: Watch | undefined;
+  private memoryOpened: Promise<GuestMemory> | undefined;
+  private stream: Promise<Opened> | undefined;
+
+  constructor(
+    private readonly opening: P.Opening,
+    private readonly tell: Told,
+  ) {}
+
+  private get name(): string {
+    return this.opening.file.name;
+  }
+
+  private bytes(what: string): FileBytes {
+    return new FileBytes(this.opening.file, what, this.tell);
+  }
+
+  /** Errors: those of a qcow2 header. */
+  async look(): Promise<P.Look> {
+    const source = this.bytes("opening");
+    const { kind } = detect(await readPiece(source, 0, Math.min(512, source.length)));
+    if (kind !== "qcow2") return { snapshots: [] };
+    const { snapshots } = await readQcow2(source);
+    const saved = snapshots.filter((one) => vmStateSize(one) > 0n);
+    return {
+      snapshots: saved.map((one) => ({
+        id: one.id,
+        name: one.name,
+        date: snapshotDate(one),
+        size: fileSize(Number(vmStateSize(one))),
+      })),
+    };
+  }
+
+  async inspect(): Promise<P.Summary> {
+    const { snapshot } = this.opening;
+    let input: Input | undefined;
+    try {
+      input = await openInput(this.bytes("reading"), { snapshot, unfinished: false, stream: DECODING });
+      const { containers } = input;
+      const inspection = {
+        ...(await inspectStream(input, DECODING)),
+        container: containerName(containers),
+        containers,
+      };
+      const warnings = inspection.warnings.map((one) => escapedControls(warningText(one)));
+      return { lines: inspectLines(this.name, inspection, containers), warnings, refused: false };
+    } catch (error) {
+      return { lines: refusedLines("inspect", this.name, error), warnings: [], refused: true };
+    } finally {
+      await input?.close?.();
+    }
+  }
+
+  /** Reads the whole stream. Errors: io, usage; those of containers' headers. */
+  async survey(): Promise<P.Survey> {
+    const watch = new Watch();
+    const { explained, containers } = await this.explained(undefined, "checking", watch);
+    this.watch = watch;
+    const { inspection, damage } = explained;
+    const { reader, devices } = watch;
+    const sections = inspection.sections.map(({ name, offset, length }) => ({ name, offset, length }));
+    return {
+      explained: explainLines(this.name, explained, containers),
+      damaged: damage.length > 0,
+      damage: damage.map(({ error }) => escapedControls(error.message)),
+      pageSize: inspection.pageSize,
+      blocks: reader.ram.blocks.map(({ idstr, usedLength }, k) => ({
+        name: idstr,
+        length: usedLength,
+        strip: this.strip(k, 0, Infinity, CELLS),
+      })),
+      deviceLines: devicesLines(devices),
+      devices: devices.map(({ idstr, instanceId, versionId, offset, content }) => ({
+        name: idstr,
+        instance: instanceId,
+        version: versionId,
+        offset,
+        size: fileSize(
+          content.kind === "device" ? content.length : content.kind === "opaque" ? content.bytes.length : 0,
+        ),
+        note: content.kind === "opaque" ? "not understood" : content.kind === "device" ? markText(content) : "",
+      })),
+      sections,
+      start: reader.start,
+      end: reader.start + inspection.bytes.total,
+    };
+  }
+
+  async explain(text: string): Promise<{ lines: string[]; damaged: boolean }> {
+    const { explained, containers } = await this.explained(text === "" ? undefined : text, "explaining");
+    return { lines: explainLines(this.name, explained, containers), damaged: explained.damage.length > 0 };
+  }
+
+  private async explained(text: string | undefined, what: string, watch?: Watch) {
+    const input = await this.openAsItIs(what);
+    try {
+      const containers = input.containers.map(({ kind }) => kind);
+      const more = { name: this.name, containers, ...(watch === undefined ? {} : { watch }) };
+      const explained = await explainSource(input, text, { ...DECODING, ...more });
+      return { explained, containers, container: containerName(input.containers) };
+    } finally {
+      await input.close?.();
+    }
+  }
+
+  private async openAsItIs(what: string): Promise<Input> {
+    const { snapshot } = this.opening;
+    return await openInput(this.bytes(what), { snapshot, unfinished: true, incomplete: true, stream: DECODING });
+  }
+
+  /** Part of a block's map, in pages. */
+  strip(block: number, from: number, to: number, cells: number): P.Strip {
+    const { map, reader } = this.surveyed();
+    const { first, end, strip } = map.part(reader.ram.blocks[block]!, { from, to }, cells);
+    return { from: first, to: end, cells: strip.cells.map((cell) => [...cell]), totals: [...strip.totals] };
+  }
+
+  device(index: number): P.DeviceValues {
+    const item = this.surveyed().devices[index]!;
+    const { content } = item;
+    const values = content.kind === "device" ? deviceToPlain(content.state) : undefined;
+    return { lines: deviceLines(item), values };
+  }
+
+  /** Devices whose names or values have a text in them, whatever its case. */
+  find(text: string): P.Hit[] {
+    const wanted = text.toLowerCase();
+    const hits: P.Hit[] = [];
+    let left = MOST_FOUND;
+    for (const [device, item] of this.surveyed().devices.entries()) {
+      const [head = "", ...lines] = deviceLines(item);
+      const found = lines.filter((line) => line.toLowerCase().includes(wanted));
+      if (found.length === 0 && !head.toLowerCase().includes(wanted)) continue;
+      const shown = found.slice(0, Math.min(left, MOST_OF_ONE));
+      left -= shown.length;
+      hits.push({ device, lines: shown, more: found.length - shown.length });
+    }
+    return hits;
+  }
+
+  private surveyed(): Watch {
+    if (this.watch === undefined) throw new QevmError("usage", "the stream was not read yet");
+    return this.watch;
+  }
+
+  /** Guest memory; strict first, as the program, and what can be read of a damaged stream else. */
+  private guest(): Promise<GuestMemory> {
+    const { snapshot } = this.opening;
+    const open = (lenient: boolean): Promise<GuestMemory> =>
+      openMemory(this.bytes("looking for pages"), { ...DECODING, snapshot, lenient });
+    this.memoryOpened ??= open(false).catch((error: unknown) => {
+      if (error instanceof QevmError && error.code === "usage") throw error;
+      return open(true);
+    });
+    return this.memoryOpened;
+  }
+
+  async memory(): Promise<P.MemoryFacts> {
+    const memory = await this.guest();
+    const facts = {
+      blocks: memory.blocks.map(({ name, length }) => ({ name, length })),
+      cpus: memory.cpus.length,
+      warnings: memory.warnings.slice(0, 20).map((one) => escapedControls(warningText(one))),
+    };
+    try {
+      const { segments, how } = memory.layout;
+      return { ...facts, segments: [...segments], why: how.join("; ") };
+    } catch (error) {
+      if (!(error instanceof QevmError)) throw error;
+      return { ...facts, segments: [], why: error.message };
+    }
+  }
+
+  /** Bytes of guest memory. Errors: as `GuestMemory`. */
+  async read(space: P.Space, at: string, length: number): Promise<P.Bytes> {
+    const memory = await this.guest();
+    const address = BigInt(at);
+    if (space.kind === "virtual") return { bytes: await memory.readVirtual(address, length, space.cpu) };
+    if (space.kind === "physical") return { bytes: await memory.readPhysical(Number(address), length) };
+    return { bytes: await memory.readBlock(space.name, Number(address), length) };
+  }
+
+  /** Pieces of a block from its first byte to its last. */
+  async *block(name: string): AsyncGenerator<Uint8Array> {
+    const memory = await this.guest();
+    const length = memory.blocks.find((one) => one.name === name)?.length ?? 0;
+    const piece = 1 << 20;
+    for (let at = 0; at < length; at += piece) yield await memory.readBlock(name, at, Math.min(piece, length - at));
+  }
+
+  /** Bytes of the stream from an absolute offset on, and what they are. */
+  async streamAt(at: number, length: number): Promise<P.StreamBytes> {
+    this.stream ??= this.openStream();
+    const opened = await this.stream;
+    const { source } = opened.again;
+    const origin = source.offset ?? 0;
+    await ready(opened, at - origin + length);
+    const bytes = new Uint8Array(length);
+    const n = await readFully(source, at - origin, bytes);
+    const shown = bytes.subarray(0, n);
+    if (n === 0) return { at, bytes: shown, units: [] };
+    const checkpoint = this.watch?.checkpoints.before(at);
+    const end = origin + (isKept(opened) ? opened.read : Infinity);
+    try {
+      return {
+        at,
+        bytes: shown,
+        units: await windowUnits(bounded(source, end), checkpoint, { from: at, to: at + n }, DECODING),
+      };
+    } catch (error) {
+      if (!(error instanceof QevmError)) throw error;
+      return { at, bytes: shown, units: [], why: escapedControls(error.message) };
+    }
+  }
+
+  private async openStream(): Promise<Opened> {
+    const input = await this.openAsItIs("reading");
+    return { input, again: readableAgain(input), read: 0 };
+  }
+
+  async report(): Promise<P.Made> {
+    const { snapshot } = this.opening;
+    const { lenient: _, ...decoding } = DECODING;
+    const source = new FileBytes(this.opening.file, "reading and verifying", this.tell);
+    const { html } = await reportStream(source, { ...decoding, snapshot, name: this.name, program: PROGRAM });
+    return { name: `${this.name}.html`, blob: new Blob([html], { type: "text/html" }) };
+  }
+
+  async json(which: P.Document): Promise<P.Made> {
+    const blob = blobOf(printedJson(await this.document(which)));
+    return { name: `${this.name}.${which}.json`, blob };
+  }
+
+  private async document(which: P.Document): Promise<unknown> {
+    const { snapshot } = this.opening;
+    if (which === "explain") {
+      const { explained, container } = await this.explained(undefined, "explaining");
+      return { file: this.name, container, ...explained };
+    }
+    const input = await openInput(this.bytes("reading"), { snapshot, unfinished: false, stream: DECODING });
+    try {
+      if (which === "inspect") {
+        const { containers } = input;
+        return { ...(await inspectStream(input, DECODING)), container: containerName(containers), containers };
+      }
+      const stream = new StreamReader(input, DECODING);
+      const devices: { toJSON: () => object }[] = [];
+      for await (const item of stream) {
+        if (item.kind === "section" && item.type === "full") devices.push({ toJSON: () => deviceDocument(item) });
+      }
+      return { devices, warnings: stream.diagnostics.warnings };
+    } finally {
+      await input.close?.();
+    }
+  }
+}
+
+/** A JSON document that comes in pieces. */
+export function blobOf(pieces: Iterable<string>): Blob {
+  const parts: Blob[] = [];
+  for (const piece of pieces) parts.push(new Blob([piece]));
+  return new Blob(parts, { type: "application/json" });
+}
+
+/** Set by the build: `qevm 0.1.0`. */
+declare const PROGRAM: string;
+
+/** What the program prints on stderr where it refuses a file. Errors: what is not a `QevmError`. */
+export function refusedLines(command: string, file: string, error: unknown): string[] {
+  if (!(error instanceof QevmError)) throw error;
+  const text = error.offset === undefined ? `qevm ${command}: ${error.message}` : refusal(file, error);
+  return escapedControls(text).split("\n");
+}
+
+function isKept({ input, again }: Opened): boolean {
+  return again.source !== input;
+}
+
+/** What a decompressor gives is kept as far as it was read. */
+async function ready(opened: Opened, until: number): Promise<void> {
+  if (!isKept(opened)) return;
+  const into = new Uint8Array(1 << 20);
+  while (opened.read < until) {
+    const n = await opened.again.source.read(into);
+    if (n === 0) return;
+    opened.read += n;
+  }
+}
+
+/** The bytes that were kept. */
+function bounded(source: ByteSource & Positioned, end: number): ByteSource & Positioned {
+  if (end === Infinity) return random(source);
+  const origin = source.offset ?? 0;
+  return {
+    ...source,
+    readAt: (position, into) => {
+      const room = Math.min(into.length, end - origin - position);
+      return room <= 0 ? 0 : source.readAt(position, into.subarray(0, room));
+    },
+  };
+}
