@@ -89,14 +89,21 @@ export function Field({ label, children }: { label: string; children: ComponentC
   );
 }
 
+/** An answer, and the question's own values: the view still shows the last answer while the next question is asked. */
+interface Answer<T, W> {
+  value?: T;
+  refusal?: string;
+  when: W;
+}
+
 /** What a question's answer is, while it is asked again whenever `when` changes. */
-export function useAnswer<T>(ask: () => Promise<T>, when: readonly unknown[]): { value?: T; refusal?: string } {
-  const [answer, setAnswer] = useState<{ value?: T; refusal?: string }>({});
+export function useAnswer<T, const W extends readonly unknown[]>(ask: () => Promise<T>, when: W): Answer<T, W> {
+  const [answer, setAnswer] = useState<Answer<T, W>>({ when });
   useEffect(() => {
     let wanted = true;
     ask().then(
-      (value) => wanted && setAnswer({ value }),
-      (error: unknown) => wanted && setAnswer({ refusal: messageOf(error) }),
+      (value) => wanted && setAnswer({ value, when }),
+      (error: unknown) => wanted && setAnswer({ refusal: messageOf(error), when }),
     );
     return () => {
       wanted = false;

@@ -35,10 +35,11 @@ function View({ client, opening, facts, place, go }: Of & { facts: MemoryFacts; 
   const [text, setText] = useState<string>();
   const space = spaceOf(place.space);
   const length = space.kind === "block" ? left(facts, space.name, place.at) : SHOWN;
-  const { value, refusal } = useAnswer(
+  const { value, refusal, when } = useAnswer(
     () => client.ask("read", space, String(place.at), length),
-    [place.space, place.at, client],
+    [place.at, place.space, client],
   );
+  const [shownAt] = when;
   const address = `0x${place.at.toString(16)}`;
   const submit = (event: Event): void => {
     event.preventDefault();
@@ -81,7 +82,9 @@ function View({ client, opening, facts, place, go }: Of & { facts: MemoryFacts; 
       </form>
       <Refusal text={refusal} />
       <div onKeyDown={keys}>
-        {value !== undefined && <Lines lines={hexLines(place.at, value.bytes)} label={`Memory at ${address}`} />}
+        {value !== undefined && (
+          <Lines lines={hexLines(shownAt, value.bytes)} label={`Memory at 0x${shownAt.toString(16)}`} />
+        )}
       </div>
       {facts.warnings.length > 0 && <Lines lines={facts.warnings} label="Warnings" />}
       {facts.segments.length > 0 && (
