@@ -84,7 +84,5 @@ function adding({ files }: ScratchMemory): PageStore {
 
 /** Whether a page is damaged: the bytes may come back as they were, its content does not. */
 export function hasDamagedPage(verified: Verified): boolean {
-  return (
-    verified.kind === "done" && verified.result.inspection.warnings.some(({ replaced }) => replaced !== undefined)
-  );
+  return verified.kind === "done" && verified.result.inspection.warnings.some(({ replaced }) => replaced !== undefined);
 }
