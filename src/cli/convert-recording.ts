@@ -1,8 +1,7 @@
 import { openInput } from "../io/container/input.js";
 import { convertToRecording, type RecordingFolderReport } from "../rewrite/convert/recording-folder.js";
-import { releaseNumber } from "../guest/machines/index.js";
-import type { WrittenMethod } from "../codec/multifd/index.js";
 import { inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { multifdOptions } from "./multifd-options.js";
 import {
   count,
   delivered,
@@ -23,19 +22,13 @@ export async function toRecording(args: Arguments, out: string): Promise<number>
   }
   if (args.flag("exact"))
     throw new UsageError("--exact does not go with --to recording: zlib payloads have QEMU's bytes anyway");
-  const method = methodOf(args.text("multifd"));
-  const level = args.number("level", { min: 0, max: 9 });
-  if (level !== undefined && method !== "zlib") throw new UsageError("--level goes with --multifd zlib");
-  const release = releaseOf(args.text("qemu"));
+  const multifd = multifdOptions(args);
   const input = await openInput(args.positionals[0]!, inputOptions(args));
   const postcopy = input.containers.some((one) => one.kind === "recording" && one.postcopy);
   const source = withProgress(input, "converting");
   const report = await convertToRecording(source, out, {
     ...(await streamOptions(args)),
-    method,
-    level,
-    release,
-    channels: args.number("channels", { min: 1, max: 255 }) ?? 2,
+    ...multifd,
     flatten: args.flag("flatten") || postcopy,
     machine: args.text("machine"),
     dropVmdescription: args.flag("drop-vmdescription"),
@@ -46,21 +39,6 @@ export async function toRecording(args: Arguments, out: string): Promise<number>
   if (args.flag("json")) printJson(report);
   else print(lines(out, report));
   return delivered(report);
-}
-
-function methodOf(text = "none"): WrittenMethod {
-  if (text === "none" || text === "zlib" || text === "zstd") return text;
-  throw new UsageError(`--multifd takes none, zlib or zstd, not ${JSON.stringify(text)}`);
-}
-
-/** Parses `10.0` to 1000. */
-function releaseOf(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined;
-  const release = releaseNumber(text);
-  if (release === undefined || release < 400) {
-    throw new UsageError(`--qemu takes a version from 4.0 on, like 7.2, not ${JSON.stringify(text)}`);
-  }
-  return release;
 }
 
 function lines(out: string, { machine, pages, packets, epochs, files }: RecordingFolderReport): string[] {

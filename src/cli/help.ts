@@ -255,7 +255,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       OFFSET,
       LIMIT,
     ],
-    text: `QEMU ARGS is the destination's command without -incoming. It is started paused,\nand saves what it would write itself: it opens its disks, so the source must\nhave ended. Properties of its devices that the guest needs (vectors=4) are set.\nThe destination must be started as is printed at the end. A libvirt save image\nstays one, and its XML gets the machine type and those properties. ${FILE_TEXT}`,
+    text: `QEMU ARGS is the destination's command without -incoming. It is started paused,\nand saves what it would write itself: it opens its disks, so the source must\nhave ended. Properties of its devices that the guest needs (vectors=4) are set.\nThe destination must be started as is printed at the end. A libvirt save image\nstays one, and its XML gets the machine type and those properties.\n${FILE_TEXT}`,
   },
   generate: {
     usage: "--machine none|--template FILE --out FILE ...",
@@ -320,12 +320,18 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       `${LISTEN_TEXT}\n${TLS_TEXT}`,
   },
   relay: {
-    usage: "LISTEN-URI CONNECT-URI [--ram normal|zlib] [--out DIR] ...",
+    usage: "LISTEN-URI CONNECT-URI [--ram E | --multifd M] [--out DIR] ...",
     line: "relay a migration between two QEMUs, and change the pages",
     options: [
       ["--ram E", "normal: compressed and XBZRLE pages become plain ones,", { values: ["normal", "zlib"] }],
       ["", "for a destination without these; zlib: the other way"],
-      ["--level N", "compress-level of zlib, 0 to 9 (1)"],
+      ["", "pages of multifd channels go into the main channel"],
+      ["--level N", "zlib: 0 to 9 (1)"],
+      ["--multifd M", "pages into multifd channels of the destination: none,", { values: ["none", "zlib", "zstd"] }],
+      ["", "zlib, or zstd, which stores"],
+      ["--channels N", "how many, 1 to 255 (2), as in the destination"],
+      ["--qemu VERSION", "the destination's (the machine type's, or 7.2)"],
+      ["--uuid UUID", "the VM's, where the source has no multifd channels"],
       ["--machine NAME", "another machine type in the configuration"],
       ["--drop-vmdescription", "leave the VMDESCRIPTION out"],
       ["-o, --out DIR", "record every channel unchanged"],
@@ -343,7 +349,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       JSON_OUT,
     ],
     text:
-      "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too. Pages in\nmultifd channels cannot be changed. Exit 1 if the destination reports failure.\n" +
+      "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too.\nExit 1 if the destination reports failure.\n" +
       `${LISTEN_TEXT}\n${TLS_TEXT}`,
   },
   catalogue: {

@@ -6,22 +6,35 @@ import { syncName } from "../io/transport/durable.js";
 import { AtomicFolder } from "../io/transport/folder.js";
 import { parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { keepFolder, keepsPartial, refusals } from "./kept.js";
+import { multifdOptions } from "./multifd-options.js";
 import { outOf } from "./out.js";
 import { checkInClear, connectorTls, listenerTls, tlsLines } from "./tls.js";
-import { delivered, fileSize, print, printJson, printWarnings, safe, table, tell, tellSource } from "./output.js";
+import {
+  count,
+  delivered,
+  fileSize,
+  print,
+  printJson,
+  printWarnings,
+  safe,
+  table,
+  tell,
+  tellSource,
+} from "./output.js";
 
 /** `qevm relay LISTEN-URI CONNECT-URI`. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse("relay", argv, [2, 2], "LISTEN-URI and CONNECT-URI");
   const [from = "", to = ""] = args.positionals;
-  const convert = await conversion(args);
+  const multifd = toMultifd(args);
+  const convert = await conversion(args, multifd !== undefined);
   const out = args.text("out") === undefined ? undefined : outOf(args, []);
   const listenTls = await listenerTls(args, "listen-tls");
   const connectTls = await connectorTls(args, "connect-tls");
   checkInClear(args, listenTls ?? connectTls, out);
   const sides = { listenTls, connectTls, allow: args.list("allow"), onListening: tellSource };
   const partial = keepsPartial(args);
-  const relayed = await recorded(out, partial, (how) => relay(from, to, { convert, ...sides, ...how }));
+  const relayed = await recorded(out, partial, (how) => relay(from, to, { convert, multifd, ...sides, ...how }));
   const { converted } = relayed;
   if (converted !== null) printWarnings(converted.warnings);
   if (args.flag("json")) printJson({ ...relayed, out: out ?? null });
@@ -29,14 +42,34 @@ export async function run(argv: string[]): Promise<number> {
   return converted === null ? 0 : delivered(converted);
 }
 
+/** How the destination's multifd channels are written; undefined: it has none, or those of the source. Errors: usage. */
+function toMultifd(args: Arguments): RelayOptions["multifd"] {
+  if (args.text("multifd") === undefined) {
+    for (const name of ["channels", "qemu", "uuid"]) {
+      if (args.text(name) !== undefined) throw new UsageError(`--${name} goes with --multifd`);
+    }
+    return undefined;
+  }
+  if (args.text("ram") !== undefined) throw new UsageError("--ram does not go with --multifd");
+  return { ...multifdOptions(args), uuid: uuidOf(args.text("uuid")) };
+}
+
+function uuidOf(text: string | undefined): Uint8Array | undefined {
+  if (text === undefined) return undefined;
+  if (!/^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/iu.test(text)) {
+    throw new UsageError(`--uuid takes a UUID, not ${JSON.stringify(text)}`);
+  }
+  return Buffer.from(text.replaceAll("-", ""), "hex");
+}
+
 /** The requested conversion; undefined: relay the bytes unchanged. */
-async function conversion(args: Arguments): Promise<RelayOptions["convert"]> {
-  const ram = args.text("ram");
+async function conversion(args: Arguments, multifd: boolean): Promise<RelayOptions["convert"]> {
+  const ram = multifd ? "normal" : args.text("ram");
   if (ram !== undefined && ram !== "normal" && ram !== "zlib") {
     throw new UsageError(`--ram takes normal or zlib, not ${JSON.stringify(ram)}`);
   }
-  const level = args.number("level", { min: 0, max: 9 });
-  if (ram !== "zlib" && level !== undefined) throw new UsageError("--level goes with --ram zlib");
+  const level = multifd ? undefined : args.number("level", { min: 0, max: 9 });
+  if (!multifd && ram !== "zlib" && level !== undefined) throw new UsageError("--level goes with --ram zlib");
   const machine = args.text("machine");
   const dropVmdescription = args.flag("drop-vmdescription");
   if (ram === undefined && machine === undefined && !dropVmdescription) return undefined;
@@ -69,7 +102,7 @@ async function recorded(
   }
 }
 
-function lines({ from, to, channels, converted, loaded, tls }: Relayed, out: string | undefined): string[] {
+function lines({ from, to, channels, converted, split, loaded, tls }: Relayed, out: string | undefined): string[] {
   const bytes = channels.reduce((sum, channel) => sum + channel.bytes, 0);
   const rows = channels.map(({ file, role, bytes: size }) => [safe(file.replace(/\.bin$/u, "")), role, fileSize(size)]);
   const written = converted === null ? [] : [`main channel rewritten: ${fileSize(converted.bytes.out)}`];
@@ -77,6 +110,7 @@ function lines({ from, to, channels, converted, loaded, tls }: Relayed, out: str
     `${fileSize(bytes)} from ${from} to ${to}`,
     ...table(rows, [0, 1]),
     ...written,
+    ...(split === null ? [] : [`${count(split.pages.normal)} pages in ${count(split.packets)} multifd packets`]),
     ...tlsLines(tls),
     loaded === true
       ? "the destination confirmed that it has loaded everything"

@@ -6,7 +6,7 @@ import {
   type ChannelItem,
   type PacketPages,
 } from "../../codec/multifd/index.js";
-import type { ByteSource } from "../../bytes/source.js";
+import { derive, type ByteSource } from "../../bytes/source.js";
 import type { RamState } from "../../codec/ram/index.js";
 import type { RecordedChannel } from "./recording.js";
 
@@ -22,6 +22,11 @@ interface Channel {
   /** SYNC was set on a packet with pages, and the following empty packet has not come yet. */
   owes: boolean;
   ended: boolean;
+  /** The next SYNC was read before its mark. */
+  synced: boolean;
+  /** Bytes that the reader has taken from the source. */
+  taken: () => number;
+  readonly ready: (() => boolean) | undefined;
 }
 
 /**
@@ -51,7 +56,9 @@ export class MultifdEpochs {
   async sync(): Promise<void> {
     this.count++;
     for (const channel of this.open()) {
-      if (await this.passPages(channel, true)) continue;
+      const synced = channel.synced || (await this.passPages(channel, true));
+      channel.synced = false;
+      if (synced) continue;
       const what = `the channel ends before SYNC ${this.count}, which the main channel has a mark for`;
       this.diagnostics.anomaly(
         new QevmError("truncated", what, { offset: channel.reader.offset, path: [channel.name] }),
@@ -59,9 +66,24 @@ export class MultifdEpochs {
     }
   }
 
+  /** Passes on what has come of channels that are still being received, up to their next SYNC. */
+  async arrived(): Promise<void> {
+    for (const channel of this.open()) {
+      const more = (): boolean => channel.taken() > channel.reader.offset || channel.ready?.() === true;
+      while (!channel.ended && !channel.synced && more()) {
+        channel.synced = await this.passItem(channel);
+      }
+    }
+  }
+
   /** Reads every channel to its end. From 9.1 on no mark follows the last pages. */
   async drain(): Promise<void> {
     for (const channel of this.open()) await this.passPages(channel, false);
+    this.checkCount();
+  }
+
+  /** Checks that every packet has come that the packets so far refer to. Anomaly: unknown-reference. */
+  checkCount(): void {
     // Packets are numbered over all channels. Until 8.2 SYNC may overtake pages that wait for their thread: then it is
     // set on these pages' packet, and the packet number occurs again on a following empty packet. That packet is not
     // sent any more when the migration has just ended.
@@ -82,21 +104,29 @@ export class MultifdEpochs {
   private open(): Channel[] {
     this.channels ??= this.recorded.map((channel) => {
       const source = channel.open();
-      const reader = new ChannelReader(source, {
+      let taken = 0;
+      const counted = derive(source, async (into) => {
+        const n = await source.read(into);
+        taken += n;
+        return n;
+      });
+      const reader = new ChannelReader(channel.ready === undefined ? source : counted, {
         pageSize: this.ram.pageSize,
         lenient: this.diagnostics.lenient,
         block: (idstr) => this.ram.find(idstr),
         bufferSize: 1 << 17,
       });
-      const pages = new ChannelPages(this.ram.pageSize);
       return {
         name: channel.name,
         source,
         reader,
         items: reader[Symbol.asyncIterator](),
-        pages,
+        pages: new ChannelPages(this.ram.pageSize),
         owes: false,
         ended: false,
+        synced: false,
+        taken: () => taken,
+        ready: channel.ready === undefined ? undefined : () => channel.ready!(),
       };
     });
     return this.channels;
@@ -104,33 +134,38 @@ export class MultifdEpochs {
 
   /** Passes on pages up to a SYNC (true) or the end (false). */
   private async passPages(channel: Channel, toSync: boolean): Promise<boolean> {
-    const { reader, items, pages } = channel;
-    while (!channel.ended) {
-      const { done, value: item } = await items.next();
-      if (done === true) break;
-      if (item.kind !== "pages") continue;
-      this.packets++;
-      if (item.packet.packetNum > this.last) {
-        this.last = item.packet.packetNum;
-        this.lastPlace = { offset: item.offset + 24, path: [...reader.path] };
-      }
-      const pagesHere = item.packet.normalPages + item.packet.zeroPages > 0;
-      const syncs = (item.packet.flags & MultifdFlag.SYNC) !== 0;
-      // Only an empty packet without SYNC settles this: another SYNC may overtake that one too.
-      if (pagesHere || !syncs) channel.owes = pagesHere && syncs;
-      if (pagesHere) {
-        const opened = pages.open(item, reader.path);
-        if (opened.data === undefined) {
-          const what = `no codec opens the ${pages.method} payload`;
-          throw new QevmError("unsupported", what, { offset: item.offset, path: reader.path });
-        }
-        const wait = this.take(opened);
-        if (wait !== undefined) await wait;
-      }
-      if (toSync && (item.packet.flags & MultifdFlag.SYNC) !== 0) return true;
-    }
-    if (!channel.ended) for (const warning of reader.diagnostics.warnings) this.diagnostics.warnings.push(warning);
-    channel.ended = true;
+    while (!channel.ended) if ((await this.passItem(channel)) && toSync) return true;
     return false;
+  }
+
+  /** Passes on the pages of one packet. True: it has SYNC. */
+  private async passItem(channel: Channel): Promise<boolean> {
+    const { reader, items, pages } = channel;
+    const { done, value: item } = await items.next();
+    if (done === true) {
+      for (const warning of reader.diagnostics.warnings) this.diagnostics.warnings.push(warning);
+      channel.ended = true;
+      return false;
+    }
+    if (item.kind !== "pages") return false;
+    this.packets++;
+    if (item.packet.packetNum > this.last) {
+      this.last = item.packet.packetNum;
+      this.lastPlace = { offset: item.offset + 24, path: [...reader.path] };
+    }
+    const pagesHere = item.packet.normalPages + item.packet.zeroPages > 0;
+    const syncs = (item.packet.flags & MultifdFlag.SYNC) !== 0;
+    // Only an empty packet without SYNC settles this: another SYNC may overtake that one too.
+    if (pagesHere || !syncs) channel.owes = pagesHere && syncs;
+    if (pagesHere) {
+      const opened = pages.open(item, reader.path);
+      if (opened.data === undefined) {
+        const what = `no codec opens the ${pages.method} payload`;
+        throw new QevmError("unsupported", what, { offset: item.offset, path: reader.path });
+      }
+      const wait = this.take(opened);
+      if (wait !== undefined) await wait;
+    }
+    return syncs;
   }
 }

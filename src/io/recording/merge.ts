@@ -21,6 +21,10 @@ import type { RecordedChannel, Recording } from "./recording.js";
 export interface MergeOptions extends StreamOptions {
   /** Write what there is before waiting for more of a channel. */
   prompt?: boolean | undefined;
+  /** Keep the commands that need a reply: there is a destination that answers. */
+  answered?: boolean | undefined;
+  /** Is told whether the pages of a RAM section are being read. */
+  live?: { inRam: boolean } | undefined;
 }
 
 /** The result of a merge. */
@@ -159,7 +163,7 @@ class Merger {
     if (item.kind === "command") {
       const { name } = item.command;
       // The contents of a package are counted by its length, so nothing may be omitted.
-      if (!this.inPackage && (name === "OPEN_RETURN_PATH" || name === "PING")) return;
+      if (!this.inPackage && this.options.answered !== true && (name === "OPEN_RETURN_PATH" || name === "PING")) return;
       if (name === "PACKAGED") this.inPackage = true;
     }
     await this.writer.item(item);
@@ -168,12 +172,15 @@ class Merger {
   private async section(item: SectionItem): Promise<void> {
     encodeSectionHeader(this.writer.file, item);
     this.open = { sectionId: item.sectionId, ended: false };
+    const { live } = this.options;
+    if (live !== undefined) live.inRam = true;
     for await (const batch of item.records()) {
       if (batch.area || batch.mappedBlock !== undefined) {
         throw new QevmError("unsupported", "a mapped-ram file has no channels", { offset: item.offset });
       }
       await this.batch(item, batch);
     }
+    if (live !== undefined) live.inRam = false;
   }
 
   private async batch(item: SectionItem, batch: RamBatch): Promise<void> {
@@ -196,10 +203,14 @@ class Merger {
 
   private async endOfChunk(item: SectionItem): Promise<void> {
     if (!this.flushes) await this.sync();
+    else if (this.options.prompt === true && item.type === "part") await this.epochs.arrived();
     if (item.type !== "end" || this.drained) return;
     this.drained = true;
     const { wire } = this.writer;
-    await this.epochs.drain();
+    // A source that waits for its destination's reply has its channels open. The last scan for pages, which finds none,
+    // ends with a mark (7.2: EOS; 8.1 to 11.1: MULTIFD_FLUSH in END), so their pages are all here.
+    if (this.options.live === undefined) await this.epochs.drain();
+    else this.epochs.checkCount();
     for (const channel of this.recording.preempt) {
       const source = channel.open();
       try {
@@ -237,6 +248,7 @@ function prompt(recording: Recording, { file }: ExactWriter): Recording {
     name: channel.name,
     length: channel.length,
     open: () => flushing(channel.open(), file),
+    ...(channel.ready === undefined ? {} : { ready: () => channel.ready!() }),
   });
   const { main, multifd, preempt, returnPath, resumed = [] } = recording;
   return {

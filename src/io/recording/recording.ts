@@ -7,6 +7,8 @@ export interface RecordedChannel {
   /** File size in bytes. */
   readonly length: number;
   open(): ByteSource;
+  /** Of a channel that is still being received: whether bytes have come that were not read. */
+  ready?(): boolean;
 }
 
 /** All connections of one migration. */

@@ -1,9 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
-import { convertStream } from "../../rewrite/convert/convert.js";
-import type { ConvertReport } from "../../rewrite/convert/types.js";
 import { MemorySource } from "../../bytes/index.js";
-import { Gate, KeptTail, LiveSource, StreamEnd, type Caller, type ChannelHead } from "../receive/index.js";
+import { Gate, KeptTail, StreamEnd, type Caller, type ChannelHead } from "../receive/index.js";
 import { announced, type Announced, type ChannelRole } from "../../io/recording/index.js";
 import { checkDestination, openDestination, type Destination } from "../../io/transport/destination-uri.js";
 import { AllowedPeers } from "../../io/transport/allowed-peers.js";
@@ -12,7 +10,8 @@ import { writeDrained } from "../../io/transport/drained.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
 import type { TlsFacts } from "../../io/transport/tls/listener.js";
-import { systemFolder } from "../../io/transport/temporary.js";
+import { convertMain, quiet, type Converted } from "./conversion.js";
+import { Ahead } from "./pump.js";
 import { RelayRecord } from "./record.js";
 import { ReturnTail } from "./return-tail.js";
 import type { Relayed, RelayOptions } from "./types.js";
@@ -21,9 +20,10 @@ export type { Relayed, RelayOptions } from "./types.js";
 
 /**
  * Relays one migration: every connection of the source becomes one to the destination, in the same order, and replies
- * of the destination go back. With `convert` the main channel is rewritten; pages in multifd channels cannot be. On an
- * error both sides lose their connections. Errors: usage, io; the stream's error where a converted stream is damaged;
- * unsupported (multifd and `convert`); bad-value where the destination reports failure or closes early.
+ * of the destination go back. With `convert` or `multifd` the pages of all channels are rewritten. On an error both sides
+ * lose their connections. Errors: usage, io; the stream's error where a converted stream is damaged; unsupported where
+ * pages in multifd channels cannot be rewritten (postcopy may follow, or it is not said where they go); bad-value where
+ * the destination reports failure or closes early.
  */
 export async function relay(from: string, to: string, options: RelayOptions = {}): Promise<Relayed> {
   checkDestination(to, options.connectTls);
@@ -43,10 +43,13 @@ class Relay {
   private readonly tail = new ReturnTail();
   private readonly main = new KeptTail();
   private readonly callers: Caller[] = [];
+  private readonly conversion: RelayOptions["convert"];
   /** The first bytes of the main channel, until the announcement is complete. */
   private head: Uint8Array | undefined = new Uint8Array(0);
   private announced: Announced = { returnPath: false, postcopy: false, all: false };
-  private converted: ConvertReport | null = null;
+  private done: Converted | undefined;
+  /** The source's multifd channels, where pages are changed. */
+  private readonly ahead = new Ahead();
   private from: string;
   private open = 0;
   private closed = false;
@@ -62,6 +65,7 @@ class Relay {
     private readonly options: RelayOptions,
   ) {
     this.from = from;
+    this.conversion = options.convert ?? (options.multifd === undefined ? undefined : { ram: "normal" });
     const facts = {
       mainIsHere: () => this.mainIsHere,
       mayBeSilent: () => this.announced.postcopy,
@@ -108,6 +112,7 @@ class Relay {
     for (const { output } of this.connections) output?.end();
     for (const connection of this.connections) connection.destroy();
     for (const destination of this.destinations) destination.abort();
+    for (const pump of this.ahead.pumps) pump.close();
     this.record.close();
   }
 
@@ -162,13 +167,11 @@ class Relay {
     const { connection, role } = caller;
     const isMain = role === "main";
     const channel = this.record.open(role, caller.id);
-    const connecting = this.connected.then(() =>
-      openDestination(this.to, (bytes) => this.answer(connection, bytes, isMain), this.options.connectTls),
-    );
-    this.connected = connecting.catch(() => {});
-    const destination = await connecting;
-    this.destinations.push(destination);
-    if (this.closed) destination.abort();
+    if (role === "multifd" && this.conversion !== undefined) {
+      await this.pump(caller, channel);
+      return;
+    }
+    const destination = await this.connect((bytes) => this.answer(connection, bytes, isMain));
     if (isMain) {
       this.mainIsHere = true;
       this.gate.wake();
@@ -178,7 +181,7 @@ class Relay {
       gone = { error };
       // The source sees that the destination closes, as if it were connected directly.
       connection.output?.end();
-      if (isMain) setTimeout(() => this.over?.reject(this.gone(error)), PATIENCE).unref();
+      if (isMain) setTimeout(() => this.over?.reject(error ?? closedEarly(this.to)), PATIENCE).unref();
     });
     try {
       await this.forward(role, this.recorded(caller, channel), destination);
@@ -199,6 +202,35 @@ class Relay {
     if (isMain) this.mainEnded = true;
   }
 
+  /** Connects to the destination, after the connections before it. */
+  private async connect(answers?: (bytes: Uint8Array) => Promise<void>): Promise<Destination> {
+    const connecting = this.connected.then(() => openDestination(this.to, answers, this.options.connectTls));
+    this.connected = connecting.catch(() => {});
+    const destination = await connecting;
+    this.destinations.push(destination);
+    if (this.closed) destination.abort();
+    return destination;
+  }
+
+  /** A multifd channel whose pages are changed: it has no connection of its own to the destination. */
+  private async pump(caller: Caller, channel: ChannelHead): Promise<void> {
+    await this.ahead.add(this.recorded(caller, channel)).done.catch((error: unknown) => {
+      channel.reason ??= textOf(error);
+      // A destination that has loaded everything lets the source go.
+      if (!this.mainEnded) throw error;
+    });
+  }
+
+  /**
+   * Waits until every multifd channel is here. A source has connected them all and sent SYNC on each before the setup of
+   * its RAM is sent on the main channel.
+   */
+  private async settled(): Promise<void> {
+    await quiet(() => (this.gate.busy ? undefined : this.ahead.pumps.length + this.gate.seen), QUIET * LOOK);
+    const placed = this.options.multifd !== undefined || (this.conversion?.ram ?? "keep") !== "keep";
+    this.ahead.begin(this.announced.postcopy, placed);
+  }
+
   /**
    * Whether a connection may break: when the destination has loaded everything. Until 7.2 it resets multifd channels
    * before it confirms, and without a return path it never confirms.
@@ -214,24 +246,10 @@ class Relay {
     }
   }
 
-  private gone(error: unknown): unknown {
-    return error ?? new QevmError("io", `${this.to}: the destination closed before the source did`);
-  }
-
-  private async forward(
-    role: ChannelRole,
-    chunks: AsyncGenerator<Uint8Array>,
-    destination: Destination,
-  ): Promise<void> {
-    const { convert } = this.options;
-    if (role === "multifd" && convert !== undefined) {
-      throw new QevmError("unsupported", "pages arrive in multifd channels and cannot be converted", {
-        expected: "a source without the capability multifd",
-      });
-    }
+  private async forward(role: ChannelRole, chunks: AsyncGenerator<Uint8Array>, to: Destination): Promise<void> {
     const passing = role === "main" ? this.kept(chunks) : chunks;
-    if (role === "main" && convert !== undefined) await this.convert(passing, destination, convert);
-    else for await (const chunk of passing) await destination.write(chunk);
+    if (role === "main" && this.conversion !== undefined) await this.convert(passing, to, this.conversion);
+    else for await (const chunk of passing) await to.write(chunk);
   }
 
   private async *kept(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -242,38 +260,28 @@ class Relay {
     }
   }
 
-  /**
-   * Rewrites the main channel. Its end is detected in the bytes, since the source waits for the destination's
-   * confirmation before it closes.
-   */
+  /** Rewrites the main channel, with what the others bring. */
   private async convert(
     chunks: AsyncGenerator<Uint8Array>,
-    destination: Destination,
-    options: NonNullable<RelayOptions["convert"]>,
+    to: Destination,
+    convert: NonNullable<RelayOptions["convert"]>,
   ): Promise<void> {
-    const live = new StreamEnd(this.main);
-    const source = new LiveSource(live);
-    const fed = (async () => {
-      for await (const chunk of chunks) {
-        live.note(chunk.length);
-        await source.feed(chunk);
-      }
-    })().finally(() => source.finish());
-    fed.catch(() => {});
-    try {
-      const sink = { write: (chunk: Uint8Array) => destination.write(chunk) };
-      this.converted = await convertStream(source, sink, { ...options, live }, systemFolder());
-    } finally {
-      source.finish();
-    }
-    const { length } = this.main;
-    await fed;
-    if (this.main.length > length) {
-      throw new QevmError("bad-length", "the source sent data after the end of its stream", {
-        offset: length,
-        found: `${this.main.length - length} bytes`,
-      });
-    }
+    const { multifd } = this.options;
+    const opened: Destination[] = [];
+    this.done = await convertMain({
+      chunks,
+      tail: this.main,
+      ahead: this.ahead,
+      to,
+      convert,
+      prepare: async () => {
+        await this.settled();
+        for (let k = 0; k < (multifd?.channels ?? 0); k++) opened.push(await this.connect());
+        return { channels: opened, multifd: multifd && { ...multifd, uuid: multifd.uuid ?? this.uuid } };
+      },
+    });
+    // A destination that has loaded everything may have closed them.
+    for (const channel of opened) void channel.end(true).catch(() => undefined);
   }
 
   /** Reads what the source announces before its first section. */
@@ -350,17 +358,28 @@ class Relay {
     }
   }
 
+  /** That of the source's multifd channels. */
+  private get uuid(): Uint8Array | undefined {
+    const uuid = this.callers.find(({ role }) => role === "multifd")?.uuid;
+    return uuid === undefined ? undefined : Buffer.from(uuid, "hex");
+  }
+
   private get tls(): TlsFacts | null {
     return this.callers.find(({ role }) => role === "main")?.connection.tls ?? null;
   }
 
   private async relayed(): Promise<Relayed> {
-    const { from, to, converted } = this;
+    const { from, to } = this;
+    const { converted = null, split = null } = this.done ?? {};
     const { facts: channels } = this.record;
     const { refused, refusedMore } = this.gate;
     const loaded = (await this.tail.shut()) === 0 ? true : null;
-    return { from, to, channels, converted, loaded, refused, refusedMore, tls: this.tls };
+    return { from, to, channels, converted, split, loaded, refused, refusedMore, tls: this.tls };
   }
+}
+
+function closedEarly(uri: string): QevmError {
+  return new QevmError("io", `${uri}: the destination closed before the source did`);
 }
 
 /** Maximum number of bytes before the announcement is complete. */

@@ -2,13 +2,16 @@ import type { StreamOptions } from "../../codec/stream/index.js";
 import type { TlsConnector } from "../../io/transport/tls/connector.js";
 import type { TlsFacts, TlsListener } from "../../io/transport/tls/listener.js";
 import type { ConvertOptions, ConvertReport } from "../../rewrite/convert/types.js";
+import type { ToRecordingOptions, ToRecordingReport } from "../../rewrite/convert/to-recording.js";
 import type { ChannelFact, Refused } from "../receive/index.js";
 import type { RecordOptions } from "./record.js";
 
 /** How a migration is relayed. */
 export interface RelayOptions extends RecordOptions {
-  /** Conversion of the main channel; undefined: relay every byte unchanged. */
+  /** Conversion of the main channel, which takes the pages of multifd channels in; undefined: every byte unchanged. */
   convert?: (ConvertOptions & StreamOptions) | undefined;
+  /** Write the pages, of whatever channel, into so many multifd channels of the destination. */
+  multifd?: (ToRecordingOptions & { channels: number }) | undefined;
   /** Credentials for the source's side: every connection of it must be through TLS. */
   listenTls?: TlsListener | undefined;
   /** Credentials for the destination's side. */
@@ -32,6 +35,8 @@ export interface Relayed {
   channels: ChannelFact[];
   /** The result of the conversion; null: none. */
   converted: ConvertReport | null;
+  /** What was written into the destination's multifd channels; null: none was. */
+  split: ToRecordingReport | null;
   /** The destination confirmed that it has loaded everything; null: there was no return path. */
   loaded: true | null;
   /** Connections that did not belong to this migration (at most 100), and the number of further ones. */

@@ -2,9 +2,11 @@ import { QevmError } from "../../bytes/errors.js";
 import { machineRelease, releaseNumber } from "../../guest/machines/index.js";
 import { PageSet } from "../../guest/pages/page-set.js";
 import { ChannelEncoder, pagesPerPacket, type WrittenMethod } from "../../codec/multifd/index.js";
+import { flushing } from "../../bytes/flushing.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import { PAGE_FLAGS, RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
 import {
+  encodeFooter,
   encodeSectionHeader,
   ExactWriter,
   StreamReader,
@@ -24,6 +26,10 @@ export interface ToRecordingOptions extends StreamOptions {
    * zero pages go into the packets.
    */
   release?: number | undefined;
+  /** 16 bytes: the destination's UUID, for it refuses channels with another. Default: zeros, a VM without UUID. */
+  uuid?: Uint8Array | undefined;
+  /** The source waits for the destination: send everything before waiting for more. */
+  prompt?: boolean | undefined;
 }
 
 /** What became of the pages. */
@@ -74,8 +80,8 @@ class Splitter {
     private readonly sinks: readonly ByteSink[],
     private readonly options: ToRecordingOptions,
   ) {
-    this.reader = new StreamReader(source, options);
     this.writer = new ExactWriter(main);
+    this.reader = new StreamReader(options.prompt === true ? flushing(source, this.writer.file) : source, options);
   }
 
   async run(): Promise<ToRecordingReport> {
@@ -93,26 +99,31 @@ class Splitter {
 
   private async section(item: SectionItem): Promise<void> {
     if (this.encoders.length === 0) await this.begin();
-    encodeSectionHeader(this.writer.file, item);
+    // What follows may have to be divided, and nothing comes after END.
+    const divides = this.options.prompt === true && item.type === "end";
+    encodeSectionHeader(this.writer.file, divides ? { ...item, type: "part" } : item);
     for await (const batch of item.records()) {
       if (batch.area || batch.mappedBlock !== undefined) {
         throw new QevmError("unsupported", "a mapped-ram file: make it a stream first", { offset: item.offset });
       }
-      for (let i = 0; i < batch.count; i++) await this.record(item, batch, i);
+      for (let i = 0; i < batch.count; i++) {
+        if (divides && batch.flag[i] === RamFlag.EOS) await this.divide(item, "end");
+        await this.record(item, batch, i);
+      }
       await this.writer.file.drain();
     }
   }
 
   /** The first packets of the channels; what to write is known from here on. */
   private async begin(): Promise<void> {
-    const { method, level } = this.options;
+    const { method, level, uuid } = this.options;
     const { pageSize } = this.reader.ram;
     const machine = releaseNumber(machineRelease(this.reader.machine));
     this.release = this.options.release ?? machine ?? 702;
     this.marks = this.release >= 801 && (machine ?? this.release) >= 801;
     this.data = new Uint8Array(pagesPerPacket(pageSize) * pageSize);
     this.seen = new PageSet(pageSize);
-    this.encoders = this.sinks.map((_, channel) => new ChannelEncoder({ channel, method, level, pageSize }));
+    this.encoders = this.sinks.map((_, channel) => new ChannelEncoder({ channel, method, level, pageSize, uuid }));
     for (const [k, encoder] of this.encoders.entries()) await this.sinks[k]!.write(encoder.init());
   }
 
@@ -120,7 +131,7 @@ class Splitter {
     const flag = batch.flag[i]!;
     const { wire } = this.writer;
     if ((flag & PAGE_FLAGS) !== 0) {
-      await this.page(batch, i, flag);
+      await this.page(item, batch, i, flag);
     } else if (flag === RamFlag.EOS) {
       if (!this.marks) await this.sync();
       else if (item.type === "start" || this.dirty || this.normal.length + this.zero.length > 0) {
@@ -133,15 +144,19 @@ class Splitter {
     }
   }
 
-  private async page(batch: RamBatch, i: number, flag: number): Promise<void> {
+  private async page(item: SectionItem, batch: RamBatch, i: number, flag: number): Promise<void> {
     const block = batch.block[i]!;
     const offset = batch.offset[i]!;
     const zero = flag === RamFlag.ZERO && batch.fill[i] === 0;
     const place = { offset: batch.position[i]! };
     if (flag !== RamFlag.PAGE && !zero)
       throw new QevmError("unsupported", "no plain page: convert with --ram normal", place);
-    if (!this.seen.add(block, offset))
-      throw new QevmError("unsupported", "a page is twice in one part: flatten first", place);
+    if (!this.seen.add(block, offset)) {
+      if (this.options.prompt !== true)
+        throw new QevmError("unsupported", "a page is twice in one part: flatten first", place);
+      await this.divide(item, "part");
+      this.seen.add(block, offset);
+    }
     if (zero && this.release < 900) {
       this.writer.wire.zero(block, offset);
       this.report.pages.zero++;
@@ -157,6 +172,20 @@ class Splitter {
       this.normal.push(offset);
     }
     if (this.normal.length + this.zero.length === pagesPerPacket(pageSize)) await this.send();
+  }
+
+  /**
+   * Ends the part and begins another, so that what follows is loaded after what came before: a page that comes twice
+   * would be loaded in any order.
+   */
+  private async divide(item: SectionItem, type: "part" | "end"): Promise<void> {
+    const { file, wire } = this.writer;
+    await this.sync();
+    if (this.marks) wire.mark(RamFlag.MULTIFD_FLUSH);
+    wire.mark(RamFlag.EOS);
+    if (this.reader.footers === true) encodeFooter(file, item.sectionId);
+    wire.current = undefined;
+    encodeSectionHeader(file, { ...item, type });
   }
 
   /** Writes the packet that was filled to the channel whose turn it is. */

@@ -1,0 +1,141 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { QevmError } from "../../bytes/errors.js";
+import type { ByteSink, ByteSource } from "../../bytes/source.js";
+import { Handover, mergeRecording } from "../../io/recording/index.js";
+import { systemFolder } from "../../io/transport/temporary.js";
+import { convertStream } from "../../rewrite/convert/convert.js";
+import { splitStream, type ToRecordingOptions, type ToRecordingReport } from "../../rewrite/convert/to-recording.js";
+import type { ConvertReport } from "../../rewrite/convert/types.js";
+import { LiveSource, StreamEnd, type KeptTail } from "../receive/index.js";
+import type { Ahead } from "./pump.js";
+import type { RelayOptions } from "./types.js";
+
+/** How the destination's multifd channels are written; undefined: it has none. */
+type Multifd = ToRecordingOptions | undefined;
+
+/** What is converted, and where to. */
+export interface Conversion {
+  /** The source's main channel, which is added to `tail` before. */
+  readonly chunks: AsyncIterable<Uint8Array>;
+  readonly tail: KeptTail;
+  /** The source's multifd channels; none: it has pages in its main channel. */
+  readonly ahead: Ahead;
+  /** The destination's main channel. */
+  readonly to: ByteSink;
+  readonly convert: NonNullable<RelayOptions["convert"]>;
+  /** Called when the main channel has begun: waits for the source's channels and opens the destination's. */
+  readonly prepare: () => Promise<{ channels: readonly ByteSink[]; multifd: Multifd }>;
+}
+
+/** What was written. */
+export interface Converted {
+  converted: ConvertReport;
+  /** Of the destination's multifd channels. */
+  split: ToRecordingReport | null;
+}
+
+/**
+ * Converts one migration while it runs: the source's channels become one stream, its pages are changed, and the stream
+ * is taken apart into the destination's channels. Everything that is written is sent before more is waited for. The end
+ * is detected in the bytes, since the source waits for the destination's confirmation before it closes. Errors: as
+ * `mergeRecording`, `convertStream`, `splitStream`; bad-length where the source goes on after its end.
+ */
+export async function convertMain(conversion: Conversion): Promise<Converted> {
+  const { chunks, tail, prepare } = conversion;
+  const end = new StreamEnd(tail);
+  const main = new LiveSource(end);
+  const fed = (async () => {
+    for await (const chunk of chunks) {
+      end.note(chunk.length);
+      await main.feed(chunk);
+    }
+  })().finally(() => main.finish());
+  fed.catch(() => {});
+  let done: Converted;
+  try {
+    const { channels, multifd } = await prepare();
+    done = await write(conversion, { main, end, channels, multifd });
+  } finally {
+    main.finish();
+  }
+  const { length } = tail;
+  await fed;
+  if (tail.length > length) {
+    throw new QevmError("bad-length", "the source sent data after the end of its stream", {
+      offset: length,
+      found: `${tail.length - length} bytes`,
+    });
+  }
+  return done;
+}
+
+/** Waits until `seen` has been the same for so long; undefined is never the same. */
+export async function quiet(seen: () => number | undefined, milliseconds: number): Promise<void> {
+  let [since, before] = [performance.now(), seen()];
+  while (before === undefined || performance.now() - since < milliseconds) {
+    await sleep(LOOK);
+    const now = seen();
+    if (now !== before || now === undefined) since = performance.now();
+    before = now;
+  }
+}
+
+/** Interval in milliseconds between two checks. */
+const LOOK = 20;
+
+/** The two ends of a conversion. */
+interface Ends {
+  readonly main: ByteSource;
+  readonly end: StreamEnd;
+  readonly channels: readonly ByteSink[];
+  readonly multifd: Multifd;
+}
+
+async function write({ ahead, to, convert }: Conversion, { main, end, channels, multifd }: Ends): Promise<Converted> {
+  const closing: Handover[] = [];
+  const stream = (work: (sink: ByteSink) => Promise<void>): Handover => {
+    const source = new Handover(work, []);
+    closing.push(source);
+    return source;
+  };
+  const merging = ahead.pumps.length > 0;
+  const one = merging ? stream(async (sink) => await merge(main, end, ahead, sink)) : main;
+  const live = merging ? { inRam: false } : end;
+  try {
+    if (multifd === undefined) {
+      return { converted: await convertStream(one, to, { ...convert, live }, systemFolder()), split: null };
+    }
+    let converted: ConvertReport | undefined;
+    const plain = stream(async (sink) => {
+      const wanted = { ...convert, ram: "normal", level: undefined, live } as const;
+      converted = await convertStream(one, sink, wanted, systemFolder());
+    });
+    const split = await splitStream(plain, to, channels, { ...multifd, prompt: true });
+    return { converted: converted!, split };
+  } finally {
+    for (const source of closing) source.close();
+  }
+}
+
+async function merge(main: ByteSource, end: StreamEnd, ahead: Ahead, sink: ByteSink): Promise<void> {
+  const waiting: ByteSource = {
+    read: async (into) => {
+      ahead.wanted = true;
+      for (const pump of ahead.pumps) pump.goOn();
+      try {
+        return await main.read(into);
+      } finally {
+        ahead.wanted = false;
+      }
+    },
+  };
+  const multifd = ahead.pumps.map((pump, k) => ({
+    name: `multifd-${k}.bin`,
+    length: 0,
+    open: () => pump,
+    ready: () => pump.ready,
+  }));
+  const channel = { name: "main.bin", length: 0, open: () => waiting };
+  const recording = { main: channel, multifd, preempt: [], returnPath: [] };
+  await mergeRecording(recording, sink, { prompt: true, answered: true, live: end });
+}
