@@ -55,8 +55,8 @@ test("an error of the program ends it although its input is a pipe that says not
     child.stdin?.write(stream.subarray(0, 1000));
     const ended = once(child, "exit").then(([code, signal]) => (code ?? signal) as unknown);
     const soon = await Promise.race([ended, sleep(20_000).then(() => "hangs")]);
-    // A socket cannot be woken: it is ended hard.
-    t.equal(soon, what === "pipe" ? 70 : "SIGKILL", `${what}: ${said}`);
+    // A socket cannot be woken: once a thread waits for it, the program is ended hard.
+    t.ok(soon === 70 || (what === "socket" && soon === "SIGKILL"), `${what}: ends with ${String(soon)}: ${said}`);
     t.match(said, /internal error, please report: TypeError: not ours/u);
     child.kill("SIGKILL");
   }
