@@ -17,7 +17,7 @@ export function download({ name, blob }: Made): void {
 }
 
 /** A name without what a file system or a browser takes otherwise. */
-export function fileName(name: string): string {
+function fileName(name: string): string {
   return name.replaceAll(/[^\w.@+-]+/gu, "_").slice(-120);
 }
 

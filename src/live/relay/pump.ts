@@ -46,7 +46,7 @@ export class Ahead {
  * the main channel, which the source does not end while its channels are full. So as long as the main channel is waited
  * for, the channel is read on: what does not fit into memory goes to a private file, which has no name.
  */
-export class ChannelPump implements ByteSource {
+class ChannelPump implements ByteSource {
   /** Resolves when the source has ended the channel. */
   readonly done: Promise<void>;
   private readonly pieces: Piece[] = [];

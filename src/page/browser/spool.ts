@@ -1,4 +1,4 @@
-/** Stands for `io/transport/spool.ts` where there are no files. */
+/** What `io/transport/spool.ts` does, where there are no files. */
 import { isRandom, type ByteSource, type Positioned } from "../../bytes/source.js";
 import type { Again } from "../../io/transport/spool.js";
 

@@ -121,7 +121,7 @@ function left({ blocks }: MemoryFacts, name: string, at: bigint): number {
   return Math.max(1, Math.min(SHOWN, length - Number(at)));
 }
 
-export function readArguments(space: Space, address: string): string[] {
+function readArguments(space: Space, address: string): string[] {
   if (space.kind === "physical") return ["--physical", address];
   if (space.kind === "block") return ["--block", space.name, "--offset", address];
   return ["--virtual", address, "--cpu", String(space.cpu)];
