@@ -101,21 +101,32 @@ export function readingFrom(source: RandomSource, position: number): ByteSource 
   };
 }
 
-/** A source with the properties of `source` but another `read` that returns the same bytes. */
-export function derive(source: ByteSource, read: ByteSource["read"]): ByteSource {
-  const { length, offset, within, stored, warnings, containers, readAhead } = source;
+/**
+ * A source that is read forward by `read`, and otherwise says what `source` does; without its length, `readAt`, `seek`
+ * and `readAhead`, which would not go through `read`, and without `close`.
+ */
+export function forward(source: ByteSource, read: ByteSource["read"]): ByteSource {
+  const { offset, within, stored, warnings, containers } = source;
   return {
-    length,
     offset,
     within,
     stored,
     warnings,
     containers,
-    readAhead,
     read,
+    diagnostics: () => source.diagnostics?.(),
+  };
+}
+
+/** A source with the properties of `source` but another `read` that returns the same bytes. */
+export function derive(source: ByteSource, read: ByteSource["read"]): ByteSource {
+  const { length, readAhead } = source;
+  return {
+    ...forward(source, read),
+    length,
+    readAhead,
     ...(isRandom(source) ? { readAt: (position: number, into: Uint8Array) => source.readAt(position, into) } : {}),
     ...(source.seek === undefined ? {} : { seek: (position: number) => source.seek!(position) }),
-    diagnostics: () => source.diagnostics?.(),
     close: () => source.close?.(),
   };
 }

@@ -1,5 +1,5 @@
 import { closeSync, readSync } from "node:fs";
-import { isRandom, type ByteSource, type Positioned } from "../../bytes/source.js";
+import { forward, isRandom, type ByteSource, type Positioned } from "../../bytes/source.js";
 import { attempt, writeAll } from "./attempt.js";
 import { systemFolder, temporaryFile } from "./temporary.js";
 
@@ -38,15 +38,8 @@ class Spool implements Again {
     this.file = temporaryFile(folder, "qevm-copy");
     this.remove();
     // Not its length, `seek` and `readAhead`: only what was read already can be read again.
-    const { offset, within, stored, warnings, containers } = first;
     this.source = {
-      offset,
-      within,
-      stored,
-      warnings,
-      containers,
-      diagnostics: () => first.diagnostics?.(),
-      read: (into) => this.read(into),
+      ...forward(first, (into) => this.read(into)),
       readAt: (position, into) => this.readAt(position, into),
     };
   }

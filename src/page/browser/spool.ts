@@ -1,5 +1,5 @@
 /** What `io/transport/spool.ts` does, where there are no files. */
-import { isRandom, type ByteSource, type Positioned } from "../../bytes/source.js";
+import { forward, isRandom, type ByteSource, type Positioned } from "../../bytes/source.js";
 import type { Again } from "../../io/transport/spool.js";
 
 /** Bytes of one blob. */
@@ -27,15 +27,8 @@ class BlobSpool implements Again {
   private cached: { index: number; bytes: Uint8Array } | undefined;
 
   constructor(private readonly first: ByteSource) {
-    const { offset, within, stored, warnings, containers } = first;
     this.source = {
-      offset,
-      within,
-      stored,
-      warnings,
-      containers,
-      diagnostics: () => first.diagnostics?.(),
-      read: (into) => this.read(into),
+      ...forward(first, (into) => this.read(into)),
       readAt: (position, into) => this.readAt(position, into),
     };
   }
