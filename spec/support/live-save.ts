@@ -86,9 +86,9 @@ export async function live(options: SaveOptions, writers = 8, rate = 150): Promi
   }
 }
 
-/** Checks with our load path, the statistics and a real QEMU 7.2 that everything arrived. */
-export async function arrivesWhole(t: Test, options: SaveOptions): Promise<void> {
-  const { stream, statistics, memory, name: block } = await live(options);
+/** Checks with our load path, the statistics and a real QEMU 7.2 that everything arrived. `writing`: as for `live`. */
+export async function arrivesWhole(t: Test, options: SaveOptions, ...writing: number[]): Promise<void> {
+  const { stream, statistics, memory, name: block } = await live(options, ...writing);
   const sink = new FlatMemory();
   const loaded = await loadStream(new MemorySource(stream), sink);
   t.ok(Buffer.from(memory).equals(sink.blocks.get(block)!), "our own load path holds what the guest held");
