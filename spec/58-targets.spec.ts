@@ -72,6 +72,25 @@ test("pages of 1 KiB are found however the bytes arrive, and what is asked for h
   }
 });
 
+test("virt up to 2.7 has pages of the smallest size, as a real QEMU writes them", async (t) => {
+  const bytes = corpusEntry("arm-integratorcp").open();
+  // 0x07, be32 length, name.
+  const end = 13 + bytes.readUInt32BE(9);
+  const named = (machine: string): Buffer => {
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(machine.length);
+    return Buffer.concat([bytes.subarray(0, 9), length, Buffer.from(machine, "latin1"), bytes.subarray(end)]);
+  };
+  for (const machine of ["virt-2.6", "virt-2.7"]) {
+    const { pageSize, complete } = await inspectStream(new MemorySource(named(machine)));
+    t.deepEqual([pageSize, complete], [1024, true], machine);
+  }
+  await inspectStream(new MemorySource(named("virt-2.8"))).then(
+    () => t.fail("virt-2.8 read with pages of 1 KiB"),
+    (error: unknown) => t.ok(error instanceof QevmError, String(error)),
+  );
+});
+
 /** A stream without devices: one block of sixteen pages, the first and the last with data. */
 function handmade(machine: string, pageSize: number, bits?: number): Uint8Array {
   const subsection = bits === undefined ? [] : [[5], str8("configuration/target-page-bits"), be(1, 4), be(bits, 4)];

@@ -18,8 +18,11 @@ const PAGE_SIZES: readonly number[] = [4096, 1024, 2048, 8192, 16_384, 65_536, 2
 
 const USUAL_SIZE = 4096;
 
-/** Machines that are known by name to have pages of 4 KiB. */
-const USUAL = /^(?:pc|q35|microvm|isapc|xen|x-remote|nitro|s390-ccw|pseries|virt-)/u;
+/**
+ * Machines that are known by name to have pages of 4 KiB. ARM's virt has pages of the target's smallest size, 1 KiB, up
+ * to 2.7 (7.2 hw/arm/virt.c minimum_page_bits).
+ */
+const USUAL = /^(?:pc|q35|microvm|isapc|xen|x-remote|nitro|s390-ccw|pseries|virt-(?!2\.[67]$))/u;
 
 /** Bytes that are looked at. */
 const WINDOW = 256 * 1024;
