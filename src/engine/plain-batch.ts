@@ -10,7 +10,7 @@ import {
   type PageDeflater,
   type PageInflater,
 } from "./page-engine.js";
-import { isZeroPage } from "./zero.js";
+import { isZero } from "../bytes/zero.js";
 
 const FLAG_ZERO = 0x02n;
 const FLAG_COMPRESS_PAGE = 0x100n;
@@ -56,7 +56,7 @@ export class PlainDeflateBatch implements DeflateBatch {
     let at = 0;
     for (let i = 0; i < count; i++) {
       const page = this.each[i]!;
-      const zero = isZeroPage(page);
+      const zero = isZero(page);
       const start = at;
       this.zero[i] = zero ? 1 : 0;
       if (zero) {

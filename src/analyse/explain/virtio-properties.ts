@@ -2,6 +2,7 @@
  * Properties of virtio PCI devices as a stream shows them. Source: virtio 1.2 (ids, capabilities, queues); QEMU
  * hw/virtio, hw/net, hw/block (5.2 to 11.1).
  */
+import { isZero } from "../../bytes/zero.js";
 import type { DeviceState } from "../../codec/vmstate/index.js";
 import type { DeviceKind } from "./device-table.js";
 import {
@@ -79,8 +80,7 @@ export function busProperties(kind: DeviceKind, state: DeviceState | undefined):
  */
 function outputs({ fields }: DeviceState): number | undefined {
   const bytes = fields["virtio-gpu"];
-  if (!(bytes instanceof Uint8Array) || bytes.length < 12 || bytes.subarray(0, 4).some((byte) => byte !== 0))
-    return undefined;
+  if (!(bytes instanceof Uint8Array) || bytes.length < 12 || !isZero(bytes, 0, 4)) return undefined;
   return new DataView(bytes.buffer, bytes.byteOffset).getUint32(8);
 }
 

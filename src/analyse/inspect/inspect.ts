@@ -1,7 +1,7 @@
 import type { Warning } from "../../bytes/errors.js";
 import { withInput, type OpenOptions, type StreamInput } from "../../io/container/input.js";
 import { containerName } from "../../io/container/types.js";
-import { isZeroPage } from "../../engine/zero.js";
+import { isZero } from "../../bytes/zero.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
 import { privateBytes, type SectionRecord } from "../../codec/sections/index.js";
@@ -279,7 +279,7 @@ export class Tally implements StreamVisitor {
     if (item.kind === "trailing") {
       const offset = item.offset + this.trailing;
       this.trailing += chunk.length;
-      if (isZeroPage(chunk)) return;
+      if (isZero(chunk)) return;
       const last = this.undecoded.at(-1);
       if (last?.reason === item.what && last.offset + last.length === offset) last.length += chunk.length;
       else this.undecoded.push({ offset, length: chunk.length, reason: item.what });

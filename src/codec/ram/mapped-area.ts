@@ -1,6 +1,7 @@
 import { hex, type Diagnostics } from "../../bytes/errors.js";
 import type { QemuFileReader } from "../../bytes/reader.js";
 import type { QemuFileWriter } from "../../bytes/writer.js";
+import { isZero } from "../../bytes/zero.js";
 import type { RamBatch } from "./batch.js";
 import { encodeBlockEntry } from "./block-list.js";
 import { RamFlag } from "./flags.js";
@@ -84,7 +85,7 @@ export async function decodeMappedBlock(
   const bitmap = reader.bytes(length);
   await reader.needLarge(gapLength, "the hole after a mapped-ram bitmap");
   const hole = reader.view(gapLength);
-  return { block, bitmap, gapLength, gap: isZero(hole, 0, gapLength) ? undefined : hole.slice() };
+  return { block, bitmap, gapLength, gap: isZero(hole) ? undefined : hole.slice() };
 }
 
 /**
@@ -175,7 +176,7 @@ export function decodeArea(
     batch.position[i] = base + at;
     batch.fill[i] = 0;
     batch.bodyStart[i] = at;
-    batch.bodyLength[i] = present || !isZero(reader.buffer, at, pageSize) ? pageSize : 0;
+    batch.bodyLength[i] = present || !isZero(reader.buffer, at, at + pageSize) ? pageSize : 0;
     reader.position = at + pageSize;
   }
   batch.count = n;
@@ -196,10 +197,4 @@ const ZEROS = new Uint8Array(65_536);
 /** Zeros, where QEMU leaves a hole. */
 export function writeZeros(writer: QemuFileWriter, length: number): void {
   for (let left = length; left > 0; left -= ZEROS.length) writer.bytes(ZEROS.subarray(0, Math.min(left, ZEROS.length)));
-}
-
-function isZero(bytes: Uint8Array, start: number, length: number): boolean {
-  const end = start + length;
-  for (let i = start; i < end; i++) if (bytes[i] !== 0) return false;
-  return true;
 }

@@ -1,6 +1,7 @@
 import { QevmError } from "../../bytes/errors.js";
 import type { QemuFileReader } from "../../bytes/reader.js";
 import { latin1 } from "../../bytes/reader.js";
+import { isZero } from "../../bytes/zero.js";
 import { decodeDevice, deviceToPlain, type DeviceDescription, type DeviceState } from "../vmstate/index.js";
 import { disagreement, type Catalogue, type CatalogueFit } from "../vmstate/catalogue/index.js";
 import { isCommandHead } from "./command.js";
@@ -243,7 +244,7 @@ class Survey {
     const { reader } = this;
     if (reader.peek(ahead) === TypeByte.VMDESCRIPTION) return reader.peek(ahead + 5) === 0x7b;
     const rest = reader.buffer.subarray(reader.position + ahead, reader.end);
-    return rest.every((byte) => byte === 0);
+    return isZero(rest);
   }
 
   /** The end of a section that no layout fits. */

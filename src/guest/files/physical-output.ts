@@ -1,7 +1,7 @@
 import { closeSync, fstatSync, ftruncateSync, openSync } from "node:fs";
 import { QevmError } from "../../bytes/errors.js";
 import { createDeflater } from "../../engine/index.js";
-import { isZeroPage } from "../../engine/zero.js";
+import { isZero } from "../../bytes/zero.js";
 import { attempt, readAll, writeAll } from "../../io/transport/attempt.js";
 import type { Layout, Segment, VgaRegisters } from "../layout-types.js";
 import { VGA_WINDOW, VGA_WINDOW_LENGTH } from "../layout/vga-registers.js";
@@ -125,7 +125,7 @@ function* pagesOf(
   pageSize: number,
 ): Generator<{ number: number; bytes: Uint8Array }> {
   let page = { number: -1, bytes: new Uint8Array(pageSize) };
-  const isFull = (): boolean => page.number >= 0 && !isZeroPage(page.bytes);
+  const isFull = (): boolean => page.number >= 0 && !isZero(page.bytes);
   for (const range of ranges) {
     for (const { address, bytes } of contents(data, range)) {
       for (let at = 0; at < bytes.length;) {

@@ -1,4 +1,5 @@
 import { closeSync, ftruncateSync, openSync } from "node:fs";
+import { isZero } from "../../bytes/zero.js";
 import { attempt, readAll, writeAll } from "../../io/transport/attempt.js";
 import { moveInto, type OutputPlace } from "../../io/transport/output-place.js";
 import { fileOffset, type Split } from "./block-files.js";
@@ -68,7 +69,7 @@ function zeroRange(fd: number, path: string, at: number, length: number): void {
   for (let done = 0; done < length; done += buffer.length) {
     const wanted = Math.min(buffer.length, length - done);
     const bytes = buffer.subarray(0, readAll(path, fd, buffer.subarray(0, wanted), at + done));
-    if (!bytes.some((byte) => byte !== 0)) continue;
+    if (isZero(bytes)) continue;
     writeAll(path, fd, bytes.fill(0), at + done);
   }
 }

@@ -1,5 +1,5 @@
 import { QevmError } from "../../bytes/errors.js";
-import { isZeroPage } from "../../engine/zero.js";
+import { isZero } from "../../bytes/zero.js";
 import { Turns } from "../../io/transport/turns.js";
 import type { Layout, Segment } from "../layout-types.js";
 import type { GuestPages } from "./guest-memory.js";
@@ -132,7 +132,7 @@ export class MemorySpace {
     const runs: { zero: boolean; length: number }[] = [];
     for (let at = 0; at < bytes.length;) {
       const stop = Math.min(bytes.length, at + this.pageSize - ((from + at) % this.pageSize));
-      const zero = isZeroPage(bytes.subarray(at, stop));
+      const zero = isZero(bytes.subarray(at, stop));
       const last = runs.at(-1);
       if (last?.zero === zero) last.length += stop - at;
       else runs.push({ zero, length: stop - at });

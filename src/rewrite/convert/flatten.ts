@@ -1,4 +1,4 @@
-import { isZeroPage } from "../../engine/zero.js";
+import { isZero } from "../../bytes/zero.js";
 import { RecordApplier } from "../../guest/pages/apply.js";
 import { PageSet } from "../../guest/pages/page-set.js";
 import { ScratchMemory } from "../../guest/files/scratch.js";
@@ -90,7 +90,7 @@ export class FlattenRounds extends OneRound {
     for (const block of blocks) {
       for (const offset of seen.offsets(block)) {
         memory.files.read(block, offset, page);
-        const wait = encoder.page(block, offset, isZeroPage(page) ? undefined : page);
+        const wait = encoder.page(block, offset, isZero(page) ? undefined : page);
         if (wait !== undefined) await wait;
       }
     }

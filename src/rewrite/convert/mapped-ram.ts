@@ -1,4 +1,4 @@
-import { isZeroPage } from "../../engine/zero.js";
+import { isZero } from "../../bytes/zero.js";
 import { QevmError } from "../../bytes/errors.js";
 import { RecordApplier } from "../../guest/pages/apply.js";
 import { PageSet } from "../../guest/pages/page-set.js";
@@ -107,7 +107,7 @@ export class ToMappedRam extends OneRound {
     const written = files.written(block.idstr);
     for (let i = written.next(0, pages); i < pages; i = written.next(i + 1, pages)) {
       files.read(block, i * pageSize, page);
-      if (!isZeroPage(page)) present.add(i);
+      if (!isZero(page)) present.add(i);
       const turn = this.turns.due();
       if (turn !== undefined) await turn;
     }

@@ -1,6 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
 import { createDeflater } from "../../engine/create.js";
-import { isZeroPage } from "../../engine/zero.js";
+import { isZero } from "../../bytes/zero.js";
 import type { DeflateBatch, EngineKind } from "../../engine/page-engine.js";
 import { RamFlag, type RamBlock, type RecordWriter } from "../../codec/ram/index.js";
 import { CompressThreads } from "../threads/compress-threads.js";
@@ -66,7 +66,7 @@ abstract class ZlibEncoder implements PageEncoder {
   protected abstract add(block: RamBlock, offset: number, page: Uint8Array | undefined): void | Promise<void>;
 
   private raw(block: RamBlock, offset: number, page: Uint8Array | undefined): void | Promise<void> {
-    const zero = page === undefined || isZeroPage(page);
+    const zero = page === undefined || isZero(page);
     this.pages[zero ? "zero" : "normal"]++;
     this.wire.plain(block, offset, zero ? undefined : page, false);
     return this.wire.file.drain();

@@ -1,4 +1,5 @@
 import { QevmError } from "../../bytes/errors.js";
+import { isZero } from "../../bytes/zero.js";
 
 /** Fills a page of generated memory. Returns false for a zero page, which it does not write. */
 export type Fill = (page: Uint8Array, offset: number) => boolean;
@@ -42,7 +43,7 @@ export function namedFill(name: "zero" | "text" | "random", seed: number): Fill 
 export function fileFill(read: (offset: number, into: Uint8Array) => number): Fill {
   return (page, offset) => {
     page.fill(0, read(offset, page));
-    return !page.every((byte) => byte === 0);
+    return !isZero(page);
   };
 }
 

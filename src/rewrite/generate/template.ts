@@ -1,5 +1,5 @@
 import { QevmError } from "../../bytes/errors.js";
-import { isZeroPage } from "../../engine/zero.js";
+import { isZero } from "../../bytes/zero.js";
 import type { StreamLimits } from "../../codec/stream/limits.js";
 import { parseExactJson } from "../../bytes/exact-json.js";
 import { didYouMean } from "../../bytes/nearest.js";
@@ -141,7 +141,7 @@ class RamReplacer {
   private async write(block: RamBlock, image: Image): Promise<void> {
     const { file, wire } = this.writer;
     for (const [offset, page] of this.pages(block, image)) {
-      wire.plain(block, offset, isZeroPage(page) ? undefined : page);
+      wire.plain(block, offset, isZero(page) ? undefined : page);
       await file.drain();
     }
   }
@@ -152,7 +152,7 @@ class RamReplacer {
     const { pageSize } = this.reader.ram;
     const bitmap = new Uint8Array(bitmapLength(block.usedLength / pageSize));
     for (const [offset, page] of this.pages(block, image)) {
-      if (block.usedLength < FILLED_BELOW || !isZeroPage(page)) setPage(bitmap, offset / pageSize);
+      if (block.usedLength < FILLED_BELOW || !isZero(page)) setPage(bitmap, offset / pageSize);
     }
     encodeMappedBlock(file, { block, bitmap, gapLength, gap });
     for (const [offset, page] of this.pages(block, image)) {

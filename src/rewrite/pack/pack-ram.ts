@@ -1,5 +1,5 @@
 import { createDeflater } from "../../engine/create.js";
-import { isZeroPage } from "../../engine/zero.js";
+import { isZero } from "../../bytes/zero.js";
 import type { PageDeflater } from "../../engine/page-engine.js";
 import { QevmError } from "../../bytes/errors.js";
 import { PageDecoder } from "../../guest/pages/page-decoder.js";
@@ -199,7 +199,7 @@ export class RamPacker {
     switch (kind) {
       case Kind.ZERO:
       case Kind.FILL:
-        if (kind === Kind.ZERO ? isZeroPage(now) : now.every((byte) => byte === detail)) {
+        if (kind === Kind.ZERO ? isZero(now) : now.every((byte) => byte === detail)) {
           wire.zero(block, offset, detail);
           return;
         }
@@ -264,7 +264,7 @@ export class RamPacker {
         if (turn !== undefined) await turn;
         if (this.seen.has(block, offset)) continue;
         const now = this.files[block.index]!.view(offset, this.pageSize);
-        if (isZeroPage(now)) continue;
+        if (isZero(now)) continue;
         this.edits.added++;
         this.wire.page(RamFlag.PAGE, block, offset, now);
         await this.writer.drain();

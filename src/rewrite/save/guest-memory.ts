@@ -1,4 +1,5 @@
 import { QevmError } from "../../bytes/errors.js";
+import { isZero } from "../../bytes/zero.js";
 import type { RamBlock } from "../../codec/ram/index.js";
 import type { SharedMemory } from "../threads/compress-work.js";
 
@@ -30,7 +31,6 @@ export class SharedBlock implements GuestBlock {
   readonly bytes: Uint8Array;
   readonly log: Int32Array;
   readonly usedLength: number;
-  private readonly words: Int32Array;
 
   /** @param log the dirty log in shared memory; created if omitted */
   constructor(
@@ -45,27 +45,12 @@ export class SharedBlock implements GuestBlock {
       throw new QevmError("usage", `RAM block ${idstr} is not made of whole pages`);
     }
     this.bytes = new Uint8Array(buffer);
-    this.words = new Int32Array(buffer);
     this.shared = { buffer, start: 0, length: this.usedLength };
     this.log = log ?? new Int32Array(new SharedArrayBuffer(bitmapWords(this.usedLength, size) * 4));
   }
 
   isZero(offset: number): boolean {
-    const { words } = this;
-    const end = (offset + this.size) / 4;
-    for (let i = offset / 4; i < end; i += 8) {
-      const any =
-        words[i]! |
-        words[i + 1]! |
-        words[i + 2]! |
-        words[i + 3]! |
-        words[i + 4]! |
-        words[i + 5]! |
-        words[i + 6]! |
-        words[i + 7]!;
-      if (any !== 0) return false;
-    }
-    return true;
+    return isZero(this.bytes, offset, offset + this.size);
   }
 
   page(offset: number): Uint8Array {

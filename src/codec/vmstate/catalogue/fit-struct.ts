@@ -1,5 +1,6 @@
 import { QevmError } from "../../../bytes/errors.js";
 import { latin1, type QemuFileReader } from "../../../bytes/index.js";
+import { isZero } from "../../../bytes/zero.js";
 import { decodeArray, decodeNull } from "../arrays.js";
 import { Choices, spend, Weight } from "../context.js";
 import type { FieldDescription, StructDescription } from "../description.js";
@@ -209,7 +210,7 @@ function fitSized(ctx: FitContext, group: GroupData): FieldDescription {
   const entry: FieldDescription = { name, type, size };
   const bytes = reader.buffer.subarray(reader.position, reader.position + size);
   const value = decodeElement(ctx, entry);
-  if (type === "unused_buffer" && bytes.some((byte) => byte !== 0)) {
+  if (type === "unused_buffer" && !isZero(bytes)) {
     throw reader.error("bad-value", "unused bytes that are not 0");
   }
   // With one size only, or at the section's end, what the codec does not take may stay bytes, as with a description.

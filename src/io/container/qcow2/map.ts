@@ -1,4 +1,5 @@
 import { hex, QevmError } from "../../../bytes/errors.js";
+import { isZero } from "../../../bytes/zero.js";
 import { Incompatible, type Qcow2Header } from "./header.js";
 import { exactly, vmStateSize, type Qcow2Snapshot } from "./snapshots.js";
 import { type RandomSource } from "../../../bytes/source.js";
@@ -264,10 +265,6 @@ export class ClusterMap {
 
 /** QEMU's own limit: 32 MiB of L1 table (QCOW_MAX_L1_SIZE, block/qcow2.h, 7.2). */
 const MOST_L1 = (32 << 20) / 8;
-
-function isZero(bytes: Uint8Array): boolean {
-  return bytes.every((byte) => byte === 0);
-}
 
 interface L2Table {
   at: number;
