@@ -64,10 +64,11 @@ test("every kind of damage finds something to damage in the corpus, says what, a
     for (const base of bases) {
       for (let seed = 1; seed <= 6; seed++) {
         const one = makeCase(base, seed, { kinds: [kind] });
-        if (one.kinds.length === 0) continue;
+        // There is nothing of the kind in this base.
+        if (one.kinds.length === 0) break;
         if (one.did === "") silent++;
         if (Buffer.compare(one.bytes, base.bytes) !== 0) changed++;
-        same &&= Buffer.compare(makeCase(base, seed, { kinds: [kind] }).bytes, one.bytes) === 0;
+        if (seed === 1) same &&= Buffer.compare(makeCase(base, seed, { kinds: [kind] }).bytes, one.bytes) === 0;
       }
     }
     t.ok(
