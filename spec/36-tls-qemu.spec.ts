@@ -46,6 +46,7 @@ const MACHINE_11 = { ...LIVE, args: LIVE.args.map((arg) => arg.replace("pc-i440f
 
 const PLAIN: Pick<Side, "parameters"> = { parameters: {} };
 const RETURN = ["return-path"];
+const server = creds(pki, "server");
 const BOTH = ["--listen-tls", pki, "--connect-tls", pki];
 
 /** Source and destination, the guest, and what `qevm relay` is told. */
@@ -82,6 +83,17 @@ const WAYS: readonly [string, string, string, Way][] = [
       machine: MACHINE_11,
     },
   ],
+  ...(["7.2", "11.1"] as const).map((to): [string, string, string, Way] => [
+    "x509 on both sides, pages of 3 plain channels into 2 with zlib",
+    "7.2",
+    to,
+    {
+      source: side(creds(pki, "client"), RETURN, 3),
+      destination: side({ ...server, parameters: { ...server.parameters, "multifd-compression": "zlib" } }, RETURN, 2),
+      options: [...BOTH, "--multifd", "zlib", "--channels", "2", "--qemu", to],
+      machine: still(),
+    },
+  ]),
   [
     "PSK on the source's side only, multifd with 2 channels",
     "7.2",
