@@ -69,6 +69,20 @@ export async function convertMain(conversion: Conversion): Promise<Converted> {
   return done;
 }
 
+/**
+ * A channel that is connected when its first packet is there: a destination reads that packet before it accepts the
+ * next connection, and with TLS before it answers the next handshake (7.2 multifd_recv_initial_packet).
+ */
+export function openedLater(open: () => Promise<ByteSink>): ByteSink {
+  let sink: ByteSink | undefined;
+  return {
+    write: async (chunk) => {
+      sink ??= await open();
+      await sink.write(chunk);
+    },
+  };
+}
+
 /** Waits until `seen` has been the same for so long; undefined is never the same. */
 export async function quiet(seen: () => number | undefined, milliseconds: number): Promise<void> {
   let [since, before] = [performance.now(), seen()];

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
-import { MemorySource, type ByteSink } from "../../bytes/index.js";
+import { MemorySource } from "../../bytes/index.js";
 import { Gate, KeptTail, StreamEnd, type Caller, type ChannelHead } from "../receive/index.js";
 import { announced, type Announced, type ChannelRole } from "../../io/recording/index.js";
 import { checkDestination, openDestination, type Destination } from "../../io/transport/destination-uri.js";
@@ -10,7 +10,7 @@ import { writeDrained } from "../../io/transport/drained.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
 import type { TlsFacts } from "../../io/transport/tls/listener.js";
-import { convertMain, quiet, type Converted } from "./conversion.js";
+import { convertMain, openedLater, quiet, type Converted } from "./conversion.js";
 import { Ahead } from "./pump.js";
 import { RelayRecord } from "./record.js";
 import { ReturnTail } from "./return-tail.js";
@@ -212,19 +212,6 @@ class Relay {
     return destination;
   }
 
-  /**
-   * A channel that is connected when its first packet is there: a destination reads that packet before it accepts the
-   * next connection, and with TLS before it answers the next handshake (7.2 multifd_recv_initial_packet).
-   */
-  private connectLater(opened: Destination[]): ByteSink {
-    let to: Destination | undefined;
-    const write = async (chunk: Uint8Array): Promise<void> => {
-      if (to === undefined) opened.push((to = await this.connect()));
-      await to.write(chunk);
-    };
-    return { write };
-  }
-
   /** A multifd channel whose pages are changed: it has no connection of its own to the destination. */
   private async pump(caller: Caller, channel: ChannelHead): Promise<void> {
     await this.ahead.add(this.recorded(caller, channel)).done.catch((error: unknown) => {
@@ -289,7 +276,12 @@ class Relay {
       convert,
       prepare: async () => {
         await this.settled();
-        const channels = Array.from({ length: multifd?.channels ?? 0 }, () => this.connectLater(opened));
+        const open = async (): Promise<Destination> => {
+          const channel = await this.connect();
+          opened.push(channel);
+          return channel;
+        };
+        const channels = Array.from({ length: multifd?.channels ?? 0 }, () => openedLater(open));
         return { channels, multifd: multifd && { ...multifd, uuid: multifd.uuid ?? this.uuid } };
       },
     });
