@@ -2,13 +2,15 @@
 // and the packed package. Each chapter's tests run in a separate process, so that a crash or a hang in one does not
 // hide results of the others. The last line is always "N passed, N failed".
 //
-//   node tools/test.mjs [--no-lint] [--no-coverage] [--no-package] [--jobs N] [--timeout SECONDS] [FILTER...]
+//   node tools/test.mjs [--fast] [--no-lint] [--no-coverage] [--no-package] [--jobs N] [--timeout SECONDS] [FILTER...]
 //
+// --fast: only quick chapters, without lint, coverage and package.
 // With a FILTER (a part of a file name: 05, ram) only the matching chapters run, without lint, coverage and package.
 import { existsSync, readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { check, counting, gather, instrument, report } from "./test/coverage.mjs";
+import { FAST } from "./test/fast.mjs";
 import { checkPackage } from "./test/package.mjs";
 import { bin, node, root } from "./test/process.mjs";
 import { TapReader } from "./test/tap.mjs";
@@ -16,6 +18,7 @@ import { TapReader } from "./test/tap.mjs";
 const { values: options, positionals: filters } = parseArgs({
   allowPositionals: true,
   options: {
+    fast: { type: "boolean" },
     "no-lint": { type: "boolean" },
     "no-coverage": { type: "boolean" },
     "no-package": { type: "boolean" },
@@ -23,7 +26,7 @@ const { values: options, positionals: filters } = parseArgs({
     timeout: { type: "string", default: "600" },
   },
 });
-const whole = filters.length === 0;
+const whole = filters.length === 0 && options.fast !== true;
 const collect = whole && options["no-coverage"] !== true;
 const total = { passed: 0, failed: 0 };
 /** The skip reasons of a test where no QEMU is installed, or not 7.2, which most of them need. */
@@ -93,10 +96,15 @@ async function lint() {
   step("prettier", await node([bin("prettier/bin/prettier.cjs"), "--check", "--log-level=warn", "."]));
 }
 
+function isWanted(name) {
+  if (options.fast === true) return FAST.test(name);
+  return whole || filters.some((part) => name.includes(part));
+}
+
 async function specification() {
   const files = readdirSync(`${root}dist/spec`, { recursive: true })
     .filter((name) => existsSync(`${root}spec/${name.replace(/\.js$/u, ".ts")}`))
-    .filter((name) => name.endsWith(".spec.js") && (whole || filters.some((part) => name.includes(part))))
+    .filter((name) => name.endsWith(".spec.js") && isWanted(name))
     // Later chapters take longer: starting with them keeps all cores busy to the end.
     .toSorted()
     .toReversed();
