@@ -116,12 +116,13 @@ test("contents of the package", (t) => {
     "dist/bin/page.wasm",
     "dist/qevm.1",
     "dist/page/qevm.html",
+    "schema/inspect.json",
   ]) {
     t.ok(files.includes(file), file);
   }
   const strays = files.filter(
     (path) =>
-      !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/qevm\.1|dist\/bin\/.+|dist\/page\/qevm\.html|dist\/src\/.+)$/u.test(
+      !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/qevm\.1|dist\/bin\/.+|dist\/page\/qevm\.html|dist\/src\/.+|schema\/[a-z-]+\.json)$/u.test(
         path,
       ),
   );
@@ -146,7 +147,7 @@ test("the top level has only the planned entries", (t) => {
       .map((path) => path.replace(/\/.*$/u, "")),
   );
   const allowed =
-    /^(\..+|package(-lock)?\.json|tsconfig(\..+)?\.json|src|spec|corpus|tools|LICENSE|README\.md|CHANGELOG\.md)$/u;
+    /^(\..+|package(-lock)?\.json|tsconfig(\..+)?\.json|src|schema|spec|corpus|tools|LICENSE|README\.md|CHANGELOG\.md)$/u;
   t.deepEqual(
     [...top].filter((name) => !allowed.test(name)),
     [],

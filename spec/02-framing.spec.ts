@@ -260,13 +260,13 @@ test("bytes after the end that are not zeros are counted with their offset", asy
   bytes.set(end);
   const from = end.length + 2 * (1 << 20);
   bytes.fill(0x55, from);
-  const { undecoded, bytes: counted } = await inspectStream(new MemorySource(bytes));
-  t.equal(counted.trailing, bytes.length - end.length + 2);
+  const { undecoded, trailingBytes } = await inspectStream(new MemorySource(bytes));
+  t.equal(trailingBytes, bytes.length - end.length + 2);
   const [first, ...more] = undecoded;
   t.deepEqual(more, [], "one piece");
   t.ok(
-    first !== undefined && first.offset <= from && first.offset > from - (1 << 20),
+    first !== undefined && first.streamOffset <= from && first.streamOffset > from - (1 << 20),
     "it begins with the first of them",
   );
-  t.equal(first!.offset + first!.length, bytes.length);
+  t.equal(first!.streamOffset + first!.length, bytes.length);
 });

@@ -21,22 +21,31 @@ for (const entry of corpus) {
     const bytes = entry.open();
     const result = await verifyStream(new MemorySource(bytes));
     t.ok(result.identical, "identical");
-    t.equal(result.bytes, bytes.length, "all bytes");
+    t.equal(result.streamLength, bytes.length, "all bytes");
     t.ok(result.complete, "complete");
     if (result.inspection.vmdescription) {
       t.equal(result.opaqueBytes, 0, "nothing opaque");
     } else {
       const first = result.inspection.undecoded[0];
       t.ok(first !== undefined && first.reason.includes("VMDESCRIPTION"), "the rest is named");
-      t.equal(first === undefined ? -1 : first.offset + first.length, bytes.length, "up to the end");
+      t.equal(first === undefined ? -1 : first.streamOffset + first.length, bytes.length, "up to the end");
       t.equal(result.opaqueBytes, first?.length, "and counted as opaque");
     }
     t.deepEqual(result.inspection.warnings, [], "no warnings");
-    if (entry.capture.capabilities.includes("compress")) t.ok(result.recompressed.pages > 0, "has compressed pages");
-    t.equal(result.recompressed.identical, result.recompressed.pages, `${result.recompressed.pages} recompressed`);
+    if (entry.capture.capabilities.includes("compress"))
+      t.ok(result.recompressed.pageCount > 0, "has compressed pages");
+    t.equal(
+      result.recompressed.identicalCount,
+      result.recompressed.pageCount,
+      `${result.recompressed.pageCount} recompressed`,
+    );
     const level = entry.capture.parameters["compress-level"];
-    if (result.recompressed.pages > 0) t.deepEqual(result.recompressed.levels, [level ?? 1], "the capture's level");
-    t.equal(result.xbzrle.identical, result.xbzrle.pages, `${result.xbzrle.pages} XBZRLE pages encoded again`);
+    if (result.recompressed.pageCount > 0) t.deepEqual(result.recompressed.levels, [level ?? 1], "the capture's level");
+    t.equal(
+      result.deltas.identicalCount,
+      result.deltas.pageCount,
+      `${result.deltas.pageCount} XBZRLE pages encoded again`,
+    );
     if (entry.capture.machine !== "none" && result.inspection.machine !== null) {
       t.equal(result.inspection.machine, entry.capture.machine, "machine");
     }
@@ -49,7 +58,7 @@ for (const entry of corpus) {
       t.ok(complete, "complete, though nobody asked for what is after the memory");
       let compared = 0;
       for (const truth of entry.truth.blocks) {
-        const block = blocks.find(({ name }) => name === truth.name);
+        const block = blocks.find(({ block: name }) => name === truth.name);
         if (truth.sha256 === undefined) continue;
         t.ok(block !== undefined, `${truth.name} is there`);
         if (block === undefined) continue;

@@ -198,12 +198,12 @@ test("a folder in which nothing can be created is named in one line", (t) => {
       ["report", file, "--out", "/dev/null"],
     ]) {
       const { code, stderr } = qevm(args, folder);
-      t.equal(code, 1, `${args[0]} with TMPDIR=${folder}`);
+      t.equal(code, 2, `${args[0]} with TMPDIR=${folder}`);
       t.ok(stderr.includes(folder) && stderr.split("\n").length === 2, stderr);
     }
   }
   const { code, stderr } = qevm(["unpack", file, "/proc/new/folder"]);
-  t.equal(code, 1, "an output there");
+  t.equal(code, 2, "an output there");
   t.ok(stderr.includes("/proc/new"), stderr);
   t.end();
 });
@@ -249,7 +249,11 @@ test("pack reads only plain files of the folder", (t) => {
       join(folder, "manifest.json"),
       text.replace('"vmdescription.json"', () => JSON.stringify(wrong)),
     );
-    t.equal(qevm(["pack", folder, "--out", join(work, "never")]).code, 1, JSON.stringify(wrong));
+    t.equal(
+      qevm(["pack", folder, "--out", join(work, "never")]).code,
+      wrong.includes("\0") ? 2 : 1,
+      JSON.stringify(wrong),
+    );
   }
   const linked = join(work, "linked");
   symlinkSync(unpacked, linked);

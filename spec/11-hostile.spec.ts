@@ -42,10 +42,10 @@ test("every prefix of a capture of -machine none", async (t) => {
 });
 
 /** The number of decoded bytes, by the parts of an inspection, which must be contiguous. */
-function decoded({ bytes, undecoded }: Inspection): number {
+function decoded({ streamLength, opaqueBytes, undecoded }: Inspection): number {
   return (
-    bytes.total -
-    bytes.opaque +
+    streamLength -
+    opaqueBytes +
     undecoded.reduce((sum, { length }) => sum + length, 0) -
     (undecoded.at(-1)?.length ?? 0)
   );
@@ -55,7 +55,7 @@ test("the truncated end of a stream is counted, for every source and command", a
   const live = corpusEntry("live").open();
   const { sections } = await inspectStream(new MemorySource(live));
   const places = [9, 20, 30, 43, 60, 200, 300_000, 1_000_000, 3_000_000, live.length - 1, live.length - 50_000];
-  for (const { offset, length } of sections.filter((_, k) => k % 6 === 0)) {
+  for (const { streamOffset: offset, sectionLength: length } of sections.filter((_, k) => k % 6 === 0)) {
     places.push(offset + 1, offset + 5, offset + 12, offset + length - 5, offset + length - 1, offset + length);
   }
   const wrong: string[] = [];
@@ -65,8 +65,8 @@ test("the truncated end of a stream is counted, for every source and command", a
     const inspection = await inspectStream(new MemorySource(cut), how);
     const last = inspection.undecoded.at(-1);
     const say = (what: string): void => void wrong.push(`cut at ${at}: ${what}`);
-    if (inspection.bytes.total !== at || inspection.complete) say(`${inspection.bytes.total} bytes`);
-    if (last !== undefined && last.offset + last.length !== at) say(`${last.offset} and ${last.length}`);
+    if (inspection.streamLength !== at || inspection.complete) say(`${inspection.streamLength} bytes`);
+    if (last !== undefined && last.streamOffset + last.length !== at) say(`${last.streamOffset} and ${last.length}`);
     const pieces = async function* (): AsyncGenerator<Uint8Array> {
       for (let from = 0; from < at; from += 65_521) yield cut.subarray(from, from + 65_521);
     };
@@ -74,13 +74,13 @@ test("the truncated end of a stream is counted, for every source and command", a
     if (JSON.stringify(piped.undecoded) !== JSON.stringify(inspection.undecoded)) say("from a pipe");
     const verified = await verifyStream(new MemorySource(cut), how);
     const first = verified.firstDifference ?? at;
-    if (verified.bytes !== at || verified.opaqueBytes !== inspection.bytes.opaque) say("verify counts otherwise");
+    if (verified.streamLength !== at || verified.opaqueBytes !== inspection.opaqueBytes) say("verify counts otherwise");
     // An undescribed rest is copied; a truncated one is not.
     if (first !== decoded(inspection) && !verified.identical) say(`verify: ${first}, decoded ${decoded(inspection)}`);
-    const { damage, inspection: explained } = await explainStream(new MemorySource(cut), undefined, how);
-    if (damage.length === 0 || explained.bytes.opaque !== inspection.bytes.opaque) say("explain counts otherwise");
+    const { faults: damage, inspection: explained } = await explainStream(new MemorySource(cut), undefined, how);
+    if (damage.length === 0 || explained.opaqueBytes !== inspection.opaqueBytes) say("explain counts otherwise");
     const { a, verdict } = await diffStreams(cut, cut.slice(), how);
-    if (a.bytes.total !== at || verdict !== "identical") say(`diff: ${a.bytes.total} bytes, ${verdict}`);
+    if (a.streamLength !== at || verdict !== "identical") say(`diff: ${a.streamLength} bytes, ${verdict}`);
   }
   t.deepEqual(wrong, []);
 });
@@ -89,16 +89,16 @@ test("bytes after damage are counted without keeping them", async (t) => {
   const live = corpusEntry("live").open();
   const broken = Uint8Array.from(live);
   const { sections } = await inspectStream(new MemorySource(live));
-  const { offset } = sections.find(({ type }) => type === "part")!;
+  const { streamOffset: offset } = sections.find(({ type }) => type === "part")!;
   broken[offset] = 0x55;
   for (const [what, source] of [
     ["bytes", new MemorySource(broken)],
     ["a pipe", new IterableSource([broken.subarray(0, 70_000), broken.subarray(70_000)])],
   ] as const) {
-    const { damage, inspection } = await explainStream(source);
+    const { faults: damage, inspection } = await explainStream(source);
     t.equal(damage[0]?.error.offset, offset, `${what}: the damage`);
     t.deepEqual(
-      [inspection.bytes.total, inspection.bytes.opaque],
+      [inspection.streamLength, inspection.opaqueBytes],
       [live.length, live.length - offset],
       `${what}: and all after it`,
     );
@@ -127,7 +127,7 @@ test("every byte of that capture changed", async (t) => {
 test("prefixes and changes of a pc capture, at structured positions", async (t) => {
   const { sections } = await inspectStream(new MemorySource(pc));
   const places = new Set<number>();
-  for (const { offset, length } of sections) {
+  for (const { streamOffset: offset, sectionLength: length } of sections) {
     for (let i = -6; i < 40; i++) places.add(offset + i);
     for (let i = -12; i < 3; i++) places.add(offset + length + i);
   }

@@ -252,9 +252,9 @@ test("a warning for compressed pages that no release loads", async (t) => {
 test("an output in a missing folder names that folder", async (t) => {
   const here = join(work, "vm.mig");
   for (const [out, code, said] of [
-    [join(work, "no", "out"), 1, /: there is no folder \S+\/no$/mu],
+    [join(work, "no", "out"), 2, /: there is no folder \S+\/no$/mu],
     [join(work, "no/"), 2, /\/no\/ is a folder, but the output is a file$/mu],
-    [join(here, "out"), 1, /ENOTDIR/u],
+    [join(here, "out"), 2, /ENOTDIR/u],
   ] as const) {
     for (const line of ["extract IN --format raw", "convert IN", "report IN", "generate --template IN"]) {
       const run = await qevm([...words(line, here, ""), "--out", out]);

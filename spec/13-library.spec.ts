@@ -142,7 +142,7 @@ test("every function that reads a stream takes every kind of input", async (t) =
     await memory.close();
     const { pages: loaded, blocks } = await node.loadStream(input(), new node.FlatMemory());
     const work = mkdtempSync(join(folder, "each-"));
-    const { bytes: converted } = await node.convertToFile(input(), join(work, "converted"), { ram: "normal" });
+    const { streamLength: converted } = await node.convertToFile(input(), join(work, "converted"), { ram: "normal" });
     const { items } = await node.unpackStream(input(), join(work, "unpacked"));
     await node.packFolder(join(work, "unpacked"), join(work, "packed"));
     t.ok(readFileSync(join(work, "packed")).equals(plain), `${what}: unpacked and packed again`);
@@ -343,7 +343,7 @@ test("a bundle for the browser needs no Node API", async (t) => {
     ["gzip", "pc-i440fx-7.2"],
     "containers are opened, here of two members",
   );
-  t.deepEqual((await bundled.explainStream(blob)).damage, [], "explained");
+  t.deepEqual((await bundled.explainStream(blob)).faults, [], "explained");
   const page = new Uint8Array(4096);
   t.equal(bundled.codec.decodeXbzrle(page, Uint8Array.of(0x10, 0x01, 0x2a)), 17, "and the codecs are there");
 });

@@ -1,19 +1,21 @@
 import test from "tape";
 import { qevmOnMade } from "./support/made-stream.js";
+import { flatDocument } from "./support/document.js";
 
 /** Pipes a stream of so much RAM into `qevm inspect -`. Returns what was sent and what was reported. */
 async function inspectMade(
   ram: string,
 ): Promise<{ sent: string; seen: Inspected; maxRss: number; code: number | null }> {
   const { code, stdout, maxRss, sent } = await qevmOnMade(ram, ["inspect", "-", "--json"]);
-  return { sent, seen: JSON.parse(stdout) as Inspected, maxRss, code };
+  return { sent, seen: flatDocument(stdout) as Inspected, maxRss, code };
 }
 
 interface Inspected {
   machine: string;
   complete: boolean;
-  ram: { blocks: { name: string; length: number }[]; pages: { normal: number; zero: number } };
-  bytes: { total: number; opaque: number };
+  ram: { blocks: { block: string; blockLength: number }[]; pages: { normal: number; zero: number } };
+  streamLength: number;
+  opaqueBytes: number;
 }
 
 function megabytes(bytes: number): string {
@@ -27,12 +29,12 @@ test("16 GiB of RAM generated on the fly and piped in", async (t) => {
   t.equal(`${normal} normal, ${zero} zero`, large.sent, "every page that was sent is counted");
   t.equal(normal + zero, (16 * 1024 ** 3) / 4096);
   t.deepEqual(
-    large.seen.ram.blocks.map(({ name, length }) => [name, length]),
+    large.seen.ram.blocks.map(({ block, blockLength }) => [block, blockLength]),
     [["ram", 16 * 1024 ** 3]],
   );
   t.equal(large.seen.machine, "none");
   t.equal(large.seen.complete, true);
-  t.equal(large.seen.bytes.opaque, 0);
+  t.equal(large.seen.opaqueBytes, 0);
   t.ok(large.maxRss < 105e6, `memory of its own ${megabytes(large.maxRss)} is under 105 MB`);
   t.ok(
     large.maxRss < small.maxRss + 10e6,

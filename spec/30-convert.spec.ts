@@ -17,6 +17,7 @@ import { corpusEntry, listCorpus } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { loads, qemuOf } from "./support/loads.js";
 import { PLAIN_PROGRAM, plainEnvironment, qevm } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "qevm-spec-30-"));
 
@@ -55,7 +56,7 @@ test("asked for nothing, it changes nothing", async (t) => {
     const stream = open();
     const { bytes, report } = await convert(stream, {});
     t.ok(same(bytes, stream), name);
-    t.equal(report.bytes.out, stream.length);
+    t.equal(report.streamLength.written, stream.length);
   }
 });
 
@@ -72,8 +73,8 @@ for (const [name, level] of [
   test(`${name} to plain pages and back, by 1 and by 3 threads`, async (t) => {
     const stream = corpusEntry(name).open();
     const plain = await convert(stream, { ram: "normal" });
-    t.equal(plain.report.pages.out.compressed, 0);
-    t.equal(plain.report.pages.out.normal, plain.report.pages.in.normal + plain.report.pages.in.compressed);
+    t.equal(plain.report.pages.written.compressed, 0);
+    t.equal(plain.report.pages.written.normal, plain.report.pages.read.normal + plain.report.pages.read.compressed);
     t.ok(same((await convert(stream, { ram: "normal", threads: 3 })).bytes, plain.bytes), "threads: the same bytes");
     const back = await convert(plain.bytes, { ram: "zlib", level, engine: "exact" });
     t.ok(same(back.bytes, stream), "exact at the capture's level: the very bytes of QEMU");
@@ -126,9 +127,9 @@ test("XBZRLE to plain pages: from a file and from a pipe", async (t) => {
     writeFileSync(file, stream);
     const { code, stdout } = await qevm(["convert", file, "--out", join(folder, "out"), "--ram", "normal", "--json"]);
     t.equal(code, 0);
-    const report = JSON.parse(stdout) as ConvertReport;
-    t.ok(report.pages.in.xbzrle > 0, `${report.pages.in.xbzrle} XBZRLE pages`);
-    t.equal(report.pages.out.xbzrle, 0);
+    const report = flatDocument(stdout) as ConvertReport;
+    t.ok(report.pages.read.xbzrle > 0, `${report.pages.read.xbzrle} XBZRLE pages`);
+    t.equal(report.pages.written.xbzrle, 0);
     const piped = await qevm(["convert", "-", "--out", join(folder, "piped"), "--ram", "normal"], { stdin: stream });
     t.equal(piped.code, 0);
     t.ok(same(readFileSync(join(folder, "piped")), readFileSync(join(folder, "out"))), "the same bytes");
@@ -183,7 +184,7 @@ test("a pages fill byte that is not zero becomes a page (8.2 and later refuse it
   t.ok(at > 0);
   stream[at + 8] = 0x5a;
   const { bytes, report } = await convert(stream, { ram: "normal" });
-  t.equal(report.pages.out.normal, report.pages.in.normal + 1);
+  t.equal(report.pages.written.normal, report.pages.read.normal + 1);
   t.ok(Buffer.from(bytes).includes(Buffer.alloc(4096, 0x5a)));
 });
 

@@ -10,6 +10,7 @@ import { MemorySource } from "../src/bytes/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { qevm } from "./support/program.js";
 import { inProcess } from "./support/in-process.js";
+import { flatDocument } from "./support/document.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-spec-30-"));
 const whole = corpusEntry("compress-1-threads-1").open();
@@ -20,7 +21,7 @@ const file = join(work, "damaged.mig");
 writeFileSync(file, damaged);
 
 interface Told {
-  warnings: { offset: number; replaced?: { block: string; page: number; by: string } }[];
+  damage: { streamOffset: number; block?: string; blockOffset?: number; replacedBy?: string }[];
 }
 
 const out = (name: string): string => join(work, name);
@@ -34,27 +35,26 @@ test("what lenient mode puts in the place of a damaged page is listed, with stat
     blocks: ["extract", file, "--out", out("blocks"), "--format", "blocks"],
     raw: ["extract", file, "--out", out("raw"), "--format", "raw"],
   };
-  let place: { block: string; page: number } | undefined;
+  let place: Told["damage"][number] | undefined;
   for (const [name, command] of Object.entries(commands)) {
     const strict = await qevm(command, { plain: true });
     t.equal(strict.code, 1, `${name}: refused`);
     const lenient = await qevm([...command, "--lenient", "--json"], { plain: true });
     t.equal(lenient.code, 1, `${name}: delivered, with status 1`);
-    const { warnings } = JSON.parse(lenient.stdout) as Told;
-    const replaced = warnings[0]?.replaced;
-    t.ok(replaced !== undefined && replaced.by.endsWith("zeros"), `${name}: ${replaced?.by}`);
-    t.ok(payload - warnings[0]!.offset <= 12, `${name}: the record's offset`);
+    const [replaced] = (flatDocument(lenient.stdout) as Told).damage;
+    t.ok(replaced?.replacedBy?.endsWith("zeros") === true, `${name}: ${replaced?.replacedBy}`);
+    t.ok(payload - replaced!.streamOffset <= 12, `${name}: the record's offset`);
     t.ok(lenient.stderr.includes(`replaced page of "pc.ram" at 0x`), `${name}: in words`);
     place = replaced;
   }
-  t.ok(place !== undefined && place.page % 4096 === 0, "a page");
-  const { block, page } = place!;
+  t.ok(place?.blockOffset !== undefined && place.blockOffset % 4096 === 0, "a page");
+  const { block = "", blockOffset: page } = place!;
   const read = ["read", file, "--block", block, "--offset", `${page}`, "--length", "4096"];
   const strict = await qevm(read, { plain: true });
   t.equal(strict.code, 1, "read: refused");
   const lenient = await qevm([...read, "--lenient", "--json"], { plain: true });
   t.equal(lenient.code, 1, "read: delivered, with status 1");
-  t.deepEqual((JSON.parse(lenient.stdout) as Told).warnings[0]?.replaced?.page, page, "and listed");
+  t.deepEqual((flatDocument(lenient.stdout) as Told).damage[0]?.blockOffset, page, "and listed");
   writeFileSync(out("whole"), whole);
   const diff = await qevm(["diff", file, out("whole"), "--lenient"], { plain: true });
   t.equal(diff.code, 1, "diff");
@@ -63,7 +63,7 @@ test("what lenient mode puts in the place of a damaged page is listed, with stat
 
 test("warnings that there is no room for are counted", (t) => {
   const made = new Diagnostics({ lenient: true, maxWarnings: 1 });
-  const replaced = { block: "ram", page: 4096, by: "zeros" };
+  const replaced = { block: "ram", blockOffset: 4096, by: "zeros" };
   for (let k = 0; k < 3; k++) made.anomaly(new QevmError("bad-xbzrle", `number ${k}`, { offset: k }), replaced);
   t.deepEqual([made.passedOver, made.dropped, made.warnings.length], [3, 2, 1]);
   t.deepEqual(made.warnings[0]?.replaced, replaced);
@@ -72,7 +72,7 @@ test("warnings that there is no room for are counted", (t) => {
 
 test("payloads that were not decompressed are called neither understood nor complete", async (t) => {
   const inspected = await inspectStream(new MemorySource(damaged));
-  t.ok(inspected.unchecked > 0, `${inspected.unchecked} payloads`);
+  t.ok(inspected.uncheckedPayloads > 0, `${inspected.uncheckedPayloads} payloads`);
   const { stdout } = await qevm(["inspect", file], { plain: true });
   t.match(stdout, /^Not checked: .* payloads were not decompressed \(qevm verify FILE does so\)$/mu);
   t.notOk(/Understood: every byte$/mu.test(stdout), "not every byte");
@@ -80,7 +80,7 @@ test("payloads that were not decompressed are called neither understood nor comp
   t.equal(sound.versions.loads, "may", "explain looks into the payloads");
   const explained = await explainStream(new MemorySource(damaged));
   t.deepEqual(
-    explained.damage.map(({ error, times }) => [error.code, times]),
+    explained.faults.map(({ error, times }) => [error.code, times]),
     [["bad-compressed-data", 1]],
     "and names what is damaged",
   );
@@ -105,11 +105,11 @@ test("verify --lenient goes on after damaged pages, and says what was put in the
     stderr,
   );
   t.match(stdout, /^DAMAGED: 2 pages \(see the warnings\)$/mu);
-  const { warnings } = JSON.parse((await inProcess("verify", [path, "--lenient", "--json"])).stdout) as {
-    warnings: { replaced?: { block: string } }[];
+  const { damage } = flatDocument((await inProcess("verify", [path, "--lenient", "--json"])).stdout) as {
+    damage: { block?: string }[];
   };
   t.deepEqual(
-    warnings.map(({ replaced }) => replaced?.block),
+    damage.map(({ block }) => block),
     ["pc.ram", "pc.ram"],
     "in JSON, too",
   );

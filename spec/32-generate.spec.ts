@@ -70,8 +70,8 @@ for (const [name, options, capabilities] of [
     const bytes = await made(options);
     const result = await verifyStream(new MemorySource(bytes));
     t.ok(result.identical && result.opaqueBytes === 0 && result.complete, "understood");
-    t.equal(result.recompressed.identical, result.recompressed.pages, "compressed pages");
-    t.equal(result.xbzrle.identical, result.xbzrle.pages, "XBZRLE pages");
+    t.equal(result.recompressed.identicalCount, result.recompressed.pageCount, "compressed pages");
+    t.equal(result.deltas.identicalCount, result.deltas.pageCount, "XBZRLE pages");
     const qemu = qemuOf(t, "7.2");
     if (qemu === undefined) return;
     const destination = await startDestination({

@@ -12,12 +12,13 @@ import { migrateTo, startSource } from "../tools/recording/record.js";
 import { qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
 import { receiving } from "./support/receiving.js";
+import { flatDocument } from "./support/document.js";
 
 /** SHA-256 of every block, as `extract` finds it in a recording. */
 async function extracted(recording: string, out: string): Promise<Truth["blocks"]> {
   const run = await qevm(["extract", recording, "--out", out, "--format", "blocks", "--json"]);
-  const { blocks } = JSON.parse(run.stdout) as { blocks: { name: string; file: string; length: number }[] };
-  return blocks.map(({ name, file, length }) => {
+  const { blocks } = flatDocument(run.stdout) as { blocks: { block: string; file: string; blockLength: number }[] };
+  return blocks.map(({ block: name, file, blockLength: length }) => {
     const sha256 = createHash("sha256")
       .update(readFileSync(join(out, file)))
       .digest("hex");
@@ -63,11 +64,11 @@ for (const [version, method, channels, back, machine] of LIVE_CASES) {
       }
       const { code, stdout, stderr } = await ended();
       t.equal(code, 0, stderr);
-      const report = JSON.parse(stdout) as { channels: { role: string }[]; returnPath: boolean };
+      const report = flatDocument(stdout) as { channels: { role: string }[]; returnPath: boolean };
       t.equal(report.returnPath, back);
       t.equal(report.channels.filter(({ role }) => role === "multifd").length, channels);
       const verified = await qevm(["verify", join(folder, "rec"), "--json"]);
-      const { identical, opaqueBytes } = JSON.parse(verified.stdout) as { identical: boolean; opaqueBytes: number };
+      const { identical, opaqueBytes } = flatDocument(verified.stdout) as { identical: boolean; opaqueBytes: number };
       t.deepEqual([identical, opaqueBytes], [true, 0]);
       const plain = join(folder, "plain");
       t.equal((await qevm(["convert", join(folder, "rec"), "--out", plain, "--to", "stream"])).code, 0);

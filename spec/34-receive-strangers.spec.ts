@@ -201,7 +201,7 @@ test("a listener without an address is for this machine only, and --allow for th
       };
       const { refused } = await among(how, join(folder, how), act, ["127.0.0.2"]);
       t.deepEqual(
-        refused.map(({ bytes, why }) => [bytes, why]),
+        refused.map(({ receivedBytes: bytes, why }) => [bytes, why]),
         [[0, "its address is not one of --allow"]],
         how,
       );

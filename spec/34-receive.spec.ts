@@ -9,6 +9,7 @@ import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
 import { PROGRAM, qevm } from "./support/program.js";
 import { dial, receiving } from "./support/receiving.js";
+import { flatDocument } from "./support/document.js";
 
 /** What the other side answers until it closes, while this side stays open. */
 async function answers(socket: Socket): Promise<string> {
@@ -35,7 +36,7 @@ for (const name of ["recording-7.2-zlib", "recording-10.0-live"]) {
       const { code, stdout, stderr } = await ended();
       t.equal(code, 0, stderr);
       for (const file of files) t.ok(readFileSync(join(folder, "rec", file)).equals(open(file)), file);
-      const { channels } = JSON.parse(stdout) as { channels: { file: string; role: string }[] };
+      const { channels } = flatDocument(stdout) as { channels: { file: string; role: string }[] };
       t.deepEqual(channels.map(({ file }) => file).toSorted(), files);
       const list = JSON.parse(readFileSync(join(folder, "rec", "recording.json"), "utf8")) as {
         channels: { file: string }[];
@@ -88,14 +89,14 @@ test("a name without extension: channels of more than one are a folder, a lone o
   const { files, open } = recordingNamed("recording-7.2-zstd");
   await receiving(["--out", "$DIR/vm", "--json"], async ({ folder, uri, ended }) => {
     for (const file of files) (await dial(uri)).end(open(file));
-    t.equal((JSON.parse((await ended()).stdout) as { as: string }).as, "recording");
+    t.equal((flatDocument((await ended()).stdout) as { as: string }).as, "recording");
     t.deepEqual(readdirSync(folder), ["vm"]);
     t.equal(readdirSync(join(folder, "vm")).length, files.length + 2);
   });
   const plain = corpusEntry("machine-none-tiny").open();
   await receiving(["--out", "$DIR/vm", "--json"], async ({ folder, uri, ended }) => {
     (await dial(uri)).end(plain);
-    t.equal((JSON.parse((await ended()).stdout) as { as: string }).as, "stream");
+    t.equal((flatDocument((await ended()).stdout) as { as: string }).as, "stream");
     t.ok(readFileSync(join(folder, "vm")).equals(plain));
   });
 });
@@ -111,15 +112,15 @@ test("channels that cannot be brought together are kept", async (t) => {
       (await dial(uri)).end(bytes);
     }
     const { code, stderr } = await ended();
-    t.equal(code, 1);
+    t.equal(code, 2);
     t.match(stderr, /no codec opens the qatzip payload/u);
     t.deepEqual(readdirSync(folder), ["vm.mig.recording"]);
     const inspected = await qevm(["inspect", join(folder, "vm.mig.recording"), "--json"]);
-    t.ok((JSON.parse(inspected.stdout) as { bytes: { opaque: number } }).bytes.opaque > 10_000, "opaque, and counted");
+    t.ok((flatDocument(inspected.stdout) as { opaqueBytes: number }).opaqueBytes > 10_000, "opaque, and counted");
     const verified = await qevm(["verify", join(folder, "vm.mig.recording"), "--json"]);
     t.equal(verified.code, 0, verified.stderr);
     t.equal(
-      (JSON.parse(verified.stdout) as { epochs: null }).epochs,
+      (flatDocument(verified.stdout) as { epochs: null }).epochs,
       null,
       "framed, identical, but not brought together",
     );
@@ -131,7 +132,7 @@ test("a unix socket that was left behind is taken over, a busy one is not", asyn
   await receiving(
     ["--out", "$DIR/first.mig"],
     async ({ folder, uri, child, ended }) => {
-      t.equal((await qevm(["receive", uri, "--out", join(folder, "no.mig")])).code, 1, "busy");
+      t.equal((await qevm(["receive", uri, "--out", join(folder, "no.mig")])).code, 2, "busy");
       child.kill("SIGKILL");
       await ended();
       const again = spawn(process.execPath, [PROGRAM, "receive", uri, "--out", join(folder, "vm.mig")], {
@@ -213,7 +214,7 @@ test("what came is kept where the migration fails, and read with --lenient", asy
     await receiving(["--out", out], async ({ folder, uri, ended }) => {
       (await dial(uri)).end(part);
       const { code, stderr } = await ended();
-      t.equal(code, 1);
+      t.equal(code, 2);
       t.match(stderr, /closed before its stream|ends inside/u);
       t.match(stderr, /received data is kept in .*--lenient/u);
       t.deepEqual(readdirSync(folder), [kept], "no more than that");
@@ -290,7 +291,7 @@ test("exec: and fd:, and what is not a place to listen at", async (t) => {
     t.ok(readFileSync(out).equals(stream), "fd:");
     rmSync(out);
     const failed = await qevm(["receive", `exec:cat '${file}'; exit 3`, "--out", out]);
-    t.equal(failed.code, 1);
+    t.equal(failed.code, 2);
     t.match(failed.stderr, /ended with exit code 3/u);
     const silent = await qevm(["receive", "exec:true", "--out", out]);
     t.match(silent.stderr, /no stream header/u);
@@ -307,7 +308,7 @@ test("exec: and fd:, and what is not a place to listen at", async (t) => {
       2,
       "a folder with something in it",
     );
-    t.equal((await qevm(["receive", `unix:${folder}/no/such`, "--out", out])).code, 1);
+    t.equal((await qevm(["receive", `unix:${folder}/no/such`, "--out", out])).code, 2);
     t.deepEqual(
       readdirSync(folder).toSorted(),
       ["full", "in", "out.partial"],

@@ -75,7 +75,7 @@ test("a destination that lets go after so many bytes is an error, by a reset or 
             source.end(stream.subarray(Math.max(bytes, 100) + 1));
           } else source.end(stream);
           const { code, stderr } = await ended();
-          t.equal(code, 1, `${how} after ${bytes}: ${stderr}`);
+          t.equal(code, 2, `${how} after ${bytes}: ${stderr}`);
           t.notOk(/ at .*\.js:|undefined/u.test(stderr), "in words");
         });
       });
@@ -88,7 +88,7 @@ test("a source that asked for an answer and gets none is an error", async (t) =>
     await listening(["relay", "tcp:127.0.0.1:0", to], async ({ uri, ended }) => {
       (await dial(uri)).end(asking(corpusEntry("machine-none").open()));
       const { code, stderr } = await ended();
-      t.equal(code, 1);
+      t.equal(code, 2);
       t.match(stderr, /expected SHUT 0, found no SHUT/u);
     });
   });
@@ -179,7 +179,7 @@ test("a recording that is on disk before the source hears SHUT 0; a full disk lo
     t.comment("a full disk: left out, since it needs root and mount");
   } else {
     const full = await run(join(folder, "rec"), 1);
-    t.equal(full[0], 1);
+    t.equal(full[0], 2);
     t.match(full[1], /the migration continues/u);
     t.match(full[1], /the destination has the guest, but the recording is not whole/u);
     t.ok(full[2].endsWith(SHUT_0.toString("hex")), "the source hears that its guest is at the destination");

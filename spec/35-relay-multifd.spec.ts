@@ -21,7 +21,7 @@ async function memoryOf(folder: string, out: string): Promise<Record<string, str
   const input = await openInput(folder);
   const { blocks } = await extractBlocks(input, out).finally(() => input.close?.());
   return Object.fromEntries(
-    blocks.map(({ name, file }) => [
+    blocks.map(({ block: name, file }) => [
       name,
       createHash("sha256")
         .update(readFileSync(join(out, file)))

@@ -11,6 +11,7 @@ import { qemuOf } from "./support/loads.js";
 import { sendLookAlikes } from "./support/look-alikes.js";
 import { qevm } from "./support/program.js";
 import { arrived, LIVE, SHORT, switching, through, type Side, type Way } from "./support/relayed.js";
+import { flatDocument } from "./support/document.js";
 
 const COMPRESS: Side = { capabilities: ["compress"], parameters: { "compress-level": 1, "compress-threads": 2 } };
 const MULTIFD: Side = {
@@ -157,7 +158,7 @@ test("a migration that switches to postcopy: the destination's requests go back"
     t.equal(ended.code, 0, ended.stderr);
     t.equal(loaded.result.status, "completed", loaded.result.error);
     t.ok(truth !== undefined, "the source says completed");
-    const { loaded: said, channels } = JSON.parse(ended.stdout) as { loaded: boolean; channels: { role: string }[] };
+    const { loaded: said, channels } = flatDocument(ended.stdout) as { loaded: boolean; channels: { role: string }[] };
     t.equal(said, true);
     t.deepEqual(channels.map(({ role }) => role).toSorted(), ["main", "return-path"]);
     const { code, stdout } = await qevm(["inspect", join(folder, "rec"), "--json"]);

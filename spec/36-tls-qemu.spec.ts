@@ -13,6 +13,7 @@ import { makeAuthority, pskKey, writePki, writePsk } from "./support/pki.js";
 import { qevm } from "./support/program.js";
 import { freePort, receiving } from "./support/receiving.js";
 import { arrived, LIVE, switching, through, type Side, type Way } from "./support/relayed.js";
+import { flatDocument } from "./support/document.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-tls-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -158,7 +159,7 @@ for (const version of ["7.2", "10.0", "11.1"]) {
       t.equal(loaded.result.status, "completed", loaded.result.error);
       if (truth === undefined) t.fail(`the source: ${String(failure)}`);
       else t.ok((await compare(loaded.vm, truth)).differentBlocks.length <= 1, "memory as in the source");
-      const { channels, tls } = JSON.parse(ended.stdout) as { channels: { role: string }[]; tls: { peer: string } };
+      const { channels, tls } = flatDocument(ended.stdout) as { channels: { role: string }[]; tls: { peer: string } };
       t.deepEqual(channels.map(({ role }) => role).toSorted(), ["main", "preempt", "return-path"]);
       t.equal(tls.peer, "CN=source.example,O=Lab,C=CH");
     });
@@ -189,7 +190,7 @@ for (const [version, folder, capabilities, channels] of [
         const truth = await takeTruth(vm, null);
         const { code, stdout, stderr } = await ended();
         t.equal(code, 0, stderr);
-        t.equal((JSON.parse(stdout) as { tls: { protocol: string } }).tls.protocol, "TLSv1.2");
+        t.equal((flatDocument(stdout) as { tls: { protocol: string } }).tls.protocol, "TLSv1.2");
         t.equal((await qevm(["verify", join(out, "rec")])).code, 0);
         const sent = await qevm(["convert", join(out, "rec"), "--out", join(out, "plain"), "--to", "stream"]);
         t.equal(sent.code, 0, sent.stderr);

@@ -309,7 +309,7 @@ test("the commands: what came encrypted is written in the clear only on request"
     const large = join(work, "large.mig");
     writeFileSync(large, Buffer.concat([stream, Buffer.alloc(4 << 20)]));
     const plain = await qevm(["send", large, uri]);
-    t.equal(plain.code, 1);
+    t.equal(plain.code, 2);
     t.match(plain.stderr, /or expects TLS/u);
     const sent = await qevm(["send", file, uri, "--tls", pki, "--tls-hostname", "destination.example"]);
     t.equal(sent.code, 0, sent.stderr);

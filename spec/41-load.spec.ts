@@ -94,7 +94,7 @@ test("damage is refused with its address, or passed over where that is asked for
   const [listed] = loaded.warnings;
   t.equal(listed?.offset, bytes.indexOf(compressed(1, bad)), "with its record's byte");
   t.equal(listed?.replaced?.block, "r");
-  t.equal(listed?.replaced?.page, 0x1000);
+  t.equal(listed?.replaced?.blockOffset, 0x1000);
   t.match(String(listed?.replaced?.by), /^the 4096 bytes inflated before the damage/u);
   t.ok(text.equals(sink.blocks.get("r")!.subarray(0x2000, 0x3000)), "what follows is there");
 });

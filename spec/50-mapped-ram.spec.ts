@@ -51,7 +51,11 @@ tape("without a configuration section a mapped-ram file shows itself", async (t)
   t.deepEqual(verification.inspection.capabilities, ["mapped-ram"]);
   const [was, back] = [plain, await convert(mapped, "stream")].map(async (bytes) => {
     const { ram, devices } = await inspectStream(new MemorySource(bytes));
-    return { blocks: ram.blocks.map(({ name, length }) => ({ name, length })), devices, normal: ram.pages.normal };
+    return {
+      blocks: ram.blocks.map(({ block: name, blockLength: length }) => ({ name, length })),
+      devices,
+      normal: ram.pages.normal,
+    };
   });
   t.deepEqual(await back, await was, "and back");
   t.end();

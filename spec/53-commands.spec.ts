@@ -195,7 +195,7 @@ test("lenient: what a command cannot say is counted", async (t) => {
   const bytes = fromHex(`${HEADER} 08 000c 0002 abcd 00`);
   const found = await inspectStream(new MemorySource(bytes), { lenient: true });
   t.deepEqual(found.commands, [{ name: "COMMAND_12", offset: 8, number: 12, payload: "abcd" }]);
-  t.deepEqual([found.bytes.opaque, found.undecoded[0]?.offset], [2, 13]);
+  t.deepEqual([found.opaqueBytes, found.undecoded[0]?.streamOffset], [2, 13]);
 });
 
 test("unpacked and packed again, with a package of another length too", async (t) => {
@@ -213,7 +213,7 @@ test("unpacked and packed again, with a package of another length too", async (t
     writeFileSync(file, JSON.stringify(manifest));
     await packFolder(dir, out);
     const again = await verifyStream(new MemorySource(readFileSync(out)));
-    t.equal(again.bytes, POSTCOPY.length + 9, "a command more");
+    t.equal(again.streamLength, POSTCOPY.length + 9, "a command more");
     t.ok(again.identical && again.complete, "and the package's length says so");
     for (const [name, change] of Object.entries({
       "a command that there is not": { item: "command", name: "INVALID" },

@@ -73,7 +73,7 @@ async function memoryIs(
 ): Promise<void> {
   const found = await extractBlocks(mergedSource(channels), join(beside, "blocks"));
   t.ok(found.complete, "complete");
-  for (const { name, file } of found.blocks) {
+  for (const { block: name, file } of found.blocks) {
     const expected = blocks.find((one) => one.name === name)?.sha256;
     if (expected === null) continue;
     const sha256 = createHash("sha256").update(readFileSync(join(beside, "blocks", file)));

@@ -232,8 +232,8 @@ test("what no table has is refused where it is", async (t) => {
 
 test("a section that nothing knows is an opaque rest, named", async (t) => {
   const start = concat(be(0x5145564d00000003n, 8), [1], be(7, 4), str8("something"), be(0, 4), be(1, 4), [1, 2, 3]);
-  const { undecoded, bytes } = await inspectStream(new MemorySource(start));
-  t.equal(bytes.opaque, 3, "counted");
+  const { undecoded, opaqueBytes } = await inspectStream(new MemorySource(start));
+  t.equal(opaqueBytes, 3, "counted");
   t.ok(undecoded[0]!.reason.includes('"something"'), undecoded[0]!.reason);
 });
 
@@ -243,8 +243,8 @@ test("lenient: a stream cut inside a section keeps what came before", async (t) 
   const result = await verifyStream(new MemorySource(cut), { lenient: true });
   t.notOk(result.complete, "not complete");
   t.equal(result.inspection.warnings[0]?.code, "truncated", result.inspection.warnings[0]?.message);
-  const start = result.inspection.sections.find(({ name }) => name === "block");
-  t.deepEqual(start?.records, { end: 1 }, "START was read");
+  const start = result.inspection.sections.find(({ section: name }) => name === "block");
+  t.deepEqual(start?.recordCounts, { end: 1 }, "START was read");
 });
 
 for (const entry of ["block", "v5.2-block"]) {
@@ -396,10 +396,10 @@ for (const [name, section] of [
     const bytes = await converted(name, { flatten: true });
     const { inspection, identical, opaqueBytes } = await verifyStream(new MemorySource(bytes));
     const of = ({ sections }: typeof before): unknown[] =>
-      sections.filter((item) => item.name === section).map(({ type, records }) => ({ type, records }));
+      sections.filter((item) => item.section === section).map(({ type, recordCounts: records }) => ({ type, records }));
     t.deepEqual([identical, opaqueBytes], [true, 0], "identical, nothing opaque");
     t.deepEqual(of(inspection), of(before), `every part of "${section}"`);
-    const ram = inspection.sections.filter((item) => item.name === "ram").map(({ type }) => type);
+    const ram = inspection.sections.filter((item) => item.section === "ram").map(({ type }) => type);
     t.deepEqual(ram, ["start", "part", "end"], "one round of pages");
     if (qemuOf(t, corpusEntry(name).capture.version) !== undefined) await loads(t, corpusEntry(name), bytes, name);
   });
@@ -452,7 +452,7 @@ for (const options of [{ flatten: true }, { to: "mapped-ram" }] as const) {
       const bytes = await converted(entry.name, options);
       const { blocks } = await extractBlocks(new MemorySource(bytes), join(out, "ram"));
       for (const { name, sha256 } of entry.truth.blocks) {
-        const file = join(out, "ram", blocks.find((block) => block.name === name)?.file ?? "none");
+        const file = join(out, "ram", blocks.find((block) => block.block === name)?.file ?? "none");
         t.equal(createHash("sha256").update(readFileSync(file)).digest("hex"), sha256, name);
       }
       if (qemuOf(t, "10.0") === undefined) return;
@@ -468,9 +468,9 @@ test("COLO and CPR are named", async (t) => {
   const tiny = corpusEntry("machine-none-tiny").open();
   const header = 8 + 5 + 4;
   const colo = concat(tiny.subarray(0, header), [8], be(8, 2), be(0, 2), tiny.subarray(header), be(1, 4), be(3, 4));
-  const { commands, undecoded, bytes } = await inspectStream(new MemorySource(colo));
+  const { commands, undecoded, trailingBytes } = await inspectStream(new MemorySource(colo));
   t.equal(commands[0]?.name, "ENABLE_COLO", "the command");
-  t.deepEqual([undecoded[0]?.reason, bytes.trailing], ["checkpoints of COLO", 8], "and what follows the stream");
+  t.deepEqual([undecoded[0]?.reason, trailingBytes], ["checkpoints of COLO", 8], "and what follows the stream");
   const cpr = await inspectStream(new MemorySource(concat(be(0x51435052, 4), be(1, 4)))).then(
     () => undefined,
     (e: unknown) => e,

@@ -11,6 +11,7 @@ import { corpusEntry, type CorpusEntry } from "../tools/corpus.js";
 import { compare, destinationLike, startDestination } from "../tools/destination/index.js";
 import { qemuOf } from "./support/loads.js";
 import { qevm, type Ended } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 /** Calls `use` with a folder that holds the capture as `stream`. */
 async function withStream(entry: CorpusEntry, use: (folder: string) => Promise<void>): Promise<void> {
@@ -29,13 +30,13 @@ async function converted(t: Test, folder: string, { truth }: CorpusEntry, option
   const run = await qevm(["convert", join(folder, "stream"), "--to", "recording", "--out", rec, ...options]);
   t.equal(run.code, 0, run.stderr);
   const verified = await qevm(["verify", rec, "--json"]);
-  const { identical, opaqueBytes } = JSON.parse(verified.stdout) as { identical: boolean; opaqueBytes: number };
+  const { identical, opaqueBytes } = flatDocument(verified.stdout) as { identical: boolean; opaqueBytes: number };
   t.deepEqual([identical, opaqueBytes], [true, 0], options.join(" "));
   const out = join(folder, "blocks");
   const extracted = await qevm(["extract", rec, "--out", out, "--format", "blocks", "--json"]);
   t.equal(extracted.code, 0, extracted.stderr);
-  const { blocks } = JSON.parse(extracted.stdout) as { blocks: { name: string; file: string }[] };
-  for (const { name, file } of blocks) {
+  const { blocks } = flatDocument(extracted.stdout) as { blocks: { block: string; file: string }[] };
+  for (const { block: name, file } of blocks) {
     const sha256 = createHash("sha256")
       .update(readFileSync(join(out, file)))
       .digest("hex");

@@ -19,6 +19,7 @@ import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { qevm } from "./support/program.js";
 import { image } from "./support/container-bytes.js";
 import { refusal } from "./support/bytes.js";
+import { flatDocument } from "./support/document.js";
 
 const folder = join(projectRoot(), "corpus", "libvirt");
 test("real libvirt images of every format", async (t) => {
@@ -115,7 +116,7 @@ test("the program sees through containers", async (t) => {
     const file = join(work, "vm.save");
     copyFileSync(join(folder, "save.lzop"), file);
     const run = await qevm(["inspect", file, "--json"]);
-    const found = JSON.parse(run.stdout) as { container: string; machine: string; complete: boolean };
+    const found = flatDocument(run.stdout) as { container: string; machine: string; complete: boolean };
     t.deepEqual([found.container, found.machine, found.complete], ["libvirt (lzop)", "pc-i440fx-10.0", true]);
     const text = await qevm(["inspect", file]);
     t.match(text.stdout, /libvirt save image, version 2, lzop, the guest was paused\n {2}\| <domain type='qemu'>/u);

@@ -8,6 +8,7 @@ import { readyAddress, readyMark } from "../tools/guest/listing.js";
 import { fillGuest } from "../tools/guest/patterns.js";
 import { qevm } from "./support/program.js";
 import { noLibvirt, notOffered, pathOf, Virsh } from "./support/virsh.js";
+import { flatDocument } from "./support/document.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-restore-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -104,8 +105,8 @@ async function run(t: test.Test, args: readonly string[]): Promise<string> {
 
 /** Every command reads the image, and finds in it what `before` tells. */
 async function checkImage(t: test.Test, image: string, format: string, before: Truth): Promise<string> {
-  const { containers } = JSON.parse(await run(t, ["inspect", image, "--json"])) as {
-    containers: { kind: string; format: string; data: { xml: string } }[];
+  const { containers } = flatDocument(await run(t, ["inspect", image, "--json"])) as {
+    containers: { kind: string; format: string; xml: string }[];
   };
   const [libvirt] = containers;
   t.equal(libvirt?.kind, "libvirt");
@@ -118,7 +119,7 @@ async function checkImage(t: test.Test, image: string, format: string, before: T
   RANGES.forEach(([start, end], k) => {
     t.ok(before.memory[k]!.equals(memory.subarray(start, end)), `extracted memory from 0x${start.toString(16)}`);
   });
-  return libvirt?.data.xml ?? "";
+  return libvirt?.xml ?? "";
 }
 
 function edited(xml: string): string {

@@ -10,6 +10,7 @@ import { libvirtImage } from "../src/io/container/index.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-libvirt-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -95,7 +96,7 @@ test("an image whose saving broke off is read as far as it goes", async (t) => {
   const field = join(projectRoot(), "corpus", "field", "libvirt-part.bin");
   for (const command of ["inspect", "verify", "devices"]) {
     const strict = await qevm([command, field]);
-    t.equal(strict.code, 1, command);
+    t.equal(strict.code, 2, command);
     t.match(strict.stderr, /incomplete libvirt save image: saving was interrupted or failed; --lenient reads/u);
     const lenient = await qevm([command, field, "--lenient"]);
     t.match(lenient.stderr, /warning: .*incomplete libvirt save image/u, `${command} --lenient`);
@@ -118,7 +119,9 @@ test("an image whose saving broke off is read as far as it goes", async (t) => {
       [[image], [part, "--lenient"]].map(async (args) => await qevm(["inspect", "--json", ...args])),
     );
     t.equal(run!.code, 0, `${format} ${run!.stderr}`);
-    const [a, b] = [whole!, run!].map(({ stdout }) => JSON.parse(stdout) as { complete: boolean; warnings: unknown[] });
+    const [a, b] = [whole!, run!].map(
+      ({ stdout }) => flatDocument(stdout) as { complete: boolean; warnings: unknown[] },
+    );
     t.deepEqual([a!.complete, b!.complete], [true, true], `${format}: all of it`);
     t.equal(b!.warnings.length, a!.warnings.length + 1, "with a warning");
     writeFileSync(part, bytes.subarray(0, 300));
@@ -205,7 +208,10 @@ test("another compression, and another stream", async (t) => {
   }
   await convert(t, imageFile("gzip"), again, ["--compression", "raw", "--ram", "zlib", "--machine", "pc-i440fx-9.0"]);
   const inspected = await qevm(["inspect", again, "--json"]);
-  const { machine, ram } = JSON.parse(inspected.stdout) as { machine: string; ram: { pages: { compressed: number } } };
+  const { machine, ram } = flatDocument(inspected.stdout) as {
+    machine: string;
+    ram: { pages: { compressed: number } };
+  };
   t.equal(machine, "pc-i440fx-9.0", "the stream is converted as well");
   t.ok(ram.pages.compressed > 0, `${ram.pages.compressed} compressed pages`);
   await checkMemory(t, again, "gzip");
@@ -237,11 +243,11 @@ test("a program that is not there, or fails, leaves nothing behind", async (t) =
   process.env["PATH"] = bin;
   try {
     const missing = await qevm(["convert", image, "--out", out, "--to", "libvirt", "--compression", "xz"]);
-    t.equal(missing.code, 1);
+    t.equal(missing.code, 2);
     t.match(missing.stderr, /xz.*ENOENT/u);
     writeFileSync(join(bin, "xz"), "#!/bin/sh\necho no room >&2\nexit 3\n", { mode: 0o755 });
     const failing = await qevm(["convert", image, "--out", out, "--to", "libvirt", "--compression", "xz"]);
-    t.equal(failing.code, 1);
+    t.equal(failing.code, 2);
     t.match(failing.stderr, /xz failed \(3\): no room/u);
   } finally {
     process.env["PATH"] = path;

@@ -13,6 +13,7 @@ import { findStreams, isStreamHead } from "../src/codec/stream/search.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 const MIB = 1 << 20;
 const work = mkdtempSync(join(tmpdir(), "qevm-offset-"));
@@ -52,8 +53,8 @@ test("where a stream begins is said, with the option to type", async (t) => {
   ] as const) {
     const run = await qevm(["inspect", file, "--json"]);
     t.equal(run.code, 1);
-    const { error } = JSON.parse(run.stdout) as { error: { code: string; message: string; offset: number } };
-    t.deepEqual([error.code, error.offset], ["bad-magic", 0]);
+    const { error } = flatDocument(run.stdout) as { error: { code: string; message: string; streamOffset: number } };
+    t.deepEqual([error.code, error.streamOffset], ["bad-magic", 0]);
     const text = `not a QEMU migration stream; a stream begins at byte 0x${at.toString(16)}: --stream-offset ${option}`;
     t.equal(error.message, text);
   }
@@ -142,7 +143,7 @@ test("an index is of the stream at its offset", async (t) => {
   const index = join(work, "index");
   const read = async (...more: string[]): Promise<string> => {
     const args = ["read", two, "--block", "pc.ram", "--length", "64", "--index", index, "--json", "--lenient"];
-    const { index: how } = JSON.parse(await ok(t, [...args, ...more])) as { index: string };
+    const { index: how } = flatDocument(await ok(t, [...args, ...more])) as { index: string };
     return how;
   };
   t.equal(await read(), "made");

@@ -24,8 +24,11 @@ for (const version of ["5.2", "7.2", "10.0", "11.1"]) {
     const { identical, complete, opaqueBytes, inspection } = await verifyStream(new MemorySource(bytes), { catalogue });
     t.ok(identical && complete, "written again from the fields");
     t.equal(opaqueBytes, 0, "opaque");
-    t.ok((inspection.catalogue?.devices ?? 0) >= 30, `${inspection.catalogue?.devices} devices by the catalogue`);
-    const { uncertain = Infinity, bytes: all = 0 } = inspection.catalogue ?? {};
+    t.ok(
+      (inspection.catalogue?.deviceCount ?? 0) >= 30,
+      `${inspection.catalogue?.deviceCount} devices by the catalogue`,
+    );
+    const { uncertainBytes: uncertain = Infinity, catalogueBytes: all = 0 } = inspection.catalogue ?? {};
     t.ok(uncertain <= 0.01 * all, `${uncertain} of ${all} bytes are uncertain`);
   });
 }
@@ -46,9 +49,9 @@ test("Xen's save files around it", async (t) => {
       const [container, ...more] = input.containers;
       if (container?.kind !== "xen") return t.end(`${format} by ${way}: no Xen container`);
       t.deepEqual([container.format, more.length], [format, 0], `${format} by ${way}`);
-      const { bytes: sum, sections } = await inspectSource(input, { catalogue });
-      t.deepEqual([sum.total, sum.opaque, sum.trailing], [state.length, 0, 0], "the stream, and nothing after it");
-      t.equal(sections[0]?.offset, bytes.indexOf("QEVM") + 8, "offsets of the file");
+      const { streamLength, opaqueBytes, trailingBytes, sections } = await inspectSource(input, { catalogue });
+      t.deepEqual([streamLength, opaqueBytes, trailingBytes], [state.length, 0, 0], "the stream, and nothing after it");
+      t.equal(sections[0]?.streamOffset, bytes.indexOf("QEVM") + 8, "offsets of the file");
       if (format === "record") continue;
       t.deepEqual(container.domain, { type: "x86 HVM", pageSize: 4096, xen: "4.17" }, "the domain");
       const pages = container.records.find(({ name }) => name === "PAGE_DATA");
@@ -64,7 +67,7 @@ test("Xen's save files around it", async (t) => {
     }
   }
   const nested = await openContainers(new MemorySource(libxlStream(deviceModelRecord(state))));
-  t.equal((await inspectSource(nested, { catalogue })).bytes.total, state.length, "a record in a libxl stream");
+  t.equal((await inspectSource(nested, { catalogue })).streamLength, state.length, "a record in a libxl stream");
 });
 
 test("what is wrong in a Xen save is said with its address", async (t) => {

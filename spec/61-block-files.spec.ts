@@ -55,7 +55,7 @@ test("a block that no list names gets a file as long as its pages reach", async 
     const extracted = await extractBlocks(new MemorySource(bytes), join(work, "out"), { lenient: true });
     const length = 10 * PAGE;
     const [, entry] = extracted.blocks;
-    t.deepEqual([entry?.name, entry?.length, entry?.inStream], ["gone", length, true], "up to its last page");
+    t.deepEqual([entry?.block, entry?.blockLength, entry?.inStream], ["gone", length, true], "up to its last page");
     const file = readFileSync(join(work, "out", entry!.file));
     t.equal(file.length, length, "its file");
     t.ok(file.subarray(2 * PAGE, 3 * PAGE).equals(pageOf(1)), "its page");

@@ -14,6 +14,7 @@ import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
 import { testEach, whenLoaded } from "./support/qemus.js";
 import { saveStream } from "../tools/qemu/save-stream.js";
+import { flatDocument } from "./support/document.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-dumps-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -170,7 +171,7 @@ testEach("a core with virtual addresses and a kdump file are those of dump-guest
     const path = join(work, "core");
     const run = await qevm(["extract", stream, "--format", "elf", "--paging", "--out", path, "--json"]);
     t.equal(run.code, 0, run.stderr);
-    const { mapped } = JSON.parse(run.stdout) as { mapped: number };
+    const { mappedRangeCount: mapped } = flatDocument(run.stdout) as { mappedRangeCount: number };
     const ours = virtualLoads(readFileSync(path));
     t.equal(mapped, ours.length, "the mapped ranges are counted");
     const theirs = virtualLoads(readFileSync(vm.file("core")));

@@ -15,6 +15,7 @@ import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
 import { inLongMode, testEach, whenLoaded } from "./support/qemus.js";
 import { saveStream } from "../tools/qemu/save-stream.js";
+import { flatDocument } from "./support/document.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-core-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -69,7 +70,7 @@ async function core(t: test.Test, stream: string): Promise<{ path: string; said:
   const path = join(work, "core");
   const run = await qevm(["extract", stream, "--format", "elf", "--out", path, "--json"]);
   t.equal(run.code, 0, run.stderr);
-  return { path, said: (JSON.parse(run.stdout) as { vmcoreinfo: string | null }).vmcoreinfo };
+  return { path, said: (flatDocument(run.stdout) as { vmcoreinfo: string | null }).vmcoreinfo };
 }
 
 function guestNotes(path: string): Buffer[] {

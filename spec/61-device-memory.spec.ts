@@ -23,6 +23,7 @@ import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
 import { testEach, whenLoaded } from "./support/qemus.js";
 import { saveStream } from "../tools/qemu/save-stream.js";
+import { flatDocument } from "./support/document.js";
 
 /** Byte n of plane p is 16 n + p, in a memory of 512 KiB. */
 const VRAM = Uint8Array.from({ length: 1 << 19 }, (_, k) => ((k >> 2) * 16 + (k & 3)) & 0xff);
@@ -251,7 +252,7 @@ for (const [machine, display] of ADAPTERS) {
       else t.match(said.stdout, /QEMU does not save the registers of an ISA adapter/u);
       const asked = await qevm(["read", stream, "--physical", "0xb7ff0", "--length", "0x8020", "--json"]);
       if (known) {
-        const { bytes } = JSON.parse(asked.stdout) as { bytes: string };
+        const { hex: bytes } = flatDocument(asked.stdout) as { hex: string };
         t.equal(bytes, readAt(raw, 0xb7ff0, 0x8020).toString("hex"), "and read");
       } else {
         t.match(asked.stderr, /no memory at address 0xb7ff0/u, "nothing is read there");

@@ -109,7 +109,7 @@ test("blocks with hostile names stay in their folder", async (t) => {
     t.deepEqual(readdirSync(join(work, "deep")), ["out"], "nothing above");
     t.equal(readdirSync(out).length, HOSTILE.length + 1);
     t.deepEqual(
-      blocks.map(({ name }) => name),
+      blocks.map(({ block: name }) => name),
       HOSTILE,
     );
     for (const [k, { file }] of blocks.entries()) {
@@ -128,7 +128,7 @@ test("blocks with hostile names stay in their folder", async (t) => {
       format: "raw",
       layout: "../../x@0x1000,/etc/passwd@0x4000:0x1000:0x1000",
     });
-    t.equal(raw.bytes, 0x5000);
+    t.equal(raw.fileLength, 0x5000);
     t.ok(readFileSync(join(work, "raw")).subarray(0x1000, 0x2000).equals(pageOf(0)));
     t.deepEqual(readdirSync(work).toSorted(), ["deep", "raw", "stream", "told"]);
   } finally {

@@ -76,7 +76,7 @@ test("where extracted blocks have data, in pieces", (t) => {
     [30, 40],
   ] as const)
     pages.add(page, count);
-  const blocks = [{ name: "ram", file: "ram-1", length: 100 * PAGE, inStream: true }];
+  const blocks = [{ block: "ram", file: "ram-1", blockLength: 100 * PAGE, inStream: true }];
   const data = new BlockData("folder", blocks, PAGE, new Map([["ram", pages]]));
   t.equal(data.path("ram"), join("folder", "ram-1"));
   const pieces = (from: number, to: number): number[][] =>

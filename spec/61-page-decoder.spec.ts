@@ -87,7 +87,7 @@ test("a damaged page is refused with its address, or replaced and told", (t) => 
     const page = new PageDecoder(PAGE, { path, diagnostics }).pageOf(batch, 0, memory());
     t.equal(diagnostics.passedOver, 1);
     const { replaced } = diagnostics.warnings[0]!;
-    t.deepEqual([replaced?.block, replaced?.page], ["ram", 2 * PAGE]);
+    t.deepEqual([replaced?.block, replaced?.blockOffset], ["ram", 2 * PAGE]);
     t.match(replaced?.by ?? "", by);
     if (flag === RamFlag.XBZRLE) t.deepEqual(page, OLD, "as it was before");
     else

@@ -49,7 +49,7 @@ test("raw: every capture's memory is what pmemsave showed", async (t) => {
       t.equal(sha256(fileBytes(out, start, length)), truth, `${entry.name}: from 0x${start.toString(16)}`);
     }
     t.equal(result.machine ?? entry.capture.machine, entry.capture.machine, "machine");
-    t.equal(result.bytes, statSync(out).size, "bytes");
+    t.equal(result.fileLength, statSync(out).size, "bytes");
   }
   t.deepEqual(readdirSync(work), ["out"], "nothing is left behind");
   t.end();
@@ -75,7 +75,7 @@ for (const name of ["pc-fill", "live-q35", "q35-firmware", "numa", "microvm-firm
     const lime = await extractPhysical(new MemorySource(entry.open()), out, { format: "lime" });
     const file = readFileSync(out);
     const ranges = limeRanges(file);
-    t.equal(lime.bytes, file.length, "bytes");
+    t.equal(lime.fileLength, file.length, "bytes");
     t.deepEqual(
       ranges.map(({ address, length }) => [address, length]),
       loads.map(({ address, length }) => [address, length]),
@@ -140,10 +140,10 @@ test("a part of memory", async (t) => {
   t.ok(readFileSync(out).equals(whole.subarray(0x100ff0, 0x103010)), "raw");
   t.deepEqual(segments, [{ start: 0x100ff0, length: 0x2020, block: "pc.ram", offset: 0x100ff0 }]);
   const lime = await extractPhysical(new MemorySource(entry.open()), out, { ...part, format: "lime" });
-  t.equal(lime.bytes, 32 + 0x2020);
+  t.equal(lime.fileLength, 32 + 0x2020);
   t.ok(readFileSync(out).subarray(32).equals(whole.subarray(0x100ff0, 0x103010)), "lime");
   const late = await extractPhysical(new MemorySource(entry.open()), out, { format: "raw", from: 0xfff000 });
-  t.equal(late.bytes, 0x1000, "to the end of memory");
+  t.equal(late.fileLength, 0x1000, "to the end of memory");
   t.ok(readFileSync(out).equals(whole.subarray(0xfff000)));
   const bios = entry.truth.blocks.find(({ name }) => name === "pc.bios")!;
   const firmware = { format: "raw", from: 2 ** 32 - bios.length, length: bios.length } as const;

@@ -117,7 +117,10 @@ const CASES: readonly [string, string, string | undefined, Seen][] = [
 for (const [name, machine, layout, seen] of CASES) {
   test(name, async (t) => {
     const bytes = await stream(machine, 4 * GIB, OFFSETS);
-    const { segments, bytes: length } = await extractPhysical(new MemorySource(bytes), out, { format: "raw", layout });
+    const { segments, fileLength: length } = await extractPhysical(new MemorySource(bytes), out, {
+      format: "raw",
+      layout,
+    });
     const last = segments.at(-1)!;
     t.equal(statSync(out).size, length, "bytes");
     t.equal(length, last.start + last.length, "to the end of memory");

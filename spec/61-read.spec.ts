@@ -30,6 +30,7 @@ import { createStreamWriter } from "../src/codec/stream/index.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-read-spec-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -225,8 +226,8 @@ test("hex as xxd prints it, raw, JSON", async (t) => {
     if (xxd.error === undefined)
       t.equal(shown.stdout, xxd.stdout, `${length} bytes from 0x${start.toString(16)}, as xxd shows them`);
     else t.comment("no xxd here");
-    const json = JSON.parse((await qevm([...asked, "--json"])).stdout) as { bytes: string; machine: string };
-    t.equal(json.bytes, whole.toString("hex", start, start + length), "JSON");
+    const json = flatDocument((await qevm([...asked, "--json"])).stdout) as { hex: string; machine: string };
+    t.equal(json.hex, whole.toString("hex", start, start + length), "JSON");
     t.equal(json.machine, "pc-q35-7.2");
   }
   const sink = await qevm(["read", file, "--physical", "0x100000", "--length", "8"]);
@@ -336,7 +337,7 @@ for (const version of ["10.0", "11.1"]) {
     const out = join(work, `blocks-${version}`);
     const { blocks } = await extractBlocks(new MemorySource(bytes), out);
     const pages = await scanPages(new MemorySource(bytes), { devices: true });
-    for (const { name, length, file } of blocks) {
+    for (const { block: name, blockLength: length, file } of blocks) {
       const content = await all(pages, blockRange(pages.blocks, name, 0, length));
       t.ok(content.equals(readFileSync(join(out, file))), name);
     }

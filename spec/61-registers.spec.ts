@@ -10,6 +10,7 @@ import { shownRegisters } from "./support/info-registers.js";
 import { qevm } from "./support/program.js";
 import { inLongMode, testEach } from "./support/qemus.js";
 import { saveStream } from "../tools/qemu/save-stream.js";
+import { flatDocument } from "./support/document.js";
 
 /** The registers that `qevm devices` printed, each CPU by itself. */
 function printed(text: string): Map<string, bigint>[] {
@@ -63,10 +64,10 @@ test("what is printed is what info registers printed", async (t) => {
 
 test("--json keeps the field names and nothing else", async (t) => {
   const run = await qevm(["devices", join(corpusEntry("live-q35").folder, "stream.gz"), "cpu/1", "--json"]);
-  const { devices } = JSON.parse(run.stdout) as { devices: Record<string, unknown>[] };
+  const { devices } = flatDocument(run.stdout) as { devices: Record<string, unknown>[] };
   t.deepEqual(
     devices.map((device) => Object.keys(device)),
-    [["name", "instance", "version", "section", "offset", "length", "fields", "subsections"]],
+    [["section", "instance", "id", "version", "streamOffset", "payloadLength", "fields", "subsections"]],
   );
   const names = Object.keys(devices[0]!["fields"] as object);
   t.ok(names.every((name) => name.startsWith("env.")) && names.includes("env.regs"), `${names.length} fields of env`);

@@ -20,6 +20,7 @@ import { qevm } from "./support/program.js";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { flatDocument } from "./support/document.js";
 
 const MIB = 1 << 20;
 const LENGTH = 4 * MIB;
@@ -505,7 +506,7 @@ test("a capture: by a scan and by an index, and the command", async (t) => {
     qevm([...asked, "--u64"]),
     qevm([...asked, "--translate"]),
   ]);
-  t.equal((JSON.parse(document.stdout) as { bytes: string }).bytes, bytes, "--json");
+  t.equal((flatDocument(document.stdout) as { hex: string }).hex, bytes, "--json");
   const first = Buffer.from(bytes, "hex").readBigUInt64LE(0);
   t.equal(numbers.stdout.split("\n")[0], `0000000000007c00: 0x${first.toString(16).padStart(16, "0")}  ${first}`);
   t.match(walk.stdout, /^virtual 0x7c00 \(x86, [^)]+\)\nphysical 0x7c00: RAM block "pc.ram" \+ 0x7c00\n$/u);

@@ -17,6 +17,7 @@ import { encodeDevice, isRecordValue, isStructState, type FieldValue } from "../
 import { corpusEntry, listCorpus } from "../tools/corpus.js";
 import { qevm } from "./support/program.js";
 import { join } from "node:path";
+import { flatDocument } from "./support/document.js";
 
 function inputOf(bytes: Uint8Array): DumpSource {
   const source = new MemorySource(bytes);
@@ -52,7 +53,7 @@ function hold(
   start: number,
   [before, after]: [Uint8Array, Uint8Array | undefined],
 ): string | undefined {
-  const { offset, length, name } = field;
+  const { streamOffset: offset, length, field: name } = field;
   const where = `0x${at.toString(16)} ${name} [0x${offset.toString(16)}, ${length}]`;
   if (before[at - start] !== bytes[at]) return `${where}: the encoder has another byte there`;
   if (after === undefined) {
@@ -129,10 +130,10 @@ function deviceTwice(
   if (item.content.kind !== "device") throw new Error("not a device");
   const { state } = item.content;
   const before = encoded((writer) => encodeDevice(writer, state));
-  const byte = at - field.offset;
+  const byte = at - field.streamOffset;
   let after: Uint8Array | undefined;
   for (const one of [byte, field.length - 1 - byte]) {
-    const undo = changeStruct(state, field.name, one, field.length);
+    const undo = changeStruct(state, field.field, one, field.length);
     if (undo === undefined) break;
     try {
       after = encoded((writer) => encodeDevice(writer, state));
@@ -153,21 +154,21 @@ function deviceTwice(
 function recordTwice(batch: RamBatch, i: number, { at, field }: Asked): [Uint8Array, Uint8Array | undefined] {
   const again = (): Uint8Array => encoded((writer) => encodeRecord(writer, batch, i));
   const before = again();
-  const byte = at - field.offset;
-  if (field.name === "fill") {
+  const byte = at - field.streamOffset;
+  if (field.field === "fill") {
     batch.fill[i]! ^= 1;
     const after = again();
     batch.fill[i]! ^= 1;
     return [before, after];
   }
-  if (/page$|^delta$/u.test(field.name)) {
+  if (/page$|^delta$/u.test(field.field)) {
     const body = batch.body(i);
     body[byte]! ^= 1;
     const after = again();
     body[byte]! ^= 1;
     return [before, after];
   }
-  if (field.name === "offset and flags" && byte < 6 && byte > 1) {
+  if (field.field === "offset and flags" && byte < 6 && byte > 1) {
     const kept = batch.offset[i]!;
     const bit = 2 ** (8 * (7 - byte));
     batch.offset[i] = Math.floor(kept / bit) % 2 === 0 ? kept + bit : kept - bit;
@@ -180,9 +181,9 @@ function recordTwice(batch: RamBatch, i: number, { at, field }: Asked): [Uint8Ar
 
 /** Encodings of an item's own fields with and without another value. */
 function itemTwice(item: StreamItem, { at, field }: Asked): [Uint8Array, Uint8Array | undefined] {
-  const bit = 2 ** (8 * (field.length - 1 - (at - field.offset)));
+  const bit = 2 ** (8 * (field.length - 1 - (at - field.streamOffset)));
   const flip = (value: number): number => Number(BigInt(value) ^ BigInt(bit));
-  const text = (value: string, k = at - field.offset): string =>
+  const text = (value: string, k = at - field.streamOffset): string =>
     value.slice(0, k) + String.fromCharCode(value.charCodeAt(k) ^ 1) + value.slice(k + 1);
   switch (item.kind) {
     case "section": {
@@ -193,7 +194,7 @@ function itemTwice(item: StreamItem, { at, field }: Asked): [Uint8Array, Uint8Ar
         version_id: { versionId: flip(item.versionId) },
         idstr: { idstr: text(item.idstr) },
       };
-      const other = values[field.name];
+      const other = values[field.field];
       return [
         before,
         other === undefined ? undefined : encoded((writer) => encodeSectionHeader(writer, { ...item, ...other })),
@@ -203,13 +204,13 @@ function itemTwice(item: StreamItem, { at, field }: Asked): [Uint8Array, Uint8Ar
       const before = encoded((writer) => encodeFooter(writer, item.sectionId));
       return [
         before,
-        field.name === "section_id" ? encoded((writer) => encodeFooter(writer, flip(item.sectionId))) : undefined,
+        field.field === "section_id" ? encoded((writer) => encodeFooter(writer, flip(item.sectionId))) : undefined,
       ];
     }
     case "configuration": {
       const { configuration } = item;
       const before = encoded((writer) => encodeConfiguration(writer, configuration));
-      if (field.name !== "machine") return [before, undefined];
+      if (field.field !== "machine") return [before, undefined];
       return [
         before,
         encoded((writer) => encodeConfiguration(writer, { ...configuration, machine: text(configuration.machine) })),
@@ -228,7 +229,7 @@ async function against(bytes: Uint8Array, asked: readonly Asked[]): Promise<stri
   const inside = (start: number, end: number): readonly Asked[] => asked.filter(({ at }) => start <= at && at < end);
   const note = (said: string | undefined): void => void (said !== undefined && wrong.push(said));
   for await (const item of new StreamReader(new MemorySource(bytes))) {
-    const [head] = itemTwice(item, { at: 0, field: { name: "", offset: 0, length: 1 } });
+    const [head] = itemTwice(item, { at: 0, field: { field: "", streamOffset: 0, length: 1 } });
     for (const one of inside(item.offset, item.offset + head.length))
       note(hold(bytes, one, item.offset, itemTwice(item, one)));
     if (item.kind !== "section") continue;
@@ -264,9 +265,9 @@ for (const { name, open } of captures) {
     let cursor = 0;
     let gaps = 0;
     for (const unit of await unitsIn(bytes)) {
-      if (unit.offset !== cursor) gaps++;
-      cursor = unit.offset + unit.length;
-      if (unit.record === undefined) places.push({ offset: unit.offset, length: unit.length });
+      if (unit.streamOffset !== cursor) gaps++;
+      cursor = unit.streamOffset + unit.length;
+      if (unit.record === undefined) places.push({ offset: unit.streamOffset, length: unit.length });
     }
     t.deepEqual([gaps, cursor], [0, bytes.length], "one after the other, from the first byte to the last");
     const total = places.reduce((sum, { length }) => sum + length, 0);
@@ -282,14 +283,14 @@ for (const { name, open } of captures) {
     const sorted = [...wanted].toSorted((a, b) => a - b);
     const asked: Asked[] = [];
     for await (const unit of dumpUnits(inputOf(bytes), new Diagnostics({ lenient: true }))) {
-      while (asked.length < sorted.length && sorted[asked.length]! < unit.offset + unit.length) {
+      while (asked.length < sorted.length && sorted[asked.length]! < unit.streamOffset + unit.length) {
         const at = sorted[asked.length]!;
         asked.push({ at, field: fieldAt(unit, at) });
       }
     }
     t.equal(asked.length, sorted.length, `${asked.length} answers`);
     t.deepEqual(
-      asked.filter(({ at, field: { offset, length } }) => at < offset || at >= offset + length),
+      asked.filter(({ at, field: { streamOffset: offset, length } }) => at < offset || at >= offset + length),
       [],
     );
     t.deepEqual((await against(bytes, asked)).slice(0, 5), [], "the encoders say the same");
@@ -346,16 +347,16 @@ test("values in records of sections with a grammar of their own have names", (t)
     const fields = sectionRecordFields(record, 0);
     const [first] = fields;
     t.ok(
-      first !== undefined && fields.every(({ name }) => !name.startsWith("value ")),
+      first !== undefined && fields.every(({ field: name }) => !name.startsWith("value ")),
       `${record.section} ${record.kind}`,
     );
     const end = encoded((writer) => encodeSectionRecord(writer, record)).length;
-    t.equal(fields.at(-1)!.offset + fields.at(-1)!.length, end);
+    t.equal(fields.at(-1)!.streamOffset + fields.at(-1)!.length, end);
   }
   const [, named, text] = sectionRecordFields(records[0]!, 0);
-  t.deepEqual([named?.value, text?.name, text?.value], ["4", "device name", '"disk"']);
-  t.equal(sectionRecordFields(records[5]!, 0).at(-1)?.name, "bits");
-  t.equal(sectionRecordFields(records[12]!, 0).at(-1)?.name, "sectors");
+  t.deepEqual([named?.value, text?.field, text?.value], ["4", "device name", '"disk"']);
+  t.equal(sectionRecordFields(records[5]!, 0).at(-1)?.field, "bits");
+  t.equal(sectionRecordFields(records[12]!, 0).at(-1)?.field, "sectors");
   t.end();
 });
 
@@ -377,34 +378,40 @@ test("every byte behind damage is found, too", async (t) => {
   const whole = live.open();
   const units = await unitsIn(whole);
   const records = units.filter(({ record }) => record?.kind === "normal");
-  const cpu = units.find(({ section, what }) => section === "cpu" && what === "device state")!;
+  const cpu = units.find(({ section, unit: what }) => section === "cpu" && what === "device state")!;
   const damages: [string, number, number][] = [
-    ["flags of a RAM record", records[40]!.offset + 7, 0xff],
-    ["a footer's type byte", units.find(({ what }) => what === "footer")!.offset, 0x55],
-    ["a section's type byte", units.find(({ section, what }) => section === "cpu" && what === "header")!.offset, 0x77],
-    ["a subsection's name", cpu.offset + cpu.length - 20, 0x81],
+    ["flags of a RAM record", records[40]!.streamOffset + 7, 0xff],
+    ["a footer's type byte", units.find(({ unit: what }) => what === "footer")!.streamOffset, 0x55],
+    [
+      "a section's type byte",
+      units.find(({ section, unit: what }) => section === "cpu" && what === "header")!.streamOffset,
+      0x77,
+    ],
+    ["a subsection's name", cpu.streamOffset + cpu.length - 20, 0x81],
   ];
   for (const [name, at, value] of damages) {
     const bytes = Uint8Array.from(whole);
     bytes[at] = value;
     const found = await unitsIn(bytes);
     let cursor = 0;
-    const gaps = found.filter(({ offset, length }) => {
+    const gaps = found.filter(({ streamOffset: offset, length }) => {
       const gap = offset !== cursor;
       cursor = offset + length;
       return gap;
     });
     t.deepEqual([gaps.length, cursor], [0, bytes.length], `${name}: no byte is left out`);
     const answer = await dumpAt(inputOf(bytes), at, new Diagnostics({ lenient: true }));
-    t.ok(answer.unit.offset <= at && at < answer.unit.offset + answer.unit.length, answer.unit.what);
-    const same = found.filter((one) => units.some(({ offset, what }) => offset === one.offset && what === one.what));
-    const after = same.filter(({ offset }) => offset > at + 4096).length;
+    t.ok(answer.unit.streamOffset <= at && at < answer.unit.streamOffset + answer.unit.length, answer.unit.unit);
+    const same = found.filter((one) =>
+      units.some(({ streamOffset: offset, unit: what }) => offset === one.streamOffset && what === one.unit),
+    );
+    const after = same.filter(({ streamOffset: offset }) => offset > at + 4096).length;
     t.ok(after > 10, `${after} parts after the damage are as before, of ${units.length}`);
   }
-  const cut = await unitsIn(whole.subarray(0, records[40]!.offset + 100));
+  const cut = await unitsIn(whole.subarray(0, records[40]!.streamOffset + 100));
   t.deepEqual(
-    [cut.at(-1)?.offset, cut.at(-1)?.length, cut.at(-1)?.damage],
-    [records[40]!.offset, 100, "the stream ends inside of this"],
+    [cut.at(-1)?.streamOffset, cut.at(-1)?.length, cut.at(-1)?.reason],
+    [records[40]!.streamOffset, 100, "the stream ends inside of this"],
     "a stream that is cut off",
   );
   t.end();
@@ -418,7 +425,7 @@ test("hostile: random damage is answered for every byte", async (t) => {
     for (let k = 0; k <= damage.below(4); k++) bytes[8 + damage.below(bytes.length - 8)] = damage.below(256);
     let cursor = 0;
     let gaps = 0;
-    for (const { offset, length } of await unitsIn(bytes)) {
+    for (const { streamOffset: offset, length } of await unitsIn(bytes)) {
       if (offset !== cursor) gaps++;
       cursor = offset + length;
     }
@@ -432,7 +439,7 @@ test("the command", async (t) => {
   const file = join(live.folder, "stream.gz");
   const units = await unitsIn(live.open());
   const record = units.find((unit) => unit.record?.kind === "normal")!;
-  const at = record.offset + 100;
+  const at = record.streamOffset + 100;
   const [text, json, list, records, cpu] = await Promise.all([
     qevm(["dump", file, "--at", `0x${at.toString(16)}`]),
     qevm(["dump", file, "--at", String(at), "--json"]),
@@ -445,18 +452,26 @@ test("the command", async (t) => {
     new RegExp(`^byte 0x${at.toString(16)} \\(${at}\\)\n  section 2 "ram"/0 \\((?:start|part|end)\\)\n`, "u"),
   );
   t.match(text.stdout, /: page, byte \d+ of it\n {4}[0-9a-f]{8}: [0-9a-f]{4} /u);
-  const answer = JSON.parse(json.stdout) as { field: DumpField; bytes: { offset: number; hex: string }; what: string };
-  t.deepEqual([answer.field.name, answer.field.length, answer.what], ["page", 4096, record.what]);
-  const shown = Buffer.from(answer.bytes.hex, "hex");
-  t.ok(shown.equals(live.open().subarray(answer.bytes.offset, answer.bytes.offset + shown.length)), "the bytes beside");
+  const answer = flatDocument(json.stdout) as {
+    fields: [DumpField];
+    context: { streamOffset: number; hex: string };
+    unit: string;
+  };
+  const [field] = answer.fields;
+  t.deepEqual([field.field, field.length, answer.unit], ["page", 4096, record.unit]);
+  const shown = Buffer.from(answer.context.hex, "hex");
+  t.ok(
+    shown.equals(live.open().subarray(answer.context.streamOffset, answer.context.streamOffset + shown.length)),
+    "the bytes beside",
+  );
   t.equal(list.stdout.split("\n", 1)[0], "0x0, 8 bytes: header");
   const lines = records.stdout
     .trim()
     .split("\n")
-    .map((line) => JSON.parse(line) as { offset: number });
+    .map((line) => JSON.parse(line) as { streamOffset: number });
   t.deepEqual(
-    lines.map(({ offset }) => offset),
-    units.filter((unit) => unit.record !== undefined).map(({ offset }) => offset),
+    lines.map(({ streamOffset }) => streamOffset),
+    units.filter((unit) => unit.record !== undefined).map(({ streamOffset: offset }) => offset),
     `${lines.length} records`,
   );
   t.match(cpu.stdout, /^ {2}0x[0-9a-f]+, 8 bytes: env\.eip = /mu);

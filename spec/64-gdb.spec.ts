@@ -14,6 +14,7 @@ import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { framed, GdbClient } from "../tools/clients/gdb.js";
 import { PROGRAM, qevm } from "./support/program.js";
 import { GDB, savedGuest, serving, work } from "./support/gdb-serving.js";
+import { flatDocument } from "./support/document.js";
 
 /** A corpus stream as a guest, and its bytes. */
 async function corpusGuest(name: string): Promise<{ bytes: Uint8Array; guest: SavedGuest }> {
@@ -236,7 +237,7 @@ test("gdb itself, started by qevm gdb", needsGdb, async (t) => {
   t.match(run.stdout + run.stderr, /this guest is saved/u);
   const again = await savedGuest(readFileSync(saved));
   t.deepEqual([...(await again.read(undefined, 0x7c00n, 1))], [7], "the new stream has what gdb wrote");
-  t.equal((await qevm(["gdb", file, "--gdb", "/nothing", "--", "-batch"])).code, 1, "a gdb that is not there");
+  t.equal((await qevm(["gdb", file, "--gdb", "/nothing", "--", "-batch"])).code, 2, "a gdb that is not there");
   t.end();
 });
 
@@ -248,7 +249,7 @@ test("qevm gdb as a server", async (t) => {
   child.stdout.on("data", (text: Buffer) => (out += String(text)));
   const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
   while (!out.includes("\n")) await sleep(20);
-  const { target } = JSON.parse(out) as { target: string };
+  const { target } = flatDocument(out) as { target: string };
   const client = await GdbClient.connect(Number(target.split(":")[1]));
   t.equal(await client.text("?"), "T05thread:01;");
   t.match(await client.monitor(`save ${join(work, "never")}`), /may not save: see --allow-save/u);
@@ -261,7 +262,7 @@ test("qevm gdb as a server", async (t) => {
   for (const [args, code, message] of [
     [["gdb", file, "--listen", "fd:3"], 2, /tcp:HOST:PORT or unix:PATH/u],
     [["gdb", file, "--gdb", "x"], 2, /--gdb goes with --/u],
-    [["gdb", machineNone], 1, /no (?:CPU|main memory)|main memory/u],
+    [["gdb", machineNone], 2, /no (?:CPU|main memory)|main memory/u],
   ] as const) {
     const run = await qevm(args);
     t.equal(run.code, code, args.join(" "));

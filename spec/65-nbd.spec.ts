@@ -17,6 +17,7 @@ import { whileServing } from "../tools/clients/serving.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { contexts, named, NbdClient } from "./support/nbd-client.js";
 import { PROGRAM, qevm } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-nbd-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -408,10 +409,10 @@ test("qevm serve nbd", async (t) => {
   child.stdout.on("data", (text: Buffer) => (out += String(text)));
   while (!out.includes("\n")) await sleep(20);
   const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
-  const told = JSON.parse(out) as { uri: string; nbd: string; exports: { name: string; size: number }[] };
+  const told = flatDocument(out) as { uri: string; nbd: string; exports: { export: string; exportLength: number }[] };
   t.deepEqual(
     [told.uri, told.nbd, told.exports[0]],
-    [`unix:${path}`, URI(path), { name: "physical", description: "guest-physical memory", size: 8 << 20 }],
+    [`unix:${path}`, URI(path), { export: "physical", description: "guest-physical memory", exportLength: 8 << 20 }],
   );
   (await NbdClient.connect(path)).socket.destroy();
   await sleep(600);

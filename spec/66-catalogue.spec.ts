@@ -20,6 +20,7 @@ import { corpusSamples, devicesOf, valuesOf } from "../tools/catalogue/streams.j
 import { measureSample, noTally, showTally } from "../tools/catalogue/tally.js";
 import { fromHex, refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 /** A stream up to its VMDESCRIPTION. */
 async function bare(bytes: Uint8Array): Promise<Uint8Array> {
@@ -52,12 +53,15 @@ for (const [name, least] of [
   test(`${name}: device state that nothing describes is understood`, async (t) => {
     const bytes = await bare(corpusEntry(name).open());
     const without = await inspectSource(new MemorySource(bytes));
-    t.ok(without.bytes.opaque > 0 && without.catalogue === null, `${without.bytes.opaque} bytes are opaque by itself`);
+    t.ok(without.opaqueBytes > 0 && without.catalogue === null, `${without.opaqueBytes} bytes are opaque by itself`);
     const result = await verifyStream(new MemorySource(bytes, 1000), { catalogue: loadCatalogue, bufferSize: 4096 });
     t.ok(result.identical && result.complete, "written again from the fields");
     t.equal(result.opaqueBytes, 0, "nothing is opaque");
     const sum = result.inspection.catalogue;
-    t.ok(sum !== null && sum.devices >= least, `${sum?.devices} devices, ${sum?.uncertainDevices} uncertain`);
+    t.ok(
+      sum !== null && sum.deviceCount >= least,
+      `${sum?.deviceCount} devices, ${sum?.uncertainDeviceCount} uncertain`,
+    );
     const registers = corpusEntry(name).truth.registers;
     const { devices } = await devicesOf(bytes, { catalogue: loadCatalogue });
     const cpu = JSON.parse(valuesOf(devices.find(({ idstr }) => idstr === "cpu")!.state!)) as {
@@ -71,9 +75,13 @@ for (const [name, least] of [
 test("recordings that switched to postcopy have nothing opaque", async (t) => {
   for (const name of ["postcopy-7.2-recovered", "postcopy-10.0-preempt", "postcopy-11.1"]) {
     const input = await openInput(join(projectRoot(), "corpus", name));
-    const { bytes, catalogue: sum } = await inspectSource(input, { catalogue: loadCatalogue });
+    const { opaqueBytes, catalogue: sum } = await inspectSource(input, { catalogue: loadCatalogue });
     await input.close?.();
-    t.deepEqual([bytes.opaque, sum?.devices], [0, 30], `${name}: ${sum?.uncertain} of ${sum?.bytes} bytes uncertain`);
+    t.deepEqual(
+      [opaqueBytes, sum?.deviceCount],
+      [0, 30],
+      `${name}: ${sum?.uncertainBytes} of ${sum?.catalogueBytes} bytes uncertain`,
+    );
   }
 });
 
@@ -273,14 +281,14 @@ test("on the command line", async (t) => {
   try {
     const file = join(folder, "bare.mig");
     writeFileSync(file, corpusEntry("suppress-vmdesc").open());
-    const shown = JSON.parse((await qevm(["inspect", file, "--json"])).stdout) as {
-      bytes: { opaque: number };
-      catalogue: { devices: number };
-      sections: { schema?: string }[];
+    const shown = flatDocument((await qevm(["inspect", file, "--json"])).stdout) as {
+      opaqueBytes: number;
+      catalogue: { deviceCount: number };
+      sections: { describedBy?: string }[];
     };
-    t.equal(shown.bytes.opaque, 0, "inspect: nothing is opaque");
+    t.equal(shown.opaqueBytes, 0, "inspect: nothing is opaque");
     t.ok(
-      shown.sections.some(({ schema }) => schema?.startsWith("catalogue x86_64 ")),
+      shown.sections.some(({ describedBy }) => describedBy?.startsWith("catalogue x86_64 ")),
       "a section says whose layout",
     );
     t.match((await qevm(["inspect", file])).stdout, /Read by the catalogue: \d+ devices/u, "as text");
@@ -288,8 +296,8 @@ test("on the command line", async (t) => {
     t.match(verified.stdout, /understood: every byte but \d+ bytes, uncertain/u, "verify says it");
     const cause = await qevm(["explain", file, "Missing section footer for ps2kbd"]);
     t.match(cause.stdout.replaceAll(/\s+/gu, " "), /as long as the catalogue x86_64 [^:]* has them/u, "explain, too");
-    const none = JSON.parse((await qevm(["inspect", file, "--schema", "none", "--json"])).stdout) as typeof shown;
-    t.ok(none.bytes.opaque > 0 && none.catalogue === null, "--schema none");
+    const none = flatDocument((await qevm(["inspect", file, "--schema", "none", "--json"])).stdout) as typeof shown;
+    t.ok(none.opaqueBytes > 0 && none.catalogue === null, "--schema none");
     t.match((await qevm(["devices", file])).stdout, /timer\/0.*catalogue x86_64/u, "devices marks them");
     const lender = join(folder, "lender.mig");
     writeFileSync(lender, corpusEntry("machine-none").open());

@@ -9,6 +9,7 @@ import { tryQemu } from "../src/analyse/fuzz/qemu-case.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { findQemu } from "../tools/qemu/find.js";
 import { qevm } from "./support/program.js";
+import { reportDocument } from "../src/cli/fuzz/report.js";
 
 interface PastFind {
   file: string;
@@ -86,8 +87,8 @@ test("fuzz qemu: outcomes, resuming, report", { skip: reason, timeout: 120_000 }
     "gone on",
   );
   t.deepEqual(
-    JSON.parse(second.stdout),
-    JSON.parse(JSON.stringify(reportOf(results.toSorted((a, b) => a.seed - b.seed)))),
+    (JSON.parse(second.stdout) as { result: object }).result,
+    JSON.parse(JSON.stringify(reportDocument(reportOf(results.toSorted((a, b) => a.seed - b.seed))))),
     "the report is of all of them",
   );
   const outcomes = new Set(results.map(({ outcome }) => outcome));

@@ -10,6 +10,7 @@ import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
 import { mappedRamFile } from "./support/mapped-ram-file.js";
 import { qevm } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 const folder = mkdtempSync(join(tmpdir(), "qevm-fuzz-spec-"));
 test.onFinish(() => rmSync(folder, { recursive: true, force: true }));
@@ -141,7 +142,7 @@ test("fuzz decode, make and report on the command line", async (t) => {
   writeFileSync(file, tiny);
   const run = await qevm(["fuzz", "decode", file, "--cases", "300", "--seed", "7", "--json"]);
   t.equal(run.code, 0, "no find: exit 0");
-  const document = JSON.parse(run.stdout) as { cases: number; seed: number; finds: unknown[]; perSecond: number };
+  const document = flatDocument(run.stdout) as { cases: number; seed: number; finds: unknown[]; perSecond: number };
   t.deepEqual([document.cases, document.seed, document.finds], [300, 7, []]);
   const text = await qevm([
     "fuzz",

@@ -123,7 +123,7 @@ test("more blocks than files may be open", (t) => {
   const run = spawnSync("sh", ["-c", command, process.execPath, PROGRAM, at("many"), at("out")], {
     encoding: "utf8",
   });
-  t.equal(run.status, 1, run.stderr);
+  t.equal(run.status, 2, run.stderr);
   t.match(run.stderr, /too many RAM blocks: each needs an open file/u, "says why");
   t.match(run.stderr, /ulimit -n/u, "and what helps");
   t.end();

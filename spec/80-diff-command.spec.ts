@@ -30,6 +30,7 @@ import { makePlainStream } from "../tools/streams/plain.js";
 import { PROGRAM, qevm, type Ended, type RunOptions } from "./support/program.js";
 import { rewrite } from "./support/rewrite.js";
 import { saveStream } from "../tools/qemu/save-stream.js";
+import { flatDocument } from "./support/document.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-diff-cli-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -56,7 +57,7 @@ async function diff(t: Test, args: readonly string[], code: number, options: Run
   return run;
 }
 
-const documentOf = ({ stdout }: Ended): StreamDiff => JSON.parse(stdout) as StreamDiff;
+const documentOf = ({ stdout }: Ended): StreamDiff => flatDocument(stdout) as StreamDiff;
 
 test("three verdicts, and exit statuses as diff(1) has them", async (t) => {
   const same = await diff(t, [live, live], 0);
@@ -89,10 +90,10 @@ test("--json lists all that the text counts", async (t) => {
   t.equal(lines.filter((line) => /^(?:section|RAM block|configuration) /u.test(line)).length, 12, "parts");
   t.equal(lines.filter((line) => / [KM]iB +(?:0x|-)/u.test(line)).length, 12, "ranges");
   const json = documentOf(await diff(t, [live, "q35.mig", "--json"], 1));
-  const ranges = json.ram.ranges.map(({ block, offset, length }) => `${block} ${offset} ${length}`);
+  const ranges = json.ram.ranges.map(({ block, blockOffset: offset, length }) => `${block} ${offset} ${length}`);
   t.equal(new Set(ranges).size, ranges.length);
   const pages = json.ram.ranges.reduce((sum, { length }) => sum + length, 0) / 4096;
-  t.equal(pages, json.ram.pages.different, "ranges hold every page that differs");
+  t.equal(pages, json.ram.compared.different, "ranges hold every page that differs");
   t.end();
 });
 
@@ -113,7 +114,7 @@ const stream = (name: string, fill: number): string => {
 test("more ranges than are printed at a time", async (t) => {
   const json = documentOf(await diff(t, [stream("even", 0), stream("odd", 1), "--json"], 1));
   t.ok(json.ram.ranges.length > 2000, `${json.ram.ranges.length} ranges`);
-  t.equal(json.ram.ranges.length, json.ram.pages.different, "a page each");
+  t.equal(json.ram.ranges.length, json.ram.compared.different, "a page each");
   t.end();
 });
 
@@ -157,7 +158,7 @@ test("wrong usage", async (t) => {
     t.match(stderr, /^qevm diff: .+\nusage: qevm diff A B/u);
   }
   const help = await qevm(["diff", "--help"]);
-  t.match(help.stdout, /Exit 0: .+1: .+2: usage/su, "--help tells the exit statuses");
+  t.match(help.stdout, /Exit 0: .+1: .+2: a file is refused/su, "--help tells the exit statuses");
   t.end();
 });
 
@@ -167,12 +168,12 @@ test("an input that is wrong is told by its name", async (t) => {
     [live, cut],
     [cut, live],
   ]) {
-    const run = await diff(t, args, 1);
+    const run = await diff(t, args, 2);
     t.equal(run.stdout, "", "no verdict");
     t.ok(run.stderr.startsWith(`${cut}: refused at byte 0x30d40, section 2 "ram" > record 31\n`), run.stderr);
-    const json = await diff(t, [...args, "--json"], 1);
-    const { error } = JSON.parse(json.stdout) as { error: { stream: string; offset: number } };
-    t.deepEqual([error.stream, error.offset], [args[0] === cut ? "a" : "b", 200_000]);
+    const json = await diff(t, [...args, "--json"], 2);
+    const { error } = flatDocument(json.stdout) as { error: { side: string; streamOffset: number } };
+    t.deepEqual([error.side, error.streamOffset], [args[0] === cut ? "a" : "b", 200_000]);
   }
   const lenient = await diff(t, [live, cut, "--lenient"], 1);
   t.match(lenient.stderr, /^warning: at byte 0x30d40, .*cut\.mig, section 2/u);
@@ -217,12 +218,12 @@ test("a field that was edited is found by its path", async (t) => {
   t.deepEqual([json.differences, json.ram.ranges], [[], []], "nothing else");
   const [hpet] = json.devices;
   t.deepEqual(
-    json.devices.map(({ name, instance, fields }) => [name, instance, fields.map(({ path }) => path)]),
+    json.devices.map(({ section: name, instance, fields }) => [name, instance, fields.map(({ field: path }) => path)]),
     [["hpet", 0, ["timer[1].cmp"]]],
   );
   const [field] = hpet!.fields;
   t.equal(field?.kind === "value" && field.b, "0x123456789abc");
-  t.equal(readFileSync(edited).readBigUInt64BE(field!.offset.b!), 0x123456789abcn, "where it is");
+  t.equal(readFileSync(edited).readBigUInt64BE(field!.streamOffset.b!), 0x123456789abcn, "where it is");
   t.match((await diff(t, [live, edited], 1)).stdout, /^ {2}timer\[1\]\.cmp: 0x\w+ \| 0x123456789abc/mu);
   t.end();
 });
@@ -230,14 +231,14 @@ test("a field that was edited is found by its path", async (t) => {
 test("--schema serves the stream that has no description", async (t) => {
   const bare = join(corpusEntry("suppress-vmdesc").folder, "stream.gz");
   const borrowed = documentOf(await diff(t, [bare, join(corpusEntry("compress-0").folder, "stream.gz"), "--json"], 1));
-  t.equal(borrowed.a.description, "of the other", "by itself it is read by the other's");
+  t.equal(borrowed.a.describedBy, "of the other", "by itself it is read by the other's");
   t.doesNotMatch((await diff(t, [bare, bare], 0)).stdout, /^Not understood/mu, "else by the catalogue");
   const text = await diff(t, [bare, bare, "--schema", "none"], 0);
   t.match(text.stdout, /^Not understood in A: .+--schema CAPTURE/mu);
   const lent = documentOf(await diff(t, [bare, bare, "--schema", live, "--json"], 0));
-  t.deepEqual([lent.a.description, lent.a.bytes.opaque], ["lent", 0]);
+  t.deepEqual([lent.a.describedBy, lent.a.opaqueBytes], ["lent", 0]);
   const own = documentOf(await diff(t, [bare, live, "--schema", other, "--json"], 1));
-  t.equal(own.b.description, "own", "one that has its own is read by that");
+  t.equal(own.b.describedBy, "own", "one that has its own is read by that");
   t.end();
 });
 
@@ -257,7 +258,7 @@ test("memory is bounded by the number of pages", async (t) => {
     await diff(t, ["-", b, "--json"], 1, { plain: true, stdin: createReadStream(a) }),
   ]) {
     const { ram } = documentOf(run);
-    t.deepEqual([ram.pages.different, ram.bytes, ram.ranges.length], [1, 1, 1]);
+    t.deepEqual([ram.compared.different, ram.differentBytes, ram.ranges.length], [1, 1, 1]);
     t.ok(run.maxRss < 115e6, `${Math.round(run.maxRss / 1e6)} MB for two streams of 256 MiB`);
   }
   rmSync(a);
@@ -314,13 +315,13 @@ test("two saves of a real guest, a byte poked in between", skip, async (t) => {
     copyFileSync(await saveStream(vm), second);
     const json = documentOf(await diff(t, [first, second, "--json"], 1));
     const [range] = json.ram.ranges;
-    t.deepEqual([json.ram.pages.different, json.ram.bytes], [1, 1], "one byte of one page");
-    t.deepEqual([range?.block, range?.offset, range?.physical], ["pc.ram", 0x934000, 0x934000]);
-    t.deepEqual([range?.first?.offset, range?.first?.b.slice(0, 2)], [0x934567, "a5"]);
+    t.deepEqual([json.ram.compared.different, json.ram.differentBytes], [1, 1], "one byte of one page");
+    t.deepEqual([range?.block, range?.blockOffset, String(range?.physical)], ["pc.ram", 0x934000, "0x934000"]);
+    t.deepEqual([range?.first?.blockOffset, range?.first?.b.slice(0, 2)], [0x934567, "a5"]);
     // In how many rounds a source sends its RAM depends on how busy the machine is; that is how it came, not what came.
     const parts = json.differences.filter(({ level }) => level !== "encoding");
     t.deepEqual(parts, [], "the same parts");
-    const devices = json.devices.map(({ name }) => name);
+    const devices = json.devices.map(({ section: name }) => name);
     t.ok(devices.includes("timer") && !devices.includes("cpu"), `clocks went on: ${devices.join(" ")}`);
     t.match((await diff(t, [first, second], 1)).stdout, /^ {4}at 0x934567 {2}A 00 .*\n +B a5 /mu);
   } finally {
@@ -350,7 +351,9 @@ test("two snapshots of one image: what the guest wrote, as pmemsave tells it", n
   }
   const json = documentOf(await diff(t, [image, image, "--snapshot", "before", "--snapshot", "after", "--json"], 1));
   const found = json.ram.ranges.flatMap(({ physical, length }) =>
-    Array.from({ length: length / 4096 }, (_, i) => (physical ?? 0) + 4096 * i).filter((at) => at >= 0x100000),
+    Array.from({ length: length / 4096 }, (_, i) => Number(String(physical ?? 0)) + 4096 * i).filter(
+      (at) => at >= 0x100000,
+    ),
   );
   const [before, after] = memories as [Buffer, Buffer];
   const wrote: number[] = [];
@@ -360,11 +363,11 @@ test("two snapshots of one image: what the guest wrote, as pmemsave tells it", n
   t.ok(wrote.length > 10, `${wrote.length} pages above 1 MiB`);
   t.deepEqual(found, wrote, "the same, at their guest-physical addresses");
   t.ok(
-    json.devices.some(({ name }) => name === "cpu"),
+    json.devices.some(({ section: name }) => name === "cpu"),
     "its CPU went on",
   );
   t.ok(
-    json.differences.some(({ name }) => name === "snapshot"),
+    json.differences.some(({ subject: name }) => name === "snapshot"),
     "and which snapshots they are",
   );
   await diff(t, [image, image, "--snapshot", "after"], 0);

@@ -11,19 +11,19 @@ const live = corpusEntry("live").open();
 test("values are found by their paths, and are where it is said", async (t) => {
   const other = corpusEntry("compress-live").open();
   const { devices } = await diffStreams(live, other);
-  t.ok(devices.some(({ name }) => name === "cpu") && devices.length > 3, `${devices.length} devices`);
+  t.ok(devices.some(({ section: name }) => name === "cpu") && devices.length > 3, `${devices.length} devices`);
   let checked = 0;
   for (const { fields } of devices) {
     for (const field of fields) {
       if (field.kind !== "value" || typeof field.a !== "string" || !field.a.startsWith("0x")) continue;
       const [a, b] = [field.a, field.b as string].map((digits) => BigInt.asUintN(64, BigInt(digits)));
-      t.equal(live.readBigUInt64BE(field.offset.a!), a, `${field.path} of A`);
-      t.equal(other.readBigUInt64BE(field.offset.b!), b, `${field.path} of B`);
+      t.equal(live.readBigUInt64BE(field.streamOffset.a!), a, `${field.field} of A`);
+      t.equal(other.readBigUInt64BE(field.streamOffset.b!), b, `${field.field} of B`);
       checked++;
     }
   }
   t.ok(checked > 10, `${checked} values`);
-  const eip = devices.find(({ name }) => name === "cpu")!.fields.find(({ path }) => path === "env.eip");
+  const eip = devices.find(({ section: name }) => name === "cpu")!.fields.find(({ field: path }) => path === "env.eip");
   t.equal(eip?.kind, "value");
   t.end();
 });
@@ -50,39 +50,39 @@ test("a device's values: every kind of difference", async (t) => {
     return { stream: Buffer.from(stream), found: devices[0]!.fields };
   };
   const n = await fieldsOf({ n: 2 });
-  const [{ offset }] = n.found as [FieldDifference];
-  t.deepEqual(n.found, [{ path: "n", offset, kind: "value", a: 1, b: 2 }]);
+  const [{ streamOffset: offset }] = n.found as [FieldDifference];
+  t.deepEqual(n.found, [{ field: "n", streamOffset: offset, kind: "value", a: 1, b: 2 }]);
   t.equal(n.stream.readUInt32BE(offset.b!), 2, "it is there");
   const flag = await fieldsOf({ flag: false });
   t.deepEqual(
-    flag.found.map(({ path }) => path),
+    flag.found.map(({ field: path }) => path),
     ["flag"],
   );
   const regs = await fieldsOf({ regs: ["0x1", "0x2", "0x33", "0x4"] });
   t.deepEqual(
-    regs.found.map(({ path, kind }) => [path, kind]),
+    regs.found.map(({ field: path, kind }) => [path, kind]),
     [["regs[2]", "value"]],
     "an element by its index",
   );
-  t.equal(regs.stream.readBigUInt64BE(regs.found[0]!.offset.b!), 0x33n);
+  t.equal(regs.stream.readBigUInt64BE(regs.found[0]!.streamOffset.b!), 0x33n);
   const buffer = await fieldsOf({ buffer: "00aa22334455bbcc" });
   t.deepEqual(
     buffer.found.map((one) => one.kind === "bytes" && one.ranges),
     [
       [
-        { offset: 1, length: 1, a: "11", b: "aa" },
-        { offset: 6, length: 2, a: "6677", b: "bbcc" },
+        { fieldOffset: 1, length: 1, a: "11", b: "aa" },
+        { fieldOffset: 6, length: 2, a: "6677", b: "bbcc" },
       ],
     ],
     "a buffer by ranges",
   );
   const inner = await fieldsOf({ inner: { n: 6 } });
   t.deepEqual(
-    inner.found.map(({ path }) => path),
+    inner.found.map(({ field: path }) => path),
     ["inner.n"],
     "a struct's field",
   );
-  t.equal(inner.stream.readUInt32BE(inner.found[0]!.offset.b!), 6);
+  t.equal(inner.stream.readUInt32BE(inner.found[0]!.streamOffset.b!), 6);
 
   const wide = await fieldsOf({ n: "0x1" }, [{ ...u32, type: "uint64", size: 8 }, ...form.slice(1)]);
   t.deepEqual(
@@ -96,7 +96,7 @@ test("a device's values: every kind of difference", async (t) => {
     ...form.slice(3),
   ]);
   t.deepEqual(
-    longer.found.map(({ path, kind }) => [path, kind]),
+    longer.found.map(({ field: path, kind }) => [path, kind]),
     [
       ["regs", "length"],
       ["regs[4]", "only"],
@@ -107,24 +107,24 @@ test("a device's values: every kind of difference", async (t) => {
     { ...form[4], struct: { vmsd_name: "inner", version: 2, fields: [u32] } },
   ]);
   t.deepEqual(
-    version.found.map(({ path, kind }) => [path, kind]),
+    version.found.map(({ field: path, kind }) => [path, kind]),
     [["inner", "version"]],
     "a struct's version",
   );
   const more = await fieldsOf({ extra: 3 }, [...form, { name: "extra", type: "uint8", size: 1 }]);
   t.deepEqual(
-    more.found.map(({ path, kind, offset: at }) => [path, kind, at.a]),
+    more.found.map(({ field: path, kind, streamOffset: at }) => [path, kind, at.a]),
     [["extra", "only", null]],
     "a field in one only",
   );
   const subsections = [{ vmsd_name: "thing/sub", version: 1, fields: [{ name: "s", type: "uint8", size: 1 }] }];
   const sub = await fieldsOf({ subsections: { "thing/sub": { s: 4 } } }, form, { subsections });
   t.deepEqual(
-    sub.found.map((one) => [one.path, one.kind === "only" && [one.in, JSON.stringify(one.value)]]),
+    sub.found.map((one) => [one.field, one.kind === "only" && [one.side, JSON.stringify(one.value)]]),
     [["subsections.thing/sub", ["b", '{"s":4}']]],
     "a subsection in one only",
   );
-  t.equal(sub.stream[sub.found[0]!.offset.b!], 5, "at the byte that begins it");
+  t.equal(sub.stream[sub.found[0]!.streamOffset.b!], 5, "at the byte that begins it");
   t.end();
 });
 
@@ -164,7 +164,7 @@ test("lists, trees, and values of private codecs", async (t) => {
   const { devices } = await diffStreams(a, b);
   const { fields } = devices[0]!;
   t.deepEqual(
-    fields.map(({ path, kind }) => [path, kind]),
+    fields.map(({ field: path, kind }) => [path, kind]),
     [
       ["list", "length"],
       ["list[1].v", "value"],
@@ -175,9 +175,9 @@ test("lists, trees, and values of private codecs", async (t) => {
     ],
     "a tree by its keys",
   );
-  t.equal(a.readUInt32BE(fields[1]!.offset.a!), 2, "an element's place");
-  t.equal(b.readUInt32BE(fields[1]!.offset.b!), 5);
-  t.equal(b.readUInt32BE(fields[2]!.offset.b!), 6, "that of one that only B has");
+  t.equal(a.readUInt32BE(fields[1]!.streamOffset.a!), 2, "an element's place");
+  t.equal(b.readUInt32BE(fields[1]!.streamOffset.b!), 5);
+  t.equal(b.readUInt32BE(fields[2]!.streamOffset.b!), 6, "that of one that only B has");
 
   const bytes = corpusEntry("q35-virtio").open();
   const changed = await told(bytes, (item) => {
@@ -192,11 +192,11 @@ test("lists, trees, and values of private codecs", async (t) => {
   });
   const found = changed.devices.flatMap((device) => device.fields);
   t.deepEqual(
-    found.map(({ path }) => path),
+    found.map(({ field: path }) => path),
     ["virtio.pci.config.bar4", "virtio.queues[0].last_avail_idx"],
   );
-  const [bar, index] = found.map(({ offset }) => offset.b!);
-  t.deepEqual(changed.firstByte?.offset.b, bar, "the place of a register");
+  const [bar, index] = found.map(({ streamOffset: offset }) => offset.b!);
+  t.deepEqual(changed.firstByte?.streamOffset.b, bar, "the place of a register");
   t.equal(found[1]?.kind === "value" && found[1].a, bytes.readUInt16BE(index), "and of an element's value");
   t.end();
 });
@@ -210,16 +210,18 @@ test("a device that one stream describes wrongly", async (t) => {
   });
   const { devices } = await diffStreams(live, wrong);
   t.deepEqual(
-    devices.flatMap(({ name, fields }) => fields.map(({ path, kind }) => [name, path, kind])),
+    devices.flatMap(({ section: name, fields }) => fields.map(({ field: path, kind }) => [name, path, kind])),
     [["hpet", "(form)", "type"]],
     "one is decoded, the other not",
   );
   const other = Buffer.from(wrong);
-  const { a } = devices[0]!.fields[0]!.offset;
+  const { a } = devices[0]!.fields[0]!.streamOffset;
   other[a! + 3]! ^= 0xff;
   const both = await diffStreams(wrong, other);
   const [field] = both.devices[0]!.fields;
-  t.deepEqual([field?.path, field?.kind], ["(not decoded)", "bytes"], "neither: the bytes");
-  t.deepEqual(field?.kind === "bytes" && field.ranges.map(({ offset, length }) => [offset, length]), [[3, 1]]);
+  t.deepEqual([field?.field, field?.kind], ["(not decoded)", "bytes"], "neither: the bytes");
+  t.deepEqual(field?.kind === "bytes" && field.ranges.map(({ fieldOffset: offset, length }) => [offset, length]), [
+    [3, 1],
+  ]);
   t.end();
 });

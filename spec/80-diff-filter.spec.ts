@@ -9,6 +9,7 @@ import { registerName } from "../src/guest/cores/register-names.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { inProcess } from "./support/in-process.js";
 import { readReport } from "./support/report-page.js";
+import { flatDocument } from "./support/document.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-diff-filter-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -19,25 +20,27 @@ writeFileSync(a, bytes.a);
 writeFileSync(b, bytes.b);
 const whole: StreamDiff = await diffStreams(bytes.a, bytes.b);
 const values = ({ devices }: StreamDiff): number => devices.reduce((sum, { fields }) => sum + fields.length, 0);
-const pages = ({ ram: { pages: of } }: StreamDiff): number => of.different + of.onlyA + of.onlyB;
+const pages = ({ ram: { compared: of } }: StreamDiff): number => of.different + of.onlyA + of.onlyB;
 
 test("a filter takes devices, values, blocks and parts by pattern, and counts what it leaves out", (t) => {
   t.ok(values(whole) > 10 && pages(whole) > 10 && whole.verdict === "different");
   const cpu = filterDiff(whole, { only: ["CPU"] });
-  t.deepEqual([cpu.devices.map(({ name }) => name), pages(cpu), cpu.differences.length], [["cpu"], 0, 0]);
+  t.deepEqual([cpu.devices.map(({ section: name }) => name), pages(cpu), cpu.differences.length], [["cpu"], 0, 0]);
   t.equal(cpu.verdict, "different");
   t.equal(cpu.leftOut.values + values(cpu), values(whole), "every value is shown or counted");
-  t.deepEqual([cpu.leftOut.pages, cpu.leftOut.parts], [pages(whole), whole.differences.length]);
+  t.deepEqual([cpu.leftOut.pageCount, cpu.leftOut.parts], [pages(whole), whole.differences.length]);
   const one = filterDiff(whole, { only: ["cpu:env.regs"] });
   t.ok(
-    values(one) > 0 && one.devices[0]!.fields.every(({ path }) => /^env\.regs\[\d+\]$/u.test(path)),
+    values(one) > 0 && one.devices[0]!.fields.every(({ field: path }) => /^env\.regs\[\d+\]$/u.test(path)),
     "an array's elements",
   );
   const but = filterDiff(whole, { only: ["cpu/0"], ignore: ["*:env.regs*", "cpu/0:env.eip"] });
-  t.ok(but.devices[0]!.fields.every(({ path }) => !/^env\.(?:regs|eip)/u.test(path)) && values(but) < values(cpu));
+  t.ok(
+    but.devices[0]!.fields.every(({ field: path }) => !/^env\.(?:regs|eip)/u.test(path)) && values(but) < values(cpu),
+  );
   const ram = filterDiff(whole, { ignore: ["pc.ram"] });
   t.equal(ram.ram.ranges.filter(({ block }) => block === "pc.ram").length, 0);
-  t.equal(ram.ram.pages.same, whole.ram.pages.same);
+  t.equal(ram.ram.compared.same, whole.ram.compared.same);
   const nothing = filterDiff(whole, { ignore: ["*"] });
   t.deepEqual([nothing.verdict, values(nothing), pages(nothing), nothing.differences], ["same", 0, 0, []]);
   t.throws(() => filterDiff(whole, { only: [""] }), /pattern/u);
@@ -68,7 +71,7 @@ test("the command: exit status, --stat and what was left out", async (t) => {
   const quiet = await inProcess("diff", [a, b, "-q"]);
   t.deepEqual([quiet.code, quiet.stdout, quiet.stderr], [1, "", ""], "--quiet: the exit status alone");
   const json = await inProcess("diff", [a, b, "--json", "--only", "cpu"]);
-  t.equal((JSON.parse(json.stdout) as { leftOut: { pages: number } }).leftOut.pages, pages(whole));
+  t.equal((flatDocument(json.stdout) as { leftOut: { pageCount: number } }).leftOut.pageCount, pages(whole));
 });
 
 test("registers by their names", (t) => {
@@ -99,7 +102,7 @@ test("--html writes a page of its own", async (t) => {
   const page = readReport(html);
   t.deepEqual(page.complaints, []);
   t.match(page.text, /Different: a destination does not get the same of both/u);
-  for (const { name, instance, fields } of whole.devices) {
+  for (const { section: name, instance, fields } of whole.devices) {
     const table = page.tables.find(({ caption }) => caption.startsWith(`${name}/${instance}:`));
     t.equal(table?.rows.length, fields.length, `${name}: every value`);
   }

@@ -24,14 +24,14 @@ test("configuration", async (t) => {
     {
       level: "meaning",
       part: "configuration",
-      name: "machine",
+      subject: "machine",
       a: "pc-i440fx-7.2",
       b: "pc-i440fx-6.2",
-      offset: { a: 8, b: 8 },
+      streamOffset: { a: 8, b: 8 },
     },
   ]);
   t.equal(machine.verdict, "different");
-  t.deepEqual(machine.firstByte?.offset, { a: 23, b: 23 }, "the first byte of 6.2");
+  t.deepEqual(machine.firstByte?.streamOffset, { a: 23, b: 23 }, "the first byte of 6.2");
   const withUuid = (last: number) =>
     rewrite(live, (item) => {
       if (item.kind === "configuration") item.configuration.subsections.push(uuid(last));
@@ -53,7 +53,7 @@ test("configuration", async (t) => {
   t.deepEqual(capable.differences[0]?.b, ["validate-uuid"], "capabilities");
   const none = await told(live, (item) => (item.kind === "configuration" ? [] : item));
   t.deepEqual(named(none, "meaning"), ["configuration section"], "no configuration section");
-  t.deepEqual(none.differences[0]?.offset, { a: 8, b: null });
+  t.deepEqual(none.differences[0]?.streamOffset, { a: 8, b: null });
   t.end();
 });
 
@@ -67,7 +67,7 @@ test("sections", async (t) => {
     return drop ? [] : item;
   });
   t.deepEqual(named(gone, "meaning"), ["section hpet/0"], "a device in one only");
-  const at = gone.differences[0]!.offset.a!;
+  const at = gone.differences[0]!.streamOffset.a!;
   t.equal(live.toString("latin1", at + 5, at + 10), "\u0004hpet", "its offset");
   const version = await told(live, (item) =>
     item.kind === "section" && isHpet(item) ? { ...item, versionId: 9 } : item,
@@ -87,7 +87,7 @@ test("sections", async (t) => {
     return back;
   });
   t.ok(named(order, "meaning").includes("section order"), "another order");
-  t.equal(order.differences.find(({ name }) => name === "order")?.a, "hpet/0");
+  t.equal(order.differences.find(({ subject: name }) => name === "order")?.a, "hpet/0");
   const id = await told(live, (item) => {
     if (item.kind === "footer" && item.sectionId === 0) item.sectionId = 77;
     return item.kind === "section" && item.sectionId === 0 ? { ...item, sectionId: 77 } : item;
@@ -134,8 +134,11 @@ test("records of other sections, commands, VMDESCRIPTION, the end", async (t) =>
   t.ok(done);
   t.deepEqual(named(records, "meaning"), ["records dirty-bitmap/0"]);
   const [record] = records.differences;
-  t.ok(record!.offset.a! > 0 && record!.offset.a! <= records.firstByte!.offset.a, "the record of the first byte");
-  t.equal(record!.offset.a, record!.offset.b);
+  t.ok(
+    record!.streamOffset.a! > 0 && record!.streamOffset.a! <= records.firstByte!.streamOffset.a,
+    "the record of the first byte",
+  );
+  t.equal(record!.streamOffset.a, record!.streamOffset.b);
 
   const command = await told(bitmaps, (item) => (item.kind === "command" ? [] : item));
   t.deepEqual(named(command, "encoding"), ["command POSTCOPY_ADVISE"]);
@@ -153,10 +156,10 @@ test("records of other sections, commands, VMDESCRIPTION, the end", async (t) =>
     return item.kind === "vmdescription" ? { ...item, description: { ...item.description, pageSize: 8192 } } : item;
   });
   t.deepEqual(named(description, "encoding"), ["VMDESCRIPTION page_size", "VMDESCRIPTION text"]);
-  t.deepEqual(description.differences[1]?.offset, description.firstByte?.offset, "its first character");
+  t.deepEqual(description.differences[1]?.streamOffset, description.firstByte?.streamOffset, "its first character");
   const silent = await told(live, (item) => (item.kind === "vmdescription" ? [] : item));
   t.deepEqual(named(silent, "encoding"), ["VMDESCRIPTION length"]);
-  t.equal(silent.b.description, "of the other", "device state is read by the other's");
+  t.equal(silent.b.describedBy, "of the other", "device state is read by the other's");
   t.equal(silent.verdict, "same");
 
   const behind = await diffStreams(live, Buffer.concat([live, Buffer.alloc(512)]));
@@ -166,15 +169,15 @@ test("records of other sections, commands, VMDESCRIPTION, the end", async (t) =>
     Buffer.concat([live, Buffer.alloc(512)]),
   );
   t.deepEqual(named(filled, "encoding"), ["end content after"], "other padding");
-  t.deepEqual(filled.differences[0]?.offset, { a: live.length, b: live.length });
+  t.deepEqual(filled.differences[0]?.streamOffset, { a: live.length, b: live.length });
   const cut = await diffStreams(live, live.subarray(0, 300_000), { lenient: true });
   t.equal(named(cut, "meaning")[0], "end complete", "one is cut off");
-  t.ok(cut.ram.pages.onlyA > 0 && cut.ram.pages.onlyB === 0, `${cut.ram.pages.onlyA} pages in A only`);
+  t.ok(cut.ram.compared.onlyA > 0 && cut.ram.compared.onlyB === 0, `${cut.ram.compared.onlyA} pages in A only`);
   t.ok(cut.b.warnings.length > 0);
   const late = await diffStreams(live, live.subarray(0, 0x34c000), { lenient: true });
-  t.equal(late.b.description, "of the other", "devices before a cut are read by the other's description");
+  t.equal(late.b.describedBy, "of the other", "devices before a cut are read by the other's description");
   t.deepEqual(late.devices, [], "and are the same");
-  const { total, opaque } = late.b.bytes;
+  const { streamLength: total, opaqueBytes: opaque } = late.b;
   t.deepEqual(
     [total, opaque > 0 && opaque < 200],
     [0x34c000, true],
@@ -198,14 +201,14 @@ test("what is not decoded: the same bytes or not", async (t) => {
   other[other.length - 100]! ^= 1;
   const same = await diffStreams(bare, corpusEntry("suppress-vmdesc").open());
   t.equal(same.verdict, "identical");
-  t.ok(same.a.bytes.opaque > 0, `${same.a.bytes.opaque} bytes are not understood`);
+  t.ok(same.a.opaqueBytes > 0, `${same.a.opaqueBytes} bytes are not understood`);
   const { differences, verdict } = await diffStreams(bare, other);
   t.equal(verdict, "different");
   t.deepEqual(
-    differences.map(({ part, offset }) => [part, offset]),
+    differences.map(({ part, streamOffset: offset }) => [part, offset]),
     [["undecoded", { a: bare.length - 100, b: bare.length - 100 }]],
   );
-  const { name } = differences[0]!;
+  const { subject: name } = differences[0]!;
   t.match(name, /no VMDESCRIPTION describes/u);
   t.end();
 });
@@ -219,11 +222,11 @@ test("RAM blocks", async (t) => {
   const fewer = await diffStreams(base, await made([two[0]!], [u32], { n: 1 }));
   t.deepEqual(named(fewer, "meaning"), ["RAM block vga"], "in one only");
   t.deepEqual([fewer.differences[0]?.a, fewer.differences[0]?.b], [4 * PAGE, null]);
-  const listed = fewer.differences[0]!.offset.a!;
+  const listed = fewer.differences[0]!.streamOffset.a!;
   t.equal(Buffer.from(base).readBigUInt64BE(listed), BigInt(12 * PAGE + 4), "where the list is");
   const longer = await diffStreams(base, await made([["ram", 16 * PAGE, 7], two[1]!], [u32], { n: 1 }));
   t.deepEqual(named(longer, "meaning"), ["RAM block ram length"], "another length");
-  t.deepEqual([longer.ram.pages.same, longer.ram.pages.onlyB], [12, 8], "what both have is compared");
+  t.deepEqual([longer.ram.compared.same, longer.ram.compared.onlyB], [12, 8], "what both have is compared");
   const order = await diffStreams(base, await made(two.toReversed(), [u32], { n: 1 }));
   t.deepEqual([named(order, "encoding"), order.verdict], [["RAM block order"], "same"]);
   const larger = await diffStreams(base, await made(two, [u32], { n: 1 }, { pageSize: 8192 }));
@@ -243,13 +246,13 @@ test("RAM blocks", async (t) => {
   t.deepEqual(other.ram.ranges, [
     {
       block: "vga",
-      offset: 0,
+      blockOffset: 0,
       length: 4 * PAGE,
       physical: 0x1_0000_0000,
-      first: { offset: 0, a: "09".repeat(16), b: "08".repeat(16) },
+      first: { blockOffset: 0, a: "09".repeat(16), b: "08".repeat(16) },
     },
   ]);
-  t.equal(other.ram.bytes, 4 * PAGE);
+  t.equal(other.ram.differentBytes, 4 * PAGE);
   t.end();
 });
 
@@ -272,6 +275,6 @@ test("what a block list says of blocks, and blocks that are not sent", async (t)
   t.deepEqual([moved.differences[0]?.a, moved.differences[0]?.b], ["0x0", "0x1000"]);
   const unsent = await diffStreams(await shared(0n), await shared(0n, false));
   t.deepEqual(named(unsent, "meaning"), ["RAM block ram pages"]);
-  t.equal(unsent.ram.pages.onlyA, 1);
+  t.equal(unsent.ram.compared.onlyA, 1);
   t.end();
 });

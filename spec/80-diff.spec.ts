@@ -46,7 +46,7 @@ test("a stream against itself: the same bytes", async (t) => {
     t.equal(diff.verdict, "identical", name);
     t.equal(diff.firstByte, null);
     t.deepEqual([diff.differences, diff.devices, diff.ram.ranges], [[], [], []], "nothing differs");
-    t.ok(diff.ram.pages.same > 0 && diff.ram.bytes === 0, `${diff.ram.pages.same} pages`);
+    t.ok(diff.ram.compared.same > 0 && diff.ram.differentBytes === 0, `${diff.ram.compared.same} pages`);
   }
   t.end();
 });
@@ -69,7 +69,7 @@ for (const name of ["live", "xbzrle", "compress-live", "xbzrle-compress", "v10.0
         [other, bytes],
       ] as const) {
         const diff = await diffStreams(a, b);
-        const { same, different, onlyA, onlyB, otherEncoding } = diff.ram.pages;
+        const { same, different, onlyA, onlyB, otherEncoding } = diff.ram.compared;
         t.deepEqual([named(diff, "meaning"), diff.devices, different + onlyA + onlyB], [[], [], 0], `${how}: the same`);
         t.equal(diff.ram.notCompared, null);
         t.ok(same > 1000, `${same} pages`);
@@ -102,8 +102,8 @@ test("what differs in memory is what differs in extracted files", async (t) => {
     ];
     const pages: string[] = [];
     let bytes = 0;
-    for (const { name, file } of ofA.blocks) {
-      const other = ofB.blocks.find((block) => block.name === name)!;
+    for (const { block: name, file } of ofA.blocks) {
+      const other = ofB.blocks.find((block) => block.block === name)!;
       const [ca, cb] = [readFileSync(join(folders[0], file)), readFileSync(join(folders[1], other.file))];
       for (let at = 0; at < ca.length; at += PAGE) {
         const [pa, pb] = [ca.subarray(at, at + PAGE), cb.subarray(at, at + PAGE)];
@@ -112,15 +112,17 @@ test("what differs in memory is what differs in extracted files", async (t) => {
         for (let i = 0; i < PAGE; i++) if (pa[i] !== pb[i]) bytes++;
       }
     }
-    const found = diff.ram.ranges.flatMap(({ block, offset, length }) =>
+    const found = diff.ram.ranges.flatMap(({ block, blockOffset: offset, length }) =>
       Array.from({ length: length / PAGE }, (_, i) => `${block} ${offset + i * PAGE}`),
     );
     t.deepEqual(found, pages, `${a} and ${b}: ${pages.length} pages`);
-    t.deepEqual([diff.ram.pages.different, diff.ram.bytes], [pages.length, bytes], `${bytes} bytes`);
+    t.deepEqual([diff.ram.compared.different, diff.ram.differentBytes], [pages.length, bytes], `${bytes} bytes`);
     t.equal(diff.verdict, "different");
-    for (const { block, offset, first } of diff.ram.ranges.filter((range) => range.first !== undefined).slice(0, 4)) {
-      const { file } = ofA.blocks.find((one) => one.name === block)!;
-      const at = first!.offset;
+    for (const { block, blockOffset: offset, first } of diff.ram.ranges
+      .filter((range) => range.first !== undefined)
+      .slice(0, 4)) {
+      const { file } = ofA.blocks.find((one) => one.block === block)!;
+      const at = first!.blockOffset;
       const ca = readFileSync(join(folders[0], file));
       t.equal(ca.toString("hex", at, at + first!.a.length / 2), first!.a, `${block} ${at}: the bytes of A`);
       t.ok(at >= offset && first!.a.slice(0, 2) !== first!.b.slice(0, 2), "which are not those of B");
@@ -140,7 +142,7 @@ test("a pipe is kept in a temporary file, and gone afterwards", async (t) => {
   };
   const diff = await diffStreams(new IterableSource(chunks()), await converted(live, { ram: "zlib" }));
   t.equal(diff.verdict, "same");
-  t.ok(diff.ram.pages.otherEncoding > 200, `${diff.ram.pages.otherEncoding} pages`);
+  t.ok(diff.ram.compared.otherEncoding > 200, `${diff.ram.compared.otherEncoding} pages`);
   t.deepEqual(readdirSync(temporary), [], "nothing is left");
   if (TMPDIR === undefined) delete process.env["TMPDIR"];
   else process.env["TMPDIR"] = TMPDIR;
@@ -152,7 +154,8 @@ test("guest-physical addresses, and runs that end where the guest's do", async (
   const { ram } = await diffStreams(numa, corpusEntry("q35-firmware").open());
   t.ok(ram.layout !== null && ram.layout.length > 0, "a layout is known");
   const diff = await diffStreams(live, corpusEntry("compress-live").open());
-  for (const { block, offset, physical } of diff.ram.ranges) if (block === "pc.ram") t.equal(physical, offset);
+  for (const { block, blockOffset: offset, physical } of diff.ram.ranges)
+    if (block === "pc.ram") t.equal(physical, offset);
   t.end();
 });
 
@@ -184,7 +187,7 @@ test("rounds: the last content counts, and what XBZRLE is applied to", async (t)
   await once.finish();
   const { verdict, ram: found } = await diffStreams(sink.bytes(), flat.bytes());
   t.equal(verdict, "same");
-  t.deepEqual(found.pages, { same: 4, otherEncoding: 2, different: 0, onlyA: 0, onlyB: 0 }, "XBZRLE and ZERO");
+  t.deepEqual(found.compared, { same: 4, otherEncoding: 2, different: 0, onlyA: 0, onlyB: 0 }, "XBZRLE and ZERO");
   t.end();
 });
 
@@ -207,7 +210,7 @@ test("runs of pages end where the guest's memory does", async (t) => {
   const bytes = corpusEntry("q35-displays").open();
   const { ram } = await diffStreams(bytes, await touched(bytes, [0x9f000, 0xa0000, 0x100000, 0x101000]));
   t.deepEqual(
-    ram.ranges.map(({ offset, length, physical }) => [offset, length, physical]),
+    ram.ranges.map(({ blockOffset: offset, length, physical }) => [offset, length, physical]),
     [
       [0x9f000, PAGE, 0x9f000],
       [0xa0000, PAGE, null],

@@ -33,9 +33,9 @@ const env = { ...process.env, PATH: `${bin}${delimiter}${process.env["PATH"] ?? 
 
 const stream = corpusEntry("compress-live").open();
 const { sections } = await inspectStream(stream);
-const ram = sections.find(({ name, type }) => name === "ram" && type === "part")!;
+const ram = sections.find(({ section: name, type }) => name === "ram" && type === "part")!;
 const device = sections.filter(({ type }) => type === "full")[3]!;
-const page = stream.indexOf(Buffer.from([0x78, 0x01]), ram.offset + (ram.length >> 1));
+const page = stream.indexOf(Buffer.from([0x78, 0x01]), ram.streamOffset + (ram.sectionLength >> 1));
 
 function changed(at: number, count: number): Buffer {
   const bytes = Buffer.from(stream);
@@ -44,11 +44,11 @@ function changed(at: number, count: number): Buffer {
 }
 
 const DAMAGE: Readonly<Record<string, Buffer>> = {
-  "cut in the RAM": stream.subarray(0, ram.offset + (ram.length >> 1)),
-  "cut in a device": stream.subarray(0, device.offset + device.length - 3),
+  "cut in the RAM": stream.subarray(0, ram.streamOffset + (ram.sectionLength >> 1)),
+  "cut in a device": stream.subarray(0, device.streamOffset + device.sectionLength - 3),
   "a page that is not deflate": changed(page + 20, 30),
-  "a wrong footer": changed(device.offset + device.length - 4, 2),
-  "a section type that does not exist": changed(device.offset, 1),
+  "a wrong footer": changed(device.streamOffset + device.sectionLength - 4, 2),
+  "a section type that does not exist": changed(device.streamOffset, 1),
 };
 
 /** A program's output for some input; undefined where the program is not installed. */

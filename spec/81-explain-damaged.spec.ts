@@ -57,7 +57,7 @@ test("each remedy for a damaged file works on that file", async (t) => {
   for (const [what, file, containers = []] of FILES) {
     const name = "it's $(a) file";
     const stream = containers.length === 0 ? file : broken("unknown page flags");
-    const { damage } = await explainStream(new MemorySource(stream), "", { name, containers });
+    const { faults: damage } = await explainStream(new MemorySource(stream), "", { name, containers });
     const [first] = damage;
     t.ok((first?.remedies.length ?? 0) > 0, `${what}: something is proposed`);
     for (const remedy of first?.remedies ?? []) {
@@ -107,9 +107,9 @@ test("each bad page is shown with its place: five are five", async (t) => {
   t.equal(places.length, 5);
   // After the record's be64 (with CONTINUE), be32 length and zlib's two bytes.
   for (const at of places) bytes.fill(0xff, at + 8 + 4 + 2, at + 8 + 4 + 40);
-  const { damage } = await explainStream(new MemorySource(bytes), "", { name: "five.mig" });
+  const { faults: damage } = await explainStream(new MemorySource(bytes), "", { name: "five.mig" });
   t.deepEqual(
-    damage.flatMap(({ offsets }) => offsets).toSorted((a, b) => a - b),
+    damage.flatMap(({ streamOffsets: offsets }) => offsets).toSorted((a, b) => a - b),
     places,
     "every address",
   );

@@ -83,7 +83,11 @@ test("the same machine by another name: rename it; another version: say so; anot
   const none = (await explainBionic(`unsupported machine type: "pc-i440fx-bionic"`)).findings[0]!;
   t.deepEqual(none.remedies[0]?.command?.slice(-2), ["--machine", "pc-i440fx-2.11"], "a QEMU without that name");
   const { versions, notes } = await explainBionic("");
-  t.deepEqual([versions.from, versions.to], ["2.11", "10.0"], "the releases are those of the upstream machine");
+  t.deepEqual(
+    [versions.firstRelease, versions.lastRelease],
+    ["2.11", "10.0"],
+    "the releases are those of the upstream machine",
+  );
   t.ok(
     notes.some((note) => note.includes("pc-i440fx-2.11")),
     "and the note says its name",

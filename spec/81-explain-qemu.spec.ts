@@ -61,7 +61,7 @@ function check(t: test.Test, one: Refused, cause: string, stream: Buffer, explai
   for (const [key, value] of Object.entries(same ? (one.about ?? {}) : {})) {
     t.equal((first.about as Record<string, unknown>)[key], value, `${one.name}: ${key}`);
   }
-  if (one.offset !== undefined && same) t.equal(first.about.offset, one.offset(stream), `${one.name}: address`);
+  if (one.offset !== undefined && same) t.equal(first.about.streamOffset, one.offset(stream), `${one.name}: address`);
   if (one.says !== undefined && same)
     t.match([...first.here, ...first.why].join("\n"), one.says, `${one.name}: says it`);
   const proposed = explained.findings.flatMap(({ remedies }) => remedies.flatMap((remedy) => remedy.arguments ?? []));

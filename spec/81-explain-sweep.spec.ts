@@ -11,6 +11,7 @@ import { emptyDisks, words } from "../tools/capture/entries/parts.js";
 import { qemuOf } from "./support/loads.js";
 import { inParallel } from "./support/parallel.js";
 import { PROGRAM, qevm } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 const CASES: readonly (readonly [version: string, args: string, argument: RegExp])[] = [
   [
@@ -122,11 +123,11 @@ test("a save image with a wrong footer: what came before it is read by the comma
   test.onFinish(() => rmSync(dirname(file), { recursive: true, force: true }));
   writeFileSync(file, Buffer.concat([head, xml, stream]));
   const explained = await qevm(["explain", file, "--json"]);
-  const { findings, damage = [] } = JSON.parse(explained.stdout) as {
+  const { findings, faults = [] } = flatDocument(explained.stdout) as {
     findings: { remedies: { command?: string[] }[] }[];
-    damage?: { remedies: { command?: string[] }[] }[];
+    faults?: { remedies: { command?: string[] }[] }[];
   };
-  const commands = [...findings, ...damage].flatMap(({ remedies }) => remedies.flatMap(({ command }) => command ?? []));
+  const commands = [...findings, ...faults].flatMap(({ remedies }) => remedies.flatMap(({ command }) => command ?? []));
   const shell = commands.find((word) => word.startsWith("head -c") && word.includes("inspect")) ?? "";
   const ran = spawnSync("sh", ["-c", `qevm() { "$NODE" "$QEVM" "$@"; }; ${shell}`], {
     encoding: "utf8",

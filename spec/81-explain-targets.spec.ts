@@ -9,11 +9,12 @@ import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { tryLine } from "../tools/advice/targets.js";
 import { targetLines } from "../tools/advice/target-lines.js";
 import { findQemu } from "../tools/qemu/find.js";
+import { flatDocument } from "./support/document.js";
 
 const field = (name: string): string => join(projectRoot(), "corpus", "field", name);
 
 async function explained(name: string, ...text: string[]): Promise<Explanation> {
-  return JSON.parse((await qevm(["explain", "--json", field(name), ...text])).stdout) as Explanation;
+  return flatDocument((await qevm(["explain", "--json", field(name), ...text])).stdout) as Explanation;
 }
 
 /** The words after each `option`. */

@@ -13,6 +13,7 @@ import { breakages } from "../tools/destination/index.js";
 import { readRefusals } from "../tools/destination/refusals.js";
 import { brokenCause } from "./support/broken-causes.js";
 import { qevm } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 /** One example of every known text, most of them as QEMU 7.2 said them. */
 const EXAMPLES = JSON.parse(readFileSync(join(projectRoot(), "spec", "81-explain.texts.json"), "utf8")) as Record<
@@ -41,7 +42,7 @@ test("what four versions say of every broken stream: cause, and an address near 
       const [first] = explained.findings;
       t.equal(first?.cause, brokenCause(name, version), `${name}, ${version}: ${lines[0]}`);
       t.deepEqual(explained.unknown, [], `${name}, ${version}: every line is known`);
-      const offset = first?.about.offset ?? -1;
+      const offset = first?.about.streamOffset ?? -1;
       const at = change < 0 ? broken.length : change;
       t.ok(Math.abs(offset - at) <= NEAR, `${name}, ${version}: byte ${offset}, changed at ${at}`);
     }
@@ -87,7 +88,10 @@ test("no text and no damage makes it throw or point outside the file", async (t)
         for (const [at, value] of changes) if (bytes.length > 0) bytes[Math.floor(at * (bytes.length - 1))] = value;
         const explained = await explain(bytes, lines.join("\n"));
         for (const { about } of explained.findings) {
-          if (about.offset !== undefined && (about.offset < 0 || about.offset > Math.max(bytes.length, 8)))
+          if (
+            about.streamOffset !== undefined &&
+            (about.streamOffset < 0 || about.streamOffset > Math.max(bytes.length, 8))
+          )
             return false;
         }
         return report("FILE", explained, []).every((line) => line.length <= 80 || !line.trim().includes(" "));
@@ -101,7 +105,7 @@ test("no text and no damage makes it throw or point outside the file", async (t)
 /** First and last release that may load a capture. */
 const range = async (name: string): Promise<(string | null)[]> => {
   const { versions } = await explain(corpusEntry(name).open());
-  return [versions.from, versions.to];
+  return [versions.firstRelease, versions.lastRelease];
 };
 
 /** The arguments of the destination, as a shell reads the lines of the report. */
@@ -120,7 +124,7 @@ test("the general report fits what is known of each capture", async (t) => {
     const { capture } = entry;
     if (!capture.command[0]!.includes("x86_64") || capture.stream === undefined) continue;
     const explained = await explain(entry.open());
-    const { destination, versions, damage, machine } = explained;
+    const { destination, versions, faults: damage, machine } = explained;
     const told = report("FILE", explained, []);
     t.deepEqual(
       told.filter((line) => line.length > 80),
@@ -134,7 +138,7 @@ test("the general report fits what is known of each capture", async (t) => {
     );
     t.deepEqual(destination.capabilities.toSorted(), needed.toSorted(), `${entry.name}: capabilities`);
     if (machine !== null) t.equal(machine, capture.machine, `${entry.name}: machine type`);
-    const { from, to } = versions;
+    const { firstRelease: from, lastRelease: to } = versions;
     const version = Number(capture.version);
     t.ok(
       (from === null || Number(from) <= version) && (to === null || Number(to) >= version),
@@ -170,9 +174,9 @@ test("the command: text, JSON, exit status, pipes, containers, recordings", asyn
     [],
     "80 columns",
   );
-  const json = JSON.parse((await qevm(["explain", file, text, "--json"])).stdout) as Explanation & { file: string };
+  const json = flatDocument((await qevm(["explain", file, text, "--json"])).stdout) as Explanation & { file: string };
   t.deepEqual(
-    [json.file, json.findings[0]?.cause, json.unknown.length, json.damage.length],
+    [json.file, json.findings[0]?.cause, json.unknown.length, json.faults.length],
     [file, "unknown-block", 1, 0],
   );
   const piped = await qevm(["explain", "-", text], { stdin: stream });

@@ -35,23 +35,26 @@ function holdAgainst(t: Test, page: ReportPage, inspection: Inspection, name: st
   const { head, rows } = tableOf(page, /^RAM blocks/u);
   for (const [i, block] of inspection.ram.blocks.entries()) {
     const row = rows[i] ?? [];
-    if (row[0] !== block.name) wrong.push(`block ${row[0]} for ${block.name}`);
-    if (Number(row[2]) !== block.length) wrong.push(`${block.name}: length ${row[2]}`);
+    if (row[0] !== block.block) wrong.push(`block ${row[0]} for ${block.block}`);
+    if (Number(row[2]) !== block.blockLength) wrong.push(`${block.block}: length ${row[2]}`);
     for (const [k, kind] of head.slice(3).entries()) {
-      if (number(row[k + 3]) !== block[kind as "normal"]) wrong.push(`${block.name}: ${kind} ${row[k + 3]}`);
+      if (number(row[k + 3]) !== block[kind as "normal"]) wrong.push(`${block.block}: ${kind} ${row[k + 3]}`);
     }
     for (const kind of ["normal", "zero", "compressed", "xbzrle", "multifd", "mapped"] as const) {
-      if (block[kind] > 0 && !head.includes(kind)) wrong.push(`${block.name}: no ${kind}`);
+      if (block[kind] > 0 && !head.includes(kind)) wrong.push(`${block.block}: no ${kind}`);
     }
   }
   if (inspection.ram.blocks.length > 0 && rows.length !== inspection.ram.blocks.length + 1) wrong.push("blocks");
   const listed = new Set(page.summaries.map((text) => text.split(" version")[0]));
-  for (const device of inspection.devices) if (!listed.has(device)) wrong.push(`no device ${device}`);
+  for (const { section, instance } of inspection.devices) {
+    const device = `${section}/${instance}`;
+    if (!listed.has(device)) wrong.push(`no device ${device}`);
+  }
   const sections = tableOf(page, /^Sections/u).rows;
   const bytes = sections.reduce((sum, row) => sum + number(row[1]), 0);
-  const expected = inspection.sections.reduce((sum, { length }) => sum + length, 0);
+  const expected = inspection.sections.reduce((sum, { sectionLength: length }) => sum + length, 0);
   if (bytes !== expected) wrong.push(`sections of ${bytes} bytes, not ${expected}`);
-  for (const { offset, type, name: idstr, instance } of inspection.sections) {
+  for (const { streamOffset: offset, type, section: idstr, instance } of inspection.sections) {
     const row = sections.find(([at]) => Number(at) === offset);
     if (row === undefined && type !== "part") wrong.push(`no section at ${offset}`);
     if (row !== undefined && !row[2]!.endsWith("left out") && row[4] !== `${idstr}/${instance}`)
@@ -61,7 +64,7 @@ function holdAgainst(t: Test, page: ReportPage, inspection: Inspection, name: st
   if (commands.length !== Math.min(200, inspection.commands.length)) wrong.push(`${commands.length} commands`);
   const complete = page.facts.get("Complete")?.startsWith("yes") ?? false;
   if (complete !== inspection.complete) wrong.push("complete");
-  if (number(page.facts.get("Bytes not understood")) !== inspection.bytes.opaque) wrong.push("opaque bytes");
+  if (number(page.facts.get("Bytes not understood")) !== inspection.opaqueBytes) wrong.push("opaque bytes");
   t.deepEqual(wrong, [], `${name}: the same as inspect says`);
 }
 
@@ -103,7 +106,7 @@ test("recordings, and every file of them", async (t) => {
     const inspection = await inspectRecording(recording);
     const { rows } = tableOf(page, /^RAM blocks/u);
     const shown = rows.map(([block]) => block);
-    t.deepEqual(shown, [...inspection.ram.blocks.map((one) => one.name), "all"]);
+    t.deepEqual(shown, [...inspection.ram.blocks.map((one) => one.block), "all"]);
     t.equal(number(rows.at(-1)?.[3]), inspection.ram.pages.normal, "pages of all channels");
     const files = tableOf(page, /^Channels of the recording/u).rows;
     t.equal(files.length, inspection.channels.length + 1, `${files.length} channels`);
@@ -153,17 +156,17 @@ test("verification is verify's", async (t) => {
   for (const name of ["compress-live", "xbzrle", "xbzrle-compress"]) {
     const bytes = corpusEntry(name).open();
     const page = readReport((await reportStream(bytes)).html);
-    const { recompressed, xbzrle, namedBytes } = await verifyStream(new MemorySource(bytes));
-    if (recompressed.pages > 0)
+    const { recompressed, deltas: xbzrle, namedBytes } = await verifyStream(new MemorySource(bytes));
+    if (recompressed.pageCount > 0)
       t.equal(
         page.facts.get("Compressed pages"),
-        `${grouped(recompressed.identical)} of ${grouped(recompressed.pages)} identical when compressed again (level ${recompressed.levels.join(", ")})`,
+        `${grouped(recompressed.identicalCount)} of ${grouped(recompressed.pageCount)} identical when compressed again (level ${recompressed.levels.join(", ")})`,
         name,
       );
-    if (xbzrle.pages > 0)
+    if (xbzrle.pageCount > 0)
       t.equal(
         page.facts.get("XBZRLE pages"),
-        `${grouped(xbzrle.identical)} of ${grouped(xbzrle.pages)} identical when encoded again`,
+        `${grouped(xbzrle.identicalCount)} of ${grouped(xbzrle.pageCount)} identical when encoded again`,
         name,
       );
     t.equal(number(page.facts.get("Bytes kept by name only")?.split(" ")[0]), namedBytes);
@@ -252,7 +255,7 @@ test("damage of a page is found by verification, and what comes after it is ther
   t.ok(page.text.includes(`Damaged at byte 0x${damage[0]!.offset!.toString(16)}`), "on top");
   const { devices } = await inspectStream(new MemorySource(bytes));
   t.ok(
-    devices.every((name) => page.summaries.some((text) => text.startsWith(`${name} `))),
+    devices.every(({ section, instance }) => page.summaries.some((text) => text.startsWith(`${section}/${instance} `))),
     "all devices after it",
   );
   const cut = corpusEntry("live").open().subarray(0, 1_000_000);
@@ -270,17 +273,19 @@ test("devices after damage that ends the reading are looked for, and found", asy
     const { devices, sections } = await inspectStream(new MemorySource(bytes));
     const broken = Buffer.from(bytes);
     // Flags that no record has, in the middle of the RAM.
-    const ram = sections.find(({ type, name: idstr, length }) => idstr === "ram" && type !== "start" && length > 5000)!;
-    broken[ram.offset + 5 + 6]! ^= 0x0e;
-    broken[ram.offset + 5 + 7]! ^= 0xff;
+    const ram = sections.find(
+      ({ type, section: idstr, sectionLength: length }) => idstr === "ram" && type !== "start" && length > 5000,
+    )!;
+    broken[ram.streamOffset + 5 + 6]! ^= 0x0e;
+    broken[ram.streamOffset + 5 + 7]! ^= 0xff;
     const { html, damage } = await reportStream(broken);
     const page = readReport(html);
     t.deepEqual(page.complaints, [], name);
-    t.ok(damage.length > 0 && damage[0]!.offset! < ram.offset + 20, damage[0]?.message);
+    t.ok(damage.length > 0 && damage[0]!.offset! < ram.streamOffset + 20, damage[0]?.message);
     const found = tableOf(page, /found after the damage/u).rows.map(([, section]) => section);
     t.deepEqual(
       found,
-      devices.filter((device) => !/-early/u.test(device)),
+      devices.map(({ section, instance }) => `${section}/${instance}`).filter((device) => !/-early/u.test(device)),
       `${found.length} sections`,
     );
     t.deepEqual(
@@ -294,7 +299,7 @@ test("devices after damage that ends the reading are looked for, and found", asy
   const { sections } = await inspectStream(new MemorySource(bytes));
   const [, , third] = sections.filter(({ type }) => type === "full");
   const broken = Buffer.from(bytes);
-  broken[third!.offset] = 0x55;
+  broken[third!.streamOffset] = 0x55;
   const page = readReport((await reportStream(broken)).html);
   t.deepEqual(page.complaints, []);
   const all = page.summaries.filter((text) => text.includes(" version "));

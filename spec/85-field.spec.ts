@@ -109,7 +109,7 @@ test("texts, with what the stream says of them", async (t) => {
 test("files that begin later, go on later, or were broken off", async (t) => {
   const part = ["extract", field("libvirt-part.bin"), "--format", "raw", "--out", out("part")];
   const strict = await qevm(part);
-  t.equal(strict.code, 1);
+  t.equal(strict.code, 2);
   t.match(strict.stderr, /--lenient/u);
   const lenient = await qevm([...part, "--lenient"]);
   t.ok(existsSync(out("part")), "what is there is written");
@@ -134,7 +134,7 @@ test("hostile files are refused in words, in proportion", async (t) => {
   ];
   for (const [args, words] of refusals) {
     const { code, stderr } = await qevm(args, { timeout: 20_000 });
-    t.equal(code, 1, args[0]);
+    t.equal(code, 2, args[0]);
     t.match(stderr, words);
     t.notOk(/\n\s+at /u.test(stderr), "no stack trace");
   }
@@ -159,7 +159,7 @@ test("folders from somebody else: links and depth are refused", async (t) => {
   t.match(linked.stderr, /found a symbolic link/u);
   writeFileSync(join(out("deep"), "manifest.json"), `${"[".repeat(200_000)}${"]".repeat(200_000)}`);
   const deep = await qevm(["pack", out("deep"), "--out", out("never")]);
-  t.equal(deep.code, 1);
+  t.equal(deep.code, 2);
   t.match(deep.stderr, /nested too deep at character 200/u);
   t.notOk(existsSync(out("never")), "nothing is written");
 });
@@ -182,6 +182,6 @@ test("a sparse qcow2 that states a large L1 table is refused", async (t) => {
   writeFileSync(out("l1.qcow2"), head);
   truncateSync(out("l1.qcow2"), 2 ** 36);
   const { code, stderr } = await qevm(["inspect", out("l1.qcow2")], { timeout: 20_000 });
-  t.equal(code, 1);
+  t.equal(code, 2);
   t.match(stderr, /L1 table is too large/u);
 });

@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import test from "tape";
 import { corpusEntry } from "../tools/corpus.js";
 import { PLAIN_PROGRAM, plainEnvironment, qevm } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-fleet-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -51,8 +52,8 @@ function shell(text: string): { status: number | null; stdout: string; stderr: s
 interface Line {
   file: string;
   machine?: string;
-  devices?: string[];
-  error?: { code: string; offset: number };
+  devices?: { section: string; instance: number }[];
+  error?: { code: string; streamOffset: number };
 }
 let lines: Line[] = [];
 
@@ -65,12 +66,12 @@ test("the recipe: a line for each of a thousand files, the bad ones among them",
   lines = readFileSync(join(work, "fleet.jsonl"), "utf8")
     .trimEnd()
     .split("\n")
-    .map((line) => JSON.parse(line) as Line);
+    .map((line) => flatDocument(line) as Line);
   t.deepEqual(lines.map(({ file }) => join(work, file)).toSorted(), names, "every file has one line");
   const refused = lines.filter(({ error }) => error !== undefined);
   t.deepEqual(refused.map(({ file }) => join(work, file)).toSorted(), bad);
   t.ok(
-    refused.every(({ error }) => error!.code === "truncated" && error!.offset === 200),
+    refused.every(({ error }) => error!.code === "truncated" && error!.streamOffset === 200),
     "with the byte",
   );
   for (const { machine = "", error } of lines)
@@ -115,7 +116,8 @@ test("DuckDB answers the questions", (t) => {
     bad.map((file) => [file, "truncated", 200]),
   );
   const counts = new Map<string, number>();
-  for (const device of lines.flatMap(({ devices: all = [] }) => all)) counts.set(device, (counts.get(device) ?? 0) + 1);
+  for (const { section, instance } of lines.flatMap(({ devices: all = [] }) => all))
+    if (instance === 0) counts.set(section, (counts.get(section) ?? 0) + 1);
   t.equal(devices!.length, 5);
   for (const [device, n] of devices as [string, number][]) t.equal(n, counts.get(device), device);
   t.end();

@@ -30,7 +30,7 @@ test("every kind of input is adapted alike", async (t) => {
     const report = await adaptToFile(input, name === "chunks" ? chunks(pattern) : pattern, out);
     t.ok(report.enough, name);
     made.push(readFileSync(out));
-    t.equal(report.bytes, made.at(-1)!.length, `${name}: bytes`);
+    t.equal(report.streamLength, made.at(-1)!.length, `${name}: bytes`);
   }
   t.ok(
     made.every((one) => one.equals(made[0]!)),
@@ -56,7 +56,7 @@ test("explain says how far adapt reaches, with the command", async (t) => {
     corpusEntry("pc-2.4").open(),
     "unsupported machine type 'pc-i440fx-2.4'",
   );
-  t.deepEqual([versions.to, versions.adapt?.to], ["10.0", "11.1"], "further than as it is");
+  t.deepEqual([versions.lastRelease, versions.adapt?.lastRelease], ["10.0", "11.1"], "further than as it is");
   const command = versions.adapt!.command;
   t.deepEqual(command.slice(0, 7), [..."qevm adapt FILE --out NEW --".split(" "), "qemu-system-x86_64"]);
   const machine = command[command.indexOf("-machine") + 1]!;
@@ -67,7 +67,7 @@ test("explain says how far adapt reaches, with the command", async (t) => {
     "and as a remedy",
   );
   const newest = await explainStream(patternOf("pc"));
-  t.equal(newest.versions.adapt?.from, "7.2", "the way down");
+  t.equal(newest.versions.adapt?.firstRelease, "7.2", "the way down");
   t.equal((await explainStream(corpusEntry("pc-6.2").open())).versions.adapt, null, "nothing is gained");
   t.equal(
     (await explainStream(corpusEntry("aarch64-virt").open())).versions.adapt,

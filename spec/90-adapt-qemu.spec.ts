@@ -11,6 +11,7 @@ import { compare, destinationLike, readStatus, runGuest, startDestination } from
 import { findQemu } from "../tools/qemu/find.js";
 import { qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
+import { flatDocument } from "./support/document.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "qevm-spec-90-qemu-"));
 test.onFinish(() => rmSync(scratch, { recursive: true, force: true }));
@@ -36,7 +37,7 @@ test("pc-i440fx-2.3 goes on under pc-i440fx-7.2 by the command that qevm adapt i
   const made = await qevm(["adapt", old, "--out", out, "--json", "--", ...given]);
   t.equal(made.code, 0, made.stderr + made.stdout.slice(0, 500));
   if (made.code !== 0) return;
-  const report = JSON.parse(made.stdout) as AdaptReport & { command: string[] };
+  const report = flatDocument(made.stdout) as AdaptReport & { command: string[] };
   t.ok(
     report.command.some((word) => /^x86_64-cpu\..+=/u.test(word)),
     "with what the old machine type set",

@@ -41,7 +41,13 @@ export { deviceFromPlain, deviceToPlain, type PlainDevice } from "./codec/vmstat
 export type { DeviceState, FieldValue, StructState } from "./codec/vmstate/state.js";
 
 // What a stream is, whether it was understood, and why a QEMU refuses it.
-export { inspectStream, type Inspection, type PageCounts, type SectionSummary } from "./analyse/inspect/inspect.js";
+export {
+  inspectStream,
+  type DeviceId,
+  type Inspection,
+  type PageCounts,
+  type SectionSummary,
+} from "./analyse/inspect/inspect.js";
 export { verifyStream, type Verification, type VerifyOptions } from "./analyse/inspect/verify.js";
 export { explainStream, type ExplainOptions } from "./analyse/explain/explain.js";
 export type {

@@ -36,7 +36,7 @@ export function withOwnThings(
     else if (name.startsWith("AUDIODEV")) own.push("-audiodev", `none,id=${name}`);
     else if (name.startsWith("FSDEV")) own.push("-fsdev", `synth,id=${name}`);
   }
-  const firmware = inspection.ram.blocks.find(({ name }) => name === "pc.bios")?.length ?? 0;
+  const firmware = inspection.ram.blocks.find(({ block: name }) => name === "pc.bios")?.blockLength ?? 0;
   const words = args.map((arg) =>
     arg === "BIOS" ? "$DIR/firmware" : machine === undefined ? arg : arg.replace(/^TYPE\b/u, machine),
   );

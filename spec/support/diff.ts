@@ -10,7 +10,7 @@ export const PAGE = 4096;
 
 /** `part name` of what differs, at one level. */
 export const named = (diff: StreamDiff, level: PartDifference["level"]): string[] =>
-  diff.differences.filter((one) => one.level === level).map(({ part, name }) => `${part} ${name}`);
+  diff.differences.filter((one) => one.level === level).map(({ part, subject: name }) => `${part} ${name}`);
 
 /** The differences that one change of a stream causes. */
 export async function told(bytes: Uint8Array, change: (item: StreamItem) => StreamItem | readonly StreamItem[]) {

@@ -1,5 +1,6 @@
 /** Runs a command of the program in this process: a program start costs more than most commands. */
 import { run, type Command } from "../../src/cli/run.js";
+import { checkDocuments } from "./schemas.js";
 
 export interface Outcome {
   code: number;
@@ -38,6 +39,7 @@ export async function inProcess(name: string, args: readonly string[]): Promise<
   const [code, [stdout = "", stderr = ""]] = await caught([process.stdout, process.stderr], () =>
     run(name, [...args], load),
   );
+  checkDocuments([name, ...args], stdout);
   return { code, stdout, stderr };
 }
 

@@ -4,6 +4,7 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import test from "tape";
 import { COMMANDS } from "../../src/cli/help.js";
+import { checkDocuments } from "./schemas.js";
 import type { Done, Job } from "./warm.js";
 
 /** The program beside this specification: instrumented when coverage is measured. */
@@ -39,6 +40,12 @@ export interface RunOptions {
  * more than the command's output and status.
  */
 export async function qevm(args: readonly string[], options: RunOptions = {}): Promise<Ended> {
+  const ended = await runs(args, options);
+  if (ended.signal === null) checkDocuments(args, ended.stdout);
+  return ended;
+}
+
+async function runs(args: readonly string[], options: RunOptions): Promise<Ended> {
   const { stdin, plain, fresh, timeout } = options;
   const special = plain === true || fresh === true || stdin !== undefined || timeout !== undefined;
   const command = Object.hasOwn(COMMANDS, args[0] ?? "") && !args.includes("--help") && !args.includes("-h");

@@ -11,6 +11,7 @@ import { migrateTo, startSource } from "../../tools/recording/record.js";
 import type { JsonObject } from "../../src/io/transport/qmp.js";
 import { qevm, type Ended } from "./program.js";
 import { freePort, listening } from "./receiving.js";
+import { flatDocument } from "./document.js";
 
 export const LIVE = { args: direct("pc-i440fx-7.2"), files: { "bios.img": dirtyFirmware.content() }, rounds: 3 };
 
@@ -104,7 +105,7 @@ export async function arrived(t: Test, way: Way, outcome: Outcome): Promise<bool
   t.ok(differentBlocks.length <= most, `${equalBlocks.length} blocks as in the source`);
   if (!way.options.includes("--out")) return true;
   const verified = await qevm(["verify", join(folder, "rec"), "--json"]);
-  const { identical, opaqueBytes } = JSON.parse(verified.stdout) as { identical: boolean; opaqueBytes: number };
+  const { identical, opaqueBytes } = flatDocument(verified.stdout) as { identical: boolean; opaqueBytes: number };
   t.deepEqual([identical, opaqueBytes], [true, 0], "what was written down is whole, and in the clear");
   return true;
 }

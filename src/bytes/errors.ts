@@ -85,7 +85,7 @@ export class QevmError extends Error {
     return {
       code: this.code,
       message: this.what,
-      offset: this.offset,
+      streamOffset: this.offset,
       path: this.path,
       expected: this.expected,
       found: this.found,
@@ -117,17 +117,19 @@ function describe(what: string, place: ErrorPlace): string {
 export interface Replaced {
   block: string;
   /** Offset of the page in its block, in bytes. */
-  page: number;
+  blockOffset: number;
   /** Description of the replacement, for people. */
   by: string;
 }
 
-/** An anomaly that was skipped. */
+/** What is odd, or was skipped. */
 export interface Warning {
   code: ErrorCode;
   message: string;
   offset: number | undefined;
   path: readonly string[];
+  /** Set where lenient mode passed over it: content is missing, or something else is in its place. */
+  skipped?: true;
   /** Set only where a damaged page was replaced. */
   replaced?: Replaced;
 }
@@ -138,7 +140,7 @@ export class Diagnostics {
   readonly warnings: Warning[] = [];
   /** Number of warnings beyond `maxWarnings`. They are counted but not kept, so a hostile stream cannot fill memory. */
   dropped = 0;
-  /** Number of anomalies that lenient mode skipped. If it is not 0, the decoded content is incomplete. */
+  /** How often lenient mode skipped something, a cut end included. If it is not 0, the decoded content is incomplete. */
   passedOver = 0;
   private readonly maxWarnings: number;
 
@@ -150,16 +152,22 @@ export class Diagnostics {
   /** Strict: throws. Lenient: records a warning and returns. */
   anomaly(error: QevmError, replaced?: Replaced): void {
     if (!this.lenient) throw error;
+    this.passOver(error, replaced);
+  }
+
+  /** Records that content is missing, or something else in its place. */
+  passOver(error: QevmError, replaced?: Replaced): void {
     this.passedOver++;
-    this.warn(error, replaced);
+    this.warn(error, replaced, true);
   }
 
   /**
-   * Adds the warnings of an earlier step that made these bytes, e.g. missing packets of a recording's channels. They do
-   * not count as skipped anomalies, and neither does a truncated end.
+   * Adds the warnings of an earlier step that made these bytes, e.g. missing packets of a recording's channels, and what
+   * was skipped there.
    */
   absorb(other: Diagnostics): void {
     this.dropped += other.dropped;
+    this.passedOver += other.passedOver;
     for (const warning of other.warnings) {
       if (this.warnings.length < this.maxWarnings) this.warnings.push(warning);
       else this.dropped++;
@@ -167,12 +175,19 @@ export class Diagnostics {
   }
 
   /** Records a warning in both modes. */
-  warn(error: QevmError, replaced?: Replaced): void {
+  warn(error: QevmError, replaced?: Replaced, skipped = false): void {
     if (this.warnings.length >= this.maxWarnings) {
       this.dropped++;
       return;
     }
     const { code, what: message, offset, path } = error;
-    this.warnings.push({ code, message, offset, path, ...(replaced === undefined ? {} : { replaced }) });
+    this.warnings.push({
+      code,
+      message,
+      offset,
+      path,
+      ...(skipped ? { skipped: true } : {}),
+      ...(replaced === undefined ? {} : { replaced }),
+    });
   }
 }

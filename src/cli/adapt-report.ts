@@ -3,7 +3,7 @@ import { fileSize, safe } from "./output.js";
 
 /** What was changed, and what is refused, as text. */
 export function adaptLines(report: AdaptReport, out: string | undefined): string[] {
-  const { machine, changes, refused, bytes } = report;
+  const { machines: machine, changes, refused, streamLength: bytes } = report;
   const from = machine.old === null ? "no machine type" : safe(machine.old);
   const lines = [`From ${from} to ${machine.new === null ? "no machine type" : safe(machine.new)}`];
   const taken = changes.filter((change) => !refused.includes(change));
@@ -20,7 +20,7 @@ export function adaptLines(report: AdaptReport, out: string | undefined): string
   return lines;
 }
 
-function changeLines({ where, offset, old, new: now, reason }: Change): string[] {
+function changeLines({ where, streamOffset: offset, old, new: now, reason }: Change): string[] {
   const at = offset === undefined ? "" : ` (at byte 0x${offset.toString(16)})`;
   return [`  ${safe(where)}${at}: ${safe(old)} -> ${safe(now)}`, `    ${safe(reason)}`];
 }

@@ -1,14 +1,15 @@
 import { commandLines } from "../analyse/explain/shell.js";
 import { FileSource } from "../io/transport/file.js";
 import { adaptReopened, withReopened } from "../rewrite/adapt/adapt-file.js";
-import { withSource } from "../rewrite/adapt/adapt.js";
+import { withSource, type Reopened } from "../rewrite/adapt/adapt.js";
 import { askFor } from "../rewrite/adapt/ask.js";
 import { survey } from "../rewrite/adapt/survey.js";
-import type { AdaptReport } from "../rewrite/adapt/types.js";
+import type { AdaptReport, Change } from "../rewrite/adapt/types.js";
 import { adaptLines } from "./adapt-report.js";
 import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
-import { delivered, print, printJson, printWarnings, tell } from "./output.js";
+import { aboutContainers, printResult } from "./document.js";
+import { delivered, print, printWarnings, tell } from "./output.js";
 
 /** The newest machine type that writes no configuration section, so that its streams do not say what they are of. */
 const UNNAMED = "pc-i440fx-2.3";
@@ -32,7 +33,8 @@ export async function run(argv: string[]): Promise<number> {
   const { stream: _, unfinished: _unfinished, ...place } = inputOptions(args);
   const stream = await streamOptions(args);
   const options = { accept: args.list("accept"), stream };
-  return await withReopened(file, { ...stream, ...place }, async (old) => {
+  return await withReopened(file, { ...stream, ...place }, async (reopened) => {
+    const old = noted(reopened);
     if (like !== undefined) {
       const report = await withReopened(like, {}, (pattern) => adaptReopened(old, pattern, out, options));
       return finish(args, out, report);
@@ -54,11 +56,29 @@ export async function run(argv: string[]): Promise<number> {
   });
 }
 
+/** A change by the names that the results have. */
+function changeDocument({ remedy, ...change }: Change): object {
+  return { ...change, advice: remedy };
+}
+
+/** The same, and the documents are about what it comes wrapped in. */
+function noted(one: Reopened): Reopened {
+  return {
+    open: async () => {
+      const source = await one.open();
+      if (source.containers !== undefined) aboutContainers(source.containers);
+      return source;
+    },
+  };
+}
+
 function finish(args: Arguments, out: string | undefined, report: AdaptReport, command?: readonly string[]): number {
   printWarnings(report.warnings);
   const status = Math.max(delivered(report), report.enough ? 0 : 1);
   if (args.flag("json")) {
-    printJson({ ...report, ...(command === undefined ? {} : { command }) });
+    const { refused, changes, ...rest } = report;
+    const shown = { ...rest, changes: changes.map(changeDocument), refusedChanges: refused.map(changeDocument) };
+    printResult({ ...shown, ...(command === undefined ? {} : { command }) });
     return status;
   }
   const lines =

@@ -2,6 +2,7 @@ import { COMMANDS } from "./help.js";
 import { didYouMean } from "../bytes/nearest.js";
 import { helpOf, type Option, optionsOf } from "./option-table.js";
 import { voice } from "../analyse/text/voice.js";
+import { aboutFiles } from "./document.js";
 import { speak } from "./voice.js";
 import { DEFAULT_LIMITS, type StreamLimits } from "../codec/stream/limits.js";
 import { parseArgs, type ParseArgsConfig } from "node:util";
@@ -73,7 +74,9 @@ export function parse(command: string, args: string[], positionals: [number, num
   }
   speak(values);
   const { template } = values;
-  subject = parsed.positionals[0] ?? (typeof template === "string" ? template : "-");
+  const named = typeof template === "string" ? template : undefined;
+  subject = parsed.positionals[0] ?? named ?? "-";
+  aboutFiles(command, parsed.positionals, named);
   if (parsed.positionals.includes("-") && process.stdin.isTTY && !voice.quiet) {
     process.stderr.write("reading standard input, which is a terminal (end it with Ctrl-D)\n");
   }

@@ -2,9 +2,9 @@ import { counted } from "../analyse/explain/words.js";
 import { StreamReader } from "../codec/stream/index.js";
 import { Learner, type Catalogue } from "../codec/vmstate/catalogue/index.js";
 import { loadCatalogue, ownFile, readOwn, writeOwn } from "../io/catalogue/load.js";
-import { openInput } from "../io/container/input.js";
 import { inputOptions, parse, UsageError } from "./arguments.js";
-import { print, printJson, safe, table } from "./output.js";
+import { openFile, printResult } from "./document.js";
+import { print, safe, table } from "./output.js";
 import { QevmError } from "../bytes/errors.js";
 
 /** `qevm catalogue list [NAME]` and `qevm catalogue learn CAPTURE...`. */
@@ -21,7 +21,13 @@ async function list(argv: string[]): Promise<number> {
   const catalogue = await loadCatalogue();
   const devices = catalogue.list().filter((device) => name === undefined || device.name === name);
   if (name !== undefined && devices.length === 0) throw new UsageError(`no device ${JSON.stringify(name)}`);
-  if (args.flag("json")) printJson({ origins: catalogue.origins, devices });
+  if (args.flag("json"))
+    printResult({
+      origins: catalogue.origins,
+      vmsds: devices.map(({ name: vmsd, layouts, versions, origins }) => {
+        return { vmsd, layoutCount: layouts, versionIds: versions, origins };
+      }),
+    });
   else print(text(catalogue, devices));
   return 0;
 }
@@ -44,7 +50,7 @@ async function learn(argv: string[]): Promise<number> {
   const learner = new Learner(readOwn());
   const learnt: { file: string; origin: string; devices: number }[] = [];
   for (const file of args.positionals) {
-    const source = await openInput(file, inputOptions(args));
+    const source = await openFile(file, inputOptions(args));
     const stream = new StreamReader(source, { ...inputOptions(args).stream, unreached: "count" });
     let devices = 0;
     let described: number | undefined;
@@ -68,7 +74,8 @@ async function learn(argv: string[]): Promise<number> {
     learnt.push({ file, origin, devices });
   }
   await writeOwn(learner.data());
-  if (args.flag("json")) printJson({ catalogue: ownFile(), learnt });
+  if (args.flag("json"))
+    printResult({ out: ownFile(), learnt: learnt.map(({ devices, ...one }) => ({ ...one, deviceCount: devices })) });
   else {
     print([
       ...learnt.map(

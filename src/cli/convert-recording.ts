@@ -1,5 +1,5 @@
-import { openInput } from "../io/container/input.js";
 import { convertToRecording, type RecordingFolderReport } from "../rewrite/convert/recording-folder.js";
+import { openFile, printResult } from "./document.js";
 import { inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { multifdOptions } from "./multifd-options.js";
 import {
@@ -7,7 +7,6 @@ import {
   delivered,
   fileSize,
   print,
-  printJson,
   printWarnings,
   safe,
   table,
@@ -23,7 +22,7 @@ export async function toRecording(args: Arguments, out: string): Promise<number>
   if (args.flag("exact"))
     throw new UsageError("--exact does not go with --to recording: zlib payloads have QEMU's bytes anyway");
   const multifd = multifdOptions(args);
-  const input = await openInput(args.positionals[0]!, inputOptions(args));
+  const input = await openFile(args.positionals[0]!, inputOptions(args));
   const postcopy = input.containers.some((one) => one.kind === "recording" && one.postcopy);
   const source = withProgress(input, "converting");
   const report = await convertToRecording(source, out, {
@@ -36,7 +35,7 @@ export async function toRecording(args: Arguments, out: string): Promise<number>
   await source.close?.();
   printWarnings(report.warnings);
   tellIncomplete(report);
-  if (args.flag("json")) printJson(report);
+  if (args.flag("json")) printResult(report);
   else print(lines(out, report));
   return delivered(report);
 }
@@ -45,6 +44,6 @@ function lines(out: string, { machine, pages, packets, epochs, files }: Recordin
   return [
     `${safe(out)}: ${machine === null ? "no configuration section" : `machine ${safe(machine)}`}`,
     `${count(pages.normal)} pages and ${count(pages.zero)} zero ones; ${count(packets)} packets in ${count(epochs)} epochs`,
-    ...table(files.map(({ file, bytes }) => [file, fileSize(bytes)])),
+    ...table(files.map(({ file, channelLength: bytes }) => [file, fileSize(bytes)])),
   ];
 }

@@ -3,11 +3,11 @@ import { convertToFile } from "../rewrite/convert/convert-file.js";
 import type { ConvertOptions, ConvertReport, PageTally, RamTarget } from "../rewrite/convert/types.js";
 import { FORMATS } from "../io/container/libvirt/header.js";
 import { libvirtImage, type LibvirtImage } from "../io/container/libvirt/write.js";
-import { openInput } from "../io/container/input.js";
 import type { Container } from "../io/container/types.js";
 import { compareVersions, LAST_COMPRESS } from "../analyse/explain/versions.js";
 import { machineRelease } from "../guest/machines/index.js";
 import { attempt } from "../io/transport/file.js";
+import { openFile, printResult } from "./document.js";
 import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { toRecording } from "./convert-recording.js";
 import { outOf } from "./out.js";
@@ -16,7 +16,6 @@ import {
   delivered,
   fileSize,
   print,
-  printJson,
   printWarnings,
   safe,
   table,
@@ -36,7 +35,7 @@ export async function run(argv: string[]): Promise<number> {
   }
   const json = args.flag("json");
   const wanted = convertOptions(args);
-  const input = await openInput(args.positionals[0]!, inputOptions(args));
+  const input = await openFile(args.positionals[0]!, inputOptions(args));
   // A recorded postcopy migration can be loaded from a file only in one round.
   if (input.containers.some((one) => one.kind === "recording" && one.postcopy) && wanted.to !== "mapped-ram") {
     wanted.flatten = true;
@@ -49,7 +48,7 @@ export async function run(argv: string[]): Promise<number> {
   printWarnings(report.warnings);
   tellIncomplete(report);
   tellUnloadable(report);
-  if (json) printJson(report);
+  if (json) printResult(report);
   else if (out !== "-") print(lines(out, report));
   const status = delivered(report);
   // A cut stream stays one, which no QEMU loads.
@@ -62,7 +61,7 @@ export async function run(argv: string[]): Promise<number> {
  */
 function tellUnloadable({ machine, pages }: ConvertReport): void {
   const version = machineRelease(machine);
-  if (pages.out.compressed === 0 || version === undefined || compareVersions(version, LAST_COMPRESS) <= 0) return;
+  if (pages.written.compressed === 0 || version === undefined || compareVersions(version, LAST_COMPRESS) <= 0) return;
   warn(
     `no release of QEMU loads this: ${machine} is of QEMU ${version}, and compressed pages were last loaded by ${LAST_COMPRESS}`,
   );
@@ -127,13 +126,13 @@ function wrapped(args: Arguments, containers: readonly Container[], wanted: Conv
   return image;
 }
 
-function lines(out: string, { machine, bytes, pages }: ConvertReport): string[] {
+function lines(out: string, { machine, streamLength: bytes, pages }: ConvertReport): string[] {
   return [
     `${safe(out)}: ${machine === null ? "no configuration section" : `machine ${safe(machine)}`}`,
     ...table([
       ["pages", "normal", "zero", "compressed", "xbzrle", "stream"],
-      row("read", pages.in, bytes.in),
-      row("written", pages.out, bytes.out),
+      row("read", pages.read, bytes.read),
+      row("written", pages.written, bytes.written),
     ]),
   ];
 }

@@ -1,15 +1,15 @@
 import { StreamReader, type SectionItem } from "../codec/stream/index.js";
-import { openInput } from "../io/container/input.js";
 import { didYouMean } from "../bytes/nearest.js";
 import { deviceDocument, deviceLines, devicesLines } from "../analyse/text/devices.js";
+import { openFile, printResult } from "./document.js";
 import { inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
-import { delivered, print, printJson, printWarnings, tell, withProgress } from "./output.js";
+import { delivered, print, printWarnings, tell, withProgress } from "./output.js";
 
 /** `qevm devices FILE [NAME]`. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse("devices", argv, [1, 2], "FILE and at most one NAME");
   const [file, name] = args.positionals as [string, string | undefined];
-  const source = withProgress(await openInput(file, inputOptions(args)), "reading");
+  const source = withProgress(await openFile(file, inputOptions(args)), "reading");
   const stream = new StreamReader(source, await streamOptions(args));
   const found: SectionItem[] = [];
   const names = new Set<string>();
@@ -28,7 +28,7 @@ export async function run(argv: string[]): Promise<number> {
   if (name !== undefined && found.length === 0) {
     throw new UsageError(`no device ${JSON.stringify(name)} in ${file}${didYouMean(name, [...names])}`);
   }
-  if (args.flag("json")) printJson({ devices: found.map(laterDocument), warnings: stream.diagnostics.warnings });
+  if (args.flag("json")) printResult({ devices: found.map(laterDocument) }, stream.diagnostics);
   else if (name === undefined) print(devicesLines(found));
   else for (const item of found) print(deviceLines(item));
   return delivered(stream.diagnostics);

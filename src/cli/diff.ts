@@ -17,18 +17,19 @@ import { QevmError, type Warning } from "../bytes/errors.js";
 import { openOutput } from "../io/transport/output.js";
 import { openSource } from "../io/transport/file.js";
 import { inputOptions, parse, streamOptions, UsageError, wholeSize, type Arguments } from "./arguments.js";
-import { diffDocument } from "../analyse/text/diff-document.js";
+import { printedDiff } from "../analyse/text/diff-document.js";
 import { diffLines } from "../analyse/text/diff.js";
 import { WritableSink } from "../io/transport/writable.js";
+import { aboutNow, printFailure } from "./document.js";
 import { refuseInput } from "./out.js";
 import { version } from "./version.js";
 import { leftOutLines, statLines } from "./diff-stat.js";
-import { delivered, print, printJson, printWarnings, safe, withProgress } from "./output.js";
+import { delivered, print, printWarnings, safe, withProgress } from "./output.js";
 import { refusal } from "../analyse/text/lines.js";
 
 /** Options that may be given twice, for A and for B. */
 
-/** `qevm diff A B`: exit status 0 where a destination gets the same from both, 1 where not. */
+/** `qevm diff A B`: exit status 0 where a destination gets the same from both, 1 where not, 2 without an answer. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse("diff", argv, [2, 2], "two files, A and B");
   const [a, b] = args.positionals as [string, string];
@@ -50,7 +51,7 @@ export async function run(argv: string[]): Promise<number> {
   if (page !== undefined) await writePage(page, diffPage({ a: named(a), b: named(b) }, diff, `qevm ${version()}`));
   if (args.flag("json")) {
     const sink = new WritableSink(process.stdout, "standard output");
-    for (const piece of diffDocument(diff)) await sink.write(Buffer.from(piece));
+    for (const piece of printedDiff(aboutNow(), files, diff)) await sink.write(Buffer.from(piece));
   } else {
     printWarnings([...warningsOf(diff.a.warnings, a), ...warningsOf(diff.b.warnings, b)]);
     print(args.flag("stat") ? statLines(diff) : diffLines({ a: named(a), b: named(b) }, diff));
@@ -124,18 +125,18 @@ function isImage(file: string): boolean {
   return typeof n === "number" && detect(head.subarray(0, n)).kind === "qcow2";
 }
 
-/** An error in one input, with its file name. */
+/** An error in one input, with its file name. There is no answer, whatever the error is: status 2, as of `diff`. */
 function refused(error: QevmError, side: Side, files: Pair<string>, args: Arguments): number {
   const { code, what, offset, path, expected, found } = error;
   const file = named(files[side]);
   const own = new QevmError(code, what, { offset, path: path.slice(1), expected, found });
   if (code === "usage") throw new QevmError("usage", `${file}: ${own.message}`);
-  if (args.flag("json")) printJson({ error: { ...own.toJSON(), stream: side } });
+  if (args.flag("json")) printFailure(own, { side });
   // File system errors already contain their file's name.
   const bare = own.message.startsWith(file) ? own.message : `${file}: ${own.message}`;
   const text = offset === undefined ? `qevm diff: ${bare}` : refusal(file, own);
   process.stderr.write(`${text}\n`);
-  return 1;
+  return 2;
 }
 
 function named(file: string): string {

@@ -1,14 +1,14 @@
-import { Diagnostics } from "../bytes/errors.js";
+import { Diagnostics, QevmError } from "../bytes/errors.js";
 import { readFully } from "../bytes/source.js";
 import { dumpAt, dumpUnits, type DumpSource } from "../analyse/dump/dump.js";
 import type { DumpUnit } from "../analyse/dump/types.js";
 import { byteLines, fieldText, place } from "../analyse/text/dump.js";
-import { openInput } from "../io/container/input.js";
 import { readableAgain } from "../io/transport/spool.js";
 import { WritableSink } from "../io/transport/writable.js";
+import { openFile, printResult } from "./document.js";
 import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "../bytes/hex-lines.js";
-import { print, printJson, printWarnings, safe, withProgress } from "./output.js";
+import { print, printWarnings, safe, withProgress } from "./output.js";
 
 /** Bytes that are shown around a byte. */
 const SHOWN = 64;
@@ -21,7 +21,7 @@ export async function run(argv: string[]): Promise<number> {
   if (at !== undefined && (args.flag("records") || section !== undefined || args.flag("jsonl")))
     throw new UsageError("--at goes with none of --records, --section and --jsonl");
   if (at === undefined && args.flag("json")) throw new UsageError("--json goes with --at; the lists have --jsonl");
-  const input = await openInput(args.positionals[0]!, inputOptions(args));
+  const input = await openFile(args.positionals[0]!, inputOptions(args));
   const source = withProgress(input, "reading");
   const again = readableAgain(source);
   const dumped: DumpSource = {
@@ -59,13 +59,14 @@ async function printByte(
   { at, reading }: { at: number; reading: Reading },
 ): Promise<number> {
   const { unit, field } = await dumpAt(input, at, diagnostics, reading);
-  const start = Math.max(field.offset, at - (at % 16) - 16);
-  const bytes = new Uint8Array(Math.min(SHOWN, field.offset + field.length - start));
+  const start = Math.max(field.streamOffset, at - (at % 16) - 16);
+  const bytes = new Uint8Array(Math.min(SHOWN, field.streamOffset + field.length - start));
   const n = await readFully(input.source, start - (input.source.offset ?? 0), bytes);
   const shown = bytes.subarray(0, n);
-  const status = unit.damage === undefined ? 0 : 1;
+  const status = unit.reason === undefined ? 0 : 1;
   if (args.flag("json")) {
-    printJson({ at, ...plainUnit(unit), field, bytes: { offset: start, hex: Buffer.from(shown).toString("hex") } });
+    const context = { streamOffset: start, hex: Buffer.from(shown).toString("hex") };
+    printResult({ at, ...plainUnit(unit), fields: [field], context }, diagnostics);
     return status;
   }
   const lines = new HexLines(start);
@@ -74,8 +75,9 @@ async function printByte(
   return status;
 }
 
-function plainUnit({ item, section, what, offset, length, record, damage }: DumpUnit): object {
-  return { item, section: section ?? null, what, offset, length, record: record ?? null, damage: damage ?? null };
+function plainUnit({ part, section, unit, streamOffset, length, record, reason }: DumpUnit): object {
+  const shown = record && { ...record, block: record.block ?? null, blockOffset: record.blockOffset ?? null };
+  return { part, section: section ?? null, unit, streamOffset, length, record: shown ?? null, reason: reason ?? null };
 }
 
 /** The parts of the stream, its RAM records, or the fields of a section: a line each. */
@@ -89,22 +91,25 @@ async function printList(
   const [records, jsonl] = [args.flag("records"), args.flag("jsonl")];
   let status = 0;
   let found = false;
+  let isEmpty = true;
   for await (const unit of dumpUnits(input, diagnostics, options)) {
-    if (unit.damage !== undefined) status = 1;
+    isEmpty = false;
+    if (unit.reason !== undefined) status = 1;
     found ||= unit.section !== undefined && unit.section === options.section;
     // Without --records the records of a section are not listed, damage always is.
     const isRecord = unit.record !== undefined;
-    if (records ? !isRecord && unit.damage === undefined : isRecord && options.section === undefined) continue;
-    if (options.section !== undefined && unit.section !== options.section && unit.damage === undefined) continue;
+    if (records ? !isRecord && unit.reason === undefined : isRecord && options.section === undefined) continue;
+    if (options.section !== undefined && unit.section !== options.section && unit.reason === undefined) continue;
     const fields = options.section === undefined || records ? [] : unit.fields();
     const lines = jsonl
       ? [JSON.stringify(options.section === undefined || records ? plainUnit(unit) : { ...plainUnit(unit), fields })]
       : [
-          `${place(unit)}: ${safe(unit.item)}${unit.item === unit.what ? "" : `: ${safe(unit.what)}`}`,
+          `${place(unit)}: ${safe(unit.part)}${unit.part === unit.unit ? "" : `: ${safe(unit.unit)}`}`,
           ...fields.map((one) => `  ${place(one)}: ${fieldText(one)}`),
         ];
     await sink.write(Buffer.from(`${lines.join("\n")}\n`));
   }
+  if (isEmpty) throw new QevmError("truncated", "the input is empty", { offset: 0 });
   if (options.section !== undefined && !found) throw new UsageError(`no section ${JSON.stringify(options.section)}`);
   return status;
 }

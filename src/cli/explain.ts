@@ -1,11 +1,12 @@
 import { readFileSync } from "node:fs";
-import { containerName, type Container } from "../io/container/types.js";
-import { openInput } from "../io/container/input.js";
+import type { Container } from "../io/container/types.js";
 import { explainStream } from "../analyse/explain/index.js";
+import { openFile, printResult } from "./document.js";
 import { inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
 import { attempt } from "../io/transport/attempt.js";
+import { explainDocument } from "../analyse/text/documents.js";
 import { explainLines } from "../analyse/text/explain.js";
-import { print, printJson, withProgress } from "./output.js";
+import { print, withProgress } from "./output.js";
 
 /** Bytes of a log that are read at most. */
 const MOST_TEXT = 4 << 20;
@@ -15,7 +16,7 @@ export async function run(argv: string[]): Promise<number> {
   const args = parse("explain", argv, [1, 2], "FILE and at most one text (quote it)");
   const [file, given] = args.positionals as [string, string | undefined];
   const text = given === undefined ? undefined : textOf(given, file);
-  const input = await openInput(file, { ...inputOptions(args), unfinished: true, incomplete: true });
+  const input = await openFile(file, { ...inputOptions(args), unfinished: true, incomplete: true });
   const containers = input.containers.map(kindOf);
   const source = withProgress(input, "reading");
   const explained = await explainStream(source, text, {
@@ -24,9 +25,9 @@ export async function run(argv: string[]): Promise<number> {
     containers,
   }).finally(() => source.done());
   await source.close?.();
-  if (args.flag("json")) printJson({ file, container: containerName(input.containers), ...explained });
+  if (args.flag("json")) printResult(...explainDocument(explained));
   else print(explainLines(file === "-" ? "standard input" : file, explained, containers));
-  return explained.damage.length > 0 ? 1 : 0;
+  return explained.faults.length > 0 ? 1 : 0;
 }
 
 /** QEMU's text: as given, or what a file holds (`@err.log`, `@-`). Errors: usage, io. */

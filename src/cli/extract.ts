@@ -1,12 +1,12 @@
+import type { BlockFileEntry } from "../guest/files/block-files.js";
 import { extractPhysical, type PhysicalOptions } from "../guest/files/extract-physical.js";
 import { extractBlocks } from "../guest/files/extract-blocks.js";
-import { openInput } from "../io/container/input.js";
+import { openFile, printResult, shownSegments } from "./document.js";
 import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
 import {
   memorySize,
   print,
-  printJson,
   printWarnings,
   safe,
   delivered,
@@ -27,16 +27,16 @@ export async function run(argv: string[]): Promise<number> {
   for (const name of "layout from length".split(" ")) {
     if (args.text(name) !== undefined) throw new UsageError(`--${name} is for raw, elf, lime and kdump`);
   }
-  const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "extracting");
+  const source = withProgress(await openFile(args.positionals[0]!, inputOptions(args)), "extracting");
   const result = await extractBlocks(source, out, await streamOptions(args)).finally(() => source.done());
   await source.close?.();
   printWarnings(result.warnings);
   tellIncomplete(result);
   const status = delivered(result);
-  for (const { name } of result.blocks.filter(({ inStream }) => !inStream)) {
+  for (const { block: name } of result.blocks.filter(({ inStream }) => !inStream)) {
     warn(`the stream carries no page of RAM block ${JSON.stringify(name)}; its file is empty`);
   }
-  if (args.flag("json")) printJson(result);
+  if (args.flag("json")) printResult(result);
   else print(["", ...table([["block", "length", "file"], ...rows(result.blocks)], [0, 2])].slice(1));
   return status;
 }
@@ -55,17 +55,17 @@ async function physical(args: Arguments, out: string, format: PhysicalOptions["f
     from: args.size(`from`, { min: 0, max: most }),
     length: args.size("length", { min: 1, max: most }),
   };
-  const source = withProgress(await openInput(args.positionals[0]!, inputOptions(args)), "extracting");
+  const source = withProgress(await openFile(args.positionals[0]!, inputOptions(args)), "extracting");
   const result = await extractPhysical(source, out, how).finally(() => source.done());
   await source.close?.();
   printWarnings(result.warnings);
   tellIncomplete(result);
   const status = delivered(result);
-  if (how.paging && result.mapped === null) {
+  if (how.paging && result.mappedRangeCount === null) {
     warn("no CPU translates addresses: the core has physical addresses only");
   }
   if (args.flag("json")) {
-    printJson(result);
+    printResult({ ...result, segments: shownSegments(result.segments) });
     return status;
   }
   print([
@@ -82,14 +82,14 @@ async function physical(args: Arguments, out: string, format: PhysicalOptions["f
       [2],
     ),
     ...result.layout.map((line) => `layout: ${safe(line)}`),
-    ...(result.mapped === null ? [] : [`virtual addresses: ${result.mapped} mapped ranges`]),
+    ...(result.mappedRangeCount === null ? [] : [`virtual addresses: ${result.mappedRangeCount} mapped ranges`]),
     ...(result.vmcoreinfo === null ? [] : [`VMCOREINFO note: ${result.vmcoreinfo}`]),
   ]);
   return status;
 }
 
-function rows(blocks: readonly { name: string; file: string; length: number }[]): string[][] {
-  return blocks.map(({ name, file, length }) => [safe(name), memorySize(length), safe(file)]);
+function rows(blocks: readonly BlockFileEntry[]): string[][] {
+  return blocks.map(({ block: name, file, blockLength: length }) => [safe(name), memorySize(length), safe(file)]);
 }
 
 function address(value: number): string {

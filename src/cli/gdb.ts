@@ -12,7 +12,8 @@ import { writeChanges } from "../rewrite/generate/changes.js";
 import { SavedGuest, serveGdb, type MonitorTools } from "../serve/gdb/index.js";
 import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { layoutIn, statedLayout, withMemory } from "./memory.js";
-import { fileSize, printJson, printWarnings, safe, tell, tellSource } from "./output.js";
+import { printResult } from "./document.js";
+import { fileSize, printWarnings, safe, tell, tellSource } from "./output.js";
 
 /** As QEMU's -s, for this machine only. */
 const USUAL = "tcp:127.0.0.1:1234";
@@ -40,7 +41,7 @@ export async function run(argv: string[]): Promise<number> {
         tellSource(listening);
         const target = listening.replace(/^(?:unix|tcp):/u, "");
         tell(`in gdb: target remote ${safe(target)}`);
-        if (args.flag("json")) printJson({ uri: listening, target, cpus: guest.cpus.length });
+        if (args.flag("json")) printResult({ uri: listening, target, cpuCount: guest.cpus.length });
       },
     });
     return 0;
@@ -67,7 +68,7 @@ async function withGdb(
   const path = join(folder.path, "gdb");
   const over = new AbortController();
   // Stays so where it cannot be started.
-  let status = 1;
+  let status = 2;
   try {
     await serveGdb(`unix:${path}`, guest, tools, {
       signal: over.signal,
@@ -80,7 +81,7 @@ async function withGdb(
           over.abort();
         });
         child.once("close", (code) => {
-          status = child.pid === undefined ? 1 : (code ?? 1);
+          status = child.pid === undefined ? 2 : (code ?? 1);
           over.abort();
         });
       },

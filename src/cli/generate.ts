@@ -3,12 +3,12 @@ import { QevmError } from "../bytes/errors.js";
 import { fileFill, namedFill, type Fill } from "../rewrite/generate/fill.js";
 import { generateNone, type PageEncoding } from "../rewrite/generate/none.js";
 import { generateFromTemplate } from "../rewrite/generate/template.js";
-import { openInput } from "../io/container/input.js";
 import { attempt, readAll } from "../io/transport/attempt.js";
 import { openOutput, type Output } from "../io/transport/output.js";
 import { limitsOf, parse, sizeOf, streamOffset, UsageError, type Arguments } from "./arguments.js";
+import { openFile, printResult } from "./document.js";
 import { outOf } from "./out.js";
-import { fileSize, print, printJson, safe, withProgress } from "./output.js";
+import { fileSize, print, safe, withProgress } from "./output.js";
 
 /** `qevm generate --machine none --out FILE` and `qevm generate --template FILE --out FILE`. */
 export async function run(argv: string[]): Promise<number> {
@@ -22,7 +22,7 @@ export async function run(argv: string[]): Promise<number> {
     const made =
       template === undefined ? await fromNothing(args, file) : await fromTemplate(args, template, images, file);
     file.commit();
-    if (args.flag("json")) printJson({ out, ...made });
+    if (args.flag("json")) printResult({ out, streamLength: made.bytes });
     else if (out !== "-") print([`${safe(out)}: ${fileSize(made.bytes)}`]);
     return 0;
   } finally {
@@ -67,7 +67,7 @@ async function fromTemplate(
     if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --template`);
   }
   const limits = limitsOf(args);
-  const input = await openInput(template, {
+  const input = await openFile(template, {
     snapshot: args.text("snapshot"),
     offset: streamOffset(args),
     stream: { limits },

@@ -13,7 +13,8 @@ export const SCHEMA: OptionRow[] = [
 ];
 export const JSON_OUT: OptionRow = ["--json", "print one JSON document"];
 export const JSON_LINES: OptionRow = ["--jsonl", "print one JSON document a line, one for each FILE"];
-export const MANY_TEXT = "Of several FILEs, one that is refused costs its own line; the exit status is\nthen 1.";
+export const MANY_TEXT =
+  "Of several FILEs, one that is refused costs its own line; the exit status is\nthat of the worst.";
 export const PAGE_SIZE: OptionRow = ["--page-size N", "target page size if the stream does not show it (4096)"];
 export const TLS_HOSTNAME: OptionRow = ["--tls-hostname N", "the name in the destination's certificate (URI's host)"];
 export const TLS_AUTHZ: OptionRow = [

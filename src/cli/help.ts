@@ -111,7 +111,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--stream-offset N", "where a stream begins in its file; twice: A and B", { many: true }],
       LIMIT,
     ],
-    text: `Exit 0: a destination gets the same of both (in the same bytes, or written in\nanother way); 1: it does not, or a file is wrong (then the message on stderr\nsays which file and which byte, --json has "error"); 2: usage. Compared are the\nlast contents of pages, device values, sections, block list, configuration.\nA or B may be - (standard input) or a folder (recording); what cannot be read\ntwice is kept in a temporary file.\n${FILE_TEXT.split("\n")[1]}`,
+    text: `Exit 0: a destination gets the same of both (in the same bytes, or written in\nanother way); 1: it does not; 2: a file is refused (the message on stderr\nsays which and at which byte, --json has "error"), or usage. Compared are the\nlast contents of pages, device values, sections, block list, configuration.\nA or B may be - (standard input) or a folder (recording); what cannot be read\ntwice is kept in a temporary file.\n${FILE_TEXT.split("\n")[1]}`,
   },
   extract: {
     usage: "FILE --out PATH --format blocks|raw|elf|lime|kdump",
@@ -322,7 +322,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       JSON_OUT,
     ],
     text:
-      "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too.\nExit 1 if the destination reports failure.\n" +
+      "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too.\nExit 1 if the destination reports failure, 2 if a side is lost.\n" +
       `${LISTEN_TEXT}\n${TLS_TEXT}`,
   },
   catalogue: {
@@ -354,7 +354,7 @@ export function overview(): string {
     ...aligned(Object.entries(COMMANDS).map(([name, { line }]) => [name, line])),
     "",
     "For details, run qevm COMMAND --help. Results go to stdout, messages to stderr.",
-    "Exit 0: fine; 1: the input is wrong (the message gives the byte offset) or an\noutput could not be written; 2: usage; 70: an error of this\nprogram, please report it (QEVM_DEBUG=1 prints its stack).",
+    "Exit 0: done, the same, sound; 1: an answer that is bad news: damaged, different,\nor something was skipped; 2: no answer: usage, files, peers, limits; 70: an\nerror of this program, please report it (QEVM_DEBUG=1 prints its stack).",
     "",
   ].join("\n");
 }

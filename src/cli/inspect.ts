@@ -1,12 +1,13 @@
 import { inspectStream } from "../analyse/inspect/inspect.js";
+import { inspectDocument } from "../analyse/text/documents.js";
 import { inspectLines } from "../analyse/text/inspect.js";
 import type { ChannelSummary } from "../analyse/inspect/channel.js";
 import { containerName } from "../io/container/types.js";
 import { isFolder } from "../io/container/is-folder.js";
-import { openInput } from "../io/container/input.js";
+import { aboutContainers, openFile } from "./document.js";
 import { inputOptions, parse, refuseOffset, streamOptions, type Arguments } from "./arguments.js";
 import { eachFile, named, type OneFile } from "./each-file.js";
-import { count, fileSize, printWarnings, safe, table, withProgress } from "./output.js";
+import { count, fileSize, printWarnings, safe, soundness, table, withProgress } from "./output.js";
 
 /** `qevm inspect FILE...`. */
 export async function run(argv: string[]): Promise<number> {
@@ -17,17 +18,17 @@ export async function run(argv: string[]): Promise<number> {
 }
 
 async function single(file: string, args: Arguments): Promise<OneFile> {
-  const input = await openInput(file, inputOptions(args));
+  const input = await openFile(file, inputOptions(args));
   const source = withProgress(input, "reading");
   try {
     const inspected = await inspectStream(source, await streamOptions(args));
     const { containers } = input;
     const inspection = { ...inspected, container: containerName(containers), containers };
     return {
-      document: inspection,
+      document: inspectDocument(inspection, containers),
       lines: inspectLines(named(file), inspection, containers),
       warn: () => printWarnings(inspection.warnings),
-      status: 0,
+      status: soundness(inspection.warnings),
     };
   } finally {
     source.done();
@@ -38,19 +39,20 @@ async function single(file: string, args: Arguments): Promise<OneFile> {
 /** A folder with the channels of a migration. */
 async function recording(folder: string, args: Arguments): Promise<OneFile> {
   refuseOffset(args);
+  aboutContainers([{ kind: "recording" }]);
   const { inspectRecording, openRecording } = await import("./recording.js");
   const options = await streamOptions(args);
   const inspection = await inspectRecording(openRecording(folder, options), options);
   return {
-    document: inspection,
+    document: inspectDocument(inspection),
     lines: [...inspectLines(folder, inspection), "", ...channelLines(inspection.channels)],
     warn: () => printWarnings(inspection.warnings),
-    status: 0,
+    status: soundness(inspection.warnings),
   };
 }
 
 function channelLines(channels: readonly ChannelSummary[]): string[] {
-  const rows = channels.map(({ file, role, bytes, packets, syncs, method, normal, zero }) => {
+  const rows = channels.map(({ file, role, channelLength: bytes, packets, syncs, method, normal, zero }) => {
     const counts = [packets, syncs, normal, zero].map(count);
     return [safe(file), role, fileSize(bytes), method ?? "-", ...counts];
   });

@@ -12,7 +12,7 @@ const MOST_TOLD = 20;
 /** Prints connections that did not belong to the migration. */
 export function refusals(): (refused: Refused) => void {
   let told = 0;
-  return ({ from, bytes, why }) => {
+  return ({ from, receivedBytes: bytes, why }) => {
     told++;
     if (told > MOST_TOLD + 1) return;
     if (told > MOST_TOLD) tell("further connections that do not belong to this migration are closed without a message");

@@ -9,7 +9,7 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   if (error.code === "EPIPE") process.exit(0);
   const [name = ""] = process.argv.slice(2);
   process.stderr.write(`qevm${isCommand(name) ? ` ${name}` : ""}: standard output: ${error.message}\n`);
-  process.exit(1);
+  process.exit(2);
 });
 
 // Any other exception is a bug of this program: print one line and exit with the status that sysexits.h has for it.

@@ -21,9 +21,15 @@ export function manPage(version: string): string {
     ...GENERAL.flatMap(([written, text]) => [".TP", `.B ${plain(written)}`, plain(text)]),
     ".SH EXIT STATUS",
     ...[
-      ["0", "fine"],
-      ["1", "the input is wrong, or an output could not be written; diff: a destination gets other things of A and B"],
-      ["2", "wrong usage"],
+      ["0", "done; the same; sound"],
+      [
+        "1",
+        "an answer that is bad news: the input is damaged or no stream, two streams differ, --lenient skipped something",
+      ],
+      [
+        "2",
+        "no answer: wrong usage, a file that cannot be read or written, a lost peer, a limit, what has no codec here; diff: one side is refused",
+      ],
       ["70", "an error of this program: please report it"],
     ].flatMap(([status = "", text = ""]) => [".TP", `.B ${status}`, plain(text)]),
     ".SH ENVIRONMENT",

@@ -4,7 +4,7 @@ import { variantOf, type IndexedPages } from "../guest/read/indexed-pages.js";
 import { openPages } from "../guest/read/open-memory.js";
 import type { Layout } from "../guest/layout-types.js";
 import { parseLayout, stateLayout, type StatedPart } from "../guest/layout/stated-layout.js";
-import { openInput } from "../io/container/input.js";
+import { openFile } from "./document.js";
 import { inputOptions, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { safe, tell, withProgress } from "./output.js";
 
@@ -18,7 +18,7 @@ export async function withMemory<T>(
   devices: boolean,
   work: (opened: IndexedPages) => Promise<T>,
 ): Promise<T> {
-  const input = await openInput(file, inputOptions(args));
+  const input = await openFile(file, inputOptions(args));
   const source = withProgress(input, "scanning");
   try {
     const variant = variantOf(input.containers, await streamOptions(args), args.list("schema"));

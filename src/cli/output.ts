@@ -1,18 +1,12 @@
 import type { Warning } from "../bytes/errors.js";
 import { derive, type ByteSource } from "../bytes/source.js";
 import { escapedControls, warningText } from "../analyse/text/lines.js";
-import { printedJson } from "../analyse/text/json-pieces.js";
 import { voice } from "../analyse/text/voice.js";
 import { Progress } from "./progress.js";
 import { colored, hasColor } from "./voice.js";
 
 export { table, wrapped } from "../analyse/text/lines.js";
 export { count, fileSize, grouped, memorySize, safe } from "../bytes/text.js";
-
-/** Prints one JSON document, see `printedJson`. */
-export function printJson(value: unknown): void {
-  for (const piece of printedJson(value)) process.stdout.write(piece);
-}
 
 /** Prints a message on stderr. Names from the stream may contain terminal control characters, which are escaped. */
 export function tell(message: string): void {
@@ -54,6 +48,11 @@ export function print(lines: readonly string[]): void {
 export function printWarnings(warnings: readonly Warning[]): void {
   if (voice.quiet) return;
   for (const warning of warnings) tell(warningText(warning));
+}
+
+/** The exit status of a command that reports: 1 where lenient mode skipped something. */
+export function soundness(warnings: readonly Warning[]): 0 | 1 {
+  return warnings.some(({ skipped }) => skipped === true) ? 1 : 0;
 }
 
 /**

@@ -9,13 +9,15 @@ import {
   translate,
   virtualParts,
   type AddressSpace,
+  type Mapped,
   type Translation,
 } from "../guest/walk/index.js";
 import { WritableSink } from "../io/transport/writable.js";
 import { UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "../bytes/hex-lines.js";
 import { layoutIn } from "./memory.js";
-import { delivered, print, printJson, printWarnings, safe, warn } from "./output.js";
+import { printResult } from "./document.js";
+import { delivered, print, printWarnings, safe, warn } from "./output.js";
 
 /** How the bytes at a virtual address are shown. */
 type Shown = "bytes" | "string" | "u64" | "translate";
@@ -116,38 +118,40 @@ async function printDocument(
   const tail = { layout: memory.layout.how, index, warnings };
   if (shown === "translate") {
     const found = await translate(space, address);
-    const { physical, fault, steps, ...mapped } = found;
+    const { physical, fault, steps, ...rest } = found;
+    const { pageSize: mappedPageSize, ...rights } = rest as Partial<Mapped>;
+    const mapped = { mappedPageSize, ...rights };
     const at = physical === undefined ? {} : { physical: hex(physical), ...mapped, ...blockAt(memory, physical) };
     const shownSteps = steps.map(({ level, table, index: entryIndex, at: entryAt, entry, meaning }) => ({
-      level,
-      table: hex(table),
-      index: entryIndex,
-      at: hex(entryAt),
+      tableLevel: level,
+      tableAddress: hex(table),
+      entryIndex,
+      entryAddress: hex(entryAt),
       entry: entry === undefined ? null : hex(entry),
       meaning,
     }));
-    printJson({ ...head, mode: space.mode, fault: fault ?? null, ...at, steps: shownSteps, ...tail });
+    printResult({ ...head, mode: space.mode, fault: fault ?? null, ...at, steps: shownSteps, ...tail });
     return physical === undefined ? 1 : 0;
   }
   if (shown === "string") {
     const { bytes, ended } = await readString(space, address, length);
     const text = textOf(bytes);
-    printJson({ ...head, mode: space.mode, text, ended, bytes: Buffer.from(bytes).toString("hex"), ...tail });
+    printResult({ ...head, mode: space.mode, string: text, ended, hex: Buffer.from(bytes).toString("hex"), ...tail });
     return 0;
   }
   const bytes = await readVirtual(space, address, length);
   const values = shown === "u64" ? { numbers: numbersIn(bytes, space.littleEndian) } : {};
   const shownBytes = Buffer.from(bytes).toString("hex");
-  printJson({ ...head, mode: space.mode, length, ...values, bytes: shownBytes, ...tail });
+  printResult({ ...head, mode: space.mode, length, ...values, hex: shownBytes, ...tail });
   return 0;
 }
 
 /** The RAM block at a physical address. */
-function blockAt({ layout }: GuestMemory, physical: bigint): { block: string | null; offset: number | null } {
+function blockAt({ layout }: GuestMemory, physical: bigint): { block: string | null; blockOffset: number | null } {
   const at = Number(physical);
   const segment = layout.segments.find(({ start, length }) => start <= at && at < start + length);
-  if (segment === undefined) return { block: null, offset: null };
-  return { block: segment.block, offset: segment.offset + at - segment.start };
+  if (segment === undefined) return { block: null, blockOffset: null };
+  return { block: segment.block, blockOffset: segment.offset + at - segment.start };
 }
 
 function walkLines(address: bigint, { mode }: AddressSpace, found: Translation, memory: GuestMemory): string[] {
@@ -157,7 +161,7 @@ function walkLines(address: bigint, { mode }: AddressSpace, found: Translation, 
     lines.push(`  ${level} at ${hex(table)}, entry ${index}${value}: ${meaning}`);
   }
   if (found.physical === undefined) return [...lines, `not mapped: ${found.fault}`];
-  const { block, offset } = blockAt(memory, found.physical);
+  const { block, blockOffset: offset } = blockAt(memory, found.physical);
   const where =
     block === null ? "no memory of the guest" : `RAM block ${safe(JSON.stringify(block))} + ${hex(offset!)}`;
   return [...lines, `physical ${hex(found.physical)}: ${where}`];

@@ -9,7 +9,9 @@ import { parse, UsageError, type Arguments } from "./arguments.js";
 import { HexLines } from "../bytes/hex-lines.js";
 import { layoutIn, statedLayout, withMemory } from "./memory.js";
 import { printVirtual, virtualWanted, type VirtualWanted } from "./read-virtual.js";
-import { delivered, printJson, printWarnings } from "./output.js";
+import { hex } from "../bytes/errors.js";
+import { printResult, shownSegments } from "./document.js";
+import { delivered, printWarnings } from "./output.js";
 
 /** Maximum number of bytes that `--json` prints. */
 const MOST_JSON = 16 << 20;
@@ -83,19 +85,23 @@ async function print(args: Arguments, opened: IndexedPages, wanted: Wanted): Pro
 async function printDocument(
   pages: GuestPages,
   parts: readonly Segment[],
-  { layout, ...more }: { physical: number | null; length: number; layout: Layout | undefined; index: string | null },
+  {
+    layout,
+    physical,
+    ...more
+  }: { physical: number | null; length: number; layout: Layout | undefined; index: string | null },
 ): Promise<void> {
   const bytes: string[] = [];
   for await (const piece of readParts(pages, parts, layout?.vga)) bytes.push(Buffer.from(piece).toString("hex"));
   const { machine, diagnostics } = pages;
   const { warnings, passedOver } = diagnostics;
-  const shown = parts.map(({ start, length, block, offset }) => ({ address: start, length, block, offset }));
-  printJson({
+  printResult({
     machine: machine ?? null,
     ...more,
+    physical: physical === null ? null : hex(physical),
     layout: layout?.how ?? null,
-    parts: shown,
-    bytes: bytes.join(""),
+    segments: shownSegments(parts),
+    hex: bytes.join(""),
     warnings,
     passedOver,
   });

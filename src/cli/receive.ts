@@ -13,7 +13,8 @@ import { parse, UsageError } from "./arguments.js";
 import { freeName, keepFolder, keepsPartial, refusals, tellKept } from "./kept.js";
 import { outOf } from "./out.js";
 import { checkInClear, listenerTls, tlsLines } from "./tls.js";
-import { fileSize, print, printJson, safe, table, tell, tellSource, whence } from "./output.js";
+import { printResult } from "./document.js";
+import { fileSize, print, safe, table, tell, tellSource, whence } from "./output.js";
 
 /** `qevm receive URI --out DIR|FILE`. */
 export async function run(argv: string[]): Promise<number> {
@@ -38,7 +39,7 @@ export async function run(argv: string[]): Promise<number> {
   };
   const { as, ...received } =
     wanted === "recording" ? await intoFolder(uri, out, how) : await intoFile(uri, out, how, wanted);
-  if (args.flag("json")) printJson({ ...received, out, as });
+  if (args.flag("json")) printResult({ ...received, out, as });
   else print(lines(out, received));
   return 0;
 }
@@ -125,7 +126,7 @@ async function mergeInto(folder: string, path: string): Promise<void> {
   }
 }
 
-function lines(out: string, { uri, channels, bytes, tls }: Received): string[] {
-  const rows = channels.map(({ file, role, bytes: size }) => [safe(file), role, fileSize(size)]);
+function lines(out: string, { uri, channels, receivedBytes: bytes, tls }: Received): string[] {
+  const rows = channels.map(({ file, role, channelLength: size }) => [safe(file), role, fileSize(size)]);
   return [`${safe(out)}: ${fileSize(bytes)} received ${safe(whence(uri))}`, ...table(rows, [0, 1]), ...tlsLines(tls)];
 }

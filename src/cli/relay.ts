@@ -1,5 +1,6 @@
 import { resolve } from "node:path";
 import type { RamTarget } from "../rewrite/convert/types.js";
+import type { Told } from "../analyse/text/envelope.js";
 import type { QevmError } from "../bytes/errors.js";
 import { relay, type Relayed, type RelayOptions } from "../live/relay/index.js";
 import { syncName } from "../io/transport/durable.js";
@@ -9,18 +10,8 @@ import { keepFolder, keepsPartial, refusals } from "./kept.js";
 import { multifdOptions } from "./multifd-options.js";
 import { outOf } from "./out.js";
 import { checkInClear, connectorTls, listenerTls, tlsLines } from "./tls.js";
-import {
-  count,
-  delivered,
-  fileSize,
-  print,
-  printJson,
-  printWarnings,
-  safe,
-  table,
-  tell,
-  tellSource,
-} from "./output.js";
+import { printResult } from "./document.js";
+import { count, delivered, fileSize, print, printWarnings, safe, table, tell, tellSource } from "./output.js";
 
 /** `qevm relay LISTEN-URI CONNECT-URI`. */
 export async function run(argv: string[]): Promise<number> {
@@ -37,7 +28,7 @@ export async function run(argv: string[]): Promise<number> {
   const relayed = await recorded(out, partial, (how) => relay(from, to, { convert, multifd, ...sides, ...how }));
   const { converted } = relayed;
   if (converted !== null) printWarnings(converted.warnings);
-  if (args.flag("json")) printJson({ ...relayed, out: out ?? null });
+  if (args.flag("json")) printResult(...document(relayed, out));
   else print(lines(relayed, out));
   return converted === null ? 0 : delivered(converted);
 }
@@ -102,10 +93,27 @@ async function recorded(
   }
 }
 
-function lines({ from, to, channels, converted, split, loaded, tls }: Relayed, out: string | undefined): string[] {
-  const bytes = channels.reduce((sum, channel) => sum + channel.bytes, 0);
-  const rows = channels.map(({ file, role, bytes: size }) => [safe(file.replace(/\.bin$/u, "")), role, fileSize(size)]);
-  const written = converted === null ? [] : [`main channel rewritten: ${fileSize(converted.bytes.out)}`];
+/** What was noticed belongs to the envelope, not to the conversion. */
+function document({ converted, ...relayed }: Relayed, out: string | undefined): [object, Told] {
+  const { warnings = [], passedOver = 0, ...report } = converted ?? {};
+  const shown = converted === null ? null : report;
+  return [
+    { ...relayed, converted: shown, out: out ?? null },
+    { warnings, passedOver },
+  ];
+}
+
+function lines(
+  { listenUri: from, connectUri: to, channels, converted, split, loaded, tls }: Relayed,
+  out: string | undefined,
+): string[] {
+  const bytes = channels.reduce((sum, channel) => sum + channel.channelLength, 0);
+  const rows = channels.map(({ file, role, channelLength: size }) => [
+    safe(file.replace(/\.bin$/u, "")),
+    role,
+    fileSize(size),
+  ]);
+  const written = converted === null ? [] : [`main channel rewritten: ${fileSize(converted.streamLength.written)}`];
   return [
     `${fileSize(bytes)} from ${from} to ${to}`,
     ...table(rows, [0, 1]),

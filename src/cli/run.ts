@@ -3,32 +3,36 @@ import { helpFor } from "./help.js";
 import { subject, UsageError } from "./arguments.js";
 import { endBySignals } from "../io/transport/unfinished.js";
 import { refusal } from "../analyse/text/lines.js";
-import { printJson, tell } from "./output.js";
+import { beginDocument, printFailure } from "./document.js";
+import { tell } from "./output.js";
+import { statusOf } from "./status.js";
 
 /** The exports of a command's module. */
 export interface Command {
   run(args: string[]): Promise<number>;
 }
 
-/** Runs a command. Returns the exit status: 0 success, 1 wrong input, 2 wrong usage. */
+/** Runs a command. Returns the exit status, see `status.ts`. */
 export async function run(name: string, args: string[], load: () => Promise<Command>): Promise<number> {
   endBySignals();
+  beginDocument(name, args);
+  const inOneLine = args.includes("--jsonl");
+  const isJson = inOneLine || args.includes("--json");
   try {
     const command = await load();
     return await command.run(args);
   } catch (thrown) {
     const error = withFullDisk(thrown);
     if (error instanceof UsageError || (error instanceof QevmError && error.code === "usage")) {
-      if (args.includes("--json")) printJson({ error: { code: "usage", message: error.message } });
+      if (isJson) printFailure(error, { inOneLine });
       tell(`qevm ${name}: ${error.message}\n${helpFor(name, args[0]).split("\n", 1)[0]}`);
       return 2;
     }
     if (!(error instanceof QevmError)) throw error;
-    const json = args.includes("--json");
-    if (json) printJson({ error });
+    if (isJson) printFailure(error, { inOneLine });
     const file = subject === "-" ? "standard input" : subject;
     tell(error.offset === undefined ? `qevm ${name}: ${error.message}` : refusal(file, error));
-    return 1;
+    return statusOf(error, name);
   }
 }
 

@@ -1,7 +1,6 @@
 import { isFolder } from "../io/container/is-folder.js";
 import { isPostcopy, openRecording, openTimeline } from "../io/container/recording.js";
 import { mergedSource, pacedRecording, TIMELINE, type Recording } from "../io/recording/index.js";
-import { openInput } from "../io/container/input.js";
 import { RestSource } from "../io/container/sources.js";
 import { QemuFileReader } from "../bytes/reader.js";
 import type { ByteSource } from "../bytes/source.js";
@@ -9,10 +8,11 @@ import { decodeHeader } from "../codec/stream/index.js";
 import { openDestination } from "../io/transport/destination-uri.js";
 import { sendChannels } from "../io/transport/send-channels.js";
 import { sendStream } from "../io/transport/send.js";
+import { openFile, printResult } from "./document.js";
 import { inputOptions, parse, sizeOf, UsageError, type Arguments } from "./arguments.js";
 import type { TlsConnector } from "../io/transport/tls/connector.js";
 import { connectorTls } from "./tls.js";
-import { fileSize, print, printJson, withProgress } from "./output.js";
+import { fileSize, print, withProgress } from "./output.js";
 
 /** `qevm send FILE URI`. */
 export async function run(argv: string[]): Promise<number> {
@@ -28,7 +28,7 @@ export async function run(argv: string[]): Promise<number> {
   const lenient = args.flag("lenient");
   if (args.flag("channels"))
     return report(args, uri, await replay(file, uri, { maxBandwidth, tls }, { lenient, pace }), start);
-  const input = pace ? mergedPaced(file, lenient) : await openInput(file, inputOptions(args));
+  const input = pace ? mergedPaced(file, lenient) : await openFile(file, inputOptions(args));
   const source = withProgress(lenient ? input : await aStream(input), "sending");
   const bytes = await sendStream(source, await openDestination(uri, undefined, tls), { maxBandwidth }).finally(() =>
     source.done(),
@@ -92,7 +92,7 @@ function mergedPaced(folder: string, lenient: boolean): ByteSource {
 
 function report(args: Arguments, uri: string, bytes: number, start: number): number {
   const seconds = (performance.now() - start) / 1000;
-  if (args.flag("json")) printJson({ uri, bytes, seconds });
+  if (args.flag("json")) printResult({ uri, sentBytes: bytes, seconds });
   else print([`${fileSize(bytes)} sent to ${uri} in ${seconds.toFixed(1)} s`]);
   return 0;
 }

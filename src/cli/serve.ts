@@ -5,7 +5,8 @@ import { MemorySpace } from "../guest/read/space.js";
 import { NbdExports, nbdUri, serveNbd, type NbdExport } from "../serve/nbd/index.js";
 import { parse, UsageError } from "./arguments.js";
 import { layoutIn, statedLayout, withMemory } from "./memory.js";
-import { printJson, printWarnings, tell, tellSource } from "./output.js";
+import { printResult } from "./document.js";
+import { printWarnings, tell, tellSource } from "./output.js";
 
 /** The port that is registered for NBD, for this machine only. */
 const USUAL = "tcp:127.0.0.1:10809";
@@ -27,7 +28,7 @@ export async function run([action, ...argv]: string[]): Promise<number> {
       onListening: (uri) => {
         tellSource(uri);
         tell(`for NBD clients: ${nbdUri(uri)}`);
-        if (args.flag("json")) printJson({ uri, nbd: nbdUri(uri), exports: exports.map(shown) });
+        if (args.flag("json")) printResult({ uri, nbd: nbdUri(uri), exports: exports.map(shown) });
       },
       onTrouble: (error) => tell(error.message),
     });
@@ -36,7 +37,7 @@ export async function run([action, ...argv]: string[]): Promise<number> {
 }
 
 function shown({ name, description, space }: NbdExport): object {
-  return { name, description, size: space.size };
+  return { export: name, description, exportLength: space.size };
 }
 
 function exportsOf(

@@ -2,7 +2,8 @@ import { Diagnostics } from "../bytes/errors.js";
 import { unpackStream } from "../rewrite/pack/unpack.js";
 import { parse, streamOffset, streamOptions } from "./arguments.js";
 import { tellLeftovers } from "./out.js";
-import { delivered, memorySize, print, printJson, printWarnings, safe, table } from "./output.js";
+import { aboutContainers, printResult } from "./document.js";
+import { delivered, memorySize, print, printWarnings, safe, table } from "./output.js";
 
 /** `qevm unpack FILE DIR`. */
 export async function run(argv: string[]): Promise<number> {
@@ -14,15 +15,21 @@ export async function run(argv: string[]): Promise<number> {
     ...(await streamOptions(args)),
     snapshot: args.text("snapshot"),
     offset: streamOffset(args),
+    onContainers: aboutContainers,
     onDiagnostics: (told) => (diagnostics = told),
   });
   printWarnings(diagnostics.warnings);
   const status = delivered(diagnostics);
+  const devices = manifest.items.filter((item) => item.item === "section" && item.content.endsWith(".json")).length;
   if (args.flag("json")) {
-    printJson({ ...manifest, warnings: diagnostics.warnings });
+    const blocks = manifest.ram.blocks.map(({ name, length, file: own }) => ({
+      block: name,
+      blockLength: length,
+      file: own,
+    }));
+    printResult({ out: folder, pageSize: manifest.pageSize, blocks, deviceCount: devices }, diagnostics);
     return status;
   }
-  const devices = manifest.items.filter((item) => item.item === "section" && item.content.endsWith(".json")).length;
   print([
     `${safe(folder)}: manifest.json, ${manifest.ram.blocks.length} RAM blocks, ${devices} devices`,
     ...table(

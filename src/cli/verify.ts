@@ -2,13 +2,14 @@ import { isRandom } from "../bytes/source.js";
 import { inspectStream } from "../analyse/inspect/inspect.js";
 import { verifyStream, type Verification } from "../analyse/inspect/verify.js";
 import { isFolder } from "../io/container/is-folder.js";
-import { openInput } from "../io/container/input.js";
 import type { InputOptions } from "../io/container/types.js";
 import { canReopen } from "../io/transport/file.js";
+import { aboutContainers, openFile } from "./document.js";
 import { inputOptions, parse, refuseOffset, streamOptions, type Arguments, type ReadOptions } from "./arguments.js";
 import { eachFile, named, type OneFile } from "./each-file.js";
+import { verifyDocument } from "../analyse/text/documents.js";
 import { opaqueLines } from "../analyse/text/opaque.js";
-import { fileSize, grouped, printWarnings, safe, table, withProgress, wrapped } from "./output.js";
+import { fileSize, grouped, printWarnings, safe, soundness, table, withProgress, wrapped } from "./output.js";
 
 /** `qevm verify FILE...`. */
 export async function run(argv: string[]): Promise<number> {
@@ -24,7 +25,7 @@ export async function run(argv: string[]): Promise<number> {
 async function verifyFile(file: string, args: Arguments): Promise<OneFile> {
   const options = await streamOptions(args);
   const keepMemory = await needsMemory(file, options, inputOptions(args));
-  const source = withProgress(await openInput(file, inputOptions(args)), "verifying");
+  const source = withProgress(await openFile(file, inputOptions(args)), "verifying");
   try {
     const verification = await verifyStream(source, { ...options, keepMemory });
     return found(verification, report(named(file), verification));
@@ -34,23 +35,25 @@ async function verifyFile(file: string, args: Arguments): Promise<OneFile> {
   }
 }
 
-function found({ inspection, ...result }: Verification, lines: readonly string[]): OneFile {
+function found(verification: Verification, lines: readonly string[]): OneFile {
+  const { identical, inspection } = verification;
   return {
-    document: { ...result, warnings: inspection.warnings },
+    document: verifyDocument(verification),
     lines,
     warn: () => printWarnings(inspection.warnings),
     // Bytes come back as they were from a damaged page, too: its content does not.
-    status: result.identical && inspection.warnings.every(({ replaced }) => replaced === undefined) ? 0 : 1,
+    status: identical ? soundness(inspection.warnings) : 1,
   };
 }
 
 /** A folder with the channels of a migration. */
 async function verifyFolder(folder: string, args: Arguments): Promise<OneFile> {
   refuseOffset(args);
+  aboutContainers([{ kind: "recording" }]);
   const { openRecording, verifyRecording } = await import("./recording.js");
   const options = await streamOptions(args);
   const verification = await verifyRecording(openRecording(folder, options), options);
-  const files = verification.files.map(({ file, role, bytes, identical, firstDifference }) => {
+  const files = verification.files.map(({ file, role, channelLength: bytes, identical, firstDifference }) => {
     const verdict = identical ? "identical" : `DIFFERENT from byte 0x${(firstDifference ?? 0).toString(16)}`;
     return [safe(file), role, fileSize(bytes), verdict];
   });
@@ -62,7 +65,7 @@ async function verifyFolder(folder: string, args: Arguments): Promise<OneFile> {
  */
 async function needsMemory(file: string, options: ReadOptions, how: InputOptions): Promise<boolean> {
   if (!canReopen(file)) return true;
-  const input = await openInput(file, how);
+  const input = await openFile(file, how);
   const source = withProgress(input, "looking for XBZRLE pages");
   try {
     if (!isRandom(input)) return true;
@@ -78,7 +81,7 @@ async function needsMemory(file: string, options: ReadOptions, how: InputOptions
 export function report(file: string, result: Verification): string[] {
   const lines: string[] = [];
   if (result.identical) {
-    const { bytes, opaqueBytes } = result;
+    const { streamLength: bytes, opaqueBytes } = result;
     const again = `${fileSize(bytes - opaqueBytes)} encoded again from the decoded fields`;
     const parts =
       opaqueBytes === 0
@@ -88,21 +91,23 @@ export function report(file: string, result: Verification): string[] {
   } else {
     const { firstDifference: at, inspection } = result;
     const place = at === null ? "" : `byte 0x${at.toString(16)}`;
-    const ends = !result.complete && inspection.undecoded.at(-1)?.offset === at;
+    const ends = !result.complete && inspection.undecoded.at(-1)?.streamOffset === at;
     const parts = ends
       ? [`identical up to ${place}`, "nothing after it could be decoded"]
       : [`DIFFERENT${at === null ? "" : ` from ${place}`}`];
     lines.push(...wrapped(`${safe(file)}:`, parts));
   }
-  const { recompressed, xbzrle } = result;
-  if (recompressed.pages > 0) {
+  const { recompressed, deltas: xbzrle } = result;
+  if (recompressed.pageCount > 0) {
     lines.push(
-      `compressed pages: ${grouped(recompressed.identical)} of ${grouped(recompressed.pages)} identical when compressed again (level ${recompressed.levels.join(", ")})`,
+      `compressed pages: ${grouped(recompressed.identicalCount)} of ${grouped(recompressed.pageCount)} identical when compressed again (level ${recompressed.levels.join(", ")})`,
     );
   }
-  if (xbzrle.pages > 0)
-    lines.push(`XBZRLE pages: ${grouped(xbzrle.identical)} of ${grouped(xbzrle.pages)} identical when encoded again`);
-  const { uncertain = 0 } = result.inspection.catalogue ?? {};
+  if (xbzrle.pageCount > 0)
+    lines.push(
+      `XBZRLE pages: ${grouped(xbzrle.identicalCount)} of ${grouped(xbzrle.pageCount)} identical when encoded again`,
+    );
+  const { uncertainBytes: uncertain = 0 } = result.inspection.catalogue ?? {};
   const but = uncertain === 0 ? "" : ` but ${fileSize(uncertain)}, uncertain`;
   lines.push(
     result.opaqueBytes === 0 ? `understood: every byte${but}` : `not understood: ${fileSize(result.opaqueBytes)}`,
@@ -110,7 +115,7 @@ export function report(file: string, result: Verification): string[] {
   lines.push(...opaqueLines(result.inspection.undecoded));
   if (result.namedBytes > 0)
     lines.push(`  of which ${fileSize(result.namedBytes)} in device-private fields kept by name`);
-  const { trailing } = result.inspection.bytes;
+  const { trailingBytes: trailing } = result.inspection;
   if (trailing > 0) lines.push(`after the stream: ${fileSize(trailing)}, not part of it`);
   const damaged = result.inspection.warnings.filter(({ replaced }) => replaced !== undefined).length;
   if (damaged > 0) lines.push(`DAMAGED: ${grouped(damaged)} ${damaged === 1 ? "page" : "pages"} (see the warnings)`);

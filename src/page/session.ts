@@ -7,6 +7,8 @@ import { explainSource } from "../analyse/explain/explain.js";
 import { inspectStream } from "../analyse/inspect/inspect.js";
 import { PageMap } from "../analyse/report/page-map.js";
 import { deviceDocument, deviceLines, devicesLines, markText } from "../analyse/text/devices.js";
+import { explainDocument, inspectDocument } from "../analyse/text/documents.js";
+import { envelope, type About } from "../analyse/text/envelope.js";
 import { explainLines } from "../analyse/text/explain.js";
 import { inspectLines } from "../analyse/text/inspect.js";
 import { printedJson } from "../analyse/text/json-pieces.js";
@@ -26,6 +28,11 @@ import { StreamReader, type SectionItem, type StreamItem } from "../codec/stream
 import { deviceToPlain } from "../codec/vmstate/plain.js";
 import { FileBytes, type Told } from "./file-bytes.js";
 import type * as P from "./protocol.js";
+
+/** Version of the program that made the page. */
+export function version(): string {
+  return PROGRAM.replace(/^qevm /u, "");
+}
 
 /** How device state is decoded, as by every command. */
 export const DECODING = { lenient: false, limits: {}, catalogue: loadCatalogue };
@@ -125,9 +132,13 @@ export class Session {
     const watch = new Watch();
     const { explained, containers } = await this.explained(undefined, "checking", watch);
     this.watch = watch;
-    const { inspection, damage } = explained;
+    const { inspection, faults: damage } = explained;
     const { reader, devices } = watch;
-    const sections = inspection.sections.map(({ name, offset, length }) => ({ name, offset, length }));
+    const sections = inspection.sections.map(({ section: name, streamOffset: offset, sectionLength: length }) => ({
+      name,
+      offset,
+      length,
+    }));
     return {
       explained: explainLines(this.name, explained, containers),
       damaged: damage.length > 0,
@@ -151,13 +162,13 @@ export class Session {
       })),
       sections,
       start: reader.start,
-      end: reader.start + inspection.bytes.total,
+      end: reader.start + inspection.streamLength,
     };
   }
 
   async explain(text: string): Promise<{ lines: string[]; damaged: boolean }> {
     const { explained, containers } = await this.explained(text === "" ? undefined : text, "explaining");
-    return { lines: explainLines(this.name, explained, containers), damaged: explained.damage.length > 0 };
+    return { lines: explainLines(this.name, explained, containers), damaged: explained.faults.length > 0 };
   }
 
   private async explained(text: string | undefined, what: string, watch?: Watch) {
@@ -300,24 +311,29 @@ export class Session {
     return { name: `${this.name}.${which}.json`, blob };
   }
 
+  private about(which: P.Document, container: string | null): About {
+    return { qevm: version(), schema: `${which}/1`, file: this.name, container };
+  }
+
   private async document(which: P.Document): Promise<unknown> {
     const { snapshot } = this.opening;
     if (which === "explain") {
       const { explained, container } = await this.explained(undefined, "explaining");
-      return { file: this.name, container, ...explained };
+      return envelope(this.about(which, container), ...explainDocument(explained));
     }
     const input = await openInput(this.bytes("reading"), { snapshot, unfinished: false, stream: DECODING });
     try {
       if (which === "inspect") {
         const { containers } = input;
-        return { ...(await inspectStream(input, DECODING)), container: containerName(containers), containers };
+        const inspection = await inspectStream(input, DECODING);
+        return envelope(this.about(which, containerName(containers)), ...inspectDocument(inspection, containers));
       }
       const stream = new StreamReader(input, DECODING);
       const devices: { toJSON: () => object }[] = [];
       for await (const item of stream) {
         if (item.kind === "section" && item.type === "full") devices.push({ toJSON: () => deviceDocument(item) });
       }
-      return { devices, warnings: stream.diagnostics.warnings };
+      return envelope(this.about(which, containerName(input.containers)), { devices }, stream.diagnostics);
     } finally {
       await input.close?.();
     }

@@ -2,12 +2,12 @@
 import { sideOf } from "../analyse/diff/side.js";
 import { diffStreams } from "../analyse/diff/diff.js";
 import { diffLines } from "../analyse/text/diff.js";
-import { diffDocument } from "../analyse/text/diff-document.js";
+import { printedDiff } from "../analyse/text/diff-document.js";
 import { QevmError } from "../bytes/errors.js";
 import { safe } from "../bytes/text.js";
 import { FileBytes } from "./file-bytes.js";
 import type { Answer, Ask, Opening, Questions } from "./protocol.js";
-import { DECODING, blobOf, refusedLines, Session } from "./session.js";
+import { DECODING, blobOf, refusedLines, Session, version } from "./session.js";
 
 type Answers = { [Q in keyof Questions]: (...args: Parameters<Questions[Q]>) => unknown };
 
@@ -63,11 +63,13 @@ async function diff(a: Opening, b: Opening): Promise<ReturnType<Questions["diff"
     const inA = new FileBytes(a.file, "comparing A", tell);
     const inB = new FileBytes(b.file, "comparing B", tell);
     const found = await diffStreams(inA, inB, { ...DECODING, snapshots });
+    const names = { a: a.file.name, b: b.file.name };
+    const about = { qevm: version(), schema: "diff/1", file: null, container: null };
     return {
       lines: diffLines(files, found),
       different: found.verdict === "different",
       refused: false,
-      document: { name: `${a.file.name}.diff.json`, blob: blobOf(diffDocument(found)) },
+      document: { name: `${a.file.name}.diff.json`, blob: blobOf(printedDiff(about, names, found)) },
     };
   } catch (error) {
     const side = error instanceof QevmError ? sideOf(error) : undefined;

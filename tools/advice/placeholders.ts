@@ -35,7 +35,7 @@ export function ownThings(
 ): { args: string[]; files: Record<string, Uint8Array> } {
   const line = destination.arguments;
   const length = (...names: string[]): number | undefined =>
-    inspection.ram.blocks.find(({ name }) => names.includes(name))?.length;
+    inspection.ram.blocks.find(({ block: name }) => names.includes(name))?.blockLength;
   const own = [...new Set(line.join(",").match(NAME) ?? [])].flatMap((id) => KINDS[id.replace(/\d+$/u, "")]!(id));
   const args = line.map((word) =>
     word

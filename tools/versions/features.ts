@@ -117,7 +117,7 @@ const rows: readonly SingleFeature[] = [
       ...words("-smp 2 -object memory-backend-ram,id=node-b,size=6M -object memory-backend-ram,id=node-a,size=2M"),
       ...words("-numa node,nodeid=0,cpus=0,memdev=node-a -numa node,nodeid=1,cpus=1,memdev=node-b"),
     ],
-    holds: ({ ram }) => ram.blocks.some(({ name }) => name === "node-b"),
+    holds: ({ ram }) => ram.blocks.some(({ block: name }) => name === "node-b"),
   },
   {
     name: "hot-plugged DIMM",
@@ -127,7 +127,7 @@ const rows: readonly SingleFeature[] = [
       { execute: "object-add", arguments: plugged },
       { execute: "device_add", arguments: { driver: "pc-dimm", id: "hot1", memdev: "mem-hot1" } },
     ],
-    holds: ({ ram }) => ram.blocks.some(({ name }) => name === "mem-hot1"),
+    holds: ({ ram }) => ram.blocks.some(({ block: name }) => name === "mem-hot1"),
   },
   {
     name: "x-ignore-shared",
@@ -200,7 +200,7 @@ const rows: readonly SingleFeature[] = [
       { execute: "block-dirty-bitmap-add", arguments: { node: "disk0", name: "fine", granularity: 512 } },
       { human: 'qemu-io disk0 "write -P 7 1M 70000"' },
     ],
-    holds: ({ sections }) => sections.some(({ name }) => name === "dirty-bitmap"),
+    holds: ({ sections }) => sections.some(({ section: name }) => name === "dirty-bitmap"),
     state: bitmaps,
   },
   {
@@ -212,7 +212,7 @@ const rows: readonly SingleFeature[] = [
     ],
     files: [fillFirmware, disk],
     capabilities: ["block"],
-    holds: ({ sections }) => sections.some(({ name }) => name === "block"),
+    holds: ({ sections }) => sections.some(({ section: name }) => name === "block"),
     fresh: (left) => ({ ...left, "disk.img": new Uint8Array(left["disk.img"]?.length ?? 0) }),
     state: (vm) => readFileSync(vm.file("disk.img"), "latin1"),
   },

@@ -78,7 +78,7 @@ export async function hashesOf(source: ByteSource): Promise<Map<string, string>>
     const out = join(folder, "blocks");
     const { blocks } = await extractBlocks(source, out);
     const sent = blocks.filter(({ inStream }) => inStream);
-    return new Map(sent.map(({ name, file }) => [name, hash(readFileSync(join(out, file)))]));
+    return new Map(sent.map(({ block: name, file }) => [name, hash(readFileSync(join(out, file)))]));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }

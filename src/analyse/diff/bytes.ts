@@ -52,7 +52,7 @@ export function byteRanges(a: Uint8Array, b: Uint8Array): ByteRange[] {
     if (a[at] === b[at]) continue;
     const offset = at;
     while (at < length && a[at] !== b[at]) at++;
-    ranges.push({ offset, length: at - offset, a: hexDigits(a, offset, at), b: hexDigits(b, offset, at) });
+    ranges.push({ fieldOffset: offset, length: at - offset, a: hexDigits(a, offset, at), b: hexDigits(b, offset, at) });
   }
   return ranges;
 }

@@ -9,7 +9,7 @@ import { compareStructs, type Found, type Steps } from "./values.js";
 export function compareDevices(a: ScannedDevice, b: ScannedDevice): DeviceDiff | undefined {
   const fields = fieldsOf(a, b);
   if (fields.length === 0) return undefined;
-  return { name: a.idstr, instance: a.instanceId, offset: { a: a.offset, b: b.offset }, fields };
+  return { section: a.idstr, instance: a.instanceId, streamOffset: { a: a.offset, b: b.offset }, fields };
 }
 
 function fieldsOf(a: ScannedDevice, b: ScannedDevice): FieldDifference[] {
@@ -25,10 +25,10 @@ function fieldsOf(a: ScannedDevice, b: ScannedDevice): FieldDifference[] {
     if (ranges.length === 0) return [];
     const length = { a: a.content.bytes.length, b: b.content.bytes.length };
     const offset = { a: a.payloadOffset, b: b.payloadOffset };
-    return [{ path: "(not decoded)", offset, kind: "bytes", length, ranges }];
+    return [{ field: "(not decoded)", streamOffset: offset, kind: "bytes", length, ranges }];
   }
   const offset = { a: a.payloadOffset, b: b.payloadOffset };
-  return [{ path: "(form)", offset, kind: "type", a: form(a), b: form(b) }];
+  return [{ field: "(form)", streamOffset: offset, kind: "type", a: form(a), b: form(b) }];
 }
 
 function form({ content }: ScannedDevice): string {
@@ -36,10 +36,10 @@ function form({ content }: ScannedDevice): string {
 }
 
 function placed({ steps, ...found }: Found, { a, b }: Pair<Places>): FieldDifference {
-  const inA = found.kind !== "only" || found.in === "a";
-  const inB = found.kind !== "only" || found.in === "b";
+  const inA = found.kind !== "only" || found.side === "a";
+  const inB = found.kind !== "only" || found.side === "b";
   const offset = { a: inA ? a.of(steps) : null, b: inB ? b.of(steps) : null };
-  return { path: pathOf(steps), offset, ...found };
+  return { field: pathOf(steps), streamOffset: offset, ...found };
 }
 
 /** Where the values of a device are, found by encoding it again. */

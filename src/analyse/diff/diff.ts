@@ -78,14 +78,14 @@ async function compare(a: Scanned, b: Scanned): Promise<StreamDiff> {
     const diff = other === undefined ? undefined : compareDevices(device, other);
     if (diff !== undefined) devices.push(diff);
   }
-  const { different, onlyA, onlyB } = ram.pages;
+  const { different, onlyA, onlyB } = ram.compared;
   const differs =
     devices.length > 0 || different + onlyA + onlyB > 0 || differences.some(({ level }) => level === "meaning");
   const verdict: Verdict = differs ? "different" : at === undefined ? "identical" : "same";
   const firstByte =
     at === undefined
       ? null
-      : { offset: { a: start(a) + at, b: start(b) + at }, part: { a: partAt(a, at), b: partAt(b, at) } };
+      : { streamOffset: { a: start(a) + at, b: start(b) + at }, part: { a: partAt(a, at), b: partAt(b, at) } };
   return { verdict, a: summary(a), b: summary(b), firstByte, differences, ram, devices };
 }
 
@@ -96,20 +96,23 @@ function start({ source }: Scanned): number {
 /** The section that a byte of the stream is in; null: none, or it is the end. */
 function partAt(scanned: Scanned, at: number): string | null {
   const offset = start(scanned) + at;
-  const section = scanned.inspection.sections.find((one) => one.offset <= offset && offset < one.offset + one.length);
-  return section === undefined ? null : `section ${section.id} "${section.name}"`;
+  const section = scanned.inspection.sections.find(
+    (one) => one.streamOffset <= offset && offset < one.streamOffset + one.sectionLength,
+  );
+  return section === undefined ? null : `section ${section.id} "${section.section}"`;
 }
 
 function summary({ containers, inspection, describedBy, diagnostics }: Scanned): StreamSummary {
-  const { version, machine, pageSize, complete, bytes, warnings } = inspection;
+  const { streamVersion: version, machine, pageSize, complete, streamLength, opaqueBytes, warnings } = inspection;
   return {
     container: containerName(containers),
-    version,
+    streamVersion: version,
     machine,
     pageSize,
     complete,
-    bytes: { total: bytes.total, opaque: bytes.opaque },
-    description: describedBy,
+    streamLength,
+    opaqueBytes,
+    describedBy,
     warnings,
     passedOver: diagnostics.passedOver,
   };

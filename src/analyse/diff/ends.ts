@@ -15,7 +15,7 @@ export async function compareEnds(a: Scanned, b: Scanned): Promise<PartDifferenc
     if (at !== undefined) {
       const where = { a: ta.offset + at, b: tb.offset + at };
       const [inA, inB] = [ta.length, tb.length];
-      out.found.push({ level: "encoding", part: "end", name: "content after", a: inA, b: inB, offset: where });
+      out.found.push({ level: "encoding", part: "end", subject: "content after", a: inA, b: inB, streamOffset: where });
     }
   }
   return out.found;
@@ -37,7 +37,14 @@ export async function compareRests(a: Scanned, b: Scanned): Promise<PartDifferen
     const at = await firstDifference(regionOf(a, ra), regionOf(b, rb));
     if (at === undefined) continue;
     const where = { a: ra.offset + at, b: rb.offset + at };
-    out.found.push({ level: "meaning", part: "undecoded", name, a: ra.length, b: rb.length, offset: where });
+    out.found.push({
+      level: "meaning",
+      part: "undecoded",
+      subject: name,
+      a: ra.length,
+      b: rb.length,
+      streamOffset: where,
+    });
   }
   return out.found;
 }

@@ -17,7 +17,7 @@ export interface DiffFilter {
 export interface LeftOut {
   parts: number;
   /** Pages of RAM blocks. */
-  pages: number;
+  pageCount: number;
   /** Values of devices. */
   values: number;
 }
@@ -31,7 +31,7 @@ export function filterDiff(diff: StreamDiff, filter: DiffFilter): StreamDiff & {
   const differences = diff.differences.filter((one) => counts(namesOf(one)));
   const devices = diff.devices.flatMap((device) => remaining(device, counts));
   const ram = remainingRam(diff.ram, counts);
-  const { different, onlyA, onlyB } = ram.pages;
+  const { different, onlyA, onlyB } = ram.compared;
   const unknown = ram.notCompared !== null && ram.notCompared !== "no RAM" && counts(["RAM block"]);
   const differs =
     (unknown && diff.verdict === "different") ||
@@ -41,7 +41,7 @@ export function filterDiff(diff: StreamDiff, filter: DiffFilter): StreamDiff & {
   const verdict = differs ? "different" : diff.verdict === "different" ? "same" : diff.verdict;
   const leftOut = {
     parts: diff.differences.length - differences.length,
-    pages: changed(diff.ram.pages) - changed(ram.pages),
+    pageCount: changed(diff.ram.compared) - changed(ram.compared),
     values: valuesIn(diff.devices) - valuesIn(devices),
   };
   return { ...diff, verdict, differences, ram, devices, leftOut };
@@ -69,14 +69,14 @@ function pattern(text: string): RegExp {
   return new RegExp(`^${parts.join(".*")}$`, "isu");
 }
 
-function namesOf({ part, name }: PartDifference): string[] {
+function namesOf({ part, subject: name }: PartDifference): string[] {
   return part === "RAM block" || part === "section" ? [part, name, `${part} ${name}`] : [part, `${part} ${name}`];
 }
 
 function remaining(device: DeviceDiff, counts: Selector): DeviceDiff[] {
-  const { name, instance } = device;
+  const { section: name, instance } = device;
   const names = [name, `${name}/${instance}`];
-  const fields = device.fields.filter(({ path }) =>
+  const fields = device.fields.filter(({ field: path }) =>
     counts([...names, ...names.map((one) => `${one}:${path}`), ...elementOf(path, names)]),
   );
   return fields.length === 0 ? [] : [{ ...device, fields }];
@@ -91,14 +91,20 @@ function elementOf(path: string, names: readonly string[]): string[] {
 function remainingRam(ram: RamDiff, counts: Selector): RamDiff {
   const kept = (name: string): boolean => counts(["RAM block", name, `RAM block ${name}`]);
   const blocks = ram.blocks.map((block) =>
-    kept(block.name) ? block : { ...block, pages: unchanged(block.pages), bytes: 0 },
+    kept(block.block) ? block : { ...block, compared: unchanged(block.compared), differentBytes: 0 },
   );
-  const pages: PageTotals = { same: 0, otherEncoding: ram.pages.otherEncoding, different: 0, onlyA: 0, onlyB: 0 };
-  for (const { pages: of } of blocks) {
+  const pages: PageTotals = { same: 0, otherEncoding: ram.compared.otherEncoding, different: 0, onlyA: 0, onlyB: 0 };
+  for (const { compared: of } of blocks) {
     for (const key of ["same", "different", "onlyA", "onlyB"] as const) pages[key] += of[key];
   }
-  const bytes = blocks.reduce((sum, block) => sum + block.bytes, 0);
-  return { ...ram, blocks, pages, bytes, ranges: ram.ranges.filter(({ block }) => kept(block)) };
+  const bytes = blocks.reduce((sum, block) => sum + block.differentBytes, 0);
+  return {
+    ...ram,
+    blocks,
+    compared: pages,
+    differentBytes: bytes,
+    ranges: ram.ranges.filter(({ block }) => kept(block)),
+  };
 }
 
 function changed({ different, onlyA, onlyB }: PageTotals): number {

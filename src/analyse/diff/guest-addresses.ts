@@ -17,12 +17,12 @@ export class GuestAddresses {
   /** By the layout of stream A. */
   static async of(scanned: Scanned, pages: PageViews): Promise<GuestAddresses> {
     const { inspection, facts } = scanned;
-    const tables = inspection.ram.blocks.find(({ name }) => name === ACPI_TABLES);
+    const tables = inspection.ram.blocks.find(({ block: name }) => name === ACPI_TABLES);
     if (tables !== undefined && scanned.pages.has(ACPI_TABLES)) {
-      await readTables((...page) => pages.read(...page), tables.length, inspection.pageSize, facts);
+      await readTables((...page) => pages.read(...page), tables.blockLength, inspection.pageSize, facts);
     }
     try {
-      const blocks = inspection.ram.blocks.map(({ name, length }) => ({ name, length }));
+      const blocks = inspection.ram.blocks.map(({ block: name, blockLength: length }) => ({ name, length }));
       const { segments, how } = findLayout({ ...facts, machine: inspection.machine ?? undefined, blocks });
       return new GuestAddresses(segments, how);
     } catch (error) {

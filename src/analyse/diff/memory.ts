@@ -20,8 +20,8 @@ export async function compareMemory(a: Scanned, b: Scanned, alike: boolean): Pro
   const diff: RamDiff = {
     notCompared: null,
     layout: null,
-    pages: noTotals(),
-    bytes: 0,
+    compared: noTotals(),
+    differentBytes: 0,
     blocks: [],
     ranges: [],
   };
@@ -39,15 +39,22 @@ export async function compareMemory(a: Scanned, b: Scanned, alike: boolean): Pro
   diff.layout = addresses.how;
   for (const { idstr } of a.blocks) {
     const blocks = { a: blockOf(a, idstr), b: blockOf(b, idstr) };
-    if (blocks.a === undefined || blocks.b === undefined || diff.blocks.some(({ name }) => name === idstr)) continue;
-    const length = { a: blocks.a.length, b: blocks.b.length };
+    if (blocks.a === undefined || blocks.b === undefined || diff.blocks.some(({ block: name }) => name === idstr))
+      continue;
+    const length = { a: blocks.a.blockLength, b: blocks.b.blockLength };
     const records = { a: countsOf(blocks.a), b: countsOf(blocks.b) };
-    const block: BlockDiff = { name: idstr, length, pages: noTotals(), bytes: 0, records };
+    const block: BlockDiff = {
+      block: idstr,
+      blockLength: length,
+      compared: noTotals(),
+      differentBytes: 0,
+      recordCounts: records,
+    };
     diff.blocks.push(block);
     const scanned = { a, b };
     await new BlockComparison(block, scanned, readers, pageSize, addresses, diff.ranges).run(alike);
-    for (const key of Object.keys(block.pages) as (keyof PageTotals)[]) diff.pages[key] += block.pages[key];
-    diff.bytes += block.bytes;
+    for (const key of Object.keys(block.compared) as (keyof PageTotals)[]) diff.compared[key] += block.compared[key];
+    diff.differentBytes += block.differentBytes;
   }
   return diff;
 }
@@ -65,8 +72,8 @@ class BlockComparison {
     private readonly addresses: GuestAddresses,
     private readonly ranges: PageRange[],
   ) {
-    this.name = block.name;
-    this.shared = Math.min(block.length.a, block.length.b);
+    this.name = block.block;
+    this.shared = Math.min(block.blockLength.a, block.blockLength.b);
   }
 
   async run(alike: boolean): Promise<void> {
@@ -84,7 +91,7 @@ class BlockComparison {
   }
 
   private same(kinds: Pair<number>): void {
-    const { pages } = this.block;
+    const { compared: pages } = this.block;
     pages.same++;
     // A page that one stream does not mention has no encoding.
     const both = kinds.a !== PageKind.NONE && kinds.b !== PageKind.NONE;
@@ -102,13 +109,13 @@ class BlockComparison {
       this.same(kinds);
       return;
     }
-    const { pages } = this.block;
+    const { compared: pages } = this.block;
     const outside = offset >= this.shared;
-    if (kinds.b === PageKind.NONE || (outside && offset >= this.block.length.b)) pages.onlyA++;
+    if (kinds.b === PageKind.NONE || (outside && offset >= this.block.blockLength.b)) pages.onlyA++;
     else if (kinds.a === PageKind.NONE || outside) pages.onlyB++;
     else {
       pages.different++;
-      for (let i = first; i < a.length; i++) if (a[i] !== b[i]) this.block.bytes++;
+      for (let i = first; i < a.length; i++) if (a[i] !== b[i]) this.block.differentBytes++;
       this.note(offset, first, a, b);
     }
   }
@@ -118,15 +125,15 @@ class BlockComparison {
     const { ranges, name: block, pageSize } = this;
     const physical = this.addresses.of(block, offset);
     const last = ranges.at(-1);
-    const follows = last?.block === block && last.offset + last.length === offset;
+    const follows = last?.block === block && last.blockOffset + last.length === offset;
     if (follows && physical === (last.physical === null ? null : last.physical + last.length)) {
       last.length += pageSize;
       return;
     }
-    const range: PageRange = { block, offset, length: pageSize, physical };
+    const range: PageRange = { block, blockOffset: offset, length: pageSize, physical };
     if (this.firsts++ < FIRSTS) {
       const end = Math.min(first + FIRST_BYTES, pageSize);
-      range.first = { offset: offset + first, a: hexDigits(a, first, end), b: hexDigits(b, first, end) };
+      range.first = { blockOffset: offset + first, a: hexDigits(a, first, end), b: hexDigits(b, first, end) };
     }
     ranges.push(range);
   }
@@ -143,7 +150,7 @@ function noTotals(): PageTotals {
 type CountedBlock = Scanned["inspection"]["ram"]["blocks"][number];
 
 function blockOf({ inspection }: Scanned, name: string): CountedBlock | undefined {
-  return inspection.ram.blocks.find((block) => block.name === name);
+  return inspection.ram.blocks.find((block) => block.block === name);
 }
 
 function countsOf({ normal, zero, compressed, xbzrle, multifd, mapped }: CountedBlock): PageCounts {

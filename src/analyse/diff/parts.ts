@@ -17,7 +17,7 @@ export class Differences {
   /** Notes a value where it is not the same. */
   value(level: Level, name: string, a: PartValue, b: PartValue, offset = NOWHERE): void {
     if (JSON.stringify(a) === JSON.stringify(b)) return;
-    this.found.push({ level, part: this.part, name, a, b, offset });
+    this.found.push({ level, part: this.part, subject: name, a, b, streamOffset: offset });
   }
 }
 
@@ -74,7 +74,7 @@ export function compareCommands(a: Scanned, b: Scanned): PartDifference[] {
   const [ca, cb] = [a.inspection.commands, b.inspection.commands];
   for (const name of new Set([...ca, ...cb].map((command) => command.name))) {
     const [na, nb] = [ca, cb].map((commands) => commands.filter((command) => command.name === name));
-    const offset = { a: na![0]?.offset ?? null, b: nb![0]?.offset ?? null };
+    const offset = { a: na![0]?.streamOffset ?? null, b: nb![0]?.streamOffset ?? null };
     out.value("encoding", name, na!.length || null, nb!.length || null, offset);
   }
   if (out.found.length > 0) return out.found;
@@ -83,7 +83,7 @@ export function compareCommands(a: Scanned, b: Scanned): PartDifference[] {
   );
   const at = texts[0]!.findIndex((text, i) => text !== texts[1]![i]);
   if (at >= 0) {
-    const offset = { a: ca[at]!.offset, b: cb[at]!.offset };
+    const offset = { a: ca[at]!.streamOffset, b: cb[at]!.streamOffset };
     out.value("encoding", `number ${at}`, texts[0]![at]!, texts[1]![at]!, offset);
   }
   return out.found;

@@ -43,7 +43,7 @@ export interface Scanned {
   /** Sections that consist of records of their own. */
   records: Map<string, RecordDigest>;
   description: { offset: number; textOffset: number; text: string; parsed: VmDescription } | undefined;
-  describedBy: StreamSummary["description"];
+  describedBy: StreamSummary["describedBy"];
   /** What could not be decoded up to the end of the stream or package. */
   rests: Rest[];
   /** What the stream was cut off in. */
@@ -96,7 +96,7 @@ export async function scanBorrowing(
     const schema = [other.description.parsed];
     const read = await new Scan(again.source, scanned.containers, { ...options, schema }).run();
     // Lenient: what does not fit stays opaque.
-    const [left, before] = [read.inspection.bytes.opaque, scanned.inspection.bytes.opaque];
+    const [left, before] = [read.inspection.opaqueBytes, scanned.inspection.opaqueBytes];
     // The other's description says more than the catalogue.
     const fits = scanned.inspection.catalogue === null ? left < before : left <= before;
     return fits ? { ...read, describedBy: "of the other" } : scanned;

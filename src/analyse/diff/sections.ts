@@ -20,30 +20,31 @@ export function compareSections(a: Scanned, b: Scanned): PartDifference[] {
     const other = sb.get(key);
     if (other === undefined) {
       const known = section.type === "full" && b.rests.length > 0;
-      if (!known) out.value("meaning", key, versionOf(section), null, { a: section.offset, b: null });
+      if (!known) out.value("meaning", key, versionOf(section), null, { a: section.streamOffset, b: null });
       continue;
     }
     both.push(key);
-    const offset = { a: section.offset, b: other.offset };
+    const offset = { a: section.streamOffset, b: other.streamOffset };
     out.value("meaning", `${key} version_id`, section.version, other.version, offset);
     out.value("encoding", `${key} parts`, section.parts, other.parts, offset);
     if (section.id !== other.id) renumbered.push(key);
   }
   for (const [key, section] of sb) {
     const known = section.type === "full" && a.rests.length > 0;
-    if (!sa.has(key) && !known) out.value("meaning", key, null, versionOf(section), { a: null, b: section.offset });
+    if (!sa.has(key) && !known)
+      out.value("meaning", key, null, versionOf(section), { a: null, b: section.streamOffset });
   }
   const order = [...sb.keys()].filter((key) => sa.has(key));
   const at = both.findIndex((key, i) => key !== order[i]);
   if (at >= 0) {
     const [inA, inB] = [both[at]!, order[at]!];
-    out.value("meaning", "order", inA, inB, { a: sa.get(inA)!.offset, b: sb.get(inB)!.offset });
+    out.value("meaning", "order", inA, inB, { a: sa.get(inA)!.streamOffset, b: sb.get(inB)!.streamOffset });
   }
   const [first] = renumbered;
   if (first !== undefined) {
     const name = renumbered.length === 1 ? `${first} section_id` : `section_id of ${renumbered.length}, ${first}`;
     const [ida, idb] = [sa.get(first)!, sb.get(first)!];
-    out.value("encoding", name, ida.id, idb.id, { a: ida.offset, b: idb.offset });
+    out.value("encoding", name, ida.id, idb.id, { a: ida.streamOffset, b: idb.streamOffset });
   }
   out.value("encoding", "footers", a.inspection.footers, b.inspection.footers);
   return out.found;
@@ -57,7 +58,14 @@ export function compareRecords(a: Scanned, b: Scanned): PartDifference[] {
     if (other === undefined || digest.sha256 === other.sha256) continue;
     const offset = RecordDigest.firstDifference(digest, other);
     // Counts may be the same: what the records hold is not.
-    out.found.push({ level: "meaning", part: "records", name: key, a: String(digest), b: String(other), offset });
+    out.found.push({
+      level: "meaning",
+      part: "records",
+      subject: key,
+      a: String(digest),
+      b: String(other),
+      streamOffset: offset,
+    });
   }
   return out.found;
 }
@@ -78,7 +86,7 @@ function wholes({ inspection }: Scanned): Map<string, Whole> {
       continue;
     }
     const whole = { ...section, parts: 1 };
-    all.set(keys.unique(`${section.name}/${section.instance}`), whole);
+    all.set(keys.unique(`${section.section}/${section.instance}`), whole);
     byId.set(section.id, whole);
   }
   return all;

@@ -29,7 +29,7 @@ export interface StreamDiff {
    * The first byte of the streams, inside their containers, that differs, and the part that it is in;
    * null: none.
    */
-  firstByte: { offset: Pair<number>; part: Pair<string | null> } | null;
+  firstByte: { streamOffset: Pair<number>; part: Pair<string | null> } | null;
   /** Everything but page contents and values of devices. */
   differences: PartDifference[];
   ram: RamDiff;
@@ -42,15 +42,17 @@ export interface StreamSummary {
   /** The containers of the stream; null: none. */
   container: string | null;
   /** Version of the stream header (3). */
-  version: number;
+  streamVersion: number;
   machine: string | null;
   /** Target page size in bytes. */
   pageSize: number;
   complete: boolean;
-  /** `opaque`: not understood. */
-  bytes: { total: number; opaque: number };
+  /** Bytes of the whole stream. */
+  streamLength: number;
+  /** Bytes that no field explains: carried along, not understood. */
+  opaqueBytes: number;
   /** Whose VMDESCRIPTION device state was read by. */
-  description: "own" | "lent" | "of the other" | null;
+  describedBy: "own" | "lent" | "of the other" | null;
   warnings: readonly Warning[];
   /** Anomalies that lenient mode skipped: the comparison of this stream is not reliable. */
   passedOver: number;
@@ -74,12 +76,12 @@ export interface PartDifference {
     | "end"
     | "undecoded";
   /** What of the part: a name, a field. */
-  name: string;
+  subject: string;
   /** null: not there. */
   a: PartValue;
   b: PartValue;
   /** Where it is; null: nowhere, or not known. */
-  offset: Pair<number | null>;
+  streamOffset: Pair<number | null>;
 }
 
 /** How the final contents of pages compare. */
@@ -100,9 +102,9 @@ export interface RamDiff {
   notCompared: string | null;
   /** How the guest-physical layout was found; null: it is not known. */
   layout: readonly string[] | null;
-  pages: PageTotals;
+  compared: PageTotals;
   /** Bytes that differ in the different pages. */
-  bytes: number;
+  differentBytes: number;
   blocks: BlockDiff[];
   /** Every run of pages that differ, by block and ascending offset. */
   ranges: PageRange[];
@@ -110,31 +112,31 @@ export interface RamDiff {
 
 /** One RAM block that both streams have. */
 export interface BlockDiff {
-  name: string;
-  length: Pair<number>;
-  pages: PageTotals;
-  bytes: number;
+  block: string;
+  blockLength: Pair<number>;
+  compared: PageTotals;
+  differentBytes: number;
   /** Records by encoding, all rounds counted. */
-  records: Pair<PageCounts>;
+  recordCounts: Pair<PageCounts>;
 }
 
 /** Pages that differ, side by side. Bytes. */
 export interface PageRange {
   block: string;
-  offset: number;
+  blockOffset: number;
   length: number;
   /** Guest-physical address of the first page; null: not known, or not mapped. */
   physical: number | null;
   /** The first byte that differs and up to 16 bytes from there, as hex digits; in the first ranges of a block. */
-  first?: { offset: number; a: string; b: string };
+  first?: { blockOffset: number; a: string; b: string };
 }
 
 /** A device whose state is not the same. */
 export interface DeviceDiff {
-  name: string;
+  section: string;
   instance: number;
   /** Of the section. */
-  offset: Pair<number>;
+  streamOffset: Pair<number>;
   fields: FieldDifference[];
 }
 
@@ -148,21 +150,21 @@ export type FieldDifference = FieldPlace &
     | { kind: "type"; a: string; b: string }
     /** Version of a struct or subsection. */
     | { kind: "version"; a: number; b: number }
-    | { kind: "only"; in: Side; value: PlainValue }
+    | { kind: "only"; side: Side; value: PlainValue }
     | { kind: "bytes"; length: Pair<number>; ranges: ByteRange[] }
   );
 
 /** Where a field is: its path in the device, and in the file. */
 export interface FieldPlace {
   /** `env.eip`, `ports[3].status`, `subsections.NAME.field`. */
-  path: string;
+  field: string;
   /** Where the field is, or what it is a part of; null: it is not there. */
-  offset: Pair<number | null>;
+  streamOffset: Pair<number | null>;
 }
 
 /** Bytes of a buffer that differ; `a` and `b` as hex digits, shorter where a buffer ends. */
 export interface ByteRange {
-  offset: number;
+  fieldOffset: number;
   length: number;
   a: string;
   b: string;

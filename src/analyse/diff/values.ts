@@ -139,7 +139,7 @@ function sameScalar(a: FieldValue, b: FieldValue): boolean {
 }
 
 function only(side: Side, steps: Steps, value: FieldValue, found: Found[]): void {
-  found.push({ steps, kind: "only", in: side, value: plainOf(value) });
+  found.push({ steps, kind: "only", side: side, value: plainOf(value) });
 }
 
 /** A value as `devices --json` shows it. */

@@ -62,7 +62,7 @@ export async function* dumpUnits(
     try {
       for await (const unit of unitsOf(reader, { from, section, passed })) {
         yield unit;
-        passed(unit.offset + unit.length);
+        passed(unit.streamOffset + unit.length);
       }
     } catch (error) {
       if (!(error instanceof QevmError) || error.code === "io") throw error;
@@ -76,9 +76,9 @@ export async function* dumpUnits(
     const broken = trouble?.offset;
     if (broken !== undefined && broken > end) {
       for await (const unit of unitsOf(open(broken), { from, section, passed })) {
-        if (unit.offset < end || unit.damage !== undefined) continue;
+        if (unit.streamOffset < end || unit.reason !== undefined) continue;
         yield unit;
-        passed(unit.offset + unit.length);
+        passed(unit.streamOffset + unit.length);
       }
     }
     const why = trouble === undefined ? "the stream ends inside of this" : `${trouble.what}${detail(trouble)}`;
@@ -109,7 +109,7 @@ export async function dumpAt(
   if (at < origin) throw new QevmError("usage", `byte ${hex(at)} is before the stream, which begins at ${hex(origin)}`);
   let end = origin;
   for await (const unit of dumpUnits(input, diagnostics, { ...options, from: at })) {
-    const { offset, length } = unit;
+    const { streamOffset: offset, length } = unit;
     end = Math.max(end, offset + length);
     if (at < offset || at >= offset + length) continue;
     return { at, unit, field: fieldAt(unit, at) };
@@ -119,9 +119,9 @@ export async function dumpAt(
 
 /** The field of a unit that contains a byte of it. */
 export function fieldAt(unit: DumpUnit, at: number): DumpField {
-  const contains = ({ offset, length }: DumpField): boolean => offset <= at && at < offset + length;
+  const contains = ({ streamOffset: offset, length }: DumpField): boolean => offset <= at && at < offset + length;
   const field = unit.fieldAt === undefined ? unit.fields().find(contains) : unit.fieldAt(at);
-  return field ?? { name: "bytes", offset: unit.offset, length: unit.length };
+  return field ?? { field: "bytes", streamOffset: unit.streamOffset, length: unit.length };
 }
 
 /** The bytes from `start` to before `stop`, absolute offsets. */

@@ -24,7 +24,12 @@ function traced(offset: number, names: readonly string[], encode: (writer: Trace
   encode(writer);
   return writer.values.map(({ value, offset: at, length }, k) => {
     const name = names[k] ?? `value ${k}`;
-    return { name, offset: at, length, value: shown(value, / name$|^idstr$|machine$|capability /u.test(name)) };
+    return {
+      field: name,
+      streamOffset: at,
+      length,
+      value: shown(value, / name$|^idstr$|machine$|capability /u.test(name)),
+    };
   });
 }
 
@@ -59,12 +64,12 @@ export function itemFields(item: StreamItem): DumpField[] {
     case "command":
       return traced(offset, ["type", "number", "length"], (writer) => encodeCommand(writer, item.command));
     case "eof":
-      return [{ name: "EOF", offset, length: 1, value: "0" }];
+      return [{ field: "EOF", streamOffset: offset, length: 1, value: "0" }];
     case "vmdescription":
       return [
-        { name: "type", offset, length: 1, value: "6" },
-        { name: "length", offset: offset + 1, length: 4, value: `${item.text.length}` },
-        { name: "text", offset: item.payloadOffset, length: item.text.length },
+        { field: "type", streamOffset: offset, length: 1, value: "6" },
+        { field: "length", streamOffset: offset + 1, length: 4, value: `${item.text.length}` },
+        { field: "text", streamOffset: item.payloadOffset, length: item.text.length },
       ];
     default:
       return [];
@@ -91,7 +96,7 @@ const BODIES: Readonly<Record<string, readonly string[]>> = {
 
 /** Fields of a RAM record of a batch. */
 export function recordFields(batch: RamBatch, i: number, kind: string, offset: number): DumpField[] {
-  if (batch.area) return [{ name: "page", offset, length: Number(batch.block[i]!.mapped!.pageSize) }];
+  if (batch.area) return [{ field: "page", streamOffset: offset, length: Number(batch.block[i]!.mapped!.pageSize) }];
   const list = batch.blockList;
   const names = list === undefined ? ["offset and flags"] : ["total and flags"];
   if (list !== undefined) names.push(...list.blocks.flatMap((block, k) => entryNames(block, `blocks[${k}]`)));
@@ -114,9 +119,10 @@ export function mappedFields({ block, bitmap, gapLength }: MappedBlock, offset: 
   const fields = traced(offset, entryNames(block, `blocks[${block.index}]`), (writer) =>
     encodeBlockEntry(writer, block),
   );
-  const end = fields.at(-1)!.offset + fields.at(-1)!.length;
-  fields.push({ name: "bitmap", offset: end, length: bitmap.length });
-  if (gapLength > 0) fields.push({ name: "gap before the pages", offset: end + bitmap.length, length: gapLength });
+  const end = fields.at(-1)!.streamOffset + fields.at(-1)!.length;
+  fields.push({ field: "bitmap", streamOffset: end, length: bitmap.length });
+  if (gapLength > 0)
+    fields.push({ field: "gap before the pages", streamOffset: end + bitmap.length, length: gapLength });
   return fields;
 }
 
@@ -144,5 +150,5 @@ export function deviceFieldAt(state: DeviceState, offset: number, length: number
 function deviceField(state: DeviceState, steps: readonly string[], offset: number, to: number): DumpField {
   const name = pathOf(steps);
   const value = shown(valueAt(state, steps));
-  return { name, offset, length: to - offset, ...(value === undefined ? {} : { value }) };
+  return { field: name, streamOffset: offset, length: to - offset, ...(value === undefined ? {} : { value }) };
 }

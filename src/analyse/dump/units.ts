@@ -28,10 +28,17 @@ export async function* unitsOf(reader: StreamReader, options: UnitOptions): Asyn
     const section = item.kind === "section" ? item.idstr : undefined;
     const fields = itemFields(item);
     const last = fields.at(-1);
-    const end = last === undefined ? item.offset : last.offset + last.length;
+    const end = last === undefined ? item.offset : last.streamOffset + last.length;
     const what = item.kind === "section" ? "header" : item.kind;
     if (end > item.offset)
-      yield { item: name, section, what, offset: item.offset, length: end - item.offset, fields: () => fields };
+      yield {
+        part: name,
+        section,
+        unit: what,
+        streamOffset: item.offset,
+        length: end - item.offset,
+        fields: () => fields,
+      };
     if (item.kind === "section" && (options.section === undefined || options.section === item.idstr))
       yield* payload(item, name, options);
     else if (item.kind === "opaque" || item.kind === "trailing") yield* rest(item);
@@ -53,7 +60,7 @@ async function* payload(item: SectionItem, name: string, options: UnitOptions): 
     const { state, length } = content;
     const fields = (): DumpField[] => deviceFields(state, offset, length);
     const fieldAt = (at: number): DumpField | undefined => deviceFieldAt(state, offset, length, at);
-    yield { item: name, section, what: "device state", offset, length, fields, fieldAt };
+    yield { part: name, section, unit: "device state", streamOffset: offset, length, fields, fieldAt };
   } else if (content.kind === "opaque") {
     yield undecoded({ item: name, section, offset, length: content.bytes.length, why: content.reason });
   } else {
@@ -66,7 +73,7 @@ async function* payload(item: SectionItem, name: string, options: UnitOptions): 
       const length = writer.offset - at;
       at += length;
       const fields = (): DumpField[] => sectionRecordFields(record, start);
-      yield { item: name, section, what: `record ${index++}: ${record.kind}`, offset: start, length, fields };
+      yield { part: name, section, unit: `record ${index++}: ${record.kind}`, streamOffset: start, length, fields };
     }
   }
 }
@@ -81,8 +88,16 @@ interface Undecoded {
 
 /** Bytes that are not decoded, with the reason. */
 export function undecoded({ item, section, offset, length, why }: Undecoded): DumpUnit {
-  const field = { name: "bytes", offset, length };
-  return { item, section, what: `not decoded: ${why}`, offset, length, damage: why, fields: () => [field] };
+  const field = { field: "bytes", streamOffset: offset, length };
+  return {
+    part: item,
+    section,
+    unit: `not decoded: ${why}`,
+    streamOffset: offset,
+    length,
+    reason: why,
+    fields: () => [field],
+  };
 }
 
 async function* rest(item: OpaqueItem | TrailingItem): AsyncGenerator<DumpUnit> {
@@ -90,7 +105,7 @@ async function* rest(item: OpaqueItem | TrailingItem): AsyncGenerator<DumpUnit> 
   let at = item.offset;
   for await (const chunk of item.chunks(true)) {
     const unit = undecoded({ item: item.kind, offset: at, length: chunk.length, why });
-    yield item.kind === "opaque" ? unit : { ...unit, damage: undefined, what: why };
+    yield item.kind === "opaque" ? unit : { ...unit, reason: undefined, unit: why };
     at += chunk.length;
   }
   if (item.kind === "trailing" && item.unread > 0)
@@ -103,9 +118,9 @@ async function* ramUnits(item: SectionItem, name: string, { from, passed }: Unit
     const { mappedBlock } = batch;
     if (mappedBlock !== undefined) {
       const fields = mappedFields(mappedBlock, at);
-      const length = fields.at(-1)!.offset + fields.at(-1)!.length - at;
+      const length = fields.at(-1)!.streamOffset + fields.at(-1)!.length - at;
       const what = `RAM block ${JSON.stringify(mappedBlock.block.idstr)}`;
-      yield { item: name, section: item.idstr, what, offset: at, length, fields: () => fields };
+      yield { part: name, section: item.idstr, unit: what, streamOffset: at, length, fields: () => fields };
       at += length;
       continue;
     }
@@ -123,7 +138,7 @@ function recordLength(batch: RamBatch, i: number): number {
   if (batch.area) return Number(batch.block[i]!.mapped!.pageSize);
   const flag = batch.flag[i]!;
   if (flag === RamFlag.MEM_SIZE) {
-    const { offset, length } = recordFields(batch, i, "blocks", 0).at(-1)!;
+    const { streamOffset: offset, length } = recordFields(batch, i, "blocks", 0).at(-1)!;
     return offset + length;
   }
   if ((flag & PAGE_FLAGS) === 0) return 8;
@@ -141,12 +156,12 @@ function recordUnit(item: SectionItem, name: string, batch: RamBatch, i: number)
   const page = block === undefined ? undefined : batch.offset[i]!;
   const where = page === undefined ? "" : ` of ${JSON.stringify(block)} at ${hex(page)}`;
   return {
-    item: name,
+    part: name,
     section: item.idstr,
-    what: `record ${index}: ${kind}${where}`,
-    offset,
+    unit: `record ${index}: ${kind}${where}`,
+    streamOffset: offset,
     length: recordLength(batch, i),
-    record: { index, kind, block, page },
+    record: { recordIndex: index, kind, block, blockOffset: page },
     fields: () => recordFields(batch, i, kind, offset),
   };
 }

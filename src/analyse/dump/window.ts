@@ -44,7 +44,7 @@ export class Checkpoints {
 }
 
 /** A stretch of the stream in a window, with those of its fields that are in it. */
-export interface WindowUnit extends Pick<DumpUnit, "item" | "what" | "offset" | "length" | "damage"> {
+export interface WindowUnit extends Pick<DumpUnit, "part" | "unit" | "streamOffset" | "length" | "reason"> {
   fields: DumpField[];
 }
 
@@ -66,8 +66,8 @@ export async function windowUnits(
   const found: WindowUnit[] = [];
   try {
     for await (const unit of unitsOf(reader, { from, section: undefined, passed: () => undefined })) {
-      if (unit.offset >= to) break;
-      if (unit.offset + unit.length > from) found.push(plain(unit, from, to));
+      if (unit.streamOffset >= to) break;
+      if (unit.streamOffset + unit.length > from) found.push(plain(unit, from, to));
     }
   } catch (error) {
     if (found.length === 0) throw error;
@@ -76,13 +76,13 @@ export async function windowUnits(
 }
 
 function plain(unit: DumpUnit, from: number, to: number): WindowUnit {
-  const { item, what, offset, length, damage } = unit;
+  const { part: item, unit: what, streamOffset: offset, length, reason: damage } = unit;
   const fields: DumpField[] = [];
   const end = Math.min(to, offset + length);
   for (let at = Math.max(from, offset); at < end;) {
     const field = fieldAt(unit, at);
     fields.push(field);
-    at = Math.max(at + 1, field.offset + field.length);
+    at = Math.max(at + 1, field.streamOffset + field.length);
   }
-  return { item, what, offset, length, damage, fields };
+  return { part: item, unit: what, streamOffset: offset, length, reason: damage, fields };
 }

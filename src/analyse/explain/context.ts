@@ -77,7 +77,7 @@ export function elsewhere({ survey }: Context): string {
   if (first !== undefined)
     return `, as far as it could be read (damage${first.offset === undefined ? "" : ` at byte 0x${first.offset.toString(16)}`})`;
   const [rest] = survey.inspection.undecoded;
-  if (rest !== undefined) return `, as far as it was understood (not from byte 0x${rest.offset.toString(16)} on)`;
+  if (rest !== undefined) return `, as far as it was understood (not from byte 0x${rest.streamOffset.toString(16)} on)`;
   return ": the text is about another file";
 }
 
@@ -108,8 +108,8 @@ export function numberOf(text: string | undefined, radix = 10): number | undefin
 /** The keys of `about` that say which device it is. */
 export function ofDevice(
   device: Pick<Survey["devices"][number], "name" | "instance" | "offset"> | undefined,
-): Pick<Answer["about"], "section" | "instance" | "offset"> {
-  return { section: device?.name, instance: device?.instance, offset: device?.offset };
+): Pick<Answer["about"], "section" | "instance" | "streamOffset"> {
+  return { section: device?.name, instance: device?.instance, streamOffset: device?.offset };
 }
 
 /** The device that the other texts name: "error while loading state for instance 0x0 of device 'X'". */

@@ -8,10 +8,10 @@ import type { Damage, Remedy } from "./types.js";
 /** What is wrong in the file itself, in plain words. */
 export function explainDamage(context: Context): Damage[] {
   const { survey } = context;
-  return kinds(survey.damage).map(({ error, times, offsets }) => ({
+  return kinds(survey.damage).map(({ error, times, streamOffsets }) => ({
     error,
     times,
-    offsets,
+    streamOffsets,
     means: meaning(error, context),
     remedies: remedies(error, context),
   }));
@@ -23,16 +23,16 @@ const MOST_PLACES = 20;
 /**
  * One of each kind, the first, and how often it is there: what is wrong in a block list is wrong in each of its pages.
  */
-function kinds(damage: readonly QevmError[]): Pick<Damage, "error" | "times" | "offsets">[] {
-  const found = new Map<string, Pick<Damage, "error" | "times" | "offsets">>();
+function kinds(damage: readonly QevmError[]): Pick<Damage, "error" | "times" | "streamOffsets">[] {
+  const found = new Map<string, Pick<Damage, "error" | "times" | "streamOffsets">>();
   for (const error of damage) {
     const kind = `${error.code} ${error.what}`;
     const known = found.get(kind);
     const offsets = error.offset === undefined ? [] : [error.offset];
-    if (known === undefined) found.set(kind, { error, times: 1, offsets });
+    if (known === undefined) found.set(kind, { error, times: 1, streamOffsets: offsets });
     else {
       known.times++;
-      if (known.offsets.length < MOST_PLACES) known.offsets.push(...offsets);
+      if (known.streamOffsets.length < MOST_PLACES) known.streamOffsets.push(...offsets);
     }
   }
   return [...found.values()];
@@ -43,7 +43,7 @@ function meaning({ code, found }: QevmError, { survey }: Context): string[] {
   const left = eof === undefined && inspection.ram.blocks.length > 0 ? partsLeft(inspection.sections) : [];
   switch (code) {
     case "truncated":
-      if (inspection.version !== 3) {
+      if (inspection.streamVersion !== 3) {
         const none = found === "0" ? "the file is empty" : "the file ends within the header";
         return [`${none}: nothing was written, or the copy failed`];
       }
@@ -82,7 +82,7 @@ function meaning({ code, found }: QevmError, { survey }: Context): string[] {
 
 /** How far a stream went that was cut. */
 function partsLeft(sections: Context["survey"]["inspection"]["sections"]): string[] {
-  const ended = sections.some(({ name, type }) => name === "ram" && type === "end");
+  const ended = sections.some(({ section: name, type }) => name === "ram" && type === "end");
   return ended ? ["all of RAM came before the cut"] : ["cut within RAM; no device state saved"];
 }
 
@@ -92,7 +92,7 @@ const UNPACK = new Set(["gzip", "bzip2", "xz", "lzop", "lz4", "zstd"]);
 function remedies({ code }: QevmError, context: Context): Remedy[] {
   const { survey, file, containers } = context;
   const { inspection, stopped } = survey;
-  if (code === "bad-magic" || inspection.version !== 3) return [];
+  if (code === "bad-magic" || inspection.streamVersion !== 3) return [];
   if (stopped?.offset !== undefined && stopped.code !== "truncated") return beforeStop(context, stopped.offset);
   const found: Remedy[] = [{ what: "read everything before it", command: ["qevm", "inspect", file, "--lenient"] }];
   if (inspection.ram.blocks.length > 0 && !containers.includes("recording")) {
@@ -155,15 +155,23 @@ export function keptInOne(remedy: Remedy, containers: readonly string[]): Remedy
 export function noticed({ survey, containers }: Context): string[] {
   const { inspection, damage } = survey;
   const notes: string[] = [];
-  const { undecoded, bytes, complete, sections, commands, unchecked } = inspection;
+  const {
+    undecoded,
+    opaqueBytes,
+    trailingBytes,
+    complete,
+    sections,
+    commands,
+    uncheckedPayloads: unchecked,
+  } = inspection;
   for (const { message, path } of inspection.warnings) if (path[0] === "libvirt header") notes.push(message);
   if (undecoded.length > 0) {
     const undescribed = undecoded.some(({ reason }) => reason === UNDESCRIBED);
     notes.push(
-      `${bytes.opaque} bytes are not understood, from byte 0x${undecoded[0]!.offset.toString(16)}: ${undecoded[0]!.reason}${undescribed ? ". QEMU needs no description and may load it all the same; --schema CAPTURE of the same QEMU and machine reads it here" : ""}`,
+      `${opaqueBytes} bytes are not understood, from byte 0x${undecoded[0]!.streamOffset.toString(16)}: ${undecoded[0]!.reason}${undescribed ? ". QEMU needs no description and may load it all the same; --schema CAPTURE of the same QEMU and machine reads it here" : ""}`,
     );
   }
-  if (bytes.trailing > 0) notes.push(`${bytes.trailing} bytes follow the end of the stream: QEMU ignores them`);
+  if (trailingBytes > 0) notes.push(`${trailingBytes} bytes follow the end of the stream: QEMU ignores them`);
   if (unchecked > 0) {
     notes.push(`the payloads of ${unchecked} pages were not checked: qevm verify decompresses them`);
   }
@@ -174,8 +182,8 @@ export function noticed({ survey, containers }: Context): string[] {
       `${inspection.machine} is ${distributionWords(upstream.alias)} of ${upstream.name}: a QEMU that does not have that name loads it renamed (qevm convert --machine ${upstream.name})`,
     );
   }
-  const ram = sections.some(({ name }) => name === "ram");
-  if (ram && complete && !sections.some(({ name, type }) => name === "ram" && type === "end")) {
+  const ram = sections.some(({ section: name }) => name === "ram");
+  if (ram && complete && !sections.some(({ section: name, type }) => name === "ram" && type === "end")) {
     notes.push("the memory has no END section: a background snapshot, which loads like any other");
   }
   if (containers.includes("recording")) {

@@ -245,6 +245,9 @@ class Namer {
   private add(device: SurveyedDevice, kind: DeviceKind, path: string, options: readonly string[], depth: number): void {
     const argument = [kind.device, ...options, ...this.backends.of(device, kind, path)].join(",");
     const { name: section, instance, offset } = device;
-    this.likely.push({ device: { section, instance, offset, path, argument, also: kind.also ?? [] }, depth });
+    this.likely.push({
+      device: { section, instance, streamOffset: offset, place: path, argument, also: kind.also ?? [] },
+      depth,
+    });
   }
 }

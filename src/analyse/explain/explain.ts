@@ -78,13 +78,13 @@ function explainSurvey(
   const context: Context = { survey, file, destination, rules, reach, containers, matches };
   return {
     machine: inspection.machine,
-    bytes: inspection.bytes.total,
+    streamLength: inspection.streamLength,
     complete: inspection.complete,
     findings: findings(context),
     unknown,
     harmless,
     mentioned: unknown.flatMap((line) => mentioned(line, survey)),
-    damage: explainDamage(context),
+    faults: explainDamage(context),
     destination: context.destination,
     versions: { ...bounds(rules), rules, loads: whatLoads(survey), adapt: context.reach ?? null },
     notes: noticed(context),
@@ -110,10 +110,11 @@ function mentioned(line: string, { inspection, blocks, devices }: Survey): strin
     const device =
       devices.find((one) => one.name === name) ??
       devices.find((one) => one.name.endsWith(`/${name}`) || one.name.startsWith(`${name}/`));
-    const section = inspection.sections.find((one) => one.name === name);
+    const section = inspection.sections.find((one) => one.section === name);
     if (device !== undefined)
       found.push(`device "${device.name}" instance ${device.instance} at byte 0x${device.offset.toString(16)}`);
-    else if (section !== undefined) found.push(`section "${section.name}" at byte 0x${section.offset.toString(16)}`);
+    else if (section !== undefined)
+      found.push(`section "${section.section}" at byte 0x${section.streamOffset.toString(16)}`);
     else if (blocks.has(name)) found.push(`RAM block "${name}" of ${blocks.get(name)!.length} bytes`);
   }
   return [...new Set(found)];

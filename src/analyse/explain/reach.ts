@@ -24,13 +24,14 @@ export function adaptReach(
   const family = upstreamMachine(inspection.machine)?.family;
   const type = family === undefined ? undefined : FAMILIES[family];
   if (type === undefined || whatLoads(survey) === "none" || !inspection.complete) return undefined;
-  if (inspection.undecoded.length > 0 || inspection.sections.some(({ name }) => name === "block")) return undefined;
-  const { from, to } = bounds(rules);
+  if (inspection.undecoded.length > 0 || inspection.sections.some(({ section: name }) => name === "block"))
+    return undefined;
+  const { firstRelease: from, lastRelease: to } = bounds(rules);
   const further =
     (from !== null && compareVersions(from, OLDEST) > 0) || (to !== null && compareVersions(to, NEWEST) < 0);
   if (!further) return undefined;
   const command = ["qevm", "adapt", file, "--out", "NEW", "--", "qemu-system-x86_64", ...typed(inferred, type)];
-  return { from: OLDEST, to: NEWEST, command };
+  return { firstRelease: OLDEST, lastRelease: NEWEST, command };
 }
 
 /** A destination's command line under another machine type; its options stay. */

@@ -15,7 +15,7 @@ export interface Remedy {
 /** What in the file a text is about. Every key is there only where it is known. */
 export interface About {
   /** Absolute byte offset in the stream. */
-  offset?: number;
+  streamOffset?: number;
   section?: string;
   instance?: number;
   block?: string;
@@ -48,9 +48,9 @@ export interface LikelyDevice {
   section: string;
   instance: number;
   /** Of the section. */
-  offset: number;
+  streamOffset: number;
   /** PCI address or path of another bus, as the section's name has it. */
-  path: string;
+  place: string;
   /** The value of -device. */
   argument: string;
   /** Other devices whose section has the same name. */
@@ -73,9 +73,9 @@ export interface Destination {
 /** Which releases of QEMU load the file. */
 export interface VersionRule {
   /** First release; undefined: any. */
-  from?: string;
+  firstRelease?: string;
   /** Last release; undefined: any. */
-  to?: string;
+  lastRelease?: string;
   /** What in the file asks for that. */
   why: string;
   remedy?: Remedy;
@@ -84,8 +84,8 @@ export interface VersionRule {
 /** Which releases load the file after `qevm adapt`, which gives the destination what the old machine type set. */
 export interface AdaptReach {
   /** First and last release that this was seen with. */
-  from: string;
-  to: string;
+  firstRelease: string;
+  lastRelease: string;
   /** The command, with that of the destination which the file shows. */
   command: string[];
 }
@@ -93,7 +93,7 @@ export interface AdaptReach {
 /** What `qevm explain` reports; the keys are fixed. */
 export interface Explanation {
   machine: string | null;
-  bytes: number;
+  streamLength: number;
   complete: boolean;
   /** QEMU's texts that are known, the most telling first. */
   findings: Finding[];
@@ -104,11 +104,11 @@ export interface Explanation {
   /** What the file has that an unrecognized line names. */
   mentioned: string[];
   /** What is wrong in the file itself. */
-  damage: Damage[];
+  faults: Damage[];
   destination: Destination;
   versions: {
-    from: string | null;
-    to: string | null;
+    firstRelease: string | null;
+    lastRelease: string | null;
     rules: VersionRule[];
     /**
      * How reliable the bounds are. "may": nothing was found that a release between them refuses. "unchecked": the same,
@@ -131,7 +131,7 @@ export interface Damage {
   /** How many of its kind there are (100 at most are counted). */
   times: number;
   /** Where they are, in bytes of the stream: the first 20. */
-  offsets: number[];
+  streamOffsets: number[];
   /** In plain words: what a QEMU would do. */
   means: string[];
   remedies: Remedy[];

@@ -14,23 +14,23 @@ export function versionRules(survey: Survey, file: string): VersionRule[] {
 }
 
 /** The releases that every rule leaves: the latest `from` and the earliest `to`. */
-export function bounds(rules: readonly VersionRule[]): { from: string | null; to: string | null } {
+export function bounds(rules: readonly VersionRule[]): { firstRelease: string | null; lastRelease: string | null } {
   const from = rules
-    .flatMap((rule) => rule.from ?? [])
+    .flatMap((rule) => rule.firstRelease ?? [])
     .toSorted(compareVersions)
     .at(-1);
   const to = rules
-    .flatMap((rule) => rule.to ?? [])
+    .flatMap((rule) => rule.lastRelease ?? [])
     .toSorted(compareVersions)
     .at(0);
-  return { from: from ?? null, to: to ?? null };
+  return { firstRelease: from ?? null, lastRelease: to ?? null };
 }
 
 /** How reliable the bounds of the rules are: see `Explanation.versions`. */
 export function whatLoads({ damage, inspection }: Survey): VersionsWorth {
   if (damage.some(({ code }) => !OPEN_CODES.has(code))) return "none";
   if (damage.length > 0 || !inspection.complete) return "unknown";
-  return inspection.unchecked > 0 ? "unchecked" : "may";
+  return inspection.uncheckedPayloads > 0 ? "unchecked" : "may";
 }
 
 type VersionsWorth = Explanation["versions"]["loads"];
@@ -42,7 +42,7 @@ type VersionsWorth = Explanation["versions"]["loads"];
 const OPEN_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["unsupported", "limit", "bad-description"]);
 
 /** The line above the rules. */
-export function releasesLine({ from, to, rules, loads }: Explanation["versions"]): string {
+export function releasesLine({ firstRelease: from, lastRelease: to, rules, loads }: Explanation["versions"]): string {
   const range = `${from === null ? "any" : `${from} and later`}${to === null ? "" : `${from === null ? "" : ","} up to ${to}`}`;
   if (from !== null && to !== null && compareVersions(from, to) > 0) return "No release of QEMU loads it as it is";
   switch (loads) {
@@ -92,8 +92,8 @@ function machineType({ inspection: { machine } }: Survey): VersionRule | undefin
   const removed = removedIn(version);
   const aliasOf = alias === undefined ? "" : `, ${distributionWords(alias)} of ${name}`;
   const why = `machine type ${machine}${aliasOf}, which QEMU has since ${version}`;
-  if (compareVersions(removed, NEWEST) > 0) return { from: version, why };
-  return { from: version, to: before(removed), why: `${why} and no longer in ${removed}` };
+  if (compareVersions(removed, NEWEST) > 0) return { firstRelease: version, why };
+  return { firstRelease: version, lastRelease: before(removed), why: `${why} and no longer in ${removed}` };
 }
 
 /** The newest release that anything here was held against. */
@@ -122,8 +122,8 @@ function compressed({ first, inspection }: Survey, file: string): VersionRule | 
   const record = first.get(RamFlag.COMPRESS_PAGE);
   if (record === undefined) return undefined;
   return {
-    from: "2.4",
-    to: LAST_COMPRESS,
+    firstRelease: "2.4",
+    lastRelease: LAST_COMPRESS,
     why: `${inspection.ram.pages.compressed} compressed pages, the first ${at(record.offset)}: 9.1 removed the capability compress`,
     remedy: {
       what: "write the pages plain, which every release loads",
@@ -136,14 +136,17 @@ function compressed({ first, inspection }: Survey, file: string): VersionRule | 
 function switchover({ inspection }: Survey): VersionRule | undefined {
   const command = inspection.commands.find(({ name }) => name === "SWITCHOVER_START");
   if (command === undefined) return undefined;
-  return { from: "10.0", why: `the command SWITCHOVER_START ${at(command.offset)}: earlier releases do not know it` };
+  return {
+    firstRelease: "10.0",
+    why: `the command SWITCHOVER_START ${at(command.streamOffset)}: earlier releases do not know it`,
+  };
 }
 
 /** QEMU 9.0. */
 function mappedRam({ inspection, start }: Survey, file: string): VersionRule | undefined {
   if (!inspection.capabilities.includes("mapped-ram")) return undefined;
   return {
-    from: "9.0",
+    firstRelease: "9.0",
     why: `it is a mapped-ram file, to be loaded by -incoming file:PATH${start > 0 ? `,offset=${start}` : ""} with the capability mapped-ram on`,
     remedy: {
       what: "make a plain stream of it, for pipes, sockets and the releases before",
@@ -157,7 +160,7 @@ function flush({ first }: Survey): VersionRule | undefined {
   const record = first.get(RamFlag.MULTIFD_FLUSH);
   if (record === undefined) return undefined;
   return {
-    from: "8.1",
+    firstRelease: "8.1",
     why: `a MULTIFD_FLUSH record (flag 0x200) ${at(record.offset)}: earlier releases do not know it`,
   };
 }
@@ -167,18 +170,18 @@ function fill({ first }: Survey): VersionRule | undefined {
   const record = first.get("fill");
   if (record === undefined) return undefined;
   return {
-    to: "8.1",
+    lastRelease: "8.1",
     why: `a ZERO record that fills its page with ${record.fill} ${at(record.offset)}: 8.2 and later refuse it`,
   };
 }
 
 /** QEMU migration/block.c, removed in 9.1. */
 function block({ inspection }: Survey): VersionRule | undefined {
-  const section = inspection.sections.find(({ name, type }) => name === "block" && type === "start");
+  const section = inspection.sections.find(({ section: name, type }) => name === "block" && type === "start");
   if (section === undefined) return undefined;
   return {
-    to: "9.0",
-    why: `disks inside the stream (section "block" ${at(section.offset)}): 9.1 removed block migration`,
+    lastRelease: "9.0",
+    why: `disks inside the stream (section "block" ${at(section.streamOffset)}): 9.1 removed block migration`,
   };
 }
 
@@ -186,7 +189,10 @@ function block({ inspection }: Survey): VersionRule | undefined {
 function early({ devices }: Survey): VersionRule | undefined {
   const section = devices.find(({ name }) => name.endsWith("virtio-mem-device-early"));
   return (
-    section && { from: "8.0", why: `section "${section.name}" ${at(section.offset)}: virtio-mem writes it from 8.0 on` }
+    section && {
+      firstRelease: "8.0",
+      why: `section "${section.name}" ${at(section.offset)}: virtio-mem writes it from 8.0 on`,
+    }
   );
 }
 
@@ -194,21 +200,21 @@ function early({ devices }: Survey): VersionRule | undefined {
 function capabilities({ inspection, configuration }: Survey): VersionRule | undefined {
   if (inspection.capabilities.length === 0 || configuration === undefined) return undefined;
   return {
-    from: "4.0",
+    firstRelease: "4.0",
     why: `the configuration section ${at(configuration.offset)} names capabilities: ${inspection.capabilities.join(", ")}`,
   };
 }
 
 /** QEMU migration/block-dirty-bitmap.c, 2.12. */
 function dirtyBitmap({ inspection }: Survey): VersionRule | undefined {
-  const section = inspection.sections.find(({ name }) => name === "dirty-bitmap");
-  return section && { from: "2.12", why: `section "dirty-bitmap" ${at(section.offset)}` };
+  const section = inspection.sections.find(({ section: name }) => name === "dirty-bitmap");
+  return section && { firstRelease: "2.12", why: `section "dirty-bitmap" ${at(section.streamOffset)}` };
 }
 
 /** QEMU migration/savevm.c: configuration/uuid, 4.2. */
 function uuid({ configuration }: Survey): VersionRule | undefined {
   const found = configuration?.value.subsections.some(({ name }) => name === "configuration/uuid") ?? false;
-  return found ? { from: "4.2", why: "the configuration section has the guest's UUID" } : undefined;
+  return found ? { firstRelease: "4.2", why: "the configuration section has the guest's UUID" } : undefined;
 }
 
 /** Iterative sections of an upstream QEMU. */
@@ -216,10 +222,10 @@ const UPSTREAM = /^(?:ram|block|dirty-bitmap|spapr\/htab|s390-storage_attributes
 
 /** A section that no upstream QEMU writes: only a QEMU that has it loads the file. */
 function foreign({ inspection: { sections } }: Survey): VersionRule | undefined {
-  const section = sections.find(({ name, type }) => type === "start" && !UPSTREAM.test(name));
+  const section = sections.find(({ section: name, type }) => type === "start" && !UPSTREAM.test(name));
   if (section === undefined) return undefined;
-  const whose = section.name === "pbs-state" ? "Proxmox VE's QEMU writes it" : "it is of a QEMU that was changed";
+  const whose = section.section === "pbs-state" ? "Proxmox VE's QEMU writes it" : "it is of a QEMU that was changed";
   return {
-    why: `section "${section.name}" ${at(section.offset)}: ${whose}, and one without it does not load the file`,
+    why: `section "${section.section}" ${at(section.streamOffset)}: ${whose}, and one without it does not load the file`,
   };
 }

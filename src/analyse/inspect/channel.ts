@@ -27,9 +27,9 @@ const MOST_MESSAGES = 10_000;
 export interface ChannelSummary {
   file: string;
   role: ChannelRole;
-  bytes: number;
+  channelLength: number;
   /** Channel id; multifd only. */
-  id: number | null;
+  channelId: number | null;
   packets: number;
   syncs: number;
   /** How payloads are compressed; null: no packet had pages. */
@@ -40,7 +40,7 @@ export interface ChannelSummary {
    * Messages of a return path, or commands of a resumed connection, with their values, the first {@link
    * MOST_MESSAGES} of them.
    */
-  messages: ({ offset: number } & PlainCommand)[];
+  messages: ({ channelOffset: number } & PlainCommand)[];
   /** How many there are of each. */
   messageCounts: Record<string, number>;
 }
@@ -49,7 +49,7 @@ export interface ChannelSummary {
 export interface ChannelFacts {
   summary: ChannelSummary;
   blocks: Map<string, { normal: number; zero: number }>;
-  undecoded: { offset: number; length: number; reason: string }[];
+  undecoded: { streamOffset: number; length: number; reason: string }[];
   /** Bytes of packets in use before, which no reader looks at. */
   stale: number;
   warnings: Warning[];
@@ -77,7 +77,7 @@ export async function walkChannel(
   const { summary } = walk.facts;
   // The size of a packed file is not that of its content.
   const counted = counting(source, (n) => {
-    summary.bytes += n;
+    summary.channelLength += n;
   });
   if (role === "multifd") await walk.multifd(counted);
   else if (role === "preempt") await walk.preempt(counted);
@@ -114,8 +114,17 @@ class Walk {
     private readonly options: StreamOptions,
     private readonly again: Again | undefined,
   ) {
-    const none = { id: null, packets: 0, syncs: 0, method: null, normal: 0, zero: 0, messages: [], messageCounts: {} };
-    const summary: ChannelSummary = { file: name, role, bytes: 0, ...none };
+    const none = {
+      channelId: null,
+      packets: 0,
+      syncs: 0,
+      method: null,
+      normal: 0,
+      zero: 0,
+      messages: [],
+      messageCounts: {},
+    };
+    const summary: ChannelSummary = { file: name, role, channelLength: 0, ...none };
     this.diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
     const { warnings } = this.diagnostics;
     this.facts = { summary, blocks: new Map(), undecoded: [], stale: 0, warnings, recompressed: undefined };
@@ -132,7 +141,7 @@ class Walk {
     this.settled = reader.offset;
     for await (const item of reader) {
       this.settled = reader.offset;
-      if (item.kind === "init") facts.summary.id = item.init.channel;
+      if (item.kind === "init") facts.summary.channelId = item.init.channel;
       else this.packet(item);
       if (item.kind === "pages") this.pages(item, pages, reader.path);
       if (again !== undefined) {
@@ -172,7 +181,7 @@ class Walk {
       this.settled = reader.offset;
       const { messages, messageCounts: counts } = summary;
       counts[message.name] = (counts[message.name] ?? 0) + 1;
-      if (messages.length < MOST_MESSAGES) messages.push({ offset, ...returnMessageToPlain(message) });
+      if (messages.length < MOST_MESSAGES) messages.push({ channelOffset: offset, ...returnMessageToPlain(message) });
       if (this.again !== undefined) {
         encodeReturnMessage(this.again.writer, message);
         await this.again.writer.drain();
@@ -184,8 +193,9 @@ class Walk {
   /** Counts what the channel was cut off in. */
   end(): void {
     const { settled, facts } = this;
-    const length = facts.summary.bytes - (settled ?? facts.summary.bytes);
-    if (settled !== undefined && length > 0) facts.undecoded.push({ offset: settled, length, reason: ENDS_INSIDE });
+    const length = facts.summary.channelLength - (settled ?? facts.summary.channelLength);
+    if (settled !== undefined && length > 0)
+      facts.undecoded.push({ streamOffset: settled, length, reason: ENDS_INSIDE });
   }
 
   private packet(item: Exclude<ChannelItem, { kind: "init" }>): void {
@@ -195,7 +205,7 @@ class Walk {
     if (item.kind !== "device-state") return;
     const { idstr, instanceId } = item.packet;
     const reason = `state of device ${JSON.stringify(`${idstr}/${instanceId}`)} on a multifd channel`;
-    undecoded.push({ offset: item.payloadOffset, length: item.payload.length, reason });
+    undecoded.push({ streamOffset: item.payloadOffset, length: item.payload.length, reason });
   }
 
   private pages(item: Extract<ChannelItem, { kind: "pages" }>, pages: ChannelPages, path: readonly string[]): void {
@@ -208,7 +218,7 @@ class Walk {
     const { data } = pages.open(item, path);
     if (data === undefined) {
       const reason = `${pages.method} payload: no codec opens it`;
-      facts.undecoded.push({ offset: item.payloadOffset, length: payload.length, reason });
+      facts.undecoded.push({ streamOffset: item.payloadOffset, length: payload.length, reason });
     } else if (methodOf(packet.flags) === "zlib" && this.again !== undefined) {
       facts.recompressed ??= new StreamRecompressor(this.ram.pageSize);
       facts.recompressed.check(data, payload);

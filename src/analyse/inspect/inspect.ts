@@ -36,7 +36,7 @@ export interface Inspection {
   /** The containers of the stream; null: none. */
   container: string | null;
   /** Version of the stream header (3). */
-  version: number;
+  streamVersion: number;
   /** Machine type; null without a configuration section. */
   machine: string | null;
   /** Capabilities that the configuration announces. */
@@ -46,28 +46,38 @@ export interface Inspection {
   /** Target page size in bytes. */
   pageSize: number;
   ram: {
-    blocks: ({ name: string; length: number } & PageCounts)[];
+    blocks: ({ block: string; blockLength: number } & PageCounts)[];
     pages: PageCounts;
   };
   sections: SectionSummary[];
   /** Commands with the fields of their payloads. The sections of a package are in `sections`. */
-  commands: (PlainCommand & { offset: number })[];
-  /** "name/instance" of every device, in stream order. */
-  devices: string[];
-  /**
-   * `named`: bytes of device-private codecs that are kept by name and not decoded further; `opaque`: not understood;
-   * `stale`: left over where a mapped-ram file has no page: earlier copies, which no reader looks at.
-   */
-  bytes: { total: number; opaque: number; named: number; stale: number; trailing: number };
+  commands: (PlainCommand & { streamOffset: number })[];
+  /** Every device, in stream order. */
+  devices: DeviceId[];
+  /** Bytes of the whole stream. */
+  streamLength: number;
+  /** Bytes that no field explains: carried along, not understood. */
+  opaqueBytes: number;
+  /** Bytes of device-private codecs that are kept by name and not decoded further. */
+  namedBytes: number;
+  /** Bytes left over where a mapped-ram file has no page: earlier copies, which no reader looks at. */
+  staleBytes: number;
+  /** Bytes after the stream, which are not part of it. */
+  trailingBytes: number;
   /**
    * Device state that was read by the catalogue, since nothing describes it; null: none. `bytes` of `devices` devices,
    * of which `uncertain` bytes in `uncertainDevices` devices have no certain value.
    */
-  catalogue: { devices: number; bytes: number; uncertain: number; uncertainDevices: number } | null;
+  catalogue: {
+    deviceCount: number;
+    catalogueBytes: number;
+    uncertainBytes: number;
+    uncertainDeviceCount: number;
+  } | null;
   /** What is opaque, and why. */
-  undecoded: { offset: number; length: number; reason: string }[];
+  undecoded: { streamOffset: number; length: number; reason: string }[];
   /** Payloads of pages that were skipped without being decompressed or applied: `verify` checks them. */
-  unchecked: number;
+  uncheckedPayloads: number;
   /** EOF was reached. */
   complete: boolean;
   /** Whether sections have footers; null without sections. */
@@ -76,25 +86,32 @@ export interface Inspection {
   warnings: Warning[];
 }
 
+/** Which section or device it is: by its name, its instance, and its id in the stream. */
+export interface DeviceId {
+  section: string;
+  instance: number;
+  id: number;
+}
+
 /** One section as `inspect` reports it. */
 export interface SectionSummary {
   type: string;
   id: number;
-  name: string;
+  section: string;
   instance: number;
   version: number;
-  offset: number;
+  streamOffset: number;
   /** Bytes of header, payload and footer. */
-  length: number;
+  sectionLength: number;
   /** Device state read by the catalogue: whose layout it is, `catalogue x86_64 7.2`. */
-  schema?: string;
+  describedBy?: string;
   /**
    * Fields that another layout that fits gives otherwise; `true`: no value is certain, since no QEMU that may have
    * written the stream is known to have this layout.
    */
   uncertain?: true | string[];
   /** Records by kind, of sections other than "ram" that consist of records ("block", "dirty-bitmap", ...). */
-  records?: Record<string, number>;
+  recordCounts?: Record<string, number>;
 }
 
 /**
@@ -130,8 +147,8 @@ export class Tally implements StreamVisitor {
   private readonly counts = new Map<RamBlock, PageCounts>();
   private readonly sections: SectionSummary[] = [];
   private readonly commands: Inspection["commands"] = [];
-  private readonly devices: string[] = [];
-  private undecoded: { offset: number; length: number; reason: string }[] = [];
+  private readonly devices: DeviceId[] = [];
+  private undecoded: { streamOffset: number; length: number; reason: string }[] = [];
   private readonly evident = new Set<string>();
   private named = 0;
   private catalogue: Inspection["catalogue"] = null;
@@ -156,23 +173,23 @@ export class Tally implements StreamVisitor {
         this.sections.push({
           type,
           id: sectionId,
-          name: idstr,
+          section: idstr,
           instance: instanceId,
           version: versionId,
-          offset,
-          length: 0,
+          streamOffset: offset,
+          sectionLength: 0,
         });
-        if (content.kind === "records") this.sections.at(-1)!.records = {};
-        if (type === "full") this.devices.push(`${idstr}/${instanceId}`);
+        if (content.kind === "records") this.sections.at(-1)!.recordCounts = {};
+        if (type === "full") this.devices.push({ section: idstr, instance: instanceId, id: sectionId });
         if (content.kind === "device") {
           if (content.catalogue !== undefined) this.byCatalogue(content.catalogue, content.length);
           this.named += content.state.bytes.named;
           if (content.state.bytes.opaque > 0) {
             const reason = `parts of device ${JSON.stringify(idstr)}`;
-            this.undecoded.push({ offset, length: content.state.bytes.opaque, reason });
+            this.undecoded.push({ streamOffset: offset, length: content.state.bytes.opaque, reason });
           }
         } else if (content.kind === "opaque") {
-          this.undecoded.push({ offset, length: content.bytes.length, reason: content.reason });
+          this.undecoded.push({ streamOffset: offset, length: content.bytes.length, reason: content.reason });
         }
         break;
       }
@@ -183,11 +200,11 @@ export class Tally implements StreamVisitor {
         this.vmdescription = true;
         if (!item.description.exact) {
           const reason = "VMDESCRIPTION in a text form that QEMU does not write: kept as it is";
-          this.undecoded.push({ offset: item.payloadOffset, length: item.text.length, reason });
+          this.undecoded.push({ streamOffset: item.payloadOffset, length: item.text.length, reason });
         }
         break;
       case "opaque":
-        this.undecoded.push({ offset: item.offset, length: 0, reason: item.reason });
+        this.undecoded.push({ streamOffset: item.offset, length: 0, reason: item.reason });
         break;
       case "trailing":
         this.unread = item.unread;
@@ -200,25 +217,25 @@ export class Tally implements StreamVisitor {
   /** Device state of the section noted last. */
   private byCatalogue({ schema, uncertain }: CatalogueMark, length: number): void {
     const section = this.sections.at(-1)!;
-    section.schema = schema;
-    const sum = (this.catalogue ??= { devices: 0, bytes: 0, uncertain: 0, uncertainDevices: 0 });
-    sum.devices++;
-    sum.bytes += length;
+    section.describedBy = schema;
+    const sum = (this.catalogue ??= { deviceCount: 0, catalogueBytes: 0, uncertainBytes: 0, uncertainDeviceCount: 0 });
+    sum.deviceCount++;
+    sum.catalogueBytes += length;
     if (uncertain === undefined) return;
     section.uncertain = uncertain.fields.length === 0 ? true : uncertain.fields;
-    sum.uncertainDevices++;
-    sum.uncertain += uncertain.bytes;
+    sum.uncertainDeviceCount++;
+    sum.uncertainBytes += uncertain.bytes;
   }
 
   private command({ command, name, offset, payloadOffset }: CommandItem): void {
-    this.commands.push({ offset, ...commandToPlain(command) });
+    this.commands.push({ streamOffset: offset, ...commandToPlain(command) });
     if (command.name === "POSTCOPY_ADVISE") {
       this.evident.add(command.ram === undefined ? "dirty-bitmaps" : "postcopy-ram");
     }
     if (command.name === "OPEN_RETURN_PATH") this.evident.add("return-path");
     if (command.name === "OPAQUE") {
       const reason = `payload of the command ${name}`;
-      this.undecoded.push({ offset: payloadOffset, length: command.payload.length, reason });
+      this.undecoded.push({ streamOffset: payloadOffset, length: command.payload.length, reason });
     }
   }
 
@@ -258,7 +275,7 @@ export class Tally implements StreamVisitor {
 
   /** A record of the section noted last. */
   record(record: SectionRecord): void {
-    const { records } = this.sections.at(-1)!;
+    const { recordCounts: records } = this.sections.at(-1)!;
     if (records !== undefined) records[record.kind] = (records[record.kind] ?? 0) + 1;
     this.named += privateBytes(record);
   }
@@ -281,8 +298,8 @@ export class Tally implements StreamVisitor {
       this.trailing += chunk.length;
       if (isZero(chunk)) return;
       const last = this.undecoded.at(-1);
-      if (last?.reason === item.what && last.offset + last.length === offset) last.length += chunk.length;
-      else this.undecoded.push({ offset, length: chunk.length, reason: item.what });
+      if (last?.reason === item.what && last.streamOffset + last.length === offset) last.length += chunk.length;
+      else this.undecoded.push({ streamOffset: offset, length: chunk.length, reason: item.what });
     } else {
       this.undecoded.at(-1)!.length += chunk.length;
     }
@@ -291,18 +308,21 @@ export class Tally implements StreamVisitor {
   itemEnd({ kind }: StreamItem): void {
     if (kind !== "section" && kind !== "footer") return;
     const section = this.sections.at(-1);
-    if (section !== undefined) section.length = this.reader.offset - section.offset;
+    if (section !== undefined) section.sectionLength = this.reader.offset - section.streamOffset;
   }
 
   /** When the walk is over, or has failed: then what is left of the input is counted as not understood. Errors: io. */
   async result(): Promise<Inspection> {
     const { reader } = this;
     const unfinished = await reader.unfinished();
-    if (unfinished !== undefined) this.undecoded.push(unfinished);
+    if (unfinished !== undefined) {
+      const { offset, length, reason } = unfinished;
+      this.undecoded.push({ streamOffset: offset, length, reason });
+    }
     if (this.unread > 0) {
       const offset = reader.offset - this.unread;
       this.undecoded.push({
-        offset,
+        streamOffset: offset,
         length: this.unread,
         reason: "bytes after the end that were not read (tailBytes)",
       });
@@ -314,13 +334,13 @@ export class Tally implements StreamVisitor {
     const blocks = reader.ram.blocks.map((block) => {
       const at = this.counts.get(block) ?? noPages();
       for (const key of PAGE_KEYS) pages[key] += at[key];
-      return { name: block.idstr, length: block.usedLength, ...at };
+      return { block: block.idstr, blockLength: block.usedLength, ...at };
     });
     if (pages.compressed > 0) this.evident.add("compress");
     if (pages.xbzrle > 0) this.evident.add("xbzrle");
     return {
       container: null,
-      version: this.version,
+      streamVersion: this.version,
       machine: reader.machine ?? null,
       capabilities: reader.capabilities,
       evident: [...this.evident],
@@ -329,16 +349,14 @@ export class Tally implements StreamVisitor {
       sections: this.sections,
       commands: this.commands,
       devices: this.devices,
-      bytes: {
-        total: reader.offset - reader.start,
-        opaque: this.undecoded.reduce((sum, part) => sum + part.length, 0),
-        named: this.named,
-        stale: this.stale,
-        trailing: this.trailing,
-      },
+      streamLength: reader.offset - reader.start,
+      opaqueBytes: this.undecoded.reduce((sum, part) => sum + part.length, 0),
+      namedBytes: this.named,
+      staleBytes: this.stale,
+      trailingBytes: this.trailing,
       catalogue: this.catalogue,
       undecoded: this.undecoded,
-      unchecked: this.checksPayloads ? 0 : pages.compressed + pages.xbzrle,
+      uncheckedPayloads: this.checksPayloads ? 0 : pages.compressed + pages.xbzrle,
       complete: reader.complete,
       footers: reader.footers ?? null,
       vmdescription: this.vmdescription,

@@ -41,7 +41,7 @@ export async function inspectRecording(
 export interface FileVerification {
   file: string;
   role: ChannelRole;
-  bytes: number;
+  channelLength: number;
   identical: boolean;
   /** Offset of the first byte that differs; null: none. */
   firstDifference: number | null;
@@ -89,8 +89,8 @@ export async function verifyRecording(
     files.push(fileOf(tap, facts));
     if (facts.recompressed === undefined) continue;
     const { pages, identical, levels } = facts.recompressed;
-    recompressed.pages += pages;
-    recompressed.identical += identical;
+    recompressed.pageCount += pages;
+    recompressed.identicalCount += identical;
     for (const level of levels) if (!recompressed.levels.includes(level)) recompressed.levels.push(level);
   }
   const closed = all.some(({ summary }) => summary.method === "qatzip");
@@ -100,8 +100,8 @@ export async function verifyRecording(
   return {
     ...main,
     identical: different === undefined,
-    bytes: inspection.bytes.total,
-    opaqueBytes: inspection.bytes.opaque,
+    streamLength: inspection.streamLength,
+    opaqueBytes: inspection.opaqueBytes,
     recompressed,
     firstDifference: different?.firstDifference ?? null,
     inspection,
@@ -111,8 +111,8 @@ export async function verifyRecording(
 }
 
 function verifiedStream(channel: RecordedChannel, role: ChannelRole, found: Verification): FileVerification {
-  const { bytes, identical, firstDifference, opaqueBytes } = found;
-  return { file: channel.name, role, bytes, identical, firstDifference, opaqueBytes };
+  const { streamLength: bytes, identical, firstDifference, opaqueBytes } = found;
+  return { file: channel.name, role, channelLength: bytes, identical, firstDifference, opaqueBytes };
 }
 
 function mayBreak<T extends StreamOptions>({ resumed: later = [] }: Recording, options: T): T {
@@ -127,7 +127,7 @@ function* resumed(
 ): Generator<[RecordedChannel, StreamOptions]> {
   const { pageSize, footers } = main;
   const started = main.sections.filter(({ type }) => type === "start" || type === "full");
-  const sections = started.map(({ type, id, name, instance, version }): SectionHeader => {
+  const sections = started.map(({ type, id, section: name, instance, version }): SectionHeader => {
     return { type: type as SectionType, sectionId: id, idstr: name, instanceId: instance, versionId: version };
   });
   const after = { pageSize, blocks: ramOf(main).blocks, sections, footers: footers ?? undefined };
@@ -137,25 +137,25 @@ function* resumed(
 /** What a resumed connection carried, in the form of the other channels; its commands are its messages. */
 function resumedFacts(
   channel: RecordedChannel,
-  { ram, bytes, commands, undecoded, warnings }: Inspection,
+  { ram, streamLength, staleBytes, commands, undecoded, warnings }: Inspection,
 ): ChannelFacts {
   const messageCounts: Record<string, number> = {};
   for (const { name } of commands) messageCounts[name] = (messageCounts[name] ?? 0) + 1;
   const summary: ChannelSummary = {
     file: channel.name,
     role: "resumed",
-    bytes: bytes.total,
-    id: null,
+    channelLength: streamLength,
+    channelId: null,
     packets: 0,
     syncs: 0,
     method: null,
     normal: ram.pages.normal,
     zero: ram.pages.zero,
-    messages: commands,
+    messages: commands.map(({ streamOffset, ...message }) => ({ channelOffset: streamOffset, ...message })),
     messageCounts,
   };
-  const blocks = new Map(ram.blocks.map(({ name, normal, zero }) => [name, { normal, zero }]));
-  return { summary, blocks, undecoded, stale: bytes.stale, warnings, recompressed: undefined };
+  const blocks = new Map(ram.blocks.map(({ block: name, normal, zero }) => [name, { normal, zero }]));
+  return { summary, blocks, undecoded, stale: staleBytes, warnings, recompressed: undefined };
 }
 
 const NOWHERE: ByteSink = {
@@ -163,10 +163,17 @@ const NOWHERE: ByteSink = {
 };
 
 function fileOf(tap: Tap, { summary, undecoded }: ChannelFacts): FileVerification {
-  const { file, role, bytes } = summary;
+  const { file, role, channelLength: bytes } = summary;
   const differs = tap.difference ?? (tap.pending > 0 ? tap.compared : undefined);
   const opaqueBytes = undecoded.reduce((sum, part) => sum + part.length, 0);
-  return { file, role, bytes, identical: differs === undefined, firstDifference: differs ?? null, opaqueBytes };
+  return {
+    file,
+    role,
+    channelLength: bytes,
+    identical: differs === undefined,
+    firstDifference: differs ?? null,
+    opaqueBytes,
+  };
 }
 
 function* others({ multifd, preempt, returnPath }: Recording): Generator<[ChannelRole, RecordedChannel]> {
@@ -178,7 +185,9 @@ function* others({ multifd, preempt, returnPath }: Recording): Generator<[Channe
 /** What the other channels refer to. */
 function ramOf({ pageSize, ram }: Inspection): RamState {
   const state = new RamState(pageSize);
-  ram.blocks.forEach(({ name, length }, index) => state.add({ index, idstr: name, usedLength: length }));
+  ram.blocks.forEach(({ block: name, blockLength: length }, index) =>
+    state.add({ index, idstr: name, usedLength: length }),
+  );
   return state;
 }
 
@@ -186,22 +195,22 @@ function ramOf({ pageSize, ram }: Inspection): RamState {
 function together(main: Inspection, all: readonly ChannelFacts[]): RecordingInspection {
   const blocks = main.ram.blocks.map((block) => ({ ...block }));
   const pages = { ...main.ram.pages };
-  const bytes = { ...main.bytes };
+  let { streamLength, opaqueBytes, staleBytes } = main;
   const undecoded = [...main.undecoded];
   const warnings = [...main.warnings];
   const evident = new Set(main.evident);
   for (const facts of all) {
     const { role, file } = facts.summary;
     if (role !== "resumed") evident.add(role === "preempt" ? "postcopy-preempt" : role);
-    bytes.total += facts.summary.bytes;
-    bytes.stale += facts.stale;
+    streamLength += facts.summary.channelLength;
+    staleBytes += facts.stale;
     for (const part of facts.undecoded) {
-      bytes.opaque += part.length;
+      opaqueBytes += part.length;
       undecoded.push({ ...part, reason: `${file}: ${part.reason}` });
     }
     warnings.push(...facts.warnings);
     for (const [name, { normal, zero }] of facts.blocks) {
-      const block = blocks.find((one) => one.name === name);
+      const block = blocks.find((one) => one.block === name);
       const kind = role === "multifd" ? "multifd" : "normal";
       for (const at of block === undefined ? [pages] : [pages, block]) {
         at[kind] += normal;
@@ -214,7 +223,9 @@ function together(main: Inspection, all: readonly ChannelFacts[]): RecordingInsp
     container: "recording",
     evident: [...evident],
     ram: { blocks, pages },
-    bytes,
+    streamLength,
+    opaqueBytes,
+    staleBytes,
     undecoded,
     warnings,
     channels: all.map(({ summary }) => summary),

@@ -19,7 +19,7 @@ export interface Verification {
    * (`opaqueBytes`).
    */
   identical: boolean;
-  bytes: number;
+  streamLength: number;
   /** Bytes that no field explains: carried along, not understood. */
   opaqueBytes: number;
   /** Bytes of device-private codecs that are kept by name. */
@@ -27,9 +27,9 @@ export interface Verification {
   /**
    * COMPRESS_PAGE payloads, and how many were identical when their page was compressed again at the level found.
    */
-  recompressed: { pages: number; identical: number; levels: number[] };
+  recompressed: { pageCount: number; identicalCount: number; levels: number[] };
   /** XBZRLE payloads, and how many were identical when encoded again from the old and the new page. */
-  xbzrle: { pages: number; identical: number };
+  deltas: { pageCount: number; identicalCount: number };
   /** Offset of the first byte that differs; null: none. */
   firstDifference: number | null;
   complete: boolean;
@@ -84,11 +84,11 @@ export async function verifySource(source: ByteSource, options: CheckOptions = {
   const differs = difference ?? (tap.pending > 0 ? tap.compared : undefined);
   return {
     identical: difference === undefined && tap.pending === 0,
-    bytes: inspection.bytes.total,
-    opaqueBytes: inspection.bytes.opaque,
-    namedBytes: inspection.bytes.named,
+    streamLength: inspection.streamLength,
+    opaqueBytes: inspection.opaqueBytes,
+    namedBytes: inspection.namedBytes,
     recompressed: pages.recompressed,
-    xbzrle: pages.xbzrle,
+    deltas: pages.xbzrle,
     firstDifference: differs === undefined ? null : (tap.offset ?? 0) + differs,
     complete: inspection.complete,
     inspection,
@@ -97,7 +97,7 @@ export async function verifySource(source: ByteSource, options: CheckOptions = {
 
 /** Decodes what is inside page records and encodes it again. */
 class PageChecks implements StreamVisitor {
-  readonly xbzrle = { pages: 0, identical: 0 };
+  readonly xbzrle = { pageCount: 0, identicalCount: 0 };
   private recompressor: Recompressor | undefined;
   private scratch: { decoder: PageDecoder; old: KeptBefore | undefined; payload: Uint8Array } | undefined;
 
@@ -109,8 +109,8 @@ class PageChecks implements StreamVisitor {
 
   get recompressed(): Verification["recompressed"] {
     const { recompressor } = this;
-    if (recompressor === undefined) return { pages: 0, identical: 0, levels: [] };
-    return { pages: recompressor.pages, identical: recompressor.identical, levels: recompressor.levels };
+    if (recompressor === undefined) return { pageCount: 0, identicalCount: 0, levels: [] };
+    return { pageCount: recompressor.pages, identicalCount: recompressor.identical, levels: recompressor.levels };
   }
 
   async batch(batch: RamBatch, { sectionId, idstr }: SectionItem): Promise<void> {
@@ -146,8 +146,8 @@ class PageChecks implements StreamVisitor {
 
   private delta(old: Uint8Array, page: Uint8Array, body: Uint8Array): void {
     const { payload } = this.scratch!;
-    this.xbzrle.pages++;
+    this.xbzrle.pageCount++;
     const length = encodeXbzrle(old, page, payload);
-    if (length === body.length && body.every((byte, k) => byte === payload[k])) this.xbzrle.identical++;
+    if (length === body.length && body.every((byte, k) => byte === payload[k])) this.xbzrle.identicalCount++;
   }
 }

@@ -26,9 +26,9 @@ export function banner({ damage, inspection, verified, unread, afterDamage }: Re
       </p>
     </section> `;
   const whole = inspection.complete ? "Complete" : "Not complete";
-  const { opaque } = inspection.bytes;
-  const unchecked = verified.kind === "done" ? 0 : inspection.unchecked;
-  const uncertain = inspection.catalogue?.uncertain ?? 0;
+  const { opaqueBytes: opaque } = inspection;
+  const unchecked = verified.kind === "done" ? 0 : inspection.uncheckedPayloads;
+  const uncertain = inspection.catalogue?.uncertainBytes ?? 0;
   const every =
     uncertain === 0 ? "every byte understood" : `every byte but ${exact(uncertain)} uncertain ones understood`;
   const bytes = opaque === 0 ? every : `${exact(opaque)} bytes not understood`;

@@ -76,7 +76,7 @@ function releases(versions: ReportFacts["explained"]["versions"]): Piece {
   if (rules.length === 0 && loads === "may")
     return markup`<p>The stream does not require a certain release.</p>
 `;
-  const lines = rules.map(({ from: least, to: most, why, remedy: cure }) => {
+  const lines = rules.map(({ firstRelease: least, lastRelease: most, why, remedy: cure }) => {
     const range = [least === undefined ? "" : `from ${least}`, most === undefined ? "" : `up to ${most}`]
       .filter((one) => one !== "")
       .join(" ");

@@ -33,9 +33,9 @@ function banner({ verdict, firstByte, leftOut }: StreamDiff & { leftOut?: LeftOu
       leftOut === undefined ? "The same: a destination gets the same of both" : "The same, but for what is left out",
     different: "Different: a destination does not get the same of both",
   };
-  const { parts: p = 0, pages = 0, values = 0 } = leftOut ?? {};
+  const { parts: p = 0, pageCount: pages = 0, values = 0 } = leftOut ?? {};
   return markup`<section class="state ${verdict === "different" ? "bad" : "good"}" aria-label="Verdict">
-    <p><strong>${words[verdict]}</strong>.${firstByte !== null && markup` First byte that differs: A <code>${address(firstByte.offset.a)}</code>, B <code>${address(firstByte.offset.b)}</code>.`}${p + pages + values > 0 && ` Left out: ${exact(pages)} pages, ${exact(values)} values, ${exact(p)} parts.`}</p>
+    <p><strong>${words[verdict]}</strong>.${firstByte !== null && markup` First byte that differs: A <code>${address(firstByte.streamOffset.a)}</code>, B <code>${address(firstByte.streamOffset.b)}</code>.`}${p + pages + values > 0 && ` Left out: ${exact(pages)} pages, ${exact(values)} values, ${exact(p)} parts.`}</p>
   </section> `;
 }
 
@@ -44,10 +44,10 @@ function streams(files: Pair<string>, { a, b }: StreamDiff): Part {
   const rows = [
     ["file", files.a, files.b],
     row("container", ({ container }) => container ?? "none"),
-    row("bytes", ({ bytes }) => fileSize(bytes.total)),
+    row("bytes", ({ streamLength }) => fileSize(streamLength)),
     row("machine", ({ machine }) => machine ?? "not said"),
     row("complete", ({ complete }) => (complete ? "yes" : markup`<span class="bad">no</span>`)),
-    row("not understood", ({ bytes }) => fileSize(bytes.opaque)),
+    row("not understood", ({ opaqueBytes }) => fileSize(opaqueBytes)),
     row("warnings", ({ warnings }) => exact(warnings.length)),
   ];
   return { id: "streams", heading: "Streams", body: table("What is compared", AB, rows) };
@@ -56,8 +56,8 @@ function streams(files: Pair<string>, { a, b }: StreamDiff): Part {
 const AB = [{ name: "" }, { name: "A" }, { name: "B" }];
 
 function memory({ ram }: StreamDiff): Part {
-  const changed = ram.blocks.filter(({ pages }) => pages.different + pages.onlyA + pages.onlyB > 0);
-  const rows = ram.blocks.map(({ name, pages, bytes }) => [
+  const changed = ram.blocks.filter(({ compared: pages }) => pages.different + pages.onlyA + pages.onlyB > 0);
+  const rows = ram.blocks.map(({ block: name, compared: pages, differentBytes: bytes }) => [
     markup`<code>${name}</code>`,
     exact(pages.same),
     exact(pages.different),
@@ -70,7 +70,7 @@ function memory({ ram }: StreamDiff): Part {
     number: i > 0,
   }));
   const { shown, left } = first(ram.ranges, MOST_ROWS);
-  const ranges = shown.map(({ block, offset, length, physical, first: bytes }) => [
+  const ranges = shown.map(({ block, blockOffset: offset, length, physical, first: bytes }) => [
     markup`<code>${address(offset)}</code>`,
     markup`<code>${block}</code>`,
     memorySize(length),
@@ -82,7 +82,7 @@ function memory({ ram }: StreamDiff): Part {
       markup`<p>Not compared: ${ram.notCompared}.</p>
 `,
     ram.blocks.length > 0 && table("Pages by RAM block", columns, rows),
-    changed.map(({ name, length }) => strip(name, Math.max(length.a, length.b), ram.ranges)),
+    changed.map(({ block: name, blockLength: length }) => strip(name, Math.max(length.a, length.b), ram.ranges)),
     ranges.length > 0 &&
       table(
         `Pages that differ (${exact(ram.ranges.length)} ranges)`,
@@ -106,8 +106,8 @@ function strip(name: string, length: number, ranges: StreamDiff["ram"]["ranges"]
   const boxes = new Set<number>();
   for (const range of ranges) {
     if (range.block !== name) continue;
-    const end = Math.min(CELLS, Math.ceil((range.offset + range.length) * scale));
-    for (let cell = Math.floor(range.offset * scale); cell < end; cell++) boxes.add(cell);
+    const end = Math.min(CELLS, Math.ceil((range.blockOffset + range.length) * scale));
+    for (let cell = Math.floor(range.blockOffset * scale); cell < end; cell++) boxes.add(cell);
   }
   return markup`<figure>
     <figcaption><code>${name}</code> <span class="dim">${memorySize(length)}; where pages differ</span></figcaption>
@@ -122,14 +122,14 @@ function strip(name: string, length: number, ranges: StreamDiff["ram"]["ranges"]
 function devices({ devices: all, a }: StreamDiff): Part {
   const values = all.reduce((sum, { fields }) => sum + fields.length, 0);
   let left = MOST_ROWS;
-  const body = all.map(({ name, instance, offset, fields }) => {
+  const body = all.map(({ section: name, instance, streamOffset: offset, fields }) => {
     const shown = fields.slice(0, left);
     left -= shown.length;
     const rows = shown.map((field) => {
-      const register = registerName(a.machine, name, field.path);
+      const register = registerName(a.machine, name, field.field);
       const [inA, inB] = sides(field);
       return [
-        markup`<code>${field.path}</code>${register !== undefined && ` (${register})`}`,
+        markup`<code>${field.field}</code>${register !== undefined && ` (${register})`}`,
         markup`<code>${inA}</code>`,
         markup`<code>${inB}</code>`,
       ];
@@ -158,7 +158,7 @@ function devices({ devices: all, a }: StreamDiff): Part {
 function sides(field: FieldDifference): [string, string] {
   switch (field.kind) {
     case "only":
-      return field.in === "a" ? [valueText(field.value), "none"] : ["none", valueText(field.value)];
+      return field.side === "a" ? [valueText(field.value), "none"] : ["none", valueText(field.value)];
     case "length":
       return [`${field.a} elements`, `${field.b} elements`];
     case "type":
@@ -167,8 +167,8 @@ function sides(field: FieldDifference): [string, string] {
       return [`version ${field.a}`, `version ${field.b}`];
     case "bytes":
       return [
-        field.ranges.map(({ offset, a }) => `[${address(offset)}] ${a}`).join(" "),
-        field.ranges.map(({ offset, b }) => `[${address(offset)}] ${b}`).join(" "),
+        field.ranges.map(({ fieldOffset: offset, a }) => `[${address(offset)}] ${a}`).join(" "),
+        field.ranges.map(({ fieldOffset: offset, b }) => `[${address(offset)}] ${b}`).join(" "),
       ];
     default:
       return [valueText(field.a), valueText(field.b)];
@@ -183,7 +183,7 @@ function valueText(value: PlainValue): string {
 
 function parts({ differences }: StreamDiff): Part {
   const { shown, left } = first(differences, MOST_ROWS);
-  const rows = shown.map(({ level, part, name, a, b }) => [
+  const rows = shown.map(({ level, part, subject: name, a, b }) => [
     markup`${part} <code>${name}</code>`,
     partText(a),
     partText(b),

@@ -97,7 +97,7 @@ async function file(input: StreamInput, how: How): Promise<Found> {
       const opened = await open(hashed);
       ({ containers } = opened);
       explained = await explain(opened, { ...how, containers, watch });
-      if (explained.damage.length > 0 && !explained.inspection.complete)
+      if (explained.faults.length > 0 && !explained.inspection.complete)
         afterDamage = await sectionsAfterDamage(opened, watch.reader, reading);
       sha256 = raw.sha256 ?? (await hashed.sha256());
     } finally {
@@ -167,8 +167,8 @@ async function explain(
   const explained = await explainSource(shown, undefined, { ...reading, name, containers: kinds, watch }).finally(() =>
     shown.done?.(),
   );
-  const [first] = explained.damage;
-  if (explained.inspection.version !== 3 && first !== undefined) throw first.error;
+  const [first] = explained.faults;
+  if (explained.inspection.streamVersion !== 3 && first !== undefined) throw first.error;
   return explained;
 }
 
@@ -180,13 +180,16 @@ function nameOf(input: StreamInput): string {
 }
 
 /** Damage that only verification finds (a damaged page). */
-function allDamage({ damage }: Explanation, verified: Verified): Damage[] {
+function allDamage({ faults: damage }: Explanation, verified: Verified): Damage[] {
   if (verified.kind !== "refused") return damage;
   const { error } = verified;
   const known = damage.some((one) => one.error.code === error.code && one.error.offset === error.offset);
   return known
     ? damage
-    : [...damage, { error, times: 1, offsets: [], means: ["found when everything was encoded again"], remedies: [] }];
+    : [
+        ...damage,
+        { error, times: 1, streamOffsets: [], means: ["found when everything was encoded again"], remedies: [] },
+      ];
 }
 
 /** The largest blocks, as many as are drawn, in the order of the list. */
@@ -201,7 +204,7 @@ function strips({ reader, map }: ReportWatch): ReportFacts["blocks"] {
 
 function layoutOf({ machine, ram }: Inspection, { facts }: ReportWatch): ReportFacts["layout"] {
   try {
-    const blocks = ram.blocks.map(({ name, length }) => ({ name, length }));
+    const blocks = ram.blocks.map(({ block: name, blockLength: length }) => ({ name, length }));
     const { segments, how } = findLayout({ ...facts, machine: machine ?? undefined, blocks });
     return { segments, how };
   } catch (error) {

@@ -28,11 +28,11 @@ export function memoryPart(facts: ReportFacts): Part {
   const kinds = COUNTED.filter((kind) => kind === "normal" || kind === "zero" || ram.pages[kind] > 0);
   const { shown, left } = first(ram.blocks, MOST_BLOCKS);
   const rows: Piece[][] = shown.map((block) =>
-    [markup`<code>${block.name}</code>`, memorySize(block.length), address(block.length)].concat(
+    [markup`<code>${block.block}</code>`, memorySize(block.blockLength), address(block.blockLength)].concat(
       kinds.map((kind) => exact(block[kind])),
     ),
   );
-  const total = ram.blocks.reduce((sum, { length }) => sum + length, 0);
+  const total = ram.blocks.reduce((sum, { blockLength: length }) => sum + length, 0);
   rows.push([markup`<em>all</em>`, memorySize(total), address(total), ...kinds.map((kind) => exact(ram.pages[kind]))]);
   const columns: Column[] = [
     { name: "block" },
@@ -67,7 +67,7 @@ export function memoryPart(facts: ReportFacts): Part {
 `,
     facts.blocks.map(({ index, strip }) => {
       const block = ram.blocks[index]!;
-      const marks = facts.marks.filter((mark) => mark.block === block.name);
+      const marks = facts.marks.filter((mark) => mark.block === block.block);
       return figure(block, strip, { pageSize, marks });
     }),
   ];
@@ -79,7 +79,7 @@ export function memoryPart(facts: ReportFacts): Part {
 }
 
 function figure(
-  { name, length }: { name: string; length: number },
+  { block: name, blockLength: length }: { block: string; blockLength: number },
   strip: BlockStrip,
   { pageSize, marks }: { pageSize: number; marks: readonly DamageMark[] },
 ): Html {

@@ -15,7 +15,7 @@ const MOST_COMMANDS = 200;
 
 /** The section table, and the commands between sections. */
 export function sectionsPart({ inspection }: ReportFacts): Part {
-  const kinds = inspection.sections.some(({ records }) => records !== undefined);
+  const kinds = inspection.sections.some(({ recordCounts: records }) => records !== undefined);
   const columns = [
     { name: "at byte" },
     { name: "bytes", number: true },
@@ -66,11 +66,11 @@ function rowsOf(sections: readonly SectionSummary[]): SectionSummary[][] {
 
 function rowOf(sections: readonly SectionSummary[]): Piece[] {
   const section = sections[0]!;
-  const { type, id, name, instance, version, offset } = section;
-  const length = sections.reduce((sum, one) => sum + one.length, 0);
+  const { type, id, section: name, instance, version, streamOffset: offset } = section;
+  const length = sections.reduce((sum, one) => sum + one.sectionLength, 0);
   const records = new Map<string, number>();
   for (const one of sections) {
-    for (const [kind, n] of Object.entries(one.records ?? {})) records.set(kind, (records.get(kind) ?? 0) + n);
+    for (const [kind, n] of Object.entries(one.recordCounts ?? {})) records.set(kind, (records.get(kind) ?? 0) + n);
   }
   return [
     place(offset),
@@ -85,8 +85,8 @@ function rowOf(sections: readonly SectionSummary[]): Piece[] {
 
 /** Sections that are not shown one by one. */
 function gapOf(sections: readonly SectionSummary[]): Piece[] {
-  const length = sections.reduce((sum, one) => sum + one.length, 0);
-  return [place(sections[0]!.offset), exact(length), `${exact(sections.length)} left out`, "", "", "", ""];
+  const length = sections.reduce((sum, one) => sum + one.sectionLength, 0);
+  return [place(sections[0]!.streamOffset), exact(length), `${exact(sections.length)} left out`, "", "", "", ""];
 }
 
 function commands({ commands: all }: Inspection): Piece {
@@ -94,7 +94,7 @@ function commands({ commands: all }: Inspection): Piece {
     return markup`<p>No commands.</p>
 `;
   const { shown, left } = first(all, MOST_COMMANDS);
-  const rows = shown.map(({ offset, name, ...fields }) => [
+  const rows = shown.map(({ streamOffset: offset, name, ...fields }) => [
     place(offset),
     markup`<code>${name}</code>`,
     Object.entries(fields)

@@ -9,7 +9,7 @@ import type { ReportFacts } from "./types.js";
 export function summaryPart(facts: ReportFacts): Part {
   const { inspection, files, containers } = facts;
   const { ram } = inspection;
-  const total = ram.blocks.reduce((sum, block) => sum + block.length, 0);
+  const total = ram.blocks.reduce((sum, block) => sum + block.blockLength, 0);
   const [single] = files;
   const recording = containers.some(({ kind }) => kind === "recording");
   const pairs: [string, Piece][] = [
@@ -18,7 +18,7 @@ export function summaryPart(facts: ReportFacts): Part {
     ["Wrapped in", containerName(containers) ?? "nothing: the bare stream"],
     [
       "Stream",
-      `${fileSize(inspection.bytes.total)} (${exact(inspection.bytes.total)} bytes), header version ${inspection.version}`,
+      `${fileSize(inspection.streamLength)} (${exact(inspection.streamLength)} bytes), header version ${inspection.streamVersion}`,
     ],
     ["Machine", inspection.machine ?? "not in the stream (no configuration section)"],
     ["Kind", inspection.evident.includes("postcopy-ram") ? "postcopy" : "precopy"],

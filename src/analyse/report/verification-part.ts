@@ -32,34 +32,36 @@ export function verdict({ verified, damage }: ReportFacts): Piece {
 /** How much of the stream was understood, and how that was proved. */
 export function verificationPart(facts: ReportFacts): Part {
   const { verified, inspection, unread } = facts;
-  const { bytes } = inspection;
   const pairs: [string, Piece][] = [["Encoded again", verdict(facts)]];
   if (verified.kind === "refused") pairs.push(["Because", verified.error.message]);
   if (verified.kind === "done") {
-    const { recompressed, xbzrle } = verified.result;
-    const { bytes: all } = verified.result;
+    const { recompressed, deltas: xbzrle } = verified.result;
+    const { streamLength: all } = verified.result;
     pairs.push(["Bytes encoded again", exact("files" in verified.result ? all : all - unread)]);
-    if (recompressed.pages > 0)
+    if (recompressed.pageCount > 0)
       pairs.push([
         "Compressed pages",
-        `${exact(recompressed.identical)} of ${exact(recompressed.pages)} identical when compressed again (level ${recompressed.levels.join(", ")})`,
+        `${exact(recompressed.identicalCount)} of ${exact(recompressed.pageCount)} identical when compressed again (level ${recompressed.levels.join(", ")})`,
       ]);
-    if (xbzrle.pages > 0)
-      pairs.push(["XBZRLE pages", `${exact(xbzrle.identical)} of ${exact(xbzrle.pages)} identical when encoded again`]);
+    if (xbzrle.pageCount > 0)
+      pairs.push([
+        "XBZRLE pages",
+        `${exact(xbzrle.identicalCount)} of ${exact(xbzrle.pageCount)} identical when encoded again`,
+      ]);
   }
   pairs.push(
-    ["Bytes not understood", exact(bytes.opaque)],
-    ["Bytes kept by name only", `${exact(bytes.named)} (fields whose codec is private to the device)`],
+    ["Bytes not understood", exact(inspection.opaqueBytes)],
+    ["Bytes kept by name only", `${exact(inspection.namedBytes)} (fields whose codec is private to the device)`],
   );
-  if (bytes.stale > 0) pairs.push(["Left over, never read", `${exact(bytes.stale)} bytes`]);
-  if (bytes.trailing > 0) pairs.push(["After the stream", `${exact(bytes.trailing)} bytes`]);
+  if (inspection.staleBytes > 0) pairs.push(["Left over, never read", `${exact(inspection.staleBytes)} bytes`]);
+  if (inspection.trailingBytes > 0) pairs.push(["After the stream", `${exact(inspection.trailingBytes)} bytes`]);
   return { id: "verification", heading: "Verification", body: [list(pairs), channelTable(facts), opaque(facts)] };
 }
 
 function channelTable({ verified }: ReportFacts): Html {
   if (verified.kind !== "done" || !("files" in verified.result)) return markup``;
   const { shown, left } = first(verified.result.files, 300);
-  const rows = shown.map(({ file, role, bytes, identical, firstDifference }) => [
+  const rows = shown.map(({ file, role, channelLength: bytes, identical, firstDifference }) => [
     file,
     role,
     exact(bytes),
@@ -73,7 +75,7 @@ function channelTable({ verified }: ReportFacts): Html {
 
 /** What is not understood and why; neighbours with one reason in one row. */
 function opaque({ inspection }: ReportFacts): Html {
-  const runs: { offset: number; length: number; reason: string; parts: number }[] = [];
+  const runs: { streamOffset: number; length: number; reason: string; parts: number }[] = [];
   for (const part of inspection.undecoded) {
     const last = runs.at(-1);
     if (last?.reason !== part.reason) runs.push({ ...part, parts: 1 });
@@ -84,8 +86,8 @@ function opaque({ inspection }: ReportFacts): Html {
   }
   if (runs.length === 0) return markup``;
   const { shown, left } = first(runs, 100);
-  const rows = shown.map(({ offset, length, reason, parts }) => [
-    place(offset),
+  const rows = shown.map(({ streamOffset, length, reason, parts }) => [
+    place(streamOffset),
     exact(parts),
     fileSize(length),
     reason,

@@ -16,7 +16,7 @@ export function commandLines({ commands }: Inspection): string[] {
   }
   const shown = commands
     .slice(0, most(MOST))
-    .flatMap((command) => wrapped(`  at byte 0x${command.offset.toString(16)}:`, words(command), " ", "    "));
+    .flatMap((command) => wrapped(`  at byte 0x${command.streamOffset.toString(16)}:`, words(command), " ", "    "));
   if (commands.length > most(MOST)) shown.push(`  and ${commands.length - most(MOST)} more (-v lists all)`);
   return ["Commands:", ...shown];
 }
@@ -24,7 +24,7 @@ export function commandLines({ commands }: Inspection): string[] {
 function words(command: ShownCommand): string[] {
   const found = [safe(command.name)];
   for (const [field, value] of Object.entries(command)) {
-    if (field === "name" || field === "offset") continue;
+    if (field === "name" || field === "streamOffset" || field === "channelOffset") continue;
     if (Array.isArray(value)) {
       const bytes = value.reduce((sum, range) => sum + range.length, 0);
       found.push(`${value.length} ${value.length === 1 ? "range" : "ranges"}, ${memorySize(bytes)}`);

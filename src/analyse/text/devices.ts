@@ -9,13 +9,13 @@ import { table } from "./lines.js";
 /** A device section as `qevm devices --json` has it. */
 export function deviceDocument(item: SectionItem): Record<string, unknown> {
   const { idstr, instanceId, versionId, sectionId, offset, content } = item;
-  const head = { name: idstr, instance: instanceId, version: versionId, section: sectionId, offset };
+  const head = { section: idstr, instance: instanceId, id: sectionId, version: versionId, streamOffset: offset };
   if (content.kind === "device") {
     const mark = content.catalogue;
-    const schema = mark && { schema: mark.schema, ...uncertainOf(mark) };
-    return { ...head, length: content.length, ...schema, ...deviceToPlain(content.state) };
+    const described = mark && { describedBy: mark.schema, ...uncertainOf(mark) };
+    return { ...head, payloadLength: content.length, ...described, ...deviceToPlain(content.state) };
   }
-  if (content.kind === "opaque") return { ...head, length: content.bytes.length, opaque: content.reason };
+  if (content.kind === "opaque") return { ...head, payloadLength: content.bytes.length, reason: content.reason };
   return head;
 }
 

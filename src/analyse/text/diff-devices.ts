@@ -14,7 +14,7 @@ export function deviceLines(devices: readonly DeviceDiff[], machine: string | nu
   if (devices.length === 0) return [];
   const lines: string[] = [];
   let left = most(MOST);
-  for (const [index, { name, instance, offset, fields }] of devices.entries()) {
+  for (const [index, { section: name, instance, streamOffset: offset, fields }] of devices.entries()) {
     if (left === 0) {
       const more = devices.length - index;
       lines.push(`and ${count(more)} more ${more === 1 ? "device" : "devices"} (-v lists all)`);
@@ -23,7 +23,7 @@ export function deviceLines(devices: readonly DeviceDiff[], machine: string | nu
     const values = `${count(fields.length)} ${fields.length === 1 ? "value" : "values"}`;
     lines.push(clip(`device ${safe(name)}/${instance}: ${values}  (section ${place(offset)})`));
     const shown = fields.slice(0, Math.min(left, most(MOST_OF_ONE)));
-    for (const field of shown) lines.push(...fieldLines(field, registerName(machine, name, field.path)));
+    for (const field of shown) lines.push(...fieldLines(field, registerName(machine, name, field.field)));
     left -= shown.length;
     rest(lines, fields.length - shown.length, "  ");
   }
@@ -32,8 +32,8 @@ export function deviceLines(devices: readonly DeviceDiff[], machine: string | nu
 
 /** `  env.eip: 0xfff0 | 0xfff1  (A 0x1a2b, B 0x1a2c)`, on several lines if long. */
 function fieldLines(field: FieldDifference, register: string | undefined): string[] {
-  const where = `  (${place(field.offset)})`;
-  const path = `${safe(field.path)}${register === undefined ? "" : ` (${register})`}`;
+  const where = `  (${place(field.streamOffset)})`;
+  const path = `${safe(field.field)}${register === undefined ? "" : ` (${register})`}`;
   const text = fieldText(field);
   const line = `  ${path}: ${text.join(" | ")}${where}`;
   if (line.length <= WIDTH) return [line];
@@ -45,7 +45,7 @@ function fieldLines(field: FieldDifference, register: string | undefined): strin
 function fieldText(field: FieldDifference): [string] | [string, string] {
   switch (field.kind) {
     case "only":
-      return [`in ${field.in === "a" ? "A" : "B"} only: ${valueText(field.value)}`];
+      return [`in ${field.side === "a" ? "A" : "B"} only: ${valueText(field.value)}`];
     case "length":
       return [`${count(field.a)} elements`, `${count(field.b)} elements`];
     case "type":
@@ -55,7 +55,7 @@ function fieldText(field: FieldDifference): [string] | [string, string] {
     case "bytes": {
       const [first] = field.ranges;
       const more = field.ranges.length - 1;
-      const at = `[${hex(first!.offset)}..${hex(first!.offset + first!.length)}]`;
+      const at = `[${hex(first!.fieldOffset)}..${hex(first!.fieldOffset + first!.length)}]`;
       const others = more === 0 ? "" : `, ${count(more)} more ${more === 1 ? "range" : "ranges"}`;
       return [`${at} ${bytesText(first!.a)}`, `${bytesText(first!.b)}${others}`];
     }

@@ -1,4 +1,8 @@
-import type { StreamDiff } from "../diff/index.js";
+import { hex } from "../../bytes/errors.js";
+import type { PageRange, Pair, StreamDiff } from "../diff/index.js";
+import { diffDocument } from "./documents.js";
+import type { About } from "./envelope.js";
+import { hexText } from "./json-pieces.js";
 
 /** Number of ranges written at a time. */
 const TOGETHER = 1000;
@@ -12,19 +16,25 @@ const EMPTY = '"ranges": []';
  * The document of `qevm diff --json` in pieces, one page range per line. Those of a large guest exceed the maximum
  * length of a string.
  */
-export function* diffDocument(diff: StreamDiff): Generator<string> {
+export function* printedDiff(about: About, files: Pair<string>, diff: StreamDiff): Generator<string> {
   const { ranges } = diff.ram;
-  const text = JSON.stringify({ ...diff, ram: { ...diff.ram, ranges: [] } }, plain, 2);
+  const document = diffDocument(about, files, { ...diff, ram: { ...diff.ram, ranges: [] } });
+  const text = JSON.stringify(document, plain, 2);
   const at = text.indexOf(EMPTY) + EMPTY.length - 1;
   yield text.slice(0, at);
   for (let i = 0; i < ranges.length; i += TOGETHER) {
-    const lines = ranges.slice(i, i + TOGETHER).map((range) => `\n      ${JSON.stringify(range)}`);
+    const lines = ranges.slice(i, i + TOGETHER).map((range) => `\n        ${JSON.stringify(shownRange(range))}`);
     yield `${i === 0 ? "" : ","}${lines.join(",")}`;
   }
-  yield `${ranges.length === 0 ? "" : "\n    "}${text.slice(at)}\n`;
+  yield `${ranges.length === 0 ? "" : "\n      "}${text.slice(at)}\n`;
 }
 
-/** Prints 64-bit integers as decimal strings. */
+/** Prints 64-bit integers as hex strings. */
 function plain(_: string, value: unknown): unknown {
-  return typeof value === "bigint" ? value.toString() : value;
+  return typeof value === "bigint" ? hexText(value) : value;
+}
+
+/** Guest-physical addresses are hex strings, as all addresses. */
+function shownRange({ block, blockOffset, length, physical, first }: PageRange): object {
+  return { block, blockOffset, length, physical: physical === null ? null : hex(physical), first };
 }

@@ -24,9 +24,13 @@ function block(lines: string[], more: readonly string[]): void {
   if (more.length > 0) lines.push("", ...more);
 }
 
-function headline(letter: string, file: string, { bytes, machine, complete, container }: StreamSummary): string[] {
+function headline(
+  letter: string,
+  file: string,
+  { streamLength, machine, complete, container }: StreamSummary,
+): string[] {
   const parts = [
-    fileSize(bytes.total),
+    fileSize(streamLength),
     machine === null ? "no configuration section" : `machine ${clip(safe(machine), 40)}`,
   ];
   if (container !== null) parts.push(container === "recording" ? "a recording" : `inside ${container}`);
@@ -37,7 +41,7 @@ function headline(letter: string, file: string, { bytes, machine, complete, cont
 /** The verdict where nothing that counts differs. */
 export function sameText({ verdict: found, leftOut }: StreamDiff & { leftOut?: LeftOut }): string {
   if (found === "identical") return "Identical, byte for byte";
-  const { parts = 0, pages = 0, values = 0 } = leftOut ?? {};
+  const { parts = 0, pageCount: pages = 0, values = 0 } = leftOut ?? {};
   if (parts + pages + values > 0) return "The same, but for what is left out";
   return "The same, written in another way: a destination gets the same of both";
 }
@@ -47,7 +51,7 @@ function verdict(diff: StreamDiff & { leftOut?: LeftOut }): string[] {
   const lines: string[] = [];
   if (found !== "different") lines.push(sameText(diff));
   else {
-    const { different, onlyA, onlyB } = ram.pages;
+    const { different, onlyA, onlyB } = ram.compared;
     const parts: string[] = [];
     const pages = different + onlyA + onlyB;
     if (pages > 0) parts.push(plural(pages, "page"));
@@ -60,16 +64,16 @@ function verdict(diff: StreamDiff & { leftOut?: LeftOut }): string[] {
     lines.push(...wrapped("DIFFERENT:", parts));
   }
   if (firstByte !== null) {
-    const { offset, part } = firstByte;
+    const { streamOffset: offset, part } = firstByte;
     const where = part.a === null ? "" : `, ${safe(part.a)}`;
     lines.push(clip(`First byte that differs: ${place(offset)}${where}`));
   }
-  for (const [letter, { bytes, description, warnings }] of Object.entries({ A: a, B: b })) {
+  for (const [letter, { opaqueBytes, describedBy: description, warnings }] of Object.entries({ A: a, B: b })) {
     if (description === "of the other") lines.push(`Device state of ${letter} read by the other's VMDESCRIPTION`);
-    if (bytes.opaque > 0) {
+    if (opaqueBytes > 0) {
       const cut = warnings.some(({ code }) => code === "truncated");
       const hint = description === null && !cut ? "; --schema CAPTURE may read it" : "";
-      lines.push(`Not understood in ${letter}: ${fileSize(bytes.opaque)}${hint}`);
+      lines.push(`Not understood in ${letter}: ${fileSize(opaqueBytes)}${hint}`);
     }
   }
   return lines;
@@ -95,7 +99,7 @@ function plural(n: number, word: string): string {
 /** One line per part, or three where the values are long. */
 function partLines(differences: readonly PartDifference[], indent = ""): string[] {
   const lines: string[] = [];
-  for (const { part, name, a, b, offset } of differences.slice(0, most(MOST))) {
+  for (const { part, subject: name, a, b, streamOffset: offset } of differences.slice(0, most(MOST))) {
     const what = safe(part === "end" ? name : `${part} ${name}`);
     const [inA, inB] = [valueText(a), valueText(b)];
     const where = place(offset);
@@ -122,7 +126,7 @@ function decimal(value: number): string {
 }
 
 function memoryLines({ ram, verdict: found }: StreamDiff): string[] {
-  const { pages, bytes, notCompared } = ram;
+  const { compared: pages, differentBytes: bytes, notCompared } = ram;
   if (notCompared === "no RAM") return [];
   if (notCompared !== null) return [`RAM not compared: ${notCompared}`];
   const { different, onlyA, onlyB, same } = pages;
@@ -138,8 +142,8 @@ function memoryLines({ ram, verdict: found }: StreamDiff): string[] {
   const columns = [
     ["block", "same", "different", "A only", "B only"],
     ...ram.blocks
-      .filter(({ pages: of }) => of.different + of.onlyA + of.onlyB > 0)
-      .map(({ name, pages: of }) => [
+      .filter(({ compared: of }) => of.different + of.onlyA + of.onlyB > 0)
+      .map(({ block: name, compared: of }) => [
         clip(safe(name), 32),
         count(of.same),
         count(of.different),
@@ -157,7 +161,7 @@ function memoryLines({ ram, verdict: found }: StreamDiff): string[] {
 function rangeLines({ ranges, layout }: StreamDiff["ram"]): string[] {
   const guessed = layout?.some((line) => line.startsWith("guess")) === true;
   if (ranges.length === 0) return [];
-  const rows = ranges.slice(0, most(MOST)).map(({ block: name, offset, length, physical }) => {
+  const rows = ranges.slice(0, most(MOST)).map(({ block: name, blockOffset: offset, length, physical }) => {
     return [hex(offset), clip(safe(name), 28), memorySize(length), physical === null ? "-" : hex(physical)];
   });
   const lines = table([["pages at", "in block", "length", guessed ? "physical (guess)" : "physical"], ...rows], [0, 1]);
@@ -167,8 +171,8 @@ function rangeLines({ ranges, layout }: StreamDiff["ram"]): string[] {
     const first = i === 0 ? undefined : ranges[i - 1]!.first;
     if (first !== undefined && i <= 4) {
       withBytes.push(
-        `    at ${hex(first.offset)}  A ${spaced(first.a)}`,
-        `    ${" ".repeat(3 + hex(first.offset).length)}  B ${spaced(first.b)}`,
+        `    at ${hex(first.blockOffset)}  A ${spaced(first.a)}`,
+        `    ${" ".repeat(3 + hex(first.blockOffset).length)}  B ${spaced(first.b)}`,
       );
     }
   });
@@ -188,14 +192,14 @@ function encodingLines({ ram, differences }: StreamDiff): string[] {
     "  ",
   );
   const totals = { a: ENCODINGS.map(() => 0), b: ENCODINGS.map(() => 0) };
-  for (const { records } of ram.blocks) {
+  for (const { recordCounts: records } of ram.blocks) {
     ENCODINGS.forEach((encoding, i) => {
       totals.a[i]! += records.a[encoding];
       totals.b[i]! += records.b[encoding];
     });
   }
   const used = ENCODINGS.map((_, i) => i).filter((i) => totals.a[i]! > 0 || totals.b[i]! > 0);
-  const { otherEncoding: pages, same, ...others } = ram.pages;
+  const { otherEncoding: pages, same, ...others } = ram.compared;
   // Different contents explain different counts.
   const tells = pages > 0 || (same > 0 && Object.values(others).every((n) => n === 0));
   if (tells && used.some((i) => totals.a[i] !== totals.b[i])) {

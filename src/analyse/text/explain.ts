@@ -16,7 +16,7 @@ export function explainLines(file: string, explained: Explanation, containers: r
   if (rest.length > 0) lines.push("", ...restLines(rest, told));
   lines.push(...unknownLines(explained));
   lines.push(...damageLines(explained));
-  if (explained.inspection.version !== 3) return lines;
+  if (explained.inspection.streamVersion !== 3) return lines;
   lines.push(...versionLines(explained), ...destinationLines(explained));
   for (const note of explained.notes) lines.push("", ...paragraph(note, ""));
   return lines;
@@ -24,25 +24,29 @@ export function explainLines(file: string, explained: Explanation, containers: r
 
 function headline(
   file: string,
-  { machine, bytes, complete, inspection, damage }: Explanation,
+  { machine, streamLength: bytes, complete, inspection, faults: damage }: Explanation,
   containers: readonly string[],
 ): string[] {
-  if (inspection.version !== 3) return paragraph(`${file}: no migration stream`, "");
+  if (inspection.streamVersion !== 3) return paragraph(`${file}: no migration stream`, "");
   const parts = ["QEMU migration stream", fileSize(bytes)];
   parts.push(machine === null ? "no machine type in it" : `machine ${machine}`);
   if (containers.length > 0) parts.push(`inside ${containers.join(" in ")}`);
   const shown = [...new Set([...inspection.capabilities, ...inspection.evident])];
   if (shown.length > 0) parts.push(shown.join(" "));
-  parts.push(state({ damage, complete, inspection }));
+  parts.push(state({ faults: damage, complete, inspection }));
   return paragraph(`${file}: ${parts.join(", ")}`, "");
 }
 
 /** The state of the file in a few words. */
-function state({ damage, complete, inspection }: Pick<Explanation, "damage" | "complete" | "inspection">): string {
+function state({
+  faults: damage,
+  complete,
+  inspection,
+}: Pick<Explanation, "faults" | "complete" | "inspection">): string {
   if (damage.some(({ error }) => error.code !== "unsupported")) return "DAMAGED";
   if (damage.length > 0) return "NOT READ to its end";
   if (!complete) return "NOT complete";
-  return inspection.unchecked > 0 ? "complete, its pages not checked" : "complete";
+  return inspection.uncheckedPayloads > 0 ? "complete, its pages not checked" : "complete";
 }
 
 function findingLines({ text, here, why, remedies }: Finding): string[] {
@@ -82,9 +86,9 @@ function unknownLines({ unknown, mentioned }: Explanation): string[] {
   return lines;
 }
 
-function damageLines({ damage }: Explanation): string[] {
+function damageLines({ faults: damage }: Explanation): string[] {
   const lines: string[] = [];
-  for (const { error, times, offsets, means, remedies } of damage.slice(0, most(5))) {
+  for (const { error, times, streamOffsets: offsets, means, remedies } of damage.slice(0, most(5))) {
     const more =
       times === 1 ? "" : `, and ${times - 1} more of that kind, at byte ${offsets.slice(1).map(hex).join(", ")}`;
     lines.push("", ...paragraph(`The file is damaged: ${error.message}${more}`, "", "  "));
@@ -99,7 +103,7 @@ function versionLines({ versions }: Explanation): string[] {
   const { rules, loads, adapt } = versions;
   if (rules.length === 0 && loads === "may") return [];
   const lines = ["", ...paragraph(`${releasesLine(versions)}${rules.length > 0 && loads === "none" ? ":" : ""}`, "")];
-  for (const { why, remedy, from: least, to: last } of rules) {
+  for (const { why, remedy, firstRelease: least, lastRelease: last } of rules) {
     const range = [least === undefined ? "" : `from ${least}`, last === undefined ? "" : `up to ${last}`]
       .filter((one) => one !== "")
       .join(" ");
@@ -107,7 +111,7 @@ function versionLines({ versions }: Explanation): string[] {
     if (remedy !== undefined) lines.push(...remedyLines([remedy]));
   }
   if (adapt !== null && loads !== "none") {
-    const what = `- by qevm adapt ${adapt.from} to ${adapt.to}, under a machine type that they have and with -global for what the old one set`;
+    const what = `- by qevm adapt ${adapt.firstRelease} to ${adapt.lastRelease}, under a machine type that they have and with -global for what the old one set`;
     lines.push(...paragraph(what, "  ", "    "), ...commandLines(adapt.command));
   }
   return lines;

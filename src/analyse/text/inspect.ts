@@ -11,17 +11,17 @@ const COLUMNS: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", 
 
 /** The text report. */
 export function inspectLines(file: string, inspection: Inspection, containers: readonly Container[] = []): string[] {
-  const { ram, bytes } = inspection;
+  const { ram, staleBytes, trailingBytes } = inspection;
   const lines = [...headline(file, inspection), ...containers.flatMap(containerLines), ""];
   if (ram.blocks.length > 0) {
     const columns = COLUMNS.filter((column) => column === "normal" || column === "zero" || ram.pages[column] > 0);
-    const total = ram.blocks.reduce((sum, block) => sum + block.length, 0);
+    const total = ram.blocks.reduce((sum, block) => sum + block.blockLength, 0);
     lines.push(
       `RAM: ${ram.blocks.length} ${ram.blocks.length === 1 ? "block" : "blocks"}, ${memorySize(total)}, ${memorySize(inspection.pageSize)} pages`,
       ...table([
         ["block", "length", ...columns],
         ...ram.blocks.map((block) =>
-          [safe(block.name), memorySize(block.length)].concat(columns.map((c) => count(block[c]))),
+          [safe(block.block), memorySize(block.blockLength)].concat(columns.map((c) => count(block[c]))),
         ),
       ]),
       "",
@@ -30,8 +30,8 @@ export function inspectLines(file: string, inspection: Inspection, containers: r
   lines.push(...sectionLines(inspection));
   lines.push(...commandLines(inspection));
   lines.push("", ...understood(inspection));
-  if (bytes.stale > 0) lines.push(`Left over, never read: ${fileSize(bytes.stale)}`);
-  if (bytes.trailing > 0) lines.push(`After the stream: ${fileSize(bytes.trailing)}, not part of it`);
+  if (staleBytes > 0) lines.push(`Left over, never read: ${fileSize(staleBytes)}`);
+  if (trailingBytes > 0) lines.push(`After the stream: ${fileSize(trailingBytes)}, not part of it`);
   return lines;
 }
 
@@ -105,7 +105,7 @@ function xmlLines(xml: string): string[] {
 function headline(file: string, inspection: Inspection): string[] {
   const machine = inspection.machine === null ? "no configuration section" : `machine ${safe(inspection.machine)}`;
   const kind = inspection.evident.includes("postcopy-ram") ? "postcopy" : "precopy";
-  const parts = ["QEMU migration stream", fileSize(inspection.bytes.total), machine, kind];
+  const parts = ["QEMU migration stream", fileSize(inspection.streamLength), machine, kind];
   const capabilities = [...inspection.capabilities, ...inspection.evident.filter((c) => c !== "postcopy-ram")];
   if (capabilities.length > 0) parts.push(capabilities.map(safe).join(" "));
   parts.push(inspection.complete ? "complete" : "NOT complete");
@@ -116,12 +116,12 @@ function sectionLines({ sections, devices, footers }: Inspection): string[] {
   const iterative = new Map<string, { parts: number; records: Map<string, number> }>();
   let deviceBytes = 0;
   for (const section of sections) {
-    if (section.type === "full") deviceBytes += section.length;
-    if (section.type === "full" && section.records === undefined) continue;
-    const at = iterative.get(section.name) ?? { parts: 0, records: new Map<string, number>() };
-    iterative.set(section.name, at);
+    if (section.type === "full") deviceBytes += section.sectionLength;
+    if (section.type === "full" && section.recordCounts === undefined) continue;
+    const at = iterative.get(section.section) ?? { parts: 0, records: new Map<string, number>() };
+    iterative.set(section.section, at);
     at.parts++;
-    for (const [kind, n] of Object.entries(section.records ?? {}))
+    for (const [kind, n] of Object.entries(section.recordCounts ?? {}))
       at.records.set(kind, (at.records.get(kind) ?? 0) + n);
   }
   const parts = [...iterative].map(([name, { parts: n, records }]) => {
@@ -137,10 +137,10 @@ function sectionLines({ sections, devices, footers }: Inspection): string[] {
 }
 
 function catalogueLines({
-  devices,
-  bytes,
-  uncertain,
-  uncertainDevices,
+  deviceCount: devices,
+  catalogueBytes: bytes,
+  uncertainBytes: uncertain,
+  uncertainDeviceCount: uncertainDevices,
 }: NonNullable<Inspection["catalogue"]>): string[] {
   const lines = [
     `Read by the catalogue: ${counted(devices, "device")}, ${fileSize(bytes)} that no VMDESCRIPTION describes`,
@@ -151,23 +151,29 @@ function catalogueLines({
   return lines;
 }
 
-function understood({ bytes, undecoded, unchecked, catalogue }: Inspection): string[] {
+function understood({
+  opaqueBytes,
+  namedBytes,
+  undecoded,
+  uncheckedPayloads: unchecked,
+  catalogue,
+}: Inspection): string[] {
   const lines: string[] = [];
   if (catalogue !== null) lines.push(...catalogueLines(catalogue));
-  if (bytes.opaque === 0 && (catalogue?.uncertain ?? 0) > 0) {
+  if (opaqueBytes === 0 && (catalogue?.uncertainBytes ?? 0) > 0) {
     lines.push("Understood: every byte but the uncertain ones");
-  } else if (bytes.opaque === 0) {
+  } else if (opaqueBytes === 0) {
     lines.push(
       unchecked === 0 ? "Understood: every byte" : "Understood: every byte but what is in the payloads of pages",
     );
   } else {
-    lines.push(`Not understood: ${fileSize(bytes.opaque)}`);
+    lines.push(`Not understood: ${fileSize(opaqueBytes)}`);
     lines.push(...opaqueLines(undecoded));
   }
   if (unchecked > 0) {
     const payloads = unchecked === 1 ? "1 payload was" : `${grouped(unchecked)} payloads were`;
     lines.push(`Not checked: ${payloads} not decompressed (qevm verify FILE does so)`);
   }
-  if (bytes.named > 0) lines.push(`  of which ${fileSize(bytes.named)} in device-private fields kept by name`);
+  if (namedBytes > 0) lines.push(`  of which ${fileSize(namedBytes)} in device-private fields kept by name`);
   return lines;
 }

@@ -1,8 +1,10 @@
+import { hex } from "../../bytes/errors.js";
+
 /** Characters per piece. */
 const PIECE = 1 << 16;
 
 /**
- * The text of `JSON.stringify(value, null, 2)` in pieces of about 64 Ki characters, with 64-bit integers as decimal
+ * The text of `JSON.stringify(value, null, 2)` in pieces of about 64 Ki characters, with 64-bit integers as hex
  * strings. The whole text is never in memory. The result of an element's `toJSON` is kept only while it is written, so
  * a long list can create its elements one by one.
  */
@@ -80,8 +82,13 @@ function isWritten(value: unknown): boolean {
 }
 
 function leaf(value: unknown): string {
-  if (typeof value === "bigint") return `"${value}"`;
+  if (typeof value === "bigint") return `"${hexText(value)}"`;
   return isWritten(value) ? JSON.stringify(value) : "null";
+}
+
+/** A 64-bit integer as the documents have it: `0x2a`, `-0x2a`. */
+export function hexText(value: bigint): string {
+  return value < 0n ? `-${hex(-value)}` : hex(value);
 }
 
 /** Control characters, as JSON has them in its texts. */
@@ -100,5 +107,5 @@ export function* printedJson(value: unknown): Generator<string> {
 
 /** A JSON document in one line, with its line break; otherwise as `printedJson`. */
 export function jsonLine(value: unknown): string {
-  return `${escapedJson(JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? one.toString() : one)))}\n`;
+  return `${escapedJson(JSON.stringify(value, (_, one: unknown) => (typeof one === "bigint" ? hexText(one) : one)))}\n`;
 }

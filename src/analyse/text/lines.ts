@@ -18,7 +18,7 @@ export function warningText({ message, offset, path, replaced }: Warning): strin
 }
 
 /** The replacement for a damaged page, as text. */
-function inPlace({ block, page, by }: NonNullable<Warning["replaced"]>): string {
+function inPlace({ block, blockOffset: page, by }: NonNullable<Warning["replaced"]>): string {
   return `replaced page of ${JSON.stringify(block)} at 0x${page.toString(16)}: ${by}`;
 }
 

@@ -20,7 +20,7 @@ export function opaqueLines(undecoded: readonly Part[]): string[] {
       last.length += part.length;
     }
   }
-  const lines = runs.slice(0, most(MOST)).flatMap(({ offset, length, parts, reason }) => {
+  const lines = runs.slice(0, most(MOST)).flatMap(({ streamOffset: offset, length, parts, reason }) => {
     const where =
       parts === 1 ? `at byte 0x${offset.toString(16)}` : `${parts} parts from byte 0x${offset.toString(16)}`;
     return wrapped(`  ${where}, ${fileSize(length)}:`, safe(reason).split(" "), " ", "    ");

@@ -1,5 +1,4 @@
 import { isFolder } from "../../io/container/is-folder.js";
-import { openInput } from "../../io/container/input.js";
 import { openRecording } from "../../io/container/recording.js";
 import type { InputOptions } from "../../io/container/types.js";
 import { bundle } from "../../analyse/fuzz/bundle.js";
@@ -10,6 +9,7 @@ import { openSource } from "../../io/transport/file.js";
 import type { Outcomes } from "../../analyse/fuzz/tally.js";
 import { columns } from "../../analyse/fuzz/tally.js";
 import { streamOffset, UsageError, type Arguments } from "../arguments.js";
+import { openFile } from "../document.js";
 import { count, table } from "../output.js";
 
 /** The maximum size of an input for damage, which is done on the whole input. */
@@ -45,7 +45,7 @@ export async function readWhole(path: string, asIs: boolean, how: InputOptions =
   if (asIs && how.snapshot !== undefined) throw new UsageError("--as-is is for the image itself: no --snapshot");
   if (asIs && how.offset !== undefined) throw new UsageError("--as-is is for the file itself: no --stream-offset");
   if (isFolder(path) && how.snapshot === undefined && how.offset === undefined) return readRecording(path);
-  const source = asIs ? openSource(path) : await openInput(path, how);
+  const source = asIs ? openSource(path) : await openFile(path, how);
   try {
     const reader = new QemuFileReader(source);
     if (!(await reader.fillToEnd(LONGEST))) {

@@ -4,7 +4,8 @@ import { runDecode, type DecodeRun } from "../../analyse/fuzz/run-decode.js";
 import { attempt } from "../../io/transport/file.js";
 import { createFolders, writeNewFile } from "../../io/transport/temporary.js";
 import { parse } from "../arguments.js";
-import { count, print, printJson, safe } from "../output.js";
+import { printResult } from "../document.js";
+import { count, print, safe } from "../output.js";
 import { caseChoice, placeOf, readWhole, shortTable } from "./common.js";
 
 /** `qevm fuzz decode FILE...`: exit status 1 on any find. */
@@ -32,7 +33,7 @@ export async function run(argv: string[]): Promise<number> {
     },
   });
   if (show) process.stderr.write("\r\x1b[K");
-  if (args.flag("json")) printJson(result);
+  if (args.flag("json")) printResult(result);
   else print(report(result, args.positionals));
   return result.finds.length === 0 ? 0 : 1;
 }

@@ -6,7 +6,8 @@ import { plainText } from "../../analyse/fuzz/report.js";
 import { AtomicFile } from "../../io/transport/file.js";
 import { parse, UsageError } from "../arguments.js";
 import { outOf } from "../out.js";
-import { print, printJson, safe } from "../output.js";
+import { printResult } from "../document.js";
+import { print, safe } from "../output.js";
 import { readWhole } from "./common.js";
 
 /** `qevm fuzz minimise CASE --out FILE [-- QEMU ARGS...]`. */
@@ -36,7 +37,8 @@ export async function run(argv: string[]): Promise<number> {
     target.abort();
   }
   const summary = { from: bytes.length, to: result.bytes.length, outcome: result.outcome, tests: result.tests };
-  if (args.flag("json")) printJson(summary);
+  if (args.flag("json"))
+    printResult({ fromBytes: summary.from, toBytes: summary.to, outcome: summary.outcome, tests: summary.tests });
   else
     print([
       `${safe(out)}: ${summary.to} of ${summary.from} bytes after ${summary.tests} tests`,

@@ -3,9 +3,10 @@ import { reportOf } from "../../analyse/fuzz/report.js";
 import { runQemu } from "../../analyse/fuzz/run-qemu.js";
 import { parse, UsageError } from "../arguments.js";
 import { outOf } from "../out.js";
-import { count, print, printJson } from "../output.js";
+import { printResult } from "../document.js";
+import { count, print } from "../output.js";
 import { caseChoice, placeOf, readWhole } from "./common.js";
-import { reportLines } from "./report.js";
+import { reportDocument, reportLines } from "./report.js";
 
 /**
  * `qevm fuzz qemu FILE --out RESULTS -- QEMU ARGS...`: exit status 1 where a destination hung or was killed by a
@@ -34,7 +35,7 @@ export async function run(argv: string[]): Promise<number> {
   });
   if (show) process.stderr.write("\r\x1b[K");
   const report = reportOf(results);
-  if (args.flag("json")) printJson(report);
+  if (args.flag("json")) printResult(reportDocument(report));
   else print(reportLines(report));
   return report.remarkable.length === 0 ? 0 : 1;
 }

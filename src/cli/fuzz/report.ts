@@ -3,7 +3,8 @@ import { reportOf, type QemuReport } from "../../analyse/fuzz/report.js";
 import { parseResults } from "../../analyse/fuzz/run-qemu.js";
 import { attempt } from "../../io/transport/file.js";
 import { parse } from "../arguments.js";
-import { count, print, printJson, safe, table } from "../output.js";
+import { printResult } from "../document.js";
+import { count, print, safe, table } from "../output.js";
 import { outcomeTable } from "./common.js";
 
 /** `qevm fuzz report RESULTS...`. */
@@ -14,9 +15,18 @@ export async function run(argv: string[]): Promise<number> {
     return parseResults(text, path).results;
   });
   const report = reportOf(results);
-  if (args.flag("json")) printJson(report);
+  if (args.flag("json")) printResult(reportDocument(report));
   else print(reportLines(report));
   return 0;
+}
+
+/** The report by the names that the results have. */
+export function reportDocument({ remarkable, differences, ...rest }: QemuReport): object {
+  return {
+    ...rest,
+    remarkable: remarkable.map(({ code, ...one }) => ({ ...one, exitCode: code })),
+    disagreements: differences.map(({ ours, qemu, ...one }) => ({ ...one, ourWords: ours, qemuWords: qemu })),
+  };
 }
 
 /** The text report. */

@@ -68,7 +68,7 @@ export class ChannelReader implements AsyncIterable<ChannelItem> {
       while (await this.reader.fill(1)) yield await this.packet();
     } catch (error) {
       if (!this.diagnostics.lenient || !(error instanceof QevmError) || error.code !== "truncated") throw error;
-      this.diagnostics.warn(error);
+      this.diagnostics.passOver(error);
     }
   }
 

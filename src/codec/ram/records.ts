@@ -204,7 +204,7 @@ function namedBlock(
       undefined,
       JSON.stringify(idstr),
     ),
-    { block: idstr, page: batch.offset[i]!, by: "a block of that name, as long as its pages reach" },
+    { block: idstr, blockOffset: batch.offset[i]!, by: "a block of that name, as long as its pages reach" },
   );
   if (ram.blocks.length >= ram.maxBlocks) {
     throw recordError(reader, batch, i, "limit", `more than ${ram.maxBlocks} RAM blocks`);
@@ -226,7 +226,7 @@ function outside(reader: QemuFileReader, batch: RamBatch, i: number, diagnostics
       `an offset below ${hex(block.usedLength)}`,
       hex(offset),
     ),
-    { block: block.idstr, page: offset, by: "nothing: the block has no memory there" },
+    { block: block.idstr, blockOffset: offset, by: "nothing: the block has no memory there" },
   );
 }
 

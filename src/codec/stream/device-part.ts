@@ -196,7 +196,7 @@ export class DevicePart {
         if (packageEnd === undefined) await reader.fillToEnd(limits.deviceBytes);
         const length = footers === false ? -1 : this.findFooter(reader.position, header.sectionId, packageEnd);
         if (length < 0) throw error;
-        this.diagnostics.warn(error);
+        this.diagnostics.passOver(error);
         return { kind: "opaque", bytes: reader.bytes(length), reason: error.message };
       }
     }

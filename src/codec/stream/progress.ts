@@ -33,7 +33,7 @@ export class Progress {
     if (!(lenient || this.broken) || !(error instanceof QevmError) || error.code !== "truncated") return false;
     // A stream that is shorter than its header shows nothing.
     if (this.reader.offset < this.whole) return false;
-    if (!this.broken) this.diagnostics.warn(error);
+    if (!this.broken) this.diagnostics.passOver(error);
     this.cut = true;
     return true;
   }

@@ -70,7 +70,7 @@ export class ReturnPathReader implements AsyncIterable<ReturnPathItem> {
       }
     } catch (error) {
       if (!diagnostics.lenient || !(error instanceof QevmError) || error.code !== "truncated") throw error;
-      diagnostics.warn(error);
+      diagnostics.passOver(error);
     }
     reader.path.length = depth;
   }

@@ -25,7 +25,7 @@ export class BlockData {
 
   /** The file of a block. */
   path(block: string): string {
-    return join(this.folder, this.blocks.find(({ name }) => name === block)!.file);
+    return join(this.folder, this.blocks.find(({ block: name }) => name === block)!.file);
   }
 
   /**

@@ -11,10 +11,10 @@ import type { PageStore } from "../pages/page-store.js";
 
 /** The extracted file of one block. */
 export interface BlockFileEntry {
-  name: string;
+  block: string;
   file: string;
   /** Length in bytes. */
-  length: number;
+  blockLength: number;
   /**
    * False: the stream lists the block but has no page of it (x-ignore-shared, unplugged virtio-mem memory). The file is
    * one hole.
@@ -120,9 +120,9 @@ export class BlockFiles implements PageStore {
   list(): BlockFileEntry[] {
     for (const target of this.files.values()) if (target.length < target.block.usedLength) this.lengthen(target);
     return [...this.files.values()].map(({ block, file, touched }) => ({
-      name: block.idstr,
+      block: block.idstr,
       file,
-      length: block.usedLength,
+      blockLength: block.usedLength,
       inStream: touched || block.usedLength === 0,
     }));
   }

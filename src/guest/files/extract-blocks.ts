@@ -89,7 +89,7 @@ async function writeBlocks(source: ByteSource, folder: string, options: ExtractO
     const { pageSize } = reader.ram;
     const blocks = files.list();
     options.onDiagnostics?.(diagnostics);
-    for (const { name } of blocks) options.onWritten?.(name, files.written(name));
+    for (const { block: name } of blocks) options.onWritten?.(name, files.written(name));
     return {
       machine: machine ?? null,
       pageSize,

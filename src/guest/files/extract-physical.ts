@@ -45,13 +45,13 @@ export interface ExtractedPhysical {
   segments: Segment[];
   /** How the layout was determined. */
   layout: string[];
-  cpus: number;
+  cpuCount: number;
   /** How the guest's VMCOREINFO note was found; null: not searched (only elf has notes) or not found. */
   vmcoreinfo: string | null;
   /** Number of mapped ranges; null: not asked for, or no CPU translates addresses. */
-  mapped: number | null;
+  mappedRangeCount: number | null;
   /** Size of the file in bytes. */
-  bytes: number;
+  fileLength: number;
   warnings: Warning[];
   /** See `ExtractedBlocks`. */
   passedOver: number;
@@ -88,8 +88,9 @@ export async function extractPhysical(
     });
     const data = new BlockData(folder, extracted.blocks, extracted.pageSize, written);
     if (written.has(ACPI_TABLES)) noteTables(tablesOf(data.path(ACPI_TABLES)), found);
-    const facts: LayoutFacts = { ...found, machine: extracted.machine ?? undefined, blocks: extracted.blocks };
-    const layout = stated === undefined ? findLayout(facts) : stateLayout(stated, extracted.blocks);
+    const blocks = extracted.blocks.map(({ block, blockLength }) => ({ name: block, length: blockLength }));
+    const facts: LayoutFacts = { ...found, machine: extracted.machine ?? undefined, blocks };
+    const layout = stated === undefined ? findLayout(facts) : stateLayout(stated, blocks);
     const ranges = clipSegments(layout, options);
     const rest = (bytes: number, fd: number): void =>
       writeWindow({ path: out, fd }, data, layout, bytes, options.from ?? 0);
@@ -105,10 +106,10 @@ export async function extractPhysical(
         format: options.format,
         segments: ranges,
         layout: layout.how,
-        cpus: found.cpus.length + found.otherCpus.length,
+        cpuCount: found.cpus.length + found.otherCpus.length,
         vmcoreinfo: vmcoreinfo?.how ?? null,
-        mapped: loads?.length ?? null,
-        bytes,
+        mappedRangeCount: loads?.length ?? null,
+        fileLength: bytes,
         warnings,
         passedOver,
       };
@@ -124,7 +125,7 @@ export async function extractPhysical(
     const file = new AtomicFile(out);
     try {
       const cpus = [...x86Cpus(found.cpus), ...found.otherCpus];
-      const notes = { cpus, vmcoreinfo: vmcoreinfo?.note, fallback: machineOf(extracted.blocks) };
+      const notes = { cpus, vmcoreinfo: vmcoreinfo?.note, fallback: machineOf(blocks) };
       const to = { path: out, fd: file.fd };
       const laid = expected.withSplits(ranges);
       const { format, from, length } = options;

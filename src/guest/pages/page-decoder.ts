@@ -116,7 +116,7 @@ export class PageDecoder {
     const located = pageError(error, address);
     if (this.diagnostics === undefined) throw located;
     const by = encoding.replace(page, this.engine);
-    this.diagnostics.anomaly(located, { block: address.block, page: address.offset, by });
+    this.diagnostics.anomaly(located, { block: address.block, blockOffset: address.offset, by });
   }
 }
 

@@ -81,7 +81,7 @@ export interface Step {
 }
 
 /** `libvirt (xz)`, `gzip`, ...: as `inspect` prints it; null for a bare stream. */
-export function containerName(containers: readonly Container[]): string | null {
+export function containerName(containers: readonly { kind: string; format?: string }[]): string | null {
   if (containers.length === 0) return null;
   return containers
     .map((one) =>

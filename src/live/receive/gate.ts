@@ -13,7 +13,7 @@ import { isSilent, silence, withFirst } from "./pending.js";
 export interface Refused {
   from: string;
   /** Bytes read from it. */
-  bytes: number;
+  receivedBytes: number;
   why: string;
 }
 
@@ -158,7 +158,7 @@ export class Gate {
   /** Closes and reports a connection. */
   refuse(connection: Connection, bytes: number, why: string): void {
     connection.destroy();
-    const refused = { from: connection.peer, bytes, why };
+    const refused = { from: connection.peer, receivedBytes: bytes, why };
     if (this.refused.length < MOST_NOTED) this.refused.push(refused);
     else this.refusedMore++;
     this.onRefused(refused);

@@ -20,7 +20,7 @@ export interface Received {
   /** The source opened a return path and got replies. */
   returnPath: boolean;
   /** Total bytes of all channels. */
-  bytes: number;
+  receivedBytes: number;
   /** Every byte of the migration was received. */
   complete: boolean;
   /** Connections that did not belong to this migration (at most 100), and the number of further ones. */
@@ -336,7 +336,7 @@ class Receiver {
     const { facts: channels, bytes } = this.recorder;
     const { refused, refusedMore } = this.gate;
     const returnPath = this.main?.live.returnPath ?? false;
-    return { uri: this.uri, channels, returnPath, bytes, complete, refused, refusedMore, tls: this.tls };
+    return { uri: this.uri, channels, returnPath, receivedBytes: bytes, complete, refused, refusedMore, tls: this.tls };
   }
 }
 

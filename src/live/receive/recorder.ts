@@ -12,7 +12,7 @@ import { TimelineFile } from "./timeline-file.js";
 export interface ChannelFact {
   file: string;
   role: ChannelRole;
-  bytes: number;
+  channelLength: number;
   /** Everything that belongs to the channel has arrived. */
   complete: boolean;
   /** Why not everything has. */
@@ -147,7 +147,7 @@ export class Recorder {
   }
 
   private factOf({ file, role, length, whole, reason }: ChannelHead): ChannelFact {
-    const fact = { file, role, bytes: length };
+    const fact = { file, role, channelLength: length };
     if (this.complete || whole) return { ...fact, complete: true };
     return { ...fact, complete: false, reason: reason ?? "it was open when the migration failed" };
   }

@@ -353,7 +353,7 @@ class Relay {
         shut === undefined
           ? "the destination closed before it had loaded everything"
           : "the destination reports that the migration failed";
-      throw new QevmError("bad-value", what, {
+      throw new QevmError(shut === undefined ? "truncated" : "bad-value", what, {
         expected: "SHUT 0",
         found: shut === undefined ? "no SHUT" : `SHUT ${shut}`,
       });
@@ -379,7 +379,7 @@ class Relay {
     const { facts: channels } = this.record;
     const { refused, refusedMore } = this.gate;
     const loaded = (await this.tail.shut()) === 0 ? true : null;
-    return { from, to, channels, converted, split, loaded, refused, refusedMore, tls: this.tls };
+    return { listenUri: from, connectUri: to, channels, converted, split, loaded, refused, refusedMore, tls: this.tls };
   }
 }
 

@@ -27,8 +27,8 @@ export interface RelayOptions extends RecordOptions {
 /** The result of relaying. */
 export interface Relayed {
   /** The listening URI, and the destination's URI. */
-  from: string;
-  to: string;
+  listenUri: string;
+  connectUri: string;
   /**
    * In the order of the connections, with the bytes that the source sent; the destination's replies are a channel, too.
    */

@@ -119,7 +119,7 @@ function Bytes({ value, at, go }: { value: StreamBytes; at: number; go: (at: num
               if (byte === undefined) return <span>{"  "}</span>;
               const marks = [
                 ...(row + k === at ? ["here"] : []),
-                ...(field !== undefined && row + k >= field.offset && row + k < field.offset + field.length
+                ...(field !== undefined && row + k >= field.streamOffset && row + k < field.streamOffset + field.length
                   ? ["of"]
                   : []),
               ];
@@ -148,7 +148,7 @@ function rowsOf({ at, bytes }: StreamBytes): number[] {
 }
 
 function found(units: readonly WindowUnit[], at: number) {
-  const contains = ({ offset, length }: { offset: number; length: number }): boolean =>
+  const contains = ({ streamOffset: offset, length }: { streamOffset: number; length: number }): boolean =>
     offset <= at && at < offset + length;
   const unit = units.find(contains);
   return { unit, field: unit?.fields.find(contains) };

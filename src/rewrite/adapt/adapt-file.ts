@@ -120,7 +120,7 @@ export async function adaptReopened(
     const bytes = await writePlanned(plan, plain, pattern, sink, options);
     await sink.end();
     file.commit();
-    return { ...report, bytes };
+    return { ...report, streamLength: bytes };
   } finally {
     file.abort();
     folder.remove();

@@ -47,7 +47,7 @@ export async function adaptStream(
   const plan = await planStreams(old, pattern, options);
   const report = reportOf(plan, options);
   if (!report.enough) return report;
-  return { ...report, bytes: await writePlanned(plan, old, pattern, sink, options) };
+  return { ...report, streamLength: await writePlanned(plan, old, pattern, sink, options) };
 }
 
 /**
@@ -69,7 +69,7 @@ export async function writePlanned(
 export function reportOf({ old, pattern, changes }: AdaptPlan, { accept = [] }: PlanOptions = {}): AdaptReport {
   const refused = changes.filter((change) => isRefused(change, accept));
   return {
-    machine: { old: old.machine ?? null, new: pattern.machine ?? null },
+    machines: { old: old.machine ?? null, new: pattern.machine ?? null },
     enough: refused.length === 0,
     changes,
     refused,

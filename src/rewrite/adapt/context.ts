@@ -47,7 +47,7 @@ export class MergeContext {
     const text = typeof remedy === "object" ? this.words(remedy, setting) : remedy;
     this.changes.push({
       where: [this.section, ...this.path].join(" > "),
-      offset: this.offset,
+      streamOffset: this.offset,
       old: shown(old),
       new: shown(now),
       rule,

@@ -20,7 +20,7 @@ export interface Change {
   /** Section and path in it, or the RAM block: `"0000:00:03.0/virtio-net"/0 > queues > [2]`. */
   where: string;
   /** Absolute offset in the old stream of its section or block; undefined: only the destination has it. */
-  offset?: number | undefined;
+  streamOffset?: number | undefined;
   old: string;
   new: string;
   /** The rule that did it; what `--accept` takes. */
@@ -115,7 +115,7 @@ export interface AdaptPlan {
 /** What was adapted, or would be: every change, and what is refused. */
 export interface AdaptReport {
   /** Machine types as the streams name them; null without a configuration section. */
-  machine: { old: string | null; new: string | null };
+  machines: { old: string | null; new: string | null };
   /** Nothing is left that is refused. */
   enough: boolean;
   changes: Change[];
@@ -126,5 +126,5 @@ export interface AdaptReport {
   /** How many anomalies of it lenient mode skipped. */
   passedOver: number;
   /** Bytes written; absent where nothing was. */
-  bytes?: number;
+  streamLength?: number;
 }

@@ -72,8 +72,8 @@ export async function convertStream(
   }
   return {
     machine: reader.configuration === undefined ? null : (options.machine ?? reader.configuration.machine),
-    bytes: { in: reader.offset, out: writer.offset - start },
-    pages: converter.pages,
+    streamLength: { read: reader.offset, written: writer.offset - start },
+    pages: { read: converter.pages.in, written: converter.pages.out },
     complete: reader.complete,
     warnings: reader.diagnostics.warnings,
     passedOver: reader.diagnostics.passedOver,

@@ -12,7 +12,7 @@ import type { ConvertOptions, ConvertReport } from "./types.js";
 
 /** What the folder holds. */
 export interface RecordingFolderReport extends ToRecordingReport {
-  files: { file: string; bytes: number }[];
+  files: { file: string; channelLength: number }[];
   /** As `ConvertReport` has them. */
   warnings: readonly Warning[];
   passedOver: number;
@@ -46,7 +46,12 @@ export async function convertToRecording(
     writeNewFile(join(folder.temporary, "recording.json"), `${JSON.stringify(list)}\n`);
     folder.commit();
     const { warnings = [], passedOver = 0 } = converted ?? {};
-    return { ...report, warnings, passedOver, files: names.map((file, k) => ({ file, bytes: files[k]!.length })) };
+    return {
+      ...report,
+      warnings,
+      passedOver,
+      files: names.map((file, k) => ({ file, channelLength: files[k]!.length })),
+    };
   } finally {
     plain.close();
     for (const file of files) file.close();

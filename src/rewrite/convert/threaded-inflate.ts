@@ -107,7 +107,7 @@ export class ThreadedInflate implements InflateStage {
     const place = { offset: position, path: pagePath(path, record, block.idstr, offset), expected, found };
     this.diagnostics.anomaly(new QevmError("bad-compressed-data", what, place), {
       block: block.idstr,
-      page: offset,
+      blockOffset: offset,
       by: replaceInflated(page, produced),
     });
   }

@@ -60,8 +60,8 @@ export interface ConvertReport {
   /** Machine type as written; null without a configuration section. */
   machine: string | null;
   /** Bytes read and written. */
-  bytes: { in: number; out: number };
-  pages: { in: PageTally; out: PageTally };
+  streamLength: { read: number; written: number };
+  pages: { read: PageTally; written: PageTally };
   /** The input reached its EOF. */
   complete: boolean;
   warnings: readonly Warning[];

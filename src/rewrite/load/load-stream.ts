@@ -114,7 +114,7 @@ class RamLoader {
       engine,
       pageSize: ram.pageSize,
       errorCheck: decompressErrorCheck,
-      onDamaged: (error, replaced) => diagnostics.warn(error, replaced),
+      onDamaged: (error, replaced) => diagnostics.passOver(error, replaced),
     };
     return (this.threads = await DecompressThreads.start(this.sink, setup, ram.blocks, this.path));
   }

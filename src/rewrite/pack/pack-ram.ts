@@ -22,7 +22,7 @@ export interface RamEdits {
   /** ZERO and XBZRLE records that had to become PAGE. */
   becamePages: number;
   /** Payloads that were compressed again. */
-  recompressed: number;
+  recompressedPayloads: number;
   /** Pages that no record of the stream was about. */
   added: number;
 }
@@ -39,7 +39,7 @@ const FLAGS: ReadonlyMap<number, number> = new Map([
 
 /** Writes the RAM chunks of an unpacked stream: order from records.bin, contents from the blocks' files. */
 export class RamPacker {
-  readonly edits: RamEdits = { becamePages: 0, recompressed: 0, added: 0 };
+  readonly edits: RamEdits = { becamePages: 0, recompressedPayloads: 0, added: 0 };
   private readonly blocks: RamBlock[];
   private readonly files: RamFile[] = [];
   private readonly order: OrderReader;
@@ -214,7 +214,7 @@ export class RamPacker {
         if (equal(page, now)) {
           wire.page(RamFlag.COMPRESS_PAGE, block, offset, payload);
         } else {
-          edits.recompressed++;
+          edits.recompressedPayloads++;
           wire.page(RamFlag.COMPRESS_PAGE, block, offset, (await this.deflater(1)).deflate(now));
         }
         return;

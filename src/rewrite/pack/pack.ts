@@ -26,7 +26,7 @@ import { parseManifest, type PackItem } from "./parse-manifest.js";
 
 /** What was packed. */
 export interface PackReport {
-  bytes: number;
+  streamLength: number;
   /** Changes to records caused by edited RAM files. */
   edits: RamEdits;
 }
@@ -47,7 +47,7 @@ export async function packFolder(folder: string, out: string, limits: Partial<St
     const edits = await packer.run();
     await writer.flush();
     file.commit();
-    return { bytes: writer.offset, edits };
+    return { streamLength: writer.offset, edits };
   } finally {
     packer?.close();
     file.abort();
@@ -86,7 +86,7 @@ class Packer {
     }
     if (this.package !== undefined) throw refuse("manifest.json: items", "package-end after PACKAGED", "none");
     this.ram?.done();
-    return this.ram?.edits ?? { becamePages: 0, recompressed: 0, added: 0 };
+    return this.ram?.edits ?? { becamePages: 0, recompressedPayloads: 0, added: 0 };
   }
 
   close(): void {

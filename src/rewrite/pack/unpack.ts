@@ -24,6 +24,7 @@ import {
   type ReadingOf,
   type StreamInput,
 } from "../../io/container/input.js";
+import type { Container } from "../../io/container/types.js";
 import { canReopen } from "../../io/transport/file.js";
 import { readableAgain } from "../../io/transport/spool.js";
 import { AtomicFolder } from "../../io/transport/folder.js";
@@ -39,6 +40,8 @@ import { GatheredFile } from "./gathered-file.js";
 export interface UnpackOptions extends OpenOptions {
   /** Called at the end with the warnings, and what lenient mode skipped. */
   onDiagnostics?: (diagnostics: Diagnostics) => void;
+  /** Called with what the stream comes wrapped in, outermost first. */
+  onContainers?: (containers: readonly Container[]) => void;
 }
 
 /**
@@ -55,6 +58,7 @@ export async function unpackStream(input: StreamInput, folder: string, options: 
   const again = typeof input === "string" ? canReopen(input) : canOpenAgain(input);
   try {
     const manifest = await withInput(input, options, async (source, reading) => {
+      options.onContainers?.(source.containers);
       const copy = again ? undefined : readableAgain(source, out.temporary);
       try {
         const last = await findLast(copy?.source ?? source, reading);

@@ -179,7 +179,7 @@ export class DecompressThreads {
     const produced = slot.words[i * 2]!;
     this.onDamaged?.(error, {
       block: block.idstr,
-      page: offset,
+      blockOffset: offset,
       by: `the ${produced} bytes inflated before the damage, then what was there`,
     });
     const page = new Uint8Array(this.pageSize);

@@ -28,7 +28,7 @@ export function unknownBlock({ block = "" }: Parts, context: Context): Answer {
   const found = blocks.get(block);
   const near = `; it has ${some([...blocks.keys()].map(quoted), 6)}${elsewhere(context)}`;
   return {
-    about: { block, value: found?.length, offset: found?.offset },
+    about: { block, value: found?.length, streamOffset: found?.offset },
     here: blocks.size === 0 ? damageNote(context) : blockIn(block, context, near),
     why: "that QEMU has no RAM block of this name. A block belongs to a device, a memory backend or the machine: that is what is missing, or has another name or place there",
     remedies: found && blockRemedies(block, found.length, context),
@@ -38,7 +38,7 @@ export function unknownBlock({ block = "" }: Parts, context: Context): Answer {
 /** Options that create a block, inferred from its name. */
 function blockRemedies(block: string, length: number, { destination, survey }: Context): Remedy[] {
   const place = pciPlace(block);
-  const ours = place === undefined ? [] : destination.devices.filter(({ path }) => path === place.path);
+  const ours = place === undefined ? [] : destination.devices.filter(({ place: path }) => path === place.path);
   if (ours.length > 0) {
     const rom = block.endsWith(".rom") ? ", with its option ROM (no romfile=)" : "";
     return [
@@ -102,7 +102,7 @@ export function sizeMismatch({ block = "", received = "0", local = "0" }: Parts,
   const found = context.survey.blocks.get(block);
   const [theirs, ours] = [Number(received), Number(local)];
   return {
-    about: { block, value: found?.length ?? theirs, local: ours, offset: found?.offset },
+    about: { block, value: found?.length ?? theirs, local: ours, streamOffset: found?.offset },
     here: [
       blockIn(block, context),
       found !== undefined && found.length !== theirs && `the text says ${theirs} bytes: it is about another file`,
@@ -115,7 +115,7 @@ export function sizeMismatch({ block = "", received = "0", local = "0" }: Parts,
 /** What gives the destination's block this length in bytes. */
 function sizeRemedies(block: string, length: number, { destination, file }: Context): Remedy[] {
   const place = pciPlace(block);
-  const device = place && destination.devices.find(({ path }) => path === place.path);
+  const device = place && destination.devices.find(({ place: path }) => path === place.path);
   if (block === "pc.bios")
     return [
       { what: `give the destination a firmware file of ${length} bytes: the source's`, arguments: ["-bios", "BIOS"] },
@@ -139,7 +139,7 @@ function sizeRemedies(block: string, length: number, { destination, file }: Cont
 /** A text about a block that is not the same at both ends. */
 function blockDiffers(why: string, what: string): KnownText["explain"] {
   return ({ block = "", received = "", local = "" }, context) => ({
-    about: { block, value: received, local, offset: context.survey.blocks.get(block)?.offset },
+    about: { block, value: received, local, streamOffset: context.survey.blocks.get(block)?.offset },
     here: blockIn(block, context),
     why,
     remedies: { what },

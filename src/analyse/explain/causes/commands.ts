@@ -15,8 +15,9 @@ export function unknownCommand({ number = "0" }: Parts, context: Context): Answe
   const { commands } = context.survey.inspection;
   const command = value === SWITCHOVER_START ? commands.find(({ name }) => name === "SWITCHOVER_START") : undefined;
   return {
-    about: { offset: command?.offset ?? damageOffset(context), value: hex(value) },
-    here: command === undefined ? damageNote(context) : `the command SWITCHOVER_START (0xb) is ${at(command.offset)}`,
+    about: { streamOffset: command?.streamOffset ?? damageOffset(context), value: hex(value) },
+    here:
+      command === undefined ? damageNote(context) : `the command SWITCHOVER_START (0xb) is ${at(command.streamOffset)}`,
     why:
       value === SWITCHOVER_START
         ? "QEMU knows SWITCHOVER_START since 10.0; machine types up to 9.2 do not send it (property send-switchover-start)"
@@ -34,7 +35,11 @@ export function unknownCommand({ number = "0" }: Parts, context: Context): Answe
 export function commandLength({ command = "", expected = "", received = "" }: Parts, context: Context): Answer {
   const found = context.survey.inspection.commands.find(({ name }) => name === command);
   return {
-    about: { offset: damageOffset(context) ?? found?.offset, value: Number(received), local: Number(expected) },
+    about: {
+      streamOffset: damageOffset(context) ?? found?.streamOffset,
+      value: Number(received),
+      local: Number(expected),
+    },
     here: damageNote(context),
     why: `the command ${command} has ${expected} bytes of payload in every QEMU, and ${received} were announced: the bytes are damaged`,
     remedies: verify(context),
@@ -50,19 +55,19 @@ function adviseWords(context: Context): string {
   if (advise === undefined) return `this file has no command POSTCOPY_ADVISE${elsewhere(context)}`;
   const said = Object.entries(advise)
     .flatMap(([key, value]) =>
-      key !== "offset" && key !== "name" && (typeof value === "string" || typeof value === "number")
+      key !== "streamOffset" && key !== "name" && (typeof value === "string" || typeof value === "number")
         ? [`${key} ${value}`]
         : [],
     )
     .join(", ");
-  return `the command POSTCOPY_ADVISE is ${at(advise.offset)}${said === "" ? ", without page sizes (dirty bitmaps only)" : `: ${said}`}`;
+  return `the command POSTCOPY_ADVISE is ${at(advise.streamOffset)}${said === "" ? ", without page sizes (dirty bitmaps only)" : `: ${said}`}`;
 }
 
 /** "Postcopy needs matching RAM page sizes (s=2000 d=1000)", "... target page sizes (s=8192 d=4096)". */
 export function postcopyPages({ what = "RAM", received = "", local = "" }: Parts, context: Context): Answer {
   const advise = adviseOf(context);
   return {
-    about: { offset: advise?.offset, value: received, local },
+    about: { streamOffset: advise?.streamOffset, value: received, local },
     here: adviseWords(context),
     why:
       what === "RAM"
@@ -82,7 +87,7 @@ export function postcopyCapability({ state = "disabled" }: Parts, context: Conte
   const advise = adviseOf(context);
   const on = state === "disabled";
   return {
-    about: { offset: advise?.offset },
+    about: { streamOffset: advise?.streamOffset },
     here: adviseWords(context),
     why: on
       ? "the source had the capability postcopy-ram on, and announced its page sizes; the destination must have it on, too"
@@ -112,8 +117,8 @@ export function commandState({ command = "" }: Parts, context: Context): Answer 
   const name = command.replace(/^CMD_/u, "");
   const found = context.survey.inspection.commands.find((one) => one.name === name);
   return {
-    about: { offset: found?.offset },
-    here: found === undefined ? `this file has no command ${name}` : `the command ${name} is ${at(found.offset)}`,
+    about: { streamOffset: found?.streamOffset },
+    here: found === undefined ? `this file has no command ${name}` : `the command ${name} is ${at(found.streamOffset)}`,
     why: "the loader takes postcopy's commands in one order only: ADVISE, DISCARD, LISTEN, RUN; and PING only after OPEN_RETURN_PATH. A command is missing before it, or comes twice",
   };
 }

@@ -13,7 +13,7 @@ export function deviceWords({ name, instance, version, offset, payload, length }
 
 /** Why a device's state was not decoded. */
 function undecodedWords({ survey }: Context, { offset }: SurveyedDevice): string[] {
-  const found = survey.inspection.undecoded.find((one) => one.offset === offset);
+  const found = survey.inspection.undecoded.find((one) => one.streamOffset === offset);
   return found === undefined ? [] : [`it does not fit its description: ${found.reason}`];
 }
 
@@ -39,16 +39,16 @@ export function remediesFor(device: SurveyedDevice | undefined, { destination, f
 export function loading({ device: name = "", instance = "0" }: Parts, context: Context): Answer {
   const number = Number(instance);
   const device = context.survey.devices.find((one) => one.name === name && one.instance === number);
-  const section = context.survey.inspection.sections.find((one) => one.name === name && one.instance === number);
-  const offset = device?.offset ?? section?.offset ?? context.survey.seen.get(name);
-  const about = { section: name, instance: number, offset };
+  const section = context.survey.inspection.sections.find((one) => one.section === name && one.instance === number);
+  const offset = device?.offset ?? section?.streamOffset ?? context.survey.seen.get(name);
+  const about = { section: name, instance: number, streamOffset: offset };
   if (device === undefined) {
     const here =
       section === undefined
         ? context.survey.seen.has(name)
           ? seenWords(context, name)
           : [`this file has no section ${quoted(name)} ${number}${elsewhere(context)}`]
-        : [`section ${section.id} ${quoted(name)} ${at(section.offset)}`];
+        : [`section ${section.id} ${quoted(name)} ${at(section.streamOffset)}`];
     return {
       about,
       here: [...here, ...damageNote(context)],
@@ -89,10 +89,10 @@ export function field({ vmsd, field: name = "" }: Parts, context: Context): Answ
   return {
     about: {
       ...(device === undefined
-        ? { section: seen === undefined ? undefined : named, offset: seen }
+        ? { section: seen === undefined ? undefined : named, streamOffset: seen }
         : { section: device.name, instance: device.instance }),
       field: place?.path ?? (vmsd === undefined ? name : `${vmsd}:${name}`),
-      offset: place?.offset ?? seen,
+      streamOffset: place?.offset ?? seen,
       value,
     },
     here: [...here, ...damageNote(context)],
@@ -142,7 +142,7 @@ export function validation({ vmsd, field: name, received, local }: Parts, contex
       section: device?.name,
       instance: device?.instance,
       field: place?.path,
-      offset: place?.offset ?? device?.offset,
+      streamOffset: place?.offset ?? device?.offset,
       value: received && `0x${received}`,
       local: local && `0x${local}`,
     },
@@ -162,7 +162,7 @@ export function hostCpu({ msr, value }: Parts, { survey }: Context): Answer {
     about: {
       section: "cpu",
       instance: cpu?.instance,
-      offset: cpu?.offset,
+      streamOffset: cpu?.offset,
       field: msr && `MSR 0x${msr}`,
       value: value && `0x${value}`,
     },

@@ -7,7 +7,7 @@ import { findSection, placeOf } from "./sections.js";
 export function footerMissing({ section = "" }: Parts, context: Context): Answer {
   const { survey } = context;
   const found = findSection(context, section);
-  const about = { section, offset: found?.offset, instance: found?.instance };
+  const about = { section, streamOffset: found?.streamOffset, instance: found?.instance };
   const why = [
     "after each section's payload there must be a footer, 0x7e and the section's id; the loader found another byte where it stopped reading",
   ];
@@ -20,7 +20,9 @@ export function footerMissing({ section = "" }: Parts, context: Context): Answer
     };
   }
   const damage = survey.damage.find(({ path }) => path.some((step) => step.includes(quoted(section))));
-  const opaque = survey.inspection.undecoded.find((one) => found !== undefined && one.offset === found.offset);
+  const opaque = survey.inspection.undecoded.find(
+    (one) => found !== undefined && one.streamOffset === found.streamOffset,
+  );
   if (damage !== undefined || found === undefined || opaque !== undefined) {
     return {
       about,
@@ -33,9 +35,9 @@ export function footerMissing({ section = "" }: Parts, context: Context): Answer
       remedies: verify(context, "find what is wrong"),
     };
   }
-  const device = survey.devices.find((one) => one.offset === found.offset);
-  const summary = survey.inspection.sections.find(({ offset }) => offset === found.offset);
-  const says = summary?.schema === undefined ? "its description says" : `the ${summary.schema} has them`;
+  const device = survey.devices.find((one) => one.offset === found.streamOffset);
+  const summary = survey.inspection.sections.find(({ streamOffset: offset }) => offset === found.streamOffset);
+  const says = summary?.describedBy === undefined ? "its description says" : `the ${summary.describedBy} has them`;
   return {
     about,
     here: [
@@ -66,7 +68,7 @@ export function footerMismatch({ section = "", received = "", local = "" }: Part
   const found = findSection(context, section);
   const damage = context.survey.damage.find(({ code }) => code === "bad-footer");
   return {
-    about: { section, offset: damage?.offset, value: Number(received), local: Number(local) },
+    about: { section, streamOffset: damage?.offset, value: Number(received), local: Number(local) },
     here: [
       found && placeOf(found),
       ...(damage === undefined ? ["every footer of this file names its own section"] : damageNote(context)),

@@ -31,7 +31,7 @@ export function loadFailed({ error = "" }: Parts, context: Context): Answer {
     ? `${whole}: what is wrong is how it was handed over, or how it and the destination fit`
     : "the stream in the file does not come to its end";
   return {
-    about: { offset: damageOffset(context) },
+    about: { streamOffset: damageOffset(context) },
     here: damageNote(context, end),
     why: [ERRORS[error] ?? `the error was ${quoted(error)}`, "the lines before it tell what"],
   };
@@ -70,7 +70,7 @@ export function unsupportedMachine({ machine: given, named }: Parts, context: Co
   }
   return {
     about: {
-      offset: survey.configuration?.offset,
+      streamOffset: survey.configuration?.offset,
       value: own ?? "",
       local: machine,
     },
@@ -89,7 +89,7 @@ export function unsupportedMachine({ machine: given, named }: Parts, context: Co
 export function notMigratable({ device = "" }: Parts, { survey }: Context): Answer {
   const found = survey.devices.find(({ name }) => name === device);
   return {
-    about: { section: device, offset: found?.offset },
+    about: { section: device, streamOffset: found?.offset },
     here:
       found === undefined
         ? `this file has no section ${quoted(device)}: the device wrote none`
@@ -102,14 +102,14 @@ export function notMigratable({ device = "" }: Parts, { survey }: Context): Answ
 /** "Error unknown block device x", "Cannot find device='x' nor node-name='x'", "Unknown node alias 'x'". */
 export function blockDevice({ device = "", what }: Parts, { survey }: Context): Answer {
   const name = what === "block" ? "block" : "dirty-bitmap";
-  const found = survey.inspection.sections.find((one) => one.name === name);
+  const found = survey.inspection.sections.find((one) => one.section === name);
   const bitmap = name === "dirty-bitmap";
   return {
-    about: { section: name, value: device, offset: found?.offset },
+    about: { section: name, value: device, streamOffset: found?.streamOffset },
     here:
       found === undefined
         ? `this file has no section ${quoted(name)}`
-        : `section ${quoted(name)} begins ${at(found.offset)}, and speaks of the disk ${quoted(device)}`,
+        : `section ${quoted(name)} begins ${at(found.streamOffset)}, and speaks of the disk ${quoted(device)}`,
     why: bitmap
       ? "a dirty bitmap belongs to a block node of the destination by its name (or its alias, block-bitmap-mapping). QEMU goes on without it where it only warns"
       : "block migration writes disks of the destination by their names (-drive id= or -blockdev node-name=)",
@@ -138,8 +138,8 @@ export function connection(_: Parts, context: Context): Answer {
 export function deviceModel({ device = "" }: Parts, { destination }: Context): Answer {
   const found = destination.devices.find(({ argument }) => argument.split(",")[0] === device);
   return {
-    about: { section: found?.section, offset: found?.offset, value: device },
-    here: found && `the device is that of section ${quoted(found.section)} ${at(found.offset)}`,
+    about: { section: found?.section, streamOffset: found?.streamOffset, value: device },
+    here: found && `the device is that of section ${quoted(found.section)} ${at(found.streamOffset)}`,
     why: "that QEMU was built without this device, or it is in a package of its own (Debian: qemu-system-gui, qemu-system-modules-spice, ...)",
     remedies:
       found === undefined || found.also.length === 0

@@ -10,10 +10,10 @@ import { isMachineName } from "../names.js";
 export function notAStream({ magic }: Parts, context: Context): Answer {
   const { survey, containers, file } = context;
   const why = ["a loader reads four bytes first, which must be 51 45 56 4d (QEVM)"];
-  if (containers.length > 0 && survey.inspection.version === 3) {
+  if (containers.length > 0 && survey.inspection.streamVersion === 3) {
     const how = containers.join(" in ");
     return {
-      about: { offset: 0 },
+      about: { streamOffset: 0 },
       here: `the file is a stream inside ${how}: its first bytes are the wrapping's`,
       why,
       remedies: [
@@ -24,9 +24,9 @@ export function notAStream({ magic }: Parts, context: Context): Answer {
       ],
     };
   }
-  if (survey.inspection.version === 3) {
+  if (survey.inspection.streamVersion === 3) {
     return {
-      about: { offset: 0, value: "QEVM" },
+      about: { streamOffset: 0, value: "QEVM" },
       here: "this file begins as a stream does: QEMU was given something else, or not from its first byte",
       why,
       remedies: {
@@ -36,15 +36,15 @@ export function notAStream({ magic }: Parts, context: Context): Answer {
     };
   }
   const found = magic && `QEMU read 0x${magic}`;
-  return { about: { offset: 0 }, here: [...damageNote(context), found], why };
+  return { about: { streamOffset: 0 }, here: [...damageNote(context), found], why };
 }
 
 /** "SaveVM v2 format is obsolete", "Unsupported migration stream version". */
 export function streamVersion(_: Parts, context: Context): Answer {
   const { survey } = context;
-  const good = survey.inspection.version === 3;
+  const good = survey.inspection.streamVersion === 3;
   return {
-    about: { offset: 4, value: good ? 3 : undefined },
+    about: { streamOffset: 4, value: good ? 3 : undefined },
     here: good
       ? ["this file has version 3 at byte 0x4, as every QEMU since 2009 writes: the text is about another file"]
       : damageNote(context),
@@ -63,14 +63,14 @@ export function configurationMissing(_: Parts, { survey }: Context): Answer {
   ];
   if (configuration !== undefined) {
     return {
-      about: { offset: configuration.offset, value: configuration.value.machine },
+      about: { streamOffset: configuration.offset, value: configuration.value.machine },
       here: `this file has a configuration section ${at(configuration.offset)}: the text is about another file`,
       why,
     };
   }
   if (inspection.sections.length === 0) {
     return {
-      about: { offset: 8 },
+      about: { streamOffset: 8 },
       here: "nothing that can be read comes after the header: the file is cut off",
       why,
     };
@@ -89,7 +89,7 @@ export function configurationMissing(_: Parts, { survey }: Context): Answer {
   }
   remedies.push({ what: "or use the source's machine type, if that is one up to 2.3: those write none" });
   return {
-    about: { offset: 8 },
+    about: { streamOffset: 8 },
     here: `this file has no configuration section: after the header a ${inspection.sections[0]!.type.toUpperCase()} section begins ${at(8)}`,
     why,
     remedies,
@@ -109,7 +109,7 @@ export function machineType({ received = "", local = "" }: Parts, { survey, file
         : [
             `this file's configuration section says ${quoted(machine ?? "")}, not ${quoted(received)}: the text is about another file`,
           ];
-  const about = { offset: configuration?.offset, value: machine, local };
+  const about = { streamOffset: configuration?.offset, value: machine, local };
   const name = machine ?? received;
   const remedies: Remedy[] = [
     { what: "start the destination with the source's machine type", arguments: ["-machine", name] },
@@ -170,7 +170,7 @@ export function pageBits({ received = "", local = "" }: Parts, { survey }: Conte
   const offset = survey.configuration?.offset;
   return {
     about: {
-      offset,
+      streamOffset: offset,
       value: bits,
       local: Number(local),
     },
@@ -189,7 +189,7 @@ export function capability({ capability: name = "", local = "" }: Parts, { surve
   const offset = survey.configuration?.offset;
   const says = has === (local !== "on") ? "" : ": the text is about another file";
   return {
-    about: { offset, value: has ? "on" : "off", local },
+    about: { streamOffset: offset, value: has ? "on" : "off", local },
     here: `the configuration section ${has ? "names" : "does not name"} the capability ${name}${says}`,
     why: `${name} changes the layout of the stream, so both ends must have it on or both off (QEMU 4.0 on)`,
     remedies: {
@@ -204,7 +204,7 @@ export function unknownCapability({ capability: name = "" }: Parts, { survey, fi
   const offset = survey.configuration?.offset;
   const { capabilities } = survey.inspection;
   return {
-    about: { offset, value: name },
+    about: { streamOffset: offset, value: name },
     here: `the configuration section names ${capabilities.length === 0 ? "no capability" : some(capabilities)}`,
     why: `that QEMU has no capability ${quoted(name)}${name === "mapped-ram" ? ": it came with 9.0" : ""}`,
     remedies:
@@ -240,7 +240,7 @@ export function uuid({ received = "", local }: Parts, { survey }: Context): Answ
   const only = local === undefined ? " This is only a warning: it is loaded all the same." : "";
   return {
     about: {
-      offset: configuration?.offset,
+      streamOffset: configuration?.offset,
       value,
       local,
     },

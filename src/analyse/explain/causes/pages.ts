@@ -50,7 +50,7 @@ export function pageFlags({ flags: text = "0" }: Parts, context: Context): Answe
   if (kind === RamFlag.COMPRESS_PAGE) return compressedPages(context, hex(value));
   if (record !== undefined && kind === RamFlag.MULTIFD_FLUSH) {
     return {
-      about: { offset: record.offset, value: hex(value) },
+      about: { streamOffset: record.offset, value: hex(value) },
       here: `the first MULTIFD_FLUSH record is ${at(record.offset)}`,
       why: "QEMU knows MULTIFD_FLUSH (0x200) since 8.1, and 8.1 writes it even without multifd: releases before do not load it",
       remedies: { what: "load it in 8.1 or later" },
@@ -65,7 +65,7 @@ export function pageFlags({ flags: text = "0" }: Parts, context: Context): Answe
       "releases up to 8.2 or so read on as zeros when the stream ends inside the pages, and say this: it may mean no more than that the file is cut off",
     );
   return {
-    about: { offset: damageOffset(context), value: hex(value) },
+    about: { streamOffset: damageOffset(context), value: hex(value) },
     here: damageNote(
       context,
       record === undefined
@@ -104,7 +104,7 @@ function compressedPages(context: Context, value: string | undefined): Answer {
   };
   return {
     about: {
-      offset: record === undefined ? damageOffset(context) : record.offset,
+      streamOffset: record === undefined ? damageOffset(context) : record.offset,
       block: record && (record.block ?? ""),
       value: value ?? hex(RamFlag.COMPRESS_PAGE),
     },
@@ -124,7 +124,7 @@ function compressedPages(context: Context, value: string | undefined): Answer {
 export function compressedData({ length }: Parts, context: Context): Answer {
   const record = context.survey.first.get(RamFlag.COMPRESS_PAGE);
   return {
-    about: { offset: damageOffset(context), value: numberOf(length) },
+    about: { streamOffset: damageOffset(context), value: numberOf(length) },
     here: damageNote(
       context,
       record === undefined ? "this file has no compressed page" : `the first compressed page is ${recordWords(record)}`,
@@ -141,7 +141,7 @@ export function compressedData({ length }: Parts, context: Context): Answer {
 export function xbzrle({ page }: Parts, context: Context): Answer {
   const record = context.survey.first.get(RamFlag.XBZRLE);
   return {
-    about: { offset: damageOffset(context) ?? record?.offset, value: page },
+    about: { streamOffset: damageOffset(context) ?? record?.offset, value: page },
     here: damageNote(
       context,
       record === undefined ? "this file has no XBZRLE page" : `the first XBZRLE record is ${recordWords(record)}`,
@@ -155,7 +155,7 @@ export function xbzrle({ page }: Parts, context: Context): Answer {
 export function zeroPage({ fill = "0" }: Parts, context: Context): Answer {
   const record = context.survey.first.get("fill");
   return {
-    about: { offset: record?.offset, block: record && (record.block ?? ""), value: Number(fill) },
+    about: { streamOffset: record?.offset, block: record && (record.block ?? ""), value: Number(fill) },
     here:
       record === undefined
         ? `every ZERO record of this file fills with 0${elsewhere(context)}`
@@ -187,7 +187,7 @@ export function pagePlace({ block, page }: Parts, context: Context): Answer {
         ? "a page record says CONTINUE (the block of the page before) and there was none before"
         : `the page's offset ${hex(offset)} is not inside its block${offset === 0 ? ": said after that the block is not known" : ""}`;
   return {
-    about: { block, offset: damageOffset(context), value: offset === undefined ? undefined : hex(offset) },
+    about: { block, streamOffset: damageOffset(context), value: offset === undefined ? undefined : hex(offset) },
     here,
     why,
     remedies: first && salvage(context),
@@ -198,7 +198,7 @@ export function pagePlace({ block, page }: Parts, context: Context): Answer {
 export function addressFailed(_: Parts, context: Context): Answer {
   const [first] = context.survey.damage;
   return {
-    about: { offset: damageOffset(context) },
+    about: { streamOffset: damageOffset(context) },
     here: damageNote(context, "this file is whole: what came to QEMU was not"),
     why: "the stream ended where a page record should begin",
     remedies:

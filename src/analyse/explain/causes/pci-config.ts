@@ -83,7 +83,7 @@ export function pciConfig(
       section: device?.name,
       instance: device?.instance,
       field: `config[${hex(i)}]`,
-      offset,
+      streamOffset: offset,
       value: hex(byteOf(read)),
       local: hex(byteOf(local)),
     },

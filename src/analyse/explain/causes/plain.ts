@@ -51,16 +51,18 @@ function placeIn({ section, device, block }: Parts, context: Context): Pick<Answ
   const { survey } = context;
   if (block !== undefined) {
     return {
-      about: { block, offset: survey.blocks.get(block)?.offset },
+      about: { block, streamOffset: survey.blocks.get(block)?.offset },
       here: blockIn(block, context, elsewhere(context)),
     };
   }
   const name = section ?? device;
   if (name !== undefined) {
     const state = survey.devices.find((one) => one.name === name || one.name.endsWith(`/${name}`));
-    if (state !== undefined) return { about: { section: state.name, offset: state.offset }, here: deviceWords(state) };
+    if (state !== undefined)
+      return { about: { section: state.name, streamOffset: state.offset }, here: deviceWords(state) };
     const found = findSection(context, name);
-    if (found !== undefined) return { about: { section: name, offset: found.offset }, here: placeOf(found) };
+    if (found !== undefined)
+      return { about: { section: name, streamOffset: found.streamOffset }, here: placeOf(found) };
   }
-  return { about: { offset: damageOffset(context) }, here: damageNote(context) };
+  return { about: { streamOffset: damageOffset(context) }, here: damageNote(context) };
 }

@@ -50,6 +50,6 @@ function machine(property: string, { inspection }: Context["survey"]): Remedy {
 }
 
 export function sectionHint(section: Section, context: Context): Remedy[] {
-  const hint = HINTS[section.name];
+  const hint = HINTS[section.section];
   return hint === undefined ? [] : [hint(section, context)];
 }

@@ -9,10 +9,10 @@ import { machineWord } from "../names.js";
 /** `section 34 "0000:00:03.0/virtio-net", type FULL, at byte 0x10, 50000 bytes`. */
 export function placeOf({
   id,
-  name,
+  section: name,
   type,
-  offset,
-  length,
+  streamOffset: offset,
+  sectionLength: length,
 }: Context["survey"]["inspection"]["sections"][number]): string {
   return `section ${id} ${quoted(name)} (${type.toUpperCase()}, ${length} bytes) ${at(offset)}`;
 }
@@ -25,7 +25,7 @@ export function findSection(
 ): Context["survey"]["inspection"]["sections"][number] | undefined {
   return survey.inspection.sections.find(
     (one) =>
-      one.name === name &&
+      one.section === name &&
       (instance === undefined || one.instance === instance) &&
       (one.type === "full" || one.type === "start"),
   );
@@ -46,13 +46,13 @@ export function unknownSection({ section = "", number = "0" }: Parts, context: C
   ];
   if (found === undefined) {
     const others = context.survey.inspection.sections.filter(
-      ({ name }) => name === section || name.endsWith(`/${section.split("/").at(-1)}`),
+      ({ section: name }) => name === section || name.endsWith(`/${section.split("/").at(-1)}`),
     );
     const near =
       others.length === 0
         ? ""
         : `; it has ${some(
-            others.map((one) => `${quoted(one.name)} ${one.instance}`),
+            others.map((one) => `${quoted(one.section)} ${one.instance}`),
             4,
           )}`;
     return {
@@ -88,7 +88,7 @@ export function unknownSection({ section = "", number = "0" }: Parts, context: C
       `the loader stops at the first that it does not know: this file has ${counted(others, "other device")} that the destination needs, listed below`,
     );
   }
-  return { about: { section, instance, offset: found.offset }, here: placeOf(found), why, remedies };
+  return { about: { section, instance, streamOffset: found.streamOffset }, here: placeOf(found), why, remedies };
 }
 
 /** "unsupported version 9 for 'x' v4". */
@@ -98,7 +98,7 @@ export function sectionVersion({ section = "", received = "", local = "" }: Part
   return {
     about: {
       section,
-      offset: found?.offset,
+      streamOffset: found?.streamOffset,
       instance: found?.instance,
       value: found?.version,
       local: Number(local),
@@ -119,7 +119,7 @@ export function unknownId({ number = "0" }: Parts, context: Context): Answer {
   const id = Number(number);
   const known = context.survey.inspection.sections.find((one) => one.id === id);
   return {
-    about: { offset: damageOffset(context), value: id },
+    about: { streamOffset: damageOffset(context), value: id },
     here: [
       known === undefined ? `no section of this file was started with id ${id}` : placeOf(known),
       ...damageNote(context),
@@ -158,7 +158,7 @@ export function unknownType({ number = "0" }: Parts, context: Context): Answer {
       "every section of this file begins with a type that QEMU knows: the loader lost its place in the section before, which its device reads with another length than the source wrote",
     );
   return {
-    about: { offset, value: hex(type) },
+    about: { streamOffset: offset, value: hex(type) },
     here,
     why: words ?? `where a section, command or EOF should begin, there is ${hex(type)}`,
     remedies: remedy ?? verify(context, "see which section is wrong"),
@@ -170,7 +170,7 @@ export function noDescription({ number = "0" }: Parts, { survey }: Context): Ans
   const { vmdescription, eof } = survey;
   return {
     about: {
-      offset: vmdescription ?? (eof === undefined ? undefined : eof + 1),
+      streamOffset: vmdescription ?? (eof === undefined ? undefined : eof + 1),
       value: hex(Number(number)),
     },
     here:
@@ -194,7 +194,7 @@ export function noDescription({ number = "0" }: Parts, { survey }: Context): Ans
 export function partFailed({ section = "" }: Parts, context: Context): Answer {
   const found = findSection(context, section);
   return {
-    about: { section, offset: found?.offset },
+    about: { section, streamOffset: found?.streamOffset },
     here: [
       found === undefined ? `this file has no section ${quoted(section)}` : placeOf(found),
       ...damageNote(context),

@@ -76,7 +76,7 @@ export function likely(
   argument: readonly string[],
   also: string[] = [],
 ): LikelyDevice {
-  return { section, instance, offset, path, argument: argument.join(","), also };
+  return { section, instance, streamOffset: offset, place: path, argument: argument.join(","), also };
 }
 
 /** Gives each backend that is asked for its own number: `DRIVE0`, `DRIVE1`, ... */
