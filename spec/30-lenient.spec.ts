@@ -45,6 +45,9 @@ test("what lenient mode puts in the place of a damaged page is listed, with stat
     t.ok(replaced?.replacedBy?.endsWith("zeros") === true, `${name}: ${replaced?.replacedBy}`);
     t.ok(payload - replaced!.streamOffset <= 12, `${name}: the record's offset`);
     t.ok(lenient.stderr.includes(`replaced page of "pc.ram" at 0x`), `${name}: in words`);
+    const again = command.map((word) => (word === out(name) ? out(`${name}-again`) : word));
+    const accepted = await qevm([...again, "--lenient", "--accept-damage"], { plain: true });
+    t.equal(accepted.code, 0, `${name}: all of it is listed`);
     place = replaced;
   }
   t.ok(place?.blockOffset !== undefined && place.blockOffset % 4096 === 0, "a page");

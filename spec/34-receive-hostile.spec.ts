@@ -37,7 +37,7 @@ function asking(stream: Buffer, pings = 1): Buffer {
 interface List {
   complete: boolean;
   reason?: string;
-  refused: { from: string; bytes: number; why: string }[];
+  refused: { from: string; receivedBytes: number; why: string }[];
 }
 
 function listOf(folder: string): List {

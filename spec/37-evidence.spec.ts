@@ -25,7 +25,7 @@ import { readReport } from "./support/report-page.js";
 interface List {
   complete: boolean;
   reason?: string;
-  channels: { file: string; bytes: number; complete: boolean; reason?: string }[];
+  channels: { file: string; channelLength: number; complete: boolean; reason?: string }[];
 }
 
 function listOf(folder: string): List {
@@ -87,7 +87,7 @@ async function readable(folder: string, out: string, stream: Uint8Array, ends: r
   if (!main.equals(stream.subarray(0, main.length))) wrong.push("other bytes");
   const list = listOf(folder);
   if (list.complete || (list.reason ?? "") === "") wrong.push("not marked");
-  for (const { file, bytes, complete, reason } of list.channels) {
+  for (const { file, channelLength: bytes, complete, reason } of list.channels) {
     if (statSync(join(folder, file)).size !== bytes) wrong.push(`${file}: ${bytes} bytes`);
     if (file === "main.bin" && (complete || (reason ?? "") === "")) wrong.push(`${file} is not marked`);
   }
@@ -177,7 +177,7 @@ test("channels that break off: each is marked, and what came is read", async (t)
         if (error === undefined || list.complete) wrong.push(`${cut}: ${String(error)}`);
         if (list.channels.some(({ complete, reason }) => complete === (reason !== undefined))) wrong.push("marks");
         marked += list.channels.filter(({ complete }) => !complete).length;
-        for (const { file, bytes } of list.channels) {
+        for (const { file, channelLength: bytes } of list.channels) {
           const whole = channels[names.indexOf(file)];
           if (whole !== undefined && !readFileSync(join(into, file)).equals(whole.subarray(0, bytes)))
             wrong.push(`${cut}: ${file}`);
@@ -214,7 +214,8 @@ test(`relay: a source or a destination that breaks off at ${CUTS} moments each`,
         const { channels, ...list } = listOf(into);
         const [main] = channels;
         if (list.complete || list.reason === undefined) wrong.push(`${side} ${cut}: not marked`);
-        if (side === "source" && (main!.bytes > cut || main!.complete)) wrong.push(`${cut}: ${main!.bytes} bytes`);
+        if (side === "source" && (main!.channelLength > cut || main!.complete))
+          wrong.push(`${cut}: ${main!.channelLength} bytes`);
         const bytes = readFileSync(join(into, "main.bin"));
         if (!bytes.equals(stream.subarray(0, bytes.length))) wrong.push(`${side} ${cut}: other bytes`);
         await verifyRecording(openRecording(into, { lenient: true }), { lenient: true });

@@ -213,5 +213,5 @@ test("the command: text, JSON, exit status, pipes, containers, recordings", asyn
   t.equal((await qevm(["explain"])).code, 2, "no file");
   t.equal((await qevm(["explain", file, "a", "b"])).code, 2, "two texts");
   t.equal((await qevm(["explain", file, "--lenient"])).code, 2, "--lenient");
-  t.equal((await qevm(["explain", join(folder, "nosuch")])).code, 1, "a file that is not there");
+  t.equal((await qevm(["explain", join(folder, "nosuch")])).code, 2, "a file that is not there");
 });

@@ -74,7 +74,7 @@ function noted(one: Reopened): Reopened {
 
 function finish(args: Arguments, out: string | undefined, report: AdaptReport, command?: readonly string[]): number {
   printWarnings(report.warnings);
-  const status = Math.max(delivered(report), report.enough ? 0 : 1);
+  const status = Math.max(delivered(report, args.flag("accept-damage")), report.enough ? 0 : 1);
   if (args.flag("json")) {
     const { refused, changes, ...rest } = report;
     const shown = { ...rest, changes: changes.map(changeDocument), refusedChanges: refused.map(changeDocument) };

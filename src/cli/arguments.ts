@@ -72,6 +72,9 @@ export function parse(command: string, args: string[], positionals: [number, num
   if (!["auto", "always", "never"].includes(String(color))) {
     throw new UsageError(`--color takes auto, always or never, not ${JSON.stringify(color)}`);
   }
+  if (values["accept-damage"] === true && values["lenient"] !== true) {
+    throw new UsageError("--accept-damage goes with --lenient");
+  }
   speak(values);
   const { template } = values;
   const named = typeof template === "string" ? template : undefined;

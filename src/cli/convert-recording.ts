@@ -37,7 +37,7 @@ export async function toRecording(args: Arguments, out: string): Promise<number>
   tellIncomplete(report);
   if (args.flag("json")) printResult(report);
   else print(lines(out, report));
-  return delivered(report);
+  return delivered(report, args.flag("accept-damage"));
 }
 
 function lines(out: string, { machine, pages, packets, epochs, files }: RecordingFolderReport): string[] {

@@ -50,7 +50,7 @@ export async function run(argv: string[]): Promise<number> {
   tellUnloadable(report);
   if (json) printResult(report);
   else if (out !== "-") print(lines(out, report));
-  const status = delivered(report);
+  const status = delivered(report, args.flag("accept-damage"));
   // A cut stream stays one, which no QEMU loads.
   return report.complete ? status : 1;
 }

@@ -32,7 +32,7 @@ export async function run(argv: string[]): Promise<number> {
   await source.close?.();
   printWarnings(result.warnings);
   tellIncomplete(result);
-  const status = delivered(result);
+  const status = delivered(result, args.flag("accept-damage"));
   for (const { block: name } of result.blocks.filter(({ inStream }) => !inStream)) {
     warn(`the stream carries no page of RAM block ${JSON.stringify(name)}; its file is empty`);
   }
@@ -60,7 +60,7 @@ async function physical(args: Arguments, out: string, format: PhysicalOptions["f
   await source.close?.();
   printWarnings(result.warnings);
   tellIncomplete(result);
-  const status = delivered(result);
+  const status = delivered(result, args.flag("accept-damage"));
   if (how.paging && result.mappedRangeCount === null) {
     warn("no CPU translates addresses: the core has physical addresses only");
   }

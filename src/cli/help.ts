@@ -1,4 +1,5 @@
 import {
+  ACCEPT_DAMAGE,
   ALLOW,
   CATALOGUE,
   FILE_TEXT,
@@ -28,6 +29,9 @@ const IMAGES = ["raw", "gzip", "bzip2", "xz", "lzop", "zstd", "sparse"];
 
 /** How a stream is read. */
 const READING = [LENIENT, PAGE_SIZE, ...SCHEMA, SNAPSHOT, OFFSET, LIMIT];
+
+/** The same for what writes its content. */
+const WRITING = [LENIENT, ACCEPT_DAMAGE, ...READING.slice(1)];
 
 export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   inspect: {
@@ -127,7 +131,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--length N", "only N bytes of addresses"],
       ["--layout L", "BLOCK@ADDRESS[:OFFSET:LENGTH],... if not detected"],
       JSON_OUT,
-      ...READING,
+      ...WRITING,
     ],
     text: FILE_TEXT,
   },
@@ -177,7 +181,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   unpack: {
     usage: "FILE DIR [--json] [--page-size N]",
     line: "unpack a stream into a folder of editable files",
-    options: [JSON_OUT, ...READING],
+    options: [JSON_OUT, ...WRITING],
     text: `DIR must not exist or must be empty. It gets manifest.json (framing, order,\nids), a sparse file per RAM block in ram/, a JSON file per device in devices/.\n${FILE_TEXT}`,
   },
   pack: {
@@ -209,7 +213,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--xml FILE", "libvirt: another domain XML, or that of a new image"],
       ["--compression C", "libvirt: raw gzip bzip2 xz lzop zstd sparse (as it was)", { values: IMAGES }],
       JSON_OUT,
-      ...READING,
+      ...WRITING,
     ],
     text: `Everything else is unchanged, byte for byte. --flatten alone writes plain\npages. ${FILE_TEXT}`,
   },
@@ -226,7 +230,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--accept RULE", "take a change that is refused; all takes every one", { many: true }],
       ["", "that can be; repeatable"],
       JSON_OUT,
-      ...READING,
+      ...WRITING,
     ],
     text: `QEMU ARGS is the destination's command without -incoming. It is started paused,\nand saves what it would write itself: it opens its disks, so the source must\nhave ended. Properties of its devices that the guest needs (vectors=4) are set.\nThe destination must be started as is printed at the end. A libvirt save image\nstays one, and its XML gets the machine type and those properties.\n${FILE_TEXT}`,
   },
@@ -317,6 +321,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ALLOW,
       ...SCHEMA,
       LENIENT,
+      ACCEPT_DAMAGE,
       PAGE_SIZE,
       LIMIT,
       JSON_OUT,

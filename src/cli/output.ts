@@ -58,14 +58,18 @@ export function soundness(warnings: readonly Warning[]): 0 | 1 {
 /**
  * The exit status of a command whose output is memory, device state or a stream: 1 where lenient mode skipped
  * something, since the output is incomplete. Prints a warning on stderr.
+ * @param accepted `--accept-damage`: 0 where all of it is listed
  */
-export function delivered({ passedOver, warnings }: { passedOver: number; warnings: readonly Warning[] }): number {
+export function delivered(
+  { passedOver, warnings }: { passedOver: number; warnings: readonly Warning[] },
+  accepted = false,
+): number {
   if (passedOver === 0) return 0;
   const more = Math.max(0, passedOver - warnings.length);
   const unlisted = more === 0 ? "" : ` (${more} of them are not listed)`;
   const things = passedOver === 1 ? "1 anomaly was" : `${passedOver} anomalies were`;
   warn(`the output is unreliable: ${things} skipped${unlisted}`);
-  return 1;
+  return accepted && warnings.filter(({ skipped }) => skipped === true).length >= passedOver ? 0 : 1;
 }
 
 /** A source that shows progress in a line on stderr, only on a terminal; the line is removed at the end. */

@@ -30,7 +30,7 @@ export async function run(argv: string[]): Promise<number> {
   if (converted !== null) printWarnings(converted.warnings);
   if (args.flag("json")) printResult(...document(relayed, out));
   else print(lines(relayed, out));
-  return converted === null ? 0 : delivered(converted);
+  return converted === null ? 0 : delivered(converted, args.flag("accept-damage"));
 }
 
 /** How the destination's multifd channels are written; undefined: it has none, or those of the source. Errors: usage. */

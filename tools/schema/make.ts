@@ -20,7 +20,7 @@ export function schemas(): Map<string, Shape> {
 
 /** The file of a schema, as it is in the package. */
 export function printed(schema: Shape): string {
-  return `${JSON.stringify(schema, null, 1)}\n`;
+  return `${JSON.stringify(schema)}\n`;
 }
 
 /** The commands that have each name, by the names. */
