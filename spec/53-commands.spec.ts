@@ -142,11 +142,14 @@ test("a package: its sections and commands are items of the stream", async (t) =
   const result = await verifyStream(new MemorySource(POSTCOPY));
   t.ok(result.identical && result.complete, "written again from the fields");
   t.equal(result.opaqueBytes, 10, "the two devices alone are not understood");
-  t.deepEqual(result.inspection.devices, ["thing/0", "other/3"]);
+  t.deepEqual(
+    result.inspection.devices.map(({ section, instance }) => `${section}/${instance}`),
+    ["thing/0", "other/3"],
+  );
   t.deepEqual(result.inspection.evident, ["return-path", "postcopy-ram"]);
   t.deepEqual(result.inspection.commands[1], {
     name: "POSTCOPY_ADVISE",
-    offset: 13,
+    streamOffset: 13,
     pageSizes: "0x201000",
     pageSize: "0x1000",
   });
@@ -194,7 +197,7 @@ test("packages that are wrong", async (t) => {
 test("lenient: what a command cannot say is counted", async (t) => {
   const bytes = fromHex(`${HEADER} 08 000c 0002 abcd 00`);
   const found = await inspectStream(new MemorySource(bytes), { lenient: true });
-  t.deepEqual(found.commands, [{ name: "COMMAND_12", offset: 8, number: 12, payload: "abcd" }]);
+  t.deepEqual(found.commands, [{ name: "COMMAND_12", streamOffset: 8, number: 12, payload: "abcd" }]);
   t.deepEqual([found.opaqueBytes, found.undecoded[0]?.streamOffset], [2, 13]);
 });
 

@@ -126,7 +126,7 @@ test("in a recording the messages are told with their values", async (t) => {
   const folder = { main: channel("main", recorded.open("main.bin")), multifd: [], preempt: [] };
   const whole = await verifyRecording({ ...folder, returnPath: [channel("back", back)] }, { keepMemory: false });
   const [{ messages, messageCounts }] = whole.inspection.channels as [(typeof whole.inspection.channels)[number]];
-  t.deepEqual(messages[0], { offset: 0, name: "PONG", value: 1 });
+  t.deepEqual(messages[0], { channelOffset: 0, name: "PONG", value: 1 });
   t.equal(messages.find(({ name }) => name === "REQ_PAGES")?.["block"], "pc.ram");
   t.deepEqual([messageCounts["PONG"], messageCounts["SHUT"]], [4, 1]);
   const cut = channel("back", back.subarray(0, -1));

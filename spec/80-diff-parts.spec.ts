@@ -151,6 +151,11 @@ test("records of other sections, commands, VMDESCRIPTION, the end", async (t) =>
   const pings = await diffStreams(await ping(1), await ping(2));
   t.deepEqual(named(pings, "encoding"), ["command number 0"], "another value");
   t.match(String(pings.differences[0]?.b), /"value":2/u);
+  const moved = await told(await ping(1), (item) => {
+    if (item.kind === "configuration") item.configuration.machine = "pc-i440fx-10.2";
+    return item;
+  });
+  t.deepEqual(named(moved, "encoding"), [], "the same command elsewhere");
 
   const description = await told(live, (item) => {
     return item.kind === "vmdescription" ? { ...item, description: { ...item.description, pageSize: 8192 } } : item;

@@ -33,7 +33,7 @@ export interface DiffOptions extends StreamOptions {
  * path.
  * @example
  * const { verdict, devices } = await diffStreams("before.mig", "after.mig");
- * console.log(verdict, devices.map(({ name }) => name));
+ * console.log(verdict, devices.map(({ section }) => section));
  */
 export async function diffStreams(a: StreamInput, b: StreamInput, options: DiffOptions = {}): Promise<StreamDiff> {
   const { snapshots, offsets, ...stream } = options;

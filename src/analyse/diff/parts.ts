@@ -79,7 +79,7 @@ export function compareCommands(a: Scanned, b: Scanned): PartDifference[] {
   }
   if (out.found.length > 0) return out.found;
   const texts = [ca, cb].map((commands) =>
-    commands.map((command) => JSON.stringify({ ...command, offset: undefined })),
+    commands.map((command) => JSON.stringify({ ...command, streamOffset: undefined })),
   );
   const at = texts[0]!.findIndex((text, i) => text !== texts[1]![i]);
   if (at >= 0) {

@@ -10,8 +10,8 @@ import type { ConvertOptions, ConvertReport } from "./types.js";
  * is a libvirt save image (not for `-`). Errors: as `openInput` and `convertStream`; io. A source that was given stays
  * open.
  * @example
- * const { pages, bytes } = await convertToFile("old.mig", "new.mig", { ram: "normal" });
- * console.log(pages.in.compressed, bytes.out);
+ * const { pages, streamLength } = await convertToFile("old.mig", "new.mig", { ram: "normal" });
+ * console.log(pages.read.compressed, streamLength.written);
  */
 export async function convertToFile(
   input: StreamInput,

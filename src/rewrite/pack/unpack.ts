@@ -51,7 +51,7 @@ export interface UnpackOptions extends OpenOptions {
  * Errors: as `openInput` and `StreamReader`; usage, io, unsupported (mapped-ram, two blocks of one name).
  * @example
  * await unpackStream("vm.mig", "vm.dir");
- * const { bytes } = await packFolder("vm.dir", "edited.mig");
+ * const { streamLength } = await packFolder("vm.dir", "edited.mig");
  */
 export async function unpackStream(input: StreamInput, folder: string, options: UnpackOptions = {}): Promise<Manifest> {
   const out = new AtomicFolder(folder);

@@ -69,7 +69,7 @@ function onBridge(survey: Survey, index: number, several: boolean): Named {
       const moved = index === 0 ? one.argument : one.argument.replace(/\b(id|bus)=dev-/gu, `$1=phb${index}-dev-`);
       const root = several && moved.includes(",addr=") && !moved.includes(",bus=");
       const argument = root ? moved.replace(",addr=", `,bus=${bus},addr=`) : moved;
-      return { ...one, section: back(one.section), path: back(one.place), argument };
+      return { ...one, section: back(one.section), place: back(one.place), argument };
     }),
     unnamed: found.unnamed.map(back),
   };
