@@ -124,7 +124,7 @@ test("what a killed receive has left can be read", async (t) => {
   const [left] = leftovers(out);
   t.equal(left?.recording, true, "it is told as a recording");
   const { code, stdout } = await qevm(["inspect", left!.path, "--lenient", "--json"]);
-  t.equal(code, 0);
+  t.equal(code, 1);
   t.ok((flatDocument(stdout) as { streamLength: number }).streamLength > 100_000, "what came is there");
   const again = start(["receive", `unix:${join(work, "s2")}`, "--out", out]);
   let said = "";

@@ -229,7 +229,7 @@ test("nothing is confirmed before the disk has it under its name", async (t) => 
       ],
     ] as const) {
       const { heard, code, stderr, folder } = await withFault(out, step);
-      t.equal(code, 1, `${what}, ${out}: ${stderr}`);
+      t.equal(code, 2, `${what}, ${out}: ${stderr}`);
       t.notOk(heard.includes(SHUT_0), "the source is not told to end its guest");
       t.match(heard, /0001000400000001$/u, "it is told that the migration failed");
       t.ok(readdirSync(folder).length > 0, "what came is kept");
@@ -290,7 +290,7 @@ test("a full disk", async (t) => {
           socket.on("data", (part: Buffer) => (heard += part.toString("hex")));
           socket.write(stream);
           const { code, stderr } = await ended();
-          t.equal(code, 1, stderr.slice(0, 500));
+          t.equal(code, 2, stderr.slice(0, 500));
           t.notOk(heard.includes(SHUT_0), "not confirmed");
           t.match(stderr, /received data is kept/u);
           const kept = join(folder, out === "rec/" ? "rec" : "vm.mig.partial");
@@ -347,7 +347,7 @@ test("a unix socket: whose it is, how long its path, and that it goes away", asy
       const file = join(folder, "file");
       writeFileSync(file, "precious");
       const notSocket = await at(file);
-      t.equal(notSocket.code, 1);
+      t.equal(notSocket.code, 2);
       t.match(notSocket.stderr, /not a socket/u);
       t.equal(readFileSync(file, "utf8"), "precious");
       const busy = join(folder, "busy");
@@ -355,7 +355,7 @@ test("a unix socket: whose it is, how long its path, and that it goes away", asy
       await sleep(50);
       const { ino } = statSync(busy);
       const taken = await at(busy);
-      t.equal(taken.code, 1);
+      t.equal(taken.code, 2);
       t.match(taken.stderr, /another process uses this socket/u);
       t.equal(statSync(busy).ino, ino, "it is left alone");
       await new Promise((resolve) => {

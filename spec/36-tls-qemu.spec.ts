@@ -249,7 +249,7 @@ for (const version of ["7.2", "10.0", "11.1"]) {
     }
     const plain = await sendTo(t, version, pki, (uri) => [file, uri]);
     t.notEqual(plain?.status, "completed", plain?.error);
-    t.equal(plain?.code, 1);
+    t.equal(plain?.code, 2);
     t.match(plain?.stderr ?? "", /expects TLS/u);
     const wrong = await sendTo(t, version, pki, (uri) => [file, uri, "--tls", foreign]);
     t.match(wrong?.stderr ?? "", /not signed by a CA of .*foreign\/ca-cert\.pem/u);

@@ -62,7 +62,7 @@ for (const [name, options] of [
         await vm.close();
       }
       const none = await qevm(["inspect", file]);
-      t.equal(none.code, 1, "which one must be said");
+      t.equal(none.code, 2, "which one must be said");
       t.match(none.stderr, /"first", id 1,.*--snapshot first\n\s+"second one", id 2,/u);
       for (const [k, mark] of ["first", "second one"].entries()) {
         const verified = await qevm(["verify", file, "--snapshot", mark, "--json"]);

@@ -54,9 +54,9 @@ test("two snapshots by name and by id", async (t) => {
   t.equal(verified.code, 0, verified.stderr);
   const fuzz = ["fuzz", "decode", file, "--cases", "5"];
   const inspected = await qevm(["inspect", file]);
-  t.equal(inspected.code, 1, "no wrong usage: the list is the answer");
+  t.equal(inspected.code, 2, "no wrong usage: the list is the answer");
   t.match(inspected.stderr, /"second one", id 2, .*--snapshot 2/u);
-  t.equal((await qevm(fuzz)).code, 1, "fuzz does not guess which");
+  t.equal((await qevm(fuzz)).code, 2, "fuzz does not guess which");
   t.equal((await qevm([...fuzz, "--snapshot", "second one"])).code, 0, "and takes the one that is named");
   const whole = await qevm([...fuzz, "--snapshot", "second one", "--as-is"]);
   t.deepEqual([whole.code, /--as-is/u.test(whole.stderr)], [2, true], "the image itself has none to choose");

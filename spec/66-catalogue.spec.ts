@@ -159,7 +159,11 @@ test("what fits in two ways is uncertain, unless another section rules one of th
   const other = await devicesOf(stream(dev), { catalogue: one });
   t.equal(other.devices[0]?.catalogue?.certain, true, "one layout of one QEMU");
   const inspected = await inspectSource(new MemorySource(stream(dev)), { catalogue });
-  t.deepEqual(inspected.catalogue, { deviceCount: 1, catalogueBytes: 4, uncertainBytes: 4, uncertainDeviceCount: 1 }, "inspect counts it");
+  t.deepEqual(
+    inspected.catalogue,
+    { deviceCount: 1, catalogueBytes: 4, uncertainBytes: 4, uncertainDeviceCount: 1 },
+    "inspect counts it",
+  );
   const error = await refusal(() =>
     convertStream(new MemorySource(stream(dev)), new MemorySink(), { catalogue, addVmdescription: true }, tmpdir()),
   );
