@@ -385,7 +385,7 @@ test("sizes and counts", async (t) => {
   const { inspection } = verification;
   const sections = Array.from({ length: 1234 }, () => inspection.sections[0]!);
   t.match(inspected("vm", { ...inspection, sections }).join("\n"), / 1,234 parts/u, "parts");
-  const recompressed = { ...verification.recompressed, pages: 12_345, identical: 1234 };
+  const recompressed = { ...verification.recompressed, pageCount: 12_345, identicalCount: 1234 };
   const verified = verifiedReport("vm", { ...verification, opaqueBytes: 12_051, recompressed }).join("\n");
   t.match(verified, /not understood: 12\.1 kB/u, "bytes");
   t.match(verified, /: 1,234 of 12,345 identical/u, "pages");

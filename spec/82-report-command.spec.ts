@@ -61,10 +61,10 @@ test("usage, and what is not a stream: nothing is made", async (t) => {
     [["report", file, "--out", out, "--lenient"], 2, /takes no --lenient/u],
     [["report", file, "--out", out, "--snapshot", "x"], 2, /--snapshot is for qcow2/u],
     [["report", file, "--out", out, "--page-size", "1000"], 2, /power of two/u],
-    [["report", file, "--out", work], 1, /is a folder/u],
+    [["report", file, "--out", work], 2, /is a folder/u],
     [["report", file, "--out", file], 2, /would replace \S+vm\.mig, which is read/u],
-    [["report", "-", "--out", join(work, "nowhere", "x.html")], 1, /nowhere/u],
-    [["report", join(work, "missing"), "--out", out], 1, /missing/u],
+    [["report", "-", "--out", join(work, "nowhere", "x.html")], 2, /nowhere/u],
+    [["report", join(work, "missing"), "--out", out], 2, /missing/u],
     [["report", fileURLToPath(import.meta.url), "--out", out], 1, /refused at byte 0x0/u],
   ] as [string[], number, RegExp][]) {
     const ended = await qevm(args);

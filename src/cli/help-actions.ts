@@ -3,10 +3,7 @@ import type { CommandHelp, OptionRow } from "./option-table.js";
 export const FILE_TEXT =
   "FILE may be - (standard input) or a folder (recording).\nContainers are opened automatically: libvirt, qcow2, gzip, bzip2,\nxz, lzop, lz4, zstd.";
 export const LENIENT: OptionRow = ["--lenient", "skip recoverable errors, with warnings"];
-export const ACCEPT_DAMAGE: OptionRow = [
-  "--accept-damage",
-  "--lenient: exit 0 where everything that was skipped is listed",
-];
+export const ACCEPT_DAMAGE: OptionRow = ["--accept-damage", "--lenient: exit 0 if all that was skipped is listed"];
 export const LIMIT: OptionRow = ["--limit NAME=N", "change a decoder limit, e.g. deviceBytes=1G", { many: true }];
 export const SNAPSHOT: OptionRow = ["--snapshot S", "which snapshot of a qcow2 image (name or id)"];
 export const OFFSET: OptionRow = ["--stream-offset N", "the stream begins at byte N of FILE (2M, 0x200000)"];
