@@ -11,7 +11,7 @@ import { askSubsections } from "../../src/rewrite/adapt/dumped.js";
 import { offeredFeatures } from "../../src/rewrite/adapt/offered.js";
 import type { PatternFacts, Survey } from "../../src/rewrite/adapt/types.js";
 import { planAdapt } from "../../src/rewrite/adapt/plan.js";
-import { displayArguments, globalArguments } from "../../src/rewrite/adapt/properties.js";
+import { displayArguments, globalArguments, topologyArguments } from "../../src/rewrite/adapt/properties.js";
 import { settingsOf, settle, type Asked } from "../../src/rewrite/adapt/settle.js";
 import { survey } from "../../src/rewrite/adapt/survey.js";
 import { writeAdapted } from "../../src/rewrite/adapt/write.js";
@@ -32,6 +32,8 @@ export interface Cell {
   readonly args: readonly string[];
   /** Those of the destination; the same by default. */
   readonly toArgs?: readonly string[];
+  /** Devices that are hot-plugged into the source, as `-device` takes them. */
+  readonly plugged?: readonly string[];
   /** Milliseconds that the guest runs before it is saved; a Linux guest runs until it works. */
   readonly run: number;
   /** Files in `$DIR`, beside the disk. */
@@ -117,7 +119,8 @@ export async function saved(vm: QemuProcess): Promise<Buffer> {
 }
 
 /** Lets a guest run until it is saved; what a Linux said last. */
-async function settleDown({ linux, run }: Cell, vm: QemuProcess): Promise<string> {
+async function settleDown({ linux, run, plugged = [] }: Cell, vm: QemuProcess): Promise<string> {
+  for (const device of plugged) await vm.execute("device_add", withTypes(device));
   if (linux === undefined) {
     await sleep(run);
     return "";
@@ -125,6 +128,16 @@ async function settleDown({ linux, run }: Cell, vm: QemuProcess): Promise<string
   const said = (await ticks(vm, 3, BOOT)).at(-1)!;
   if (!said.startsWith("tick")) throw new QevmError("io", `Linux did not start: ${said}`);
   return said;
+}
+
+/** `virtio-net-pci,netdev=n0,addr=5` as QMP takes it. */
+function withTypes(device: string): Record<string, string | number> {
+  const [driver = "", ...rest] = device.split(",");
+  const pairs = rest.map((pair): [string, string | number] => {
+    const [name = "", value = ""] = pair.split("=");
+    return [name, /^(?:socket|core|thread)-id$/u.test(name) ? Number(value) : value];
+  });
+  return { driver, ...Object.fromEntries(pairs) };
 }
 
 /** The source's stream, and the registers that it was saved with. */
@@ -194,10 +207,8 @@ export async function patternOf(
   facts: PatternFacts;
 }> {
   const plain = argumentsOf(cell, cell.to, cell.toArgs);
-  const display = displayArguments(
-    old.sections.map(({ idstr }) => idstr),
-    plain,
-  );
+  const names = old.sections.map(({ idstr }) => idstr);
+  const display = [...displayArguments(names, plain), ...topologyArguments(cell.from, plain)];
   const line = [...plain, ...display, "-S"];
   const first = await started(cell, cell.now, line);
   const { release, properties, devices } = await askDestination(first, cell.from).finally(() => first.close());
@@ -314,7 +325,7 @@ async function loaded(
     if (cell.linux === undefined) await sleep(500);
     else {
       const lines = await ticks(vm, 3, GO_ON);
-      if (works(lines.at(-1)!) !== works(said))
+      if (works(lines.at(-1)!) !== works(said) || !goesOn(clockOf(said), lines.map(clockOf)))
         return fail("guest", `it said ${said}, then ${lines.slice(-3).join(" / ")}`);
     }
     const status = JSON.stringify(await vm.execute("query-status"));
@@ -328,6 +339,16 @@ async function loaded(
 /** What works, of a line that the Linux guest says. */
 function works(line: string): string {
   return line.replace(/^tick \d+|\d+$/gu, "");
+}
+
+/** The clock, in seconds, of a line that the Linux guest says. */
+function clockOf(line: string): number {
+  return Number(/\d+$/u.exec(line)?.[0]);
+}
+
+/** Whether a clock goes on from where it was, neither back nor by more than passed. */
+function goesOn(before: number, after: readonly number[]): boolean {
+  return [...after, before + GO_ON].every((time, i) => time >= (after[i - 1] ?? before));
 }
 
 /** General registers of all CPUs, in one form for all versions. */

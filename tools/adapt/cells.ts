@@ -58,9 +58,9 @@ export function wordsOf(text: string): string[] {
   return text.split(/\s+/u).filter((word) => word !== "");
 }
 
-/** Whether the streams of a machine type describe the state of devices. */
+/** Whether the streams of a machine type describe the state of devices: those without a release do. */
 export function describesState(machine: string): boolean {
-  return releaseOf(machine) >= releaseOf("2.3");
+  return !(releaseOf(machine) < releaseOf("2.3"));
 }
 
 /** What each QEMU says of its machine types. */

@@ -19,9 +19,9 @@ import { join } from "node:path";
 import { Random } from "../../src/analyse/fuzz/random.js";
 import { deviceJobs } from "../capture/device-sets.js";
 import { findQemu, type QemuBinary } from "../qemu/find.js";
-import { tryCell, type Outcome } from "./cell.js";
+import { tryCell, type Cell, type Outcome } from "./cell.js";
 import { describesState, machineTypes, releaseOf } from "./cells.js";
-import { kinds } from "./kinds.js";
+import { filesOf, kinds, withTpm } from "./kinds.js";
 
 const words = argv.slice(2);
 const option = (name: string, usual: string): string => {
@@ -42,6 +42,7 @@ interface Guest {
   readonly from: string;
   readonly to: string;
   readonly args: readonly string[];
+  readonly plugged?: readonly string[];
 }
 
 function guests(older: QemuBinary, newer: QemuBinary): Guest[] {
@@ -56,12 +57,13 @@ function guests(older: QemuBinary, newer: QemuBinary): Guest[] {
     }));
   }
   const random = new Random(Number(option("--seed", "1")));
-  return kinds().map(({ name, family, args }) => {
-    const to = machineTypes(newer, family).at(-1)!;
+  return kinds().map(({ name, family, args, plugged }) => {
+    // Others have no versions.
+    const to = machineTypes(newer, family).at(-1) ?? family;
     const types = machineTypes(older, family).filter((type) => describesState(type));
     const earlier = types.filter((type) => releaseOf(type) < releaseOf(to));
-    const from = random.pick(earlier.length > 0 ? earlier : types);
-    return { name: `${from} ${name}`, from, to, args };
+    const from = types.length === 0 ? family : random.pick(earlier.length > 0 ? earlier : types);
+    return { name: `${from} ${name}`, from, to, args, plugged };
   });
 }
 
@@ -74,8 +76,11 @@ function verdict({ passed, at, report, forced }: Outcome): string {
   return report.refused.some(({ weight }) => weight === "never") ? "FALSE" : "guest";
 }
 
-async function run({ name, from, to, args }: Guest): Promise<string> {
-  const outcome = await tryCell({ old: old!, now: now!, from, to, args, run: 1000, force: true });
+async function run({ name, from, to, args, plugged = [] }: Guest): Promise<string> {
+  const toArgs = [...args, ...plugged.flatMap((device) => ["-device", device])];
+  const files = filesOf(args);
+  const cell: Cell = { old: old!, now: now!, from, to, args, toArgs, plugged, files, run: 1000, force: true };
+  const outcome = await withTpm(args, [old!, now!], () => tryCell(cell));
   const is = verdict(outcome);
   if (words.includes("--verbose") || is !== "loaded")
     console.log(`${is} ${name}: ${outcome.at}: ${outcome.why.split("\n").slice(0, 5).join(" / ")}`);

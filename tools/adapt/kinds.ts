@@ -2,20 +2,33 @@
  * Kinds of machines beside those of the matrix: CPUs, memory, firmware, buses and devices that people's command lines
  * have. Several that do not touch each other are in one guest, to have fewer of them.
  */
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { QemuBinary } from "../qemu/find.js";
 import { disk, FAMILIES, wordsOf } from "./cells.js";
 
-/** A guest: `family` where only one has the devices. */
+/** A guest. */
 export interface Kind {
   readonly name: string;
-  readonly family: (typeof FAMILIES)[number];
+  /** `pc-q35`, or a machine type without versions. */
+  readonly family: string;
+  /** Hot-plugged: arguments of `device_add` in the source, of `-device` in the destination. */
+  readonly plugged: readonly string[];
   readonly args: readonly string[];
 }
 
 const [a, b, c, d] = ["a", "b", "c", "d"].map((id) => disk(id)) as [string, string, string, string];
+const raw = "-drive file=$DIR/disk,format=raw,file.locking=off,snapshot=on";
 const none = "-nodefaults -vga none";
 const net = (i: number): string => `-netdev user,id=n${i}`;
 
-/** `pc`, `q35` or both, then the arguments. */
+/** Where a QEMU finds its TPM: in its own view. */
+const TPM = "/tmp/qevm-tpm";
+
+/** `pc`, `q35`, both or another machine type, then the arguments; `-plug` are devices that are hot-plugged. */
 const KINDS: Readonly<Record<string, string>> = {
   "disks of the machine": `both ${none} ${a} ${b} -device ide-hd,bus=ide.0,drive=a -device ide-cd,bus=ide.1,drive=b`,
   nvme: `both ${none} ${a} ${b} -device nvme,drive=a,serial=1 -device nvme,drive=b,serial=2`,
@@ -82,18 +95,86 @@ const KINDS: Readonly<Record<string, string>> = {
     -chardev null,id=c2 -device isa-parallel,chardev=c2 -device isa-ipmi-kcs,bmc=b0 -device ipmi-bmc-sim,id=b0`,
   "sd, floppy, ide": `both ${none} ${a} ${b} -device sdhci-pci,id=sd -device sd-card,drive=a -device isa-fdc,id=f
     -device floppy,drive=b -device piix3-ide,id=i`,
+  "graphics=off": `both -machine graphics=off,vmport=off`,
+  "of the machine": `both -net none ${raw},if=floppy ${raw},media=cdrom -smp 8,maxcpus=16 -rtc base=localtime,clock=vm`,
+  "Skylake-Server": `both ${none} -cpu Skylake-Server,-hle,-rtm,+vmx,hv-relaxed,hv-vapic -smp 2`,
+  "Opteron, SVM": `both ${none} -cpu Opteron_G3,+svm,-vme -smp 2,maxcpus=3`,
+  "phys-bits": `both ${none} -cpu Westmere,phys-bits=39,host-phys-bits=off,+x2apic,+pdpe1gb,kvm=off,level=10`,
+  "EPYC-Rome, 17 of 255": `q35 ${none} -cpu EPYC-Rome -smp 17,maxcpus=255`,
+  plugged: `q35 ${none} -device pcie-root-port,id=p1,chassis=1 -device ioh3420,id=p2,chassis=2 ${net(0)} ${net(1)}
+    -device pcie-root-port,id=p3,chassis=3 -plug virtio-net-pci,netdev=n0,bus=p1,id=x0 -plug e1000e,netdev=n1,bus=p2,id=x1
+    -object memory-backend-ram,id=m0,size=64M -plug pc-dimm,memdev=m0,id=x2 -m 64,slots=3,maxmem=1G`,
+  "plugged, acpi": `pc ${none} -device pci-bridge,id=br,chassis_nr=1 ${net(0)} ${a} -smp 1,maxcpus=3
+    -plug virtio-net-pci,netdev=n0,addr=5,id=x0 -plug virtio-blk-pci,drive=a,bus=br,addr=3,id=x1
+    -plug qemu64-x86_64-cpu,socket-id=1,core-id=0,thread-id=0,id=x2 -device piix3-usb-uhci,id=u -plug usb-tablet,bus=u.0,id=x3`,
+  "many bridges": `pc ${none} -device pci-bridge,id=b1,chassis_nr=1,addr=4 -device pci-bridge,id=b2,bus=b1,chassis_nr=2,addr=5
+    -device pci-bridge,id=b3,bus=b2,chassis_nr=3,addr=6,shpc=off ${net(0)} ${net(1)} -device e1000,netdev=n0,bus=b2,addr=1
+    -device virtio-net-pci,netdev=n1,bus=b3,addr=2 ${a} -device virtio-scsi-pci,id=s,bus=b3,addr=3 -device scsi-cd,drive=a`,
+  "isapc": `isapc -device ne2k_isa,netdev=n0 ${net(0)}`,
+  "microvm": `microvm ${none} ${net(0)} ${a} -global virtio-mmio.force-legacy=false -device virtio-blk-device,drive=a
+    -device virtio-net-device,netdev=n0 -device virtio-rng-device`,
+  "microvm, pcie": `microvm -machine acpi=on,pcie=on,rtc=on,pit=off,pic=off ${none} ${net(0)} -device virtio-net-pci,netdev=n0`,
+  OVMF: `q35 ${none} -m 128 -drive if=pflash,format=raw,readonly=on,file=$DIR/OVMF_CODE_4M.fd
+    -drive if=pflash,format=raw,file=$DIR/OVMF_VARS_4M.fd ${a} -device virtio-blk-pci,drive=a ${net(0)} -device e1000e,netdev=n0`,
+  "OVMF, old": `pc -nodefaults -vga std -m 128 -drive if=pflash,format=raw,readonly=on,file=$DIR/OVMF_CODE.fd
+    -drive if=pflash,format=raw,file=$DIR/OVMF_VARS.fd ${a} -device ide-hd,drive=a`,
+  TPM: `q35 ${none} -chardev socket,id=c0,path=${TPM} -tpmdev emulator,id=t0,chardev=c0 -device tpm-tis,tpmdev=t0`,
+  "TPM, CRB": `q35 ${none} -chardev socket,id=c0,path=${TPM} -tpmdev emulator,id=t0,chardev=c0 -device tpm-crb,tpmdev=t0`,
+  "multiqueue": `both ${none} -netdev tap,id=n0,queues=3,vhost=off,script=no,downscript=no
+    -device virtio-net-pci,netdev=n0,mq=on,vectors=8`,
 };
+
+/** Where Debian's firmware for UEFI is; kinds that need it are left out where it is not installed. */
+const OVMF = "/usr/share/OVMF";
+
+/** Files in `$DIR` that a kind's arguments name. */
+export function filesOf(args: readonly string[]): Record<string, Buffer> {
+  const names = args.flatMap((word) => /\$DIR\/(OVMF\w+\.fd)$/u.exec(word)?.[1] ?? []);
+  return Object.fromEntries(names.map((name) => [name, readFileSync(join(OVMF, name))]));
+}
+
+/** Does something while each of two QEMUs has a TPM, where the arguments name one. */
+export async function withTpm<T>(args: readonly string[], qemus: readonly QemuBinary[], work: () => Promise<T>): Promise<T> {
+  if (!args.some((word) => word.includes(TPM))) return await work();
+  const ends: (() => void)[] = [];
+  for (const root of new Set(qemus.map((qemu) => qemu.root ?? ""))) {
+    const state = mkdtempSync(join(root === "" ? tmpdir() : join(root, "tmp"), "qevm-swtpm-"));
+    const socket = `${root}${TPM}`;
+    const options = ["socket", "--tpm2", "--tpmstate", `dir=${state}`, "--ctrl", `type=unixio,path=${socket}`];
+    const child = spawn("swtpm", options, { stdio: "ignore" });
+    ends.push(() => {
+      child.kill();
+      for (const path of [state, socket]) rmSync(path, { recursive: true, force: true });
+    });
+    while (!existsSync(socket) && child.exitCode === null) await sleep(50);
+  }
+  try {
+    return await work();
+  } finally {
+    for (const end of ends) end();
+  }
+}
 
 /** The guests of that list, one for each family. */
 export function kinds(): Kind[] {
   const found: Kind[] = [];
   for (const [name, text] of Object.entries(KINDS)) {
-    const [which = "", ...words] = wordsOf(text);
-    const memory = words[0] === "-m" ? words.splice(0, 2) : ["-m", "64"];
-    for (const family of FAMILIES) {
-      if (which === "both" || family === `pc-${which === "pc" ? "i440fx" : which}`)
-        found.push({ name, family, args: [...memory, ...words] });
+    if (text.includes("OVMF") && !existsSync(OVMF)) {
+      console.log(`skipped: ${name}: no ${OVMF}`);
+      continue;
     }
+    if (text.includes(TPM) && spawnSync("swtpm", ["--version"]).status !== 0) {
+      console.log(`skipped: ${name}: no swtpm`);
+      continue;
+    }
+    const [which = "", ...words] = wordsOf(text);
+    const plugged: string[] = [];
+    for (let at = words.indexOf("-plug"); at >= 0; at = words.indexOf("-plug")) plugged.push(words.splice(at, 2)[1]!);
+    const args = words.includes("-m") ? words : ["-m", "64", ...words];
+    const families = which === "both" ? FAMILIES : FAMILIES.filter((one) => one === FAMILY_OF[which]);
+    for (const family of families.length > 0 ? families : [which]) found.push({ name, family, args, plugged });
   }
   return found;
 }
+
+const FAMILY_OF: Readonly<Record<string, string>> = { pc: "pc-i440fx", q35: "pc-q35" };

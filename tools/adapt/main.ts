@@ -14,10 +14,11 @@
  *   --run MS                time that a guest without a system runs before it is saved (2500)
  *   --linux FOLDER          the guest is a Linux, which is made in that folder (`linux.ts`) if it is not there
  *   --jobs N                guests at a time (1)
+ *   --results FILE          a line of JSON for each cell; cells that passed in it are not run again
  *   --keep FOLDER           streams and patterns of cells that fail
  *   --verbose               every change
  */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { argv, exit } from "node:process";
 import { findQemu } from "../qemu/find.js";
@@ -25,6 +26,7 @@ import { saveOld, tryCell, type Outcome, type SavedGuest } from "./cell.js";
 import { DEVICE_SETS } from "./cells.js";
 import { jobsOf, MATRIX, sampleOf, type Job, type Target } from "./jobs.js";
 import { tickingLinux } from "./linux.js";
+import { passedIn } from "./results.js";
 import { Tables } from "./tables.js";
 
 const words = argv.slice(2);
@@ -67,9 +69,15 @@ function cellsOf(list: readonly Job[]): number {
 /** Cells that failed without being refused. */
 let unforeseen = 0;
 const tables = new Tables();
+const results = option("--results", "");
+const before = passedIn(results);
 
 async function runJob(job: Job): Promise<void> {
-  const { name, source, cell, to } = job;
+  const { name, source, cell } = job;
+  const named = job.to.map((target) => ({ ...target, title: `${source} ${name} -> ${target.type}` }));
+  for (const target of named) if (before.has(target.title)) tables.add(job, target, true);
+  const to = named.filter(({ title }) => !before.has(title));
+  if (to.length === 0) return;
   let guest: SavedGuest | undefined;
   try {
     guest = await saveOld({ ...cell, to: to[0]!.type });
@@ -80,7 +88,9 @@ async function runJob(job: Job): Promise<void> {
     const outcome = await tryCell({ ...cell, to: target.type, accept }, guest);
     tables.add(job, target, outcome.passed);
     if (!outcome.passed && outcome.at !== "refused") unforeseen++;
-    tell(`${source} ${name} -> ${target.type}`, outcome);
+    tell(target.title, outcome);
+    const { passed, at, why, globals } = outcome;
+    if (results !== "") appendFileSync(results, `${JSON.stringify({ cell: target.title, passed, at, why, globals })}\n`);
     if (words.includes("--verbose")) console.log(`  the guest said: ${guest?.said ?? ""}`);
   }
 }
@@ -94,9 +104,12 @@ await Promise.all(
 for (const line of tables.lines()) console.log(line);
 exit(unforeseen === 0 ? 0 : 1);
 
+/** Characters of a reason that are printed; the results have all. */
+const LONGEST = 1000;
+
 function tell(name: string, { passed, at, why, globals, report, stream, pattern }: Outcome): void {
   console.log(
-    `${passed ? "passed" : "FAILED"} ${name}${passed ? "" : ` at ${at}: ${why.split("\n").slice(0, 6).join(" / ")}`}`,
+    `${passed ? "passed" : "FAILED"} ${name}${passed ? "" : ` at ${at}: ${why.split("\n").slice(0, 6).join(" / ").slice(0, LONGEST)}`}`,
   );
   if (words.includes("--verbose")) {
     console.log(`  ${globals.join(" ")}`);

@@ -15,7 +15,7 @@ import { withSource } from "./adapt.js";
 import { withReopened } from "./adapt-file.js";
 import { offeredFeatures, type OfferedFeatures } from "./offered.js";
 import { planAdapt } from "./plan.js";
-import { displayArguments, globalArguments } from "./properties.js";
+import { displayArguments, globalArguments, topologyArguments } from "./properties.js";
 import { settingsOf, settle, type Asked } from "./settle.js";
 import { survey as surveyOf } from "./survey.js";
 import type { PatternFacts, PlacedSetting, Survey } from "./types.js";
@@ -89,7 +89,8 @@ export async function askFor(
   old?: Survey,
 ): Promise<AskedPattern> {
   const given = withoutIncoming(command);
-  const base = [...given, ...displayArguments(old?.sections.map(({ idstr }) => idstr) ?? [], given)];
+  const display = displayArguments(old?.sections.map(({ idstr }) => idstr) ?? [], given);
+  const base = [...given, ...display, ...topologyArguments(machine, given)];
   const folder = temporaryFolder(systemFolder(), "qevm-adapt");
   try {
     const saveAndAsk = async (qmp: QmpClient, path: string): Promise<OfferedFeatures> => {

@@ -39,6 +39,7 @@ interface Merged {
  * | only old, newer version                  | left out                                                         |
  * | only pattern, older version in old       | left out: QEMU knows that older versions lack it                 |
  * | only pattern, else                       | the pattern's: what a machine that has not run has is how it is made |
+ * | a buffer, and a field that says its length | the old ones                                                   |
  * | a subsection                             | the old ones that the destination knows; QEMU's default for others |
  */
 export function mergeDevice(old: DeviceState, pattern: DeviceState, ctx: MergeContext): DeviceState {
@@ -98,6 +99,7 @@ function mergeField(
       ctx.note("renamed-field", "form", mine.key, theirs.key, "the same bytes under another name");
     const [value, like] = [old.fields[mine.key]!, pattern.fields[theirs.key]!];
     const layout = layoutField(vmsdName, theirs.key);
+    if (hasOwnLength(old, value) && hasOwnLength(pattern, like)) return takenAs(mine, theirs, value);
     if (layout === undefined) return mergeGroup(mine, value, theirs, like, vmsdName, ctx);
     if (value !== like) ctx.note(layout.name, layout.weight, value, like, layout.reason);
     return { entries: theirs.entries, value: like };
@@ -130,6 +132,17 @@ function mergeField(
   return { entries: theirs.entries, value };
 }
 
+/** Whether a buffer is as long as another field of its struct says: its length is of the state, not of the layout. */
+function hasOwnLength({ fields }: StructState, value: FieldValue): boolean {
+  return value instanceof Uint8Array && Object.values(fields).includes(value.length);
+}
+
+/** The old value as it is, under the pattern's name. */
+function takenAs(mine: FieldGroup, theirs: FieldGroup, value: FieldValue): Merged {
+  const { name } = theirs.entries[0]!;
+  return { entries: mine.entries.map((entry) => ({ ...entry, name })), value };
+}
+
 function mergeGroup(
   mine: FieldGroup,
   value: FieldValue,
@@ -138,14 +151,13 @@ function mergeGroup(
   vmsdName: string | undefined,
   ctx: MergeContext,
 ): Merged {
-  const { name } = theirs.entries[0]!;
-  const taken = { entries: mine.entries.map((entry) => ({ ...entry, name })), value };
+  const taken = takenAs(mine, theirs, value);
   if (mine.isArray || theirs.isArray) return mergeArray(mine, value, theirs, pattern, vmsdName, ctx);
   if (value === null || pattern === null) return taken;
   const entry = mine.entries[0]!;
   const like = theirs.entries[0]!;
   const merged = mergeValue(entry, value, like, pattern, vmsdName, ctx);
-  return merged === undefined ? taken : { entries: [{ ...merged.entry, name }], value: merged.value };
+  return merged === undefined ? taken : { entries: [{ ...merged.entry, name: like.name }], value: merged.value };
 }
 
 /** One value that is not an array; undefined: the old one as it is. */
@@ -205,8 +217,7 @@ function mergeArray(
   vmsdName: string | undefined,
   ctx: MergeContext,
 ): Merged {
-  const { name } = theirs.entries[0]!;
-  const taken = { entries: mine.entries.map((entry) => ({ ...entry, name })), value };
+  const taken = takenAs(mine, theirs, value);
   if (!Array.isArray(value) || !Array.isArray(pattern)) return taken;
   const structs = [...value, ...pattern].some((one) => isStructState(one) || isRecordValue(one));
   const compressed = mine.entries.length === 1 && theirs.entries.length === 1;

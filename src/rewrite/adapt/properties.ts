@@ -1,4 +1,4 @@
-import { releaseNumber } from "../../guest/machines/index.js";
+import { machineRelease, releaseNumber } from "../../guest/machines/index.js";
 import { NEWER_PROPERTIES } from "./rules/properties-newer.js";
 import { OLDER_PROPERTIES } from "./rules/properties-older.js";
 
@@ -49,6 +49,36 @@ export function displayArguments(sections: readonly string[], args: readonly str
   const found = sections.map((name) => OTHER_VGA[name.slice(name.lastIndexOf("/") + 1)]);
   const vga = found.find((one) => one !== undefined);
   return vga === undefined ? [] : ["-vga", vga];
+}
+
+/** The last release whose machine types make sockets of the CPUs that `-smp` says no more about; later ones cores. */
+const SOCKETS = releaseNumber("6.1")!;
+
+/**
+ * The topology of the guest's CPUs, where the command's `-smp` says none and its machine type takes another by default
+ * than the guest's did: a running guest has read it, and the places of CPUs that are plugged in are called by it.
+ * Source: hw/core/machine-smp.c, `smp_props.prefer_sockets` in hw/i386/pc_piix.c and pc_q35.c, 7.2 and 11.1.
+ * @param old machine type of the old stream
+ */
+export function topologyArguments(old: string | undefined, args: readonly string[]): string[] {
+  const was = releaseNumber(machineRelease(old));
+  const smp = valueOf(args, /^--?smp$/u);
+  if (was === undefined || smp === undefined || !/^pc-/u.test(old ?? "")) return [];
+  if (/\b(?:sockets|dies|clusters|modules|cores|threads)=/u.test(smp)) return [];
+  // A name without a release is that of the newest type.
+  const is = releaseNumber(machineRelease(valueOf(args, /^--?(?:machine|M)$/u)?.replace(/^type=|,.*$/gu, "")));
+  if ((is ?? Number.POSITIVE_INFINITY) > SOCKETS === was > SOCKETS) return [];
+  const cpus = /^(?:cpus=)?(\d+)|,cpus=(\d+)/u.exec(smp)?.slice(1).find((one) => one !== undefined);
+  const all = /\bmaxcpus=(\d+)/u.exec(smp)?.[1] ?? cpus ?? "1";
+  if (all === "1") return [];
+  const kind = was > SOCKETS ? "cores" : "sockets";
+  return ["-smp", `${cpus === undefined ? "" : `cpus=${cpus},`}maxcpus=${all},${kind}=${all}`];
+}
+
+/** The value of the last option of a name. */
+function valueOf(args: readonly string[], name: RegExp): string | undefined {
+  const at = args.findLastIndex((word) => name.test(word));
+  return at < 0 ? undefined : args[at + 1];
 }
 
 /** Display adapters that a machine has by default, and the `-vga` that makes them. */
