@@ -218,6 +218,18 @@ test("virtio: what the device is by its command line has to agree", (t) => {
     [long?.rule, long?.weight, long?.remedy],
     ["virtqueue-in-use", "never", "queue-size=1024 for this device"],
   );
+  const pair = [ring(0n), ring(0n), ring(0n)];
+  const net = fixed(
+    "virtio-net",
+    { queues: [ring(1n, 1024), ring(1n, 1024), ring(1n, 1024)] },
+    { queues: pair },
+    "11.1",
+  );
+  t.deepEqual(
+    net.map(({ setting }) => setting?.property),
+    ["rx_queue_size", "tx_queue_size", undefined],
+    "nothing sets the length of the control queue",
+  );
   const longRing = (release: string): Change => fixed("virtio-rng", { queues: [ring(1n, 1024)] }, few, release)[0]!;
   t.equal(longRing("10.0").weight, "unused", "up to 10.0 a ring may have any length");
   t.equal(longRing("11.1").weight, "never");

@@ -1,9 +1,15 @@
 /** The rules of `qevm adapt` one by one, on states made by hand. */
 import test from "tape";
 import type { DeviceState, FieldDescription, FieldValue, StructState } from "../src/codec/vmstate/index.js";
+import { adaptLines } from "../src/cli/adapt-report.js";
 import { MergeContext } from "../src/rewrite/adapt/context.js";
 import { mergeDevice } from "../src/rewrite/adapt/merge.js";
-import { displayArguments, globalArguments, propertiesBetween } from "../src/rewrite/adapt/properties.js";
+import {
+  displayArguments,
+  globalArguments,
+  propertiesBetween,
+  topologyArguments,
+} from "../src/rewrite/adapt/properties.js";
 import { withoutIncoming } from "../src/rewrite/adapt/ask.js";
 import { planAdapt } from "../src/rewrite/adapt/plan.js";
 import { pairSections } from "../src/rewrite/adapt/pair.js";
@@ -73,6 +79,58 @@ test("fields: another name or width of the same bytes", (t) => {
 function list(values: number[]): DeviceState {
   return device(1, { a: [{ name: "a", arrayLength: values.length, type: "uint32", size: 4 }, values] });
 }
+
+test("a buffer that is as long as another field says has its own length", (t) => {
+  const blob = (length: number, size = length): DeviceState => {
+    const entry = { name: "buffer", type: "buffer", size: length };
+    return device(1, { ...u32("size", size), buffer: [entry, new Uint8Array(length).fill(length)] });
+  };
+  const own = merged(blob(6), blob(4));
+  t.deepEqual(own.state.fields["buffer"], new Uint8Array(6).fill(6), "the guest's own: the state of a TPM");
+  t.equal(own.state.description.fields[1]?.size, 6);
+  t.deepEqual(own.changes, []);
+  const fixed = merged(blob(6, 9), blob(4, 9));
+  t.equal(fixed.changes[0]?.rule, "length", "else its length is of the layout");
+  t.end();
+});
+
+test("changes of the elements of one array for one reason are one in the text", (t) => {
+  const change = (i: number, old: string, weight: Change["weight"] = "never"): Change => {
+    return { where: `d > queues > [${i}]`, old, new: "0x8", rule: "r", weight, reason: "why" };
+  };
+  const changes = [change(0, "0x80"), change(1, "0x80"), change(2, "0x40"), change(3, "0x40", "guest")];
+  const report = {
+    machine: { old: "a", new: "b" },
+    enough: false,
+    changes,
+    refused: changes,
+    warnings: [],
+    passedOver: 0,
+  };
+  t.deepEqual(adaptLines(report, undefined).slice(2), [
+    "  d > queues > [0] to [2], 3 of them: 0x80 -> 0x8, 0x40 -> 0x8",
+    "    why",
+    "  d > queues > [3]: 0x40 -> 0x8",
+    "    why",
+    "    to take it all the same: --accept r",
+  ]);
+  t.end();
+});
+
+test("the topology of CPUs that -smp says nothing of", (t) => {
+  const args = (old: string, ...words: string[]): string => topologyArguments(old, ["qemu", ...words]).join(" ");
+  t.equal(args("pc-i440fx-6.1", "-smp", "3,maxcpus=12"), "-smp cpus=3,maxcpus=12,sockets=12", "sockets up to 6.1");
+  t.equal(args("pc-q35-2.8", "-smp", "2", "-M", "q35,usb=on"), "-smp cpus=2,maxcpus=2,sockets=2");
+  t.equal(args("pc-q35-2.8", "-smp", "maxcpus=4,cpus=2"), "-smp cpus=2,maxcpus=4,sockets=4");
+  t.equal(args("pc-q35-6.2", "-machine", "pc-q35-6.1", "-smp", "4"), "-smp cpus=4,maxcpus=4,cores=4", "and back");
+  t.equal(args("pc-q35-2.8", "-smp", "4", "-machine", "type=pc-q35-5.2"), "", "two that take the same");
+  t.equal(args("pc-q35-7.0", "-smp", "4"), "");
+  t.equal(args("pc-q35-2.8", "-smp", "4,cores=2"), "", "a command that says it");
+  t.equal(args("pc-q35-2.8", "-smp", "1"), "");
+  t.equal(args("pc-q35-2.8"), "");
+  t.equal(args("virt-5.0", "-smp", "4"), "", "x86 alone: others are told by their device tree");
+  t.end();
+});
 
 test("arrays: more and fewer elements", (t) => {
   const grown = merged(list([1, 2]), list([0, 0, 9]));

@@ -8,10 +8,13 @@ export function adaptLines(report: AdaptReport, out: string | undefined): string
   const lines = [`From ${from} to ${machine.new === null ? "no machine type" : safe(machine.new)}`];
   const taken = changes.filter((change) => !refused.includes(change));
   if (taken.length > 0)
-    lines.push(refused.length === 0 ? "Changes:" : "Would change:", ...taken.flatMap((one) => changeLines(one)));
+    lines.push(
+      refused.length === 0 ? "Changes:" : "Would change:",
+      ...runsOf(taken).flatMap((run) => changeLines(run)),
+    );
   if (refused.length > 0) {
     lines.push("Refused:");
-    for (const one of refused) lines.push(...changeLines(one), ...wayOut(one));
+    for (const run of runsOf(refused)) lines.push(...changeLines(run), ...wayOut(run[0]));
     return lines;
   }
   lines.push(
@@ -20,9 +23,35 @@ export function adaptLines(report: AdaptReport, out: string | undefined): string
   return lines;
 }
 
-function changeLines({ where, streamOffset: offset, old, new: now, reason }: Change): string[] {
+/** Changes of the elements of one array, for one reason. */
+type Run = readonly [Change, ...Change[]];
+
+function runsOf(changes: readonly Change[]): Run[] {
+  const runs: [Change, ...Change[]][] = [];
+  for (const one of changes) {
+    const last = runs.at(-1);
+    if (last !== undefined && isElement(one) && kindOf(one) === kindOf(last[0])) last.push(one);
+    else runs.push([one]);
+  }
+  return runs;
+}
+
+const ELEMENT = /\[\d+\]$/u;
+
+function isElement({ where }: Change): boolean {
+  return ELEMENT.test(where);
+}
+
+function kindOf({ where, rule, reason, advice = "", weight }: Change): string {
+  return [where.replace(ELEMENT, ""), rule, reason, advice, weight].join("\n");
+}
+
+function changeLines(run: Run): string[] {
+  const [{ where, streamOffset: offset, reason }] = run;
   const at = offset === undefined ? "" : ` (at byte 0x${offset.toString(16)})`;
-  return [`  ${safe(where)}${at}: ${safe(old)} -> ${safe(now)}`, `    ${safe(reason)}`];
+  const values = [...new Set(run.map(({ old, new: now }) => `${safe(old)} -> ${safe(now)}`))].join(", ");
+  const last = run.length === 1 ? "" : ` to ${ELEMENT.exec(run.at(-1)!.where)![0]}, ${run.length} of them`;
+  return [`  ${safe(where)}${last}${at}: ${values}`, `    ${safe(reason)}`];
 }
 
 function wayOut({ weight, rule, remedy }: Change): string[] {

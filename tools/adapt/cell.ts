@@ -162,13 +162,15 @@ export async function saveOld(cell: Cell): Promise<SavedGuest> {
 }
 
 /**
- * SHA-256 of what the guest has in its memory, but for the first MiB: below it are the firmware's own copies, and the
- * windows of adapters.
+ * SHA-256 of what the guest has in its memory. On a PC without the first MiB: below it are the firmware's own copies, and
+ * the windows of adapters.
  */
-async function memoryOf(vm: QemuProcess, { args }: Cell): Promise<string> {
-  const mebibytes = Number(args[args.indexOf("-m") + 1]?.split(",")[0]);
+async function memoryOf(vm: QemuProcess, { args, from }: Cell): Promise<string> {
+  const size = Number(args[args.indexOf("-m") + 1]?.split(",")[0]) * 2 ** 20;
+  const [start, length] = from.startsWith("virt-") ? [2 ** 30, size] : [2 ** 20, size - 2 ** 20];
   const path = vm.file("memory");
-  await vm.human(`pmemsave 0x100000 0x${((mebibytes - 1) * 2 ** 20).toString(16)} "${innerPath(vm.qemu, path)}"`);
+  const words = [start, length].map((number) => `0x${number.toString(16)}`).join(" ");
+  await vm.human(`pmemsave ${words} "${innerPath(vm.qemu, path)}"`);
   const hash = createHash("sha256").update(readFileSync(path)).digest("hex");
   rmSync(path);
   return hash;
@@ -353,5 +355,5 @@ function goesOn(before: number, after: readonly number[]): boolean {
 
 /** General registers of all CPUs, in one form for all versions. */
 function values(text: string): string {
-  return (text.match(/\b(?:[ER](?:[A-D]X|[SD]I|[BS]P|IP)|R\d+|CR[0234]) ?=[0-9a-f]+/gu) ?? []).join(" ");
+  return (text.match(/\b(?:[ER](?:[A-D]X|[SD]I|[BS]P|IP)|R\d+|CR[0234]|X\d\d|PC|SP) ?=[0-9a-f]+/gu) ?? []).join(" ");
 }

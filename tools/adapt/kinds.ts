@@ -110,8 +110,8 @@ const KINDS: Readonly<Record<string, string>> = {
   "many bridges": `pc ${none} -device pci-bridge,id=b1,chassis_nr=1,addr=4 -device pci-bridge,id=b2,bus=b1,chassis_nr=2,addr=5
     -device pci-bridge,id=b3,bus=b2,chassis_nr=3,addr=6,shpc=off ${net(0)} ${net(1)} -device e1000,netdev=n0,bus=b2,addr=1
     -device virtio-net-pci,netdev=n1,bus=b3,addr=2 ${a} -device virtio-scsi-pci,id=s,bus=b3,addr=3 -device scsi-cd,drive=a`,
-  "isapc": `isapc -device ne2k_isa,netdev=n0 ${net(0)}`,
-  "microvm": `microvm ${none} ${net(0)} ${a} -global virtio-mmio.force-legacy=false -device virtio-blk-device,drive=a
+  isapc: `isapc -device ne2k_isa,netdev=n0 ${net(0)}`,
+  microvm: `microvm ${none} ${net(0)} ${a} -global virtio-mmio.force-legacy=false -device virtio-blk-device,drive=a
     -device virtio-net-device,netdev=n0 -device virtio-rng-device`,
   "microvm, pcie": `microvm -machine acpi=on,pcie=on,rtc=on,pit=off,pic=off ${none} ${net(0)} -device virtio-net-pci,netdev=n0`,
   OVMF: `q35 ${none} -m 128 -drive if=pflash,format=raw,readonly=on,file=$DIR/OVMF_CODE_4M.fd
@@ -120,7 +120,7 @@ const KINDS: Readonly<Record<string, string>> = {
     -drive if=pflash,format=raw,file=$DIR/OVMF_VARS.fd ${a} -device ide-hd,drive=a`,
   TPM: `q35 ${none} -chardev socket,id=c0,path=${TPM} -tpmdev emulator,id=t0,chardev=c0 -device tpm-tis,tpmdev=t0`,
   "TPM, CRB": `q35 ${none} -chardev socket,id=c0,path=${TPM} -tpmdev emulator,id=t0,chardev=c0 -device tpm-crb,tpmdev=t0`,
-  "multiqueue": `both ${none} -netdev tap,id=n0,queues=3,vhost=off,script=no,downscript=no
+  multiqueue: `both ${none} -netdev tap,id=n0,queues=3,vhost=off,script=no,downscript=no
     -device virtio-net-pci,netdev=n0,mq=on,vectors=8`,
 };
 
@@ -134,7 +134,11 @@ export function filesOf(args: readonly string[]): Record<string, Buffer> {
 }
 
 /** Does something while each of two QEMUs has a TPM, where the arguments name one. */
-export async function withTpm<T>(args: readonly string[], qemus: readonly QemuBinary[], work: () => Promise<T>): Promise<T> {
+export async function withTpm<T>(
+  args: readonly string[],
+  qemus: readonly QemuBinary[],
+  work: () => Promise<T>,
+): Promise<T> {
   if (!args.some((word) => word.includes(TPM))) return await work();
   const ends: (() => void)[] = [];
   for (const root of new Set(qemus.map((qemu) => qemu.root ?? ""))) {

@@ -90,7 +90,8 @@ async function runJob(job: Job): Promise<void> {
     if (!outcome.passed && outcome.at !== "refused") unforeseen++;
     tell(target.title, outcome);
     const { passed, at, why, globals } = outcome;
-    if (results !== "") appendFileSync(results, `${JSON.stringify({ cell: target.title, passed, at, why, globals })}\n`);
+    if (results !== "")
+      appendFileSync(results, `${JSON.stringify({ cell: target.title, passed, at, why, globals })}\n`);
     if (words.includes("--verbose")) console.log(`  the guest said: ${guest?.said ?? ""}`);
   }
 }

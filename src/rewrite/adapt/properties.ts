@@ -68,7 +68,10 @@ export function topologyArguments(old: string | undefined, args: readonly string
   // A name without a release is that of the newest type.
   const is = releaseNumber(machineRelease(valueOf(args, /^--?(?:machine|M)$/u)?.replace(/^type=|,.*$/gu, "")));
   if ((is ?? Number.POSITIVE_INFINITY) > SOCKETS === was > SOCKETS) return [];
-  const cpus = /^(?:cpus=)?(\d+)|,cpus=(\d+)/u.exec(smp)?.slice(1).find((one) => one !== undefined);
+  const cpus = /^(?:cpus=)?(\d+)|,cpus=(\d+)/u
+    .exec(smp)
+    ?.slice(1)
+    .find((one) => one !== undefined);
   const all = /\bmaxcpus=(\d+)/u.exec(smp)?.[1] ?? cpus ?? "1";
   if (all === "1") return [];
   const kind = was > SOCKETS ? "cores" : "sockets";

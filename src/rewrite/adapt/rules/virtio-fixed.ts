@@ -67,9 +67,10 @@ const COUNT: Readonly<Record<string, (queues: number) => string | Remedy>> = {
   "virtio-console": (queues) => set("max_ports")(queues / 2 - 1),
 };
 
-/** What sets the length of the queues. */
-const LENGTH: Readonly<Record<string, (queue: number) => string>> = {
-  "virtio-net": (queue) => (queue % 2 === 0 ? "rx_queue_size" : "tx_queue_size"),
+/** What sets the length of the queues; nothing that of a network device's last one, the control queue. */
+const LENGTH: Readonly<Record<string, (queue: number, count: number) => string | undefined>> = {
+  "virtio-net": (queue, count) =>
+    queue % 2 === 1 ? "tx_queue_size" : queue === count - 1 && count > 2 ? undefined : "rx_queue_size",
   "virtio-blk": () => "queue-size",
   "virtio-scsi": () => "virtqueue_size",
 };
@@ -98,7 +99,8 @@ export function mergeQueues(device: string, record: Fields, theirs: Fields, ctx:
       ctx.within(`[${i}]`, () => ctx.note("virtqueue-size", "unused", merged["num"], num, what));
       return [{ record: { ...merged, num } }];
     }
-    if (Number(num) < Number(merged["num"])) checkLength(device, Number(merged["num"]), Number(num), i, ctx);
+    if (Number(num) < Number(merged["num"]))
+      checkLength(device, { mine: Number(merged["num"]), theirs: Number(num), queue: i, count: queues.length }, ctx);
     return [{ record: merged }];
   });
 }
@@ -128,12 +130,16 @@ const LONGEST = 1024;
  * 10.0.13 with virtio 1.0 drivers have 1024 in every ring, which no property gives but those of `LENGTH`. Source:
  * hw/virtio/virtio.c `virtio_load` (5.2 to 11.1).
  */
-function checkLength(device: string, mine: number, theirs: number, queue: number, ctx: MergeContext): void {
+function checkLength(
+  device: string,
+  { mine, theirs, queue, count }: { mine: number; theirs: number; queue: number; count: number },
+  ctx: MergeContext,
+): void {
   const free = ctx.facts.release !== undefined && /^\d\.|^10\.0/u.test(ctx.facts.release) && mine <= LONGEST;
   const reason = free
     ? "a ring that is longer than the destination gives new ones; it is in the guest's memory"
     : "the guest uses a ring that is longer than the destination's device allows: QEMU 10.0 gives 1024 to all";
-  const name = LENGTH[device]?.(queue);
+  const name = LENGTH[device]?.(queue, count);
   const remedy = name === undefined ? UNLOADED : set(name)(mine);
   const weight = free ? "unused" : "never";
   ctx.within(`[${queue}]`, () => ctx.note("virtqueue-in-use", weight, mine, theirs, reason, free ? undefined : remedy));
