@@ -13,7 +13,7 @@ import {
 import { withoutIncoming } from "../src/rewrite/adapt/ask.js";
 import { planAdapt } from "../src/rewrite/adapt/plan.js";
 import { pairSections } from "../src/rewrite/adapt/pair.js";
-import type { Change, Section, Survey } from "../src/rewrite/adapt/types.js";
+import type { AdaptPlan, Change, Section, Survey } from "../src/rewrite/adapt/types.js";
 import { rewrapped } from "../src/rewrite/adapt/wrap.js";
 
 /** A device of fields of one type, with its version. */
@@ -165,6 +165,38 @@ test("a struct inside is loaded as one of the destination's version, a field tha
   t.deepEqual(
     equal.changes.map(({ rule, weight }) => [rule, weight]),
     [["equal:d/ports", "never"]],
+  );
+  t.end();
+});
+
+/** A SCSI adapter with a chip of such fields. */
+function adapter(version: number, chip: Record<string, [FieldDescription, FieldValue]>, beside = {}): DeviceState {
+  const { description: whole, fields } = device(version === 1 ? 4 : 8, chip);
+  const { name: _, instanceId: _instance, ...struct } = { ...whole, vmsdName: "esp" };
+  const entry = { name: "esp", type: "struct", size: 1, struct };
+  return device(version, { ...beside, esp: [entry, { description: struct, fields, subsections: [] }] });
+}
+
+test("the buffers of am53c974's chip, which became queues", (t) => {
+  const old = (busy: number): DeviceState =>
+    adapter(1, { ...u32("ti_size", busy), ...u32("ti_buf", 7), ...u32("lun", 3) });
+  const pattern = adapter(
+    2,
+    { ...u32("ti_size", 0), ...u32("fifo", 0), ...u32("lun", 0) },
+    u32("esp.mig_version_id", 8),
+  );
+  const saved = (state: DeviceState, versionId: number): Survey =>
+    machineOf([{ ...section("0000:00:01.0/pciespscsi"), state, versionId }]);
+  const planned = (busy: number): AdaptPlan => planAdapt(saved(old(busy), 1), saved(pattern, 2));
+  const { sections, changes } = planned(0);
+  const chip = sections[0]?.state?.fields["esp"] as StructState;
+  t.deepEqual({ ...chip.fields }, { ti_size: 0, fifo: 0, lun: 3 }, "at rest: empty queues, and the rest of the chip");
+  t.deepEqual([sections[0]?.versionId, sections[0]?.state?.fields["esp.mig_version_id"]], [2, 8], "in the new form");
+  t.equal(changes.find(({ rule }) => rule === "esp-queue")?.weight, "unused");
+  t.equal(
+    planned(5).changes.find(({ rule }) => rule === "esp-queue")?.weight,
+    "guest",
+    "not while a command is under way",
   );
   t.end();
 });

@@ -4,6 +4,7 @@ import { planBlocks } from "./blocks.js";
 import { mergeDevice } from "./merge.js";
 import { pairSections, sectionName, type Pair } from "./pair.js";
 import { alignRegisters } from "./rules/arm-registers.js";
+import { withoutBuffers } from "./rules/esp.js";
 import { stoppedAt, withOffset } from "./rules/hpet.js";
 import { BROKEN_LOADS } from "./rules/index.js";
 import { rewrapped } from "./wrap.js";
@@ -48,7 +49,7 @@ function mergeSection(
   const versionId = Math.min(old.versionId, pattern.versionId);
   const section = { ...old, idstr, instanceId, sectionId, early, versionId };
   if (old.state !== undefined && pattern.state !== undefined) {
-    const other = rewrapped(old.state, pattern.state);
+    const other = rewrapped(old.state, pattern.state) ?? withoutBuffers(old.state, pattern.state, ctx);
     const mine = withOffset(other ?? old.state, clock, ctx);
     const { name, instanceId: number } = mine.description;
     const aligned = alignRegisters(mine, pattern.state, ctx);
