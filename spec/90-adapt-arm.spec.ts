@@ -1,7 +1,8 @@
 /** System registers of Arm CPUs: two lists, which QEMU compares with its own. */
 import test from "tape";
-import type { StructState } from "../src/codec/vmstate/index.js";
+import type { DeviceState, StructState } from "../src/codec/vmstate/index.js";
 import { MergeContext } from "../src/rewrite/adapt/context.js";
+import { mergeDevice } from "../src/rewrite/adapt/merge.js";
 import { alignRegisters } from "../src/rewrite/adapt/rules/arm-registers.js";
 import type { Change } from "../src/rewrite/adapt/types.js";
 
@@ -52,6 +53,9 @@ test("the destination's registers, with the guest's values", (t) => {
     ],
   );
   t.equal(aligned([[OLD, 1n]], [[TTBR0, 0n]]).changes[0]?.weight, "guest", "a register that is lost");
+  const RMR = 0x603000000013c602n;
+  t.equal(aligned([[RMR, 1n]], [[TTBR0, 0n]]).changes[0]?.weight, "unused", "but for one that only asks for a reset");
+  t.equal(aligned([[RMR, 3n]], [[TTBR0, 0n]]).changes[0]?.weight, "guest");
   t.end();
 });
 
@@ -78,5 +82,29 @@ test("registers that say what the CPU is are the destination's", (t) => {
   t.deepEqual([keys?.weight, /pauth-qarma5=on/u.test(keys?.remedy ?? "")], ["guest", true], "signed addresses");
   const other: StructState = { description: { fields: [] }, fields: {}, subsections: [] };
   t.equal(alignRegisters(other, cpu([]), new MergeContext("d", 0, [])), other, "what is no Arm CPU");
+  t.end();
+});
+
+test("the timer of a CPU that waits, where the destination's CPU has none", (t) => {
+  const timed = (wfxt_timer: bigint): DeviceState => {
+    const description = {
+      vmsdName: "cpu/wfxt-timer",
+      version: 1,
+      fields: [{ name: "wfxt_timer", type: "timer", size: 8 }],
+    };
+    const { description: whole, fields } = cpu([]);
+    const subsections = [{ description, fields: { wfxt_timer }, subsections: [] }];
+    const named = { ...whole, name: "cpu", instanceId: 0, subsections: [description] };
+    return { description: named, fields, subsections, bytes: { typed: 0, named: 0, opaque: 0 } };
+  };
+  const without = { ...timed(0n), subsections: [] };
+  const left = (time: bigint, release: string): (string | number)[] => {
+    const changes: Change[] = [];
+    const { subsections } = mergeDevice(timed(time), without, new MergeContext("cpu", 0, changes, { release }));
+    return [subsections.length, ...changes.map(({ rule, weight }) => `${rule} ${weight}`)];
+  };
+  t.deepEqual(left((1n << 64n) - 1n, "10.0"), [0, "wfxt-timer unused"], "no timer is set: QEMU 10.0 would end");
+  t.deepEqual(left(5n, "10.0"), [0, "wfxt-timer guest"]);
+  t.deepEqual(left(5n, "11.1"), [1], "11.1 has it of each");
   t.end();
 });

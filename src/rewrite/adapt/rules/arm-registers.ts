@@ -20,7 +20,8 @@ export function alignRegisters(old: StructState, pattern: StructState, ctx: Merg
     if (known.has(String(index)) || isIdentity(BigInt(index))) continue;
     const what = `the destination's CPU has no system register 0x${BigInt(index).toString(16)}`;
     const remedy = "the CPU model that the guest was started with (-cpu), or a QEMU that has the register";
-    const weight = BigInt(value) === 0n ? "unused" : "guest";
+    const rests = (BigInt(value) & ~(RESTING.get(BigInt(index)) ?? 0n)) === 0n;
+    const weight = rests ? "unused" : "guest";
     ctx.within(INDEXES, () =>
       ctx.note("arm-register", weight, value, undefined, what, weight === "guest" ? remedy : undefined),
     );
@@ -67,6 +68,16 @@ function isIdentity(index: bigint): boolean {
       return false;
   }
 }
+
+/**
+ * Bits that say nothing of what the guest did, of registers that not every QEMU has: RMR_EL1 and RMR, whose bit AA64 is
+ * what the CPU is, and whose bit RR asks for a reset. Source: Arm ARM DDI 0487, D19.2 and G8.2; target/arm/helper.c
+ * (10.0 has them, 7.2 not).
+ */
+const RESTING: ReadonlyMap<bigint, bigint> = new Map([
+  [0x6030_0000_0013_c602n, 1n],
+  [0x4020_0000_200f_6002n, 1n],
+]);
 
 /** ID_AA64ISAR1_EL1 and ISAR2 say how addresses are signed: those in the guest's memory keep their signatures. */
 const POINTER_KEYS: ReadonlySet<bigint> = new Set([0x6030_0000_0013_c031n, 0x6030_0000_0013_c032n]);

@@ -2,6 +2,10 @@ import type { SubsectionRule } from "./types.js";
 
 const CPU_SOURCE = "the names in qemu-system-x86_64 of 5.2, 7.2, 10.0 and 11.1; target/i386/machine.c";
 
+const ARM_SOURCE = "the names in qemu-system-aarch64 of 7.2, 10.0 and 11.1; target/arm/machine.c";
+/** No timer is set. */
+const UNARMED = (1n << 64n) - 1n;
+
 /**
  * Subsections that not every QEMU knows, of what `-dump-vmstate` does not show: CPUs. Those of devices are asked for.
  * Only a destination whose release is known to lack one is spared it.
@@ -17,6 +21,26 @@ export const SUBSECTION_RULES: readonly SubsectionRule[] = [
     between: ["10.0", "11.1"],
     source: CPU_SOURCE,
   },
+  {
+    name: "wfxt-timer",
+    subsection: "cpu/wfxt-timer",
+    lackedUpTo: "10.0",
+    weight: "guest",
+    reason: "when an Arm CPU that waits with a timeout (WFIT, WFET) goes on; QEMU 10.0 has it of such CPUs alone",
+    harmless: ({ fields: { wfxt_timer: time } }) => time === UNARMED,
+    between: ["7.2", "10.0"],
+    source: "streams of cortex-a72 and max of 7.2, 10.0 and 11.1; 10.0 ends when it loads it for another CPU",
+  },
+  {
+    name: "wait-event",
+    subsection: "cpu/event",
+    lackedUpTo: "10.0",
+    weight: "unused",
+    reason: "that an event came for WFE, for which QEMU up to 10.0 does not wait",
+    between: ["10.0", "11.1"],
+    source: ARM_SOURCE,
+  },
+  ...lacking("10.0", "11.1", ["cpu/fpmr", "cpu/pstate64", "cpu/syndrome64", "cpu/zt0"]),
   ...lacking("10.0", "11.1", ["cpu/apx", "cpu/cet", "cpu/cet_shstk", "cpu/msr_pl0_ssp"]),
   ...lacking("7.2", "10.0", ["cpu/fred", "cpu/msr_hwcr", "cpu/xen_vcpu"]),
   ...lacking("5.2", "7.2", [
