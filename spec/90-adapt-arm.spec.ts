@@ -85,18 +85,20 @@ test("registers that say what the CPU is are the destination's", (t) => {
   t.end();
 });
 
-test("the timer of a CPU that waits, where the destination's CPU has none", (t) => {
-  const timed = (wfxt_timer: bigint): DeviceState => {
-    const description = {
-      vmsdName: "cpu/wfxt-timer",
-      version: 1,
-      fields: [{ name: "wfxt_timer", type: "timer", size: 8 }],
-    };
-    const { description: whole, fields } = cpu([]);
-    const subsections = [{ description, fields: { wfxt_timer }, subsections: [] }];
-    const named = { ...whole, name: "cpu", instanceId: 0, subsections: [description] };
-    return { description: named, fields, subsections, bytes: { typed: 0, named: 0, opaque: 0 } };
+/** A CPU with the timer of WFIT. */
+function timed(wfxt_timer: bigint): DeviceState {
+  const description = {
+    vmsdName: "cpu/wfxt-timer",
+    version: 1,
+    fields: [{ name: "wfxt_timer", type: "timer", size: 8 }],
   };
+  const { description: whole, fields } = cpu([]);
+  const subsections = [{ description, fields: { wfxt_timer }, subsections: [] }];
+  const named = { ...whole, name: "cpu", instanceId: 0, subsections: [description] };
+  return { description: named, fields, subsections, bytes: { typed: 0, named: 0, opaque: 0 } };
+}
+
+test("the timer of a CPU that waits, where the destination's CPU has none", (t) => {
   const without = { ...timed(0n), subsections: [] };
   const left = (time: bigint, release: string): (string | number)[] => {
     const changes: Change[] = [];

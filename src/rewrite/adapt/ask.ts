@@ -51,7 +51,8 @@ const DROPPED: ReadonlyMap<string, boolean> = new Map([
  * guest's old machine type set, and has it save itself before its first instruction. With the guest given, properties
  * of the destination's devices that would settle what is refused are set too (`vectors=4`), as far as that helps. The
  * command runs as it is given, but for `-incoming` and the like; `-display none -S -qmp stdio` are added, so nothing
- * else of it may use the standard streams. Its disks are opened. Errors: io, with QEMU's own words; with the guest
+ * else of it may use the standard streams. It runs several times: its disks are opened, and what it connects to (swtpm)
+ * has to outlive a connection. Errors: io, with QEMU's own words; with the guest
  * given, as `checkAdapt`.
  * @param command program and arguments
  * @param old machine type of the old stream; undefined: no property is asked for

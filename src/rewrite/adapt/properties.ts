@@ -63,7 +63,7 @@ const SOCKETS = releaseNumber("6.1")!;
 export function topologyArguments(old: string | undefined, args: readonly string[]): string[] {
   const was = releaseNumber(machineRelease(old));
   const smp = valueOf(args, /^--?smp$/u);
-  if (was === undefined || smp === undefined || !/^pc-/u.test(old ?? "")) return [];
+  if (was === undefined || smp === undefined || old?.startsWith("pc-") !== true) return [];
   if (/\b(?:sockets|dies|clusters|modules|cores|threads)=/u.test(smp)) return [];
   // A name without a release is that of the newest type.
   const is = releaseNumber(machineRelease(valueOf(args, /^--?(?:machine|M)$/u)?.replace(/^type=|,.*$/gu, "")));

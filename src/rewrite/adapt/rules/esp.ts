@@ -2,7 +2,7 @@ import { isStructState, type DeviceState, type FieldValue, type StructState } fr
 import { isZero, type MergeContext } from "../context.js";
 
 /** What the chip had until its buffers became queues. */
-const BUFFERS = [
+const BUFFERS = new Set([
   "ti_rptr",
   "ti_wptr",
   "ti_buf",
@@ -11,7 +11,7 @@ const BUFFERS = [
   "cmdbuf",
   "cmdlen",
   "dma_left",
-];
+]);
 /** Those that are zero while no command is under way. */
 const BUSY = ["ti_size", "deferred_complete", "cmdlen", "do_cmd", "dma_left"];
 
@@ -35,7 +35,6 @@ export function withoutBuffers(old: DeviceState, pattern: DeviceState, ctx: Merg
   ctx.within("esp", () =>
     ctx.note("esp-queue", rests ? "unused" : "guest", esp.fields["ti_buf"], "empty", reason, remedy),
   );
-  const isBuffer = (name: string): boolean => BUFFERS.includes(name.replace(/\[\d+\]$/u, ""));
   const chip: StructState = {
     ...esp,
     description: { ...esp.description, fields: esp.description.fields.filter(({ name }) => !isBuffer(name)) },
@@ -56,4 +55,8 @@ export function withoutBuffers(old: DeviceState, pattern: DeviceState, ctx: Merg
     },
     fields: { ...old.fields, esp: chip },
   };
+}
+
+function isBuffer(name: string): boolean {
+  return BUFFERS.has(name.replace(/\[\d+\]$/u, ""));
 }
