@@ -99,6 +99,7 @@ async function tryGroup(group: readonly DeviceSetText[]): Promise<void> {
     for (const set of group) tell(set, outcome);
     return;
   }
+  if (words.includes("--verbose")) console.log(`apart: ${group.length}: ${outcome.at}: ${outcome.why.slice(0, 300)}`);
   const { sets, final } = outcome.at === "source" || outcome.at === "pattern" ? blamed(group, outcome.why) : NOBODY;
   if (final) for (const set of sets) tell(set, outcome);
   else for (const set of sets) await tryGroup([set]);

@@ -16,8 +16,8 @@ const BUFFERS = new Set([
 const BUSY = ["ti_size", "deferred_complete", "cmdlen", "do_cmd", "dma_left"];
 
 /**
- * The state of am53c974 and dc390 with the chip's buffers left out, where they are queues in the destination: QEMU 6.0
- * to 11.1 read the older form wrongly ("Missing section footer", or an assertion in util/fifo8.c). A chip at rest has
+ * The state of am53c974 and dc390 with the chip's buffers left out, where they are queues in the destination: QEMU 10.0
+ * and 11.1 read the older form wrongly ("Missing section footer", or an assertion in util/fifo8.c). A chip at rest has
  * nothing in them. Undefined: another device, or none of the two forms. Source: hw/scsi/esp.c `esp_post_load`,
  * esp-pci.c, 7.2 and 11.1; streams of 5.2, 7.2 and 11.1.
  */
