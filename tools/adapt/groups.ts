@@ -78,13 +78,16 @@ export function groupArguments(group: readonly DeviceSetText[]): string[] {
         const backend = wordsOf(BACKENDS[name]?.(`g${i}${name}`) ?? "");
         if (!args.includes(backend[1] ?? "")) args.push(...backend);
       }
-      args.push(
-        "-device",
-        device.replaceAll(NAMED, (name) => `g${i}${name}`),
-      );
+      args.push("-device", withOwnNames(device, i));
     }
   }
   return args;
+}
+
+/** A device with the backends of its set; vmgenid would write another value into the guest's memory at each load. */
+function withOwnNames(device: string, i: number): string {
+  const named = device.replaceAll(NAMED, (name) => `g${i}${name}`);
+  return named === "vmgenid" ? `${named},guid=324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87` : named;
 }
 
 /** Those of a group that a QEMU says something of when it does not start or does not save: `-device nvme,...:`. */
@@ -96,9 +99,7 @@ export function blamed(group: readonly DeviceSetText[], said: string): { sets: D
   const device = /-device ([\w.-]+)(?:,\S*)?:/u.exec(said);
   if (device === null) return { sets: [], final: false };
   const [whole, type] = device;
-  const sets = group.filter((set, i) =>
-    set.split(" ").some((one) => `-device ${one.replaceAll(NAMED, (name) => `g${i}${name}`)}:` === whole),
-  );
+  const sets = group.filter((set, i) => set.split(" ").some((one) => `-device ${withOwnNames(one, i)}:` === whole));
   const ofType = group.filter((set) => set.split(" ").some((one) => typeOf(one) === type));
   return { sets: sets.length > 0 ? sets : ofType, final: false };
 }
