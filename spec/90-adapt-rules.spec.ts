@@ -63,10 +63,10 @@ test("fields: another name or width of the same bytes", (t) => {
   );
   t.deepEqual({ ...renamed.state.fields }, { a: 7, n_save: 3 });
   t.equal(renamed.changes[0]?.rule, "renamed-field");
-  const room: Record<string, [FieldDescription, FieldValue]> = {
-    unused: [{ name: "unused", type: "unused_buffer", size: 4 }, new Uint8Array(4)],
-  };
-  const left = merged(device(1, { ...u32("n", 3), ...u32("z", 1) }), device(1, { ...room, ...u32("z", 0) }));
+  const left = merged(
+    device(1, { ...u32("n", 3), ...u32("z", 1) }),
+    device(1, { ...room("unused", 4), ...u32("z", 0) }),
+  );
   t.deepEqual({ ...left.state.fields }, { n: 3, z: 1 }, "a field that became room keeps its bytes");
   const wide: Record<string, [FieldDescription, FieldValue]> = { a: [{ name: "a", type: "uint64", size: 8 }, 0n] };
   const widened = merged(device(1, u32("a", 7)), device(1, wide));
@@ -137,6 +137,22 @@ test("the topology of CPUs that -smp says nothing of", (t) => {
   t.equal(topology("pc-q35-2.8", "-smp", "1"), "");
   t.equal(topology("pc-q35-2.8"), "");
   t.equal(topology("virt-5.0", "-smp", "4"), "", "x86 alone: others are told by their device tree");
+  t.end();
+});
+
+/** Room of a number of bytes, each of which is that number. */
+function room(name: string, size: number): Record<string, [FieldDescription, FieldValue]> {
+  return { [name]: [{ name, type: "unused_buffer", size }, new Uint8Array(size).fill(size)] };
+}
+
+test("room is no field: the first in one layout may be another's second", (t) => {
+  const old = device(1, { ...room("unused[0]", 4), ...u32("a", 7), ...room("unused[1]", 9) });
+  const { state } = merged(old, device(1, { ...u32("mode", 2), ...u32("a", 1), ...room("unused[0]", 9) }));
+  t.deepEqual(
+    Object.values(state.fields),
+    [new Uint8Array(4).fill(4), 7, new Uint8Array(9).fill(9)],
+    "sd-card, whose mode became room in 11.1: each at its place",
+  );
   t.end();
 });
 

@@ -28,9 +28,8 @@ function devicesOf({ command: [file = "", ...lead] }: QemuBinary): ReadonlySet<s
   return new Set([...stdout.matchAll(/^name "([^"]+)"/gmu)].map(([, name = ""]) => name));
 }
 
-/** Of these there can be one in a machine: a slot of number 0, the display adapter at the old addresses, an IOMMU. */
+/** Of these there can be one in a machine: the display adapter at the old addresses, an IOMMU. */
 const SINGLE: readonly RegExp[] = [
-  /root-port|ioh3420|cxl-rp|downstream/u,
   /vga|VGA|vmware|ramfb/u,
   /iommu/u,
   /ipmi/u,
@@ -41,6 +40,9 @@ const SINGLE: readonly RegExp[] = [
   /virtserialport/u,
 ];
 
+/** Buses of their own, on which devices that come after them would be: each is in a machine alone. */
+const BUS = /pxb|bridge|upstream|downstream|root-port|ioh3420|cxl/u;
+
 /** Groups of at most so many sets, none with two of a kind of which a machine has one. */
 export function groupsOf(sets: readonly DeviceSetText[], most: number): DeviceSetText[][] {
   const groups: DeviceSetText[][] = [];
@@ -48,6 +50,7 @@ export function groupsOf(sets: readonly DeviceSetText[], most: number): DeviceSe
   for (const set of sets) {
     const own = kinds(set);
     const room = groups.find((group) => {
+      if (BUS.test(set) || BUS.test(group[0]!)) return false;
       const taken = new Set(group.flatMap((one) => kinds(one)));
       return group.length < most && !own.some((kind) => taken.has(kind)) && !group.includes(set);
     });

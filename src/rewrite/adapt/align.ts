@@ -16,8 +16,9 @@ export interface AlignedField {
 export function aligned(old: StructDescription, pattern: StructDescription): AlignedField[] {
   const mine = fieldGroups(old);
   const theirs = fieldGroups(pattern);
-  const inOld = new Map(mine.map((group) => [group.key, group]));
-  const inPattern = new Set(theirs.map((group) => group.key));
+  // Room has no name: the first in one may be the second in the other.
+  const inOld = new Map(mine.filter((group) => !isUnused([group])).map((group) => [group.key, group]));
+  const inPattern = new Set(theirs.filter((group) => !isUnused([group])).map((group) => group.key));
   const rows: AlignedField[] = [];
   let gap: { mine: FieldGroup[]; theirs: FieldGroup[] } = { mine: [], theirs: [] };
   let at = 0;
