@@ -7,7 +7,7 @@
  *
  * | line         | meaning                                                                        |
  * |--------------|--------------------------------------------------------------------------------|
- * | none         | that QEMU does not start with these devices, or does not save them             |
+ * | none         | a QEMU does not start with these devices here, or does not save them           |
  * | MISSED       | nothing was refused, and QEMU does not load it: a missed refusal               |
  * | FALSE        | refused as what no QEMU would load, and it loads: a false alarm                |
  * | refused      | refused, and QEMU refuses it too                                               |
@@ -58,8 +58,8 @@ function guests(older: QemuBinary, newer: QemuBinary): Guest[] {
 }
 
 /** What a set of devices came to. */
-function verdict({ passed, at, report, forced }: Outcome): string {
-  if (at === "source") return "none";
+function verdict({ passed, at, why, report, forced }: Outcome): string {
+  if (at === "source" || (at === "pattern" && why.startsWith("QEMU did not start"))) return "none";
   if (report?.enough === true) return passed ? "loaded" : "MISSED";
   if (report === undefined) return "MISSED";
   if (forced === undefined || !forced) return "refused";
