@@ -105,7 +105,7 @@ function change(i: number, old: string, weight: Change["weight"] = "never"): Cha
 test("changes of the elements of one array for one reason are one in the text", (t) => {
   const changes = [change(0, "0x80"), change(1, "0x80"), change(2, "0x40"), change(3, "0x40", "guest")];
   const report = {
-    machine: { old: "a", new: "b" },
+    machines: { old: "a", new: "b" },
     enough: false,
     changes,
     refused: changes,

@@ -42,8 +42,8 @@ function isElement({ where }: Change): boolean {
   return ELEMENT.test(where);
 }
 
-function kindOf({ where, rule, reason, advice = "", weight }: Change): string {
-  return [where.replace(ELEMENT, ""), rule, reason, advice, weight].join("\n");
+function kindOf({ where, rule, reason, remedy = "", weight }: Change): string {
+  return [where.replace(ELEMENT, ""), rule, reason, remedy, weight].join("\n");
 }
 
 function changeLines(run: Run): string[] {
