@@ -17,8 +17,7 @@ const TYPES: Readonly<Record<string, string>> = {
 };
 /** A browser needs a map for bare names; nothing else is done to the code. */
 const PAGE = `<!doctype html><meta charset="utf-8"><title>qevm</title>
-<script type="importmap">{ "imports": {
-  "pako": "/node_modules/pako/dist/pako.mjs", "fzstd": "/node_modules/fzstd/esm/index.mjs" } }</script>
+<script type="importmap">{ "imports": { "pako": "/node_modules/pako/dist/pako.mjs" } }</script>
 <script type="module">
   import { decodeCapture } from "/built/spec/support/decode-capture.js";
   const bytes = new Uint8Array(await (await fetch("/capture")).arrayBuffer());
@@ -34,8 +33,7 @@ async function serve(capture: Uint8Array): Promise<{ url: string; close: () => v
     if (path === "/") return response.setHeader("content-type", "text/html").end(PAGE);
     if (path === "/capture") return response.end(capture);
     const file = path.startsWith("/built/") ? join(built, path.slice(7)) : join(projectRoot(), path);
-    if (!/^\/(built|node_modules\/(?:pako|fzstd))\//u.test(path) || !existsSync(file))
-      return response.writeHead(404).end();
+    if (!/^\/(built|node_modules\/pako)\//u.test(path) || !existsSync(file)) return response.writeHead(404).end();
     return response
       .setHeader("content-type", TYPES[extname(file)] ?? "application/octet-stream")
       .end(readFileSync(file));

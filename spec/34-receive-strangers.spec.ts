@@ -80,6 +80,12 @@ const { files, open } = recordingNamed("recording-7.2-zlib");
 const names = ["main.bin", ...files.filter((file) => file !== "main.bin")];
 const total = names.reduce((sum, file) => sum + open(file).length, 0);
 
+/** A forged channel: its first packet and some SYNC packets. */
+async function channelOf(channel: number, uuid: Uint8Array, syncs: number): Promise<Buffer> {
+  const encoder = await ChannelEncoder.create({ channel, uuid });
+  return Buffer.concat([encoder.init(), ...Array.from({ length: syncs }, (_, k) => encoder.sync(k))]);
+}
+
 for (const how of ["receive", "relay"] as const) {
   test(`${how}: a whole setup that breaks off before any page is not the source`, async (t) => {
     await inFolder(async (folder) => {
@@ -104,14 +110,9 @@ for (const how of ["receive", "relay"] as const) {
   test(`${how}: channels of another guest and with used ids, before the source and during its migration`, async (t) => {
     await inFolder(async (folder) => {
       const own = open(names[1]!).subarray(8, 24);
-      const forged = [0, 1, 2].map((channel) => {
-        const encoder = new ChannelEncoder({ channel, uuid: new Uint8Array(16).fill(0xaa) });
-        return Buffer.concat([encoder.init(), encoder.sync(0), encoder.sync(1)]);
-      });
-      const doubles = [0, 1].map((channel) => {
-        const encoder = new ChannelEncoder({ channel, uuid: own });
-        return Buffer.concat([encoder.init(), encoder.sync(0)]);
-      });
+      const other = new Uint8Array(16).fill(0xaa);
+      const forged = await Promise.all([0, 1, 2].map(async (channel) => await channelOf(channel, other, 2)));
+      const doubles = await Promise.all([0, 1].map(async (channel) => await channelOf(channel, own, 1)));
       const { refused, files: found } = await among(how, join(folder, "rec"), async (uri) => {
         const strangers = [...forged, ...doubles];
         for (const bytes of strangers) (await dial(uri)).write(bytes);

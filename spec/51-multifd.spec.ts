@@ -4,6 +4,7 @@ import test from "tape";
 import { QevmError } from "../src/bytes/errors.js";
 import {
   ChannelPages,
+  type PacketPages,
   ChannelReader,
   decodePageTable,
   encodeChannelItem,
@@ -34,18 +35,18 @@ async function again(source: ByteSource, options: ChannelOptions = {}): Promise<
 /** Calls `use` with every packet of pages, opened. */
 async function eachPacket(
   bytes: Uint8Array,
-  use: (item: Extract<ChannelItem, { kind: "pages" }>, pages: ReturnType<ChannelPages["open"]>) => void,
+  use: (item: Extract<ChannelItem, { kind: "pages" }>, pages: PacketPages) => void,
 ): Promise<void> {
   const reader = new ChannelReader(new MemorySource(bytes));
   const pages = new ChannelPages(PAGE);
-  for await (const item of reader) if (item.kind === "pages") use(item, pages.open(item, reader.path));
+  for await (const item of reader) if (item.kind === "pages") use(item, await pages.open(item, reader.path));
 }
 
 async function refusal(bytes: Uint8Array, options: ChannelOptions = {}): Promise<QevmError | undefined> {
   const reader = new ChannelReader(new MemorySource(bytes), options);
   const pages = new ChannelPages(PAGE);
   try {
-    for await (const item of reader) if (item.kind === "pages") pages.open(item, reader.path);
+    for await (const item of reader) if (item.kind === "pages") await pages.open(item, reader.path);
     return undefined;
   } catch (error) {
     if (error instanceof QevmError) return error;
@@ -243,7 +244,7 @@ test("qatzip is named, framed and left closed; plain pages must fill their paylo
     seen.push(data === undefined ? methodOf(flags) : undefined);
   });
   t.deepEqual(seen, ["qatzip", undefined]);
-  t.equal(payloadDecoder("qatzip", PAGE), undefined);
+  t.equal(await payloadDecoder("qatzip", PAGE), undefined);
   t.equal((await refusal(channel(ramPacket(0, [0, PAGE], pages[0]!))))?.code, "bad-length");
   const changes = channel(ramPacket(0, [0], pages[0]!), ramPacket(2, [0], deflateSync(pages[0]!)));
   t.equal((await refusal(changes))?.code, "bad-value", "the method changes");
@@ -271,6 +272,8 @@ test("zstd: what is not a stream of a channel", async (t) => {
     ["a last block", [...head, 0, 0x48, block[0]! | 1, ...block.slice(1)], "bad-compressed-data"],
     ["two pages for one", [...head, 0, 0x48, ...block, ...block], "bad-compressed-data"],
     ["nothing for one", [...head, 0, 0x48], "bad-compressed-data"],
+    ["half a frame header", [...head, 0xc0, 0x48], "bad-compressed-data"],
+    ["a compressed block of nothing", [...head, 0, 0x48, 0x0c, 0, 0, 1], "bad-compressed-data"],
   ];
   for (const [what, payload, code] of cases) {
     t.equal((await refusal(channel(ramPacket(4, [0], Buffer.from(payload)))))?.code, code, what);
@@ -304,12 +307,11 @@ test("device state: named, framed, bounded", async (t) => {
   t.equal((await refusal(change(12, ...Array.from({ length: 256 }, () => 0x61))))?.code, "bad-value", "without NUL");
 });
 
-test("zlib: incompressible pages, and a level that does not exist", (t) => {
+test("zlib: incompressible pages, and a level that does not exist", async (t) => {
   let x = 1;
   const noise = Buffer.from(Array.from({ length: 40 * PAGE }, () => (x = Math.imul(x, 1_103_515_245) + 12_345) >>> 24));
   const payload = Buffer.from(new ZlibStreamEncoder(0).encode(noise));
   const into = new Uint8Array(noise.length);
-  t.ok(noise.equals(payloadDecoder("zlib", PAGE)!.decode(payload, into)));
+  t.ok(noise.equals((await payloadDecoder("zlib", PAGE))!.decode(payload, into)));
   t.throws(() => new ZlibStreamEncoder(11), /level 11/u);
-  t.end();
 });

@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -5,7 +6,7 @@ import { join } from "node:path";
 import test, { type Test } from "tape";
 import { splitStream } from "../src/rewrite/convert/to-recording.js";
 import { QevmError } from "../src/bytes/errors.js";
-import { ChannelEncoder, payloadDecoder, ZstdStreamStore } from "../src/codec/multifd/index.js";
+import { ChannelEncoder, payloadDecoder, ZstdStreamEncoder } from "../src/codec/multifd/index.js";
 import { MemorySink, MemorySource } from "../src/bytes/index.js";
 import { corpusEntry, type CorpusEntry } from "../tools/corpus.js";
 import { compare, destinationLike, startDestination } from "../tools/destination/index.js";
@@ -52,8 +53,9 @@ const CASES: readonly [entry: string, options: readonly string[]][] = [
   ["xbzrle", ["--multifd", "zlib", "--level", "9", "--flatten"]],
   ["compress-1-threads-8", []],
   ["v10.0-live", ["--multifd", "zlib"]],
-  ["v10.0-live", ["--multifd", "zstd", "--channels", "4"]],
+  ["v10.0-live", ["--multifd", "zstd", "--level", "20", "--channels", "4"]],
   ["v10.0-pc-7.2", ["--qemu", "10.0"]],
+  ["v11.1-live", ["--multifd", "zstd"]],
 ];
 
 for (const [name, options] of CASES) {
@@ -119,6 +121,8 @@ test("what cannot be written", async (t) => {
       ["--to", "recording", "--multifd", "song"],
       ["--to", "recording", "--channels", "0"],
       ["--to", "recording", "--level", "1"],
+      ["--to", "recording", "--multifd", "zstd", "--level", "0"],
+      ["--to", "recording", "--multifd", "zlib", "--level", "10"],
       ["--to", "recording", "--ram", "zlib"],
       ["--to", "recording", "--exact"],
       ["--to", "recording", "--qemu", "3.1"],
@@ -133,8 +137,8 @@ test("what cannot be written", async (t) => {
   });
 });
 
-test("packets must fit, and zstd stores in blocks of 128 KiB at most", (t) => {
-  const encoder = new ChannelEncoder({ channel: 0 });
+test("packets must fit", async (t) => {
+  const encoder = await ChannelEncoder.create({ channel: 0 });
   const page = new Uint8Array(4096);
   t.throws(
     () => encoder.pages({ idstr: "ram", packetNum: 0, normal: [0, 4096], data: page, zero: [] }),
@@ -145,15 +149,43 @@ test("packets must fit, and zstd stores in blocks of 128 KiB at most", (t) => {
     () => encoder.pages({ idstr: "ram", packetNum: 0, normal: [], data: page.subarray(0, 0), zero: many }),
     QevmError,
   );
+});
+
+/** Pages of texts, of noise and of one byte, in packets. */
+function packets(): Buffer[] {
   let x = 1;
-  const pages = new Uint8Array(100 * 4096).map(() => (x = Math.imul(x, 1_103_515_245) + 12_345) >>> 24);
-  pages.fill(7, 40 * 4096, 42 * 4096);
-  const store = new ZstdStreamStore();
-  const decoder = payloadDecoder("zstd", 4096)!;
-  for (let k = 0; k < 2; k++) {
-    const payload = store.encode(pages);
-    t.ok(payload.length < pages.length - 4096, `${payload.length} bytes`);
-    t.ok(Buffer.from(pages).equals(decoder.decode(payload, new Uint8Array(pages.length))), `packet ${k}`);
+  const noise = (): number => (x = Math.imul(x, 1_103_515_245) + 12_345) >>> 24;
+  const texts = Buffer.from(Array.from({ length: 20_000 }, (_, k) => `row ${k}: ${k * k}\n`).join("")).subarray(
+    0,
+    64 * 4096,
+  );
+  return [
+    texts,
+    Buffer.from(Array.from({ length: 128 * 4096 }, noise)),
+    Buffer.concat([Buffer.alloc(4096, 7), texts.subarray(0, 4096), Buffer.alloc(8192, 7)]),
+    texts.subarray(0, 4096),
+  ];
+}
+
+test("zstd: one frame, flushed at each packet, at every level, as QEMU's zstd reads it", async (t) => {
+  const sent = packets();
+  const sizes: number[] = [];
+  for (const level of [1, 3, 9, 20]) {
+    const encoder = await ZstdStreamEncoder.create(level);
+    const decoder = (await payloadDecoder("zstd", 4096))!;
+    const payloads = sent.map((pages) => Buffer.from(encoder.encode(pages)));
+    for (const [k, pages] of sent.entries()) {
+      t.ok(pages.equals(decoder.decode(payloads[k]!, new Uint8Array(pages.length))), `level ${level}, packet ${k}`);
+    }
+    t.ok(payloads[3]!.length < 200, "the last packet refers to the first");
+    sizes.push(payloads.reduce((sum, { length }) => sum + length, 0));
+    // The frame as a file that is cut off: the program gives everything that was flushed.
+    const read = spawnSync("zstd", ["-dcq", "--memory=128MB"], { input: Buffer.concat(payloads), maxBuffer: 1 << 24 });
+    if (read.error === undefined) t.ok(Buffer.concat(sent).equals(read.stdout), "zstd -d gives the same");
   }
-  t.end();
+  t.ok(sizes[2]! < sizes[0]!, `a higher level is smaller: ${sizes.join(", ")}`);
+  for (const level of [0, 21, 1.5]) {
+    const made = await ZstdStreamEncoder.create(level).then(() => "made", String);
+    t.match(made, /level of zstd/u, `level ${level}`);
+  }
 });

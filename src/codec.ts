@@ -56,12 +56,7 @@ export {
 } from "./codec/ram/mapped-area.js";
 
 // multifd channels.
-export {
-  ChannelEncoder,
-  type ChannelEncoderOptions,
-  type WrittenMethod,
-  type WrittenPages,
-} from "./codec/multifd/channel-encoder.js";
+export { ChannelEncoder, type ChannelEncoderOptions, type WrittenPages } from "./codec/multifd/channel-encoder.js";
 export { ChannelPages, type PacketPages } from "./codec/multifd/channel-pages.js";
 export { ChannelReader, type ChannelItem, type ChannelOptions } from "./codec/multifd/channel-reader.js";
 export { encodeChannelItem } from "./codec/multifd/channel-writer.js";
@@ -75,6 +70,7 @@ export {
   MULTIFD_VERSION,
   type InitPacket,
 } from "./codec/multifd/init-packet.js";
+export type { WrittenMethod } from "./codec/multifd/payload.js";
 export type { PayloadDecoder } from "./codec/multifd/payload-decoder.js";
 export { decodePageTable, encodePageTable } from "./codec/multifd/page-table.js";
 export {
@@ -85,7 +81,7 @@ export {
   type RamPacket,
 } from "./codec/multifd/ram-packet.js";
 export { ZlibStreamDecoder, ZlibStreamEncoder } from "./codec/multifd/zlib-stream.js";
-export { ZstdStreamDecoder } from "./codec/multifd/zstd-stream.js";
+export { ZstdStreamDecoder, ZstdStreamEncoder } from "./codec/multifd/zstd-stream.js";
 
 // Other sections with a grammar of their own.
 export type { RecordPlace } from "./codec/sections/codec.js";

@@ -4,6 +4,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import { gzipSync } from "node:zlib";
 import { bundleProgram } from "./bundle.mjs";
 import { buildPage } from "./page.mjs";
 import { checkPublicNames } from "./public-names.mjs";
@@ -82,14 +83,28 @@ function buildPageEngine() {
 }
 
 /**
- * Writes dist/src/engine/zstd.wasm, the zstd library's decoder, out of the package `zstddec`, whose own wrapper does not
- * look at zstd's errors; and its licence, which goes with it.
+ * Writes the zstd library's decoder and compressor as WebAssembly, out of the packages `zstddec` and
+ * `@oneidentity/zstd-js`, whose own wrappers do not look at errors and do not flush; and zstd's licence with them.
  */
 function extractZstd() {
   const source = readFileSync(`${root}node_modules/zstddec/dist/zstddec-stream.mjs`, "utf8");
-  const wasm = /const wasm = "([^"]+)"/u.exec(source);
   const licence = /\/\*\*\n\* (BSD License\n[^]*?)\*\//u.exec(source);
-  if (wasm === null || licence === null) throw new Error("zstddec: its WebAssembly or licence is not where it was");
-  writeFileSync(`${root}dist/src/engine/zstd.wasm`, Buffer.from(wasm[1], "base64"));
-  writeFileSync(`${root}dist/src/engine/zstd-LICENSE.txt`, licence[1].replaceAll(/^\* ?/gmu, ""));
+  if (licence === null) throw new Error("zstddec: zstd's licence is not where it was");
+  const to = `${root}dist/src/engine/`;
+  writeFileSync(`${to}zstd.wasm`, moduleIn(source, "ZSTD_decompressStream"));
+  writeFileSync(`${to}zstd-LICENSE.txt`, licence[1].replaceAll(/^\* ?/gmu, ""));
+  const both = readFileSync(`${root}node_modules/@oneidentity/zstd-js/wasm/index.js`, "utf8");
+  writeFileSync(
+    `${to}zstd-compress.wasm.gz`,
+    gzipSync(moduleIn(both, "ZSTD_compressStream2_simpleArgs"), { level: 9 }),
+  );
+}
+
+/** The WebAssembly module in Base64 that a package's code has, by a name that it exports. */
+function moduleIn(source, name) {
+  for (const [text] of source.matchAll(/AGFzbQ[\w+/]+=*/gu)) {
+    const bytes = Buffer.from(text, "base64");
+    if (WebAssembly.Module.exports(new WebAssembly.Module(bytes)).some((one) => one.name === name)) return bytes;
+  }
+  throw new Error(`no WebAssembly with ${name} where it was`);
 }

@@ -1,15 +1,15 @@
 // Bundles the modules of a build into the program as it is shipped.
-import { chmodSync, copyFileSync, rmSync } from "node:fs";
+import { chmodSync, readFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
 /**
- * Packages that few runs use, loaded when a name of theirs is first used: pako, fzstd and zlib cost each start of a
- * command 15 ms otherwise.
+ * Packages that few runs use, loaded when a name of theirs is first used: pako and zlib cost each start of a command
+ * 15 ms otherwise.
  */
 const seldom = {
   name: "packages that few runs use",
   setup(bundle) {
-    bundle.onResolve({ filter: /^(?:pako|fzstd|node:zlib)$/ }, ({ path, namespace }) =>
+    bundle.onResolve({ filter: /^(?:pako|node:zlib)$/ }, ({ path, namespace }) =>
       namespace === "seldom" ? { path, external: true } : { path, namespace: "seldom" },
     );
     bundle.onLoad({ filter: /.*/, namespace: "seldom" }, async ({ path }) => {
@@ -19,6 +19,16 @@ const seldom = {
       );
       return { contents: `module.exports = {\n${getters.join("\n")}\n};` };
     });
+  },
+};
+
+/** The WebAssembly files stay beside the modules. */
+const besideModules = {
+  name: "files beside the modules",
+  setup(bundle) {
+    bundle.onLoad({ filter: /engine[\\/]beside\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replaceAll('new URL("./', 'new URL("../src/engine/'),
+    }));
   },
 };
 
@@ -41,12 +51,13 @@ export async function bundleProgram(folder) {
     target: "node20",
     logLevel: "warning",
     logOverride,
+    plugins: [besideModules],
   };
   const command = {
     ...common,
     format: "cjs",
     define: { "import.meta.url": "moduleUrl" },
-    plugins: [seldom],
+    plugins: [besideModules, seldom],
     // Names are kept for stack traces. Removing whitespace saves a third of the bytes, of which each command has a
     // copy.
     minifyWhitespace: true,
@@ -76,7 +87,12 @@ export async function bundleProgram(folder) {
       }));
     },
   };
-  await build({ ...command, plugins: [start, seldom], entryPoints: [`${from}cli/main.js`], outfile: `${to}qevm.cjs` });
+  await build({
+    ...command,
+    plugins: [start, besideModules, seldom],
+    entryPoints: [`${from}cli/main.js`],
+    outfile: `${to}qevm.cjs`,
+  });
   chmodSync(`${to}qevm.cjs`, 0o755);
   await build({
     ...common,
@@ -92,6 +108,4 @@ export async function bundleProgram(folder) {
       "decode-thread": `${from}analyse/fuzz/decode-thread.js`,
     },
   });
-  for (const name of ["page.wasm", "page-simd.wasm", "zstd.wasm"])
-    copyFileSync(`${from}engine/${name}`, `${to}${name}`);
 }

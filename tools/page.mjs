@@ -150,7 +150,6 @@ function noticeOf(root, src) {
     ["qevm", readFileSync(`${root}LICENSE`, "utf8").trim()],
     ["preact", licence("preact")],
     ["pako", licence("pako")],
-    ["fzstd", licence("fzstd")],
     ["zstd", readFileSync(`${src}engine/zstd-LICENSE.txt`, "utf8").trim()],
   ];
   return parts

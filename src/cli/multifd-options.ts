@@ -13,8 +13,8 @@ export interface MultifdOptions {
 /** The options `--multifd`, `--level`, `--qemu` and `--channels`. Errors: usage. */
 export function multifdOptions(args: Arguments): MultifdOptions {
   const method = methodOf(args.text("multifd"));
-  const level = args.number("level", { min: 0, max: 9 });
-  if (level !== undefined && method !== "zlib") throw new UsageError("--level goes with --multifd zlib");
+  const level = args.number("level", method === "zstd" ? { min: 1, max: 20 } : { min: 0, max: 9 });
+  if (level !== undefined && method === "none") throw new UsageError("--level goes with --multifd zlib or zstd");
   const release = releaseOf(args.text("qemu"));
   return { method, level, release, channels: args.number("channels", { min: 1, max: 255 }) ?? 2 };
 }

@@ -2,7 +2,7 @@ import type * as NodeFs from "node:fs";
 import { QevmError } from "../bytes/errors.js";
 
 /** The bytes of a file beside this one: read in Node, fetched elsewhere. Errors: io. */
-export async function readBeside(name: "page.wasm" | "page-simd.wasm" | "zstd.wasm"): Promise<Uint8Array<ArrayBuffer>> {
+export async function readBeside(name: keyof typeof PLACES): Promise<Uint8Array<ArrayBuffer>> {
   const url = PLACES[name]();
   // Loaded at run time so that bundlers for the browser do not see its name.
   const fs = globalThis.process?.getBuiltinModule?.("node:fs") as typeof NodeFs | undefined;
@@ -17,4 +17,5 @@ const PLACES = {
   "page.wasm": () => new URL("./page.wasm", import.meta.url),
   "page-simd.wasm": () => new URL("./page-simd.wasm", import.meta.url),
   "zstd.wasm": () => new URL("./zstd.wasm", import.meta.url),
+  "zstd-compress.wasm.gz": () => new URL("./zstd-compress.wasm.gz", import.meta.url),
 } as const;

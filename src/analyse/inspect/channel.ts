@@ -143,7 +143,7 @@ class Walk {
       this.settled = reader.offset;
       if (item.kind === "init") facts.summary.channelId = item.init.channel;
       else this.packet(item);
-      if (item.kind === "pages") this.pages(item, pages, reader.path);
+      if (item.kind === "pages") await this.pages(item, pages, reader.path);
       if (again !== undefined) {
         encodeChannelItem(again.writer, item);
         await again.writer.drain();
@@ -208,14 +208,18 @@ class Walk {
     undecoded.push({ streamOffset: item.payloadOffset, length: item.payload.length, reason });
   }
 
-  private pages(item: Extract<ChannelItem, { kind: "pages" }>, pages: ChannelPages, path: readonly string[]): void {
+  private async pages(
+    item: Extract<ChannelItem, { kind: "pages" }>,
+    pages: ChannelPages,
+    path: readonly string[],
+  ): Promise<void> {
     const { facts } = this;
     const { packet, payload } = item;
     const { normalPages, zeroPages, offsets } = packet;
     this.count(packet.idstr, normalPages, zeroPages);
     for (let k = normalPages + zeroPages; k < offsets.length; k++) if (offsets[k] !== 0n) facts.stale += 8;
     if (normalPages === 0) return;
-    const { data } = pages.open(item, path);
+    const { data } = await pages.open(item, path);
     if (data === undefined) {
       const reason = `${pages.method} payload: no codec opens it`;
       facts.undecoded.push({ streamOffset: item.payloadOffset, length: payload.length, reason });

@@ -1,12 +1,9 @@
 import { QevmError } from "../../bytes/errors.js";
-import { flagOf, MultifdFlag, type MultifdMethod } from "./flags.js";
+import { flagOf, MultifdFlag } from "./flags.js";
 import { encodeInitPacket, MULTIFD_MAGIC, MULTIFD_VERSION } from "./init-packet.js";
 import { encodeRamPacket, pagesPerPacket, type RamPacket } from "./ram-packet.js";
-import { ZlibStreamEncoder } from "./zlib-stream.js";
-import { ZstdStreamStore } from "./zstd-store.js";
-
-/** Methods that pages can be written in. */
-export type WrittenMethod = Extract<MultifdMethod, "none" | "zlib" | "zstd">;
+import { payloadEncoder, type WrittenMethod } from "./payload.js";
+import type { PayloadEncoder } from "./payload-decoder.js";
 
 /** How the packets of a multifd channel are made. */
 export interface ChannelEncoderOptions {
@@ -14,7 +11,7 @@ export interface ChannelEncoderOptions {
   channel: number;
   /** Default none. */
   method?: WrittenMethod | undefined;
-  /** zlib: 0 to 9. Default 1. */
+  /** zlib: 0 to 9; zstd: 1 to 20. Default 1. */
   level?: number | undefined;
   /** Target page size in bytes. Default 4096. */
   pageSize?: number | undefined;
@@ -43,14 +40,20 @@ export interface WrittenPages {
 export class ChannelEncoder {
   private readonly pageSize: number;
   private readonly flag: number;
-  private readonly stream: { encode(pages: Uint8Array): Uint8Array } | undefined;
 
-  constructor(private readonly options: ChannelEncoderOptions) {
-    const { method = "none", level, pageSize = 4096 } = options;
+  private constructor(
+    private readonly options: ChannelEncoderOptions,
+    private readonly stream: PayloadEncoder | undefined,
+  ) {
+    const { method = "none", pageSize = 4096 } = options;
     this.pageSize = pageSize;
     this.flag = flagOf(method);
-    if (method === "zlib") this.stream = new ZlibStreamEncoder(level, pageSize);
-    else if (method === "zstd") this.stream = new ZstdStreamStore(pageSize);
+  }
+
+  /** Errors: as `payloadEncoder`. */
+  static async create(options: ChannelEncoderOptions): Promise<ChannelEncoder> {
+    const { method = "none", level, pageSize = 4096 } = options;
+    return new ChannelEncoder(options, await payloadEncoder(method, level, pageSize));
   }
 
   /** The initial packet of the channel. */

@@ -28,13 +28,13 @@ export class ChannelPages {
    * Errors: bad-compressed-data, bad-length with the payload's offset; bad-value where the method changes within a
    * channel.
    */
-  open(item: Extract<ChannelItem, { kind: "pages" }>, path: readonly string[]): PacketPages {
+  async open(item: Extract<ChannelItem, { kind: "pages" }>, path: readonly string[]): Promise<PacketPages> {
     const { packet, payload } = item;
     const { idstr, normalPages, zeroPages, offsets } = packet;
     const normal = offsets.slice(0, normalPages);
     const zero = offsets.slice(normalPages, normalPages + zeroPages);
     if (normalPages === 0) return { idstr, normal, zero, data: this.room.subarray(0, 0) };
-    this.choose(methodOf(packet.flags)!, item.offset, path);
+    await this.choose(methodOf(packet.flags)!, item.offset, path);
     const length = normalPages * this.pageSize;
     if (this.room.length < length) this.room = new Uint8Array(length);
     try {
@@ -47,13 +47,13 @@ export class ChannelPages {
     }
   }
 
-  private choose(method: MultifdMethod, offset: number, path: readonly string[]): void {
+  private async choose(method: MultifdMethod, offset: number, path: readonly string[]): Promise<void> {
     if (this.method === method) return;
     if (this.method !== undefined) {
       const place = { offset: offset + 8, path, expected: this.method, found: method };
       throw new QevmError("bad-value", "compression method changes inside a channel", place);
     }
     this.method = method;
-    this.decoder = payloadDecoder(method, this.pageSize);
+    this.decoder = await payloadDecoder(method, this.pageSize);
   }
 }

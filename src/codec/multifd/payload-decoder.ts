@@ -6,3 +6,9 @@ export interface PayloadDecoder {
    */
   decode(payload: Uint8Array, into: Uint8Array): Uint8Array;
 }
+
+/** Encodes the payloads of one channel in order. */
+export interface PayloadEncoder {
+  /** The payload for whole pages; valid until the next call. */
+  encode(pages: Uint8Array): Uint8Array;
+}

@@ -1,9 +1,9 @@
 import { QevmError } from "../../bytes/errors.js";
 import type { MultifdMethod } from "./flags.js";
 import { PageTableDecoder } from "./page-table.js";
-import type { PayloadDecoder } from "./payload-decoder.js";
-import { ZlibStreamDecoder } from "./zlib-stream.js";
-import { ZstdStreamDecoder } from "./zstd-stream.js";
+import type { PayloadDecoder, PayloadEncoder } from "./payload-decoder.js";
+import { ZlibStreamDecoder, ZlibStreamEncoder } from "./zlib-stream.js";
+import { ZstdStreamDecoder, ZstdStreamEncoder } from "./zstd-stream.js";
 
 const raw: PayloadDecoder = {
   decode: (payload, into) => {
@@ -15,21 +15,43 @@ const raw: PayloadDecoder = {
   },
 };
 
-/** The decoder for a method; undefined where there is none (qatzip: a proprietary container of Intel's hardware). */
-export function payloadDecoder(method: MultifdMethod, pageSize: number): PayloadDecoder | undefined {
+/**
+ * The decoder for a method; undefined where there is none (qatzip: a proprietary container of Intel's hardware). Errors:
+ * io, where the WebAssembly file of zstd is missing.
+ */
+export async function payloadDecoder(method: MultifdMethod, pageSize: number): Promise<PayloadDecoder | undefined> {
   switch (method) {
     case "none":
       return raw;
     case "zlib":
       return new ZlibStreamDecoder();
     case "zstd":
-      return new ZstdStreamDecoder();
+      return await ZstdStreamDecoder.create();
     case "qpl":
     case "uadk":
       return new PageTableDecoder(method, pageSize);
     default:
       return undefined;
   }
+}
+
+/** Methods that pages can be written in. */
+export type WrittenMethod = Extract<MultifdMethod, "none" | "zlib" | "zstd">;
+
+/**
+ * The encoder for a method; undefined for none.
+ *
+ * @param level zlib: 0 to 9; zstd: 1 to 20; default 1
+ *
+ *   Errors: usage; io, where the WebAssembly file of zstd is missing; limit, where there is no memory for the level.
+ */
+export async function payloadEncoder(
+  method: WrittenMethod,
+  level: number | undefined,
+  pageSize: number,
+): Promise<PayloadEncoder | undefined> {
+  if (method === "none") return undefined;
+  return method === "zlib" ? new ZlibStreamEncoder(level, pageSize) : await ZstdStreamEncoder.create(level);
 }
 
 /** The largest payload for so many bytes of pages: the overhead of the worst method, rounded up. */

@@ -1,5 +1,6 @@
-import { Decompress } from "fzstd";
 import { hex, QevmError } from "../../bytes/errors.js";
+import { ZstdCompressor } from "../../engine/zstd-compressor.js";
+import { ZstdDecoder } from "../../engine/zstd.js";
 import type { PayloadDecoder } from "./payload-decoder.js";
 
 const MAGIC = 0xfd2fb528;
@@ -9,58 +10,89 @@ const LARGEST_WINDOW = 1 << 27;
 const LARGEST_BLOCK = 1 << 17;
 
 /**
- * One zstd frame for the whole channel (RFC 8878). Each packet's pages are appended and flushed, so a payload ends at a
- * block boundary. The frame is never ended. `fzstd` decodes one block at a time, so the output size is known before
- * memory is allocated.
+ * One zstd frame for the whole channel (RFC 8878). Each packet's pages are appended and flushed (ZSTD_e_flush), so a
+ * payload ends at a block boundary. The frame is never ended. The zstd library decodes it a block at a time. Memory: the
+ * window, and 300 KB.
  *
  * Source: QEMU migration/multifd-zstd.c (5.0 to 11.1).
  */
 export class ZstdStreamDecoder implements PayloadDecoder {
-  private decoder: Decompress | undefined;
-  private readonly pieces: Uint8Array[] = [];
+  private begun = false;
+
+  private constructor(private readonly decoder: ZstdDecoder) {}
+
+  /** Errors: io, where the WebAssembly file is missing. */
+  static async create(): Promise<ZstdStreamDecoder> {
+    return new ZstdStreamDecoder(await ZstdDecoder.create());
+  }
 
   decode(payload: Uint8Array, into: Uint8Array): Uint8Array {
-    let at = 0;
     let filled = 0;
-    if (this.decoder === undefined) {
-      this.decoder = new Decompress((piece) => void this.pieces.push(piece));
-      at = begin(this.decoder, payload);
-    }
-    while (at < payload.length) {
-      at = this.block(payload, at);
-      for (const piece of this.pieces.splice(0)) {
+    const take = (bytes: Uint8Array): void => {
+      for (const piece of this.push(bytes)) {
         if (piece.length > into.length - filled) throw refuse(`more than ${into.length} bytes`);
         into.set(piece, filled);
         filled += piece.length;
       }
+    };
+    let at = 0;
+    if (!this.begun) {
+      this.begun = true;
+      at = frameHeader(payload);
+      take(payload.subarray(0, at));
+    }
+    while (at < payload.length) {
+      const end = blockEnd(payload, at);
+      take(payload.subarray(at, end));
+      at = end;
     }
     if (filled !== into.length) throw refuse(`${filled} of ${into.length} bytes`);
     return into;
   }
 
-  /** Decodes the block at `at`. Returns the start of the next one. */
-  private block(payload: Uint8Array, at: number): number {
-    if (payload.length - at < 3) throw refuse("ends inside a block header");
-    const header = payload[at]! | (payload[at + 1]! << 8) | (payload[at + 2]! << 16);
-    const type = (header >> 1) & 3;
-    const size = header >> 3;
-    if (type === 3 || size > LARGEST_BLOCK) throw refuse(`block header ${hex(header)}`);
-    if ((header & 1) === 1) throw refuse("the frame ends, and the channel's stream with it");
-    const end = at + 3 + (type === 1 ? 1 : size);
-    if (end > payload.length) throw refuse("ends inside a block");
+  private *push(bytes: Uint8Array): Generator<Uint8Array, void> {
     try {
-      // Pushed in two pieces: fzstd keeps an empty rest of every block that arrives whole, and never frees it.
-      this.decoder!.push(payload.slice(at, end - 1));
-      this.decoder!.push(payload.slice(end - 1, end));
+      yield* this.decoder.push(bytes);
     } catch (error) {
       throw refuse(error instanceof Error ? error.message : String(error), error);
     }
-    return end;
   }
 }
 
-/** Checks the frame header and passes a longer equivalent to the decoder, which ignores input shorter than 18 bytes. */
-function begin(decoder: Decompress, payload: Uint8Array): number {
+/** Encodes the stream that {@link ZstdStreamDecoder} reads, with the zstd library. */
+export class ZstdStreamEncoder {
+  private constructor(private readonly compressor: ZstdCompressor) {}
+
+  /**
+   * @param level `multifd-zstd-level`, 1 to 20 (default 1)
+   *
+   *   Errors: usage; io, where the WebAssembly file is missing; limit, where there is no memory for the level.
+   */
+  static async create(level = 1): Promise<ZstdStreamEncoder> {
+    return new ZstdStreamEncoder(await ZstdCompressor.create(level));
+  }
+
+  /** The payload for whole pages; valid until the next call. */
+  encode(pages: Uint8Array): Uint8Array {
+    return this.compressor.flush(pages);
+  }
+}
+
+/** Checks the block at `at`. Returns the start of the next one. */
+function blockEnd(payload: Uint8Array, at: number): number {
+  if (payload.length - at < 3) throw refuse("ends inside a block header");
+  const header = payload[at]! | (payload[at + 1]! << 8) | (payload[at + 2]! << 16);
+  const type = (header >> 1) & 3;
+  const size = header >> 3;
+  if (type === 3 || size > LARGEST_BLOCK) throw refuse(`block header ${hex(header)}`);
+  if ((header & 1) === 1) throw refuse("the frame ends, and the channel's stream with it");
+  const end = at + 3 + (type === 1 ? 1 : size);
+  if (end > payload.length) throw refuse("ends inside a block");
+  return end;
+}
+
+/** Checks the frame header. Returns its length. */
+function frameHeader(payload: Uint8Array): number {
   const [descriptor = 0, window = 0] = payload.subarray(4, 6);
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   if (payload.length < 6 || view.getUint32(0, true) !== MAGIC) throw refuse("no zstd frame");
@@ -71,12 +103,7 @@ function begin(decoder: Decompress, payload: Uint8Array): number {
   if (size > LARGEST_WINDOW) {
     throw new QevmError("limit", "zstd window", { expected: `at most ${LARGEST_WINDOW}`, found: `${size}` });
   }
-  // An 8-byte content size and a 4-byte dictionary id of 0: both mean "unknown".
-  const head = new Uint8Array(18);
-  head.set(payload.subarray(0, 4));
-  head[4] = 0xc3;
-  head[5] = window;
-  decoder.push(head);
+  if (payload.length < 6 + sizeBytes) throw refuse("ends inside the frame header");
   return 6 + sizeBytes;
 }
 

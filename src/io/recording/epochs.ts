@@ -158,7 +158,7 @@ export class MultifdEpochs {
     // Only an empty packet without SYNC settles this: another SYNC may overtake that one too.
     if (pagesHere || !syncs) channel.owes = pagesHere && syncs;
     if (pagesHere) {
-      const opened = pages.open(item, reader.path);
+      const opened = await pages.open(item, reader.path);
       if (opened.data === undefined) {
         const what = `no codec opens the ${pages.method} payload`;
         throw new QevmError("unsupported", what, { offset: item.offset, path: reader.path });

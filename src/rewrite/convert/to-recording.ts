@@ -16,9 +16,9 @@ import {
 
 /** How the channels are written. */
 export interface ToRecordingOptions extends StreamOptions {
-  /** Compression of the pages; zstd stores them. Default none. */
+  /** Compression of the pages. Default none. */
   method?: WrittenMethod | undefined;
-  /** zlib: 0 to 9. Default 1. */
+  /** zlib: 0 to 9; zstd: 1 to 20. Default 1. */
   level?: number | undefined;
   /**
    * The release that is to load them, as major * 100 + minor; default: the machine type's own, or 702 where it names
@@ -123,7 +123,9 @@ class Splitter {
     this.marks = this.release >= 801 && (machine ?? this.release) >= 801;
     this.data = new Uint8Array(pagesPerPacket(pageSize) * pageSize);
     this.seen = new PageSet(pageSize);
-    this.encoders = this.sinks.map((_, channel) => new ChannelEncoder({ channel, method, level, pageSize, uuid }));
+    this.encoders = await Promise.all(
+      this.sinks.map(async (_, channel) => await ChannelEncoder.create({ channel, method, level, pageSize, uuid })),
+    );
     for (const [k, encoder] of this.encoders.entries()) await this.sinks[k]!.write(encoder.init());
   }
 
