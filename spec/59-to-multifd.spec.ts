@@ -3,10 +3,17 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { constants, inflateSync } from "node:zlib";
 import test, { type Test } from "tape";
 import { splitStream } from "../src/rewrite/convert/to-recording.js";
 import { QevmError } from "../src/bytes/errors.js";
-import { ChannelEncoder, payloadDecoder, ZstdStreamEncoder } from "../src/codec/multifd/index.js";
+import {
+  ChannelEncoder,
+  payloadDecoder,
+  payloadEncoder,
+  ZlibStreamEncoder,
+  ZstdStreamEncoder,
+} from "../src/codec/multifd/index.js";
 import { MemorySink, MemorySource } from "../src/bytes/index.js";
 import { corpusEntry, type CorpusEntry } from "../tools/corpus.js";
 import { compare, destinationLike, startDestination } from "../tools/destination/index.js";
@@ -125,6 +132,7 @@ test("what cannot be written", async (t) => {
       ["--to", "recording", "--multifd", "zlib", "--level", "10"],
       ["--to", "recording", "--ram", "zlib"],
       ["--to", "recording", "--exact"],
+      ["--to", "recording", "--multifd", "zstd", "--exact"],
       ["--to", "recording", "--qemu", "3.1"],
       ["--channels", "2"],
       ["--to", "song"],
@@ -187,5 +195,35 @@ test("zstd: one frame, flushed at each packet, at every level, as QEMU's zstd re
   for (const level of [0, 21, 1.5]) {
     const made = await ZstdStreamEncoder.create(level).then(() => "made", String);
     t.match(made, /level of zstd/u, `level ${level}`);
+  }
+});
+
+test("zlib: the page engine's stream, as C zlib reads it; QEMU's bytes when asked for", async (t) => {
+  const sent = [...packets(), Buffer.alloc(8192)];
+  const plain = (await payloadEncoder({ method: "zlib" }))!;
+  const payloads = sent.map((pages) => Buffer.from(plain.encode(pages)));
+  for (const [k, payload] of payloads.entries()) {
+    t.deepEqual([...payload.subarray(-4)], [0, 0, 0xff, 0xff], `packet ${k} is flushed`);
+    t.ok(payload.length < sent[k]!.length + 8 * 129, `${payload.length} bytes`);
+  }
+  const finishFlush = constants.Z_SYNC_FLUSH;
+  t.ok(Buffer.concat(sent).equals(inflateSync(Buffer.concat(payloads), { finishFlush })), "C zlib gives the pages");
+  const exact = (await payloadEncoder({ method: "zlib", exact: true }))!;
+  const qemus = new ZlibStreamEncoder(1, 4096);
+  for (const pages of sent) t.ok(Buffer.from(exact.encode(pages)).equals(qemus.encode(pages)), "exact");
+});
+
+test("threads: the same channels, however many", async (t) => {
+  const bytes = corpusEntry("v10.0-live").open();
+  for (const method of ["zlib", "zstd"] as const) {
+    const written: string[] = [];
+    for (const threads of [1, 2, 3]) {
+      const channels = Array.from({ length: 3 }, () => new MemorySink());
+      const report = await splitStream(new MemorySource(bytes), new MemorySink(), channels, { method, threads });
+      const hash = createHash("sha256").update(JSON.stringify(report));
+      for (const channel of channels) hash.update(channel.bytes());
+      written.push(hash.digest("hex"));
+    }
+    t.equal(new Set(written).size, 1, `${method}: 1, 2 and 3 threads`);
   }
 });

@@ -101,6 +101,7 @@ export async function bundleProgram(folder) {
     outdir: to,
     // The names by which the modules start the threads: all files end up in one folder.
     entryPoints: {
+      "channel-worker": `${from}rewrite/threads/channel-worker.js`,
       "compress-worker": `${from}rewrite/threads/compress-worker.js`,
       "decompress-worker": `${from}rewrite/threads/decompress-worker.js`,
       "write-worker": `${from}guest/files/write-worker.js`,

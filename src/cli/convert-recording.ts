@@ -16,18 +16,18 @@ import {
 
 /** `qevm convert FILE --to recording --out DIR`. */
 export async function toRecording(args: Arguments, out: string): Promise<number> {
-  for (const name of ["ram", "threads"]) {
-    if (args.text(name) !== undefined) throw new UsageError(`--${name} does not go with --to recording`);
-  }
-  if (args.flag("exact"))
-    throw new UsageError("--exact does not go with --to recording: zlib payloads have QEMU's bytes anyway");
+  if (args.text("ram") !== undefined) throw new UsageError("--ram does not go with --to recording");
   const multifd = multifdOptions(args);
+  const exact = args.flag("exact");
+  if (exact && multifd.method !== "zlib") throw new UsageError("--exact goes with --multifd zlib");
   const input = await openFile(args.positionals[0]!, inputOptions(args));
   const postcopy = input.containers.some((one) => one.kind === "recording" && one.postcopy);
   const source = withProgress(input, "converting");
   const report = await convertToRecording(source, out, {
     ...(await streamOptions(args)),
     ...multifd,
+    exact,
+    threads: args.number("threads", { min: 1, max: 64 }),
     flatten: args.flag("flatten") || postcopy,
     machine: args.text("machine"),
     dropVmdescription: args.flag("drop-vmdescription"),

@@ -16,6 +16,7 @@ export interface PageExports {
     zero: number,
     words: number,
   ): number;
+  deflateBlocks(pages: number, length: number, count: number, out: number): number;
   inflatePage(data: number, length: number, out: number, size: number): number;
   inflateBatch(
     input: number,

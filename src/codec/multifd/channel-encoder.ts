@@ -1,9 +1,9 @@
 import { QevmError } from "../../bytes/errors.js";
 import { flagOf, MultifdFlag } from "./flags.js";
 import { encodeInitPacket, MULTIFD_MAGIC, MULTIFD_VERSION } from "./init-packet.js";
-import { encodeRamPacket, pagesPerPacket, type RamPacket } from "./ram-packet.js";
 import { payloadEncoder, type WrittenMethod } from "./payload.js";
 import type { PayloadEncoder } from "./payload-decoder.js";
+import { encodeRamPacket, pagesPerPacket, type RamPacket } from "./ram-packet.js";
 
 /** How the packets of a multifd channel are made. */
 export interface ChannelEncoderOptions {
@@ -13,6 +13,8 @@ export interface ChannelEncoderOptions {
   method?: WrittenMethod | undefined;
   /** zlib: 0 to 9; zstd: 1 to 20. Default 1. */
   level?: number | undefined;
+  /** zlib: the bytes of QEMU's zlib; several times slower. Other levels than 1 have them anyway. Default false. */
+  exact?: boolean | undefined;
   /** Target page size in bytes. Default 4096. */
   pageSize?: number | undefined;
   /** 16 bytes. A destination refuses another VM's UUID. Default: zeros, a VM without UUID. */
@@ -32,28 +34,18 @@ export interface WrittenPages {
 }
 
 /**
- * Encodes pages as the packets of one channel, in a form that a real destination accepts. `encodeChannelItem` writes
- * packets with any field values, valid or not.
+ * The packets of one channel without their payloads.
  *
  * Source: QEMU migration/multifd.c multifd_send_fill_packet (4.0 to 11.1).
  */
-export class ChannelEncoder {
-  private readonly pageSize: number;
+export class ChannelPackets {
+  readonly pageSize: number;
   private readonly flag: number;
 
-  private constructor(
-    private readonly options: ChannelEncoderOptions,
-    private readonly stream: PayloadEncoder | undefined,
-  ) {
+  constructor(private readonly options: ChannelEncoderOptions) {
     const { method = "none", pageSize = 4096 } = options;
     this.pageSize = pageSize;
     this.flag = flagOf(method);
-  }
-
-  /** Errors: as `payloadEncoder`. */
-  static async create(options: ChannelEncoderOptions): Promise<ChannelEncoder> {
-    const { method = "none", level, pageSize = 4096 } = options;
-    return new ChannelEncoder(options, await payloadEncoder(method, level, pageSize));
   }
 
   /** The initial packet of the channel. */
@@ -68,28 +60,26 @@ export class ChannelEncoder {
     });
   }
 
-  /** A packet and its payload. Errors: does-not-fit. */
-  pages({ idstr, packetNum, normal, data, zero }: WrittenPages): [head: Uint8Array, payload: Uint8Array] {
-    const { pageSize } = this;
-    const room = pagesPerPacket(pageSize);
-    if (normal.length + zero.length > room || data.length !== normal.length * pageSize || idstr.length > 255) {
+  /** The head of a packet with a payload of so many bytes. Errors: does-not-fit. */
+  head({ idstr, packetNum, normal, zero }: Omit<WrittenPages, "data">, length: number): Uint8Array {
+    const room = pagesPerPacket(this.pageSize);
+    if (normal.length + zero.length > room || idstr.length > 255) {
       throw new QevmError("does-not-fit", "pages of a multifd packet", {
-        expected: `at most ${room} pages of one block, and the bytes of the normal ones`,
-        found: `${normal.length} and ${zero.length} zero ones, ${data.length} bytes`,
+        expected: `at most ${room} pages of one block`,
+        found: `${normal.length} and ${zero.length} zero ones`,
       });
     }
-    const payload = normal.length === 0 || this.stream === undefined ? data : this.stream.encode(data);
     const offsets = [...normal, ...zero].map(BigInt);
     const packet: Partial<RamPacket> = { flags: this.flag, normalPages: normal.length, zeroPages: zero.length, idstr };
-    return [this.head({ ...packet, nextPacketSize: payload.length, offsets }, packetNum), payload];
+    return this.packet({ ...packet, nextPacketSize: length, offsets }, packetNum);
   }
 
   /** The SYNC packet that matches a flush mark in the main stream. */
   sync(packetNum: number): Uint8Array {
-    return this.head({ flags: MultifdFlag.SYNC }, packetNum);
+    return this.packet({ flags: MultifdFlag.SYNC }, packetNum);
   }
 
-  private head(packet: Partial<RamPacket>, packetNum: number): Uint8Array {
+  private packet(packet: Partial<RamPacket>, packetNum: number): Uint8Array {
     const room = pagesPerPacket(this.pageSize);
     const { offsets = [] } = packet;
     return encodeRamPacket({
@@ -107,5 +97,44 @@ export class ChannelEncoder {
       packetNum: BigInt(packetNum),
       offsets: [...offsets, ...Array.from({ length: room - offsets.length }, () => 0n)],
     });
+  }
+}
+
+/**
+ * Encodes pages as the packets of one channel, in a form that a real destination accepts. `encodeChannelItem` writes
+ * packets with any field values, valid or not.
+ */
+export class ChannelEncoder {
+  private constructor(
+    private readonly packets: ChannelPackets,
+    private readonly stream: PayloadEncoder | undefined,
+  ) {}
+
+  /** Errors: usage; io, where a WebAssembly file is missing; limit, where there is no memory for the level. */
+  static async create(options: ChannelEncoderOptions): Promise<ChannelEncoder> {
+    return new ChannelEncoder(new ChannelPackets(options), await payloadEncoder(options));
+  }
+
+  /** The initial packet of the channel. */
+  init(): Uint8Array {
+    return this.packets.init();
+  }
+
+  /** A packet and its payload, which is valid until the next one. Errors: does-not-fit. */
+  pages(pages: WrittenPages): [head: Uint8Array, payload: Uint8Array] {
+    const { normal, data } = pages;
+    if (data.length !== normal.length * this.packets.pageSize) {
+      throw new QevmError("does-not-fit", "pages of a multifd packet", {
+        expected: `the bytes of ${normal.length} pages`,
+        found: `${data.length} bytes`,
+      });
+    }
+    const payload = normal.length === 0 || this.stream === undefined ? data : this.stream.encode(data);
+    return [this.packets.head(pages, payload.length), payload];
+  }
+
+  /** The SYNC packet that matches a flush mark in the main stream. */
+  sync(packetNum: number): Uint8Array {
+    return this.packets.sync(packetNum);
   }
 }

@@ -1,7 +1,7 @@
 /** multifd channels: the packets that carry pages beside the main stream, decoded and encoded. */
 export { ChannelPages, type PacketPages } from "./channel-pages.js";
 export { ChannelReader, type ChannelItem, type ChannelOptions } from "./channel-reader.js";
-export { ChannelEncoder, type ChannelEncoderOptions, type WrittenPages } from "./channel-encoder.js";
+export { ChannelEncoder, ChannelPackets, type ChannelEncoderOptions, type WrittenPages } from "./channel-encoder.js";
 export { encodeChannelItem } from "./channel-writer.js";
 export { decodeDevicePacket, DEVICE_PACKET_LENGTH, encodeDevicePacket, type DevicePacket } from "./device-packet.js";
 export { flagOf, methodOf, MultifdFlag, type MultifdMethod } from "./flags.js";
@@ -15,7 +15,7 @@ export {
   type InitPacket,
 } from "./init-packet.js";
 export { decodePageTable, encodePageTable } from "./page-table.js";
-export { payloadDecoder, payloadEncoder, type WrittenMethod } from "./payload.js";
+export { payloadBound, payloadDecoder, payloadEncoder, type PayloadOptions, type WrittenMethod } from "./payload.js";
 export type { PayloadDecoder, PayloadEncoder } from "./payload-decoder.js";
 export { decodeRamPacket, encodeRamPacket, pagesPerPacket, ramPacketLength, type RamPacket } from "./ram-packet.js";
 export { ZlibStreamDecoder, ZlibStreamEncoder } from "./zlib-stream.js";

@@ -1,4 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
+import { suitsPageEngine } from "../../engine/page-engine.js";
+import { PageStreamDeflater } from "../../engine/page-stream.js";
 import type { MultifdMethod } from "./flags.js";
 import { PageTableDecoder } from "./page-table.js";
 import type { PayloadDecoder, PayloadEncoder } from "./payload-decoder.js";
@@ -38,20 +40,34 @@ export async function payloadDecoder(method: MultifdMethod, pageSize: number): P
 /** Methods that pages can be written in. */
 export type WrittenMethod = Extract<MultifdMethod, "none" | "zlib" | "zstd">;
 
+/** How the payloads of a channel are made. */
+export interface PayloadOptions {
+  /** Default none. */
+  method?: WrittenMethod | undefined;
+  /** zlib: 0 to 9; zstd: 1 to 20. Default 1. */
+  level?: number | undefined;
+  /**
+   * zlib: the bytes of QEMU's zlib, as with any other level than 1 and pages of more than 4096 bytes. Default: the page
+   * engine, which is several times as fast.
+   */
+  exact?: boolean | undefined;
+  /** Target page size in bytes. Default 4096. */
+  pageSize?: number | undefined;
+  /** @internal The compiled page engine, where it is at hand. */
+  module?: WebAssembly.Module | undefined;
+}
+
 /**
  * The encoder for a method; undefined for none.
  *
- * @param level zlib: 0 to 9; zstd: 1 to 20; default 1
- *
- *   Errors: usage; io, where the WebAssembly file of zstd is missing; limit, where there is no memory for the level.
+ * Errors: usage; io, where a WebAssembly file is missing; limit, where there is no memory for the level.
  */
-export async function payloadEncoder(
-  method: WrittenMethod,
-  level: number | undefined,
-  pageSize: number,
-): Promise<PayloadEncoder | undefined> {
+export async function payloadEncoder(options: PayloadOptions): Promise<PayloadEncoder | undefined> {
+  const { method = "none", level = 1, exact = false, pageSize = 4096, module } = options;
   if (method === "none") return undefined;
-  return method === "zlib" ? new ZlibStreamEncoder(level, pageSize) : await ZstdStreamEncoder.create(level);
+  if (method === "zstd") return await ZstdStreamEncoder.create(level);
+  if (exact || level !== 1 || !suitsPageEngine(pageSize)) return new ZlibStreamEncoder(level, pageSize);
+  return await PageStreamDeflater.create(pageSize, module);
 }
 
 /** The largest payload for so many bytes of pages: the overhead of the worst method, rounded up. */

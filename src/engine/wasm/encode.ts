@@ -115,14 +115,23 @@ export function putSequences(data: u32, stop: u32, lastLiterals: u32, literalCod
   putBits((last & 0xffff) as u64, last >> 16);
 }
 
-/** One stored block of the whole page, the last of the stream, starting at a byte boundary. */
-export function putStored(data: u32, length: u32): void {
-  let out = finishBits();
-  store<u8>(out, 1);
-  store<u16>(out + 1, length);
-  store<u16>(out + 3, length ^ 0xffff);
-  memory.copy(out + 5, data, length);
-  startBits(out + 5 + length);
+/** One stored block of the whole page; `last` is 1 for the last one of the stream, else 0. */
+export function putStored(data: u32, length: u32, last: u32): void {
+  putBits(last, 3);
+  const out = finishBits();
+  store<u16>(out, length);
+  store<u16>(out + 2, length ^ 0xffff);
+  memory.copy(out + 4, data, length);
+  startBits(out + 4 + length);
+}
+
+/** Ends a part of a stream at a byte boundary, as Z_SYNC_FLUSH does. Returns the address after it. */
+export function putFlush(): u32 {
+  putBits(0, 3);
+  const out = finishBits();
+  store<u32>(out, 0xffff0000);
+  startBits(out + 4);
+  return out + 4;
 }
 
 /** Writes Adler-32, big-endian, after the block. Returns the address after the stream. */

@@ -101,7 +101,7 @@ export function deflateExact(data: u32, length: u32, out: u32): u32 {
   const dynamicBytes = (dynamicBits + 10) >> 3;
   const bytes = min(fixedBytes, dynamicBytes);
   if (length + 4 <= bytes) {
-    putStored(data, length);
+    putStored(data, length, 1);
   } else if (fixedBytes == bytes) {
     putBits(3, 3);
     putSequences(data, stop, tail, FIXED_LITERAL, FIXED_DISTANCE);

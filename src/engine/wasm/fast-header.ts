@@ -18,7 +18,7 @@ export function initFastHeader(): void {
   assignCodes(DISTANCES_USED, listUsed(PRECODE_FREQUENCY, 19, DISTANCES_USED), FAST_PRECODE_BITS, FAST_PRECODE);
 }
 
-/** Writes the header of the last block, with dynamic codes for the listed symbols. */
+/** Writes the header of a block with dynamic codes for the listed symbols; `last` is 1 for the stream's last one. */
 export function putFastHeader(
   literals: u32,
   literalsStop: u32,
@@ -26,11 +26,12 @@ export function putFastHeader(
   distances: u32,
   distancesStop: u32,
   distanceBits: u32,
+  last: u32,
 ): void {
   const lastLiteral = load<u16>(literalsStop - 2) as u32;
   const lastDistance = load<u16>(distancesStop - 2) as u32;
-  // Last block, type 2.
-  putBits(5 | ((lastLiteral - 256) << 3) | (lastDistance << 8) | ((PRECODES - 4) << 13), 17);
+  // Type 2.
+  putBits(4 | last | ((lastLiteral - 256) << 3) | (lastDistance << 8) | ((PRECODES - 4) << 13), 17);
   for (let i: u32 = 0; i < PRECODES; i++) {
     putBits(load<u8>(FAST_PRECODE_BITS + (load<u8>(PRECODE_ORDER + i) as u32)) as u64, 3);
   }

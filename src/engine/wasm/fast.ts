@@ -1,6 +1,17 @@
 import { adler32 } from "./adler";
 import { assignCodes, listUsed } from "./canonical";
-import { bitCount, bitOut, putBits, putChecksum, putSequences, putStored, startBits } from "./encode";
+import {
+  bitBuffer,
+  bitCount,
+  bitOut,
+  continueBits,
+  putBits,
+  putChecksum,
+  putFlush,
+  putSequences,
+  putStored,
+  startBits,
+} from "./encode";
 import { putFastHeader } from "./fast-header";
 import { findMatches, lastLiterals } from "./fast-matches";
 import { logCode } from "./log-code";
@@ -21,60 +32,76 @@ import {
 const ZLIB_HEADER: u16 = 0x0178;
 /** Below this size in bits, the fixed codes may be smaller because they need no header. */
 const FEW_BITS: u32 = 4096;
-/** Overhead of a stored page: zlib header, block header, checksum. */
-const STORED_OVERHEAD: u32 = 11;
+/** Bytes by which a stored block is longer than its page. */
+const STORED_OVERHEAD: u32 = 5;
 
 /**
- * Compresses one page to a zlib stream at `out`, in the fast mode: one block with dynamic codes, or fixed codes or
- * stored where that is smaller. Returns the address after the stream. May write 600 bytes past the size of a stored
- * page.
+ * Compresses one page to a zlib stream at `out`, in the fast mode. Returns the address after the stream. May write 600
+ * bytes past the size of a stored page.
  */
 export function deflateFast(data: u32, length: u32, out: u32): u32 {
-  const stop = findMatches(data, length);
-  const tail = lastLiterals;
-  const literals = listUsed(LITERAL_FREQUENCY, 286, LITERALS_USED);
-  const literalBits = logCode(LITERALS_USED, literals, LITERAL_FREQUENCY, LITERAL_BITS);
-  if (literalBits >> 3 >= length) return stored(data, length, out);
-  addPartners();
-  const distances = listUsed(DISTANCE_FREQUENCY, 30, DISTANCES_USED);
-  const distanceBits = logCode(DISTANCES_USED, distances, DISTANCE_FREQUENCY, DISTANCE_BITS);
-
   store<u16>(out, ZLIB_HEADER);
   startBits(out + 2);
-  putFastHeader(LITERALS_USED, literals, LITERAL_BITS, DISTANCES_USED, distances, DISTANCE_BITS);
-  const bits = (bitOut - out - 2) * 8 + bitCount + literalBits + distanceBits;
-  if (bits < FEW_BITS && fixedBits(literals, distances) <= bits) return fixed(data, length, out, stop, tail);
-  assignCodes(LITERALS_USED, literals, LITERAL_BITS, LITERAL_CODE);
-  assignCodes(DISTANCES_USED, distances, DISTANCE_BITS, DISTANCE_CODE);
-  putSequences(data, stop, tail, LITERAL_CODE, DISTANCE_CODE);
-  return finish(data, length, out);
+  fastBlock(data, length, 1);
+  return putChecksum(adler32(data, length));
 }
 
 /** The same with fixed codes, without counting or building a code. */
 export function deflateFixed(data: u32, length: u32, out: u32): u32 {
+  store<u16>(out, ZLIB_HEADER);
+  startBits(out + 2);
+  fixed(data, length, findMatches(data, length), lastLiterals, 1);
+  return putChecksum(adler32(data, length));
+}
+
+/**
+ * Compresses `count` pages side by side to the next blocks of a deflate stream that goes on, one a page, and flushes
+ * it. `out` is a byte boundary. Returns the address after the blocks.
+ */
+export function deflateBlocks(pages: u32, length: u32, count: u32, out: u32): u32 {
+  startBits(out);
+  for (let i: u32 = 0; i < count; i++) fastBlock(pages + i * length, length, 0);
+  return putFlush();
+}
+
+/** Writes one block with dynamic codes, or fixed codes or stored where that is smaller. */
+function fastBlock(data: u32, length: u32, last: u32): void {
   const stop = findMatches(data, length);
-  return fixed(data, length, out, stop, lastLiterals);
+  const tail = lastLiterals;
+  const literals = listUsed(LITERAL_FREQUENCY, 286, LITERALS_USED);
+  const literalBits = logCode(LITERALS_USED, literals, LITERAL_FREQUENCY, LITERAL_BITS);
+  if (literalBits >> 3 >= length) return putStored(data, length, last);
+  addPartners();
+  const distances = listUsed(DISTANCE_FREQUENCY, 30, DISTANCES_USED);
+  const distanceBits = logCode(DISTANCES_USED, distances, DISTANCE_FREQUENCY, DISTANCE_BITS);
+
+  const buffer = bitBuffer;
+  const count = bitCount;
+  const out = bitOut;
+  putFastHeader(LITERALS_USED, literals, LITERAL_BITS, DISTANCES_USED, distances, DISTANCE_BITS, last);
+  const bits = (bitOut - out) * 8 + bitCount - count + literalBits + distanceBits;
+  if (bits < FEW_BITS && fixedBits(literals, distances) <= bits) {
+    continueBits(buffer, count, out);
+    return fixed(data, length, stop, tail, last);
+  }
+  assignCodes(LITERALS_USED, literals, LITERAL_BITS, LITERAL_CODE);
+  assignCodes(DISTANCES_USED, distances, DISTANCE_BITS, DISTANCE_CODE);
+  putSequences(data, stop, tail, LITERAL_CODE, DISTANCE_CODE);
+  // Longer than a stored one.
+  if (bitOut - out + 1 <= length + STORED_OVERHEAD) return;
+  continueBits(buffer, count, out);
+  putStored(data, length, last);
 }
 
-function fixed(data: u32, length: u32, out: u32, stop: u32, tail: u32): u32 {
-  store<u16>(out, ZLIB_HEADER);
-  startBits(out + 2);
-  putBits(3, 3);
+function fixed(data: u32, length: u32, stop: u32, tail: u32, last: u32): void {
+  const buffer = bitBuffer;
+  const count = bitCount;
+  const out = bitOut;
+  putBits(2 | last, 3);
   putSequences(data, stop, tail, FIXED_LITERAL, FIXED_DISTANCE);
-  return finish(data, length, out);
-}
-
-/** Ends the stream. If it is longer than a stored page, it is replaced by one. */
-function finish(data: u32, length: u32, out: u32): u32 {
-  if (bitOut - out + 5 > length + STORED_OVERHEAD) return stored(data, length, out);
-  return putChecksum(adler32(data, length));
-}
-
-function stored(data: u32, length: u32, out: u32): u32 {
-  store<u16>(out, ZLIB_HEADER);
-  startBits(out + 2);
-  putStored(data, length);
-  return putChecksum(adler32(data, length));
+  if (bitOut - out + 1 <= length + STORED_OVERHEAD) return;
+  continueBits(buffer, count, out);
+  putStored(data, length, last);
 }
 
 /** Adds unused distance codes, because decoders may refuse fewer than two. */

@@ -9,6 +9,7 @@ export { init } from "./init";
 export { SCRATCH_END } from "./memory";
 export { inflatePage } from "./inflate";
 export { adler32Long } from "./adler";
+export { deflateBlocks } from "./fast";
 export { decodeLz4 } from "./lz4";
 export { decodeLzo1x } from "./lzo1x";
 

@@ -1,10 +1,10 @@
 import { QevmError } from "../../bytes/errors.js";
 import { machineRelease, releaseNumber } from "../../guest/machines/index.js";
 import { PageSet } from "../../guest/pages/page-set.js";
-import { ChannelEncoder, pagesPerPacket, type WrittenMethod } from "../../codec/multifd/index.js";
 import { flushing } from "../../bytes/flushing.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
-import { PAGE_FLAGS, RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
+import type { WrittenMethod } from "../../codec/multifd/index.js";
+import { PAGE_FLAGS, RamFlag, type RamBatch } from "../../codec/ram/index.js";
 import {
   encodeFooter,
   encodeSectionHeader,
@@ -13,6 +13,7 @@ import {
   type SectionItem,
   type StreamOptions,
 } from "../../codec/stream/index.js";
+import { ChannelSet } from "../threads/channel-set.js";
 
 /** How the channels are written. */
 export interface ToRecordingOptions extends StreamOptions {
@@ -20,6 +21,12 @@ export interface ToRecordingOptions extends StreamOptions {
   method?: WrittenMethod | undefined;
   /** zlib: 0 to 9; zstd: 1 to 20. Default 1. */
   level?: number | undefined;
+  /** zlib: the bytes of QEMU's zlib; several times slower. Other levels than 1 have them anyway. Default false. */
+  exact?: boolean | undefined;
+  /**
+   * Threads that compress, 1 to 64; 1: this one does. Default: one for each processor, at most one for each channel.
+   */
+  threads?: number | undefined;
   /**
    * The release that is to load them, as major * 100 + minor; default: the machine type's own, or 702 where it names
    * none. Before 801 (and with machine types before 8.1) the marks are EOS, from then on MULTIFD_FLUSH; from 900 on
@@ -54,24 +61,25 @@ export async function splitStream(
   channels: readonly ByteSink[],
   options: ToRecordingOptions = {},
 ): Promise<ToRecordingReport> {
-  return await new Splitter(source, main, channels, options).run();
+  const splitter = new Splitter(source, main, channels, options);
+  try {
+    return await splitter.run();
+  } finally {
+    await splitter.close();
+  }
 }
 
 class Splitter {
   private readonly reader: StreamReader;
   private readonly writer: ExactWriter;
-  private readonly report = { pages: { normal: 0, zero: 0 }, packets: 0, epochs: 0 };
-  private encoders: ChannelEncoder[] = [];
+  private channels: ChannelSet | undefined;
   private release = 702;
   private marks = false;
   private seen = new PageSet(4096);
-  /** The packet that is being filled. */
-  private block: RamBlock | undefined;
-  private normal: number[] = [];
-  private zero: number[] = [];
-  private data = new Uint8Array(0);
-  private turn = 0;
-  /** Whether packets were written since the last mark. */
+  /** Zero pages on the main channel. */
+  private zero = 0;
+  private epochs = 0;
+  /** Whether there were pages for the channels since the last mark. */
   private dirty = false;
 
   constructor(
@@ -81,7 +89,7 @@ class Splitter {
     private readonly options: ToRecordingOptions,
   ) {
     this.writer = new ExactWriter(main);
-    this.reader = new StreamReader(options.prompt === true ? flushing(source, this.writer.file) : source, options);
+    this.reader = new StreamReader(options.prompt === true ? flushing(source, this) : source, options);
   }
 
   async run(): Promise<ToRecordingReport> {
@@ -94,11 +102,23 @@ class Splitter {
     }
     await this.writer.file.flush();
     const { machine, complete } = this.reader;
-    return { machine: machine ?? null, ...this.report, complete };
+    const { pages = { normal: 0, zero: 0 }, packets = 0 } = this.channels ?? {};
+    const { normal, zero } = pages;
+    const { epochs } = this;
+    return { machine: machine ?? null, pages: { normal, zero: zero + this.zero }, packets, epochs, complete };
+  }
+
+  /** Writes everything that came, but for a packet that is not full. */
+  async flush(): Promise<void> {
+    await Promise.all([this.writer.file.flush(), this.channels?.flush()]);
+  }
+
+  async close(): Promise<void> {
+    await this.channels?.close();
   }
 
   private async section(item: SectionItem): Promise<void> {
-    if (this.encoders.length === 0) await this.begin();
+    this.channels ??= await this.begin();
     // What follows may have to be divided, and nothing comes after END.
     const divides = this.options.prompt === true && item.type === "end";
     encodeSectionHeader(this.writer.file, divides ? { ...item, type: "part" } : item);
@@ -115,18 +135,13 @@ class Splitter {
   }
 
   /** The first packets of the channels; what to write is known from here on. */
-  private async begin(): Promise<void> {
-    const { method, level, uuid } = this.options;
+  private async begin(): Promise<ChannelSet> {
     const { pageSize } = this.reader.ram;
     const machine = releaseNumber(machineRelease(this.reader.machine));
     this.release = this.options.release ?? machine ?? 702;
     this.marks = this.release >= 801 && (machine ?? this.release) >= 801;
-    this.data = new Uint8Array(pagesPerPacket(pageSize) * pageSize);
     this.seen = new PageSet(pageSize);
-    this.encoders = await Promise.all(
-      this.sinks.map(async (_, channel) => await ChannelEncoder.create({ channel, method, level, pageSize, uuid })),
-    );
-    for (const [k, encoder] of this.encoders.entries()) await this.sinks[k]!.write(encoder.init());
+    return await ChannelSet.create(this.sinks, { ...this.options, pageSize });
   }
 
   private async record(item: SectionItem, batch: RamBatch, i: number): Promise<void> {
@@ -136,7 +151,7 @@ class Splitter {
       await this.page(item, batch, i, flag);
     } else if (flag === RamFlag.EOS) {
       if (!this.marks) await this.sync();
-      else if (item.type === "start" || this.dirty || this.normal.length + this.zero.length > 0) {
+      else if (item.type === "start" || this.dirty) {
         await this.sync();
         wire.mark(RamFlag.MULTIFD_FLUSH);
       }
@@ -161,19 +176,15 @@ class Splitter {
     }
     if (zero && this.release < 900) {
       this.writer.wire.zero(block, offset);
-      this.report.pages.zero++;
+      this.zero++;
       return;
     }
-    const { pageSize } = this.reader.ram;
-    if (block !== this.block) await this.send();
-    this.block = block;
-    if (zero) {
-      this.zero.push(offset);
-    } else {
-      this.data.set(batch.body(i), this.normal.length * pageSize);
-      this.normal.push(offset);
-    }
-    if (this.normal.length + this.zero.length === pagesPerPacket(pageSize)) await this.send();
+    const channels = this.channels!;
+    const wait = channels.ready(block.idstr);
+    if (wait !== undefined) await wait;
+    if (zero) channels.zero(offset);
+    else channels.page(offset, batch.body(i));
+    this.dirty = true;
   }
 
   /**
@@ -190,27 +201,9 @@ class Splitter {
     encodeSectionHeader(file, { ...item, type });
   }
 
-  /** Writes the packet that was filled to the channel whose turn it is. */
-  private async send(): Promise<void> {
-    const { normal, zero, block, turn } = this;
-    if (normal.length + zero.length === 0) return;
-    const data = this.data.subarray(0, normal.length * this.reader.ram.pageSize);
-    const written = { idstr: block!.idstr, packetNum: this.report.packets++, normal, data, zero };
-    for (const part of this.encoders[turn]!.pages(written)) await this.sinks[turn]!.write(part);
-    this.report.pages.normal += normal.length;
-    this.report.pages.zero += zero.length;
-    this.turn = (turn + 1) % this.sinks.length;
-    this.normal = [];
-    this.zero = [];
-    this.dirty = true;
-  }
-
   private async sync(): Promise<void> {
-    await this.send();
-    for (const [k, encoder] of this.encoders.entries()) {
-      await this.sinks[k]!.write(encoder.sync(this.report.packets++));
-    }
-    this.report.epochs++;
+    await this.channels!.sync();
+    this.epochs++;
     this.dirty = false;
     this.seen = new PageSet(this.reader.ram.pageSize);
   }
