@@ -85,6 +85,7 @@ export { FlatMemory, sinkOf } from "./rewrite/load/sinks.js";
 export { markDirty, SharedBlock, type GuestBlock } from "./rewrite/save/guest-memory.js";
 export type { SavePageHook } from "./rewrite/save/page-strategy.js";
 export { RamSave, type SaveOptions, type SaveParameters } from "./rewrite/save/ram-save.js";
+export type { SaveMultifd } from "./rewrite/save/save-channels.js";
 export { saveStream } from "./rewrite/save/save-stream.js";
 export type { MigrationStatistics } from "./rewrite/save/statistics.js";
 export type { SharedMemory } from "./rewrite/threads/compress-work.js";

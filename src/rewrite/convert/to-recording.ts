@@ -132,6 +132,12 @@ class Splitter {
       }
       await this.writer.file.drain();
     }
+    await this.passMarks();
+  }
+
+  /** The destination's channels wait for the marks, and we for its channels. */
+  private async passMarks(): Promise<void> {
+    if (this.options.prompt === true) await this.writer.file.flush();
   }
 
   /** The first packets of the channels; what to write is known from here on. */
@@ -199,6 +205,7 @@ class Splitter {
     if (this.reader.footers === true) encodeFooter(file, item.sectionId);
     wire.current = undefined;
     encodeSectionHeader(file, { ...item, type });
+    await this.passMarks();
   }
 
   private async sync(): Promise<void> {

@@ -3,6 +3,7 @@ import { encodeXbzrle, XBZRLE_OVERFLOW } from "../../codec/ram/xbzrle.js";
 import type { CompressedBatch, CompressThreads } from "../threads/compress-threads.js";
 import type { GuestBlock } from "./guest-memory.js";
 import type { PageCache } from "./page-cache.js";
+import type { SaveChannels } from "./save-channels.js";
 import type { MigrationStatistics } from "./statistics.js";
 
 /**
@@ -16,6 +17,7 @@ export interface StrategyParts {
   hook?: SavePageHook | undefined;
   threads?: CompressThreads<GuestBlock> | undefined;
   cache?: PageCache | undefined;
+  channels?: SaveChannels | undefined;
 }
 
 /** Decides how each page is encoded, in one place and a fixed order. */
@@ -47,10 +49,11 @@ export class PageStrategy {
     }
   }
 
-  /** Sends one page, as the first that applies: hook, zero, compress, xbzrle, normal. */
+  /** Sends one page, as the first that applies: hook, zero, multifd, compress, xbzrle, normal. */
   save(block: GuestBlock, offset: number): void {
     if (this.takenByHook(block, offset)) return;
     if (this.saveZero(block, offset)) return;
+    if (this.passToChannel(block, offset)) return;
     if (this.compress(block, offset)) return;
     if (this.saveXbzrle(block, offset)) return;
     this.saveNormal(block, offset, block.page(offset));
@@ -80,10 +83,24 @@ export class PageStrategy {
   private saveZero(block: GuestBlock, offset: number): boolean {
     if (!block.isZero(offset)) return false;
     this.statistics.ram.duplicate++;
-    this.wire.zero(block, offset);
+    const { channels } = this.parts;
+    if (channels?.takesZero === true) channels.zero(offset);
+    else this.wire.zero(block, offset);
     if (this.caching && !this.lastStage) {
       this.parts.cache?.insert(this.address(block, offset), this.copy.fill(0), this.generation);
     }
+    return true;
+  }
+
+  /** The page is copied, so that the guest may write it meanwhile. */
+  private passToChannel(block: GuestBlock, offset: number): boolean {
+    const { channels } = this.parts;
+    if (channels === undefined) return false;
+    const { ram } = this.statistics;
+    const page = block.page(offset);
+    ram.normal++;
+    ram["normal-bytes"] += page.length;
+    channels.page(offset, page);
     return true;
   }
 

@@ -10,6 +10,7 @@ import type { GuestBlock } from "./guest-memory.js";
 import { PageCache } from "./page-cache.js";
 import { PageStrategy, type SavePageHook } from "./page-strategy.js";
 import { RateLimit } from "./rate-limit.js";
+import { SaveChannels, type SaveMultifd } from "./save-channels.js";
 import { emptyStatistics, Period, type MigrationStatistics } from "./statistics.js";
 
 /** Parameters with QEMU's names and defaults. */
@@ -23,7 +24,9 @@ export interface SaveParameters {
   /** Capability `xbzrle`, with `xbzrle-cache-size` in bytes (64 MiB). */
   xbzrle?: boolean | undefined;
   xbzrleCacheSize?: number | undefined;
-  /** Bytes per second, 0: no limit. Default 128 MiB. */
+  /** Capability `multifd`, without `compress` and `xbzrle`. */
+  multifd?: SaveMultifd | undefined;
+  /** Bytes per second over all channels, 0: no limit. Default 128 MiB. */
   maxBandwidth?: number | undefined;
   /** Milliseconds, default 300. */
   downtimeLimit?: number | undefined;
@@ -67,6 +70,7 @@ export class RamSave {
   private readonly period: Period;
   private readonly began = performance.now();
   private place = { block: 0, page: 0 };
+  private readonly found = { block: 0, offset: 0 };
   private dirtied = 0;
 
   private constructor(
@@ -75,6 +79,7 @@ export class RamSave {
     private readonly options: SaveOptions,
     private readonly strategy: PageStrategy,
     private readonly threads: CompressThreads<GuestBlock> | undefined,
+    private readonly channels: SaveChannels | undefined,
     statistics: MigrationStatistics,
   ) {
     this.pageSize = options.pageSize ?? 4096;
@@ -82,7 +87,7 @@ export class RamSave {
     const { file } = wire;
     this.file = file;
     this.bitmaps = blocks.map((block) => new DirtyBitmap(block, this.pageSize));
-    this.limit = new RateLimit(options.maxBandwidth ?? 128 << 20, file.offset);
+    this.limit = new RateLimit(options.maxBandwidth ?? 128 << 20, this.sent);
     this.period = new Period(this.began);
   }
 
@@ -95,7 +100,10 @@ export class RamSave {
     blocks: readonly GuestBlock[],
     options: SaveOptions,
   ): Promise<MigrationStatistics> {
-    const { pageSize = 4096, compressThreads = 0, xbzrle = false, xbzrleCacheSize = 64 << 20 } = options;
+    const { pageSize = 4096, compressThreads = 0, xbzrle = false, xbzrleCacheSize = 64 << 20, multifd } = options;
+    if (multifd !== undefined && (compressThreads > 0 || xbzrle)) {
+      throw new QevmError("usage", "multifd goes neither with compress threads nor with XBZRLE");
+    }
     const total = blocks.reduce((sum, { usedLength }) => sum + usedLength, 0);
     const statistics = emptyStatistics(total, pageSize, xbzrle ? xbzrleCacheSize : 0);
     const cache = xbzrle ? new PageCache(xbzrleCacheSize, pageSize) : undefined;
@@ -105,8 +113,10 @@ export class RamSave {
     const strategy = new Strategy(wire, parts, statistics, blocks, pageSize);
     const threads = compressThreads > 0 ? await startThreads(blocks, options, strategy) : undefined;
     parts.threads = threads;
+    const channels = multifd === undefined ? undefined : await SaveChannels.create(multifd, pageSize);
+    parts.channels = channels;
     try {
-      const save = new RamSave(wire, blocks, options, strategy, threads, statistics);
+      const save = new RamSave(wire, blocks, options, strategy, threads, channels, statistics);
       await save.saveAll();
       return statistics;
     } catch (error) {
@@ -114,13 +124,20 @@ export class RamSave {
       throw error;
     } finally {
       await threads?.close();
+      await channels?.close();
     }
+  }
+
+  /** Bytes written to all channels. */
+  private get sent(): number {
+    return this.file.offset + (this.channels?.bytes ?? 0);
   }
 
   private async saveAll(): Promise<void> {
     const { statistics, options, limit } = this;
     this.open("start");
     encodeBlockList(this.file, { total: statistics.ram.total, blocks: [...this.blocks] });
+    await this.channels?.start(this.wire);
     await this.close();
     // The first sync: every page is set already, so the log's marks are redundant.
     this.sync();
@@ -136,10 +153,10 @@ export class RamSave {
         if (remaining === 0 || remaining < threshold) break;
       }
       await this.part();
-      if (limit.exceeded(this.file.offset)) await limit.wait(this.file.offset, options.signal);
+      if (limit.exceeded(this.sent)) await limit.wait(this.sent, options.signal);
       else await breathe();
       if (!limit.over) continue;
-      limit.next(this.file.offset);
+      limit.next(this.sent);
       threshold = (limit.bandwidth * (options.downtimeLimit ?? 300)) / 1000;
       statistics.ram.mbps = (limit.bandwidth * 8) / 1e6;
       statistics["expected-downtime"] = limit.bandwidth > 0 ? (remaining / limit.bandwidth) * 1000 : 0;
@@ -155,12 +172,16 @@ export class RamSave {
   private async part(): Promise<void> {
     const until = performance.now() + PART;
     this.open("part");
-    for (let pages = 0; this.next(); pages++) {
+    let more = this.find();
+    for (let pages = 0; more; pages++, more = this.find()) {
+      const saved = this.save();
+      if (saved !== undefined) await saved;
       if (pages % LOOK !== LOOK - 1) continue;
       const written = this.file.drain();
       if (written !== undefined) await written;
-      if (this.limit.exceeded(this.file.offset) || performance.now() > until || this.options.signal?.aborted) break;
+      if (this.limit.exceeded(this.sent) || performance.now() > until || this.options.signal?.aborted) break;
     }
+    if (!more) await this.channels?.endRound(this.wire);
     await this.close();
   }
 
@@ -170,25 +191,39 @@ export class RamSave {
     this.open("end");
     this.threads?.flush();
     this.sync();
+    await this.channels?.endRound(this.wire);
     while (this.remaining() > 0) {
-      while (this.next()) {
+      while (this.find()) {
+        const saved = this.save();
+        if (saved !== undefined) await saved;
         const written = this.file.drain();
         if (written !== undefined) await written;
       }
     }
     this.threads?.flush();
+    await this.channels?.endRound(this.wire);
     await this.close();
   }
 
-  /** Sends the next dirty page after the last one; false at the end of a round. */
-  private next(): boolean {
+  /** Sends the page that `find` found. */
+  private save(): Promise<void> | undefined {
+    const { found, channels, strategy } = this;
+    const wait = channels?.ready(this.blocks[found.block]!.idstr);
+    if (wait !== undefined) return wait.then(() => strategy.save(this.blocks[found.block]!, found.offset));
+    strategy.save(this.blocks[found.block]!, found.offset);
+    return undefined;
+  }
+
+  /** Finds the next dirty page after the last one; false at the end of a round. */
+  private find(): boolean {
     const { place, bitmaps } = this;
     for (; place.block < bitmaps.length; place.block++, place.page = 0) {
       const bitmap = bitmaps[place.block]!;
       const page = bitmap.pages === 0 ? -1 : bitmap.take(place.page);
       if (page < 0) continue;
       place.page = page + 1;
-      this.strategy.save(bitmap.block, page * this.pageSize);
+      this.found.block = place.block;
+      this.found.offset = page * this.pageSize;
       return true;
     }
     // A page of the next round must not overtake its earlier copy in a thread.
@@ -228,7 +263,7 @@ export class RamSave {
     const time = performance.now() - this.began;
     statistics.status = "completed";
     statistics["total-time"] = time;
-    ram.transferred = this.file.offset;
+    ram.transferred = this.sent;
     ram.remaining = this.remaining();
     ram.mbps = (ram.transferred * 8) / (time * 1000);
     const pages = ram.normal + ram.duplicate + compression.pages + statistics["xbzrle-cache"].pages;
@@ -242,10 +277,12 @@ export class RamSave {
   }
 
   private async close(): Promise<void> {
+    await this.channels?.endSection();
     this.wire.mark(RamFlag.EOS);
     if (this.options.footers ?? true) encodeFooter(this.file, this.options.sectionId ?? 2);
-    await this.file.drain();
-    this.statistics.ram.transferred = this.file.offset;
+    // The destination's channels wait for the marks, and we for its channels.
+    await (this.channels === undefined ? this.file.drain() : this.file.flush());
+    this.statistics.ram.transferred = this.sent;
   }
 }
 

@@ -28,6 +28,8 @@ export class ChannelSet {
   readonly pages = { normal: 0, zero: 0 };
   /** Packets so far, with those of SYNC. */
   packets = 0;
+  /** Bytes written. */
+  bytes = 0;
   private turn = 0;
   private open: { packet: Packet; lane: number; room: Uint8Array } | undefined;
   private readonly waiting: Packet[][];
@@ -56,7 +58,7 @@ export class ChannelSet {
         lanes.push(own ? await OwnLane.create(setup) : new ThreadLane(setup));
         set.waiting.push([]);
       }
-      for (const [channel, head] of heads.entries()) await sinks[channel]!.write(head.init());
+      for (const [channel, head] of heads.entries()) await set.send(channel, head.init());
       return set;
     } catch (error) {
       await set.close();
@@ -93,7 +95,7 @@ export class ChannelSet {
   async sync(): Promise<void> {
     this.publish();
     await this.flush();
-    for (const [channel, head] of this.heads.entries()) await this.sinks[channel]!.write(head.sync(this.packets++));
+    for (const [channel, head] of this.heads.entries()) await this.send(channel, head.sync(this.packets++));
   }
 
   /** Writes all packets that are full. */
@@ -115,8 +117,7 @@ export class ChannelSet {
       await this.write(lane);
       room = this.lanes[lane]!.open();
     }
-    this.turn = (channel + 1) % this.sinks.length;
-    this.open = { lane, room, packet: { channel, idstr, packetNum: this.packets++, normal: [], zero: [] } };
+    this.open = { lane, room, packet: { channel, idstr, packetNum: 0, normal: [], zero: [] } };
   }
 
   private publish(): void {
@@ -124,6 +125,10 @@ export class ChannelSet {
     if (open === undefined) return;
     const { packet, lane } = open;
     this.open = undefined;
+    // Nothing was added: the space is given out again.
+    if (packet.normal.length + packet.zero.length === 0) return;
+    packet.packetNum = this.packets++;
+    this.turn = (packet.channel + 1) % this.sinks.length;
     this.pages.normal += packet.normal.length;
     this.pages.zero += packet.zero.length;
     this.waiting[lane]!.push(packet);
@@ -134,9 +139,14 @@ export class ChannelSet {
   private async write(lane: number): Promise<void> {
     const payload = await this.lanes[lane]!.taken();
     const packet = this.waiting[lane]!.shift()!;
-    const sink = this.sinks[packet.channel]!;
-    await sink.write(this.heads[packet.channel]!.head(packet, payload.length));
-    if (payload.length > 0) await sink.write(payload);
+    await this.send(packet.channel, this.heads[packet.channel]!.head(packet, payload.length));
+    if (payload.length > 0) await this.send(packet.channel, payload);
     this.lanes[lane]!.release();
+  }
+
+  private async send(channel: number, bytes: Uint8Array): Promise<void> {
+    this.bytes += bytes.length;
+    const written = this.sinks[channel]!.write(bytes);
+    if (written !== undefined) await written;
   }
 }
