@@ -5,6 +5,7 @@ import { QevmError } from "../src/bytes/errors.js";
 import {
   ChannelPages,
   type PacketPages,
+  type PayloadDecoder,
   ChannelReader,
   decodePageTable,
   encodeChannelItem,
@@ -12,6 +13,7 @@ import {
   methodOf,
   MultifdFlag,
   payloadDecoder,
+  ZlibStreamDecoder,
   ZlibStreamEncoder,
   type ChannelItem,
   type ChannelOptions,
@@ -314,4 +316,47 @@ test("zlib: incompressible pages, and a level that does not exist", async (t) =>
   const into = new Uint8Array(noise.length);
   t.ok(noise.equals((await payloadDecoder("zlib", PAGE))!.decode(payload, into)));
   t.throws(() => new ZlibStreamEncoder(11), /level 11/u);
+});
+
+/** The pages of 3, 2, ... in the payloads, or why they are refused. */
+function outcomes(decoder: PayloadDecoder, payloads: readonly Buffer[]): string[] {
+  return payloads.map((payload, k) => {
+    try {
+      const into = new Uint8Array((3 - k) * PAGE);
+      return createHash("sha256").update(decoder.decode(payload, into)).digest("hex");
+    } catch (error) {
+      return error instanceof QevmError ? error.code : String(error);
+    }
+  });
+}
+
+test("zlib by node:zlib: the same pages and refusals as by pako", async (t) => {
+  const encoder = new ZlibStreamEncoder(1);
+  const [first, second] = [pages, [pages[2]!, pages[0]!]].map((some) =>
+    Buffer.from(encoder.encode(Buffer.concat(some))),
+  );
+  let refused = 0;
+  const same = async (payloads: readonly Buffer[], what: string): Promise<void> => {
+    const fast = outcomes((await payloadDecoder("zlib", PAGE))!, payloads);
+    refused += fast.filter((text) => text.length !== 64).length;
+    const slow = outcomes(new ZlibStreamDecoder(), payloads);
+    if (JSON.stringify(fast) !== JSON.stringify(slow)) t.deepEqual(fast, slow, what);
+  };
+  await same([first!, second!], "whole");
+  t.equal(refused, 0, "the stream itself is accepted");
+  for (let at = 0; at < second!.length; at++) {
+    const changed = Buffer.from(second!);
+    changed[at]! ^= 1 << (at & 7);
+    await same([first!, changed], `byte ${at} of the second payload`);
+    await same([first!, second!.subarray(0, at)], `cut at ${at}`);
+  }
+  for (let at = 0; at < 8; at++) {
+    const changed = Buffer.from(first!);
+    changed[at]! ^= 0x11;
+    await same([changed, second!], `byte ${at} of the first payload`);
+  }
+  await same([first!, Buffer.concat([second!, Buffer.from([1, 0, 0, 0xff, 0xff])])], "the stream ends");
+  await same([first!, Buffer.concat([second!, Buffer.from([7])])], "a byte more");
+  await same([first!, second!, second!], "a packet more than pages");
+  t.ok(refused > 50, `${refused} refusals`);
 });

@@ -36,7 +36,7 @@ async function startSource(qemu: QemuBinary, { stream, args }: LinuxGuest): Prom
 }
 
 /** All blocks of memory in a stream. */
-async function blocksOf(path: string): Promise<SharedBlock[]> {
+export async function blocksOf(path: string): Promise<SharedBlock[]> {
   const memory = new FlatMemory();
   const source = FileSource.open(path);
   const { blocks } = await loadStream(source, memory);
@@ -44,7 +44,7 @@ async function blocksOf(path: string): Promise<SharedBlock[]> {
   return blocks.map((block) => new SharedBlock(block.index, block.idstr, memory.memory(block)));
 }
 
-function countPages(blocks: readonly SharedBlock[]): number {
+export function countPages(blocks: readonly SharedBlock[]): number {
   let full = 0;
   for (const { bytes } of blocks) {
     for (let at = 0; at < bytes.length; at += PAGE) if (!isZeroPage(bytes.subarray(at, at + PAGE))) full++;
@@ -63,9 +63,11 @@ async function prepare(vm: QemuProcess): Promise<void> {
   });
 }
 
-async function incoming(vm: QemuProcess, uri: string): Promise<number> {
+/** Loads, and returns the time in seconds; `listening` is called when it may be sent to. */
+export async function incoming(vm: QemuProcess, uri: string, listening?: () => void): Promise<number> {
   const start = performance.now();
   await vm.execute("migrate-incoming", { uri });
+  listening?.();
   const done = await vm.qmp.waitEvent("MIGRATION", 300_000, ({ status }) =>
     ["completed", "failed"].includes(textOf(status)),
   );
@@ -73,7 +75,8 @@ async function incoming(vm: QemuProcess, uri: string): Promise<number> {
   return (performance.now() - start) / 1000;
 }
 
-async function migrate(vm: QemuProcess, uri: string): Promise<number> {
+/** Migrates, and returns the time in seconds. */
+export async function migrate(vm: QemuProcess, uri: string): Promise<number> {
   // A machine that has migrated must run again before its next migration.
   await vm.execute("cont");
   await vm.execute("stop");
@@ -210,6 +213,6 @@ function checkSame(ours: readonly SharedBlock[], theirs: readonly SharedBlock[],
   if (other > pages / 100) throw new Error(`QEMU saved other memory than ours: ${other} of ${pages} pages`);
 }
 
-function thousands(figure: number): string {
+export function thousands(figure: number): string {
   return `${(figure / 1000).toFixed(1)} k`;
 }

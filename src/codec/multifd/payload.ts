@@ -4,7 +4,7 @@ import { PageStreamDeflater } from "../../engine/page-stream.js";
 import type { MultifdMethod } from "./flags.js";
 import { PageTableDecoder } from "./page-table.js";
 import type { PayloadDecoder, PayloadEncoder } from "./payload-decoder.js";
-import { ZlibStreamDecoder, ZlibStreamEncoder } from "./zlib-stream.js";
+import { FastZlibStreamDecoder, ZlibStreamDecoder, ZlibStreamEncoder } from "./zlib-stream.js";
 import { ZstdStreamDecoder, ZstdStreamEncoder } from "./zstd-stream.js";
 
 const raw: PayloadDecoder = {
@@ -26,7 +26,7 @@ export async function payloadDecoder(method: MultifdMethod, pageSize: number): P
     case "none":
       return raw;
     case "zlib":
-      return new ZlibStreamDecoder();
+      return FastZlibStreamDecoder.create() ?? new ZlibStreamDecoder();
     case "zstd":
       return await ZstdStreamDecoder.create();
     case "qpl":

@@ -11,6 +11,7 @@ import {
   ZStream,
 } from "pako";
 import { QevmError } from "../../bytes/errors.js";
+import { FastStreamInflater } from "../../engine/fast-stream.js";
 import type { PayloadDecoder } from "./payload-decoder.js";
 
 /**
@@ -22,8 +23,10 @@ import type { PayloadDecoder } from "./payload-decoder.js";
 export class ZlibStreamDecoder implements PayloadDecoder {
   private readonly stream = new ZStream();
 
-  constructor() {
+  /** @param window @internal where the stream goes on after its header: the last 32 KiB, or what there is */
+  constructor(window?: Uint8Array) {
     zlibInflateInit(this.stream);
+    if (window !== undefined) this.decode(storedBlock(window), new Uint8Array(window.length));
   }
 
   decode(payload: Uint8Array, into: Uint8Array): Uint8Array {
@@ -44,6 +47,46 @@ export class ZlibStreamDecoder implements PayloadDecoder {
       });
     }
     return into;
+  }
+}
+
+/** A zlib stream that begins with these bytes, at most 65535, and goes on. */
+function storedBlock(bytes: Uint8Array): Uint8Array {
+  const { length } = bytes;
+  const block = new Uint8Array(7 + length);
+  block.set([0x78, 0x01, 0, length, length >> 8, ~length, ~length >> 8]);
+  block.set(bytes, 7);
+  return block;
+}
+
+/** Headers of a zlib stream with a window of 32 KiB, by level. */
+const HEADERS: ReadonlySet<number> = new Set([0x7801, 0x785e, 0x789c, 0x78da]);
+
+/** The same stream by node:zlib; what it refuses is described, or decoded after all, by {@link ZlibStreamDecoder}. */
+export class FastZlibStreamDecoder implements PayloadDecoder {
+  private begun = false;
+  /** Has taken over. */
+  private slow: ZlibStreamDecoder | undefined;
+
+  private constructor(private readonly inflater: FastStreamInflater) {}
+
+  /** Undefined where there is no node:zlib. */
+  static create(): FastZlibStreamDecoder | undefined {
+    const inflater = FastStreamInflater.create();
+    return inflater === undefined ? undefined : new FastZlibStreamDecoder(inflater);
+  }
+
+  decode(payload: Uint8Array, into: Uint8Array): Uint8Array {
+    if (this.slow !== undefined) return this.slow.decode(payload, into);
+    const deflated = this.begun ? payload : payload.subarray(2);
+    const known = this.begun || HEADERS.has((payload[0]! << 8) | payload[1]!);
+    const pages = known ? this.inflater.inflate(deflated, into.length) : undefined;
+    if (pages !== undefined) {
+      this.begun = true;
+      return pages;
+    }
+    this.slow = new ZlibStreamDecoder(this.begun ? this.inflater.window : undefined);
+    return this.slow.decode(payload, into);
   }
 }
 
