@@ -83,21 +83,18 @@ function buildPageEngine() {
 }
 
 /**
- * Writes the zstd library's decoder and compressor as WebAssembly, out of the packages `zstddec` and
- * `@oneidentity/zstd-js`, whose own wrappers do not look at errors and do not flush; and zstd's licence with them.
+ * Writes the zstd library's decoder and compressor as WebAssembly, out of the package `@oneidentity/zstd-js`, whose own
+ * wrapper does not flush; and zstd's licence with them.
  */
 function extractZstd() {
-  const source = readFileSync(`${root}node_modules/zstddec/dist/zstddec-stream.mjs`, "utf8");
-  const licence = /\/\*\*\n\* (BSD License\n[^]*?)\*\//u.exec(source);
-  if (licence === null) throw new Error("zstddec: zstd's licence is not where it was");
   const to = `${root}dist/src/engine/`;
-  writeFileSync(`${to}zstd.wasm`, moduleIn(source, "ZSTD_decompressStream"));
-  writeFileSync(`${to}zstd-LICENSE.txt`, licence[1].replaceAll(/^\* ?/gmu, ""));
-  const both = readFileSync(`${root}node_modules/@oneidentity/zstd-js/wasm/index.js`, "utf8");
-  writeFileSync(
-    `${to}zstd-compress.wasm.gz`,
-    gzipSync(moduleIn(both, "ZSTD_compressStream2_simpleArgs"), { level: 9 }),
-  );
+  const from = `${root}node_modules/@oneidentity/zstd-js/wasm/`;
+  const decoder = readFileSync(`${from}decompress/index.js`, "utf8");
+  writeFileSync(`${to}zstd.wasm`, moduleIn(decoder, "ZSTD_decompressStream_simpleArgs"));
+  const both = readFileSync(`${from}index.js`, "utf8");
+  const compressor = moduleIn(both, "ZSTD_compressStream2_simpleArgs");
+  writeFileSync(`${to}zstd-compress.wasm.gz`, gzipSync(compressor, { level: 9 }));
+  copyFileSync(`${root}src/engine/zstd-LICENSE.txt`, `${to}zstd-LICENSE.txt`);
 }
 
 /** The WebAssembly module in Base64 that a package's code has, by a name that it exports. */

@@ -1,11 +1,8 @@
 import { QevmError } from "../bytes/errors.js";
-import { readBeside } from "./beside.js";
+import { zstdInstance, type ZstdExports } from "./zstd-module.js";
 
 /** What is used of zstd's C interface. */
-interface Exports {
-  readonly memory: WebAssembly.Memory;
-  __wasm_call_ctors(): void;
-  malloc(length: number): number;
+interface Exports extends ZstdExports {
   ZSTD_createCStream(): number;
   ZSTD_initCStream(stream: number, level: number): number;
   /** Positions are addresses of 32 bits each, read and written. Zero: all of it is done; negative: an error code. */
@@ -27,13 +24,9 @@ const FLUSH = 1;
 const INPUT = 1 << 19;
 /** What zstd makes of so much at most, and what it held back. */
 const OUTPUT = INPUT + (INPUT >> 7) + (1 << 12);
-const GRAIN = 1 << 16;
-
-let loaded: Promise<WebAssembly.Module> | undefined;
 
 /**
- * The zstd library's compressor (1.4.8, compiled by the package `@oneidentity/zstd-js`), for one frame that is flushed
- * and never ended. Memory: 3 MB at level 1, 200 MB at level 20.
+ * The zstd library's compressor, for one frame that is flushed and never ended. Memory: 3 MB at level 1, 200 MB at level 20.
  */
 export class ZstdCompressor {
   private readonly stream: number;
@@ -63,21 +56,7 @@ export class ZstdCompressor {
     if (!Number.isInteger(level) || level < 1 || level > 20) {
       throw new QevmError("usage", "level of zstd", { expected: "1 to 20", found: String(level) });
     }
-    loaded ??= loadModule();
-    let memory: WebAssembly.Memory | undefined;
-    const env = {
-      emscripten_resize_heap: (wanted: number) => (grown(memory!, wanted >>> 0) ? 1 : 0),
-      emscripten_memcpy_big: (to: number, from: number, length: number) => {
-        new Uint8Array(memory!.buffer).copyWithin(to, from, from + length);
-        return to;
-      },
-      setTempRet0: () => undefined,
-    };
-    const instance = await WebAssembly.instantiate(await loaded, { env });
-    const exports = instance.exports as unknown as Exports;
-    memory = exports.memory;
-    exports.__wasm_call_ctors();
-    return new ZstdCompressor(exports, level);
+    return new ZstdCompressor(await zstdInstance<Exports>("zstd-compress.wasm.gz"), level);
   }
 
   /** Everything that a decoder needs for `bytes` and what came before. Valid until the next call. */
@@ -132,21 +111,5 @@ export class ZstdCompressor {
     if (result >= 0 || result <= -128) return result;
     if (result === -64) return this.allocated(0);
     throw new QevmError("does-not-fit", `zstd cannot compress (error ${-result})`);
-  }
-}
-
-async function loadModule(): Promise<WebAssembly.Module> {
-  const packed = new Blob([await readBeside("zstd-compress.wasm.gz")]);
-  const plain = new Response(packed.stream().pipeThrough(new DecompressionStream("gzip")));
-  return await WebAssembly.compile(await plain.arrayBuffer());
-}
-
-function grown(memory: WebAssembly.Memory, wanted: number): boolean {
-  try {
-    memory.grow(Math.ceil((wanted - memory.buffer.byteLength) / GRAIN));
-    return true;
-  } catch (error) {
-    if (error instanceof RangeError) return false;
-    throw error;
   }
 }

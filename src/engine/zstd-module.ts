@@ -1,0 +1,54 @@
+import { readBeside } from "./beside.js";
+
+/** What both builds of zstd export. */
+export interface ZstdExports {
+  readonly memory: WebAssembly.Memory;
+  malloc(length: number): number;
+}
+
+/** Bytes of one WebAssembly memory page. */
+const GRAIN = 1 << 16;
+
+const loaded = new Map<string, Promise<WebAssembly.Module>>();
+
+/**
+ * An instance of the zstd library (1.4.8, compiled by the package `@oneidentity/zstd-js`) with its own memory: the
+ * decoder, or the compressor. Errors: io, where the file is missing.
+ */
+export async function zstdInstance<E extends ZstdExports>(name: "zstd.wasm" | "zstd-compress.wasm.gz"): Promise<E> {
+  let module = loaded.get(name);
+  if (module === undefined) {
+    module = load(name);
+    loaded.set(name, module);
+  }
+  let exports: (ZstdExports & { __wasm_call_ctors(): void }) | undefined;
+  const env = {
+    emscripten_resize_heap: (wanted: number) => (grown(exports!.memory, wanted >>> 0) ? 1 : 0),
+    emscripten_memcpy_big: (to: number, from: number, length: number) => {
+      new Uint8Array(exports!.memory.buffer).copyWithin(to, from, from + length);
+      return to;
+    },
+    setTempRet0: () => undefined,
+  };
+  const instance = await WebAssembly.instantiate(await module, { env });
+  exports = instance.exports as unknown as E & { __wasm_call_ctors(): void };
+  exports.__wasm_call_ctors();
+  return exports as unknown as E;
+}
+
+async function load(name: "zstd.wasm" | "zstd-compress.wasm.gz"): Promise<WebAssembly.Module> {
+  const bytes = await readBeside(name);
+  if (!name.endsWith(".gz")) return await WebAssembly.compile(bytes);
+  const plain = new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
+  return await WebAssembly.compile(await plain.arrayBuffer());
+}
+
+function grown(memory: WebAssembly.Memory, wanted: number): boolean {
+  try {
+    memory.grow(Math.ceil((wanted - memory.buffer.byteLength) / GRAIN));
+    return true;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
