@@ -89,11 +89,13 @@ function buildPageEngine() {
 function extractZstd() {
   const to = `${root}dist/src/engine/`;
   const from = `${root}node_modules/@oneidentity/zstd-js/wasm/`;
-  const decoder = readFileSync(`${from}decompress/index.js`, "utf8");
-  writeFileSync(`${to}zstd.wasm`, moduleIn(decoder, "ZSTD_decompressStream_simpleArgs"));
-  const both = readFileSync(`${from}index.js`, "utf8");
-  const compressor = moduleIn(both, "ZSTD_compressStream2_simpleArgs");
-  writeFileSync(`${to}zstd-compress.wasm.gz`, gzipSync(compressor, { level: 9 }));
+  for (const [file, source, name] of [
+    ["zstd", "decompress/index.js", "ZSTD_decompressStream_simpleArgs"],
+    ["zstd-compress", "index.js", "ZSTD_compressStream2_simpleArgs"],
+  ]) {
+    const module = moduleIn(readFileSync(from + source, "utf8"), name);
+    writeFileSync(`${to}${file}.wasm.gz`, gzipSync(module, { level: 9 }));
+  }
   copyFileSync(`${root}src/engine/zstd-LICENSE.txt`, `${to}zstd-LICENSE.txt`);
 }
 

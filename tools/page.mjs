@@ -133,8 +133,8 @@ function instead(src) {
 
 /** Without SIMD no browser is left that the page runs in. */
 const WASM = `import simd from "../../engine/page-simd.wasm";
-  import zstd from "../../engine/zstd.wasm";
-  const WASM = { "page-simd.wasm": simd, "zstd.wasm": zstd };\n`;
+  import zstd from "../../engine/zstd.wasm.gz";
+  const WASM = { "page-simd.wasm": simd, "zstd.wasm.gz": zstd };\n`;
 
 /** The catalogue's text, packed as browsers can unpack it. */
 function catalogue(src) {

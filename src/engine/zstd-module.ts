@@ -15,7 +15,7 @@ const loaded = new Map<string, Promise<WebAssembly.Module>>();
  * An instance of the zstd library (1.4.8, compiled by the package `@oneidentity/zstd-js`) with its own memory: the
  * decoder, or the compressor. Errors: io, where the file is missing.
  */
-export async function zstdInstance<E extends ZstdExports>(name: "zstd.wasm" | "zstd-compress.wasm.gz"): Promise<E> {
+export async function zstdInstance<E extends ZstdExports>(name: "zstd.wasm.gz" | "zstd-compress.wasm.gz"): Promise<E> {
   let module = loaded.get(name);
   if (module === undefined) {
     module = load(name);
@@ -36,10 +36,9 @@ export async function zstdInstance<E extends ZstdExports>(name: "zstd.wasm" | "z
   return exports as unknown as E;
 }
 
-async function load(name: "zstd.wasm" | "zstd-compress.wasm.gz"): Promise<WebAssembly.Module> {
-  const bytes = await readBeside(name);
-  if (!name.endsWith(".gz")) return await WebAssembly.compile(bytes);
-  const plain = new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip")));
+async function load(name: "zstd.wasm.gz" | "zstd-compress.wasm.gz"): Promise<WebAssembly.Module> {
+  const packed = new Blob([await readBeside(name)]);
+  const plain = new Response(packed.stream().pipeThrough(new DecompressionStream("gzip")));
   return await WebAssembly.compile(await plain.arrayBuffer());
 }
 

@@ -58,7 +58,7 @@ export class ZstdDecoder {
 
   /** Errors: io, where the WebAssembly file is missing. */
   static async create(): Promise<ZstdDecoder> {
-    return new ZstdDecoder(await zstdInstance<Exports>("zstd.wasm"));
+    return new ZstdDecoder(await zstdInstance<Exports>("zstd.wasm.gz"));
   }
 
   /** Begins another stream, whatever became of the last one. */
