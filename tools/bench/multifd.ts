@@ -1,29 +1,23 @@
 /**
- * `bench -- multifd`: our save and load over two multifd channels against QEMU 10.0's, with the memory of the Linux
+ * `bench -- multifd`: our save over two multifd channels against QEMU 10.0's, with the memory of the Linux
  * guest of `bench -- qemu`, at level 1. Unit: non-zero pages per second.
  *
  * - `save zstd`, `save zlib`, `save none`: our save into sockets that another process empties, against `migrate` into
  *   the same ones.
- * - `load zstd`, `load zlib`: our load of the channels that QEMU sent, from files, against QEMU's from sockets.
  *
  * The notes have the processor time of both sides, which a busy machine changes less than the time.
  */
-import { spawn, type ChildProcess } from "node:child_process";
-import { copyFileSync, existsSync, linkSync, readFileSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { copyFileSync, linkSync, readFileSync } from "node:fs";
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { cpuUsage } from "node:process";
-import { setTimeout as sleep } from "node:timers/promises";
 import { QemuFileWriter, type ByteSink } from "../../src/bytes/index.js";
-import { openRecording } from "../../src/io/container/recording.js";
-import { mergedSource } from "../../src/io/recording/index.js";
-import { receiveInto } from "../../src/live/receive/index.js";
-import { FlatMemory, loadStream } from "../../src/rewrite/load/index.js";
 import { RamSave, type SharedBlock } from "../../src/rewrite/save/index.js";
 import { linuxGuest } from "../guest/linux.js";
 import { findQemu, type QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
-import { median, pairs, PROGRAM, row, type BenchOptions, type BenchRow, type Side } from "./pair.js";
+import { median, pairs, row, type BenchOptions, type BenchRow, type Side } from "./pair.js";
 import { blocksOf, countPages, incoming, migrate, thousands } from "./qemu.js";
 
 const CHANNELS = 2;
@@ -42,9 +36,9 @@ interface Spent {
   theirs: number[];
 }
 
-async function start(qemu: QemuBinary, stream?: string): Promise<QemuProcess> {
+async function start(qemu: QemuBinary, stream: string): Promise<QemuProcess> {
   const folder = makeWorkFolder(qemu);
-  if (stream !== undefined) placed(stream, join(folder, "stream"));
+  placed(stream, join(folder, "stream"));
   return await QemuProcess.start(qemu, [...MACHINE.split(" "), "-S", "-incoming", "defer"], folder);
 }
 
@@ -164,70 +158,6 @@ async function saves(qemu: QemuBinary, stream: string, wanted: readonly Method[]
   }
 }
 
-/** QEMU's channels as a recording, in `folder`. */
-async function record(qemu: QemuBinary, stream: string, method: Method, folder: string): Promise<void> {
-  const vm = await start(qemu, stream);
-  try {
-    await prepare(vm, "none", false);
-    await incoming(vm, "exec:cat $DIR/stream");
-    await prepare(vm, method);
-    const received = receiveInto(folder, `unix:${vm.file("out")}`);
-    while (!existsSync(vm.file("out"))) await sleep(10);
-    await migrate(vm, "unix:$DIR/out");
-    await received;
-  } finally {
-    await vm.close();
-  }
-}
-
-async function ourLoad(folder: string, pages: number): Promise<number> {
-  const start_ = performance.now();
-  await loadStream(mergedSource(openRecording(folder)), new FlatMemory());
-  return pages / ((performance.now() - start_) / 1000);
-}
-
-async function loads(qemu: QemuBinary, stream: string, wanted: readonly Method[], runs: number): Promise<BenchRow[]> {
-  const work = makeWorkFolder(qemu);
-  const pages = countPages(await blocksOf(stream));
-  const done: BenchRow[] = [];
-  try {
-    for (const method of wanted) {
-      const folder = join(work, method);
-      await record(qemu, stream, method, folder);
-      const spent: Spent = { ours: [], theirs: [] };
-      const theirs: Side = {
-        async measure() {
-          const vm = await start(qemu);
-          let sender: ChildProcess | undefined;
-          try {
-            await prepare(vm, method);
-            const before = spentBy(vm);
-            const args = [PROGRAM, "send", folder, `unix:${vm.file("in")}`, "--channels", "--quiet"];
-            const time = await incoming(vm, "unix:$DIR/in", () => {
-              sender = spawn(process.execPath, args, { stdio: "ignore" });
-            });
-            spent.theirs.push(spentBy(vm) - before);
-            return pages / time;
-          } finally {
-            sender?.kill();
-            await vm.close();
-          }
-        },
-      };
-      const measured = await pairs(
-        noted(async () => await ourLoad(folder, pages), own, spent.ours),
-        theirs,
-        runs,
-      );
-      done.push(row(`load ${method}`, "QEMU 10.0, 2 channels", measured, noteOf(measured, spent)));
-      rmSync(folder, { recursive: true, force: true });
-    }
-    return done;
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
-}
-
 function noteOf({ a, b }: { a: number; b: number }, { ours, theirs }: Spent): string {
   const [mine, other] = [median(ours.slice(1)), median(theirs.slice(1))];
   return `${thousands(a)} to ${thousands(b)} pages/s, ${mine.toFixed(2)} to ${other.toFixed(2)} s of processor time`;
@@ -239,11 +169,6 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
   const maker = findQemu("7.2");
   if (qemu === undefined || maker === undefined) throw new Error("no QEMU 10.0 and 7.2 to measure against");
   const { stream } = await linuxGuest(maker);
-  const want = (what: string): Method[] =>
-    METHODS.filter((method) => wanted.length === 0 || wanted.includes(`${what} ${method}`));
-  const loaded = want("load").filter((method) => method !== "none");
-  return [
-    ...(want("save").length > 0 ? await saves(qemu, stream, want("save"), runs) : []),
-    ...(loaded.length > 0 ? await loads(qemu, stream, loaded, runs) : []),
-  ];
+  const methods = METHODS.filter((method) => wanted.length === 0 || wanted.includes(`save ${method}`));
+  return await saves(qemu, stream, methods, runs);
 }

@@ -63,11 +63,10 @@ async function prepare(vm: QemuProcess): Promise<void> {
   });
 }
 
-/** Loads, and returns the time in seconds; `listening` is called when it may be sent to. */
-export async function incoming(vm: QemuProcess, uri: string, listening?: () => void): Promise<number> {
+/** Loads, and returns the time in seconds. */
+export async function incoming(vm: QemuProcess, uri: string): Promise<number> {
   const start = performance.now();
   await vm.execute("migrate-incoming", { uri });
-  listening?.();
   const done = await vm.qmp.waitEvent("MIGRATION", 300_000, ({ status }) =>
     ["completed", "failed"].includes(textOf(status)),
   );
