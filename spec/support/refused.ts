@@ -2,6 +2,7 @@
 import { connect } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import type { About } from "../../src/analyse/explain/types.js";
 import { corpusEntry } from "../../tools/corpus.js";
 import { startDestination, type DestinationOptions } from "../../tools/destination/index.js";
 import type { QemuBinary } from "../../tools/qemu/find.js";
@@ -22,7 +23,7 @@ export interface Refused {
   /** Of other versions, where it differs; null: not tested. */
   causes?: Readonly<Record<string, string | null>>;
   /** Parts of its `about`. */
-  about?: Readonly<Record<string, unknown>>;
+  about?: Readonly<About>;
   /** The expected offset in the stream, found without code of `src`. */
   offset?: (stream: Buffer) => number;
   /** Must match a line of `here` or `why`. */
@@ -108,7 +109,7 @@ export const REFUSED: readonly Refused[] = [
     entry: "pc-firmware",
     args: ["-machine", "pc-q35-7.2", "-m", "8"],
     cause: "machine-type",
-    about: { value: "pc-i440fx-7.2", local: "pc-q35-7.2", offset: 8 },
+    about: { value: "pc-i440fx-7.2", local: "pc-q35-7.2", streamOffset: 8 },
     says: /another machine altogether/u,
     proposes: ["pc-i440fx-7.2"],
     cured: "destination",
@@ -232,7 +233,7 @@ export const REFUSED: readonly Refused[] = [
     entry: "ignore-shared",
     args: pc(...NONE),
     cause: "capability",
-    about: { value: "on", local: "off", offset: 8 },
+    about: { value: "on", local: "off", streamOffset: 8 },
     says: /names the capability x-ignore-shared/u,
   },
   {
@@ -279,7 +280,7 @@ export const REFUSED: readonly Refused[] = [
     args: pc(...NONE, ...bios),
     files: BIOS,
     cause: "configuration-missing",
-    about: { offset: 8 },
+    about: { streamOffset: 8 },
     proposes: ["migration.send-configuration=off"],
     cured: "arguments",
   },
@@ -288,7 +289,7 @@ export const REFUSED: readonly Refused[] = [
     entry: "pc-never-run",
     args: pc(...NONE, "-global", "migration.send-configuration=off"),
     cause: "unknown-section-type",
-    about: { value: "0x7", offset: 8 },
+    about: { value: "0x7", streamOffset: 8 },
     proposes: ["migration.send-configuration=on"],
     cured: "arguments",
   },

@@ -2,7 +2,6 @@
 import { documentShape, RESULTS, type Shape } from "./documents.js";
 import { MEANINGS } from "./names.js";
 
-const BASE = "https://raw.githubusercontent.com/qevm/qevm/main/schema";
 
 /** Every schema by the name of its file, `inspect.json`. */
 export function schemas(): Map<string, Shape> {
@@ -10,7 +9,7 @@ export function schemas(): Map<string, Shape> {
   for (const [name, result] of Object.entries(RESULTS)) {
     made.set(`${name}.json`, {
       $schema: "https://json-schema.org/draft/2020-12/schema",
-      $id: `${BASE}/${name}.json`,
+      $id: `urn:qevm:schema:${name}:1`,
       title: `qevm ${name.replace("-", " ")} --json`,
       ...described(documentShape(name, result)),
     });
