@@ -92,7 +92,7 @@ test("every capture, taken apart and put together, is itself", async (t) => {
     await unpacked(name, async (folder, dir) => {
       const { bytes, report } = await pack(folder, dir);
       t.ok(bytes.equals(open()), name);
-      t.deepEqual(report.edits, { becamePages: 0, recompressed: 0, added: 0 });
+      t.deepEqual(report.edits, { becamePages: 0, recompressedPayloads: 0, added: 0 });
     });
   }
 });
