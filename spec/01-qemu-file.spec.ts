@@ -167,7 +167,7 @@ test("discard seeks where possible, with the same errors", async (t) => {
   t.deepEqual(errors[0], {
     code: "truncated",
     message: "the input ends inside rest",
-    offset: 4304,
+    streamOffset: 4304,
     path: [],
     expected: "2000 bytes",
     found: "996",
