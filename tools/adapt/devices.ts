@@ -59,7 +59,7 @@ function guests(older: QemuBinary, newer: QemuBinary): Guest[] {
 
 /** What a set of devices came to. */
 function verdict({ passed, at, why, report, forced }: Outcome): string {
-  if (at === "source" || (at === "pattern" && why.startsWith("QEMU did not start"))) return "none";
+  if (at === "source" || (at === "pattern" && /^QEMU did not start|non-migratable device/u.test(why))) return "none";
   if (report?.enough === true) return passed ? "loaded" : "MISSED";
   if (report === undefined) return "MISSED";
   if (forced === undefined || !forced) return "refused";

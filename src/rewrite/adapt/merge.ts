@@ -156,6 +156,8 @@ function mergeGroup(
   if (value === null || pattern === null) return taken;
   const entry = mine.entries[0]!;
   const like = theirs.entries[0]!;
+  // A list is taken as it is.
+  if (Array.isArray(value)) for (const one of value) if (isStructState(one)) refuseLacked(one, ctx);
   const merged = mergeValue(entry, value, like, pattern, vmsdName, ctx);
   return merged === undefined ? taken : { entries: [{ ...merged.entry, name: like.name }], value: merged.value };
 }
@@ -289,6 +291,15 @@ function mergeSubsections(old: StructState, pattern: StructState, ctx: MergeCont
     ctx.within(step, () => ctx.note(rule?.name ?? `subsection:${name}`, weight, "there", undefined, reason));
     return [];
   });
+}
+
+/** An element of a list that is taken as it is, with a subsection that the destination does not know. */
+function refuseLacked(element: StructState, ctx: MergeContext): void {
+  for (const { description } of element.subsections) {
+    const rule = subsectionRule(description.vmsdName ?? "");
+    if (rule !== undefined && isLacked(rule, ctx))
+      ctx.note(rule.name, "never", "there", undefined, `${rule.reason}, in an element of a list`);
+  }
 }
 
 /** Whether the destination's release, where it is known, is one without the subsection. */

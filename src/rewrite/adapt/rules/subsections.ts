@@ -7,7 +7,8 @@ const ARM_SOURCE = "the names in qemu-system-aarch64 of 7.2, 10.0 and 11.1; targ
 const UNARMED = (1n << 64n) - 1n;
 
 /**
- * Subsections that not every QEMU knows, of what `-dump-vmstate` does not show: CPUs. Those of devices are asked for.
+ * Subsections that not every QEMU knows, of what `-dump-vmstate` does not show: CPUs, elements of
+ * lists. Those of devices are asked for.
  * Only a destination whose release is known to lack one is spared it.
  */
 export const SUBSECTION_RULES: readonly SubsectionRule[] = [
@@ -30,6 +31,16 @@ export const SUBSECTION_RULES: readonly SubsectionRule[] = [
     harmless: ({ fields: { wfxt_timer: time } }) => time === UNARMED,
     between: ["7.2", "10.0"],
     source: "streams of cortex-a72 and max of 7.2, 10.0 and 11.1; 10.0 ends when it loads it for another CPU",
+  },
+  {
+    name: "uefi-variable-digest",
+    subsection: "uefi-variable-digest",
+    lackedUpTo: "10.0",
+    weight: "guest",
+    reason: "the digest of a UEFI variable, which QEMU up to 10.0 does not know",
+    between: ["10.0", "11.1"],
+    source:
+      "streams of uefi-vars-x64: 11.1 saves an empty one, 10.0 refuses it (-dump-vmstate shows no list's elements)",
   },
   {
     name: "wait-event",
