@@ -176,6 +176,13 @@ test("help and usage", async (t) => {
   const help = await qevm(["--help"]);
   t.equal(help.status, 0);
   t.equal(help.stdout, overview());
+  t.deepEqual(
+    overview()
+      .split("\n")
+      .filter((line) => line.length > 80),
+    [],
+    "80 columns",
+  );
   for (const name of Object.keys(COMMANDS)) {
     t.equal((await qevm([name, "--help"])).stdout, helpFor(name), `${name} --help`);
     const wide = helpFor(name)

@@ -359,7 +359,7 @@ export function overview(): string {
     ...aligned(Object.entries(COMMANDS).map(([name, { line }]) => [name, line])),
     "",
     "For details, run qevm COMMAND --help. Results go to stdout, messages to stderr.",
-    "Exit 0: done, the same, sound; 1: an answer that is bad news: damaged, different,\nor something was skipped; 2: no answer: usage, files, peers, limits; 70: an\nerror of this program, please report it (QEVM_DEBUG=1 prints its stack).",
+    "Exit 0: done, the same, sound; 1: an answer that is bad news: damaged,\ndifferent, or something was skipped; 2: no answer: usage, files, peers, limits;\n70: an error of this program, please report it (QEVM_DEBUG=1 prints its stack).",
     "",
   ].join("\n");
 }
