@@ -117,13 +117,13 @@ test("contents of the package", (t) => {
     "dist/src/engine/zstd-compress.wasm.gz",
     "dist/qevm.1",
     "dist/page/qevm.html",
-    "schema/inspect.json",
+    "dist/schema/inspect.json",
   ]) {
     t.ok(files.includes(file), file);
   }
   const strays = files.filter(
     (path) =>
-      !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/qevm\.1|dist\/bin\/.+|dist\/page\/qevm\.html|dist\/src\/.+|schema\/[a-z-]+\.json)$/u.test(
+      !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/qevm\.1|dist\/bin\/.+|dist\/page\/qevm\.html|dist\/src\/.+|dist\/schema\/[a-z-]+\.json)$/u.test(
         path,
       ),
   );
@@ -148,7 +148,7 @@ test("the top level has only the planned entries", (t) => {
       .map((path) => path.replace(/\/.*$/u, "")),
   );
   const allowed =
-    /^(\..+|package(-lock)?\.json|tsconfig(\..+)?\.json|src|schema|spec|corpus|tools|LICENSE|README\.md|CHANGELOG\.md)$/u;
+    /^(\..+|package(-lock)?\.json|tsconfig(\..+)?\.json|src|spec|corpus|tools|LICENSE|README\.md|CHANGELOG\.md)$/u;
   t.deepEqual(
     [...top].filter((name) => !allowed.test(name)),
     [],

@@ -2,7 +2,7 @@
 // brings the program together in dist/bin, and holds the public names against their list and documentation.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { copyFileSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { bundleProgram } from "./bundle.mjs";
@@ -22,6 +22,7 @@ extractZstd();
 copyFileSync(`${root}src/io/catalogue/catalogue.br`, `${root}dist/src/io/catalogue/catalogue.br`);
 await bundleProgram(`${root}dist/`);
 await writeManPage();
+await writeSchemas();
 await buildPage(`${root}dist/`, root);
 holdPublicNames();
 
@@ -30,6 +31,14 @@ async function writeManPage() {
   const { manPage } = await import(`${root}dist/src/cli/man-page.js`);
   const { version } = JSON.parse(readFileSync(`${root}package.json`, "utf8"));
   writeFileSync(`${root}dist/qevm.1`, manPage(version));
+}
+
+/** Writes dist/schema/*.json, which the package exports. */
+async function writeSchemas() {
+  const { printed, schemas } = await import(`${root}dist/tools/schema/make.js`);
+  rmSync(`${root}dist/schema`, { recursive: true, force: true });
+  mkdirSync(`${root}dist/schema`);
+  for (const [name, schema] of schemas()) writeFileSync(`${root}dist/schema/${name}`, printed(schema));
 }
 
 /** Fails where a public name has no documentation or is not listed; asked again when a declaration has changed. */

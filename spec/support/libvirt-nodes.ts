@@ -6,7 +6,7 @@ import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { pathOf } from "./virsh.js";
+import { pathOf, qemuConf } from "./virsh.js";
 
 /** Where a node sees `LibvirtNode.sockets`: unix sockets of migrations, as KubeVirt's launchers have them. */
 export const SOCKETS = "/run/qevm-sockets";
@@ -41,21 +41,8 @@ export class LibvirtNode {
     const places = { etc: "/etc/libvirt", lib: "/var/lib/libvirt", run: "/run/libvirt", cache: "/var/cache/libvirt" };
     for (const name of [...Object.keys(places), "log", "sock", "sockets"]) mkdirSync(at(name), { recursive: true });
     writeFileSync(at("etc/libvirtd.conf"), etc.map((key, k) => `${key} = "${values[k]}"\n`).join(""));
-    writeFileSync(
-      at("etc/qemu.conf"),
-      [
-        'security_driver = "none"',
-        'user = "+0"',
-        'group = "+0"',
-        "dynamic_ownership = 0",
-        "remember_owner = 0",
-        'stdio_handler = "file"',
-        "cgroup_controllers = [ ]",
-        "namespaces = [ ]",
-        ...(pki === undefined ? [] : [`migrate_tls_x509_cert_dir = "${pki}"`]),
-        "",
-      ].join("\n"),
-    );
+    const tls = pki === undefined ? [] : [`migrate_tls_x509_cert_dir = "${pki}"`];
+    writeFileSync(at("etc/qemu.conf"), qemuConf(...tls));
     const mounts = Object.entries({ ...places, log: "/var/log/libvirt", sockets: SOCKETS })
       .map(([name, place]) => `mkdir -p ${place} && mount --bind "$1/${name}" ${place}`)
       .join(" && ");

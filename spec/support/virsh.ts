@@ -72,9 +72,8 @@ with open(f"/proc/self/task/{os.getpid()}/children") as children:
         os.kill(int(child), 9)
 `;
 
-/** No daemon, no other user, no confinement: what the tests need and every container allows. */
-function configure(folder: string, format: string): void {
-  if (!existsSync(join(folder, "etc"))) mkdirSync(join(folder, "etc"), { recursive: true });
+/** A qemu.conf: no daemon, no other user, no confinement, which the tests need and every container allows. */
+export function qemuConf(...more: readonly string[]): string {
   const lines = [
     'security_driver = "none"',
     'user = "+0"',
@@ -84,11 +83,16 @@ function configure(folder: string, format: string): void {
     'stdio_handler = "file"',
     "cgroup_controllers = [ ]",
     "namespaces = [ ]",
-    `save_image_format = "${format}"`,
+    ...more,
   ];
   // Only root may name other users, and only root needs to.
   const allowed = process.getuid?.() === 0 ? lines : lines.filter((line) => !/^(?:user|group|dynamic)/u.test(line));
-  writeFileSync(join(folder, "etc", "qemu.conf"), `${allowed.join("\n")}\n`);
+  return `${allowed.join("\n")}\n`;
+}
+
+function configure(folder: string, format: string): void {
+  if (!existsSync(join(folder, "etc"))) mkdirSync(join(folder, "etc"), { recursive: true });
+  writeFileSync(join(folder, "etc", "qemu.conf"), qemuConf(`save_image_format = "${format}"`));
 }
 
 /** libvirt's log must not be mixed with virsh's output. */

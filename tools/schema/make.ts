@@ -1,7 +1,7 @@
 /** The schemas of the package and the table of names in the chapter, made of the shapes and meanings. */
-import { documentShape, RESULTS, type Shape } from "./documents.js";
+import { documentShape, RESULTS } from "./documents.js";
 import { MEANINGS } from "./names.js";
-
+import type { Shape } from "./shape.js";
 
 /** Every schema by the name of its file, `inspect.json`. */
 export function schemas(): Map<string, Shape> {

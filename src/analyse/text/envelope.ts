@@ -4,7 +4,7 @@ import type { ErrorCode, QevmError, Warning } from "../../bytes/errors.js";
 export interface About {
   /** Version of this program. */
   qevm: string;
-  /** Name and version of the result's schema: `inspect/1`, which is `schema/inspect.json` of the package. */
+  /** Name and version of the result's schema: `inspect/1`, which is `qevm/schema/inspect.json`. */
   schema: string;
   /** The input as it was named, `-` for standard input; null: none, or more than one. */
   file: string | null;
