@@ -16,7 +16,6 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import test from "tape";
 import { COMMANDS, helpFor, overview } from "../src/cli/help.js";
 import { inspectLines as inspected } from "../src/analyse/text/inspect.js";
@@ -26,8 +25,8 @@ import { FileNames } from "../src/guest/files/file-names.js";
 import { fileSize, grouped, memorySize } from "../src/bytes/text.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { flatDocument } from "./support/document.js";
+import { PROGRAM, qevm as runProgram } from "./support/program.js";
 
-const program = fileURLToPath(new URL("../src/cli/main.js", import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), "qevm-cli-"));
 const entry = corpusEntry("compress-live");
 const file = join(folder, "vm.mig");
@@ -41,20 +40,10 @@ interface Result {
 }
 
 /** Runs the program; `input` goes through a pipe in pieces. */
-function qevm(args: string[], input?: Uint8Array): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "pipe", "pipe"], cwd: folder });
-    let stdout = "";
-    let stderr = "";
-    child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-    child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-    child.on("error", reject);
-    child.on("close", (status) => resolve({ status, stdout, stderr }));
-    child.stdin.on("error", () => {
-      // The program may stop reading before the pipe is empty.
-    });
-    child.stdin.end(input);
-  });
+async function qevm(args: string[], input?: Uint8Array): Promise<Result> {
+  const stdin = input === undefined ? {} : { stdin: input };
+  const { code, stdout, stderr } = await runProgram(args, { cwd: folder, ...stdin });
+  return { status: code, stdout, stderr };
 }
 
 const document = (result: Result): Record<string, unknown> => flatDocument(result.stdout) as Record<string, unknown>;
@@ -139,7 +128,7 @@ test("Ctrl-C and other signals leave nothing of an unfinished output", async (t)
     ["extract", "-", "--out", "stopped", "--format", "raw"],
     ["unpack", "-", "stopped"],
   ]) {
-    const child = spawn(process.execPath, [program, ...args], { stdio: ["pipe", "ignore", "inherit"], cwd: folder });
+    const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: ["pipe", "ignore", "inherit"], cwd: folder });
     child.stdin.write(plain.subarray(0, 500_000));
     const unfinished = (): string[] => readdirSync(folder).filter((name) => name.startsWith("."));
     while (unfinished().length === 0 && child.exitCode === null) await sleep(20);
@@ -162,7 +151,7 @@ test("a full disk is reported", { skip: existsSync("/dev/full") ? false : "no /d
     `convert '${source}' --out - > /dev/full`,
     `extract '${source}' --out /dev/full --format elf`,
   ]) {
-    const { status, stderr } = spawnSync("sh", ["-c", `'${process.execPath}' '${program}' ${line}`], {
+    const { status, stderr } = spawnSync("sh", ["-c", `'${process.execPath}' '${PROGRAM}' ${line}`], {
       encoding: "utf8",
     });
     t.equal(status, 2, line);

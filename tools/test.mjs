@@ -22,7 +22,8 @@ const { values: options, positionals: filters } = parseArgs({
     "no-lint": { type: "boolean" },
     "no-coverage": { type: "boolean" },
     "no-package": { type: "boolean" },
-    jobs: { type: "string", default: String(Math.min(4, Math.max(2, availableParallelism()))) },
+    // One more than cores: chapters wait for QEMU, for a disk, for a time to pass.
+    jobs: { type: "string", default: String(Math.min(4, availableParallelism() + 1)) },
     timeout: { type: "string", default: "600" },
   },
 });

@@ -62,10 +62,14 @@ test.onFinish(() => {
   for (const child of idle) child.disconnect();
 });
 
-async function inWarm(args: readonly string[], cwd: string): Promise<Ended | undefined> {
+/**
+ * `qevm ARGS` in a process that waits for a command; `undefined` where it threw or exited. `modules`: not the bundled
+ * program but the modules that it is made of.
+ */
+export async function inWarm(args: readonly string[], cwd: string, modules = false): Promise<Ended | undefined> {
   const start = performance.now();
   const child = idle.pop() ?? fork(WARM, { serialization: "advanced", stdio: ["ignore", 2, 2, "ipc"] });
-  const job: Job = { args: [...args], cwd, env: { ...process.env } };
+  const job: Job = { modules, args: [...args], cwd, env: { ...process.env } };
   const done = await new Promise<Done | undefined>((resolve) => {
     const end = (): void => resolve(undefined);
     child.once("exit", end);

@@ -8,6 +8,8 @@ import { Writable } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 export interface Job {
+  /** The command as modules, not bundled. */
+  modules: boolean;
   args: readonly string[];
   cwd: string;
   env: NodeJS.ProcessEnv;
@@ -40,17 +42,23 @@ class Kept extends Writable {
   }
 }
 
-async function perform({ args, cwd, env }: Job): Promise<Done> {
+async function started(name: string, args: string[], modules: boolean): Promise<number> {
+  if (!modules) return await (load(`${bin}${name}.cjs`) as CommandFile).start(args);
+  const { start } = await import("../../src/cli/start.js");
+  return await start(name, args);
+}
+
+async function perform({ modules, args, cwd, env }: Job): Promise<Done> {
   const kept = { stdout: new Kept(), stderr: new Kept() };
   for (const [name, value] of Object.entries(kept)) Object.defineProperty(process, name, { value, configurable: true });
   for (const name of Object.keys(process.env)) if (env[name] === undefined) Reflect.deleteProperty(process.env, name);
   Object.assign(process.env, env);
   process.chdir(cwd);
   process.argv = [process.execPath, `${bin}qevm.cjs`, ...args];
-  const [name, ...rest] = args;
+  const [name = "", ...rest] = args;
   let code: number | undefined;
   try {
-    code = await (load(`${bin}${name}.cjs`) as CommandFile).start(rest);
+    code = await started(name, rest, modules);
   } catch {
     code = undefined;
   }
