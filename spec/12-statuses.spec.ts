@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
 import type { ErrorCode } from "../src/bytes/errors.js";
-import { QevmError } from "../src/index.js";
+import { inspectStream, QevmError } from "../src/index.js";
 import { COMMANDS, overview } from "../src/cli/help.js";
 import { statusOf } from "../src/cli/status.js";
 import { corpusEntry } from "../tools/corpus.js";
@@ -163,6 +163,33 @@ test("what was skipped is bad news, whatever the command", async (t) => {
   for (const line of [["inspect"], ["devices"], ["verify"], ["dump"]]) {
     const { code } = await inProcess(line[0]!, [short, "--lenient"]);
     t.equal(code, 1, line[0]);
+  }
+});
+
+test("a stream that ends between two sections is cut, too", async (t) => {
+  const between = path("between");
+  const { sections } = await inspectStream(bytes);
+  const first = sections.find(({ type }) => type === "full");
+  writeFileSync(between, bytes.subarray(0, first?.streamOffset));
+  for (const line of [
+    ["inspect"],
+    ["devices"],
+    ["verify"],
+    ["dump"],
+    ["explain"],
+    ["report", "--out", "OUT"],
+    ["extract", "--format", "blocks", "--out", "OUT"],
+    ["extract", "--format", "raw", "--out", "OUT"],
+    ["convert", "--ram", "normal", "--out", "OUT"],
+    ["unpack", "OUT"],
+  ]) {
+    for (const more of line[0] === "dump" || line[0] === "explain" || line[0] === "report"
+      ? [[]]
+      : [[], ["--lenient"]]) {
+      const [command = "", ...rest] = line;
+      const { code } = await inProcess(command, [between, ...own(rest), ...more]);
+      t.equal(code, 1, [...line, ...more].join(" "));
+    }
   }
 });
 

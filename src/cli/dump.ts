@@ -111,5 +111,5 @@ async function printList(
   }
   if (isEmpty) throw new QevmError("truncated", "the input is empty", { offset: 0 });
   if (options.section !== undefined && !found) throw new UsageError(`no section ${JSON.stringify(options.section)}`);
-  return status;
+  return diagnostics.passedOver > 0 ? 1 : status;
 }

@@ -37,8 +37,8 @@ export interface ChannelSummary {
   normal: number;
   zero: number;
   /**
-   * Messages of a return path, or commands of a resumed connection, with their values, the first {@link
-   * MOST_MESSAGES} of them.
+   * Messages of a return path, or commands of a resumed connection, with their values, the first 10,000
+   * of them.
    */
   messages: ({ channelOffset: number } & PlainCommand)[];
   /** How many there are of each. */

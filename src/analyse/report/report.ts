@@ -10,8 +10,8 @@ import { hasDamagedPage } from "./verification.js";
  * through.
  *
  * The input is read twice (once without `verify`); what cannot be read twice goes through a temporary file. A source
- * that was given stays open. Memory holds device state, a table of at most 64 MiB, and the page, which has {@link
- * MOST_PAGE} characters at most: what is left out is counted there.
+ * that was given stays open. Memory holds device state, a table of at most 64 MiB, and the page, which has 16
+ * Mi characters at most: what is left out is counted there.
  *
  * What is wrong in the stream is not an error: it is in the report and in `damage`. Errors: io, usage; those of
  * containers' headers; `bad-magic` and `unsupported-version` where it is not a stream.

@@ -22,7 +22,7 @@ export type ReturnMessage =
    * Bytes of a block; without its name the block is that of the message before. Errors of `start`: limit beyond 2^53.
    */
   | { name: "REQ_PAGES"; start: number; length: number; block?: string }
-  /** Bit i (of byte i / 8, the lowest first) says that page i has arrived; `end` is {@link BITMAP_END}. */
+  /** Bit i (of byte i / 8, the lowest first) says that page i has arrived; `end` is 0x0123456789abcdef. */
   | { name: "RECV_BITMAP"; block: string; bitmap: Uint8Array; end: bigint }
   | { name: "SWITCHOVER_ACK" };
 

@@ -13,7 +13,7 @@ import { LIBVIRT_MAGIC, LIBVIRT_PART_MAGIC } from "../detect.js";
  * | 16     | u32      | version, 1 or 2                                                          |
  * | 20     | u32      | data_len: bytes of XML, cookie and padding after the header              |
  * | 24     | u32      | was_running                                                              |
- * | 28     | u32      | format, see {@link FORMATS} (ignored in version 1)                       |
+ * | 28     | u32      | format, see `FORMATS` (ignored in version 1)                       |
  * | 32     | u32      | cookieOffset: 0, or where in the data the cookie begins                  |
  * | 36     | 56       | zero                                                                     |
  * | 92     | data_len | domain XML, NUL, [cookie XML, NUL], zeros                                |
