@@ -156,10 +156,32 @@ function mergeGroup(
   if (value === null || pattern === null) return taken;
   const entry = mine.entries[0]!;
   const like = theirs.entries[0]!;
-  // A list is taken as it is.
-  if (Array.isArray(value)) for (const one of value) if (isStructState(one)) refuseLacked(one, ctx);
+  if (Array.isArray(value)) return mergeList(taken, value, ctx);
   const merged = mergeValue(entry, value, like, pattern, vmsdName, ctx);
   return merged === undefined ? taken : { entries: [{ ...merged.entry, name: like.name }], value: merged.value };
+}
+
+/** A list is as long as the state says: its elements are the old ones, without subsections that would be refused. */
+function mergeList(taken: Merged, elements: readonly FieldValue[], ctx: MergeContext): Merged {
+  const old = elements.filter((one) => isStructState(one));
+  // The nodes of a tree are taken as they are.
+  if (old.length !== elements.length) return taken;
+  const merged = old.map((one, i) => ctx.within(`[${i}]`, () => mergeStruct(one, bare(one), ctx, false)));
+  if (merged.every((one, i) => measureStruct(one) === measureStruct(old[i]!))) return taken;
+  // Each element comes after a byte that says so, and a byte ends the list.
+  const size = merged.reduce((sum, one) => sum + 1 + measureStruct(one), 1);
+  const inlined = merged.map(({ description }) => description);
+  return { entries: [{ ...taken.entries[0]!, inlined, size }], value: merged };
+}
+
+/** The same state without any subsection. */
+function bare(state: StructState): StructState {
+  const without = (value: FieldValue): FieldValue => {
+    if (isStructState(value)) return bare(value);
+    return Array.isArray(value) ? value.map((one: FieldValue) => without(one)) : value;
+  };
+  const fields = Object.entries(state.fields).map(([key, value]) => [key, without(value)] as const);
+  return { ...state, fields: Object.fromEntries(fields), subsections: [] };
 }
 
 /** One value that is not an array; undefined: the old one as it is. */
@@ -291,15 +313,6 @@ function mergeSubsections(old: StructState, pattern: StructState, ctx: MergeCont
     ctx.within(step, () => ctx.note(rule?.name ?? `subsection:${name}`, weight, "there", undefined, reason));
     return [];
   });
-}
-
-/** An element of a list that is taken as it is, with a subsection that the destination does not know. */
-function refuseLacked(element: StructState, ctx: MergeContext): void {
-  for (const { description } of element.subsections) {
-    const rule = subsectionRule(description.vmsdName ?? "");
-    if (rule !== undefined && isLacked(rule, ctx))
-      ctx.note(rule.name, "never", "there", undefined, `${rule.reason}, in an element of a list`);
-  }
 }
 
 /** Whether the destination's release, where it is known, is one without the subsection. */
