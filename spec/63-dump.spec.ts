@@ -122,6 +122,9 @@ function changeStruct(state: StructLike, name: string, byte: number, length: num
   return key === undefined ? undefined : changeIn(state.fields, key, name.slice(key.length), byte, length);
 }
 
+/** Encodings of devices as they are. */
+const unchanged = new WeakMap<StreamItem, Uint8Array>();
+
 /** Encodings of a device with and without another value of the field, which may be little-endian. */
 function deviceTwice(
   item: StreamItem & { kind: "section" },
@@ -129,7 +132,8 @@ function deviceTwice(
 ): [Uint8Array, Uint8Array | undefined] {
   if (item.content.kind !== "device") throw new Error("not a device");
   const { state } = item.content;
-  const before = encoded((writer) => encodeDevice(writer, state));
+  const before = unchanged.get(item) ?? encoded((writer) => encodeDevice(writer, state));
+  unchanged.set(item, before);
   const byte = at - field.streamOffset;
   let after: Uint8Array | undefined;
   for (const one of [byte, field.length - 1 - byte]) {
