@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { libvirtTexts } from "../io/container/libvirt/domain.js";
 import type { Container } from "../io/container/types.js";
 import { explainStream } from "../analyse/explain/index.js";
 import { openFile, printResult } from "./document.js";
@@ -23,6 +24,7 @@ export async function run(argv: string[]): Promise<number> {
     ...(await streamOptions(args)),
     name: file,
     containers,
+    libvirt: libvirtTexts(input.containers),
   }).finally(() => source.done());
   await source.close?.();
   if (args.flag("json")) printResult(...explainDocument(explained));

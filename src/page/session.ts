@@ -3,6 +3,7 @@ import { QevmError } from "../bytes/errors.js";
 import { random, readFully, type ByteSource, type Positioned } from "../bytes/source.js";
 import { fileSize } from "../bytes/text.js";
 import { Checkpoints, windowUnits } from "../analyse/dump/window.js";
+import { libvirtTexts } from "../io/container/libvirt/domain.js";
 import { explainSource } from "../analyse/explain/explain.js";
 import { inspectStream } from "../analyse/inspect/inspect.js";
 import { PageMap } from "../analyse/report/page-map.js";
@@ -175,7 +176,8 @@ export class Session {
     const input = await this.openAsItIs(what);
     try {
       const containers = input.containers.map(({ kind }) => kind);
-      const more = { name: this.name, containers, ...(watch === undefined ? {} : { watch }) };
+      const libvirt = libvirtTexts(input.containers);
+      const more = { name: this.name, containers, libvirt, ...(watch === undefined ? {} : { watch }) };
       const explained = await explainSource(input, text, { ...DECODING, ...more });
       return { explained, containers, container: containerName(input.containers) };
     } finally {

@@ -1,7 +1,7 @@
 // The packed package in a project of its own: imported, required, typed and bundled as users do it.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { build } from "esbuild";
 import { bin, node, root } from "./process.mjs";
 
@@ -55,12 +55,13 @@ const USES = {
 export function makeProject(tarball, folder) {
   const modules = join(folder, "node_modules");
   mkdirSync(join(modules, "qevm"), { recursive: true });
-  mkdirSync(join(modules, "@types"));
   const tar = ["-xzf", tarball, "-C", join(modules, "qevm"), "--strip-components=1"];
   const { status, stderr } = spawnSync("tar", tar, { encoding: "utf8" });
   if (status !== 0) throw new Error(`tar ${tar.join(" ")}: ${stderr}`);
-  for (const name of ["pako", "xxhash-wasm", "xz-decompress", "@types/node"]) {
-    symlinkSync(`${root}node_modules/${name}`, join(modules, name));
+  for (const name of ["@rgrove/parse-xml", "pako", "xxhash-wasm", "xz-decompress", "@types/node"]) {
+    const place = join(modules, name);
+    mkdirSync(dirname(place), { recursive: true });
+    symlinkSync(`${root}node_modules/${name}`, place);
   }
   writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "user", type: "module", private: true }));
   for (const [name, text] of Object.entries(USES)) writeFileSync(join(folder, name), text);

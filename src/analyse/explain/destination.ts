@@ -1,9 +1,11 @@
 import { hexOf } from "../../bytes/text.js";
+import type { Domain } from "../../io/container/libvirt/domain.js";
 import { RamFlag } from "../../codec/ram/index.js";
 import { networkArguments, soundArguments } from "./device-places.js";
 import { OF_PC } from "./device-table.js";
 import { likelyDevices } from "./devices.js";
 import { diskArguments } from "./disks.js";
+import { cpuArguments, domainDisks, namedFlash } from "./domain.js";
 import {
   backendFor,
   deviceBackends,
@@ -25,32 +27,35 @@ const USUAL_BIOS = 256 * 1024;
 
 /**
  * What a destination of the file must look like: its arguments, inferred from the stream, and what cannot be inferred.
+ * @param domain what the domain XML says of a save image that the stream was in
  */
-export function destinationFor(survey: Survey): Destination {
+export function destinationFor(survey: Survey, domain?: Domain): Destination {
   const { inspection, damage } = survey;
   const notes: string[] = [];
   const target = isPc(survey) ? undefined : adviseTarget(survey);
-  if (target !== undefined) return destinationOf(survey, target);
+  if (target !== undefined) return destinationOf(survey, target, domain);
   const pc = isPc(survey);
   const memory = memoryArguments(survey, notes);
   const machine = machineArguments(survey, [...memory.machine, ...(pc ? pcOptions(survey) : [])], notes);
   const devices = likelyDevices(survey);
   const ide = survey.devices.some(({ name }) => /\/(?:ide|ich9_ahci)$/u.test(name));
   const disks = diskArguments(survey, pc ? devices.likely : [], ide, notes);
-  const listed = disks.devices;
-  notes.push(...(pc ? devices.notes : []));
+  const known = domain && domainDisks(disks.devices, domain, { pc, ide, q35: hasDevice(survey, "0000:00:00.0/mch") });
+  const listed = known?.devices ?? disks.devices;
+  notes.push(...(pc ? devices.notes : []), ...(known?.notes ?? []));
   if (!pc && survey.devices.some(({ name }) => !OF_PC.has(name))) {
     notes.push("devices of machines that are not PCs are not named as options: `qevm devices` lists their sections");
   }
-  const firmware = firmwareArguments(survey, notes);
+  const firmware = namedFlash(firmwareArguments(survey, domain, notes), domain);
   const smp = processorArguments(survey, notes);
-  if (survey.devices.some(({ name }) => name === "cpu"))
+  const cpu = cpuArguments(domain, notes);
+  if (cpu.length === 0 && hasDevice(survey, "cpu"))
     notes.push("the CPU model (-cpu) and the accelerator are not in a stream: they must be the source's");
   if ([...survey.blocks.keys()].some((name) => /^synic-\d/u.test(name)))
     notes.push(
       "synic-...: the CPUs have Hyper-V's interrupt controller: -accel kvm -cpu MODEL,hv-vpindex=on,hv-synic=on",
     );
-  if (listed.some(({ argument }) => argument.includes("drive=DRIVE")))
+  if (listed.some(({ argument }) => isOpen(argument, known?.arguments)))
     notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
   if (listed.some(({ argument }) => argument.includes("tpmdev=TPMDEV")))
     notes.push(
@@ -58,7 +63,7 @@ export function destinationFor(survey: Survey): Destination {
     );
   if (listed.some(({ argument }) => argument.includes("serial=SERIAL")))
     notes.push("the serial number of an NVMe controller is not in the stream: SERIAL stands for the source's");
-  if (pc && listed.length > 0 && ide)
+  if (pc && listed.length > 0 && ide && domain === undefined)
     notes.push("IDE and SATA disks are not visible in the stream: attach those of the source");
   if (survey.devices.length === 0 && inspection.sections.length > 0)
     notes.push("its devices are not known: none was read, or nothing describes them");
@@ -67,6 +72,7 @@ export function destinationFor(survey: Survey): Destination {
   return {
     arguments: [
       ...machine,
+      ...cpu,
       ...(pc ? hotplugArguments(survey) : []),
       ...memory.arguments,
       ...smp,
@@ -76,6 +82,7 @@ export function destinationFor(survey: Survey): Destination {
       ...soundArguments(survey, listed),
       ...disks.arguments,
       ...listed.flatMap(({ argument }) => ["-device", argument]),
+      ...(known?.arguments ?? []),
     ],
     devices: listed,
     unnamed: pc ? devices.unnamed : [],
@@ -85,7 +92,7 @@ export function destinationFor(survey: Survey): Destination {
 }
 
 /** The destination of a machine that is not a PC. */
-function destinationOf(survey: Survey, target: TargetAdvice): Destination {
+function destinationOf(survey: Survey, target: TargetAdvice, domain: Domain | undefined): Destination {
   const { inspection, damage } = survey;
   const notes: string[] = [`program: ${target.program}`];
   const main = mainMemory(survey);
@@ -99,26 +106,43 @@ function destinationOf(survey: Survey, target: TargetAdvice): Destination {
   const options = [...backend, ...target.machine.filter((option) => /^[a-z0-9-]+=[\w.-]*$/iu.test(option))];
   const machine = machineArguments(survey, options, notes);
   const disks = diskArguments(survey, target.devices, false, notes);
-  if (disks.devices.some(({ argument }) => argument.includes("drive=DRIVE")))
+  const known = domain && domainDisks(disks.devices, domain, { pc: false, ide: false, q35: false });
+  const devices = known?.devices ?? disks.devices;
+  notes.push(...(known?.notes ?? []));
+  const xml = cpuArguments(domain, notes);
+  const cpu = target.arguments.includes("-cpu") ? [] : xml;
+  if (devices.some(({ argument }) => isOpen(argument, known?.arguments)))
     notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
   if (damage.length > 0 && survey.eof === undefined && inspection.sections.length > 0)
     notes.push("the stream was read up to its damage: devices after it are not listed");
   return {
     arguments: [
       ...machine,
+      ...cpu,
       ...targetMemory(survey, target, main, backends, notes),
       ...target.arguments,
       ...(target.nodefaults ? ["-nodefaults"] : []),
       ...(target.nodefaults ? networkArguments(survey) : []),
-      ...soundArguments(survey, disks.devices),
+      ...soundArguments(survey, devices),
       ...disks.arguments,
-      ...disks.devices.flatMap(({ argument }) => ["-device", argument]),
+      ...devices.flatMap(({ argument }) => ["-device", argument]),
+      ...(known?.arguments ?? []),
     ],
-    devices: disks.devices,
+    devices,
     unnamed: target.unnamed,
     capabilities: capabilitiesFor(survey).filter(isCapabilityName),
     notes: [...notes, ...target.notes, ...(inspection.capabilities.includes("x-ignore-shared") ? [SHARED] : [])],
   };
+}
+
+function hasDevice({ devices }: Survey, wanted: string): boolean {
+  return devices.some(({ name }) => name === wanted);
+}
+
+/** Whether the device's drive is a placeholder. */
+function isOpen(argument: string, drives: readonly string[] = []): boolean {
+  const [, id] = /\bdrive=(DRIVE\d+)\b/u.exec(argument) ?? [];
+  return id !== undefined && !drives.some((drive) => drive.startsWith(`if=none,id=${id},`));
 }
 
 /** -m with slots, backends, and a pc-dimm for each backend other than main memory. */
@@ -152,7 +176,7 @@ function targetMemory(
 }
 
 /** Firmware by -bios, where it is not of the usual length, and in pflash. */
-function firmwareArguments({ blocks }: Survey, notes: string[]): string[] {
+function firmwareArguments({ blocks }: Survey, domain: Domain | undefined, notes: string[]): string[] {
   const bios = blocks.get("pc.bios");
   const found: string[] = [];
   if (bios !== undefined && bios.length !== USUAL_BIOS) {
@@ -164,6 +188,7 @@ function firmwareArguments({ blocks }: Survey, notes: string[]): string[] {
     if (flash === undefined) continue;
     const readonly = unit === 0 && blocks.has("system.flash1") ? ",readonly=on" : "";
     found.push("-drive", `if=pflash,unit=${unit},format=raw${readonly},file=FLASH${unit}`);
+    if (domain?.flash[unit] !== undefined) continue;
     notes.push(
       `block "system.flash${unit}": firmware in pflash; FLASH${unit} stands for a file of ${flash.length} bytes`,
     );

@@ -1,5 +1,7 @@
 import type { ByteSource } from "../../bytes/source.js";
 import { withInput, type OpenOptions, type ReadingOf, type StreamInput } from "../../io/container/input.js";
+import { domainOf, libvirtTexts, type Domain } from "../../io/container/libvirt/domain.js";
+import type { LibvirtData } from "../../io/container/libvirt/header.js";
 import { explainMatch, type Context } from "./context.js";
 import { explainDamage, keepContainer, keptInOne, noticed } from "./damage.js";
 import { destinationFor } from "./destination.js";
@@ -15,6 +17,8 @@ export interface ExplainOptions extends OpenOptions {
   name?: string;
   /** The containers of the stream, from the outside in: `libvirt`, `gzip`, ... Default: what the input shows. */
   containers?: readonly string[];
+  /** The texts of the save image that the stream was in: CPU, disks and firmware. Default: those of the input. */
+  libvirt?: LibvirtData | undefined;
   /** @internal Looks on while the stream is read. */
   watch?: StreamWatch;
 }
@@ -41,7 +45,7 @@ export async function explainStream(
     options,
     async (source, reading) => {
       const containers = source.containers.map(({ kind }) => kind);
-      return await explainSource(source, text, { containers, ...reading });
+      return await explainSource(source, text, { containers, libvirt: libvirtTexts(source.containers), ...reading });
     },
     whatever,
   );
@@ -53,18 +57,17 @@ export async function explainSource(
   text?: string,
   options: ReadingOf<ExplainOptions> = {},
 ): Promise<Explanation> {
-  const { name = "FILE", containers = [], watch, ...reading } = options;
+  const { name = "FILE", containers = [], libvirt, watch, ...reading } = options;
   const matched = matchTexts(text ?? "");
   const wanted = matched.matches.flatMap(({ parts }) => [parts["section"] ?? "", parts["device"] ?? ""]);
   const survey = await surveyStream(source, reading, wanted, watch);
-  return explainSurvey(survey, matched, name, containers);
+  return explainSurvey(survey, matched, { file: name, containers, domain: libvirt && domainOf(libvirt) });
 }
 
 function explainSurvey(
   survey: Survey,
   { matches, unknown, harmless }: Matched,
-  file: string,
-  containers: readonly string[],
+  { file, containers, domain }: { file: string; containers: readonly string[]; domain: Domain | undefined },
 ): Explanation {
   const { inspection } = survey;
   const rules = versionRules(survey, file);
@@ -73,7 +76,7 @@ function explainSurvey(
     if (survey.damage.length > 0) delete rule.remedy;
     else if (rule.remedy !== undefined) rule.remedy = keptInOne(rule.remedy, containers);
   }
-  const destination = destinationFor(survey);
+  const destination = destinationFor(survey, domain);
   const reach = adaptReach(survey, destination, rules, file);
   const context: Context = { survey, file, destination, rules, reach, containers, matches };
   return {

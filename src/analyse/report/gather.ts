@@ -5,6 +5,7 @@ import { openContainers } from "../../io/container/open.js";
 import { openRecording, openTimeline } from "../../io/container/recording.js";
 import type { Container, Input } from "../../io/container/types.js";
 import { QevmError } from "../../bytes/errors.js";
+import { libvirtTexts } from "../../io/container/libvirt/domain.js";
 import { explainSource, type Damage, type Explanation } from "../explain/index.js";
 import type { Inspection } from "../inspect/inspect.js";
 import { inspectRecording } from "../inspect/recording.js";
@@ -164,9 +165,8 @@ async function explain(
 ): Promise<Explanation> {
   const kinds = containers.map(({ kind }) => kind);
   const shown = progress(source, "reading");
-  const explained = await explainSource(shown, undefined, { ...reading, name, containers: kinds, watch }).finally(() =>
-    shown.done?.(),
-  );
+  const about = { name, containers: kinds, libvirt: libvirtTexts(containers), watch };
+  const explained = await explainSource(shown, undefined, { ...reading, ...about }).finally(() => shown.done?.());
   const [first] = explained.faults;
   if (explained.inspection.streamVersion !== 3 && first !== undefined) throw first.error;
   return explained;
