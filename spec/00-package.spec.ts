@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "tape";
 
@@ -96,6 +97,11 @@ test("the paths of the program and the entry exist", (t) => {
   t.end();
 });
 
+/** What a Markdown text links to by a path. */
+function linksOf(text: string): string[] {
+  return [...text.matchAll(/\]\(([^)#:\s]+)(?:#[^)\s]*)?\)/gu)].map(([, link = ""]) => link);
+}
+
 test("contents of the package", (t) => {
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
   const packed = spawnSync(npm, ["pack", "--dry-run", "--json", "--loglevel=error", "--ignore-scripts"], {
@@ -103,7 +109,7 @@ test("contents of the package", (t) => {
     encoding: "utf8",
     stdio: ["ignore", "pipe", "inherit"],
   });
-  const [tarball] = JSON.parse(packed.stdout) as [{ files: { path: string }[]; unpackedSize: number }];
+  const [tarball] = JSON.parse(packed.stdout) as [{ files: { path: string; size: number }[] }];
   const files = tarball.files.map(({ path }) => path);
   for (const file of [
     "package.json",
@@ -123,14 +129,25 @@ test("contents of the package", (t) => {
   }
   const strays = files.filter(
     (path) =>
-      !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/qevm\.1|dist\/bin\/.+|dist\/page\/qevm\.html|dist\/src\/.+|dist\/schema\/[a-z-]+\.json)$/u.test(
+      !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/qevm\.1|dist\/bin\/.+|dist\/page\/qevm\.html|dist\/src\/.+|dist\/schema\/[a-z-]+\.json|spec\/[\w-]+\.(?:md|png|svg)|spec\/public-names\.txt)$/u.test(
         path,
       ),
   );
-  t.deepEqual(strays, [], "nothing else: no corpus, no specification, no tools");
+  t.deepEqual(strays, [], "nothing else: no corpus, no tests, no tools");
   // The program is two thirds of it: each command's file has its own copy of the code that it uses (see
   // tools/build.mjs). The schemas are 0.2 MB.
-  t.ok(tarball.unpackedSize < 14_300_000, `${tarball.unpackedSize} bytes unpacked`);
+  const sizeOf = (part: boolean): number =>
+    tarball.files.reduce((sum, { path, size }) => sum + (path.startsWith("spec/") === part ? size : 0), 0);
+  t.ok(sizeOf(false) < 14_300_000, `${sizeOf(false)} bytes unpacked`);
+  t.ok(sizeOf(true) < 700_000, `${sizeOf(true)} bytes of chapters and pictures`);
+  const packedText = ["README.md", ...files.filter((path) => /^spec\/.*\.md$/u.test(path))];
+  const broken = packedText.flatMap((path) =>
+    linksOf(readFileSync(`${root}${path}`, "utf8"))
+      .map((link) => posix.normalize(`${posix.dirname(path)}/${link}`))
+      .filter((link) => !files.includes(link))
+      .map((link) => `${path}: ${link}`),
+  );
+  t.deepEqual(broken, [], "every chapter and picture that is cited is there");
   t.end();
 });
 

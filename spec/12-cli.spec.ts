@@ -24,6 +24,7 @@ import { MemorySource, verifyStream } from "../src/index.js";
 import { FileNames } from "../src/guest/files/file-names.js";
 import { fileSize, grouped, memorySize } from "../src/bytes/text.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
+import { terminalPicture } from "../tools/terminal.js";
 import { flatDocument } from "./support/document.js";
 import { PROGRAM, qevm as runProgram } from "./support/program.js";
 
@@ -406,4 +407,10 @@ test("inspect and verify stay within 80 columns", async (t) => {
     [],
     "commands and what is not understood, too",
   );
+});
+
+test("the picture in the README shows what the program prints", (t) => {
+  const picture = readFileSync(join(projectRoot(), "spec", "12-terminal.svg"), "utf8");
+  t.equal(picture, terminalPicture(), "node dist/tools/terminal.js writes it again");
+  t.end();
 });

@@ -90,7 +90,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       json: "a report is a page: inspect, devices and verify have --json",
       lenient: "report always continues after damage: it takes no --lenient",
     },
-    text: `The page is self-contained and asks no network; its one script is the search.\nA damaged file gives a report too, with everything before and after the damage;\nthe exit status is then 1. Long parts are shortened, as the page says. A pipe is read through a\ntemporary file. ${FILE_TEXT}`,
+    text: `The page is self-contained and asks no network; its one script is the search.\nA damaged file gives a report too, with everything before and after the damage;\nthe exit status is then 1. Long parts are shortened, as the page says. A pipe is\nread through a temporary file.\n${FILE_TEXT}`,
   },
   page: {
     usage: "--out qevm.html",
