@@ -5,6 +5,7 @@ import { brotliDecompressSync } from "node:zlib";
 import test from "tape";
 import { inspectSource } from "../src/analyse/inspect/inspect.js";
 import { verifyStream } from "../src/analyse/inspect/verify.js";
+import type { Warning } from "../src/bytes/errors.js";
 import { MemorySink, MemorySource } from "../src/bytes/index.js";
 import { parseVmDescription } from "../src/codec/vmstate/index.js";
 import { Catalogue, Learner, parseCatalogue } from "../src/codec/vmstate/catalogue/index.js";
@@ -20,6 +21,7 @@ import { corpusSamples, devicesOf, valuesOf } from "../tools/catalogue/streams.j
 import { measureSample, noTally, showTally } from "../tools/catalogue/tally.js";
 import { fromHex, refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
+import { loads } from "./support/loads.js";
 import { flatDocument } from "./support/document.js";
 
 /** A stream up to its VMDESCRIPTION. */
@@ -170,6 +172,69 @@ test("what fits in two ways is uncertain, unless another section rules one of th
   t.equal(error?.code, "unsupported", "no description is made of it");
 });
 
+test("a subsection that only older releases were seen to have does not rule out a later one", async (t) => {
+  const learner = new Learner();
+  const add = (origin: string, fields: object[], inner: object[]): void => {
+    const subsections =
+      inner.length === 0 ? {} : { subsections: [{ vmsd_name: "dev/more", version: 1, fields: inner }] };
+    const device = { name: "dev", instance_id: 0, vmsd_name: "dev", version: 1, fields, ...subsections };
+    learner.add(parseVmDescription(JSON.stringify({ page_size: 4096, devices: [device] })).devices[0]!, origin);
+  };
+  const more = [field("s", "uint8", 1)];
+  add("x86_64 1.0", [field("x", "uint16", 2)], more);
+  add("x86_64 2.0", [field("y", "uint16", 2)], more);
+  add("x86_64 3.0", [field("z", "uint16", 2)], []);
+  add("x86_64 4.0", [field("z", "uint16", 2)], []);
+  const catalogue = new Catalogue(learner.data());
+  const bytes = stream(section(1, "dev", `0007 05 08 ${ascii("dev/more")} 00000001 09`));
+  const { devices } = await devicesOf(bytes, { catalogue });
+  const origins = "x86_64 1.0, x86_64 2.0, x86_64 3.0, x86_64 4.0";
+  t.equal(devices[0]?.catalogue?.schema, `catalogue ${origins}`, "the later ones may have it");
+});
+
+test("where every QEMU is ruled out, that with the most sections counts, and all of its target are compared", async (t) => {
+  const byte = [field("m", "uint8", 1)];
+  const word16 = [field("m", "uint16", 2)];
+  const catalogue = learnt(
+    ["a", "x86_64 1.0", byte],
+    ["a", "x86_64 2.0", word16],
+    ["b", "x86_64 1.0", byte],
+    ["b", "x86_64 2.0", word16],
+    ["odd", "x86_64 1.0", word16],
+    ["odd", "x86_64 2.0", byte],
+    ["same", "x86_64 1.0", [field("old", "uint16", 2)]],
+    ["same", "x86_64 2.0", [field("renamed", "uint16", 2)]],
+    ["other", "arm 1.0", byte],
+  );
+  const bytes = stream(
+    section(1, "a", "01"),
+    section(2, "b", "02"),
+    section(3, "odd", "03"),
+    section(4, "same", "0004"),
+    section(5, "a", "05"),
+  );
+  const { devices } = await devicesOf(bytes, { catalogue });
+  const certain = devices.map(({ catalogue: mark }) => mark?.certain);
+  t.deepEqual(certain, [true, true, false, false, true], "the contradiction and a renamed field are uncertain");
+  t.equal(devices[3]?.catalogue?.schema, "catalogue x86_64 1.0", "1.0 has the most");
+  t.equal(valuesOf(devices[0]!.state!), '{"fields":{"m":1},"subsections":{}}', "and its values are read");
+});
+
+test("a virtio field that others follow ends by what is in it, and no private field has a size that it cannot", async (t) => {
+  const head = (config: number): string =>
+    `${"00".repeat(12)} 0f000000 00000000 ${word(config)} ${"ab".repeat(config)}`;
+  const queue = `${word(1)} ${word(64)} ${word(0)} ${"00".repeat(8)} 0000`;
+  const scanouts = `00000000 00000001 00000001 ${"00".repeat(40)}`;
+  const gpu = (config: number): string => `${head(config)} ${queue} ${scanouts}`;
+  const sizes = (config: number): [number, number] => [24 + config + 22, 52];
+  const fields = (config: number): object[] =>
+    ["virtio", "virtio-gpu"].map((name, at) => field(name, name, sizes(config)[at]!));
+  const catalogue = learnt(["virtio-gpu", "x86_64 1.0", fields(4)], ["virtio-gpu", "x86_64 2.0", fields(8)]);
+  const { devices } = await devicesOf(stream(section(1, "virtio-gpu", gpu(16))), { catalogue });
+  const found = devices[0]?.state?.description.fields.map(({ size }) => size);
+  t.deepEqual(found, sizes(16), "a size that was not seen");
+});
+
 test("a device that the catalogue does not know is opaque, and the next one is read", async (t) => {
   const catalogue = learnt(["dev", "x86_64 1.0", [field("pad", "unused_buffer", 1), field("x", "uint8", 1)]]);
   const bytes = stream(section(1, "other", "0102030405"), section(2, "dev", "0007"), section(3, "dev", "0207"));
@@ -222,6 +287,45 @@ test("array lengths: by the field that says them, or one of those seen", async (
   ])
     t.throws(() => parseCatalogue(wrong), /catalogue/u, `refused: ${wrong}`);
   t.end();
+});
+
+test("convert --add-vmdescription of devices that are not certain: refused by name, as bytes, or by layout", async (t) => {
+  const entry = corpusEntry("pc-never-run");
+  const whole = entry.open();
+  const own = await devicesOf(whole);
+  const cut = whole.subarray(0, own.described);
+  const made = async (uncertainDevices: "bytes" | "layout" | undefined): Promise<[Uint8Array, readonly Warning[]]> => {
+    const sink = new MemorySink();
+    const options = { catalogue: loadCatalogue, addVmdescription: true, uncertainDevices };
+    const { warnings } = await convertStream(new MemorySource(cut), sink, options, tmpdir());
+    return [sink.bytes(), warnings];
+  };
+  const { devices } = await devicesOf(cut, { catalogue: loadCatalogue });
+  const doubtful = devices.filter(({ catalogue: mark }) => mark?.certain === false);
+  t.ok(
+    doubtful.length > 0 && doubtful.length < devices.length,
+    `${doubtful.length} of ${devices.length} are uncertain`,
+  );
+  const error = await refusal(() => made(undefined));
+  t.equal(error?.code, "unsupported", "refused without a choice");
+  for (const { idstr } of doubtful) t.ok(error?.what.includes(`${idstr}/0 (`), `${idstr} is named`);
+  for (const how of ["bytes", "layout"] as const) {
+    const [output, warnings] = await made(how);
+    t.deepEqual(
+      warnings.map(({ offset }) => offset),
+      doubtful.map(({ offset }) => offset),
+      `${how}: a warning for each`,
+    );
+    const { devices: found, opaque, described } = await devicesOf(output);
+    t.deepEqual([opaque, described, found.length], [0, cut.length, devices.length], `${how}: it describes all devices`);
+    const isBytes = (at: number): boolean => found[at]?.state?.description.size === devices[at]!.length;
+    const differs = devices.flatMap(({ idstr, state, catalogue: mark }, at) => {
+      if (how === "bytes" && mark?.certain === false) return isBytes(at) ? [] : [idstr];
+      return valuesOf(found[at]!.state!) === valuesOf(state!) ? [] : [idstr];
+    });
+    t.deepEqual(differs, [], `${how}: the values are those of the catalogue`);
+    if (how === "layout") await loads(t, entry, output, "with the description");
+  }
 });
 
 test("unpacked, packed and described by the catalogue", async (t) => {

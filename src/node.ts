@@ -59,7 +59,14 @@ export { convertToFile } from "./rewrite/convert/convert-file.js";
 export { convertStream } from "./rewrite/convert/convert.js";
 export { convertToRecording, type RecordingFolderReport } from "./rewrite/convert/recording-folder.js";
 export type { ToRecordingOptions, ToRecordingReport } from "./rewrite/convert/to-recording.js";
-export type { ConvertEngine, ConvertOptions, ConvertReport, PageTally, RamTarget } from "./rewrite/convert/types.js";
+export type {
+  ConvertEngine,
+  ConvertOptions,
+  ConvertReport,
+  PageTally,
+  RamTarget,
+  UncertainDevices,
+} from "./rewrite/convert/types.js";
 export type {
   Manifest,
   ManifestBlock,

@@ -93,6 +93,13 @@ function convertOptions(args: Arguments): ConvertOptions {
   if (args.flag("drop-vmdescription") && args.flag("add-vmdescription")) {
     throw new UsageError("--add-vmdescription does not go with --drop-vmdescription");
   }
+  const uncertain = args.text("uncertain");
+  if (uncertain !== undefined && uncertain !== "bytes" && uncertain !== "layout") {
+    throw new UsageError(`--uncertain takes bytes or layout, not ${JSON.stringify(uncertain)}`);
+  }
+  if (uncertain !== undefined && !args.flag("add-vmdescription")) {
+    throw new UsageError("--uncertain goes with --add-vmdescription");
+  }
   return {
     ram: (ram ?? "keep") satisfies RamTarget,
     level,
@@ -103,6 +110,7 @@ function convertOptions(args: Arguments): ConvertOptions {
     to: to === "libvirt" ? undefined : to,
     dropVmdescription: args.flag("drop-vmdescription"),
     addVmdescription: args.flag("add-vmdescription"),
+    uncertainDevices: uncertain,
   };
 }
 

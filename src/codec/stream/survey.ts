@@ -3,7 +3,13 @@ import type { QemuFileReader } from "../../bytes/reader.js";
 import { latin1 } from "../../bytes/reader.js";
 import { isZero } from "../../bytes/zero.js";
 import { decodeDevice, deviceToPlain, type DeviceDescription, type DeviceState } from "../vmstate/index.js";
-import { disagreement, type Catalogue, type CatalogueFit } from "../vmstate/catalogue/index.js";
+import {
+  disagreement,
+  writersOf,
+  type Catalogue,
+  type CatalogueFit,
+  type Writers,
+} from "../vmstate/catalogue/index.js";
 import { isCommandHead } from "./command.js";
 import type { UncertainFields } from "./items.js";
 import { deviceLimits, type StreamLimits } from "./limits.js";
@@ -104,7 +110,8 @@ class Survey {
     const header = { idstr, instanceId: reader.u32(), versionId: reader.u32() };
     const payload = reader.offset;
     const endsAt = (offset: number): boolean => this.endsAt(offset - reader.offset, sectionId);
-    const { fits, exhausted } = catalogue.fit(reader, header, { endsAt, ...deviceLimits(place.limits) });
+    const last = this.lastEnd(sectionId);
+    const { fits, exhausted } = catalogue.fit(reader, header, { endsAt, last, ...deviceLimits(place.limits) });
     const found = this.readings(fits, endsAt);
     const end = found?.end ?? this.searchEnd(sectionId);
     if (end === undefined) return false;
@@ -143,17 +150,18 @@ class Survey {
 
   /** What each section comes to, when all were found. */
   result(): Map<number, Surveyed> {
-    const possible = this.possible();
-    const near = neighbours(this.catalogue.origins, possible, this.place.machine);
-    return new Map(this.found.map((section) => [section.payload, this.judge(section, possible, near)]));
+    const { catalogue, found, place } = this;
+    const evidence = found.map(({ idstr, fits }) => ({ has: originsIn(fits), knows: catalogue.knownBy(idstr) }));
+    const writers = writersOf(catalogue.origins, evidence, place.machine);
+    return new Map(found.map((section) => [section.payload, this.judge(section, writers)]));
   }
 
-  private judge({ idstr, payload, end, fits, exhausted }: Found, possible: bigint, near: bigint): Surveyed {
+  private judge({ idstr, payload, end, fits, exhausted }: Found, { possible, near }: Writers): Surveyed {
     const { catalogue } = this;
     const possibly = fits.filter(({ from }) => (from & possible) !== 0n);
     const left = possibly.length > 0 ? possibly : fits;
     const [first] = left;
-    const all = left.reduce((bits, { from }) => bits | from, 0n);
+    const all = originsIn(left);
     const origins = catalogue.namesOf((all & possible) === 0n ? all : all & possible);
     const schema = origins.length === 0 ? "catalogue" : `catalogue ${origins.join(", ")}`;
     if (first === undefined) return { end, schema, others: 0 };
@@ -182,24 +190,6 @@ class Survey {
     } finally {
       reader.position = start;
     }
-  }
-
-  /** Origins that neither the machine type nor a section rules out, as bits. */
-  private possible(): bigint {
-    const { catalogue, place } = this;
-    const all = (1n << BigInt(catalogue.origins.length)) - 1n;
-    let left = all;
-    const machine = releaseOf(place.machine);
-    for (const [bit, origin] of catalogue.origins.entries()) {
-      const { release } = releaseOfOrigin(origin);
-      if (machine !== undefined && release !== undefined && release < machine) left &= ~(1n << BigInt(bit));
-    }
-    for (const { idstr, fits } of this.found) {
-      const has = fits.reduce((bits, { from }) => bits | from, 0n);
-      if (has === 0n) continue;
-      left &= has | (all & ~catalogue.knownBy(idstr));
-    }
-    return left;
   }
 
   private endsAt(ahead: number, sectionId: number): boolean {
@@ -247,6 +237,18 @@ class Survey {
     return isZero(rest);
   }
 
+  /** Where the last footer of a section is; without footers its end may be anywhere. */
+  private lastEnd(sectionId: number): number {
+    const { reader, footers } = this;
+    if (footers !== true) return Infinity;
+    const { buffer, position, end } = reader;
+    for (let at = end - FOOTER; at >= position; at--) {
+      at = buffer.lastIndexOf(TypeByte.SECTION_FOOTER, at);
+      if (at >= position && this.idAt(at + 1 - position) === sectionId) return reader.offset + at - position;
+    }
+    return -1;
+  }
+
   /** The end of a section that no layout fits. */
   private searchEnd(sectionId: number): number | undefined {
     const { reader } = this;
@@ -281,37 +283,6 @@ class Survey {
   }
 }
 
-/**
- * Releases of the catalogue next to the possible ones of the same target, as bits: a QEMU between the two may have the
- * fields of either. One that the machine type rules out with a later one that is not later than it does not count.
- */
-function neighbours(origins: readonly string[], possible: bigint, machine: string | undefined): bigint {
-  const known = origins.map((origin, bit) => ({ ...releaseOfOrigin(origin), bit: 1n << BigInt(bit) }));
-  const least = releaseOf(machine) ?? 0;
-  let found = 0n;
-  for (const target of new Set(known.map((one) => one.target))) {
-    const all = known.filter((one) => one.target === target && one.release !== undefined);
-    const releases = all.filter(({ bit }) => (bit & possible) !== 0n).map(({ release }) => release!);
-    if (releases.length === 0) continue;
-    const [lowest, highest] = [Math.min(...releases), Math.max(...releases)];
-    const older = Math.max(...all.map(({ release }) => release!).filter((release) => release < lowest));
-    const newer = Math.min(...all.map(({ release }) => release!).filter((release) => release > highest));
-    const isPast = all.some(({ release }) => release! > older && release! <= least);
-    for (const { release, bit } of all) {
-      if (release === newer || (release === older && !isPast)) found |= bit;
-    }
-  }
-  return found;
-}
-
-/** `x86_64 7.2`: its target and its release. */
-function releaseOfOrigin(origin: string): { target: string; release: number | undefined } {
-  const [, target = origin, release] = /^(\S+) (\d+\.\d+)$/u.exec(origin) ?? [];
-  return { target, release: release === undefined ? undefined : releaseOf(` ${release}`) };
-}
-
-/** The release at the end of a name, as a number to compare. */
-function releaseOf(name: string | undefined): number | undefined {
-  const [, major, minor] = /[- ](\d{1,2})\.(\d{1,2})$/u.exec(name ?? "") ?? [];
-  return major === undefined ? undefined : Number(major) * 100 + Number(minor);
+function originsIn(fits: readonly CatalogueFit[]): bigint {
+  return fits.reduce((bits, { from }) => bits | from, 0n);
 }

@@ -39,9 +39,9 @@ export async function convertStream(
     if (reencodes) return new ReencodePages(reader, writer, options, remembers ? scratch : undefined);
     return new KeepItems(writer);
   };
-  const described = options.addVmdescription === true ? new Described() : undefined;
+  const described = options.addVmdescription === true ? new Described(options.uncertainDevices) : undefined;
   const describe = async (to: ItemConverter): Promise<void> => {
-    const item = described?.take(reader.ram.pageSize, reader.offset);
+    const item = described?.take(reader.ram.pageSize, reader.offset, reader.diagnostics);
     if (item !== undefined) await to.item(item);
   };
   try {

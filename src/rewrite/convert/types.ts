@@ -8,6 +8,13 @@ export type RamTarget = "keep" | "normal" | "zlib";
 /** Our own WebAssembly, node:zlib, or the bytes of QEMU's zlib. */
 export type ConvertEngine = "page" | "fast" | "exact";
 
+/**
+ * Devices whose layout is not certain in a description that is added: "refuse" names them all in an error, "bytes"
+ * describes each as one buffer of its length, "layout" by the layout that fits (opaque ones as bytes). The last two
+ * give a warning for each.
+ */
+export type UncertainDevices = "refuse" | "bytes" | "layout";
+
 /** Options of `convertStream`. Everything else stays unchanged, byte for byte. */
 export interface ConvertOptions {
   /** Default "keep". */
@@ -31,8 +38,13 @@ export interface ConvertOptions {
    */
   to?: "stream" | "mapped-ram" | undefined;
   dropVmdescription?: boolean | undefined;
-  /** After EOF comes the description by which device state was decoded: a lent schema's, or the stream's own. */
+  /**
+   * After EOF comes the description by which device state was decoded: a lent schema's, the catalogue's, or the stream's
+   * own.
+   */
   addVmdescription?: boolean | undefined;
+  /** With `addVmdescription`. Default "refuse". */
+  uncertainDevices?: UncertainDevices | undefined;
   /**
    * Called with each section of decoded device state before it is written. Values (`content.state.fields`) may be
    * changed in place: the output has what they are then.

@@ -2,6 +2,7 @@ import type { QemuFileReader } from "../../../bytes/index.js";
 import type { DecodeDeviceOptions } from "../device.js";
 import type { Book, CatalogueData, Layout } from "./data.js";
 import { fitLayouts, type Fits } from "./fit.js";
+import { inheritedOrigins } from "./inherit.js";
 import type { LentSection } from "../schema.js";
 
 /**
@@ -71,11 +72,12 @@ export class Catalogue {
    * Every layout that fits the payload of a FULL section at the reader, which is after the section's header. All of
    * it must be in the reader's buffer. The reader's position is unchanged afterwards.
    * @param options.endsAt whether a section can end at this absolute offset
+   * @param options.last the last such offset, where it is known
    */
   fit(
     reader: QemuFileReader,
     { idstr, instanceId, versionId }: LentSection,
-    options: DecodeDeviceOptions & { endsAt: (offset: number) => boolean },
+    options: DecodeDeviceOptions & { endsAt: (offset: number) => boolean; last?: number },
   ): Fits {
     const name = this.nameOf(idstr);
     let failure: Fits["failure"];
@@ -95,8 +97,9 @@ export class Catalogue {
 
 function bookOf(data: CatalogueData, origins: readonly string[]): Book {
   const bits = data.origins.map((origin) => 1n << BigInt(origins.indexOf(origin)));
-  const layouts = data.layouts.map(({ name, version, from, fields }): Layout => {
-    const own = BigInt(`0x${from}`);
+  const from = inheritedOrigins(data);
+  const layouts = data.layouts.map(({ name, version, fields }, id): Layout => {
+    const own = from[id]!;
     const all = bits.reduce((found, bit, index) => ((own >> BigInt(index)) & 1n ? found | bit : found), 0n);
     return { name, version, from: all, fields };
   });

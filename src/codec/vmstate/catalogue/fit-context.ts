@@ -16,6 +16,8 @@ export interface FitContext extends DecodeContext {
   /** Arrays at the end of the section may have any length, and private fields any size. */
   readonly open: boolean;
   readonly endsAt: (offset: number) => boolean;
+  /** Absolute offset of the last place where the section can end. */
+  readonly last: number;
   /** What was chosen in this attempt, where a vmsd has one layout throughout a section. */
   readonly chosen: Map<unknown, number>;
   /** Places in `choices` of readings of one layout: first and last plus one. */

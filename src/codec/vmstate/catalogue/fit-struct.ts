@@ -8,8 +8,9 @@ import { decodeElement } from "../elements.js";
 import { fieldGroups } from "../groups.js";
 import { presentElement } from "../lists.js";
 import { primitive } from "../primitives.js";
-import { privateCodec, tryRecord } from "../private/index.js";
+import { privateCodec, recordLength, tryRecord } from "../private/index.js";
 import { capabilitiesOf, msixSize, msixVectors } from "../private/pci.js";
+import type { PrivateCodec } from "../private/walk.js";
 import { isRecordValue } from "../state.js";
 import { decodeSubsectionHead, subsectionAhead } from "../struct.js";
 import { conditionsOf, type Conditions } from "./conditions.js";
@@ -87,7 +88,7 @@ function endingAfter(ctx: FitContext, group: GroupData): number[] {
   const isBytes = group.a === undefined && group.i === undefined;
   const trial: FitContext = { ...ctx, open: false, choices: new Choices(), chosen: new Map(ctx.chosen) };
   try {
-    for (let n = 0; n <= (isBytes ? FARTHEST : MOST_ELEMENTS); n++) {
+    for (let n = 0; n <= (isBytes ? FARTHEST : MOST_ELEMENTS) && reader.offset <= ctx.last; n++) {
       if (ctx.endsAt(reader.offset) || isSubsection(reader)) found.push(n);
       if (isBytes) reader.skip(1);
       else fitElement(trial, group, 1);
@@ -200,13 +201,20 @@ function fitTree(ctx: FitContext, { n: name, t: type, l = [], k }: GroupData): F
   return inlined.length === 0 ? { name, type, size } : { name, type, inlined, size };
 }
 
+/** The size of a private field by what is in it or before it. */
+function ownSize({ reader, vectors }: FitContext, type: string, codec: PrivateCodec | undefined): number | undefined {
+  if (type === "msix state") return vectors > 0 ? msixSize(vectors) : undefined;
+  if (type !== "virtio" || codec === undefined) return undefined;
+  // More fields follow it: of a kind without a device part.
+  return recordLength(codec, reader.buffer.subarray(reader.position, reader.end));
+}
+
 /** Bytes whose number the layout gives. */
 function fitSized(ctx: FitContext, group: GroupData): FieldDescription {
   const { reader } = ctx;
   const { n: name, t: type, s = [] } = group;
   const codec = privateCodec(type, ctx);
-  const size =
-    type === "msix state" && ctx.vectors > 0 ? msixSize(ctx.vectors) : count(ctx, s, group, codec !== undefined);
+  const size = ownSize(ctx, type, codec) ?? count(ctx, s, group, codec !== undefined);
   const entry: FieldDescription = { name, type, size };
   const bytes = reader.buffer.subarray(reader.position, reader.position + size);
   const value = decodeElement(ctx, entry);
@@ -214,7 +222,7 @@ function fitSized(ctx: FitContext, group: GroupData): FieldDescription {
     throw reader.error("bad-value", "unused bytes that are not 0");
   }
   // With one size only, or at the section's end, what the codec does not take may stay bytes, as with a description.
-  const isSure = s.length === 1 || (ctx.open && ctx.endsAt(reader.offset));
+  const isSure = (s.length === 1 && s[0] === size) || (ctx.open && ctx.endsAt(reader.offset));
   if (codec !== undefined && !isSure && tryRecord(codec, bytes) === undefined) {
     throw reader.error("bad-value", `this is not ${JSON.stringify(type)}`);
   }

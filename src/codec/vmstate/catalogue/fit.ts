@@ -25,6 +25,14 @@ export interface Fits {
   readonly failure: QevmError | undefined;
 }
 
+/** How to fit. */
+interface FitOptions extends DecodeDeviceOptions {
+  /** Whether the section can end at this absolute offset. */
+  endsAt: (offset: number) => boolean;
+  /** Absolute offset of the last place where it can end; default: none is known. */
+  last?: number;
+}
+
 type Way = Pick<FitContext, "mixed" | "strict" | "each" | "open">;
 
 /** Ways to fit, the best first: some devices have a `bool` that was never set, and is any byte. */
@@ -46,7 +54,7 @@ export function fitLayouts(
   reader: QemuFileReader,
   book: Book,
   device: { name: string; instanceId: number; layouts: readonly Layout[] },
-  options: DecodeDeviceOptions & { endsAt: (offset: number) => boolean },
+  options: FitOptions,
 ): Fits {
   let failure: QevmError | undefined;
   for (const way of WAYS) {
@@ -68,11 +76,11 @@ function fitRoot(
   book: Book,
   { name, instanceId }: { name: string; instanceId: number },
   root: Layout,
-  options: DecodeDeviceOptions & { endsAt: (offset: number) => boolean },
+  options: FitOptions,
   way: Way,
 ): Fits {
   const { mixed, strict, each, open } = way;
-  const { endsAt } = options;
+  const { endsAt, last = Infinity } = options;
   const fits: CatalogueFit[] = [];
   const whole = privateRoot(root, name, instanceId);
   if (whole !== undefined) {
@@ -97,6 +105,7 @@ function fitRoot(
         book,
         ...way,
         endsAt,
+        last,
         from: mixed ? 0n : root.from,
         chosen: new Map(),
         readings: [],

@@ -4,3 +4,4 @@ export { anyElement, disagreement, isSame } from "./compare.js";
 export { CATALOGUE_FORMAT, parseCatalogue, type CatalogueData, type GroupData, type LayoutData } from "./data.js";
 export type { CatalogueFit, Fits } from "./fit.js";
 export { Learner } from "./learn.js";
+export { writersOf, type Writers } from "./origins.js";

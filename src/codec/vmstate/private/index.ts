@@ -5,7 +5,7 @@ import { virtioDevice, virtioGpu } from "./virtio-devices.js";
 import { virtio } from "./virtio.js";
 import type { PrivateCodec } from "./walk.js";
 
-export { encodeRecord, tryRecord } from "./stream-walk.js";
+export { encodeRecord, recordLength, tryRecord } from "./stream-walk.js";
 export { recordFromPlain } from "./plain-walk.js";
 
 /** The supported device-private codecs, by their type in the description. */

@@ -12,7 +12,11 @@ class DecodeWalk extends BaseWalk {
   /** Records that may still be created. */
   private budget: number;
 
-  constructor(private readonly reader: QemuFileReader) {
+  /** @param open the bytes go on after the record; what has no codec takes none of them */
+  constructor(
+    private readonly reader: QemuFileReader,
+    private readonly open = false,
+  ) {
     super(reader.path);
     this.budget = 1024 + reader.available;
   }
@@ -35,6 +39,10 @@ class DecodeWalk extends BaseWalk {
   }
 
   until(name: string, end: (rest: Uint8Array) => number, codec?: PrivateCodec): void {
+    if (this.open) {
+      codec?.(this, 0);
+      return;
+    }
     const bytes = this.reader.bytes(end(this.rest()), name);
     const found = codec === undefined ? undefined : tryRecord(codec, bytes);
     this.named += found?.named ?? bytes.length;
@@ -257,6 +265,18 @@ export function tryRecord(codec: PrivateCodec, bytes: Uint8Array): Decoded | und
     encodeRecord(writer, codec, bytes.length, value, []);
     void writer.flush();
     return same(sink.bytes(), bytes) ? { value, named: walk.named } : undefined;
+  } catch (error) {
+    if (error instanceof QevmError) return undefined;
+    throw error;
+  }
+}
+
+/** The length of a record that ends by itself, where more may follow it. Undefined: the codec does not fit. */
+export function recordLength(codec: PrivateCodec, bytes: Uint8Array): number | undefined {
+  try {
+    const reader = QemuFileReader.over(bytes);
+    codec(new DecodeWalk(reader, true), bytes.length);
+    return reader.position;
   } catch (error) {
     if (error instanceof QevmError) return undefined;
     throw error;

@@ -54,11 +54,7 @@ export function virtio(walk: Walk, device: PrivateCodec | undefined): void {
     if (vectors > 0 || isCcw) walk.u16("vector");
   });
   walk.until("device", subsectionsFrom, device);
-  walk.repeat(
-    "subsections",
-    (rest) => rest.length > 0,
-    () => subsection(walk),
-  );
+  walk.repeat("subsections", startsSubsection, () => subsection(walk));
 }
 
 const PCI_EXPRESS = 0x10;
@@ -93,6 +89,14 @@ function ccw(walk: Walk): void {
 }
 
 const PREFIX = [0x76, 0x69, 0x72, 0x74, 0x69, 0x6f, 0x2f];
+const SLASH = 6;
+
+/** `virtio/`, or `virtio_` of a transport. */
+function startsSubsection(rest: Uint8Array): boolean {
+  return (
+    rest[0] === 5 && PREFIX.every((byte, i) => rest[2 + i] === (i === SLASH && rest[2 + i] === 0x5f ? 0x5f : byte))
+  );
+}
 
 /** Start of the first subsection `virtio/...`, or the end. */
 function subsectionsFrom(rest: Uint8Array): number {
