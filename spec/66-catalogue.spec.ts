@@ -220,6 +220,22 @@ test("where every QEMU is ruled out, that with the most sections counts, and all
   t.equal(valuesOf(devices[0]!.state!), '{"fields":{"m":1},"subsections":{}}', "and its values are read");
 });
 
+test("an array length that was not seen is not certain beside other arrays", async (t) => {
+  const arrays = (a: number, b: number): object[] => [
+    field("a", "uint8", 1, { array_len: a }),
+    field("b", "uint8", 1, { array_len: b }),
+  ];
+  const catalogue = learnt(["dev", "x86_64 1.0", arrays(2, 3)], ["dev", "x86_64 1.0", arrays(2, 4)]);
+  const seen = await devicesOf(stream(section(1, "dev", "0102 03040506")), { catalogue });
+  t.equal(seen.devices[0]?.catalogue?.certain, true, "lengths that were seen");
+  const { devices } = await devicesOf(stream(section(1, "dev", "0102 0304050607")), { catalogue });
+  t.equal(devices[0]?.catalogue?.certain, false, "3 and 4, or 2 and 5");
+  const alone = learnt(["dev", "x86_64 1.0", arrays(2, 3).slice(1)], ["dev", "x86_64 1.0", arrays(2, 4).slice(1)]);
+  const both = stream(section(1, "dev", "030405"), section(2, "dev", "0304050607"));
+  const single = await devicesOf(both, { catalogue: alone });
+  t.equal(single.devices[1]?.catalogue?.certain, true, "one array alone");
+});
+
 test("a virtio field that others follow ends by what is in it, and no private field has a size that it cannot", async (t) => {
   const head = (config: number): string =>
     `${"00".repeat(12)} 0f000000 00000000 ${word(config)} ${"ab".repeat(config)}`;
@@ -279,6 +295,8 @@ test("array lengths: by the field that says them, or one of those seen", async (
   const catalogue = new Catalogue(data);
   const { devices } = await devicesOf(stream(section(1, "dev", "05 00010002000300040005")), { catalogue });
   t.equal(valuesOf(devices[0]!.state!), '{"fields":{"n":5,"list":[1,2,3,4,5]},"subsections":{}}', "a length not seen");
+  const single = await devicesOf(stream(section(1, "dev", "01 0007")), { catalogue });
+  t.equal(valuesOf(single.devices[0]!.state!), '{"fields":{"n":1,"list":7},"subsections":{}}', "one element: no array");
   for (const wrong of [
     "",
     "{}",

@@ -170,7 +170,7 @@ class Survey {
     // A field may have been renamed in any release between two of the catalogue.
     const compared = [...left, ...fits.filter((fit) => !left.includes(fit) && (fit.from & near) !== 0n)];
     const result = { end, description: first.description, schema, others: compared.length - 1 };
-    if (!exhausted || (possibly.length === 0 && !isCommon)) {
+    if (!exhausted || first.guessed === true || (possibly.length === 0 && !isCommon)) {
       return { ...result, uncertain: { fields: [], bytes: end - payload } };
     }
     if (compared.length === 1) return result;

@@ -22,6 +22,10 @@ export interface FitContext extends DecodeContext {
   readonly chosen: Map<unknown, number>;
   /** Places in `choices` of readings of one layout: first and last plus one. */
   readonly readings: [number, number][];
+  /** The current struct has no more than one array. */
+  alone: boolean;
+  /** An array has a length that was not seen, beside others whose lengths may not be those seen either. */
+  guessed: boolean;
   /** Integers of the current struct. */
   numbers: Map<string, number>;
   /** Vectors of MSI-X, by the configuration space read last; 0: none. */

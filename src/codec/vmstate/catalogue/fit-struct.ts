@@ -27,8 +27,9 @@ const FARTHEST = 1 << 20;
 export function fitStruct(ctx: FitContext, layout: Layout): StructDescription {
   const { reader } = ctx;
   const depth = reader.path.length;
-  const { numbers, vmsdName } = ctx;
+  const { numbers, vmsdName, alone } = ctx;
   ctx.numbers = new Map();
+  ctx.alone = layout.fields.filter(({ a, i }) => a !== undefined || i !== undefined).length <= 1;
   ctx.vmsdName = layout.name;
   spend(ctx, Weight.STRUCT + Weight.FIELD * layout.fields.length);
   const fields: FieldDescription[] = [];
@@ -44,6 +45,7 @@ export function fitStruct(ctx: FitContext, layout: Layout): StructDescription {
     }
   }
   ctx.numbers = numbers;
+  ctx.alone = alone;
   const struct: StructDescription = { fields };
   if (layout.name !== undefined) struct.vmsdName = layout.name;
   if (layout.version !== undefined) struct.version = layout.version;
@@ -76,7 +78,9 @@ function count(ctx: FitContext, seen: readonly number[], group: GroupData, isPri
   }
   // What had one length in all captures is taken to have it always.
   const possible = ctx.open ? [...new Set([...seen, ...endingAfter(ctx, group)])] : seen;
-  return possible[pick(ctx, group, possible.length)]!;
+  const found = possible[pick(ctx, group, possible.length)]!;
+  if (!isPrivate && !ctx.alone && !seen.includes(found)) ctx.guessed = true;
+  return found;
 }
 
 /** Numbers of elements (or bytes) after which the section can end, or a subsection can follow. */
@@ -116,17 +120,18 @@ function fitGroup(ctx: FitContext, group: GroupData): readonly FieldDescription[
   }
   if (group.a !== undefined) {
     const arrayLength = count(ctx, group.a, group);
-    // QEMU does not describe an array of no elements.
+    // QEMU does not describe an array of no elements, and one of one element as no array.
     if (arrayLength === 0) return [];
     const from = ctx.reader.position;
     const { budget } = ctx;
     const first = fitElement(ctx, group, arrayLength);
     ctx.reader.position = from;
     ctx.budget = budget;
-    return fitAsDescribed(ctx, [{ ...first, arrayLength }]);
+    return fitAsDescribed(ctx, [arrayLength === 1 ? first : { ...first, arrayLength }]);
   }
   if (group.i !== undefined) {
     const length = count(ctx, group.i, group);
+    if (length === 1) return [fitElement(ctx, group, 1)];
     return Array.from({ length }, (_, index) => ({ ...fitElement(ctx, group, 1), index }));
   }
   return [fitElement(ctx, group, 1)];

@@ -14,6 +14,8 @@ export interface CatalogueFit {
   readonly description: DeviceDescription;
   /** Origins of all its parts, as bits; 0n: no single QEMU is known to have them all. */
   readonly from: bigint;
+  /** Nothing is certain: another split of its arrays may fit as well. */
+  readonly guessed?: boolean;
 }
 
 /** Every layout that fits a section. */
@@ -109,13 +111,15 @@ function fitRoot(
         from: mixed ? 0n : root.from,
         chosen: new Map(),
         readings: [],
+        alone: true,
+        guessed: false,
         numbers: new Map(),
         vectors: 0,
       };
       try {
         const struct = fitStruct(ctx, root);
         if (endsAt(reader.offset)) {
-          fits.push({ description: { name, instanceId, ...struct }, from: ctx.from });
+          fits.push({ description: { name, instanceId, ...struct }, from: ctx.from, guessed: ctx.guessed });
           // As with a description, the first reading of a layout that fits is taken.
           for (const [first, end] of ctx.readings) choices.settle(first, end);
         } else failure ??= reader.error("bad-description", "the section does not end where this layout ends");

@@ -1,6 +1,8 @@
 import { msixState, pciConfig, pciIrqState, shpc } from "./pci.js";
 import { oldStyleCodec } from "./old-style.js";
+import { byte, word } from "./registers.js";
 import { scsiRequests } from "./scsi.js";
+import { bufferQueue, packetIds, parser } from "./usb-redir.js";
 import { virtioDevice, virtioGpu } from "./virtio-devices.js";
 import { virtio } from "./virtio.js";
 import type { PrivateCodec } from "./walk.js";
@@ -16,6 +18,11 @@ const CODECS = new Map<string, PrivateCodec>([
   ["shpc", shpc],
   ["scsi-requests", scsiRequests],
   ["virtio-gpu", virtioGpu],
+  ["usb-redir-bufpq", bufferQueue],
+  ["usb-redir-packet-id-q", packetIds],
+  ["usb-redir-parser", parser],
+  ["cpu/altivec/vscr", word],
+  ...["sreg", "rampD", "rampX", "rampY", "rampZ", "eind"].map((name) => [name, byte] as const),
 ]);
 
 /** The context of a private field. */

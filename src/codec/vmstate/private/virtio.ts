@@ -1,3 +1,4 @@
+import { ccw, startsAsCcw } from "./ccw.js";
 import { msixSize, msixState, msixVectors, pciConfig, pciIrqState } from "./pci.js";
 import type { PrivateCodec, Walk } from "./walk.js";
 
@@ -7,8 +8,7 @@ import type { PrivateCodec, Walk } from "./walk.js";
  * | part       | fields                                                                                              |
  * |------------|-----------------------------------------------------------------------------------------------------|
  * | transport  | PCI: be32 version 2, configuration space, interrupt pins, MSI-X state and be16 config vector if the |
- * |            | device has MSI-X; CCW (s390): subchannel and indicators, 448 bytes, then the adapter's subsection,  |
- * |            | u8 interruption subclass, be32 revision; MMIO: three be32                                           |
+ * |            | device has MSI-X; CCW (s390): ccw.ts; MMIO: three be32                                              |
  * | common     | u8 status, u8 isr, be16 queue_sel, be32 guest features (low), be32 n, n bytes of config              |
  * | queues     | be32 count; each be32 num, (MMIO: be32 align), be64 desc, be16 last_avail_idx, (MSI-X, CCW: be16    |
  * |            | vector)                                                                                             |
@@ -63,29 +63,6 @@ const QUEUE_MAX = 1024;
 /** Version 2, then vendor 0x1af4. */
 function startsAsPci(rest: Uint8Array): boolean {
   return rest[0] === 0 && rest[1] === 0 && rest[2] === 0 && rest[3] === 2 && rest[4] === 0xf4 && rest[5] === 0x1a;
-}
-
-/** Size in bytes of a CCW device's subchannel with request block, indicators, config vector and adapter routes. */
-const CCW_HEAD = 448;
-const ADAPTER = new TextEncoder().encode("s390_adapter_info/summary_offset");
-
-/** A CCW device of machine types since s390-ccw-virtio-2.10, whose subchannels are described. */
-function startsAsCcw(rest: Uint8Array): boolean {
-  return (
-    rest[CCW_HEAD] === 5 &&
-    rest[CCW_HEAD + 1] === ADAPTER.length &&
-    ADAPTER.every((byte, i) => rest[CCW_HEAD + 2 + i] === byte)
-  );
-}
-
-function ccw(walk: Walk): void {
-  walk.bytes("subchannel", CCW_HEAD);
-  walk.constant([5]);
-  walk.string8("name");
-  walk.u32("version");
-  walk.u32("summary_offset");
-  walk.u8("thinint_isc");
-  walk.i32("revision");
 }
 
 const PREFIX = [0x76, 0x69, 0x72, 0x74, 0x69, 0x6f, 0x2f];
