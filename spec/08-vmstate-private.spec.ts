@@ -106,6 +106,46 @@ test("a virtio device on MMIO in four directions", (t) => {
   t.end();
 });
 
+/** A subchannel of virtio's css, by hand from the layout in ccw.ts. */
+const SUBCHANNEL =
+  "fe 00 0001 0002 00" +
+  `00000003 0001 0002 80 00 00 80 0000 ff 80 00 ${zeros(7)} 00000000` +
+  `0000 0000 00000000 00 00 0000 ${zeros(8)} ${zeros(4)} ${zeros(32)} ${zeros(8)}` +
+  `e4 20 0006 00001000 01 ff 3832 02 0000 00 00 ${zeros(4 * 62)} 01 00`;
+const INDICATORS = `00000002 0000000000003000 ${zeros(12)} ${zeros(12)} ffff 0000000000000007`;
+const LATER = "03 00000001 0f 00 0001 30000000  00000000 00000000";
+const OLD_CCW = `${SUBCHANNEL} ${INDICATORS} ${LATER}`;
+const NEW_CCW =
+  `${SUBCHANNEL} 05 ${name("s390_subch_dev/orb")} 00000001 00000009 0001 80 00 00002000` +
+  `${INDICATORS} 05 ${name("s390_adapter_info/summary_offset")} 00000001 00000005 ${LATER}`;
+
+test("small private fields, and virtio on channel devices, are taken apart and written again", (t) => {
+  const rows: [string, string, RegExp][] = [
+    [
+      "usb-redir-bufpq",
+      "00000001 00000002 ffffffff abcd",
+      /"count":1,"bufpq":\[\{"len":2,"status":-1,"data":"abcd"\}\]/u,
+    ],
+    ["usb-redir-packet-id-q", "00000001 0000000000000102", /"ids":\[\{"id":"0x102"\}\]/u],
+    ["usb-redir-parser", "00000000", /"len":0,"state":""/u],
+    ["cpu/altivec/vscr", "00010001", /"value":65537/u],
+    ["rampD", "07", /"value":7/u],
+    ["virtio", OLD_CCW, /"schid":1,"devno":2,.*"orb":null\},"indicators":\{"len":2,.*"adapter":null,"thinint_isc":3/u],
+    ["virtio", NEW_CCW, /"orb":\{"intparm":9,.*"cpa":8192\}.*"adapter":\{"summary_offset":5\}/u],
+  ];
+  for (const [type, hex, expected] of rows) {
+    const bytes = fromHex(hex);
+    const description = device([field("x", type, bytes.length)]);
+    const state = decodeDevice(QemuFileReader.over(bytes), description);
+    const plain = deviceToPlain(state);
+    t.match(JSON.stringify(plain), expected, `${type} of ${bytes.length} bytes`);
+    t.equal(bytesOf(state), toHex(bytes), "encode(decode)");
+    t.equal(bytesOf(deviceFromPlain(description, plain)), toHex(bytes), "by the plain form");
+    t.deepEqual([state.bytes.named, state.bytes.opaque], [0, 0], "every byte is typed");
+  }
+  t.end();
+});
+
 test("bytes that a private codec does not support stay named bytes, and are reproduced", (t) => {
   const good = fromHex(MMIO);
   const rows: [string, string, Uint8Array][] = [

@@ -103,18 +103,27 @@ q35 properties | -machine q35 -m 32 -global ICH9-LPC.disable_s3=1 -global ICH9-L
 q35 isa | -machine q35 -m 32 -device isa-serial,chardev=c0 -device isa-parallel,chardev=c1 -device isa-fdc -device floppy,drive=disk0 -device sb16,audiodev=a0 -device pvpanic
 `;
 
+/** USB controllers with each number of ports, and hubs: nothing in their state says how many there are. */
+function portGuests(): string[] {
+  const ports = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, at) => from + at);
+  const controllers = ports(2, 30).map((n) => `-device qemu-xhci,p2=${Math.ceil(n / 2)},p3=${Math.floor(n / 2)}`);
+  const hubs = ports(1, 8).map((n) => `-device usb-hub,bus=x.0,ports=${n}`);
+  return [
+    `q35 xhci ports | -machine q35 -m 8 -nodefaults -vga none ${controllers.join(" ")}`,
+    `q35 hub ports | -machine q35 -m 8 -nodefaults -vga none -device qemu-xhci,id=x,p2=8,p3=8 ${hubs.join(" ")}`,
+    "pc old pcie | -machine pc-i440fx-2.4 -m 8 -device pvscsi -device vmxnet3 -device qemu-xhci -device megasas",
+  ];
+}
+
 /** One job for each of the guests. */
 export function guestJobs(): SweepJob[] {
-  return guests
-    .trim()
-    .split("\n")
-    .map((line) => {
-      const [name = "", args = ""] = line.split(" | ");
-      const disks = ["disk0", "disk1", "disk2"].filter((disk) => args.includes(`=${disk}`));
-      const shared = [
-        ...(args.includes("audiodev=a0") ? words("-audiodev none,id=a0") : []),
-        ...["c0", "c1"].filter((id) => args.includes(`chardev=${id}`)).flatMap((id) => words(`-chardev null,id=${id}`)),
-      ];
-      return { name: `guest ${name}`, args: [...words(args), ...shared, ...emptyDisks(...disks)], runs: FIRMWARE };
-    });
+  return [...guests.trim().split("\n"), ...portGuests()].map((line) => {
+    const [name = "", args = ""] = line.split(" | ");
+    const disks = ["disk0", "disk1", "disk2"].filter((disk) => args.includes(`=${disk}`));
+    const shared = [
+      ...(args.includes("audiodev=a0") ? words("-audiodev none,id=a0") : []),
+      ...["c0", "c1"].filter((id) => args.includes(`chardev=${id}`)).flatMap((id) => words(`-chardev null,id=${id}`)),
+    ];
+    return { name: `guest ${name}`, args: [...words(args), ...shared, ...emptyDisks(...disks)], runs: FIRMWARE };
+  });
 }

@@ -5,7 +5,7 @@ import type { DecodeDeviceOptions } from "./device.js";
 import { oldStyleName, type DeviceDescription, type FieldDescription, type StructDescription } from "./description.js";
 import { decodeElement, structKind } from "./elements.js";
 import { fieldGroups, isNull, type FieldGroup } from "./groups.js";
-import { privateCodec, tryRecord } from "./private/index.js";
+import { privateCodec, recordLength, tryRecord } from "./private/index.js";
 import { presentElement } from "./lists.js";
 import { decodeStruct, decodeSubsectionHead, subsectionAhead } from "./struct.js";
 
@@ -67,14 +67,21 @@ export function privateDevice(
   const codec = privateCodec(entry.type, { vmsdName: device.vmsdName, oldStyle: oldStyleName(device) });
   if (codec === undefined) return undefined;
   const most = Math.min(reader.available, FARTHEST);
+  const rest = reader.buffer.subarray(reader.position, reader.position + most);
+  const fits = (size: number): boolean =>
+    options.endsAt(reader.offset + size) && tryRecord(codec, rest.subarray(0, size)) !== undefined;
+  const sized = (size: number): DeviceDescription => {
+    const fields = [{ ...entry, size }];
+    return device.size === undefined ? { ...device, fields } : { ...device, fields, size };
+  };
+  // Before an end without footer, each zero of a table could be the end.
+  const own = recordLength(codec, rest);
+  if (own !== undefined && fits(own)) return sized(own);
   let work = options.maxWork ?? MAX_WORK;
   for (let size = 0; size <= most && work >= 0; size++) {
     if (!options.endsAt(reader.offset + size)) continue;
     work -= size;
-    const bytes = reader.buffer.subarray(reader.position, reader.position + size);
-    if (tryRecord(codec, bytes) === undefined) continue;
-    const fields = [{ ...entry, size }];
-    return device.size === undefined ? { ...device, fields } : { ...device, fields, size };
+    if (fits(size)) return sized(size);
   }
   return undefined;
 }
