@@ -203,6 +203,23 @@ test("a subsection that only older releases were seen to have does not rule out 
   t.equal(devices[0]?.catalogue?.schema, `catalogue ${origins}`, "the later ones may have it");
 });
 
+test("a device with a field more or less than a QEMU was seen to have does not make another one certain", async (t) => {
+  const card = [field("regs", "uint16", 2), field("msix", "uint8", 1)];
+  const catalogue = learnt(
+    ["card", "x86_64 1.0", card],
+    ["card", "x86_64 2.0", card],
+    ["card", "x86_64 3.0", card],
+    ["card", "x86_64 3.0", card.slice(0, 1)],
+    ["kbd", "x86_64 1.0", [field("old", "uint8", 1)]],
+    ["kbd", "x86_64 2.0", [field("new", "uint8", 1)]],
+    ["kbd", "x86_64 3.0", [field("new", "uint8", 1)]],
+  );
+  const marks = async (bytes: Uint8Array): Promise<unknown> =>
+    (await devicesOf(bytes, { catalogue })).devices.map(({ catalogue: mark }) => mark?.certain);
+  const kbd = section(2, "kbd", "05");
+  t.deepEqual(await marks(stream(section(1, "card", "0001"), kbd)), [true, false], "1.0 may have such a card");
+});
+
 test("where every QEMU is ruled out, that with the most sections counts, and all of its target are compared", async (t) => {
   const byte = [field("m", "uint8", 1)];
   const word16 = [field("m", "uint16", 2)];
@@ -231,11 +248,12 @@ test("where every QEMU is ruled out, that with the most sections counts, and all
   t.equal(valuesOf(devices[0]!.state!), '{"fields":{"m":1},"subsections":{}}', "and its values are read");
 });
 
+const arrays = (a: number, b: number): object[] => [
+  field("a", "uint8", 1, { array_len: a }),
+  field("b", "uint8", 1, { array_len: b }),
+];
+
 test("an array length that was not seen is not certain beside other arrays", async (t) => {
-  const arrays = (a: number, b: number): object[] => [
-    field("a", "uint8", 1, { array_len: a }),
-    field("b", "uint8", 1, { array_len: b }),
-  ];
   const catalogue = learnt(["dev", "x86_64 1.0", arrays(2, 3)], ["dev", "x86_64 1.0", arrays(2, 4)]);
   const seen = await devicesOf(stream(section(1, "dev", "0102 03040506")), { catalogue });
   t.equal(seen.devices[0]?.catalogue?.certain, true, "lengths that were seen");
@@ -247,13 +265,14 @@ test("an array length that was not seen is not certain beside other arrays", asy
   t.equal(single.devices[1]?.catalogue?.certain, true, "one array alone");
 });
 
+const sizes = (config: number): [number, number] => [24 + config + 22, 52];
+
 test("a virtio field that others follow ends by what is in it, and no private field has a size that it cannot", async (t) => {
   const head = (config: number): string =>
     `${"00".repeat(12)} 0f000000 00000000 ${word(config)} ${"ab".repeat(config)}`;
   const queue = `${word(1)} ${word(64)} ${word(0)} ${"00".repeat(8)} 0000`;
   const scanouts = `00000000 00000001 00000001 ${"00".repeat(40)}`;
   const gpu = (config: number): string => `${head(config)} ${queue} ${scanouts}`;
-  const sizes = (config: number): [number, number] => [24 + config + 22, 52];
   const fields = (config: number): object[] =>
     ["virtio", "virtio-gpu"].map((name, at) => field(name, name, sizes(config)[at]!));
   const catalogue = learnt(["virtio-gpu", "x86_64 1.0", fields(4)], ["virtio-gpu", "x86_64 2.0", fields(8)]);

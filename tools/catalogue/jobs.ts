@@ -105,7 +105,6 @@ q35 isa | -machine q35 -m 32 -device isa-serial,chardev=c0 -device isa-parallel,
 
 /** USB controllers with each number of ports, and hubs: nothing in their state says how many there are. */
 function portGuests(): string[] {
-  const ports = (from: number, to: number): number[] => Array.from({ length: to - from + 1 }, (_, at) => from + at);
   const controllers = ports(2, 30).map((n) => `-device qemu-xhci,p2=${Math.ceil(n / 2)},p3=${Math.floor(n / 2)}`);
   const hubs = ports(1, 8).map((n) => `-device usb-hub,bus=x.0,ports=${n}`);
   return [
@@ -113,6 +112,10 @@ function portGuests(): string[] {
     `q35 hub ports | -machine q35 -m 8 -nodefaults -vga none -device qemu-xhci,id=x,p2=8,p3=8 ${hubs.join(" ")}`,
     "pc old pcie | -machine pc-i440fx-2.4 -m 8 -device pvscsi -device vmxnet3 -device qemu-xhci -device megasas",
   ];
+}
+
+function ports(from: number, to: number): number[] {
+  return Array.from({ length: to - from + 1 }, (_, at) => from + at);
 }
 
 /** One job for each of the guests. */

@@ -138,7 +138,7 @@ class Survey {
         end ??= reader.offset;
         const plain = fits.length === 1 ? "" : JSON.stringify(deviceToPlain(state));
         const same = seen.get(plain);
-        seen.set(plain, same === undefined ? fit : { ...same, from: same.from | fit.from });
+        seen.set(plain, same === undefined ? fit : { ...same, from: same.from | fit.from, may: same.may | fit.may });
       } catch (error) {
         if (!(error instanceof QevmError)) throw error;
       } finally {
@@ -151,7 +151,11 @@ class Survey {
   /** What each section comes to, when all were found. */
   result(): Map<number, Surveyed> {
     const { catalogue, found, place } = this;
-    const evidence = found.map(({ idstr, fits }) => ({ has: originsIn(fits), knows: catalogue.knownBy(idstr) }));
+    const evidence = found.map(({ idstr, fits }) => ({
+      has: originsIn(fits),
+      may: fits.reduce((bits, { may }) => bits | may, 0n),
+      knows: catalogue.knownBy(idstr),
+    }));
     const writers = writersOf(catalogue.origins, evidence, place.machine);
     return new Map(found.map((section) => [section.payload, this.judge(section, writers)]));
   }

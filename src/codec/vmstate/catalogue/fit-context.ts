@@ -1,4 +1,5 @@
 import type { DecodeContext } from "../context.js";
+import { mayHave } from "./alike.js";
 import { conditionsOf } from "./conditions.js";
 import type { Book, Layout } from "./data.js";
 
@@ -7,6 +8,8 @@ export interface FitContext extends DecodeContext {
   readonly book: Book;
   /** Origins that all parts chosen so far have. */
   from: bigint;
+  /** Origins that may have all parts chosen so far. */
+  may: bigint;
   /** One combination of parts may come from several QEMUs. */
   readonly mixed: boolean;
   /** A `bool` is 0 or 1. */
@@ -41,6 +44,7 @@ export function choose(ctx: FitContext, layouts: readonly Layout[], key: unknown
   const isConditional = possible.length > 1 && conditionsOf(possible[0]!.name) !== undefined;
   const found = possible[pick(ctx, isConditional ? {} : key, possible.length)]!;
   if (!ctx.mixed) ctx.from &= found.from;
+  ctx.may &= mayHave(ctx.book, found);
   return found;
 }
 

@@ -5,6 +5,7 @@ import type { DecodeDeviceOptions } from "../device.js";
 import type { DeviceDescription } from "../description.js";
 import { privateDevice } from "../fit.js";
 import { decodeStruct } from "../struct.js";
+import { mayHave } from "./alike.js";
 import type { Book, Layout } from "./data.js";
 import type { FitContext } from "./fit-context.js";
 import { fitStruct } from "./fit-struct.js";
@@ -14,6 +15,8 @@ export interface CatalogueFit {
   readonly description: DeviceDescription;
   /** Origins of all its parts, as bits; 0n: no single QEMU is known to have them all. */
   readonly from: bigint;
+  /** Origins that may have all its parts: they have some of them with more or fewer fields. */
+  readonly may: bigint;
   /** Nothing is certain: another split of its arrays may fit as well. */
   readonly guessed?: boolean;
 }
@@ -88,7 +91,7 @@ function fitRoot(
   if (whole !== undefined) {
     if (mixed || each || open || !strict) return { fits, exhausted: true, failure: undefined };
     const found = privateDevice(reader, whole, options) ?? bufferDevice(reader, whole, root, options);
-    if (found !== undefined) fits.push({ description: found, from: root.from });
+    if (found !== undefined) fits.push({ description: found, from: root.from, may: mayHave(book, root) });
     return { fits, exhausted: true, failure: undefined };
   }
   const start = reader.position;
@@ -109,6 +112,7 @@ function fitRoot(
         endsAt,
         last,
         from: mixed ? 0n : root.from,
+        may: mayHave(book, root),
         chosen: new Map(),
         readings: [],
         alone: true,
@@ -119,7 +123,8 @@ function fitRoot(
       try {
         const struct = fitStruct(ctx, root);
         if (endsAt(reader.offset)) {
-          fits.push({ description: { name, instanceId, ...struct }, from: ctx.from, guessed: ctx.guessed });
+          const { from, may, guessed } = ctx;
+          fits.push({ description: { name, instanceId, ...struct }, from, may, guessed });
           // As with a description, the first reading of a layout that fits is taken.
           for (const [first, end] of ctx.readings) choices.settle(first, end);
         } else failure ??= reader.error("bad-description", "the section does not end where this layout ends");

@@ -22,9 +22,13 @@ export function releaseOf(name: string | undefined): number | undefined {
   return major === undefined ? undefined : Number(major) * 100 + Number(minor);
 }
 
-/** What is known of a section: the origins that have a layout that fits it, and those that have the device at all. */
+/**
+ * What is known of a section: the origins that have a layout that fits it, those that may have it, and those that have
+ * the device at all.
+ */
 export interface Evidence {
   readonly has: bigint;
+  readonly may: bigint;
   readonly knows: bigint;
 }
 
@@ -36,7 +40,8 @@ export interface Writers {
 }
 
 /**
- * Origins that neither the machine type nor a section rules out. Where all are ruled out (a QEMU that the catalogue does
+ * Origins that neither the machine type nor a section rules out. Those that a section rules out which they may have are
+ * near. Where all are ruled out (a QEMU that the catalogue does
  * not have, or a layout that it was not seen to have): those that have the most sections, and every release of their
  * targets is near.
  */
@@ -54,7 +59,9 @@ export function writersOf(
   // Targets without any of these devices contradict nothing.
   if (counted.length === 0 || left.some(({ bit }) => (bit & known) !== 0n)) {
     const possible = union(left);
-    return { possible, near: neighbours(origins, possible, least ?? 0) };
+    const may = young.filter(({ bit }) => counted.every((of) => ((of.has | of.may | ~of.knows) & bit) !== 0n));
+    const near = possible | union(may);
+    return { possible, near: near | neighbours(origins, near, least ?? 0) };
   }
   const scores = young.map(({ bit }) => counted.filter(({ has }) => (has & bit) !== 0n).length);
   const most = Math.max(...scores);
