@@ -103,6 +103,7 @@ export async function bundleProgram(folder) {
     entryPoints: {
       "channel-worker": `${from}rewrite/threads/channel-worker.js`,
       "compress-worker": `${from}rewrite/threads/compress-worker.js`,
+      "lane-worker": `${from}io/container/threads/lane-worker.js`,
       "decompress-worker": `${from}rewrite/threads/decompress-worker.js`,
       "write-worker": `${from}guest/files/write-worker.js`,
       "decode-case": `${from}analyse/fuzz/decode-case.js`,

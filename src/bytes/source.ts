@@ -33,6 +33,8 @@ export interface ByteSource {
    * `this`.
    */
   readonly readAhead?: ((position: number, into: Uint8Array) => Promise<number>) | undefined;
+  /** The open file behind it, which other threads may read at a position: regular files only. */
+  readonly openFile?: { readonly path: string; readonly fd: number } | undefined;
   /** Moves `read` forward to an absolute position without reading the bytes between. Present only where possible. */
   seek?(position: number): void;
   /**

@@ -146,9 +146,15 @@ export class ThreadPool {
     this.ring.empty(slot);
   }
 
+  /** The threads do not keep the program running: for an owner that waits by `take` only. */
+  unref(): void {
+    for (const worker of this.workers) worker.unref();
+  }
+
   /** Stops the threads, each after its current batch. Batches not taken are lost. */
   async close(): Promise<void> {
     this.ring.stop();
+    for (const worker of this.workers) worker.ref();
     await Promise.all(this.workers.filter(({ threadId }) => threadId >= 0).map(ended));
   }
 

@@ -1,4 +1,4 @@
-import { QevmError, type ErrorCode } from "../../bytes/errors.js";
+import { QevmError, type ErrorCode, type ErrorPlace } from "../../bytes/errors.js";
 
 /**
  * A ring of batches in memory that several threads share.
@@ -212,6 +212,8 @@ export class Ring {
       what: known
         ? error.what
         : `a thread failed: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
+      offset: known ? error.offset : undefined,
+      path: known ? error.path : undefined,
       expected: known ? error.expected : undefined,
       found: known ? error.found : undefined,
     });
@@ -240,13 +242,8 @@ export class Ring {
   failure(slot: Slot): QevmError | undefined {
     if (Atomics.load(this.control, STATES + slot.index) !== SlotState.FAILED) return undefined;
     const text = new TextDecoder().decode(slot.output.slice(0, slot.length));
-    const { code, what, expected, found } = JSON.parse(text) as {
-      code: ErrorCode;
-      what: string;
-      expected?: string;
-      found?: string;
-    };
-    return new QevmError(code, what, { expected, found });
+    const { code, what, ...place } = JSON.parse(text) as { code: ErrorCode; what: string } & ErrorPlace;
+    return new QevmError(code, what, place);
   }
 
   /** Owner: resets a slot for the next batch. */

@@ -20,6 +20,8 @@ export class FileSource implements ByteSource {
   readonly length: number | undefined;
   /** Regular files only: see {@link ByteSource.readAhead}. */
   readonly readAhead: ByteSource["readAhead"];
+  /** Regular files only: see {@link ByteSource.openFile}. */
+  readonly openFile: ByteSource["openFile"];
   private position = 0;
   /** Settles when no other thread is reading. */
   private underWay: Promise<unknown> | undefined;
@@ -31,6 +33,7 @@ export class FileSource implements ByteSource {
   ) {
     const stat = fstatSync(fd);
     this.length = stat.isFile() ? stat.size : undefined;
+    this.openFile = stat.isFile() ? { path, fd } : undefined;
     this.readAhead = stat.isFile() ? (position, into) => this.readAside(position, into) : undefined;
   }
 
@@ -48,6 +51,11 @@ export class FileSource implements ByteSource {
   /** Opens a plain file in an untrusted folder. Errors: as `openBelow`. */
   static below(folder: string, file: string): FileSource {
     return new FileSource(join(folder, file), openBelow(folder, file));
+  }
+
+  /** A file that another thread has open, and closes. */
+  static shared({ path, fd }: NonNullable<ByteSource["openFile"]>): FileSource {
+    return new FileSource(path, fd);
   }
 
   read(into: Uint8Array): number {

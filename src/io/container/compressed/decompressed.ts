@@ -3,7 +3,11 @@ import type { QemuFileReader } from "../../../bytes/reader.js";
 import { IterableSource, type ByteSource } from "../../../bytes/source.js";
 import { DEFAULT_LIMITS } from "../../../codec/stream/limits.js";
 import type { Compression } from "../detect.js";
+import { DECOMPRESSORS, type Decompressor } from "./decompressors.js";
+import type { Progress } from "./progress.js";
 
+/** From so many compressed bytes on, other threads are faster: to start them takes 40 ms of processor time. */
+const LONG = 8 << 20;
 /** Decompressed bytes that are allowed for any file, however small it is. */
 const FREE = 256 << 20;
 /**
@@ -18,6 +22,8 @@ export interface Expansion {
   most?: number | undefined;
   /** Bytes read so far of the outermost compressed file, where this one is inside it. */
   outer?: (() => number) | undefined;
+  /** For tests: the shortest file, in bytes, for threads, and how many of them there are. */
+  threads?: { from?: number; lanes?: number } | undefined;
 }
 
 /** A decompressed file. */
@@ -33,15 +39,15 @@ export interface Decompressed extends ByteSource {
 export async function decompressed(
   kind: Compression,
   reader: QemuFileReader,
-  { most = DEFAULT_LIMITS.expansion, outer }: Expansion = {},
+  { most = DEFAULT_LIMITS.expansion, outer, threads }: Expansion = {},
 ): Promise<Decompressed> {
   const path = [`${kind} file`];
   reader.path.push(...path);
   const start = reader.offset;
-  const compressed = outer ?? ((): number => reader.offset - start);
+  const progress = await begun(kind, reader, threads);
+  const compressed = outer ?? ((): number => progress.offset - start);
   const ratio = outer === undefined ? most : Math.ceil(most / TWICE);
-  const chunks = (await DECOMPRESSORS[kind]())(reader);
-  const plain = new IterableSource(bounded(chunks, compressed, ratio, reader));
+  const plain = new IterableSource(bounded(progress, compressed, ratio, reader.path));
   return {
     within: [...(reader.source.within ?? []), `inside ${kind}`],
     compressed,
@@ -53,20 +59,58 @@ export async function decompressed(
   };
 }
 
+/** By other threads, where the input is a file that is long enough. */
+async function begun(
+  kind: Compression,
+  reader: QemuFileReader,
+  { from = LONG, ...threads }: NonNullable<Expansion["threads"]> = {},
+): Promise<Progress> {
+  const { openFile: file, length = 0 } = reader.source;
+  if (file !== undefined && kind !== "gzip" && length - reader.offset >= from) {
+    const { inThreads } = await import("../threads/in-threads.js");
+    const progress = await inThreads(kind, reader, file, length, threads);
+    if (progress !== undefined) return progress;
+  }
+  return new HereProgress(reader, await DECOMPRESSORS[kind]());
+}
+
+/** By this thread. */
+class HereProgress implements Progress {
+  plain = 0;
+  readonly chunks: AsyncGenerator<Uint8Array>;
+
+  constructor(
+    private readonly reader: QemuFileReader,
+    decompressor: Decompressor,
+  ) {
+    this.chunks = this.counted(decompressor(reader));
+  }
+
+  get offset(): number {
+    return this.reader.offset;
+  }
+
+  private async *counted(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
+    for await (const chunk of chunks) {
+      this.plain += chunk.length;
+      yield chunk;
+    }
+  }
+}
+
 /** The same chunks, with a check of the expansion ratio. */
 async function* bounded(
-  chunks: AsyncGenerator<Uint8Array>,
+  progress: Progress,
   compressed: () => number,
   ratio: number,
-  reader: QemuFileReader,
+  path: readonly string[],
 ): AsyncGenerator<Uint8Array> {
-  let plain = 0;
-  for await (const chunk of chunks) {
-    plain += chunk.length;
+  for await (const chunk of progress.chunks) {
+    const { plain } = progress;
     if (plain > FREE && plain > ratio * compressed()) {
       throw new QevmError("limit", "compressed data expands too much (--limit expansion=N, if it is not a bomb)", {
-        offset: reader.offset,
-        path: [...reader.path],
+        offset: progress.offset,
+        path: [...path],
         expected: `at most ${ratio} bytes for each of ${compressed()}`,
         found: `${plain}`,
       });
@@ -74,14 +118,3 @@ async function* bounded(
     yield chunk;
   }
 }
-
-type Decompressor = (reader: QemuFileReader) => AsyncGenerator<Uint8Array>;
-
-const DECOMPRESSORS: Readonly<Record<Compression, () => Promise<Decompressor>>> = {
-  gzip: async () => (await import("./gzip.js")).gunzip,
-  bzip2: async () => (await import("./bzip2.js")).bunzip2,
-  xz: async () => (await import("./xz.js")).unxz,
-  lzop: async () => (await import("./lzop.js")).unlzop,
-  lz4: async () => (await import("./lz4.js")).unlz4,
-  zstd: async () => (await import("./zstd.js")).unzstd,
-};

@@ -31,18 +31,10 @@ export async function* unzstd(reader: QemuFileReader, given?: ZstdDecoder): Asyn
     let total = 0n;
     for (let last = false; !last;) {
       await reader.need(3, "a zstd block header");
-      const header =
-        reader.buffer[reader.position]! |
-        (reader.buffer[reader.position + 1]! << 8) |
-        (reader.buffer[reader.position + 2]! << 16);
-      last = (header & 1) === 1;
-      const type = (header >> 1) & 3;
-      const length = 3 + (type === 1 ? 1 : header >> 3);
-      if (type === 3 || header >> 3 > 1 << 17) {
-        throw reader.error("bad-compressed-data", "zstd block header", { found: `0x${header.toString(16)}` });
-      }
-      await reader.need(length, "a zstd block");
-      for (const piece of decode(decoder, reader, reader.view(length), "zstd")) {
+      const block = blockLength(reader);
+      ({ last } = block);
+      await reader.need(block.length, "a zstd block");
+      for (const piece of decode(decoder, reader, reader.view(block.length), "zstd")) {
         total += BigInt(piece.length);
         yield piece;
       }
@@ -72,17 +64,29 @@ function* decode(
   }
 }
 
-async function frameKind(reader: QemuFileReader): Promise<"frame" | "skippable" | "none"> {
+/** What begins here. */
+export async function frameKind(reader: QemuFileReader): Promise<"frame" | "skippable" | "none"> {
   if (!(await reader.fill(4))) return "none";
   const magic = littleU32(reader.buffer, reader.position);
   if (magic === MAGIC) return "frame";
   return isSkippable(magic) ? "skippable" : "none";
 }
 
+/** Bytes of a block with its header, of which 3 bytes are there; whether it is the frame's last. */
+export function blockLength(reader: QemuFileReader): { length: number; last: boolean } {
+  const { buffer, position } = reader;
+  const header = buffer[position]! | (buffer[position + 1]! << 8) | (buffer[position + 2]! << 16);
+  const type = (header >> 1) & 3;
+  if (type === 3 || header >> 3 > 1 << 17) {
+    throw reader.error("bad-compressed-data", "zstd block header", { found: `0x${header.toString(16)}` });
+  }
+  return { length: 3 + (type === 1 ? 1 : header >> 3), last: (header & 1) === 1 };
+}
+
 /** The header's bytes for the decoder, and its values. */
-async function frameHeader(
+export async function frameHeader(
   reader: QemuFileReader,
-): Promise<{ bytes: Uint8Array; checksum: boolean; size: bigint | undefined }> {
+): Promise<{ bytes: Uint8Array; checksum: boolean; size: bigint | undefined; window: number }> {
   const at = reader.offset;
   await reader.need(6, "a zstd frame header");
   const start = reader.position;
@@ -114,5 +118,5 @@ async function frameHeader(
       found: `${window}`,
     });
   }
-  return { bytes, checksum: (descriptor & 4) !== 0, size };
+  return { bytes, checksum: (descriptor & 4) !== 0, size, window };
 }

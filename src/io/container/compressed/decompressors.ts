@@ -1,0 +1,15 @@
+import type { QemuFileReader } from "../../../bytes/reader.js";
+import type { Compression } from "../detect.js";
+
+/** The plain bytes of the rest of a reader's input. Pieces are valid until the next one. */
+export type Decompressor = (reader: QemuFileReader) => AsyncGenerator<Uint8Array>;
+
+/** Each loaded on demand. */
+export const DECOMPRESSORS: Readonly<Record<Compression, () => Promise<Decompressor>>> = {
+  gzip: async () => (await import("./gzip.js")).gunzip,
+  bzip2: async () => (await import("./bzip2.js")).bunzip2,
+  xz: async () => (await import("./xz.js")).unxz,
+  lzop: async () => (await import("./lzop.js")).unlzop,
+  lz4: async () => (await import("./lz4.js")).unlz4,
+  zstd: async () => (await import("./zstd.js")).unzstd,
+};

@@ -1,0 +1,98 @@
+import { QevmError } from "../../../bytes/errors.js";
+import type { QemuFileReader } from "../../../bytes/reader.js";
+import { ZstdDecoder } from "../../../engine/zstd.js";
+import { blockLength, frameHeader, frameKind, unzstd } from "../compressed/zstd.js";
+import { littleU32 } from "../little.js";
+import { readerAt, type OpenFile } from "./file-part.js";
+import type { LaneStart } from "./lane-start.js";
+import { UNIT_END, type Piece } from "./pieces.js";
+
+/** Compressed bytes after which a unit ends with its frame. */
+const UNIT = 1 << 18;
+
+/**
+ * The lane's units of a zstd file: some frames each. Every lane passes over all of the file's block headers, which is a
+ * read of 64 bytes for 128 KiB of plain bytes.
+ */
+export async function* zstdUnits(lane: LaneStart): AsyncGenerator<Piece | typeof UNIT_END> {
+  const decoder = await ZstdDecoder.create();
+  const frames = new FrameWalk(lane.file, lane.start);
+  for (let k = 0; ; k++) {
+    const from = frames.offset;
+    if (!(await frames.next())) return;
+    if (k % lane.lanes !== lane.lane) continue;
+    const reader = readerAt(lane.file, from, { end: frames.offset });
+    reader.path.push(...lane.path);
+    for await (const bytes of unzstd(reader, decoder)) yield { bytes, offset: reader.offset };
+    yield UNIT_END;
+  }
+}
+
+/**
+ * Whether a zstd file has more than one unit, and the first frame ends within `within` compressed bytes and has a
+ * window of at most `window` bytes.
+ */
+export async function hasSeveralFrames(
+  file: OpenFile,
+  start: number,
+  most: { within: number; window: number },
+): Promise<boolean> {
+  const frames = new FrameWalk(file, start, most);
+  return (await frames.next()) && (await frames.next());
+}
+
+/** Passes over frames without decompressing them. */
+class FrameWalk {
+  private readonly reader: QemuFileReader;
+  private over = false;
+
+  constructor(
+    file: OpenFile,
+    private readonly start: number,
+    private readonly most = { within: Infinity, window: Infinity },
+  ) {
+    this.reader = readerAt(file, start, { bufferSize: 64 });
+  }
+
+  get offset(): number {
+    return this.reader.offset;
+  }
+
+  /**
+   * Moves to the end of the next unit. What is damaged or cut belongs to the last unit, where the decompressor will
+   * find it. False: there is none.
+   */
+  async next(): Promise<boolean> {
+    const from = this.offset;
+    while (!this.over && this.offset - from < UNIT) {
+      try {
+        if ((await frameKind(this.reader)) === "none") this.over = true;
+        else await this.frame();
+      } catch (error) {
+        if (!(error instanceof QevmError)) throw error;
+        this.over = true;
+        await this.reader.discardRest();
+      }
+    }
+    return this.offset > from;
+  }
+
+  private async frame(): Promise<void> {
+    const { reader } = this;
+    if ((await frameKind(reader)) === "skippable") {
+      await reader.need(8, "");
+      await reader.discard(littleU32(reader.view(8), 4));
+      return;
+    }
+    const { checksum, window } = await frameHeader(reader);
+    if (window > this.most.window) throw reader.error("limit", "zstd window");
+    for (let last = false; !last;) {
+      await reader.need(3, "");
+      const block = blockLength(reader);
+      last = block.last;
+      await reader.discard(block.length);
+      if (this.offset - this.start > this.most.within) throw reader.error("limit", "zstd frame");
+    }
+    if (checksum) await reader.discard(4);
+  }
+}
