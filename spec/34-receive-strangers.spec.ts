@@ -2,13 +2,15 @@
 import { mkdirSync, readFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { join } from "node:path";
+import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import test, { type Test } from "tape";
 import { MemorySource } from "../src/bytes/index.js";
 import { ChannelEncoder } from "../src/codec/multifd/index.js";
 import { StreamReader } from "../src/codec/stream/index.js";
 import { AllowedPeers } from "../src/io/transport/allowed-peers.js";
-import { openListener } from "../src/io/transport/listen-uri.js";
+import { openListener, type Connection } from "../src/io/transport/listen-uri.js";
+import { Gate } from "../src/live/receive/gate.js";
 import { receiveInto, type Refused } from "../src/live/receive/index.js";
 import { relay } from "../src/live/relay/index.js";
 import { corpusEntry } from "../tools/corpus.js";
@@ -209,4 +211,34 @@ test("a listener without an address is for this machine only, and --allow for th
       t.ok(readFileSync(join(folder, how, "main.bin")).equals(stream));
     }
   });
+});
+
+test("a source is known that sends no more before its channels are read", async (t) => {
+  // 10.0 keeps the footer of its setup back, fills the channels' sockets with pages and waits.
+  const whole = await setupOf(open("main.bin"));
+  const configured = 13 + whole.readUInt32BE(9);
+  // With a return path, so that half a second of silence is enough.
+  const command = Buffer.from("0800010000", "hex");
+  const setup = Buffer.concat([whole.subarray(0, configured), command, whole.subarray(configured, -5)]);
+  const refused: Refused[] = [];
+  let here = false;
+  const gate = new Gate({ mainIsHere: () => here, mayBeSilent: () => false }, (one) => refused.push(one));
+  const silentAfter = (bytes: Uint8Array): Connection => {
+    const input = Readable.from(
+      (async function* () {
+        yield bytes;
+        await new Promise(() => undefined);
+      })(),
+    );
+    return { input, output: undefined, peer: "test", address: undefined, ended: async () => {}, destroy: () => {} };
+  };
+  const channel = gate.admit(silentAfter(open("multifd-0.bin").subarray(0, 2000)));
+  const main = await Promise.race([gate.admit(silentAfter(setup)), sleep(4000)]);
+  t.equal(main?.role, "main");
+  here = true;
+  gate.wake();
+  t.equal((await Promise.race([channel, sleep(4000)]))?.role, "multifd");
+  t.deepEqual(refused, []);
+  gate.close();
+  t.end();
 });

@@ -1,11 +1,10 @@
-import { isRandom } from "../bytes/source.js";
-import { inspectStream } from "../analyse/inspect/inspect.js";
-import { verifyStream, type Verification } from "../analyse/inspect/verify.js";
+import { QevmError } from "../bytes/errors.js";
+import { verifyStream, type CheckOptions, type Verification } from "../analyse/inspect/verify.js";
 import { isFolder } from "../io/container/is-folder.js";
 import type { InputOptions } from "../io/container/types.js";
 import { canReopen } from "../io/transport/file.js";
 import { aboutContainers, openFile } from "./document.js";
-import { inputOptions, parse, refuseOffset, streamOptions, type Arguments, type ReadOptions } from "./arguments.js";
+import { inputOptions, parse, refuseOffset, streamOptions, type Arguments } from "./arguments.js";
 import { eachFile, named, type OneFile } from "./each-file.js";
 import { verifyDocument } from "../analyse/text/documents.js";
 import { opaqueLines } from "../analyse/text/opaque.js";
@@ -24,15 +23,8 @@ export async function run(argv: string[]): Promise<number> {
 
 async function verifyFile(file: string, args: Arguments): Promise<OneFile> {
   const options = await streamOptions(args);
-  const keepMemory = await needsMemory(file, options, inputOptions(args));
-  const source = withProgress(await openFile(file, inputOptions(args)), "verifying");
-  try {
-    const verification = await verifyStream(source, { ...options, keepMemory });
-    return found(verification, report(named(file), verification));
-  } finally {
-    source.done();
-    await source.close?.();
-  }
+  const verification = await verified(file, { ...options, keepMemory: !canReopen(file) }, inputOptions(args));
+  return found(verification, report(named(file), verification));
 }
 
 function found(verification: Verification, lines: readonly string[]): OneFile {
@@ -61,20 +53,21 @@ async function verifyFolder(folder: string, args: Arguments): Promise<OneFile> {
 }
 
 /**
- * Guest memory is needed only for XBZRLE pages. A file is checked for them in advance, which is impossible for a pipe.
+ * Guest memory is needed only for XBZRLE pages, which few streams have. To keep it costs more than to read most files,
+ * so a file that has such a page is read a second time. A pipe cannot be.
  */
-async function needsMemory(file: string, options: ReadOptions, how: InputOptions): Promise<boolean> {
-  if (!canReopen(file)) return true;
-  const input = await openFile(file, how);
-  const source = withProgress(input, "looking for XBZRLE pages");
+async function verified(file: string, options: CheckOptions, how: InputOptions): Promise<Verification> {
+  const source = withProgress(await openFile(file, how), "verifying");
   try {
-    if (!isRandom(input)) return true;
-    const { ram } = await inspectStream(source, options);
-    return ram.pages.xbzrle > 0;
+    return await verifyStream(source, options);
+  } catch (error) {
+    // The error of the first XBZRLE page.
+    if (options.keepMemory !== false || !(error instanceof QevmError) || error.code !== "usage") throw error;
   } finally {
     source.done();
     await source.close?.();
   }
+  return await verified(file, { ...options, keepMemory: true }, how);
 }
 
 /** The text report. */

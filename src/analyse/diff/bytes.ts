@@ -1,3 +1,4 @@
+import { differsAt } from "../../bytes/difference.js";
 import { type Positioned, readFully } from "../../bytes/source.js";
 import { hexOf } from "../../bytes/text.js";
 import type { ByteRange, Pair } from "./types.js";
@@ -32,16 +33,6 @@ async function readPiece(
 ): Promise<Uint8Array> {
   const wanted = Math.max(0, Math.min(piece.length, length - from));
   return piece.subarray(0, await readFully(source, start + from, piece.subarray(0, wanted)));
-}
-
-/** Index of the first byte that only one has or that is not the same; undefined: there is none. */
-export function differsAt(a: Uint8Array, b: Uint8Array): number | undefined {
-  // Node's is a hundred times as fast as a loop, for what is the same.
-  const { Buffer: node } = globalThis as { Buffer?: typeof Buffer };
-  if (a.length === b.length && node?.compare(a, b) === 0) return undefined;
-  const length = Math.min(a.length, b.length);
-  for (let i = 0; i < length; i++) if (a[i] !== b[i]) return i;
-  return a.length === b.length ? undefined : length;
 }
 
 /** Every run of bytes that differ; what only one has counts as different. */

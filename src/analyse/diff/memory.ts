@@ -1,6 +1,7 @@
 import { createInflater } from "../../engine/create.js";
 import type { PageCounts } from "../inspect/inspect.js";
-import { differsAt, hexDigits } from "./bytes.js";
+import { differsAt } from "../../bytes/difference.js";
+import { hexDigits } from "./bytes.js";
 import { GuestAddresses } from "./guest-addresses.js";
 import { PageKind } from "../../guest/pages/page-places.js";
 import { PageViews } from "./page-views.js";

@@ -1,4 +1,18 @@
+import { differsAt } from "../../bytes/difference.js";
 import { type ByteSink, type ByteSource, isRandom } from "../../bytes/source.js";
+
+/** Bytes of a piece that is kept. */
+const PIECE = 1 << 18;
+
+/** Pieces whose memory is used again, at most. */
+const SPARE = 16;
+
+/** A piece of what was handed out: `bytes[from .. to)` is not compared yet. */
+interface Kept {
+  bytes: Uint8Array;
+  from: number;
+  to: number;
+}
 
 /**
  * A source that keeps what it has handed out until a sink has compared it: decoding and encoding run side by side over
@@ -15,7 +29,9 @@ export class Tap implements ByteSource {
   difference: number | undefined;
   /** Bytes compared. */
   compared = 0;
-  private readonly chunks: Uint8Array[] = [];
+  private readonly kept: Kept[] = [];
+  /** Memory of pieces that were compared. New memory for each costs more than the comparison. */
+  private readonly spare: Uint8Array[] = [];
 
   constructor(private readonly source: ByteSource) {
     this.length = source.length;
@@ -34,7 +50,7 @@ export class Tap implements ByteSource {
 
   /** Bytes that were read and not written again yet. */
   get pending(): number {
-    return this.chunks.reduce((sum, chunk) => sum + chunk.length, 0);
+    return this.kept.reduce((sum, { from, to }) => sum + to - from, 0);
   }
 
   /** Where the bytes that were encoded again go. */
@@ -49,34 +65,39 @@ export class Tap implements ByteSource {
   }
 
   private keep(into: Uint8Array, n: number): number {
-    if (n > 0) this.chunks.push(into.slice(0, n));
+    for (let at = 0; at < n;) {
+      let last = this.kept.at(-1);
+      if (last === undefined || last.to === last.bytes.length) {
+        last = { bytes: this.spare.pop() ?? new Uint8Array(PIECE), from: 0, to: 0 };
+        this.kept.push(last);
+      }
+      const taken = Math.min(n - at, last.bytes.length - last.to);
+      last.bytes.set(into.subarray(at, at + taken), last.to);
+      last.to += taken;
+      at += taken;
+    }
     return n;
   }
 
   private compare(bytes: Uint8Array): void {
-    let at = 0;
-    while (at < bytes.length) {
-      const head = this.chunks[0];
+    for (let at = 0; at < bytes.length;) {
+      const head = this.kept[0];
       if (head === undefined) {
         this.difference ??= this.compared;
         this.compared += bytes.length - at;
         return;
       }
-      const n = Math.min(head.length, bytes.length - at);
+      const n = Math.min(head.to - head.from, bytes.length - at);
       if (this.difference === undefined) {
-        const differs = firstDifference(head, 0, bytes, at, n);
-        if (differs >= 0) this.difference = this.compared + differs;
+        const differs = differsAt(head.bytes.subarray(head.from, head.from + n), bytes.subarray(at, at + n));
+        if (differs !== undefined) this.difference = this.compared + differs;
       }
       this.compared += n;
       at += n;
-      if (n === head.length) this.chunks.shift();
-      else this.chunks[0] = head.subarray(n);
+      head.from += n;
+      if (head.from < head.to) continue;
+      this.kept.shift();
+      if (this.spare.length < SPARE) this.spare.push(head.bytes);
     }
   }
-}
-
-/** Index of the first of `n` bytes that differ, or -1. */
-export function firstDifference(a: Uint8Array, aStart: number, b: Uint8Array, bStart: number, n: number): number {
-  for (let i = 0; i < n; i++) if (a[aStart + i] !== b[bStart + i]) return i;
-  return -1;
 }

@@ -267,7 +267,8 @@ export class Gate {
 
   /**
    * Waits until the first page of a main channel, or what follows its setup. Anybody can send a header, so that decides
-   * nothing. A source that waits for a reply is silent after its block list.
+   * nothing. A source that waits for a reply is silent after its block list. So is one whose multifd channels are not
+   * read yet: 10.0 leaves the end of the setup in its buffer and sends pages into the channels.
    */
   private async prove(
     waiting: Waiting,
@@ -289,8 +290,10 @@ export class Gate {
       while (verdict === undefined && waiting.why === undefined) {
         next ??= rest.next();
         const quiet = proof.listed ? [silence(proof.returnPath ? SILENT : PREPARES)] : [];
-        const came = await Promise.race([proof.decided, next, ...quiet.map(({ over }) => over)]);
+        const listed = proof.listed ? quiet.map(({ over }) => over) : [proof.whenListed];
+        const came = await Promise.race([proof.decided, next, ...listed]);
         for (const { stop } of quiet) stop();
+        if (came === undefined) continue;
         if (typeof came === "string") {
           verdict = came;
           break;

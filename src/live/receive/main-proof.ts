@@ -17,12 +17,18 @@ export class MainProof {
   returnPath = false;
   /** The block list of the RAM section has come. */
   listed = false;
+  /** Resolves when it has: what was fed is parsed after `feed` has resolved. */
+  readonly whenListed: Promise<void>;
+  private tellListed: () => void = () => undefined;
   private readonly source = new FedSource();
   private readonly reader: StreamReader;
 
   constructor() {
     // Any page size does, because no page is read; without one the reader would wait for pages that show it.
     this.reader = new StreamReader(this.source, { lenient: true, bufferSize: 1 << 12, pageSize: 4096 });
+    this.whenListed = new Promise((resolve) => {
+      this.tellListed = resolve;
+    });
     this.decided = this.follow().finally(() => this.source.finish());
   }
 
@@ -31,7 +37,7 @@ export class MainProof {
     return this.reader.ram;
   }
 
-  /** Resolves when the bytes were parsed, or are no longer needed. */
+  /** Resolves when the bytes were taken, or are no longer needed. */
   async feed(chunk: Uint8Array): Promise<void> {
     await this.source.feed(chunk);
   }
@@ -48,7 +54,10 @@ export class MainProof {
         if (item.kind === "section" && item.content.kind === "ram") {
           if (this.listed) return "ram";
           for await (const batch of item.records()) {
-            if (batch.blockList !== undefined) this.listed = true;
+            if (batch.blockList !== undefined) {
+              this.listed = true;
+              this.tellListed();
+            }
             for (let i = 0; i < batch.count; i++) if ((batch.flag[i]! & PAGE_FLAGS) !== 0) return "ram";
           }
         } else if (item.kind === "command" && item.command.name === "OPEN_RETURN_PATH") this.returnPath = true;

@@ -6,8 +6,14 @@ import type { Compression } from "../detect.js";
 import { DECOMPRESSORS, type Decompressor } from "./decompressors.js";
 import type { Progress } from "./progress.js";
 
-/** From so many compressed bytes on, other threads are faster: to start them takes 40 ms of processor time. */
-const LONG = 8 << 20;
+/** From so many compressed bytes on, other threads are faster: the start of one takes 0.1 s of processor time. */
+const LONG: Partial<Record<Compression, number>> = {
+  bzip2: 4 << 20,
+  xz: 4 << 20,
+  zstd: 64 << 20,
+  lz4: 64 << 20,
+  lzop: 64 << 20,
+};
 /** Decompressed bytes that are allowed for any file, however small it is. */
 const FREE = 256 << 20;
 /**
@@ -63,10 +69,10 @@ export async function decompressed(
 async function begun(
   kind: Compression,
   reader: QemuFileReader,
-  { from = LONG, ...threads }: NonNullable<Expansion["threads"]> = {},
+  { from = LONG[kind] ?? Infinity, ...threads }: NonNullable<Expansion["threads"]> = {},
 ): Promise<Progress> {
   const { openFile: file, length = 0 } = reader.source;
-  if (file !== undefined && kind !== "gzip" && length - reader.offset >= from) {
+  if (file !== undefined && length - reader.offset >= from) {
     const { inThreads } = await import("../threads/in-threads.js");
     const progress = await inThreads(kind, reader, file, length, threads);
     if (progress !== undefined) return progress;
