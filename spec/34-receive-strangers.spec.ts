@@ -213,6 +213,17 @@ test("a listener without an address is for this machine only, and --allow for th
   });
 });
 
+/** A connection that says something and then nothing, and stays open. */
+function silentAfter(bytes: Uint8Array): Connection {
+  const input = Readable.from(
+    (async function* () {
+      yield bytes;
+      await new Promise(() => undefined);
+    })(),
+  );
+  return { input, output: undefined, peer: "test", address: undefined, ended: async () => {}, destroy: () => {} };
+}
+
 test("a source is known that sends no more before its channels are read", async (t) => {
   // 10.0 keeps the footer of its setup back, fills the channels' sockets with pages and waits.
   const whole = await setupOf(open("main.bin"));
@@ -223,15 +234,6 @@ test("a source is known that sends no more before its channels are read", async 
   const refused: Refused[] = [];
   let here = false;
   const gate = new Gate({ mainIsHere: () => here, mayBeSilent: () => false }, (one) => refused.push(one));
-  const silentAfter = (bytes: Uint8Array): Connection => {
-    const input = Readable.from(
-      (async function* () {
-        yield bytes;
-        await new Promise(() => undefined);
-      })(),
-    );
-    return { input, output: undefined, peer: "test", address: undefined, ended: async () => {}, destroy: () => {} };
-  };
   const channel = gate.admit(silentAfter(open("multifd-0.bin").subarray(0, 2000)));
   const main = await Promise.race([gate.admit(silentAfter(setup)), sleep(4000)]);
   t.equal(main?.role, "main");

@@ -35,4 +35,4 @@ function run(slot: Slot): void {
   slot.length = at;
 }
 
-serve(ring, { run });
+await serve(ring, { run });
