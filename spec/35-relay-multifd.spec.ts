@@ -109,6 +109,24 @@ for (const [name, targets] of CHANGED) {
   });
 }
 
+test("device state changed beside multifd channels, which pass unchanged", async (t) => {
+  const { files, open } = recordingNamed("recording-10.0-zstd");
+  const names = ["main.bin", ...files.filter((file) => file.startsWith("multifd"))];
+  await inFolder(async (folder) => {
+    const into = join(folder, "rec");
+    const values = [["timer:cpu_clock_offset", "0x1234"]] as const;
+    const { converted } = await through(into, names.map(open), { convert: { values } });
+    t.deepEqual(converted?.notSet, []);
+    const was = open("main.bin");
+    const main = readFileSync(join(into, "main.bin"));
+    const differs = [...was.keys()].filter((at) => was[at] !== main[at]);
+    t.equal(main.length, was.length);
+    t.ok(differs.length > 0 && differs.at(-1)! - differs[0]! < 8, "one value of 8 bytes is another one");
+    t.equal(main.subarray(differs.at(-1)! - 7, differs.at(-1)! + 1).toString("hex"), "0000000000001234");
+    for (const name of names.slice(1)) t.ok(readFileSync(join(into, name)).equals(open(name)), name);
+  });
+});
+
 /** A destination that takes every connection and says nothing. */
 async function silent(use: (uri: string) => Promise<void>): Promise<void> {
   const server = createServer((socket) => socket.resume().on("error", () => undefined));
@@ -134,7 +152,8 @@ test("what cannot be changed is refused in words", async (t) => {
     break;
   }
   const both: [Buffer, RelayOptions, RegExp][] = [
-    [main, { convert: { ram: "keep", dropVmdescription: true } }, /pages are in multifd channels.*--multifd/su],
+    [main, { convert: { values: [["globalstate:nosuch", "1"]] } }, /device globalstate has no field "nosuch"/u],
+    [main, { convert: { values: [["nosuch:x", "1"]] } }, /the stream has no device "nosuch"/u],
     [advised, { convert: { ram: "normal" } }, /multifd channels cannot be changed where postcopy may follow/u],
     [advised, { multifd: { method: "none", channels: 2 } }, /where postcopy may follow/u],
   ];

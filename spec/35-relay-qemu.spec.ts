@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import test from "tape";
+import test, { type Test } from "tape";
 import { direct } from "../tools/capture/entries/parts.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { compare, runGuest } from "../tools/destination/index.js";
@@ -10,7 +10,7 @@ import { migrateTo } from "../tools/recording/record.js";
 import { qemuOf } from "./support/loads.js";
 import { sendLookAlikes } from "./support/look-alikes.js";
 import { qevm } from "./support/program.js";
-import { arrived, LIVE, SHORT, switching, through, type Side, type Way } from "./support/relayed.js";
+import { arrived, LIVE, SHORT, switching, through, type Outcome, type Side, type Way } from "./support/relayed.js";
 import { flatDocument } from "./support/document.js";
 
 const COMPRESS: Side = { capabilities: ["compress"], parameters: { "compress-level": 1, "compress-threads": 2 } };
@@ -32,16 +32,29 @@ function multifdOf(channels: number, method: string): Side {
 /** A machine type with marks of its own, which 10.0 and 11.1 have. */
 const LATER = { ...LIVE, args: direct("pc-i440fx-10.0") };
 
+const SERIAL = ["-serial", "null"];
+
+/** Its device state is read by the catalogue. */
+const UNDESCRIBED = { ...LATER, args: [...direct("pc-i440fx-10.0,suppress-vmdesc=on"), ...SERIAL] };
+
+/** Values that the guest does not touch, and what the destination's monitor then shows. */
+const SET = ["--set", "serial:state.scr=0x5a", "--set", "cpu:env.dr[1]=0x1234"];
+async function checkSet(t: Test, { loaded: { vm } }: Outcome): Promise<void> {
+  t.match(await vm.human("i /b 0x3ff"), /= 0x5a\b/u, "the scratch register of the serial port is the changed one");
+  t.match(await vm.human("info registers"), /\bDR1=0*1234\b/u, "and so is the register of the CPU");
+}
+
 /** Pages that are changed into, in or out of multifd channels, while the guest writes. */
 const CHANGED: readonly [string, string, string, Way][] = [
   ["7.2", "7.2", MULTIFD, multifdOf(3, "none"), ["--multifd", "none", "--channels", "3", "--out", "$DIR/rec"]],
-  ["7.2", "7.2", multifdOf(2, "none"), {}, ["--ram", "normal"]],
+  ["7.2", "7.2", multifdOf(2, "none"), {}, ["--ram", "normal", ...SET], { ...LIVE, args: [...LIVE.args, ...SERIAL] }],
   ["7.2", "7.2", { capabilities: ["xbzrle", "return-path"] }, multifdOf(2, "zlib"), ["--multifd", "zlib"]],
   ["7.2", "10.0", multifdOf(2, "none"), multifdOf(4, "zstd"), ["--multifd", "zstd", "--channels", "4"]],
   ["7.2", "11.1", BACK, multifdOf(4, "zlib"), ["--multifd", "zlib", "--channels", "4"]],
   ["11.1", "7.2", multifdOf(2, "zstd"), multifdOf(3, "none"), ["--multifd", "none", "--channels", "3"]],
   ["10.0", "11.1", multifdOf(2, "zlib"), multifdOf(3, "zstd"), ["--multifd", "zstd", "--channels", "3"], LATER],
   ["11.1", "10.0", multifdOf(4, "zstd"), BACK, ["--ram", "normal"], LATER],
+  ["10.0", "11.1", multifdOf(2, "zstd"), multifdOf(2, "zstd"), SET, UNDESCRIBED],
 ].map(([from, to, source, destination, options, machine]) => [
   `${JSON.stringify(source)} as ${(options as string[]).slice(0, 2).join(" ")}`,
   from as string,
@@ -119,6 +132,7 @@ for (const [what, from, to, way] of [...PASSED, ...CHANGED]) {
         await runGuest(outcome.loaded.vm, 50);
         const { differentBlocks } = await compare(outcome.loaded.vm, outcome.truth!);
         t.ok(differentBlocks.includes("pc.ram"), "the guest goes on and writes");
+        if (way.options.includes("--set")) await checkSet(t, outcome);
       }
       const back = way.source.capabilities?.includes("return-path") === true;
       t.match(outcome.ended.stdout, back ? /has loaded everything/u : /cannot confirm/u);
@@ -167,19 +181,54 @@ test("a migration that switches to postcopy: the destination's requests go back"
   });
 });
 
+test("device state in a package is changed, and the guest is not lost over a name that is wrong", async (t) => {
+  const qemu = qemuOf(t, "11.1");
+  if (qemu === undefined) return;
+  const both = ["postcopy-preempt", "multifd"];
+  const way: Way = {
+    source: {},
+    destination: { capabilities: ["postcopy-ram", ...both] },
+    options: [...SET, "--set", "serial:state.nosuch=1", "--set", "cpu:env.dr[2]=2", "--set", "nosuch:x=1", "--json"],
+    machine: { ...LATER, args: [...LATER.args, ...SERIAL] },
+    migrate: async (vm, uri) => await switching(vm, uri, both),
+  };
+  await through(qemu, qemu, way, async (outcome) => {
+    const { ended, loaded, truth, failure } = outcome;
+    t.equal(ended.code, 1, ended.stderr);
+    t.match(ended.stderr, /serial:state\.nosuch was not set, the guest went on: device serial has no field/u);
+    const { converted } = flatDocument(ended.stdout) as { converted: { notSet: { name: string }[] } };
+    const names = converted.notSet.map(({ name }) => name);
+    t.deepEqual(
+      names,
+      ["serial:state.scr", "serial:state.nosuch", "nosuch:x"],
+      "a device is changed whole or not at all",
+    );
+    t.ok(truth !== undefined, `the source completes: ${String(failure)}`);
+    t.match(await loaded.vm.human("info registers"), /\bDR1=0*1234\b/u, "the other device is changed");
+    t.deepEqual((await compare(loaded.vm, truth!)).differentBlocks, [], "memory as in the source");
+    await runGuest(loaded.vm, 50);
+    t.deepEqual((await compare(loaded.vm, truth!)).differentBlocks, ["pc.ram"], "the guest goes on and writes");
+  });
+});
+
 test("a destination that refuses is heard on both sides", async (t) => {
   const qemu = qemuOf(t, "7.2");
   if (qemu === undefined) return;
   const machine = { args: LIVE.args, files: LIVE.files };
   const other = direct("pc-q35-7.2");
-  for (const options of [[], ["--ram", "normal"]]) {
+  for (const [options, args] of [
+    [[], other],
+    [["--ram", "normal"], other],
+    [["--set", "cpu:env.dr[8]=1"], undefined],
+  ] as const) {
     const way = {
       source: { capabilities: ["return-path"] },
-      destination: { args: other },
+      destination: args === undefined ? {} : { args },
       options,
       machine,
     };
     await through(qemu, qemu, way, async ({ ended, loaded, truth }) => {
+      if (args === undefined) t.match(ended.stderr, /device cpu has no field "env\.dr\[8\]"/u, "not there: refused");
       t.equal(loaded.result.loaded, false, loaded.result.error);
       t.equal(truth, undefined, "the source does not complete");
       // It says why on its own stderr, and is gone: a lost peer.

@@ -59,6 +59,7 @@ export { convertToFile } from "./rewrite/convert/convert-file.js";
 export { convertStream } from "./rewrite/convert/convert.js";
 export { convertToRecording, type RecordingFolderReport } from "./rewrite/convert/recording-folder.js";
 export type { ToRecordingOptions, ToRecordingReport } from "./rewrite/convert/to-recording.js";
+export type { DeviceValues, NotSet } from "./rewrite/convert/device-changes.js";
 export type {
   ConvertEngine,
   ConvertOptions,

@@ -196,6 +196,24 @@ export function sizeOf(text: string): number | undefined {
   return Number.isSafeInteger(bytes) ? bytes : undefined;
 }
 
+/** Splits `NAME=VALUE`. Errors: usage. */
+export function nameAndValue(text: string, usage: string): [name: string, value: string] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new UsageError(`${usage}, not ${JSON.stringify(text)}`);
+  return [text.slice(0, at), text.slice(at + 1)];
+}
+
+/** Parses `--set cpu/0:env.eip=0xfff0`, repeatable. Errors: usage. */
+export function deviceValues(args: Arguments): [name: string, value: string][] {
+  const values = args.list("set").map((text) => nameAndValue(text, "--set takes DEVICE:FIELD=VALUE"));
+  for (const [name, value] of values) {
+    if (!/.:./u.test(name)) {
+      throw new UsageError(`--set takes DEVICE:FIELD=VALUE, not ${JSON.stringify(`${name}=${value}`)}`);
+    }
+  }
+  return values;
+}
+
 /** Parses `--limit deviceBytes=1G`, repeatable. */
 export function limitsOf(args: Arguments): Partial<StreamLimits> {
   const limits: Partial<StreamLimits> = {};

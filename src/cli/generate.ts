@@ -5,7 +5,16 @@ import { generateNone, type PageEncoding } from "../rewrite/generate/none.js";
 import { generateFromTemplate } from "../rewrite/generate/template.js";
 import { attempt, readAll } from "../io/transport/attempt.js";
 import { openOutput, type Output } from "../io/transport/output.js";
-import { limitsOf, parse, sizeOf, streamOffset, UsageError, type Arguments } from "./arguments.js";
+import {
+  deviceValues,
+  limitsOf,
+  nameAndValue,
+  parse,
+  sizeOf,
+  streamOffset,
+  UsageError,
+  type Arguments,
+} from "./arguments.js";
 import { openFile, printResult } from "./document.js";
 import { outOf } from "./out.js";
 import { fileSize, print, safe, withProgress } from "./output.js";
@@ -13,7 +22,7 @@ import { fileSize, print, safe, withProgress } from "./output.js";
 /** `qevm generate --machine none --out FILE` and `qevm generate --template FILE --out FILE`. */
 export async function run(argv: string[]): Promise<number> {
   const args = parse("generate", argv, [0, 0], "options only");
-  const images = args.list("ram").map((text) => split(text, "--ram takes BLOCK=FILE"));
+  const images = args.list("ram").map((text) => nameAndValue(text, "--ram takes BLOCK=FILE"));
   const inputs = [args.text("template"), args.text("fill"), ...images.map(([, path]) => path)];
   const out = outOf(args, inputs, { stdout: true });
   const template = args.text("template");
@@ -81,19 +90,12 @@ async function fromTemplate(
       open.push(fd);
       images.set(block, (offset, into) => readAll(path, fd, into, offset));
     }
-    const values = args.list("set").map((text) => split(text, "--set takes DEVICE:FIELD=VALUE"));
-    return await generateFromTemplate(source, file, { images, values, limits });
+    return await generateFromTemplate(source, file, { images, values: deviceValues(args), limits });
   } finally {
     for (const fd of open) closeSync(fd);
     source.done();
     await source.close?.();
   }
-}
-
-function split(text: string, usage: string): [string, string] {
-  const at = text.indexOf("=");
-  if (at < 1) throw new UsageError(`${usage}, not ${JSON.stringify(text)}`);
-  return [text.slice(0, at), text.slice(at + 1)];
 }
 
 /** Used where nothing needs closing. */

@@ -299,7 +299,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
   },
   relay: {
     usage: "LISTEN-URI CONNECT-URI [--ram E | --multifd M] [--out DIR] ...",
-    line: "relay a migration between two QEMUs, and change the pages",
+    line: "relay a migration between two QEMUs, and change it on the way",
     options: [
       ["--ram E", "normal: compressed and XBZRLE pages become plain ones,", { values: ["normal", "zlib"] }],
       ["", "for a destination without these; zlib: the other way"],
@@ -311,6 +311,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--qemu VERSION", "the destination's (the machine type's, or 7.2)"],
       ["--uuid UUID", "the VM's, where the source has no multifd channels"],
       ["--machine NAME", "another machine type in the configuration"],
+      ["--set DEV:FIELD=V", "another device value, as of generate; repeatable", { many: true }],
       ["--drop-vmdescription", "leave the VMDESCRIPTION out"],
       ["-o, --out DIR", "record every channel unchanged"],
       ...KEEP,

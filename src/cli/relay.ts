@@ -5,13 +5,13 @@ import type { QevmError } from "../bytes/errors.js";
 import { relay, type Relayed, type RelayOptions } from "../live/relay/index.js";
 import { syncName } from "../io/transport/durable.js";
 import { AtomicFolder } from "../io/transport/folder.js";
-import { parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { deviceValues, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { keepFolder, keepsPartial, refusals } from "./kept.js";
 import { multifdOptions } from "./multifd-options.js";
 import { outOf } from "./out.js";
 import { checkInClear, connectorTls, listenerTls, tlsLines } from "./tls.js";
 import { printResult } from "./document.js";
-import { count, delivered, fileSize, print, printWarnings, safe, table, tell, tellSource } from "./output.js";
+import { count, delivered, fileSize, print, printWarnings, safe, table, tell, tellSource, warn } from "./output.js";
 
 /** `qevm relay LISTEN-URI CONNECT-URI`. */
 export async function run(argv: string[]): Promise<number> {
@@ -30,7 +30,10 @@ export async function run(argv: string[]): Promise<number> {
   if (converted !== null) printWarnings(converted.warnings);
   if (args.flag("json")) printResult(...document(relayed, out));
   else print(lines(relayed, out));
-  return converted === null ? 0 : delivered(converted, args.flag("accept-damage"));
+  if (converted === null) return 0;
+  for (const { name, why } of converted.notSet ?? []) warn(`${safe(name)} was not set, the guest went on: ${why}`);
+  const status = delivered(converted, args.flag("accept-damage"));
+  return (converted.notSet ?? []).length > 0 ? 1 : status;
 }
 
 /** How the destination's multifd channels are written; undefined: it has none, or those of the source. Errors: usage. */
@@ -63,9 +66,17 @@ async function conversion(args: Arguments, multifd: boolean): Promise<RelayOptio
   if (!multifd && ram !== "zlib" && level !== undefined) throw new UsageError("--level goes with --ram zlib");
   const machine = args.text("machine");
   const dropVmdescription = args.flag("drop-vmdescription");
-  if (ram === undefined && machine === undefined && !dropVmdescription) return undefined;
+  const values = deviceValues(args);
+  if (ram === undefined && machine === undefined && !dropVmdescription && values.length === 0) return undefined;
   const target = ram ?? ("keep" satisfies RamTarget);
-  return { ...(await streamOptions(args)), ram: target, level, machine, dropVmdescription };
+  return {
+    ...(await streamOptions(args)),
+    ram: target,
+    level,
+    machine,
+    dropVmdescription,
+    ...(values.length > 0 && { values }),
+  };
 }
 
 function onBroken({ what }: QevmError): void {

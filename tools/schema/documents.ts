@@ -208,7 +208,7 @@ export const RESULTS: Readonly<Record<string, Shape>> = {
     listenUri: text,
     connectUri: text,
     channels: list(fact),
-    converted: orNull(obj(converted)),
+    converted: orNull(obj({ ...converted, notSet: opt(list(obj({ name: text, why: text }))) })),
     split: orNull(obj(split)),
     loaded: orNull({ const: true }),
     ...refused,

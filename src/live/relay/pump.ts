@@ -25,19 +25,12 @@ export class Ahead {
     return pump;
   }
 
-  /**
-   * All channels are known. Errors: unsupported where their pages cannot be changed.
-   * @param placed it is said where the pages go
-   */
-  begin(postcopy: boolean, placed: boolean): void {
+  /** All channels are known. Errors: unsupported where their pages cannot be changed. */
+  begin(postcopy: boolean): void {
     this.begun = true;
-    if (this.pumps.length === 0) return;
-    if (postcopy) {
+    if (this.pumps.length > 0 && postcopy) {
       throw new QevmError("unsupported", "pages in multifd channels cannot be changed where postcopy may follow");
     }
-    if (placed) return;
-    const what = "the source's pages are in multifd channels, which do not go on beside a changed main channel";
-    throw new QevmError("unsupported", what, { expected: "--ram, or --multifd M --channels N" });
   }
 }
 

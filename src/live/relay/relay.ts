@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
-import { MemorySource } from "../../bytes/index.js";
 import { Gate, KeptTail, StreamEnd, type Caller, type ChannelHead } from "../receive/index.js";
-import { announced, type Announced, type ChannelRole } from "../../io/recording/index.js";
+import type { ChannelRole } from "../../io/recording/index.js";
 import { checkDestination, openDestination, type Destination } from "../../io/transport/destination-uri.js";
 import { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
@@ -10,6 +9,7 @@ import { writeDrained } from "../../io/transport/drained.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
 import type { TlsFacts } from "../../io/transport/tls/listener.js";
+import { Announcement } from "./announcement.js";
 import { convertMain, openedLater, quiet, type Converted } from "./conversion.js";
 import { Ahead } from "./pump.js";
 import { RelayRecord } from "./record.js";
@@ -44,9 +44,7 @@ class Relay {
   private readonly main = new KeptTail();
   private readonly callers: Caller[] = [];
   private readonly conversion: RelayOptions["convert"];
-  /** The first bytes of the main channel, until the announcement is complete. */
-  private head: Uint8Array | undefined = new Uint8Array(0);
-  private announced: Announced = { returnPath: false, postcopy: false, all: false };
+  private readonly announcement = new Announcement();
   private done: Converted | undefined;
   /** The source's multifd channels, where pages are changed. */
   private readonly ahead = new Ahead();
@@ -68,7 +66,7 @@ class Relay {
     this.conversion = options.convert ?? (options.multifd === undefined ? undefined : { ram: "normal" });
     const facts = {
       mainIsHere: () => this.mainIsHere,
-      mayBeSilent: () => this.announced.postcopy,
+      mayBeSilent: () => this.announcement.is.postcopy,
       takesSilent: true,
     };
     const allowed = new AllowedPeers(options.allow ?? [], from);
@@ -155,7 +153,7 @@ class Relay {
     const same = this.callers.filter((caller) => caller.role === role);
     if (role === "main") return same.length > 0 ? "it is a second main channel" : undefined;
     if (role === "preempt") {
-      if (!this.announced.postcopy) return "it is a preempt channel, and this migration has none";
+      if (!this.announcement.is.postcopy) return "it is a preempt channel, and this migration has none";
       return same.length > 0 ? "it is a second preempt channel" : undefined;
     }
     if (same.some((caller) => caller.uuid !== uuid)) return "it is a multifd channel of another guest";
@@ -167,7 +165,7 @@ class Relay {
     const { connection, role } = caller;
     const isMain = role === "main";
     const channel = this.record.open(role, caller.id);
-    if (role === "multifd" && this.conversion !== undefined) {
+    if (role === "multifd" && this.changesPages) {
       await this.pump(caller, channel);
       return;
     }
@@ -227,8 +225,7 @@ class Relay {
    */
   private async settled(): Promise<void> {
     await quiet(() => (this.gate.busy ? undefined : this.ahead.pumps.length + this.gate.seen), QUIET * LOOK);
-    const placed = this.options.multifd !== undefined || (this.conversion?.ram ?? "keep") !== "keep";
-    this.ahead.begin(this.announced.postcopy, placed);
+    this.ahead.begin(this.announcement.is.postcopy);
   }
 
   /**
@@ -239,7 +236,7 @@ class Relay {
     if (!(error instanceof QevmError) || error.code !== "io") return false;
     for (const start = performance.now(); ;) {
       if ((await this.tail.shut()) === 0) return true;
-      if (isMain) return false;
+      if (isMain || this.closed) return false;
       if (this.mainEnded) return true;
       if (performance.now() - start > PATIENCE) return false;
       await sleep(LOOK);
@@ -255,7 +252,7 @@ class Relay {
   private async *kept(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
       this.main.add(chunk);
-      await this.readAnnouncement(chunk);
+      await this.announcement.note(chunk);
       yield chunk;
     }
   }
@@ -275,7 +272,7 @@ class Relay {
       to,
       convert,
       prepare: async () => {
-        await this.settled();
+        if (this.changesPages) await this.settled();
         const open = async (): Promise<Destination> => {
           const channel = await this.connect();
           opened.push(channel);
@@ -287,14 +284,6 @@ class Relay {
     });
     // A destination that has loaded everything may have closed them.
     for (const channel of opened) void channel.end(true).catch(() => undefined);
-  }
-
-  /** Reads what the source announces before its first section. */
-  private async readAnnouncement(chunk: Uint8Array): Promise<void> {
-    if (this.head === undefined) return;
-    this.head = Buffer.concat([this.head, chunk.subarray(0, HEAD)]);
-    this.announced = await announced(new MemorySource(this.head));
-    if (this.announced.all || this.head.length >= HEAD) this.head = undefined;
   }
 
   /** The chunks of a connection, recorded as they arrive. */
@@ -348,7 +337,7 @@ class Relay {
   private async checkLoaded(): Promise<void> {
     const shut = await this.tail.shut();
     if (shut === 0) return;
-    if (this.announced.returnPath || this.record.hasAnswers) {
+    if (this.announcement.is.returnPath || this.record.hasAnswers) {
       const what =
         shut === undefined
           ? "the destination closed before it had loaded everything"
@@ -361,6 +350,11 @@ class Relay {
     if (!this.hasEnded()) {
       throw new QevmError("truncated", "the connections ended before the stream did", { offset: this.main.length });
     }
+  }
+
+  /** Otherwise multifd channels pass unchanged beside a changed main channel, which has none of their pages. */
+  private get changesPages(): boolean {
+    return this.options.multifd !== undefined || (this.conversion?.ram ?? "keep") !== "keep";
   }
 
   /** That of the source's multifd channels. */
@@ -387,8 +381,6 @@ function closedEarly(uri: string): QevmError {
   return new QevmError("io", `${uri}: the destination closed before the source did`);
 }
 
-/** Maximum number of bytes before the announcement is complete. */
-const HEAD = 1 << 16;
 /**
  * Milliseconds to wait for the source after the destination has closed, and for the final reply after the channels have
  * ended.

@@ -8,7 +8,10 @@ import type { RecordOptions } from "./record.js";
 
 /** How a migration is relayed. */
 export interface RelayOptions extends RecordOptions {
-  /** Conversion of the main channel, which takes the pages of multifd channels in; undefined: every byte unchanged. */
+  /**
+   * Conversion of the main channel, which takes the pages of multifd channels in where `ram` says how; undefined: every
+   * byte unchanged.
+   */
   convert?: (ConvertOptions & StreamOptions) | undefined;
   /** Write the pages, of whatever channel, into so many multifd channels of the destination. */
   multifd?: (ToRecordingOptions & { channels: number }) | undefined;

@@ -4,6 +4,7 @@ import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import { ExactWriter, StreamReader, type StreamItem, type StreamOptions } from "../../codec/stream/index.js";
 import { KeepItems, ReencodePages, type ItemConverter } from "./conversion.js";
 import { Described } from "./described.js";
+import { DeviceChanges } from "./device-changes.js";
 import { FlattenRounds } from "./flatten.js";
 import { ToMappedRam, withMappedRam } from "./mapped-ram.js";
 import { mayHoldXbzrle } from "./scan.js";
@@ -29,6 +30,7 @@ export async function convertStream(
   const { live } = options;
   const input = live === undefined ? source : flushing(source, writer.file);
   const reader = new StreamReader(input, { readAhead: true, ...options });
+  const changes = new DeviceChanges(options.values ?? [], "the stream");
   let converter: ItemConverter | undefined;
   const choose = (): ItemConverter => {
     const mapped = reader.capabilities.includes("mapped-ram");
@@ -53,16 +55,18 @@ export async function convertStream(
       }
       // The configuration decides: it names mapped-ram.
       converter ??= choose();
+      if (options.machine !== undefined && reader.configuration === undefined) {
+        throw new QevmError("usage", "the stream has no configuration section that could name a machine");
+      }
       described?.note(item);
       if (item.kind === "trailing") await describe(converter);
+      changes.item(item, live !== undefined);
       if (item.kind === "section" && item.content.kind === "device") options.onDevice?.(item);
       if (live !== undefined) live.inRam = item.kind === "section" && item.content.kind === "ram";
       await converter.item(configured(item, options, converter));
       if (live !== undefined) live.inRam = false;
     }
-    if (options.machine !== undefined && reader.configuration === undefined) {
-      throw new QevmError("usage", "the stream has no configuration section that could name a machine");
-    }
+    changes.check();
     converter ??= choose();
     await describe(converter);
     await converter.end();
@@ -77,6 +81,7 @@ export async function convertStream(
     complete: reader.complete,
     warnings: reader.diagnostics.warnings,
     passedOver: reader.diagnostics.passedOver,
+    ...(options.values !== undefined && { notSet: changes.notSet }),
   };
 }
 

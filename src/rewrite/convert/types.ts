@@ -1,6 +1,7 @@
 import type { Warning } from "../../bytes/errors.js";
 import type { RamBlock } from "../../codec/ram/index.js";
 import type { SectionItem } from "../../codec/stream/index.js";
+import type { DeviceValues, NotSet } from "./device-changes.js";
 
 /** The encoding of pages: unchanged, plain pages, or COMPRESS_PAGE. */
 export type RamTarget = "keep" | "normal" | "zlib";
@@ -55,6 +56,8 @@ export interface ConvertOptions {
    * `inRam` tells whether the pages of a RAM section are being read.
    */
   live?: { inRam: boolean } | undefined;
+  /** Device values in place of the stream's own. */
+  values?: DeviceValues | undefined;
   /** Offset of the output's first byte in its file: everything before it is already written. Default 0. */
   outOffset?: number | undefined;
 }
@@ -77,6 +80,8 @@ export interface ConvertReport {
   /** The input reached its EOF. */
   complete: boolean;
   warnings: readonly Warning[];
+  /** With `values`: those that a live migration did not get, since they were found wrong after its switch to postcopy. */
+  notSet?: readonly NotSet[];
   /** Anomalies that lenient mode skipped, also those beyond the limit of `warnings`: the contents are not reliable. */
   passedOver: number;
 }

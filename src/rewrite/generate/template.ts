@@ -1,7 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
 import { isZero } from "../../bytes/zero.js";
 import type { StreamLimits } from "../../codec/stream/limits.js";
-import { parseExactJson } from "../../bytes/exact-json.js";
 import { didYouMean } from "../../bytes/nearest.js";
 import { withInput, type StreamInput } from "../../io/container/input.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
@@ -18,21 +17,14 @@ import {
   type RamBlock,
 } from "../../codec/ram/index.js";
 import { encodeSectionHeader, ExactWriter, StreamReader, type SectionItem } from "../../codec/stream/index.js";
-import {
-  deviceFromPlain,
-  deviceToPlain,
-  plainPaths,
-  setPlainValue,
-  type DeviceState,
-  type PlainValue,
-} from "../../codec/vmstate/index.js";
+import { DeviceChanges, type DeviceValues } from "../convert/device-changes.js";
 
 /** What differs from the template. */
 export interface TemplateOptions {
   /** New contents by block name: fills a page from the image and returns the number of bytes (the rest is zeros). */
   images: ReadonlyMap<string, Image>;
   /** New device values: `cpu/0:env.eip` with a value as in `qevm devices --json`, or `cpu:...` for instance 0. */
-  values: readonly (readonly [string, string])[];
+  values: DeviceValues;
   /** Limits of the template's decoder that differ from `DEFAULT_LIMITS`. */
   limits?: Partial<StreamLimits>;
 }
@@ -59,14 +51,13 @@ async function replace(
 ): Promise<{ bytes: number }> {
   const reader = new StreamReader(template, { limits: options.limits });
   const writer = new ExactWriter(sink);
-  const changes = new DeviceChanges(options.values);
+  const changes = new DeviceChanges(options.values, "the template");
   const ram = new RamReplacer(reader, writer, options.images);
   for await (const item of reader) {
     if (item.kind === "section" && item.content.kind === "ram") {
       await ram.section(item);
-    } else if (item.kind === "section" && item.content.kind === "device") {
-      const state = changes.apply(item.idstr, item.instanceId, item.content.state);
-      await writer.item({ ...item, content: { ...item.content, state } });
+    } else if (item.kind === "section") {
+      await writer.item({ ...item, content: changes.apply(item) });
     } else {
       await writer.item(item);
     }
@@ -169,57 +160,5 @@ class RamReplacer {
       page.fill(0, image(offset, page));
       yield [offset, page];
     }
-  }
-}
-
-class DeviceChanges {
-  private readonly names: string[] = [];
-  private readonly changes: { device: string; path: string; value: string; used: boolean }[];
-
-  constructor(values: TemplateOptions["values"]) {
-    this.changes = values.map(([key, value]) => {
-      // Section names may contain colons (PCI paths): the field begins after the last one.
-      const at = key.lastIndexOf(":");
-      if (at < 1) throw new QevmError("usage", `--set takes DEVICE:FIELD=VALUE, not ${JSON.stringify(key)}`);
-      return { device: key.slice(0, at), path: key.slice(at + 1), value, used: false };
-    });
-  }
-
-  apply(idstr: string, instanceId: number, state: DeviceState): DeviceState {
-    this.names.push(idstr, `${idstr}/${instanceId}`);
-    const mine = this.changes.filter(
-      ({ device }) => device === `${idstr}/${instanceId}` || (device === idstr && instanceId === 0),
-    );
-    if (mine.length === 0) return state;
-    const plain = deviceToPlain(state);
-    for (const change of mine) {
-      if (!setPlainValue(plain, change.path, parsed(change.value))) {
-        const near = didYouMean(
-          change.path,
-          plainPaths(plain).map(([path]) => path),
-        );
-        throw new QevmError("usage", `device ${change.device} has no field ${JSON.stringify(change.path)}${near}`);
-      }
-      change.used = true;
-    }
-    return deviceFromPlain(state.description, plain);
-  }
-
-  check(): void {
-    const unused = this.changes.find(({ used }) => !used);
-    if (unused !== undefined)
-      throw new QevmError(
-        "usage",
-        `the template has no device ${JSON.stringify(unused.device)}${didYouMean(unused.device, this.names)}`,
-      );
-  }
-}
-
-/** JSON if it parses (numbers, booleans, arrays), else the text itself (`0x...`, hex digits). */
-function parsed(text: string): PlainValue {
-  try {
-    return parseExactJson(text) as PlainValue;
-  } catch {
-    return text;
   }
 }
