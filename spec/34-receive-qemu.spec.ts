@@ -37,7 +37,7 @@ const LIVE_CASES: readonly [string, string, number, boolean, Pick<Recipe, "args"
   ["7.2", "zstd", 8, true, still()],
   ["5.2", "zlib", 2, true, still()],
   ["10.0", "zstd", 2, true, LIVE],
-  ["11.1", "none", 2, true, still()],
+  ["11.1", "none", 2, true, LIVE],
 ];
 
 for (const [version, method, channels, back, machine] of LIVE_CASES) {
@@ -47,12 +47,15 @@ for (const [version, method, channels, back, machine] of LIVE_CASES) {
     const qemu = qemuOf(t, version);
     if (qemu === undefined) return;
     const multifd = method !== "plain";
+    // A machine of 10.0 waits for an acknowledgement, and one of 11.1 fails when it gets one.
+    const acks = ["10.0", "11.1"].includes(version) ? ["switchover-ack"] : [];
     const recipe = {
       ...machine,
-      capabilities: [...(multifd ? ["multifd"] : []), ...(back ? ["return-path"] : [])],
+      capabilities: [...(multifd ? ["multifd"] : []), ...(back ? ["return-path"] : []), ...acks],
       parameters: multifd ? { "multifd-channels": channels, "multifd-compression": method } : {},
     };
-    await receiving(["--out", "$DIR/rec/", "--json"], async ({ folder, uri, ended }) => {
+    const options = acks.map((capability) => `--${capability}`);
+    await receiving(["--out", "$DIR/rec/", "--json", ...options], async ({ folder, uri, ended }) => {
       const vm = await startSource(qemu, recipe);
       let truth: Omit<Truth, "destination">;
       try {

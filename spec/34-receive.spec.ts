@@ -7,6 +7,8 @@ import { join } from "node:path";
 import test from "tape";
 import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
+import { KeptTail } from "../src/live/receive/index.js";
+import { LiveMain } from "../src/live/receive/live-main.js";
 import { PROGRAM, qevm } from "./support/program.js";
 import { dial, receiving } from "./support/receiving.js";
 import { flatDocument } from "./support/document.js";
@@ -202,6 +204,43 @@ test("without VMDESCRIPTION a second of silence is the end; SWITCHOVER_ACK where
     t.equal(await heard, "0002000400000001000700000001000400000000");
     t.equal((await ended()).code, 0);
   });
+});
+
+/** What is replied to a source with two VFIO devices, the first of which asks a second time. */
+async function acknowledged(machine: string, switchoverAck: boolean): Promise<string> {
+  const tag = (number: number): string => `ffffffffef10000${number}`;
+  const name = (text: string): string => Buffer.from(text, "latin1").toString("hex");
+  const start = (id: number): string =>
+    `010000000${id}11${name(`0000:00:0${id}.0/vfio`)}0000000000000001${tag(3)}${tag(1)}7e0000000${id}`;
+  const sent = (id: number): string => `020000000${id}${tag(4)}0000000000000001aa${tag(5)}7e0000000${id}`;
+  const ready = (id: number): string => `020000000${id}${tag(6)}7e0000000${id}`;
+  const ram = `0100000002${name("\x03ram")}0000000000000004${"00".repeat(7)}04${"00".repeat(7)}107e00000002`;
+  const head = `5145564d0000000307000000${machine.length.toString(16).padStart(2, "0")}${name(machine)}`;
+  const parts = [start(4), start(5), sent(4), ready(4), sent(5), sent(4)].join("");
+  const bytes = Buffer.from(`${head}0800010000${ram}${parts}`, "hex");
+  const tail = new KeptTail();
+  let heard = "";
+  const live = new LiveMain(
+    tail,
+    async (reply) => {
+      heard += Buffer.from(reply).toString("hex");
+    },
+    { switchoverAck },
+  );
+  tail.add(bytes);
+  await live.feed(bytes);
+  live.end();
+  await live.done;
+  return heard;
+}
+
+test("SWITCHOVER_ACK: one in all up to the machine types of 11.0, then one each time that a device asks", async (t) => {
+  const ack = "00070000";
+  t.equal(await acknowledged("pc-i440fx-11.0", true), ack, "after the setup");
+  t.equal(await acknowledged("pc-i440fx-11.0", false), ack, "a device that asks shows the capability");
+  t.equal(await acknowledged("none", true), ack, "without a release as before");
+  t.equal(await acknowledged("pc-q35-11.1", true), ack.repeat(3), "counted, the setup is none of them");
+  t.equal(await acknowledged("pc-q35-11.1", false), ack.repeat(3));
 });
 
 test("what came is kept where the migration fails, and read with --lenient", async (t) => {

@@ -286,7 +286,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["", "folder or ends with /, or has no extension and there are"],
       ["", "more channels than one"],
       ...KEEP,
-      ["--switchover-ack", "for sources of 8.1 to 10.2 that have this capability"],
+      ["--switchover-ack", "for sources with it, of machine types up to 11.0"],
       ["--tls CREDS", "take only sources with tls-creds (see below)"],
       TLS_AUTHZ,
       IN_CLEAR,

@@ -1,14 +1,15 @@
 import { QevmError } from "../../bytes/errors.js";
 import { MemorySink, QemuFileWriter } from "../../bytes/index.js";
 import { encodeReturnMessage, StreamReader, type ReturnMessage, type StreamItem } from "../../codec/stream/index.js";
+import { machineRelease, releaseNumber } from "../../guest/machines/index.js";
 import { LiveSource } from "./live-source.js";
 import { StreamEnd, type WrittenTail } from "./stream-end.js";
 
 /** How the main channel of a live migration is read. */
 export interface LiveOptions {
   /**
-   * Sends SWITCHOVER_ACK after the setup: a source of 8.1 to 10.2 with the capability switchover-ack waits for it. The
-   * capability is not on the wire, and 11.1 fails a migration that receives it unexpectedly.
+   * Sends SWITCHOVER_ACK after the setup: a source of a machine type up to 11.0 with the capability switchover-ack waits
+   * for one, even without a device that has asked for it. The capability is not on the wire.
    */
   switchoverAck?: boolean | undefined;
 }
@@ -33,6 +34,7 @@ export class LiveMain {
   private reader: StreamReader | undefined;
   private readonly streamEnd: StreamEnd;
   private packaged = false;
+  private acked = false;
 
   constructor(
     written: WrittenTail,
@@ -89,7 +91,12 @@ export class LiveMain {
       this.streamEnd.inRam = true;
       for await (const _ of item.records());
       this.streamEnd.inRam = false;
-      if (item.type === "start" && this.options.switchoverAck === true) await this.say({ name: "SWITCHOVER_ACK" });
+      if (item.type === "start" && this.options.switchoverAck === true && !this.acksEach) await this.acknowledge();
+    } else if (item.kind === "section" && item.content.kind === "records") {
+      for await (const record of item.content.entries()) {
+        if (record.section !== "vfio" || record.kind !== "init-sent") continue;
+        if (this.acksEach || !this.acked) await this.acknowledge();
+      }
     } else if (item.kind === "opaque" || item.kind === "trailing") {
       for await (const _ of item.chunks());
     } else if (item.kind === "command") {
@@ -98,6 +105,21 @@ export class LiveMain {
       if (item.command.name === "POSTCOPY_ADVISE") this.postcopy = item.command.ram !== undefined;
       if (item.command.name === "PACKAGED") this.packaged = true;
     }
+  }
+
+  /**
+   * From the machine types of 11.1 on, the source counts: every device asks for an acknowledgement by what it sends
+   * (init-sent), and may ask again; one too many fails the migration. Before, the first one ends the wait
+   * (migration property switchover-ack-legacy).
+   */
+  private get acksEach(): boolean {
+    const release = releaseNumber(machineRelease(this.reader?.machine));
+    return release !== undefined && release >= 1101;
+  }
+
+  private async acknowledge(): Promise<void> {
+    this.acked = true;
+    await this.say({ name: "SWITCHOVER_ACK" });
   }
 
   private async say(message: ReturnMessage): Promise<void> {
