@@ -1,17 +1,18 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import test from "tape";
 import { dirtyFirmware, direct } from "../tools/capture/entries/parts.js";
 import { runStep, waitGuest } from "../tools/capture/steps.js";
 import { takeTruth, type Truth } from "../tools/capture/truth.js";
 import { compare, startDestination } from "../tools/destination/index.js";
-import type { QemuProcess } from "../tools/qemu/process.js";
+import { innerPath } from "../tools/qemu/find.js";
+import { makeWorkFolder, type QemuProcess } from "../tools/qemu/process.js";
 import { still, type Recipe } from "../tools/recording/machines.js";
 import { migrateTo, startSource } from "../tools/recording/record.js";
 import { qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
-import { receiving } from "./support/receiving.js";
+import { receiving, type Receiving } from "./support/receiving.js";
 import { flatDocument } from "./support/document.js";
 
 /** SHA-256 of every block, as `extract` finds it in a recording. */
@@ -102,6 +103,35 @@ async function postcopyTo(vm: QemuProcess, uri: string, capabilities: readonly s
   await vm.execute("migrate-start-postcopy");
   await runStep(vm, { wait: "completed" });
 }
+
+test("cpr-transfer, which hands memory over as file descriptors, is refused, and the source goes on", async (t) => {
+  const qemu = qemuOf(t, "11.1");
+  if (qemu === undefined) return;
+  const folder = makeWorkFolder(qemu);
+  const path = join(folder, "q");
+  const run = async ({ ended }: Receiving): Promise<void> => {
+    const words =
+      "-object memory-backend-memfd,id=ram,size=8M,share=on -machine pc,memory-backend=ram,aux-ram-share=on";
+    const vm = await startSource(qemu, { args: [...words.split(" "), "-m", "8M", "-nodefaults"], files: {} });
+    try {
+      await vm.execute("migrate-set-capabilities", { capabilities: [{ capability: "return-path", state: true }] });
+      await vm.execute("migrate-set-parameters", { mode: "cpr-transfer" });
+      const addr = { transport: "socket", type: "unix", path: innerPath(qemu, path) };
+      const channels = ["main", "cpr"].map((type) => ({ "channel-type": type, addr }));
+      await vm.execute("migrate", { channels });
+      const { code, stderr } = await ended();
+      t.equal(code, 2, stderr);
+      t.match(stderr, /it is the CPR channel of mode cpr-transfer/u);
+      t.match(stderr, /no page of the guest's memory is sent: mode cpr-transfer/u);
+      const said = await runStep(vm, { wait: "completed" }).then(() => "completed", String);
+      t.match(said, /migration failed/u);
+      t.match(await vm.human("info status"), /running/u, "its guest goes on");
+    } finally {
+      await vm.close();
+    }
+  };
+  await receiving(["--out", "$DIR/rec/"], run, `unix:${path}`).finally(() => rmSync(folder, { recursive: true }));
+});
 
 for (const [version, capabilities] of [
   ["7.2", ["postcopy-preempt"]],

@@ -8,7 +8,7 @@ import test from "tape";
 import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
 import { KeptTail } from "../src/live/receive/index.js";
-import { LiveMain } from "../src/live/receive/live-main.js";
+import { LiveMain, type LiveOptions } from "../src/live/receive/live-main.js";
 import { PROGRAM, qevm } from "./support/program.js";
 import { dial, receiving } from "./support/receiving.js";
 import { flatDocument } from "./support/document.js";
@@ -206,6 +206,21 @@ test("without VMDESCRIPTION a second of silence is the end; SWITCHOVER_ACK where
   });
 });
 
+/** What is replied to a main channel, and why it is refused. */
+async function replied(bytes: Buffer, options: LiveOptions): Promise<{ heard: string; failure: unknown }> {
+  const tail = new KeptTail();
+  let heard = "";
+  const answer = async (reply: Uint8Array): Promise<void> => {
+    heard += Buffer.from(reply).toString("hex");
+  };
+  const live = new LiveMain(tail, answer, options);
+  tail.add(bytes);
+  await live.feed(bytes);
+  live.end();
+  await live.done;
+  return { heard, failure: live.failure };
+}
+
 /** What is replied to a source with two VFIO devices, the first of which asks a second time. */
 async function acknowledged(machine: string, switchoverAck: boolean): Promise<string> {
   const tag = (number: number): string => `ffffffffef10000${number}`;
@@ -217,21 +232,7 @@ async function acknowledged(machine: string, switchoverAck: boolean): Promise<st
   const ram = `0100000002${name("\x03ram")}0000000000000004${"00".repeat(7)}04${"00".repeat(7)}107e00000002`;
   const head = `5145564d0000000307000000${machine.length.toString(16).padStart(2, "0")}${name(machine)}`;
   const parts = [start(4), start(5), sent(4), ready(4), sent(5), sent(4)].join("");
-  const bytes = Buffer.from(`${head}0800010000${ram}${parts}`, "hex");
-  const tail = new KeptTail();
-  let heard = "";
-  const live = new LiveMain(
-    tail,
-    async (reply) => {
-      heard += Buffer.from(reply).toString("hex");
-    },
-    { switchoverAck },
-  );
-  tail.add(bytes);
-  await live.feed(bytes);
-  live.end();
-  await live.done;
-  return heard;
+  return (await replied(Buffer.from(`${head}0800010000${ram}${parts}`, "hex"), { switchoverAck })).heard;
 }
 
 test("SWITCHOVER_ACK: one in all up to the machine types of 11.0, then one each time that a device asks", async (t) => {
@@ -241,6 +242,19 @@ test("SWITCHOVER_ACK: one in all up to the machine types of 11.0, then one each 
   t.equal(await acknowledged("none", true), ack, "without a release as before");
   t.equal(await acknowledged("pc-q35-11.1", true), ack.repeat(3), "counted, the setup is none of them");
   t.equal(await acknowledged("pc-q35-11.1", false), ack.repeat(3));
+});
+
+test("a guest that keeps its memory is refused before its devices come", async (t) => {
+  const [eos, footer] = [`${"00".repeat(7)}10`, "7e00000002"];
+  const block = `${"00".repeat(6)}1004${Buffer.from("\x03ram", "latin1").toString("hex")}${"00".repeat(6)}1000`;
+  const start = "5145564d0000000301000000020372616d0000000000000004";
+  const bytes = (page: string): Buffer =>
+    Buffer.from(`${start}${block}${eos}${footer}0300000002${page}${eos}${footer}00`, "hex");
+  const zero = `${"00".repeat(7)}020372616d00`;
+  t.match(String((await replied(bytes(""), {})).failure), /no page of the guest's memory is sent: mode cpr-/u);
+  t.equal((await replied(bytes(zero), {})).failure, undefined, "zero pages are its memory");
+  const hasChannels = (): boolean => true;
+  t.equal((await replied(bytes(""), { hasChannels })).failure, undefined, "multifd channels may have it");
 });
 
 test("what came is kept where the migration fails, and read with --lenient", async (t) => {

@@ -15,6 +15,8 @@ const MAIN = [0x51, 0x45, 0x56, 0x4d, 0, 0, 0, 3];
 const MULTIFD = [0x11, 0x22, 0x33, 0x44, 0, 0, 0, 1];
 /** A TLS record of a handshake, of SSL 3.0 to TLS 1.3. */
 export const TLS = [0x16, 0x03];
+/** The channel on which cpr-transfer hands over file descriptors. Source: QEMU migration/cpr.c (10.0 to 11.1). */
+export const CPR = [0x51, 0x43, 0x50, 0x52];
 /** The hello of a multifd channel, then magic and version of its first packet. */
 const PROOF_LENGTH = INIT_LENGTH + MULTIFD.length;
 

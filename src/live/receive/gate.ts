@@ -5,7 +5,8 @@ import type { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
 import type { Connection } from "../../io/transport/listen-uri.js";
 import { ChannelHold, type Candidate } from "./channel-hold.js";
-import { identifiedRole, mayTell, startsWith, TLS } from "./first-bytes.js";
+import { CPR, identifiedRole, mayTell, startsWith, TLS } from "./first-bytes.js";
+import { withoutMemory } from "./live-main.js";
 import { MainProof, type Proof } from "./main-proof.js";
 import { isSilent, silence, withFirst } from "./pending.js";
 
@@ -90,6 +91,8 @@ export class Gate {
   private readonly hold = new ChannelHold();
   private woken: (() => void)[] = [];
   private over = false;
+  /** The source has tried to hand over its memory, and sends none. */
+  private cpr = false;
 
   constructor(
     private readonly facts: GateFacts,
@@ -115,6 +118,8 @@ export class Gate {
   /**
    * Identifies a connection by its first bytes. Undefined: it was refused and closed.
    * @param alone no other connection can come, so there is no time limit
+   *
+   * Errors: unsupported, where the source hands over its memory instead of sending it.
    */
   async admit(connection: Connection, alone = false): Promise<Caller | undefined> {
     if (this.allowed?.allows(connection.address) === false) {
@@ -202,8 +207,7 @@ export class Gate {
         role = identifiedRole(head);
         if (role !== undefined) break;
         if (!mayTell(head)) {
-          const tls = startsWith(head, TLS) ? ", but as TLS, for which this side has no credentials" : "";
-          waiting.why ??= `it does not begin as a channel of a migration does${tls}`;
+          waiting.why ??= this.stranger(head, connection);
           return undefined;
         }
         next = rest.next();
@@ -217,6 +221,7 @@ export class Gate {
       waiting.why ??= role === "resumed" ? "it resumes another migration" : "it begins with return path messages";
       return undefined;
     }
+    if (role === "main" && this.cpr) throw withoutMemory("cpr-transfer");
     if (role === "main" && !alone) return await this.prove(waiting, head, rest);
     const early = (): boolean => role !== "main" && !this.facts.mainIsHere() && waiting.why === undefined;
     while (early()) {
@@ -227,6 +232,17 @@ export class Gate {
     if (waiting.why !== undefined) return undefined;
     if (role === "multifd") return await this.multifd(waiting, head, rest);
     return { connection, role, id: undefined, uuid: undefined, head, rest };
+  }
+
+  /** What a connection is that begins like no channel. */
+  private stranger(head: Uint8Array, { peer }: Connection): string {
+    if (startsWith(head, CPR)) {
+      // Over TCP it has no descriptors, and is a stranger's.
+      this.cpr ||= peer.startsWith("unix:");
+      return "it is the CPR channel of mode cpr-transfer, whose file descriptors are not passed on";
+    }
+    const tls = startsWith(head, TLS) ? ", but as TLS, for which this side has no credentials" : "";
+    return `it does not begin as a channel of a migration does${tls}`;
   }
 
   /** Waits until it is known whether a multifd channel is of this migration. */

@@ -1,5 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
 import { MemorySink, QemuFileWriter } from "../../bytes/index.js";
+import { PAGE_FLAGS } from "../../codec/ram/index.js";
 import { encodeReturnMessage, StreamReader, type ReturnMessage, type StreamItem } from "../../codec/stream/index.js";
 import { machineRelease, releaseNumber } from "../../guest/machines/index.js";
 import { LiveSource } from "./live-source.js";
@@ -12,6 +13,8 @@ export interface LiveOptions {
    * for one, even without a device that has asked for it. The capability is not on the wire.
    */
   switchoverAck?: boolean | undefined;
+  /** Whether the migration has other channels, which may have the pages. */
+  hasChannels?: () => boolean;
 }
 
 /**
@@ -35,6 +38,7 @@ export class LiveMain {
   private readonly streamEnd: StreamEnd;
   private packaged = false;
   private acked = false;
+  private pages = false;
 
   constructor(
     written: WrittenTail,
@@ -89,8 +93,11 @@ export class LiveMain {
   private async item(item: StreamItem): Promise<void> {
     if (item.kind === "section" && item.content.kind === "ram") {
       this.streamEnd.inRam = true;
-      for await (const _ of item.records());
+      for await (const batch of item.records()) {
+        for (let i = 0; !this.pages && i < batch.count; i++) this.pages = (batch.flag[i]! & PAGE_FLAGS) !== 0;
+      }
       this.streamEnd.inRam = false;
+      if (item.type === "end") this.checkMemory();
       if (item.type === "start" && this.options.switchoverAck === true && !this.acksEach) await this.acknowledge();
     } else if (item.kind === "section" && item.content.kind === "records") {
       for await (const record of item.content.entries()) {
@@ -117,6 +124,13 @@ export class LiveMain {
     return release !== undefined && release >= 1101;
   }
 
+  /** Errors: unsupported, where a guest with memory has sent none of it. */
+  private checkMemory(): void {
+    const { ram, capabilities } = this.reader!;
+    if (this.pages || ram.blocks.length === 0 || capabilities.includes("x-ignore-shared")) return;
+    if (this.options.hasChannels?.() !== true) throw withoutMemory("cpr-transfer or cpr-exec");
+  }
+
   private async acknowledge(): Promise<void> {
     this.acked = true;
     await this.say({ name: "SWITCHOVER_ACK" });
@@ -125,6 +139,12 @@ export class LiveMain {
   private async say(message: ReturnMessage): Promise<void> {
     if (this.returnPath) await this.answer(returnBytes(message));
   }
+}
+
+/** The error of a source that keeps its memory, which is lost when it ends. */
+export function withoutMemory(mode: string): QevmError {
+  const what = `no page of the guest's memory is sent: mode ${mode} hands it over to a QEMU on the same host`;
+  return new QevmError("unsupported", what, { expected: "mode normal or cpr-reboot" });
 }
 
 /** A message to the source in wire format. */

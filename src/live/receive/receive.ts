@@ -170,7 +170,9 @@ class Receiver {
   /** Reads the main channel from its first byte to its last. */
   private async follow({ connection, head, rest }: Caller): Promise<void> {
     const file = this.recorder.open("main") as ChannelFile;
-    const live = new LiveMain(file, (bytes) => this.answer(connection, bytes), this.options);
+    const { switchoverAck } = this.options;
+    const hasChannels = (): boolean => this.side.channels.length > 0;
+    const live = new LiveMain(file, (bytes) => this.answer(connection, bytes), { switchoverAck, hasChannels });
     const main = { live, file, connection, open: true };
     this.main = main;
     this.gate.wake();
