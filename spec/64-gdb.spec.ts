@@ -1,5 +1,6 @@
 /** `qevm gdb`: a saved guest in a debugger. */
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,12 +8,14 @@ import { gunzipSync } from "node:zlib";
 import test from "tape";
 import { MemorySink, MemorySource } from "../src/bytes/index.js";
 import { writeChanges } from "../src/rewrite/generate/changes.js";
-import type { SavedGuest } from "../src/serve/gdb/index.js";
+import type { Refused } from "../src/io/transport/connection.js";
+import { serveGdb, type SavedGuest } from "../src/serve/gdb/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { findQemu } from "../tools/qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../tools/qemu/process.js";
 import { framed, GdbClient } from "../tools/clients/gdb.js";
 import { PROGRAM, qevm } from "./support/program.js";
+import { dial } from "./support/receiving.js";
 import { GDB, savedGuest, serving, work } from "./support/gdb-serving.js";
 import { flatDocument } from "./support/document.js";
 
@@ -218,6 +221,44 @@ test("hostile debuggers do not stop others", async (t) => {
     },
     { stalled: 300 },
   );
+  t.end();
+});
+
+test("idle debuggers make room, and only allowed ones are served", async (t) => {
+  const { guest } = await corpusGuest("pc-fill");
+  const tools = { devices: async () => await Promise.resolve([]), save: undefined };
+  const refused: Refused[] = [];
+  const whys = (): string[] => refused.map(({ why }) => why);
+  const run = async (allow: readonly string[], use: (uri: string) => Promise<void>): Promise<void> => {
+    let used: Promise<void> | undefined;
+    const over = new AbortController();
+    const onListening = (uri: string): void => {
+      used = use(uri).finally(() => over.abort());
+    };
+    const { signal } = over;
+    const how = { allow, signal, onListening, begin: 1000, onRefused: (one: Refused) => void refused.push(one) };
+    await serveGdb("tcp::0", guest, tools, how);
+    await used;
+  };
+  const use = async (uri: string): Promise<void> => {
+    const idle = await Promise.all(Array.from({ length: 4 }, async () => await dial(uri)));
+    (await dial(uri)).destroy();
+    await sleep(550);
+    const client = await GdbClient.connect(Number(/\d+$/u.exec(uri)![0]));
+    t.equal((await client.text("m7c00,4")).length, 8, "a debugger is served beside 4 idle connections");
+    t.deepEqual(whys(), ["more than 4 clients", "more than 4 clients"], "the fifth at once, then the oldest");
+    await once(idle[3]!.resume(), "close");
+    t.equal(whys().at(-1), "it said nothing that a client says");
+    t.equal((await client.text("m7c00,4")).length, 8, "the debugger stays");
+    for (const socket of [client.socket, ...idle]) socket.destroy();
+  };
+  await run(["127.0.0.0/8"], use);
+  await run(["192.0.2.1", "2001:db8::/32"], async (uri) => {
+    const client = await GdbClient.connect(Number(/\d+$/u.exec(uri)![0]));
+    await client.closed();
+    t.equal(whys().at(-1), "its address is not one of --allow");
+  });
+  t.match(String(await run(["::1/129"], use).catch((error: unknown) => error)), /no such address of a peer/u);
   t.end();
 });
 

@@ -111,7 +111,7 @@ export {
 export { isZeroPage } from "./engine/zero.js";
 
 // Live migrations.
-export type { Refused } from "./live/receive/gate.js";
+export type { Refused } from "./io/transport/connection.js";
 export type { LiveOptions } from "./live/receive/live-main.js";
 export { receiveInto, type Received, type ReceiveOptions } from "./live/receive/receive.js";
 export type { ChannelFact } from "./live/receive/recorder.js";

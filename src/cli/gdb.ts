@@ -11,6 +11,7 @@ import { systemFolder, temporaryFolder } from "../io/transport/temporary.js";
 import { writeChanges } from "../rewrite/generate/changes.js";
 import { SavedGuest, serveGdb, type MonitorTools } from "../serve/gdb/index.js";
 import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
+import { refusals } from "./kept.js";
 import { layoutIn, statedLayout, withMemory } from "./memory.js";
 import { printResult } from "./document.js";
 import { fileSize, printWarnings, safe, tell, tellSource } from "./output.js";
@@ -25,6 +26,7 @@ export async function run(argv: string[]): Promise<number> {
   const words = at < 0 ? undefined : argv.slice(at + 1);
   if (words !== undefined && args.text("listen") !== undefined)
     throw new UsageError("--listen goes without -- GDB ARGS");
+  if (words !== undefined && args.list("allow").length > 0) throw new UsageError("--allow goes without -- GDB ARGS");
   if (words === undefined && args.text("gdb") !== undefined) throw new UsageError("--gdb goes with -- GDB ARGS");
   const program = words === undefined ? "" : (args.text("gdb") ?? installed());
   const parts = statedLayout(args);
@@ -37,6 +39,8 @@ export async function run(argv: string[]): Promise<number> {
     const tools = toolsOf(args, file, uri.startsWith("unix:") || args.flag("allow-save"));
     await serveGdb(uri, guest, tools, {
       once: args.flag("once"),
+      allow: args.list("allow"),
+      onRefused: refusals(),
       onListening: (listening) => {
         tellSource(listening);
         const target = listening.replace(/^(?:unix|tcp):/u, "");

@@ -143,6 +143,7 @@ export const SERVE: Readonly<Record<string, CommandHelp>> = {
       ["--block NAME", "only this RAM block, from its first byte on"],
       ["--listen URI", "tcp:HOST:PORT, port 0: any; unix:PATH"],
       ["", "(tcp:127.0.0.1:10809, for this machine only)"],
+      ALLOW,
       ["--once", "end when the last client has gone"],
       ["--index FILE", "store an index of the pages there and reuse it"],
       ["--layout L", "BLOCK@ADDRESS[:OFFSET:LENGTH],... if not detected"],

@@ -162,6 +162,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
     options: [
       ["--listen URI", "tcp:HOST:PORT, port 0: any; unix:PATH"],
       ["", "(tcp:127.0.0.1:1234, for this machine only)"],
+      ALLOW,
       ["--once", "end when the last debugger has gone"],
       ["--allow-save", "let clients of a TCP port use monitor save"],
       ["--gdb PROGRAM", "with --: the debugger (gdb-multiarch, or gdb)"],

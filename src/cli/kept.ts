@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import type { Refused } from "../live/receive/index.js";
+import type { Refused } from "../io/transport/connection.js";
 import { syncName } from "../io/transport/durable.js";
 import type { AtomicFolder } from "../io/transport/folder.js";
 import { UsageError, type Arguments } from "./arguments.js";
@@ -9,13 +9,13 @@ import { safe, tell } from "./output.js";
 /** Maximum number of refused connections printed; the recording's list has all of them. */
 const MOST_TOLD = 20;
 
-/** Prints connections that did not belong to the migration. */
+/** Prints connections that were closed because they did not belong. */
 export function refusals(): (refused: Refused) => void {
   let told = 0;
   return ({ from, receivedBytes: bytes, why }) => {
     told++;
     if (told > MOST_TOLD + 1) return;
-    if (told > MOST_TOLD) tell("further connections that do not belong to this migration are closed without a message");
+    if (told > MOST_TOLD) tell("further connections that do not belong here are closed without a message");
     else tell(`closed a connection from ${safe(from)} after ${bytes} bytes: ${safe(why)}`);
   };
 }

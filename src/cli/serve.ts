@@ -4,6 +4,7 @@ import type { StatedPart } from "../guest/layout/stated-layout.js";
 import { MemorySpace } from "../guest/read/space.js";
 import { NbdExports, nbdUri, serveNbd, type NbdExport } from "../serve/nbd/index.js";
 import { parse, UsageError } from "./arguments.js";
+import { refusals } from "./kept.js";
 import { layoutIn, statedLayout, withMemory } from "./memory.js";
 import { printResult } from "./document.js";
 import { printWarnings, tell, tellSource } from "./output.js";
@@ -25,6 +26,8 @@ export async function run([action, ...argv]: string[]): Promise<number> {
     const exports = exportsOf(opened, block, parts);
     await serveNbd(args.text("listen") ?? USUAL, new NbdExports(exports), {
       once: args.flag("once"),
+      allow: args.list("allow"),
+      onRefused: refusals(),
       onListening: (uri) => {
         tellSource(uri);
         tell(`for NBD clients: ${nbdUri(uri)}`);

@@ -15,6 +15,10 @@ export class PeerGone extends Error {}
 export class Peer {
   /** Whether it has said something sensible: only such a peer counts as a client. */
   welcome = false;
+  /** When it has connected, of `performance.now()`. */
+  readonly since = performance.now();
+  /** Bytes read from it. */
+  received = 0;
   private readonly source: IterableSource;
   private readonly limit: number;
 
@@ -48,6 +52,7 @@ export class Peer {
   async some(into: Uint8Array): Promise<number> {
     try {
       const got = await this.source.read(into);
+      this.received += got;
       if (got > 0) return got;
     } catch {
       // Reset, or closed here.

@@ -10,7 +10,15 @@ export interface TlsFacts {
   peer: string | null;
 }
 
-/** One connection from a source. */
+/** A connection that was closed because it is none that is waited for. */
+export interface Refused {
+  from: string;
+  /** Bytes read from it. */
+  receivedBytes: number;
+  why: string;
+}
+
+/** One connection to a listener. */
 export interface Connection {
   /** The peer: `HOST:PORT`, or the URI where that is unique. */
   readonly peer: string;

@@ -3,20 +3,12 @@ import { decodeInitPacket, INIT_LENGTH } from "../../codec/multifd/index.js";
 import type { ChannelRole } from "../../io/recording/index.js";
 import type { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
-import type { Connection } from "../../io/transport/listen-uri.js";
+import type { Connection, Refused } from "../../io/transport/connection.js";
 import { ChannelHold, type Candidate } from "./channel-hold.js";
 import { CPR, identifiedRole, mayTell, startsWith, TLS } from "./first-bytes.js";
 import { withoutMemory } from "./live-main.js";
 import { MainProof, type Proof } from "./main-proof.js";
 import { isSilent, silence, withFirst } from "./pending.js";
-
-/** A connection that did not belong to this migration. */
-export interface Refused {
-  from: string;
-  /** Bytes read from it. */
-  receivedBytes: number;
-  why: string;
-}
 
 /** A connection whose first bytes show that it belongs to a migration, and as which channel. */
 export interface Caller {

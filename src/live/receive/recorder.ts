@@ -5,7 +5,7 @@ import type { ChannelRole } from "../../io/recording/index.js";
 import { attempt, textOf } from "../../io/transport/attempt.js";
 import type { TlsFacts } from "../../io/transport/tls/listener.js";
 import { ChannelFile, ChannelHead, Sequence } from "./channel-files.js";
-import type { Refused } from "./gate.js";
+import type { Refused } from "../../io/transport/connection.js";
 import { TimelineFile } from "./timeline-file.js";
 
 /** A channel in reports. */
