@@ -7,14 +7,17 @@ import { setTimeout as sleep } from "node:timers/promises";
 import test, { type Test } from "tape";
 import { MemorySource } from "../src/bytes/index.js";
 import { ChannelEncoder } from "../src/codec/multifd/index.js";
+import { RamState } from "../src/codec/ram/index.js";
 import { StreamReader } from "../src/codec/stream/index.js";
 import { AllowedPeers } from "../src/io/transport/allowed-peers.js";
 import { openListener, type Connection } from "../src/io/transport/listen-uri.js";
+import { ChannelHold } from "../src/live/receive/channel-hold.js";
 import { Gate } from "../src/live/receive/gate.js";
 import { receiveInto, type Refused } from "../src/live/receive/index.js";
 import { relay } from "../src/live/relay/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
+import { hello } from "./support/look-alikes.js";
 import { inFolder, sendUntil } from "./support/cut.js";
 import { dial } from "./support/receiving.js";
 
@@ -130,6 +133,22 @@ for (const how of ["receive", "relay"] as const) {
     });
   });
 }
+
+test("a channel with an id of its own that comes after those of the migration is none of them", async (t) => {
+  const hold = new ChannelHold();
+  hold.begin(new RamState(4096));
+  const rest = (async function* none(): AsyncGenerator<Uint8Array> {
+    await sleep(1000);
+  })();
+  const ask = async (id: number, after: number): Promise<string | undefined> =>
+    await hold.decide(
+      { uuid: "00", id, since: performance.now() + after, head: hello(id), rest, closed: () => false },
+      () => undefined,
+    );
+  t.equal(await ask(0, 1000), undefined);
+  t.equal(await ask(1, 3000), "it came after the channels of the migration");
+  t.end();
+});
 
 test("1,000 idle connections, slow ones and wrong first bytes while a migration runs", async (t) => {
   await inFolder(async (folder) => {

@@ -8,7 +8,7 @@ import type { QemuProcess } from "../tools/qemu/process.js";
 import { still } from "../tools/recording/machines.js";
 import { migrateTo } from "../tools/recording/record.js";
 import { qemuOf } from "./support/loads.js";
-import { sendLookAlikes } from "./support/look-alikes.js";
+import { amongStrangers, sendLookAlikes } from "./support/look-alikes.js";
 import { qevm } from "./support/program.js";
 import { arrived, LIVE, SHORT, switching, through, type Outcome, type Side, type Way } from "./support/relayed.js";
 import { flatDocument } from "./support/document.js";
@@ -67,6 +67,11 @@ const CHANGED: readonly [string, string, string, Way][] = [
   },
 ]);
 
+async function disturbed(vm: QemuProcess, uri: string): Promise<void> {
+  const recipe = { ...LIVE, capabilities: [], parameters: {}, ...MULTIFD };
+  await amongStrangers(uri, corpusEntry("machine-none").open(), async () => await migrateTo(vm, uri, recipe));
+}
+
 const PASSED: readonly [string, string, string, Way][] = [
   [
     "as it is",
@@ -75,7 +80,12 @@ const PASSED: readonly [string, string, string, Way][] = [
     { source: { capabilities: ["return-path"] }, destination: {}, options: ["--out", "$DIR/rec"] },
   ],
   ["one way, as it is", "7.2", "7.2", { source: {}, destination: {}, options: [] }],
-  ["multifd, as it is", "7.2", "7.2", { source: MULTIFD, destination: MULTIFD, options: ["--out", "$DIR/rec"] }],
+  [
+    "multifd, as it is, among 1,200 strangers",
+    "7.2",
+    "7.2",
+    { source: MULTIFD, destination: MULTIFD, options: ["--out", "$DIR/rec"], migrate: disturbed },
+  ],
   [
     "compressed pages, to a destination without the capability",
     "7.2",
@@ -133,6 +143,11 @@ for (const [what, from, to, way] of [...PASSED, ...CHANGED]) {
         const { differentBlocks } = await compare(outcome.loaded.vm, outcome.truth!);
         t.ok(differentBlocks.includes("pc.ram"), "the guest goes on and writes");
         if (way.options.includes("--set")) await checkSet(t, outcome);
+      }
+      if (way.migrate === disturbed) {
+        const list = readFileSync(join(outcome.folder, "rec", "recording.json"), "utf8");
+        const { refused, refusedMore } = JSON.parse(list) as { refused: unknown[]; refusedMore: number };
+        t.ok(refused.length === 100 && refusedMore > 1000, `${100 + refusedMore} connections were refused`);
       }
       const back = way.source.capabilities?.includes("return-path") === true;
       t.match(outcome.ended.stdout, back ? /has loaded everything/u : /cannot confirm/u);

@@ -1,6 +1,46 @@
 /** What looks like the start of a migration, and is none. */
-import { encodeInitPacket, MULTIFD_MAGIC, MULTIFD_VERSION } from "../../src/codec/multifd/index.js";
+import { ChannelEncoder, encodeInitPacket, MULTIFD_MAGIC, MULTIFD_VERSION } from "../../src/codec/multifd/index.js";
+import type { Socket } from "node:net";
+import { setTimeout as sleep } from "node:timers/promises";
 import { dial } from "./receiving.js";
+
+/**
+ * Runs `work` among 1,000 idle connections and 100 with wrong first bytes before it, and while it runs slow ones that
+ * begin like a main channel, forged channels with the ids of the guest's own and later another one, and 100 idle ones.
+ */
+export async function amongStrangers(uri: string, stream: Buffer, work: () => Promise<void>): Promise<void> {
+  const sockets: Socket[] = [];
+  const call = async (bytes?: Uint8Array): Promise<Socket> => {
+    const socket = await dial(uri);
+    sockets.push(socket);
+    if (bytes !== undefined) socket.write(bytes);
+    return socket;
+  };
+  for (let k = 0; k < 1100; k++) await call(k % 11 === 0 ? Buffer.from("GET / HTTP/1.1\r\n\r\n") : undefined);
+  const start = performance.now();
+  let over = false;
+  const disturb = async (): Promise<void> => {
+    const slow = [await call(), await call(), await call()];
+    for (let k = 0; !over; k++) {
+      for (const socket of slow) if (socket.writable) socket.write(stream.subarray(k, k + 1));
+      if (k < 100) await call();
+      if (k % 10 === 0) {
+        // A new id is a forgery where it comes late: at first only those of the guest's own.
+        const channel = (k / 10) % (performance.now() - start < 4000 ? 2 : 3);
+        const encoder = await ChannelEncoder.create({ channel, uuid: new Uint8Array(16) });
+        await call(Buffer.concat([encoder.init(), encoder.sync(0)]));
+      }
+      await sleep(5);
+    }
+  };
+  const disturbing = disturb();
+  try {
+    await work();
+  } finally {
+    over = true;
+    await disturbing.finally(() => sockets.forEach((socket) => socket.destroy()));
+  }
+}
 
 /** The hello of a multifd channel. */
 export function hello(channel: number, uuid = 0): Uint8Array {

@@ -14,6 +14,8 @@ import { withFirst } from "./pending.js";
 export interface Candidate {
   readonly uuid: string;
   readonly id: number;
+  /** When it was accepted, of `performance.now()`. */
+  readonly since: number;
   /** The bytes read so far, and the rest; both go on while it is held. */
   head: Uint8Array;
   rest: AsyncIterator<Uint8Array>;
@@ -27,6 +29,11 @@ const MOST_HELD = 1 << 16;
 const SETTLED = 300;
 /** Milliseconds after which one of several rivals is taken, though none has sent pages. */
 const GRACE = 2000;
+/**
+ * Milliseconds after the setup of RAM in which channels are still accepted. A source has connected all of them and has
+ * sent a packet on each before that setup leaves it (5.2 to 11.1 ram_save_setup).
+ */
+const LATE = 2000;
 /** Interval in milliseconds between two checks. */
 const LOOK = 20;
 
@@ -88,6 +95,7 @@ export class ChannelHold {
     const { uuid, id, head } = candidate;
     if (this.uuid !== undefined && this.uuid !== uuid) return "it is a multifd channel of another guest";
     if (this.ids.has(id)) return `it is another multifd channel ${id}`;
+    if (candidate.since > this.begun + LATE) return "it came after the channels of the migration";
     if (sendsPages(head, this.ram)) return "taken";
     const rivals = this.rivals(candidate);
     const age = performance.now() - Math.max(since, this.begun);

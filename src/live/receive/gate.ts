@@ -245,7 +245,8 @@ export class Gate {
   ): Promise<Caller | undefined> {
     const init = decodeInitPacket(head.subarray(0, INIT_LENGTH), 0, []);
     const uuid = Buffer.from(init.uuid).toString("hex");
-    const candidate: Candidate = { uuid, id: init.channel, head, rest, closed: () => waiting.why !== undefined };
+    const closed = (): boolean => waiting.why !== undefined;
+    const candidate: Candidate = { uuid, id: init.channel, since: waiting.since, head, rest, closed };
     waiting.held = true;
     try {
       waiting.why ??= await this.hold.decide(candidate, (chunk) => this.note(waiting, chunk));

@@ -13,8 +13,6 @@ export interface LiveOptions {
    * for one, even without a device that has asked for it. The capability is not on the wire.
    */
   switchoverAck?: boolean | undefined;
-  /** Whether the migration has other channels, which may have the pages. */
-  hasChannels?: () => boolean;
 }
 
 /**
@@ -97,7 +95,6 @@ export class LiveMain {
         for (let i = 0; !this.pages && i < batch.count; i++) this.pages = (batch.flag[i]! & PAGE_FLAGS) !== 0;
       }
       this.streamEnd.inRam = false;
-      if (item.type === "end") this.checkMemory();
       if (item.type === "start" && this.options.switchoverAck === true && !this.acksEach) await this.acknowledge();
     } else if (item.kind === "section" && item.content.kind === "records") {
       for await (const record of item.content.entries()) {
@@ -124,11 +121,11 @@ export class LiveMain {
     return release !== undefined && release >= 1101;
   }
 
-  /** Errors: unsupported, where a guest with memory has sent none of it. */
-  private checkMemory(): void {
-    const { ram, capabilities } = this.reader!;
-    if (this.pages || ram.blocks.length === 0 || capabilities.includes("x-ignore-shared")) return;
-    if (this.options.hasChannels?.() !== true) throw withoutMemory("cpr-transfer or cpr-exec");
+  /** Whether the guest has memory of which this channel has had nothing. */
+  get lacksMemory(): boolean {
+    if (this.reader === undefined) return false;
+    const { ram, capabilities } = this.reader;
+    return !this.pages && ram.blocks.length > 0 && !capabilities.includes("x-ignore-shared");
   }
 
   private async acknowledge(): Promise<void> {

@@ -8,7 +8,7 @@ import type { TlsFacts, TlsListener } from "../../io/transport/tls/listener.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
 import type { ChannelFile } from "./channel-files.js";
 import { Gate, type Caller } from "./gate.js";
-import { LiveMain, returnBytes, type LiveOptions } from "./live-main.js";
+import { LiveMain, returnBytes, type LiveOptions, withoutMemory } from "./live-main.js";
 import { Recorder, type ChannelFact, type RecordingFacts } from "./recorder.js";
 import { SideChannels } from "./side-channels.js";
 
@@ -171,9 +171,7 @@ class Receiver {
   /** Reads the main channel from its first byte to its last. */
   private async follow({ connection, head, rest }: Caller): Promise<void> {
     const file = this.recorder.open("main") as ChannelFile;
-    const { switchoverAck } = this.options;
-    const hasChannels = (): boolean => this.side.channels.length > 0;
-    const live = new LiveMain(file, (bytes) => this.answer(connection, bytes), { switchoverAck, hasChannels });
+    const live = new LiveMain(file, (bytes) => this.answer(connection, bytes), this.options);
     const main = { live, file, connection, open: true };
     this.main = main;
     this.gate.wake();
@@ -222,12 +220,13 @@ class Receiver {
       const looks = quiet();
       const open = this.isOpen() || this.gate.busy;
       const ended = looks >= QUIET && (live.returnPath ? !this.gate.busy : !open);
-      if (this.side.allHere && (ended || looks >= PATIENCE / LOOK)) return;
+      if (this.side.allHere && (ended || looks >= PATIENCE / LOOK)) break;
       if ((!open && looks >= QUIET) || looks >= PATIENCE / LOOK) {
         throw new QevmError("truncated", "packets of the multifd channels are missing");
       }
       await pause(LOOK);
     }
+    if (live.lacksMemory && this.side.channels.length === 0) throw withoutMemory("cpr-transfer or cpr-exec");
   }
 
   /** Waits briefly for data in flight on the other channels. */
