@@ -137,9 +137,7 @@ for (const how of ["receive", "relay"] as const) {
 test("a channel with an id of its own that comes after those of the migration is none of them", async (t) => {
   const hold = new ChannelHold();
   hold.begin(new RamState(4096));
-  const rest = (async function* none(): AsyncGenerator<Uint8Array> {
-    await sleep(1000);
-  })();
+  const rest = { next: async (): Promise<IteratorResult<Uint8Array>> => await sleep(1000, { done: true, value: 0 }) };
   const ask = async (id: number, after: number): Promise<string | undefined> =>
     await hold.decide(
       { uuid: "00", id, since: performance.now() + after, head: hello(id), rest, closed: () => false },

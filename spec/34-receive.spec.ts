@@ -221,17 +221,19 @@ async function replied(bytes: Buffer, options: LiveOptions): Promise<string> {
   return heard;
 }
 
+const vfioTag = (number: number): string => `ffffffffef10000${number}`;
+const hexOf = (text: string): string => Buffer.from(text, "latin1").toString("hex");
+
+const vfioStart = (id: number): string =>
+  `010000000${id}11${hexOf(`0000:00:0${id}.0/vfio`)}0000000000000001${vfioTag(3)}${vfioTag(1)}7e0000000${id}`;
+const initSent = (id: number): string => `020000000${id}${vfioTag(4)}0000000000000001aa${vfioTag(5)}7e0000000${id}`;
+const loadReady = (id: number): string => `020000000${id}${vfioTag(6)}7e0000000${id}`;
+
 /** What is replied to a source with two VFIO devices, the first of which asks a second time. */
 async function acknowledged(machine: string, switchoverAck: boolean): Promise<string> {
-  const tag = (number: number): string => `ffffffffef10000${number}`;
-  const name = (text: string): string => Buffer.from(text, "latin1").toString("hex");
-  const start = (id: number): string =>
-    `010000000${id}11${name(`0000:00:0${id}.0/vfio`)}0000000000000001${tag(3)}${tag(1)}7e0000000${id}`;
-  const sent = (id: number): string => `020000000${id}${tag(4)}0000000000000001aa${tag(5)}7e0000000${id}`;
-  const ready = (id: number): string => `020000000${id}${tag(6)}7e0000000${id}`;
-  const ram = `0100000002${name("\x03ram")}0000000000000004${"00".repeat(7)}04${"00".repeat(7)}107e00000002`;
-  const head = `5145564d0000000307000000${machine.length.toString(16).padStart(2, "0")}${name(machine)}`;
-  const parts = [start(4), start(5), sent(4), ready(4), sent(5), sent(4)].join("");
+  const ram = `0100000002${hexOf("\x03ram")}0000000000000004${"00".repeat(7)}04${"00".repeat(7)}107e00000002`;
+  const head = `5145564d0000000307000000${machine.length.toString(16).padStart(2, "0")}${hexOf(machine)}`;
+  const parts = [vfioStart(4), vfioStart(5), initSent(4), loadReady(4), initSent(5), initSent(4)].join("");
   return await replied(Buffer.from(`${head}0800010000${ram}${parts}`, "hex"), { switchoverAck });
 }
 

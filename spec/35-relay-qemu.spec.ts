@@ -200,10 +200,26 @@ test("device state in a package is changed, and the guest is not lost over a nam
   const qemu = qemuOf(t, "11.1");
   if (qemu === undefined) return;
   const both = ["postcopy-preempt", "multifd"];
+  const { parameters } = multifdOf(3, "zlib");
   const way: Way = {
     source: {},
-    destination: { capabilities: ["postcopy-ram", ...both] },
-    options: [...SET, "--set", "serial:state.nosuch=1", "--set", "cpu:env.dr[2]=2", "--set", "nosuch:x=1", "--json"],
+    destination: { capabilities: ["postcopy-ram", ...both], parameters: parameters! },
+    options: [
+      "--multifd",
+      "zlib",
+      "--channels",
+      "3",
+      "--qemu",
+      "11.1",
+      ...SET,
+      "--set",
+      "serial:state.nosuch=1",
+      "--set",
+      "cpu:env.dr[2]=2",
+      "--set",
+      "nosuch:x=1",
+      "--json",
+    ],
     machine: { ...LATER, args: [...LATER.args, ...SERIAL] },
     migrate: async (vm, uri) => await switching(vm, uri, both),
   };
@@ -223,6 +239,23 @@ test("device state in a package is changed, and the guest is not lost over a nam
     t.deepEqual((await compare(loaded.vm, truth!)).differentBlocks, [], "memory as in the source");
     await runGuest(loaded.vm, 50);
     t.deepEqual((await compare(loaded.vm, truth!)).differentBlocks, ["pc.ram"], "the guest goes on and writes");
+  });
+});
+
+test("pages of multifd channels into the main one, and a switch to postcopy, of a machine type without marks", async (t) => {
+  const qemu = qemuOf(t, "11.1");
+  if (qemu === undefined) return;
+  const way: Way = {
+    source: {},
+    destination: { capabilities: ["postcopy-ram"] },
+    options: ["--ram", "normal"],
+    migrate: async (vm, uri) => await switching(vm, uri, ["multifd"]),
+  };
+  await through(qemu, qemu, way, async (outcome) => {
+    if (!(await arrived(t, way, outcome))) return;
+    await runGuest(outcome.loaded.vm, 50);
+    const { differentBlocks } = await compare(outcome.loaded.vm, outcome.truth!);
+    t.ok(differentBlocks.includes("pc.ram"), "the guest goes on and writes");
   });
 });
 

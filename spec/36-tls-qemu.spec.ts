@@ -1,5 +1,14 @@
 /** TLS with real QEMUs, as source and as destination. */
-import { copyFileSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test, { type Test } from "tape";
@@ -26,6 +35,8 @@ const foreign = writePki(join(work, "foreign"), makeAuthority("Other CA"), SERVE
 /** The right CA, and a client's certificate of another one. */
 const mixed = writePki(join(work, "mixed"), ca, SERVER, undefined);
 for (const name of ["client-cert.pem", "client-key.pem"]) copyFileSync(join(foreign, name), join(mixed, name));
+/** Certificates that have expired; QEMU takes its own only without its sanity check. */
+const expired = writePki(join(work, "expired"), ca, { ...SERVER, from: -10, to: -1 }, { ...CLIENT, from: -10, to: -1 });
 const psk = writePsk(join(work, "psk"), { qemu: pskKey() });
 
 /** A QEMU's arguments, files and parameters for credentials of a folder. */
@@ -208,6 +219,42 @@ for (const [version, folder, capabilities, channels] of [
   });
 }
 
+for (const version of ["7.2", "11.1"]) {
+  test(`a real ${version} is refused by receive, each time in words, and then taken`, async (t) => {
+    const qemu = qemuOf(t, version);
+    if (qemu === undefined) return;
+    const vm = await startSource(qemu, still());
+    const attempt = async (uri: string, id: string): Promise<string> => {
+      await vm.execute("migrate-set-parameters", { "tls-creds": id, "tls-hostname": "localhost" });
+      const recipe = { ...still(), capabilities: ["return-path"], parameters: {} };
+      return await migrateTo(vm, uri, recipe).then(() => "completed", String);
+    };
+    try {
+      for (const [id, folder] of Object.entries({ right: pki, foreign, expired })) {
+        cpSync(folder, vm.file(id), { recursive: true });
+        const where = { endpoint: "client", dir: `$DIR/${id}`, "sanity-check": false };
+        await vm.execute("object-add", { "qom-type": "tls-creds-x509", id, ...where });
+      }
+      await receiving(["--out", "$DIR/plain/"], async ({ uri, folder }) => {
+        t.notEqual(await attempt(uri, "right"), "completed", "TLS at a plain listener");
+        t.notOk(existsSync(join(folder, "plain")), "nothing of it is kept");
+      });
+      await receiving(["--out", "$DIR/rec/", "--tls", pki, "--in-clear"], async ({ uri, ended }) => {
+        for (const id of ["", "foreign", "expired"]) t.notEqual(await attempt(uri, id), "completed", id);
+        t.equal(await attempt(uri, "right"), "completed");
+        const { code, stderr } = await ended();
+        t.equal(code, 0);
+        t.match(stderr, /plain|without TLS/u, "a plain migration");
+        t.match(stderr, /sent no certificate: it has none, or one of another CA/u);
+        t.match(stderr, /certificate \(CN=source.*\) expired on /u);
+        t.equal(stderr.match(/^closed a connection/gmu)?.length, 3, stderr);
+      });
+    } finally {
+      await vm.close();
+    }
+  });
+}
+
 /** A real destination with credentials of `folder`, and `qevm send` to it. */
 async function sendTo(
   t: Test,
@@ -215,11 +262,12 @@ async function sendTo(
   folder: string,
   send: (uri: string) => readonly string[],
   entry = corpusEntry("machine-none"),
+  more509 = ",verify-peer=on",
 ): Promise<{ status: string; error: string; code: number | null; stderr: string } | undefined> {
   const qemu = qemuOf(t, version);
   if (qemu === undefined) return undefined;
   const uri = `tcp:127.0.0.1:${await freePort()}`;
-  const { more, parameters } = creds(folder, "server", folder === psk ? "" : ",verify-peer=on");
+  const { more, parameters } = creds(folder, "server", folder === psk ? "" : more509);
   const like = destinationLike(entry, { qemu, stream: uri });
   let ended = { code: null as number | null, stderr: "" };
   const { vm, result } = await startDestination({
@@ -259,6 +307,10 @@ for (const version of ["7.2", "10.0", "11.1"]) {
     t.notEqual(unknown?.status, "completed", `${unknown?.stderr.trim()} | ${unknown?.error}`);
     const other = await sendTo(t, version, pki, (uri) => [file, uri, "--tls", pki, "--tls-hostname", "else.example"]);
     t.match(other?.stderr ?? "", /is not for "else\.example"/u);
+    const unchecked = ",verify-peer=on,sanity-check=off";
+    const old = await sendTo(t, version, expired, (uri) => [file, uri, "--tls", pki], entry, unchecked);
+    t.match(old?.stderr ?? "", /the destination's certificate \(CN=dest.*\) expired on /u);
+    t.notEqual(old?.status, "completed");
     const key = await sendTo(t, version, pki, (uri) => [file, uri, "--tls", psk]);
     t.match(key?.stderr ?? "", /PSK|TLS handshake/u);
   });

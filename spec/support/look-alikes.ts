@@ -18,10 +18,10 @@ export async function amongStrangers(uri: string, stream: Buffer, work: () => Pr
   };
   for (let k = 0; k < 1100; k++) await call(k % 11 === 0 ? Buffer.from("GET / HTTP/1.1\r\n\r\n") : undefined);
   const start = performance.now();
-  let over = false;
+  const over = new AbortController();
   const disturb = async (): Promise<void> => {
     const slow = [await call(), await call(), await call()];
-    for (let k = 0; !over; k++) {
+    for (let k = 0; !over.signal.aborted; k++) {
       for (const socket of slow) if (socket.writable) socket.write(stream.subarray(k, k + 1));
       if (k < 100) await call();
       if (k % 10 === 0) {
@@ -37,7 +37,7 @@ export async function amongStrangers(uri: string, stream: Buffer, work: () => Pr
   try {
     await work();
   } finally {
-    over = true;
+    over.abort();
     await disturbing.finally(() => sockets.forEach((socket) => socket.destroy()));
   }
 }

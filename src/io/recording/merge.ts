@@ -82,6 +82,8 @@ class Merger {
   /** The RAM section whose footer has not been written yet. */
   private open: { readonly sectionId: number; ended: boolean } | undefined;
   private inPackage = false;
+  /** Pages come as they are asked for, none of them in multifd channels: an EOS is no mark any more (11.1). */
+  private switched = false;
   private drained = false;
 
   constructor(
@@ -164,7 +166,7 @@ class Merger {
       const { name } = item.command;
       // The contents of a package are counted by its length, so nothing may be omitted.
       if (!this.inPackage && this.options.answered !== true && (name === "OPEN_RETURN_PATH" || name === "PING")) return;
-      if (name === "PACKAGED") this.inPackage = true;
+      if (name === "PACKAGED") this.inPackage = this.switched = true;
     }
     await this.writer.item(item);
   }
@@ -202,7 +204,7 @@ class Merger {
   }
 
   private async endOfChunk(item: SectionItem): Promise<void> {
-    if (!this.flushes) await this.sync();
+    if (!this.flushes && !this.switched) await this.sync();
     else if (this.options.prompt === true && item.type === "part") await this.epochs.arrived();
     if (item.type !== "end" || this.drained) return;
     this.drained = true;

@@ -25,12 +25,9 @@ export class Ahead {
     return pump;
   }
 
-  /** All channels are known. Errors: unsupported where their pages cannot be changed. */
-  begin(postcopy: boolean): void {
+  /** All channels are known. */
+  begin(): void {
     this.begun = true;
-    if (this.pumps.length > 0 && postcopy) {
-      throw new QevmError("unsupported", "pages in multifd channels cannot be changed where postcopy may follow");
-    }
   }
 }
 

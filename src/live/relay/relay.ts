@@ -225,7 +225,7 @@ class Relay {
    */
   private async settled(): Promise<void> {
     await quiet(() => (this.gate.busy ? undefined : this.ahead.pumps.length + this.gate.seen), QUIET * LOOK);
-    this.ahead.begin(this.announcement.is.postcopy);
+    this.ahead.begin();
   }
 
   /**
@@ -279,7 +279,10 @@ class Relay {
           return channel;
         };
         const channels = Array.from({ length: multifd?.channels ?? 0 }, () => openedLater(open));
-        return { channels, multifd: multifd && { ...multifd, uuid: multifd.uuid ?? this.uuid } };
+        return {
+          channels,
+          multifd: multifd && { ...multifd, uuid: multifd.uuid ?? this.uuid, postcopy: this.announcement.is.postcopy },
+        };
       },
     });
     // A destination that has loaded everything may have closed them.

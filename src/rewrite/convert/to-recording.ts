@@ -37,6 +37,8 @@ export interface ToRecordingOptions extends StreamOptions {
   uuid?: Uint8Array | undefined;
   /** The source waits for the destination: send everything before waiting for more. */
   prompt?: boolean | undefined;
+  /** The source may switch to postcopy. */
+  postcopy?: boolean;
 }
 
 /** What became of the pages. */
@@ -76,6 +78,11 @@ class Splitter {
   private release = 702;
   private marks = false;
   private seen = new PageSet(4096);
+  /**
+   * The destination runs the guest: pages come in the main channel, as it asks for them (11.1 ram_load_postcopy). All
+   * before were marked at the end of their part.
+   */
+  private switched = false;
   /** Zero pages on the main channel. */
   private zero = 0;
   private epochs = 0;
@@ -95,7 +102,10 @@ class Splitter {
   async run(): Promise<ToRecordingReport> {
     for await (const item of this.reader) {
       if (item.kind === "command" && item.command.name === "PACKAGED") {
-        throw new QevmError("unsupported", "a postcopy migration: flatten it first", { offset: item.offset });
+        if (this.options.prompt !== true) {
+          throw new QevmError("unsupported", "a postcopy migration: flatten it first", { offset: item.offset });
+        }
+        this.switched = true;
       }
       if (item.kind === "section" && item.content.kind === "ram") await this.section(item);
       else await this.writer.item(item);
@@ -120,7 +130,7 @@ class Splitter {
   private async section(item: SectionItem): Promise<void> {
     this.channels ??= await this.begin();
     // What follows may have to be divided, and nothing comes after END.
-    const divides = this.options.prompt === true && item.type === "end";
+    const divides = this.options.prompt === true && item.type === "end" && !this.switched;
     encodeSectionHeader(this.writer.file, divides ? { ...item, type: "part" } : item);
     for await (const batch of item.records()) {
       if (batch.area || batch.mappedBlock !== undefined) {
@@ -146,6 +156,10 @@ class Splitter {
     const machine = releaseNumber(machineRelease(this.reader.machine));
     this.release = this.options.release ?? machine ?? 702;
     this.marks = this.release >= 801 && (machine ?? this.release) >= 801;
+    if (this.options.postcopy === true && !this.marks) {
+      const what = "no pages are put into multifd channels of a machine type up to 8.0 where postcopy may follow";
+      throw new QevmError("unsupported", what, { expected: "no --multifd, or a source without postcopy-ram" });
+    }
     this.seen = new PageSet(pageSize);
     return await ChannelSet.create(this.sinks, { ...this.options, pageSize });
   }
@@ -153,7 +167,9 @@ class Splitter {
   private async record(item: SectionItem, batch: RamBatch, i: number): Promise<void> {
     const flag = batch.flag[i]!;
     const { wire } = this.writer;
-    if ((flag & PAGE_FLAGS) !== 0) {
+    if (this.switched) {
+      wire.record(batch, i);
+    } else if ((flag & PAGE_FLAGS) !== 0) {
       await this.page(item, batch, i, flag);
     } else if (flag === RamFlag.EOS) {
       if (!this.marks) await this.sync();

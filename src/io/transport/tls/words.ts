@@ -22,7 +22,8 @@ export interface Judged {
 /** OpenSSL's code of a failed verification in words. `whose`: "the destination". */
 export function verificationText(code: string, whose: string, { certificate, dir, name }: Judged): string {
   if (certificate === undefined || code === "ERR_SSL_PEER_DID_NOT_RETURN_A_CERTIFICATE")
-    return `${whose} sent no certificate`;
+    // GnuTLS sends none where the CA of its own is not among those that the listener names.
+    return `${whose} sent no certificate: it has none, or one of another CA`;
   const it = `${whose}'s certificate (${oneLine(certificate.subject)})`;
   const why = expiry(certificate);
   if (/EXPIRED|NOT_YET_VALID/u.test(code)) return `${it} ${why ?? "is of a CA whose certificate is not valid now"}`;
