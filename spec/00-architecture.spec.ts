@@ -69,7 +69,7 @@ test("imports point down the layers", (t) => {
 });
 
 /** More between fifteen entries would mean that something is in the wrong place. */
-const MOST_EDGES = 59;
+const MOST_EDGES = 60;
 
 test("there are no import cycles between files, and between folders only the known ones", (t) => {
   t.deepEqual(fileCycles(modules), []);
