@@ -29,6 +29,7 @@ import {
 } from "../src/index.js";
 import * as node from "../src/node.js";
 import { corpusEntry } from "../tools/corpus.js";
+import { BlobSource } from "../src/bytes/index.js";
 import { refusal } from "./support/bytes.js";
 
 const entry = corpusEntry("pc-firmware");
@@ -66,6 +67,42 @@ async function codeOf(work: () => Promise<void>): Promise<unknown> {
     (error: unknown) => (error instanceof QevmError ? error.code : error),
   );
 }
+
+test("a Blob is read in sequence by one stream, and from where it was sought", async (t) => {
+  const content = Uint8Array.from({ length: 100_000 }, (_, k) => (k * 7919) >> 5);
+  let slices = 0;
+  const counted = (blob: Blob): Blob => {
+    const slice = blob.slice.bind(blob);
+    return Object.assign(blob, { slice: (...range: [number?, number?]) => (slices++, slice(...range)) });
+  };
+  // A stream without its own buffers, as older browsers have.
+  const chunked = Object.assign(blobOf(content), {
+    slice: (from = 0, to = content.length) => {
+      const part = blobOf(content.subarray(from, to));
+      const stream = () => new ReadableStream({ start: (sink) => (sink.enqueue(content.slice(from)), sink.close()) });
+      return Object.assign(part, { stream });
+    },
+  });
+  for (const blob of [counted(blobOf(content)), chunked]) {
+    const source = new BlobSource(blob);
+    const into = new Uint8Array(777);
+    const read: number[] = [];
+    for (let n = await source.read(into); n > 0; n = await source.read(into)) read.push(...into.subarray(0, n));
+    t.deepEqual(Uint8Array.from(read), content, "every byte");
+    t.equal(await source.read(into), 0, "and the end again");
+    source.seek(90_000);
+    for (const at of [90_000, 90_777, 91_554]) {
+      const n = await source.read(into);
+      t.deepEqual(into.subarray(0, n), content.subarray(at, at + n), `from ${at}`);
+      t.equal(n, 777);
+    }
+    source.seek(5);
+    t.equal(await source.read(into), 777);
+    t.deepEqual(into, content.subarray(5, 782), "back");
+    source.close();
+  }
+  t.ok(slices < 10, `${slices} slices`);
+});
 
 test("every kind of input gives the same stream", async (t) => {
   const first = await walk(path);

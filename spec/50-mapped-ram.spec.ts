@@ -10,7 +10,7 @@ import { namedFill, type Fill } from "../src/rewrite/generate/fill.js";
 import { generateNone } from "../src/rewrite/generate/none.js";
 import { inspectStream } from "../src/analyse/inspect/inspect.js";
 import { verifyStream } from "../src/analyse/inspect/verify.js";
-import { hasPage, indexMappedRam, readMappedPage, setPage } from "../src/codec/ram/index.js";
+import { hasPage, indexMappedRam, readMappedPage, setPage, unsetRun } from "../src/codec/ram/index.js";
 import { MemorySink, MemorySource, QemuFileWriter } from "../src/bytes/index.js";
 import { AtomicFile, openSource } from "../src/io/transport/file.js";
 import { projectRoot } from "../tools/corpus.js";
@@ -111,6 +111,75 @@ for (const version of VERSIONS) {
     await refused(t, verifyStream(new MemorySource(bytes.subarray(0, 3_000_000))), "truncated");
   });
 }
+
+/** Reads of a source in memory, which can seek. */
+class Counted extends MemorySource {
+  count = 0;
+
+  override read(into: Uint8Array): number {
+    const n = super.read(into);
+    this.count += n;
+    return n;
+  }
+}
+
+tape("inspect reads no long run without pages; verify reads all of it, and finds what is left over", async (t) => {
+  const bytes = file("10.0");
+  const start = { offset: listOffset(bytes), pageSize: 4096, ignoreShared: false, maxBlocks: 100 };
+  const { blocks } = await indexMappedRam(new MemorySource(bytes), start);
+  const { usedLength, mapped } = blocks.find(({ idstr }) => idstr === "pc.ram")!;
+  const bitmap = bytes.subarray(Number(mapped!.bitmapOffset));
+  const run = unsetRun(bitmap, 0, usedLength / 4096, 1024);
+  const skipped = (run.end - run.start) * 4096;
+  t.ok(skipped > 6 << 20, `${skipped} bytes without a page`);
+  bytes[Number(mapped!.pagesOffset) + run.start * 4096 + 5_000_000] = 1;
+  const short = unsetRun(bitmap, 0, run.start, 1);
+  t.ok(short.start < run.start, "and a short run before them");
+  bytes[Number(mapped!.pagesOffset) + short.start * 4096] = 1;
+
+  const source = new Counted(bytes);
+  const inspection = await inspectStream(source);
+  t.ok(source.count < bytes.length - skipped + (2 << 20), `${source.count} of ${bytes.length} bytes read`);
+  t.equal(inspection.skippedBytes, skipped, "it says what was not read");
+  t.equal(inspection.staleBytes, 4096, "and what is left over in the rest");
+  t.ok(inspection.complete && inspection.opaqueBytes === 0, "all else is read");
+  const chunks = await inspectStream(
+    (async function* () {
+      yield await Promise.resolve(new Uint8Array(bytes));
+    })(),
+  );
+  t.deepEqual(chunks, inspection, "the same of a source that cannot seek");
+  const whole = await inspectStream(new MemorySource(bytes), { skipUnsetPages: false });
+  t.deepEqual(whole, { ...inspection, skippedBytes: 0, staleBytes: 8192 }, "when asked, it reads everything");
+  const verified = await verifyStream(new MemorySource(bytes));
+  t.ok(verified.identical, "what is left over comes back");
+  t.equal(verified.staleBytes, 8192, "verify finds both");
+  t.equal(verified.inspection.skippedBytes, 0, "and leaves nothing out");
+});
+
+tape("runs without pages, bit by bit", (t) => {
+  for (let seed = 1; seed <= 300; seed++) {
+    const bitmap = Uint8Array.from(
+      { length: 12 },
+      (_, k) => [0, 0xff, (seed * 37 + k * 101) & 0xff][(seed + k * k) % 3]!,
+    );
+    const pages = 80 + (seed % 16);
+    const first = seed % 11;
+    const least = 1 + (seed % 20);
+    let start = pages;
+    let end = pages;
+    for (let at = first; at + least <= pages && start === pages; at++) {
+      let n = 0;
+      while (at + n < pages && !hasPage(bitmap, at + n)) n++;
+      if (n >= least) [start, end] = [at, at + n];
+    }
+    const found = unsetRun(bitmap, first, pages, least);
+    if (found.start !== start || found.end !== end)
+      t.fail(`seed ${seed}: ${JSON.stringify(found)}, not ${start} ${end}`);
+  }
+  t.pass("as one by one");
+  t.end();
+});
 
 tape("one page of 5 GiB costs less than 1 MB of reading", async (t) => {
   const GIB = 2 ** 30;

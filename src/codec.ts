@@ -16,8 +16,8 @@ export {
   type Warning,
 } from "./bytes/errors.js";
 export { QemuFileReader } from "./bytes/reader.js";
+export { BlobSource } from "./bytes/blob-source.js";
 export {
-  BlobSource,
   isRandom,
   IterableSource,
   MemorySink,

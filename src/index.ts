@@ -8,6 +8,7 @@
 // A stream opened and walked.
 export { openStream, Stream } from "./open.js";
 export type { OpenOptions, StreamInput } from "./io/container/input.js";
+export type { RecordedFile, RecordedFiles } from "./io/container/is-recorded.js";
 export type { Container } from "./io/container/types.js";
 export type { XenDomain, XenRecords } from "./io/container/xen/records.js";
 export type {

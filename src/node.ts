@@ -13,6 +13,7 @@ export type { LibvirtData, LibvirtHeader } from "./io/container/libvirt/header.j
 export { libvirtImage, type KeptImage, type LibvirtImage } from "./io/container/libvirt/write.js";
 export { loadCatalogue } from "./io/catalogue/load.js";
 export { openRecording } from "./io/container/recording.js";
+export type { RecordingOptions } from "./io/container/recorded-files.js";
 export type { GatheredRecording } from "./io/recording/gather.js";
 export { mergeRecording, type MergeOptions, type MergeReport } from "./io/recording/merge.js";
 export type { RecordedChannel, Recording } from "./io/recording/recording.js";

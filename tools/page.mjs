@@ -64,7 +64,7 @@ export async function buildPage(folder, root) {
   );
   const inFolder = page({
     notice,
-    policy: "script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; worker-src 'self'",
+    policy: "script-src 'self' 'wasm-unsafe-eval'; style-src 'self'; worker-src blob:",
     style: '<link rel="stylesheet" href="page.css">',
     script: '<script type="module" src="page.js"></script>',
   });

@@ -18,8 +18,11 @@ export class PageInBrowser {
 
   private constructor(readonly page: Page) {}
 
-  static async open(browser: Browser, options: { width?: number; dark?: boolean } = {}): Promise<PageInBrowser> {
-    const { width = 1100, dark = false } = options;
+  static async open(
+    browser: Browser,
+    options: { width?: number; dark?: boolean; address?: string } = {},
+  ): Promise<PageInBrowser> {
+    const { width = 1100, dark = false, address = pathToFileURL(BUILT).href } = options;
     const context = await browser.newContext({
       viewport: { width, height: 900 },
       colorScheme: dark ? "dark" : "light",
@@ -35,13 +38,34 @@ export class PageInBrowser {
       void dialog.dismiss();
     });
     context.on("request", (request) => requests.push(request.url()));
-    await page.goto(pathToFileURL(BUILT).href);
+    await page.goto(address);
     return opened;
   }
 
   /** Chooses files and waits until the first lines are there. */
   async choose(...files: string[]): Promise<void> {
-    await this.page.setInputFiles("input[type=file]", files);
+    await this.page.setInputFiles("input[multiple]", files);
+    await this.opened(files);
+  }
+
+  /** Chooses a folder. */
+  async chooseFolder(folder: string): Promise<void> {
+    await this.page.setInputFiles("input[webkitdirectory]", folder);
+    await this.opened([folder]);
+  }
+
+  /** Drops files and folders on the page. */
+  async drop(...files: string[]): Promise<void> {
+    await this.page.locator("input[webkitdirectory]").waitFor();
+    const session = await this.page.context().newCDPSession(this.page);
+    const data = { items: [], files, dragOperationsMask: 1 };
+    for (const type of ["dragEnter", "dragOver", "drop"] as const)
+      await session.send("Input.dispatchDragEvent", { type, x: 300, y: 100, data });
+    await session.detach();
+    await this.opened(files);
+  }
+
+  private async opened(files: readonly string[]): Promise<void> {
     const section = this.page.getByLabel(files.map((file) => basename(file)).join(" and "), { exact: true });
     await section.locator("#panel, [aria-label=Comparison], .refusal, select").first().waitFor();
   }

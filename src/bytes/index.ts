@@ -1,5 +1,5 @@
+export { BlobSource } from "./blob-source.js";
 export {
-  BlobSource,
   IterableSource,
   MemorySink,
   MemorySource,

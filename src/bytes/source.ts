@@ -178,40 +178,6 @@ export class MemorySource implements RandomSource {
   }
 }
 
-/** A `Blob` or `File` of a browser or of Node as a source; its bytes are read when they are asked for. */
-export class BlobSource implements RandomSource {
-  readonly length: number;
-  private position = 0;
-
-  constructor(private readonly blob: Blob) {
-    this.length = blob.size;
-  }
-
-  async read(into: Uint8Array): Promise<number> {
-    const n = await this.readAt(this.position, into);
-    this.position += n;
-    return n;
-  }
-
-  /** Errors: io, where the file of the blob changed or is gone. */
-  async readAt(position: number, into: Uint8Array): Promise<number> {
-    const end = Math.min(this.length, position + into.length);
-    if (position >= end) return 0;
-    const bytes = await this.blob
-      .slice(position, end)
-      .arrayBuffer()
-      .catch((cause: unknown) => {
-        throw new QevmError("io", "the blob cannot be read", { offset: position, cause });
-      });
-    into.set(new Uint8Array(bytes));
-    return bytes.byteLength;
-  }
-
-  seek(position: number): void {
-    this.position = Math.min(position, this.length);
-  }
-}
-
 /** Empty chunks that may follow each other. */
 const MOST_EMPTY = 100_000;
 

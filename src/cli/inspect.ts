@@ -1,13 +1,13 @@
 import { inspectStream } from "../analyse/inspect/inspect.js";
 import { inspectDocument } from "../analyse/text/documents.js";
 import { inspectLines } from "../analyse/text/inspect.js";
-import type { ChannelSummary } from "../analyse/inspect/channel.js";
+import { recordingLines } from "../analyse/text/recording.js";
 import { containerName } from "../io/container/types.js";
 import { isFolder } from "../io/container/is-folder.js";
 import { aboutContainers, openFile } from "./document.js";
 import { inputOptions, parse, refuseOffset, streamOptions, type Arguments } from "./arguments.js";
 import { eachFile, named, type OneFile } from "./each-file.js";
-import { count, fileSize, printWarnings, safe, soundness, table, withProgress } from "./output.js";
+import { printWarnings, soundness, withProgress } from "./output.js";
 
 /** `qevm inspect FILE...`. */
 export async function run(argv: string[]): Promise<number> {
@@ -45,21 +45,8 @@ async function recording(folder: string, args: Arguments): Promise<OneFile> {
   const inspection = await inspectRecording(openRecording(folder, options), options);
   return {
     document: inspectDocument(inspection),
-    lines: [...inspectLines(folder, inspection), "", ...channelLines(inspection.channels)],
+    lines: recordingLines(folder, inspection),
     warn: () => printWarnings(inspection.warnings),
     status: soundness(inspection.warnings),
   };
-}
-
-function channelLines(channels: readonly ChannelSummary[]): string[] {
-  const rows = channels.map(({ file, role, channelLength: bytes, packets, syncs, method, normal, zero }) => {
-    const counts = [packets, syncs, normal, zero].map(count);
-    return [safe(file), role, fileSize(bytes), method ?? "-", ...counts];
-  });
-  const head = ["channel", "role", "bytes", "method", "packets", "syncs", "pages", "zero"];
-  const said = channels.flatMap(({ file, messageCounts }) => {
-    const counts = Object.entries(messageCounts).map(([name, n]) => `${count(n)} ${name}`);
-    return counts.length === 0 ? [] : [`${safe(file)}: ${counts.join(", ")}`];
-  });
-  return rows.length === 0 ? [] : [...table([head, ...rows], [0, 1]), ...said];
 }

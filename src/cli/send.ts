@@ -1,6 +1,6 @@
 import { isFolder } from "../io/container/is-folder.js";
-import { isPostcopy, openRecording, openTimeline } from "../io/container/recording.js";
-import { mergedSource, pacedRecording, TIMELINE, type Recording } from "../io/recording/index.js";
+import { openRecording, openTimeline } from "../io/container/recording.js";
+import { isPostcopy, mergedSource, pacedRecording, TIMELINE, type Recording } from "../io/recording/index.js";
 import { RestSource } from "../io/container/sources.js";
 import { QemuFileReader } from "../bytes/reader.js";
 import type { ByteSource } from "../bytes/source.js";

@@ -108,6 +108,7 @@ export function report(file: string, result: Verification): string[] {
   lines.push(...opaqueLines(result.inspection.undecoded));
   if (result.namedBytes > 0)
     lines.push(`  of which ${fileSize(result.namedBytes)} in device-private fields kept by name`);
+  if (result.staleBytes > 0) lines.push(`left over, never read: ${fileSize(result.staleBytes)}`);
   const { trailingBytes: trailing } = result.inspection;
   if (trailing > 0) lines.push(`after the stream: ${fileSize(trailing)}, not part of it`);
   const damaged = result.inspection.warnings.filter(({ replaced }) => replaced !== undefined).length;

@@ -5,10 +5,9 @@ import { Client, type MakeWorker, type Progress } from "./client.js";
 import { DiffView } from "./diff.js";
 import { FileView } from "./file-view.js";
 import { placeHash, readPlace, type Place } from "./fragment.js";
-import type { Opening } from "./protocol.js";
-import { ProgressBar, useAnswer } from "./parts.js";
-import { messageOf } from "./parts.js";
-import { Field, Refusal } from "./parts.js";
+import { chosenFiles, chosenFolder, droppedItems } from "./dropped.js";
+import { Field, messageOf, ProgressBar, Refusal, useAnswer } from "./parts.js";
+import type { Dropped, Opening } from "./protocol.js";
 
 declare const PROGRAM: string;
 
@@ -18,7 +17,7 @@ export function start(element: Element, make: MakeWorker): void {
 }
 
 function App({ make }: { make: MakeWorker }) {
-  const [files, setFiles] = useState<readonly File[]>([]);
+  const [files, setFiles] = useState<readonly Dropped[]>([]);
   const [place, setPlace] = useState<Place>(() => readPlace(location.hash));
   const move = (more: Partial<Place>): void => {
     const next = { ...place, ...more };
@@ -30,15 +29,21 @@ function App({ make }: { make: MakeWorker }) {
     addEventListener("hashchange", moved);
     return () => removeEventListener("hashchange", moved);
   }, []);
-  useDrop(setFiles);
+  const [problem, setProblem] = useState<string>();
+  const take = (dropped: readonly Dropped[]): void => {
+    setProblem(undefined);
+    setFiles(dropped);
+  };
+  useDrop(take, setProblem);
   return (
     <>
       <header>
         <h1>qevm</h1>
         <p class="dim">What is in a file that QEMU or libvirt saved. Nothing of it leaves this computer.</p>
-        <Choose {...{ files, setFiles }} />
+        <Choose {...{ files, take }} />
       </header>
       <main>
+        <Refusal text={problem} />
         {files.length > 0 && <Opened key={keyOf(files)} {...{ files, make, place, move }} close={() => setFiles([])} />}
       </main>
       <footer>
@@ -49,23 +54,25 @@ function App({ make }: { make: MakeWorker }) {
 }
 
 let opened = 0;
-const keys = new WeakMap<readonly File[], number>();
+const keys = new WeakMap<readonly Dropped[], number>();
 
 /** A choice of files is a page of its own. */
-function keyOf(files: readonly File[]): number {
+function keyOf(files: readonly Dropped[]): number {
   const key = keys.get(files) ?? ++opened;
   keys.set(files, key);
   return key;
 }
 
-/** Files may be dropped anywhere. */
-function useDrop(take: (files: readonly File[]) => void): void {
+/** Files and folders may be dropped anywhere. */
+function useDrop(take: (files: readonly Dropped[]) => void, refuse: (why: string) => void): void {
   useEffect(() => {
     const over = (event: DragEvent): void => event.preventDefault();
     const drop = (event: DragEvent): void => {
       event.preventDefault();
-      const files = [...(event.dataTransfer?.files ?? [])].slice(0, 2);
-      if (files.length > 0) take(files);
+      droppedItems(event.dataTransfer).then(
+        (files) => files.length > 0 && take(files),
+        (error: unknown) => refuse(messageOf(error)),
+      );
     };
     addEventListener("dragover", over);
     addEventListener("drop", drop);
@@ -76,25 +83,38 @@ function useDrop(take: (files: readonly File[]) => void): void {
   }, []);
 }
 
-function Choose({ files, setFiles }: { files: readonly File[]; setFiles: (files: readonly File[]) => void }) {
-  const input = useRef<HTMLInputElement>(null);
-  const chosen = (): void => {
-    const list = [...(input.current?.files ?? [])].slice(0, 2);
-    if (list.length > 0) setFiles(list);
+interface Taking {
+  files: readonly Dropped[];
+  take: (files: readonly Dropped[]) => void;
+}
+
+function Choose({ files, take }: Taking) {
+  const chosen = (dropped: readonly Dropped[]): void => {
+    if (dropped.length > 0) take(dropped);
   };
   return (
-    <label class={`choose ${files.length > 0 ? "small" : ""}`}>
-      <span>
-        Drop a file here or choose one: a migration stream, a libvirt save, a qcow2 image with snapshots, plain or
-        compressed (gzip, zstd, xz, bzip2, lz4, lzop). Two files are compared.
-      </span>
-      <input ref={input} type="file" multiple onChange={chosen} />
-    </label>
+    <div class={`choose ${files.length > 0 ? "small" : ""}`}>
+      <label>
+        <span>
+          Drop a file here or choose one: a migration stream, a libvirt save, a qcow2 image with snapshots, plain or
+          compressed (gzip, zstd, xz, bzip2, lz4, lzop). Two files are compared.
+        </span>
+        <input type="file" multiple onChange={(event) => chosen(chosenFiles(event.currentTarget.files))} />
+      </label>
+      <label>
+        <span>Or a folder: a recording of a migration with several connections.</span>
+        <input
+          type="file"
+          {...{ webkitdirectory: true }}
+          onChange={(event) => chosen(chosenFolder(event.currentTarget.files))}
+        />
+      </label>
+    </div>
   );
 }
 
 interface Of {
-  files: readonly File[];
+  files: readonly Dropped[];
   make: MakeWorker;
   place: Place;
   move: (more: Partial<Place>) => void;
@@ -108,7 +128,7 @@ function Opened({ files, make, place, move, close }: Of) {
   client.current ??= new Client(make, setProgress);
   const worker = client.current;
   useEffect(() => () => worker.end(), []);
-  const [first, second] = files as [File, File | undefined];
+  const [first, second] = files as [Dropped, Dropped | undefined];
   const cancel = (): void => {
     worker.end();
     close();
@@ -117,33 +137,33 @@ function Opened({ files, make, place, move, close }: Of) {
     <section aria-label={files.map((file) => file.name).join(" and ")}>
       {progress !== undefined && <ProgressBar progress={progress} cancel={cancel} />}
       {second === undefined ? (
-        <Snapshot file={first} worker={worker}>
+        <Snapshot dropped={first} worker={worker}>
           {(opening) => <FileView {...{ opening, place, move }} client={worker} />}
         </Snapshot>
       ) : (
-        <DiffView client={worker} a={{ file: first }} b={{ file: second }} />
+        <DiffView client={worker} a={first} b={second} />
       )}
     </section>
   );
 }
 
 interface Chosen {
-  file: File;
+  dropped: Dropped;
   worker: Client;
   children: (opening: Opening) => preact.ComponentChild;
 }
 
 /** A qcow2 image may hold several saved states: which one is asked. */
-function Snapshot({ file, worker, children }: Chosen) {
+function Snapshot({ dropped, worker, children }: Chosen) {
   const [snapshot, setSnapshot] = useState<string>();
-  const { value: look, refusal } = useAnswer(() => worker.ask("look", { file }), [worker]);
+  const { value: look, refusal } = useAnswer(() => worker.ask("look", dropped), [worker]);
   const [opening, setOpening] = useState<Opening>();
   const [failed, setFailed] = useState<string>();
   useEffect(() => {
     if (look === undefined) return;
-    if (look.snapshots.length < 2) return setOpening({ file });
+    if (look.snapshots.length < 2) return setOpening(dropped);
     if (snapshot === undefined) return;
-    const wanted = { file, snapshot };
+    const wanted = { ...dropped, snapshot };
     worker.ask("look", wanted).then(
       () => setOpening(wanted),
       (error: unknown) => setFailed(messageOf(error)),

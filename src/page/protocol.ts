@@ -2,9 +2,16 @@
 import type { WindowUnit } from "../analyse/dump/window.js";
 import type { PlainDevice } from "../codec/vmstate/plain.js";
 
-/** A file to open, and how. */
-export interface Opening {
-  file: File;
+/** What was dropped or chosen: a file, or a folder with the files of a recording. */
+export interface Dropped {
+  name: string;
+  /** One, or those of the folder. */
+  files: readonly File[];
+  isFolder: boolean;
+}
+
+/** What to open, and how. */
+export interface Opening extends Dropped {
   /** Name or id of a qcow2 snapshot. */
   snapshot?: string | undefined;
 }
@@ -114,12 +121,6 @@ export interface StreamBytes {
 
 export type Document = "inspect" | "devices" | "explain";
 
-/** A file made of a stream. */
-export interface Made {
-  name: string;
-  blob: Blob;
-}
-
 /** The questions, by name. */
 export interface Questions {
   look: (opening: Opening) => Look;
@@ -133,12 +134,12 @@ export interface Questions {
   read: (space: Space, at: string, length: number) => Bytes;
   blockPiece: (name: string, at: number, length: number) => Bytes;
   streamAt: (at: number, length: number) => StreamBytes;
-  report: () => Made;
-  json: (which: Document) => Made;
+  report: () => Blob;
+  json: (which: Document) => Blob;
   diff: (
     a: Opening,
     b: Opening,
-  ) => { lines: string[]; different: boolean; refused: boolean; document: Made | undefined };
+  ) => { lines: string[]; different: boolean; refused: boolean; document: Blob | undefined };
 }
 
 export type Question = keyof Questions;

@@ -6,6 +6,7 @@ import { Checkpoints, windowUnits } from "../analyse/dump/window.js";
 import { libvirtTexts } from "../io/container/libvirt/domain.js";
 import { explainSource } from "../analyse/explain/explain.js";
 import { inspectStream } from "../analyse/inspect/inspect.js";
+import { inspectRecording } from "../analyse/inspect/recording.js";
 import { PageMap } from "../analyse/report/page-map.js";
 import { deviceDocument, deviceLines, devicesLines, markText } from "../analyse/text/devices.js";
 import { explainDocument, inspectDocument } from "../analyse/text/documents.js";
@@ -14,9 +15,12 @@ import { explainLines } from "../analyse/text/explain.js";
 import { inspectLines } from "../analyse/text/inspect.js";
 import { printedJson } from "../analyse/text/json-pieces.js";
 import { escapedControls, refusal, warningText } from "../analyse/text/lines.js";
+import { recordingLines } from "../analyse/text/recording.js";
 import { reportStream } from "../analyse/report/report.js";
 import { detect } from "../io/container/detect.js";
 import { openInput } from "../io/container/input.js";
+import type { RecordedFiles } from "../io/container/is-recorded.js";
+import { openRecordedFiles } from "../io/container/open-files.js";
 import { readQcow2 } from "../io/container/qcow2/image.js";
 import { snapshotDate, vmStateSize } from "../io/container/qcow2/snapshots.js";
 import { readPiece } from "../io/container/sources.js";
@@ -27,7 +31,7 @@ import { openMemory, type GuestMemory } from "../guest/read/open-memory.js";
 import type { RamBatch } from "../codec/ram/index.js";
 import { StreamReader, type SectionItem, type StreamItem } from "../codec/stream/index.js";
 import { deviceToPlain } from "../codec/vmstate/plain.js";
-import { FileBytes, type Told } from "./file-bytes.js";
+import { inputOf, type FileBytes, type Told } from "./file-bytes.js";
 import type * as P from "./protocol.js";
 
 /** Version of the program that made the page. */
@@ -84,16 +88,17 @@ export class Session {
   ) {}
 
   private get name(): string {
-    return this.opening.file.name;
+    return this.opening.name;
   }
 
-  private bytes(what: string): FileBytes {
-    return new FileBytes(this.opening.file, what, this.tell);
+  private input(what: string): FileBytes | RecordedFiles {
+    return inputOf(this.opening, what, this.tell);
   }
 
   /** Errors: those of a qcow2 header. */
   async look(): Promise<P.Look> {
-    const source = this.bytes("opening");
+    const source = this.input("opening");
+    if (!("readAt" in source)) return { snapshots: [] };
     const { kind } = detect(await readPiece(source, 0, Math.min(512, source.length)));
     if (kind !== "qcow2") return { snapshots: [] };
     const { snapshots } = await readQcow2(source);
@@ -109,22 +114,33 @@ export class Session {
   }
 
   async inspect(): Promise<P.Summary> {
-    const { snapshot } = this.opening;
-    let input: Input | undefined;
     try {
-      input = await openInput(this.bytes("reading"), { snapshot, unfinished: false, stream: DECODING });
-      const { containers } = input;
-      const inspection = {
-        ...(await inspectStream(input, DECODING)),
-        container: containerName(containers),
-        containers,
-      };
+      const { inspection, lines } = await this.inspected();
       const warnings = inspection.warnings.map((one) => escapedControls(warningText(one)));
-      return { lines: inspectLines(this.name, inspection, containers), warnings, refused: false };
+      return { lines, warnings, refused: false };
     } catch (error) {
       return { lines: refusedLines("inspect", this.name, error), warnings: [], refused: true };
+    }
+  }
+
+  /** What `inspect` finds, its lines, and its document. */
+  private async inspected() {
+    const source = this.input("reading");
+    if (!("readAt" in source)) {
+      const { recording } = await openRecordedFiles(source, DECODING);
+      const inspection = await inspectRecording(recording, DECODING);
+      return { inspection, lines: recordingLines(this.name, inspection), document: inspectDocument(inspection) };
+    }
+    const { snapshot } = this.opening;
+    const input = await openInput(source, { snapshot, unfinished: false, stream: DECODING });
+    try {
+      const { containers } = input;
+      const container = containerName(containers);
+      const inspection = { ...(await inspectStream(input, DECODING)), container, containers };
+      const lines = inspectLines(this.name, inspection, containers);
+      return { inspection, lines, document: inspectDocument(inspection, containers) };
     } finally {
-      await input?.close?.();
+      await input.close?.();
     }
   }
 
@@ -187,7 +203,7 @@ export class Session {
 
   private async openAsItIs(what: string): Promise<Input> {
     const { snapshot } = this.opening;
-    return await openInput(this.bytes(what), { snapshot, unfinished: true, incomplete: true, stream: DECODING });
+    return await openInput(this.input(what), { snapshot, unfinished: true, incomplete: true, stream: DECODING });
   }
 
   /** Part of a block's map, in pages. */
@@ -229,7 +245,7 @@ export class Session {
   private guest(): Promise<GuestMemory> {
     const { snapshot } = this.opening;
     const open = (lenient: boolean): Promise<GuestMemory> =>
-      openMemory(this.bytes("looking for pages"), { ...DECODING, snapshot, lenient });
+      openMemory(this.input("looking for pages"), { ...DECODING, snapshot, lenient });
     this.memoryOpened ??= open(false).catch((error: unknown) => {
       if (error instanceof QevmError && error.code === "usage") throw error;
       return open(true);
@@ -300,17 +316,16 @@ export class Session {
     return { input, again: readableAgain(input), read: 0 };
   }
 
-  async report(): Promise<P.Made> {
+  async report(): Promise<Blob> {
     const { snapshot } = this.opening;
     const { lenient: _, ...decoding } = DECODING;
-    const source = new FileBytes(this.opening.file, "reading and verifying", this.tell);
+    const source = this.input("reading and verifying");
     const { html } = await reportStream(source, { ...decoding, snapshot, name: this.name, program: PROGRAM });
-    return { name: `${this.name}.html`, blob: new Blob([html], { type: "text/html" }) };
+    return new Blob([html], { type: "text/html" });
   }
 
-  async json(which: P.Document): Promise<P.Made> {
-    const blob = blobOf(printedJson(await this.document(which)));
-    return { name: `${this.name}.${which}.json`, blob };
+  async json(which: P.Document): Promise<Blob> {
+    return blobOf(printedJson(await this.document(which)));
   }
 
   private about(which: P.Document, container: string | null): About {
@@ -323,13 +338,12 @@ export class Session {
       const { explained, container } = await this.explained(undefined, "explaining");
       return envelope(this.about(which, container), ...explainDocument(explained));
     }
-    const input = await openInput(this.bytes("reading"), { snapshot, unfinished: false, stream: DECODING });
+    if (which === "inspect") {
+      const { inspection, document } = await this.inspected();
+      return envelope(this.about(which, inspection.container), ...document);
+    }
+    const input = await openInput(this.input("reading"), { snapshot, unfinished: false, stream: DECODING });
     try {
-      if (which === "inspect") {
-        const { containers } = input;
-        const inspection = await inspectStream(input, DECODING);
-        return envelope(this.about(which, containerName(containers)), ...inspectDocument(inspection, containers));
-      }
       const stream = new StreamReader(input, DECODING);
       const devices: { toJSON: () => object }[] = [];
       for await (const item of stream) {

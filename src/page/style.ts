@@ -7,6 +7,9 @@ button{cursor:pointer}
 button:hover{background:var(--line)}
 .choose{display:block;border:2px dashed var(--dim);border-radius:8px;padding:3rem 1rem;text-align:center;margin:1rem 0}
 .choose.small{padding:.5rem;margin:.3rem 0;border-width:1px}
+.choose label{display:block}
+.choose label+label{margin-top:1rem}
+.choose.small label+label{margin-top:.3rem}
 .choose input{display:block;margin:.6rem auto 0}
 .progress{position:sticky;top:0;z-index:2;background:var(--bg);padding:.4rem 0;display:flex;flex-wrap:wrap;gap:.2rem .8rem;align-items:center}
 .progress progress{flex:1 1 10rem}

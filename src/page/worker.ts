@@ -5,7 +5,7 @@ import { diffLines } from "../analyse/text/diff.js";
 import { printedDiff } from "../analyse/text/diff-document.js";
 import { QevmError } from "../bytes/errors.js";
 import { safe } from "../bytes/text.js";
-import { FileBytes } from "./file-bytes.js";
+import { inputOf } from "./file-bytes.js";
 import type { Answer, Ask, Opening, Questions } from "./protocol.js";
 import { DECODING, blobOf, refusedLines, Session, version } from "./session.js";
 
@@ -54,22 +54,22 @@ const answers: Answers = {
 };
 
 async function diff(a: Opening, b: Opening): Promise<ReturnType<Questions["diff"]>> {
-  const files = { a: safe(a.file.name), b: safe(b.file.name) };
+  const files = { a: safe(a.name), b: safe(b.name) };
   const snapshots = {
     ...(a.snapshot === undefined ? {} : { a: a.snapshot }),
     ...(b.snapshot === undefined ? {} : { b: b.snapshot }),
   };
   try {
-    const inA = new FileBytes(a.file, "comparing A", tell);
-    const inB = new FileBytes(b.file, "comparing B", tell);
+    const inA = inputOf(a, "comparing A", tell);
+    const inB = inputOf(b, "comparing B", tell);
     const found = await diffStreams(inA, inB, { ...DECODING, snapshots });
-    const names = { a: a.file.name, b: b.file.name };
+    const names = { a: a.name, b: b.name };
     const about = { qevm: version(), schema: "diff/1", file: null, container: null };
     return {
       lines: diffLines(files, found),
       different: found.verdict === "different",
       refused: false,
-      document: { name: `${a.file.name}.diff.json`, blob: blobOf(printedDiff(about, names, found)) },
+      document: blobOf(printedDiff(about, names, found)),
     };
   } catch (error) {
     const side = error instanceof QevmError ? sideOf(error) : undefined;

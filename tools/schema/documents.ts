@@ -96,6 +96,7 @@ export const RESULTS: Readonly<Record<string, Shape>> = {
     streamLength: whole,
     opaqueBytes: whole,
     namedBytes: whole,
+    staleBytes: whole,
     recompressed: obj({ pageCount: whole, identicalCount: whole, levels: list(whole) }),
     deltas: obj({ pageCount: whole, identicalCount: whole }),
     firstDifference: orNull(whole),

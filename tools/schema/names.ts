@@ -40,6 +40,7 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   opaqueBytes: "bytes that no field explains: carried along, not understood",
   namedBytes: "bytes of device-private codecs that are kept by name and not decoded further",
   staleBytes: "bytes left over where a mapped-ram file has no page, which no reader looks at",
+  skippedBytes: "bytes where a mapped-ram file has no page that were not read; 0: all was",
   trailingBytes: "bytes after the stream, which are not part of it",
   foreignBytes: "bytes of unknown kind before the stream",
   catalogueBytes: "bytes of device state that were read by the catalogue",

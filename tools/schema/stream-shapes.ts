@@ -85,6 +85,7 @@ export const inspection: Members = {
   opaqueBytes: whole,
   namedBytes: whole,
   staleBytes: whole,
+  skippedBytes: whole,
   trailingBytes: whole,
   catalogue: orNull(
     obj({ deviceCount: whole, catalogueBytes: whole, uncertainBytes: whole, uncertainDeviceCount: whole }),

@@ -87,7 +87,7 @@ export async function surveyStream(
   wanted: readonly string[] = [],
   watch?: StreamWatch,
 ): Promise<Survey> {
-  const reader = new StreamReader(source, { ...options, lenient: true });
+  const reader = new StreamReader(source, { skipUnsetPages: true, ...options, lenient: true });
   const damage = keepAnomalies(reader.diagnostics);
   const tally = new Tally(reader, true);
   const survey = new Surveyor(wanted);

@@ -62,6 +62,11 @@ export interface Inspection {
   namedBytes: number;
   /** Bytes left over where a mapped-ram file has no page: earlier copies, which no reader looks at. */
   staleBytes: number;
+  /**
+   * Bytes where a mapped-ram file has no page that were not read, so nothing is said of what is left over there; 0
+   * after `verify`, which reads all.
+   */
+  skippedBytes: number;
   /** Bytes after the stream, which are not part of it. */
   trailingBytes: number;
   /**
@@ -132,7 +137,7 @@ export async function inspectStream(input: StreamInput, options: OpenOptions = {
 
 /** The same for a source whose containers are already opened. Errors: as `StreamReader`. */
 export async function inspectSource(source: ByteSource, options: StreamOptions = {}): Promise<Inspection> {
-  const reader = new StreamReader(source, { unreached: "count", ...options });
+  const reader = new StreamReader(source, { unreached: "count", skipUnsetPages: true, ...options });
   const tally = new Tally(reader);
   await walkStream(reader, [tally]);
   return await tally.result();
@@ -153,6 +158,7 @@ export class Tally implements StreamVisitor {
   private named = 0;
   private catalogue: Inspection["catalogue"] = null;
   private stale = 0;
+  private skipped = 0;
   private trailing = 0;
   private unread = 0;
   private vmdescription = false;
@@ -242,6 +248,7 @@ export class Tally implements StreamVisitor {
   batch(batch: RamBatch): void {
     const { counts } = this;
     this.stale += batch.mappedBlock?.gap?.length ?? 0;
+    this.skipped += batch.skippedBytes;
     if (batch.area) {
       this.area(batch);
       return;
@@ -353,6 +360,7 @@ export class Tally implements StreamVisitor {
       opaqueBytes: this.undecoded.reduce((sum, part) => sum + part.length, 0),
       namedBytes: this.named,
       staleBytes: this.stale,
+      skippedBytes: this.skipped,
       trailingBytes: this.trailing,
       catalogue: this.catalogue,
       undecoded: this.undecoded,

@@ -24,6 +24,8 @@ export interface Verification {
   opaqueBytes: number;
   /** Bytes of device-private codecs that are kept by name. */
   namedBytes: number;
+  /** Bytes left over where a mapped-ram file has no page: earlier copies, which no reader looks at. */
+  staleBytes: number;
   /**
    * COMPRESS_PAGE payloads, and how many were identical when their page was compressed again at the level found.
    */
@@ -69,7 +71,7 @@ export async function verifyStream(input: StreamInput, options: VerifyOptions = 
 /** The same for a source whose containers are already opened. */
 export async function verifySource(source: ByteSource, options: CheckOptions = {}): Promise<Verification> {
   const tap = new Tap(source);
-  const reader = new StreamReader(tap, options);
+  const reader = new StreamReader(tap, { ...options, skipUnsetPages: false });
   const writer = new ExactWriter(tap.sink);
   const tally = new Tally(reader, true);
   const pages = new PageChecks(
@@ -87,6 +89,7 @@ export async function verifySource(source: ByteSource, options: CheckOptions = {
     streamLength: inspection.streamLength,
     opaqueBytes: inspection.opaqueBytes,
     namedBytes: inspection.namedBytes,
+    staleBytes: inspection.staleBytes,
     recompressed: pages.recompressed,
     deltas: pages.xbzrle,
     firstDifference: differs === undefined ? null : (tap.offset ?? 0) + differs,

@@ -1,7 +1,9 @@
-import { basename, join } from "node:path";
+import { basename } from "node:path";
 import { isFolder } from "../../io/container/is-folder.js";
 import { openInput, type StreamInput } from "../../io/container/input.js";
+import { isRecordedFiles, type RecordedFiles } from "../../io/container/is-recorded.js";
 import { openContainers } from "../../io/container/open.js";
+import type { OpenedRecording } from "../../io/container/recorded-files.js";
 import { openRecording, openTimeline } from "../../io/container/recording.js";
 import type { Container, Input } from "../../io/container/types.js";
 import { QevmError } from "../../bytes/errors.js";
@@ -11,7 +13,8 @@ import type { Inspection } from "../inspect/inspect.js";
 import { inspectRecording } from "../inspect/recording.js";
 import { noteFacts } from "../../guest/layout/facts.js";
 import { findLayout } from "../../guest/layout/layout.js";
-import type { ByteSource } from "../../bytes/source.js";
+import { random, type ByteSource } from "../../bytes/source.js";
+import { FileSource } from "../../io/transport/file.js";
 import type { SectionItem, StreamOptions } from "../../codec/stream/index.js";
 import { damageMarks } from "./damage-marks.js";
 import { sectionsAfterDamage } from "./after-damage.js";
@@ -29,9 +32,9 @@ import type { InputFile, Progress, ReportFacts, ReportOptions, Verified } from "
 export async function gather(input: StreamInput, options: ReportOptions): Promise<ReportFacts> {
   const { name, title, program = "qevm", snapshot, offset, verify = true, progress = plain, ...stream } = options;
   const named = name ?? nameOf(input);
-  const reading: StreamOptions = { ...stream, lenient: true };
+  const reading: StreamOptions = { ...stream, lenient: true, skipUnsetPages: false };
   const how = { snapshot, offset, reading, verify, progress, name: named };
-  const found = typeof input === "string" && isFolder(input) ? await folder(input, how) : await file(input, how);
+  const found = isRecording(input) ? await folder(input, how) : await file(input, how);
   const { watch, explained, files, verified, containers, copied, inspection, afterDamage, times } = found;
   for (const item of afterDamage) noteFacts(item, watch.facts);
   watch.end();
@@ -60,6 +63,10 @@ export async function gather(input: StreamInput, options: ReportOptions): Promis
   };
 }
 
+function isRecording(input: StreamInput): input is string | RecordedFiles {
+  return typeof input === "string" ? isFolder(input) : isRecordedFiles(input);
+}
+
 interface How {
   snapshot: string | undefined;
   offset: number | undefined;
@@ -82,7 +89,7 @@ interface Found {
   times: MigrationTimes | undefined;
 }
 
-async function file(input: StreamInput, how: How): Promise<Found> {
+async function file(input: Exclude<StreamInput, RecordedFiles>, how: How): Promise<Found> {
   const { snapshot, offset, reading, name } = how;
   const raw = await openRaw(input, how.progress);
   try {
@@ -124,37 +131,45 @@ async function file(input: StreamInput, how: How): Promise<Found> {
 }
 
 /** The channels are read as one stream, then each by itself. */
-async function folder(path: string, how: How): Promise<Found> {
+async function folder(where: string | RecordedFiles, how: How): Promise<Found> {
   const { reading, snapshot, offset } = how;
-  const opened = await openInput(path, { snapshot, offset, stream: reading });
+  const opened = await openInput(where, { snapshot, offset, stream: reading });
   const { containers } = opened;
-  const timeline = openTimeline(path);
+  const recorded = await recordedAt(where, reading);
+  const { recording, timeline } = recorded;
   const watch = new ReportWatch(timeline !== undefined);
   const explained = await explain(opened, { ...how, containers, watch }).finally(() => opened.close?.());
-  const verified = await verifyFolder(path, explained.inspection, how);
+  const verified = await verifyFolder(recording, explained.inspection, how);
   let inspection: Inspection = explained.inspection;
   if (verified.kind === "done") ({ inspection } = verified.result);
-  else if (verified.kind === "left out") inspection = await inspectRecording(openRecording(path, reading), reading);
+  else if (verified.kind === "left out") inspection = await inspectRecording(recording, reading);
   const files: InputFile[] = [];
   for (const container of containers) {
     if (container.kind !== "recording") continue;
-    for (const name of container.files) files.push(await hashedFile(path, name));
+    for (const name of container.files) files.push(await hashedFile(recorded, name));
   }
   const times =
     timeline === undefined || watch.rounds === undefined
       ? undefined
-      : await migrationTimes(openRecording(path, reading), timeline(), watch.rounds, reading);
+      : await migrationTimes(recording, timeline(), watch.rounds, reading);
   return { watch, explained, inspection, files, verified, containers, copied: false, afterDamage: [], times };
 }
 
-async function hashedFile(folderPath: string, name: string): Promise<InputFile> {
-  const raw = await openRaw(join(folderPath, name), plain);
-  const hashed = new HashedSource(raw.open());
+async function recordedAt(where: string | RecordedFiles, reading: StreamOptions): Promise<OpenedRecording> {
+  if (typeof where === "string") {
+    const recording = openRecording(where, reading);
+    return { recording, timeline: openTimeline(where), file: (name) => random(FileSource.below(where, name)) };
+  }
+  const { openRecordedFiles } = await import("../../io/container/open-files.js");
+  return await openRecordedFiles(where, reading);
+}
+
+async function hashedFile(recorded: OpenedRecording, name: string): Promise<InputFile> {
+  const hashed = new HashedSource(recorded.file(name));
   try {
     return { name, bytes: hashed.length, sha256: await hashed.sha256() };
   } finally {
     await hashed.close();
-    raw.close();
   }
 }
 
@@ -175,7 +190,7 @@ async function explain(
 const plain: Progress = (source) => source;
 
 function nameOf(input: StreamInput): string {
-  if (typeof input !== "string") return "stream";
+  if (typeof input !== "string") return isRecordedFiles(input) ? input.name : "stream";
   return input === "-" ? "standard input" : basename(input);
 }
 

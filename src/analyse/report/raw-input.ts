@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { SliceSource } from "../../io/container/sources.js";
 import { isSource, sourceOf, type StreamInput } from "../../io/container/input.js";
+import type { RecordedFiles } from "../../io/container/is-recorded.js";
 import { type ByteSource, isRandom, type RandomSource } from "../../bytes/source.js";
 import { readableAgain } from "../../io/transport/spool.js";
 import { openSource } from "../../io/transport/file.js";
@@ -23,7 +24,7 @@ export interface RawInput {
  * A seekable input is read where it is; the bytes of pipes and the like go into a temporary file first, which
  * ends with the process at the latest. Errors: io.
  */
-export async function openRaw(input: StreamInput, progress: Progress): Promise<RawInput> {
+export async function openRaw(input: Exclude<StreamInput, RecordedFiles>, progress: Progress): Promise<RawInput> {
   const first = typeof input === "string" ? openSource(input) : sourceOf(input);
   try {
     if (!isRandom(first)) return await copied(first, progress);

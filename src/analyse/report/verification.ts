@@ -1,4 +1,4 @@
-import { openRecording } from "../../io/container/recording.js";
+import type { Recording } from "../../io/recording/index.js";
 import { QevmError } from "../../bytes/errors.js";
 import type { Inspection } from "../inspect/inspect.js";
 import { verifyRecording } from "../inspect/recording.js";
@@ -36,9 +36,13 @@ export async function verifyInput(
 }
 
 /** Every channel of a recording by itself. */
-export async function verifyFolder(path: string, inspection: Inspection, { reading, verify }: How): Promise<Verified> {
+export async function verifyFolder(
+  recording: Recording,
+  inspection: Inspection,
+  { reading, verify }: How,
+): Promise<Verified> {
   if (!verify) return { kind: "left out" };
-  return await withMemory(inspection, (kept) => verifyRecording(openRecording(path, reading), { ...reading, ...kept }));
+  return await withMemory(inspection, (kept) => verifyRecording(recording, { ...reading, ...kept }));
 }
 
 /** XBZRLE pages need guest memory, which is in a temporary folder until the end. */

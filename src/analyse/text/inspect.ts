@@ -11,7 +11,7 @@ const COLUMNS: readonly (keyof PageCounts)[] = ["normal", "zero", "compressed", 
 
 /** The text report. */
 export function inspectLines(file: string, inspection: Inspection, containers: readonly Container[] = []): string[] {
-  const { ram, staleBytes, trailingBytes } = inspection;
+  const { ram, staleBytes, skippedBytes, trailingBytes } = inspection;
   const lines = [...headline(file, inspection), ...containers.flatMap(containerLines), ""];
   if (ram.blocks.length > 0) {
     const columns = COLUMNS.filter((column) => column === "normal" || column === "zero" || ram.pages[column] > 0);
@@ -31,6 +31,8 @@ export function inspectLines(file: string, inspection: Inspection, containers: r
   lines.push(...commandLines(inspection));
   lines.push("", ...understood(inspection));
   if (staleBytes > 0) lines.push(`Left over, never read: ${fileSize(staleBytes)}`);
+  if (skippedBytes > 0)
+    lines.push(`Not read: ${fileSize(skippedBytes)} where the file has no page (qevm verify FILE reads it, too)`);
   if (trailingBytes > 0) lines.push(`After the stream: ${fileSize(trailingBytes)}, not part of it`);
   return lines;
 }

@@ -43,6 +43,8 @@ export class RamBatch implements Iterable<RamRecord> {
   mappedBlock: MappedBlock | undefined;
   /** mapped-ram: the records are pages as they are in the page area, without headers. */
   area = false;
+  /** mapped-ram: bytes of pages without a bit that were skipped (`skipUnsetPages`); such a batch has no records. */
+  skippedBytes = 0;
   /** Number of the batch's first record in its section, from 0. */
   firstRecord = 0;
 
@@ -71,6 +73,7 @@ export class RamBatch implements Iterable<RamRecord> {
     this.blockList = undefined;
     this.mappedBlock = undefined;
     this.area = false;
+    this.skippedBytes = 0;
   }
 
   /** Whether any record has this flag (without CONTINUE). */

@@ -32,6 +32,8 @@ export {
   placedAt,
   setPage,
   skipMappedBlock,
+  SKIPPED_FROM,
+  unsetRun,
   writeZeros,
   type MappedLimits,
 } from "./mapped-area.js";

@@ -17,6 +17,39 @@ export function hasPage(bitmap: Uint8Array, i: number): boolean {
   return (bitmap[Math.floor(i / 8)]! & (1 << (i % 8))) !== 0;
 }
 
+/** Bytes of pages without a bit that are skipped in one piece; shorter runs between two pages are read with them. */
+export const SKIPPED_FROM = 4 << 20;
+
+/**
+ * The first run of at least `least` pages without a bit, from page `first` on; `start` is `pages` where there is none.
+ */
+export function unsetRun(
+  bitmap: Uint8Array,
+  first: number,
+  pages: number,
+  least: number,
+): { start: number; end: number } {
+  for (let at = first; at < pages;) {
+    const start = runEnd(bitmap, at, pages, true);
+    const end = runEnd(bitmap, start, pages, false);
+    if (end - start >= least) return { start, end };
+    at = end;
+  }
+  return { start: pages, end: pages };
+}
+
+/** The first page from `first` on whose bit is not `set`; at most `pages`. */
+function runEnd(bitmap: Uint8Array, first: number, pages: number, set: boolean): number {
+  const whole = set ? 0xff : 0;
+  let at = first;
+  while (at < pages) {
+    if (at % 8 === 0 && bitmap[at / 8] === whole) at += 8;
+    else if (hasPage(bitmap, at) === set) at++;
+    else break;
+  }
+  return Math.min(at, pages);
+}
+
 /** Says that page `i` is in the page area. */
 export function setPage(bitmap: Uint8Array, i: number): void {
   bitmap[Math.floor(i / 8)]! |= 1 << (i % 8);
@@ -154,7 +187,7 @@ export function encodeMappedBlock(writer: QemuFileWriter, { block, bitmap, gapLe
 
 /**
  * Puts the pages at hand, from page `first` on, into the batch: PAGE where the bit is set; ZERO where not, whose body
- * is empty unless bytes of an earlier round are left there. Returns how many.
+ * is empty unless bytes of an earlier round are left there. At most up to before page `end`. Returns how many.
  */
 export function decodeArea(
   reader: QemuFileReader,
@@ -162,9 +195,9 @@ export function decodeArea(
   first: number,
   batch: RamBatch,
   pageSize: number,
+  end = mapped.block.usedLength / pageSize,
 ): number {
-  const pages = mapped.block.usedLength / pageSize;
-  const n = Math.min(pages - first, Math.floor(reader.available / pageSize), batch.capacity);
+  const n = Math.min(end - first, Math.floor(reader.available / pageSize), batch.capacity);
   const base = reader.offset - reader.position;
   for (let i = 0; i < n; i++) {
     const at = reader.position;

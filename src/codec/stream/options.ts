@@ -43,6 +43,11 @@ export interface StreamOptions {
    */
   skipMappedPages?: boolean;
   /**
+   * mapped-ram: skip runs of 4 MiB and more of pages without a bit in the bitmap, without reading them where the source
+   * can seek: for a consumer of pages, not one that gives every byte back. Default false.
+   */
+  skipUnsetPages?: boolean;
+  /**
    * The connection may have broken off, so that the stream ends anywhere: no anomaly, but not complete. What is left of
    * a record is opaque.
    */

@@ -9,10 +9,16 @@ import {
   RamBatch,
   RamFlag,
   skipMappedBlock,
+  SKIPPED_FROM,
+  unsetRun,
   type BlockList,
   type RamState,
 } from "../ram/index.js";
 import type { StreamLimits } from "./limits.js";
+import type { StreamOptions } from "./options.js";
+
+/** What of a mapped-ram file is not read. */
+export type MappedSkips = Pick<StreamOptions, "skipMappedPages" | "skipUnsetPages">;
 
 /**
  * The records of one RAM chunk, a batch at a time, up to and including its EOS.
@@ -27,7 +33,7 @@ export async function* ramRecords(
   limits: StreamLimits,
   capabilities: readonly string[],
   batch = new RamBatch(),
-  skipMappedPages = false,
+  skipping: MappedSkips = {},
 ): AsyncGenerator<RamBatch> {
   batch.begin();
   for (;;) {
@@ -51,7 +57,7 @@ export async function* ramRecords(
         break;
       case "blocks":
         if (capabilities.includes("mapped-ram"))
-          yield* mappedList(reader, ram, batch, diagnostics, limits, capabilities, skipMappedPages);
+          yield* mappedList(reader, ram, batch, diagnostics, limits, capabilities, skipping);
         else yield await blockList(reader, ram, batch, limits, capabilities);
         break;
     }
@@ -122,7 +128,7 @@ async function* mappedList(
   diagnostics: Diagnostics,
   limits: StreamLimits,
   capabilities: readonly string[],
-  skipPages: boolean,
+  { skipMappedPages = false, skipUnsetPages = false }: MappedSkips,
 ): AsyncGenerator<RamBatch> {
   const position = reader.offset;
   const { pageSize } = ram;
@@ -145,7 +151,7 @@ async function* mappedList(
       });
     }
     ram.add(block);
-    if (skipPages) {
+    if (skipMappedPages) {
       await skipMappedBlock(reader, block, block.mapped!, pageSize, limits, diagnostics);
       continue;
     }
@@ -153,10 +159,22 @@ async function* mappedList(
     batch.reset(reader.buffer);
     batch.mappedBlock = mapped;
     yield batch;
-    for (let page = 0; page < block.usedLength / pageSize;) {
-      await reader.need(pageSize, `page area of RAM block "${block.idstr}"`);
+    const what = `page area of RAM block "${block.idstr}"`;
+    const pages = block.usedLength / pageSize;
+    const least = skipUnsetPages ? Math.ceil(SKIPPED_FROM / pageSize) : Infinity;
+    for (let page = 0; page < pages;) {
+      const unset = unsetRun(mapped.bitmap, page, pages, least);
+      while (page < unset.start) {
+        await reader.need(pageSize, what);
+        batch.reset(reader.buffer);
+        page += decodeArea(reader, mapped, page, batch, pageSize, unset.start);
+        yield batch;
+      }
+      if (page === pages) break;
+      await reader.discard((unset.end - page) * pageSize, what);
       batch.reset(reader.buffer);
-      page += decodeArea(reader, mapped, page, batch, pageSize);
+      batch.skippedBytes = (unset.end - page) * pageSize;
+      page = unset.end;
       yield batch;
     }
   }

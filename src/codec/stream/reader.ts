@@ -17,7 +17,7 @@ import type { Continued, StreamOptions } from "./options.js";
 import { pageSizeIsOpen, shownPageSize } from "./page-size.js";
 import { Progress } from "./progress.js";
 import { showsMappedRam } from "./shown-mapped-ram.js";
-import { ramRecords } from "./ram-section.js";
+import { ramRecords, type MappedSkips } from "./ram-section.js";
 import {
   BEHIND,
   BROKEN,
@@ -73,7 +73,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
   private pagesCame = false;
   private readonly unreached: "refuse" | "count";
   private readonly devices: DevicePart;
-  private readonly skipMappedPages: boolean;
+  private readonly skipping: MappedSkips;
   private readonly broken: boolean;
   private readonly goesOn: boolean;
   private unannounced: string[] | undefined;
@@ -102,7 +102,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.broken = options.broken ?? false;
     this.progress = new Progress(this.reader, this.diagnostics, this.start + (this.goesOn ? 0 : 8), this.broken);
     this.unreached = options.unreached ?? "refuse";
-    this.skipMappedPages = options.skipMappedPages ?? false;
+    this.skipping = options;
     const { schema } = options;
     const lent = schema === undefined || schema instanceof Schema ? schema : new Schema(schema);
     this.devices = new DevicePart(this.reader, this.limits, this.diagnostics, lent, options.catalogue);
@@ -293,9 +293,9 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     const decoder = chunkDecoder(header.idstr, header.type);
     if (header.idstr === "ram") {
       checkRamVersion(reader, this.diagnostics, header);
-      const { ram, diagnostics, limits, capabilities, batch, skipMappedPages } = this;
+      const { ram, diagnostics, limits, capabilities, batch, skipping } = this;
       const records = this.progress.following(
-        ramRecords(reader, ram, diagnostics, limits, capabilities, batch, skipMappedPages),
+        ramRecords(reader, ram, diagnostics, limits, capabilities, batch, skipping),
       );
       item.records = () => leavable(records);
       yield item;

@@ -1,19 +1,22 @@
 /** The one way from what a caller has to a source of the stream's bytes. */
 import { QevmError } from "../../bytes/errors.js";
-import { BlobSource, IterableSource, MemorySource, type ByteSource } from "../../bytes/source.js";
+import { BlobSource } from "../../bytes/blob-source.js";
+import { IterableSource, MemorySource, type ByteSource } from "../../bytes/source.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
+import { isRecordedFiles, type RecordedFiles } from "./is-recorded.js";
 import type { Input, InputOptions } from "./types.js";
 
 /**
  * What a stream can come from; every function that reads a stream takes all of these.
  *
  * - a path (Node only; `-` is standard input, a folder is a recording)
+ * - the files of a recording, {@link RecordedFiles}
  * - the bytes, as a `Uint8Array`, or a `Blob` or `File`
  * - chunks of bytes: a Node or web stream, a socket, the body of a response
  * - a {@link ByteSource} of one's own, or an `Input` that `openInput` returned
  */
 export type StreamInput =
-  string | Uint8Array | Blob | AsyncIterable<Uint8Array> | ReadableStream<Uint8Array> | ByteSource;
+  string | RecordedFiles | Uint8Array | Blob | AsyncIterable<Uint8Array> | ReadableStream<Uint8Array> | ByteSource;
 
 /** How a stream is opened and read, for every function that takes a {@link StreamInput}. */
 export interface OpenOptions extends Omit<StreamOptions, "offset"> {
@@ -35,8 +38,8 @@ export type AsItIs = Pick<InputOptions, "unfinished" | "incomplete">;
 const inNode = globalThis.process?.versions?.node !== undefined;
 
 /** Whether an input can be opened a second time, to be read from its first byte again. */
-export function canOpenAgain(input: StreamInput): input is string | Uint8Array | Blob {
-  return typeof input === "string" || input instanceof Uint8Array || isBlob(input);
+export function canOpenAgain(input: StreamInput): input is string | RecordedFiles | Uint8Array | Blob {
+  return typeof input === "string" || input instanceof Uint8Array || isBlob(input) || isRecordedFiles(input);
 }
 
 /** Whether an input is a source already: its maker closes it. */
@@ -45,8 +48,8 @@ export function isSource(input: StreamInput): input is ByteSource {
   return "read" in input && typeof input.read === "function" && !(Symbol.asyncIterator in input);
 }
 
-/** The bytes of an input that is not a path, as they are. Errors: usage, where it is none of {@link StreamInput}. */
-export function sourceOf(input: Exclude<StreamInput, string>): ByteSource {
+/** The bytes of an input that is one file and not a path, as they are. Errors: usage, where it is none of {@link StreamInput}. */
+export function sourceOf(input: Exclude<StreamInput, string | RecordedFiles>): ByteSource {
   if (input instanceof Uint8Array) return new MemorySource(input);
   if (isSource(input)) return input;
   if (isBlob(input)) return new BlobSource(input);
@@ -69,6 +72,10 @@ export async function openInput(input: StreamInput, options: InputOptions = {}):
       throw new QevmError("usage", "a path can be opened in Node only: bytes or chunks can be opened anywhere");
     const { openPath } = await import("./open-path.js");
     return await openPath(input, options);
+  }
+  if (isRecordedFiles(input)) {
+    const { openFiles } = await import("./open-files.js");
+    return await openFiles(input, options);
   }
   const source = sourceOf(input);
   if (isOpened(source)) return source;

@@ -1,22 +1,20 @@
 import { QevmError } from "../../bytes/errors.js";
-import { mergedSource } from "../recording/index.js";
-import { isPostcopy, openRecording } from "./recording.js";
+import { isPostcopy, mergedSource, type Recording } from "../recording/index.js";
+import type { RecordingOptions } from "./recorded-files.js";
 import type { Container, Input, InputOptions } from "./types.js";
 
-/** Opens a recording with its channels merged. */
-export async function openFolder(path: string, options: InputOptions): Promise<Input> {
-  if (options.snapshot !== undefined) throw new QevmError("usage", "--snapshot is for qcow2 images");
-  if (options.offset !== undefined) throw new QevmError("usage", "--stream-offset is for files, not for recordings");
-  const lenient = options.stream?.lenient === true || options.incomplete;
-  const recording = openRecording(path, { lenient, limits: options.stream?.limits });
-  const channels = [
-    recording.main,
-    ...recording.multifd,
-    ...recording.preempt,
-    ...recording.returnPath,
-    ...(recording.resumed ?? []),
-  ];
+/** How the recording of an input is opened. Errors: usage. */
+export function recordingOptions({ snapshot, offset, incomplete, stream }: InputOptions): RecordingOptions {
+  if (snapshot !== undefined) throw new QevmError("usage", "--snapshot is for qcow2 images");
+  if (offset !== undefined) throw new QevmError("usage", "--stream-offset is for files, not for recordings");
+  return { lenient: stream?.lenient === true || incomplete, limits: stream?.limits };
+}
+
+/** A recording as one stream. */
+export async function merged(recording: Recording, { stream }: InputOptions): Promise<Input> {
+  const { main, multifd, preempt, returnPath, resumed = [] } = recording;
+  const channels = [main, ...multifd, ...preempt, ...returnPath, ...resumed];
   const postcopy = await isPostcopy(recording);
   const container: Container = { kind: "recording", files: channels.map(({ name }) => name), postcopy };
-  return Object.assign(mergedSource(recording, options.stream), { containers: [container] });
+  return Object.assign(mergedSource(recording, stream), { containers: [container] });
 }

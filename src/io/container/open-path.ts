@@ -8,7 +8,11 @@ import type { Input, InputOptions } from "./types.js";
  * `openContainers`.
  */
 export async function openPath(path: string, options: InputOptions = {}): Promise<Input> {
-  if (isFolder(path)) return await (await import("./open-folder.js")).openFolder(path, options);
+  if (isFolder(path)) {
+    const { merged, recordingOptions } = await import("./open-folder.js");
+    const { openRecording } = await import("./recording.js");
+    return await merged(openRecording(path, recordingOptions(options)), options);
+  }
   const source = openSource(path);
   try {
     return await openContainers(source, options);

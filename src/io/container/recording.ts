@@ -1,29 +1,19 @@
-import { derive, type ByteSource } from "../../bytes/source.js";
 import { closeSync, fstatSync, readdirSync } from "node:fs";
 import { constants, gunzipSync } from "node:zlib";
-import { QevmError } from "../../bytes/errors.js";
-import { QemuFileReader } from "../../bytes/reader.js";
-import {
-  announced,
-  gatherRecording,
-  ROLE_BYTES,
-  TIMELINE,
-  type GatheredRecording,
-  type RecordedChannel,
-  type Recording,
-} from "../recording/index.js";
+import type { ByteSource } from "../../bytes/source.js";
+import { ROLE_BYTES, TIMELINE, type GatheredRecording } from "../recording/index.js";
 import { attempt, readAll } from "../transport/attempt.js";
 import { openBelow } from "../transport/below.js";
 import { FileSource } from "../transport/file.js";
-import { detect } from "./detect.js";
-import { decompressed } from "./compressed/decompressed.js";
-import type { StreamLimits } from "../../codec/stream/limits.js";
-
-/**
- * The list of a recording: what was written when. It is not needed for reading, since the first bytes identify each
- * channel.
- */
-const RECORDING_LIST = "recording.json";
+import {
+  gatherFiles,
+  HEAD_BYTES,
+  isPacked,
+  LIST_TAIL,
+  RECORDING_LIST,
+  refuseIncomplete,
+  type RecordingOptions,
+} from "./recorded-files.js";
 
 /**
  * Opens a folder as a recording. Links and files that are not plain files are ignored. Files may have any name and may
@@ -32,16 +22,16 @@ const RECORDING_LIST = "recording.json";
  */
 export function openRecording(
   folder: string,
-  { lenient = false, limits = {} }: { lenient?: boolean | undefined; limits?: Partial<StreamLimits> | undefined } = {},
+  { lenient = false, limits = {} }: RecordingOptions = {},
 ): GatheredRecording {
   if (!lenient) checkComplete(folder);
   const entries = attempt(folder, () => readdirSync(folder, { withFileTypes: true }));
   const files = entries.toSorted((a, b) => (a.name < b.name ? -1 : 1)).filter((entry) => entry.isFile());
-  const channels = files.map(({ name }) => {
+  const found = files.map(({ name }) => {
     const { head, length, packed } = headOf(folder, name);
-    return Object.assign(channelAt(folder, name, length, packed, limits.expansion), { head });
+    return { name, head, length, packed, open: () => FileSource.below(folder, name) };
   });
-  const { others, ...recording } = gatherRecording(folder, channels);
+  const { others, ...recording } = gatherFiles(folder, found, limits.expansion);
   const rest = entries.filter((entry) => !entry.isFile()).map(({ name }) => name);
   return { ...recording, others: [...others, ...rest].toSorted() };
 }
@@ -52,19 +42,6 @@ export function openTimeline(folder: string): (() => ByteSource) | undefined {
   if (!entries.includes(TIMELINE)) return undefined;
   return () => FileSource.below(folder, TIMELINE);
 }
-
-/** Whether the source announced postcopy before its first section. Errors: io. */
-export async function isPostcopy({ main }: Recording): Promise<boolean> {
-  const source = main.open();
-  try {
-    return (await announced(source)).postcopy;
-  } finally {
-    await source.close?.();
-  }
-}
-
-/** The size of the list's tail that states whether the recording is complete. */
-const LIST_TAIL = 1 << 17;
 
 /** Errors: truncated, with the reason from the list. */
 function checkComplete(folder: string): void {
@@ -83,19 +60,8 @@ function checkComplete(folder: string): void {
   } finally {
     closeSync(fd);
   }
-  const text = bytes.toString("utf8");
-  // A quote inside a string is escaped, so this matches only the member.
-  if (!/(?<!\\)"complete"\s*:\s*false/u.test(text)) return;
-  const [, reason = ""] = /(?<!\\)"reason"\s*:\s*"((?:[^"\\]|\\.){0,1000})/u.exec(text) ?? [];
-  const why = reason === "" ? "" : ` (${reason})`;
-  throw new QevmError(
-    "truncated",
-    `${folder} is not complete: the migration failed${why}; read what came with --lenient`,
-  );
+  refuseIncomplete(folder, bytes);
 }
-
-/** Bytes of a file, plain or gzipped, that its role is detected from. */
-const HEAD_BYTES = 4096;
 
 function rawHead(folder: string, name: string): { raw: Uint8Array; length: number } {
   const bytes = new Uint8Array(HEAD_BYTES);
@@ -105,10 +71,6 @@ function rawHead(folder: string, name: string): { raw: Uint8Array; length: numbe
   } finally {
     closeSync(fd);
   }
-}
-
-function isPacked(head: Uint8Array): boolean {
-  return detect(head).kind === "gzip";
 }
 
 /** The first bytes of a channel. A damaged gzip file is not a channel. */
@@ -125,38 +87,3 @@ function headOf(folder: string, name: string): { head: Uint8Array; length: numbe
 
 /** 4 KiB of deflate data expand to at most 1032 times as much. */
 const MOST_HEAD = 1032 * HEAD_BYTES + 1024;
-
-function channelAt(
-  folder: string,
-  name: string,
-  length: number,
-  packed: boolean,
-  most: number | undefined,
-): RecordedChannel {
-  const source = (): FileSource => FileSource.below(folder, name);
-  return {
-    name,
-    length,
-    open: () => (packed ? unpacked(source(), name, most) : within(source(), name)),
-  };
-}
-
-/** The contents of a gzip file, as a source whose errors name the file. */
-function unpacked(file: FileSource, name: string, most: number | undefined): ByteSource {
-  const opened = decompressed("gzip", new QemuFileReader(within(file, name)), { most });
-  // If the source is never read, the error would be an unhandled rejection.
-  opened.catch(() => {});
-  return {
-    within: [name, "inside gzip"],
-    read: async (into) => await (await opened).read(into),
-    close: async () => await (await opened).close?.(),
-  };
-}
-
-/** A file as a source whose errors name it. */
-function within(file: FileSource, name: string): ByteSource {
-  return Object.assign(
-    derive(file, (into) => file.read(into)),
-    { within: [name] },
-  );
-}

@@ -1,6 +1,7 @@
 import { QevmError } from "../../bytes/errors.js";
 import type { ByteSource } from "../../bytes/source.js";
 import { StreamReader } from "../../codec/stream/index.js";
+import type { Recording } from "./recording.js";
 
 /** What a source announces before its first section. */
 export interface Announced {
@@ -29,4 +30,14 @@ export async function announced(source: ByteSource): Promise<Announced> {
     if (!(error instanceof QevmError)) throw error;
   }
   return found;
+}
+
+/** Whether the source announced postcopy before its first section. Errors: io. */
+export async function isPostcopy({ main }: Recording): Promise<boolean> {
+  const source = main.open();
+  try {
+    return (await announced(source)).postcopy;
+  } finally {
+    await source.close?.();
+  }
 }

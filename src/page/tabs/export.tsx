@@ -4,7 +4,7 @@ import type { Client } from "../client.js";
 import { commandOf } from "../command.js";
 import { Command, Field, messageOf, Refusal } from "../parts.js";
 import type { Document, Opening, Survey } from "../protocol.js";
-import { download, saveBlock } from "../save.js";
+import { saveAs, saveBlock } from "../save.js";
 
 const DOCUMENTS: readonly Document[] = ["inspect", "devices", "explain"];
 
@@ -13,11 +13,11 @@ export function ExportTab({ client, opening, survey }: { client: Client; opening
   const [refusal, setRefusal] = useState<string>();
   const [said, setSaid] = useState("");
   const [block, setBlock] = useState(0);
-  const work = (done: Promise<unknown>): void => {
+  const work = (done: Promise<boolean>): void => {
     setRefusal(undefined);
     setSaid("");
     done.then(
-      () => setSaid("Saved"),
+      (saved) => setSaid(saved ? "Saved" : ""),
       (error: unknown) => setRefusal(messageOf(error)),
     );
   };
@@ -26,14 +26,17 @@ export function ExportTab({ client, opening, survey }: { client: Client; opening
     <>
       <h3>Report</h3>
       <p>One HTML page with all of it. Everything is encoded again and compared: the whole file is read twice.</p>
-      <button type="button" onClick={() => work(client.ask("report").then(download))}>
+      <button type="button" onClick={() => work(saveAs(`${opening.name}.html`, () => client.ask("report")))}>
         Save the report
       </button>
       <Command text={commandOf(opening, "report", "--out", "report.html")} />
       <h3>JSON</h3>
       {DOCUMENTS.map((which) => (
         <div key={which}>
-          <button type="button" onClick={() => work(client.ask("json", which).then(download))}>
+          <button
+            type="button"
+            onClick={() => work(saveAs(`${opening.name}.${which}.json`, () => client.ask("json", which)))}
+          >
             Save {which}
           </button>
           <Command text={commandOf(opening, which, "--json")} />
