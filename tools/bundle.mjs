@@ -32,23 +32,6 @@ const besideModules = {
   },
 };
 
-/** What no command does, since a command has paths and no Blobs: left to the modules of the library. */
-const libraryOnly = {
-  name: "for browsers only",
-  setup(bundle) {
-    bundle.onResolve({ filter: /[\\/]open-files\.js$/ }, () => ({
-      path: "../src/io/container/open-files.js",
-      external: true,
-    }));
-    bundle.onLoad({ filter: /bytes[\\/]blob-source\.js$/ }, () => ({
-      contents: "export const BlobSource = undefined;",
-    }));
-    bundle.onLoad({ filter: /[\\/]is-recorded\.js$/ }, () => ({
-      contents: "export const isRecordedFiles = () => false;",
-    }));
-  },
-};
-
 /**
  * Writes the bin folder of a build: the program as it is shipped, one file per command and per thread, with all our
  * code in it. Packages stay external dependencies. Finding and reading a hundred and thirty modules took Node 45 ms
@@ -74,7 +57,7 @@ export async function bundleProgram(folder) {
     ...common,
     format: "cjs",
     define: { "import.meta.url": "moduleUrl" },
-    plugins: [besideModules, seldom, libraryOnly],
+    plugins: [besideModules, seldom],
     // Names are kept for stack traces. Removing whitespace saves a third of the bytes, of which each command has a
     // copy.
     minifyWhitespace: true,

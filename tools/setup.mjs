@@ -1,7 +1,7 @@
 // Installs the locked dependencies when they are missing or out of date, so that every npm script works on a fresh
 // clone.
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, writeFileSync } from "node:fs";
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 
@@ -17,6 +17,11 @@ const want = createHash("sha256")
   .update(process.versions.modules)
   .digest("hex");
 if (!existsSync(stamp) || readFileSync(stamp, "utf8") !== want) {
+  // npm empties the folder that a link leads to, which may be that of another work tree.
+  if (lstatSync(`${root}node_modules`, { throwIfNoEntry: false })?.isSymbolicLink() === true) {
+    console.error("qevm: node_modules is a link and not up to date: install where it leads");
+    process.exit(1);
+  }
   if (!process.argv.includes("--quiet")) console.error("qevm: installing dependencies (npm ci)");
   const npm = process.platform === "win32" ? "npm.cmd" : "npm";
   const run = spawnSync(npm, ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {

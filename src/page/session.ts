@@ -2,12 +2,11 @@
 import { QevmError } from "../bytes/errors.js";
 import { random, readFully, type ByteSource, type Positioned } from "../bytes/source.js";
 import { fileSize } from "../bytes/text.js";
-import { Checkpoints, windowUnits } from "../analyse/dump/window.js";
+import { windowUnits } from "../analyse/dump/window.js";
 import { libvirtTexts } from "../io/container/libvirt/domain.js";
 import { explainSource } from "../analyse/explain/explain.js";
 import { inspectStream } from "../analyse/inspect/inspect.js";
 import { inspectRecording } from "../analyse/inspect/recording.js";
-import { PageMap } from "../analyse/report/page-map.js";
 import { deviceDocument, deviceLines, devicesLines, markText } from "../analyse/text/devices.js";
 import { explainDocument, inspectDocument } from "../analyse/text/documents.js";
 import { envelope, type About } from "../analyse/text/envelope.js";
@@ -28,11 +27,11 @@ import { containerName, type Input } from "../io/container/types.js";
 import { loadCatalogue } from "../io/catalogue/load.js";
 import { readableAgain, type Again } from "../io/transport/spool.js";
 import { openMemory, type GuestMemory } from "../guest/read/open-memory.js";
-import type { RamBatch } from "../codec/ram/index.js";
-import { StreamReader, type SectionItem, type StreamItem } from "../codec/stream/index.js";
+import { StreamReader } from "../codec/stream/index.js";
 import { deviceToPlain } from "../codec/vmstate/plain.js";
 import { inputOf, type FileBytes, type Told } from "./file-bytes.js";
 import type * as P from "./protocol.js";
+import { Watch } from "./watch.js";
 
 /** Version of the program that made the page. */
 export function version(): string {
@@ -46,28 +45,6 @@ const CELLS = 256;
 /** Lines shown of what was found in one device, and in all. */
 const MOST_OF_ONE = 12;
 const MOST_FOUND = 400;
-
-/** What the page shows of a whole stream, gathered while it is explained. */
-class Watch {
-  readonly devices: SectionItem[] = [];
-  readonly checkpoints = new Checkpoints();
-  reader!: StreamReader;
-  map!: PageMap;
-
-  begin(reader: StreamReader): void {
-    this.reader = reader;
-    this.map = new PageMap(reader.ram);
-  }
-
-  item(item: StreamItem): void {
-    this.checkpoints.note(item, this.reader);
-    if (item.kind === "section" && item.type === "full") this.devices.push(item);
-  }
-
-  batch(batch: RamBatch): void {
-    this.map.note(batch);
-  }
-}
 
 /** What is opened for the hex view of the stream. */
 interface Opened {

@@ -39,3 +39,37 @@ export interface Connection {
   /** Closes both directions. */
   destroy(): void;
 }
+
+/**
+ * The connections of a listener. One whose source has ended it is still ours to end: the source may wait for the end of
+ * the return path, and Node keeps such a socket for as long as it is half open.
+ */
+export class OpenConnections {
+  private readonly sending = new Set<Connection>();
+  private readonly halfOpen = new Set<Connection>();
+
+  add(connection: Connection): void {
+    this.sending.add(connection);
+    // The source may close the return path, or stop reading it.
+    connection.output?.on("error", () => undefined);
+  }
+
+  /** Its source has sent everything. */
+  ended(connection: Connection): void {
+    this.sending.delete(connection);
+    if (connection.output === undefined || connection.output.destroyed) return;
+    this.halfOpen.add(connection);
+    connection.output.once("close", () => this.halfOpen.delete(connection));
+  }
+
+  /** Ends every return path, after what was written to it. */
+  endOutputs(): void {
+    for (const { output } of [...this.sending, ...this.halfOpen]) output?.end();
+  }
+
+  /** Ends every return path, and closes what still sends. */
+  close(): void {
+    this.endOutputs();
+    for (const connection of this.sending) connection.destroy();
+  }
+}

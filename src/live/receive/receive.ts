@@ -2,6 +2,7 @@ import { QevmError } from "../../bytes/errors.js";
 import { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
 import { writeDrained } from "../../io/transport/drained.js";
+import { OpenConnections } from "../../io/transport/connection.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
 import type { Refused } from "../../io/transport/connection.js";
 import type { TlsFacts, TlsListener } from "../../io/transport/tls/listener.js";
@@ -82,7 +83,7 @@ class Receiver {
   private readonly recorder: Recorder;
   private readonly gate: Gate;
   private readonly side: SideChannels;
-  private readonly connections = new Set<Connection>();
+  private readonly connections = new OpenConnections();
   private listening: Listening | undefined;
   private uri: string;
   private main: { live: LiveMain; file: ChannelFile; connection: Connection; open: boolean } | undefined;
@@ -136,18 +137,15 @@ class Receiver {
     this.settled = true;
     this.listening?.close();
     this.gate.close();
-    for (const { output } of this.connections) output?.end();
-    for (const connection of this.connections) connection.destroy();
+    this.connections.close();
     this.recorder.close();
   }
 
   private accept(connection: Connection): void {
     this.connections.add(connection);
-    // Errors of the return path are ignored: the source may close it.
-    connection.output?.on("error", () => undefined);
     // After an error `close` ends the connection.
     this.channel(connection).then(
-      () => this.connections.delete(connection),
+      () => this.connections.ended(connection),
       (error: unknown) => this.over?.reject(error),
     );
   }
@@ -271,7 +269,7 @@ class Receiver {
     const { bytes } = this.recorder;
     const start = performance.now();
     while (this.isOpen() && performance.now() - start < PATIENCE) await pause(LOOK);
-    for (const { output } of this.connections) output?.end();
+    this.connections.endOutputs();
     const refused = this.refusals();
     this.gate.close();
     await pause(LOOK);

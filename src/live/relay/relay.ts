@@ -7,6 +7,7 @@ import { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
 import { writeDrained } from "../../io/transport/drained.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
+import { OpenConnections } from "../../io/transport/connection.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
 import type { TlsFacts } from "../../io/transport/tls/listener.js";
 import { Announcement } from "./announcement.js";
@@ -38,7 +39,7 @@ export async function relay(from: string, to: string, options: RelayOptions = {}
 class Relay {
   private readonly record: RelayRecord;
   private readonly gate: Gate;
-  private readonly connections = new Set<Connection>();
+  private readonly connections = new OpenConnections();
   private readonly destinations: Destination[] = [];
   private readonly tail = new ReturnTail();
   private readonly main = new KeptTail();
@@ -107,8 +108,7 @@ class Relay {
   close(): void {
     this.closed = true;
     this.gate.close();
-    for (const { output } of this.connections) output?.end();
-    for (const connection of this.connections) connection.destroy();
+    this.connections.close();
     for (const destination of this.destinations) destination.abort();
     for (const pump of this.ahead.pumps) pump.close();
     this.record.close();
@@ -116,11 +116,9 @@ class Relay {
 
   private accept(connection: Connection): void {
     this.connections.add(connection);
-    // The source may stop reading; further replies are dropped.
-    connection.output?.on("error", () => {});
     // After an error `close` ends the connection.
     this.admit(connection).then(
-      () => this.connections.delete(connection),
+      () => this.connections.ended(connection),
       (error: unknown) => this.over?.reject(error),
     );
   }
