@@ -162,6 +162,8 @@ const CASES: readonly Case[] = [
 /** Another value of the same kind, told apart by `seed`. */
 function other(value: Value, seed: string): Value {
   if (Array.isArray(value)) return value.map((one, k) => other(one, `${seed} ${k}`));
+  if (typeof value === "object")
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, other(one, `${seed} ${key}`)]));
   const digest = createHash("sha256").update(seed).digest("hex");
   if (typeof value === "number") return Number.parseInt(digest.slice(0, 8), 16) >>> 0;
   if (typeof value === "string" && value.startsWith("0x"))

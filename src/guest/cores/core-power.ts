@@ -45,7 +45,7 @@ export function powerCpu(fields: CpuFields): CoreCpu | undefined {
           0x100,
           of(544)
             .u64(0, ...halves.flatMap(([low, high]) => (little ? [low, high] : [high, low])))
-            .u32(524, fields.bytes("vscr", 1, "cpu/altivec")[0]!),
+            .u32(524, fields.number("vscr", "cpu/altivec")),
         ],
         [0x102, of(256).u64(0, ...fields.bytes("env.vsr", 32, "cpu/vsx"))],
         [0x101, of(140).u64(128, fields.number("env.spe_acc"))],

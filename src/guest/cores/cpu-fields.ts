@@ -45,6 +45,8 @@ export class CpuFields {
   }
 }
 
+/** A register that a function of its own saves is an object with its `value`. */
 function toNumber(value: unknown): bigint {
+  if (typeof value === "object" && value !== null && "value" in value) return toNumber(value.value);
   return typeof value === "string" || typeof value === "number" || typeof value === "bigint" ? BigInt(value) : 0n;
 }

@@ -231,7 +231,7 @@ export function powerFeatures(wide: boolean): Feature[] {
       name: "org.gnu.gdb.power.altivec",
       registers: [
         ...numbered(32, (k) => ({ name: `vr${k}`, bits: 128, type: "vec128", place: powerVector(k) })),
-        { name: "vscr", bits: 32, type: "int", group: "vector", place: within("cpu/altivec", "vscr") },
+        { name: "vscr", bits: 32, type: "int", group: "vector", place: within("cpu/altivec", "vscr", "value") },
         { name: "vrsave", bits: 32, type: "int", group: "vector", place: field("env.spr", VRSAVE) },
       ],
     },
