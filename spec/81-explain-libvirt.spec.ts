@@ -5,7 +5,7 @@ import { join } from "node:path";
 import test from "tape";
 import { domainOf } from "../src/io/container/libvirt/domain.js";
 import { destinationFor } from "../src/analyse/explain/destination.js";
-import { domainDisks, namedFlash } from "../src/analyse/explain/domain.js";
+import { cpuArguments, domainDisks, flashNotes } from "../src/analyse/explain/domain.js";
 import { surveyStream } from "../src/analyse/explain/survey.js";
 import type { LikelyDevice } from "../src/analyse/explain/types.js";
 import { explainStream, MemorySource } from "../src/index.js";
@@ -33,6 +33,9 @@ test("the CPU of a domain XML", (t) => {
   t.equal(factsOf(domain("<cpu><model>a b -device x</model></cpu>"))?.cpu, undefined, "no model of QEMU's");
   t.equal(factsOf(domain("", "qemu"))?.accelerator, "tcg");
   t.ok(factsOf(domain("<features><hyperv><relaxed state='on'/></hyperv></features>"))?.hyperv);
+  const notes: string[] = [];
+  t.deepEqual(cpuArguments(factsOf(domain("<cpu mode='host-passthrough'/>"))!, notes), [], "which needs KVM is said");
+  t.ok(notes.join().includes("-accel kvm -cpu host, on a host of the same kind"), notes.join());
   for (const [what, text] of Object.entries({
     "not XML": "domain",
     "another document": "<cookie/>",
@@ -106,10 +109,10 @@ test("the disks of a domain XML", (t) => {
   t.ok(q35.includes("if=none,id=sdc,format=raw,file=/sata"), "SATA on q35");
   t.ok(q35.includes("ide-hd,bus=ide.2,drive=sdc"), "at its port");
   const flash = factsOf(domain("<os><loader type='pflash'>/code.fd</loader><nvram>/vars,1.fd</nvram></os>"));
-  t.deepEqual(namedFlash(["if=pflash,unit=1,file=FLASH1", "if=pflash,unit=0,file=FLASH0"], flash), [
-    "if=pflash,unit=1,file=/vars,,1.fd",
-    "if=pflash,unit=0,file=/code.fd",
-  ]);
+  t.deepEqual(
+    flashNotes(["-drive", "if=pflash,unit=1,file=FLASH1", "-drive", "if=pflash,unit=0,file=FLASH0"], flash!),
+    ['FLASH1 is "/vars,1.fd" in the domain XML', 'FLASH0 is "/code.fd" in the domain XML'],
+  );
   t.end();
 });
 
@@ -144,7 +147,9 @@ test("a save image is loaded by a real QEMU with the arguments that explain prin
   t.equal(made.code, 0, made.stderr);
   const { destination } = await explainStream(image);
   t.ok(destination.arguments.includes("qemu64,lahf-lm=on"), destination.arguments.join(" "));
-  const { vm, result } = await startDestination({ qemu, args: destination.arguments, stream: entry.open() });
+  t.ok(!destination.arguments.join(" ").includes("disk"), "whoever has no disks can start it, too");
+  const args = [...destination.arguments, ...destination.diskArguments];
+  const { vm, result } = await startDestination({ qemu, args, stream: entry.open() });
   try {
     t.equal(result.status, "completed", result.error);
     t.ok((await vm.human("info block")).includes(disk), "with the disk");
@@ -154,4 +159,5 @@ test("a save image is loaded by a real QEMU with the arguments that explain prin
   const printed = await qevm(["explain", image]);
   t.match(printed.stdout, /-cpu qemu64,lahf-lm=on/u, "printed, too");
   t.match(printed.stdout, /of the domain XML in the save image/u, "and where it is from");
+  t.match(printed.stdout, /with the disks of the domain XML, where their files are:\n {4}-drive /u, "disks apart");
 });

@@ -61,6 +61,7 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   // The stream.
   streamVersion: "version of the stream's header (3)",
   machine: "machine type; null: the stream does not say it",
+  diskArguments: "arguments for the disks of a save image's domain XML",
   capabilities: "migration capabilities: announced by the stream, or needed by its destination",
   evident: "capabilities that the contents of the stream show",
   complete: "the end was reached",

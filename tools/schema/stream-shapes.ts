@@ -142,6 +142,7 @@ export const explanation: Members = {
   faults: list(obj({ error: fault, times: whole, streamOffsets: list(whole), means: texts, remedies: list(remedy) })),
   destination: obj({
     arguments: texts,
+    diskArguments: texts,
     devices: list(
       obj({ section: text, instance: whole, streamOffset: whole, place: text, argument: text, also: texts }),
     ),

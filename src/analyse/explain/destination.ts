@@ -5,7 +5,7 @@ import { networkArguments, soundArguments } from "./device-places.js";
 import { OF_PC } from "./device-table.js";
 import { likelyDevices } from "./devices.js";
 import { diskArguments } from "./disks.js";
-import { cpuArguments, domainDisks, namedFlash } from "./domain.js";
+import { cpuArguments, domainDisks, flashNotes } from "./domain.js";
 import {
   backendFor,
   deviceBackends,
@@ -46,10 +46,11 @@ export function destinationFor(survey: Survey, domain?: Domain): Destination {
   if (!pc && survey.devices.some(({ name }) => !OF_PC.has(name))) {
     notes.push("devices of machines that are not PCs are not named as options: `qevm devices` lists their sections");
   }
-  const firmware = namedFlash(firmwareArguments(survey, domain, notes), domain);
+  const firmware = firmwareArguments(survey, notes);
+  if (domain !== undefined) notes.push(...flashNotes(firmware, domain));
   const smp = processorArguments(survey, notes);
-  const cpu = cpuArguments(domain, notes);
-  if (cpu.length === 0 && hasDevice(survey, "cpu"))
+  const cpu = domain === undefined ? [] : cpuArguments(domain, notes);
+  if (domain?.cpu === undefined && hasDevice(survey, "cpu"))
     notes.push("the CPU model (-cpu) and the accelerator are not in a stream: they must be the source's");
   if ([...survey.blocks.keys()].some((name) => /^synic-\d/u.test(name)))
     notes.push(
@@ -82,8 +83,8 @@ export function destinationFor(survey: Survey, domain?: Domain): Destination {
       ...soundArguments(survey, listed),
       ...disks.arguments,
       ...listed.flatMap(({ argument }) => ["-device", argument]),
-      ...(known?.arguments ?? []),
     ],
+    diskArguments: known?.arguments ?? [],
     devices: listed,
     unnamed: pc ? devices.unnamed : [],
     capabilities: capabilitiesFor(survey).filter(isCapabilityName),
@@ -109,8 +110,7 @@ function destinationOf(survey: Survey, target: TargetAdvice, domain: Domain | un
   const known = domain && domainDisks(disks.devices, domain, { pc: false, ide: false, q35: false });
   const devices = known?.devices ?? disks.devices;
   notes.push(...(known?.notes ?? []));
-  const xml = cpuArguments(domain, notes);
-  const cpu = target.arguments.includes("-cpu") ? [] : xml;
+  const cpu = domain === undefined || target.arguments.includes("-cpu") ? [] : cpuArguments(domain, notes);
   if (devices.some(({ argument }) => isOpen(argument, known?.arguments)))
     notes.push("disks are not in the stream: DRIVE0, ... stand for the source's own");
   if (damage.length > 0 && survey.eof === undefined && inspection.sections.length > 0)
@@ -126,8 +126,8 @@ function destinationOf(survey: Survey, target: TargetAdvice, domain: Domain | un
       ...soundArguments(survey, devices),
       ...disks.arguments,
       ...devices.flatMap(({ argument }) => ["-device", argument]),
-      ...(known?.arguments ?? []),
     ],
+    diskArguments: known?.arguments ?? [],
     devices,
     unnamed: target.unnamed,
     capabilities: capabilitiesFor(survey).filter(isCapabilityName),
@@ -176,7 +176,7 @@ function targetMemory(
 }
 
 /** Firmware by -bios, where it is not of the usual length, and in pflash. */
-function firmwareArguments({ blocks }: Survey, domain: Domain | undefined, notes: string[]): string[] {
+function firmwareArguments({ blocks }: Survey, notes: string[]): string[] {
   const bios = blocks.get("pc.bios");
   const found: string[] = [];
   if (bios !== undefined && bios.length !== USUAL_BIOS) {
@@ -188,7 +188,6 @@ function firmwareArguments({ blocks }: Survey, domain: Domain | undefined, notes
     if (flash === undefined) continue;
     const readonly = unit === 0 && blocks.has("system.flash1") ? ",readonly=on" : "";
     found.push("-drive", `if=pflash,unit=${unit},format=raw${readonly},file=FLASH${unit}`);
-    if (domain?.flash[unit] !== undefined) continue;
     notes.push(
       `block "system.flash${unit}": firmware in pflash; FLASH${unit} stands for a file of ${flash.length} bytes`,
     );

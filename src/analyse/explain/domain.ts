@@ -2,25 +2,36 @@
 import type { Domain, DomainDisk } from "../../io/container/libvirt/domain.js";
 import type { LikelyDevice } from "./types.js";
 
-/** `-accel` and `-cpu`. */
-export function cpuArguments(domain: Domain | undefined, notes: string[]): string[] {
-  if (domain !== undefined) notes.push("CPU, disks and firmware files are those of the domain XML in the save image");
-  if (domain?.cpu === undefined) return [];
-  if (domain.hyperv) notes.push("the domain XML has Hyper-V features, which are part of -cpu, too: hv-...=on");
-  return [...(domain.accelerator === "kvm" ? ["-accel", "kvm"] : []), "-cpu", domain.cpu];
+/**
+ * `-cpu`, and what goes with it in words: a model that is the host's needs KVM and a host of the same kind, which only
+ * who starts the destination can know.
+ */
+export function cpuArguments({ cpu, accelerator, hyperv }: Domain, notes: string[]): string[] {
+  if (accelerator === "kvm") notes.push("the guest ran under KVM (domain XML): -accel kvm");
+  if (hyperv) notes.push("the domain XML has Hyper-V features, which are part of -cpu, too: hv-...=on");
+  if (cpu === undefined) return [];
+  const [model = ""] = cpu.split(",");
+  if (model === "host") {
+    notes.push(`the CPU is the host's own (domain XML): -accel kvm -cpu ${cpu}, on a host of the same kind`);
+    return [];
+  }
+  notes.push("the CPU model is that of the domain XML in the save image");
+  return ["-cpu", cpu];
 }
 
-/** The files of the XML in the place of FLASH0 and FLASH1. */
-export function namedFlash(args: readonly string[], domain: Domain | undefined): string[] {
-  return args.map((arg) =>
-    arg.replace(/,file=FLASH([01])$/u, (whole, unit: string) => {
-      const file = domain?.flash[Number(unit)];
-      return file === undefined ? whole : `,file=${quoted(file)}`;
-    }),
-  );
+/** Which files FLASH0 and FLASH1 stand for. */
+export function flashNotes(args: readonly string[], { flash }: Domain): string[] {
+  return args.flatMap((arg) => {
+    const [, name, unit = ""] = /,file=(FLASH([01]))$/u.exec(arg) ?? [];
+    const file = flash[Number(unit)];
+    return name === undefined || file === undefined ? [] : [`${name} is ${JSON.stringify(file)} in the domain XML`];
+  });
 }
 
-/** Disks of the XML: a drive for each device that has one, and the disks of IDE, SATA and floppy controllers. */
+/**
+ * Disks of the XML: a drive for each device that has one, and the disks of IDE, SATA and floppy controllers. They are
+ * apart from the other arguments, since their files may be elsewhere than where the image is read.
+ */
 export function domainDisks(
   devices: readonly LikelyDevice[],
   domain: Domain,

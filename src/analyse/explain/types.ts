@@ -61,6 +61,8 @@ export interface LikelyDevice {
 export interface Destination {
   /** Whole: machine, memory, devices. */
   arguments: string[];
+  /** The disks of a save image's domain XML, to add where their files are. DRIVE0, ... of `arguments` are among them. */
+  diskArguments: string[];
   devices: LikelyDevice[];
   /** Sections that no option was found for. */
   unnamed: string[];

@@ -13,7 +13,7 @@ const MOST_NAMES = 100;
 /** What a QEMU must look like that loads the stream, as `qevm explain` reports it. */
 export function destinationPart(facts: ReportFacts): Part {
   const { destination, versions } = facts.explained;
-  const { arguments: args, capabilities, devices, unnamed, notes } = destination;
+  const { arguments: args, diskArguments, capabilities, devices, unnamed, notes } = destination;
   const body: Piece[] = [];
   if (args.length > 0) {
     const { shown, left } = first(commandLines(args, ""), MOST_LINES);
@@ -29,6 +29,14 @@ export function destinationPart(facts: ReportFacts): Part {
   } else
     body.push(markup`<p>The destination cannot be inferred from the stream.</p>
 `);
+  if (diskArguments.length > 0) {
+    const lines = first(commandLines(diskArguments, ""), MOST_LINES).shown;
+    body.push(
+      markup`<p>With the disks of the domain XML, where their files are:</p>
+        <pre>${lines.map((line) => markup`${line}\n`)}</pre>
+`,
+    );
+  }
   if (capabilities.length > 0)
     body.push(
       markup`<p>

@@ -119,7 +119,7 @@ function versionLines({ versions }: Explanation): string[] {
 
 function destinationLines({ destination, versions }: Explanation): string[] {
   const damaged = versions.loads === "none";
-  const { arguments: args, capabilities, notes, unnamed, devices } = destination;
+  const { arguments: args, diskArguments, capabilities, notes, unnamed, devices } = destination;
   const lines: string[] = [];
   if (args.length > 0)
     lines.push(
@@ -127,6 +127,8 @@ function destinationLines({ destination, versions }: Explanation): string[] {
       `The destination${damaged ? " of a whole copy" : ""}, inferred from the stream:`,
       ...commandLines(args),
     );
+  if (diskArguments.length > 0)
+    lines.push("  with the disks of the domain XML, where their files are:", ...commandLines(diskArguments, "    "));
   if (capabilities.length > 0) {
     lines.push("  before it loads, in its monitor:");
     for (const name of capabilities) lines.push(`    migrate_set_capability ${safe(name)} on`);
