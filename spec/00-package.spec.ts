@@ -129,7 +129,7 @@ test("contents of the package", (t) => {
   }
   const strays = files.filter(
     (path) =>
-      !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/qevm\.1|dist\/bin\/.+|dist\/page\/qevm\.html|dist\/src\/.+|dist\/schema\/[a-z-]+\.json|spec\/[\w-]+\.(?:md|png|svg)|spec\/public-names\.txt)$/u.test(
+      !/^(package\.json|LICENSE|README\.md|CHANGELOG\.md|dist\/qevm\.1|dist\/bin\/.+|dist\/page\/qevm\.html|dist\/src\/.+|dist\/schema\/[a-z-]+\.json|spec\/[\w-]+\.(?:md|png|svg)|spec\/examples\/[a-z]+\.mjs|spec\/public-names\.txt)$/u.test(
         path,
       ),
   );
