@@ -159,7 +159,21 @@ async function bytesOf(t: Test, opened: PageInBrowser, name: string): Promise<vo
   await page.locator("textarea").fill(text);
   await page.getByRole("button", { name: "Explain", exact: true }).click();
   await page.locator('pre[aria-label="Explanation"]').filter({ hasText: "QEMU says" }).waitFor();
-  t.equal(await opened.lines("Explanation"), await printed("explain", name, text), "explain with a text");
+  const told = await printed("explain", name, text);
+  t.equal(await opened.lines("Explanation"), told, "explain with a text");
+  for (const [tab, label] of [
+    ["Memory", "Address"],
+    ["Stream", "Byte of the stream"],
+  ] as const) {
+    await opened.tab(tab);
+    await page.getByLabel(label).fill("7c0x");
+    await page.getByLabel(label).press("Enter");
+    await page.locator("#panel .refusal").filter({ hasText: "7c0x is no address" }).waitFor();
+    t.equal(await page.getByLabel(label).inputValue(), "7c0x", `${tab}: what is no address is said, and stays`);
+  }
+  await opened.tab("Explain");
+  t.equal(await page.locator("textarea").inputValue(), text, "the text stays while other tabs are looked at");
+  t.equal(await opened.lines("Explanation"), told, "and what was told");
 }
 
 async function saved(opened: PageInBrowser, button: string): Promise<string> {
@@ -204,12 +218,17 @@ test("a qcow2 image of several states asks for one", options, async (t) => {
     image({
       states: [
         { name: "one", bytes },
-        { name: "<b>two", bytes },
+        { name: "<b>two\u001b[31m", bytes },
       ],
     }).bytes,
   );
   const page = await openPage();
   await page.choose(join(work, "two.qcow2"));
+  t.match(
+    (await page.page.locator("main option[value='2']").textContent()) ?? "",
+    /^<b>two\\x1b\[31m, /u,
+    "what a name does to a line is escaped",
+  );
   await page.page.locator("main select").selectOption("2");
   await page.whole();
   t.equal(await page.lines("Summary"), await printed("inspect", "two.qcow2", "--snapshot", "2"), "inspect --snapshot");
@@ -275,12 +294,23 @@ async function hostile(): Promise<Uint8Array> {
   return sink.bytes();
 }
 
+/** The stream of a guest whose only CPU is one that was plugged in, with a higher number. */
+function withCpu(stream: Buffer, instance: number): Buffer {
+  const changed = Buffer.from(stream);
+  const section = changed.indexOf(Buffer.from([3, ...Buffer.from("cpu"), 0, 0, 0, 0]));
+  changed[section + 7] = instance;
+  const described = changed.indexOf('"name": "cpu", "instance_id": 0', section, "latin1");
+  changed.write(`"name": "cpu", "instance_id": ${instance}`, described, "latin1");
+  return changed;
+}
+
 test("hostile files: names are text, damage is told, nothing hangs", options, async (t) => {
   const stream = corpusEntry("pc-4.2").open();
   const finds = join(projectRoot(), "corpus", "finds");
   const names = [
     put("wicked.mig", await hostile()),
     put("cut.mig", stream.subarray(0, 700_000)),
+    put("cpu5.mig", withCpu(stream, 5)),
     put("cut.gz", gzipSync(stream).subarray(0, 100_000)),
     put("empty.mig", new Uint8Array(0)),
     put(
@@ -301,7 +331,19 @@ test("hostile files: names are text, damage is told, nothing hangs", options, as
       await page.tab(tab);
       await page.page.locator("#panel h2").filter({ hasText: tab }).waitFor();
     }
+    if (name === "cpu5.mig") {
+      await page.tab("Memory");
+      await page.page.locator("#panel select").selectOption("virtual 5");
+      const read = await printed("read", name, "--virtual", "0", "--cpu", "5", "--length", "512");
+      await page.page.locator("#panel .command").filter({ hasText: "--cpu 5" }).waitFor();
+      t.equal(await page.lines("Memory at 0x0"), read, "a CPU by its number, not by its place");
+    }
     if (name === "cut.mig") {
+      await page.tab("Memory");
+      const shown = await page.lines("Memory at");
+      const command = (await page.page.locator("#panel .command code").textContent()) ?? "";
+      t.match(command, / --lenient$/u, "what is left of a damaged file's memory, by the command that prints it");
+      t.equal(shown, await printed(...command.split(" ").slice(1)), "read --lenient");
       await page.tab("Explain");
       t.equal(await page.lines("Explanation"), await printed("explain", name), "explain");
     }

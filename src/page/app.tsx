@@ -1,6 +1,7 @@
 /** The page: a file is dropped, a worker reads it, tabs show what it found. */
 import { render } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
+import { safe } from "../bytes/text.js";
 import { Client, type MakeWorker, type Progress } from "./client.js";
 import { DiffView } from "./diff.js";
 import { FileView } from "./file-view.js";
@@ -180,7 +181,7 @@ function Snapshot({ dropped, worker, children }: Chosen) {
             </option>
             {look.snapshots.map(({ id, name, date, size }) => (
               <option value={id}>
-                {name}, {date}, {size}
+                {safe(name)}, {date}, {size}
               </option>
             ))}
           </select>

@@ -13,6 +13,8 @@ export interface Progress {
 interface Waiting {
   question: Question;
   since: number;
+  /** What was told last. */
+  told: { what: string; done: number } | undefined;
   resolve: (value: unknown) => void;
   reject: (reason: unknown) => void;
 }
@@ -39,7 +41,7 @@ export class Client {
   ask<Q extends Question>(question: Q, ...args: Parameters<Questions[Q]>): Promise<ReturnType<Questions[Q]>> {
     const id = this.next++;
     const answer = new Promise<unknown>((resolve, reject) => {
-      this.waiting.set(id, { question, since: performance.now(), resolve, reject });
+      this.waiting.set(id, { question, since: performance.now(), told: undefined, resolve, reject });
     });
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a worker has none
     this.worker.postMessage({ id, question, args } satisfies Ask);
@@ -62,6 +64,10 @@ export class Client {
     if (asked === undefined) return;
     if ("done" in answer) {
       const { what, done, total } = answer;
+      const { told } = asked;
+      // Another reading: its rate counts from its own beginning.
+      if (told !== undefined && (told.what !== what || done < told.done)) asked.since = performance.now();
+      asked.told = { what, done };
       this.tell({ what, done, total, since: asked.since });
       return;
     }

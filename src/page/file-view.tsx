@@ -4,7 +4,7 @@ import type { Place } from "./fragment.js";
 import { Refusal, useAnswer } from "./parts.js";
 import type { Opening, Summary, Survey } from "./protocol.js";
 import { DevicesTab } from "./tabs/devices.js";
-import { ExplainTab } from "./tabs/explain.js";
+import { ExplainTab, type Asked } from "./tabs/explain.js";
 import { ExportTab } from "./tabs/export.js";
 import { MapTab } from "./tabs/map.js";
 import { MemoryTab, type MemoryPlace } from "./tabs/memory.js";
@@ -59,6 +59,7 @@ interface Shown extends Of {
 function Tabs({ client, opening, place, move, tab, summary, survey, refusal }: Shown) {
   const [memory, setMemory] = useState<MemoryPlace>();
   const [at, setAt] = useState<number>();
+  const [asked, setAsked] = useState<Asked>({ text: "" });
   const select = (event: KeyboardEvent): void => {
     const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (by === undefined) return;
@@ -113,7 +114,7 @@ function Tabs({ client, opening, place, move, tab, summary, survey, refusal }: S
             )}
             {tab === "memory" && <MemoryTab {...{ client, opening }} place={memory} go={setMemory} />}
             {tab === "stream" && <StreamTab {...{ client, opening, survey }} at={at ?? survey.start} go={setAt} />}
-            {tab === "explain" && <ExplainTab {...{ client, opening, survey }} />}
+            {tab === "explain" && <ExplainTab {...{ client, opening, survey, asked, setAsked }} />}
             {tab === "export" && <ExportTab {...{ client, opening, survey }} />}
           </>
         )}

@@ -124,3 +124,8 @@ export function addressIn(text: string): bigint | undefined {
   const address = BigInt(trimmed);
   return address < 1n << 64n ? address : undefined;
 }
+
+/** What is wrong with a text that `addressIn` does not take. */
+export function noAddress(text: string): string {
+  return `${safe(text)} is no address: 0x1a2b, or a decimal number below 2^64`;
+}

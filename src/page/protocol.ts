@@ -102,8 +102,11 @@ export interface MemoryFacts {
   /** Guest-physical ranges; empty: the layout is not known, and `why` says it. */
   segments: { start: number; length: number; block: string; offset: number }[];
   why: string;
-  cpus: number;
+  /** The numbers of the CPUs whose registers are known. */
+  cpus: number[];
   warnings: string[];
+  /** The stream is damaged: it was read as by `--lenient`. */
+  lenient: boolean;
 }
 
 export interface Bytes {

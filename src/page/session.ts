@@ -1,6 +1,6 @@
 /** One dropped file and everything that is asked about it. It runs in the worker, and uses nothing of a page. */
 import { QevmError } from "../bytes/errors.js";
-import { random, readFully, type ByteSource, type Positioned } from "../bytes/source.js";
+import { readFully } from "../bytes/source.js";
 import { fileSize } from "../bytes/text.js";
 import { windowUnits } from "../analyse/dump/window.js";
 import { libvirtTexts } from "../io/container/libvirt/domain.js";
@@ -29,6 +29,7 @@ import { readableAgain, type Again } from "../io/transport/spool.js";
 import { openMemory, type GuestMemory } from "../guest/read/open-memory.js";
 import { StreamReader } from "../codec/stream/index.js";
 import { deviceToPlain } from "../codec/vmstate/plain.js";
+import type { Reopening } from "./browser/spool.js";
 import { inputOf, type FileBytes, type Told } from "./file-bytes.js";
 import type * as P from "./protocol.js";
 import { Watch } from "./watch.js";
@@ -46,18 +47,11 @@ const CELLS = 256;
 const MOST_OF_ONE = 12;
 const MOST_FOUND = 400;
 
-/** What is opened for the hex view of the stream. */
-interface Opened {
-  input: Input;
-  again: Again;
-  /** Bytes that can be read now. */
-  read: number;
-}
-
 export class Session {
   private watch: Watch | undefined;
   private memoryOpened: Promise<GuestMemory> | undefined;
-  private stream: Promise<Opened> | undefined;
+  private lenient = false;
+  private stream: Promise<Again> | undefined;
 
   constructor(
     private readonly opening: P.Opening,
@@ -221,10 +215,14 @@ export class Session {
   /** Guest memory; strict first, as the program, and what can be read of a damaged stream else. */
   private guest(): Promise<GuestMemory> {
     const { snapshot } = this.opening;
-    const open = (lenient: boolean): Promise<GuestMemory> =>
-      openMemory(this.input("looking for pages"), { ...DECODING, snapshot, lenient });
+    const open = async (lenient: boolean): Promise<GuestMemory> => {
+      const more = { snapshot, unfinished: lenient, stream: DECODING };
+      const source = await openedAgain((what) => openInput(this.input(what), more), "looking for pages");
+      return await openMemory(source, { ...DECODING, lenient });
+    };
     this.memoryOpened ??= open(false).catch((error: unknown) => {
       if (error instanceof QevmError && error.code === "usage") throw error;
+      this.lenient = true;
       return open(true);
     });
     return this.memoryOpened;
@@ -234,7 +232,8 @@ export class Session {
     const memory = await this.guest();
     const facts = {
       blocks: memory.blocks.map(({ name, length }) => ({ name, length })),
-      cpus: memory.cpus.length,
+      cpus: memory.cpus.map(({ instance }) => instance),
+      lenient: this.lenient,
       warnings: memory.warnings.slice(0, 20).map((one) => escapedControls(warningText(one))),
     };
     try {
@@ -266,31 +265,25 @@ export class Session {
   /** Bytes of the stream from an absolute offset on, and what they are. */
   async streamAt(at: number, length: number): Promise<P.StreamBytes> {
     this.stream ??= this.openStream();
-    const opened = await this.stream;
-    const { source } = opened.again;
+    const { source } = await this.stream;
     const origin = source.offset ?? 0;
-    await ready(opened, at - origin + length);
+    const checkpoint = this.watch?.checkpoints.before(at);
     const bytes = new Uint8Array(length);
+    // From there on it is decoded: what is not read anywhere is read forward once.
+    await readFully(source, (checkpoint?.offset ?? origin) - origin, bytes.subarray(0, 1));
     const n = await readFully(source, at - origin, bytes);
     const shown = bytes.subarray(0, n);
     if (n === 0) return { at, bytes: shown, units: [] };
-    const checkpoint = this.watch?.checkpoints.before(at);
-    const end = origin + (isKept(opened) ? opened.read : Infinity);
     try {
-      return {
-        at,
-        bytes: shown,
-        units: await windowUnits(bounded(source, end), checkpoint, { from: at, to: at + n }, DECODING),
-      };
+      return { at, bytes: shown, units: await windowUnits(source, checkpoint, { from: at, to: at + n }, DECODING) };
     } catch (error) {
       if (!(error instanceof QevmError)) throw error;
       return { at, bytes: shown, units: [], why: escapedControls(error.message) };
     }
   }
 
-  private async openStream(): Promise<Opened> {
-    const input = await this.openAsItIs("reading");
-    return { input, again: readableAgain(input), read: 0 };
+  private async openStream(): Promise<Again> {
+    return readableAgain(await openedAgain((what) => this.openAsItIs(what), "reading"));
   }
 
   async report(): Promise<Blob> {
@@ -350,30 +343,7 @@ export function refusedLines(command: string, file: string, error: unknown): str
   return escapedControls(text).split("\n");
 }
 
-function isKept({ input, again }: Opened): boolean {
-  return again.source !== input;
-}
-
-/** What a decompressor gives is kept as far as it was read. */
-async function ready(opened: Opened, until: number): Promise<void> {
-  if (!isKept(opened)) return;
-  const into = new Uint8Array(1 << 20);
-  while (opened.read < until) {
-    const n = await opened.again.source.read(into);
-    if (n === 0) return;
-    opened.read += n;
-  }
-}
-
-/** The bytes that were kept. */
-function bounded(source: ByteSource & Positioned, end: number): ByteSource & Positioned {
-  if (end === Infinity) return random(source);
-  const origin = source.offset ?? 0;
-  return {
-    ...source,
-    readAt: (position, into) => {
-      const room = Math.min(into.length, end - origin - position);
-      return room <= 0 ? 0 : source.readAt(position, into.subarray(0, room));
-    },
-  };
+/** Opened so that it can be opened again. @param what is done while it is read first */
+export async function openedAgain(open: (what: string) => Promise<Input>, what: string): Promise<Input & Reopening> {
+  return Object.assign(await open(what), { reopen: () => open("reading up to the place") });
 }

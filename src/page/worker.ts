@@ -1,13 +1,16 @@
 /** The worker of the page: it holds the file that was dropped, and answers one question after the other. */
-import { sideOf } from "../analyse/diff/side.js";
+import { inStream, sideOf } from "../analyse/diff/side.js";
+import type { Side } from "../analyse/diff/types.js";
 import { diffStreams } from "../analyse/diff/diff.js";
 import { diffLines } from "../analyse/text/diff.js";
 import { printedDiff } from "../analyse/text/diff-document.js";
 import { QevmError } from "../bytes/errors.js";
 import { safe } from "../bytes/text.js";
+import { openInput } from "../io/container/input.js";
+import type { Input } from "../io/container/types.js";
 import { inputOf } from "./file-bytes.js";
 import type { Answer, Ask, Opening, Questions } from "./protocol.js";
-import { DECODING, blobOf, refusedLines, Session, version } from "./session.js";
+import { DECODING, blobOf, openedAgain, refusedLines, Session, version } from "./session.js";
 
 type Answers = { [Q in keyof Questions]: (...args: Parameters<Questions[Q]>) => unknown };
 
@@ -55,14 +58,14 @@ const answers: Answers = {
 
 async function diff(a: Opening, b: Opening): Promise<ReturnType<Questions["diff"]>> {
   const files = { a: safe(a.name), b: safe(b.name) };
-  const snapshots = {
-    ...(a.snapshot === undefined ? {} : { a: a.snapshot }),
-    ...(b.snapshot === undefined ? {} : { b: b.snapshot }),
-  };
   try {
-    const inA = inputOf(a, "comparing A", tell);
-    const inB = inputOf(b, "comparing B", tell);
-    const found = await diffStreams(inA, inB, { ...DECODING, snapshots });
+    const open = async (of: Opening, side: Side, what: string): Promise<Input> => {
+      const more = { snapshot: of.snapshot, stream: DECODING };
+      return await inStream(side, () => openedAgain((now) => openInput(inputOf(of, now, tell), more), what));
+    };
+    const inA = await open(a, "a", "comparing A");
+    const inB = await open(b, "b", "comparing B");
+    const found = await diffStreams(inA, inB, DECODING);
     const names = { a: a.name, b: b.name };
     const about = { qevm: version(), schema: "diff/1", file: null, container: null };
     return {

@@ -4,16 +4,29 @@ import { commandOf } from "../command.js";
 import { Command, Lines, messageOf, Refusal } from "../parts.js";
 import type { Opening, Survey } from "../protocol.js";
 
+/** What was typed, and what was told last; it stays while other tabs are looked at. */
+export interface Asked {
+  text: string;
+  told?: { text: string; lines: readonly string[] };
+}
+
+interface Of {
+  client: Client;
+  opening: Opening;
+  survey: Survey;
+  asked: Asked;
+  setAsked: (change: (now: Asked) => Asked) => void;
+}
+
 /** Why a QEMU refuses the stream, and which would load it: the text of `qevm explain`. */
-export function ExplainTab({ client, opening, survey }: { client: Client; opening: Opening; survey: Survey }) {
-  const [text, setText] = useState("");
-  const [told, setTold] = useState({ text: "", lines: survey.explained });
+export function ExplainTab({ client, opening, survey, asked, setAsked }: Of) {
+  const { text, told = { text: "", lines: survey.explained } } = asked;
   const [refusal, setRefusal] = useState<string>();
   const submit = (event: Event): void => {
     event.preventDefault();
     setRefusal(undefined);
     client.ask("explain", text.trim()).then(
-      ({ lines }) => setTold({ text: text.trim(), lines }),
+      ({ lines }) => setAsked((now) => ({ ...now, told: { text: text.trim(), lines } })),
       (error: unknown) => setRefusal(messageOf(error)),
     );
   };
@@ -27,7 +40,10 @@ export function ExplainTab({ client, opening, survey }: { client: Client; openin
             spellcheck={false}
             value={text}
             placeholder='qemu-system-x86_64: Unknown ramblock "pc.ram", cannot accept migration'
-            onInput={(event) => setText(event.currentTarget.value)}
+            onInput={(event) => {
+              const { value } = event.currentTarget;
+              setAsked((now) => ({ ...now, text: value }));
+            }}
           />
         </label>
         <button type="submit">Explain</button>

@@ -63,7 +63,7 @@ export function ExportTab({ client, opening, survey }: { client: Client; opening
             Save the block
           </button>
           <Command
-            text={`${commandOf(opening, "read", "--block", chosen.name, "--length", String(chosen.length), "--raw")} > block.raw`}
+            text={`${commandOf(opening, "read", "--block", chosen.name, "--length", String(chosen.length), "--raw", ...(survey.damaged ? ["--lenient"] : []))} > block.raw`}
           />
         </>
       )}

@@ -3,7 +3,7 @@ import { HexLines } from "../../bytes/hex-lines.js";
 import { safe } from "../../bytes/text.js";
 import type { Client } from "../client.js";
 import { commandOf } from "../command.js";
-import { addressIn, Command, Field, Lines, Refusal, useAnswer } from "../parts.js";
+import { addressIn, Command, Field, Lines, noAddress, Refusal, useAnswer } from "../parts.js";
 import type { MemoryFacts, Opening, Space } from "../protocol.js";
 
 /** Bytes on the page. */
@@ -33,6 +33,7 @@ export function MemoryTab({ client, opening, place, go }: Of) {
 
 function View({ client, opening, facts, place, go }: Of & { facts: MemoryFacts; place: MemoryPlace }) {
   const [text, setText] = useState<string>();
+  const [wrong, setWrong] = useState<string>();
   const space = spaceOf(place.space);
   const length = space.kind === "block" ? left(facts, space.name, place.at) : SHOWN;
   const { value, refusal, when } = useAnswer(
@@ -41,9 +42,11 @@ function View({ client, opening, facts, place, go }: Of & { facts: MemoryFacts; 
   );
   const [shownAt] = when;
   const address = `0x${place.at.toString(16)}`;
+  const more = ["--length", String(length), ...(facts.lenient ? ["--lenient"] : [])];
   const submit = (event: Event): void => {
     event.preventDefault();
     const at = addressIn(text ?? address);
+    setWrong(at === undefined ? noAddress(text ?? address) : undefined);
     if (at === undefined) return;
     setText(undefined);
     go({ ...place, at });
@@ -61,7 +64,7 @@ function View({ client, opening, facts, place, go }: Of & { facts: MemoryFacts; 
         <Field label="Memory">
           <select value={place.space} onChange={(event) => go({ space: event.currentTarget.value, at: 0n })}>
             {facts.segments.length > 0 && <option value="physical">guest-physical</option>}
-            {Array.from({ length: facts.cpus }, (_, cpu) => (
+            {facts.cpus.map((cpu) => (
               <option value={`virtual ${cpu}`}>virtual, CPU {cpu}</option>
             ))}
             {facts.blocks.map(({ name }) => (
@@ -80,7 +83,7 @@ function View({ client, opening, facts, place, go }: Of & { facts: MemoryFacts; 
           Next
         </button>
       </form>
-      <Refusal text={refusal} />
+      <Refusal text={wrong ?? refusal} />
       <div onKeyDown={keys}>
         {value !== undefined && (
           <Lines lines={hexLines(shownAt, value.bytes)} label={`Memory at 0x${shownAt.toString(16)}`} />
@@ -104,7 +107,7 @@ function View({ client, opening, facts, place, go }: Of & { facts: MemoryFacts; 
         </details>
       )}
       {facts.why !== "" && <p class="note">{safe(facts.why)}</p>}
-      <Command text={commandOf(opening, "read", ...readArguments(space, address), "--length", String(length))} />
+      <Command text={commandOf(opening, "read", ...readArguments(space, address), ...more)} />
     </>
   );
 }

@@ -4,7 +4,7 @@ import type { WindowUnit } from "../../analyse/dump/window.js";
 import { byteLines } from "../../analyse/text/dump.js";
 import type { Client } from "../client.js";
 import { commandOf } from "../command.js";
-import { addressIn, Command, Field, Refusal, useAnswer } from "../parts.js";
+import { addressIn, Command, Field, noAddress, Refusal, useAnswer } from "../parts.js";
 import type { Opening, StreamBytes, Survey } from "../protocol.js";
 
 /** Bytes on the page. */
@@ -28,11 +28,14 @@ export function StreamTab({ client, opening, survey, at, go }: Of) {
     [start, client],
   );
   const [text, setText] = useState<string>();
+  const [wrong, setWrong] = useState<string>();
   const submit = (event: Event): void => {
     event.preventDefault();
-    const wanted = addressIn(text ?? "");
+    const wanted = addressIn(text ?? String(at));
+    setWrong(wanted === undefined ? noAddress(text ?? "") : undefined);
+    if (wanted === undefined) return;
     setText(undefined);
-    if (wanted !== undefined) go(within(Number(wanted), survey));
+    go(within(Number(wanted), survey));
   };
   return (
     <>
@@ -65,7 +68,7 @@ export function StreamTab({ client, opening, survey, at, go }: Of) {
           Next
         </button>
       </form>
-      <Refusal text={refusal ?? value?.why} />
+      <Refusal text={wrong ?? refusal ?? value?.why} />
       {value !== undefined && <Bytes value={value} at={at} go={(to) => go(within(to, survey))} />}
       <Command text={commandOf(opening, "dump", "--at", `0x${at.toString(16)}`)} />
     </>
