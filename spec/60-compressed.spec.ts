@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import test from "tape";
 import { decodeLibvirtHeader, openContainers } from "../src/io/container/index.js";
 import { QevmError } from "../src/bytes/errors.js";
@@ -200,4 +201,23 @@ test("frames to be passed over before the first, and lz4's legacy frames", async
   const error = await refusal(async () => await openContainers(new MemorySource(long)));
   t.deepEqual([error?.code, error?.offset], ["bad-compressed-data", 4]);
   t.end();
+});
+
+test("damage in a gzip file costs nothing that is before it", async (t) => {
+  const plain = corpusEntry("machine-none-tiny").open();
+  // Noise, so that the end of the stream is in the file's second half; far less than node:zlib gives at a time.
+  const noise = Buffer.from(Uint8Array.from({ length: 60_000 }, (_, k) => (k * k * 2_654_435_761) >>> 13));
+  const bytes = Buffer.concat([plain, noise]);
+  const packed = gzipSync(bytes);
+  const at = packed.length - 2000;
+  packed.fill(0xff, at, at + 64);
+  const input = await openContainers(new MemorySource(packed));
+  let given = 0;
+  const error = await refusal(async () => {
+    const into = new Uint8Array(1 << 12);
+    for (let n = 1; n > 0; given += n) n = await input.read(into);
+  });
+  t.equal(error?.code, "bad-compressed-data", error?.message);
+  t.ok(given > bytes.length / 2, `${given} of ${bytes.length} bytes came`);
+  t.ok(Math.abs((error?.offset ?? 0) - at) < 2000, `the error is at ${error?.offset}, the damage at ${at}`);
 });

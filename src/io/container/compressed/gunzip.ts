@@ -9,7 +9,7 @@ import {
   ZStream,
 } from "pako";
 import { QemuFileReader } from "../../../bytes/reader.js";
-import { isRandom, readingFrom, type ByteSource } from "../../../bytes/source.js";
+import { isRandom, readingFrom, type ByteSource, type RandomSource } from "../../../bytes/source.js";
 
 /** Bytes that are given at a time. */
 const PIECE = 1 << 16;
@@ -42,12 +42,26 @@ export async function* gunzipAnywhere(reader: QemuFileReader): AsyncGenerator<Ui
     // `TypeError`: of the decompressor. What the source says is passed on.
     if (!(error instanceof TypeError)) throw error;
   }
+  yield* gunzipAgain(reader, source, start, given);
+}
+
+/**
+ * From the position `start` of a source on by pako, without the first `given` bytes: other decompressors throw away what
+ * they had decompressed when they come to damage, and do not say where it is.
+ */
+export async function* gunzipAgain(
+  reader: QemuFileReader,
+  source: RandomSource,
+  start: number,
+  given: number,
+): AsyncGenerator<Uint8Array> {
   const again: ByteSource = { ...readingFrom(source, start), offset: (source.offset ?? 0) + start };
   const second = new QemuFileReader(again, { bufferSize: PIECE });
   second.path.push(...reader.path);
+  let left = given;
   for await (const chunk of gunzipByPako(second)) {
-    const known = Math.min(given, chunk.length);
-    given -= known;
+    const known = Math.min(left, chunk.length);
+    left -= known;
     if (known < chunk.length) yield chunk.subarray(known);
   }
 }
