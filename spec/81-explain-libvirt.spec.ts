@@ -56,6 +56,13 @@ const likely = (argument: string, place = ""): LikelyDevice => ({
   also: [],
 });
 
+test("a place that is no number is none", (t) => {
+  const disk =
+    "<disk><source file='/d'/><target dev='hda' bus='ide'/><address type='drive' bus='x' unit='9e99'/></disk>";
+  t.equal(factsOf(domain(`<devices>${disk}</devices>`))?.disks[0]?.drive, undefined);
+  t.end();
+});
+
 const DISKS = domain(`<devices>
   <disk type='file' device='disk'><driver name='qemu' type='qcow2'/><source file='/srv/a,b.qcow2'/>
     <target dev='vda' bus='virtio'/><address type='pci' domain='0x0000' bus='0x04' slot='0x0a' function='0x1'/></disk>

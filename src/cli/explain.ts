@@ -1,7 +1,5 @@
 import { readFileSync } from "node:fs";
-import { libvirtTexts } from "../io/container/libvirt/domain.js";
-import type { Container } from "../io/container/types.js";
-import { explainStream } from "../analyse/explain/index.js";
+import { explainStream, wrappedIn } from "../analyse/explain/index.js";
 import { openFile, printResult } from "./document.js";
 import { inputOptions, parse, streamOptions, UsageError } from "./arguments.js";
 import { attempt } from "../io/transport/attempt.js";
@@ -18,17 +16,16 @@ export async function run(argv: string[]): Promise<number> {
   const [file, given] = args.positionals as [string, string | undefined];
   const text = given === undefined ? undefined : textOf(given, file);
   const input = await openFile(file, { ...inputOptions(args), unfinished: true, incomplete: true });
-  const containers = input.containers.map(kindOf);
+  const wrapped = wrappedIn(input.containers);
   const source = withProgress(input, "reading");
   const explained = await explainStream(source, text, {
     ...(await streamOptions(args)),
     name: file,
-    containers,
-    libvirt: libvirtTexts(input.containers),
+    ...wrapped,
   }).finally(() => source.done());
   await source.close?.();
   if (args.flag("json")) printResult(...explainDocument(explained));
-  else print(explainLines(file === "-" ? "standard input" : file, explained, containers));
+  else print(explainLines(file === "-" ? "standard input" : file, explained, wrapped.containers));
   return explained.faults.length > 0 ? 1 : 0;
 }
 
@@ -40,8 +37,4 @@ function textOf(given: string, file: string): string {
   const text = attempt(path, () => readFileSync(path === "-" ? 0 : path));
   if (text.length > MOST_TEXT) throw new UsageError(`${path} has more than ${MOST_TEXT} bytes: give its last lines`);
   return text.toString("utf8");
-}
-
-function kindOf(container: Container): string {
-  return container.kind;
 }

@@ -3,8 +3,7 @@ import { QevmError } from "../bytes/errors.js";
 import { readFully } from "../bytes/source.js";
 import { fileSize } from "../bytes/text.js";
 import { windowUnits } from "../analyse/dump/window.js";
-import { libvirtTexts } from "../io/container/libvirt/domain.js";
-import { explainSource } from "../analyse/explain/explain.js";
+import { explainSource, wrappedIn } from "../analyse/explain/explain.js";
 import { inspectStream } from "../analyse/inspect/inspect.js";
 import { inspectRecording } from "../analyse/inspect/recording.js";
 import { deviceDocument, deviceLines, devicesLines, markText } from "../analyse/text/devices.js";
@@ -162,11 +161,10 @@ export class Session {
   private async explained(text: string | undefined, what: string, watch?: Watch) {
     const input = await this.openAsItIs(what);
     try {
-      const containers = input.containers.map(({ kind }) => kind);
-      const libvirt = libvirtTexts(input.containers);
-      const more = { name: this.name, containers, libvirt, ...(watch === undefined ? {} : { watch }) };
+      const wrapped = wrappedIn(input.containers);
+      const more = { name: this.name, ...wrapped, ...(watch === undefined ? {} : { watch }) };
       const explained = await explainSource(input, text, { ...DECODING, ...more });
-      return { explained, containers, container: containerName(input.containers) };
+      return { explained, containers: wrapped.containers, container: containerName(input.containers) };
     } finally {
       await input.close?.();
     }

@@ -51,7 +51,11 @@ export function destinationFor(survey: Survey, domain?: Domain): Destination {
   const smp = processorArguments(survey, notes);
   const cpu = domain === undefined ? [] : cpuArguments(domain, notes);
   if (domain?.cpu === undefined && hasDevice(survey, "cpu"))
-    notes.push("the CPU model (-cpu) and the accelerator are not in a stream: they must be the source's");
+    notes.push(
+      domain === undefined
+        ? "the CPU model (-cpu) and the accelerator are not in a stream: they must be the source's"
+        : "the CPU model (-cpu) is neither in the stream nor in the domain XML: it must be the source's",
+    );
   if ([...survey.blocks.keys()].some((name) => /^synic-\d/u.test(name)))
     notes.push(
       "synic-...: the CPUs have Hyper-V's interrupt controller: -accel kvm -cpu MODEL,hv-vpindex=on,hv-synic=on",

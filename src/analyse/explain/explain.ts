@@ -1,7 +1,8 @@
 import type { ByteSource } from "../../bytes/source.js";
 import { withInput, type OpenOptions, type ReadingOf, type StreamInput } from "../../io/container/input.js";
-import { domainOf, libvirtTexts, type Domain } from "../../io/container/libvirt/domain.js";
+import { domainOf, type Domain } from "../../io/container/libvirt/domain.js";
 import type { LibvirtData } from "../../io/container/libvirt/header.js";
+import type { Container } from "../../io/container/types.js";
 import { explainMatch, type Context } from "./context.js";
 import { explainDamage, keepContainer, keptInOne, noticed } from "./damage.js";
 import { destinationFor } from "./destination.js";
@@ -44,11 +45,19 @@ export async function explainStream(
     input,
     options,
     async (source, reading) => {
-      const containers = source.containers.map(({ kind }) => kind);
-      return await explainSource(source, text, { containers, libvirt: libvirtTexts(source.containers), ...reading });
+      return await explainSource(source, text, { ...wrappedIn(source.containers), ...reading });
     },
     whatever,
   );
+}
+
+/** What the containers of a source say. */
+export function wrappedIn(containers: readonly Container[]): {
+  containers: readonly string[];
+  libvirt: LibvirtData | undefined;
+} {
+  const libvirt = containers.find((one) => one.kind === "libvirt")?.data;
+  return { containers: containers.map(({ kind }) => kind), libvirt };
 }
 
 /** The same for a source whose containers are already opened. */

@@ -2,7 +2,7 @@
  * What a stream is to somebody whose QEMU refuses it: QEMU's texts, the destination that fits, the releases that load
  * it, and what is wrong in it.
  */
-export { explainSource, explainStream, type ExplainOptions } from "./explain.js";
+export { explainSource, explainStream, wrappedIn, type ExplainOptions } from "./explain.js";
 export { KNOWN_TEXTS } from "./texts.js";
 export type { KnownText } from "./context.js";
 export type {

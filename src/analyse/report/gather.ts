@@ -7,8 +7,7 @@ import type { OpenedRecording } from "../../io/container/recorded-files.js";
 import { openRecording, openTimeline } from "../../io/container/recording.js";
 import type { Container, Input } from "../../io/container/types.js";
 import { QevmError } from "../../bytes/errors.js";
-import { libvirtTexts } from "../../io/container/libvirt/domain.js";
-import { explainSource, type Damage, type Explanation } from "../explain/index.js";
+import { explainSource, wrappedIn, type Damage, type Explanation } from "../explain/index.js";
 import type { Inspection } from "../inspect/inspect.js";
 import { inspectRecording } from "../inspect/recording.js";
 import { noteFacts } from "../../guest/layout/facts.js";
@@ -178,9 +177,8 @@ async function explain(
   source: ByteSource,
   { reading, name, progress, containers, watch }: How & { containers: readonly Container[]; watch: ReportWatch },
 ): Promise<Explanation> {
-  const kinds = containers.map(({ kind }) => kind);
   const shown = progress(source, "reading");
-  const about = { name, containers: kinds, libvirt: libvirtTexts(containers), watch };
+  const about = { name, ...wrappedIn(containers), watch };
   const explained = await explainSource(shown, undefined, { ...reading, ...about }).finally(() => shown.done?.());
   const [first] = explained.faults;
   if (explained.inspection.streamVersion !== 3 && first !== undefined) throw first.error;

@@ -8,7 +8,7 @@ export interface RecordedFile {
   open(): RandomSource;
 }
 
-/** The files of a folder with a recording, which stand for its path where there are no paths. */
+/** The files of a folder with a recording, in place of its path where there are no paths. */
 export interface RecordedFiles {
   /** The folder's name, for messages. */
   readonly name: string;

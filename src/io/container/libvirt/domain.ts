@@ -1,5 +1,4 @@
 import { parseXml, XmlElement } from "@rgrove/parse-xml";
-import type { Container } from "../types.js";
 import type { LibvirtData } from "./header.js";
 
 /** What a domain XML says that a stream does not. */
@@ -36,11 +35,6 @@ export interface DomainDisk {
 
 /** Disks that are kept: a text of some MiB can name 100,000. */
 const MOST_DISKS = 256;
-
-/** The texts of the save image among containers. */
-export function libvirtTexts(containers: readonly Container[]): LibvirtData | undefined {
-  return containers.find((one) => one.kind === "libvirt")?.data;
-}
 
 /**
  * What the texts of a save image say of the destination; undefined where they are no domain XML. The CPU is that of the
@@ -137,7 +131,10 @@ function addressOf(address: XmlElement | undefined): Pick<DomainDisk, "place" | 
     target = "0",
     unit = "0",
   } = address?.attributes ?? {};
-  if (type === "drive") return { drive: { bus: Number(bus), target: Number(target), unit: Number(unit) } };
+  if (type === "drive") {
+    const drive = { bus: Number(bus), target: Number(target), unit: Number(unit) };
+    return Object.values(drive).every((one) => Number.isSafeInteger(one)) ? { drive } : {};
+  }
   if (type !== "pci") return {};
   return { place: `${hex(domain, 4)}:${hex(bus, 2)}:${hex(slot, 2)}.${hex(fn, 1)}` };
 }
