@@ -26,7 +26,7 @@ import { openRecording } from "../src/io/container/recording.js";
 import { readBelow } from "../src/io/transport/below.js";
 import { createFile, temporaryFile, temporaryFolder } from "../src/io/transport/temporary.js";
 import { corpusEntry } from "../tools/corpus.js";
-import { PLAIN_PROGRAM } from "./support/program.js";
+import { PLAIN_PROGRAM, qevm as run, type Ended } from "./support/program.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-places-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -39,17 +39,8 @@ writeFileSync(file, stream);
 const packed = join(work, "vm.mig.gz");
 writeFileSync(packed, gzipSync(stream, { level: 1 }));
 
-interface Result {
-  code: number | null;
-  stderr: string;
-}
-
-/** The program as it is shipped, with a separate folder for temporary files; killed after 30 s. */
-function qevm(args: readonly string[], temporary = work): Result {
-  const command = ["-u", "NODE_OPTIONS", `TMPDIR=${temporary}`, process.execPath, PLAIN_PROGRAM, ...args];
-  const { status, stderr } = spawnSync("env", command, { timeout: 30_000, killSignal: "SIGKILL", maxBuffer: 1 << 28 });
-  return { code: status, stderr: stderr.toString() };
-}
+/** The program with a separate folder for temporary files. */
+const qevm = (args: readonly string[], temporary = work): Promise<Ended> => run(args, { env: { TMPDIR: temporary } });
 
 const modeOf = (path: string): number => lstatSync(path).mode & 0o777;
 
@@ -83,21 +74,21 @@ const OUTPUTS: readonly string[] = [
 const words = (command: string, out: string): string[] =>
   command.split(" ").map((word) => word.replace("IN", file).replace("OUT", out).replace("UNPACKED", unpacked));
 
-test("new outputs are accessible to the owner only, replaced files keep their mode", (t) => {
-  t.equal(qevm(["unpack", file, unpacked]).code, 0);
+test("new outputs are accessible to the owner only, replaced files keep their mode", async (t) => {
+  t.equal((await qevm(["unpack", file, unpacked])).code, 0);
   for (const [k, command] of OUTPUTS.entries()) {
     const out = join(work, `out-${k}`);
-    const { code, stderr } = qevm(words(command.replace("UNPACKED", unpacked), out));
+    const { code, stderr } = await qevm(words(command.replace("UNPACKED", unpacked), out));
     t.equal(code, 0, `${command} ${stderr}`);
     t.deepEqual(open(out), [], "nobody else may read any of it");
     if (lstatSync(out).isDirectory() || command.includes("--index")) continue;
     chmodSync(out, 0o644);
-    t.equal(qevm(words(command.replace("UNPACKED", unpacked), out)).code, 0, "again");
+    t.equal((await qevm(words(command.replace("UNPACKED", unpacked), out))).code, 0, "again");
     t.equal(modeOf(out), 0o644, "a file that was there keeps its mode");
   }
   const empty = join(work, "empty");
   mkdirSync(empty, { mode: 0o755 });
-  t.equal(qevm(["unpack", file, empty]).code, 0);
+  t.equal((await qevm(["unpack", file, empty])).code, 0);
   t.equal(modeOf(empty), 0o755, "and so does an empty folder");
   t.deepEqual(
     readdirSync(work).filter((name) => name.includes("partial")),
@@ -187,7 +178,7 @@ function scratchFiles(folder: string): string[] {
     .map((entry) => join(entry.parentPath, entry.name));
 }
 
-test("a folder in which nothing can be created is named in one line", (t) => {
+test("a folder in which nothing can be created is named in one line", async (t) => {
   for (const folder of ["/proc", "/dev/full", join(work, "nowhere"), file]) {
     for (const args of [
       ["convert", file, "--flatten", "--out", "-"],
@@ -197,18 +188,18 @@ test("a folder in which nothing can be created is named in one line", (t) => {
       ["diff", file, packed],
       ["report", file, "--out", "/dev/null"],
     ]) {
-      const { code, stderr } = qevm(args, folder);
+      const { code, stderr } = await qevm(args, folder);
       t.equal(code, 2, `${args[0]} with TMPDIR=${folder}`);
       t.ok(stderr.includes(folder) && stderr.split("\n").length === 2, stderr);
     }
   }
-  const { code, stderr } = qevm(["unpack", file, "/proc/new/folder"]);
+  const { code, stderr } = await qevm(["unpack", file, "/proc/new/folder"]);
   t.equal(code, 2, "an output there");
   t.ok(stderr.includes("/proc/new"), stderr);
   t.end();
 });
 
-test("pack reads only plain files of the folder", (t) => {
+test("pack reads only plain files of the folder", async (t) => {
   const secret = join(work, "secret");
   mkdirSync(secret);
   const swap: readonly (readonly [
@@ -235,7 +226,7 @@ test("pack reads only plain files of the folder", (t) => {
     cpSync(unpacked, folder, { recursive: true });
     renameSync(join(folder, name), join(secret, `${k}`));
     put(join(folder, name), join(secret, `${k}`));
-    const { code, stderr } = qevm(["pack", folder, "--out", join(work, "never")]);
+    const { code, stderr } = await qevm(["pack", folder, "--out", join(work, "never")]);
     t.equal(code, 1, `${what} as ${name}`);
     t.match(stderr, found);
     t.notOk(existsSync(join(work, "never")), "nothing is written");
@@ -250,21 +241,25 @@ test("pack reads only plain files of the folder", (t) => {
       text.replace('"vmdescription.json"', () => JSON.stringify(wrong)),
     );
     t.equal(
-      qevm(["pack", folder, "--out", join(work, "never")]).code,
+      (await qevm(["pack", folder, "--out", join(work, "never")])).code,
       wrong.includes("\0") ? 2 : 1,
       JSON.stringify(wrong),
     );
   }
   const linked = join(work, "linked");
   symlinkSync(unpacked, linked);
-  t.equal(qevm(["pack", linked, "--out", join(work, "packed-again")]).code, 0, "the folder itself may be a link");
+  t.equal(
+    (await qevm(["pack", linked, "--out", join(work, "packed-again")])).code,
+    0,
+    "the folder itself may be a link",
+  );
   t.deepEqual(readFileSync(join(work, "packed-again")), Buffer.from(stream));
   t.end();
 });
 
-test("only plain files of a recording's folder are read", (t) => {
+test("only plain files of a recording's folder are read", async (t) => {
   const folder = join(work, "recording");
-  t.equal(qevm(["convert", file, "--to", "recording", "--flatten", "--out", folder]).code, 0);
+  t.equal((await qevm(["convert", file, "--to", "recording", "--flatten", "--out", folder])).code, 0);
   const channels = openRecording(folder).multifd.length;
   renameSync(join(folder, "multifd-1.bin"), join(work, "elsewhere.bin"));
   symlinkSync(join(work, "elsewhere.bin"), join(folder, "multifd-1.bin"));

@@ -20,7 +20,7 @@ import { basename, join } from "node:path";
 import { gzipSync } from "node:zlib";
 import test from "tape";
 import { corpusEntry } from "../tools/corpus.js";
-import { plainCommand, PROGRAM, qevm as start, type Ended } from "./support/program.js";
+import { PROGRAM, qevm } from "./support/program.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-outputs-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -28,10 +28,6 @@ test.onFinish(() => rmSync(work, { recursive: true, force: true }));
 const stream = corpusEntry("pc-firmware").open();
 const file = join(work, "vm.mig");
 writeFileSync(file, stream);
-
-/** The program as it is shipped, because it is started often here. */
-const qevm = (args: readonly string[], options: { stdin?: Uint8Array } = {}): Promise<Ended> =>
-  start(args, { ...options, plain: true });
 
 /** Commands that read `IN` and make `OUT`. */
 const COMMANDS: readonly string[] = [
@@ -103,22 +99,17 @@ test("a file of an input folder is never replaced", async (t) => {
   t.end();
 });
 
-/** Runs the program on a system that reads and writes at most so many bytes at a time. */
-function stingy(args: readonly string[]): { code: number | null; stdout: Buffer; stderr: string } {
-  const hook = `data:text/javascript,${encodeURIComponent(`
-    import fs from "node:fs";
-    import { syncBuiltinESMExports } from "node:module";
-    for (const name of ["writeSync", "readSync"]) {
-      const whole = fs[name];
-      fs[name] = (fd, bytes, from, length, at) =>
-        typeof bytes === "string" ? whole(fd, bytes, from, length) : whole(fd, bytes, from ?? 0, Math.min(length ?? bytes.length, 30011), at);
-    }
-    syncBuiltinESMExports();
-  `)}`;
-  const [command, ...before] = plainCommand(hook);
-  const { status, stdout, stderr } = spawnSync(command, [...before, ...args], { maxBuffer: 1 << 28 });
-  return { code: status, stdout, stderr: stderr.toString() };
-}
+/** A system that reads and writes at most so many bytes at a time. */
+const STINGY = `data:text/javascript,${encodeURIComponent(`
+  import fs from "node:fs";
+  import { syncBuiltinESMExports } from "node:module";
+  for (const name of ["writeSync", "readSync"]) {
+    const whole = fs[name];
+    fs[name] = (fd, bytes, from, length, at) =>
+      typeof bytes === "string" ? whole(fd, bytes, from, length) : whole(fd, bytes, from ?? 0, Math.min(length ?? bytes.length, 30011), at);
+  }
+  syncBuiltinESMExports();
+`)}`;
 
 /** Every file below a folder, or the file. */
 function contents(path: string): Map<string, Buffer> {
@@ -147,7 +138,7 @@ test("outputs are the same when the system reads and writes only parts", async (
     const args = (out: string): string[] =>
       words(line, file, out).map((word) => word.replace(/^GZ$/u, gz).replace(/^UNPACKED$/u, unpacked));
     const whole = await qevm(args(one!));
-    const parts = stingy(args(two!));
+    const parts = await qevm(args(two!), { hook: STINGY });
     t.equal(whole.code, 0, whole.stderr);
     t.equal(parts.code, 0, parts.stderr);
     t.deepEqual(contents(two!), contents(one!), line);
@@ -155,8 +146,9 @@ test("outputs are the same when the system reads and writes only parts", async (
   }
   const index = join(work, "index");
   const read = ["read", file, "--block", "pc.ram", "--offset", "0", "--length", "65536", "--raw", "--index", index];
-  const whole = stingy(read);
-  t.ok(whole.stdout.equals(stingy(read).stdout) && whole.stdout.length === 65536, "read, by a new index and by it");
+  const pages = (): Buffer => spawnSync(process.execPath, ["--import", STINGY, PROGRAM, ...read]).stdout;
+  const whole = pages();
+  t.ok(whole.equals(pages()) && whole.length === 65536, "read, by a new index and by it");
   t.end();
 });
 

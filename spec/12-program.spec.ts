@@ -73,7 +73,7 @@ function shipped(args: readonly string[], cwd: string): Ended {
 /** The program as separate modules: the commands in one process, all else started. */
 async function modules(args: readonly string[], cwd: string): Promise<Ended> {
   const command = Object.hasOwn(COMMANDS, args[0]!) && !args.includes("--help");
-  const ended = command ? await inWarm(args, cwd, true) : undefined;
+  const ended = command ? await inWarm(args, { cwd }, true) : undefined;
   if (ended !== undefined) return { status: ended.code, stdout: steady(ended.stdout), stderr: steady(ended.stderr) };
   const { status, stdout, stderr } = spawnSync(process.execPath, [MAIN, ...args], { cwd, encoding: "utf8" });
   return { status, stdout: steady(stdout), stderr: steady(stderr) };

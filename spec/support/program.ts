@@ -33,6 +33,10 @@ export interface RunOptions {
   /** Milliseconds after which it is killed. */
   timeout?: number;
   cwd?: string;
+  /** Variables beside those of this process. */
+  env?: Readonly<Record<string, string>>;
+  /** A module's address that is loaded before the program. */
+  hook?: string;
 }
 
 /**
@@ -50,26 +54,33 @@ async function runs(args: readonly string[], options: RunOptions): Promise<Ended
   const special = plain === true || fresh === true || stdin !== undefined || timeout !== undefined;
   const command = Object.hasOwn(COMMANDS, args[0] ?? "") && !args.includes("--help") && !args.includes("-h");
   if (command && !special) {
-    const ended = await inWarm(args, options.cwd ?? process.cwd());
+    const ended = await inWarm(args, options);
     if (ended !== undefined) return ended;
   }
   return await started(args, options);
 }
 
-/** Processes that wait for a command. */
-const idle: ChildProcess[] = [];
+/** Processes that wait for a command, by what was loaded before. */
+const idle = new Map<string, ChildProcess[]>();
 test.onFinish(() => {
-  for (const child of idle) child.disconnect();
+  for (const child of [...idle.values()].flat()) child.disconnect();
 });
 
 /**
  * `qevm ARGS` in a process that waits for a command; `undefined` where it threw or exited. `modules`: not the bundled
  * program but the modules that it is made of.
  */
-export async function inWarm(args: readonly string[], cwd: string, modules = false): Promise<Ended | undefined> {
+export async function inWarm(
+  args: readonly string[],
+  { cwd = process.cwd(), env = {}, hook = "" }: Pick<RunOptions, "cwd" | "env" | "hook">,
+  modules = false,
+): Promise<Ended | undefined> {
   const start = performance.now();
-  const child = idle.pop() ?? fork(WARM, { serialization: "advanced", stdio: ["ignore", 2, 2, "ipc"] });
-  const job: Job = { modules, args: [...args], cwd, env: { ...process.env } };
+  const waiting = idle.get(hook) ?? [];
+  idle.set(hook, waiting);
+  const execArgv = hook === "" ? process.execArgv : [...process.execArgv, "--import", hook];
+  const child = waiting.pop() ?? fork(WARM, { serialization: "advanced", stdio: ["ignore", 2, 2, "ipc"], execArgv });
+  const job: Job = { modules, args: [...args], cwd, env: { ...process.env, ...env } };
   const done = await new Promise<Done | undefined>((resolve) => {
     const end = (): void => resolve(undefined);
     child.once("exit", end);
@@ -80,7 +91,7 @@ export async function inWarm(args: readonly string[], cwd: string, modules = fal
     child.send(job);
   });
   if (done === undefined) return undefined;
-  idle.push(child);
+  waiting.push(child);
   if (done.code === undefined) return undefined;
   const seconds = (performance.now() - start) / 1000;
   const [stdout, stderr] = [done.stdout, done.stderr].map((bytes) => Buffer.from(bytes).toString("utf8"));
@@ -90,10 +101,11 @@ export async function inWarm(args: readonly string[], cwd: string, modules = fal
 async function started(args: readonly string[], options: RunOptions): Promise<Ended> {
   const plain = options.plain === true;
   const start = performance.now();
-  const [command, ...words] = plain ? plainCommand(RSS_HOOK) : [process.execPath, PROGRAM];
+  const hooks = options.hook === undefined ? [] : ["--import", options.hook];
+  const [command, ...words] = plain ? plainCommand(RSS_HOOK) : [process.execPath, ...hooks, PROGRAM];
   const child = spawn(command, [...words, ...args], {
     stdio: "pipe",
-    env: plain ? plainEnvironment() : process.env,
+    env: { ...(plain ? plainEnvironment() : process.env), ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     timeout: options.timeout ?? 120_000,
   });
