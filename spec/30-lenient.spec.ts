@@ -37,29 +37,29 @@ test("what lenient mode puts in the place of a damaged page is listed, with stat
   };
   let place: Told["damage"][number] | undefined;
   for (const [name, command] of Object.entries(commands)) {
-    const strict = await qevm(command, { plain: true });
+    const strict = await qevm(command);
     t.equal(strict.code, 1, `${name}: refused`);
-    const lenient = await qevm([...command, "--lenient", "--json"], { plain: true });
+    const lenient = await qevm([...command, "--lenient", "--json"]);
     t.equal(lenient.code, 1, `${name}: delivered, with status 1`);
     const [replaced] = (flatDocument(lenient.stdout) as Told).damage;
     t.ok(replaced?.replacedBy?.endsWith("zeros") === true, `${name}: ${replaced?.replacedBy}`);
     t.ok(payload - replaced!.streamOffset <= 12, `${name}: the record's offset`);
     t.ok(lenient.stderr.includes(`replaced page of "pc.ram" at 0x`), `${name}: in words`);
     const again = command.map((word) => (word === out(name) ? out(`${name}-again`) : word));
-    const accepted = await qevm([...again, "--lenient", "--accept-damage"], { plain: true });
+    const accepted = await qevm([...again, "--lenient", "--accept-damage"]);
     t.equal(accepted.code, 0, `${name}: all of it is listed`);
     place = replaced;
   }
   t.ok(place?.blockOffset !== undefined && place.blockOffset % 4096 === 0, "a page");
   const { block = "", blockOffset: page } = place!;
   const read = ["read", file, "--block", block, "--offset", `${page}`, "--length", "4096"];
-  const strict = await qevm(read, { plain: true });
+  const strict = await qevm(read);
   t.equal(strict.code, 1, "read: refused");
-  const lenient = await qevm([...read, "--lenient", "--json"], { plain: true });
+  const lenient = await qevm([...read, "--lenient", "--json"]);
   t.equal(lenient.code, 1, "read: delivered, with status 1");
   t.deepEqual((flatDocument(lenient.stdout) as Told).damage[0]?.blockOffset, page, "and listed");
   writeFileSync(out("whole"), whole);
-  const diff = await qevm(["diff", file, out("whole"), "--lenient"], { plain: true });
+  const diff = await qevm(["diff", file, out("whole"), "--lenient"]);
   t.equal(diff.code, 1, "diff");
   t.match(diff.stderr, /replaced page of "pc\.ram"/u, "diff lists it");
 });
@@ -76,7 +76,7 @@ test("warnings that there is no room for are counted", (t) => {
 test("payloads that were not decompressed are called neither understood nor complete", async (t) => {
   const inspected = await inspectStream(new MemorySource(damaged));
   t.ok(inspected.uncheckedPayloads > 0, `${inspected.uncheckedPayloads} payloads`);
-  const { stdout } = await qevm(["inspect", file], { plain: true });
+  const { stdout } = await qevm(["inspect", file]);
   t.match(stdout, /^Not checked: .* payloads were not decompressed \(qevm verify FILE does so\)$/mu);
   t.notOk(/Understood: every byte$/mu.test(stdout), "not every byte");
   const sound = await explainStream(new MemorySource(whole));
@@ -87,7 +87,7 @@ test("payloads that were not decompressed are called neither understood nor comp
     [["bad-compressed-data", 1]],
     "and names what is damaged",
   );
-  const page = await qevm(["explain", file], { plain: true });
+  const page = await qevm(["explain", file]);
   t.equal(page.code, 1);
   t.notOk(/complete/u.test(page.stdout.split("\n")[0]!), "it is not called complete");
 });
@@ -121,12 +121,12 @@ test("verify --lenient goes on after damaged pages, and says what was put in the
 test("a cut file has no releases that may load it", async (t) => {
   const cut = join(work, "cut.mig");
   writeFileSync(cut, whole.subarray(0, 300_000));
-  const { stdout } = await qevm(["explain", cut], { plain: true });
+  const { stdout } = await qevm(["explain", cut]);
   t.match(stdout, /No release of QEMU loads it as it is/u);
   t.notOk(/may load it/u.test(stdout), "and none may");
   t.equal((await explainStream(new MemorySource(whole.subarray(0, 300_000)))).versions.loads, "none", "JSON");
   const html = join(work, "cut.html");
-  await qevm(["report", cut, "--out", html], { plain: true });
+  await qevm(["report", cut, "--out", html]);
   t.notOk(/May load it|may load it:/u.test(readFileSync(html, "utf8")), "the report");
 });
 
@@ -144,16 +144,16 @@ test("numbers of 64 bits keep every digit, or are refused as they were typed", a
   writeFileSync(template, corpusEntry("xbzrle-compress").open());
   const made = join(work, "made.mig");
   const set = ["generate", "--template", template, "--out", made, "--set"];
-  const exact = await qevm([...set, "cpu:env.eip=9007199254740993"], { plain: true });
+  const exact = await qevm([...set, "cpu:env.eip=9007199254740993"]);
   t.equal(exact.code, 0, exact.stderr);
-  const devices = await qevm(["devices", made, "cpu", "--json"], { plain: true });
+  const devices = await qevm(["devices", made, "cpu", "--json"]);
   t.match(devices.stdout, /"env\.eip": "0x20000000000001"/u, "exact");
-  const large = await qevm([...set, "cpu:env.eip=99999999999999999999"], { plain: true });
+  const large = await qevm([...set, "cpu:env.eip=99999999999999999999"]);
   t.notEqual(large.code, 0, "too large");
   t.match(large.stderr, /99999999999999999999/u, "as it was typed");
   for (const option of ["--physical", "--length"]) {
     const rest = option === "--length" ? ["--physical", "0"] : [];
-    const { code, stderr } = await qevm(["read", template, ...rest, option, "9007199254740993"], { plain: true });
+    const { code, stderr } = await qevm(["read", template, ...rest, option, "9007199254740993"]);
     t.equal(code, 2, option);
     t.match(stderr, /not "9007199254740993"/u, "as it was typed");
   }

@@ -23,7 +23,7 @@ function put(name: string, bytes: Uint8Array): string {
 
 /** What the program prints, run in the folder with the files. */
 async function printed(...args: string[]): Promise<string> {
-  return (await qevm(args, { cwd: work, plain: true })).stdout;
+  return (await qevm(args, { cwd: work })).stdout;
 }
 
 /** Containers that need no program to be made. */

@@ -33,7 +33,7 @@ async function serve(): Promise<{ server: Server; address: string; asked: string
 }
 
 async function printed(...args: string[]): Promise<string> {
-  return (await qevm(args, { cwd: work, plain: true })).stdout;
+  return (await qevm(args, { cwd: work })).stdout;
 }
 
 /** Puts the file system of the origin in the place of the picker, which only a person can answer. */
@@ -85,12 +85,12 @@ test("a recording on the page of a static folder: what the program prints and wr
     t.match(await opened.lines("What this byte is"), /^byte 0x0 \(0\)\n {2}header\n/u, "the merged stream");
 
     await opened.tab("Save");
-    await qevm(["report", "rec", "--out", "report.html"], { cwd: work, plain: true });
+    await qevm(["report", "rec", "--out", "report.html"], { cwd: work });
     const report = await savedAs(opened, "Save the report", "rec.html");
     t.equal(report, readFileSync(join(work, "report.html"), "latin1"), "the report");
     const inspect = await savedAs(opened, "Save inspect", "rec.inspect.json");
     t.equal(inspect, await printed("inspect", "rec", "--json"), "inspect --json");
-    await qevm(["extract", "rec", "--out", "blocks", "--format", "blocks"], { cwd: work, plain: true });
+    await qevm(["extract", "rec", "--out", "blocks", "--format", "blocks"], { cwd: work });
     const block = await savedAs(opened, "Save the block", "ram.raw");
     t.ok(block === readFileSync(join(work, "blocks", "ram"), "latin1"), `a block of ${block.length} bytes`);
     await opened.page.evaluate(

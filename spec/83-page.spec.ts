@@ -30,7 +30,7 @@ function put(name: string, bytes: Uint8Array): string {
 
 /** What the program prints, run in the folder with the files. */
 async function printed(...args: string[]): Promise<string> {
-  return (await qevm(args, { cwd: work, plain: true })).stdout;
+  return (await qevm(args, { cwd: work })).stdout;
 }
 
 let running: Promise<Browser> | undefined;
@@ -196,12 +196,12 @@ test(
     await page.whole();
     await page.tab("Save");
     t.match(page.page.url(), /#tab=export$/u, "the fragment names the tab and nothing of the file");
-    await qevm(["report", name, "--out", "report.html"], { cwd: work, plain: true });
+    await qevm(["report", name, "--out", "report.html"], { cwd: work });
     t.equal(await saved(page, "Save the report"), readFileSync(join(work, "report.html"), "latin1"), "the report");
     for (const which of ["inspect", "devices", "explain"])
       t.equal(await saved(page, `Save ${which}`), await printed(which, name, "--json"), `${which} --json`);
     await page.page.locator("#panel select").selectOption("pc.bios, 64 KiB");
-    await qevm(["extract", name, "--out", "blocks", "--format", "blocks"], { cwd: work, plain: true });
+    await qevm(["extract", name, "--out", "blocks", "--format", "blocks"], { cwd: work });
     t.equal(await saved(page, "Save the block"), readFileSync(join(work, "blocks", "pc.bios"), "latin1"), "a block");
     put("other.mig", corpusEntry("pc-6.2").open());
     await page.choose(join(work, name), join(work, "other.mig"));

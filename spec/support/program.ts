@@ -135,10 +135,10 @@ async function started(args: readonly string[], options: RunOptions): Promise<En
   };
 }
 
-/** The environment without coverage, whose memory and time would count for the program. */
+/** The environment without what the test run adds: coverage and huge pages would count as the program's memory. */
 export function plainEnvironment(): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(([name]) => name !== "NODE_OPTIONS" && name !== "QEVM_COVERAGE");
-  return Object.fromEntries(kept);
+  const added = ["NODE_OPTIONS", "QEVM_COVERAGE", "GLIBC_TUNABLES"];
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !added.includes(name)));
 }
 
 /** A command that starts the shipped program with a preloaded module. */
