@@ -47,11 +47,11 @@ const CASES: readonly Case[] = [
   { name: "q35, 3.5 GiB", args: ["-machine", "q35", "-m", "3584"], addresses: [2 * GIB - 8, 4 * GIB, 5.5 * GIB - 8] },
   { name: "pc, 5 GiB", args: ["-machine", "pc", "-m", "5120"], addresses: [3 * GIB - 8, 4 * GIB, 6 * GIB - 8] },
   {
-    name: "q35, 5 GiB with max-ram-below-4g",
-    args: ["-machine", "q35,max-ram-below-4g=1G", "-m", "5120"],
-    addresses: [GIB - 8, 4 * GIB, 8 * GIB - 8],
+    name: "q35, 2.5 GiB with max-ram-below-4g",
+    args: ["-machine", "q35,max-ram-below-4g=1G", "-m", "2560"],
+    addresses: [GIB - 8, 4 * GIB, 5.5 * GIB - 8],
   },
-  { name: "q35, 9 GiB", args: ["-machine", "q35", "-m", "9216"], addresses: [2 * GIB - 8, 4 * GIB, 11 * GIB - 8] },
+  { name: "q35, 4.5 GiB", args: ["-machine", "q35", "-m", "4608"], addresses: [2 * GIB - 8, 4 * GIB, 6.5 * GIB - 8] },
   {
     name: "pc, 64 MiB and a DIMM of 128 MiB",
     args: "-machine pc -m 64M,slots=2,maxmem=2G -object memory-backend-ram,id=dimm0,size=128M -device pc-dimm,memdev=dimm0".split(
