@@ -28,7 +28,7 @@ export interface DecodeSetup {
   memory: number;
   /** Module that exports `decodeCase`. */
   decoder: string;
-  /** Two float64 for the watcher: the seed at work, and the cases that are done. */
+  /** Two float64 for the watcher: 1 in a case, else 0 (it starts, or collects garbage); the cases that are done. */
   state: SharedArrayBuffer;
 }
 
@@ -102,13 +102,11 @@ async function oneCase(
   const found = (find: FindKind, message: string): void =>
     post({ type: "find", find: { find, seed, input, kinds, did, message } });
   count(outcomes, kinds, outcome.outcome);
-  const cases = (state[1] ?? 0) + 1;
-  state[1] = cases;
   if (outcome.find !== undefined) found(outcome.find, outcome.message ?? outcome.outcome);
   if (outcome.outcome !== "accepted" && outcome.outcome !== "opaque" && (await portrait(probe.bytes)) !== probe.looks) {
     found("spoilt", "a good stream decodes differently after this case");
   }
-  if (cases % LOOK === 0 && held(false) > setup.memory)
+  if ((state[1]! + 1) % LOOK === 0 && held(false) > setup.memory)
     found("memory", `more than ${setup.memory} bytes are held after the cases up to this one`);
 }
 
@@ -125,8 +123,10 @@ for (let seed = setup.firstSeed; seed < setup.endSeed; seed += setup.step) {
     reported = now;
     outcomes = {};
   }
-  state[0] = seed;
+  state[0] = 1;
   await oneCase(bases, probe, seed);
+  state[1]! += 1;
 }
+state[0] = 0;
 post({ type: "progress", outcomes });
 post({ type: "done", heldAtStart, heldAtEnd: held(true) });

@@ -92,7 +92,7 @@ async function keepRunning(setup: DecodeSetup, options: DecodeRunOptions, result
   while (firstSeed < setup.endSeed && Date.now() < setup.until && result.finds.length < MOST_FINDS) {
     const lost = await runThread({ ...setup, firstSeed }, options, result, note);
     if (lost === undefined) return;
-    const seed = new Float64Array(setup.state)[0]!;
+    const { seed } = lost;
     const { kinds, did } = await describe(setup, seed);
     await note({ find: lost.find, seed, input: seed % setup.inputs.length, kinds, did, message: lost.message });
     result.cases++;
@@ -102,8 +102,13 @@ async function keepRunning(setup: DecodeSetup, options: DecodeRunOptions, result
 
 interface Lost {
   find: FindKind;
+  /** Of the case at work. */
+  seed: number;
   message: string;
 }
+
+/** Milliseconds that a thread may take to start, and to collect garbage at its end. */
+const BESIDE = 60_000;
 
 /** Returns undefined when the thread has ended. */
 async function runThread(
@@ -113,30 +118,34 @@ async function runThread(
   note: (find: Find) => Promise<void>,
 ): Promise<Lost | undefined> {
   const state = new Float64Array(setup.state);
-  state.set([setup.firstSeed, 0]);
+  state.set([0, 0]);
   const worker = new Worker(new URL("./decode-thread.js", import.meta.url), {
     workerData: setup,
     resourceLimits: { maxOldGenerationSizeMb: 1024, maxYoungGenerationSizeMb: 64 },
   });
   const limit = (options.caseSeconds ?? 10) * 1000;
-  let last = { seed: -1, since: Date.now() };
+  let last = { inCase: 0, cases: 0, since: Date.now() };
   const notes: Promise<void>[] = [];
   return await new Promise<Lost | undefined>((resolve) => {
     let done = false;
-    const finish = (lost?: Lost): void => {
+    const finish = (lost?: Omit<Lost, "seed">): void => {
       if (done) return;
       done = true;
       clearInterval(watch);
-      result.cases += state[1]!;
+      // Read once: the thread may still end the case.
+      const cases = state[1]!;
+      result.cases += cases;
       void worker.terminate().then(async () => {
         await Promise.all(notes);
-        resolve(lost);
+        const seed = setup.firstSeed + cases * setup.step;
+        resolve(lost === undefined || seed >= setup.endSeed ? undefined : { ...lost, seed });
       });
     };
     const watch = setInterval(() => {
-      const seed = state[0]!;
-      if (seed !== last.seed) last = { seed, since: Date.now() };
-      else if (Date.now() - last.since > limit) finish({ find: "hang", message: `more than ${limit / 1000} s` });
+      const [inCase, cases] = [state[0]!, state[1]!];
+      const most = inCase === 1 ? limit : Math.max(limit, BESIDE);
+      if (inCase !== last.inCase || cases !== last.cases) last = { inCase, cases, since: Date.now() };
+      else if (Date.now() - last.since > most) finish({ find: "hang", message: `more than ${most / 1000} s` });
     }, 200);
     worker.on("message", (message: DecodeMessage) => {
       if (message.type === "find") {
