@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
+import * as zlib from "node:zlib";
 import test from "tape";
 import { openContainers } from "../src/io/container/open.js";
 import { QevmError } from "../src/bytes/errors.js";
@@ -67,9 +67,9 @@ interface Case {
 }
 
 /** These are looked at before or after the stream is: each has a test of its own below. */
-const OUTSIDE = new Set<string>(["expansion", "snapshotBytes", "absentBytes"]);
+const OUTSIDE = new Set<string>(["expansion", "windowBytes", "snapshotBytes", "absentBytes"]);
 
-const CASES: Readonly<Record<Exclude<keyof StreamLimits, "expansion" | "snapshotBytes" | "absentBytes">, Case>> = {
+const CASES: Readonly<Record<Exclude<keyof StreamLimits, "expansion" | "windowBytes" | "snapshotBytes" | "absentBytes">, Case>> = {
   machineName: { bytes: tiny, needs: 4 },
   configurationItems: { bytes: corpusEntry("validate-uuid").open(), needs: 1 },
   ramBlocks: { bytes: tiny, needs: 1 },
@@ -213,8 +213,8 @@ test("--limit on the command line", async (t) => {
 });
 
 /** A gzip file of a small stream and 272 MiB of zeros, in members of 16 MiB. */
-const zeros = gzipSync(new Uint8Array(16 << 20));
-const grown = Buffer.concat([gzipSync(tiny), ...Array.from({ length: 17 }, () => zeros)]);
+const zeros = zlib.gzipSync(new Uint8Array(16 << 20));
+const grown = Buffer.concat([zlib.gzipSync(tiny), ...Array.from({ length: 17 }, () => zeros)]);
 
 async function inspectContained(bytes: Uint8Array, limits: Partial<StreamLimits>): Promise<Inspection> {
   const input = await openContainers(new MemorySource(bytes), { stream: { limits } });
@@ -231,7 +231,7 @@ test("expansion: one layer of gzip passes, two of it that grow beyond measure do
   const bound = await refusal(() => inspectContained(grown, { expansion: 10 }));
   t.equal(bound?.code, "limit");
   t.match(String(bound?.message), /--limit expansion=N/u);
-  const twice = gzipSync(grown);
+  const twice = zlib.gzipSync(grown);
   t.ok(twice.length < 10_000, `${twice.length} bytes hold 272 MiB`);
   t.equal((await refusal(() => inspectContained(twice, {})))?.code, "limit", "a gzip file in a gzip file");
   t.ok((await inspectContained(twice, { expansion: 2 ** 40 })).complete, "--limit lifts it");
@@ -247,10 +247,10 @@ test("expansion: a channel of a recording, and a template", async (t) => {
   const pages = Buffer.alloc(4096 * 4104);
   for (let k = 0; k < pages.length; k += 4104) pages.writeBigUInt64BE(0x1028n, k);
   const chunk = concat([2], be(2, 4), pages, be(0x10n, 8), [0x7e], be(2, 4));
-  const packed = gzipSync(chunk, { level: 1 });
-  const stream = [gzipSync(concat(HEADER, ramSection(1, list), ramSection(3, first)))];
+  const packed = zlib.gzipSync(chunk, { level: 1 });
+  const stream = [zlib.gzipSync(concat(HEADER, ramSection(1, list), ramSection(3, first)))];
   for (let k = 0; k < 17; k++) stream.push(packed);
-  stream.push(gzipSync(Buffer.from([0])));
+  stream.push(zlib.gzipSync(Buffer.from([0])));
   mkdirSync(join(folder, "recording"));
   const file = join(folder, "recording", "main.bin.gz");
   writeFileSync(file, Buffer.concat(stream));
@@ -276,10 +276,26 @@ test("expansion: zeros of a guest, by zstd", async (t) => {
   t.ok((await inspectContained(concat(head, rle), {})).complete, `${rle.length} bytes hold 375 MiB: no bomb`);
 });
 
-/** A zstd frame of one stored block. */
-function zstdStored(bytes: Uint8Array): Uint8Array {
+test("windowBytes: zstd --long", async (t) => {
+  const opened = async (window: number, windowBytes: number): Promise<string | undefined> => {
+    const error = await refusal(() => inspectContained(zstdStored(tiny, (window - 10) << 3), { windowBytes }));
+    return error === undefined ? undefined : `${error.code} ${error.message}`;
+  };
+  const MIB = 2 ** 20;
+  t.match(String(await opened(27, 128 * MIB - 1)), /^limit .*windowBytes/u, "below 128 MiB");
+  t.equal(await opened(27, 128 * MIB), undefined, "128 MiB, zstd's own bound and ours");
+  t.match(String(await opened(28, 128 * MIB)), /^limit .*windowBytes/u, "--long=28 by default");
+  const far = await opened(31, 2 ** 31);
+  if (hasZstd) t.equal(far, undefined, "--long=31, by Node's zstd");
+  else t.match(String(far), /^unsupported .*Node 22\.15/u, "--long=31 needs Node's zstd");
+});
+
+const hasZstd = "createZstdDecompress" in zlib;
+
+/** A zstd frame of one stored block, with the window of that descriptor (1 MiB times two). */
+function zstdStored(bytes: Uint8Array, descriptor = 0x58): Uint8Array {
   const header = bytes.length * 8 + 1;
-  return concat([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58], [header & 255, (header >> 8) & 255, header >> 16], bytes);
+  return concat([0x28, 0xb5, 0x2f, 0xfd, 0x00, descriptor], [header & 255, (header >> 8) & 255, header >> 16], bytes);
 }
 
 test("snapshotBytes: names of a qcow2 image that are long", async (t) => {

@@ -1,6 +1,6 @@
 import { hex, QevmError } from "../../bytes/errors.js";
 import { ZstdCompressor } from "../../engine/zstd-compressor.js";
-import { ZstdDecoder } from "../../engine/zstd.js";
+import { createZstdDecoder, type ZstdDecoder } from "../../engine/zstd.js";
 import type { PayloadDecoder } from "./payload-decoder.js";
 
 const MAGIC = 0xfd2fb528;
@@ -23,7 +23,7 @@ export class ZstdStreamDecoder implements PayloadDecoder {
 
   /** Errors: io, where the WebAssembly file is missing. */
   static async create(): Promise<ZstdStreamDecoder> {
-    return new ZstdStreamDecoder(await ZstdDecoder.create());
+    return new ZstdStreamDecoder(await createZstdDecoder());
   }
 
   decode(payload: Uint8Array, into: Uint8Array): Uint8Array {

@@ -39,6 +39,8 @@ export interface StreamLimits {
   tailBytes: number;
   /** Plain bytes for each byte of a compressed file, counted above 256 MiB; compressed twice: a 64th of it. */
   expansion: number;
+  /** Bytes of the window of a zstd file, which are kept in memory (`zstd --long=N`: 2 ** N). */
+  windowBytes: number;
   /** Bytes of the snapshot table of a qcow2 image (QEMU: 64 MiB). */
   snapshotBytes: number;
   /**
@@ -68,6 +70,7 @@ export const DEFAULT_LIMITS: Readonly<StreamLimits> = {
   deviceWork: 32 * 1024 * 1024,
   tailBytes: 16 * 1024 ** 3,
   expansion: 65_536,
+  windowBytes: 128 * 1024 * 1024,
   snapshotBytes: 16 * 1024 * 1024,
   absentBytes: 64 * 1024 ** 3,
 };

@@ -46,7 +46,8 @@ export async function openContainers(source: ByteSource, options: InputOptions =
       break;
     }
     if (containers.length >= DEEPEST) throw new QevmError("limit", `more than ${DEEPEST} containers inside each other`);
-    const step = await open(found, options, { most: options.stream?.limits?.expansion, outer });
+    const { expansion, windowBytes } = options.stream?.limits ?? {};
+    const step = await open(found, options, { most: expansion, window: windowBytes, outer });
     containers.push(step.container);
     outer = step.compressed ?? outer;
     inner = step.source;

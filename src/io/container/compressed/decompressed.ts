@@ -3,7 +3,7 @@ import type { QemuFileReader } from "../../../bytes/reader.js";
 import { IterableSource, type ByteSource } from "../../../bytes/source.js";
 import { DEFAULT_LIMITS } from "../../../codec/stream/limits.js";
 import type { Compression } from "../detect.js";
-import { DECOMPRESSORS, type Decompressor } from "./decompressors.js";
+import { DECOMPRESSORS, type Bounds } from "./decompressors.js";
 import type { Progress } from "./progress.js";
 
 /** From so many compressed bytes on, other threads are faster: the start of one takes 0.1 s of processor time. */
@@ -22,8 +22,8 @@ const FREE = 256 << 20;
  */
 const TWICE = 64;
 
-/** The permitted expansion of a compressed file. */
-export interface Expansion {
+/** What a compressed file may take. */
+export interface Expansion extends Bounds {
   /** See {@link StreamLimits.expansion}. */
   most?: number | undefined;
   /** Bytes read so far of the outermost compressed file, where this one is inside it. */
@@ -45,12 +45,12 @@ export interface Decompressed extends ByteSource {
 export async function decompressed(
   kind: Compression,
   reader: QemuFileReader,
-  { most = DEFAULT_LIMITS.expansion, outer, threads }: Expansion = {},
+  { most = DEFAULT_LIMITS.expansion, outer, threads, window }: Expansion = {},
 ): Promise<Decompressed> {
   const path = [`${kind} file`];
   reader.path.push(...path);
   const start = reader.offset;
-  const progress = await begun(kind, reader, threads);
+  const progress = await begun(kind, reader, { window, threads });
   const compressed = outer ?? ((): number => progress.offset - start);
   const ratio = outer === undefined ? most : Math.ceil(most / TWICE);
   const plain = new IterableSource(bounded(progress, compressed, ratio, reader.path));
@@ -69,15 +69,15 @@ export async function decompressed(
 async function begun(
   kind: Compression,
   reader: QemuFileReader,
-  { from = LONG[kind] ?? Infinity, ...threads }: NonNullable<Expansion["threads"]> = {},
+  { window, threads: { from = LONG[kind] ?? Infinity, lanes } = {} }: Pick<Expansion, "window" | "threads">,
 ): Promise<Progress> {
   const { openFile: file, length = 0 } = reader.source;
   if (file !== undefined && length - reader.offset >= from) {
     const { inThreads } = await import("../threads/in-threads.js");
-    const progress = await inThreads(kind, reader, file, length, threads);
+    const progress = await inThreads(kind, reader, file, { length, window, lanes });
     if (progress !== undefined) return progress;
   }
-  return new HereProgress(reader, await DECOMPRESSORS[kind]());
+  return new HereProgress(reader, (await DECOMPRESSORS[kind]())(reader, { window }));
 }
 
 /** By this thread. */
@@ -87,9 +87,9 @@ class HereProgress implements Progress {
 
   constructor(
     private readonly reader: QemuFileReader,
-    decompressor: Decompressor,
+    chunks: AsyncGenerator<Uint8Array>,
   ) {
-    this.chunks = this.counted(decompressor(reader));
+    this.chunks = this.counted(chunks);
   }
 
   get offset(): number {

@@ -1,51 +1,71 @@
 import type { QemuFileReader } from "../../../bytes/reader.js";
-import { ZstdDecoder } from "../../../engine/zstd.js";
+import { createZstdDecoder, type ZstdDecoder } from "../../../engine/zstd.js";
+import { DEFAULT_LIMITS } from "../../../codec/stream/limits.js";
 import { isSkippable, littleU32, littleU64 } from "../little.js";
 
 const MAGIC = 0xfd2fb528;
-/** Maximum window, the zstd program's default: 128 MiB. */
-const LARGEST_WINDOW = 1 << 27;
 
 /**
  * zstd (RFC 8878), one or more frames, by the zstd library; skippable frames are skipped. The frames are parsed here,
- * so that the library gets one block at a time, and errors have the block's offset. Memory: the window, at most 128 MiB. Errors: truncated, limit,
- * bad-compressed-data, unsupported (dictionaries).
+ * so that the library gets one block at a time, and errors have the block's offset. Memory: the window, at most `window`
+ * bytes. Errors: truncated, limit, bad-compressed-data, unsupported (dictionaries, windows).
+ *
+ * @param decoder one that is between frames, where it is then again
  */
-export async function* unzstd(reader: QemuFileReader, given?: ZstdDecoder): AsyncGenerator<Uint8Array> {
-  const decoder = given ?? (await ZstdDecoder.create());
-  given?.reset();
-  for (let frames = 0; ; frames++) {
-    const kind = await frameKind(reader);
-    if (kind === "skippable") {
-      await reader.need(8, "a skippable zstd frame");
-      const length = littleU32(reader.view(8), 4);
-      await reader.discard(length, "a skippable zstd frame");
-      continue;
-    }
-    if (kind === "none") {
-      if (frames > 0) return;
-      throw reader.error("bad-magic", "no zstd frame");
-    }
-    const { bytes, checksum, size } = await frameHeader(reader);
-    yield* decode(decoder, reader, bytes, "zstd");
-    let total = 0n;
-    for (let last = false; !last;) {
-      await reader.need(3, "a zstd block header");
-      const block = blockLength(reader);
-      ({ last } = block);
-      await reader.need(block.length, "a zstd block");
-      for (const piece of decode(decoder, reader, reader.view(block.length), "zstd")) {
-        total += BigInt(piece.length);
-        yield piece;
+export async function* unzstd(
+  reader: QemuFileReader,
+  { decoder: given, window = DEFAULT_LIMITS.windowBytes }: { decoder?: ZstdDecoder; window?: number | undefined } = {},
+): AsyncGenerator<Uint8Array> {
+  const decoder = given ?? (await createZstdDecoder());
+  let inside = false;
+  try {
+    for (let frames = 0; ; frames++) {
+      const kind = await frameKind(reader);
+      if (kind === "skippable") {
+        await reader.need(8, "a skippable zstd frame");
+        const length = littleU32(reader.view(8), 4);
+        await reader.discard(length, "a skippable zstd frame");
+        continue;
       }
+      if (kind === "none") {
+        if (frames > 0) return;
+        throw reader.error("bad-magic", "no zstd frame");
+      }
+      const { bytes, checksum, size, window: wanted } = await frameHeader(reader, window);
+      if (wanted > decoder.largestWindow) throw tooLarge(reader, bytes.length, wanted);
+      inside = true;
+      yield* decode(decoder, reader, bytes, "zstd");
+      let total = 0n;
+      for (let last = false; !last;) {
+        await reader.need(3, "a zstd block header");
+        const block = blockLength(reader);
+        ({ last } = block);
+        await reader.need(block.length, "a zstd block");
+        for (const piece of decode(decoder, reader, reader.view(block.length), "zstd")) {
+          total += BigInt(piece.length);
+          yield piece;
+        }
+      }
+      if (size !== undefined && total !== size) {
+        throw reader.error("bad-length", "zstd content size", { expected: `${size}`, found: `${total}` });
+      }
+      if (checksum) {
+        await reader.need(4, "a zstd checksum");
+        yield* decode(decoder, reader, reader.view(4), "zstd checksum");
+      }
+      inside = false;
     }
-    if (size !== undefined && total !== size) {
-      throw reader.error("bad-length", "zstd content size", { expected: `${size}`, found: `${total}` });
-    }
-    if (!checksum) continue;
-    await reader.need(4, "a zstd checksum");
-    yield* decode(decoder, reader, reader.view(4), "zstd checksum");
+  } finally {
+    if (inside) given?.reset();
   }
+}
+
+/** A window that is permitted, and that only Node's own decoder takes. */
+function tooLarge(reader: QemuFileReader, length: number, window: number): Error {
+  return reader.error("unsupported", "a zstd window above 128 MiB (`zstd --long`) is read by Node 22.15 or later", {
+    offset: reader.offset - length,
+    found: `${window} bytes`,
+  });
 }
 
 /** The pieces that come of `input`, which has just been read. */
@@ -83,9 +103,10 @@ export function blockLength(reader: QemuFileReader): { length: number; last: boo
   return { length: 3 + (type === 1 ? 1 : header >> 3), last: (header & 1) === 1 };
 }
 
-/** The header's bytes for the decoder, and its values. */
+/** The header's bytes for the decoder, and its values. Errors: limit, for a window of more than `most` bytes. */
 export async function frameHeader(
   reader: QemuFileReader,
+  most: number,
 ): Promise<{ bytes: Uint8Array; checksum: boolean; size: bigint | undefined; window: number }> {
   const at = reader.offset;
   await reader.need(6, "a zstd frame header");
@@ -111,10 +132,10 @@ export async function frameHeader(
   else if (sizeBytes === 8) size = littleU64(field, 0);
   const exponent = 10 + (bytes[5]! >> 3);
   const window = single ? Number(size) : 2 ** exponent + (2 ** exponent / 8) * (bytes[5]! & 7);
-  if (window > LARGEST_WINDOW) {
-    throw reader.error("limit", "zstd window", {
+  if (window > most) {
+    throw reader.error("limit", "zstd window (--limit windowBytes=N)", {
       offset: at,
-      expected: `at most ${LARGEST_WINDOW}`,
+      expected: `at most ${most}`,
       found: `${window}`,
     });
   }

@@ -30,12 +30,11 @@ export async function inThreads(
   kind: Compression,
   reader: QemuFileReader,
   file: OpenFile,
-  length: number,
-  asked: { lanes?: number },
+  { length, window, lanes: asked }: { length: number; window?: number | undefined; lanes?: number | undefined },
 ): Promise<Progress | undefined> {
-  const lanes = asked.lanes ?? Math.min(availableParallelism(), MOST_LANES);
+  const lanes = asked ?? Math.min(availableParallelism(), MOST_LANES);
   if (lanes < 2) return undefined;
-  const start = { kind, file, start: reader.offset, path: [...reader.path], lanes };
+  const start = { kind, file, start: reader.offset, path: [...reader.path], lanes, window };
   if (kind === "bzip2") {
     const limit = await bzip2Limit(reader);
     return limit === undefined ? undefined : new ThreadProgress(reader, { ...start, limit }, SLOTS);
@@ -87,7 +86,7 @@ class ThreadProgress implements Progress {
       await lanes?.close();
     }
     yield* check === undefined
-      ? this.here((await DECOMPRESSORS[start.kind]())(reader), this.given)
+      ? this.here((await DECOMPRESSORS[start.kind]())(reader, { window: start.window }), this.given)
       : this.here(await check.goOn(reader), check.given);
   }
 

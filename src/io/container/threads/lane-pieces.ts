@@ -16,9 +16,9 @@ export function lanePieces(start: LaneStart): AsyncGenerator<Piece | typeof UNIT
   return wholeFile(start);
 }
 
-async function* wholeFile({ kind, file, start, path }: LaneStart): AsyncGenerator<Piece> {
+async function* wholeFile({ kind, file, start, path, window }: LaneStart): AsyncGenerator<Piece> {
   const reader = readerAt(file, start);
   reader.path.push(...path);
   const decompressor = await DECOMPRESSORS[kind]();
-  for await (const bytes of decompressor(reader)) yield { bytes, offset: reader.offset };
+  for await (const bytes of decompressor(reader, { window })) yield { bytes, offset: reader.offset };
 }

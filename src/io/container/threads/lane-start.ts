@@ -12,6 +12,8 @@ export interface LaneStart {
   lane: number;
   /** 1: all of the file in one go. */
   lanes: number;
+  /** zstd: see {@link StreamLimits.windowBytes}. */
+  window?: number | undefined;
   /** bzip2: most bytes of a block. */
   limit?: number;
   /** xz: all blocks of the file. */

@@ -1,6 +1,6 @@
 import { QevmError } from "../../../bytes/errors.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
-import { ZstdDecoder } from "../../../engine/zstd.js";
+import { createZstdDecoder } from "../../../engine/zstd.js";
 import { blockLength, frameHeader, frameKind, unzstd } from "../compressed/zstd.js";
 import { littleU32 } from "../little.js";
 import { readerAt, type OpenFile } from "./file-part.js";
@@ -15,7 +15,7 @@ const UNIT = 1 << 18;
  * read of 64 bytes for 128 KiB of plain bytes.
  */
 export async function* zstdUnits(lane: LaneStart): AsyncGenerator<Piece | typeof UNIT_END> {
-  const decoder = await ZstdDecoder.create();
+  const decoder = await createZstdDecoder();
   const frames = new FrameWalk(lane.file, lane.start);
   for (let k = 0; ; k++) {
     const from = frames.offset;
@@ -23,7 +23,7 @@ export async function* zstdUnits(lane: LaneStart): AsyncGenerator<Piece | typeof
     if (k % lane.lanes !== lane.lane) continue;
     const reader = readerAt(lane.file, from, { end: frames.offset });
     reader.path.push(...lane.path);
-    for await (const bytes of unzstd(reader, decoder)) yield { bytes, offset: reader.offset };
+    for await (const bytes of unzstd(reader, { decoder, window: lane.window })) yield { bytes, offset: reader.offset };
     yield UNIT_END;
   }
 }
@@ -84,7 +84,7 @@ class FrameWalk {
       await reader.discard(littleU32(reader.view(8), 4));
       return;
     }
-    const { checksum, window } = await frameHeader(reader);
+    const { checksum, window } = await frameHeader(reader, Infinity);
     if (window > this.most.window) throw reader.error("limit", "zstd window");
     for (let last = false; !last;) {
       await reader.need(3, "");
