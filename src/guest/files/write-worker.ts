@@ -5,7 +5,7 @@ import { serve, type Slot, type WorkerStart } from "../../io/threads/index.js";
 import { textOf } from "../../io/transport/attempt.js";
 
 /** The module that a `WriteThread` runs. */
-await serve((workerData as WorkerStart<undefined>).ring, {
+void serve((workerData as WorkerStart<undefined>).ring, {
   run(slot: Slot): void {
     const { source, input, starts, lengths, count } = slot;
     try {

@@ -16,8 +16,12 @@ import { hasSeveralFrames } from "./zstd-units.js";
 const MOST_LANES = 8;
 /** Plain bytes that all lanes together may be ahead. */
 const AHEAD = 128 << 20;
-/** Slots of the only lane, and of one of several whose units are short. */
+/**
+ * Slots of the only lane, 2 MiB: a fresh page of memory costs as much as decompressing it. Of one of several lanes: the
+ * units of `pzstd` and bzip2 have 5 to 8 MiB, and a lane that is not waited for should have room for one.
+ */
 const SLOTS = 8;
+const UNIT_SLOTS = 32;
 /** zstd frames that lanes take side by side: their compressed bytes and their window, of which each lane has one. */
 const FRAMES = { within: 64 << 20, window: 16 << 20 };
 
@@ -37,7 +41,7 @@ export async function inThreads(
   const start = { kind, file, start: reader.offset, path: [...reader.path], lanes, window };
   if (kind === "bzip2") {
     const limit = await bzip2Limit(reader);
-    return limit === undefined ? undefined : new ThreadProgress(reader, { ...start, limit }, SLOTS);
+    return limit === undefined ? undefined : new ThreadProgress(reader, { ...start, limit }, UNIT_SLOTS);
   }
   if (kind === "xz") {
     const blocks = await xzBlocks(file, reader.offset, length);
@@ -45,11 +49,11 @@ export async function inThreads(
       const largest = blocks.reduce((most, { plain }) => Math.max(most, plain), 0);
       const wanted = 2 ** Math.ceil(Math.log2(largest / LOAD + 1));
       const most = 2 ** Math.floor(Math.log2(AHEAD / LOAD / lanes));
-      return new ThreadProgress(reader, { ...start, blocks }, Math.max(SLOTS, Math.min(wanted, most)));
+      return new ThreadProgress(reader, { ...start, blocks }, Math.max(UNIT_SLOTS, Math.min(wanted, most)));
     }
   }
   if (kind === "zstd" && (await hasSeveralFrames(file, reader.offset, FRAMES))) {
-    return new ThreadProgress(reader, start, 2 * SLOTS);
+    return new ThreadProgress(reader, start, UNIT_SLOTS);
   }
   return new ThreadProgress(reader, { ...start, lanes: 1 }, SLOTS);
 }
@@ -92,6 +96,7 @@ class ThreadProgress implements Progress {
 
   /** What the lanes decompress; with `check` up to the first thing that is not as it has to be. */
   private async *through(lanes: Lanes, check: Bzip2Check | undefined): AsyncGenerator<Uint8Array> {
+    const here = new Uint8Array(LOAD);
     for await (const slot of lanes.slots()) {
       for (let i = 0, at = 0; i < slot.count; i++) {
         const offset = slot.offset(i, 1);
@@ -106,7 +111,9 @@ class ThreadProgress implements Progress {
         this.given += n;
         this.plain = this.given + bit;
         if (check !== undefined) check.given += n;
-        yield slot.output.subarray(at, at + n);
+        // Typed arrays copy shared memory a word at a time, which takes three times as long.
+        Buffer.prototype.fill.call(here, slot.output.subarray(at, at + n), 0, n);
+        yield here.subarray(0, n);
         at += n;
       }
     }

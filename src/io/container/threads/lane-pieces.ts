@@ -6,6 +6,9 @@ import type { Piece, UNIT_END } from "./pieces.js";
 import { xzUnits } from "./xz-units.js";
 import { zstdUnits } from "./zstd-units.js";
 
+/** Compressed bytes that are read at a time. */
+const READ = 1 << 18;
+
 /** What a lane decompresses, in order. Errors: those of the format. */
 export function lanePieces(start: LaneStart): AsyncGenerator<Piece | typeof UNIT_END> {
   if (start.lanes > 1) {
@@ -17,7 +20,7 @@ export function lanePieces(start: LaneStart): AsyncGenerator<Piece | typeof UNIT
 }
 
 async function* wholeFile({ kind, file, start, path, window }: LaneStart): AsyncGenerator<Piece> {
-  const reader = readerAt(file, start);
+  const reader = readerAt(file, start, { bufferSize: READ });
   reader.path.push(...path);
   const decompressor = await DECOMPRESSORS[kind]();
   for await (const bytes of decompressor(reader, { window })) yield { bytes, offset: reader.offset };

@@ -6,4 +6,4 @@ import { LaneWork } from "./pieces.js";
 
 /** The module of a thread that decompresses. */
 const { ring, data } = workerData as WorkerStart<LaneStart>;
-await serve(ring, new LaneWork(lanePieces(data)));
+void serve(ring, new LaneWork(lanePieces(data)));

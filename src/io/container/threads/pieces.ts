@@ -29,7 +29,7 @@ export const UNIT_END = Symbol("end of a unit");
 /** Entries of a slot. */
 export const ENTRIES = 64;
 /** Plain bytes of a slot. */
-export const LOAD = 1 << 20;
+export const LOAD = 1 << 18;
 
 /** Fills slots with what a generator gives. */
 export class LaneWork {
@@ -68,7 +68,8 @@ export class LaneWork {
     slot.setWord(i, offset, 0);
     slot.flags[i] = mark?.kind ?? 0;
     const n = Math.min(bytes.length - this.used, LOAD - filled);
-    slot.output.set(bytes.subarray(this.used, this.used + n), filled);
+    // Like `slot.output.set`, which takes four times as long where memory is shared.
+    if (n > 0) Buffer.prototype.fill.call(slot.output, bytes.subarray(this.used, this.used + n), filled, filled + n);
     this.used += n;
     slot.starts[i] = mark?.bit ?? bytes.length - this.used;
     slot.lengths[i] = mark?.sum ?? n;
