@@ -1,16 +1,21 @@
 /** The pieces of a report, each against a judge of its own. */
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import test from "tape";
 import { registerLines } from "../src/guest/cores/register-lines.js";
 import { cpuRegisters } from "../src/guest/cores/cpu.js";
 import { deviceToPlain } from "../src/codec/vmstate/index.js";
 import { MemorySource } from "../src/bytes/index.js";
+import { random } from "../src/bytes/source.js";
 import { RamFlag, type RamBlock } from "../src/codec/ram/index.js";
 import { KINDS, PageKind, PageMap } from "../src/analyse/report/page-map.js";
-import { HashedSource } from "../src/analyse/report/raw-input.js";
+import { HashThread } from "../src/analyse/report/hash-thread.js";
+import { HashedSource, hashing } from "../src/analyse/report/raw-input.js";
 import { reportStream } from "../src/analyse/report/index.js";
 import { StreamReader } from "../src/codec/stream/index.js";
-import { corpusEntry } from "../tools/corpus.js";
+import { FileSource } from "../src/io/transport/file.js";
+import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { makePlainStream } from "../tools/streams/plain.js";
 import { readReport } from "./support/report-page.js";
 
@@ -178,4 +183,23 @@ test("a source is hashed once, in whatever order it is read", async (t) => {
     read(source);
     t.equal(await source.sha256(), right, name);
   }
+});
+
+test("SHA-256 of a long file, by another thread", async (t) => {
+  const file = FileSource.open(join(projectRoot(), "spec", "87-json.md"));
+  const right = createHash("sha256").update(readFileSync(file.path)).digest("hex");
+  t.equal(HashThread.over(file.openFile!, 1 << 20, 2), undefined, "a short one has none");
+  t.equal(HashThread.over(file.openFile!, 1 << 30, 1), undefined, "nor has one processor");
+  t.equal(await HashThread.over(file.openFile!, 1 << 30, 2)!.digest, right, "the digest");
+  const stopped = HashThread.over(file.openFile!, 1 << 30, 2)!;
+  await stopped.stop();
+  t.ok([undefined, right].includes(await stopped.digest), "ends");
+  file.close();
+  // Nothing can be read any more.
+  t.equal(await HashThread.over({ fd: 1 << 20 }, 1 << 30, 2)!.digest, undefined, "a thread that fails");
+  const short = FileSource.open(file.path);
+  const hashed = await hashing(random(short));
+  t.equal(hashed.source.length, short.length);
+  t.equal(await hashed.sha256(), right, "a short one, here");
+  await hashed.close();
 });

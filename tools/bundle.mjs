@@ -33,14 +33,18 @@ const besideModules = {
 };
 
 /** Threads that are one CommonJS file each, without Node's ES module loader: it takes 30 ms, and a reader waits for it. */
-const SOON = { "lane-worker": "io/container/threads/lane-worker.js", "write-worker": "guest/files/write-worker.js" };
+const SOON = {
+  "hash-worker": "analyse/report/hash-worker.js",
+  "lane-worker": "io/container/threads/lane-worker.js",
+  "write-worker": "guest/files/write-worker.js",
+};
 
 /** The names by which the modules start these threads. */
 const soonStarted = {
   name: "threads as CommonJS",
   setup(bundle) {
-    bundle.onLoad({ filter: /[\\/](?:lanes|write-thread)\.js$/ }, ({ path }) => ({
-      contents: readFileSync(path, "utf8").replace(/"((?:lane|write)-worker)\.js"/u, '"$1.cjs"'),
+    bundle.onLoad({ filter: /[\\/](?:hash-thread|lanes|write-thread)\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replace(/"((?:hash|lane|write)-worker)\.js"/u, '"$1.cjs"'),
     }));
   },
 };

@@ -15,6 +15,7 @@ const INSTEAD = {
   "io/container/is-folder.js": "none",
   "io/container/recording.js": "none",
   "io/container/threads/in-threads.js": "none",
+  "analyse/report/hash-thread.js": "none",
   "guest/read/page-index.js": "none",
   "io/transport/attempt.js": "none",
   "io/transport/file.js": "none",

@@ -92,6 +92,7 @@ export class NativeZstdDecoder implements ZstdDecoder {
   /** Without this an error would close the stream at some later time. */
   private watch(): void {
     this.failed = 0;
+    // oxlint-disable-next-line unicorn/prefer-add-event-listener -- a handle of Node's, not an event target
     this.opened.handle.onerror = (_, code) => {
       this.failed = Math.abs(code);
     };

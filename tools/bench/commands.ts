@@ -8,13 +8,12 @@
  * times, and the processor time of both sides, which a busy machine changes less.
  */
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { linuxGuest } from "../guest/linux.js";
 import { findQemu } from "../qemu/find.js";
 import { makeResident } from "./resident.js";
-import { median, pairs, PROGRAM, row, type BenchOptions, type BenchRow, type Side } from "./pair.js";
+import { inFolder, median, pairs, PROGRAM, row, type BenchOptions, type BenchRow, type Side } from "./pair.js";
 
 /** A form: how a shell makes `$2` from `$1`, and how it gives the plain bytes of `$1`. */
 interface Form {
@@ -87,13 +86,7 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
   const maker = findQemu("7.2");
   if (maker === undefined) throw new Error("no QEMU 7.2 that makes the guest");
   const { stream } = await linuxGuest(maker);
-  const folder = mkdtempSync(join(tmpdir(), "qevm-bench-"));
-  const remove = (): void => rmSync(folder, { recursive: true, force: true });
-  process.once("SIGINT", () => {
-    remove();
-    process.exit(130);
-  });
-  try {
+  return await inFolder(async (folder) => {
     const done: BenchRow[] = [];
     for (const name of names) {
       const [command = "", form = ""] = name.split(" ");
@@ -103,9 +96,7 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
       }
     }
     return done;
-  } finally {
-    remove();
-  }
+  });
 }
 
 async function measured(

@@ -9,12 +9,23 @@
  * - `start-up`: `qevm --help` against a bare `node`.
  */
 import { spawnSync } from "node:child_process";
-import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "node:fs";
-import { freemem, tmpdir } from "node:os";
+import { closeSync, openSync, rmSync, statSync, writeSync } from "node:fs";
+import { freemem } from "node:os";
 import { join } from "node:path";
 import { makeResident } from "./resident.js";
 import { makePlainStream } from "../streams/plain.js";
-import { command, pairs, qevm, row, shell, type BenchOptions, type BenchRow, type Pairs, type Side } from "./pair.js";
+import {
+  command,
+  inFolder,
+  pairs,
+  qevm,
+  row,
+  shell,
+  type BenchOptions,
+  type BenchRow,
+  type Pairs,
+  type Side,
+} from "./pair.js";
 
 const RAM = 2 * 1024 ** 3;
 
@@ -93,13 +104,7 @@ async function againstCat(
 export async function rows({ runs, arguments: wanted }: BenchOptions): Promise<BenchRow[]> {
   for (const name of wanted)
     if (!(name in ROWS)) throw new Error(`no row ${name}, only ${Object.keys(ROWS).join(", ")}`);
-  const folder = mkdtempSync(join(tmpdir(), "qevm-bench-"));
-  const remove = (): void => rmSync(folder, { recursive: true, force: true });
-  process.once("SIGINT", () => {
-    remove();
-    process.exit(130);
-  });
-  try {
+  return await inFolder(async (folder) => {
     const file = join(folder, "stream");
     makeFile(file);
     const place = { file, folder, size: `${(statSync(file).size / 1e9).toFixed(2)} GB` };
@@ -108,9 +113,7 @@ export async function rows({ runs, arguments: wanted }: BenchOptions): Promise<B
       if (wanted.length === 0 || wanted.includes(name)) done.push(await measure(place, runs));
     }
     return done;
-  } finally {
-    remove();
-  }
+  });
 }
 
 function seconds({ a, b }: Pairs): string {

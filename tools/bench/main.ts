@@ -1,8 +1,11 @@
 /**
- * `npm run --silent bench -- WHAT [ROW...] [--json] [--runs N]`: prints ratios against reference programs. WHAT is the
- * name of a file in this folder. With ROW, only those rows are measured.
+ * `npm run --silent bench -- WHAT [ROW...] [--json] [--runs N] [--cores N]`: prints ratios against reference programs.
+ * WHAT is the name of a file in this folder. With ROW, only those rows are measured; with `--cores`, both sides on the
+ * first N processors only (by taskset).
  */
+import { spawnSync } from "node:child_process";
 import { readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { machine, type BenchOptions, type BenchRow } from "./pair.js";
@@ -23,7 +26,9 @@ function names(): string[] {
 }
 
 function usage(message: string): never {
-  console.error(`${message}\nusage: npm run --silent bench -- ${names().join("|")} [ROW...] [--json] [--runs N]`);
+  console.error(
+    `${message}\nusage: npm run --silent bench -- ${names().join("|")} [ROW...] [--json] [--runs N] [--cores N]`,
+  );
   process.exit(2);
 }
 
@@ -41,13 +46,23 @@ function table(rows: readonly BenchRow[]): string {
 async function main(): Promise<void> {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
-    options: { json: { type: "boolean" }, runs: { type: "string" } },
+    options: { json: { type: "boolean" }, runs: { type: "string" }, cores: { type: "string" } },
   });
   const [what, ...rest] = positionals;
   if (what === undefined) usage("nothing to measure");
   if (!names().includes(what)) usage(`no such measurement: ${what}`);
   const runs = values.runs === undefined ? undefined : Number(values.runs);
   if (runs !== undefined && !(Number.isInteger(runs) && runs > 0)) usage(`--runs ${values.runs} is not a count`);
+  if (values.cores !== undefined && availableParallelism() !== Number(values.cores)) {
+    const cores = Number(values.cores);
+    if (!(Number.isInteger(cores) && cores > 0 && cores < availableParallelism())) {
+      usage(`--cores ${values.cores} is not a number of this machine's processors`);
+    }
+    const again = [process.execPath, ...process.execArgv, ...process.argv.slice(1)];
+    const { status } = spawnSync("taskset", ["-c", `0-${cores - 1}`, ...again], { stdio: "inherit" });
+    process.exitCode = status ?? 1;
+    return;
+  }
   const bench = (await import(`./${what}.js`)) as Bench;
   const rows = await bench.rows({ runs, arguments: rest });
   if (values.json === true) {

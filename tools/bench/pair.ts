@@ -3,7 +3,9 @@
  * affect both equally. The result is the median of the per-round ratios.
  */
 import { spawnSync } from "node:child_process";
-import { cpus } from "node:os";
+import { mkdtempSync, rmSync } from "node:fs";
+import { availableParallelism, cpus, tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 /** One line of the result. `ratio` is always "how many times the other"; each row chooses its unit. */
@@ -118,8 +120,25 @@ export function median(figures: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2;
 }
 
+/** Does something with a temporary folder, which goes away at the end and at an interrupt. */
+export async function inFolder<T>(work: (folder: string) => Promise<T>): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-bench-"));
+  const remove = (): void => rmSync(folder, { recursive: true, force: true });
+  const interrupted = (): void => {
+    remove();
+    process.exit(130);
+  };
+  process.once("SIGINT", interrupted);
+  try {
+    return await work(folder);
+  } finally {
+    process.off("SIGINT", interrupted);
+    remove();
+  }
+}
+
 /** The machine that the figures were measured on. */
 export function machine(): string {
-  const cores = cpus();
-  return `${cores[0]?.model.trim() ?? "unknown processor"}, ${cores.length} cores, Node ${process.versions.node}`;
+  const usable = availableParallelism();
+  return `${cpus()[0]?.model.trim() ?? "unknown processor"}, ${usable} core${usable === 1 ? "" : "s"}, Node ${process.versions.node}`;
 }

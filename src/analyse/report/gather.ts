@@ -17,7 +17,7 @@ import { FileSource } from "../../io/transport/file.js";
 import type { SectionItem, StreamOptions } from "../../codec/stream/index.js";
 import { damageMarks } from "./damage-marks.js";
 import { sectionsAfterDamage } from "./after-damage.js";
-import { HashedSource, openRaw } from "./raw-input.js";
+import { hashing, openRaw } from "./raw-input.js";
 import { verifyFolder, verifyInput } from "./verification.js";
 import { ReportWatch } from "./watch.js";
 import { CELLS, MOST_STRIPS } from "./memory-part.js";
@@ -94,14 +94,14 @@ async function file(input: Exclude<StreamInput, RecordedFiles>, how: How): Promi
   try {
     const open = (source: ByteSource): Promise<Input> =>
       openContainers(source, { snapshot, offset, unfinished: true, stream: reading });
-    const hashed = new HashedSource(raw.open());
+    const hashed = await hashing(raw.open());
     const watch = new ReportWatch();
     let explained: Explanation;
     let containers: readonly Container[];
     let sha256: string;
     let afterDamage: SectionItem[] = [];
     try {
-      const opened = await open(hashed);
+      const opened = await open(hashed.source);
       ({ containers } = opened);
       explained = await explain(opened, { ...how, containers, watch });
       if (explained.faults.length > 0 && !explained.inspection.complete)
@@ -112,7 +112,7 @@ async function file(input: Exclude<StreamInput, RecordedFiles>, how: How): Promi
     }
     const { inspection } = explained;
     const verified = await verifyInput(() => open(raw.open()), inspection, how);
-    const files = [{ name, bytes: hashed.length, sha256 }];
+    const files = [{ name, bytes: hashed.source.length, sha256 }];
     return {
       watch,
       explained,
@@ -164,9 +164,9 @@ async function recordedAt(where: string | RecordedFiles, reading: StreamOptions)
 }
 
 async function hashedFile(recorded: OpenedRecording, name: string): Promise<InputFile> {
-  const hashed = new HashedSource(recorded.file(name));
+  const hashed = await hashing(recorded.file(name));
   try {
-    return { name, bytes: hashed.length, sha256: await hashed.sha256() };
+    return { name, bytes: hashed.source.length, sha256: await hashed.sha256() };
   } finally {
     await hashed.close();
   }

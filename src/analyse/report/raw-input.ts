@@ -65,6 +65,35 @@ async function copied(source: ByteSource, progress: Progress): Promise<RawInput>
   };
 }
 
+/** A file's source to read, and its SHA-256 in hexadecimal digits (errors: io). */
+export interface Hashed {
+  readonly source: RandomSource;
+  sha256(): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** Hashes a long file in another thread, anything else while it is read in sequence. */
+export async function hashing(file: RandomSource): Promise<Hashed> {
+  const { openFile, length } = file;
+  const here = new HashedSource(file);
+  const close = async (): Promise<void> => await file.close?.();
+  if (openFile !== undefined) {
+    const { HashThread } = await import("./hash-thread.js");
+    const thread = HashThread.over(openFile, length);
+    if (thread !== undefined) {
+      return {
+        source: file,
+        sha256: async () => (await thread.digest) ?? (await here.sha256()),
+        close: async () => {
+          await thread.stop();
+          await close();
+        },
+      };
+    }
+  }
+  return { source: here, sha256: () => here.sha256(), close };
+}
+
 /** A source that hashes bytes while they are read in sequence; `sha256` reads the rest. */
 export class HashedSource implements RandomSource {
   readonly length: number;
@@ -90,10 +119,6 @@ export class HashedSource implements RandomSource {
 
   seek(position: number): void {
     this.position = position;
-  }
-
-  close(): void | Promise<void> {
-    return this.file.close?.();
   }
 
   /** SHA-256 of the whole file in hexadecimal digits. Errors: io. */

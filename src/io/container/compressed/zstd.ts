@@ -9,17 +9,15 @@ const MAGIC = 0xfd2fb528;
  * zstd (RFC 8878), one or more frames, by the zstd library; skippable frames are skipped. The frames are parsed here,
  * so that the library gets one block at a time, and errors have the block's offset. Memory: the window, at most `window`
  * bytes. Errors: truncated, limit, bad-compressed-data, unsupported (dictionaries, windows).
- *
- * @param decoder one that is between frames, where it is then again
  */
 export async function* unzstd(
   reader: QemuFileReader,
-  { decoder: given, window = DEFAULT_LIMITS.windowBytes }: { decoder?: ZstdDecoder; window?: number | undefined } = {},
+  { decoder: given, window = DEFAULT_LIMITS.windowBytes, end = Infinity }: Frames = {},
 ): AsyncGenerator<Uint8Array> {
   const decoder = given ?? (await createZstdDecoder());
   let inside = false;
   try {
-    for (let frames = 0; ; frames++) {
+    for (let frames = 0; reader.offset < end; frames++) {
       const kind = await frameKind(reader);
       if (kind === "skippable") {
         await reader.need(8, "a skippable zstd frame");
@@ -58,6 +56,16 @@ export async function* unzstd(
   } finally {
     if (inside) given?.reset();
   }
+}
+
+/** Which frames are read, and how. */
+interface Frames {
+  /** One that is between frames, where it is then again. */
+  decoder?: ZstdDecoder;
+  /** See {@link StreamLimits.windowBytes}. */
+  window?: number | undefined;
+  /** The offset that no frame begins at or after. Default: the end of the input. */
+  end?: number;
 }
 
 /** A window that is permitted, and that only Node's own decoder takes. */

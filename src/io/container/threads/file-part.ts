@@ -6,6 +6,9 @@ import { SliceSource } from "../sources.js";
 /** A file that another thread has open. */
 export type OpenFile = NonNullable<ByteSource["openFile"]>;
 
+/** Compressed bytes that a lane reads at a time. */
+export const READ = 1 << 18;
+
 /** Reads a file from `start` to `end`, with the offsets of the file. */
 export function readerAt(
   file: OpenFile,

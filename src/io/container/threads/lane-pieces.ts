@@ -1,13 +1,10 @@
 import { DECOMPRESSORS } from "../compressed/decompressors.js";
 import { bzip2Units } from "./bzip2-units.js";
-import { readerAt } from "./file-part.js";
+import { READ, readerAt } from "./file-part.js";
 import type { LaneStart } from "./lane-start.js";
 import type { Piece, UNIT_END } from "./pieces.js";
 import { xzUnits } from "./xz-units.js";
 import { zstdUnits } from "./zstd-units.js";
-
-/** Compressed bytes that are read at a time. */
-const READ = 1 << 18;
 
 /** What a lane decompresses, in order. Errors: those of the format. */
 export function lanePieces(start: LaneStart): AsyncGenerator<Piece | typeof UNIT_END> {

@@ -3,7 +3,7 @@ import type { QemuFileReader } from "../../../bytes/reader.js";
 import { createZstdDecoder } from "../../../engine/zstd.js";
 import { blockLength, frameHeader, frameKind, unzstd } from "../compressed/zstd.js";
 import { littleU32 } from "../little.js";
-import { readerAt, type OpenFile } from "./file-part.js";
+import { READ, readerAt, type OpenFile } from "./file-part.js";
 import type { LaneStart } from "./lane-start.js";
 import { UNIT_END, type Piece } from "./pieces.js";
 
@@ -17,13 +17,16 @@ const UNIT = 1 << 18;
 export async function* zstdUnits(lane: LaneStart): AsyncGenerator<Piece | typeof UNIT_END> {
   const decoder = await createZstdDecoder();
   const frames = new FrameWalk(lane.file, lane.start);
+  // One for all units: a new buffer is fresh memory.
+  const reader = readerAt(lane.file, lane.start, { bufferSize: READ });
+  reader.path.push(...lane.path);
   for (let k = 0; ; k++) {
     const from = frames.offset;
     if (!(await frames.next())) return;
     if (k % lane.lanes !== lane.lane) continue;
-    const reader = readerAt(lane.file, from, { end: frames.offset });
-    reader.path.push(...lane.path);
-    for await (const bytes of unzstd(reader, { decoder, window: lane.window })) yield { bytes, offset: reader.offset };
+    await reader.discard(from - reader.offset);
+    const pieces = unzstd(reader, { decoder, window: lane.window, end: frames.offset });
+    for await (const bytes of pieces) yield { bytes, offset: reader.offset };
     yield UNIT_END;
   }
 }
