@@ -23,7 +23,7 @@ const AHEAD = 128 << 20;
 const SLOTS = 8;
 const UNIT_SLOTS = 32;
 /** zstd frames that lanes take side by side: their compressed bytes and their window, of which each lane has one. */
-const FRAMES = { within: 64 << 20, window: 16 << 20 };
+const FRAMES = { within: 16 << 20, window: 16 << 20 };
 
 /**
  * Decompresses the rest of a file by other threads: zstd's frames, xz's and bzip2's blocks side by side, anything else
