@@ -41,3 +41,9 @@ test("16 GiB of RAM generated on the fly and piped in", async (t) => {
     `4 GiB took ${megabytes(small.maxRss)}, 16 GiB took ${megabytes(large.maxRss)}`,
   );
 });
+
+test("verify of a pipe keeps the guest's memory in files: 4 GiB, 130 MB of it data", async (t) => {
+  const { stdout, maxRss } = await qevmOnMade("4G", ["verify", "-", "--json"]);
+  t.equal((flatDocument(stdout) as { identical: boolean }).identical, true);
+  t.ok(maxRss < 115e6, `memory of its own ${megabytes(maxRss)} is under 115 MB`);
+});

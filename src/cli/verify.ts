@@ -2,7 +2,10 @@ import { QevmError } from "../bytes/errors.js";
 import { verifyStream, type CheckOptions, type Verification } from "../analyse/inspect/verify.js";
 import { isFolder } from "../io/container/is-folder.js";
 import type { InputOptions } from "../io/container/types.js";
+import type { ScratchMemory } from "../guest/files/scratch.js";
+import type { PageStore } from "../guest/pages/page-store.js";
 import { canReopen } from "../io/transport/file.js";
+import { systemFolder } from "../io/transport/temporary.js";
 import { aboutContainers, openFile } from "./document.js";
 import { inputOptions, parse, refuseOffset, streamOptions, type Arguments } from "./arguments.js";
 import { eachFile, named, type OneFile } from "./each-file.js";
@@ -23,7 +26,9 @@ export async function run(argv: string[]): Promise<number> {
 
 async function verifyFile(file: string, args: Arguments): Promise<OneFile> {
   const options = await streamOptions(args);
-  const verification = await verified(file, { ...options, keepMemory: !canReopen(file) }, inputOptions(args));
+  const verification = canReopen(file)
+    ? await verified(file, { ...options, keepMemory: false }, inputOptions(args))
+    : await inFiles((memory) => verified(file, { ...options, memory }, inputOptions(args)));
   return found(verification, report(named(file), verification));
 }
 
@@ -44,7 +49,8 @@ async function verifyFolder(folder: string, args: Arguments): Promise<OneFile> {
   aboutContainers([{ kind: "recording" }]);
   const { openRecording, verifyRecording } = await import("./recording.js");
   const options = await streamOptions(args);
-  const verification = await verifyRecording(openRecording(folder, options), options);
+  const recording = openRecording(folder, options);
+  const verification = await inFiles((memory) => verifyRecording(recording, { ...options, memory }));
   const files = verification.files.map(({ file, role, channelLength: bytes, identical, firstDifference }) => {
     const verdict = identical ? "identical" : `DIFFERENT from byte 0x${(firstDifference ?? 0).toString(16)}`;
     return [safe(file), role, fileSize(bytes), verdict];
@@ -67,7 +73,18 @@ async function verified(file: string, options: CheckOptions, how: InputOptions):
     source.done();
     await source.close?.();
   }
-  return await verified(file, { ...options, keepMemory: true }, how);
+  return await inFiles((memory) => verified(file, { ...options, keepMemory: true, memory }, how));
+}
+
+/** Guest memory in temporary files, made when a page is kept: it may be larger than this machine's. */
+async function inFiles<T>(verify: (memory: (pageSize: number) => PageStore) => Promise<T>): Promise<T> {
+  const { ScratchMemory } = await import("../guest/files/scratch.js");
+  let scratch: ScratchMemory | undefined;
+  try {
+    return await verify((pageSize) => (scratch ??= new ScratchMemory(systemFolder(), pageSize)).pages);
+  } finally {
+    scratch?.close();
+  }
 }
 
 /** The text report. */

@@ -40,8 +40,11 @@ export interface Verification {
 
 /** How a source, or each channel of a recording, is read and verified. */
 export interface CheckOptions extends StreamOptions {
-  /** Where guest memory is kept while XBZRLE deltas are applied. Default: in this process's memory. */
-  memory?: PageStore;
+  /**
+   * Where guest memory is kept while XBZRLE deltas are applied, or how to make that for a page size in bytes. Default:
+   * in this process's memory, which then holds the guest's.
+   */
+  memory?: PageStore | ((pageSize: number) => PageStore);
   /** False: guest memory is not kept; right only for a stream known to hold no XBZRLE page. */
   keepMemory?: boolean;
 }
@@ -103,10 +106,11 @@ class PageChecks implements StreamVisitor {
   readonly xbzrle = { pageCount: 0, identicalCount: 0 };
   private recompressor: Recompressor | undefined;
   private scratch: { decoder: PageDecoder; old: KeptBefore | undefined; payload: Uint8Array } | undefined;
+  private memory: PageStore | undefined;
 
   constructor(
     private readonly ram: { readonly pageSize: number },
-    private readonly memory: PageStore | undefined,
+    private readonly kept: CheckOptions["memory"],
     private readonly diagnostics: Diagnostics,
   ) {}
 
@@ -124,7 +128,8 @@ class PageChecks implements StreamVisitor {
   /** Makes the engines before the first batch that holds compressed pages. */
   private async prepare(batch: RamBatch): Promise<void> {
     const { pageSize } = this.ram;
-    const { memory } = this;
+    const { kept } = this;
+    const memory = (this.memory ??= typeof kept === "function" ? kept(pageSize) : kept);
     this.scratch ??= {
       decoder: new PageDecoder(pageSize, { diagnostics: this.diagnostics }),
       old: memory === undefined ? undefined : new KeptBefore(memory, pageSize),

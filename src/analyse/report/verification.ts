@@ -3,7 +3,6 @@ import { QevmError } from "../../bytes/errors.js";
 import type { Inspection } from "../inspect/inspect.js";
 import { verifyRecording } from "../inspect/recording.js";
 import { verifySource, type CheckOptions, type Verification } from "../inspect/verify.js";
-import type { PageStore } from "../../guest/pages/page-store.js";
 import { ScratchMemory } from "../../guest/files/scratch.js";
 import type { ByteSource } from "../../bytes/source.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
@@ -54,7 +53,7 @@ async function withMemory(
   try {
     return {
       kind: "done",
-      result: await verify(memory === undefined ? { keepMemory: false } : { memory: adding(memory) }),
+      result: await verify(memory === undefined ? { keepMemory: false } : { memory: memory.pages }),
     };
   } catch (error) {
     return refused(error);
@@ -66,24 +65,6 @@ async function withMemory(
 function refused(error: unknown): Verified {
   if (!(error instanceof QevmError) || error.code === "usage") throw error;
   return { kind: "refused", error };
-}
-
-/** Blocks become files when they are first asked for. */
-function adding({ files }: ScratchMemory): PageStore {
-  return {
-    read: (block, offset, into) => {
-      files.add(block);
-      files.read(block, offset, into);
-    },
-    write: (block, offset, page) => {
-      files.add(block);
-      files.write(block, offset, page);
-    },
-    zero: (block, offset, length) => {
-      files.add(block);
-      files.zero(block, offset, length);
-    },
-  };
 }
 
 /** Whether a page is damaged: the bytes may come back as they were, its content does not. */

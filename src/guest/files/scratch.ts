@@ -1,5 +1,6 @@
 import { BlockFiles } from "./block-files.js";
 import { temporaryFolder, type TemporaryFolder } from "../../io/transport/temporary.js";
+import type { PageStore } from "../pages/page-store.js";
 
 /** Guest memory in a temporary folder of sparse files. */
 export class ScratchMemory {
@@ -12,6 +13,25 @@ export class ScratchMemory {
   constructor(parent: string, pageSize: number) {
     this.folder = temporaryFolder(parent, "qevm-memory");
     this.files = new BlockFiles(this.folder.path, pageSize);
+  }
+
+  /** The same; a block becomes a file when it is first asked for. */
+  get pages(): PageStore {
+    const { files } = this;
+    return {
+      read: (block, offset, into) => {
+        files.add(block);
+        files.read(block, offset, into);
+      },
+      write: (block, offset, page) => {
+        files.add(block);
+        files.write(block, offset, page);
+      },
+      zero: (block, offset, length) => {
+        files.add(block);
+        files.zero(block, offset, length);
+      },
+    };
   }
 
   close(): void {

@@ -28,5 +28,9 @@ export class ScratchMemory {
     };
   }
 
+  get pages(): PageStore {
+    return this.files;
+  }
+
   close(): void {}
 }
