@@ -136,6 +136,11 @@ export function derive(source: ByteSource, read: ByteSource["read"]): ByteSource
 /** A receiver of bytes. `chunk` belongs to the caller again once `write` has returned or its promise has resolved. */
 export interface ByteSink {
   write(chunk: Uint8Array): void | Promise<void>;
+  /**
+   * Writes pieces one after the other, without copying them: they may be in shared memory, which changes meanwhile.
+   * They belong to the sink until the promise resolves. Present only where that is so (sockets, pipes).
+   */
+  gather?(pieces: readonly Uint8Array[]): Promise<void>;
   /** Writes `length` zeros as a hole. Present only where a hole is cheap (files). */
   hole?(length: number): void;
   /** Called when all bytes were written. */

@@ -17,7 +17,7 @@ const GROWTH = 8;
  */
 export class PageStreamDeflater {
   private begun = false;
-  private room = 0;
+  private size = 0;
   private input = 0;
   private output = 0;
 
@@ -32,16 +32,23 @@ export class PageStreamDeflater {
     return new PageStreamDeflater(new PageMemory(module ?? (await loadPageModule())), pageSize);
   }
 
+  /** Space for pages, where `encode` finds them without copying; valid until the next call. */
+  room(bytes: number): Uint8Array {
+    const { memory } = this;
+    if (bytes > this.size) {
+      this.size = bytes;
+      this.input = memory.allocate(bytes + READ_SLACK);
+      this.output = memory.allocate(HEADER.length + bytes + GROWTH * (bytes / this.pageSize + 1) + WRITE_SLACK);
+    }
+    return memory.bytes.subarray(this.input, this.input + bytes);
+  }
+
   /** Everything that a decoder needs for whole pages. Valid until the next call. */
   encode(pages: Uint8Array): Uint8Array {
     const { memory, pageSize } = this;
     const count = pages.length / pageSize;
-    if (pages.length > this.room) {
-      this.room = pages.length;
-      this.input = memory.allocate(pages.length + READ_SLACK);
-      this.output = memory.allocate(HEADER.length + pages.length + GROWTH * (count + 1) + WRITE_SLACK);
-    }
-    memory.bytes.set(pages, this.input);
+    const room = this.room(pages.length);
+    if (pages.buffer !== room.buffer || pages.byteOffset !== room.byteOffset) room.set(pages);
     const start = this.output + HEADER.length;
     const end = memory.exports.deflateBlocks(this.input, pageSize, count, start);
     if (this.begun) return memory.bytes.subarray(start, end);

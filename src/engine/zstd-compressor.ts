@@ -59,16 +59,25 @@ export class ZstdCompressor {
     return new ZstdCompressor(await zstdInstance<Exports>("zstd-compress.wasm.gz"), level);
   }
 
+  /** Space for bytes, where `flush` finds them without copying; valid until the next call. Undefined for more than 512 KiB. */
+  room(length: number): Uint8Array | undefined {
+    return length > INPUT ? undefined : new Uint8Array(this.exports.memory.buffer, this.input, length);
+  }
+
   /** Everything that a decoder needs for `bytes` and what came before. Valid until the next call. */
   flush(bytes: Uint8Array): Uint8Array {
     let filled = 0;
-    for (let at = 0; at < bytes.length; at += INPUT) {
+    // Views of the memory are empty once it has grown.
+    const all = bytes.length;
+    for (let at = 0; at < all; at += INPUT) {
       const piece = bytes.subarray(at, at + INPUT);
-      new Uint8Array(this.exports.memory.buffer).set(piece, this.input);
+      const { length } = piece;
+      const { buffer } = this.exports.memory;
+      if (piece.buffer !== buffer || piece.byteOffset !== this.input) new Uint8Array(buffer).set(piece, this.input);
       for (let taken = 0, left = 1; left !== 0;) {
         const { memory } = this.exports;
         new Uint32Array(memory.buffer, this.positions, 2).set([0, taken]);
-        left = this.checked(this.run(piece.length));
+        left = this.checked(this.run(length));
         const after = new Uint32Array(memory.buffer, this.positions, 2);
         taken = after[1]!;
         filled = this.keep(new Uint8Array(memory.buffer, this.output, after[0]), filled);

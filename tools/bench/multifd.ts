@@ -9,10 +9,10 @@
  */
 import { spawn } from "node:child_process";
 import { copyFileSync, linkSync, readFileSync } from "node:fs";
-import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { cpuUsage } from "node:process";
-import { QemuFileWriter, type ByteSink } from "../../src/bytes/index.js";
+import { QemuFileWriter } from "../../src/bytes/index.js";
+import { openDestination, type Destination } from "../../src/io/transport/destination-uri.js";
 import { RamSave, type SharedBlock } from "../../src/rewrite/save/index.js";
 import { linuxGuest } from "../guest/linux.js";
 import { findQemu, type QemuBinary } from "../qemu/find.js";
@@ -86,41 +86,15 @@ function own(): number {
   return (user + system) / 1e6;
 }
 
-async function dialled(path: string): Promise<Socket> {
-  const socket = connect(path);
-  await new Promise<void>((resolve, reject) => {
-    socket.once("connect", resolve).once("error", reject);
-  });
-  return socket;
-}
-
-function sinkOf(socket: Socket): ByteSink {
-  return {
-    write: (chunk) => {
-      // What is in the writer's buffer changes after this.
-      if (socket.write(Buffer.from(chunk))) return undefined;
-      return new Promise<void>((resolve) => {
-        socket.once("drain", resolve);
-      });
-    },
-  };
-}
-
 async function ourSave(path: string, blocks: readonly SharedBlock[], pages: number, method: Method): Promise<number> {
   const start_ = performance.now();
-  const sockets: Socket[] = [];
-  for (let k = 0; k <= CHANNELS; k++) sockets.push(await dialled(path));
-  const [main, ...channels] = sockets.map(sinkOf);
+  const sockets: Destination[] = [];
+  for (let k = 0; k <= CHANNELS; k++) sockets.push(await openDestination(`unix:${path}`));
+  const [main, ...channels] = sockets;
   const file = new QemuFileWriter(main!);
   await RamSave.run(file, [...blocks], { multifd: { channels, method }, maxBandwidth: 0 });
   await file.finish();
-  await Promise.all(
-    sockets.map(async (socket) => {
-      await new Promise<void>((resolve) => {
-        socket.end(() => resolve());
-      });
-    }),
-  );
+  await Promise.all(sockets.map(async (socket) => await socket.end()));
   return pages / ((performance.now() - start_) / 1000);
 }
 

@@ -21,6 +21,9 @@ export interface ChannelEncoderOptions {
   uuid?: Uint8Array | undefined;
 }
 
+/** Start of the offsets of the pages in a head (`ram-packet.ts`). */
+const OFFSETS = 320;
+
 /** The pages of one packet: all of one block, at most P. */
 export interface WrittenPages {
   idstr: string;
@@ -41,6 +44,7 @@ export interface WrittenPages {
 export class ChannelPackets {
   readonly pageSize: number;
   private readonly flag: number;
+  private last: { readonly idstr: string; readonly head: Uint8Array } | undefined;
 
   constructor(private readonly options: ChannelEncoderOptions) {
     const { method = "none", pageSize = 4096 } = options;
@@ -69,9 +73,27 @@ export class ChannelPackets {
         found: `${normal.length} and ${zero.length} zero ones`,
       });
     }
-    const offsets = [...normal, ...zero].map(BigInt);
-    const packet: Partial<RamPacket> = { flags: this.flag, normalPages: normal.length, zeroPages: zero.length, idstr };
-    return this.packet({ ...packet, nextPacketSize: length, offsets }, packetNum);
+    const head = this.blank(idstr).slice();
+    const view = new DataView(head.buffer);
+    view.setUint32(16, normal.length);
+    view.setUint32(20, length);
+    view.setBigUint64(24, BigInt(packetNum));
+    view.setUint32(32, zero.length);
+    let at = OFFSETS;
+    for (const offsets of [normal, zero]) {
+      for (const offset of offsets) {
+        view.setUint32(at, Math.floor(offset / 0x100000000));
+        view.setUint32(at + 4, offset >>> 0);
+        at += 8;
+      }
+    }
+    return head;
+  }
+
+  /** The head of a packet with pages of the block, without the pages. */
+  private blank(idstr: string): Uint8Array {
+    if (this.last?.idstr !== idstr) this.last = { idstr, head: this.packet({ flags: this.flag, idstr }, 0) };
+    return this.last.head;
   }
 
   /** The SYNC packet that matches a flush mark in the main stream. */
@@ -81,7 +103,6 @@ export class ChannelPackets {
 
   private packet(packet: Partial<RamPacket>, packetNum: number): Uint8Array {
     const room = pagesPerPacket(this.pageSize);
-    const { offsets = [] } = packet;
     return encodeRamPacket({
       magic: MULTIFD_MAGIC,
       version: MULTIFD_VERSION,
@@ -95,7 +116,7 @@ export class ChannelPackets {
       idstrRest: new Uint8Array(0),
       ...packet,
       packetNum: BigInt(packetNum),
-      offsets: [...offsets, ...Array.from({ length: room - offsets.length }, () => 0n)],
+      offsets: Array.from({ length: room }, () => 0n),
     });
   }
 }

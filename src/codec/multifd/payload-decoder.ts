@@ -9,6 +9,8 @@ export interface PayloadDecoder {
 
 /** Encodes the payloads of one channel in order. */
 export interface PayloadEncoder {
+  /** Space for pages, where `encode` finds them without copying; valid until the next call. */
+  room?(bytes: number): Uint8Array;
   /** The payload for whole pages; valid until the next call. */
   encode(pages: Uint8Array): Uint8Array;
 }

@@ -72,6 +72,11 @@ export class ZstdStreamEncoder {
     return new ZstdStreamEncoder(await ZstdCompressor.create(level));
   }
 
+  /** Space for pages, where `encode` finds them without copying; valid until the next call. */
+  room(bytes: number): Uint8Array {
+    return this.compressor.room(bytes) ?? new Uint8Array(bytes);
+  }
+
   /** The payload for whole pages; valid until the next call. */
   encode(pages: Uint8Array): Uint8Array {
     return this.compressor.flush(pages);

@@ -17,7 +17,7 @@ import { QevmError, type ErrorCode, type ErrorPlace } from "../../bytes/errors.j
  *
  * | slot          | bytes            |                                                                     |
  * | ------------- | ---------------- | ------------------------------------------------------------------- |
- * | header        | 4 x 4            | pages in it, bytes of output, source (-1: `input`), spare            |
+ * | header        | 4 x 4            | pages in it, bytes of output, source (-1: `input`), tag              |
  * | words         | capacity x 8     | page offset with flags, as the low and the high u32                  |
  * | starts        | capacity x 4     | start of each page's bytes in `input` or `output`                    |
  * | lengths       | capacity x 4     | length of each page's bytes                                          |
@@ -120,6 +120,14 @@ export class Slot {
   }
   set source(value: number) {
     this.header[2] = value;
+  }
+
+  /** What else the work has to know: a channel. */
+  get tag(): number {
+    return this.header[3]!;
+  }
+  set tag(value: number) {
+    this.header[3] = value;
   }
 
   /** Offset of a page without its word's flags (which are below `pageSize`). */

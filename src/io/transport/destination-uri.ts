@@ -119,6 +119,7 @@ function sinkOf(stream: Writable, uri: string, ended: Promise<void>, waits = tru
   const sink = new WritableSink(stream, uri);
   return {
     write: (chunk) => sink.write(chunk),
+    gather: (pieces) => sink.gather(pieces),
     end: async () => {
       await sink.end();
       if (waits) await ended;

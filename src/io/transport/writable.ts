@@ -26,6 +26,16 @@ export class WritableSink implements ByteSink {
     await this.wait((done) => this.stream.write(chunk, done));
   }
 
+  async gather(pieces: readonly Uint8Array[]): Promise<void> {
+    const { stream } = this;
+    await this.wait((done) => {
+      stream.cork();
+      for (const piece of pieces.slice(0, -1)) stream.write(piece);
+      stream.write(pieces.at(-1) ?? new Uint8Array(0), done);
+      stream.uncork();
+    });
+  }
+
   async end(): Promise<void> {
     await this.wait((done) => this.stream.end(done));
   }

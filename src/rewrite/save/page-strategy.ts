@@ -49,9 +49,10 @@ export class PageStrategy {
     }
   }
 
-  /** Sends one page, as the first that applies: hook, zero, multifd, compress, xbzrle, normal. */
+  /** Sends one page, as the first that applies: hook, zero, multifd (whose threads look for zero themselves), compress, xbzrle, normal. */
   save(block: GuestBlock, offset: number): void {
     if (this.takenByHook(block, offset)) return;
+    if (this.passToThread(block, offset)) return;
     if (this.saveZero(block, offset)) return;
     if (this.passToChannel(block, offset)) return;
     if (this.compress(block, offset)) return;
@@ -82,25 +83,32 @@ export class PageStrategy {
 
   private saveZero(block: GuestBlock, offset: number): boolean {
     if (!block.isZero(offset)) return false;
-    this.statistics.ram.duplicate++;
     const { channels } = this.parts;
-    if (channels?.takesZero === true) channels.zero(offset);
-    else this.wire.zero(block, offset);
+    if (channels?.takesZero === true) {
+      channels.zero(offset);
+      return true;
+    }
+    this.statistics.ram.duplicate++;
+    this.wire.zero(block, offset);
     if (this.caching && !this.lastStage) {
       this.parts.cache?.insert(this.address(block, offset), this.copy.fill(0), this.generation);
     }
     return true;
   }
 
-  /** The page is copied, so that the guest may write it meanwhile. */
+  /** A channel's thread finds out whether the page is zero (QEMU from 9.0 on). */
+  private passToThread(block: GuestBlock, offset: number): boolean {
+    const { channels } = this.parts;
+    if (channels?.findsZero !== true) return false;
+    channels.page(block, offset);
+    return true;
+  }
+
+  /** Pages of channels are counted when their packet is made. */
   private passToChannel(block: GuestBlock, offset: number): boolean {
     const { channels } = this.parts;
     if (channels === undefined) return false;
-    const { ram } = this.statistics;
-    const page = block.page(offset);
-    ram.normal++;
-    ram["normal-bytes"] += page.length;
-    channels.page(offset, page);
+    channels.page(block, offset);
     return true;
   }
 

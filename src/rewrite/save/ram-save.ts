@@ -113,7 +113,12 @@ export class RamSave {
     const strategy = new Strategy(wire, parts, statistics, blocks, pageSize);
     const threads = compressThreads > 0 ? await startThreads(blocks, options, strategy) : undefined;
     parts.threads = threads;
-    const channels = multifd === undefined ? undefined : await SaveChannels.create(multifd, pageSize);
+    const count = (normal: number, zero: number): void => {
+      statistics.ram.normal += normal;
+      statistics.ram["normal-bytes"] += normal * pageSize;
+      statistics.ram.duplicate += zero;
+    };
+    const channels = multifd === undefined ? undefined : await SaveChannels.create(multifd, pageSize, blocks, count);
     parts.channels = channels;
     try {
       const save = new RamSave(wire, blocks, options, strategy, threads, channels, statistics);

@@ -2,6 +2,8 @@ import type { ByteSink } from "../../bytes/source.js";
 import type { WrittenMethod } from "../../codec/multifd/index.js";
 import { RamFlag, type RecordWriter } from "../../codec/ram/index.js";
 import { ChannelSet } from "../threads/channel-set.js";
+import type { SharedMemory } from "../threads/compress-work.js";
+import type { GuestBlock } from "./guest-memory.js";
 
 /** Capability `multifd`: the pages go to these channels. */
 export interface SaveMultifd {
@@ -46,9 +48,23 @@ export class SaveChannels {
     this.marks = marks;
   }
 
-  /** Errors: usage, io, limit, and those of the sinks. */
-  static async create(options: SaveMultifd, pageSize: number): Promise<SaveChannels> {
-    return new SaveChannels(await ChannelSet.create(options.channels, { ...options, pageSize }), options);
+  /** @param count is told what the pages of each packet were. Errors: usage, io, limit, and those of the sinks. */
+  static async create(
+    options: SaveMultifd,
+    pageSize: number,
+    blocks: readonly GuestBlock[],
+    count: (normal: number, zero: number) => void,
+  ): Promise<SaveChannels> {
+    const { release = 1000 } = options;
+    const memories = new Map<string, SharedMemory>();
+    for (const { idstr, shared } of blocks) if (shared !== undefined) memories.set(idstr, shared);
+    const found = { memories, findZero: release >= 900, onPacket: count };
+    return new SaveChannels(await ChannelSet.create(options.channels, { ...options, pageSize, ...found }), options);
+  }
+
+  /** Whether a thread reads the page that `ready` was called for, and finds out whether it is zero. */
+  get findsZero(): boolean {
+    return this.set.findsZero;
   }
 
   /** Bytes written to all channels. */
@@ -61,8 +77,10 @@ export class SaveChannels {
     return this.set.ready(idstr);
   }
 
-  page(offset: number, bytes: Uint8Array): void {
-    this.set.page(offset, bytes);
+  /** The page is copied, or read later where its memory is shared. */
+  page(block: GuestBlock, offset: number): void {
+    if (this.set.reads) this.set.note(offset);
+    else this.set.page(offset, block.page(offset));
     this.dirty = true;
   }
 
@@ -93,6 +111,8 @@ export class SaveChannels {
   private async mark(wire: RecordWriter): Promise<void> {
     await this.sync();
     wire.mark(RamFlag.MULTIFD_FLUSH);
+    // The destination's channels wait for the mark: pages that follow would fill their sockets.
+    await wire.file.flush();
   }
 
   private async sync(): Promise<void> {
