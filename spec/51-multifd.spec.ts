@@ -330,7 +330,7 @@ function outcomes(decoder: PayloadDecoder, payloads: readonly Buffer[]): string[
   });
 }
 
-test("zlib by node:zlib: the same pages and refusals as by pako", async (t) => {
+test("zlib by the page engine: the same pages and refusals as by pako", async (t) => {
   const encoder = new ZlibStreamEncoder(1);
   const [first, second] = [pages, [pages[2]!, pages[0]!]].map((some) =>
     Buffer.from(encoder.encode(Buffer.concat(some))),

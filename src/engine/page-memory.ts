@@ -18,6 +18,7 @@ export interface PageExports {
   ): number;
   deflateBlocks(pages: number, length: number, count: number, out: number): number;
   inflatePage(data: number, length: number, out: number, size: number): number;
+  inflatePart(data: number, length: number, out: number, size: number, history: number): number;
   inflateBatch(
     input: number,
     starts: number,

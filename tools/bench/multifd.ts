@@ -4,20 +4,29 @@
  *
  * - `save zstd`, `save zlib`, `save none`: our save into sockets that another process empties, against `migrate` into
  *   the same ones.
+ * - `load zstd`, `load zlib`: our load from sockets (`loadChannels`) against `migrate-incoming`; another process sends
+ *   both the same recording, which is our save.
  *
  * The notes have the processor time of both sides, which a busy machine changes less than the time.
  */
-import { spawn } from "node:child_process";
-import { copyFileSync, linkSync, readFileSync } from "node:fs";
+import { spawn, type ChildProcessByStdio } from "node:child_process";
+import { closeSync, copyFileSync, linkSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cpuUsage } from "node:process";
-import { QemuFileWriter } from "../../src/bytes/index.js";
+import type { Readable, Writable } from "node:stream";
+import { IterableSource, QemuFileWriter, type ByteSink } from "../../src/bytes/index.js";
+import { FileSource } from "../../src/io/transport/file.js";
+import { textOf } from "../../src/io/transport/qmp.js";
+import { FlatMemory, loadChannels } from "../../src/rewrite/load/index.js";
 import { openDestination, type Destination } from "../../src/io/transport/destination-uri.js";
-import { RamSave, type SharedBlock } from "../../src/rewrite/save/index.js";
+import { RamSave, saveStream, type SharedBlock } from "../../src/rewrite/save/index.js";
 import { linuxGuest } from "../guest/linux.js";
 import { findQemu, type QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
 import { median, pairs, row, type BenchOptions, type BenchRow, type Side } from "./pair.js";
+import { makeResident } from "./resident.js";
 import { blocksOf, countPages, incoming, migrate, thousands } from "./qemu.js";
 
 const CHANNELS = 2;
@@ -94,8 +103,137 @@ async function ourSave(path: string, blocks: readonly SharedBlock[], pages: numb
   const file = new QemuFileWriter(main!);
   await RamSave.run(file, [...blocks], { multifd: { channels, method }, maxBandwidth: 0 });
   await file.finish();
-  await Promise.all(sockets.map(async (socket) => await socket.end()));
+  await Promise.all(channels.map(async (channel) => await channel.end()));
   return pages / ((performance.now() - start_) / 1000);
+}
+
+/** Sends the recording in FOLDER to a URI for each line of standard input. */
+const SEND = `
+const [folder, list, sending, recording] = process.argv.slice(1);
+const { sendChannels } = await import(sending);
+const { FileSource } = await import(recording);
+const { createInterface } = await import("node:readline");
+const channels = list.split(",").map((name) => ({ open: () => FileSource.open(folder + "/" + name) }));
+console.log("on");
+for await (const uri of createInterface({ input: process.stdin })) await sendChannels(channels, uri).catch(console.error);
+`;
+
+/** Our save as a recording of whole channels, and who sends it. */
+class Sender {
+  private constructor(
+    private readonly child: ChildProcessByStdio<Writable, Readable, null>,
+    readonly folder: string,
+  ) {}
+
+  static async create(stream: string, blocks: readonly SharedBlock[], method: Method): Promise<Sender> {
+    const folder = mkdtempSync(join(tmpdir(), "qevm-bench-"));
+    const names = ["main.bin", ...Array.from({ length: CHANNELS }, (_, k) => `multifd-${k}.bin`)];
+    const files = names.map((name) => openSync(join(folder, name), "w"));
+    const [main, ...channels] = files.map((fd): ByteSink => ({ write: (chunk) => void writeSync(fd, chunk) }));
+    const template = FileSource.open(stream);
+    const multifd = { channels, method, release: 1000 };
+    await saveStream(template, main!, [...blocks], { multifd, maxBandwidth: 0 });
+    template.close();
+    files.forEach(closeSync);
+    const here = (path: string): string => new URL(`../../src/io/transport/${path}`, import.meta.url).href;
+    const args = [
+      "--input-type=module",
+      "-e",
+      SEND,
+      folder,
+      names.join(","),
+      here("send-channels.js"),
+      here("file.js"),
+    ];
+    const child = spawn(process.execPath, args, { stdio: ["pipe", "pipe", "inherit"] });
+    await new Promise((resolve) => {
+      child.stdout.once("data", resolve);
+    });
+    return new Sender(child, folder);
+  }
+
+  send(uri: string): void {
+    this.child.stdin.write(`${uri}\n`);
+  }
+
+  close(): void {
+    this.child.kill();
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
+
+async function ourLoad(sender: Sender, pages: number): Promise<number> {
+  const path = join(sender.folder, "in");
+  rmSync(path, { force: true });
+  const sockets: Socket[] = [];
+  const server = createServer();
+  const all = new Promise<void>((resolve) => {
+    server.on("connection", (socket) => {
+      if (sockets.push(socket) === CHANNELS + 1) resolve();
+    });
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(path, resolve);
+  });
+  const begun = performance.now();
+  sender.send(`unix:${path}`);
+  await all;
+  await loadChannels(
+    sockets.map((socket) => new IterableSource(socket as AsyncIterable<Uint8Array>)),
+    new FlatMemory(),
+  );
+  const time = performance.now() - begun;
+  server.close();
+  return pages / (time / 1000);
+}
+
+async function theirLoad(
+  qemu: QemuBinary,
+  sender: Sender,
+  pages: number,
+  method: Method,
+  spent: (seconds: number) => void,
+): Promise<number> {
+  const folder = makeWorkFolder(qemu);
+  const vm = await QemuProcess.start(qemu, [...MACHINE.split(" "), "-S", "-incoming", "defer"], folder);
+  try {
+    await prepare(vm, method);
+    await vm.execute("migrate-incoming", { uri: "unix:$DIR/in" });
+    const before = spentBy(vm);
+    const begun = performance.now();
+    sender.send(`unix:${join(folder, "in")}`);
+    const done = await vm.qmp.waitEvent("MIGRATION", 300_000, ({ status }) =>
+      ["completed", "failed"].includes(textOf(status)),
+    );
+    if (textOf(done?.data["status"]) !== "completed") throw new Error(`QEMU did not load: ${vm.stderr}`);
+    const time = performance.now() - begun;
+    spent(spentBy(vm) - before);
+    return pages / (time / 1000);
+  } finally {
+    await vm.close();
+  }
+}
+
+async function loads(qemu: QemuBinary, stream: string, wanted: readonly Method[], runs: number): Promise<BenchRow[]> {
+  const blocks = await blocksOf(stream);
+  const pages = countPages(blocks);
+  const done: BenchRow[] = [];
+  for (const method of wanted) {
+    const sender = await Sender.create(stream, blocks, method);
+    const spent: Spent = { ours: [], theirs: [] };
+    // As much as both make of new memory: the host of a virtual machine takes free memory back.
+    const before = (): void => makeResident(2);
+    try {
+      const ours = noted(async () => await ourLoad(sender, pages), own, spent.ours);
+      const theirs = async (): Promise<number> =>
+        await theirLoad(qemu, sender, pages, method, (seconds) => spent.theirs.push(seconds));
+      const measured = await pairs({ ...ours, before }, { measure: theirs, before }, runs);
+      done.push(row(`load ${method}`, "QEMU 10.0, 2 channels", measured, noteOf(measured, spent)));
+    } finally {
+      sender.close();
+    }
+  }
+  return done;
 }
 
 async function saves(qemu: QemuBinary, stream: string, wanted: readonly Method[], runs: number): Promise<BenchRow[]> {
@@ -143,6 +281,11 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
   const maker = findQemu("7.2");
   if (qemu === undefined || maker === undefined) throw new Error("no QEMU 10.0 and 7.2 to measure against");
   const { stream } = await linuxGuest(maker);
-  const methods = METHODS.filter((method) => wanted.length === 0 || wanted.includes(`save ${method}`));
-  return await saves(qemu, stream, methods, runs);
+  const of = (what: string): Method[] =>
+    METHODS.filter((method) => wanted.length === 0 || wanted.includes(`${what} ${method}`));
+  const [saved, loaded] = [of("save"), of("load")];
+  return [
+    ...(saved.length === 0 ? [] : await saves(qemu, stream, saved, runs)),
+    ...(loaded.length === 0 ? [] : await loads(qemu, stream, loaded, runs)),
+  ];
 }

@@ -26,7 +26,7 @@ export async function payloadDecoder(method: MultifdMethod, pageSize: number): P
     case "none":
       return raw;
     case "zlib":
-      return FastZlibStreamDecoder.create() ?? new ZlibStreamDecoder();
+      return await FastZlibStreamDecoder.create().catch(() => new ZlibStreamDecoder());
     case "zstd":
       return await ZstdStreamDecoder.create();
     case "qpl":

@@ -11,7 +11,7 @@ import {
   ZStream,
 } from "pako";
 import { QevmError } from "../../bytes/errors.js";
-import { FastStreamInflater } from "../../engine/fast-stream.js";
+import { PageStreamInflater } from "../../engine/page-stream.js";
 import type { PayloadDecoder } from "./payload-decoder.js";
 
 /**
@@ -62,18 +62,17 @@ function storedBlock(bytes: Uint8Array): Uint8Array {
 /** Headers of a zlib stream with a window of 32 KiB, by level. */
 const HEADERS: ReadonlySet<number> = new Set([0x7801, 0x785e, 0x789c, 0x78da]);
 
-/** The same stream by node:zlib; what it refuses is described, or decoded after all, by {@link ZlibStreamDecoder}. */
+/** The same stream by the page engine; what it refuses is described, or decoded after all, by {@link ZlibStreamDecoder}. */
 export class FastZlibStreamDecoder implements PayloadDecoder {
   private begun = false;
   /** Has taken over. */
   private slow: ZlibStreamDecoder | undefined;
 
-  private constructor(private readonly inflater: FastStreamInflater) {}
+  private constructor(private readonly inflater: PageStreamInflater) {}
 
-  /** Undefined where there is no node:zlib. */
-  static create(): FastZlibStreamDecoder | undefined {
-    const inflater = FastStreamInflater.create();
-    return inflater === undefined ? undefined : new FastZlibStreamDecoder(inflater);
+  /** Errors: io, where the WebAssembly file is missing. */
+  static async create(): Promise<FastZlibStreamDecoder> {
+    return new FastZlibStreamDecoder(await PageStreamInflater.create());
   }
 
   decode(payload: Uint8Array, into: Uint8Array): Uint8Array {

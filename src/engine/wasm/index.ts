@@ -7,7 +7,7 @@ import { isZero } from "./zero";
 
 export { init } from "./init";
 export { SCRATCH_END } from "./memory";
-export { inflatePage } from "./inflate";
+export { inflatePage, inflatePart } from "./inflate";
 export { adler32Long } from "./adler";
 export { deflateBlocks } from "./fast";
 export { decodeLz4 } from "./lz4";

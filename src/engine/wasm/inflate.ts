@@ -63,6 +63,34 @@ export function inflatePage(data: u32, length: u32, out: u32, size: u32): bool {
 }
 
 /**
+ * Inflates the next part of a deflate stream that goes on, `length` bytes at `data` that end at a flush (Z_SYNC_FLUSH),
+ * to exactly `size` bytes at `out`; the `history` bytes before them, at most 32 KiB, may be referred to. False for
+ * anything else, as a stream that ends. Reads and writes past the ends as {@link inflatePage}.
+ */
+export function inflatePart(data: u32, length: u32, out: u32, size: u32, history: u32): bool {
+  const end = data + length;
+  const stop = out + size;
+  const start = out - history;
+  let to = out;
+  buffer = 0;
+  count = 0;
+  next = data;
+  while (next - (count >> 3) < end) {
+    refill();
+    if (next > end + 8) return false;
+    const kind = (buffer & 7) as u32;
+    drop(3);
+    if (kind == 0) to = storedBlock(end, to, stop);
+    else if (kind == 2) to = codedBlock(end, start, to, stop, FIXED_LITERAL_TABLE, FIXED_DISTANCE_TABLE);
+    else if (kind == 4 && readCodes(end)) to = codedBlock(end, start, to, stop, LITERAL_TABLE, DISTANCE_TABLE);
+    else return false;
+    if (to == 0) return false;
+  }
+  // A flush ends with a stored block, at a whole byte.
+  return to == stop && next == end && count == 0;
+}
+
+/**
  * Ensures at least 56 bits in `buffer`. Bits above `count` are zero or already right: the same bits are or-ed in again.
  */
 function refill(): void {

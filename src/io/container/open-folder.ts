@@ -16,5 +16,5 @@ export async function merged(recording: Recording, { stream }: InputOptions): Pr
   const channels = [main, ...multifd, ...preempt, ...returnPath, ...resumed];
   const postcopy = await isPostcopy(recording);
   const container: Container = { kind: "recording", files: channels.map(({ name }) => name), postcopy };
-  return Object.assign(mergedSource(recording, stream), { containers: [container] });
+  return Object.assign(mergedSource(recording, stream), { containers: [container], recording });
 }

@@ -1,6 +1,7 @@
 import type { QemuFileReader } from "../../bytes/reader.js";
 import type { ByteSource } from "../../bytes/source.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
+import type { Recording } from "../recording/index.js";
 import type { Compression, Detected } from "./detect.js";
 import type { LibvirtData, LibvirtHeader } from "./libvirt/header.js";
 import type { XenDomain, XenRecords } from "./xen/records.js";
@@ -40,6 +41,8 @@ export interface SnapshotSummary {
 export interface Input extends ByteSource {
   /** Outermost first; empty for a bare stream. */
   readonly containers: readonly Container[];
+  /** The channels that the stream is merged of, for who reads them side by side. */
+  readonly recording?: Recording | undefined;
 }
 
 /** How an input is opened. */

@@ -1,24 +1,21 @@
 import { Diagnostics, QevmError } from "../../bytes/errors.js";
-import {
-  ChannelPages,
-  ChannelReader,
-  MultifdFlag,
-  type ChannelItem,
-  type PacketPages,
-} from "../../codec/multifd/index.js";
+import { ChannelReader, MultifdFlag, type ChannelItem } from "../../codec/multifd/index.js";
 import { derive, type ByteSource } from "../../bytes/source.js";
 import type { RamState } from "../../codec/ram/index.js";
 import type { RecordedChannel } from "./recording.js";
 
-/** Receives the pages of a packet. Returns a promise where it has to wait. */
-export type TakePages = (pages: PacketPages) => void | Promise<void>;
+/** A packet of pages, as it comes. */
+export type PagesItem = Extract<ChannelItem, { kind: "pages" }>;
+
+/** Receives a packet with pages of a channel, by its index. Returns a promise where it has to wait. */
+export type TakePacket = (item: PagesItem, channel: number, path: readonly string[]) => void | Promise<void>;
 
 interface Channel {
+  readonly index: number;
   readonly name: string;
   readonly source: ByteSource;
   readonly reader: ChannelReader;
   readonly items: AsyncIterator<ChannelItem>;
-  readonly pages: ChannelPages;
   /** SYNC was set on a packet with pages, and the following empty packet has not come yet. */
   owes: boolean;
   ended: boolean;
@@ -49,21 +46,35 @@ export class MultifdEpochs {
     private readonly recorded: readonly RecordedChannel[],
     private readonly ram: RamState,
     private readonly diagnostics: Diagnostics,
-    private readonly take: TakePages,
+    private readonly take: TakePacket,
+    /** Read the channels side by side, as they come. Default: one after the other, in the same order each time. */
+    private readonly together = false,
   ) {}
+
+  /** Bytes of all channels read so far. */
+  get bytes(): number {
+    return (this.channels ?? []).reduce((sum, { reader }) => sum + reader.offset, 0);
+  }
 
   /** Reads every channel up to its next SYNC. Errors: as `ChannelReader`; truncated where a channel ends before it. */
   async sync(): Promise<void> {
     this.count++;
-    for (const channel of this.open()) {
+    await this.each(async (channel) => {
       const synced = channel.synced || (await this.passPages(channel, true));
       channel.synced = false;
-      if (synced) continue;
+      if (synced) return;
       const what = `the channel ends before SYNC ${this.count}, which the main channel has a mark for`;
       this.diagnostics.anomaly(
         new QevmError("truncated", what, { offset: channel.reader.offset, path: [channel.name] }),
       );
-    }
+    });
+  }
+
+  /** Reads every channel up to its next SYNC, which `sync` then has. Errors: as `ChannelReader`. */
+  async ahead(): Promise<void> {
+    await this.each(async (channel) => {
+      channel.synced ||= await this.passPages(channel, true);
+    });
   }
 
   /** Passes on what has come of channels that are still being received, up to their next SYNC. */
@@ -78,7 +89,9 @@ export class MultifdEpochs {
 
   /** Reads every channel to its end. From 9.1 on no mark follows the last pages. */
   async drain(): Promise<void> {
-    for (const channel of this.open()) await this.passPages(channel, false);
+    await this.each(async (channel) => {
+      await this.passPages(channel, false);
+    });
     this.checkCount();
   }
 
@@ -96,13 +109,21 @@ export class MultifdEpochs {
 
   async close(): Promise<void> {
     for (const { items, source } of this.channels ?? []) {
-      await items.return?.();
+      // Of channels that are read side by side one may wait for bytes that do not come.
+      const ended = items.return?.();
+      if (this.together) ended?.catch(() => undefined);
+      else await ended;
       await source.close?.();
     }
   }
 
+  private async each(work: (channel: Channel) => Promise<void>): Promise<void> {
+    if (this.together) await Promise.all(this.open().map(work));
+    else for (const channel of this.open()) await work(channel);
+  }
+
   private open(): Channel[] {
-    this.channels ??= this.recorded.map((channel) => {
+    this.channels ??= this.recorded.map((channel, index) => {
       const source = channel.open();
       let taken = 0;
       const counted = derive(source, async (into) => {
@@ -117,11 +138,11 @@ export class MultifdEpochs {
         bufferSize: 1 << 17,
       });
       return {
+        index,
         name: channel.name,
         source,
         reader,
         items: reader[Symbol.asyncIterator](),
-        pages: new ChannelPages(this.ram.pageSize),
         owes: false,
         ended: false,
         synced: false,
@@ -140,7 +161,7 @@ export class MultifdEpochs {
 
   /** Passes on the pages of one packet. True: it has SYNC. */
   private async passItem(channel: Channel): Promise<boolean> {
-    const { reader, items, pages } = channel;
+    const { reader, items } = channel;
     const { done, value: item } = await items.next();
     if (done === true) {
       for (const warning of reader.diagnostics.warnings) this.diagnostics.warnings.push(warning);
@@ -158,12 +179,7 @@ export class MultifdEpochs {
     // Only an empty packet without SYNC settles this: another SYNC may overtake that one too.
     if (pagesHere || !syncs) channel.owes = pagesHere && syncs;
     if (pagesHere) {
-      const opened = await pages.open(item, reader.path);
-      if (opened.data === undefined) {
-        const what = `no codec opens the ${pages.method} payload`;
-        throw new QevmError("unsupported", what, { offset: item.offset, path: reader.path });
-      }
-      const wait = this.take(opened);
+      const wait = this.take(item, channel.index, reader.path);
       if (wait !== undefined) await wait;
     }
     return syncs;

@@ -1,5 +1,6 @@
 /** Recordings of migrations with more than one connection: identifies the channels and merges their pages. */
 export { announced, isPostcopy, type Announced } from "./announced.js";
+export { MultifdEpochs, type PagesItem } from "./epochs.js";
 export { gatherRecording, type GatheredRecording } from "./gather.js";
 export { Handover } from "./handover.js";
 export { mergedSource, mergeRecording, type MergeOptions, type MergeReport } from "./merge.js";

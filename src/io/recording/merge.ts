@@ -1,6 +1,6 @@
 import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { flushing } from "../../bytes/flushing.js";
-import type { PacketPages } from "../../codec/multifd/index.js";
+import { ChannelPages } from "../../codec/multifd/index.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import { PAGE_FLAGS, RamFlag, type RamBatch } from "../../codec/ram/index.js";
 import {
@@ -12,7 +12,7 @@ import {
   type StreamItem,
   type StreamOptions,
 } from "../../codec/stream/index.js";
-import { MultifdEpochs } from "./epochs.js";
+import { MultifdEpochs, type PagesItem } from "./epochs.js";
 import { Handover } from "./handover.js";
 import { preemptRecords } from "./preempt.js";
 import type { RecordedChannel, Recording } from "./recording.js";
@@ -76,6 +76,8 @@ class Merger {
   private readonly reader: StreamReader;
   private readonly writer: ExactWriter;
   private readonly epochs: MultifdEpochs;
+  /** By channel. */
+  private readonly decoders: ChannelPages[] = [];
   private readonly pages = { normal: 0, zero: 0 };
   /** Whether the main channel's marks are MULTIFD_FLUSH records (8.1 on) or EOS. Determined in START. */
   private flushes = false;
@@ -101,7 +103,9 @@ class Merger {
       broken: (recording.resumed ?? []).length > 0,
     });
     const { ram, diagnostics } = this.reader;
-    this.epochs = new MultifdEpochs(recording.multifd, ram, diagnostics, (pages) => this.packet(pages));
+    this.epochs = new MultifdEpochs(recording.multifd, ram, diagnostics, async (item, channel, path) => {
+      await this.packet(item, channel, path);
+    });
   }
 
   async run(): Promise<MergeReport> {
@@ -230,18 +234,30 @@ class Merger {
     if (this.recording.multifd.length > 0) await this.epochs.sync();
   }
 
-  private packet({ idstr, normal, zero, data }: PacketPages): void | Promise<void> {
+  private async packet(item: PagesItem, channel: number, path: readonly string[]): Promise<void> {
     const { file, wire } = this.writer;
     const { pageSize } = this.reader.ram;
+    const decoder = (this.decoders[channel] ??= new ChannelPages(pageSize));
+    const { idstr, normal, zero, data } = await decoder.open(item, path);
+    if (data === undefined) throw unsupportedMethod(decoder.method, item, path);
     const block = this.reader.ram.find(idstr)!;
     for (let k = 0; k < normal.length; k++) {
-      wire.plain(block, Number(normal[k]), data!.subarray(k * pageSize, (k + 1) * pageSize));
+      wire.plain(block, Number(normal[k]), data.subarray(k * pageSize, (k + 1) * pageSize));
     }
     for (const offset of zero) wire.zero(block, Number(offset));
     this.pages.normal += normal.length;
     this.pages.zero += zero.length;
-    return file.drain();
+    await file.drain();
   }
+}
+
+/** Of a packet whose payload no codec here opens. */
+export function unsupportedMethod(
+  method: string | undefined,
+  { offset }: PagesItem,
+  path: readonly string[],
+): QevmError {
+  return new QevmError("unsupported", `no codec opens the ${method} payload`, { offset, path });
 }
 
 /** A recording whose channels have everything written before they wait for more. */

@@ -5,13 +5,16 @@ import type { ByteSource } from "../../bytes/source.js";
 import { RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
 import { StreamReader } from "../../codec/stream/index.js";
 import { incomplete } from "../../codec/stream/rest.js";
+import type { Input } from "../../io/container/types.js";
+import type { Recording } from "../../io/recording/index.js";
 import { withInput, type OpenOptions, type ReadingOf, type StreamInput } from "../../io/container/input.js";
 import { DecompressThreads, type DecompressOptions } from "../threads/decompress-threads.js";
+import { canLoadChannels, connectedChannels, LoadChannels } from "./load-channels.js";
 import type { LoadSink } from "../threads/load-sink.js";
 
 /** How RAM is loaded; parameters have the names of QEMU. */
 export interface LoadOptions extends OpenOptions {
-  /** QEMU's `decompress-threads`, default 2. */
+  /** QEMU's `decompress-threads`, default 2; of multifd channels: default one for each processor, at most one a channel. */
   decompressThreads?: number | undefined;
   engine?: EngineKind | undefined;
   /** QEMU's `decompress-error-check`. As in QEMU, the default is on, and off for machine types up to 2.12. */
@@ -42,17 +45,60 @@ export async function loadStream(input: StreamInput, sink: LoadSink, options: Lo
   return await withInput(input, options, async (source, reading) => await loadSource(source, sink, reading));
 }
 
-async function loadSource(source: ByteSource, sink: LoadSink, options: ReadingOf<LoadOptions>): Promise<Loaded> {
+/**
+ * Loads the RAM of a migration with multifd from its connections, which may be given in any order: the channels are read
+ * side by side and decoded by threads. The source must not wait for an answer (no return path). Pages have 4096 bytes unless `pageSize`
+ * says otherwise: what is not sent yet cannot show it. The connections stay open.
+ *
+ * Errors: as `loadStream`, with the channel's name; bad-value where they are not the channels of one migration.
+ */
+export async function loadChannels(
+  connections: readonly ByteSource[],
+  sink: LoadSink,
+  options: Omit<LoadOptions, "offset" | "snapshot"> = {},
+): Promise<Loaded> {
+  return await loadRecording(await connectedChannels(connections), sink, {
+    ...options,
+    pageSize: options.pageSize ?? 4096,
+  });
+}
+
+async function loadRecording(recording: Recording, sink: LoadSink, options: ReadingOf<LoadOptions>): Promise<Loaded> {
+  const channels = new LoadChannels(recording, sink, options.decompressThreads);
+  try {
+    return await loadFrom(channels.main, sink, { ...options, unreached: "count" }, channels);
+  } finally {
+    await channels.close();
+  }
+}
+
+async function loadSource(source: Input, sink: LoadSink, options: ReadingOf<LoadOptions>): Promise<Loaded> {
+  const { recording } = source;
+  // What lenient mode passes over is the merger's to know.
+  if (recording !== undefined && options.lenient !== true && canLoadChannels(recording)) {
+    return await loadRecording(recording, sink, options);
+  }
+  return await loadFrom(source, sink, options);
+}
+
+async function loadFrom(
+  source: ByteSource,
+  sink: LoadSink,
+  options: ReadingOf<LoadOptions>,
+  channels?: LoadChannels,
+): Promise<Loaded> {
   const reader = new StreamReader(source, { readAhead: true, ...options });
   const loader = new RamLoader(sink, reader, options);
   try {
     for await (const item of reader) {
+      if (item.kind === "command") channels?.command(item.command.name);
       if (item.kind !== "section" || item.content.kind !== "ram") continue;
       loader.path = [`section ${item.sectionId} "ram"`];
+      const mark = (flag: number): Promise<void> | undefined => channels?.mark(flag, item.type, reader);
       try {
         for await (const batch of item.records()) {
           if (options.signal?.aborted === true) throw new QevmError("io", "the load was cancelled");
-          await loader.apply(batch);
+          await loader.apply(batch, mark);
         }
       } catch (error) {
         // Report damage that occurs earlier in the stream first.
@@ -62,11 +108,21 @@ async function loadSource(source: ByteSource, sink: LoadSink, options: ReadingOf
       loader.threads?.flush();
     }
     if (!reader.complete) throw incomplete(reader.offset);
+    await channels?.end();
     sink.flush?.();
     const { pages } = loader;
+    pages.normal += channels?.pages.normal ?? 0;
+    pages.zero += channels?.pages.zero ?? 0;
     const damaged = loader.threads?.damaged ?? 0;
     const { machine, ram, diagnostics, offset } = reader;
-    return { machine, blocks: ram.blocks, pages, damaged, warnings: diagnostics.warnings, bytes: offset };
+    return {
+      machine,
+      blocks: ram.blocks,
+      pages,
+      damaged,
+      warnings: diagnostics.warnings,
+      bytes: offset + (channels?.bytes ?? 0),
+    };
   } finally {
     await loader.threads?.close();
   }
@@ -86,7 +142,8 @@ class RamLoader {
     private readonly options: LoadOptions,
   ) {}
 
-  async apply(batch: RamBatch): Promise<void> {
+  /** @param mark is called for each record without a page */
+  async apply(batch: RamBatch, mark: (flag: number) => Promise<void> | undefined): Promise<void> {
     const { blocks, pageSize } = this.reader.ram;
     for (; this.known < blocks.length; this.known++) this.sink.add?.(blocks[this.known]!);
     const decoder = (this.decoder ??= new PageDecoder(pageSize));
@@ -94,7 +151,11 @@ class RamLoader {
     const { threads, sink } = this;
     for (let i = 0; i < batch.count; i++) {
       const block = batch.block[i];
-      if (block === undefined) continue;
+      if (block === undefined) {
+        const wait = mark(batch.flag[i]!);
+        if (wait !== undefined) await wait;
+        continue;
+      }
       if (batch.flag[i] === RamFlag.COMPRESS_PAGE) {
         this.pages.compressed++;
         (threads ?? this.threads ?? (await this.startThreads())).add(batch, i);

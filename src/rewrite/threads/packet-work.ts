@@ -1,0 +1,52 @@
+import { methodOf, payloadDecoder, type PayloadDecoder } from "../../codec/multifd/index.js";
+import { QevmError } from "../../bytes/errors.js";
+import type { Slot } from "../../io/threads/index.js";
+
+/** Start data of a thread that decodes the packets of some multifd channels. */
+export interface PacketSetup {
+  pageSize: number;
+  /** Memories that pages are written to; a slot's `source` is the index, -1 its output. */
+  memories: readonly SharedArrayBuffer[];
+}
+
+/**
+ * Decodes a packet's payload, which is the slot's input: `lengths[0]` bytes in the method of the packet's flags, which
+ * are `flags[0]`, of the channel that is the slot's tag.
+ */
+export class PacketWork {
+  private readonly decoders = new Map<number, PayloadDecoder>();
+  private readonly memories: readonly Uint8Array[];
+  private readonly room: Uint8Array;
+
+  constructor(
+    private readonly setup: PacketSetup,
+    capacity: number,
+  ) {
+    this.memories = setup.memories.map((memory) => new Uint8Array(memory));
+    this.room = new Uint8Array(capacity * setup.pageSize);
+  }
+
+  /** Errors: those of the decoder. */
+  async run(slot: Slot): Promise<void> {
+    const { pageSize } = this.setup;
+    const { count, tag } = slot;
+    let decoder = this.decoders.get(tag);
+    if (decoder === undefined) {
+      decoder = await payloadDecoder(methodOf(slot.flags[0]!)!, pageSize);
+      if (decoder === undefined) throw new QevmError("unsupported", "no codec opens this payload");
+      this.decoders.set(tag, decoder);
+    }
+    const pages = decoder.decode(slot.input.subarray(0, slot.lengths[0]), this.room.subarray(0, count * pageSize));
+    const memory = this.memories[slot.source];
+    if (memory === undefined) {
+      slot.output.set(pages);
+      return;
+    }
+    for (let i = 0; i < count;) {
+      const first = i;
+      const start = slot.offset(first, pageSize);
+      while (i < count && slot.offset(i, pageSize) === start + (i - first) * pageSize) i++;
+      memory.set(pages.subarray(first * pageSize, i * pageSize), start);
+    }
+  }
+}
