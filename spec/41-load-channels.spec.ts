@@ -11,8 +11,8 @@ import { listRecordings, recordingNamed, unpackRecording } from "../tools/record
 import { still } from "../tools/recording/machines.js";
 import { migrateTo, startSource } from "../tools/recording/record.js";
 import { QevmError } from "../src/bytes/errors.js";
-import { IterableSource, MemorySource, type ByteSource } from "../src/bytes/index.js";
-import { FlatMemory, loadChannels, loadStream, sinkOf } from "../src/rewrite/load/index.js";
+import { MemorySource, type ByteSource } from "../src/bytes/index.js";
+import { FlatMemory, loadStream, sinkOf } from "../src/rewrite/load/index.js";
 import { qemuOf } from "./support/loads.js";
 
 /** The channels of a recording as connections, which do not know their ends before they come. */
@@ -41,7 +41,7 @@ for (const recording of recordings) {
   test(`${recording.name}: side by side from connections and from its folder, and by one thread`, async (t) => {
     const truth = recording.truth.blocks;
     const memory = new FlatMemory();
-    const loaded = await loadChannels(connections(recording.name), memory);
+    const loaded = await loadStream(connections(recording.name), memory);
     checkMemory(t, memory, truth);
     // Pages are given back where the threads cannot write to the sink's memory.
     const given = new FlatMemory();
@@ -64,7 +64,7 @@ for (const recording of recordings) {
 
 async function refusal(sources: readonly ByteSource[]): Promise<string> {
   try {
-    await loadChannels(sources, new FlatMemory());
+    await loadStream(sources, new FlatMemory());
     return "loaded";
   } catch (error) {
     if (!(error instanceof QevmError)) throw error;
@@ -85,12 +85,12 @@ test("damage of a channel has its place, though the main channel waits; wrong co
   t.equal(await refusal(sources), `bad-compressed-data at ${first} of connection ${zeroth}`);
   // The rest of the main channel does not come.
   const waiting = connections(name, damaged);
-  const { read } = waiting[main]!;
+  const whole = waiting[main]!;
   let left = 300;
   waiting[main] = {
     read: async (into) => {
       if (left === 0) return await new Promise<number>(() => undefined);
-      const n = await read(into.subarray(0, left));
+      const n = await whole.read(into.subarray(0, left));
       left -= n;
       return n;
     },
@@ -131,8 +131,8 @@ for (const method of ["none", "zstd"]) {
     try {
       const memory = new FlatMemory();
       const loading = all.then(async (sockets) => {
-        const sources = sockets.map((socket) => new IterableSource(socket as AsyncIterable<Uint8Array>));
-        return await loadChannels(sources, memory);
+        const sources = sockets as AsyncIterable<Uint8Array>[];
+        return await loadStream(sources, memory);
       });
       loading.catch(() => undefined);
       await migrateTo(vm, uri, recipe);

@@ -89,7 +89,7 @@ export { askPattern, type AskedPattern } from "./rewrite/adapt/ask.js";
 export type { AdaptReport, Change, PatternFacts, PlacedSetting, Weight } from "./rewrite/adapt/types.js";
 
 // The save and load path of the RAM, with threads.
-export { loadChannels, loadStream, type Loaded, type LoadOptions } from "./rewrite/load/load-stream.js";
+export { loadStream, type Loaded, type LoadOptions } from "./rewrite/load/load-stream.js";
 export { FlatMemory, sinkOf } from "./rewrite/load/sinks.js";
 export { markDirty, SharedBlock, type GuestBlock } from "./rewrite/save/guest-memory.js";
 export type { SavePageHook } from "./rewrite/save/page-strategy.js";

@@ -4,7 +4,7 @@
  *
  * - `save zstd`, `save zlib`, `save none`: our save into sockets that another process empties, against `migrate` into
  *   the same ones.
- * - `load zstd`, `load zlib`: our load from sockets (`loadChannels`) against `migrate-incoming`; another process sends
+ * - `load zstd`, `load zlib`: our load from sockets (`loadStream`) against `migrate-incoming`; another process sends
  *   both the same recording, which is our save.
  *
  * The notes have the processor time of both sides, which a busy machine changes less than the time.
@@ -16,10 +16,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cpuUsage } from "node:process";
 import type { Readable, Writable } from "node:stream";
-import { IterableSource, QemuFileWriter, type ByteSink } from "../../src/bytes/index.js";
+import { QemuFileWriter, type ByteSink } from "../../src/bytes/index.js";
 import { FileSource } from "../../src/io/transport/file.js";
 import { textOf } from "../../src/io/transport/qmp.js";
-import { FlatMemory, loadChannels } from "../../src/rewrite/load/index.js";
+import { FlatMemory, loadStream } from "../../src/rewrite/load/index.js";
 import { openDestination, type Destination } from "../../src/io/transport/destination-uri.js";
 import { RamSave, saveStream, type SharedBlock } from "../../src/rewrite/save/index.js";
 import { linuxGuest } from "../guest/linux.js";
@@ -118,6 +118,10 @@ console.log("on");
 for await (const uri of createInterface({ input: process.stdin })) await sendChannels(channels, uri).catch(console.error);
 `;
 
+function here(path: string): string {
+  return new URL(`../../src/io/transport/${path}`, import.meta.url).href;
+}
+
 /** Our save as a recording of whole channels, and who sends it. */
 class Sender {
   private constructor(
@@ -135,7 +139,6 @@ class Sender {
     await saveStream(template, main!, [...blocks], { multifd, maxBandwidth: 0 });
     template.close();
     files.forEach(closeSync);
-    const here = (path: string): string => new URL(`../../src/io/transport/${path}`, import.meta.url).href;
     const args = [
       "--input-type=module",
       "-e",
@@ -178,10 +181,7 @@ async function ourLoad(sender: Sender, pages: number): Promise<number> {
   const begun = performance.now();
   sender.send(`unix:${path}`);
   await all;
-  await loadChannels(
-    sockets.map((socket) => new IterableSource(socket as AsyncIterable<Uint8Array>)),
-    new FlatMemory(),
-  );
+  await loadStream(sockets as AsyncIterable<Uint8Array>[], new FlatMemory());
   const time = performance.now() - begun;
   server.close();
   return pages / (time / 1000);
@@ -214,6 +214,11 @@ async function theirLoad(
   }
 }
 
+/** As much as both sides make of new memory: the host of a virtual machine takes free memory back. */
+function resident(): void {
+  makeResident(2);
+}
+
 async function loads(qemu: QemuBinary, stream: string, wanted: readonly Method[], runs: number): Promise<BenchRow[]> {
   const blocks = await blocksOf(stream);
   const pages = countPages(blocks);
@@ -221,13 +226,11 @@ async function loads(qemu: QemuBinary, stream: string, wanted: readonly Method[]
   for (const method of wanted) {
     const sender = await Sender.create(stream, blocks, method);
     const spent: Spent = { ours: [], theirs: [] };
-    // As much as both make of new memory: the host of a virtual machine takes free memory back.
-    const before = (): void => makeResident(2);
     try {
       const ours = noted(async () => await ourLoad(sender, pages), own, spent.ours);
       const theirs = async (): Promise<number> =>
         await theirLoad(qemu, sender, pages, method, (seconds) => spent.theirs.push(seconds));
-      const measured = await pairs({ ...ours, before }, { measure: theirs, before }, runs);
+      const measured = await pairs({ ...ours, before: resident }, { measure: theirs, before: resident }, runs);
       done.push(row(`load ${method}`, "QEMU 10.0, 2 channels", measured, noteOf(measured, spent)));
     } finally {
       sender.close();

@@ -7,7 +7,14 @@ import { StreamReader } from "../../codec/stream/index.js";
 import { incomplete } from "../../codec/stream/rest.js";
 import type { Input } from "../../io/container/types.js";
 import type { Recording } from "../../io/recording/index.js";
-import { withInput, type OpenOptions, type ReadingOf, type StreamInput } from "../../io/container/input.js";
+import {
+  readingOf,
+  sourceOf,
+  withInput,
+  type OpenOptions,
+  type ReadingOf,
+  type StreamInput,
+} from "../../io/container/input.js";
 import { DecompressThreads, type DecompressOptions } from "../threads/decompress-threads.js";
 import { canLoadChannels, connectedChannels, LoadChannels } from "./load-channels.js";
 import type { LoadSink } from "../threads/load-sink.js";
@@ -21,6 +28,8 @@ export interface LoadOptions extends OpenOptions {
   decompressErrorCheck?: boolean | undefined;
   signal?: AbortSignal | undefined;
 }
+
+type Connections = readonly (AsyncIterable<Uint8Array> | ByteSource)[];
 
 /** The result of a load. */
 export interface Loaded {
@@ -38,29 +47,28 @@ export interface Loaded {
 /**
  * Loads the RAM of a whole stream into a sink, with COMPRESS_PAGE records inflated by threads. Device state is skipped.
  *
+ * A list is the connections of one migration with multifd, in any order, which stay open: the channels are read side by
+ * side and decoded by threads, as those of a recording are. The source must not wait for an answer (no return path).
+ * Pages have 4096 bytes unless `pageSize` says otherwise: what is not sent yet cannot show it.
+ *
  * A source that was given stays open. Errors: as `openInput` and `StreamReader`; bad-compressed-data and bad-xbzrle with
- * the record's byte offset, block and page; truncated where the stream has no EOF.
+ * the record's byte offset, block and page; truncated where the stream has no EOF; bad-value where connections are not
+ * the channels of one migration.
  */
-export async function loadStream(input: StreamInput, sink: LoadSink, options: LoadOptions = {}): Promise<Loaded> {
+export async function loadStream(
+  input: StreamInput | readonly (AsyncIterable<Uint8Array> | ByteSource)[],
+  sink: LoadSink,
+  options: LoadOptions = {},
+): Promise<Loaded> {
+  if (isList(input)) {
+    const recording = await connectedChannels(input.map(sourceOf));
+    return await loadRecording(recording, sink, { ...readingOf(options), pageSize: options.pageSize ?? 4096 });
+  }
   return await withInput(input, options, async (source, reading) => await loadSource(source, sink, reading));
 }
 
-/**
- * Loads the RAM of a migration with multifd from its connections, which may be given in any order: the channels are read
- * side by side and decoded by threads. The source must not wait for an answer (no return path). Pages have 4096 bytes unless `pageSize`
- * says otherwise: what is not sent yet cannot show it. The connections stay open.
- *
- * Errors: as `loadStream`, with the channel's name; bad-value where they are not the channels of one migration.
- */
-export async function loadChannels(
-  connections: readonly ByteSource[],
-  sink: LoadSink,
-  options: Omit<LoadOptions, "offset" | "snapshot"> = {},
-): Promise<Loaded> {
-  return await loadRecording(await connectedChannels(connections), sink, {
-    ...options,
-    pageSize: options.pageSize ?? 4096,
-  });
+function isList(input: StreamInput | Connections): input is Connections {
+  return Array.isArray(input);
 }
 
 async function loadRecording(recording: Recording, sink: LoadSink, options: ReadingOf<LoadOptions>): Promise<Loaded> {

@@ -141,7 +141,7 @@ export class ChannelSet {
     const add = (lane: Lane): void => void ways.push({ lane, waiting: [], sending: undefined });
     if (method === "none") return sinks.forEach(() => add(new PlainLane(pageSize, shared)));
     const count = Math.min(threads ?? availableParallelism(), sinks.length);
-    const module = method === "zlib" ? await loadPageModule() : undefined;
+    const module = await loadPageModule();
     for (let k = 0; k < Math.max(1, count); k++) {
       const channels = sinks.map((_, channel) => channel).filter((channel) => count < 2 || channel % count === k);
       const setup: ChannelSetup = { method, level, exact, pageSize, module, channels, memories: shared, findZero };

@@ -88,9 +88,9 @@ export class PacketThreads {
     this.checkMethod(item, channel, path);
     const lane = this.lanes[channel % this.lanes.length]!;
     const before = lane.turn;
-    let done: () => void = () => undefined;
+    const done: (() => void)[] = [];
     lane.turn = new Promise((resolve) => {
-      done = resolve;
+      done.push(resolve);
     });
     try {
       await before;
@@ -111,7 +111,7 @@ export class PacketThreads {
       lane.given.push({ slot, block, offset: item.offset + ramPacketLength(pageSize), path });
       lane.pool.publish(slot);
     } finally {
-      done();
+      done[0]!();
     }
   }
 
