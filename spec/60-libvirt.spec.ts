@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import test from "tape";
 import { libvirtImage } from "../src/io/container/index.js";
+import { streamSink } from "../src/io/container/libvirt/write.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
@@ -216,6 +217,24 @@ test("another compression, and another stream", async (t) => {
   t.ok(ram.pages.compressed > 0, `${ram.pages.compressed} compressed pages`);
   await checkMemory(t, again, "gzip");
   t.end();
+});
+
+test("gzip by members side by side: whole, bounded, and ended by a sink that fails", async (t) => {
+  const bytes = Buffer.alloc(9 * (1 << 20) + 5, "a page of text; ");
+  for (let at = 0; at < bytes.length; at += 4096) bytes.writeUInt32LE(at, at);
+  const written: Buffer[] = [];
+  const sink = streamSink("gzip", { write: (chunk) => void written.push(Buffer.from(chunk)) });
+  for (let at = 0; at < bytes.length; at += 700_001) await sink.write(bytes.subarray(at, at + 700_001));
+  t.ok(written.length > 4, `${written.length} members before the end`);
+  await sink.end();
+  t.equal(written.length, 10);
+  t.ok(gunzipSync(Buffer.concat(written)).equals(bytes), "the members give the bytes");
+  written.length = 0;
+  await streamSink("gzip", { write: (chunk) => void written.push(Buffer.from(chunk)) }).end();
+  t.equal(gunzipSync(Buffer.concat(written)).length, 0, "nothing is a gzip file, too");
+  const full = streamSink("gzip", { write: () => Promise.reject(new Error("the disk is full")) });
+  const failed = await Promise.resolve(full.write(bytes)).then(() => "written", String);
+  t.equal(failed, "Error: the disk is full");
 });
 
 test("a new image round a bare stream", async (t) => {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
+import { availableParallelism } from "node:os";
 import type { Readable, Writable } from "node:stream";
-import { createGzip } from "node:zlib";
 import { QevmError } from "../../../bytes/errors.js";
 import type { ByteSink } from "../../../bytes/source.js";
 import { WritableSink } from "../../transport/writable.js";
@@ -13,6 +13,7 @@ import {
   type LibvirtData,
   type LibvirtHeader,
 } from "./header.js";
+import { GzipMembers } from "./gzip-members.js";
 import { escaped, withQemuArguments } from "./qemu-arguments.js";
 
 /** The parts of a new save image. */
@@ -98,8 +99,8 @@ const TYPE = /(<type\b[^<>]*?\bmachine=)(["'])(?<machine>[^"'<>]*)\2/u;
 export type EndedSink = ByteSink & { end(): Promise<void> };
 
 /**
- * The sink for a save image's stream, after the existing contents of the file: raw, through node:zlib, or through the
- * program that libvirt would run. Errors: io (the program is missing or fails).
+ * The sink for a save image's stream, after the existing contents of the file: raw, as gzip members by node:zlib,
+ * or through the program that libvirt would run, with threads where it has them. Errors: io (the program is missing or fails).
  */
 export function streamSink(format: string, file: ByteSink): EndedSink {
   if (format === "raw" || format === "sparse") {
@@ -110,16 +111,17 @@ export function streamSink(format: string, file: ByteSink): EndedSink {
       ...(hole === undefined ? {} : { hole }),
     };
   }
-  return format === "gzip" ? gzipSink(file) : programSink(format, file);
+  return format === "gzip" ? new GzipMembers(file) : programSink(format, file);
 }
 
-function gzipSink(file: ByteSink): EndedSink {
-  const gzip = createGzip();
-  return throughSink(gzip, "gzip", drain(gzip, file));
-}
+/** The programs that compress by several threads: each takes up to 100 MB a thread (xz). */
+const THREADED: ReadonlySet<string> = new Set(["xz", "zstd"]);
+const MOST_THREADS = 4;
 
 function programSink(program: string, file: ByteSink): EndedSink {
-  const child = spawn(program, ["-c"], { stdio: "pipe" });
+  const threads = Math.min(MOST_THREADS, availableParallelism());
+  const args = threads > 1 && THREADED.has(program) ? ["-c", `-T${threads}`] : ["-c"];
+  const child = spawn(program, args, { stdio: "pipe" });
   let said = "";
   child.stderr.setEncoding("utf8");
   child.stderr.on("data", (text: string) => (said = (said + text).slice(-1000)));
