@@ -18,6 +18,10 @@ export interface PageExports {
   ): number;
   deflateBlocks(pages: number, length: number, count: number, out: number): number;
   inflatePage(data: number, length: number, out: number, size: number): number;
+  /** Bytes of zstd's workspace. */
+  readonly ZSTD_WORK: WebAssembly.Global;
+  zstdBegin(work: number): void;
+  zstdBlocks(work: number, data: number, length: number, out: number): number;
   inflatePart(data: number, length: number, out: number, size: number, history: number): number;
   inflateBatch(
     input: number,

@@ -1,6 +1,7 @@
 import { QevmError } from "../../bytes/errors.js";
 import { suitsPageEngine } from "../../engine/page-engine.js";
 import { PageStreamDeflater } from "../../engine/page-stream.js";
+import { PageStreamZstd } from "../../engine/page-zstd.js";
 import type { MultifdMethod } from "./flags.js";
 import { PageTableDecoder } from "./page-table.js";
 import type { PayloadDecoder, PayloadEncoder } from "./payload-decoder.js";
@@ -47,8 +48,8 @@ export interface PayloadOptions {
   /** zlib: 0 to 9; zstd: 1 to 20. Default 1. */
   level?: number | undefined;
   /**
-   * zlib: the bytes of QEMU's zlib, as with any other level than 1 and pages of more than 4096 bytes. Default: the page
-   * engine, which is several times as fast.
+   * zlib: the bytes of QEMU's zlib, as with any other level than 1 and pages of more than 4096 bytes; zstd: the zstd
+   * library also at level 1. Default: the page engine, which is several times as fast.
    */
   exact?: boolean | undefined;
   /** Target page size in bytes. Default 4096. */
@@ -65,7 +66,8 @@ export interface PayloadOptions {
 export async function payloadEncoder(options: PayloadOptions): Promise<PayloadEncoder | undefined> {
   const { method = "none", level = 1, exact = false, pageSize = 4096, module } = options;
   if (method === "none") return undefined;
-  if (method === "zstd") return await ZstdStreamEncoder.create(level);
+  if (method === "zstd")
+    return level === 1 && !exact ? await PageStreamZstd.create(module) : await ZstdStreamEncoder.create(level);
   if (exact || level !== 1 || !suitsPageEngine(pageSize)) return new ZlibStreamEncoder(level, pageSize);
   return await PageStreamDeflater.create(pageSize, module);
 }

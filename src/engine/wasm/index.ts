@@ -12,6 +12,7 @@ export { adler32Long } from "./adler";
 export { deflateBlocks } from "./fast";
 export { decodeLz4 } from "./lz4";
 export { decodeLzo1x } from "./lzo1x";
+export { ZSTD_WORK, zstdBegin, zstdBlocks } from "./zstd";
 
 const FLAG_ZERO: u64 = 0x02;
 const FLAG_COMPRESS_PAGE: u64 = 0x100;
