@@ -12,6 +12,9 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
   process.exit(2);
 });
 
+// Nobody reads the messages any more, or their disk is full: a migration under way must not end for that.
+process.stderr.on("error", () => undefined);
+
 // Any other exception is a bug of this program: print one line and exit with the status that sysexits.h has for it.
 process.on("uncaughtException", (error: unknown) => {
   const [name = ""] = process.argv.slice(2);

@@ -14,8 +14,10 @@ import { withFirst } from "./pending.js";
 export interface Candidate {
   readonly uuid: string;
   readonly id: number;
-  /** When it was accepted, of `performance.now()`. */
-  readonly since: number;
+  /** Its number among all connections. */
+  readonly order: number;
+  /** It was accepted when `ChannelHold.late` was set. */
+  readonly late: boolean;
   /** The bytes read so far, and the rest; both go on while it is held. */
   head: Uint8Array;
   rest: AsyncIterator<Uint8Array>;
@@ -30,29 +32,44 @@ const SETTLED = 300;
 /** Milliseconds after which one of several rivals is taken, though none has sent pages. */
 const GRACE = 2000;
 /**
- * Milliseconds after the setup of RAM in which channels are still accepted. A source has connected all of them and has
- * sent a packet on each before that setup leaves it (5.2 to 11.1 ram_save_setup).
+ * Checks after the setup of RAM in which channels are still accepted. A source has connected all of them and has sent a
+ * packet on each before that setup leaves it (5.2 to 11.1 ram_save_setup). It is no time, because connections wait to be
+ * accepted while this process is suspended, or waits for its disk.
  */
-const LATE = 2000;
+const LATE = 100;
 /** Interval in milliseconds between two checks. */
 const LOOK = 20;
 
 /**
  * Decides which multifd channels are of this migration. All of them have the same uuid, and each an id of its own. Where
- * several connections claim that, the one counts that sends pages of a RAM block that the main channel has listed; where
- * none does in time, the uuid with the most channels, and the oldest connection.
+ * several connections claim that, one counts that came after the main channel: those before it are of a migration that
+ * was cancelled (a source connects its main channel first). Of several the one counts that sends pages of a RAM block that
+ * the main channel has listed; where none does in time, the uuid with the most channels, and the oldest connection.
  */
 export class ChannelHold {
+  /** A connection that is accepted now is none of the migration. */
+  late = false;
   private readonly candidates = new Set<Candidate>();
   private readonly ids = new Set<number>();
   private uuid: string | undefined;
   private ram: RamState | undefined;
   private begun: number | undefined;
+  /** The number of the main channel among all connections. */
+  private main = 0;
 
-  /** The main channel is here. */
-  begin(ram: RamState): void {
+  /** @param lateAfter checks of `LATE`, for tests */
+  constructor(private readonly lateAfter = LATE) {}
+
+  /** The main channel is here, the connection of number `main`. */
+  begin(ram: RamState, main = 0): void {
     this.ram = ram;
+    this.main = main;
     this.begun = performance.now();
+    let looks = 0;
+    const timer = setInterval(() => {
+      this.late = ++looks >= this.lateAfter;
+      if (this.late) clearInterval(timer);
+    }, LOOK).unref();
   }
 
   /**
@@ -95,10 +112,13 @@ export class ChannelHold {
     const { uuid, id, head } = candidate;
     if (this.uuid !== undefined && this.uuid !== uuid) return "it is a multifd channel of another guest";
     if (this.ids.has(id)) return `it is another multifd channel ${id}`;
-    if (candidate.since > this.begun + LATE) return "it came after the channels of the migration";
-    if (sendsPages(head, this.ram)) return "taken";
-    const rivals = this.rivals(candidate);
+    if (candidate.late) return "it came after the channels of the migration";
+    const early = candidate.order < this.main;
     const age = performance.now() - Math.max(since, this.begun);
+    const rivals = this.rivals(candidate);
+    const newer = early ? rivals.find(({ order }) => order > this.main) : undefined;
+    if (newer !== undefined) return `a newer connection is multifd channel ${newer.id}`;
+    if ((!early || age >= SETTLED) && sendsPages(head, this.ram)) return "taken";
     if (rivals.length === 0) return this.uuid === uuid || age >= SETTLED ? "taken" : undefined;
     if (age < GRACE) return undefined;
     return rivals.every((rival) => this.isBefore(candidate, rival)) ? "taken" : undefined;
@@ -108,7 +128,11 @@ export class ChannelHold {
   private rivals(candidate: Candidate): Candidate[] {
     const { uuid, id } = candidate;
     return [...this.candidates].filter(
-      (one) => one !== candidate && !one.closed() && (one.uuid === uuid ? one.id === id : this.uuid === undefined),
+      (one) =>
+        one !== candidate &&
+        !one.closed() &&
+        (one.uuid === uuid ? one.id === id : this.uuid === undefined) &&
+        (one.order > this.main || candidate.order < this.main),
     );
   }
 

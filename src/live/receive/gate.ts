@@ -2,13 +2,13 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { decodeInitPacket, INIT_LENGTH } from "../../codec/multifd/index.js";
 import type { ChannelRole } from "../../io/recording/index.js";
 import type { AllowedPeers } from "../../io/transport/allowed-peers.js";
-import { textOf } from "../../io/transport/attempt.js";
 import type { Connection, Refused } from "../../io/transport/connection.js";
 import { ChannelHold, type Candidate } from "./channel-hold.js";
 import { CPR, identifiedRole, mayTell, startsWith, TLS } from "./first-bytes.js";
 import { withoutMemory } from "./live-main.js";
 import { MainProof, type Proof } from "./main-proof.js";
 import { isSilent, silence, withFirst } from "./pending.js";
+import { brokeOff, reasonOf, saidBy, type Waiting } from "./waiting.js";
 
 /** A connection whose first bytes show that it belongs to a migration, and as which channel. */
 export interface Caller {
@@ -35,6 +35,11 @@ export interface GateFacts {
   readonly takesSilent?: boolean;
 }
 
+/**
+ * Checks, 20 ms each, after which connections that are not identified are no longer waited for at the beginning or end of
+ * a migration: new ones that send a byte now and then may come for ever.
+ */
+export const STRANGERS = 100;
 /** Time limit in milliseconds for a connection to identify itself. */
 const LIMIT = 30_000;
 /** Maximum number of open unidentified connections, more than a migration has (255 multifd channels). */
@@ -55,23 +60,6 @@ const SECOND = "it is a second main channel";
 /** Interval in milliseconds between two checks. */
 const LOOK = 20;
 
-interface Waiting {
-  readonly connection: Connection;
-  readonly since: number;
-  bytes: number;
-  /** Its TLS handshake is done, or none is needed. */
-  secured: boolean;
-  /** When data last arrived, of `performance.now()`. */
-  last: number;
-  /** What came of it where it begins like a main channel. */
-  main: Uint8Array[] | undefined;
-  why: string | undefined;
-  /** It was closed and reported. */
-  refused: boolean;
-  /** It begins like a multifd channel, and is held until it is known to be of this migration. */
-  held: boolean;
-}
-
 /** Distinguishes the connections of a migration from others, which are closed and reported. */
 export class Gate {
   readonly refused: Refused[] = [];
@@ -83,6 +71,7 @@ export class Gate {
   private readonly hold = new ChannelHold();
   private woken: (() => void)[] = [];
   private over = false;
+  private accepted = 0;
   /** The source has tried to hand over its memory, and sends none. */
   private cpr = false;
 
@@ -124,6 +113,8 @@ export class Gate {
     const waiting: Waiting = {
       connection,
       since: now,
+      order: ++this.accepted,
+      late: this.hold.late,
       bytes: 0,
       secured: connection.ready === undefined,
       last: now,
@@ -246,7 +237,15 @@ export class Gate {
     const init = decodeInitPacket(head.subarray(0, INIT_LENGTH), 0, []);
     const uuid = Buffer.from(init.uuid).toString("hex");
     const closed = (): boolean => waiting.why !== undefined;
-    const candidate: Candidate = { uuid, id: init.channel, since: waiting.since, head, rest, closed };
+    const candidate: Candidate = {
+      uuid,
+      id: init.channel,
+      order: waiting.order,
+      late: waiting.late,
+      head,
+      rest,
+      closed,
+    };
     waiting.held = true;
     try {
       waiting.why ??= await this.hold.decide(candidate, (chunk) => this.note(waiting, chunk));
@@ -331,7 +330,7 @@ export class Gate {
     if (this.facts.mainIsHere()) waiting.why ??= SECOND;
     if (waiting.why !== undefined) return undefined;
     const whole = next === undefined ? rest : { next: withFirst(next, rest) };
-    this.hold.begin(proof.ram);
+    this.hold.begin(proof.ram, waiting.order);
     return { connection, role: "main", id: undefined, uuid: undefined, head: Buffer.concat(held), rest: whole };
   }
 
@@ -377,19 +376,4 @@ export class Gate {
       all.find((one) => !one.secured && isOld(one)) ?? all.find((one) => one.bytes === 0 && isOld(one)) ?? all[0];
     if (oldest !== undefined) this.refuseWaiting(oldest, `more than ${MOST_WAITING} connections were not identified`);
   }
-}
-
-function saidBy({ bytes, secured }: Waiting): string {
-  if (!secured) return "nothing that ends its TLS handshake";
-  return bytes === 0 ? "nothing" : "too little to identify it";
-}
-
-/** The reason in a report that names the peer already. */
-function reasonOf(error: unknown, peer: string): string {
-  const text = textOf(error);
-  return text.startsWith(`${peer}: `) ? text.slice(peer.length + 2) : text;
-}
-
-function brokeOff(error: unknown): string {
-  return `it broke off: ${textOf(error)}`;
 }

@@ -25,11 +25,16 @@ export async function isSilent(read: Promise<unknown>, milliseconds: number): Pr
   }
 }
 
+/** Milliseconds in which data is read that came while this process was suspended: timers are first after that. */
+const READ = 20;
+
 /** Resolves after so many milliseconds, unless it is stopped. */
 export function silence(milliseconds: number): { over: Promise<"quiet">; stop: () => void } {
   let timer: NodeJS.Timeout | undefined;
   const over = new Promise<"quiet">((resolve) => {
-    timer = setTimeout(() => resolve("quiet"), milliseconds);
+    timer = setTimeout(() => {
+      timer = setTimeout(() => resolve("quiet"), READ);
+    }, milliseconds);
   });
   return { over, stop: () => clearTimeout(timer) };
 }

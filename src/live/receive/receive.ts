@@ -8,7 +8,7 @@ import type { Refused } from "../../io/transport/connection.js";
 import type { TlsFacts, TlsListener } from "../../io/transport/tls/listener.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
 import type { ChannelFile } from "./channel-files.js";
-import { Gate, type Caller } from "./gate.js";
+import { Gate, STRANGERS, type Caller } from "./gate.js";
 import { LiveMain, returnBytes, type LiveOptions, withoutMemory } from "./live-main.js";
 import { Recorder, type ChannelFact, type RecordingFacts } from "./recorder.js";
 import { SideChannels } from "./side-channels.js";
@@ -203,6 +203,8 @@ class Receiver {
         (error: unknown) => this.over?.reject(error),
       );
     } else {
+      // A source that tries again must not send its guest to a listener that is about to end.
+      this.listening?.close();
       // Keep what the other channels have sent by then.
       void this.drained().then(() => this.over?.reject(live.failure));
     }
@@ -213,11 +215,13 @@ class Receiver {
    * open until the final reply.
    */
   private async untilComplete(live: LiveMain): Promise<void> {
-    const quiet = this.countQuiet();
-    for (;;) {
-      const looks = quiet();
-      const open = this.isOpen() || this.gate.busy;
-      const ended = looks >= QUIET && (live.returnPath ? !this.gate.busy : !open);
+    const [quiet, ours] = [this.countQuiet(), this.countQuiet(false)];
+    for (let k = 0; ; k++) {
+      const [all, own] = [quiet(), ours()];
+      const looks = k < STRANGERS ? all : own;
+      const busy = k < STRANGERS && this.gate.busy;
+      const open = this.isOpen() || busy;
+      const ended = looks >= QUIET && (live.returnPath ? !busy : !open);
       if (this.side.allHere && (ended || looks >= PATIENCE / LOOK)) break;
       if ((!open && looks >= QUIET) || looks >= PATIENCE / LOOK) {
         throw new QevmError("truncated", "packets of the multifd channels are missing");
@@ -236,12 +240,13 @@ class Receiver {
   /**
    * Counts checks without new data. It counts checks and not time, because data may wait to be read while this process
    * is suspended.
+   * @param strangers whether data of connections that are not identified counts, too
    */
-  private countQuiet(): () => number {
+  private countQuiet(strangers = true): () => number {
     let looks = 0;
     let before = -1;
     return () => {
-      const now = this.recorder.bytes + this.gate.seen;
+      const now = this.recorder.bytes + (strangers ? this.gate.seen : 0);
       looks = now === before ? looks + 1 : 0;
       before = now;
       return looks;

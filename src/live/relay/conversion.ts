@@ -83,13 +83,16 @@ export function openedLater(open: () => Promise<ByteSink>): ByteSink {
   };
 }
 
-/** Waits until `seen` has been the same for so long; undefined is never the same. */
-export async function quiet(seen: () => number | undefined, milliseconds: number): Promise<void> {
-  let [since, before] = [performance.now(), seen()];
-  while (before === undefined || performance.now() - since < milliseconds) {
+/**
+ * Waits until `seen`, given the number of the check, has been the same in so many checks; undefined is never the same.
+ * It counts checks and not time, because connections may wait to be accepted while this process is suspended.
+ */
+export async function quiet(seen: (check: number) => number | undefined, checks: number): Promise<void> {
+  let before = seen(0);
+  for (let [k, same] = [1, 0]; before === undefined || same < checks; k++) {
     await sleep(LOOK);
-    const now = seen();
-    if (now !== before || now === undefined) since = performance.now();
+    const now = seen(k);
+    same = now === before ? same + 1 : 0;
     before = now;
   }
 }

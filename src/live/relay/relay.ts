@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
-import { Gate, KeptTail, StreamEnd, type Caller, type ChannelHead } from "../receive/index.js";
+import { Gate, KeptTail, STRANGERS, StreamEnd, type Caller, type ChannelHead } from "../receive/index.js";
 import type { ChannelRole } from "../../io/recording/index.js";
 import { checkDestination, openDestination, type Destination } from "../../io/transport/destination-uri.js";
 import { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
 import { writeDrained } from "../../io/transport/drained.js";
+import { ReturnTail } from "../../io/transport/return-tail.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
 import { OpenConnections } from "../../io/transport/connection.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
@@ -14,7 +15,6 @@ import { Announcement } from "./announcement.js";
 import { convertMain, openedLater, quiet, type Converted } from "./conversion.js";
 import { Ahead } from "./pump.js";
 import { RelayRecord } from "./record.js";
-import { ReturnTail } from "./return-tail.js";
 import type { Relayed, RelayOptions } from "./types.js";
 
 export type { Relayed, RelayOptions } from "./types.js";
@@ -56,6 +56,7 @@ class Relay {
   private mainEnded = false;
   /** Connections are made one after the other, so that the destination sees them in the source's order. */
   private connected: Promise<unknown> = Promise.resolve();
+  private listening: Listening | undefined;
   private over: { resolve: () => void; reject: (error: unknown) => void } | undefined;
 
   constructor(
@@ -86,10 +87,10 @@ class Relay {
     const ending = beforeEnd((signal) => {
       if (this.mainIsHere) this.record.fail(`ended by ${signal}`);
     });
-    let listening: Listening | undefined;
     try {
-      listening = await openListener(this.from, (connection) => this.accept(connection), this.options.listenTls);
-      this.from = listening.uri;
+      const take = (connection: Connection): void => this.accept(connection);
+      this.listening = await openListener(this.from, take, this.options.listenTls);
+      this.from = this.listening.uri;
       this.options.onListening?.(this.from);
       await ended;
       await this.checkLoaded();
@@ -101,7 +102,7 @@ class Relay {
       throw error;
     } finally {
       ending.forget();
-      listening?.close();
+      this.listening?.close();
     }
   }
 
@@ -177,10 +178,12 @@ class Relay {
       gone = { error };
       // The source sees that the destination closes, as if it were connected directly.
       connection.output?.end();
-      if (isMain) setTimeout(() => this.over?.reject(error ?? closedEarly(this.to)), PATIENCE).unref();
+      if (isMain) setTimeout(() => void this.left(error), PATIENCE).unref();
     });
     try {
       await this.forward(role, this.recorded(caller, channel), destination);
+      // A source that tries again must not send its guest to a relay that is about to end.
+      if (isMain && !this.hasEnded()) this.listening?.close();
       // A destination that is done may have closed already.
       if (gone === undefined) await destination.end(role === "multifd");
       else if (gone.error !== undefined) throw gone.error;
@@ -196,6 +199,12 @@ class Relay {
     }
     await connection.ended();
     if (isMain) this.mainEnded = true;
+  }
+
+  /** The source goes on though the destination has closed: an error, unless it was told that its guest is loaded. */
+  private async left(error: unknown): Promise<void> {
+    if ((await this.tail.shut()) === 0) this.over?.resolve();
+    else this.over?.reject(error ?? closedEarly(this.to));
   }
 
   /** Connects to the destination, after the connections before it. */
@@ -222,7 +231,11 @@ class Relay {
    * its RAM is sent on the main channel.
    */
   private async settled(): Promise<void> {
-    await quiet(() => (this.gate.busy ? undefined : this.ahead.pumps.length + this.gate.seen), QUIET * LOOK);
+    await quiet((k) => {
+      const { pumps } = this.ahead;
+      if (k >= STRANGERS) return pumps.length;
+      return this.gate.busy ? undefined : pumps.length + this.gate.seen;
+    }, QUIET);
     this.ahead.begin();
   }
 
@@ -318,12 +331,12 @@ class Relay {
   /**
    * When all connections have ended, the migration has ended. Connections that wait to be identified are handled first.
    */
-  private ended(looks = 0): void {
+  private ended(looks = 0, all = 0): void {
     const { seen } = this.gate;
     setTimeout(() => {
       if (this.open > 0 || !this.mainEnded) return;
-      if (looks >= QUIET && !this.gate.busy) this.over?.resolve();
-      else this.ended(seen === this.gate.seen ? looks + 1 : 0);
+      if ((looks >= QUIET && !this.gate.busy) || all >= STRANGERS) this.over?.resolve();
+      else this.ended(seen === this.gate.seen ? looks + 1 : 0, all + 1);
     }, LOOK);
   }
 
@@ -336,17 +349,11 @@ class Relay {
 
   /** Errors: bad-value or truncated where the destination has not loaded everything. */
   private async checkLoaded(): Promise<void> {
-    const shut = await this.tail.shut();
-    if (shut === 0) return;
+    await this.tail.check();
+    if ((await this.tail.shut()) === 0) return;
     if (this.announcement.is.returnPath || this.record.hasAnswers) {
-      const what =
-        shut === undefined
-          ? "the destination closed before it had loaded everything"
-          : "the destination reports that the migration failed";
-      throw new QevmError(shut === undefined ? "truncated" : "bad-value", what, {
-        expected: "SHUT 0",
-        found: shut === undefined ? "no SHUT" : `SHUT ${shut}`,
-      });
+      const what = "the destination closed before it had loaded everything";
+      throw new QevmError("truncated", what, { expected: "SHUT 0", found: "no SHUT" });
     }
     if (!this.hasEnded()) {
       throw new QevmError("truncated", "the connections ended before the stream did", { offset: this.main.length });

@@ -1,3 +1,4 @@
+import { QevmError } from "../../bytes/errors.js";
 import { QemuFileReader } from "../../bytes/index.js";
 import { decodeReturnMessage } from "../../codec/stream/index.js";
 
@@ -7,6 +8,20 @@ const LENGTH = 8;
 /** The last bytes of the destination's replies, which end with SHUT. */
 export class ReturnTail {
   private tail: Uint8Array = new Uint8Array(0);
+
+  /** For `openDestination`. */
+  readonly answers = async (chunk: Uint8Array): Promise<void> => {
+    this.note(chunk);
+    await Promise.resolve();
+  };
+
+  /** Errors: bad-value, where the destination reports that it has not loaded everything. */
+  async check(): Promise<void> {
+    const shut = await this.shut();
+    if (shut === undefined || shut === 0) return;
+    const place = { expected: "SHUT 0", found: `SHUT ${shut}` };
+    throw new QevmError("bad-value", "the destination reports that the migration failed", place);
+  }
 
   note(chunk: Uint8Array): void {
     const joined = new Uint8Array(this.tail.length + chunk.length);
