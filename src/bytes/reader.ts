@@ -246,7 +246,8 @@ export class QemuFileReader {
     if (this.end - this.position < n) throw this.short(n, what);
   }
 
-  private short(n: number, what: string): QevmError {
+  /** The error of an input that ends where `n` bytes are needed. */
+  short(n: number, what: string): QevmError {
     return this.error("truncated", `the input ends inside ${what}`, {
       expected: `${n} bytes`,
       found: `${this.available}`,

@@ -51,6 +51,8 @@ export function keepFolder(folder: AtomicFolder, out: string, complete: boolean,
     syncName(resolve(out));
   } catch {
     path = folder.leave();
+    // Somebody has removed it, or its parent.
+    if (!existsSync(path)) return;
   }
   if (complete) tell(`every channel is kept in ${safe(path)}`);
   else tellKept(path);

@@ -96,6 +96,7 @@ export class Sequence {
     }
     this.put();
     this.last = [channel, offset, length];
+    if (this.text.length > 1 << 16) this.flush();
   }
 
   /**
@@ -131,7 +132,6 @@ export class Sequence {
     this.text += `${this.first ? "\n" : ",\n"}${JSON.stringify(this.last)}`;
     this.first = false;
     this.last = undefined;
-    if (this.text.length > 1 << 16) this.flush();
   }
 
   private flush(): void {

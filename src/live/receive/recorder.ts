@@ -63,11 +63,25 @@ export class Recorder {
 
   /** Opens a new channel; `id` is a multifd channel's id. Errors: io. */
   open(role: ChannelRole, id?: number): ChannelHead {
+    if (this.folder === undefined) return this.count(role, id);
+    const file = this.nameFor(role, id);
+    return this.add(new ChannelFile(this.folder, file, role));
+  }
+
+  /** A channel of which only the bytes are counted. */
+  count(role: ChannelRole, id?: number): ChannelHead {
+    return this.add(new ChannelHead(this.nameFor(role, id), role));
+  }
+
+  private nameFor(role: ChannelRole, id: number | undefined): string {
     const stem = role === "multifd" ? `multifd-${id}` : role;
     let file = `${stem}.bin`;
     for (let k = 1; this.names.has(file); k++) file = `${stem}-${k}.bin`;
-    const channel = this.folder === undefined ? new ChannelHead(file, role) : new ChannelFile(this.folder, file, role);
-    this.names.add(file);
+    return file;
+  }
+
+  private add<T extends ChannelHead>(channel: T): T {
+    this.names.add(channel.file);
     this.channels.push(channel);
     return channel;
   }
@@ -79,8 +93,12 @@ export class Recorder {
     const { length } = channel;
     try {
       channel.write(bytes);
-      this.sequence?.add(this.channels.indexOf(channel), length, bytes.length);
-      this.timeline?.add(channel.file, length, bytes.length);
+      // What was written is in both lists, even where there is no space for them now.
+      try {
+        this.sequence?.add(this.channels.indexOf(channel), length, bytes.length);
+      } finally {
+        this.timeline?.add(channel.file, length, bytes.length);
+      }
     } catch (error) {
       channel.reason ??= textOf(error);
       throw error;

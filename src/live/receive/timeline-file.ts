@@ -13,6 +13,8 @@ export class TimelineFile {
   private readonly writer = new TimelineWriter(new Date());
   private fd: number | undefined;
   private length = 0;
+  /** Lines that the disk has not taken yet. */
+  private rest = "";
 
   /** Errors: io. */
   constructor(folder: string) {
@@ -26,7 +28,10 @@ export class TimelineFile {
     if (this.writer.size > HELD) this.write();
   }
 
-  /** Waits until the disk has stored every line. Errors: io; the file then ends with a whole line. */
+  /**
+   * Waits until the disk has stored every line. Errors: io; the file then ends with a whole line, and what is missing is
+   * tried again by the next call.
+   */
   sync(): void {
     this.write();
     attempt(this.path, () => fsyncSync(this.fd!));
@@ -38,7 +43,8 @@ export class TimelineFile {
   }
 
   private write(): void {
-    const bytes = Buffer.from(this.writer.take());
+    this.rest += this.writer.take();
+    const bytes = Buffer.from(this.rest);
     try {
       writeAll(this.path, this.fd!, bytes, this.length);
     } catch (error) {
@@ -46,5 +52,6 @@ export class TimelineFile {
       throw error;
     }
     this.length += bytes.length;
+    this.rest = "";
   }
 }

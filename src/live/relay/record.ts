@@ -52,9 +52,16 @@ export class RelayRecord {
     return this.answers !== undefined;
   }
 
-  /** Opens a channel. Errors: io. */
+  /** Opens a channel. Where it cannot be recorded, its bytes are only counted. */
   open(role: ChannelRole, id?: number): ChannelHead {
-    return this.recorder.open(role, id);
+    try {
+      return this.recorder.open(role, id);
+    } catch (error) {
+      this.breakOff(error);
+      const channel = this.recorder.count(role, id);
+      channel.reason = `it could not be recorded: ${textOf(error)}`;
+      return channel;
+    }
   }
 
   note(channel: ChannelHead, bytes: Uint8Array): void {
@@ -68,12 +75,8 @@ export class RelayRecord {
 
   /** Records the destination's replies on the main channel. */
   answer(bytes: Uint8Array): void {
-    try {
-      this.answers ??= this.recorder.open("return-path");
-      this.note(this.answers, bytes);
-    } catch (error) {
-      this.breakOff(error);
-    }
+    this.answers ??= this.open("return-path");
+    this.note(this.answers, bytes);
   }
 
   /**
@@ -102,11 +105,18 @@ export class RelayRecord {
     this.settled = true;
   }
 
-  /** The migration has failed: keeps what was received as well as possible. Synchronous, and done once. */
+  /**
+   * The migration has failed: keeps what was received as well as possible. Synchronous, and done once. What was confirmed
+   * stays whole: the destination has loaded it.
+   */
   fail(reason: string): void {
     if (this.settled) return;
     this.settled = true;
     try {
+      if (this.confirmed && this.broken === undefined) {
+        this.recorder.settle(this.list(true));
+        return;
+      }
       this.recorder.settle(this.list(false, reason));
     } catch {
       // The disk is full or broken: keep what is there.

@@ -70,10 +70,11 @@ export class ReencodePages implements ItemConverter {
     private readonly writer: ExactWriter,
     private readonly options: ConvertOptions,
     /** Folder for the guest's memory; undefined: the stream is known to hold no XBZRLE page. */
-    private readonly scratch: string | undefined,
+    private scratch: string | undefined,
   ) {}
 
   async item(item: StreamItem): Promise<void> {
+    if (item.kind === "command" && item.command.name === "PACKAGED") this.forget();
     if (item.kind === "section" && item.content.kind === "ram") await this.section(item);
     else await this.writer.item(item);
   }
@@ -86,6 +87,17 @@ export class ReencodePages implements ItemConverter {
     await this.parts?.encoder.close();
     await this.parts?.inflate.close();
     this.memory?.close();
+  }
+
+  /**
+   * The switch to postcopy: no XBZRLE page follows (QEMU migration/ram.c ram_save_page, 5.2 to 11.1), and a full disk would
+   * end a migration that can no longer go back.
+   */
+  private forget(): void {
+    this.parts?.records.forget();
+    this.memory?.close();
+    this.memory = undefined;
+    this.scratch = undefined;
   }
 
   private async section(item: SectionItem): Promise<void> {

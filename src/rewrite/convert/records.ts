@@ -35,7 +35,7 @@ export class RecordConverter {
     private readonly inflate: InflateStage,
     pageSize: number,
     /** Guest memory; needed where there are XBZRLE records. */
-    private readonly memory: BlockFiles | undefined,
+    private memory: BlockFiles | undefined,
     diagnostics: Diagnostics,
   ) {
     this.decoder = new PageDecoder(pageSize, { diagnostics });
@@ -49,6 +49,11 @@ export class RecordConverter {
       if (wait !== undefined) await wait;
     }
     await this.wire.file.drain();
+  }
+
+  /** No XBZRLE record follows. Everything was settled. */
+  forget(): void {
+    this.memory = undefined;
   }
 
   /** After this, everything given so far is in the writer. */
