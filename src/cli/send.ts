@@ -6,6 +6,7 @@ import { QemuFileReader } from "../bytes/reader.js";
 import type { ByteSource } from "../bytes/source.js";
 import { decodeHeader } from "../codec/stream/index.js";
 import { openDestination } from "../io/transport/destination-uri.js";
+import { ReturnTail } from "../io/transport/return-tail.js";
 import { sendChannels } from "../io/transport/send-channels.js";
 import { sendStream } from "../io/transport/send.js";
 import { openFile, printResult } from "./document.js";
@@ -30,10 +31,11 @@ export async function run(argv: string[]): Promise<number> {
     return report(args, uri, await replay(file, uri, { maxBandwidth, tls }, { lenient, pace }), start);
   const input = pace ? mergedPaced(file, lenient) : await openFile(file, inputOptions(args));
   const source = withProgress(lenient ? input : await aStream(input), "sending");
-  const bytes = await sendStream(source, await openDestination(uri, undefined, tls), { maxBandwidth }).finally(() =>
-    source.done(),
-  );
+  const heard = new ReturnTail();
+  const to = await openDestination(uri, heard.answers, tls);
+  const bytes = await sendStream(source, to, { maxBandwidth }).finally(() => source.done());
   await source.close?.();
+  await heard.check();
   return report(args, uri, bytes, start);
 }
 
@@ -63,7 +65,10 @@ async function replay(
     );
   }
   const { main, multifd } = pace ? paced(folder, recording) : recording;
-  return await sendChannels([main, ...multifd], uri, how);
+  const heard = new ReturnTail();
+  const bytes = await sendChannels([main, ...multifd], uri, { ...how, answers: heard.answers });
+  await heard.check();
+  return bytes;
 }
 
 /** Whether `--pace recorded` is given. Errors: usage. */

@@ -11,8 +11,9 @@ export function attempt<T>(path: string, call: () => T): T {
   }
 }
 
-/** The message of an error. */
+/** The message of an error; of several (a host with more than one address), theirs. */
 export function textOf(error: unknown): string {
+  if (error instanceof AggregateError && error.message === "") return error.errors.map(textOf).join("; ");
   return error instanceof Error ? error.message : String(error);
 }
 

@@ -2,10 +2,13 @@ import { spawn } from "node:child_process";
 import { createWriteStream } from "node:fs";
 import { connect, type Socket } from "node:net";
 import type { Writable } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
 import type { ByteSink } from "../../bytes/source.js";
-import { checkTls, parseMigrationUri, programEnded, type MigrationUri } from "./migration-uri.js";
+import { textOf } from "./attempt.js";
+import { checkTls, endProgram, parseMigrationUri, programEnded, type MigrationUri } from "./migration-uri.js";
 import type { TlsConnector } from "./tls/connector.js";
+import { beforeEnd } from "./unfinished.js";
 import { WritableSink } from "./writable.js";
 
 /** A destination for a stream. */
@@ -40,7 +43,13 @@ export async function openDestination(uri: string, answers?: TakeAnswers, tls?: 
   const where = parseUri(uri);
   switch (where.scheme) {
     case "tcp":
-      return await socketTo(connect({ host: hostOf(where), port: where.port }), uri, answers, tls, hostOf(where));
+      return await socketTo(
+        connect({ ...ADDRESS, host: hostOf(where), port: where.port }),
+        uri,
+        answers,
+        tls,
+        hostOf(where),
+      );
     case "unix":
       return await socketTo(connect({ path: where.path }), uri, answers, tls);
     case "exec":
@@ -49,6 +58,12 @@ export async function openDestination(uri: string, answers?: TakeAnswers, tls?: 
       return sinkOf(createWriteStream("", { fd: where.fd }), uri, new Promise(() => {}), false);
   }
 }
+
+/**
+ * Of a host with several addresses each is tried for so many milliseconds, the last one as long as the system does. A
+ * destination whose machine is gone is noticed by the system, when it has been silent for `keepAliveInitialDelay`.
+ */
+const ADDRESS = { autoSelectFamilyAttemptTimeout: 3000, keepAlive: true, keepAliveInitialDelay: 30_000 };
 
 /** Refuses an invalid destination without connecting. Errors: usage. */
 export function checkDestination(uri: string, tls?: TlsConnector): void {
@@ -78,7 +93,7 @@ async function socketTo(
 ): Promise<Destination> {
   await new Promise<void>((resolve, reject) => {
     raw.once("connect", resolve);
-    raw.once("error", (error) => reject(new QevmError("io", `${uri}: ${error.message}`, { cause: error })));
+    raw.once("error", (error) => reject(new QevmError("io", `${uri}: ${textOf(error)}`, { cause: error })));
   });
   const through = await tls?.secure(raw, uri, host);
   const socket = through?.secured ?? raw;
@@ -110,10 +125,29 @@ async function socketTo(
 function program(command: string, uri: string): Destination {
   const child = spawn("/bin/sh", ["-c", command], { stdio: ["pipe", "inherit", "inherit"] });
   const ended = programEnded(child, uri);
+  const ending = beforeEnd(() => endProgram(child));
+  child.once("close", () => ending.forget());
   // `end` reports the error.
   ended.catch(() => undefined);
-  return sinkOf(child.stdin, uri, ended);
+  const sink = sinkOf(child.stdin, uri, ended);
+  const reading = async (work: () => void | Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      // How it ended says more than that it no longer reads.
+      await Promise.race([ended, sleep(MOMENT, undefined, { ref: false })]);
+      throw error;
+    }
+  };
+  const abort = (): void => {
+    sink.abort();
+    endProgram(child);
+  };
+  return { ...sink, write: (chunk) => reading(() => sink.write(chunk)), end: () => reading(() => sink.end()), abort };
 }
+
+/** Milliseconds in which a program that no longer reads its input should end. */
+const MOMENT = 1000;
 
 function sinkOf(stream: Writable, uri: string, ended: Promise<void>, waits = true): Destination {
   const sink = new WritableSink(stream, uri);

@@ -3,9 +3,10 @@ import { createReadStream } from "node:fs";
 import { createServer, type AddressInfo, type ListenOptions, type Server, type Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { QevmError } from "../../bytes/errors.js";
-import { checkTls, parseMigrationUri, programEnded } from "./migration-uri.js";
+import { checkTls, endProgram, parseMigrationUri, programEnded } from "./migration-uri.js";
 import type { Connection } from "./connection.js";
 import type { TlsListener } from "./tls/listener.js";
+import { beforeEnd } from "./unfinished.js";
 import { freeSocketPath, ownSocket } from "./unix-listener.js";
 
 export type { Connection } from "./connection.js";
@@ -99,7 +100,14 @@ function program(command: string, uri: string): Connection {
   const child = spawn("/bin/sh", ["-c", command], { stdio: ["ignore", "pipe", "inherit"] });
   const ended = programEnded(child, uri);
   ended.catch(() => undefined);
-  return oneWay(uri, child.stdout, () => ended);
+  const ending = beforeEnd(() => endProgram(child));
+  child.once("close", () => ending.forget());
+  const one = oneWay(uri, child.stdout, () => ended);
+  const destroy = (): void => {
+    one.destroy();
+    endProgram(child);
+  };
+  return { ...one, destroy };
 }
 
 function oneWay(peer: string, input: Readable, ended: () => Promise<void>): Connection {

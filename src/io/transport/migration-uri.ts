@@ -1,4 +1,5 @@
 import type { ChildProcess } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { QevmError } from "../../bytes/errors.js";
 
 /**
@@ -17,6 +18,16 @@ export type MigrationUri =
   | { scheme: "exec"; command: string }
   | { scheme: "fd"; fd: number };
 
+/** Maximum length of a socket's path in Linux's sockaddr_un, without its NUL. The system would cut off the rest. */
+const LONGEST = 107;
+
+function checkSocketPath(path: string): void {
+  const length = Buffer.byteLength(path);
+  if (length <= LONGEST) return;
+  const place = { expected: `at most ${LONGEST} bytes`, found: `${length}` };
+  throw new QevmError("usage", "the path of a unix socket is too long", place);
+}
+
 /** Errors: usage, with a message that begins with `what`. */
 export function parseMigrationUri(uri: string, what: string): MigrationUri {
   const wrong = (expected: string): QevmError => new QevmError("usage", what, { expected, found: JSON.stringify(uri) });
@@ -29,6 +40,7 @@ export function parseMigrationUri(uri: string, what: string): MigrationUri {
     }
     case "unix":
       if (rest === "") throw wrong("unix:PATH");
+      checkSocketPath(rest);
       return { scheme, path: rest };
     case "exec":
       if (rest === "") throw wrong("exec:COMMAND");
@@ -45,6 +57,22 @@ export function parseMigrationUri(uri: string, what: string): MigrationUri {
 export function checkTls({ scheme }: MigrationUri, tls: unknown, uri: string): void {
   if (tls === undefined || scheme === "tcp" || scheme === "unix") return;
   throw new QevmError("usage", "TLS needs a socket", { expected: "tcp: or unix:", found: JSON.stringify(uri) });
+}
+
+/** Ends the program of an `exec:` URI with all that it has started (on Linux). Safe to call again. */
+export function endProgram({ pid, exitCode, signalCode }: ChildProcess): void {
+  if (pid !== undefined && exitCode === null && signalCode === null) endTree(pid);
+}
+
+function endTree(pid: number): void {
+  let children = "";
+  try {
+    children = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
+    process.kill(pid, "SIGTERM");
+  } catch {
+    // It has ended, or there is no such list here.
+  }
+  for (const child of children.split(" ").filter((one) => one !== "")) endTree(Number(child));
 }
 
 /** Resolves when the program of an `exec:` URI has exited with 0. Errors: io, with the exit code or signal. */

@@ -1,5 +1,5 @@
 import type { ByteSource } from "../../bytes/source.js";
-import { openDestination, type Destination } from "./destination-uri.js";
+import { openDestination, type Destination, type TakeAnswers } from "./destination-uri.js";
 import type { TlsConnector } from "./tls/connector.js";
 import { sendStream, type SendOptions } from "./send.js";
 
@@ -19,7 +19,7 @@ export interface SentChannel {
 export async function sendChannels(
   channels: readonly SentChannel[],
   uri: string,
-  { maxBandwidth, tls }: SendOptions & { tls?: TlsConnector | undefined } = {},
+  { maxBandwidth, tls, answers }: SendOptions & { tls?: TlsConnector | undefined; answers?: TakeAnswers } = {},
 ): Promise<number> {
   const destinations: Destination[] = [];
   const share = maxBandwidth === undefined ? undefined : Math.ceil(maxBandwidth / channels.length);
@@ -34,7 +34,7 @@ export async function sendChannels(
   try {
     const sent: Promise<number>[] = [];
     for (const [k, channel] of channels.entries()) {
-      const destination = await openDestination(uri, undefined, tls);
+      const destination = await openDestination(uri, k === 0 ? answers : undefined, tls);
       destinations.push(destination);
       const sending = send(channel, k === 0 ? destination : aside(destination));
       sending.catch(() => undefined);

@@ -1,25 +1,21 @@
-import { lstatSync, readFileSync, unlinkSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, unlinkSync } from "node:fs";
 import { connect, type Server } from "node:net";
-import { resolve } from "node:path";
+import { dirname, resolve } from "node:path";
 import { QevmError } from "../../bytes/errors.js";
 import { attempt } from "./attempt.js";
 import { beforeEnd } from "./unfinished.js";
 
-/** Maximum length of a socket's path in Linux's sockaddr_un, without its NUL. */
-const LONGEST = 107;
-
 /**
- * Frees a path to listen on: removes a socket that no process has bound. Errors: usage (a path of more than 107 bytes);
- * io (a socket of a running process, or a file that is not a socket).
+ * Frees a path to listen on: removes a socket that no process has bound. Errors: io (a socket of a running process, or a
+ * file that is not a socket).
  */
 export async function freeSocketPath(path: string, uri: string): Promise<void> {
-  const length = Buffer.byteLength(path);
-  if (length > LONGEST) {
-    const place = { expected: `at most ${LONGEST} bytes`, found: `${length}` };
-    throw new QevmError("usage", "the path of a unix socket is too long", place);
-  }
   const stat = attempt(path, () => lstatSync(path, { throwIfNoEntry: false }));
-  if (stat === undefined) return;
+  if (stat === undefined) {
+    // Node would say EACCES.
+    if (!existsSync(dirname(path))) throw new QevmError("io", `${uri}: there is no folder ${dirname(path)}`);
+    return;
+  }
   if (!stat.isSocket()) throw new QevmError("io", `${uri}: ${path} exists and is not a socket`);
   if (!(await isDead(path))) throw new QevmError("io", `${uri}: another process uses this socket`);
   // Another process may have taken the path over meanwhile.
