@@ -112,7 +112,7 @@ test("changes of the elements of one array for one reason are one in the text", 
     warnings: [],
     passedOver: 0,
   };
-  t.deepEqual(adaptLines(report, undefined).slice(2), [
+  t.deepEqual(adaptLines(report, "done").slice(2), [
     "  d > queues > [0] to [2], 3 of them: 0x80 -> 0x8, 0x40 -> 0x8",
     "    why",
     "  d > queues > [3]: 0x40 -> 0x8",
@@ -329,7 +329,6 @@ function machineOf(sections: Section[]): Survey {
     ramSectionId: 1,
     sections,
     chunked: [],
-    compressed: false,
     mapped: false,
     diagnostics: { warnings: [], passedOver: 0 },
   };

@@ -118,6 +118,8 @@ export { receiveInto, type Received, type ReceiveOptions } from "./live/receive/
 export type { ChannelFact } from "./live/receive/recorder.js";
 export type { RecordOptions } from "./live/relay/record.js";
 export { relay, type Relayed, type RelayOptions } from "./live/relay/relay.js";
+export type { RelayAdapt } from "./live/relay/types.js";
+export type { PassingOptions } from "./rewrite/adapt/live.js";
 export { openDestination, type Destination, type TakeAnswers } from "./io/transport/destination-uri.js";
 export { QmpClient, type Json, type JsonObject, type QmpEvent } from "./io/transport/qmp.js";
 export { tlsConnector, TlsConnector } from "./io/transport/tls/connector.js";

@@ -1,9 +1,18 @@
 import type { AdaptReport, Change } from "../rewrite/adapt/types.js";
-import { fileSize, safe } from "./output.js";
+import { safe } from "./output.js";
 
-/** What was changed, and what is refused, as text. */
-export function adaptLines(report: AdaptReport, out: string | undefined): string[] {
-  const { machines: machine, changes, refused, streamLength: bytes } = report;
+/** The report by the names that the results have; what was noticed belongs to the envelope. */
+export function adaptDocument({ refused, changes, ...rest }: AdaptReport): object {
+  return { ...rest, changes: changes.map(changeDocument), refusedChanges: refused.map(changeDocument) };
+}
+
+function changeDocument({ remedy, ...change }: Change): object {
+  return { ...change, advice: remedy };
+}
+
+/** What was changed, and what is refused, as text. @param done the last line where nothing is refused */
+export function adaptLines(report: AdaptReport, done: string): string[] {
+  const { machines: machine, changes, refused } = report;
   const from = machine.old === null ? "no machine type" : safe(machine.old);
   const lines = [`From ${from} to ${machine.new === null ? "no machine type" : safe(machine.new)}`];
   const taken = changes.filter((change) => !refused.includes(change));
@@ -17,9 +26,7 @@ export function adaptLines(report: AdaptReport, out: string | undefined): string
     for (const run of runsOf(refused)) lines.push(...changeLines(run), ...wayOut(run[0]));
     return lines;
   }
-  lines.push(
-    out === undefined ? "Nothing is refused: the destination should load it." : `${safe(out)}: ${fileSize(bytes ?? 0)}`,
-  );
+  lines.push(done);
   return lines;
 }
 

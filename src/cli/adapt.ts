@@ -4,12 +4,12 @@ import { adaptReopened, withReopened } from "../rewrite/adapt/adapt-file.js";
 import { withSource, type Reopened } from "../rewrite/adapt/adapt.js";
 import { askFor } from "../rewrite/adapt/ask.js";
 import { survey } from "../rewrite/adapt/survey.js";
-import type { AdaptReport, Change } from "../rewrite/adapt/types.js";
-import { adaptLines } from "./adapt-report.js";
+import type { AdaptReport } from "../rewrite/adapt/types.js";
+import { adaptDocument, adaptLines } from "./adapt-report.js";
 import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { outOf } from "./out.js";
 import { aboutContainers, printResult } from "./document.js";
-import { delivered, print, printWarnings, tell } from "./output.js";
+import { delivered, fileSize, print, printWarnings, safe, tell } from "./output.js";
 
 /** The newest machine type that writes no configuration section, so that its streams do not say what they are of. */
 const UNNAMED = "pc-i440fx-2.3";
@@ -56,11 +56,6 @@ export async function run(argv: string[]): Promise<number> {
   });
 }
 
-/** A change by the names that the results have. */
-function changeDocument({ remedy, ...change }: Change): object {
-  return { ...change, advice: remedy };
-}
-
 /** The same, and the documents are about what it comes wrapped in. */
 function noted(one: Reopened): Reopened {
   return {
@@ -72,17 +67,21 @@ function noted(one: Reopened): Reopened {
   };
 }
 
+function doneLine({ streamLength: bytes = 0 }: AdaptReport, out: string | undefined): string {
+  return out === undefined
+    ? "Nothing is refused: the destination should load it."
+    : `${safe(out)}: ${fileSize(bytes)}`;
+}
+
 function finish(args: Arguments, out: string | undefined, report: AdaptReport, command?: readonly string[]): number {
   printWarnings(report.warnings);
   const status = Math.max(delivered(report, args.flag("accept-damage")), report.enough ? 0 : 1);
   if (args.flag("json")) {
-    const { refused, changes, ...rest } = report;
-    const shown = { ...rest, changes: changes.map(changeDocument), refusedChanges: refused.map(changeDocument) };
-    printResult({ ...shown, ...(command === undefined ? {} : { command }) });
+    printResult({ ...adaptDocument(report), ...(command === undefined ? {} : { command }) });
     return status;
   }
   const lines =
-    args.flag("print-command") && args.text("out") === undefined && report.enough ? [] : adaptLines(report, out);
+    args.flag("print-command") && args.text("out") === undefined && report.enough ? [] : adaptLines(report, doneLine(report, out));
   if (command !== undefined)
     lines.push(
       ...(lines.length === 0 ? [] : ["The destination:"]),

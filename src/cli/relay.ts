@@ -1,10 +1,12 @@
 import { resolve } from "node:path";
 import type { RamTarget } from "../rewrite/convert/types.js";
 import type { Told } from "../analyse/text/envelope.js";
-import type { QevmError } from "../bytes/errors.js";
+import { QevmError } from "../bytes/errors.js";
+import type { AdaptReport } from "../rewrite/adapt/types.js";
 import { relay, type Relayed, type RelayOptions } from "../live/relay/index.js";
 import { syncName } from "../io/transport/durable.js";
 import { AtomicFolder } from "../io/transport/folder.js";
+import { adaptDocument, adaptLines } from "./adapt-report.js";
 import { deviceValues, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
 import { keepFolder, keepsPartial, refusals } from "./kept.js";
 import { multifdOptions } from "./multifd-options.js";
@@ -17,30 +19,73 @@ import { count, delivered, fileSize, print, printWarnings, safe, table, tell, te
 export async function run(argv: string[]): Promise<number> {
   const args = parse("relay", argv, [2, 2], "LISTEN-URI and CONNECT-URI");
   const [from = "", to = ""] = args.positionals;
+  const planned: Planned = { listenUri: from };
   const multifd = toMultifd(args);
   const convert = await conversion(args, multifd !== undefined);
+  const adapt = await adaptation(args, (report) => (planned.report = report));
   const out = args.text("out") === undefined ? undefined : outOf(args, []);
   const listenTls = await listenerTls(args, "listen-tls");
   const connectTls = await connectorTls(args, "connect-tls");
   checkInClear(args, listenTls ?? connectTls, out);
-  const sides = { listenTls, connectTls, allow: args.list("allow"), onListening: tellSource };
-  const partial = keepsPartial(args);
-  const relayed = await recorded(out, partial, (how) => relay(from, to, { convert, multifd, ...sides, ...how }));
-  const { converted } = relayed;
-  if (converted !== null) printWarnings(converted.warnings);
-  if (args.flag("json")) printResult(...document(relayed, out));
+  const onListening = (uri: string): void => tellSource((planned.listenUri = uri));
+  const sides = { listenTls, connectTls, allow: args.list("allow"), onListening };
+  const how = { convert, multifd, adapt, ...sides };
+  let relayed: Relayed;
+  try {
+    relayed = await recorded(out, keepsPartial(args), (record) => relay(from, to, { ...how, ...record }));
+  } catch (error) {
+    if (planned.report?.enough !== false || !(error instanceof QevmError)) throw error;
+    return refused(args, error, planned, to);
+  }
+  const { converted, adapted } = relayed;
+  const told = toldOf(relayed);
+  printWarnings(told.warnings);
+  if (args.flag("json")) printResult(document(relayed, out), told);
   else print(lines(relayed, out));
-  if (converted === null) return 0;
-  for (const { name, why } of converted.notSet ?? []) warn(`${safe(name)} was not set, the guest went on: ${why}`);
-  const status = delivered(converted, args.flag("accept-damage"));
-  return (converted.notSet ?? []).length > 0 ? 1 : status;
+  for (const { name, why } of converted?.notSet ?? []) warn(`${safe(name)} was not set, the guest went on: ${why}`);
+  const status = delivered(told, args.flag("accept-damage"));
+  return (converted?.notSet ?? []).length > 0 ? 1 : converted === null && adapted === null ? 0 : status;
+}
+
+/** What is known of a migration before it ends. */
+interface Planned {
+  listenUri: string;
+  report?: AdaptReport;
+}
+
+/** What the guest is adapted to; undefined: nothing. Errors: usage. */
+async function adaptation(
+  args: Arguments,
+  onPlan: (report: AdaptReport) => void,
+): Promise<RelayOptions["adapt"] | undefined> {
+  const pattern = args.text("like");
+  if (pattern === undefined) {
+    if (args.list("accept").length > 0) throw new UsageError("--accept goes with --like");
+    return undefined;
+  }
+  // The configuration and the description are those of the pattern.
+  if (args.text("machine") !== undefined) throw new UsageError("--machine does not go with --like");
+  if (args.flag("drop-vmdescription")) throw new UsageError("--drop-vmdescription does not go with --like");
+  const facts = { release: args.text("qemu") };
+  return { pattern, accept: args.list("accept"), facts, stream: await streamOptions(args), onPlan };
+}
+
+/** The plan refused something: the destination did not start the guest, and the source goes on with it. */
+function refused(args: Arguments, error: QevmError, { listenUri, report }: Planned, connectUri: string): number {
+  if (args.flag("json")) printResult({ listenUri, connectUri, adapted: own(adaptDocument(report!)) }, report);
+  else print(adaptLines(report!, ""));
+  tell(`qevm relay: ${error.message}`);
+  return 1;
 }
 
 /** How the destination's multifd channels are written; undefined: it has none, or those of the source. Errors: usage. */
 function toMultifd(args: Arguments): RelayOptions["multifd"] {
   if (args.text("multifd") === undefined) {
-    for (const name of ["channels", "qemu", "uuid"]) {
+    for (const name of ["channels", "uuid"]) {
       if (args.text(name) !== undefined) throw new UsageError(`--${name} goes with --multifd`);
+    }
+    if (args.text("qemu") !== undefined && args.text("like") === undefined) {
+      throw new UsageError("--qemu goes with --multifd or --like");
     }
     return undefined;
   }
@@ -104,18 +149,25 @@ async function recorded(
   }
 }
 
-/** What was noticed belongs to the envelope, not to the conversion. */
-function document({ converted, ...relayed }: Relayed, out: string | undefined): [object, Told] {
-  const { warnings = [], passedOver = 0, ...report } = converted ?? {};
-  const shown = converted === null ? null : report;
-  return [
-    { ...relayed, converted: shown, out: out ?? null },
-    { warnings, passedOver },
-  ];
+/** What was noticed: of two steps over one stream, by the first. */
+function toldOf({ converted, adapted }: Relayed): Required<Told> {
+  const { warnings, passedOver } = converted ?? adapted ?? { warnings: [], passedOver: 0 };
+  return { warnings, passedOver };
+}
+
+function document({ converted, adapted, ...relayed }: Relayed, out: string | undefined): object {
+  const shown = { ...relayed, converted: converted && own(converted), adapted: adapted && own(adaptDocument(adapted)) };
+  return { ...shown, out: out ?? null };
+}
+
+/** What was noticed belongs to the envelope. */
+function own(report: Told & object): object {
+  const { warnings: _, passedOver: _passedOver, ...rest } = report;
+  return rest;
 }
 
 function lines(
-  { listenUri: from, connectUri: to, channels, converted, split, loaded, tls }: Relayed,
+  { listenUri: from, connectUri: to, channels, converted, split, adapted, loaded, tls }: Relayed,
   out: string | undefined,
 ): string[] {
   const bytes = channels.reduce((sum, channel) => sum + channel.channelLength, 0);
@@ -130,6 +182,7 @@ function lines(
     ...table(rows, [0, 1]),
     ...written,
     ...(split === null ? [] : [`${count(split.pages.normal)} pages in ${count(split.packets)} multifd packets`]),
+    ...(adapted === null ? [] : adaptLines(adapted, `adapted on its way: ${fileSize(adapted.streamLength ?? 0)}`)),
     ...tlsLines(tls),
     loaded === true
       ? "the destination confirmed that it has loaded everything"

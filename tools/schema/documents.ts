@@ -55,6 +55,14 @@ const change = obj({
   setting: opt(obj({ place: text, property: text, value: text })),
 });
 
+const adapted = {
+  machines: obj({ old: orNull(text), new: orNull(text) }),
+  enough: bool,
+  changes: list(change),
+  refusedChanges: list(change),
+  streamLength: opt(whole),
+};
+
 const read = {
   machine: orNull(text),
   layout: orNull(texts),
@@ -184,14 +192,7 @@ export const RESULTS: Readonly<Record<string, Shape>> = {
     edits: obj({ becamePages: whole, recompressedPayloads: whole, added: whole }),
   }),
   convert: { anyOf: [obj(converted), obj({ ...split, files })] },
-  adapt: obj({
-    machines: obj({ old: orNull(text), new: orNull(text) }),
-    enough: bool,
-    changes: list(change),
-    refusedChanges: list(change),
-    streamLength: opt(whole),
-    command: opt(texts),
-  }),
+  adapt: obj({ ...adapted, command: opt(texts) }),
   generate: obj({ out: text, streamLength: whole }),
   send: obj({ uri: text, sentBytes: whole, seconds: number }),
   receive: obj({
@@ -205,17 +206,24 @@ export const RESULTS: Readonly<Record<string, Shape>> = {
     out: text,
     as: one("recording", "stream"),
   }),
-  relay: obj({
-    listenUri: text,
-    connectUri: text,
-    channels: list(fact),
-    converted: orNull(obj({ ...converted, notSet: opt(list(obj({ name: text, why: text }))) })),
-    split: orNull(obj(split)),
-    loaded: orNull({ const: true }),
-    ...refused,
-    tls,
-    out: orNull(text),
-  }),
+  relay: {
+    anyOf: [
+      obj({
+        listenUri: text,
+        connectUri: text,
+        channels: list(fact),
+        converted: orNull(obj({ ...converted, notSet: opt(list(obj({ name: text, why: text }))) })),
+        split: orNull(obj(split)),
+        adapted: orNull(obj(adapted)),
+        loaded: orNull({ const: true }),
+        ...refused,
+        tls,
+        out: orNull(text),
+      }),
+      // Something is refused, and the guest stays with the source.
+      obj({ listenUri: text, connectUri: text, adapted: obj(adapted) }),
+    ],
+  },
   "catalogue-list": obj({
     origins: texts,
     vmsds: list(obj({ vmsd: text, versionIds: list(whole), layoutCount: whole, origins: texts })),

@@ -146,6 +146,7 @@ export const MEANINGS: Readonly<Record<string, string>> = {
   cipher: "cipher suite of TLS",
   peer: "name of a peer in TLS; null: none",
   converted: "what was converted on the way; null: nothing",
+  adapted: "what was changed for the destination (--like); null: nothing",
   notSet: "values of --set that the guest went on without, after the switch to postcopy",
   split: "what was written into multifd channels; null: nothing",
   seconds: "duration",

@@ -3,6 +3,9 @@ import { QevmError } from "../../bytes/errors.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import { Handover, mergeRecording } from "../../io/recording/index.js";
 import { systemFolder } from "../../io/transport/temporary.js";
+import type { StreamOptions } from "../../codec/stream/index.js";
+import type { PassingAdapt } from "../../rewrite/adapt/live.js";
+import type { AdaptReport } from "../../rewrite/adapt/types.js";
 import { convertStream } from "../../rewrite/convert/convert.js";
 import { splitStream, type ToRecordingOptions, type ToRecordingReport } from "../../rewrite/convert/to-recording.js";
 import type { ConvertReport } from "../../rewrite/convert/types.js";
@@ -22,23 +25,29 @@ export interface Conversion {
   readonly ahead: Ahead;
   /** The destination's main channel. */
   readonly to: ByteSink;
-  readonly convert: NonNullable<RelayOptions["convert"]>;
+  /** Pages and values of the source's stream; undefined: as they are. */
+  readonly convert: RelayOptions["convert"];
+  /** What the guest is adapted to; undefined: nothing. */
+  readonly adapt: PassingAdapt | undefined;
+  /** How the source's stream is read where it is adapted. */
+  readonly stream: StreamOptions | undefined;
   /** Called when the main channel has begun: waits for the source's channels and opens the destination's. */
   readonly prepare: () => Promise<{ channels: readonly ByteSink[]; multifd: Multifd }>;
 }
 
 /** What was written. */
 export interface Converted {
-  converted: ConvertReport;
+  converted: ConvertReport | null;
+  adapted: AdaptReport | null;
   /** Of the destination's multifd channels. */
   split: ToRecordingReport | null;
 }
 
 /**
  * Converts one migration while it runs: the source's channels become one stream, its pages are changed, and the stream
- * is taken apart into the destination's channels. Everything that is written is sent before more is waited for. The end
+ * is adapted and taken apart into the destination's channels. Everything that is written is sent before more is waited for. The end
  * is detected in the bytes, since the source waits for the destination's confirmation before it closes. Errors: as
- * `mergeRecording`, `convertStream`, `splitStream`; bad-length where the source goes on after its end.
+ * `mergeRecording`, `convertStream`, `PassingAdapt.write`, `splitStream`; bad-length where the source goes on after its end.
  */
 export async function convertMain(conversion: Conversion): Promise<Converted> {
   const { chunks, tail, prepare } = conversion;
@@ -108,29 +117,43 @@ interface Ends {
   readonly multifd: Multifd;
 }
 
-async function write({ ahead, to, convert }: Conversion, { main, end, channels, multifd }: Ends): Promise<Converted> {
-  const closing: Handover[] = [];
-  const stream = (work: (sink: ByteSink) => Promise<void>): Handover => {
-    const source = new Handover(work, []);
-    closing.push(source);
-    return source;
-  };
-  const merging = ahead.pumps.length > 0;
-  const one = merging ? stream(async (sink) => await merge(main, end, ahead, sink)) : main;
-  const live = merging ? { inRam: false } : end;
-  try {
-    if (multifd === undefined) {
-      return { converted: await convertStream(one, to, { ...convert, live }, systemFolder()), split: null };
-    }
-    let converted: ConvertReport | undefined;
-    const plain = stream(async (sink) => {
-      const wanted = { ...convert, ram: "normal", level: undefined, live } as const;
-      converted = await convertStream(one, sink, wanted, systemFolder());
+/** Each step reads what the one before it writes. */
+async function write(conversion: Conversion, { main, end, channels, multifd }: Ends): Promise<Converted> {
+  const { ahead, to, adapt, convert, stream } = conversion;
+  const done: Converted = { converted: null, adapted: null, split: null };
+  const steps: ((source: ByteSource, sink: ByteSink, live: { inRam: boolean }) => Promise<void>)[] = [];
+  if (ahead.pumps.length > 0) steps.push(async (source, sink) => await merge(source, end, ahead, sink));
+  const plain = multifd === undefined ? {} : ({ ram: "normal", level: undefined } as const);
+  if (convert !== undefined) {
+    steps.push(async (source, sink, live) => {
+      done.converted = await convertStream(source, sink, { ...convert, ...plain, live }, systemFolder());
     });
-    const split = await splitStream(plain, to, channels, { ...multifd, prompt: true });
-    return { converted: converted!, split };
+  }
+  if (adapt !== undefined) {
+    steps.push(async (source, sink, live) => {
+      done.adapted = await adapt.write(source, sink, { stream, live });
+    });
+  }
+  if (multifd !== undefined) {
+    steps.push(async (source, sink) => {
+      done.split = await splitStream(source, sink, channels, { ...multifd, prompt: true });
+    });
+  }
+  const last = steps.pop()!;
+  const between: Handover[] = [];
+  let source: ByteSource = main;
+  for (const [i, step] of steps.entries()) {
+    const from = source;
+    // Only what reads the main channel itself knows where the end of the stream may be.
+    const handed = new Handover(async (sink) => await step(from, sink, i === 0 ? end : { inRam: false }), []);
+    between.push(handed);
+    source = handed;
+  }
+  try {
+    await last(source, to, steps.length === 0 ? end : { inRam: false });
+    return done;
   } finally {
-    for (const source of closing) source.close();
+    for (const handed of between) handed.close();
   }
 }
 

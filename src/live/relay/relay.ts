@@ -11,6 +11,7 @@ import { beforeEnd } from "../../io/transport/unfinished.js";
 import { OpenConnections } from "../../io/transport/connection.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
 import type { TlsFacts } from "../../io/transport/tls/listener.js";
+import type { PassingAdapt } from "../../rewrite/adapt/live.js";
 import { Announcement } from "./announcement.js";
 import { convertMain, openedLater, quiet, type Converted } from "./conversion.js";
 import { Ahead } from "./pump.js";
@@ -23,17 +24,22 @@ export type { Relayed, RelayOptions } from "./types.js";
  * Relays one migration: every connection of the source becomes one to the destination, in the same order, and replies
  * of the destination go back. With `convert` or `multifd` the pages of all channels are rewritten. On an error both sides
  * lose their connections. Errors: usage, io; the stream's error where a converted stream is damaged; unsupported where
- * pages in multifd channels cannot be rewritten (postcopy may follow, or it is not said where they go); bad-value where
- * the destination reports failure or closes early.
+ * pages in multifd channels cannot be rewritten (postcopy may follow, or it is not said where they go); does-not-fit
+ * where `adapt` refuses something; bad-value where the destination reports failure or closes early.
  */
 export async function relay(from: string, to: string, options: RelayOptions = {}): Promise<Relayed> {
   checkDestination(to, options.connectTls);
-  const between = new Relay(from, to, options);
-  try {
-    return await between.run();
-  } finally {
-    between.close();
-  }
+  const by = async (adapt?: PassingAdapt): Promise<Relayed> => {
+    const between = new Relay(from, to, options, adapt);
+    try {
+      return await between.run();
+    } finally {
+      between.close();
+    }
+  };
+  if (options.adapt === undefined) return await by();
+  const { withAdapt } = await import("./adapting.js");
+  return await withAdapt(options.adapt, by);
 }
 
 class Relay {
@@ -63,6 +69,7 @@ class Relay {
     from: string,
     private readonly to: string,
     private readonly options: RelayOptions,
+    private readonly adapt: PassingAdapt | undefined,
   ) {
     this.from = from;
     this.conversion = options.convert ?? (options.multifd === undefined ? undefined : { ram: "normal" });
@@ -256,7 +263,8 @@ class Relay {
 
   private async forward(role: ChannelRole, chunks: AsyncGenerator<Uint8Array>, to: Destination): Promise<void> {
     const passing = role === "main" ? this.kept(chunks) : chunks;
-    if (role === "main" && this.conversion !== undefined) await this.convert(passing, to, this.conversion);
+    const changes = this.conversion !== undefined || this.adapt !== undefined;
+    if (role === "main" && changes) await this.convert(passing, to);
     else for await (const chunk of passing) await to.write(chunk);
   }
 
@@ -269,19 +277,17 @@ class Relay {
   }
 
   /** Rewrites the main channel, with what the others bring. */
-  private async convert(
-    chunks: AsyncGenerator<Uint8Array>,
-    to: Destination,
-    convert: NonNullable<RelayOptions["convert"]>,
-  ): Promise<void> {
-    const { multifd } = this.options;
+  private async convert(chunks: AsyncGenerator<Uint8Array>, to: Destination): Promise<void> {
+    const { multifd, adapt } = this.options;
     const opened: Destination[] = [];
     this.done = await convertMain({
       chunks,
       tail: this.main,
       ahead: this.ahead,
       to,
-      convert,
+      convert: this.conversion,
+      adapt: this.adapt,
+      stream: adapt?.stream,
       prepare: async () => {
         if (this.changesPages) await this.settled();
         const open = async (): Promise<Destination> => {
@@ -362,7 +368,8 @@ class Relay {
 
   /** Otherwise multifd channels pass unchanged beside a changed main channel, which has none of their pages. */
   private get changesPages(): boolean {
-    return this.options.multifd !== undefined || (this.conversion?.ram ?? "keep") !== "keep";
+    const { multifd } = this.options;
+    return multifd !== undefined || this.adapt !== undefined || (this.conversion?.ram ?? "keep") !== "keep";
   }
 
   /** That of the source's multifd channels. */
@@ -377,11 +384,12 @@ class Relay {
 
   private async relayed(): Promise<Relayed> {
     const { from, to } = this;
-    const { converted = null, split = null } = this.done ?? {};
+    const { converted = null, adapted = null, split = null } = this.done ?? {};
     const { facts: channels } = this.record;
     const { refused, refusedMore } = this.gate;
     const loaded = (await this.tail.shut()) === 0 ? true : null;
-    return { listenUri: from, connectUri: to, channels, converted, split, loaded, refused, refusedMore, tls: this.tls };
+    const done = { converted, split, adapted };
+    return { listenUri: from, connectUri: to, channels, ...done, loaded, refused, refusedMore, tls: this.tls };
   }
 }
 

@@ -34,7 +34,7 @@ export interface AdaptOptions extends OpenOptions {
  * Writes a guest that another QEMU or machine type saved in the form that the destination takes, into a file that
  * appears whole or not at all, if nothing is refused; `-` is standard output. The pattern is what the destination saves
  * before its first instruction: `askPattern` has it made. Two passes over both; what cannot be opened twice is kept in a
- * file for the time, and so are pages that are compressed or at fixed places. A libvirt save image stays one. A source
+ * file for the time, and so are pages at fixed places. A libvirt save image stays one. A source
  * that was given stays open.
  * Errors: as `openInput` and `StreamReader`; unsupported (nothing describes the device state); io.
  * @example
@@ -116,7 +116,7 @@ export async function adaptReopened(
   try {
     if (image !== undefined) await file.write(image.head);
     const sink = streamSink(image?.format ?? "raw", file);
-    const plain = await plainPages(plan, old, join(folder.path, "plain"), options.stream ?? {});
+    const plain = await asStream(plan, old, join(folder.path, "plain"), options.stream ?? {});
     const bytes = await writePlanned(plan, plain, pattern, sink, options);
     await sink.end();
     file.commit();
@@ -140,12 +140,9 @@ function imageOf(
   return libvirtImage(kept, { machine: plan.pattern.machine, format, arguments: added });
 }
 
-/** The old stream with plain pages. */
-async function plainPages(plan: AdaptPlan, old: Reopened, path: string, options: StreamOptions): Promise<Reopened> {
-  const { compressed, mapped } = plan.old;
-  if (!compressed && !mapped) return old;
-  await withSource(old, (source) =>
-    convertToFile(source, path, { ...options, ram: "normal", ...(mapped ? { to: "stream" } : {}) }),
-  );
+/** The old stream without pages at fixed places. */
+async function asStream(plan: AdaptPlan, old: Reopened, path: string, options: StreamOptions): Promise<Reopened> {
+  if (!plan.old.mapped) return old;
+  await withSource(old, (source) => convertToFile(source, path, { ...options, to: "stream" }));
   return { open: () => FileSource.open(path) };
 }

@@ -1,7 +1,7 @@
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import { planAdapt } from "./plan.js";
-import { survey } from "./survey.js";
+import { survey, surveyPattern } from "./survey.js";
 import type { AdaptPlan, AdaptReport, Change, PatternFacts, Survey } from "./types.js";
 import { writeAdapted } from "./write.js";
 
@@ -30,7 +30,7 @@ export interface PlanOptions {
  */
 export async function planStreams(old: Reopened, pattern: Reopened, options: PlanOptions = {}): Promise<AdaptPlan> {
   const mine = options.known ?? (await withSource(old, (source) => survey(source, options.stream ?? {})));
-  const theirs = await withSource(pattern, (source) => survey(source, {}));
+  const theirs = await withSource(pattern, surveyPattern);
   return planAdapt(mine, theirs, options.facts);
 }
 

@@ -1,7 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
 import type { ByteSource } from "../../bytes/source.js";
-import { RamFlag } from "../../codec/ram/index.js";
-import { StreamReader, type SectionItem, type StreamOptions } from "../../codec/stream/index.js";
+import { StreamReader, type SectionItem, type StreamItem, type StreamOptions } from "../../codec/stream/index.js";
 import type { Section, Survey } from "./types.js";
 
 /**
@@ -11,47 +10,75 @@ import type { Section, Survey } from "./types.js";
  */
 export async function survey(source: ByteSource, options: StreamOptions): Promise<Survey> {
   const reader = new StreamReader(source, { ...options, skipMappedPages: true });
-  const sections: Section[] = [];
-  const chunked: Survey["chunked"] = [];
-  let ramOffset = -1;
-  let ramSectionId = -1;
-  let compressed = false;
-  let ended = false;
-  for await (const item of reader) {
+  const surveyor = new Surveyor(reader);
+  for await (const item of reader) surveyor.item(item);
+  return surveyor.all();
+}
+
+/** The survey of a destination's pattern. Errors: as `survey`; unsupported for a mapped-ram file. */
+export async function surveyPattern(source: ByteSource): Promise<Survey> {
+  const found = await survey(source, {});
+  if (!found.mapped) return found;
+  const what = "the pattern is a mapped-ram file: convert --to stream makes a stream of it";
+  throw new QevmError("unsupported", what, { offset: 0 });
+}
+
+/** Keeps what a walk over a stream finds, its pages aside. */
+export class Surveyor {
+  private readonly sections: Section[] = [];
+  private readonly chunked: Survey["chunked"] = [];
+  private ramOffset = -1;
+  private ramSectionId = -1;
+  private ended = false;
+
+  constructor(private readonly reader: StreamReader) {}
+
+  /** Takes an item, in order; its records and chunks are not read. Errors: unsupported, as `survey`. */
+  item(item: StreamItem): void {
     if (item.kind === "opaque") throw undecodable(item.offset, item.reason);
     if (item.kind === "command" && item.command.name === "PACKAGED") {
       const what = "adapt: a stream that switches to postcopy; convert --flatten makes one round of it";
       throw new QevmError("unsupported", what, { offset: item.offset });
     }
-    if (item.kind === "eof") ended = true;
-    if (item.kind !== "section") continue;
+    if (item.kind === "eof") this.ended = true;
+    if (item.kind !== "section") return;
     if (item.content.kind === "ram") {
-      if (ramOffset < 0) [ramOffset, ramSectionId] = [item.offset, item.sectionId];
-      for await (const batch of item.records()) compressed ||= batch.has(RamFlag.COMPRESS_PAGE);
+      if (this.ramOffset < 0) [this.ramOffset, this.ramSectionId] = [item.offset, item.sectionId];
     } else if (item.type === "full" && item.content.kind !== "records") {
-      sections.push(sectionOf(item, ramOffset < 0));
-    } else if (!chunked.some(({ idstr }) => idstr === item.idstr)) {
+      this.sections.push(sectionOf(item, this.ramOffset < 0));
+    } else if (!this.chunked.some(({ idstr }) => idstr === item.idstr)) {
       const { idstr, offset, type } = item;
-      chunked.push({ idstr, offset, type });
+      this.chunked.push({ idstr, offset, type });
     }
   }
-  if (ramOffset < 0) throw new QevmError("unsupported", "adapt: the stream has no RAM section", { offset: 0 });
-  // The devices that are missing would be those of a machine that has not run.
-  if (!ended) throw new QevmError("truncated", "adapt: the stream ends before its EOF", { offset: reader.offset });
-  return {
-    machine: reader.configuration?.machine,
-    configuration: reader.configuration,
-    pageSize: reader.ram.pageSize,
-    footers: reader.footers ?? false,
-    blocks: reader.ram.blocks,
-    ramOffset,
-    ramSectionId,
-    sections,
-    chunked,
-    compressed,
-    mapped: reader.capabilities.includes("mapped-ram"),
-    diagnostics: reader.diagnostics,
-  };
+
+  /** What has come so far. */
+  get sofar(): Survey {
+    const { reader, sections, chunked, ramOffset, ramSectionId } = this;
+    return {
+      machine: reader.configuration?.machine,
+      configuration: reader.configuration,
+      pageSize: reader.ram.pageSize,
+      footers: reader.footers ?? false,
+      blocks: reader.ram.blocks,
+      ramOffset,
+      ramSectionId,
+      sections,
+      chunked,
+      mapped: reader.capabilities.includes("mapped-ram"),
+      diagnostics: reader.diagnostics,
+    };
+  }
+
+  /** The whole stream has come. Errors: truncated, unsupported. */
+  all(): Survey {
+    if (this.ramOffset < 0) throw new QevmError("unsupported", "adapt: the stream has no RAM section", { offset: 0 });
+    // The devices that are missing would be those of a machine that has not run.
+    if (!this.ended) {
+      throw new QevmError("truncated", "adapt: the stream ends before its EOF", { offset: this.reader.offset });
+    }
+    return this.sofar;
+  }
 }
 
 function sectionOf(item: SectionItem, early: boolean): Section {

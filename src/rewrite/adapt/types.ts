@@ -74,8 +74,6 @@ export interface Survey {
   sections: Section[];
   /** Sections that come in chunks, beside "ram". */
   chunked: { idstr: string; offset: number; type: SectionType }[];
-  /** Page records of an encoding that QEMU dropped (COMPRESS_PAGE). */
-  compressed: boolean;
   /** Pages are at fixed places. */
   mapped: boolean;
   /** What was noticed, and what lenient mode skipped. */

@@ -1,4 +1,5 @@
 import { QevmError } from "../../bytes/errors.js";
+import { flushing } from "../../bytes/flushing.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import { encodeBlockList, PAGE_FLAGS, RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
 import {
@@ -8,16 +9,56 @@ import {
   ExactWriter,
   STREAM_VERSION,
   StreamReader,
+  type Command,
   type SectionItem,
+  type StreamItem,
   type StreamOptions,
 } from "../../codec/stream/index.js";
 import { printVmDescription } from "../../codec/vmstate/index.js";
-import type { AdaptPlan, Section } from "./types.js";
+import { PageDecoder } from "../../guest/pages/page-decoder.js";
+import type { AdaptPlan, BlockPlan, Section, Survey } from "./types.js";
+
+/** Where the parts of a plan come from while the old stream is read: they are there, or made of what has come. */
+export interface Planning {
+  readonly pattern: Survey;
+  /** The block list has come: nothing was written before. Errors: those of a plan that is refused. */
+  setup(): Pick<AdaptPlan, "blocks" | "sections">;
+  /** Takes an item that is not RAM, in order. "stop": the rest need not be read. */
+  item(item: StreamItem): "stop" | Command | undefined;
+  /** The stream has ended. The device part, in the order in which it is written. Errors: as `setup`. */
+  devices(): readonly Section[];
+}
+
+/** A plan of two streams that were read before: what is not pages does not matter any more. */
+function planned({ pattern, blocks, sections }: AdaptPlan): Planning {
+  let started = false;
+  return {
+    pattern,
+    setup: () => {
+      started = true;
+      return { blocks, sections };
+    },
+    // The device part begins: all pages came.
+    item: (item) => (started && item.kind === "section" && item.type === "full" ? "stop" : undefined),
+    devices: () => sections,
+  };
+}
+
+/** How a stream is written in the shape of a pattern. */
+export interface WriteOptions {
+  /** How the old stream is read. */
+  readonly stream?: StreamOptions | undefined;
+  /**
+   * The old stream may pause until its peer has received what was written: whenever it does, the output is flushed.
+   * `inRam` tells whether the pages of a RAM section are being read.
+   */
+  readonly live?: { inRam: boolean } | undefined;
+}
 
 /**
- * Writes a planned stream: the pages of the old one as they come, those of ROMs from the pattern. One pass over each;
- * memory is that of the buffers. The sink is not ended. Returns the bytes written. Errors: as `StreamReader`;
- * unsupported (COMPRESS_PAGE, mapped-ram).
+ * Writes a planned stream: the pages of the old one as they come, but for COMPRESS_PAGE, which become plain; those of
+ * ROMs from the pattern. One pass over each; memory is that of the buffers. The sink is not ended. Returns the bytes
+ * written. Errors: as `StreamReader`; bad-compressed-data; unsupported (mapped-ram).
  */
 export async function writeAdapted(
   plan: AdaptPlan,
@@ -26,23 +67,79 @@ export async function writeAdapted(
   sink: ByteSink,
   options: StreamOptions,
 ): Promise<number> {
+  return await writeStage(
+    () => planned(plan),
+    old,
+    () => pattern,
+    sink,
+    { stream: options },
+  );
+}
+
+/**
+ * The same by a plan that may be made on the way. The source of `pattern` is not closed.
+ * @param planning called with the reader of the old stream, before it reads
+ */
+export async function writeStage(
+  planning: (reader: StreamReader) => Planning,
+  old: ByteSource,
+  pattern: () => ByteSource | Promise<ByteSource>,
+  sink: ByteSink,
+  { stream = {}, live }: WriteOptions,
+): Promise<number> {
   const writer = new ExactWriter(sink);
-  const { configuration } = plan.pattern;
-  encodeHeader(writer.file, { version: STREAM_VERSION });
-  if (configuration !== undefined) await writer.item({ kind: "configuration", offset: 0, configuration });
-  for (const section of plan.sections) if (section.early) await writeSection(writer, plan, section);
-  await new RamCopy(writer, plan, pattern).run(new StreamReader(old, { readAhead: true, ...options }));
-  for (const section of plan.sections) if (!section.early) await writeSection(writer, plan, section);
+  const input = live === undefined ? old : flushing(old, writer.file);
+  const reader = new StreamReader(input, { readAhead: true, ...stream });
+  const plans = planning(reader);
+  const ram = new RamCopy(writer, plans.pattern, pattern, reader);
+  const waiting: Command[] = [];
+  for await (const item of reader) {
+    if (item.kind === "section" && item.content.kind === "ram") {
+      if (live !== undefined) live.inRam = true;
+      await ram.section(item, async () => {
+        const { blocks, sections } = plans.setup();
+        await begin(writer, plans.pattern, waiting, sections);
+        return blocks;
+      });
+      if (live !== undefined) live.inRam = false;
+      continue;
+    }
+    const passed = plans.item(item);
+    if (passed === "stop") break;
+    if (passed === undefined) continue;
+    if (ram.started) await writer.item(commandItem(passed));
+    else waiting.push(passed);
+  }
+  const sections = plans.devices();
+  for (const section of sections) if (!section.early) await writeSection(writer, plans.pattern, section);
   await writer.item({ kind: "eof", offset: 0 });
-  const devices = plan.sections.flatMap(({ state }) => (state === undefined ? [] : [state.description]));
-  const description = { pageSize: plan.pattern.pageSize, devices, style: "compact", exact: true } as const;
+  const devices = sections.flatMap(({ state }) => (state === undefined ? [] : [state.description]));
+  const description = { pageSize: plans.pattern.pageSize, devices, style: "compact", exact: true } as const;
   const text = printVmDescription(description);
   await writer.item({ kind: "vmdescription", offset: 0, payloadOffset: 0, text, description });
   await writer.file.flush();
   return writer.offset;
 }
 
-async function writeSection(writer: ExactWriter, { pattern }: AdaptPlan, section: Section): Promise<void> {
+/** What comes before the RAM section. */
+async function begin(
+  writer: ExactWriter,
+  pattern: Survey,
+  commands: readonly Command[],
+  sections: readonly Section[],
+): Promise<void> {
+  const { configuration } = pattern;
+  encodeHeader(writer.file, { version: STREAM_VERSION });
+  if (configuration !== undefined) await writer.item({ kind: "configuration", offset: 0, configuration });
+  for (const command of commands) await writer.item(commandItem(command));
+  for (const section of sections) if (section.early) await writeSection(writer, pattern, section);
+}
+
+function commandItem(command: Command): StreamItem {
+  return { kind: "command", offset: 0, payloadOffset: 0, name: command.name, command };
+}
+
+async function writeSection(writer: ExactWriter, { footers }: Survey, section: Section): Promise<void> {
   const { state, bytes, sectionId, idstr, instanceId, versionId } = section;
   const content =
     state === undefined
@@ -61,7 +158,7 @@ async function writeSection(writer: ExactWriter, { pattern }: AdaptPlan, section
     records: noRecords,
   };
   await writer.item(item);
-  if (pattern.footers) encodeFooter(writer.file, sectionId);
+  if (footers) encodeFooter(writer.file, sectionId);
 }
 
 async function* noRecords(): AsyncGenerator<RamBatch> {
@@ -70,86 +167,95 @@ async function* noRecords(): AsyncGenerator<RamBatch> {
 
 /** The RAM section: the pattern's block list, the old pages under the names of the pattern's blocks. */
 class RamCopy {
+  started = false;
   private readonly targets = new Map<string, RamBlock>();
-  private started = false;
+  /** Blocks whose pages the pattern has. */
+  private readonly own = new Map<string, RamBlock>();
+  private readonly decoder: PageDecoder;
 
   constructor(
     private readonly writer: ExactWriter,
-    private readonly plan: AdaptPlan,
-    private readonly pattern: ByteSource,
+    private readonly likeness: Survey,
+    private readonly pattern: () => ByteSource | Promise<ByteSource>,
+    { diagnostics }: StreamReader,
   ) {
-    for (const { block, from } of plan.blocks) if (from !== "pattern") this.targets.set(from.old, block);
+    this.decoder = new PageDecoder(likeness.pageSize, { diagnostics });
   }
 
-  async run(reader: StreamReader): Promise<void> {
-    for await (const item of reader) {
-      if (item.kind !== "section") continue;
-      if (item.content.kind !== "ram") {
-        // The device part begins: all pages came.
-        if (this.started && item.type === "full") return;
-        continue;
-      }
-      this.open(item.type);
-      for await (const batch of item.records()) await this.batch(batch);
-      this.close();
-      if (item.type === "start") await this.ownPages();
+  /** @param planBlocks called when the old block list was read and nothing was written: what each block gets */
+  async section(item: SectionItem, planBlocks: () => Promise<readonly BlockPlan[]>): Promise<void> {
+    if (this.started) this.open(item.type);
+    for await (const batch of item.records()) {
+      if (!this.started) await this.start(item.type, await planBlocks());
+      await this.batch(batch);
     }
+    if (!this.started) return;
+    this.close();
+    if (item.type === "start") await this.ownPages();
+  }
+
+  private async start(type: SectionItem["type"], plans: readonly BlockPlan[]): Promise<void> {
+    this.started = true;
+    this.open(type);
+    for (const { block, from } of plans) {
+      if (from === "pattern") this.own.set(block.idstr, block);
+      else this.targets.set(from.old, block);
+    }
+    const blocks = plans.map(({ block: { idstr, usedLength } }, index) => ({ index, idstr, usedLength }));
+    const total = blocks.reduce((sum, { usedLength }) => sum + usedLength, 0);
+    encodeBlockList(this.writer.file, { total, blocks });
+    await this.writer.file.drain();
   }
 
   private open(type: SectionItem["type"]): void {
-    const { plan, writer } = this;
-    const sectionId = plan.pattern.ramSectionId;
-    encodeSectionHeader(writer.file, { type, sectionId, idstr: "ram", instanceId: 0, versionId: 4 });
-    if (this.started) return;
-    this.started = true;
-    const blocks = plan.blocks.map(({ block }, index) => ({
-      index,
-      idstr: block.idstr,
-      usedLength: block.usedLength,
-    }));
-    const total = blocks.reduce((sum, { usedLength }) => sum + usedLength, 0);
-    encodeBlockList(writer.file, { total, blocks });
+    const sectionId = this.likeness.ramSectionId;
+    encodeSectionHeader(this.writer.file, { type, sectionId, idstr: "ram", instanceId: 0, versionId: 4 });
   }
 
   private close(): void {
-    const { plan, writer } = this;
-    if (plan.pattern.footers) encodeFooter(writer.file, plan.pattern.ramSectionId);
+    const { footers, ramSectionId } = this.likeness;
+    if (footers) encodeFooter(this.writer.file, ramSectionId);
   }
 
   private async batch(batch: RamBatch): Promise<void> {
     const { file, wire } = this.writer;
-    if (batch.mappedBlock !== undefined || batch.area) throw refused("pages at fixed places (mapped-ram)");
+    if (batch.mappedBlock !== undefined || batch.area) {
+      const what = "adapt: pages at fixed places (mapped-ram); convert --to stream makes a stream of plain pages";
+      throw new QevmError("unsupported", what);
+    }
+    await this.decoder.prepare(batch);
     for (let i = 0; i < batch.count; i++) {
       const flag = batch.flag[i]!;
       if (flag === RamFlag.EOS) wire.mark(flag);
       if ((flag & PAGE_FLAGS) === 0 && flag !== RamFlag.ZERO) continue;
-      if (flag === RamFlag.COMPRESS_PAGE) throw refused("compressed pages");
       const target = this.targets.get(batch.block[i]?.idstr ?? "");
       if (target === undefined || batch.offset[i]! >= target.usedLength) continue;
-      this.record(batch, i, flag, target);
+      this.record(batch, i, target);
     }
     await file.drain();
   }
 
-  private record(batch: RamBatch, i: number, flag: number, block: RamBlock): void {
+  private record(batch: RamBatch, i: number, block: RamBlock): void {
     const { wire } = this.writer;
-    if (flag === RamFlag.ZERO) wire.zero(block, batch.offset[i]!, batch.fill[i]);
-    else wire.page(flag, block, batch.offset[i]!, batch.body(i));
+    const flag = batch.flag[i]!;
+    const offset = batch.offset[i]!;
+    if (flag === RamFlag.ZERO) wire.zero(block, offset, batch.fill[i]);
+    else if (flag === RamFlag.COMPRESS_PAGE) wire.plain(block, offset, this.decoder.pageOf(batch, i, undefined));
+    else wire.page(flag, block, offset, batch.body(i));
   }
 
   /** A part with the pages of the blocks that are the destination's own. */
   private async ownPages(): Promise<void> {
-    const own = new Map<string, RamBlock>();
-    for (const { block, from } of this.plan.blocks) if (from === "pattern") own.set(block.idstr, block);
+    const { own } = this;
     if (own.size === 0) return;
     this.open("part");
-    for await (const item of new StreamReader(this.pattern)) {
+    for await (const item of new StreamReader(await this.pattern())) {
       if (item.kind !== "section" || item.content.kind !== "ram") continue;
       for await (const batch of item.records()) {
+        await this.decoder.prepare(batch);
         for (let i = 0; i < batch.count; i++) {
-          const flag = batch.flag[i]!;
           const target = own.get(batch.block[i]?.idstr ?? "");
-          if (target !== undefined) this.record(batch, i, flag, target);
+          if (target !== undefined) this.record(batch, i, target);
         }
         await this.writer.file.drain();
       }
@@ -157,8 +263,4 @@ class RamCopy {
     this.writer.wire.mark(RamFlag.EOS);
     this.close();
   }
-}
-
-function refused(what: string): QevmError {
-  return new QevmError("unsupported", `adapt: ${what}; convert --ram normal --to stream makes a stream of plain pages`);
 }

@@ -1,0 +1,124 @@
+import { QevmError } from "../../bytes/errors.js";
+import type { ByteSink, ByteSource } from "../../bytes/source.js";
+import type { Command, StreamItem, StreamReader } from "../../codec/stream/index.js";
+import { reportOf, withSource, type Reopened } from "./adapt.js";
+import { planAdapt, planSetup } from "./plan.js";
+import { Surveyor, surveyPattern } from "./survey.js";
+import type { AdaptPlan, AdaptReport, PatternFacts, Section, Survey } from "./types.js";
+import { writeStage, type Planning, type WriteOptions } from "./write.js";
+
+/** How a guest is adapted while it migrates. */
+export interface PassingOptions {
+  /** Names of rules whose changes are taken although the guest may notice; `all` takes every one. */
+  readonly accept?: readonly string[] | undefined;
+  /** What is known of the destination beside its pattern: see `askPattern`. */
+  readonly facts?: PatternFacts | undefined;
+  /**
+   * Called when it is known what is changed, before the end of the stream is written; also where something is refused,
+   * which the error says after it.
+   */
+  readonly onPlan?: ((report: AdaptReport) => void) | undefined;
+}
+
+/**
+ * Adapts a stream on its way. What comes before the pages is written when the block list has come, and nothing before
+ * it; the pages as they come; the device part is held, and is planned when all of it has come. Memory: the device part,
+ * which `limits.deviceBytes` bounds.
+ */
+export class PassingAdapt {
+  private constructor(
+    private readonly like: Reopened,
+    private readonly pattern: Survey,
+    private readonly options: PassingOptions,
+  ) {}
+
+  /** Errors: as `survey`, for the pattern. */
+  static async prepare(like: Reopened, options: PassingOptions): Promise<PassingAdapt> {
+    return new PassingAdapt(like, await withSource(like, surveyPattern), options);
+  }
+
+  /**
+   * Writes the stream; the sink is not ended. Where something is refused its end is not written.
+   * Errors: as `survey` and `writeAdapted`; does-not-fit where something is refused; unsupported (postcopy, COLO).
+   */
+  async write(source: ByteSource, sink: ByteSink, options: WriteOptions): Promise<AdaptReport> {
+    const { like } = this;
+    let opened: ByteSource | undefined;
+    let plans: PassingPlan | undefined;
+    const make = (reader: StreamReader): Planning => (plans = new PassingPlan(reader, this.pattern, this.options));
+    try {
+      const streamLength = await writeStage(make, source, async () => (opened = await like.open()), sink, options);
+      return { ...plans!.report!, streamLength };
+    } finally {
+      await opened?.close?.();
+    }
+  }
+}
+
+/** The plan of a stream that has not come yet. */
+class PassingPlan implements Planning {
+  report: AdaptReport | undefined;
+  private readonly surveyor: Surveyor;
+  private chunked = 0;
+  private begun = false;
+
+  constructor(
+    reader: StreamReader,
+    readonly pattern: Survey,
+    private readonly options: PassingOptions,
+  ) {
+    this.surveyor = new Surveyor(reader);
+  }
+
+  setup(): AdaptPlan {
+    const plan = planSetup(this.surveyor.sofar, this.pattern, this.options.facts);
+    this.refuse(reportOf(plan, this.options), "nothing of the stream was sent");
+    this.begun = true;
+    return plan;
+  }
+
+  item(item: StreamItem): Command | undefined {
+    this.surveyor.item(item);
+    if (item.kind === "command") return passed(item);
+    const { length } = this.surveyor.sofar.chunked;
+    // State that comes in parts is not written, which the guest may need.
+    if (this.begun && length > this.chunked) this.setup();
+    this.chunked = length;
+    return undefined;
+  }
+
+  devices(): readonly Section[] {
+    const plan = planAdapt(this.surveyor.all(), this.pattern, this.options.facts);
+    this.report = reportOf(plan, this.options);
+    this.refuse(this.report, "the end of the stream was not sent");
+    this.options.onPlan?.(this.report);
+    return plan.sections;
+  }
+
+  private refuse(report: AdaptReport, sent: string): void {
+    if (report.enough) return;
+    this.options.onPlan?.(report);
+    const [{ where, reason, streamOffset: offset }] = report.refused as [AdaptReport["refused"][0]];
+    const more = report.refused.length === 1 ? "" : ` (and ${report.refused.length - 1} more)`;
+    const what = `the guest does not fit the destination, ${sent}: ${where}: ${reason}${more}`;
+    throw new QevmError("does-not-fit", what, { offset });
+  }
+}
+
+/** Commands for the destination's connection, not for its devices. */
+function passed({ command, name, offset }: StreamItem & { kind: "command" }): Command | undefined {
+  switch (command.name) {
+    case "OPEN_RETURN_PATH":
+    case "PING":
+      return command;
+    case "SWITCHOVER_START":
+      // For devices that load in channels of their own, which no plan has; QEMU knows it since 10.0.
+      return undefined;
+    case "POSTCOPY_ADVISE": {
+      const what = "no guest is adapted on its way where postcopy may follow: a package's length is sent before it";
+      throw new QevmError("unsupported", what, { offset, expected: "a source without postcopy-ram" });
+    }
+    default:
+      throw new QevmError("unsupported", `the command ${name} in a stream that is adapted on its way`, { offset });
+  }
+}
