@@ -66,7 +66,7 @@ export async function through(
   let truth: Outcome["truth"];
   let failure: unknown;
   try {
-    await listening(["relay", "tcp:127.0.0.1:0", target, ...way.options], async ({ uri, folder, ended }) => {
+    await listening(["relay", "tcp:127.0.0.1:0", target, ...way.options], async ({ uri, folder, child, ended }) => {
       const onListening = async (): Promise<void> => {
         const vm = await startSource(from, withMore(way.source));
         closing.push(vm);
@@ -78,6 +78,8 @@ export async function through(
           truth = await takeTruth(vm, null);
         } catch (error) {
           failure = error;
+          // A relay without a source waits for one.
+          setTimeout(() => child.kill("SIGKILL"), 15_000).unref();
         }
       };
       const destination = { qemu: to, ...withMore(way.destination), ...way.destination, stream: target, onListening };

@@ -23,7 +23,7 @@ export interface Planning {
   readonly pattern: Survey;
   /** The block list has come: nothing was written before. Errors: those of a plan that is refused. */
   setup(): Pick<AdaptPlan, "blocks" | "sections">;
-  /** Takes an item that is not RAM, in order. "stop": the rest need not be read. */
+  /** Takes an item, in order; its records are not read. "stop": the rest need not be read. Else what is written of it. */
   item(item: StreamItem): "stop" | Command | undefined;
   /** The stream has ended. The device part, in the order in which it is written. Errors: as `setup`. */
   devices(): readonly Section[];
@@ -94,6 +94,8 @@ export async function writeStage(
   const ram = new RamCopy(writer, plans.pattern, pattern, reader);
   const waiting: Command[] = [];
   for await (const item of reader) {
+    const passed = plans.item(item);
+    if (passed === "stop") break;
     if (item.kind === "section" && item.content.kind === "ram") {
       if (live !== undefined) live.inRam = true;
       await ram.section(item, async () => {
@@ -104,8 +106,6 @@ export async function writeStage(
       if (live !== undefined) live.inRam = false;
       continue;
     }
-    const passed = plans.item(item);
-    if (passed === "stop") break;
     if (passed === undefined) continue;
     if (ram.started) await writer.item(commandItem(passed));
     else waiting.push(passed);
