@@ -117,15 +117,20 @@ for (const [from, to, machines, kind, source, destination, options] of ROWS) {
     const args = kind === "bare" ? BARE : VIRTIO;
     const files = kind === "bare" ? FIRMWARE : DISKS;
     const migrate = kind === "bare" ? {} : { migrate: booted };
-    await adapted(old, now, { machines, args, files, source, destination, options, ...migrate }, async (outcome, way) => {
-      if (!(await arrived(t, way, outcome))) return;
-      await checkGoesOn(t, outcome);
-      const { adapted: report } = flatDocument(outcome.ended.stdout) as {
-        adapted: { machines: object; enough: boolean; changes: Change[] };
-      };
-      t.deepEqual(report.machines, { old: machines[0], new: machines[1] });
-      t.ok(report.enough && report.changes.length > 1, `${report.changes.length} changes`);
-    });
+    await adapted(
+      old,
+      now,
+      { machines, args, files, source, destination, options, ...migrate },
+      async (outcome, way) => {
+        if (!(await arrived(t, way, outcome))) return;
+        await checkGoesOn(t, outcome);
+        const { adapted: report } = flatDocument(outcome.ended.stdout) as {
+          adapted: { machines: object; enough: boolean; changes: Change[] };
+        };
+        t.deepEqual(report.machines, { old: machines[0], new: machines[1] });
+        t.ok(report.enough && report.changes.length > 1, `${report.changes.length} changes`);
+      },
+    );
   });
 }
 

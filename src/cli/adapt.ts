@@ -68,9 +68,7 @@ function noted(one: Reopened): Reopened {
 }
 
 function doneLine({ streamLength: bytes = 0 }: AdaptReport, out: string | undefined): string {
-  return out === undefined
-    ? "Nothing is refused: the destination should load it."
-    : `${safe(out)}: ${fileSize(bytes)}`;
+  return out === undefined ? "Nothing is refused: the destination should load it." : `${safe(out)}: ${fileSize(bytes)}`;
 }
 
 function finish(args: Arguments, out: string | undefined, report: AdaptReport, command?: readonly string[]): number {
@@ -81,7 +79,9 @@ function finish(args: Arguments, out: string | undefined, report: AdaptReport, c
     return status;
   }
   const lines =
-    args.flag("print-command") && args.text("out") === undefined && report.enough ? [] : adaptLines(report, doneLine(report, out));
+    args.flag("print-command") && args.text("out") === undefined && report.enough
+      ? []
+      : adaptLines(report, doneLine(report, out));
   if (command !== undefined)
     lines.push(
       ...(lines.length === 0 ? [] : ["The destination:"]),

@@ -131,7 +131,8 @@ async function write(conversion: Conversion, { main, end, channels, multifd }: E
   }
   if (adapt !== undefined) {
     steps.push(async (source, sink, live) => {
-      done.adapted = await adapt.write(source, sink, { stream, live });
+      const keepsCompressed = convert?.ram === "zlib";
+      done.adapted = await adapt.write(source, sink, { stream, live, keepsCompressed });
     });
   }
   if (multifd !== undefined) {

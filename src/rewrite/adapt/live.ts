@@ -79,6 +79,9 @@ class PassingPlan implements Planning {
 
   item(item: StreamItem): Command | undefined {
     this.surveyor.item(item);
+    if (item.kind === "trailing") {
+      throw new QevmError("bad-length", "bytes after the end of the stream", { offset: item.offset, found: item.what });
+    }
     if (item.kind === "command") return passed(item);
     const { length } = this.surveyor.sofar.chunked;
     // State that comes in parts is not written, which the guest may need.

@@ -10,6 +10,9 @@ export interface Pair {
   pattern: Section;
 }
 
+/** What every machine with a CPU saves of it (hw/core/cpu-common.c, target/i386/machine.c, target/arm/machine.c; 7.2). */
+const CPU = /^cpu(?:_common)?$/u;
+
 /** How a section is called in lists of changes. */
 export function sectionName({ idstr, instanceId }: Section): string {
   return `${JSON.stringify(idstr)}/${instanceId}`;
@@ -52,7 +55,8 @@ export function pairSections(old: readonly Section[], pattern: readonly Section[
   }
   const places = new Places(pattern);
   for (const mine of left) gone(mine, places, changes);
-  for (const theirs of pattern) if (!found.has(theirs)) added(theirs, changes);
+  const names = new Set(old.map(({ idstr }) => idstr));
+  for (const theirs of pattern) if (!found.has(theirs)) added(theirs, names, changes);
   return pattern.flatMap((theirs) => {
     const mine = found.get(theirs);
     return mine === undefined ? [] : [{ old: mine, pattern: theirs }];
@@ -65,7 +69,13 @@ export function canonicalName(name: string, rules: readonly RenameRule[]): { nam
   return rule === undefined ? { name } : { name: name.replace(rule.pattern, rule.becomes), rule };
 }
 
-function added(one: Section, changes: Change[]): void {
+/** @param names of the old sections */
+function added(one: Section, names: ReadonlySet<string>, changes: Change[]): void {
+  if (CPU.test(one.idstr) && !names.has(one.idstr)) {
+    const ctx = new MergeContext(sectionName(one), undefined, changes);
+    ctx.note("no-cpu", "never", undefined, "as it starts", "the old stream has no CPU: the guest would start anew");
+    return;
+  }
   const rule = SECTION_RULES.find(({ section }) => section.test(one.idstr));
   const reason = rule?.reason ?? "the old stream has nothing for this device: it stays as the destination starts it";
   const ctx = new MergeContext(sectionName(one), undefined, changes);

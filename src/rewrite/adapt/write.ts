@@ -1,4 +1,4 @@
-import { QevmError } from "../../bytes/errors.js";
+import { QevmError, type Diagnostics } from "../../bytes/errors.js";
 import { flushing } from "../../bytes/flushing.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import { encodeBlockList, PAGE_FLAGS, RamFlag, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
@@ -53,6 +53,8 @@ export interface WriteOptions {
    * `inRam` tells whether the pages of a RAM section are being read.
    */
   readonly live?: { inRam: boolean } | undefined;
+  /** COMPRESS_PAGE records stay what they are. Default: they become plain. */
+  readonly keepsCompressed?: boolean | undefined;
 }
 
 /**
@@ -85,13 +87,13 @@ export async function writeStage(
   old: ByteSource,
   pattern: () => ByteSource | Promise<ByteSource>,
   sink: ByteSink,
-  { stream = {}, live }: WriteOptions,
+  { stream = {}, live, keepsCompressed = false }: WriteOptions,
 ): Promise<number> {
   const writer = new ExactWriter(sink);
   const input = live === undefined ? old : flushing(old, writer.file);
   const reader = new StreamReader(input, { readAhead: true, ...stream });
   const plans = planning(reader);
-  const ram = new RamCopy(writer, plans.pattern, pattern, reader);
+  const ram = new RamCopy(writer, plans.pattern, pattern, keepsCompressed ? undefined : reader.diagnostics);
   const waiting: Command[] = [];
   for await (const item of reader) {
     const passed = plans.item(item);
@@ -171,15 +173,17 @@ class RamCopy {
   private readonly targets = new Map<string, RamBlock>();
   /** Blocks whose pages the pattern has. */
   private readonly own = new Map<string, RamBlock>();
-  private readonly decoder: PageDecoder;
+  private readonly decoder: PageDecoder | undefined;
 
   constructor(
     private readonly writer: ExactWriter,
     private readonly likeness: Survey,
     private readonly pattern: () => ByteSource | Promise<ByteSource>,
-    { diagnostics }: StreamReader,
+    /** Where damaged pages are noted; undefined: compressed pages stay what they are. */
+    diagnostics: Diagnostics | undefined,
   ) {
-    this.decoder = new PageDecoder(likeness.pageSize, { diagnostics });
+    const { pageSize } = likeness;
+    this.decoder = diagnostics === undefined ? undefined : new PageDecoder(pageSize, { diagnostics });
   }
 
   /** @param planBlocks called when the old block list was read and nothing was written: what each block gets */
@@ -223,7 +227,7 @@ class RamCopy {
       const what = "adapt: pages at fixed places (mapped-ram); convert --to stream makes a stream of plain pages";
       throw new QevmError("unsupported", what);
     }
-    await this.decoder.prepare(batch);
+    await this.decoder?.prepare(batch);
     for (let i = 0; i < batch.count; i++) {
       const flag = batch.flag[i]!;
       if (flag === RamFlag.EOS) wire.mark(flag);
@@ -239,8 +243,9 @@ class RamCopy {
     const { wire } = this.writer;
     const flag = batch.flag[i]!;
     const offset = batch.offset[i]!;
+    const inflates = flag === RamFlag.COMPRESS_PAGE && this.decoder !== undefined;
     if (flag === RamFlag.ZERO) wire.zero(block, offset, batch.fill[i]);
-    else if (flag === RamFlag.COMPRESS_PAGE) wire.plain(block, offset, this.decoder.pageOf(batch, i, undefined));
+    else if (inflates) wire.plain(block, offset, this.decoder.pageOf(batch, i, undefined));
     else wire.page(flag, block, offset, batch.body(i));
   }
 
@@ -252,7 +257,7 @@ class RamCopy {
     for await (const item of new StreamReader(await this.pattern())) {
       if (item.kind !== "section" || item.content.kind !== "ram") continue;
       for await (const batch of item.records()) {
-        await this.decoder.prepare(batch);
+        await this.decoder?.prepare(batch);
         for (let i = 0; i < batch.count; i++) {
           const target = own.get(batch.block[i]?.idstr ?? "");
           if (target !== undefined) this.record(batch, i, target);
