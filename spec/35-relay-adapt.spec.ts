@@ -19,6 +19,19 @@ import { qevm } from "./support/program.js";
 const PATTERN = patternOf("pc");
 const OLD = corpusEntry("pc-2.4").open();
 
+/** OPEN_RETURN_PATH and PING 1. */
+const ASKS = "0800010000080002000400000001";
+
+/** Sends so much of the channels; the relay says what is wrong with it. */
+function dialled(uri: string, channels: readonly Uint8Array[], cut = Infinity): void {
+  const total = channels.reduce((sum, { length }) => sum + length, 0);
+  void sendUntil(uri, channels, Math.min(cut, total)).catch(() => undefined);
+}
+
+function openAgain(bytes: Uint8Array): { open: () => MemorySource } {
+  return { open: () => new MemorySource(bytes) };
+}
+
 /** A destination that keeps what comes. */
 async function heard(use: (uri: string, bytes: () => Buffer) => Promise<void>): Promise<void> {
   const chunks: Buffer[] = [];
@@ -49,10 +62,10 @@ async function passed(
   let error = "";
   let report: AdaptReport | undefined;
   const adapt = { pattern: PATTERN, ...options.adapt, onPlan: (one: AdaptReport) => void (report = one) };
-  const total = channels.reduce((sum, { length }) => sum + length, 0);
   await heard(async (uri, got) => {
-    const onListening = (to: string): void => void sendUntil(to, channels, Math.min(cut, total)).catch(() => undefined);
-    await relay("tcp::0", uri, { ...options, adapt, onListening }).catch((thrown: unknown) => (error = String(thrown)));
+    await relay("tcp::0", uri, { ...options, adapt, onListening: (to) => dialled(to, channels, cut) }).catch(
+      (thrown: unknown) => (error = String(thrown)),
+    );
     bytes = got();
   });
   return { bytes, error, report };
@@ -60,8 +73,7 @@ async function passed(
 
 async function adaptedFile(stream: Uint8Array): Promise<Buffer> {
   const sink = new MemorySink();
-  const open = (bytes: Uint8Array): { open: () => MemorySource } => ({ open: () => new MemorySource(bytes) });
-  await adaptStream(open(stream), open(PATTERN), sink);
+  await adaptStream(openAgain(stream), openAgain(PATTERN), sink);
   return Buffer.from(sink.bytes());
 }
 
@@ -96,10 +108,10 @@ test("a stream that passes is adapted as a file is: byte for byte, but for its c
   t.ok(bytes.equals(whole), `${bytes.length} bytes`);
   t.ok(report?.enough === true && report.changes.length > 5, "what was changed is said");
   // OPEN_RETURN_PATH and PING 1; SWITCHOVER_START, which 9.2 and earlier do not know.
-  const asked = commanded(OLD, "0800010000" + "080002000400000001" + "08000b0000");
+  const asked = commanded(OLD, `${ASKS}08000b0000`);
   const again = await passed([asked], {});
   t.match(again.error, /expected SHUT 0/u, "this destination does not answer");
-  t.ok(again.bytes.equals(commanded(whole, "0800010000" + "080002000400000001")), "those for the connection pass");
+  t.ok(again.bytes.equals(commanded(whole, ASKS)), "those for the connection pass");
 });
 
 test("pages in other encodings, on the way in and out", async (t) => {
@@ -133,11 +145,10 @@ test("pages of multifd channels into the main one, and into others", async (t) =
   );
   await inFolder(async (folder) => {
     let ended: Promise<unknown> | undefined;
-    const total = channels.reduce((sum, { length }) => sum + length, 0);
     const onListening = (to: string): void => {
       const multifd = { method: "zstd", channels: 2, release: 1101 } as const;
-      const from = (uri: string): void => void sendUntil(uri, channels, total);
-      ended = relay("tcp::0", to, { multifd, adapt: { pattern: PATTERN }, onListening: from });
+      const from = { onListening: (uri: string): void => dialled(uri, channels) };
+      ended = relay("tcp::0", to, { multifd, adapt: { pattern: PATTERN }, ...from });
       ended.catch(() => undefined);
     };
     await receiveInto(folder, "tcp::0", { onListening });

@@ -1,5 +1,5 @@
 import { commandLines } from "../analyse/explain/shell.js";
-import { FileSource } from "../io/transport/file.js";
+import { AtomicFile, FileSource } from "../io/transport/file.js";
 import { adaptReopened, withReopened } from "../rewrite/adapt/adapt-file.js";
 import { withSource, type Reopened } from "../rewrite/adapt/adapt.js";
 import { askFor } from "../rewrite/adapt/ask.js";
@@ -7,7 +7,7 @@ import { survey } from "../rewrite/adapt/survey.js";
 import type { AdaptReport } from "../rewrite/adapt/types.js";
 import { adaptDocument, adaptLines } from "./adapt-report.js";
 import { inputOptions, parse, streamOptions, UsageError, type Arguments } from "./arguments.js";
-import { outOf } from "./out.js";
+import { outOf, refuseInput } from "./out.js";
 import { aboutContainers, printResult } from "./document.js";
 import { delivered, fileSize, print, printWarnings, safe, tell } from "./output.js";
 
@@ -23,9 +23,13 @@ export async function run(argv: string[]): Promise<number> {
   if ((like === undefined) === (command.length === 0)) {
     throw new UsageError("the destination: its command after --, or --like PATTERN, a stream that it saved");
   }
-  if (args.flag("print-command") && like !== undefined)
-    throw new UsageError("--print-command needs the command after --");
+  for (const name of ["print-command", "keep-pattern"]) {
+    if ((args.flag(name) || args.text(name) !== undefined) && like !== undefined)
+      throw new UsageError(`--${name} needs the command after --`);
+  }
   const [file = ""] = args.positionals;
+  const kept = args.text("keep-pattern");
+  if (kept !== undefined) refuseInput(kept, [file, args.text("out")], "--keep-pattern");
   if (args.text("machine") !== undefined && like !== undefined)
     throw new UsageError("--machine needs the command after --");
   const writes = !args.flag("check") && !(args.flag("print-command") && args.text("out") === undefined);
@@ -42,6 +46,7 @@ export async function run(argv: string[]): Promise<number> {
     const known = await withSource(old, (source) => survey(source, stream));
     const asked = await askFor(command, args.text("machine") ?? known.machine ?? UNNAMED, known);
     try {
+      if (kept !== undefined) await keepPattern(asked.path, kept);
       const pattern = { open: () => FileSource.open(asked.path) };
       const report = await adaptReopened(old, pattern, out, {
         ...options,
@@ -54,6 +59,20 @@ export async function run(argv: string[]): Promise<number> {
       asked.remove();
     }
   });
+}
+
+/** The pattern as a file of its own: for `relay --like`, or another `adapt`. Errors: io. */
+async function keepPattern(path: string, out: string): Promise<void> {
+  const file = new AtomicFile(out);
+  const source = FileSource.open(path);
+  try {
+    const chunk = new Uint8Array(1 << 20);
+    for (let n = await source.read(chunk); n > 0; n = await source.read(chunk)) await file.write(chunk.subarray(0, n));
+    file.commit();
+  } finally {
+    await source.close();
+    file.abort();
+  }
 }
 
 /** The same, and the documents are about what it comes wrapped in. */

@@ -227,6 +227,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--like PATTERN", "a stream that the destination saved, started with -S"],
       ["--check", "only say what would change, and whether it is enough"],
       ["--print-command", "the destination's command with what the guest needs"],
+      ["--keep-pattern NEW", "also write what that QEMU saved: for relay --like"],
       ["--machine NAME", "the guest's machine type, if the stream does not say it"],
       ["", "(up to 2.3; default pc-i440fx-2.3)"],
       ["--accept RULE", "take a change that is refused; all takes every one", { many: true }],
@@ -299,7 +300,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       `${LISTEN_TEXT}\n${TLS_TEXT}`,
   },
   relay: {
-    usage: "LISTEN-URI CONNECT-URI [--ram E | --multifd M] [--out DIR] ...",
+    usage: "LISTEN-URI CONNECT-URI [--ram E | --multifd M] [--like F] [--out DIR] ...",
     line: "relay a migration between two QEMUs, and change it on the way",
     options: [
       ["--ram E", "normal: compressed and XBZRLE pages become plain ones,", { values: ["normal", "zlib"] }],
@@ -333,7 +334,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       JSON_OUT,
     ],
     text:
-      "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too.\nExit 1 if the destination reports failure, 2 if a side is lost.\n" +
+      "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too.\nExit 1 if the destination reports failure or --like refuses something (the\nguest stays with the source), 2 if a side is lost.\n" +
       `${LISTEN_TEXT}\n${TLS_TEXT}`,
   },
   catalogue: {
