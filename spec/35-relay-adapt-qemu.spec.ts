@@ -66,9 +66,9 @@ async function printedPattern(
   const made = await qevm(["adapt", early, "--print-command", "--keep-pattern", path, "--", ...command]);
   if (made.code !== 0) throw new Error(made.stderr + made.stdout);
   const shell = spawnSync("/bin/sh", ["-c", `set -- ${made.stdout}\nprintf '%s\\n' "$@"`], { encoding: "utf8" });
-  const [program, ...words] = shell.stdout.split("\n").slice(0, -1);
-  if (program !== qemu.command[0] || words.slice(-2).join(" ") !== "-incoming defer") throw new Error(made.stdout);
-  return { path, args: words.slice(0, -2) };
+  const [program, ...printed] = shell.stdout.split("\n").slice(0, -1);
+  if (program !== qemu.command[0] || printed.slice(-2).join(" ") !== "-incoming defer") throw new Error(made.stdout);
+  return { path, args: printed.slice(0, -2) };
 }
 
 /** The guest of `args` migrates, and is adapted; `more` are the source's devices that the destination lacks. */

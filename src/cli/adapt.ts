@@ -1,8 +1,9 @@
 import { commandLines } from "../analyse/explain/shell.js";
 import { AtomicFile, FileSource } from "../io/transport/file.js";
-import { adaptReopened, withReopened } from "../rewrite/adapt/adapt-file.js";
+import { adaptReopened } from "../rewrite/adapt/adapt-file.js";
 import { withSource, type Reopened } from "../rewrite/adapt/adapt.js";
 import { askFor } from "../rewrite/adapt/ask.js";
+import { withReopened } from "../rewrite/adapt/reopened.js";
 import { survey } from "../rewrite/adapt/survey.js";
 import type { AdaptReport } from "../rewrite/adapt/types.js";
 import { adaptDocument, adaptLines } from "./adapt-report.js";
@@ -67,10 +68,10 @@ async function keepPattern(path: string, out: string): Promise<void> {
   const source = FileSource.open(path);
   try {
     const chunk = new Uint8Array(1 << 20);
-    for (let n = await source.read(chunk); n > 0; n = await source.read(chunk)) await file.write(chunk.subarray(0, n));
+    for (let n = source.read(chunk); n > 0; n = source.read(chunk)) await file.write(chunk.subarray(0, n));
     file.commit();
   } finally {
-    await source.close();
+    source.close();
     file.abort();
   }
 }

@@ -37,3 +37,12 @@ export class ReturnTail {
     return message?.name === "SHUT" ? message.value : undefined;
   }
 }
+
+/** The error of a destination whose last message is not SHUT 0. @param shut its value; undefined: it sent none */
+export function notLoaded(shut: number | undefined): QevmError {
+  const [code, what, found] =
+    shut === undefined
+      ? (["truncated", "the destination closed before it had loaded everything", "no SHUT"] as const)
+      : (["bad-value", "the destination reports that the migration failed", `SHUT ${shut}`] as const);
+  return new QevmError(code, what, { expected: "SHUT 0", found });
+}

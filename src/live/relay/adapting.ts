@@ -1,5 +1,5 @@
-import { withReopened } from "../../rewrite/adapt/adapt-file.js";
 import { PassingAdapt } from "../../rewrite/adapt/live.js";
+import { withReopened } from "../../rewrite/adapt/reopened.js";
 import type { RelayAdapt } from "./types.js";
 
 /** Does something with what adapts a guest on its way, as long as its pattern is open. Errors: as `survey`. */

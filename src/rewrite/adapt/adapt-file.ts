@@ -1,23 +1,14 @@
 import { join } from "node:path";
-import { derive } from "../../bytes/source.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
-import {
-  canOpenAgain,
-  openingOf,
-  openInput,
-  readingOf,
-  withInput,
-  type OpenOptions,
-  type StreamInput,
-} from "../../io/container/input.js";
+import { readingOf, type OpenOptions, type StreamInput } from "../../io/container/input.js";
 import { libvirtImage, streamSink, type LibvirtImage } from "../../io/container/libvirt/write.js";
 import type { Input } from "../../io/container/types.js";
-import { canReopen, FileSource } from "../../io/transport/file.js";
+import { FileSource } from "../../io/transport/file.js";
 import { openOutput, scratchFor } from "../../io/transport/output.js";
-import { readableAgain } from "../../io/transport/spool.js";
 import { temporaryFolder } from "../../io/transport/temporary.js";
 import { convertToFile } from "../convert/convert-file.js";
 import { planStreams, reportOf, withSource, writePlanned, type PlanOptions, type Reopened } from "./adapt.js";
+import { withReopened } from "./reopened.js";
 import type { AdaptPlan, AdaptReport, PatternFacts } from "./types.js";
 
 /** How a guest is adapted, and how its old stream is opened and read. */
@@ -69,29 +60,6 @@ async function withBoth<T>(
 ): Promise<T> {
   const options = { accept, facts, added, stream: readingOf(opening) };
   return await withReopened(old, opening, (mine) => withReopened(pattern, {}, (like) => work(mine, like, options)));
-}
-
-/** Does something with an input that can be opened more than once; it is kept in a file where that is needed. */
-export async function withReopened<T>(
-  input: StreamInput,
-  options: OpenOptions,
-  work: (one: Reopened) => Promise<T>,
-): Promise<T> {
-  const again = typeof input === "string" ? canReopen(input) : canOpenAgain(input);
-  if (again) return await work({ open: () => openInput(input, openingOf(options)) });
-  return await withInput(input, options, async (source) => {
-    const copy = readableAgain(source);
-    try {
-      return await work({
-        open: () => {
-          copy.rewind();
-          return { ...derive(copy.source, (into) => copy.source.read(into)), close: () => undefined };
-        },
-      });
-    } finally {
-      copy.close();
-    }
-  });
 }
 
 /** Writes what is not refused; without `out` nothing. Errors: as `adaptToFile`. */

@@ -12,7 +12,7 @@ import { systemFolder, temporaryFolder } from "../../io/transport/temporary.js";
 import { askDestination } from "./destination.js";
 import { askSubsections } from "./dumped.js";
 import { withSource } from "./adapt.js";
-import { withReopened } from "./adapt-file.js";
+import { withReopened } from "./reopened.js";
 import { offeredFeatures, type OfferedFeatures } from "./offered.js";
 import { planAdapt } from "./plan.js";
 import { displayArguments, globalArguments, topologyArguments } from "./properties.js";
