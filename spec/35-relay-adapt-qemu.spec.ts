@@ -185,7 +185,8 @@ test("a guest that does not fit stays with its source, which goes on", async (t)
     destination: {},
     migrate,
   };
-  await adapted(qemu, qemu, { ...way, options: [] }, async ({ ended, loaded, truth }) => {
+  await adapted(qemu, qemu, { ...way, options: ["--out", "$DIR/rec"] }, async (outcome, { options }) => {
+    const { ended, loaded, truth, folder } = outcome;
     t.equal(ended.code, 1, ended.stderr);
     t.match(ended.stderr, /does not fit the destination, the end of the stream was not sent: .*e1000/u);
     const { adapted: report } = flatDocument(ended.stdout) as {
@@ -198,6 +199,26 @@ test("a guest that does not fit stays with its source, which goes on", async (t)
     );
     t.equal(loaded.result.loaded, false, "the destination has no guest");
     t.equal(truth, undefined, "the source does not complete");
+    // What was recorded is an earlier stream of the guest, to find out what its destination needs.
+    const like = options[options.indexOf("--like") + 1]!;
+    const { code, stdout } = await qevm([
+      "adapt",
+      join(folder, "rec"),
+      "--check",
+      "--like",
+      like,
+      "--lenient",
+      "--json",
+    ]);
+    t.equal(code, 1);
+    const again = flatDocument(stdout) as { refusedChanges: Change[] };
+    // Merged from a recording, a stream has no commands: its offsets are others.
+    const shown = ({ where, rule, weight }: Change): string => `${where} ${rule} ${weight}`;
+    t.deepEqual(
+      again.refusedChanges.map(shown),
+      report.refusedChanges.map(shown),
+      "adapt refuses the same of the recording",
+    );
     t.deepEqual(seen, ["running", "it writes"], "its guest goes on");
   });
 });

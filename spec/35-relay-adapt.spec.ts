@@ -33,7 +33,7 @@ function openAgain(bytes: Uint8Array): { open: () => MemorySource } {
 }
 
 /** A destination that keeps what comes. */
-async function heard(use: (uri: string, bytes: () => Buffer) => Promise<void>): Promise<void> {
+async function heard(use: (uri: string, bytes: () => Buffer, count: () => number) => Promise<void>): Promise<void> {
   const chunks: Buffer[] = [];
   const sockets: Socket[] = [];
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -45,7 +45,11 @@ async function heard(use: (uri: string, bytes: () => Buffer) => Promise<void>): 
     server.listen(0, "127.0.0.1", resolve);
   });
   try {
-    await use(`tcp:127.0.0.1:${(server.address() as AddressInfo).port}`, () => Buffer.concat(chunks));
+    await use(
+      `tcp:127.0.0.1:${(server.address() as AddressInfo).port}`,
+      () => Buffer.concat(chunks),
+      () => sockets.length,
+    );
   } finally {
     for (const socket of sockets) socket.destroy();
     server.close();
@@ -57,18 +61,19 @@ async function passed(
   channels: readonly Uint8Array[],
   options: Omit<RelayOptions, "onListening">,
   cut = Infinity,
-): Promise<{ bytes: Buffer; error: string; report: AdaptReport | undefined }> {
+): Promise<{ bytes: Buffer; connections: number; error: string; report: AdaptReport | undefined }> {
   let bytes: Buffer = Buffer.alloc(0);
+  let connections = 0;
   let error = "";
   let report: AdaptReport | undefined;
   const adapt = { pattern: PATTERN, ...options.adapt, onPlan: (one: AdaptReport) => void (report = one) };
-  await heard(async (uri, got) => {
+  await heard(async (uri, got, count) => {
     await relay("tcp::0", uri, { ...options, adapt, onListening: (to) => dialled(to, channels, cut) }).catch(
       (thrown: unknown) => (error = String(thrown)),
     );
-    bytes = got();
+    [bytes, connections] = [got(), count()];
   });
-  return { bytes, error, report };
+  return { bytes, connections, error, report };
 }
 
 async function adaptedFile(stream: Uint8Array): Promise<Buffer> {
@@ -163,10 +168,10 @@ test("pages of multifd channels into the main one, and into others", async (t) =
 
 async function checkRefused(t: Test, result: Awaited<ReturnType<typeof passed>>, words: RegExp): Promise<void> {
   t.match(result.error, words);
-  t.equal(result.bytes.length, 0, "nothing was sent");
+  t.deepEqual([result.connections, result.bytes.length], [0, 0], "the destination goes on waiting");
 }
 
-test("what is known with the block list is refused before anything is sent", async (t) => {
+test("what is known with the block list is refused before the destination is connected", async (t) => {
   const q35 = { adapt: { pattern: patternOf("q35") } };
   const first = await passed([OLD], q35);
   await checkRefused(
@@ -187,6 +192,9 @@ test("what is known with the block list is refused before anything is sent", asy
   const advise = `0800030010${"00".repeat(6)}1000${"00".repeat(6)}1000`;
   await checkRefused(t, await passed([commanded(OLD, advise)], {}), /where postcopy may follow: a package's length/u);
   await checkRefused(t, await passed([commanded(OLD, "0800080000")], {}), /command ENABLE_COLO/u);
+  const slow = await passed([commanded(OLD, "080002000400000001".repeat(40_000))], q35);
+  t.match(slow.error, /nothing of the stream was sent/u);
+  t.equal(slow.bytes.length, 0, "where the block list comes late, nothing is sent");
   const shared = corpusEntry("ignore-shared").open();
   await checkRefused(t, await passed([shared], {}), /is not in the stream/u);
 });

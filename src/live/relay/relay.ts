@@ -175,6 +175,8 @@ class Relay {
       await this.pump(caller, channel);
       return;
     }
+    // The destination goes on waiting, for another try.
+    if (isMain) await this.adapt?.look(caller.head, this.options.adapt?.stream);
     const destination = await this.connect((bytes) => this.answer(connection, bytes, isMain));
     if (isMain) {
       this.mainIsHere = true;

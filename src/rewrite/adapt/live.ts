@@ -1,6 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
-import type { ByteSink, ByteSource } from "../../bytes/source.js";
-import type { Command, StreamItem, StreamReader } from "../../codec/stream/index.js";
+import { MemorySource, type ByteSink, type ByteSource } from "../../bytes/source.js";
+import { StreamReader, type Command, type StreamItem, type StreamOptions } from "../../codec/stream/index.js";
 import { reportOf, withSource, type Reopened } from "./adapt.js";
 import { planAdapt, planSetup } from "./plan.js";
 import { Surveyor, surveyPattern } from "./survey.js";
@@ -38,6 +38,25 @@ export class PassingAdapt {
     // A guest stands still while it is planned: a second plan takes a quarter of the time of the first.
     planAdapt(pattern, pattern, options.facts);
     return new PassingAdapt(like, pattern, options);
+  }
+
+  /**
+   * Refuses what the first bytes of a stream show already: `write` does it again, and where they are not enough. Errors:
+   * does-not-fit, unsupported.
+   */
+  async look(head: Uint8Array, stream: StreamOptions = {}): Promise<void> {
+    const reader = new StreamReader(new MemorySource(head), stream);
+    const plans = new PassingPlan(reader, this.pattern, this.options);
+    try {
+      for await (const item of reader) {
+        plans.item(item);
+        if (item.kind !== "section" || item.content.kind !== "ram") continue;
+        for await (const _ of item.records()) return void plans.setup();
+      }
+    } catch (error) {
+      const refused = error instanceof QevmError && (error.code === "does-not-fit" || error.code === "unsupported");
+      if (refused) throw error;
+    }
   }
 
   /**
