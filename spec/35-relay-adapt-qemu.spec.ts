@@ -106,6 +106,11 @@ async function booted(vm: QemuProcess, uri: string, side: Side = BACK): Promise<
   });
 }
 
+/** A change without its place in the stream. */
+function shown({ where, rule, weight }: Change): string {
+  return `${where} ${rule} ${weight}`;
+}
+
 async function checkGoesOn(t: Test, { loaded: { vm }, truth }: Outcome): Promise<void> {
   t.equal((await compare(vm, truth!)).registersEqual, true, "registers as in the source");
   await runGuest(vm, 50);
@@ -213,7 +218,6 @@ test("a guest that does not fit stays with its source, which goes on", async (t)
     t.equal(code, 1);
     const again = flatDocument(stdout) as { refusedChanges: Change[] };
     // Merged from a recording, a stream has no commands: its offsets are others.
-    const shown = ({ where, rule, weight }: Change): string => `${where} ${rule} ${weight}`;
     t.deepEqual(
       again.refusedChanges.map(shown),
       report.refusedChanges.map(shown),
