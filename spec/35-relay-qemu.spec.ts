@@ -259,6 +259,24 @@ test("pages of multifd channels into the main one, and a switch to postcopy, of 
   });
 });
 
+test("pages into multifd channels of a machine type without marks, with a preempt channel, and a switch", async (t) => {
+  const qemu = qemuOf(t, "11.1");
+  if (qemu === undefined) return;
+  const { parameters } = multifdOf(2, "zlib");
+  const way: Way = {
+    source: {},
+    destination: { capabilities: ["postcopy-ram", "postcopy-preempt", "multifd"], parameters: parameters! },
+    options: ["--multifd", "zlib", "--channels", "2"],
+    migrate: async (vm, uri) => await switching(vm, uri, ["postcopy-preempt"]),
+  };
+  await through(qemu, qemu, way, async (outcome) => {
+    if (!(await arrived(t, way, outcome))) return;
+    await runGuest(outcome.loaded.vm, 50);
+    const { differentBlocks } = await compare(outcome.loaded.vm, outcome.truth!);
+    t.ok(differentBlocks.includes("pc.ram"), "the guest goes on and writes");
+  });
+});
+
 test("a destination that refuses is heard on both sides", async (t) => {
   const qemu = qemuOf(t, "7.2");
   if (qemu === undefined) return;

@@ -24,8 +24,7 @@ export type { Relayed, RelayOptions } from "./types.js";
  * Relays one migration: every connection of the source becomes one to the destination, in the same order, and replies
  * of the destination go back. With `convert` or `multifd` the pages of all channels are rewritten. On an error both sides
  * lose their connections. Errors: usage, io; the stream's error where a converted stream is damaged; unsupported where
- * pages in multifd channels cannot be rewritten (postcopy may follow, or it is not said where they go); does-not-fit
- * where `adapt` refuses something; bad-value where the destination reports failure or closes early.
+ * pages in multifd channels cannot be rewritten; does-not-fit where `adapt` refuses something; bad-value where the destination reports failure or closes early.
  */
 export async function relay(from: string, to: string, options: RelayOptions = {}): Promise<Relayed> {
   checkDestination(to, options.connectTls);
@@ -63,6 +62,9 @@ class Relay {
   /** Connections are made one after the other, so that the destination sees them in the source's order. */
   private connected: Promise<unknown> = Promise.resolve();
   private listening: Listening | undefined;
+  /** The destination's multifd channels are connected. */
+  private tellOpen = (): void => undefined;
+  private readonly channelsAreOpen = new Promise<void>((resolve) => (this.tellOpen = resolve));
   private over: { resolve: () => void; reject: (error: unknown) => void } | undefined;
 
   constructor(
@@ -177,6 +179,8 @@ class Relay {
     }
     // The destination goes on waiting, for another try.
     if (isMain) await this.adapt?.look(caller.head, this.options.adapt?.stream);
+    // It says nothing: a destination that still waits for multifd channels would wait for its first bytes.
+    if (role === "preempt" && this.options.multifd !== undefined) await this.channelsAreOpen;
     const destination = await this.connect((bytes) => this.answer(connection, bytes, isMain));
     if (isMain) {
       this.mainIsHere = true;
@@ -294,13 +298,13 @@ class Relay {
         if (this.changesPages) await this.settled();
         const open = async (): Promise<Destination> => {
           const channel = await this.connect();
-          opened.push(channel);
+          if (opened.push(channel) === multifd?.channels) this.tellOpen();
           return channel;
         };
         const channels = Array.from({ length: multifd?.channels ?? 0 }, () => openedLater(open));
         return {
           channels,
-          multifd: multifd && { ...multifd, uuid: multifd.uuid ?? this.uuid, postcopy: this.announcement.is.postcopy },
+          multifd: multifd && { ...multifd, uuid: multifd.uuid ?? this.uuid },
         };
       },
     });

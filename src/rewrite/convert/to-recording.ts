@@ -37,8 +37,6 @@ export interface ToRecordingOptions extends StreamOptions {
   uuid?: Uint8Array | undefined;
   /** The source waits for the destination: send everything before waiting for more. */
   prompt?: boolean | undefined;
-  /** The source may switch to postcopy. */
-  postcopy?: boolean;
 }
 
 /** What became of the pages. */
@@ -156,10 +154,6 @@ class Splitter {
     const machine = releaseNumber(machineRelease(this.reader.machine));
     this.release = this.options.release ?? machine ?? 702;
     this.marks = this.release >= 801 && (machine ?? this.release) >= 801;
-    if (this.options.postcopy === true && !this.marks) {
-      const what = "no pages are put into multifd channels of a machine type up to 8.0 where postcopy may follow";
-      throw new QevmError("unsupported", what, { expected: "no --multifd, or a source without postcopy-ram" });
-    }
     this.seen = new PageSet(pageSize);
     return await ChannelSet.create(this.sinks, { ...this.options, pageSize });
   }
