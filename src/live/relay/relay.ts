@@ -24,7 +24,8 @@ export type { Relayed, RelayOptions } from "./types.js";
  * Relays one migration: every connection of the source becomes one to the destination, in the same order, and replies
  * of the destination go back. With `convert` or `multifd` the pages of all channels are rewritten. On an error both sides
  * lose their connections. Errors: usage, io; the stream's error where a converted stream is damaged; unsupported where
- * pages in multifd channels cannot be rewritten; does-not-fit where `adapt` refuses something; bad-value where the destination reports failure or closes early.
+ * pages in multifd channels cannot be rewritten; does-not-fit where `adapt` refuses something; bad-value where the
+ * destination reports failure or closes early.
  */
 export async function relay(from: string, to: string, options: RelayOptions = {}): Promise<Relayed> {
   checkDestination(to, options.connectTls);
