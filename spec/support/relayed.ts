@@ -79,7 +79,7 @@ export async function through(
         } catch (error) {
           failure = error;
           // A relay without a source waits for one.
-          setTimeout(() => child.kill("SIGKILL"), 15_000).unref();
+          setTimeout(() => child.kill("SIGKILL"), 60_000).unref();
         }
       };
       const destination = { qemu: to, ...withMore(way.destination), ...way.destination, stream: target, onListening };
