@@ -18,9 +18,7 @@ export class ReturnTail {
   /** Errors: bad-value, where the destination reports that it has not loaded everything. */
   async check(): Promise<void> {
     const shut = await this.shut();
-    if (shut === undefined || shut === 0) return;
-    const place = { expected: "SHUT 0", found: `SHUT ${shut}` };
-    throw new QevmError("bad-value", "the destination reports that the migration failed", place);
+    if (shut !== undefined && shut !== 0) throw notLoaded(shut);
   }
 
   note(chunk: Uint8Array): void {

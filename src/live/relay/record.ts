@@ -1,5 +1,5 @@
 import { QevmError } from "../../bytes/errors.js";
-import { Recorder, type ChannelFact, type ChannelHead, type RecordingFacts } from "../receive/index.js";
+import { Recorder, type Caller, type ChannelFact, type ChannelHead, type RecordingFacts } from "../receive/index.js";
 import type { ChannelRole } from "../../io/recording/index.js";
 import { textOf } from "../../io/transport/attempt.js";
 
@@ -52,7 +52,7 @@ export class RelayRecord {
     return this.answers !== undefined;
   }
 
-  /** Opens a channel. Where it cannot be recorded, its bytes are only counted. */
+  /** Opens a channel. Where it cannot be recorded, recording stops. */
   open(role: ChannelRole, id?: number): ChannelHead {
     try {
       return this.recorder.open(role, id);
@@ -61,6 +61,24 @@ export class RelayRecord {
       const channel = this.recorder.count(role, id);
       channel.reason = `it could not be recorded: ${textOf(error)}`;
       return channel;
+    }
+  }
+
+  /** The chunks of a connection, recorded as they arrive. Errors: io. */
+  async *through({ head, rest }: Caller, channel: ChannelHead): AsyncGenerator<Uint8Array> {
+    let next: Uint8Array | undefined = head.length === 0 ? undefined : head;
+    for (;;) {
+      if (next !== undefined) {
+        this.note(channel, next);
+        yield next;
+      }
+      try {
+        const { done, value } = await rest.next();
+        if (done === true) return;
+        next = value;
+      } catch (error) {
+        throw new QevmError("io", `the source's connection: ${textOf(error)}`, { cause: error });
+      }
     }
   }
 

@@ -6,7 +6,7 @@ import { checkDestination, openDestination, type Destination } from "../../io/tr
 import { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
 import { writeDrained } from "../../io/transport/drained.js";
-import { ReturnTail } from "../../io/transport/return-tail.js";
+import { notLoaded, ReturnTail } from "../../io/transport/return-tail.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
 import { OpenConnections } from "../../io/transport/connection.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
@@ -195,7 +195,7 @@ class Relay {
       if (isMain) setTimeout(() => void this.left(error), PATIENCE).unref();
     });
     try {
-      await this.forward(role, this.recorded(caller, channel), destination);
+      await this.forward(role, this.record.through(caller, channel), destination);
       // A source that tries again must not send its guest to a relay that is about to end.
       if (isMain && !this.hasEnded()) this.listening?.close();
       // A destination that is done may have closed already.
@@ -233,7 +233,7 @@ class Relay {
 
   /** A multifd channel whose pages are changed: it has no connection of its own to the destination. */
   private async pump(caller: Caller, channel: ChannelHead): Promise<void> {
-    await this.ahead.add(this.recorded(caller, channel)).done.catch((error: unknown) => {
+    await this.ahead.add(this.record.through(caller, channel)).done.catch((error: unknown) => {
       channel.reason ??= textOf(error);
       // A destination that has loaded everything lets the source go.
       if (!this.mainEnded) throw error;
@@ -313,24 +313,6 @@ class Relay {
     for (const channel of opened) void channel.end(true).catch(() => undefined);
   }
 
-  /** The chunks of a connection, recorded as they arrive. */
-  private async *recorded({ head, rest }: Caller, channel: ChannelHead): AsyncGenerator<Uint8Array> {
-    let next: Uint8Array | undefined = head.length === 0 ? undefined : head;
-    for (;;) {
-      if (next !== undefined) {
-        this.record.note(channel, next);
-        yield next;
-      }
-      try {
-        const { done, value } = await rest.next();
-        if (done === true) return;
-        next = value;
-      } catch (error) {
-        throw new QevmError("io", `the source's connection: ${textOf(error)}`, { cause: error });
-      }
-    }
-  }
-
   private async answer({ output }: Connection, bytes: Uint8Array, isMain: boolean): Promise<void> {
     if (isMain) {
       this.record.answer(bytes);
@@ -362,12 +344,9 @@ class Relay {
 
   /** Errors: bad-value or truncated where the destination has not loaded everything. */
   private async checkLoaded(): Promise<void> {
-    await this.tail.check();
-    if ((await this.tail.shut()) === 0) return;
-    if (this.announcement.is.returnPath || this.record.hasAnswers) {
-      const what = "the destination closed before it had loaded everything";
-      throw new QevmError("truncated", what, { expected: "SHUT 0", found: "no SHUT" });
-    }
+    const shut = await this.tail.shut();
+    if (shut === 0) return;
+    if (shut !== undefined || this.announcement.is.returnPath || this.record.hasAnswers) throw notLoaded(shut);
     if (!this.hasEnded()) {
       throw new QevmError("truncated", "the connections ended before the stream did", { offset: this.main.length });
     }
