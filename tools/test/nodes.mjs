@@ -13,6 +13,10 @@ import { root } from "./process.mjs";
 import { makeProject, runBundle, runIn } from "./users.mjs";
 
 const majors = process.argv.length > 2 ? process.argv.slice(2) : ["22", "24"];
+if (majors.some((major) => !/^\d+$/u.test(major))) {
+  console.error("usage: node tools/test/nodes.mjs [MAJOR...]");
+  process.exit(2);
+}
 let failed = 0;
 
 function say({ name, code, output }, seconds) {
