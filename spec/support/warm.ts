@@ -65,6 +65,8 @@ async function perform({ modules, args, cwd, env }: Job): Promise<Done> {
   return { code, stdout: kept.stdout.bytes, stderr: kept.stderr.bytes };
 }
 
+// Each command's file has its own copy of what it does at the end of a process.
+process.setMaxListeners(0);
 process.on("message", (job: Job) => {
   void perform(job).then((done) => process.send!(done));
 });

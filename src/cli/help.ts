@@ -300,7 +300,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       `${LISTEN_TEXT}\n${TLS_TEXT}`,
   },
   relay: {
-    usage: "LISTEN-URI CONNECT-URI [--ram E | --multifd M] [--like F] [--out DIR] ...",
+    usage: "LISTEN-URI CONNECT-URI [--ram E | --multifd M] [--like F] ...",
     line: "relay a migration between two QEMUs, and change it on the way",
     options: [
       ["--ram E", "normal: compressed and XBZRLE pages become plain ones,", { values: ["normal", "zlib"] }],
