@@ -48,6 +48,8 @@ test("checkAdapt writes nothing; a refusal names what accept takes", async (t) =
   t.notOk(existsSync(out), "nothing is written");
   const accept = refused.refused.map(({ rule }) => rule);
   t.ok((await checkAdapt(old, pattern, { accept })).enough, "every one by its name");
+  const error = await checkAdapt(old, Buffer.from("# a README")).catch((reason: unknown) => reason);
+  t.match(String(error), /the pattern/u, "an error of the pattern is told from one of the guest");
   t.end();
 });
 

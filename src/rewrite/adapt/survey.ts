@@ -1,5 +1,5 @@
 import { QevmError } from "../../bytes/errors.js";
-import type { ByteSource } from "../../bytes/source.js";
+import { derive, type ByteSource } from "../../bytes/source.js";
 import { StreamReader, type SectionItem, type StreamItem, type StreamOptions } from "../../codec/stream/index.js";
 import type { Section, Survey } from "./types.js";
 
@@ -15,12 +15,16 @@ export async function survey(source: ByteSource, options: StreamOptions): Promis
   return surveyor.all();
 }
 
-/** The survey of a destination's pattern. Errors: as `survey`; unsupported for a mapped-ram file. */
+/**
+ * The survey of a destination's pattern. Errors: as `survey`, with "the pattern" in the path; unsupported for a
+ * mapped-ram file.
+ */
 export async function surveyPattern(source: ByteSource): Promise<Survey> {
-  const found = await survey(source, {});
+  const named = derive(source, (into) => source.read(into));
+  const found = await survey({ ...named, within: [...(source.within ?? []), "the pattern"] }, {});
   if (!found.mapped) return found;
   const what = "the pattern is a mapped-ram file: convert --to stream makes a stream of it";
-  throw new QevmError("unsupported", what, { offset: 0 });
+  throw new QevmError("unsupported", what, { offset: 0, path: ["the pattern"] });
 }
 
 /** Keeps what a walk over a stream finds, its pages aside. */
