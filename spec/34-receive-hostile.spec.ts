@@ -21,18 +21,8 @@ import { migrateTo, startSource } from "../tools/recording/record.js";
 import { qemuOf } from "./support/loads.js";
 import { hello, sendLookAlikes } from "./support/look-alikes.js";
 import { PROGRAM, qevm } from "./support/program.js";
-import { dial, listening, receiving } from "./support/receiving.js";
+import { asking, dial, listening, receiving } from "./support/receiving.js";
 import { flatDocument } from "./support/document.js";
-
-/** A stream whose source asks for a return path and sends PING 1 so many times. */
-function asking(stream: Buffer, pings = 1): Buffer {
-  const start = stream.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) - 5;
-  const commands = Buffer.concat([
-    Buffer.from("0800010000", "hex"),
-    Buffer.alloc(9 * pings, Buffer.from("080002000400000001", "hex")),
-  ]);
-  return Buffer.concat([stream.subarray(0, start), commands, stream.subarray(start)]);
-}
 
 interface List {
   complete: boolean;

@@ -10,7 +10,7 @@ import { recordingNamed } from "../tools/recording/corpus.js";
 import { KeptTail } from "../src/live/receive/index.js";
 import { LiveMain, type LiveOptions } from "../src/live/receive/live-main.js";
 import { PROGRAM, qevm } from "./support/program.js";
-import { dial, receiving } from "./support/receiving.js";
+import { asking, dial, receiving } from "./support/receiving.js";
 import { flatDocument } from "./support/document.js";
 
 /** What the other side answers until it closes, while this side stays open. */
@@ -18,13 +18,6 @@ async function answers(socket: Socket): Promise<string> {
   const parts: Buffer[] = [];
   for await (const part of socket as AsyncIterable<Buffer>) parts.push(part);
   return Buffer.concat(parts).toString("hex");
-}
-
-/** A stream whose source asks for a return path and sends PING 1, once or more often. */
-function asking(stream: Buffer, pings = 1): Buffer {
-  const start = stream.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) - 5;
-  const commands = Buffer.from(`0800010000${"080002000400000001".repeat(pings)}`, "hex");
-  return Buffer.concat([stream.subarray(0, start), commands, stream.subarray(start)]);
 }
 
 const PONG_1_SHUT = "00020004000000010001000400000000";

@@ -1,10 +1,9 @@
 /** Guests adapted on their way, without QEMU: as files are; sources that end anywhere; what is refused. */
 import { readFileSync } from "node:fs";
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { join } from "node:path";
 import test, { type Test } from "tape";
 import { MemorySink, MemorySource } from "../src/bytes/index.js";
-import { RamFlag } from "../src/codec/ram/index.js";
 import { StreamReader } from "../src/codec/stream/index.js";
 import { convertStream } from "../src/rewrite/convert/convert.js";
 import { adaptStream, type AdaptReport } from "../src/rewrite/adapt/index.js";
@@ -12,7 +11,8 @@ import { receiveInto } from "../src/live/receive/index.js";
 import { relay, type RelayOptions } from "../src/live/relay/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
-import { held, inFolder, numbers, sendUntil, stillHeld } from "./support/cut.js";
+import { held, inFolder, numbers, sendUntil, stillHeld, withDestination } from "./support/cut.js";
+import { mainMemory } from "./support/main-memory.js";
 import { patternOf } from "./support/pattern.js";
 import { qevm } from "./support/program.js";
 
@@ -35,25 +35,19 @@ function openAgain(bytes: Uint8Array): { open: () => MemorySource } {
 /** A destination that keeps what comes. */
 async function heard(use: (uri: string, bytes: () => Buffer, count: () => number) => Promise<void>): Promise<void> {
   const chunks: Buffer[] = [];
-  const sockets: Socket[] = [];
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.push(socket);
-    socket.on("data", (chunk) => chunks.push(chunk)).on("error", () => undefined);
+  let connections = 0;
+  const serve = (socket: Socket): void => {
+    connections++;
+    socket.on("data", (chunk) => chunks.push(chunk));
     socket.on("end", () => socket.end());
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  try {
+  };
+  await withDestination(serve, async (uri) => {
     await use(
-      `tcp:127.0.0.1:${(server.address() as AddressInfo).port}`,
+      uri,
       () => Buffer.concat(chunks),
-      () => sockets.length,
+      () => connections,
     );
-  } finally {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  }
+  });
 }
 
 /** Sends so much of the channels through a relay: what the destination got, and the error. */
@@ -88,22 +82,11 @@ function commanded(stream: Buffer, commands: string): Buffer {
   return Buffer.concat([stream.subarray(0, start), Buffer.from(commands, "hex"), stream.subarray(start)]);
 }
 
-/** The last content of the pages of main memory: plain pages and zeros. */
+/** Main memory; its pages become plain first. */
 async function memory(stream: Uint8Array): Promise<Buffer> {
-  const pages = Buffer.alloc(8 << 20);
   const sink = new MemorySink();
   await convertStream(new MemorySource(stream), sink, { ram: "normal" }, "/tmp");
-  for await (const item of new StreamReader(new MemorySource(sink.bytes()))) {
-    if (item.kind !== "section" || item.content.kind !== "ram") continue;
-    for await (const batch of item.records()) {
-      for (const { flag, block, offset, body } of batch) {
-        if (block?.idstr !== "pc.ram") continue;
-        if (flag === RamFlag.ZERO) pages.fill(0, offset, offset + 4096);
-        else pages.set(body, offset);
-      }
-    }
-  }
-  return pages;
+  return await mainMemory(sink.bytes());
 }
 
 test("a stream that passes is adapted as a file is: byte for byte, but for its commands", async (t) => {

@@ -1,39 +1,15 @@
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
-import { createServer, type AddressInfo, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "tape";
 import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
+import { withDestination } from "./support/cut.js";
 import { qevm } from "./support/program.js";
-import { dial, listening } from "./support/receiving.js";
-
-/** A destination on a port of its own; `serve` has each connection. */
-async function withDestination(serve: (socket: Socket) => void, use: (uri: string) => Promise<void>): Promise<void> {
-  const sockets: Socket[] = [];
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    sockets.push(socket);
-    socket.on("error", () => {});
-    serve(socket);
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  try {
-    await use(`tcp:127.0.0.1:${(server.address() as AddressInfo).port}`);
-  } finally {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  }
-}
-
-/** Before its first section the source asks for answers. */
-function asking(stream: Buffer): Buffer {
-  const start = stream.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) - 5;
-  return Buffer.concat([stream.subarray(0, start), Buffer.from("0800010000", "hex"), stream.subarray(start)]);
-}
+import { asking, dial, listening } from "./support/receiving.js";
 
 /** Reads all and says nothing. */
 function silent(socket: Socket): void {
@@ -86,7 +62,7 @@ test("a destination that lets go after so many bytes is an error, by a reset or 
 test("a source that asked for an answer and gets none is an error", async (t) => {
   await withDestination(silent, async (to) => {
     await listening(["relay", "tcp:127.0.0.1:0", to], async ({ uri, ended }) => {
-      (await dial(uri)).end(asking(corpusEntry("machine-none").open()));
+      (await dial(uri)).end(asking(corpusEntry("machine-none").open(), 0));
       const { code, stderr } = await ended();
       t.equal(code, 2);
       t.match(stderr, /expected SHUT 0, found no SHUT/u);
@@ -137,7 +113,7 @@ test("connections that are none of the migration do not reach the destination", 
 });
 
 test("a recording that is on disk before the source hears SHUT 0; a full disk loses no guest", async (t) => {
-  const stream = asking(corpusEntry("machine-none").open());
+  const stream = asking(corpusEntry("machine-none").open(), 0);
   const serve = (socket: Socket): void => {
     let heard = 0;
     socket.on("data", (piece) => {
@@ -206,7 +182,7 @@ test("a destination that answers without end takes no memory while the source do
     await listening(["relay", "tcp:127.0.0.1:0", to], async ({ uri, child }) => {
       const source = await dial(uri);
       source.pause();
-      source.write(asking(corpusEntry("machine-none").open()).subarray(0, 2000));
+      source.write(asking(corpusEntry("machine-none").open(), 0).subarray(0, 2000));
       await sleep(2000);
       const [, kib = "0"] = /^VmHWM:\s+(\d+) kB$/mu.exec(readFileSync(`/proc/${child.pid}/status`, "utf8")) ?? [];
       t.ok(Number(kib) < 300 << 10, `${Math.round(Number(kib) / 1024)} MiB at most`);

@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import fs, { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync } from "node:fs";
 import { syncBuiltinESMExports } from "node:module";
-import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test from "tape";
@@ -26,42 +26,27 @@ import { RelayRecord } from "../src/live/relay/record.js";
 import { convertStream } from "../src/rewrite/convert/convert.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed, unpackRecording } from "../tools/recording/corpus.js";
-import { inFolder, sendUntil } from "./support/cut.js";
+import { inFolder, sendUntil, withDestination } from "./support/cut.js";
 import { hello } from "./support/look-alikes.js";
 import { PROGRAM, qevm } from "./support/program.js";
-import { dial } from "./support/receiving.js";
-
-/** Before its first section the source asks for answers. */
-function asking(stream: Buffer): Buffer {
-  const start = stream.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) - 5;
-  return Buffer.concat([stream.subarray(0, start), Buffer.from("0800010000", "hex"), stream.subarray(start)]);
-}
+import { asking, dial } from "./support/receiving.js";
 
 const SHUT = (value: number): Buffer => Buffer.from(`000100040000000${value}`, "hex");
 
 /** A destination that says SHUT when it has read so many bytes on its first connection. */
 async function destination(shut: Buffer, after: number, use: (uri: string) => Promise<void>): Promise<void> {
-  const sockets: Socket[] = [];
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    const isMain = sockets.push(socket) === 1;
+  let connections = 0;
+  const serve = (socket: Socket): void => {
+    const isMain = ++connections === 1;
     let heard = 0;
-    socket.on("error", () => undefined);
     socket.on("data", (piece) => {
       const before = heard;
       heard += piece.length;
       if (isMain && before < after && heard >= after) socket.write(shut);
     });
     socket.on("end", () => socket.end());
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  try {
-    await use(`tcp:127.0.0.1:${(server.address() as AddressInfo).port}`);
-  } finally {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  }
+  };
+  await withDestination(serve, use);
 }
 
 /** Connects, sends a byte of a hello now and then, leaves, and does it again, as long as `on`. */
@@ -80,7 +65,7 @@ async function drip(uri: string, on: () => boolean): Promise<void> {
 test("strangers that never end and send a byte now and then hold up no migration", async (t) => {
   const { files, open } = recordingNamed("recording-7.2-zlib");
   const names = ["main.bin", ...files.filter((name) => name !== "main.bin")];
-  const channels = names.map((name) => (name === "main.bin" ? asking(open(name)) : open(name)));
+  const channels = names.map((name) => (name === "main.bin" ? asking(open(name), 0) : open(name)));
   /** A source that waits for SHUT 0 before it closes. */
   const source = async (uri: string): Promise<void> => {
     const sockets: Socket[] = [];

@@ -4,13 +4,13 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import test from "tape";
 import { MemorySink, MemorySource } from "../src/bytes/source.js";
-import { RamFlag } from "../src/codec/ram/index.js";
 import { StreamReader } from "../src/codec/stream/index.js";
 import type { DeviceState } from "../src/codec/vmstate/index.js";
 import { adaptStream, type AdaptOptions, type AdaptReport, type Reopened } from "../src/rewrite/adapt/index.js";
 import { withQemuArguments } from "../src/io/container/libvirt/qemu-arguments.js";
 import { adaptToFile } from "../src/rewrite/adapt/adapt-file.js";
 import { corpusEntry } from "../tools/corpus.js";
+import { mainMemory } from "./support/main-memory.js";
 import { patternOf } from "./support/pattern.js";
 import { qevm } from "./support/program.js";
 import { flatDocument } from "./support/document.js";
@@ -39,22 +39,6 @@ async function devices(stream: Uint8Array): Promise<Map<string, DeviceState>> {
   return found;
 }
 
-/** The last content of every page of main memory: plain pages and zeros. */
-async function memory(stream: Uint8Array): Promise<Buffer> {
-  const pages = Buffer.alloc(8 << 20);
-  for await (const item of new StreamReader(new MemorySource(stream))) {
-    if (item.kind !== "section" || item.content.kind !== "ram") continue;
-    for await (const batch of item.records()) {
-      for (const { flag, block, offset, body } of batch) {
-        if (block?.idstr !== "pc.ram") continue;
-        if (flag === RamFlag.ZERO) pages.fill(0, offset, offset + 4096);
-        else pages.set(body, offset);
-      }
-    }
-  }
-  return pages;
-}
-
 test("machine types of 2.3 to 5.0 in the shape of QEMU 11.1: their own memory and registers, its sections", async (t) => {
   for (const [name, board] of [
     ["pc-2.3", "pc"],
@@ -77,7 +61,7 @@ test("machine types of 2.3 to 5.0 in the shape of QEMU 11.1: their own memory an
     );
     t.deepEqual(made.get("cpu/0")?.fields["env.regs"], mine.get("cpu/0")?.fields["env.regs"], `${name}: registers`);
     t.equal(made.get("cpu/0")?.fields["env.eip"], mine.get("cpu/0")?.fields["env.eip"], `${name}: program counter`);
-    t.ok((await memory(stream)).equals(await memory(old)), `${name}: main memory`);
+    t.ok((await mainMemory(stream)).equals(await mainMemory(old)), `${name}: main memory`);
     t.ok(
       report.changes.every(({ where, reason, rule }) => where !== "" && reason !== "" && rule !== ""),
       `${name}: every change says where, why and by which rule`,
@@ -279,6 +263,6 @@ test("compressed pages become plain ones", async (t) => {
   t.equal((await qevm(["convert", old, "--out", packed, "--ram", "zlib"])).code, 0);
   const made = await qevm(["adapt", packed, "--like", like, "--out", out]);
   t.equal(made.code, 0, made.stderr);
-  t.ok((await memory(readFileSync(out))).equals(await memory(entry.open())), "main memory");
+  t.ok((await mainMemory(readFileSync(out))).equals(await mainMemory(entry.open())), "main memory");
   t.end();
 });

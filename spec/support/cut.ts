@@ -48,29 +48,42 @@ export async function sendUntil(
   }
 }
 
-/** A destination that reads so many bytes in all and then leaves every connection. */
-export async function leavingAfter(bytes: number, use: (uri: string) => Promise<void>): Promise<void> {
+/** A destination on a port of its own; `serve` has each connection. */
+export async function withDestination<T>(
+  serve: (socket: Socket) => void,
+  use: (uri: string) => Promise<T>,
+): Promise<T> {
   const sockets = new Set<Socket>();
-  let left = bytes;
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     sockets.add(socket);
     socket.on("error", () => undefined);
+    serve(socket);
+  });
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  try {
+    return await use(`tcp:127.0.0.1:${(server.address() as AddressInfo).port}`);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  }
+}
+
+/** A destination that reads so many bytes in all and then leaves every connection. */
+export async function leavingAfter(bytes: number, use: (uri: string) => Promise<void>): Promise<void> {
+  const sockets: Socket[] = [];
+  let left = bytes;
+  const serve = (socket: Socket): void => {
+    sockets.push(socket);
     socket.on("data", (chunk) => {
       left -= chunk.length;
       if (left <= 0) for (const one of sockets) one.destroy();
     });
     socket.on("end", () => socket.end());
     if (left <= 0) socket.destroy();
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  try {
-    await use(`tcp:127.0.0.1:${(server.address() as AddressInfo).port}`);
-  } finally {
-    for (const socket of sockets) socket.destroy();
-    server.close();
-  }
+  };
+  await withDestination(serve, use);
 }
 
 /** What this process holds open, besides what the test itself does: files and sockets, timers, child processes. */

@@ -76,3 +76,13 @@ export async function freePort(): Promise<number> {
   });
   return port;
 }
+
+/** A stream whose source asks for a return path before its first section, and sends PING 1 so many times. */
+export function asking(stream: Buffer, pings = 1): Buffer {
+  const start = stream.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) - 5;
+  const commands = Buffer.concat([
+    Buffer.from("0800010000", "hex"),
+    Buffer.alloc(9 * pings, Buffer.from("080002000400000001", "hex")),
+  ]);
+  return Buffer.concat([stream.subarray(0, start), commands, stream.subarray(start)]);
+}

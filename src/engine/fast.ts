@@ -1,3 +1,4 @@
+import { handleOf, type NodeHandle, type OpenedStream } from "./node-handle.js";
 import type * as NodeZlib from "node:zlib";
 import { QevmError } from "../bytes/errors.js";
 import { ExactInflater } from "./exact.js";
@@ -27,31 +28,18 @@ function nodeZlib(): typeof NodeZlib {
  * handle is used where it has the known shape (Node 20 to 24), and the public one-shot calls otherwise: same bytes, at
  * 0.8 to 0.9 of the speed.
  */
-interface ZlibState {
-  writeSync(
-    flush: number,
-    input: Uint8Array,
-    inputAt: number,
-    inputLength: number,
-    output: Uint8Array,
-    outputAt: number,
-    outputLength: number,
-  ): void;
+interface ZlibState extends NodeHandle {
   reset(): void;
 }
 
-/** A Node zlib stream with its internal fields. */
-interface OpenedStream {
-  _handle?: Partial<ZlibState> | null;
-  /** Output and input bytes left after a write. */
-  _writeState?: unknown;
+interface ZlibStream extends OpenedStream<ZlibState> {
   on(event: "error", listener: (error: unknown) => void): unknown;
 }
 
 class KeptState {
   private failed = false;
   private constructor(
-    private readonly stream: OpenedStream,
+    private readonly stream: ZlibStream,
     private readonly state: ZlibState,
     private readonly left: Uint32Array,
   ) {
@@ -62,12 +50,9 @@ class KeptState {
   }
 
   static of(stream: unknown): KeptState | undefined {
-    const opened = stream as OpenedStream;
-    const state = opened._handle;
-    const left = opened._writeState;
-    if (typeof state?.writeSync !== "function" || typeof state.reset !== "function") return undefined;
-    if (!(left instanceof Uint32Array) || left.length !== 2) return undefined;
-    return new KeptState(opened, state as ZlibState, left);
+    const opened = stream as ZlibStream;
+    const found = handleOf(opened, "reset");
+    return found === undefined ? undefined : new KeptState(opened, found.handle, found.left);
   }
 
   /** One finishing call. Returns the remaining output space; undefined where it failed or input remains. */

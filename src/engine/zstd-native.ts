@@ -1,4 +1,5 @@
 import type * as NodeZlib from "node:zlib";
+import { handleOf, type NodeHandle, type OpenedStream } from "./node-handle.js";
 import { MOST_INPUT, PIECE, zstdError, type ZstdDecoder } from "./zstd-decoder.js";
 
 /** What Node's zlib has of zstd from 22.15 and 23.8 on. */
@@ -7,35 +8,17 @@ interface WithZstd {
   readonly constants: { ZSTD_d_windowLogMax?: number; ZSTD_e_continue?: number };
 }
 
-/** The decoder inside Node's stream. Node has no public call that decodes a part of a stream synchronously. */
-interface Handle {
-  writeSync(
-    flush: number,
-    input: Uint8Array,
-    inputAt: number,
-    inputLength: number,
-    output: Uint8Array,
-    outputAt: number,
-    outputLength: number,
-  ): void;
+/** The decoder inside Node's stream. */
+interface Handle extends NodeHandle {
   /** Called inside `writeSync`. */
   onerror: (message: string, code: number) => void;
 }
 
-/** A Node zlib stream with its internal fields. */
-interface OpenedStream {
-  _handle?: Partial<Handle> | null;
-  /** Output and input bytes left after a write. */
-  _writeState?: unknown;
-  close?(): void;
-}
-
 interface Opened {
   /** Owns the handle. */
-  stream: OpenedStream;
+  stream: { close?(): void };
   handle: Handle;
   left: Uint32Array;
-  flush: number;
 }
 
 /** `--long=31`, zstd's largest window: 2 GiB. */
@@ -51,6 +34,7 @@ export class NativeZstdDecoder implements ZstdDecoder {
 
   private constructor(
     private readonly open: () => Opened | undefined,
+    private readonly flush: number,
     first: Opened,
   ) {
     this.opened = first;
@@ -64,9 +48,13 @@ export class NativeZstdDecoder implements ZstdDecoder {
     const { ZSTD_d_windowLogMax: log, ZSTD_e_continue: flush } = zlib.constants as WithZstd["constants"];
     if (log === undefined || flush === undefined) return undefined;
     const params = { [log]: WINDOW_LOG };
-    const open = (): Opened | undefined => openedBy(zlib.createZstdDecompress!({ params }), flush);
+    const open = (): Opened | undefined => {
+      const stream = zlib.createZstdDecompress!({ params }) as OpenedStream<Handle> & Opened["stream"];
+      const found = handleOf(stream, "onerror");
+      return found && { stream, ...found };
+    };
     const first = open();
-    return first === undefined ? undefined : new NativeZstdDecoder(open, first);
+    return first === undefined ? undefined : new NativeZstdDecoder(open, flush, first);
   }
 
   /** The handle's own `reset` forgets the largest window. */
@@ -78,8 +66,8 @@ export class NativeZstdDecoder implements ZstdDecoder {
 
   *push(bytes: Uint8Array): Generator<Uint8Array, void> {
     if (bytes.length > MOST_INPUT) throw new RangeError(`${bytes.length} bytes at a time`);
-    const { output } = this;
-    const { handle, left, flush } = this.opened;
+    const { output, flush } = this;
+    const { handle, left } = this.opened;
     for (let taken = 0, filled = PIECE; taken < bytes.length || filled === PIECE;) {
       handle.writeSync(flush, bytes, taken, bytes.length - taken, output, 0, PIECE);
       if (this.failed !== 0) throw zstdError(this.failed);
@@ -97,13 +85,4 @@ export class NativeZstdDecoder implements ZstdDecoder {
       this.failed = Math.abs(code);
     };
   }
-}
-
-/** A decoder, if it has the known shape. */
-function openedBy(stream: unknown, flush: number): Opened | undefined {
-  const known = stream as OpenedStream;
-  const { _handle: handle, _writeState: left } = known;
-  if (typeof handle?.writeSync !== "function" || typeof handle.onerror !== "function") return undefined;
-  if (!(left instanceof Uint32Array) || left.length !== 2) return undefined;
-  return { stream: known, handle: handle as Handle, left, flush };
 }

@@ -3,7 +3,7 @@ import { flagOf, MultifdFlag } from "./flags.js";
 import { encodeInitPacket, MULTIFD_MAGIC, MULTIFD_VERSION } from "./init-packet.js";
 import { payloadEncoder, type WrittenMethod } from "./payload.js";
 import type { PayloadEncoder } from "./payload-decoder.js";
-import { encodeRamPacket, pagesPerPacket, type RamPacket } from "./ram-packet.js";
+import { encodePlacedPacket, pagesPerPacket, type RamPacket } from "./ram-packet.js";
 
 /** How the packets of a multifd channel are made. */
 export interface ChannelEncoderOptions {
@@ -20,9 +20,6 @@ export interface ChannelEncoderOptions {
   /** 16 bytes. A destination refuses another VM's UUID. Default: zeros, a VM without UUID. */
   uuid?: Uint8Array | undefined;
 }
-
-/** Start of the offsets of the pages in a head (`ram-packet.ts`). */
-const OFFSETS = 320;
 
 /** The pages of one packet: all of one block, at most P. */
 export interface WrittenPages {
@@ -44,7 +41,6 @@ export interface WrittenPages {
 export class ChannelPackets {
   readonly pageSize: number;
   private readonly flag: number;
-  private last: { readonly idstr: string; readonly head: Uint8Array } | undefined;
 
   constructor(private readonly options: ChannelEncoderOptions) {
     const { method = "none", pageSize = 4096 } = options;
@@ -73,27 +69,8 @@ export class ChannelPackets {
         found: `${normal.length} and ${zero.length} zero ones`,
       });
     }
-    const head = this.blank(idstr).slice();
-    const view = new DataView(head.buffer);
-    view.setUint32(16, normal.length);
-    view.setUint32(20, length);
-    view.setBigUint64(24, BigInt(packetNum));
-    view.setUint32(32, zero.length);
-    let at = OFFSETS;
-    for (const offsets of [normal, zero]) {
-      for (const offset of offsets) {
-        view.setUint32(at, Math.floor(offset / 0x100000000));
-        view.setUint32(at + 4, offset >>> 0);
-        at += 8;
-      }
-    }
-    return head;
-  }
-
-  /** The head of a packet with pages of the block, without the pages. */
-  private blank(idstr: string): Uint8Array {
-    if (this.last?.idstr !== idstr) this.last = { idstr, head: this.packet({ flags: this.flag, idstr }, 0) };
-    return this.last.head;
+    const packet = { flags: this.flag, normalPages: normal.length, zeroPages: zero.length, idstr };
+    return this.packet({ ...packet, nextPacketSize: length }, packetNum, [...normal, ...zero]);
   }
 
   /** The SYNC packet that matches a flush mark in the main stream. */
@@ -101,13 +78,17 @@ export class ChannelPackets {
     return this.packet({ flags: MultifdFlag.SYNC }, packetNum);
   }
 
-  private packet(packet: Partial<RamPacket>, packetNum: number): Uint8Array {
-    const room = pagesPerPacket(this.pageSize);
-    return encodeRamPacket({
+  private packet(
+    packet: Partial<Omit<RamPacket, "offsets">>,
+    packetNum: number,
+    offsets: readonly number[] = [],
+  ): Uint8Array {
+    const { pageSize } = this;
+    const fields = {
       magic: MULTIFD_MAGIC,
       version: MULTIFD_VERSION,
       flags: 0,
-      pagesAlloc: room,
+      pagesAlloc: pagesPerPacket(pageSize),
       normalPages: 0,
       nextPacketSize: 0,
       zeroPages: 0,
@@ -116,8 +97,8 @@ export class ChannelPackets {
       idstrRest: new Uint8Array(0),
       ...packet,
       packetNum: BigInt(packetNum),
-      offsets: Array.from({ length: room }, () => 0n),
-    });
+    };
+    return encodePlacedPacket(fields, offsets, pageSize);
   }
 }
 

@@ -91,6 +91,27 @@ export function encodeRamPacket(packet: RamPacket): Uint8Array {
   return ramPacketLayout(packet.offsets.length).encode({ ...packet, name });
 }
 
+const fixed = struct(FIXED);
+
+/**
+ * The same for offsets that are numbers, zeros after them: a packet has up to 512, and bigints cost more than the rest.
+ * Errors: does-not-fit.
+ */
+export function encodePlacedPacket(
+  { idstr, idstrRest, ...fields }: Omit<RamPacket, "offsets">,
+  offsets: readonly number[],
+  pageSize: number,
+): Uint8Array {
+  const head = new Uint8Array(ramPacketLength(pageSize));
+  fixed.encode({ ...fields, name: encodeName(idstr, idstrRest) }, head);
+  const view = new DataView(head.buffer, fixed.size);
+  for (const [k, offset] of offsets.entries()) {
+    view.setUint32(8 * k, Math.floor(offset / 0x100000000));
+    view.setUint32(8 * k + 4, offset >>> 0);
+  }
+  return head;
+}
+
 /** A name in 256 bytes: the characters, NUL, and the bytes after it. */
 export function decodeName(bytes: Uint8Array): { idstr: string; rest: Uint8Array | undefined } {
   const end = bytes.indexOf(0);

@@ -41,7 +41,7 @@ export class GzipMembers {
 
   private async next(): Promise<void> {
     const member = gzip(this.piece.subarray(0, this.used));
-    // The error is for who waits for it.
+    // `oldest` throws it.
     member.catch(() => undefined);
     this.written = true;
     this.members.push(member);
