@@ -297,17 +297,21 @@ test("a full disk", async (t) => {
 });
 
 test("a source that asks without end and does not read takes no memory", async (t) => {
-  await receiving(["--out", "$DIR/rec/"], async ({ uri, child }) => {
+  await receiving(["--out", "$DIR/rec/"], async ({ uri, child, ended }) => {
     const socket = await dial(uri);
     socket.pause();
     const bytes = asking(corpusEntry("machine-none").open(), 16_000_000);
     socket.write(bytes);
-    await sleep(2500);
+    // Later it is refused: more items than the bytes so far may have.
+    await sleep(1000);
     const most = highWater(child.pid!);
     t.ok(most < 400, `${most} MiB at most, of ${bytes.length} bytes of PINGs`);
     // The kernel's own buffers may take up to 33 MB in each direction (net.ipv4.tcp_rmem).
     const taken = socket.bytesWritten - socket.writableLength;
     t.ok(taken < 110_000_000, `the source is made to wait: ${taken} of ${bytes.length} bytes taken`);
+    const { code, stderr } = await ended();
+    t.equal(code, 2, stderr);
+    t.match(stderr, /too many sections, parts of sections and commands/u, "refused in the end");
     socket.destroy();
   });
 });
