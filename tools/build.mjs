@@ -69,7 +69,7 @@ function buildPageEngine() {
     "--memoryBase",
     "0",
     "--initialMemory",
-    "3",
+    "4",
   ];
   const outputs = [
     { file: `${root}dist/src/engine/page.wasm`, options: common },

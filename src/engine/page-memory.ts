@@ -35,6 +35,17 @@ export interface PageExports {
   adler32Long(data: number, length: number): number;
   decodeLz4(input: number, length: number, out: number, history: number, room: number): number;
   decodeLzo1x(input: number, length: number, out: number, size: number): number;
+  lzmaRing(base: number, size: number, most: number): void;
+  lzmaWrap(out: number): number;
+  lzmaReset(lc: number, lp: number, pb: number): void;
+  lzmaBegin(from: number): number;
+  lzmaDecode(to: number, limit: number, end: number): number;
+  lzmaNext(): number;
+  lzmaEnds(end: number): number;
+  crc32Begin(): void;
+  crc64Begin(): void;
+  crc32(before: number, at: number, length: number): number;
+  crc64(before: bigint, at: number, length: number): bigint;
 }
 
 /** Bytes of one WebAssembly memory page. */

@@ -39,7 +39,7 @@ export interface StreamLimits {
   tailBytes: number;
   /** Plain bytes for each byte of a compressed file, counted above 256 MiB; compressed twice: a 64th of it. */
   expansion: number;
-  /** Bytes of the window of a zstd file, which are kept in memory (`zstd --long=N`: 2 ** N). */
+  /** Bytes of the window of a zstd file (`zstd --long=N`: 2 ** N) or the dictionary of an xz one, kept in memory. */
   windowBytes: number;
   /** Bytes of the snapshot table of a qcow2 image (QEMU: 64 MiB). */
   snapshotBytes: number;

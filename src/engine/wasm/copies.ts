@@ -1,3 +1,5 @@
+import { PERIODS } from "./memory";
+
 /** Bytes that must be accessible after the end of a decoder's input and of its output: copies are made in pieces. */
 export const SLACK: u32 = 32;
 
@@ -25,6 +27,15 @@ export function repeat(to: u32, distance: u32, length: u32): void {
     return;
   }
   const end = to + length;
+  if (ASC_FEATURE_SIMD) {
+    const sixteen = i8x16.swizzle(v128.load(from), v128.load(PERIODS + distance * 16));
+    const step = load<u8>(PERIODS + distance) as u32;
+    do {
+      v128.store(to, sixteen);
+      to += step;
+    } while (to < end);
+    return;
+  }
   if (distance == 1) {
     memory.fill(to, load<u8>(from), length);
     return;

@@ -6,6 +6,7 @@ import {
   FIXED_LITERAL,
   LENGTHS,
   LITERAL_RESULTS,
+  PERIODS,
   PRECODE_ORDER,
 } from "./memory";
 import { reverse } from "./canonical";
@@ -23,6 +24,7 @@ export function init(): void {
   fixedCodes();
   distances();
   precodeOrder();
+  periods();
   initFastHeader();
   buildFixedTables();
 }
@@ -80,5 +82,13 @@ function precodeOrder(): void {
   store<u8>(PRECODE_ORDER + 3, 0);
   for (let i: u32 = 0; i < 15; i++) {
     store<u8>(PRECODE_ORDER + 4 + i, (i & 1) == 0 ? 8 + (i >> 1) : 7 - (i >> 1));
+  }
+}
+
+/** Row 0 has the largest multiple of each distance that is at most 16. */
+function periods(): void {
+  for (let distance: u32 = 1; distance < 16; distance++) {
+    store<u8>(PERIODS + distance, 16 - (16 % distance));
+    for (let i: u32 = 0; i < 16; i++) store<u8>(PERIODS + distance * 16 + i, i % distance);
   }
 }

@@ -66,5 +66,30 @@ export const SORTED: u32 = 0x2c600;
 export const FIRST_HALF: u32 = 0x2c900;
 export const SECOND_HALF: u32 = 0x2c940;
 
+/** For each distance 1 to 15 a row of the sixteen bytes i % distance; in row 0 16 - 16 % distance. Filled by `init`. */
+export const PERIODS: u32 = 0x2ca00;
+
+/** LZMA: what is kept between calls (u32 each), and probabilities of 0 in 2048ths (u16 each). */
+export const LZMA_STATE: u32 = 0x2d000;
+/** By state and position (12 x 16), by state (12), by state and position. */
+export const IS_MATCH: u32 = 0x2d040;
+export const IS_REPEATED: u32 = 0x2d1c0;
+export const IS_OTHER_THAN_0: u32 = 0x2d1e0;
+export const IS_OTHER_THAN_1: u32 = 0x2d200;
+export const IS_OTHER_THAN_2: u32 = 0x2d220;
+export const IS_LONG: u32 = 0x2d240;
+/** Trees: distance slots by length (4 x 64), bits of middle distances, low bits of far ones. */
+export const SLOTS: u32 = 0x2d3c0;
+export const MIDDLE_BITS: u32 = 0x2d5c0;
+export const LOW_BITS: u32 = 0x2d6c0;
+/** Lengths of matches: two choices, two trees of 8 by position, a tree of 256; the same of repeated distances. */
+export const MATCH_LENGTHS: u32 = 0x2d700;
+export const REPEATED_LENGTHS: u32 = 0x2db40;
+/** Literals: 0x300 by context, of which there are at most 16. */
+export const LITERAL_CONTEXTS: u32 = 0x2df80;
+export const LZMA_END: u32 = 0x33f80;
+/** Eight tables of 256 for the checksum that was begun last. */
+export const CRC_TABLES: u32 = 0x34000;
+
 /** First byte that belongs to the caller. */
-export const SCRATCH_END: u32 = 0x2d000;
+export const SCRATCH_END: u32 = 0x38000;

@@ -10,9 +10,9 @@ const BZIP2_CRC = table((value) => {
   return crc;
 });
 
-/** CRC-32 as in gzip, zip, lzop (reflected, 0xedb88320). */
-export function crc32(bytes: Uint8Array): number {
-  let crc = -1;
+/** CRC-32 as in gzip, zip, lzop, xz (reflected, 0xedb88320) of what gave `before`, and these bytes. */
+export function crc32(bytes: Uint8Array, before = 0): number {
+  let crc = ~before;
   for (const byte of bytes) crc = (crc >>> 8) ^ CRC[(crc ^ byte) & 0xff]!;
   return ~crc >>> 0;
 }

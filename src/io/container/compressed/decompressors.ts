@@ -6,7 +6,7 @@ export type Decompressor = (reader: QemuFileReader, bounds?: Bounds) => AsyncGen
 
 /** What a decompressor may take. */
 export interface Bounds {
-  /** zstd: see {@link StreamLimits.windowBytes}. */
+  /** zstd, xz: see {@link StreamLimits.windowBytes}. */
   window?: number | undefined;
 }
 

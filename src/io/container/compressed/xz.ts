@@ -1,109 +1,140 @@
 import type { QemuFileReader } from "../../../bytes/reader.js";
+import { littleU32 } from "../little.js";
+import { crc32 } from "./checksums.js";
+import type { Bounds } from "./decompressors.js";
+import { XzBlocks, type BlockSizes } from "./xz-block.js";
+import { CHECKS } from "./xz-check.js";
 
-/** xz-embedded's code for an unsupported header (SHA-256, the x86 filter); a damaged header has another code. */
-const OPTIONS = 6;
-/** Its code for input that ends although the decoder needs more. */
-const NO_INPUT = 8;
-const OK = 0;
-const STREAM_END = 1;
-
-/** The exports of the package's WebAssembly. A context is a decoder with an input and an output buffer. */
-interface Exports {
-  memory: WebAssembly.Memory;
-  create_context(): number;
-  supply_input(context: number, length: number): void;
-  get_next_output(context: number): number;
-}
-
-/** The parts of the package's class that instantiate its WebAssembly. */
-interface XzBundle {
-  XzReadableStream: {
-    _getModuleInstance(): Promise<void>;
-    _moduleInstance: { exports: unknown };
-  };
-}
-
-/** Instances are made one at a time, because the package stores each in the same static property. */
-let making: Promise<unknown> = Promise.resolve();
-
-async function makeInstance(): Promise<Exports> {
-  // A CommonJS bundle: Node exposes its names under `default`, contrary to its types.
-  const bundle = (await import("xz-decompress")) as unknown as XzBundle & { default?: XzBundle };
-  const { XzReadableStream } = bundle.default ?? bundle;
-  const made = making.then(async () => {
-    await XzReadableStream._getModuleInstance();
-    return XzReadableStream._moduleInstance.exports as Exports;
-  });
-  making = made.catch(() => undefined);
-  return await made;
-}
+/** Bytes of a stream's header, and of its footer. */
+export const ENDS = 12;
+export const HEADER_MAGIC: readonly number[] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
+export const FOOTER_MAGIC: readonly number[] = [0x59, 0x5a];
 
 /**
- * xz by `xz-decompress` (xz-embedded compiled to WebAssembly), which checks CRC-32 and CRC-64. It uses the dictionary
- * size of the file (8 MiB for `xz -6`), in WebAssembly memory. Each file has its own instance: the package's stream
- * class allows only one open file at a time, and contexts in one growing memory would invalidate each other. Errors:
- * truncated, bad-compressed-data, unsupported, at most 64 KiB after the damage.
+ * xz (.xz file format 1.2.1): one or more streams with padding, blocks of LZMA2, before it perhaps x86 and delta filters,
+ * every check. LZMA2 is decoded in WebAssembly. What follows the last stream is ignored. Memory: the dictionary (8 MiB
+ * for `xz -6`), at most `window` bytes. Errors: truncated, limit, bad-compressed-data, bad-length, unsupported.
  */
-export async function* unxz(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
-  const context = new Context(await makeInstance());
-  for (;;) {
-    if (context.wantsInput) {
-      // Empty input tells the decoder that the file has ended.
-      await reader.fill(1);
-      context.supply(reader.view(Math.min(reader.available, context.size)));
+export async function* unxz(reader: QemuFileReader, { window }: Bounds = {}): AsyncGenerator<Uint8Array> {
+  const blocks = await XzBlocks.create(window);
+  do {
+    const check = await streamHeader(reader);
+    const records = new Records();
+    for (;;) {
+      await reader.need(1, "an xz block header");
+      if (reader.peek() === 0) break;
+      records.add(yield* blocks.read(reader, check));
     }
-    const { status, bytes } = context.next();
-    if (bytes.length > 0) yield bytes;
-    if (status !== OK && status !== STREAM_END) throw refusal(reader, status);
-    if (status === STREAM_END) return;
+    await readIndex(reader, records);
+    await streamFooter(reader, check, records.indexBytes);
+  } while (await hasMore(reader));
+}
+
+/** Returns the kind of check. */
+async function streamHeader(reader: QemuFileReader): Promise<number> {
+  const start = reader.offset;
+  await reader.need(ENDS, "an xz stream header");
+  const bytes = reader.view(ENDS);
+  if (!HEADER_MAGIC.every((byte, k) => byte === bytes[k])) throw reader.error("bad-magic", "no xz stream");
+  if (littleU32(bytes, 8) !== crc32(bytes.subarray(6, 8))) {
+    throw reader.error("bad-compressed-data", "xz: checksum of the stream header", { offset: start });
+  }
+  const flags = bytes[7]!;
+  if (bytes[6] !== 0 || !CHECKS.includes(flags)) {
+    throw reader.error("unsupported", "xz: kind of check", { offset: start + 6, found: `0x${flags.toString(16)}` });
+  }
+  return flags;
+}
+
+/** What the index of a stream has to list. */
+class Records {
+  count = 0;
+  /** Bytes in the index. */
+  bytes = 0;
+  /** CRC-32 of these bytes. */
+  sum = 0;
+
+  add({ length, plain }: BlockSizes): void {
+    const record = Uint8Array.from([...variable(length), ...variable(plain)]);
+    this.count++;
+    this.bytes += record.length;
+    this.sum = crc32(record, this.sum);
+  }
+
+  /** The index up to the first record. */
+  get head(): Uint8Array {
+    return Uint8Array.from([0, ...variable(this.count)]);
+  }
+
+  /** Of the index with padding and checksum. */
+  get indexBytes(): number {
+    return Math.ceil((this.head.length + this.bytes) / 4) * 4 + 4;
   }
 }
 
-function refusal(reader: QemuFileReader, status: number): Error {
-  if (status === OPTIONS) {
-    return reader.error("unsupported", "xz with a filter or check beyond LZMA2 and CRC: decompress it first");
-  }
-  if (reader.atEnd && status === NO_INPUT) return reader.error("truncated", "xz: unexpected end of file");
-  return reader.error("bad-compressed-data", `xz: error ${status} of the decoder`);
+/** Seven bits a byte, the low ones first. */
+function variable(value: number): number[] {
+  const bytes: number[] = [];
+  let left = value;
+  for (; left >= 128; left = Math.floor(left / 128)) bytes.push((left % 128) + 128);
+  return [...bytes, left];
 }
 
-/**
- * The fields of a context in WebAssembly memory: u32 buffer size, then input address, position and size, then output
- * address and position. Source: xz-decompress 0.2.3.
- */
-class Context {
-  readonly size: number;
-  private readonly at: number;
-  private readonly input: number;
-  private readonly output: number;
-
-  constructor(private readonly exports: Exports) {
-    this.at = exports.create_context();
-    this.size = this.word(0);
-    this.input = this.word(1);
-    this.output = this.word(4);
+/** Reads the index, which has to list the blocks that were there. */
+async function readIndex(reader: QemuFileReader, records: Records): Promise<void> {
+  const start = reader.offset;
+  const { head, indexBytes } = records;
+  const bad = (): Error => reader.error("bad-compressed-data", "xz: index", { offset: start });
+  await reader.need(head.length, "an xz index");
+  const first = reader.view(head.length);
+  if (!head.every((byte, k) => byte === first[k])) throw bad();
+  let whole = crc32(head);
+  let sum = 0;
+  for (let left = records.bytes; left > 0;) {
+    await reader.need(1, "an xz index");
+    const bytes = reader.view(Math.min(left, reader.available));
+    whole = crc32(bytes, whole);
+    sum = crc32(bytes, sum);
+    left -= bytes.length;
   }
+  const padding = indexBytes - 4 - head.length - records.bytes;
+  await reader.need(padding + 4, "an xz index");
+  const end = reader.view(padding + 4);
+  whole = crc32(end.subarray(0, padding), whole);
+  const padded = end.subarray(0, padding).every((byte) => byte === 0);
+  if (sum !== records.sum || !padded || littleU32(end, padding) !== whole) throw bad();
+}
 
-  get wantsInput(): boolean {
-    return this.word(2) === this.word(3);
+async function streamFooter(reader: QemuFileReader, check: number, indexBytes: number): Promise<void> {
+  const start = reader.offset;
+  await reader.need(ENDS, "an xz stream footer");
+  const found = readFooter(reader.view(ENDS));
+  if (found?.indexBytes !== indexBytes || found.check !== check) {
+    throw reader.error("bad-compressed-data", "xz stream footer", { offset: start });
   }
+}
 
-  /** At most `size` bytes. */
-  supply(bytes: Uint8Array): void {
-    new Uint8Array(this.exports.memory.buffer, this.input, this.size).set(bytes);
-    this.exports.supply_input(this.at, bytes.length);
-  }
+/** The kind of check and the bytes of the index that a footer says; undefined where it is none. */
+export function readFooter(bytes: Uint8Array): { check: number; indexBytes: number } | undefined {
+  const is =
+    bytes[8] === 0 &&
+    FOOTER_MAGIC.every((byte, k) => byte === bytes[10 + k]) &&
+    littleU32(bytes, 0) === crc32(bytes.subarray(4, 10));
+  return is ? { check: bytes[9]!, indexBytes: (littleU32(bytes, 4) + 1) * 4 } : undefined;
+}
 
-  next(): { status: number; bytes: Uint8Array } {
-    const status = this.exports.get_next_output(this.at);
-    const { buffer } = this.exports.memory;
-    const bytes = new Uint8Array(buffer, this.output, this.word(5)).slice();
-    new DataView(buffer).setUint32(this.at + 4 * 5, 0, true);
-    return { status, bytes };
+/** Passes over padding. Whether another stream begins here, perhaps cut off in its magic. */
+async function hasMore(reader: QemuFileReader): Promise<boolean> {
+  const start = reader.offset;
+  while (await reader.fill(1)) {
+    const rest = reader.buffer.subarray(reader.position, reader.end);
+    const zeros = rest.findIndex((byte) => byte !== 0);
+    reader.skip(zeros < 0 ? rest.length : zeros);
+    if (zeros >= 0) break;
   }
-
-  /** Makes a new view each time, because the memory may have grown. */
-  private word(index: number): number {
-    return new DataView(this.exports.memory.buffer).getUint32(this.at + 4 * index, true);
-  }
+  await reader.fill(HEADER_MAGIC.length);
+  const next = reader.buffer.subarray(reader.position, Math.min(reader.end, reader.position + HEADER_MAGIC.length));
+  if (next.length === 0 || !next.every((byte, k) => byte === HEADER_MAGIC[k])) return false;
+  if ((reader.offset - start) % 4 === 0) return true;
+  throw reader.error("bad-compressed-data", "xz: padding is not a multiple of four bytes", { offset: start });
 }

@@ -12,7 +12,7 @@ export interface LaneStart {
   lane: number;
   /** 1: all of the file in one go. */
   lanes: number;
-  /** zstd: see {@link StreamLimits.windowBytes}. */
+  /** zstd, xz: see {@link StreamLimits.windowBytes}. */
   window?: number | undefined;
   /** bzip2: most bytes of a block. */
   limit?: number;
@@ -28,6 +28,6 @@ export interface XzBlock {
   length: number;
   /** Plain bytes. */
   plain: number;
-  /** Stream flags: the kind of check. */
-  flags: number;
+  /** The kind of check. */
+  check: number;
 }
