@@ -29,8 +29,8 @@ export class Lzma2Decoder {
   }
 
   /** Errors: io, where the WebAssembly file is missing. */
-  static async create(): Promise<Lzma2Decoder> {
-    return new Lzma2Decoder(new PageMemory(await loadPageModule()));
+  static async create(module?: WebAssembly.Module): Promise<Lzma2Decoder> {
+    return new Lzma2Decoder(new PageMemory(module ?? (await loadPageModule())));
   }
 
   /**
