@@ -36,10 +36,8 @@ for (const [program, args] of PROGRAMS) {
     const input = await openContainers(new IterableSource([packed.subarray(0, 7), packed.subarray(7)]));
     t.equal(input.containers[0]?.kind, program);
     t.ok(plain.equals(await bytesOf(input)), "the same bytes");
-    if (program !== "xz") {
-      const twice = await openContainers(new MemorySource(Buffer.concat([packed, packed, Buffer.alloc(512)])));
-      t.equal((await bytesOf(twice)).length, 2 * plain.length, "two in a row, and padding");
-    }
+    const twice = await openContainers(new MemorySource(Buffer.concat([packed, packed, Buffer.alloc(512)])));
+    t.equal((await bytesOf(twice)).length, 2 * plain.length, "two in a row, and padding");
     const cut = await refusal(
       async () => await bytesOf(await openContainers(new MemorySource(packed.subarray(0, packed.length >> 1)))),
     );
@@ -140,8 +138,7 @@ test("a cut file gives what the program that packed it gives, and says that it i
     let longest = 0;
     for (const part of [0.02, 0.3, 0.5, 0.9, 0.99, -30, -3]) {
       const at = part < 0 ? packed.length + part : start + Math.floor((packed.length - start) * part);
-      // xz-embedded decodes no symbol that might need the 21 bytes after it.
-      const fed = packed.subarray(start, program === "xz" ? at - 32 : at);
+      const fed = packed.subarray(start, at);
       const { length } = spawnSync(program, ["-dc"], { input: fed, maxBuffer: 1 << 26 }).stdout;
       const found = await salvaged(packed.subarray(0, at));
       const { code, offset = -1, path } = found.error ?? {};

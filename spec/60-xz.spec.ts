@@ -93,14 +93,11 @@ function chunksOf(file: Buffer): { data: Buffer; kinds: Set<string> } {
 }
 
 /** Each with its arguments; the dictionaries of the higher levels take xz itself long to set up. */
+const LEVELS = "0 1 2 3 4 5 6 6e".split(" ");
+const MORE_LEVELS = ["7,dict=1MiB", "8,dict=4KiB", "9,dict=96KiB", "9e,dict=1MiB"];
 const FORMS = [
-  ...["-0", "-1", "-2", "-3", "-4", "-5", "-6", "-6e"],
-  ...[
-    "--lzma2=preset=9e,dict=1MiB",
-    "--lzma2=preset=7,dict=1MiB",
-    "--lzma2=preset=8,dict=4KiB",
-    "--lzma2=preset=9,dict=96KiB",
-  ],
+  ...LEVELS.map((level) => `-${level}`),
+  ...MORE_LEVELS.map((level) => `--lzma2=preset=${level}`),
   ...["lc=0,lp=4,pb=0", "lc=4,lp=0,pb=4", "lc=1,lp=2,pb=1", "lc=0,lp=0,pb=3"].map((bits) => `--lzma2=preset=1,${bits}`),
   ...["none", "crc32", "crc64", "sha256"].map((check) => `-0 -C ${check} --block-size=150KiB`),
   ...["--delta", "--delta=dist=256", "--x86", "--x86=start=4096 --delta=dist=3 --x86"].map(
@@ -130,34 +127,38 @@ test("the same bytes as xz, of every form", options, async (t) => {
 
 test("streams in a row with padding, nothing, and byte by byte", options, async (t) => {
   const [one, two, none] = [xz(plain.subarray(0, 9000), "-0"), xz(plain, "-1"), xz(new Uint8Array())] as const;
-  const zeros = (length: number): Buffer => Buffer.alloc(length);
-  const whole = Buffer.concat([none, one, zeros(8), none, two, zeros(400_000), one, zeros(4)]);
+  const whole = Buffer.concat([none, one, Buffer.alloc(8), none, two, Buffer.alloc(400_000), one, Buffer.alloc(4)]);
   const want = Buffer.concat([plain.subarray(0, 9000), plain, plain.subarray(0, 9000)]);
   const { found, error } = await readFile(whole);
   t.ok(error === undefined && found.equals(want), error?.message ?? `${found.length} bytes`);
-  const bytes = Array.from(Buffer.concat([one, zeros(4), one]), (byte) => Uint8Array.of(byte));
+  const bytes = Array.from(Buffer.concat([one, Buffer.alloc(4), one]), (byte) => Uint8Array.of(byte));
   const slow = await read(unxz(new QemuFileReader(new IterableSource(bytes))));
   t.equal(slow.error, undefined);
   t.ok(slow.found.equals(Buffer.concat([want.subarray(0, 9000), want.subarray(0, 9000)])), "byte by byte");
-  const after = await readFile(Buffer.concat([one, zeros(6), Buffer.from("what else is there")]));
+  const after = await readFile(Buffer.concat([one, Buffer.alloc(6), Buffer.from("what else is there")]));
   t.ok(after.error === undefined && after.found.length === 9000, "what follows is ignored");
-  const uneven = await readFile(Buffer.concat([one, zeros(6), one]));
+  const uneven = await readFile(Buffer.concat([one, Buffer.alloc(6), one]));
   t.deepEqual([uneven.error?.code, uneven.error?.offset], ["bad-compressed-data", one.length]);
   const half = await readFile(Buffer.concat([one, one.subarray(0, 3)]));
   t.deepEqual([half.error?.code, half.error?.offset], ["truncated", one.length]);
   t.end();
 });
 
+function chunksBy(input: Buffer, ...args: string[]): Buffer {
+  return chunksOf(xz(input, ...args)).data.subarray(0, -1);
+}
+
+function stored(control: number, input: Buffer): Buffer {
+  return Buffer.concat([Uint8Array.of(control, (input.length - 1) >> 8, (input.length - 1) & 255), input]);
+}
+
 test("a dictionary that is reset between chunks, with and without new properties", options, async (t) => {
   const [a, b] = [plain.subarray(0, 5000), plain.subarray(60_000, 64_000)];
-  const chunks = (input: Buffer, ...args: string[]): Buffer => chunksOf(xz(input, ...args)).data.subarray(0, -1);
-  const stored = (kind: number, input: Buffer): Buffer =>
-    Buffer.concat([Uint8Array.of(kind, (input.length - 1) >> 8, (input.length - 1) & 255), input]);
   // With lc=0 nothing depends on the byte before, so the reset of the dictionary can be taken away.
-  const again = chunks(b, "--lzma2=preset=1,lc=0,lp=1,pb=1");
+  const again = chunksBy(b, "--lzma2=preset=1,lc=0,lp=1,pb=1");
   t.equal(again[0]! & 0xe0, 0xe0);
   again[0] = again[0]! & 0xdf;
-  const data = Buffer.concat([stored(1, a), again, stored(1, b), stored(2, a), chunks(a, "-0"), Uint8Array.of(0)]);
+  const data = Buffer.concat([stored(1, a), again, stored(1, b), stored(2, a), chunksBy(a, "-0"), Uint8Array.of(0)]);
   const want = Buffer.concat([a, b, b, a, a]);
   t.ok(rawByXz(data, "1MiB").equals(want), "xz reads it");
   const decoder = await Lzma2Decoder.create();

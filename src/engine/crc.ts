@@ -37,9 +37,9 @@ export class Crc {
   }
 
   private add(at: number, length: number): void {
-    const { crc32, crc64 } = this.memory.exports;
+    const { exports } = this.memory;
     this.value = this.crc32
-      ? BigInt(crc32(Number(this.value), at, length) >>> 0)
-      : BigInt.asUintN(64, crc64(this.value, at, length));
+      ? BigInt(exports.crc32(Number(this.value), at, length) >>> 0)
+      : BigInt.asUintN(64, exports.crc64(this.value, at, length));
   }
 }

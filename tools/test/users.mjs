@@ -58,7 +58,7 @@ export function makeProject(tarball, folder) {
   const tar = ["-xzf", tarball, "-C", join(modules, "qevm"), "--strip-components=1"];
   const { status, stderr } = spawnSync("tar", tar, { encoding: "utf8" });
   if (status !== 0) throw new Error(`tar ${tar.join(" ")}: ${stderr}`);
-  for (const name of ["@rgrove/parse-xml", "pako", "xxhash-wasm", "xz-decompress", "@types/node"]) {
+  for (const name of ["@rgrove/parse-xml", "pako", "xxhash-wasm", "@types/node"]) {
     const place = join(modules, name);
     mkdirSync(dirname(place), { recursive: true });
     symlinkSync(`${root}node_modules/${name}`, place);
