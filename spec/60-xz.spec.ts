@@ -185,6 +185,13 @@ test("cut at every byte", options, async (t) => {
     if (stdout.length !== found.length) wrong.push(`${at}: ${found.length} bytes, xz gives ${stdout.length}`);
   }
   t.equal(before, input.length);
+  const jumps = plain.subarray(-360_000, -358_000);
+  const packed = xz(jumps, "--x86", "--lzma2=preset=0");
+  for (const at of [200, 700, 1100].map((place) => Math.min(place, packed.length - 40))) {
+    const { stdout } = spawnSync("xz", ["-dc"], { input: packed.subarray(0, at) });
+    const { found } = await readFile(packed.subarray(0, at));
+    if (!found.equals(stdout)) wrong.push(`x86, ${at}: ${found.length} bytes, xz gives ${stdout.length}`);
+  }
   t.deepEqual(wrong, [], `${file.length} bytes`);
   t.end();
 });
@@ -255,7 +262,9 @@ test("hostile LZMA2 data: the verdict of xz, within the memory of the dictionary
     if ((error !== undefined || reader.available > 0) !== refused.has(k)) {
       wrong.push(`${k} ${file.subarray(0, 8).toString("hex")}: ${error?.message}, xz: ${refused.has(k)}`);
     }
-    if (k % 16 === 0 && !found.equals(rawByXz(file, "4KiB"))) wrong.push(`${k}: other bytes before the error`);
+    // xz reads on beyond the end of a chunk before it looks.
+    const wanted = k % 16 === 0 ? rawByXz(file, "4KiB").subarray(0, found.length) : found;
+    if (!found.equals(wanted)) wrong.push(`${k}: other bytes before the error`);
   }
   t.deepEqual(wrong, [], `${refused.size} of ${files.length} refused, ${given} bytes before`);
   t.ok(decoder.memory.bytes.length < 2 ** 20, `${decoder.memory.bytes.length} bytes of memory`);

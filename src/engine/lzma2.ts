@@ -17,20 +17,22 @@ export const LARGEST_DICTIONARY = 3 * 2 ** 30;
  * dictionary that was begun with, as far as it is written; 64 KiB of input. Pieces are valid until the next one.
  */
 export class Lzma2Decoder {
-  private readonly input: number;
+  /** The engine that has the dictionary and the checksums of the data that was begun. */
+  memory: PageMemory;
+  private input = 0;
   private base = 0;
   private size = 0;
   private most = 0;
   /** Where the next byte goes. */
   private out = 0;
 
-  private constructor(readonly memory: PageMemory) {
-    this.input = memory.allocate(INPUT + SPARE);
+  private constructor(private readonly module: WebAssembly.Module) {
+    this.memory = new PageMemory(module);
   }
 
   /** Errors: io, where the WebAssembly file is missing. */
   static async create(module?: WebAssembly.Module): Promise<Lzma2Decoder> {
-    return new Lzma2Decoder(new PageMemory(module ?? (await loadPageModule())));
+    return new Lzma2Decoder(module ?? (await loadPageModule()));
   }
 
   /**
@@ -40,6 +42,9 @@ export class Lzma2Decoder {
   begin(most: number): void {
     const size = (Math.max(most, PIECE) + SPARE + 15) & ~15;
     if (size > this.size) {
+      // Memory is never given back, but an engine is.
+      if (this.size > 0) this.memory = new PageMemory(this.module);
+      this.input = this.memory.allocate(INPUT + SPARE);
       this.base = this.memory.allocate(64 + size + SPARE) + 64;
       this.size = size;
     }

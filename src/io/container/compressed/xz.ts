@@ -1,7 +1,6 @@
 import type { QemuFileReader } from "../../../bytes/reader.js";
 import { littleU32 } from "../little.js";
 import { crc32 } from "./checksums.js";
-import type { Bounds } from "./decompressors.js";
 import { XzBlocks, type BlockSizes } from "./xz-block.js";
 import { CHECKS } from "./xz-check.js";
 
@@ -15,7 +14,10 @@ export const FOOTER_MAGIC: readonly number[] = [0x59, 0x5a];
  * every check. LZMA2 is decoded in WebAssembly. What follows the last stream is ignored. Memory: the dictionary (8 MiB
  * for `xz -6`), at most `window` bytes. Errors: truncated, limit, bad-compressed-data, bad-length, unsupported.
  */
-export async function* unxz(reader: QemuFileReader, { window }: Bounds = {}): AsyncGenerator<Uint8Array> {
+export async function* unxz(
+  reader: QemuFileReader,
+  { window }: { window?: number | undefined } = {},
+): AsyncGenerator<Uint8Array> {
   const blocks = await XzBlocks.create(window);
   do {
     const check = await streamHeader(reader);
