@@ -26,6 +26,10 @@ export function repeat(to: u32, distance: u32, length: u32): void {
     else copyPieces(to, from, length);
     return;
   }
+  if (distance == 1 && (!ASC_FEATURE_SIMD || length > 512)) {
+    memory.fill(to, load<u8>(from), length);
+    return;
+  }
   const end = to + length;
   if (ASC_FEATURE_SIMD) {
     const sixteen = i8x16.swizzle(v128.load(from), v128.load(PERIODS + distance * 16));
@@ -34,10 +38,6 @@ export function repeat(to: u32, distance: u32, length: u32): void {
       v128.store(to, sixteen);
       to += step;
     } while (to < end);
-    return;
-  }
-  if (distance == 1) {
-    memory.fill(to, load<u8>(from), length);
     return;
   }
   while (to < end) store<u8>(to++, load<u8>(from++));
