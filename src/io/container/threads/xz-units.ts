@@ -58,7 +58,13 @@ export async function xzBlocks(file: OpenFile, start: number, length: number): P
 
 function isHeader(bytes: Uint8Array, check: number): boolean {
   const isMagic = HEADER_MAGIC.every((byte, k) => byte === bytes[k]);
-  return isMagic && CHECKS.includes(check) && bytes[6] === 0 && bytes[7] === check && littleU32(bytes, 8) === crc32(bytes.subarray(6, 8));
+  return (
+    isMagic &&
+    CHECKS.includes(check) &&
+    bytes[6] === 0 &&
+    bytes[7] === check &&
+    littleU32(bytes, 8) === crc32(bytes.subarray(6, 8))
+  );
 }
 
 /** The blocks of an index that begins at `at`, and where their stream begins. */
