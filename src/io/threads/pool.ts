@@ -116,15 +116,18 @@ export class ThreadPool {
   /**
    * Waits for the oldest batch. The slot belongs to the caller until `release`. Errors: what the work threw; io for a
    * lost thread.
+   *
+   * @param ahead sleeps until so many batches after it are back too, or `serve` wakes the owner: to wake a thread costs
+   *   the other one 26 us. For one worker, and batches that come back whatever is in them.
    */
-  take(): Slot {
+  take(ahead = 0): Slot {
     const slot = this.first();
     const until = performance.now() + LOST;
     while (!this.ring.isBack(slot)) {
       this.checkThreads(until);
       const own = this.work === undefined ? undefined : this.ring.claim(false);
       if (own !== undefined) this.runHere(own);
-      else this.ring.sleepOn(slot, 1000);
+      else this.ring.sleepOn(this.ring.slot(this.oldest + Math.min(ahead, this.pending - 1)), 1000);
     }
     return this.finished(slot);
   }

@@ -212,6 +212,11 @@ export class Ring {
     this.leave(slot, SlotState.DONE);
   }
 
+  /** Worker: wakes the owner, whatever slot it sleeps on. */
+  wake(): void {
+    for (const { index } of this.slots) Atomics.notify(this.control, STATES + index);
+  }
+
   /** Worker: returns a slot with an error instead of output. */
   fail(slot: Slot, error: unknown): void {
     const known = error instanceof QevmError;

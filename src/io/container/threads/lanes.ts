@@ -2,6 +2,9 @@ import { ThreadPool, type Slot } from "../../threads/index.js";
 import type { LaneStart } from "./lane-start.js";
 import { After, ENTRIES, LOAD } from "./pieces.js";
 
+/** Slots after the one that is next when the owner sleeps. The lane has some left while the owner wakes. */
+const MOST_AHEAD = 7;
+
 /** Threads that decompress, each into a ring of its own, which bounds how far it is ahead. */
 export class Lanes {
   private readonly lanes: Lane[] = [];
@@ -38,9 +41,11 @@ export class Lanes {
 class Lane {
   isOver = false;
   private readonly pool: ThreadPool;
+  private readonly ahead: number;
   private isRunning = false;
 
   constructor(data: LaneStart, slots: number) {
+    this.ahead = Math.min(MOST_AHEAD, (slots * 5) / 8);
     this.pool = ThreadPool.begin({
       threads: 1,
       shape: { slots, capacity: ENTRIES, input: 0, output: LOAD },
@@ -52,7 +57,7 @@ class Lane {
 
   /** The next slot. Only the first one is waited for by the event loop, which knows of a thread that does not start. */
   async take(): Promise<Slot> {
-    const slot = this.isRunning ? this.pool.take() : await this.pool.taken();
+    const slot = this.isRunning ? this.pool.take(this.ahead) : await this.pool.taken();
     if (!this.isRunning) this.pool.unref();
     this.isRunning = true;
     this.isOver = slot.source === After.NOTHING;

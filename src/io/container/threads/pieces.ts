@@ -63,6 +63,11 @@ export class LaneWork {
     }
   }
 
+  /** Where another lane's slot is next, or none. */
+  wakes(slot: Slot): boolean {
+    return slot.source !== After.MORE;
+  }
+
   private put(slot: Slot, { bytes, offset, mark }: Piece, filled: number): number {
     const i = slot.count++;
     slot.setWord(i, offset, 0);
