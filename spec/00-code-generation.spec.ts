@@ -116,7 +116,10 @@ test("the library's bundle runs in a browser under a content security policy", {
     "/": ["text/html", page],
     "/app.js": ["text/javascript", bundled.outputFiles[0]!.text],
     "/stream": ["application/octet-stream", corpusEntry("pc-never-run").open()],
-    "/zstd.wasm.gz": ["application/gzip", readFileSync(join(projectRoot(), "dist", "src", "engine", "zstd.wasm.gz"))],
+    "/page-simd.wasm": [
+      "application/wasm",
+      readFileSync(join(projectRoot(), "dist", "src", "engine", "page-simd.wasm")),
+    ],
     "/libvirt": ["application/octet-stream", image("zstd")],
   };
   const server = createServer((request, response) => {

@@ -1,20 +1,15 @@
 /** Whole files by the programs that people pack with, whole and cut. */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as zlib from "node:zlib";
 import test from "tape";
 import { decodeLibvirtHeader, openContainers } from "../src/io/container/index.js";
-import { QevmError } from "../src/bytes/errors.js";
+import type { QevmError } from "../src/bytes/errors.js";
 import { inspectStream } from "../src/analyse/inspect/inspect.js";
-import { QemuFileReader } from "../src/bytes/reader.js";
-import { NativeZstdDecoder } from "../src/engine/zstd-native.js";
-import { WasmZstdDecoder } from "../src/engine/zstd-wasm.js";
-import type { ZstdDecoder } from "../src/engine/zstd.js";
-import { unzstd } from "../src/io/container/compressed/zstd.js";
 import { IterableSource, MemorySource } from "../src/bytes/source.js";
-import { corpusEntry, projectRoot } from "../tools/corpus.js";
+import { corpusEntry } from "../tools/corpus.js";
 import { bytesOf, image } from "./support/container-bytes.js";
 import { refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
@@ -223,34 +218,3 @@ test("damage in a gzip file costs nothing that is before it", async (t) => {
   t.ok(given > bytes.length / 2, `${given} of ${bytes.length} bytes came`);
   t.ok(Math.abs((error?.offset ?? 0) - at) < 2000, `the error is at ${error?.offset}, the damage at ${at}`);
 });
-
-const native = NativeZstdDecoder.create();
-
-test("zstd by Node and in WebAssembly", native === undefined ? { skip: "no zstd in this Node" } : {}, async (t) => {
-  const node = zlib as unknown as {
-    constants: Record<string, number>;
-    zstdCompressSync(bytes: Uint8Array, options: { params: Record<number, number> }): Uint8Array;
-  };
-  const params = { [node.constants["ZSTD_c_checksumFlag"]!]: 1 };
-  const plain = readFileSync(join(projectRoot(), "package-lock.json"));
-  const packed = Uint8Array.from(node.zstdCompressSync(plain, { params }));
-  const decoders = [native!, await WasmZstdDecoder.create()];
-  for (const decoder of decoders) t.ok(plain.equals(await unpacked(packed, decoder)), "the same bytes");
-  let refused = 0;
-  for (let k = 0; k < 60; k++) {
-    const damaged = packed.slice();
-    damaged[4 + ((k * 7919) % (packed.length - 4))]! ^= 1 << (k & 7);
-    const errors: (QevmError | undefined)[] = [];
-    for (const decoder of decoders) errors.push(await refusal(() => unpacked(damaged, decoder)));
-    // Which block cannot be decoded is the library's version's to say; that something is wrong is not.
-    if (errors.every((error) => error?.offset !== undefined)) refused++;
-  }
-  t.equal(refused, 60, "both refuse damage with its address, and go on with the next file");
-  for (const decoder of decoders) t.ok(plain.equals(await unpacked(packed, decoder)), "then the same bytes");
-});
-
-async function unpacked(bytes: Uint8Array, decoder: ZstdDecoder): Promise<Uint8Array> {
-  const pieces: Uint8Array[] = [];
-  for await (const piece of unzstd(QemuFileReader.over(bytes), { decoder })) pieces.push(piece.slice());
-  return Buffer.concat(pieces);
-}

@@ -56,7 +56,7 @@ function holdPublicNames() {
   writeFileSync(stamp, want);
 }
 
-/** Rebuilds dist/src/engine/page.wasm and page-simd.wasm when a source, the compiler or its options changed. */
+/** Rebuilds dist/src/engine/page.wasm, page-simd.wasm and unzstd-shared.wasm when a source, the compiler or its options changed. */
 function buildPageEngine() {
   const sources = `${root}src/engine/wasm/`;
   const common = [
@@ -71,11 +71,14 @@ function buildPageEngine() {
     "--initialMemory",
     "4",
   ];
+  // 65,535 of 64 KiB: what 32 bits can address.
+  const shared = ["--enable", "simd,threads", "--importMemory", "--sharedMemory", "--maximumMemory", "65535"];
   const outputs = [
     { file: `${root}dist/src/engine/page.wasm`, options: common },
     { file: `${root}dist/src/engine/page-simd.wasm`, options: [...common, "--enable", "simd"] },
+    { file: `${root}dist/src/engine/unzstd-shared.wasm`, entry: "unzstd-exports.ts", options: [...common, ...shared] },
   ];
-  const hash = createHash("sha256").update(JSON.stringify(outputs.map(({ options }) => options)));
+  const hash = createHash("sha256").update(JSON.stringify(outputs.map(({ entry, options }) => [entry, options])));
   hash.update(readFileSync(`${root}node_modules/assemblyscript/package.json`));
   for (const name of readdirSync(sources).toSorted()) hash.update(name).update(readFileSync(sources + name));
   const want = hash.digest("hex");
@@ -83,8 +86,9 @@ function buildPageEngine() {
   const fresh =
     existsSync(stamp) && readFileSync(stamp, "utf8") === want && outputs.every(({ file }) => existsSync(file));
   if (fresh) return;
-  for (const { file, options } of outputs) {
-    const asc = [`${root}node_modules/assemblyscript/bin/asc.js`, `${sources}index.ts`, "--outFile", file, ...options];
+  const compiler = `${root}node_modules/assemblyscript/bin/asc.js`;
+  for (const { file, entry = "index.ts", options } of outputs) {
+    const asc = [compiler, `${sources}${entry}`, "--outFile", file, ...options];
     const made = spawnSync(process.execPath, asc, { stdio: ["ignore", 2, 2], cwd: root });
     if (made.status !== 0) process.exit(made.status ?? 1);
   }
@@ -92,19 +96,14 @@ function buildPageEngine() {
 }
 
 /**
- * Writes the zstd library's decoder and compressor as WebAssembly, out of the package `@oneidentity/zstd-js`, whose own
- * wrapper does not flush; and zstd's licence with them.
+ * Writes the zstd library's compressor as WebAssembly, out of the package `@oneidentity/zstd-js`, whose own wrapper does
+ * not flush; and zstd's licence with it.
  */
 function extractZstd() {
   const to = `${root}dist/src/engine/`;
-  const from = `${root}node_modules/@oneidentity/zstd-js/wasm/`;
-  for (const [file, source, name] of [
-    ["zstd", "decompress/index.js", "ZSTD_decompressStream_simpleArgs"],
-    ["zstd-compress", "index.js", "ZSTD_compressStream2_simpleArgs"],
-  ]) {
-    const module = moduleIn(readFileSync(from + source, "utf8"), name);
-    writeFileSync(`${to}${file}.wasm.gz`, gzipSync(module, { level: 9 }));
-  }
+  const source = readFileSync(`${root}node_modules/@oneidentity/zstd-js/wasm/index.js`, "utf8");
+  const module = moduleIn(source, "ZSTD_compressStream2_simpleArgs");
+  writeFileSync(`${to}zstd-compress.wasm.gz`, gzipSync(module, { level: 9 }));
   copyFileSync(`${root}src/engine/zstd-LICENSE.txt`, `${to}zstd-LICENSE.txt`);
 }
 

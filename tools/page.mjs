@@ -135,8 +135,7 @@ function instead(src) {
 
 /** Without SIMD no browser is left that the page runs in. */
 const WASM = `import simd from "../../engine/page-simd.wasm";
-  import zstd from "../../engine/zstd.wasm.gz";
-  const WASM = { "page-simd.wasm": simd, "zstd.wasm.gz": zstd };\n`;
+  const WASM = { "page-simd.wasm": simd };\n`;
 
 /** The catalogue's text, packed as browsers can unpack it. */
 function catalogue(src) {
@@ -152,7 +151,6 @@ function noticeOf(root, src) {
     ["qevm", readFileSync(`${root}LICENSE`, "utf8").trim()],
     ["preact", licence("preact")],
     ["pako", licence("pako")],
-    ["zstd", readFileSync(`${src}engine/zstd-LICENSE.txt`, "utf8").trim()],
   ];
   return parts
     .map(([name, text]) => `${name}\n\n${text}`)

@@ -16,6 +16,6 @@ export async function readBeside(name: keyof typeof PLACES): Promise<Uint8Array<
 const PLACES = {
   "page.wasm": () => new URL("./page.wasm", import.meta.url),
   "page-simd.wasm": () => new URL("./page-simd.wasm", import.meta.url),
-  "zstd.wasm.gz": () => new URL("./zstd.wasm.gz", import.meta.url),
+  "unzstd-shared.wasm": () => new URL("./unzstd-shared.wasm", import.meta.url),
   "zstd-compress.wasm.gz": () => new URL("./zstd-compress.wasm.gz", import.meta.url),
 } as const;

@@ -1,5 +1,7 @@
+import type { UnzstdExports } from "./zstd-decoder.js";
+
 /** The exports of src/engine/wasm/index.ts. All addresses and lengths are unsigned 32-bit numbers. */
-export interface PageExports {
+export interface PageExports extends UnzstdExports {
   readonly memory: WebAssembly.Memory;
   /** First free byte of the memory. */
   readonly SCRATCH_END: WebAssembly.Global;
@@ -73,10 +75,15 @@ export class PageMemory {
 
   /** Allocates `length` bytes, aligned to 64. Returns the address. */
   allocate(length: number): number {
-    const at = (this.next + 63) & ~63;
-    this.next = at + length;
-    const missing = this.next - this.exports.memory.buffer.byteLength;
-    if (missing > 0) this.exports.memory.grow(Math.ceil(missing / GRAIN));
+    const at = Math.ceil(this.next / 64) * 64;
+    this.extend(at - this.next + length);
     return at;
+  }
+
+  /** Makes the last region longer. Errors: `RangeError`, where there is no memory. */
+  extend(length: number): void {
+    const missing = this.next + length - this.exports.memory.buffer.byteLength;
+    if (missing > 0) this.exports.memory.grow(Math.ceil(missing / GRAIN));
+    this.next += length;
   }
 }

@@ -56,7 +56,7 @@ export class ZstdCompressor {
     if (!Number.isInteger(level) || level < 1 || level > 20) {
       throw new QevmError("usage", "level of zstd", { expected: "1 to 20", found: String(level) });
     }
-    return new ZstdCompressor(await zstdInstance<Exports>("zstd-compress.wasm.gz"), level);
+    return new ZstdCompressor(await zstdInstance<Exports>(), level);
   }
 
   /** Space for bytes, where `flush` finds them without copying; valid until the next call. Undefined for more than 512 KiB. */

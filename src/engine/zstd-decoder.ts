@@ -1,39 +1,105 @@
-/**
- * The zstd library's decoder, for one stream of frames at a time. It is given at most 128 KiB at a time, so that an error
- * has the offset of its block. Memory: the largest window of the frames, and 256 KiB.
- */
-export interface ZstdDecoder {
-  /** The largest window that it takes, bytes. */
-  readonly largestWindow: number;
-  /** Begins another stream, whatever became of the last one. */
-  reset(): void;
-  /**
-   * Decodes the next bytes of the stream, at most 131,075. The pieces are valid until the next one is asked for. Errors:
-   * `Error` with zstd's text; the stream cannot go on after it.
-   */
-  push(bytes: Uint8Array): Generator<Uint8Array, void>;
+import { QevmError } from "../bytes/errors.js";
+import { PageMemory } from "./page-memory.js";
+import { loadPageModule } from "./page-module.js";
+
+/** What the decoder uses of src/engine/wasm/unzstd-exports.ts. All addresses and lengths are unsigned 32-bit numbers. */
+export interface UnzstdExports {
+  /** Bytes of the workspace and of a job. */
+  readonly UNZSTD_WORK: WebAssembly.Global;
+  readonly UNZSTD_JOB: WebAssembly.Global;
+  unzstdInit(work: number): void;
+  unzstdBegin(work: number, window: number, ring: number, size: number, hashed: boolean): void;
+  unzstdRead(work: number, job: number, from: number, length: number): number;
+  unzstdWrite(work: number, job: number): number;
+  unzstdLength(job: number): number;
+  hashEnd(work: number): number;
 }
 
-/** The texts of `ZSTD_getErrorName` for what input can cause (zstd 1.5.7 lib/zstd_errors.h, lib/common/error_private.c). */
-const ERRORS: Readonly<Record<number, string>> = {
-  10: "unknown frame descriptor",
-  12: "version not supported",
-  14: "unsupported frame parameter",
-  16: "frame requires too much memory for decoding",
-  20: "data corruption detected",
-  22: "restored data doesn't match checksum",
-  24: "header of literals' block doesn't respect format specification",
-  30: "dictionary is corrupted",
-  32: "dictionary mismatch",
-  64: "allocation error: not enough memory",
-};
+/** A block with its header. */
+export const LARGEST_BLOCK = (1 << 17) + 3;
+/** `--long=31`, zstd's largest window: 2 GiB. */
+export const LARGEST_WINDOW = 2 ** 31;
+/** What the engine may read after a block, and write after the ring. */
+const READ_SLACK = 64;
+const WRITE_SLACK = 64;
+const BLOCK = 1 << 17;
 
-/** An error of the library by its code, which is positive. */
+/** What becomes of an error of the engine: the texts of zstd's library for what a block can have. */
 export function zstdError(code: number): Error {
-  return new Error(ERRORS[code] ?? `error ${code}`);
+  return new Error(code === 30 ? "dictionary is corrupted" : "data corruption detected");
 }
 
-/** Most bytes that a decoder is given at a time: a block with its header, or a frame's header. */
-export const MOST_INPUT = (1 << 17) + 3;
-/** Bytes of a piece at most. */
-export const PIECE = 1 << 17;
+/**
+ * Bytes of the ring for a frame: the window and two blocks, so that a whole block fits wherever it begins.
+ *
+ * @param unread bytes that are not yet read when the next ones are written
+ */
+export function ringSize(window: number, unread = 0): number {
+  return (Math.max(window, unread) + 2 * BLOCK + 63) & ~63;
+}
+
+/**
+ * A decoder of zstd's frames (RFC 8878) by the page engine, a block at a time. Memory: the largest window of the frames,
+ * and 1 MB.
+ */
+export class ZstdDecoder {
+  private readonly work: number;
+  private readonly job: number;
+  private readonly input: number;
+  private readonly ring: number;
+  /** Bytes of the ring, which is the last thing in the memory and grows. */
+  private size = 0;
+
+  private constructor(private readonly memory: PageMemory) {
+    const { exports } = memory;
+    this.work = memory.allocate(exports.UNZSTD_WORK.value as number);
+    this.job = memory.allocate(exports.UNZSTD_JOB.value as number);
+    this.input = memory.allocate(LARGEST_BLOCK + READ_SLACK);
+    this.ring = memory.allocate(WRITE_SLACK);
+    exports.unzstdInit(this.work);
+  }
+
+  /** Errors: io, where the WebAssembly file is missing. */
+  static async create(module?: WebAssembly.Module): Promise<ZstdDecoder> {
+    return new ZstdDecoder(new PageMemory(module ?? (await loadPageModule())));
+  }
+
+  /**
+   * Begins a frame, whatever became of the last one.
+   *
+   * @param window bytes, at most {@link LARGEST_WINDOW}
+   * @param hashed whether `checksum` is wanted
+   *
+   *   Errors: limit, where there is no memory for the window.
+   */
+  begin(window: number, hashed: boolean): void {
+    const size = ringSize(window);
+    if (size > this.size) {
+      try {
+        this.memory.extend(size - this.size);
+      } catch (error) {
+        throw new QevmError("limit", "no memory for a zstd window", { found: `${window} bytes`, cause: error });
+      }
+      this.size = size;
+    }
+    this.memory.exports.unzstdBegin(this.work, window, this.ring, this.size, hashed);
+  }
+
+  /** The content of the frame's next block, which is given with its header. Valid until the next one. Errors: `Error`. */
+  block(bytes: Uint8Array): Uint8Array {
+    if (bytes.length > LARGEST_BLOCK) throw new RangeError(`${bytes.length} bytes of a block`);
+    const { memory, work, job, input } = this;
+    const { exports } = memory;
+    memory.bytes.set(bytes, input);
+    const error = exports.unzstdRead(work, job, input, bytes.length);
+    if (error !== 0) throw zstdError(error);
+    const at = exports.unzstdWrite(work, job) >>> 0;
+    if (at === 0) throw zstdError(0);
+    return memory.bytes.subarray(at, at + exports.unzstdLength(job));
+  }
+
+  /** The checksum of the frame's content so far: the low half of XXH64. */
+  checksum(): number {
+    return this.memory.exports.hashEnd(this.work) >>> 0;
+  }
+}

@@ -1,7 +1,7 @@
 import type * as NodeZlib from "node:zlib";
 import { readBeside } from "./beside.js";
 
-/** What both builds of zstd export. */
+/** What is used of every instance. */
 export interface ZstdExports {
   readonly memory: WebAssembly.Memory;
   malloc(length: number): number;
@@ -10,18 +10,14 @@ export interface ZstdExports {
 /** Bytes of one WebAssembly memory page. */
 const GRAIN = 1 << 16;
 
-const loaded = new Map<string, Promise<WebAssembly.Module>>();
+let loaded: Promise<WebAssembly.Module> | undefined;
 
 /**
- * An instance of the zstd library (1.4.8, compiled by the package `@oneidentity/zstd-js`) with its own memory: the
- * decoder, or the compressor. Errors: io, where the file is missing.
+ * An instance of the zstd library's compressor (1.4.8, compiled by the package `@oneidentity/zstd-js`) with its own
+ * memory. Errors: io, where the file is missing.
  */
-export async function zstdInstance<E extends ZstdExports>(name: "zstd.wasm.gz" | "zstd-compress.wasm.gz"): Promise<E> {
-  let module = loaded.get(name);
-  if (module === undefined) {
-    module = load(name);
-    loaded.set(name, module);
-  }
+export async function zstdInstance<E extends ZstdExports>(): Promise<E> {
+  loaded ??= load();
   let exports: (ZstdExports & { __wasm_call_ctors(): void }) | undefined;
   let all = new Uint8Array(0);
   const env = {
@@ -34,14 +30,14 @@ export async function zstdInstance<E extends ZstdExports>(name: "zstd.wasm.gz" |
     },
     setTempRet0: () => undefined,
   };
-  const instance = await WebAssembly.instantiate(await module, { env });
+  const instance = await WebAssembly.instantiate(await loaded, { env });
   exports = instance.exports as unknown as E & { __wasm_call_ctors(): void };
   exports.__wasm_call_ctors();
   return exports as unknown as E;
 }
 
-async function load(name: "zstd.wasm.gz" | "zstd-compress.wasm.gz"): Promise<WebAssembly.Module> {
-  const packed = await readBeside(name);
+async function load(): Promise<WebAssembly.Module> {
+  const packed = await readBeside("zstd-compress.wasm.gz");
   // Loaded at run time so that bundlers for the browser do not see its name. Node's `Response` takes 60 ms to load.
   const zlib = globalThis.process?.getBuiltinModule?.("node:zlib") as typeof NodeZlib | undefined;
   if (zlib !== undefined) return await WebAssembly.compile(new Uint8Array(zlib.gunzipSync(packed)));

@@ -1,6 +1,6 @@
 import { hex, QevmError } from "../../bytes/errors.js";
 import { ZstdCompressor } from "../../engine/zstd-compressor.js";
-import { createZstdDecoder, type ZstdDecoder } from "../../engine/zstd.js";
+import { ZstdDecoder } from "../../engine/zstd-decoder.js";
 import type { PayloadDecoder } from "./payload-decoder.js";
 
 const MAGIC = 0xfd2fb528;
@@ -11,7 +11,7 @@ const LARGEST_BLOCK = 1 << 17;
 
 /**
  * One zstd frame for the whole channel (RFC 8878). Each packet's pages are appended and flushed (ZSTD_e_flush), so a
- * payload ends at a block boundary. The frame is never ended. The zstd library decodes it a block at a time. Memory: the
+ * payload ends at a block boundary. The frame is never ended. It is decoded a block at a time. Memory: the
  * window, and 300 KB.
  *
  * Source: QEMU migration/multifd-zstd.c (5.0 to 11.1).
@@ -23,36 +23,33 @@ export class ZstdStreamDecoder implements PayloadDecoder {
 
   /** Errors: io, where the WebAssembly file is missing. */
   static async create(): Promise<ZstdStreamDecoder> {
-    return new ZstdStreamDecoder(await createZstdDecoder());
+    return new ZstdStreamDecoder(await ZstdDecoder.create());
   }
 
   decode(payload: Uint8Array, into: Uint8Array): Uint8Array {
     let filled = 0;
-    const take = (bytes: Uint8Array): void => {
-      for (const piece of this.push(bytes)) {
-        if (piece.length > into.length - filled) throw refuse(`more than ${into.length} bytes`);
-        into.set(piece, filled);
-        filled += piece.length;
-      }
-    };
     let at = 0;
     if (!this.begun) {
       this.begun = true;
-      at = frameHeader(payload);
-      take(payload.subarray(0, at));
+      const header = frameHeader(payload);
+      this.decoder.begin(header.window, false);
+      at = header.length;
     }
     while (at < payload.length) {
       const end = blockEnd(payload, at);
-      take(payload.subarray(at, end));
+      const piece = this.block(payload.subarray(at, end));
+      if (piece.length > into.length - filled) throw refuse(`more than ${into.length} bytes`);
+      into.set(piece, filled);
+      filled += piece.length;
       at = end;
     }
     if (filled !== into.length) throw refuse(`${filled} of ${into.length} bytes`);
     return into;
   }
 
-  private *push(bytes: Uint8Array): Generator<Uint8Array, void> {
+  private block(bytes: Uint8Array): Uint8Array {
     try {
-      yield* this.decoder.push(bytes);
+      return this.decoder.block(bytes);
     } catch (error) {
       throw refuse(error instanceof Error ? error.message : String(error), error);
     }
@@ -96,8 +93,8 @@ function blockEnd(payload: Uint8Array, at: number): number {
   return end;
 }
 
-/** Checks the frame header. Returns its length. */
-function frameHeader(payload: Uint8Array): number {
+/** Checks the frame header. Returns its length and the window. */
+function frameHeader(payload: Uint8Array): { length: number; window: number } {
   const [descriptor = 0, window = 0] = payload.subarray(4, 6);
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   if (payload.length < 6 || view.getUint32(0, true) !== MAGIC) throw refuse("no zstd frame");
@@ -109,7 +106,7 @@ function frameHeader(payload: Uint8Array): number {
     throw new QevmError("limit", "zstd window", { expected: `at most ${LARGEST_WINDOW}`, found: `${size}` });
   }
   if (payload.length < 6 + sizeBytes) throw refuse("ends inside the frame header");
-  return 6 + sizeBytes;
+  return { length: 6 + sizeBytes, window: size };
 }
 
 function refuse(what: string, cause?: unknown): QevmError {

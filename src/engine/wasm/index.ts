@@ -15,6 +15,7 @@ export { decodeLzo1x } from "./lzo1x";
 export { lzmaDecode } from "./lzma";
 export { lzmaBegin, lzmaEnds, lzmaNext, lzmaReset, lzmaRing, lzmaWrap } from "./lzma-state";
 export { crc32, crc32Begin, crc64, crc64Begin } from "./crc";
+export * from "./unzstd-exports";
 export { ZSTD_WORK, zstdBegin, zstdBlocks } from "./zstd";
 
 const FLAG_ZERO: u64 = 0x02;

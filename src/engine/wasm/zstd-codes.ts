@@ -29,16 +29,25 @@ const SHARES: u32 = 0x3c0;
 const LITERAL_EXTRA: u64 = 0x433221111;
 const MATCH_EXTRA: u64 = 0x54433221111;
 
+/** Shares of the symbols, as {@link buildCodes} has them. */
+export const LITERAL_SHARES_1: u64 = 0x2223333333333345;
+export const LITERAL_SHARES_2: u64 = 0x2222234333333333;
+export const MATCH_SHARES_1: u64 = 0x2222222333333452;
+export const MATCH_SHARES_2: u64 = 0x2222222222222222;
+export const MATCH_SHARES_3: u64 = 0x0022222222222222;
+export const OFFSET_SHARES_1: u64 = 0x2222222333222222;
+export const OFFSET_SHARES_2: u64 = 0x22222222;
+
 /**
  * Fills the tables at `work`. The shares of the symbols are a digit each from the lowest one: the probability in 64ths
  * (offsets: 32nds) plus one, zero for less than one.
  */
 export function buildCodes(work: u32): void {
-  shares(work + LITERAL_LENGTHS, 0x2223333333333345, 0x2222234333333333, 0);
+  shares(work + LITERAL_LENGTHS, LITERAL_SHARES_1, LITERAL_SHARES_2, 0);
   build(work + LITERAL_LENGTHS, 36, LENGTH_LOG);
-  shares(work + MATCH_LENGTHS, 0x2222222333333452, 0x2222222222222222, 0x0022222222222222);
+  shares(work + MATCH_LENGTHS, MATCH_SHARES_1, MATCH_SHARES_2, MATCH_SHARES_3);
   build(work + MATCH_LENGTHS, 53, LENGTH_LOG);
-  shares(work + OFFSETS, 0x2222222333222222, 0x22222222, 0);
+  shares(work + OFFSETS, OFFSET_SHARES_1, OFFSET_SHARES_2, 0);
   build(work + OFFSETS, 29, OFFSET_LOG);
   short(work + LITERAL_SYMBOLS, 16, LITERAL_EXTRA, 64);
   short(work + MATCH_SYMBOLS, 32, MATCH_EXTRA, 128);

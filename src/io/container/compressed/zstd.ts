@@ -1,66 +1,52 @@
+import { QevmError } from "../../../bytes/errors.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
-import { createZstdDecoder, type ZstdDecoder } from "../../../engine/zstd.js";
+import { LARGEST_WINDOW, ZstdDecoder } from "../../../engine/zstd-decoder.js";
 import { DEFAULT_LIMITS } from "../../../codec/stream/limits.js";
 import { isSkippable, littleU32, littleU64 } from "../little.js";
 
 const MAGIC = 0xfd2fb528;
 
 /**
- * zstd (RFC 8878), one or more frames, by the zstd library; skippable frames are skipped. The frames are parsed here,
- * so that the library gets one block at a time, and errors have the block's offset. Memory: the window, at most `window`
- * bytes. Errors: truncated, limit, bad-compressed-data, unsupported (dictionaries, windows).
+ * zstd (RFC 8878), one or more frames, by the page engine; skippable frames are skipped. The frames are parsed here,
+ * the engine gets one block at a time, and errors have the block's offset. Memory: the window, at most `window` bytes.
+ * Errors: truncated, limit, bad-compressed-data, unsupported (dictionaries, windows).
  */
 export async function* unzstd(
   reader: QemuFileReader,
   { decoder: given, window = DEFAULT_LIMITS.windowBytes, end = Infinity }: Frames = {},
 ): AsyncGenerator<Uint8Array> {
-  const decoder = given ?? (await createZstdDecoder());
-  let inside = false;
-  try {
-    for (let frames = 0; reader.offset < end; frames++) {
-      const kind = await frameKind(reader);
-      if (kind === "skippable") {
-        await reader.need(8, "a skippable zstd frame");
-        const length = littleU32(reader.view(8), 4);
-        await reader.discard(length, "a skippable zstd frame");
-        continue;
-      }
-      if (kind === "none") {
-        if (frames > 0) return;
-        throw reader.error("bad-magic", "no zstd frame");
-      }
-      const { bytes, checksum, size, window: wanted } = await frameHeader(reader, window);
-      if (wanted > decoder.largestWindow) throw tooLarge(reader, bytes.length, wanted);
-      inside = true;
-      yield* decode(decoder, reader, bytes, "zstd");
-      let total = 0n;
-      for (let last = false; !last;) {
-        await reader.need(3, "a zstd block header");
-        const block = blockLength(reader);
-        ({ last } = block);
-        await reader.need(block.length, "a zstd block");
-        for (const piece of decode(decoder, reader, reader.view(block.length), "zstd")) {
-          total += BigInt(piece.length);
-          yield piece;
-        }
-      }
-      if (size !== undefined && total !== size) {
-        throw reader.error("bad-length", "zstd content size", { expected: `${size}`, found: `${total}` });
-      }
-      if (checksum) {
-        await reader.need(4, "a zstd checksum");
-        yield* decode(decoder, reader, reader.view(4), "zstd checksum");
-      }
-      inside = false;
+  const decoder = given ?? (await ZstdDecoder.create());
+  for (let frames = 0; reader.offset < end; frames++) {
+    const kind = await frameKind(reader);
+    if (kind === "skippable") {
+      await reader.need(8, "a skippable zstd frame");
+      const length = littleU32(reader.view(8), 4);
+      await reader.discard(length, "a skippable zstd frame");
+      continue;
     }
-  } finally {
-    if (inside) given?.reset();
+    if (kind === "none") {
+      if (frames > 0) return;
+      throw reader.error("bad-magic", "no zstd frame");
+    }
+    const header = await frameHeader(reader, window);
+    begin(decoder, reader, header);
+    let total = 0n;
+    for (let last = false; !last;) {
+      await reader.need(3, "a zstd block header");
+      const block = blockLength(reader);
+      ({ last } = block);
+      await reader.need(block.length, "a zstd block");
+      const piece = content(decoder, reader, block.length);
+      total += BigInt(piece.length);
+      yield piece;
+    }
+    await frameEnd(reader, header, total, () => decoder.checksum());
   }
 }
 
 /** Which frames are read, and how. */
 interface Frames {
-  /** One that is between frames, where it is then again. */
+  /** Whose state between frames does not matter. */
   decoder?: ZstdDecoder;
   /** See {@link StreamLimits.windowBytes}. */
   window?: number | undefined;
@@ -68,28 +54,41 @@ interface Frames {
   end?: number;
 }
 
-/** A window that is permitted, and that only Node's own decoder takes. */
-function tooLarge(reader: QemuFileReader, length: number, window: number): Error {
-  return reader.error("unsupported", "a zstd window above 128 MiB (`zstd --long`) is read by Node 22.15 or later", {
-    offset: reader.offset - length,
-    found: `${window} bytes`,
-  });
+function begin(decoder: ZstdDecoder, reader: QemuFileReader, { at, window, checksum }: FrameHeader): void {
+  try {
+    decoder.begin(window, checksum);
+  } catch (error) {
+    if (!(error instanceof QevmError)) throw error;
+    throw reader.error(error.code, error.what, { offset: at, found: `${window} bytes`, cause: error });
+  }
 }
 
-/** The pieces that come of `input`, which has just been read. */
-function* decode(
-  decoder: ZstdDecoder,
-  reader: QemuFileReader,
-  input: Uint8Array,
-  what: string,
-): Generator<Uint8Array, void> {
-  const offset = reader.offset - input.length;
+/** The content of the block that begins here, of `length` bytes. */
+function content(decoder: ZstdDecoder, reader: QemuFileReader, length: number): Uint8Array {
+  const { offset } = reader;
   try {
-    yield* decoder.push(input);
+    return decoder.block(reader.view(length));
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    throw reader.error("bad-compressed-data", `${what}: ${error.message}`, { offset, cause: error });
+    throw reader.error("bad-compressed-data", `zstd: ${error.message}`, { offset, cause: error });
   }
+}
+
+/** Checks a frame's length and checksum after its last block. */
+async function frameEnd(
+  reader: QemuFileReader,
+  { size, checksum }: FrameHeader,
+  total: bigint,
+  found: () => number,
+): Promise<void> {
+  if (size !== undefined && total !== size) {
+    throw reader.error("bad-length", "zstd content size", { expected: `${size}`, found: `${total}` });
+  }
+  if (!checksum) return;
+  await reader.need(4, "a zstd checksum");
+  const { offset } = reader;
+  if (littleU32(reader.view(4), 0) === found()) return;
+  throw reader.error("bad-compressed-data", "zstd checksum: restored data doesn't match checksum", { offset });
 }
 
 /** What begins here. */
@@ -111,11 +110,18 @@ export function blockLength(reader: QemuFileReader): { length: number; last: boo
   return { length: 3 + (type === 1 ? 1 : header >> 3), last: (header & 1) === 1 };
 }
 
-/** The header's bytes for the decoder, and its values. Errors: limit, for a window of more than `most` bytes. */
-export async function frameHeader(
-  reader: QemuFileReader,
-  most: number,
-): Promise<{ bytes: Uint8Array; checksum: boolean; size: bigint | undefined; window: number }> {
+/** What a frame header says. */
+interface FrameHeader {
+  /** Its offset. */
+  at: number;
+  checksum: boolean;
+  /** Bytes of the content, where it is known. */
+  size: bigint | undefined;
+  window: number;
+}
+
+/** Reads a frame header. Errors: limit, for a window of more than `most` bytes; unsupported, for one of more than 2 GiB. */
+export async function frameHeader(reader: QemuFileReader, most: number): Promise<FrameHeader> {
   const at = reader.offset;
   await reader.need(6, "a zstd frame header");
   const start = reader.position;
@@ -147,5 +153,8 @@ export async function frameHeader(
       found: `${window}`,
     });
   }
-  return { bytes, checksum: (descriptor & 4) !== 0, size, window };
+  if (window > LARGEST_WINDOW && most !== Infinity) {
+    throw reader.error("unsupported", "a zstd window above 2 GiB", { offset: at, found: `${window} bytes` });
+  }
+  return { at, checksum: (descriptor & 4) !== 0, size, window };
 }

@@ -7,7 +7,7 @@ import { ClusterMap, type Cluster } from "./map.js";
 import { exactly, readSnapshots, snapshotDate, vmStateSize, type Qcow2Snapshot } from "./snapshots.js";
 import { readPiece } from "../sources.js";
 import { MemorySource, type ByteSource, type RandomSource } from "../../../bytes/source.js";
-import { createZstdDecoder, type ZstdDecoder } from "../../../engine/zstd.js";
+import { ZstdDecoder } from "../../../engine/zstd-decoder.js";
 import { inflateRaw } from "../compressed/inflate-raw.js";
 import { unzstd } from "../compressed/zstd.js";
 
@@ -237,7 +237,7 @@ class VmStateSource implements ByteSource {
         bytes = inflateRaw(packed, clusterSize);
       } else {
         let used = 0;
-        this.zstd ??= await createZstdDecoder();
+        this.zstd ??= await ZstdDecoder.create();
         for await (const piece of unzstd(QemuFileReader.over(packed, cluster.host), { decoder: this.zstd })) {
           bytes.set(piece.subarray(0, clusterSize - used), used);
           used += piece.length;

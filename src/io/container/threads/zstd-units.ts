@@ -1,6 +1,6 @@
 import { QevmError } from "../../../bytes/errors.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
-import { createZstdDecoder } from "../../../engine/zstd.js";
+import { ZstdDecoder } from "../../../engine/zstd-decoder.js";
 import { blockLength, frameHeader, frameKind, unzstd } from "../compressed/zstd.js";
 import { littleU32 } from "../little.js";
 import { READ, readerAt, type OpenFile } from "./file-part.js";
@@ -15,7 +15,7 @@ const UNIT = 1 << 18;
  * read of 64 bytes for 128 KiB of plain bytes.
  */
 export async function* zstdUnits(lane: LaneStart): AsyncGenerator<Piece | typeof UNIT_END> {
-  const decoder = await createZstdDecoder();
+  const decoder = await ZstdDecoder.create();
   const frames = new FrameWalk(lane.file, lane.start);
   // One for all units: a new buffer is fresh memory.
   const reader = readerAt(lane.file, lane.start, { bufferSize: READ });
