@@ -37,14 +37,15 @@ const SOON = {
   "hash-worker": "analyse/report/hash-worker.js",
   "lane-worker": "io/container/threads/lane-worker.js",
   "write-worker": "guest/files/write-worker.js",
+  "zstd-worker": "io/container/threads/zstd-worker.js",
 };
 
 /** The names by which the modules start these threads. */
 const soonStarted = {
   name: "threads as CommonJS",
   setup(bundle) {
-    bundle.onLoad({ filter: /[\\/](?:hash-thread|lanes|write-thread)\.js$/ }, ({ path }) => ({
-      contents: readFileSync(path, "utf8").replace(/"((?:hash|lane|write)-worker)\.js"/u, '"$1.cjs"'),
+    bundle.onLoad({ filter: /[\\/](?:hash-thread|lanes|write-thread|zstd-ahead)\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replace(/"((?:hash|lane|write|zstd)-worker)\.js"/u, '"$1.cjs"'),
     }));
   },
 };

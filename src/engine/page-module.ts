@@ -5,6 +5,11 @@ const SIMD_PROBE = new Uint8Array([
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11,
 ]);
 
+/** Whether this WebAssembly supports SIMD. */
+export function isSimd(): boolean {
+  return WebAssembly.validate(SIMD_PROBE);
+}
+
 let loaded: Promise<WebAssembly.Module> | undefined;
 
 /**
@@ -12,7 +17,7 @@ let loaded: Promise<WebAssembly.Module> | undefined;
  * other threads and passed to `createDeflater` and `createInflater` there.
  */
 export function loadPageModule(): Promise<WebAssembly.Module> {
-  loaded ??= load(WebAssembly.validate(SIMD_PROBE));
+  loaded ??= load(isSimd());
   return loaded;
 }
 

@@ -53,7 +53,7 @@ export async function decompressed(
   const progress = await begun(kind, reader, { window, threads });
   const compressed = outer ?? ((): number => progress.offset - start);
   const ratio = outer === undefined ? most : Math.ceil(most / TWICE);
-  const plain = new IterableSource(bounded(progress, compressed, ratio, reader.path));
+  const plain = new IterableSource(bounded(progress, compressed, ratio, reader.path), progress.copy);
   return {
     within: [...(reader.source.within ?? []), `inside ${kind}`],
     compressed,

@@ -5,4 +5,6 @@ export interface Progress {
   readonly offset: number;
   /** Plain bytes so far, with the last chunk and what belongs to it. */
   readonly plain: number;
+  /** How bytes of a chunk are copied, where there is a faster way than `set`. */
+  readonly copy?: (into: Uint8Array, bytes: Uint8Array) => void;
 }

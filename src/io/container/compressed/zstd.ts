@@ -13,9 +13,9 @@ const MAGIC = 0xfd2fb528;
  */
 export async function* unzstd(
   reader: QemuFileReader,
-  { decoder: given, window = DEFAULT_LIMITS.windowBytes, end = Infinity }: Frames = {},
+  { decoder: given, ahead, window = DEFAULT_LIMITS.windowBytes, end = Infinity }: Frames = {},
 ): AsyncGenerator<Uint8Array> {
-  const decoder = given ?? (await ZstdDecoder.create());
+  const decoder = ahead ?? given ?? (await ZstdDecoder.create());
   for (let frames = 0; reader.offset < end; frames++) {
     const kind = await frameKind(reader);
     if (kind === "skippable") {
@@ -29,9 +29,16 @@ export async function* unzstd(
       throw reader.error("bad-magic", "no zstd frame");
     }
     const header = await frameHeader(reader, window);
-    begin(decoder, reader, header);
+    await begin(decoder, reader, header);
     let total = 0n;
     for (let last = false; !last;) {
+      if (ahead?.isReady === true) {
+        const rest = counted(reader, ahead.ahead(reader.offset));
+        const { offset, last: isLast, length } = yield* rest;
+        await reader.discard(offset - reader.offset);
+        total += length;
+        if (isLast) break;
+      }
       await reader.need(3, "a zstd block header");
       const block = blockLength(reader);
       ({ last } = block);
@@ -48,15 +55,34 @@ export async function* unzstd(
 interface Frames {
   /** Whose state between frames does not matter. */
   decoder?: ZstdDecoder;
+  /** A decoder that may know the blocks of a frame already. */
+  ahead?: BlocksAhead;
   /** See {@link StreamLimits.windowBytes}. */
   window?: number | undefined;
   /** The offset that no frame begins at or after. Default: the end of the input. */
   end?: number;
 }
 
-function begin(decoder: ZstdDecoder, reader: QemuFileReader, { at, window, checksum }: FrameHeader): void {
+/** See {@link ZstdDecoder}. */
+export interface BlocksAhead extends Pick<ZstdDecoder, "block" | "checksum"> {
+  begin(window: number, hashed: boolean): Promise<void>;
+  /** Whether `ahead` may be called. */
+  readonly isReady: boolean;
+  /**
+   * The content of the frame's blocks from an offset of the file on. Returns the offset where the caller goes on: after
+   * the last block, or before the one that is for the caller to decode, because it is damaged or not there. Errors:
+   * `Error` with the offset of its block.
+   */
+  ahead(from: number): Generator<Uint8Array, { offset: number; last: boolean }>;
+}
+
+async function begin(
+  decoder: ZstdDecoder | BlocksAhead,
+  reader: QemuFileReader,
+  { at, window, checksum }: FrameHeader,
+): Promise<void> {
   try {
-    decoder.begin(window, checksum);
+    await decoder.begin(window, checksum);
   } catch (error) {
     if (!(error instanceof QevmError)) throw error;
     throw reader.error(error.code, error.what, { offset: at, found: `${window} bytes`, cause: error });
@@ -64,12 +90,31 @@ function begin(decoder: ZstdDecoder, reader: QemuFileReader, { at, window, check
 }
 
 /** The content of the block that begins here, of `length` bytes. */
-function content(decoder: ZstdDecoder, reader: QemuFileReader, length: number): Uint8Array {
+function content(decoder: ZstdDecoder | BlocksAhead, reader: QemuFileReader, length: number): Uint8Array {
   const { offset } = reader;
   try {
     return decoder.block(reader.view(length));
   } catch (error) {
     if (!(error instanceof Error)) throw error;
+    throw reader.error("bad-compressed-data", `zstd: ${error.message}`, { offset, cause: error });
+  }
+}
+
+/** The same pieces, and the number of their bytes. */
+function* counted<R>(
+  reader: QemuFileReader,
+  pieces: Generator<Uint8Array, R>,
+): Generator<Uint8Array, R & { length: bigint }> {
+  let length = 0n;
+  try {
+    for (let next = pieces.next(); ; next = pieces.next()) {
+      if (next.done === true) return { ...next.value, length };
+      length += BigInt(next.value.length);
+      yield next.value;
+    }
+  } catch (error) {
+    if (!(error instanceof Error) || error instanceof QevmError) throw error;
+    const { offset } = error as { offset?: number };
     throw reader.error("bad-compressed-data", `zstd: ${error.message}`, { offset, cause: error });
   }
 }

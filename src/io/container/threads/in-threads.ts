@@ -3,6 +3,7 @@ import type { QemuFileReader } from "../../../bytes/reader.js";
 import { bzip2Limit } from "../compressed/bzip2.js";
 import type { Progress } from "../compressed/progress.js";
 import { DECOMPRESSORS } from "../compressed/decompressors.js";
+import { unzstd } from "../compressed/zstd.js";
 import type { Compression } from "../detect.js";
 import { Bzip2Check } from "./bzip2-check.js";
 import type { OpenFile } from "./file-part.js";
@@ -10,7 +11,8 @@ import type { LaneStart } from "./lane-start.js";
 import { Lanes } from "./lanes.js";
 import { LOAD } from "./pieces.js";
 import { xzBlocks } from "./xz-units.js";
-import { hasSeveralFrames } from "./zstd-units.js";
+import { ZstdAhead } from "./zstd-ahead.js";
+import { firstWindow, hasSeveralFrames } from "./zstd-units.js";
 
 /** Most threads for a file. */
 const MOST_LANES = 8;
@@ -52,10 +54,45 @@ export async function inThreads(
       return new ThreadProgress(reader, { ...start, blocks }, Math.max(UNIT_SLOTS, Math.min(wanted, most)));
     }
   }
-  if (kind === "zstd" && (await hasSeveralFrames(file, reader.offset, FRAMES))) {
-    return new ThreadProgress(reader, start, UNIT_SLOTS);
+  if (kind === "zstd") {
+    if (await hasSeveralFrames(file, reader.offset, FRAMES)) return new ThreadProgress(reader, start, UNIT_SLOTS);
+    const ahead = await ZstdAhead.begin(file, await firstWindow(file, reader.offset, window));
+    if (ahead !== undefined) return new AheadProgress(reader, ahead, window);
   }
   return new ThreadProgress(reader, { ...start, lanes: 1 }, SLOTS);
+}
+
+/** Copies bytes of shared memory: typed arrays do it a word at a time, which takes three times as long. */
+function copyShared(into: Uint8Array, bytes: Uint8Array): void {
+  Buffer.prototype.fill.call(into, bytes, 0, bytes.length);
+}
+
+/** zstd with a thread that is ahead. */
+class AheadProgress implements Progress {
+  plain = 0;
+  readonly chunks = this.all();
+  readonly copy = copyShared;
+
+  constructor(
+    private readonly reader: QemuFileReader,
+    private readonly decoder: ZstdAhead,
+    private readonly window: number | undefined,
+  ) {}
+
+  get offset(): number {
+    return Math.max(this.reader.offset, this.decoder.offset);
+  }
+
+  private async *all(): AsyncGenerator<Uint8Array> {
+    try {
+      for await (const chunk of unzstd(this.reader, { ahead: this.decoder, window: this.window })) {
+        this.plain += chunk.length;
+        yield chunk;
+      }
+    } finally {
+      this.decoder.close();
+    }
+  }
 }
 
 /** What lanes give, in the order of the file. */
@@ -63,6 +100,7 @@ class ThreadProgress implements Progress {
   offset: number;
   plain = 0;
   readonly chunks = this.all();
+  readonly copy = copyShared;
   /** Bytes that were given. */
   private given = 0;
 
@@ -96,7 +134,6 @@ class ThreadProgress implements Progress {
 
   /** What the lanes decompress; with `check` up to the first thing that is not as it has to be. */
   private async *through(lanes: Lanes, check: Bzip2Check | undefined): AsyncGenerator<Uint8Array> {
-    const here = new Uint8Array(LOAD);
     for await (const slot of lanes.slots()) {
       for (let i = 0, at = 0; i < slot.count; i++) {
         const offset = slot.offset(i, 1);
@@ -111,9 +148,7 @@ class ThreadProgress implements Progress {
         this.given += n;
         this.plain = this.given + bit;
         if (check !== undefined) check.given += n;
-        // Typed arrays copy shared memory a word at a time, which takes three times as long.
-        Buffer.prototype.fill.call(here, slot.output.subarray(at, at + n), 0, n);
-        yield here.subarray(0, n);
+        yield slot.output.subarray(at, at + n);
         at += n;
       }
     }

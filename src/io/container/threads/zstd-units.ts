@@ -1,5 +1,6 @@
 import { QevmError } from "../../../bytes/errors.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
+import { DEFAULT_LIMITS } from "../../../codec/stream/limits.js";
 import { ZstdDecoder } from "../../../engine/zstd-decoder.js";
 import { blockLength, frameHeader, frameKind, unzstd } from "../compressed/zstd.js";
 import { littleU32 } from "../little.js";
@@ -44,6 +45,27 @@ export async function hasSeveralFrames(
   return (await frames.next()) && (await frames.next());
 }
 
+/** The window of the first frame, where it is not above `most` bytes: zero otherwise, as for what is no frame. */
+export async function firstWindow(
+  file: OpenFile,
+  start: number,
+  most: number = DEFAULT_LIMITS.windowBytes,
+): Promise<number> {
+  const reader = readerAt(file, start, { bufferSize: 64 });
+  try {
+    while ((await frameKind(reader)) === "skippable") await skipFrame(reader);
+    return (await frameHeader(reader, most)).window;
+  } catch (error) {
+    if (error instanceof QevmError) return 0;
+    throw error;
+  }
+}
+
+async function skipFrame(reader: QemuFileReader): Promise<void> {
+  await reader.need(8, "");
+  await reader.discard(littleU32(reader.view(8), 4));
+}
+
 /** Passes over frames without decompressing them. */
 class FrameWalk {
   private readonly reader: QemuFileReader;
@@ -83,8 +105,7 @@ class FrameWalk {
   private async frame(): Promise<void> {
     const { reader } = this;
     if ((await frameKind(reader)) === "skippable") {
-      await reader.need(8, "");
-      await reader.discard(littleU32(reader.view(8), 4));
+      await skipFrame(reader);
       return;
     }
     const { checksum, window } = await frameHeader(reader, Infinity);
