@@ -28,8 +28,8 @@ export interface Expansion extends Bounds {
   most?: number | undefined;
   /** Bytes read so far of the outermost compressed file, where this one is inside it. */
   outer?: (() => number) | undefined;
-  /** For tests: the shortest file, in bytes, for threads, and how many of them there are. */
-  threads?: { from?: number; lanes?: number } | undefined;
+  /** For tests: the shortest file, in bytes, for threads, how many there are, and whether they are all waited for. */
+  threads?: { from?: number; lanes?: number; ready?: boolean } | undefined;
 }
 
 /** A decompressed file. */
@@ -69,12 +69,12 @@ export async function decompressed(
 async function begun(
   kind: Compression,
   reader: QemuFileReader,
-  { window, threads: { from = LONG[kind] ?? Infinity, lanes } = {} }: Pick<Expansion, "window" | "threads">,
+  { window, threads: { from = LONG[kind] ?? Infinity, lanes, ready } = {} }: Pick<Expansion, "window" | "threads">,
 ): Promise<Progress> {
   const { openFile: file, length = 0 } = reader.source;
   if (file !== undefined && length - reader.offset >= from) {
     const { inThreads } = await import("../threads/in-threads.js");
-    const progress = await inThreads(kind, reader, file, { length, window, lanes });
+    const progress = await inThreads(kind, reader, file, { length, window, lanes, ready });
     if (progress !== undefined) return progress;
   }
   return new HereProgress(reader, (await DECOMPRESSORS[kind]())(reader, { window }));

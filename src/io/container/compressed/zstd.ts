@@ -5,6 +5,8 @@ import { DEFAULT_LIMITS } from "../../../codec/stream/limits.js";
 import { isSkippable, littleU32, littleU64 } from "../little.js";
 
 const MAGIC = 0xfd2fb528;
+/** Bytes of a frame's content that another thread is worth waking for. */
+const LONG = 1n << 19n;
 
 /**
  * zstd (RFC 8878), one or more frames, by the page engine; skippable frames are skipped. The frames are parsed here,
@@ -32,9 +34,8 @@ export async function* unzstd(
     await begin(decoder, reader, header);
     let total = 0n;
     for (let last = false; !last;) {
-      if (ahead?.isReady === true) {
-        const rest = counted(reader, ahead.ahead(reader.offset));
-        const { offset, last: isLast, length } = yield* rest;
+      if (ahead?.isReady === true && (header.size ?? LONG) >= LONG) {
+        const { offset, last: isLast, length } = yield* counted(reader, ahead.ahead(reader.offset));
         await reader.discard(offset - reader.offset);
         total += length;
         if (isLast) break;

@@ -24,19 +24,30 @@ const AHEAD = 128 << 20;
  */
 const SLOTS = 8;
 const UNIT_SLOTS = 32;
+/** Fewer threads are faster with one that is ahead than side by side. */
+const FRAME_LANES = 4;
 /** zstd frames that lanes take side by side: their compressed bytes and their window, of which each lane has one. */
 const FRAMES = { within: 16 << 20, window: 16 << 20 };
 
+interface InThreads {
+  /** Bytes of the file. */
+  length: number;
+  window?: number | undefined;
+  /** For tests: how many threads, and whether those that are not waited for are. */
+  lanes?: number | undefined;
+  ready?: boolean | undefined;
+}
+
 /**
- * Decompresses the rest of a file by other threads: zstd's frames, xz's and bzip2's blocks side by side, anything else
- * in one thread while this one decodes what came before. Undefined where there is one processor only. Memory: up to
+ * Decompresses the rest of a file by other threads: xz's and bzip2's blocks side by side, zstd's frames as well or by
+ * one thread that is ahead, anything else in one thread while this one decodes what came before. Undefined where there is one processor only. Memory: up to
  * 128 MiB of plain bytes that wait, and a decompressor for each thread. Errors when reading: as in this thread.
  */
 export async function inThreads(
   kind: Compression,
   reader: QemuFileReader,
   file: OpenFile,
-  { length, window, lanes: asked }: { length: number; window?: number | undefined; lanes?: number | undefined },
+  { length, window, lanes: asked, ready }: InThreads,
 ): Promise<Progress | undefined> {
   const lanes = asked ?? Math.min(availableParallelism(), MOST_LANES);
   if (lanes < 2) return undefined;
@@ -55,8 +66,10 @@ export async function inThreads(
     }
   }
   if (kind === "zstd") {
-    if (await hasSeveralFrames(file, reader.offset, FRAMES)) return new ThreadProgress(reader, start, UNIT_SLOTS);
+    const side = lanes >= FRAME_LANES && (await hasSeveralFrames(file, reader.offset, FRAMES));
+    if (side) return new ThreadProgress(reader, start, UNIT_SLOTS);
     const ahead = await ZstdAhead.begin(file, await firstWindow(file, reader.offset, window));
+    if (ready === true) await ahead?.ready();
     if (ahead !== undefined) return new AheadProgress(reader, ahead, window);
   }
   return new ThreadProgress(reader, { ...start, lanes: 1 }, SLOTS);

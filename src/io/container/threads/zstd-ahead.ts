@@ -86,6 +86,11 @@ export class ZstdAhead implements BlocksAhead {
     return !this.isOther && Atomics.load(control, READY) === 1 && Atomics.load(control, FINISHED) === this.command;
   }
 
+  /** Resolves when the thread runs. */
+  async ready(): Promise<void> {
+    while (!this.isReady) await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+
   *ahead(from: number): Generator<Uint8Array, { offset: number; last: boolean }> {
     const { jobs } = this;
     const { control } = jobs;

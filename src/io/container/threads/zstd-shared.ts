@@ -33,9 +33,9 @@ export const WRITER = word(7);
 const START = word(8) / 2;
 
 /** Jobs that may be decoded and not taken; a power of two. */
-export const JOBS = 8;
+export const JOBS = 16;
 /** To wake a thread takes 26 us of the other one, so it is done for so many jobs at a time. */
-export const GROUP = 4;
+export const GROUP = 8;
 
 /** Addresses: the workspace, the jobs with the owner's own one after them, the ring. */
 const WORK = 1 << 16;
