@@ -21,10 +21,11 @@ for (let at = 0, seed = 1; at < 1_800_000; at++) {
   plain[at] = at % 100_000 < 70_000 ? seed >>> 24 : at >> 9;
 }
 
-/** A kind, the command, and into how many parts the input is cut: one file after the other. */
-const FORMS: readonly (readonly [Compression, string, number])[] = [
+/** A kind, the command, into how many parts the input is cut (one file after the other), and threads. */
+const FORMS: readonly (readonly [Compression, string, number, number?])[] = [
   ["zstd", "zstd -q -c -1 --no-check", 1],
   ["zstd", "zstd -q -c -1", 3],
+  ["zstd", "zstd -q -c -1", 3, 4],
   ["xz", "xz -c -0 -T1 --block-size=600KiB", 2],
   ["bzip2", "bzip2 -c -9", 3],
   ["lz4", "lz4 -q -c -B5", 1],
@@ -36,7 +37,7 @@ async function read(kind: Compression, bytes: Uint8Array, lanes: number | undefi
   const path = join(folder, "file");
   writeFileSync(path, bytes);
   const reader = new QemuFileReader(FileSource.open(path));
-  const threads = lanes === undefined ? { from: Infinity } : { from: 0, lanes };
+  const threads = lanes === undefined ? { from: Infinity } : { from: 0, lanes, ready: true };
   const source = await decompressed(kind, reader, { threads });
   const parts: Buffer[] = [];
   const piece = new Uint8Array(300_000);
@@ -54,17 +55,17 @@ function flipped(bytes: Buffer, at: number): Buffer {
   return copy;
 }
 
-for (const [kind, line, parts] of FORMS) {
+for (const [kind, line, parts, lanes = 2] of FORMS) {
   const [program = "", ...args] = line.split(" ");
   const there = spawnSync(program, ["--version"]).error === undefined;
-  test(`threads for ${parts} x ${line}`, there ? {} : { skip: `no ${program} here` }, async (t) => {
+  test(`${lanes} threads for ${parts} x ${line}`, there ? {} : { skip: `no ${program} here` }, async (t) => {
     const length = Math.ceil(plain.length / parts);
     const files = Array.from({ length: parts }, (_, k) => {
       const input = plain.subarray(k * length, (k + 1) * length);
       return spawnSync(program, args, { input, maxBuffer: 1 << 26 }).stdout;
     });
     const packed = Buffer.concat(files);
-    const [all, trouble] = await read(kind, packed, 2);
+    const [all, trouble] = await read(kind, packed, lanes);
     t.equal(trouble, undefined);
     t.ok(all.equals(plain), "the same bytes");
     const magic = Buffer.concat([
@@ -76,12 +77,12 @@ for (const [kind, line, parts] of FORMS) {
     const cut = packed.subarray(0, Math.floor(packed.length * 0.8));
     const kinds = parts === 1 ? { cut } : { cut, middle: flipped(packed, packed.length >> 1), magic };
     for (const [what, bytes] of Object.entries(kinds)) {
-      const [[want, error], [found, other]] = [await read(kind, bytes, undefined), await read(kind, bytes, 2)];
+      const [[want, error], [found, other]] = [await read(kind, bytes, undefined), await read(kind, bytes, lanes)];
       t.deepEqual(other, error, `${what}: ${JSON.stringify(error)?.slice(0, 90)}`);
       t.ok(found.equals(want), `${what}: ${want.length} bytes`);
     }
     if (kind === "bzip2") {
-      const [given, error] = await read(kind, flipped(packed, files[0]!.length - 2), 2);
+      const [given, error] = await read(kind, flipped(packed, files[0]!.length - 2), lanes);
       t.equal(given.length, length);
       t.equal((error as { message: string }).message, "bzip2: checksum of the stream");
     }
@@ -89,17 +90,35 @@ for (const [kind, line, parts] of FORMS) {
   });
 }
 
-test("a reader that stops early ends its threads", async (t) => {
-  const input = plain.subarray(0, 900_000);
-  const packed = spawnSync("bzip2", ["-c", "-1"], { input, maxBuffer: 1 << 26 }).stdout;
+for (const kind of ["bzip2", "zstd"] as const) {
+  test(`a reader that stops early ends its threads: ${kind}`, async (t) => {
+    const input = plain.subarray(0, 900_000);
+    const packed = spawnSync(kind, ["-c", "-1"], { input, maxBuffer: 1 << 26 }).stdout;
+    const path = join(folder, "file");
+    writeFileSync(path, packed);
+    const reader = new QemuFileReader(FileSource.open(path));
+    const source = await decompressed(kind, reader, { threads: { from: 0, lanes: 2, ready: true } });
+    const piece = new Uint8Array(1000);
+    t.equal(await source.read(piece), 1000);
+    await source.close?.();
+    t.ok(input.subarray(0, 1000).equals(piece));
+    t.end();
+  });
+}
+
+test("a slow reader of zstd: the thread writes what it has decoded, and waits", async (t) => {
   const path = join(folder, "file");
-  writeFileSync(path, packed);
+  writeFileSync(path, spawnSync("zstd", ["-q", "-c", "-1"], { input: plain, maxBuffer: 1 << 26 }).stdout);
   const reader = new QemuFileReader(FileSource.open(path));
-  const source = await decompressed("bzip2", reader, { threads: { from: 0, lanes: 2 } });
-  const piece = new Uint8Array(1000);
-  t.equal(await source.read(piece), 1000);
+  const source = await decompressed("zstd", reader, { threads: { from: 0, lanes: 2, ready: true } });
+  const piece = new Uint8Array(plain.length);
+  let length = await source.read(piece.subarray(0, 1000));
+  await new Promise((resolve) => {
+    setTimeout(resolve, 40);
+  });
+  for (let n = 1; n > 0 && length < piece.length; length += n) n = await source.read(piece.subarray(length));
   await source.close?.();
-  t.ok(input.subarray(0, 1000).equals(piece));
+  t.ok(plain.equals(piece), `${length} bytes`);
   t.end();
 });
 

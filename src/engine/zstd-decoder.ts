@@ -35,7 +35,7 @@ export function zstdError(code: number): Error {
  * @param unread bytes that are not yet read when the next ones are written
  */
 export function ringSize(window: number, unread = 0): number {
-  return (Math.max(window, unread) + 2 * BLOCK + 63) & ~63;
+  return Math.ceil((Math.max(window, unread) + 2 * BLOCK) / 64) * 64;
 }
 
 /**
