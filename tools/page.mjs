@@ -48,7 +48,7 @@ export async function buildPage(folder, root) {
   };
   const worker = await script("worker", { format: "iife", plugins: [instead(src)] });
   const { STYLE } = await import(`${src}page/style.js`);
-  const notice = noticeOf(root, src);
+  const notice = noticeOf(root);
   rmSync(`${folder}page`, { recursive: true, force: true });
   mkdirSync(`${folder}page`, { recursive: true });
   const single = await script("start-single", { format: "esm" });
@@ -145,7 +145,7 @@ function catalogue(src) {
 }
 
 /** What others' licences want to be kept. */
-function noticeOf(root, src) {
+function noticeOf(root) {
   const licence = (name) => readFileSync(`${root}node_modules/${name}/LICENSE`, "utf8").trim();
   const parts = [
     ["qevm", readFileSync(`${root}LICENSE`, "utf8").trim()],

@@ -30,11 +30,11 @@ export async function zstdLibrary(most: number): Promise<(bytes: Uint8Array) => 
   const { instance } = await WebAssembly.instantiate(Buffer.from(packed, "base64"), { env });
   exports = instance.exports as unknown as Exports;
   exports.__wasm_call_ctors();
-  const { memory, malloc, ZSTD_decompress } = exports;
-  const [input, output] = [malloc(most), malloc(most)];
+  const library = exports;
+  const [input, output] = [library.malloc(most), library.malloc(most)];
   return (bytes) => {
-    new Uint8Array(memory.buffer).set(bytes, input);
-    const length = ZSTD_decompress(output, most, input, bytes.length);
-    return length < 0 ? undefined : new Uint8Array(memory.buffer, output, length);
+    new Uint8Array(library.memory.buffer).set(bytes, input);
+    const length = library.ZSTD_decompress(output, most, input, bytes.length);
+    return length < 0 ? undefined : new Uint8Array(library.memory.buffer, output, length);
   };
 }
