@@ -1,4 +1,15 @@
-import type { UnzstdExports } from "./zstd-decoder.js";
+/** The exports of src/engine/wasm/unzstd-exports.ts. All addresses and lengths are unsigned 32-bit numbers. */
+export interface UnzstdExports {
+  /** Bytes of the workspace and of a job. */
+  readonly UNZSTD_WORK: WebAssembly.Global;
+  readonly UNZSTD_JOB: WebAssembly.Global;
+  unzstdInit(work: number): void;
+  unzstdBegin(work: number, window: number, ring: number, size: number, hashed: boolean): void;
+  unzstdRead(work: number, job: number, from: number, length: number): number;
+  unzstdWrite(work: number, job: number): number;
+  unzstdLength(job: number): number;
+  hashEnd(work: number): number;
+}
 
 /** The exports of src/engine/wasm/index.ts. All addresses and lengths are unsigned 32-bit numbers. */
 export interface PageExports extends UnzstdExports {

@@ -2,19 +2,6 @@ import { QevmError } from "../bytes/errors.js";
 import { PageMemory } from "./page-memory.js";
 import { loadPageModule } from "./page-module.js";
 
-/** What the decoder uses of src/engine/wasm/unzstd-exports.ts. All addresses and lengths are unsigned 32-bit numbers. */
-export interface UnzstdExports {
-  /** Bytes of the workspace and of a job. */
-  readonly UNZSTD_WORK: WebAssembly.Global;
-  readonly UNZSTD_JOB: WebAssembly.Global;
-  unzstdInit(work: number): void;
-  unzstdBegin(work: number, window: number, ring: number, size: number, hashed: boolean): void;
-  unzstdRead(work: number, job: number, from: number, length: number): number;
-  unzstdWrite(work: number, job: number): number;
-  unzstdLength(job: number): number;
-  hashEnd(work: number): number;
-}
-
 /** A block with its header. */
 export const LARGEST_BLOCK = (1 << 17) + 3;
 /** `--long=31`, zstd's largest window: 2 GiB. */

@@ -97,7 +97,7 @@ export class ZstdAhead implements BlocksAhead {
     jobs.start = from;
     Atomics.store(control, COMMAND, ++this.command);
     Atomics.notify(control, COMMAND);
-    for (let until = Infinity; ;) {
+    for (;;) {
       const k = this.taken;
       if (Atomics.load(control, WRITTEN) > k) {
         const { kind, from: offset, to } = jobs.noted(k);
@@ -107,18 +107,16 @@ export class ZstdAhead implements BlocksAhead {
         yield content;
         this.take();
         if (kind === Kind.LAST) return { offset: to, last: true };
-        until = Infinity;
-      } else if (Atomics.load(control, DECODED) > k) {
+      } else if (Atomics.load(control, DECODED) === k) {
+        this.sleep(DECODED, k);
+      } else {
         const { kind, from: offset } = jobs.noted(k);
         if (kind === Kind.STOP) {
           Atomics.store(control, WRITTEN, k + 1);
           this.take();
           return { offset, last: false };
         }
-        if (!jobs.writeNext() && Atomics.load(control, WRITTEN) === k) Atomics.wait(control, WRITTEN, k, 1000);
-      } else if (Atomics.wait(control, DECODED, k, 1000) === "timed-out") {
-        if (until === Infinity) until = performance.now() + LOST;
-        if (performance.now() > until) throw new QevmError("io", `a worker thread did not finish in ${LOST} ms`);
+        if (!jobs.writeNext()) this.sleep(WRITTEN, k);
       }
     }
   }
@@ -134,6 +132,12 @@ export class ZstdAhead implements BlocksAhead {
       Atomics.wait(control, FINISHED, done, 1000);
       if (performance.now() > until) return;
     }
+  }
+
+  /** Sleeps until a number of jobs has changed, or is woken. Errors: io, for a thread that is lost. */
+  private sleep(word: number, k: number): void {
+    if (Atomics.wait(this.jobs.control, word, k, LOST) === "timed-out")
+      throw new QevmError("io", `a worker thread did not finish in ${LOST} ms`);
   }
 
   private take(): void {

@@ -1,4 +1,5 @@
-import { LARGEST_BLOCK, ringSize, type UnzstdExports } from "../../../engine/zstd-decoder.js";
+import type { UnzstdExports } from "../../../engine/page-memory.js";
+import { LARGEST_BLOCK, ringSize } from "../../../engine/zstd-decoder.js";
 
 /**
  * The memory that two threads decode zstd in. The first stage (what a block says) is the worker's; the second one (its
@@ -150,15 +151,16 @@ export class ZstdJobs {
   writeNext(): boolean {
     const { control } = this;
     if (Atomics.compareExchange(control, WRITER, 0, 1) !== 0) return false;
-    const next = Atomics.load(control, WRITTEN);
-    const found = next < Atomics.load(control, DECODED) && this.noted(next).kind !== Kind.STOP;
-    if (found) {
+    try {
+      const next = Atomics.load(control, WRITTEN);
+      if (next >= Atomics.load(control, DECODED) || this.noted(next).kind === Kind.STOP) return false;
       this.write(next);
       Atomics.store(control, WRITTEN, next + 1);
+      return true;
+    } finally {
+      Atomics.store(control, WRITER, 0);
+      Atomics.notify(control, WRITTEN);
     }
-    Atomics.store(control, WRITER, 0);
-    if (found) Atomics.notify(control, WRITTEN);
-    return found;
   }
 
   private job(k: number): number {

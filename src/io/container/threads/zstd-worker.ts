@@ -40,9 +40,12 @@ function hasRoom(k: number): boolean {
   return !isStopped();
 }
 
+/** Where the next block begins in the file. */
+let at = 0;
+
 /** Decodes the blocks of a frame. What is not a block here, the owner finds for itself. */
 function decode(): void {
-  let at = jobs.start;
+  at = jobs.start;
   let k = Atomics.load(control, DECODED);
   if (!hasRoom(k)) return;
   let input = jobs.input(k);
@@ -75,7 +78,7 @@ for (let done = 0; !isStopped();) {
     decode();
   } catch {
     // The owner meets the same where it goes on.
-    publish(Atomics.load(control, DECODED), Kind.STOP, jobs.start, jobs.start);
+    publish(Atomics.load(control, DECODED), Kind.STOP, at, at);
   }
   done = command;
   Atomics.store(control, FINISHED, done);
