@@ -34,7 +34,9 @@ export const WRITER = word(7);
 const START = word(8) / 2;
 
 /** Jobs that may be decoded and not taken; a power of two. */
-export const JOBS = 16;
+export const JOBS = 32;
+/** Jobs that may be written and not taken. The ring holds them, and what is small stays in the processor's cache. */
+const MOST_WRITTEN = 16;
 /** To wake a thread takes 26 us of the other one, so it is done for so many jobs at a time. */
 export const GROUP = 8;
 
@@ -47,7 +49,7 @@ const SLACK = 64;
 /** Bytes of what a job says beside: kind, address, and where the block begins and ends in the file. */
 const NOTES = 64;
 const GRAIN = 1 << 16;
-const UNREAD = JOBS << 17;
+const UNREAD = MOST_WRITTEN << 17;
 
 /** The owner's own job, for blocks that it decodes by itself. */
 export const OWN = -1;
@@ -147,13 +149,17 @@ export class ZstdJobs {
     return at === 0 ? undefined : this.bytes.subarray(at, at + this.exports.unzstdLength(this.job(k)));
   }
 
-  /** Second stage of the next job, unless another thread is in it or there is none. Returns whether it was done. */
+  /**
+   * Second stage of the next job, unless another thread is in it, or there is none, or enough wait to be read. Returns
+   * whether it was done.
+   */
   writeNext(): boolean {
     const { control } = this;
     if (Atomics.compareExchange(control, WRITER, 0, 1) !== 0) return false;
     try {
       const next = Atomics.load(control, WRITTEN);
       if (next >= Atomics.load(control, DECODED) || this.noted(next).kind === Kind.STOP) return false;
+      if (next - Atomics.load(control, TAKEN) >= MOST_WRITTEN) return false;
       this.write(next);
       Atomics.store(control, WRITTEN, next + 1);
       return true;
