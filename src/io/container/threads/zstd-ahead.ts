@@ -24,9 +24,6 @@ import {
 /** Time limit for one block in milliseconds; after it the thread counts as lost. */
 const LOST = 120_000;
 
-/** Milliseconds that the owner waits awake: the other thread needs less for a block, and a sleep costs both more. */
-const AWAKE = 0.05;
-
 /**
  * A decoder of zstd's frames that has a thread: as soon as it runs, it reads the blocks of a file ahead and does the first
  * stage of their decoding, and the second one where the owner is slow. Until then the owner decodes by itself.
@@ -137,13 +134,9 @@ export class ZstdAhead implements BlocksAhead {
     }
   }
 
-  /** Waits until a number of jobs has changed, or is woken. Errors: io, for a thread that is lost. */
+  /** Sleeps until a number of jobs has changed, and the worker says so. Errors: io, for a thread that is lost. */
   private sleep(word: number, k: number): void {
-    const { control } = this.jobs;
-    for (const until = performance.now() + AWAKE; performance.now() < until;) {
-      for (let spins = 0; spins < 500; spins++) if (Atomics.load(control, word) !== k) return;
-    }
-    if (Atomics.wait(control, word, k, LOST) === "timed-out")
+    if (Atomics.wait(this.jobs.control, word, k, LOST) === "timed-out")
       throw new QevmError("io", `a worker thread did not finish in ${LOST} ms`);
   }
 
