@@ -114,6 +114,28 @@ export class QemuFileReader {
     });
   }
 
+  /**
+   * Reads into pieces of memory, one after the other, what is not in the buffer without going through it. Returns how
+   * many bytes came, fewer only at the end of the input. Not together with `readAhead`.
+   */
+  async into(pieces: readonly Uint8Array[]): Promise<number> {
+    let sum = 0;
+    for (const piece of pieces) {
+      let done = Math.min(piece.length, this.available);
+      piece.set(this.buffer.subarray(this.position, this.position + done));
+      this.position += done;
+      while (done < piece.length && !this.ended) {
+        const read = this.source.read(piece.subarray(done));
+        const got = typeof read === "number" ? read : await read;
+        this.ended = got === 0;
+        this.base += got;
+        done += got;
+      }
+      sum += done;
+    }
+    return sum;
+  }
+
   /** Like `need`, for a length that the stream states. Memory is allocated as the bytes arrive, not in advance. */
   async needLarge(n: number, what = "data"): Promise<void> {
     while (this.available < n) {

@@ -15,7 +15,7 @@ interface Bench {
   rows(options: BenchOptions): Promise<BenchRow[]>;
 }
 
-const SHARED = new Set(["main", "pair", "resident"]);
+const SHARED = new Set(["loader", "main", "pair", "resident"]);
 
 function names(): string[] {
   return readdirSync(fileURLToPath(new URL(".", import.meta.url)))

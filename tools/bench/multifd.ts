@@ -4,14 +4,13 @@
  *
  * - `save zstd`, `save zlib`, `save none`: our save into sockets that another process empties, against `migrate` into
  *   the same ones.
- * - `load zstd`, `load zlib`: our load from sockets (`loadStream`) against `migrate-incoming`; another process sends
- *   both the same recording, which is our save.
+ * - `load zstd huge`, `load zstd`, and so on: our load from sockets (`loadStream`), with and without huge pages, against
+ *   `migrate-incoming`, which always has them; another process sends both the same recording, which is our save.
  *
  * The notes have the processor time of both sides, which a busy machine changes less than the time.
  */
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import { closeSync, copyFileSync, linkSync, mkdtempSync, openSync, readFileSync, rmSync, writeSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cpuUsage } from "node:process";
@@ -19,13 +18,13 @@ import type { Readable, Writable } from "node:stream";
 import { QemuFileWriter, type ByteSink } from "../../src/bytes/index.js";
 import { FileSource } from "../../src/io/transport/file.js";
 import { textOf } from "../../src/io/transport/qmp.js";
-import { FlatMemory, loadStream } from "../../src/rewrite/load/index.js";
 import { openDestination, type Destination } from "../../src/io/transport/destination-uri.js";
 import { RamSave, saveStream, type SharedBlock } from "../../src/rewrite/save/index.js";
 import { linuxGuest } from "../guest/linux.js";
 import { findQemu, type QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
 import { median, pairs, row, type BenchOptions, type BenchRow, type Side } from "./pair.js";
+import { Loader, MEMORIES } from "./loader.js";
 import { makeResident } from "./resident.js";
 import { blocksOf, countPages, incoming, migrate, thousands } from "./qemu.js";
 
@@ -165,28 +164,6 @@ class Sender {
   }
 }
 
-async function ourLoad(sender: Sender, pages: number): Promise<number> {
-  const path = join(sender.folder, "in");
-  rmSync(path, { force: true });
-  const sockets: Socket[] = [];
-  const server = createServer();
-  const all = new Promise<void>((resolve) => {
-    server.on("connection", (socket) => {
-      if (sockets.push(socket) === CHANNELS + 1) resolve();
-    });
-  });
-  await new Promise<void>((resolve) => {
-    server.listen(path, resolve);
-  });
-  const begun = performance.now();
-  sender.send(`unix:${path}`);
-  await all;
-  await loadStream(sockets as AsyncIterable<Uint8Array>[], new FlatMemory());
-  const time = performance.now() - begun;
-  server.close();
-  return pages / (time / 1000);
-}
-
 async function theirLoad(
   qemu: QemuBinary,
   sender: Sender,
@@ -214,24 +191,26 @@ async function theirLoad(
   }
 }
 
-/** As much as both sides make of new memory: the host of a virtual machine takes free memory back. */
-function resident(): void {
-  makeResident(2);
-}
-
-async function loads(qemu: QemuBinary, stream: string, wanted: readonly Method[], runs: number): Promise<BenchRow[]> {
+async function loads(qemu: QemuBinary, stream: string, wanted: readonly string[], runs: number): Promise<BenchRow[]> {
   const blocks = await blocksOf(stream);
   const pages = countPages(blocks);
   const done: BenchRow[] = [];
-  for (const method of wanted) {
+  for (const method of METHODS) {
+    const memories = MEMORIES.filter(({ suffix }) => wanted.includes(`load ${method}${suffix}`));
+    if (memories.length === 0) continue;
     const sender = await Sender.create(stream, blocks, method);
-    const spent: Spent = { ours: [], theirs: [] };
     try {
-      const ours = noted(async () => await ourLoad(sender, pages), own, spent.ours);
-      const theirs = async (): Promise<number> =>
-        await theirLoad(qemu, sender, pages, method, (seconds) => spent.theirs.push(seconds));
-      const measured = await pairs({ ...ours, before: resident }, { measure: theirs, before: resident }, runs);
-      done.push(row(`load ${method}`, "QEMU 10.0, 2 channels", measured, noteOf(measured, spent)));
+      for (const { huge, suffix } of memories) {
+        const loader = new Loader(huge);
+        const spent: Spent = { ours: loader.spent, theirs: [] };
+        const uri = `unix:${join(sender.folder, "in")}`;
+        const ours = loader.side(uri, pages, () => sender.send(uri));
+        const theirs = async (): Promise<number> =>
+          await theirLoad(qemu, sender, pages, method, (seconds) => spent.theirs.push(seconds));
+        const measured = await pairs(ours, { measure: theirs, before: () => makeResident(2) }, runs);
+        loader.close();
+        done.push(row(`load ${method}${suffix}`, "QEMU 10.0, 2 channels", measured, noteOf(measured, spent)));
+      }
     } finally {
       sender.close();
     }
@@ -284,11 +263,14 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
   const maker = findQemu("7.2");
   if (qemu === undefined || maker === undefined) throw new Error("no QEMU 10.0 and 7.2 to measure against");
   const { stream } = await linuxGuest(maker);
-  const of = (what: string): Method[] =>
-    METHODS.filter((method) => wanted.length === 0 || wanted.includes(`${what} ${method}`));
-  const [saved, loaded] = [of("save"), of("load")];
+  const all = METHODS.flatMap((method) => [
+    `save ${method}`,
+    ...MEMORIES.map(({ suffix }) => `load ${method}${suffix}`),
+  ]);
+  const names = wanted.length === 0 ? all : wanted;
+  const saved = METHODS.filter((method) => names.includes(`save ${method}`));
   return [
     ...(saved.length === 0 ? [] : await saves(qemu, stream, saved, runs)),
-    ...(loaded.length === 0 ? [] : await loads(qemu, stream, loaded, runs)),
+    ...(names.some((name) => name.startsWith("load ")) ? await loads(qemu, stream, names, runs) : []),
   ];
 }

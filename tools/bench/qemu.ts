@@ -6,7 +6,8 @@
  * compressed one. Unit: non-zero pages per second.
  *
  * - `save page`, `save fast`, `save exact`: our save with that engine against `migrate` with `compress`.
- * - `load`: our load of QEMU's stream against `migrate-incoming` with `decompress-threads` 2.
+ * - `load huge`, `load`: our load of QEMU's stream, with and without huge pages, against `migrate-incoming` with
+ *   `decompress-threads` 2, which always has them.
  */
 import { closeSync, mkdtempSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -22,8 +23,9 @@ import { linuxGuest, type LinuxGuest } from "../guest/linux.js";
 import { findQemu, type QemuBinary } from "../qemu/find.js";
 import { QemuProcess } from "../qemu/process.js";
 import { type JsonObject, textOf } from "../../src/io/transport/qmp.js";
+import { Loader, MEMORIES } from "./loader.js";
 import { makeResident } from "./resident.js";
-import { pairs, row, type BenchOptions, type BenchRow, type Side } from "./pair.js";
+import { median, pairs, row, type BenchOptions, type BenchRow, type Side } from "./pair.js";
 
 const PAGE = 4096;
 
@@ -150,37 +152,22 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
       checkSame(blocks, await blocksOf(after), pages);
       rmSync(after);
     }
-    if (want("load")) {
-      await vm.close();
+    for (const { huge, suffix } of MEMORIES) {
+      const name = `load${suffix}`;
+      if (!want(name)) continue;
+      await source?.close();
       source = undefined;
-      const measured = await pairs(load(theirs, pages), qemuLoad(qemu, guest, theirs, pages), runs);
-      done.push(
-        row(
-          "load",
-          "QEMU 7.2 load, decompress-threads 2",
-          measured,
-          `${thousands(measured.a)} to ${thousands(measured.b)} pages/s`,
-        ),
-      );
+      const loader = new Loader(huge);
+      const measured = await pairs(loader.side(theirs, pages), qemuLoad(qemu, guest, theirs, pages), runs);
+      loader.close();
+      const note = `${thousands(measured.a)} to ${thousands(measured.b)} pages/s, ${spentBy(loader)} of processor time`;
+      done.push(row(name, "QEMU 7.2 load, decompress-threads 2", measured, note));
     }
     return done;
   } finally {
     await source?.close();
     rmSync(folder, { recursive: true, force: true });
   }
-}
-
-function load(path: string, pages: number): Side {
-  return {
-    before: () => makeResident(2),
-    async measure() {
-      const start = performance.now();
-      const source = FileSource.open(path);
-      await loadStream(source, new FlatMemory(), { decompressThreads: 2 });
-      source.close();
-      return pages / ((performance.now() - start) / 1000);
-    },
-  };
 }
 
 function qemuLoad(qemu: QemuBinary, { args }: LinuxGuest, path: string, pages: number): Side {
@@ -210,6 +197,11 @@ function checkSame(ours: readonly SharedBlock[], theirs: readonly SharedBlock[],
     }
   }
   if (other > pages / 100) throw new Error(`QEMU saved other memory than ours: ${other} of ${pages} pages`);
+}
+
+/** Our processor time, without the round that is not counted. */
+function spentBy({ spent }: Loader): string {
+  return `${median(spent.slice(1)).toFixed(2)} s`;
 }
 
 export function thousands(figure: number): string {

@@ -10,7 +10,16 @@ import { decodeRamPacket, pagesPerPacket, ramPacketLength, type RamPacket } from
 /** An item of a channel. Views are valid until the next item is requested; `payloadOffset` is absolute. */
 export type ChannelItem =
   | { kind: "init"; offset: number; init: InitPacket }
-  | { kind: "pages"; offset: number; packet: RamPacket; payloadOffset: number; payload: Uint8Array }
+  | {
+      kind: "pages";
+      offset: number;
+      packet: RamPacket;
+      payloadOffset: number;
+      /** Empty where the pages are `placed`. */
+      payload: Uint8Array;
+      /** @internal The pages were read to where `ChannelOptions.place` said. */
+      placed?: boolean;
+    }
   | { kind: "device-state"; offset: number; packet: DevicePacket; payloadOffset: number; payload: Uint8Array };
 
 /** What a multifd channel relies on of its main stream, and how it is read. */
@@ -23,6 +32,11 @@ export interface ChannelOptions {
   block?: ((idstr: string) => { readonly usedLength: number } | undefined) | undefined;
   /** Maximum size of one device-state packet in bytes. */
   deviceBytes?: number | undefined;
+  /**
+   * @internal Where the pages of a packet without compression go, in pieces of as many bytes as its pages have, which
+   * are then read there and nowhere else; undefined: they are the item's payload.
+   */
+  place?: ((packet: RamPacket) => readonly Uint8Array[] | undefined) | undefined;
   /** Bytes requested from the source at a time. */
   bufferSize?: number | undefined;
 }
@@ -99,10 +113,22 @@ export class ChannelReader implements AsyncIterable<ChannelItem> {
     const payloadOffset = reader.offset;
     let payload: Uint8Array = new Uint8Array(0);
     if (packet.normalPages > 0) {
+      const pieces = isPlain(packet, this.pageSize) ? this.options.place?.(packet) : undefined;
+      if (pieces !== undefined) {
+        await this.placed(pieces, packet.nextPacketSize);
+        return { kind: "pages", offset, packet, payloadOffset, payload, placed: true };
+      }
       await this.need(packet.nextPacketSize, "the payload of a multifd packet");
       payload = reader.view(packet.nextPacketSize);
     }
     return { kind: "pages", offset, packet, payloadOffset, payload };
+  }
+
+  private async placed(pieces: readonly Uint8Array[], length: number): Promise<void> {
+    const { reader } = this;
+    const { offset } = reader;
+    const got = await reader.into(pieces);
+    if (got < length) throw this.cut("the payload of a multifd packet", offset, length, got);
   }
 
   private async deviceState(offset: number): Promise<ChannelItem> {
@@ -192,13 +218,12 @@ export class ChannelReader implements AsyncIterable<ChannelItem> {
 
   private async need(n: number, what: string): Promise<void> {
     if (await this.reader.fill(n)) return;
-    const { reader } = this;
-    throw new QevmError("truncated", `the input ends inside ${what}`, {
-      offset: reader.offset,
-      path: this.path,
-      expected: `${n} bytes`,
-      found: `${reader.available}`,
-    });
+    throw this.cut(what, this.reader.offset, n, this.reader.available);
+  }
+
+  private cut(what: string, offset: number, length: number, found: number): QevmError {
+    const place = { offset, path: this.path, expected: `${length} bytes`, found: `${found}` };
+    return new QevmError("truncated", `the input ends inside ${what}`, place);
   }
 
   private error(
@@ -211,4 +236,9 @@ export class ChannelReader implements AsyncIterable<ChannelItem> {
   ): QevmError {
     return new QevmError(code, what, { offset: start + ahead, path: this.path, expected, found });
   }
+}
+
+/** Whether the payload is the pages themselves. */
+function isPlain({ flags, normalPages, nextPacketSize }: RamPacket, pageSize: number): boolean {
+  return methodOf(flags) === "none" && nextPacketSize === normalPages * pageSize;
 }

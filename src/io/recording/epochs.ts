@@ -1,5 +1,5 @@
 import { Diagnostics, QevmError } from "../../bytes/errors.js";
-import { ChannelReader, MultifdFlag, type ChannelItem } from "../../codec/multifd/index.js";
+import { ChannelReader, MultifdFlag, type ChannelItem, type ChannelOptions } from "../../codec/multifd/index.js";
 import { derive, type ByteSource } from "../../bytes/source.js";
 import type { RamState } from "../../codec/ram/index.js";
 import type { RecordedChannel } from "./recording.js";
@@ -49,6 +49,7 @@ export class MultifdEpochs {
     private readonly take: TakePacket,
     /** Read the channels side by side, as they come. Default: one after the other, in the same order each time. */
     private readonly together = false,
+    private readonly place?: ChannelOptions["place"],
   ) {}
 
   /** Bytes of all channels read so far. */
@@ -135,6 +136,7 @@ export class MultifdEpochs {
         pageSize: this.ram.pageSize,
         lenient: this.diagnostics.lenient,
         block: (idstr) => this.ram.find(idstr),
+        place: this.place,
         bufferSize: 1 << 17,
       });
       return {

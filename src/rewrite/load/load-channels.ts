@@ -1,5 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
 import { derive, type ByteSource } from "../../bytes/source.js";
+import type { RamPacket } from "../../codec/multifd/index.js";
 import { RamFlag } from "../../codec/ram/index.js";
 import type { SectionType, StreamReader } from "../../codec/stream/index.js";
 import {
@@ -94,18 +95,35 @@ export class LoadChannels {
 
   private open({ ram, diagnostics }: StreamReader): MultifdEpochs {
     const { multifd } = this.recording;
+    const threads = PacketThreads.start(this.sink, ram.blocks, {
+      channels: multifd.length,
+      threads: this.most,
+      pageSize: ram.pageSize,
+    });
+    this.threads = threads;
     const take = async (item: PagesItem, channel: number, path: readonly string[]): Promise<void> => {
-      this.threads ??= PacketThreads.start(this.sink, ram.blocks, {
-        channels: multifd.length,
-        threads: this.most,
-        pageSize: ram.pageSize,
-      });
       const { packet } = item;
       this.pages.normal += packet.normalPages;
       this.pages.zero += packet.zeroPages;
-      await this.threads.add(item, ram.find(packet.idstr)!, channel, path);
+      await threads.add(item, ram.find(packet.idstr)!, channel, path);
     };
-    return new MultifdEpochs(multifd, ram, diagnostics, take, true);
+    const place = (packet: RamPacket): Uint8Array[] | undefined => threads.place(packet, ram.find(packet.idstr)!);
+    const timed = multifd.map((channel) => {
+      const { name, length } = channel;
+      return { name, length, open: () => this.timed(channel.open(), threads) };
+    });
+    return new MultifdEpochs(timed, ram, diagnostics, take, true, place);
+  }
+
+  /** A source whose reads into the guest's memory are timed, where they do not wait. */
+  private timed(source: ByteSource, { fresh }: PacketThreads): ByteSource {
+    return derive(source, (into) => {
+      if (into.buffer instanceof ArrayBuffer) return source.read(into);
+      const begun = performance.now();
+      const n = source.read(into);
+      if (typeof n === "number") fresh.note(n, performance.now() - begun);
+      return n;
+    });
   }
 }
 

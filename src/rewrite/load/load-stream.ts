@@ -15,6 +15,7 @@ import {
   type ReadingOf,
   type StreamInput,
 } from "../../io/container/input.js";
+import { SocketSource } from "../../io/transport/socket-source.js";
 import { DecompressThreads, type DecompressOptions } from "../threads/decompress-threads.js";
 import { canLoadChannels, connectedChannels, LoadChannels } from "./load-channels.js";
 import type { LoadSink } from "../threads/load-sink.js";
@@ -61,14 +62,23 @@ export async function loadStream(
   options: LoadOptions = {},
 ): Promise<Loaded> {
   if (isList(input)) {
-    const recording = await connectedChannels(input.map(sourceOf));
-    return await loadRecording(recording, sink, { ...readingOf(options), pageSize: options.pageSize ?? 4096 });
+    return await loadConnections(input, sink, { ...readingOf(options), pageSize: options.pageSize ?? 4096 });
   }
   return await withInput(input, options, async (source, reading) => await loadSource(source, sink, reading));
 }
 
 function isList(input: StreamInput | Connections): input is Connections {
   return Array.isArray(input);
+}
+
+async function loadConnections(input: Connections, sink: LoadSink, options: ReadingOf<LoadOptions>): Promise<Loaded> {
+  const sockets = input.map((one) => SocketSource.over(one));
+  try {
+    const recording = await connectedChannels(input.map((one, k) => sockets[k] ?? sourceOf(one)));
+    return await loadRecording(recording, sink, options);
+  } finally {
+    for (const socket of sockets) socket?.close();
+  }
 }
 
 async function loadRecording(recording: Recording, sink: LoadSink, options: ReadingOf<LoadOptions>): Promise<Loaded> {

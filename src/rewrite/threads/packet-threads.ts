@@ -7,9 +7,11 @@ import {
   ramPacketLength,
   type ChannelItem,
   type MultifdMethod,
+  type RamPacket,
 } from "../../codec/multifd/index.js";
 import type { RamBlock } from "../../codec/ram/index.js";
 import { ThreadPool, type Slot } from "../../io/threads/index.js";
+import { FreshMemory } from "./fresh-memory.js";
 import type { LoadSink } from "./load-sink.js";
 import type { PacketSetup } from "./packet-work.js";
 
@@ -27,26 +29,39 @@ interface Given {
 }
 
 interface Lane {
-  readonly pool: ThreadPool;
+  /** Begun at its first packet. */
+  pool: ThreadPool | undefined;
   readonly given: Given[];
   /** Who waits for the lane, one after the other: channels are read side by side. */
   turn: Promise<void>;
 }
 
+/** A block's memory. */
+interface Memory {
+  /** Its index in the threads. */
+  readonly index: number;
+  readonly bytes: Uint8Array;
+}
+
 /**
  * The multifd channels of a load: packets in, pages to a sink, into its memory where the threads can write to it. Each
- * channel's stream belongs to one thread. Memory: four packets a thread, and the state of each channel's stream.
+ * channel's stream belongs to one thread; pages without compression are read to where they belong, without a thread.
+ * Memory: four packets a thread, and the state of each channel's stream.
  */
 export class PacketThreads {
+  /** Told of reads to where `place` said. */
+  readonly fresh: FreshMemory;
   private readonly methods: MultifdMethod[] = [];
 
   private constructor(
     private readonly sink: LoadSink,
     private readonly lanes: readonly Lane[],
-    /** By block index: the index of its memory in the threads. */
-    private readonly memories: ReadonlyMap<number, number>,
+    /** By block index. */
+    private readonly memories: ReadonlyMap<number, Memory>,
     private readonly pageSize: number,
-  ) {}
+  ) {
+    this.fresh = new FreshMemory(lanes.length);
+  }
 
   /** @param channels how many there are; @param threads at most that many. Errors: usage, io. */
   static start(
@@ -58,21 +73,34 @@ export class PacketThreads {
       pageSize,
     }: { channels: number; threads?: number | undefined; pageSize: number },
   ): PacketThreads {
-    const memories = new Map<number, number>();
-    const lent: SharedArrayBuffer[] = [];
+    const memories = new Map<number, Memory>();
     for (const block of blocks) {
       const memory = sink.memory?.(block);
-      if (memory !== undefined) memories.set(block.index, lent.push(memory) - 1);
+      if (memory !== undefined) memories.set(block.index, { index: memories.size, bytes: new Uint8Array(memory) });
     }
-    const capacity = pagesPerPacket(pageSize);
-    const size = capacity * pageSize;
-    const data: PacketSetup = { pageSize, memories: lent };
     const lanes = Array.from({ length: Math.min(channels, threads) }, (): Lane => {
-      const shape = { slots: SLOTS, capacity, input: payloadBound(size), output: size };
-      const pool = ThreadPool.begin({ threads: 1, shape, script: new URL("packet-worker.js", import.meta.url), data });
-      return { pool, given: [], turn: Promise.resolve() };
+      return { pool: undefined, given: [], turn: Promise.resolve() };
     });
     return new PacketThreads(sink, lanes, memories, pageSize);
+  }
+
+  /**
+   * Where the pages of a packet without compression belong; undefined where the sink does not share its memory, or
+   * where threads write it sooner.
+   */
+  place({ offsets, normalPages }: RamPacket, block: RamBlock): Uint8Array[] | undefined {
+    const { sink, pageSize } = this;
+    const bytes = this.memories.get(block.index)?.bytes;
+    if (bytes === undefined || this.fresh.isExpensive) return undefined;
+    const pieces: Uint8Array[] = [];
+    for (let k = 0; k < normalPages;) {
+      const start = Number(offsets[k]);
+      let end = start;
+      for (; k < normalPages && Number(offsets[k]) === end; k++) end += pageSize;
+      sink.willWrite?.(block, start, end - start);
+      pieces.push(bytes.subarray(start, end));
+    }
+    return pieces;
   }
 
   /**
@@ -86,7 +114,9 @@ export class PacketThreads {
     for (let k = normal; k < normal + zeroPages; k++) sink.zero(block, Number(offsets[k]), pageSize);
     if (normal === 0) return;
     this.checkMethod(item, channel, path);
+    if (item.placed === true) return;
     const lane = this.lanes[channel % this.lanes.length]!;
+    const pool = (lane.pool ??= this.begin());
     const before = lane.turn;
     const done: (() => void)[] = [];
     lane.turn = new Promise((resolve) => {
@@ -94,9 +124,9 @@ export class PacketThreads {
     });
     try {
       await before;
-      while (lane.pool.isBack || lane.pool.open() === undefined) await this.retire(lane);
-      const slot = lane.pool.open()!;
-      const memory = this.memories.get(block.index) ?? -1;
+      while (pool.isBack || pool.open() === undefined) await this.retire(pool, lane.given);
+      const slot = pool.open()!;
+      const memory = this.memories.get(block.index)?.index ?? -1;
       slot.tag = channel;
       slot.source = memory;
       slot.count = normal;
@@ -109,7 +139,7 @@ export class PacketThreads {
         if (memory >= 0) sink.willWrite?.(block, offset, pageSize);
       }
       lane.given.push({ slot, block, offset: item.offset + ramPacketLength(pageSize), path });
-      lane.pool.publish(slot);
+      pool.publish(slot);
     } finally {
       done[0]!();
     }
@@ -117,15 +147,25 @@ export class PacketThreads {
 
   /** Resolves when all pages were applied. Errors: as `add`. */
   async flush(): Promise<void> {
-    for (const lane of this.lanes) while (lane.given.length > 0) await this.retire(lane);
+    for (const { pool, given } of this.lanes) while (given.length > 0) await this.retire(pool!, given);
   }
 
   /** Ends the threads. Packets that were not flushed are lost. */
   async close(): Promise<void> {
-    await Promise.all(this.lanes.map(async ({ pool }) => await pool.close()));
+    await Promise.all(this.lanes.map(async ({ pool }) => await pool?.close()));
   }
 
-  private async retire({ pool, given }: Lane): Promise<void> {
+  private begin(): ThreadPool {
+    const { pageSize, memories } = this;
+    const capacity = pagesPerPacket(pageSize);
+    const size = capacity * pageSize;
+    const lent = Array.from(memories.values(), ({ bytes }) => bytes.buffer as SharedArrayBuffer);
+    const data: PacketSetup = { pageSize, memories: lent };
+    const shape = { slots: SLOTS, capacity, input: payloadBound(size), output: size };
+    return ThreadPool.begin({ threads: 1, shape, script: new URL("packet-worker.js", import.meta.url), data });
+  }
+
+  private async retire(pool: ThreadPool, given: Given[]): Promise<void> {
     const { slot, block, offset, path } = given.shift()!;
     try {
       await pool.taken();
