@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { QevmError } from "../../bytes/errors.js";
 import { Ring, type RingShape, type SharedRing, type Slot } from "./ring.js";
@@ -14,7 +15,7 @@ export interface WorkerStart<D> {
 }
 
 export interface PoolOptions<D> {
-  /** Number of worker threads, 1 to 64. */
+  /** Number of worker threads, 1 to 64; 0 with `work`: the owner does all of it. */
   threads: number;
   shape: RingShape;
   /** The worker's module, which calls `serve` (src/io/threads/serve.ts). */
@@ -22,6 +23,22 @@ export interface PoolOptions<D> {
   data: D;
   /** If given, the owner processes batches itself instead of sleeping while it waits. */
   work?: SlotWork | undefined;
+}
+
+/**
+ * How many of the threads that are asked for to start, where the owner works too while it waits: at most one for each
+ * other processor that this process may use, so that on a single one the owner does it all. A thread more only costs
+ * wake-ups: a tenth of the processor time there. Errors: usage.
+ */
+export function helpedThreads(asked: number, processors = availableParallelism()): number {
+  checkCount(asked, 1);
+  return Math.min(asked, processors - 1);
+}
+
+/** Errors: usage. */
+function checkCount(threads: number, least: number): void {
+  if (Number.isInteger(threads) && threads >= least && threads <= 64) return;
+  throw new QevmError("usage", "number of threads", { expected: "1 to 64", found: String(threads) });
 }
 
 /** Time limit for one batch in milliseconds; after it the thread counts as lost. */
@@ -64,9 +81,7 @@ export class ThreadPool {
    * system refuses a thread.
    */
   static begin<D>({ threads, shape, script, data, work }: PoolOptions<D>): ThreadPool {
-    if (!Number.isInteger(threads) || threads < 1 || threads > 64) {
-      throw new QevmError("usage", "number of threads", { expected: "1 to 64", found: String(threads) });
-    }
+    checkCount(threads, work === undefined ? 1 : 0);
     const ring = new Ring(Ring.allocate(shape));
     const workerData: WorkerStart<D> = { ring: ring.shared, data };
     try {
@@ -125,20 +140,18 @@ export class ThreadPool {
     const until = performance.now() + LOST;
     while (!this.ring.isBack(slot)) {
       this.checkThreads(until);
-      const own = this.work === undefined ? undefined : this.ring.claim(false);
-      if (own !== undefined) this.runHere(own);
-      else this.ring.sleepOn(this.ring.slot(this.oldest + Math.min(ahead, this.pending - 1)), 1000);
+      if (!this.help()) this.ring.sleepOn(this.ring.slot(this.oldest + Math.min(ahead, this.pending - 1)), 1000);
     }
     return this.finished(slot);
   }
 
-  /** Like `take`, but the event loop runs meanwhile, and the owner processes no batches. */
+  /** Like `take`, but the event loop runs meanwhile, and the owner processes no batches if there are threads. */
   async taken(): Promise<Slot> {
     const slot = this.first();
     const until = performance.now() + LOST;
     while (!this.ring.isBack(slot)) {
       this.checkThreads(until);
-      await this.ring.whenBack(slot, 1000);
+      if (this.workers.length > 0 || !this.help()) await this.ring.whenBack(slot, 1000);
     }
     return this.finished(slot);
   }
@@ -177,13 +190,18 @@ export class ThreadPool {
     return slot;
   }
 
-  private runHere(slot: Slot): void {
+  /** Processes the next batch, if the owner does that and there is one. */
+  private help(): boolean {
+    if (this.work === undefined) return false;
+    const slot = this.ring.claim(false);
+    if (slot === undefined) return false;
     try {
-      this.work?.run(slot);
+      this.work.run(slot);
       this.ring.done(slot);
     } catch (error) {
       this.ring.fail(slot, error);
     }
+    return true;
   }
 }
 

@@ -119,9 +119,9 @@ export class LoadChannels {
   private timed(source: ByteSource, { fresh }: PacketThreads): ByteSource {
     return derive(source, (into) => {
       if (into.buffer instanceof ArrayBuffer) return source.read(into);
-      const begun = performance.now();
+      const start = performance.now();
       const n = source.read(into);
-      if (typeof n === "number") fresh.note(n, performance.now() - begun);
+      if (typeof n === "number") fresh.note(n, performance.now() - start);
       return n;
     });
   }

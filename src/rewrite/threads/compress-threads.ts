@@ -1,6 +1,6 @@
 import { DEFAULT_LEVEL, DEFAULT_PAGE_SIZE, type EngineKind } from "../../engine/page-engine.js";
 import { RamFlag } from "../../codec/ram/index.js";
-import { ThreadPool, type Slot } from "../../io/threads/index.js";
+import { helpedThreads, ThreadPool, type Slot } from "../../io/threads/index.js";
 import { compressSetup, compressShape, CompressWork, type SharedMemory } from "./compress-work.js";
 
 /** Pages per batch: 16 to 256 measured alike, 1 halves the speed (see spec/40-save.md). */
@@ -8,7 +8,10 @@ const DEFAULT_BATCH = 64;
 
 /** How many threads compress, and how. */
 export interface CompressOptions {
-  /** Worker threads; QEMU's `compress-threads`, where the default is 8. */
+  /**
+   * Worker threads; QEMU's `compress-threads`, where the default is 8. Where the owner helps, at most one for each other
+   * processor that this process may use.
+   */
   threads: number;
   /** Default "page". */
   engine?: EngineKind | undefined;
@@ -84,7 +87,7 @@ export class CompressThreads<T> {
     const { batch = DEFAULT_BATCH, wait = true, help = wait, memories = [] } = options;
     const data = await compressSetup({ engine, level, pageSize, capacity: batch, memories });
     const pool = await ThreadPool.start({
-      threads,
+      threads: help ? helpedThreads(threads) : threads,
       shape: compressShape(data, options.slots ?? slotsFor(threads)),
       script: options.script ?? new URL("compress-worker.js", import.meta.url),
       data,

@@ -1,9 +1,8 @@
-import { availableParallelism } from "node:os";
 import { QevmError, type Replaced } from "../../bytes/errors.js";
 import type { EngineKind } from "../../engine/page-engine.js";
 import type { RamBatch, RamBlock } from "../../codec/ram/index.js";
 import { pagePath } from "../../guest/pages/page-decoder.js";
-import type { Slot, ThreadPool } from "../../io/threads/index.js";
+import { helpedThreads, type Slot, type ThreadPool } from "../../io/threads/index.js";
 import type { LoadSink } from "./load-sink.js";
 import { putPayload, refusal, startDecompressPool } from "./decompress-work.js";
 
@@ -11,7 +10,7 @@ import { putPayload, refusal, startDecompressPool } from "./decompress-work.js";
 export interface DecompressOptions {
   /**
    * QEMU's `decompress-threads`, where the default is 2. The owner inflates too while it waits, so at most one worker
-   * per other core is started.
+   * for each other processor is started.
    */
   threads: number;
   /** Default "page". */
@@ -89,9 +88,8 @@ export class DecompressThreads {
       memories[block.index] = memory === undefined ? -1 : lent.push(memory) - 1;
     }
     const slots = 2 ** Math.ceil(Math.log2(Math.max(4, threads * 6)));
-    const workers = Math.min(threads, Math.max(1, availableParallelism() - 1));
     const setup = { engine, pageSize, capacity: batch, memories: lent };
-    const pool = await startDecompressPool(setup, { threads: workers, slots, help: true });
+    const pool = await startDecompressPool(setup, { threads: helpedThreads(threads), slots, help: true });
     return new DecompressThreads(pool, sink, memories, batch, pageSize, errorCheck, onDamaged, path, slots);
   }
 
