@@ -11,6 +11,7 @@ import { listRecordings, recordingNamed, unpackRecording } from "../tools/record
 import { still } from "../tools/recording/machines.js";
 import { migrateTo, startSource } from "../tools/recording/record.js";
 import { QevmError } from "../src/bytes/errors.js";
+import { ChannelReader } from "../src/codec/multifd/index.js";
 import { MemorySource, type ByteSource } from "../src/bytes/index.js";
 import { FlatMemory, loadStream, sinkOf } from "../src/rewrite/load/index.js";
 import { qemuOf } from "./support/loads.js";
@@ -98,6 +99,17 @@ test("damage of a channel has its place, though the main channel waits; wrong co
   t.equal(await refusal(waiting), `bad-compressed-data at ${first} of connection ${zeroth}`);
   const cut = connections(name, (bytes, file) => (file === "multifd-0.bin" ? bytes.subarray(0, first + 50) : bytes));
   t.equal(await refusal(cut), `truncated at ${first} of connection ${zeroth}`);
+  // Plain pages, which are read to where they belong.
+  const whole72 = recordingNamed("recording-7.2-none");
+  let payload = 0;
+  for await (const item of new ChannelReader(new MemorySource(whole72.open("multifd-0.bin")))) {
+    if (item.kind === "pages" && item.payload.length > 5000) payload ||= item.payloadOffset;
+  }
+  const plain = connections("recording-7.2-none", (bytes, file) =>
+    file === "multifd-0.bin" ? bytes.subarray(0, payload + 5000) : bytes,
+  );
+  const of = whole72.files.toReversed().indexOf("multifd-0.bin");
+  t.equal(await refusal(plain), `truncated at ${payload} of connection ${of}`, "inside plain pages");
   t.match(await refusal(connections(name).filter((_, k) => k !== main)), /^bad-value/u);
   t.match(await refusal([...connections(name), ...connections(name)]), /^bad-value/u);
 });

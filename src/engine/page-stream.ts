@@ -7,7 +7,7 @@ import { loadPageModule } from "./page-module.js";
 const HEADER = [0x78, 0x01];
 /** What the engine may read after the pages, and write after what it then stores instead. */
 const READ_SLACK = 64;
-const WRITE_SLACK = 1024;
+const WRITE_SLACK = 8192;
 /** What the engine may write after the bytes that it inflates. */
 const INFLATE_SLACK = 320;
 /** First size of the space for a part. */
@@ -18,10 +18,11 @@ const WINDOW = 1 << 15;
 const GROWTH = 8;
 
 /**
- * One zlib stream of many pages that is flushed and never finished, by the page engine: a block for each page, so that
- * no page refers to another one. Memory: the largest part, twice.
+ * One zlib stream of many pages that is flushed and never finished, by the page engine: a block for a few pages, none of
+ * which refers to another one. Memory: the largest part, twice.
  */
 export class PageStreamDeflater {
+  private readonly work: number;
   private begun = false;
   private size = 0;
   private input = 0;
@@ -30,7 +31,9 @@ export class PageStreamDeflater {
   private constructor(
     private readonly memory: PageMemory,
     private readonly pageSize: number,
-  ) {}
+  ) {
+    this.work = memory.allocate(memory.exports.BLOCKS_WORK.value as number);
+  }
 
   /** Errors: usage, where the engine has no pages of that size; io, where the WebAssembly file is missing. */
   static async create(pageSize: number, module?: WebAssembly.Module): Promise<PageStreamDeflater> {
@@ -56,7 +59,7 @@ export class PageStreamDeflater {
     const room = this.room(pages.length);
     if (pages.buffer !== room.buffer || pages.byteOffset !== room.byteOffset) room.set(pages);
     const start = this.output + HEADER.length;
-    const end = memory.exports.deflateBlocks(this.input, pageSize, count, start);
+    const end = memory.exports.deflateBlocks(this.work, this.input, pageSize, count, start);
     if (this.begun) return memory.bytes.subarray(start, end);
     this.begun = true;
     memory.bytes.set(HEADER, this.output);

@@ -1,5 +1,5 @@
 import { distanceSymbol } from "./histogram";
-import { LENGTHS, SEQUENCES } from "./memory";
+import { LENGTHS } from "./memory";
 
 /** State of the bit writer between calls: the bits of the unfinished byte, and the address of the next byte. */
 export let bitBuffer: u64 = 0;
@@ -39,15 +39,22 @@ export function finishBits(): u32 {
 }
 
 /**
- * The body of a block: the page as literals and the sequences up to `stop`, then end of block. No code is longer than
+ * The body of a block: the page as literals and the sequences from `first` to `stop`. No code is longer than
  * 15 bits, so three literals, or two and a length with its extra bits (5), fit beside seven pending bits.
  */
-export function putSequences(data: u32, stop: u32, lastLiterals: u32, literalCode: u32, distanceCode: u32): void {
+export function putSequences(
+  data: u32,
+  first: u32,
+  stop: u32,
+  lastLiterals: u32,
+  literalCode: u32,
+  distanceCode: u32,
+): void {
   let buffer = bitBuffer;
   let count = bitCount;
   let out = bitOut;
   let at = data;
-  for (let sequence = SEQUENCES; sequence < stop; sequence += 4) {
+  for (let sequence = first; sequence < stop; sequence += 4) {
     const s = load<u32>(sequence);
     let left = s >> 20;
     while (left > 2) {
@@ -111,11 +118,15 @@ export function putSequences(data: u32, stop: u32, lastLiterals: u32, literalCod
     at++;
   }
   continueBits(buffer, count, out);
+}
+
+/** Ends a block. */
+export function putEnd(literalCode: u32): void {
   const last = load<u32>(literalCode + 256 * 4);
   putBits((last & 0xffff) as u64, last >> 16);
 }
 
-/** One stored block of the whole page; `last` is 1 for the last one of the stream, else 0. */
+/** One stored block of so many bytes, less than 64 KiB; `last` is 1 for the last one of the stream, else 0. */
 export function putStored(data: u32, length: u32, last: u32): void {
   putBits(last, 3);
   const out = finishBits();

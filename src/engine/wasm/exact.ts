@@ -20,7 +20,7 @@
 import { adler32 } from "./adler";
 import { putDynamicHeader } from "./block-header";
 import { assignCodes } from "./canonical";
-import { putBits, putChecksum, putSequences, putStored, startBits } from "./encode";
+import { putBits, putChecksum, putEnd, putSequences, putStored, startBits } from "./encode";
 import { exactLastLiterals, findExactMatches } from "./exact-matches";
 import { exactCode } from "./exact-tree";
 import {
@@ -42,6 +42,7 @@ import {
   PRECODE_FREQUENCY,
   PRECODE_ORDER,
   RUNS,
+  SEQUENCES,
 } from "./memory";
 import { scanRuns } from "./runs";
 
@@ -104,13 +105,15 @@ export function deflateExact(data: u32, length: u32, out: u32): u32 {
     putStored(data, length, 1);
   } else if (fixedBytes == bytes) {
     putBits(3, 3);
-    putSequences(data, stop, tail, FIXED_LITERAL, FIXED_DISTANCE);
+    putSequences(data, SEQUENCES, stop, tail, FIXED_LITERAL, FIXED_DISTANCE);
+    putEnd(FIXED_LITERAL);
   } else {
     assignCodes(CODE_LENGTHS_USED, codeLengths, PRECODE_BITS, PRECODE_CODE);
     assignCodes(LITERALS_USED, literals, LITERAL_BITS, LITERAL_CODE);
     assignCodes(DISTANCES_USED, distances, DISTANCE_BITS, DISTANCE_CODE);
     putDynamicHeader(literalCount, distanceCount, precodes, PRECODE_BITS, PRECODE_CODE, runs);
-    putSequences(data, stop, tail, LITERAL_CODE, DISTANCE_CODE);
+    putSequences(data, SEQUENCES, stop, tail, LITERAL_CODE, DISTANCE_CODE);
+    putEnd(LITERAL_CODE);
   }
   return putChecksum(adler32(data, length));
 }

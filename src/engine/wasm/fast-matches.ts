@@ -1,5 +1,5 @@
-import { countLiteral, countMatch, startCounting } from "./histogram";
-import { FAST_HEADS, SEQUENCES } from "./memory";
+import { countLiteral, countMatch } from "./histogram";
+import { FAST_HEADS } from "./memory";
 
 /** Entries of the hash table: 2^12. */
 const HASH_BITS: u32 = 12;
@@ -14,22 +14,21 @@ let epoch: u32 = 0;
 export let lastLiterals: u32 = 0;
 
 /**
- * Greedy matches of at least four bytes, as sequences at `SEQUENCES`. Returns the address after the last one.
+ * Greedy matches of at least four bytes, as sequences at `first`, counted. Returns the address after the last one.
  *
  * A hash entry holds a position and an epoch. A page is 4,096 bytes, so the position needs 12 of the 16 bits. Entries
  * of earlier pages have another epoch, so the table need not be cleared.
  */
-export function findMatches(data: u32, length: u32): u32 {
+export function findMatches(data: u32, length: u32, first: u32): u32 {
   epoch += FIRST_EPOCH;
   if (epoch > LAST_EPOCH) {
     memory.fill(FAST_HEADS, 0, 2 << HASH_BITS);
     epoch = FIRST_EPOCH;
   }
-  startCounting();
   const era = epoch;
   const end = data + length;
   const last = end - 4;
-  let out = SEQUENCES;
+  let out = first;
   let at = data;
   let anchor = data;
   let misses: u32 = 1 << SKIP_SHIFT;

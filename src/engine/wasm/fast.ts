@@ -7,11 +7,12 @@ import {
   continueBits,
   putBits,
   putChecksum,
-  putFlush,
+  putEnd,
   putSequences,
   putStored,
   startBits,
 } from "./encode";
+import { startCounting } from "./histogram";
 import { putFastHeader } from "./fast-header";
 import { findMatches, lastLiterals } from "./fast-matches";
 import { logCode } from "./log-code";
@@ -26,14 +27,15 @@ import {
   LITERAL_CODE,
   LITERAL_FREQUENCY,
   LITERALS_USED,
+  SEQUENCES,
 } from "./memory";
 
 /** Header of a zlib stream: deflate, 32 KiB window, fastest. What level 1 writes. */
 const ZLIB_HEADER: u16 = 0x0178;
 /** Below this size in bits, the fixed codes may be smaller because they need no header. */
-const FEW_BITS: u32 = 4096;
+export const FEW_BITS: u32 = 4096;
 /** Bytes by which a stored block is longer than its page. */
-const STORED_OVERHEAD: u32 = 5;
+export const STORED_OVERHEAD: u32 = 5;
 
 /**
  * Compresses one page to a zlib stream at `out`, in the fast mode. Returns the address after the stream. May write 600
@@ -50,23 +52,15 @@ export function deflateFast(data: u32, length: u32, out: u32): u32 {
 export function deflateFixed(data: u32, length: u32, out: u32): u32 {
   store<u16>(out, ZLIB_HEADER);
   startBits(out + 2);
-  fixed(data, length, findMatches(data, length), lastLiterals, 1);
+  startCounting();
+  fixed(data, length, findMatches(data, length, SEQUENCES), lastLiterals, 1);
   return putChecksum(adler32(data, length));
-}
-
-/**
- * Compresses `count` pages side by side to the next blocks of a deflate stream that goes on, one a page, and flushes
- * it. `out` is a byte boundary. Returns the address after the blocks.
- */
-export function deflateBlocks(pages: u32, length: u32, count: u32, out: u32): u32 {
-  startBits(out);
-  for (let i: u32 = 0; i < count; i++) fastBlock(pages + i * length, length, 0);
-  return putFlush();
 }
 
 /** Writes one block with dynamic codes, or fixed codes or stored where that is smaller. */
 function fastBlock(data: u32, length: u32, last: u32): void {
-  const stop = findMatches(data, length);
+  startCounting();
+  const stop = findMatches(data, length, SEQUENCES);
   const tail = lastLiterals;
   const literals = listUsed(LITERAL_FREQUENCY, 286, LITERALS_USED);
   const literalBits = logCode(LITERALS_USED, literals, LITERAL_FREQUENCY, LITERAL_BITS);
@@ -86,7 +80,8 @@ function fastBlock(data: u32, length: u32, last: u32): void {
   }
   assignCodes(LITERALS_USED, literals, LITERAL_BITS, LITERAL_CODE);
   assignCodes(DISTANCES_USED, distances, DISTANCE_BITS, DISTANCE_CODE);
-  putSequences(data, stop, tail, LITERAL_CODE, DISTANCE_CODE);
+  putSequences(data, SEQUENCES, stop, tail, LITERAL_CODE, DISTANCE_CODE);
+  putEnd(LITERAL_CODE);
   // Longer than a stored one.
   if (bitOut - out + 1 <= length + STORED_OVERHEAD) return;
   continueBits(buffer, count, out);
@@ -98,14 +93,15 @@ function fixed(data: u32, length: u32, stop: u32, tail: u32, last: u32): void {
   const count = bitCount;
   const out = bitOut;
   putBits(2 | last, 3);
-  putSequences(data, stop, tail, FIXED_LITERAL, FIXED_DISTANCE);
+  putSequences(data, SEQUENCES, stop, tail, FIXED_LITERAL, FIXED_DISTANCE);
+  putEnd(FIXED_LITERAL);
   if (bitOut - out + 1 <= length + STORED_OVERHEAD) return;
   continueBits(buffer, count, out);
   putStored(data, length, last);
 }
 
 /** Adds unused distance codes, because decoders may refuse fewer than two. */
-function addPartners(): void {
+export function addPartners(): void {
   let used: u32 = 0;
   for (let s: u32 = 0; s < 30; s++) used += (load<u32>(DISTANCE_FREQUENCY + s * 4) != 0) as u32;
   if (used >= 2) return;
@@ -115,7 +111,7 @@ function addPartners(): void {
 }
 
 /** Size in bits of the listed symbols in the fixed codes, without extra bits (which are the same in both). */
-function fixedBits(literals: u32, distances: u32): u32 {
+export function fixedBits(literals: u32, distances: u32): u32 {
   let sum: u32 = 3;
   for (let at = LITERALS_USED; at < literals; at += 2) {
     const s = (load<u16>(at) as u32) * 4;

@@ -182,7 +182,8 @@ export class ThreadLane implements Lane {
     const slot = await this.pool.taken();
     this.oldest = slot;
     const zero = slot.source >= 0 && this.setup.findZero ? slot.flags : undefined;
-    return { pieces: [slot.output.subarray(0, slot.length)], zero };
+    const start = slot.starts[0]!;
+    return { pieces: [slot.output.subarray(start, start + slot.length)], zero };
   }
 
   release(): void {

@@ -1,6 +1,6 @@
 import { isZero } from "../../bytes/zero.js";
 import { payloadEncoder, type PayloadEncoder, type PayloadOptions } from "../../codec/multifd/index.js";
-import type { Slot, SlotWork } from "../../io/threads/index.js";
+import { aligned, type Slot, type SlotWork } from "../../io/threads/index.js";
 import type { SharedMemory } from "./compress-work.js";
 
 /** Start data of a thread that makes the payloads of some multifd channels. */
@@ -44,13 +44,16 @@ export class ChannelWork implements SlotWork {
 
   run(slot: Slot): void {
     slot.length = 0;
+    slot.starts[0] = 0;
     const encoder = this.encoders.get(slot.tag)!;
     const memory = this.memories[slot.source];
     const pages = memory === undefined ? this.given(slot) : this.copied(slot, memory, encoder);
     // Only zero pages: no payload.
     if (pages.length === 0) return;
     const payload = encoder.encode(pages);
-    slot.output.set(payload);
+    const start = aligned(payload);
+    slot.output.set(payload, start);
+    slot.starts[0] = start;
     slot.length = payload.length;
   }
 

@@ -1,7 +1,7 @@
 import { createInflater } from "../../engine/create.js";
 import { loadPageModule } from "../../engine/page-module.js";
-import { payloadRoom, WORD, type EngineKind, type InflateBatch } from "../../engine/page-engine.js";
-import { ThreadPool, type RingShape, type Slot, type SlotWork } from "../../io/threads/index.js";
+import { payloadRoom, type EngineKind, type InflateBatch } from "../../engine/page-engine.js";
+import { aligned, ThreadPool, type RingShape, type Slot, type SlotWork } from "../../io/threads/index.js";
 import type { RamBatch } from "../../codec/ram/index.js";
 
 /** Start data of a decompress thread. */
@@ -44,15 +44,15 @@ export async function startDecompressPool(
 }
 
 /**
- * Appends the payload of record `i` to a slot, whose input is in use up to `used`; returns the new end. Shared memory
- * is copied by words only where both sides have the same alignment, else byte by byte.
+ * Appends the payload of record `i` to a slot, whose input is in use up to `used`; returns the new end.
  */
 export function putPayload(slot: Slot, used: number, batch: RamBatch, i: number): number {
   const start = batch.bodyStart[i]!;
   const length = batch.bodyLength[i]!;
-  const at = used + ((start - used) & (WORD - 1));
+  const payload = batch.buffer.subarray(start, start + length);
+  const at = aligned(payload, used);
   const n = slot.count;
-  slot.input.set(batch.buffer.subarray(start, start + length), at);
+  slot.input.set(payload, at);
   slot.starts[n] = at;
   slot.lengths[n] = length;
   slot.setWord(n, batch.offset[i]!, 0);

@@ -10,7 +10,7 @@ import {
   type RamPacket,
 } from "../../codec/multifd/index.js";
 import type { RamBlock } from "../../codec/ram/index.js";
-import { ThreadPool, type Slot } from "../../io/threads/index.js";
+import { aligned, ThreadPool, type Slot } from "../../io/threads/index.js";
 import { FreshMemory } from "./fresh-memory.js";
 import type { LoadSink } from "./load-sink.js";
 import type { PacketSetup } from "./packet-work.js";
@@ -130,7 +130,9 @@ export class PacketThreads {
       slot.tag = channel;
       slot.source = memory;
       slot.count = normal;
-      slot.input.set(payload);
+      const start = aligned(payload);
+      slot.input.set(payload, start);
+      slot.starts[0] = start;
       slot.lengths[0] = payload.length;
       slot.flags[0] = packet.flags;
       for (let k = 0; k < normal; k++) {

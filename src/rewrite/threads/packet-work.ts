@@ -10,13 +10,14 @@ export interface PacketSetup {
 }
 
 /**
- * Decodes a packet's payload, which is the slot's input: `lengths[0]` bytes in the method of the packet's flags, which
+ * Decodes a packet's payload: `lengths[0]` bytes of the slot's input from `starts[0]` on, in the method of the packet's flags, which
  * are `flags[0]`, of the channel that is the slot's tag.
  */
 export class PacketWork {
   private readonly decoders = new Map<number, PayloadDecoder>();
   private readonly memories: readonly Uint8Array[];
   private readonly room: Uint8Array;
+  private own: Uint8Array = new Uint8Array(0);
 
   constructor(
     private readonly setup: PacketSetup,
@@ -24,6 +25,16 @@ export class PacketWork {
   ) {
     this.memories = setup.memories.map((memory) => new Uint8Array(memory));
     this.room = new Uint8Array(capacity * setup.pageSize);
+  }
+
+  /** A copy in memory of this thread: the decoder takes it in parts, from wherever they begin. */
+  private payloadOf({ input, starts, lengths }: Slot): Uint8Array {
+    const start = starts[0]!;
+    const end = start + lengths[0]!;
+    if (this.own.length < end) this.own = new Uint8Array(Math.max(end, 2 * this.own.length));
+    const { own } = this;
+    own.set(input.subarray(start, end), start);
+    return own.subarray(start, end);
   }
 
   /** Errors: those of the decoder. */
@@ -36,7 +47,7 @@ export class PacketWork {
       if (decoder === undefined) throw new QevmError("unsupported", "no codec opens this payload");
       this.decoders.set(tag, decoder);
     }
-    const pages = decoder.decode(slot.input.subarray(0, slot.lengths[0]), this.room.subarray(0, count * pageSize));
+    const pages = decoder.decode(this.payloadOf(slot), this.room.subarray(0, count * pageSize));
     const memory = this.memories[slot.source];
     if (memory === undefined) {
       slot.output.set(pages);

@@ -1,0 +1,62 @@
+/** The page engine's zlib streams of many pages: zlib gives the pages back, whatever their counts of symbols are. */
+import test from "tape";
+import { constants, inflateSync } from "node:zlib";
+import { PageStreamDeflater } from "../src/engine/page-stream.js";
+
+const PAGE = 4096;
+
+let seed = 7;
+function random(below: number): number {
+  seed = (Math.imul(seed, 1_103_515_245) + 12_345) & 0x7fffffff;
+  return (seed >>> 8) % below;
+}
+
+/** So many literals, most of them of a few values and some that come once, and copies of eight bytes. */
+function mixed(literals: number): Buffer {
+  const page = Buffer.alloc(PAGE);
+  const copies = Math.floor((PAGE - literals) / 8);
+  const run = Math.max(16, Math.ceil(literals / (copies + 1)));
+  for (let at = 0, left = literals; at < PAGE;) {
+    for (let k = 0; k < run && left > 0 && at < PAGE; k++, left--) {
+      page[at++] = random(40) === 0 ? random(256) : 32 + random(1 + random(12));
+    }
+    if (at >= PAGE) break;
+    const from = random(Math.max(1, at - 8));
+    for (let k = 0; k < 8 && at < PAGE; k++) page[at++] = page[from + k]!;
+  }
+  return page;
+}
+
+function noise(): Buffer {
+  return Buffer.from(Uint8Array.from({ length: PAGE }, () => random(256)));
+}
+
+const GROUPS: Readonly<Record<string, () => Buffer[]>> = {
+  "symbols of every number in a block": () =>
+    Array.from({ length: 150 }, (_, k) => Array.from({ length: 8 }, () => mixed(25 * k))).flat(),
+  "pages that do not compress between others": () =>
+    Array.from({ length: 200 }, () =>
+      [() => noise(), () => mixed(random(4000)), () => Buffer.alloc(PAGE)][random(3)]!(),
+    ),
+  "noise, and one byte": () => [...Array.from({ length: 20 }, noise), Buffer.alloc(PAGE, 7), Buffer.alloc(PAGE)],
+};
+
+for (const [name, pagesOf] of Object.entries(GROUPS)) {
+  test(`zlib inflates what the page engine flushes: ${name}`, async (t) => {
+    const encoder = await PageStreamDeflater.create(PAGE);
+    const pages = pagesOf();
+    const payloads: Buffer[] = [];
+    // Packets of 1 to 128 pages.
+    for (let at = 0; at < pages.length;) {
+      const packet = Buffer.concat(pages.slice(at, at + 1 + random(128)));
+      payloads.push(Buffer.from(encoder.encode(packet)));
+      at += packet.length / PAGE;
+      t.deepEqual([...payloads.at(-1)!.subarray(-4)], [0, 0, 0xff, 0xff], `${packet.length / PAGE} pages are flushed`);
+    }
+    const whole = Buffer.concat(payloads);
+    const { Z_SYNC_FLUSH } = constants;
+    const got = inflateSync(whole, { finishFlush: Z_SYNC_FLUSH });
+    t.equal(Buffer.compare(got, Buffer.concat(pages)), 0, `${pages.length} pages in ${whole.length} bytes`);
+    t.ok(whole.length < pages.length * (PAGE + 8) + 1024, "no page grows much");
+  });
+}
