@@ -42,7 +42,7 @@ test("rounds alternate, and the ratio is the median of the pairs", async (t) => 
 test("the bench lists the measurements for an unknown name", (t) => {
   const main = fileURLToPath(new URL("../tools/bench/main.js", import.meta.url));
   const there = readdirSync(fileURLToPath(new URL("../tools/bench", import.meta.url)))
-    .filter((file) => /^(?!main|pair|resident)\w+\.js$/u.test(file))
+    .filter((file) => /^(?!loader|main|pair|resident)\w+\.js$/u.test(file))
     .map((file) => file.replace(/\.js$/u, ""));
   for (const args of [[], ["nothing"], ["files", "--runs", "0"], ["files", "--runs", "many"]]) {
     const run = spawnSync(process.execPath, [main, ...args], { encoding: "utf8", env: plainEnvironment() });

@@ -96,12 +96,14 @@ test("a reader fills pieces of memory from its buffer, and the rest from the sou
   t.equal(reader.offset, bytes.length);
 });
 
+/** The choice after so many pages that took so long each. */
+function after(threads: number, microseconds: number, pages = 4096): boolean {
+  const fresh = new FreshMemory(threads);
+  for (let k = 0; k < pages; k += 64) fresh.note(64 * 4096, (64 * microseconds) / 1000);
+  return fresh.isExpensive;
+}
+
 test("where a first touch is expensive, threads touch", (t) => {
-  const after = (threads: number, microseconds: number, pages = 4096): boolean => {
-    const fresh = new FreshMemory(threads);
-    for (let k = 0; k < pages; k += 64) fresh.note(64 * 4096, (64 * microseconds) / 1000);
-    return fresh.isExpensive;
-  };
   t.deepEqual(
     [0.3, 1.2, 4, 17].map((cost) => after(2, cost)),
     [false, false, false, true],

@@ -50,7 +50,7 @@ export const BLOCKS_WORK: u32 = FOUND + (GROUP + 1) * 4096 + 64;
  */
 export function deflateBlocks(work: u32, pages: u32, length: u32, count: u32, out: u32): u32 {
   startBits(out);
-  for (let i: u32 = 0; i < count; ) {
+  for (let i: u32 = 0; i < count;) {
     const first = pages + i * length;
     let to = work + FOUND;
     let n: u32 = 0;
