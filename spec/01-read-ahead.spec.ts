@@ -15,7 +15,7 @@ import { refusal } from "./support/bytes.js";
 import { QemuFileReader, type ByteSource } from "../src/bytes/index.js";
 import { FileSource } from "../src/io/transport/file.js";
 
-/** Enough for several pieces: they are 4 MiB, and nothing is read ahead in files below 8 MiB. */
+/** Enough for many pieces: they are 512 KiB, and nothing is read ahead in files below 8 MiB. */
 const LENGTH = 29_000_003;
 
 /** Bytes that depend on their position. */
@@ -24,16 +24,28 @@ for (let at = 0; at < LENGTH; at++) BYTES[at] = (at ^ (at >> 8) ^ (at >> 16)) & 
 
 interface Calls {
   ahead: number;
+  beside: number;
   reads: number;
   seeks: number;
 }
 
-/** A source whose pieces arrive late and short, and that detects reads while one is in progress. */
-function lateSource(shorten: (length: number) => number, calls: Calls, fails = Number.POSITIVE_INFINITY): ByteSource {
+function noCalls(): Calls {
+  return { ahead: 0, beside: 0, reads: 0, seeks: 0 };
+}
+
+interface Manner {
+  /** Reading ahead fails from here on. */
+  fails?: number;
+  /** It can be read while a piece is under way. */
+  beside?: boolean;
+}
+
+/** A source whose pieces arrive late and short, and that detects other reads while one is in progress. */
+function lateSource(shorten: (length: number) => number, calls: Calls, manner: Manner = {}): ByteSource {
+  const { fails = Number.POSITIVE_INFINITY, beside = false } = manner;
   let position = 0;
   let underWay = false;
   const take = (from: number, into: Uint8Array): number => {
-    if (underWay) throw new Error("read while a piece is under way");
     const n = Math.max(0, Math.min(into.length, Math.max(1, shorten(into.length)), LENGTH - from));
     into.set(BYTES.subarray(from, from + n));
     return n;
@@ -42,20 +54,30 @@ function lateSource(shorten: (length: number) => number, calls: Calls, fails = N
     length: LENGTH,
     read(into) {
       calls.reads++;
+      if (underWay) throw new Error("read while a piece is under way");
       const n = take(position, into);
       position += n;
       return n;
     },
     seek(to) {
       calls.seeks++;
-      if (underWay) throw new Error("sought while a piece is under way");
+      if (underWay && !beside) throw new Error("sought while a piece is under way");
       position = to;
     },
+    readBeside: beside
+      ? (from, into) => {
+          calls.beside++;
+          if (from > fails) throw new Error("the disk is gone, too");
+          return take(from, into);
+        }
+      : undefined,
     readAhead: async (from, into) => {
       calls.ahead++;
+      if (underWay) throw new Error("two pieces are under way");
+      const before = into.slice();
       const n = take(from, into);
       const late = into.slice(0, n);
-      into.fill(0xee, 0, n);
+      into.set(before);
       underWay = true;
       await new Promise((resolve) => {
         setImmediate(resolve);
@@ -107,15 +129,38 @@ test("read-ahead returns the same bytes", async (t) => {
   };
   for (const [how, shorten] of Object.entries(shortened)) {
     for (const [way, lengths] of Object.entries(ways)) {
-      const calls: Calls = { ahead: 0, reads: 0, seeks: 0 };
-      t.equal(await readAll(lateSource(shorten, calls), lengths), LENGTH, `${way}, pieces ${how}`);
-      if (way.startsWith("pages")) t.ok(calls.ahead > 4 && calls.reads < 6, `${calls.ahead} pieces were read ahead`);
+      for (const beside of [false, true]) {
+        const calls = noCalls();
+        const source = lateSource(shorten, calls, { beside });
+        t.equal(await readAll(source, lengths), LENGTH, `${way}, pieces ${how}${beside ? ", read by two" : ""}`);
+        if (!way.startsWith("pages")) continue;
+        t.ok(calls.ahead > 20 && calls.reads < 6, `${calls.ahead} pieces were read ahead`);
+        t.equal(calls.beside > 20, beside, `${calls.beside} beside them`);
+      }
     }
   }
 });
 
+test("a long skip seeks, also while a piece is under way", async (t) => {
+  const calls = noCalls();
+  const reader = new QemuFileReader(
+    lateSource((length) => length, calls, { beside: true }),
+    { readAhead: true },
+  );
+  for (let i = 0; i < 1000; i++) {
+    await reader.need(4104);
+    reader.skip(4104);
+  }
+  const before = calls.ahead + calls.beside + calls.reads;
+  await reader.discard(20_000_000);
+  await reader.need(4104);
+  t.ok(checkView(reader.view(4104), 1000 * 4104 + 20_000_000), "what follows is right");
+  t.ok(calls.ahead + calls.beside + calls.reads - before < 4, "what is between was not read");
+  t.end();
+});
+
 test("there is no read-ahead without the option, or with random access", async (t) => {
-  const calls: Calls = { ahead: 0, reads: 0, seeks: 0 };
+  const calls = noCalls();
   const plain = new QemuFileReader(lateSource((length) => length, calls));
   while (await plain.fill(4104)) plain.skip(4104);
   t.equal(calls.ahead, 0, "not asked for");
@@ -132,19 +177,20 @@ test("there is no read-ahead without the option, or with random access", async (
 });
 
 test("an error of read-ahead is reported when its piece is needed", async (t) => {
-  const calls: Calls = { ahead: 0, reads: 0, seeks: 0 };
-  const reader = new QemuFileReader(
-    lateSource((length) => length, calls, 9_000_000),
-    { readAhead: true },
-  );
-  let refused: unknown;
-  try {
-    while (await reader.fill(4104)) reader.skip(4104);
-  } catch (error) {
-    refused = error;
+  for (const beside of [false, true]) {
+    const reader = new QemuFileReader(
+      lateSource((length) => length, noCalls(), { fails: 9_000_000, beside }),
+      { readAhead: true },
+    );
+    let refused: unknown;
+    try {
+      while (await reader.fill(4104)) reader.skip(4104);
+    } catch (error) {
+      refused = error;
+    }
+    t.match(String(refused), /the disk is gone$/u);
+    t.ok(reader.offset > 9_000_000, "what came before it was handed out");
   }
-  t.match(String(refused), /the disk is gone/u);
-  t.ok(reader.offset > 9_000_000, "what came before it was handed out");
 });
 
 test("files: equal bytes, truncated ones, and closed during a read", async (t) => {

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import * as fc from "fast-check";
 import test from "tape";
 import { latin1 } from "../src/bytes/index.js";
@@ -11,6 +12,7 @@ import {
   printVmDescription,
   type JsonStyle,
   type JsonValue,
+  type VmDescription,
 } from "../src/codec/vmstate/index.js";
 import { refusal } from "./support/bytes.js";
 
@@ -79,6 +81,7 @@ test("every form of a field object is reproduced", (t) => {
     const description = parseVmDescription(text);
     t.equal(printVmDescription(description), text, shape.slice(0, 60));
     t.ok(description.exact, "and says so");
+    t.deepEqual(description, byJsonParser(text), "the JSON parser reads the same");
   }
   const queue = parseVmDescription(wrap(shapes[6]!)).devices[0]!.fields[0]!;
   t.deepEqual(
@@ -89,6 +92,35 @@ test("every form of a field object is reproduced", (t) => {
     ],
     "duplicate keys are elements",
   );
+  t.end();
+});
+
+/** What the JSON parser makes of a text; a text with more characters than values are allowed always goes to it. */
+function byJsonParser(text: string): VmDescription {
+  return parseVmDescription(text, { maxNodes: text.length - 1 });
+}
+
+test("a text with other characters is read as the JSON parser reads it", async (t) => {
+  const text = wrap(
+    '{"name": "a", "array_len": 4, "type": "uint8", "size": 1}, {"name": "b", "index": 0, "type": "tmp", "vmsd_name": "s", ' +
+      '"version": 1, "fields": [], "size": 0}, {"name": "c", "type": "struct", "struct": {"vmsd_name": "s", "version": 1, "fields": []}, "size": 0}',
+  );
+  const read = async (parse: (edited: string) => VmDescription, edited: string): Promise<unknown> => {
+    let description: VmDescription | undefined;
+    const error = await refusal(() => (description = parse(edited)));
+    return error === undefined ? description : [error.code, error.offset];
+  };
+  let refused = 0;
+  for (let at = 0; at < text.length; at++) {
+    for (const other of ["", " ", "0", '"', "\\", "\u007f"]) {
+      const edited = text.slice(0, at) + other + text.slice(at + 1);
+      const quick = await read(parseVmDescription, edited);
+      if (Array.isArray(quick)) refused++;
+      if (isDeepStrictEqual(quick, await read(byJsonParser, edited))) continue;
+      t.fail(`${JSON.stringify(other)} at ${at}`);
+    }
+  }
+  t.ok(refused > 1000, `${refused} of them refused`);
   t.end();
 });
 

@@ -4,20 +4,22 @@ import { build } from "esbuild";
 
 /**
  * Packages that few runs use, loaded when a name of theirs is first used: pako and zlib cost each start of a command
- * 15 ms otherwise, the XML parser 6 ms.
+ * 15 ms otherwise, the XML parser 6 ms, node:crypto 7 ms, node:worker_threads 1 ms.
  */
 const seldom = {
   name: "packages that few runs use",
   setup(bundle) {
-    bundle.onResolve({ filter: /^(?:pako|node:zlib|@rgrove\/parse-xml)$/ }, ({ path, namespace }) =>
-      namespace === "seldom" ? { path, external: true } : { path, namespace: "seldom" },
+    bundle.onResolve(
+      { filter: /^(?:pako|node:(?:crypto|worker_threads|zlib)|@rgrove\/parse-xml)$/ },
+      ({ path, namespace }) => (namespace === "seldom" ? { path, external: true } : { path, namespace: "seldom" }),
     );
     bundle.onLoad({ filter: /.*/, namespace: "seldom" }, async ({ path }) => {
-      const getters = Object.keys(await import(path)).map(
-        (name) =>
-          `  get ${JSON.stringify(name)}() { return require(${JSON.stringify(path)})[${JSON.stringify(name)}]; },`,
-      );
-      return { contents: `module.exports = {\n${getters.join("\n")}\n};` };
+      const names = Object.keys(await import(path)).join(" ");
+      const get = `() => require(${JSON.stringify(path)})[name]`;
+      return {
+        contents: `for (const name of "${names}".split(" "))
+          Object.defineProperty(exports, name, { enumerable: true, get: ${get} });`,
+      };
     });
   },
 };

@@ -1,13 +1,30 @@
 import type { ByteSource } from "./source.js";
 
-/** Bytes per read-ahead. Smaller pieces cost more in thread wake-ups than they save: 1 MiB gained nothing. */
-const AHEAD = 1 << 22;
+/**
+ * Bytes of a piece: a 1024th of the file, between these. A hand-over between threads costs about 0.1 ms, which long
+ * pieces make rare; new memory costs up to 20 us a page, which short pieces save.
+ */
+const SHORTEST = 1 << 19;
+const LONGEST = 1 << 22;
+
+/** Shorter files do not profit. */
+const LEAST = 8 << 20;
 
 /**
  * Space before the new bytes for the unread rest of the previous buffer, so that joining them moves only the smaller
  * part.
  */
 const MARGIN = 1 << 16;
+
+/** Bytes at the end of a piece by which it is guessed whether its read has ended, and their value. */
+const MARKS = 8;
+const MARK = 0xa5;
+
+interface Piece {
+  buffer: Uint8Array;
+  /** Bytes of it, after the margin. */
+  got: number;
+}
 
 /** The buffer state that a reader continues with. */
 export interface NextBuffer {
@@ -17,56 +34,140 @@ export interface NextBuffer {
 }
 
 /**
- * Reads the next piece of a file in another thread while this thread decodes the current one, with two buffers. Only
- * for sources with `readAhead` and `seek`.
+ * Reads the next piece of a file in another thread while this thread decodes the current one. If it is not there when
+ * it is needed, this thread reads the piece after it meanwhile (where the source has `readBeside`), so that two threads
+ * read. With two or three buffers. Only for sources with `readAhead`.
  */
 export class ReadAhead {
-  private spare: Uint8Array = new Uint8Array(0);
-  private pending: Promise<number> | undefined;
+  private readonly piece: number;
+  /** Buffers that nothing uses. */
+  private readonly spare: Uint8Array[] = [];
+  /** What the other thread reads: the next piece, or the one after `ready`. */
+  private pending: { buffer: Uint8Array; got: Promise<number> } | undefined;
+  /** The piece after the pending one, which this thread has read meanwhile. */
+  private after: Piece | undefined;
+  /** The next piece, where it is there already. */
+  private ready: Piece | undefined;
+  /** Position of the source where the next piece begins. */
   private position = 0;
 
   private constructor(
+    private readonly source: ByteSource,
     private readonly read: NonNullable<ByteSource["readAhead"]>,
-    private readonly seek: (position: number) => void,
-  ) {}
+    length: number,
+  ) {
+    const wanted = 2 ** Math.ceil(Math.log2(length / 1024));
+    this.piece = Math.min(Math.max(wanted, SHORTEST), LONGEST);
+  }
 
   /** Undefined where the source cannot read ahead, or is too short to profit. */
   static over(source: ByteSource): ReadAhead | undefined {
     const { readAhead, length = 0 } = source;
-    if (readAhead === undefined || source.seek === undefined || length < 2 * AHEAD) return undefined;
-    return new ReadAhead(readAhead, (position) => source.seek!(position));
+    if (readAhead === undefined || length < LEAST) return undefined;
+    return new ReadAhead(source, readAhead, length);
   }
 
-  /** True while a read is in progress. Nothing else may read from the source until `take` has returned. */
+  /** A buffer to begin with, which is used for pieces later. */
+  first(): Uint8Array {
+    return this.room();
+  }
+
+  /** True while a read is in progress. Nothing else may read on from the source until `take` or `stop` has returned. */
   get isUnderWay(): boolean {
-    return this.pending !== undefined;
+    return this.pending !== undefined || this.ready !== undefined;
   }
 
   /** Starts a read at `position` of the source. */
   start(position: number): void {
-    if (this.spare.length !== MARGIN + AHEAD) this.spare = new Uint8Array(MARGIN + AHEAD);
     this.position = position;
-    this.pending = this.read(position, this.spare.subarray(MARGIN));
-    // `take` reports the error. Without this handler a read that is never taken would be an unhandled rejection.
-    this.pending.catch(() => {});
+    this.begin(position);
   }
 
   /**
-   * Waits for the piece and puts the unread bytes of `now` (`buffer[position .. end)`) before it. The old buffer is
-   * kept for the next read. Undefined at the end of the source.
+   * Returns the next piece with the unread bytes of `now` (`buffer[position .. end)`) before it; the read of another
+   * one is under way then. The old buffer is kept for a later one. Undefined at the end of the source.
    */
-  async take(now: NextBuffer): Promise<NextBuffer | undefined> {
-    const got = await this.pending!;
-    this.pending = undefined;
-    this.seek(this.position + got);
-    if (got === 0) return undefined;
-    const filled = this.spare;
-    const left = now.buffer.subarray(now.position, now.end);
-    if (left.length > MARGIN) return joined(left, filled.subarray(MARGIN, MARGIN + got), now.buffer);
-    filled.set(left, MARGIN - left.length);
-    this.spare = now.buffer;
-    return { buffer: filled, position: MARGIN - left.length, end: MARGIN + got };
+  take(now: NextBuffer): NextBuffer | undefined | Promise<NextBuffer | undefined> {
+    const { pending, ready } = this;
+    if (ready !== undefined) {
+      this.ready = undefined;
+      return this.following(now, ready);
+    }
+    const { buffer, got } = pending!;
+    if (!hasEnded(buffer)) this.readAfter();
+    return got.then((n) => this.arrived(now, { buffer, got: n }));
   }
+
+  /** Waits for a read in progress, and forgets what was read. */
+  async stop(): Promise<void> {
+    const { pending, ready } = this;
+    this.pending = undefined;
+    this.ready = undefined;
+    if (ready !== undefined) this.spare.push(ready.buffer);
+    if (pending === undefined) return;
+    // An error is that of bytes that nobody asked for.
+    await pending.got.catch(() => 0);
+    this.spare.push(pending.buffer);
+  }
+
+  private begin(position: number): void {
+    const buffer = this.room();
+    buffer.fill(MARK, buffer.length - MARKS);
+    const got = this.read(position, buffer.subarray(MARGIN));
+    // `take` reports the error. Without this handler a read that is never taken would be an unhandled rejection.
+    got.catch(() => {});
+    this.pending = { buffer, got };
+  }
+
+  /** Reads the piece after the pending one. An error is left to the next read of these bytes. */
+  private readAfter(): void {
+    const { readBeside } = this.source;
+    if (readBeside === undefined) return;
+    const buffer = this.room();
+    try {
+      this.after = { buffer, got: readBeside(this.position + this.piece, buffer.subarray(MARGIN)) };
+    } catch {
+      this.spare.push(buffer);
+    }
+  }
+
+  private arrived(now: NextBuffer, piece: Piece): NextBuffer | undefined {
+    const { after } = this;
+    this.pending = undefined;
+    this.after = undefined;
+    // After a short read the piece that was read meanwhile does not follow.
+    const follows = piece.got === this.piece && after !== undefined && after.got > 0;
+    if (follows) this.ready = after;
+    else if (after !== undefined) this.spare.push(after.buffer);
+    const next = this.following(now, piece);
+    if (next !== undefined) this.begin(this.position + (this.ready?.got ?? 0));
+    return next;
+  }
+
+  private following(now: NextBuffer, { buffer, got }: Piece): NextBuffer | undefined {
+    this.position += got;
+    this.source.seek?.(this.position);
+    if (got === 0) return undefined;
+    const left = now.buffer.subarray(now.position, now.end);
+    if (left.length > MARGIN) {
+      const all = joined(left, buffer.subarray(MARGIN, MARGIN + got), now.buffer);
+      this.spare.push(buffer);
+      return all;
+    }
+    buffer.set(left, MARGIN - left.length);
+    if (now.buffer.length === MARGIN + this.piece) this.spare.push(now.buffer);
+    return { buffer, position: MARGIN - left.length, end: MARGIN + got };
+  }
+
+  private room(): Uint8Array {
+    return this.spare.pop() ?? new Uint8Array(MARGIN + this.piece);
+  }
+}
+
+/** A guess: a file may end in the marks itself, and memory that another thread writes is looked at. */
+function hasEnded(buffer: Uint8Array): boolean {
+  for (let at = buffer.length - MARKS; at < buffer.length; at++) if (buffer[at] !== MARK) return true;
+  return false;
 }
 
 /** A long structure is being collected: the buffer doubles as the bytes arrive. */

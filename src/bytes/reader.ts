@@ -1,5 +1,5 @@
 import { QevmError, type ErrorCode, type ErrorPlace } from "./errors.js";
-import { ReadAhead } from "./read-ahead.js";
+import { ReadAhead, type NextBuffer } from "./read-ahead.js";
 import type { ByteSource } from "./source.js";
 
 /** Bytes requested from the source at a time. Measured as the fastest for whole files (see spec/architecture.md). */
@@ -27,7 +27,6 @@ export class QemuFileReader {
   private data: DataView;
   private base: number;
   private ended = false;
-  /** Absolute offset of the source's first byte; `seek` uses the same coordinates. */
   /** Absolute offset of the source's first byte. */
   readonly origin: number;
   private readonly chunk: number;
@@ -49,10 +48,11 @@ export class QemuFileReader {
     this.origin = options.offset ?? source.offset ?? 0;
     this.path.push(...(source.within ?? []));
     this.base = this.origin;
-    // A small input of known length gets a small buffer, with one extra byte so that the end is seen at once.
-    this.buffer = new Uint8Array(Math.max(16, Math.min(this.chunk, (source.length ?? this.chunk) + 1)));
-    this.data = new DataView(this.buffer.buffer);
     this.ahead = options.readAhead === true ? ReadAhead.over(source) : undefined;
+    // A small input of known length gets a small buffer, with one extra byte so that the end is seen at once.
+    const room = Math.max(16, Math.min(this.chunk, (source.length ?? this.chunk) + 1));
+    this.buffer = this.ahead?.first() ?? new Uint8Array(room);
+    this.data = new DataView(this.buffer.buffer);
   }
 
   /** A reader over bytes in memory, without copying. `offset` is the absolute offset of the first byte. */
@@ -92,7 +92,7 @@ export class QemuFileReader {
     if (this.ahead?.isUnderWay === true) return this.fillAhead(n, this.ahead);
     this.makeRoom(n);
     while (this.end - this.position < n) {
-      const got = this.source.read(this.buffer.subarray(this.end));
+      const got = this.source.read(this.room());
       if (typeof got !== "number") return this.fillLater(got, n);
       if (got === 0) {
         this.ended = true;
@@ -164,7 +164,8 @@ export class QemuFileReader {
       left -= here;
       if (left > 4 * this.chunk) {
         this.refills = 0;
-        if (this.ahead?.isUnderWay !== true) left -= this.jump(left);
+        await this.ahead?.stop();
+        left -= this.jump(left);
       }
       if (left === 0) return;
       // Seeking and reading give the same error at the same offset.
@@ -183,7 +184,8 @@ export class QemuFileReader {
     do {
       this.position = this.end;
       this.refills = 0;
-      if (this.ahead?.isUnderWay !== true) this.jump(Number.MAX_SAFE_INTEGER);
+      await this.ahead?.stop();
+      this.jump(Number.MAX_SAFE_INTEGER);
     } while (await this.fill(1));
   }
 
@@ -302,29 +304,43 @@ export class QemuFileReader {
       }
       this.end += got;
       if (this.end - this.position >= n) return true;
-      got = await this.source.read(this.buffer.subarray(this.end));
+      got = await this.source.read(this.room());
     }
   }
 
-  /** Like `fillLater`, with data from the read-ahead. */
-  private async fillAhead(n: number, ahead: ReadAhead): Promise<boolean> {
-    while (this.available < n) {
-      if (!ahead.isUnderWay) return await this.fill(n);
-      const next = await ahead.take(this);
-      if (next === undefined) {
-        this.ended = true;
-        return false;
-      }
-      this.base = this.offset - next.position;
-      this.position = next.position;
-      this.end = next.end;
-      if (this.buffer !== next.buffer) {
-        this.buffer = next.buffer;
-        this.data = new DataView(next.buffer.buffer);
-      }
-      if (this.refills >= IN_SEQUENCE) ahead.start(this.offset - this.origin + this.available);
+  /** Like `fill`, with data from the read-ahead. */
+  private fillAhead(n: number, ahead: ReadAhead): boolean | Promise<boolean> {
+    for (;;) {
+      const next = ahead.take(this);
+      if (next instanceof Promise) return this.fillAheadLater(next, n);
+      if (!this.adopt(next)) return false;
+      if (this.available >= n) return true;
+    }
+  }
+
+  private async fillAheadLater(next: Promise<NextBuffer | undefined>, n: number): Promise<boolean> {
+    return this.adopt(await next) && (this.available >= n || (await this.fill(n)));
+  }
+
+  /** Goes on with another buffer. False: there is none, the input has ended. */
+  private adopt(next: NextBuffer | undefined): boolean {
+    if (next === undefined) {
+      this.ended = true;
+      return false;
+    }
+    this.base = this.offset - next.position;
+    this.position = next.position;
+    this.end = next.end;
+    if (this.buffer !== next.buffer) {
+      this.buffer = next.buffer;
+      this.data = new DataView(next.buffer.buffer);
     }
     return true;
+  }
+
+  /** Where the next bytes of the source go. */
+  private room(): Uint8Array {
+    return this.buffer.subarray(this.end, this.end + this.chunk);
   }
 
   /** Moves the unread bytes to the front, and grows the buffer when `n` bytes do not fit. */
@@ -356,7 +372,11 @@ const ASCII = new TextDecoder();
 export function latin1(bytes: Uint8Array): string {
   if (bytes.length <= SHORT) return String.fromCharCode(...bytes);
   // Almost all text is ASCII, which the decoder turns into a string ten times as fast. It does not take shared memory.
-  if (bytes.buffer instanceof ArrayBuffer && bytes.every((byte) => byte < 128)) return ASCII.decode(bytes);
+  if (bytes.buffer instanceof ArrayBuffer) {
+    const text = ASCII.decode(bytes);
+    // UTF-8 has fewer characters than bytes where it is more than ASCII, and U+FFFD where it is none.
+    if (text.length === bytes.length && !text.includes("\uFFFD")) return text;
+  }
   const parts: string[] = [];
   for (let at = 0; at < bytes.length; at += CHARACTERS) {
     parts.push(String.fromCharCode(...bytes.subarray(at, at + CHARACTERS)));

@@ -29,10 +29,15 @@ export interface ByteSource {
   readonly containers?: readonly Wrapping[] | undefined;
   /**
    * Reads at a position of the source in another thread. The caller must not touch `into` until the promise resolves,
-   * and may have only one read in progress. Present only where this is possible and faster than `read`. Needs no
-   * `this`.
+   * and may have only one read in progress. Then it calls `seek`; a source without one goes on after these bytes by
+   * itself. Present only where this is possible and faster than `read`. Needs no `this`.
    */
   readonly readAhead?: ((position: number, into: Uint8Array) => Promise<number>) | undefined;
+  /**
+   * Reads at a position of the source at once, also while `readAhead` is reading. Present only where `readAhead` is and
+   * where the order of the reads does not matter; then `seek` may be called meanwhile, too. Needs no `this`. Errors: io.
+   */
+  readonly readBeside?: ((position: number, into: Uint8Array) => number) | undefined;
   /** The open file behind it, which other threads may read at a position: regular files only. */
   readonly openFile?: { readonly path: string; readonly fd: number } | undefined;
   /** Moves `read` forward to an absolute position without reading the bytes between. Present only where possible. */
@@ -122,11 +127,12 @@ export function forward(source: ByteSource, read: ByteSource["read"]): ByteSourc
 
 /** A source with the properties of `source` but another `read` that returns the same bytes. */
 export function derive(source: ByteSource, read: ByteSource["read"]): ByteSource {
-  const { length, readAhead } = source;
+  const { length, readAhead, readBeside } = source;
   return {
     ...forward(source, read),
     length,
     readAhead,
+    readBeside,
     ...(isRandom(source) ? { readAt: (position: number, into: Uint8Array) => source.readAt(position, into) } : {}),
     ...(source.seek === undefined ? {} : { seek: (position: number) => source.seek!(position) }),
     close: () => source.close?.(),

@@ -74,7 +74,7 @@ export function delivered(
 
 /** A source that shows progress in a line on stderr, only on a terminal; the line is removed at the end. */
 export function withProgress(source: ByteSource, what: string): ByteSource & { done(): void } {
-  const { readAhead } = source;
+  const { readAhead, readBeside } = source;
   const progress = new Progress(what, source.length);
   const ticking = derive(source, (into) => {
     const got = source.read(into);
@@ -91,6 +91,7 @@ export function withProgress(source: ByteSource, what: string): ByteSource & { d
     }),
     readAhead:
       readAhead && ((position: number, into: Uint8Array) => readAhead(position, into).then((n) => progress.add(n))),
+    readBeside: readBeside && ((position: number, into: Uint8Array) => progress.add(readBeside(position, into))),
     done: () => progress.end(),
   });
 }

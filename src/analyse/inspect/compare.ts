@@ -25,6 +25,8 @@ export class Tap implements ByteSource {
   readonly stored: ByteSource["stored"];
   readonly warnings: ByteSource["warnings"];
   readonly readAt?: (position: number, into: Uint8Array) => number | Promise<number>;
+  /** Pieces are kept in their order, so there is no `readBeside`; every byte is read, so there is no `seek`. */
+  readonly readAhead: ByteSource["readAhead"];
   /** Offset of the first byte that was encoded differently; undefined: none so far. */
   difference: number | undefined;
   /** Bytes compared. */
@@ -39,6 +41,14 @@ export class Tap implements ByteSource {
     this.within = source.within;
     this.stored = source.stored;
     this.warnings = source.warnings;
+    const { readAhead } = source;
+    this.readAhead =
+      readAhead &&
+      (async (position, into) => {
+        const n = await readAhead(position, into);
+        source.seek?.(position + n);
+        return this.keep(into, n);
+      });
     if (isRandom(source)) this.readAt = (position, into) => source.readAt(position, into);
   }
 

@@ -31,8 +31,7 @@ export interface StreamOptions {
   /** Bytes asked of the source at a time. */
   bufferSize?: number;
   /**
-   * Let another thread read ahead where the source can: quicker for a consumer that works on every page, slower for one
-   * that only lists. Default false.
+   * Let another thread read ahead where the source can. Default true, unless `bufferSize` is given.
    */
   readAhead?: boolean;
   /** Absolute offset of the source's first byte, for errors. */

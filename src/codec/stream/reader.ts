@@ -86,7 +86,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.reader = new QemuFileReader(source, {
       ...(options.bufferSize === undefined ? {} : { bufferSize: options.bufferSize }),
       offset: options.offset,
-      readAhead: options.readAhead,
+      readAhead: options.readAhead ?? options.bufferSize === undefined,
     });
     // No record is shorter than 8 bytes: a small stream needs no room for thousands.
     this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));

@@ -64,13 +64,16 @@ export interface JsonLimits {
   element?: (key: string, value: JsonValue, offset: number) => object | undefined;
 }
 
+/** The bounds where none are given. */
+export const JSON_LIMITS = { maxDepth: 128, maxNodes: 4_000_000, maxLength: 1 << 26 };
+
 /**
  * Parses one JSON text. Characters are not decoded (pass Latin-1 text to keep bytes).
  * @param offset absolute byte offset of the text, for errors
  * @throws QevmError `bad-description` with the offset of the first wrong character, `limit` where a bound is exceeded
  */
 export function parseJson(text: string, offset = 0, limits: JsonLimits = {}): JsonValue {
-  const maxLength = limits.maxLength ?? 1 << 26;
+  const { maxDepth, maxNodes, maxLength } = { ...JSON_LIMITS, ...limits };
   if (text.length > maxLength) {
     throw new QevmError("limit", "the description is too long", {
       offset,
@@ -78,7 +81,7 @@ export function parseJson(text: string, offset = 0, limits: JsonLimits = {}): Js
       found: `${text.length}`,
     });
   }
-  const parser = new Parser(text, offset, limits.maxDepth ?? 128, limits.maxNodes ?? 4_000_000, limits.element);
+  const parser = new Parser(text, offset, maxDepth, maxNodes, limits.element);
   return parser.whole();
 }
 

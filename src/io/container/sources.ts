@@ -10,6 +10,7 @@ export class SliceSource implements RandomSource {
   readonly offset: number;
   readonly within: readonly string[] | undefined;
   readonly readAhead: ByteSource["readAhead"];
+  readonly readBeside: ByteSource["readBeside"];
   private position = 0;
 
   constructor(
@@ -17,8 +18,11 @@ export class SliceSource implements RandomSource {
     private readonly start: number,
     most = Infinity,
   ) {
-    if (whole.readAhead !== undefined && most === Infinity)
+    if (whole.readAhead !== undefined && most === Infinity) {
       this.readAhead = (position, into) => whole.readAhead!(start + position, into);
+      const { readBeside } = whole;
+      this.readBeside = readBeside && ((position, into) => readBeside(start + position, into));
+    }
     this.length = Math.min(most, Math.max(0, whole.length - start));
     this.offset = (whole.offset ?? 0) + start;
     this.within = whole.within;

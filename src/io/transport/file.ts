@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, read, readSync, statSync, writeSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { basename, join } from "node:path";
 import { promisify } from "node:util";
 import { QevmError } from "../../bytes/errors.js";
@@ -13,13 +14,15 @@ import { moveInto, outputPlace, type OutputPlace } from "./output-place.js";
 export { attempt } from "./attempt.js";
 
 /**
- * A file as a source. Reads are synchronous: for whole files that is twice as fast as any other way in Node, and the
- * codecs read a megabyte at a time.
+ * A file as a source. Reads are synchronous, which is the fastest way in Node for one thread; the codecs read a megabyte
+ * at a time, and let another thread read beside this one (`src/bytes/read-ahead.ts`).
  */
 export class FileSource implements ByteSource {
   readonly length: number | undefined;
-  /** Regular files only: see {@link ByteSource.readAhead}. */
+  /** Regular files only, and only with two cores: see {@link ByteSource.readAhead}. */
   readonly readAhead: ByteSource["readAhead"];
+  /** As `readAhead`: see {@link ByteSource.readBeside}. */
+  readonly readBeside: ByteSource["readBeside"];
   /** Regular files only: see {@link ByteSource.openFile}. */
   readonly openFile: ByteSource["openFile"];
   private position = 0;
@@ -34,7 +37,9 @@ export class FileSource implements ByteSource {
     const stat = fstatSync(fd);
     this.length = stat.isFile() ? stat.size : undefined;
     this.openFile = stat.isFile() ? { path, fd } : undefined;
-    this.readAhead = stat.isFile() ? (position, into) => this.readAside(position, into) : undefined;
+    if (!stat.isFile() || availableParallelism() < 2) return;
+    this.readAhead = (position, into) => this.readAside(position, into);
+    this.readBeside = (position, into) => this.readAt(position, into);
   }
 
   /** Opens a regular file or block device. Errors: io. */

@@ -91,7 +91,7 @@ export async function writeStage(
 ): Promise<number> {
   const writer = new ExactWriter(sink);
   const input = live === undefined ? old : flushing(old, writer.file);
-  const reader = new StreamReader(input, { readAhead: true, ...stream });
+  const reader = new StreamReader(input, stream);
   const plans = planning(reader);
   const ram = new RamCopy(writer, plans.pattern, pattern, keepsCompressed ? undefined : reader.diagnostics);
   const waiting: Command[] = [];

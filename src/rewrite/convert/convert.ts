@@ -29,7 +29,7 @@ export async function convertStream(
   const writer = new ExactWriter(sink, start);
   const { live } = options;
   const input = live === undefined ? source : flushing(source, writer.file);
-  const reader = new StreamReader(input, { readAhead: true, ...options });
+  const reader = new StreamReader(input, options);
   const changes = new DeviceChanges(options.values ?? [], "the stream");
   let converter: ItemConverter | undefined;
   const choose = (): ItemConverter => {

@@ -105,7 +105,7 @@ async function loadFrom(
   options: ReadingOf<LoadOptions>,
   channels?: LoadChannels,
 ): Promise<Loaded> {
-  const reader = new StreamReader(source, { readAhead: true, ...options });
+  const reader = new StreamReader(source, options);
   const loader = new RamLoader(sink, reader, options);
   try {
     for await (const item of reader) {
