@@ -1,6 +1,7 @@
 /**
  * `bench -- commands`: each command on the save of the Linux guest of `bench -- qemu` (842 MB), in every form, against
- * the fastest program that has to read or write the same bytes.
+ * the fastest program that has to read or write the same bytes. With QEVM_LINUX_GIB=4 the guest has 4 GiB, whose page
+ * cache is filled with copies of its files: the start of the program weighs less.
  *
  * A row is a command and a form: `inspect zstd`. Commands: inspect, verify, devices, explain, report, diff (the file
  * with a copy of itself), extract, convert (`--ram normal`). Against: what decompresses the form, to nowhere
@@ -85,7 +86,7 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
   }
   const maker = findQemu("7.2");
   if (maker === undefined) throw new Error("no QEMU 7.2 that makes the guest");
-  const { stream } = await linuxGuest(maker);
+  const { stream } = await linuxGuest(maker, undefined, gibibytes());
   return await inFolder(async (folder) => {
     const done: BenchRow[] = [];
     for (const name of names) {
@@ -97,6 +98,13 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
     }
     return done;
   });
+}
+
+/** Memory of the guest: QEVM_LINUX_GIB, a whole number of GiB; 1 without. */
+function gibibytes(): number {
+  const text = process.env["QEVM_LINUX_GIB"] ?? "1";
+  if (!/^[1-9]\d?$/u.test(text)) throw new Error(`QEVM_LINUX_GIB=${text} is not a number of GiB from 1 to 99`);
+  return Number(text);
 }
 
 async function measured(
@@ -120,7 +128,7 @@ async function measured(
     rmSync(out, { recursive: true, force: true });
     if (!writes) return;
     spawnSync("sync");
-    makeResident(3);
+    makeResident(2 * statSync(stream).size);
   };
   const spent = { ours: [] as number[], theirs: [] as number[] };
   const side = (line: string, into: number[]): Side => ({

@@ -3,14 +3,13 @@
  *
  * - `inspect`: against `cat f > /dev/null`, the file in the page cache.
  * - `extract`: `--format blocks` against `cat f > g`. Before each run the outputs are removed, the disk is synced (so
- *   that writeback of an earlier run is not counted) and memory for the output is made resident.
+ *   that writeback of an earlier run is not counted) and memory for the output is made resident (`resident.ts`).
  * - `extract raw`: `--format raw`, in the same way; `node copy`: a loop in Node that only reads and writes, the lower
  *   bound of both.
  * - `start-up`: `qevm --help` against a bare `node`.
  */
 import { spawnSync } from "node:child_process";
 import { closeSync, openSync, rmSync, statSync, writeSync } from "node:fs";
-import { freemem } from "node:os";
 import { join } from "node:path";
 import { makeResident } from "./resident.js";
 import { makePlainStream } from "../streams/plain.js";
@@ -92,8 +91,7 @@ async function againstCat(
     rmSync(copy, { force: true });
     rmSync(made, { recursive: true, force: true });
     spawnSync("sync");
-    // Twice the memory that a side needs: the kernel takes any of the free pages.
-    makeResident(Math.min(6, Math.floor(freemem() / 2 ** 31)));
+    makeResident(2 * RAM);
   };
   const measured = await pairs(making(file, made)(clean), shell(`cat '${file}' > '${copy}'`, clean), runs ?? 9);
   clean();

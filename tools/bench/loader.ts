@@ -51,7 +51,7 @@ export class Loader {
    */
   side(uri: string, pages: number, begin?: () => void): Side {
     return {
-      before: () => makeResident(2),
+      before: () => makeResident(2 * 2 ** 30),
       measure: async () => {
         this.child.stdin?.write(`${uri}\n`);
         if (begin !== undefined) {

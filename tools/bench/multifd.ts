@@ -207,7 +207,7 @@ async function loads(qemu: QemuBinary, stream: string, wanted: readonly string[]
         const ours = loader.side(uri, pages, () => sender.send(uri));
         const theirs = async (): Promise<number> =>
           await theirLoad(qemu, sender, pages, method, (seconds) => spent.theirs.push(seconds));
-        const measured = await pairs(ours, { measure: theirs, before: () => makeResident(2) }, runs);
+        const measured = await pairs(ours, { measure: theirs, before: () => makeResident(2 * 2 ** 30) }, runs);
         loader.close();
         done.push(row(`load ${method}${suffix}`, "QEMU 10.0, 2 channels", measured, noteOf(measured, spent)));
       }

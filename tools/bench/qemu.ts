@@ -172,7 +172,7 @@ export async function rows({ runs = 5, arguments: wanted }: BenchOptions): Promi
 
 function qemuLoad(qemu: QemuBinary, { args }: LinuxGuest, path: string, pages: number): Side {
   return {
-    before: () => makeResident(2),
+    before: () => makeResident(2 * 2 ** 30),
     async measure() {
       const vm = await QemuProcess.start(qemu, [...args, "-S", "-incoming", "defer"]);
       try {

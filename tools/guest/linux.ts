@@ -1,5 +1,5 @@
 /**
- * A Linux guest of 1 GiB for measurements: Debian's kernel, its programs and libraries in the page cache, and processes
+ * A Linux guest of 1 GiB or more for measurements: Debian's kernel, its programs and libraries in the page cache, and processes
  * whose memory holds Python and Perl data. Everything comes from Debian's packages and is kept in one folder, so that
  * the guest boots once per machine.
  */
@@ -54,12 +54,14 @@ mkdir -p /proc /sys /dev /tmp /run
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs dev /dev
-mount -t tmpfs tmp /tmp
+mount -t tmpfs -o size=95% tmp /tmp
 python3.11 /heap.py &
 perl /heap.pl &
 find /usr -type f | head -3000 | xargs cat | gzip -1 | head -c 25000000 > /tmp/archive.gz
 (find / -xdev -type f | xargs ls -l; dmesg; cat /proc/*/maps) > /tmp/listing
 sort /tmp/listing > /tmp/sorted
+free() { awk '/MemAvailable/ { print int($2 / 1024) }' /proc/meminfo; }
+while [ -n "$keep" ] && [ $(free) -gt "$keep" ]; do cp -r /usr /tmp/copy$(free); done
 while [ ! -e /run/python -o ! -e /run/perl ]; do sleep 1; done
 echo the guest is ready > /dev/ttyS0
 while :; do sleep 1000; done
@@ -98,16 +100,22 @@ export function linuxFolder(): string {
   return folder ?? join(cache ?? join(homedir(), ".cache"), "qevm", "linux");
 }
 
+/** MiB that a guest of more than 1 GiB leaves free when it fills its memory with copies of its files. */
+const KEPT_FREE = 700;
+
 /**
  * The guest, saved by `qemu` (a QEMU outside a chroot). It is made if missing, which takes a minute or two. Errors: io,
  * with the output of the failed program.
+ * @param gibibytes of guest memory; above 1 its memory is filled with copies of its files
  */
-export async function linuxGuest(qemu: QemuBinary, folder = linuxFolder()): Promise<LinuxGuest> {
-  const stream = join(folder, `linux-${qemu.version}.mig`);
+export async function linuxGuest(qemu: QemuBinary, folder = linuxFolder(), gibibytes = 1): Promise<LinuxGuest> {
+  const stream = join(folder, `linux-${qemu.version}${gibibytes === 1 ? "" : `-${gibibytes}g`}.mig`);
   const kernel = join(folder, "vmlinuz");
-  const files = join(folder, "files.cpio");
-  const machine = ["-machine", `pc-i440fx-${qemu.version}`, "-m", "1024", "-smp", "2", "-nodefaults"];
-  const boot = ["-kernel", kernel, "-initrd", files, "-append", "console=ttyS0 quiet rdinit=/init"];
+  const files = join(folder, "files-2.cpio");
+  const machine = ["-machine", `pc-i440fx-${qemu.version}`, "-m", `${gibibytes * 1024}`, "-smp", "2", "-nodefaults"];
+  // The kernel gives what it does not know, `keep`, to init as a variable.
+  const words = `console=ttyS0 quiet rdinit=/init${gibibytes === 1 ? "" : ` keep=${KEPT_FREE}`}`;
+  const boot = ["-kernel", kernel, "-initrd", files, "-append", words];
   const args = [
     ...machine,
     ...boot,
