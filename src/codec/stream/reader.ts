@@ -87,6 +87,7 @@ export class StreamReader implements AsyncIterable<StreamItem> {
       ...(options.bufferSize === undefined ? {} : { bufferSize: options.bufferSize }),
       offset: options.offset,
       readAhead: options.readAhead ?? options.bufferSize === undefined,
+      inUse: options.inUse,
     });
     // No record is shorter than 8 bytes: a small stream needs no room for thousands.
     this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));
