@@ -100,23 +100,25 @@ function byJsonParser(text: string): VmDescription {
   return parseVmDescription(text, { maxNodes: text.length - 1 });
 }
 
+/** What a reader makes of a text: the description, or code and offset of the error. */
+async function outcome(parse: (text: string) => VmDescription, text: string): Promise<unknown> {
+  let description: VmDescription | undefined;
+  const error = await refusal(() => (description = parse(text)));
+  return error === undefined ? description : [error.code, error.offset];
+}
+
 test("a text with other characters is read as the JSON parser reads it", async (t) => {
   const text = wrap(
     '{"name": "a", "array_len": 4, "type": "uint8", "size": 1}, {"name": "b", "index": 0, "type": "tmp", "vmsd_name": "s", ' +
       '"version": 1, "fields": [], "size": 0}, {"name": "c", "type": "struct", "struct": {"vmsd_name": "s", "version": 1, "fields": []}, "size": 0}',
   );
-  const read = async (parse: (edited: string) => VmDescription, edited: string): Promise<unknown> => {
-    let description: VmDescription | undefined;
-    const error = await refusal(() => (description = parse(edited)));
-    return error === undefined ? description : [error.code, error.offset];
-  };
   let refused = 0;
   for (let at = 0; at < text.length; at++) {
     for (const other of ["", " ", "0", '"', "\\", "\u007f"]) {
       const edited = text.slice(0, at) + other + text.slice(at + 1);
-      const quick = await read(parseVmDescription, edited);
+      const quick = await outcome(parseVmDescription, edited);
       if (Array.isArray(quick)) refused++;
-      if (isDeepStrictEqual(quick, await read(byJsonParser, edited))) continue;
+      if (isDeepStrictEqual(quick, await outcome(byJsonParser, edited))) continue;
       t.fail(`${JSON.stringify(other)} at ${at}`);
     }
   }

@@ -182,7 +182,7 @@ test("what other threads cannot write is an error with the file's path, and the 
   writeFileSync(path, "");
   const fd = openSync(path, "r+");
   queue.add({ fd, path }, pieces, PAGE, first!);
-  t.ok(queue.overlaps({ fd, path }, 0, PAGE + 1) === false, "another file object is another file");
+  t.notOk(queue.overlaps({ fd, path }, 0, PAGE + 1), "another file object is another file");
   await queue.settle();
   t.deepEqual(readFileSync(path), Buffer.concat([Buffer.alloc(PAGE), ...pieces]), "written");
   closeSync(fd);

@@ -1,28 +1,45 @@
 // Bundles the modules of a build into the program as it is shipped.
-import { chmodSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { build } from "esbuild";
 
 /**
  * Packages that few runs use, loaded when a name of theirs is first used: pako and zlib cost each start of a command
  * 15 ms otherwise, the XML parser 6 ms, node:crypto 7 ms, node:worker_threads 1 ms.
  */
-const seldom = {
-  name: "packages that few runs use",
-  setup(bundle) {
-    bundle.onResolve(
-      { filter: /^(?:pako|node:(?:crypto|worker_threads|zlib)|@rgrove\/parse-xml)$/ },
-      ({ path, namespace }) => (namespace === "seldom" ? { path, external: true } : { path, namespace: "seldom" }),
-    );
-    bundle.onLoad({ filter: /.*/, namespace: "seldom" }, async ({ path }) => {
-      const names = Object.keys(await import(path)).join(" ");
-      const get = `() => require(${JSON.stringify(path)})[name]`;
-      return {
-        contents: `for (const name of "${names}".split(" "))
-          Object.defineProperty(exports, name, { enumerable: true, get: ${get} });`,
-      };
-    });
-  },
-};
+const SELDOM = /^(?:pako|node:(?:crypto|worker_threads|zlib)|@rgrove\/parse-xml)$/;
+
+/** The plugin for them. @param from the modules whose imports say which names there must be */
+function seldom(from) {
+  return {
+    name: "packages that few runs use",
+    setup(bundle) {
+      const names = importedNames(from);
+      bundle.onResolve({ filter: SELDOM }, ({ path, namespace }) =>
+        namespace === "seldom" ? { path, external: true } : { path, namespace: "seldom" },
+      );
+      bundle.onLoad({ filter: /.*/, namespace: "seldom" }, ({ path }) => {
+        const get = `() => require(${JSON.stringify(path)})[name]`;
+        return {
+          contents: `for (const name of "${[...names.get(path)].join(" ")}".split(" "))
+            Object.defineProperty(exports, name, { enumerable: true, get: ${get} });`,
+        };
+      });
+    },
+  };
+}
+
+/** The names that modules import from these packages. */
+function importedNames(folder) {
+  const names = new Map();
+  for (const file of readdirSync(folder, { recursive: true }).filter((name) => name.endsWith(".js"))) {
+    for (const [, list, path] of readFileSync(folder + file, "utf8").matchAll(/import \{([^}]*)\} from "([^"]+)"/g)) {
+      if (!SELDOM.test(path)) continue;
+      if (!names.has(path)) names.set(path, new Set());
+      for (const name of list.split(",")) if (name.trim() !== "") names.get(path).add(name.trim().split(" ")[0]);
+    }
+  }
+  return names;
+}
 
 /** The WebAssembly files stay beside the modules. */
 const besideModules = {
@@ -76,7 +93,7 @@ export async function bundleProgram(folder) {
     ...common,
     format: "cjs",
     define: { "import.meta.url": "moduleUrl" },
-    plugins: [besideModules, soonStarted, seldom],
+    plugins: [besideModules, soonStarted, seldom(from)],
     // Names are kept for stack traces. Removing whitespace saves a third of the bytes, of which each command has a
     // copy.
     minifyWhitespace: true,
@@ -108,7 +125,7 @@ export async function bundleProgram(folder) {
   };
   await build({
     ...command,
-    plugins: [start, besideModules, seldom],
+    plugins: [start, besideModules, seldom(from)],
     entryPoints: [`${from}cli/main.js`],
     outfile: `${to}qevm.cjs`,
   });

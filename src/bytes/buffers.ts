@@ -28,7 +28,7 @@ export class Buffers {
 
   /** Settles when one of those given back may be free. */
   async wait(): Promise<void> {
-    await Promise.race(this.spare.map((buffer) => this.inUse?.(buffer)));
+    await Promise.race(this.spare.map(async (buffer) => await this.inUse?.(buffer)));
   }
 
   /** Gives back a buffer; one of another length is left to the garbage collector. */

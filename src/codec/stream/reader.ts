@@ -83,12 +83,9 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
     this.diagnostics.warnings.push(...(source.warnings ?? []));
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
-    this.reader = new QemuFileReader(source, {
-      ...(options.bufferSize === undefined ? {} : { bufferSize: options.bufferSize }),
-      offset: options.offset,
-      readAhead: options.readAhead ?? options.bufferSize === undefined,
-      inUse: options.inUse,
-    });
+    const { bufferSize, offset, readAhead = bufferSize === undefined, inUse } = options;
+    const sized = bufferSize === undefined ? {} : { bufferSize };
+    this.reader = new QemuFileReader(source, { ...sized, offset, readAhead, inUse });
     // No record is shorter than 8 bytes: a small stream needs no room for thousands.
     this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));
     this.start = this.reader.offset;

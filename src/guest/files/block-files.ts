@@ -162,7 +162,7 @@ export class BlockFiles implements PageStore {
         pieces = [];
         start = offset[k]!;
       }
-      pieces.push(buffer.subarray(bodyStart[k]!, bodyStart[k]! + pageSize));
+      pieces.push(buffer.subarray(bodyStart[k], bodyStart[k]! + pageSize));
     }
     writer.direct(target, pieces, fileOffset(split, start), buffer);
   }
@@ -173,7 +173,7 @@ export class BlockFiles implements PageStore {
     this.flushUnlessAdjacent(target, offset[from]!);
     for (let k = from; k < to; k++) {
       if (this.used === this.limit) this.begin(target, offset[k]!);
-      writer.memory.set(buffer.subarray(bodyStart[k]!, bodyStart[k]! + pageSize), this.used);
+      writer.memory.set(buffer.subarray(bodyStart[k], bodyStart[k]! + pageSize), this.used);
       this.used += pageSize;
     }
   }
