@@ -156,6 +156,24 @@ test("a long skip seeks, also while a piece is under way", async (t) => {
   await reader.need(4104);
   t.ok(checkView(reader.view(4104), 1000 * 4104 + 20_000_000), "what follows is right");
   t.ok(calls.ahead + calls.beside + calls.reads - before < 4, "what is between was not read");
+
+  // A source without `seek` goes on by itself after what it has read ahead.
+  const late = lateSource((length) => length, noCalls());
+  const source: ByteSource = {
+    length: LENGTH,
+    read: (into) => late.read(into),
+    readAhead: async (from, into) => {
+      const n = await late.readAhead!(from, into);
+      late.seek!(from + n);
+      return n;
+    },
+  };
+  const onward = new QemuFileReader(source, { readAhead: true });
+  for (const skip of [0, 0, 0, 0, 20_000_000]) {
+    await onward.discard(skip);
+    await onward.need(1 << 19);
+    t.ok(checkView(onward.view(1 << 19), onward.offset - (1 << 19)), `without seek, at ${onward.offset}`);
+  }
   t.end();
 });
 

@@ -174,8 +174,7 @@ export class QemuFileReader {
       left -= here;
       if (left > 4 * this.chunk) {
         this.refills = 0;
-        await this.ahead?.stop();
-        left -= this.jump(left);
+        left -= await this.jump(left);
       }
       if (left === 0) return;
       // Seeking and reading give the same error at the same offset.
@@ -194,8 +193,7 @@ export class QemuFileReader {
     do {
       this.position = this.end;
       this.refills = 0;
-      await this.ahead?.stop();
-      this.jump(Number.MAX_SAFE_INTEGER);
+      await this.jump(Number.MAX_SAFE_INTEGER);
     } while (await this.fill(1));
   }
 
@@ -292,9 +290,10 @@ export class QemuFileReader {
    * Seeks forward up to `n` bytes from an empty buffer, but not past the source's end. Returns the distance; 0 where
    * the source cannot seek.
    */
-  private jump(n: number): number {
+  private async jump(n: number): Promise<number> {
     const { source } = this;
     if (source.seek === undefined || source.length === undefined || this.ended) return 0;
+    await this.ahead?.stop();
     const target = Math.min(this.offset + n, this.origin + source.length);
     const jumped = target - this.offset;
     if (jumped <= 0) return 0;
