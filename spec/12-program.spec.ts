@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -131,6 +131,19 @@ test("the shipped program behaves like the tested modules", async (t) => {
   t.deepEqual(made, contents(other), "and the same files");
   const asked = new Set(lines.map((line) => line.split(" ")[0]));
   for (const command of Object.keys(COMMANDS)) t.ok(asked.has(command), `${command} is among them`);
+  rmSync(folder, { recursive: true });
+  t.end();
+});
+
+test("the program's version without its package.json", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "qevm-program-"));
+  const program = join(folder, "qevm.cjs");
+  copyFileSync(PLAIN_PROGRAM, program);
+  const version = (): string =>
+    spawnSync(process.execPath, [program, "--version"], { encoding: "utf8", timeout: 20_000 }).stdout;
+  t.equal(version(), "unknown\n", "none above it");
+  writeFileSync(join(folder, "package.json"), '{ "name": "other", "version": "7.0.0" }');
+  t.equal(version(), "unknown\n", "another's");
   rmSync(folder, { recursive: true });
   t.end();
 });
