@@ -1,7 +1,21 @@
 /** Guest memory in sparse files, a block a file: the same as in memory, whoever writes it. */
-import { closeSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
 import test from "tape";
 import { convertToFile } from "../src/rewrite/convert/convert-file.js";
 import { RecordApplier } from "../src/guest/pages/apply.js";
@@ -9,9 +23,7 @@ import { BlockFiles } from "../src/guest/files/block-files.js";
 import { extractBlocks } from "../src/guest/files/extract-blocks.js";
 import { MemoryPages } from "../src/guest/pages/page-store.js";
 import { ScratchMemory } from "../src/guest/files/scratch.js";
-import { WriteQueue } from "../src/guest/files/write-queue.js";
-import { FileSource } from "../src/io/transport/file.js";
-import { MemorySink, MemorySource, type ByteSource } from "../src/bytes/index.js";
+import { MemorySink, MemorySource } from "../src/bytes/index.js";
 import { RamBatch, RamFlag, type RamBlock } from "../src/codec/ram/index.js";
 import { createStreamWriter } from "../src/codec/stream/index.js";
 import { ThreadPool } from "../src/io/threads/index.js";
@@ -97,6 +109,19 @@ test("files and memory take the same writes", async (t) => {
   t.end();
 });
 
+/** Writes pages until another thread takes over, where there is more than one processor. */
+async function threadOf(files: BlockFiles, block: RamBlock, also?: (offset: number, page: Uint8Array) => void) {
+  const until = performance.now() + 20_000;
+  while (!files.isThreaded && availableParallelism() > 1) {
+    if (performance.now() > until) throw new Error("no thread in 20 s");
+    for (let offset = 0; offset < 1 << 18; offset += PAGE) {
+      files.write(block, offset, pageOf(1));
+      also?.(offset, pageOf(1));
+    }
+    await setTimeout(1);
+  }
+}
+
 for (const [how, threadAfter] of [
   ["written here", Number.POSITIVE_INFINITY],
   ["written by another thread", 0],
@@ -109,6 +134,7 @@ for (const [how, threadAfter] of [
     try {
       files.add(BLOCK);
       files.add(two);
+      if (threadAfter === 0) await threadOf(files, two, (offset, page) => memory.write(two, offset, page));
       // Runs that cross a multiple of 128 KiB, that another block, a gap, a page again or a zero page ends.
       const runs: [RamBlock, number, number, number][] = [
         [BLOCK, 3, 70, RamFlag.PAGE],
@@ -137,10 +163,6 @@ for (const [how, threadAfter] of [
       batch.count = records.length;
       await new RecordApplier(files, PAGE).apply(batch);
       await new RecordApplier(memory, PAGE).apply(batch);
-      const byOthers = threadAfter === 0 && availableParallelism() > 1;
-      t.equal(files.busy(batch.buffer) !== undefined, byOthers, "the batch's buffer is in use");
-      await files.settle();
-      t.equal(files.busy(batch.buffer), undefined, "and is not when everything is written");
       const ours = new Uint8Array(PAGE);
       const theirs = new Uint8Array(PAGE);
       const different: string[] = [];
@@ -165,68 +187,93 @@ for (const [how, threadAfter] of [
   });
 }
 
-test("a thread that is refused at once is an error", async (t) => {
+test("a thread that does not come to run, or may not, is done without", { timeout: 60_000 }, async (t) => {
+  const work = mkdtempSync(join(tmpdir(), "qevm-without-"));
+  const sink = new MemorySink();
+  const writer = createStreamWriter(sink, { machine: "none" });
+  const [ram] = writer.ram.blocks([{ idstr: "ram", usedLength: 1 << 20 }]);
+  for (let offset = 0; offset < 1 << 20; offset += PAGE) await writer.ram.page(ram!, offset, pageOf(1 + offset / PAGE));
+  writer.ram.end();
+  await writer.finish();
+  const truth = Buffer.concat(Array.from({ length: 256 }, (_, k) => pageOf(1 + k)));
+  // A bundle of the library, as programs are shipped: the module of the thread is not beside it, or its place is not known.
+  const library = fileURLToPath(new URL("../src/guest/files/extract-blocks.js", import.meta.url));
+  for (const format of ["esm", "cjs"] as const) {
+    const outfile = join(work, format === "esm" ? "bundle.mjs" : "bundle.cjs");
+    const bundle = {
+      bundle: true,
+      platform: "node",
+      logLevel: "error",
+      format,
+      outfile,
+    } as const;
+    await build({ ...bundle, entryPoints: [library] });
+    const { extractBlocks: bundled } = (await import(outfile)) as { extractBlocks: typeof extractBlocks };
+    const folder = join(work, format);
+    await bundled(new MemorySource(sink.bytes()), folder, { threadAfter: 0 });
+    t.equal(Buffer.compare(readFileSync(join(folder, "ram")), truth), 0, `bundled as ${format}: every page is there`);
+  }
   const error = await refusal(() => {
     ThreadPool.begin({ threads: 2, shape: RING, script: new URL("none.js", import.meta.url), data: () => undefined });
   });
-  t.equal(`${error?.code}: ${error?.what}`, "io: a worker thread did not start");
-  t.end();
-});
-
-test("what other threads cannot write is an error with the file's path, and the end of it", async (t) => {
-  const work = mkdtempSync(join(tmpdir(), "qevm-thread-"));
-  const path = join(work, "ram");
-  const queue = new WriteQueue();
-  const pieces = [pageOf(1), pageOf(2)];
-  const [first] = pieces;
-  writeFileSync(path, "");
-  const fd = openSync(path, "r+");
-  queue.add({ fd, path }, pieces, PAGE, first!);
-  t.notOk(queue.overlaps({ fd, path }, 0, PAGE + 1), "another file object is another file");
-  await queue.settle();
-  t.deepEqual(readFileSync(path), Buffer.concat([Buffer.alloc(PAGE), ...pieces]), "written");
-  closeSync(fd);
-  const to = { fd: openSync(path, "r"), path };
-  queue.add(to, pieces, 0, first!);
-  queue.add(to, pieces, 0, first!);
-  t.deepEqual([queue.overlaps(to, PAGE, 1), queue.overlaps(to, 2 * PAGE, 1)], [true, false], "what overlaps");
-  await queue.busy(first!);
-  for (const call of [() => queue.add(to, pieces, 0, first!), async () => await queue.settle()]) {
-    const error = await refusal(call);
-    t.match(`${error?.code}: ${error?.what}`, /^io: \S*\/ram: EBADF/u);
-  }
-  await queue.end();
-  closeSync(to.fd);
+  t.equal(`${error?.code}: ${error?.what}`, "io: a worker thread did not start", "a thread that is refused at once");
   rmSync(work, { recursive: true });
   t.end();
 });
 
-test("extract waits for pages that other threads write before their buffer is filled again", async (t) => {
-  const work = mkdtempSync(join(tmpdir(), "qevm-in-use-"));
-  const sink = new MemorySink();
-  const writer = createStreamWriter(sink, { machine: "none" });
-  const length = 12 << 20;
-  const [ram] = writer.ram.blocks([{ idstr: "ram", usedLength: length }]);
-  for (let k = 0; k < length / PAGE; k++) await writer.ram.page(ram!, k * PAGE, pageOf(k % 256));
-  writer.ram.end();
-  await writer.finish();
-  const truth = Buffer.concat(Array.from({ length: length / PAGE }, (_, k) => pageOf(k % 256)));
-  const path = join(work, "stream");
-  writeFileSync(path, sink.bytes());
-  const file = FileSource.open(path);
-  const bytes = sink.bytes();
-  const sources: [string, ByteSource, number][] = [
-    ["a file", file, 0],
-    ["bytes in memory", new MemorySource(bytes), 0],
-    ["small buffers", new MemorySource(bytes), 1 << 17],
-  ];
-  for (const [how, source, bufferSize] of sources) {
-    const out = join(work, "out");
-    await extractBlocks(source, out, { threadAfter: 0, ...(bufferSize > 0 && { bufferSize }) });
-    t.equal(Buffer.compare(readFileSync(join(out, "ram")), truth), 0, how);
-    rmSync(out, { recursive: true });
-  }
-  file.close();
+test("where address space is limited no thread is started: its heap may end the process", (t) => {
+  const work = mkdtempSync(join(tmpdir(), "qevm-limited-"));
+  const script = `
+    import { BlockFiles } from ${JSON.stringify(new URL("../src/guest/files/block-files.js", import.meta.url).href)};
+    const files = new BlockFiles(process.argv[2], 4096, 0);
+    const block = { idstr: "ram", usedLength: 1 << 26, index: 0 };
+    files.add(block);
+    const until = performance.now() + Number(process.argv[3]);
+    for (let offset = 0; !files.isThreaded && performance.now() < until; offset = (offset + 4096) % (1 << 26)) {
+      files.write(block, offset, new Uint8Array(4096));
+      if (offset % (1 << 20) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    console.log(files.isThreaded);
+    await files.end();`;
+  const program = join(work, "program.mjs");
+  writeFileSync(program, script);
+  const run = (limit: string, wait: number): string => {
+    mkdirSync(join(work, limit));
+    const line = `ulimit -v ${limit}; exec "$0" "$1" "$2" ${wait}`;
+    const { stdout, stderr } = spawnSync("bash", ["-c", line, process.execPath, program, join(work, limit)], {
+      encoding: "utf8",
+    });
+    return `${stdout}${stderr}`.trim();
+  };
+  t.equal(run("unlimited", 20_000), String(availableParallelism() > 1), "a thread where there is no limit");
+  t.equal(run(String(1 << 25), 500), "false", "none with a limit");
+  rmSync(work, { recursive: true });
+  t.end();
+});
+
+test("what another thread cannot write is an error with the file's path, and the end of it", async (t) => {
+  const work = mkdtempSync(join(tmpdir(), "qevm-thread-"));
+  const files = new BlockFiles(work, PAGE, 0);
+  const block: RamBlock = { idstr: "ram", usedLength: 1 << 26, index: 0 };
+  files.add(block);
+  await threadOf(files, block);
+  // The descriptor, found by its path, is closed under the thread.
+  const path = join(work, "ram");
+  const fd = readdirSync("/proc/self/fd").find((name) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${name}`) === path;
+    } catch {
+      return false;
+    }
+  });
+  closeSync(Number(fd));
+  const error = await refusal(() => {
+    for (let offset = 1 << 20; offset < 1 << 26; offset += PAGE) files.write(block, offset, pageOf(2));
+    files.settle();
+  });
+  t.match(`${error?.code}: ${error?.what}`, /^io: \S*\/ram: EBADF/u);
+  openSync("/dev/null", "r");
+  await files.end();
   rmSync(work, { recursive: true });
   t.end();
 });

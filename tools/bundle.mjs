@@ -55,6 +55,7 @@ const besideModules = {
 const SOON = {
   "hash-worker": "analyse/report/hash-worker.js",
   "lane-worker": "io/container/threads/lane-worker.js",
+  "write-worker": "guest/files/write-worker.js",
   "zstd-worker": "io/container/threads/zstd-worker.js",
 };
 
@@ -62,8 +63,8 @@ const SOON = {
 const soonStarted = {
   name: "threads as CommonJS",
   setup(bundle) {
-    bundle.onLoad({ filter: /[\\/](?:hash-thread|lanes|zstd-ahead)\.js$/ }, ({ path }) => ({
-      contents: readFileSync(path, "utf8").replace(/"((?:hash|lane|zstd)-worker)\.js"/u, '"$1.cjs"'),
+    bundle.onLoad({ filter: /[\\/](?:hash-thread|lanes|write-thread|zstd-ahead)\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replace(/"((?:hash|lane|write|zstd)-worker)\.js"/u, '"$1.cjs"'),
     }));
   },
 };

@@ -1,4 +1,3 @@
-import { Buffers, type InUse } from "./buffers.js";
 import type { ByteSource } from "./source.js";
 
 /**
@@ -40,9 +39,9 @@ export interface NextBuffer {
  * read. With two or three buffers. Only for sources with `readAhead`.
  */
 export class ReadAhead {
-  /** Bytes of a piece. */
   private readonly piece: number;
-  readonly buffers: Buffers;
+  /** Buffers that nothing uses. */
+  private readonly spare: Uint8Array[] = [];
   /** What the other thread reads: the next piece, or the one after `ready`. */
   private pending: { buffer: Uint8Array; got: Promise<number> } | undefined;
   /** The piece after the pending one, which this thread has read meanwhile. */
@@ -56,19 +55,21 @@ export class ReadAhead {
     private readonly source: ByteSource,
     private readonly read: NonNullable<ByteSource["readAhead"]>,
     length: number,
-    inUse: InUse | undefined,
   ) {
     const wanted = 2 ** Math.ceil(Math.log2(length / 1024));
     this.piece = Math.min(Math.max(wanted, SHORTEST), LONGEST);
-    // The reader's, the next one and the one after it; with users one more.
-    this.buffers = new Buffers(MARGIN + this.piece, inUse === undefined ? 3 : 4, inUse);
   }
 
   /** Undefined where the source cannot read ahead, or is too short to profit. */
-  static over(source: ByteSource, inUse?: InUse): ReadAhead | undefined {
+  static over(source: ByteSource): ReadAhead | undefined {
     const { readAhead, length = 0 } = source;
     if (readAhead === undefined || length < LEAST) return undefined;
-    return new ReadAhead(source, readAhead, length, inUse);
+    return new ReadAhead(source, readAhead, length);
+  }
+
+  /** A buffer to begin with, which is used for pieces later. */
+  first(): Uint8Array {
+    return this.room();
   }
 
   /** True while a read is in progress. Nothing else may read on from the source until `take` or `stop` has returned. */
@@ -76,12 +77,10 @@ export class ReadAhead {
     return this.pending !== undefined || this.ready !== undefined;
   }
 
-  /** Starts a read at `position` of the source, where a buffer is free. */
+  /** Starts a read at `position` of the source. */
   start(position: number): void {
-    const buffer = this.buffers.take();
-    if (buffer === undefined) return;
     this.position = position;
-    this.begin(position, buffer);
+    this.begin(position);
   }
 
   /**
@@ -104,14 +103,15 @@ export class ReadAhead {
     const { pending, ready } = this;
     this.pending = undefined;
     this.ready = undefined;
-    if (ready !== undefined) this.buffers.give(ready.buffer);
+    if (ready !== undefined) this.spare.push(ready.buffer);
     if (pending === undefined) return;
     // An error is that of bytes that nobody asked for.
     await pending.got.catch(() => 0);
-    this.buffers.give(pending.buffer);
+    this.spare.push(pending.buffer);
   }
 
-  private begin(position: number, buffer: Uint8Array): void {
+  private begin(position: number): void {
+    const buffer = this.room();
     buffer.fill(MARK, buffer.length - MARKS);
     const got = this.read(position, buffer.subarray(MARGIN));
     // `take` reports the error. Without this handler a read that is never taken would be an unhandled rejection.
@@ -122,40 +122,25 @@ export class ReadAhead {
   /** Reads the piece after the pending one. An error is left to the next read of these bytes. */
   private readAfter(): void {
     const { readBeside } = this.source;
-    const buffer = readBeside === undefined ? undefined : this.buffers.take();
-    if (readBeside === undefined || buffer === undefined) return;
+    if (readBeside === undefined) return;
+    const buffer = this.room();
     try {
       this.after = { buffer, got: readBeside(this.position + this.piece, buffer.subarray(MARGIN)) };
     } catch {
-      this.buffers.give(buffer);
+      this.spare.push(buffer);
     }
   }
 
-  private arrived(now: NextBuffer, piece: Piece): NextBuffer | undefined | Promise<NextBuffer> {
+  private arrived(now: NextBuffer, piece: Piece): NextBuffer | undefined {
     const { after } = this;
     this.pending = undefined;
     this.after = undefined;
     // After a short read the piece that was read meanwhile does not follow.
     const follows = piece.got === this.piece && after !== undefined && after.got > 0;
     if (follows) this.ready = after;
-    else if (after !== undefined) this.buffers.give(after.buffer);
+    else if (after !== undefined) this.spare.push(after.buffer);
     const next = this.following(now, piece);
-    if (next === undefined) return undefined;
-    const position = this.position + (this.ready?.got ?? 0);
-    const buffer = this.buffers.take();
-    if (buffer === undefined) return this.beginLater(position, next);
-    this.begin(position, buffer);
-    return next;
-  }
-
-  /** All buffers are in use. */
-  private async beginLater(position: number, next: NextBuffer): Promise<NextBuffer> {
-    let buffer: Uint8Array | undefined;
-    while (buffer === undefined) {
-      await this.buffers.wait();
-      buffer = this.buffers.take();
-    }
-    this.begin(position, buffer);
+    if (next !== undefined) this.begin(this.position + (this.ready?.got ?? 0));
     return next;
   }
 
@@ -165,17 +150,17 @@ export class ReadAhead {
     if (got === 0) return undefined;
     const left = now.buffer.subarray(now.position, now.end);
     if (left.length > MARGIN) {
-      const all = joined(
-        left,
-        buffer.subarray(MARGIN, MARGIN + got),
-        this.buffers.isFree(now.buffer) ? now.buffer : undefined,
-      );
-      this.buffers.give(buffer);
+      const all = joined(left, buffer.subarray(MARGIN, MARGIN + got), now.buffer);
+      this.spare.push(buffer);
       return all;
     }
     buffer.set(left, MARGIN - left.length);
-    this.buffers.give(now.buffer);
+    if (now.buffer.length === MARGIN + this.piece) this.spare.push(now.buffer);
     return { buffer, position: MARGIN - left.length, end: MARGIN + got };
+  }
+
+  private room(): Uint8Array {
+    return this.spare.pop() ?? new Uint8Array(MARGIN + this.piece);
   }
 }
 
@@ -186,9 +171,9 @@ function hasEnded(buffer: Uint8Array): boolean {
 }
 
 /** A long structure is being collected: the buffer doubles as the bytes arrive. */
-function joined(left: Uint8Array, more: Uint8Array, buffer: Uint8Array | undefined): NextBuffer {
+function joined(left: Uint8Array, more: Uint8Array, buffer: Uint8Array): NextBuffer {
   const end = left.length + more.length;
-  const room = buffer !== undefined && end <= buffer.length ? buffer : new Uint8Array(2 * end);
+  const room = end <= buffer.length ? buffer : new Uint8Array(Math.max(end, buffer.length * 2));
   room.set(left);
   room.set(more, left.length);
   return { buffer: room, position: 0, end };

@@ -1,5 +1,4 @@
 import { QevmError, type ErrorCode, type ErrorPlace } from "./errors.js";
-import { Buffers } from "./buffers.js";
 import { ReadAhead, type NextBuffer } from "./read-ahead.js";
 import type { ByteSource } from "./source.js";
 
@@ -32,8 +31,6 @@ export class QemuFileReader {
   readonly origin: number;
   private readonly chunk: number;
   private readonly ahead: ReadAhead | undefined;
-  private readonly buffers: Buffers;
-  private readonly inUse: ((buffer: Uint8Array) => Promise<unknown> | undefined) | undefined;
   /** Refills since the last jump. */
   private refills = 0;
 
@@ -45,20 +42,16 @@ export class QemuFileReader {
       offset?: number | undefined;
       /** Read ahead in another thread where the source supports it. Use it for work that reads the whole input. */
       readAhead?: boolean | undefined;
-      /** Asked before the bytes of a buffer change that were handed out. Default: they may. */
-      inUse?: ((buffer: Uint8Array) => Promise<unknown> | undefined) | undefined;
     } = {},
   ) {
     this.chunk = Math.max(16, options.bufferSize ?? DEFAULT_BUFFER_SIZE);
     this.origin = options.offset ?? source.offset ?? 0;
     this.path.push(...(source.within ?? []));
     this.base = this.origin;
-    this.ahead = options.readAhead === true ? ReadAhead.over(source, options.inUse) : undefined;
+    this.ahead = options.readAhead === true ? ReadAhead.over(source) : undefined;
     // A small input of known length gets a small buffer, with one extra byte so that the end is seen at once.
     const room = Math.max(16, Math.min(this.chunk, (source.length ?? this.chunk) + 1));
-    this.inUse = options.inUse;
-    this.buffers = this.ahead?.buffers ?? new Buffers(room, 3, options.inUse);
-    this.buffer = this.buffers.take()!;
+    this.buffer = this.ahead?.first() ?? new Uint8Array(room);
     this.data = new DataView(this.buffer.buffer);
   }
 
@@ -97,9 +90,6 @@ export class QemuFileReader {
     if (this.end - this.position >= n) return true;
     if (this.ended) return false;
     if (this.ahead?.isUnderWay === true) return this.fillAhead(n, this.ahead);
-    if (this.inUse !== undefined && this.inUse(this.buffer) !== undefined && !this.replace()) {
-      return this.buffers.wait().then(() => this.fill(n));
-    }
     this.makeRoom(n);
     while (this.end - this.position < n) {
       const got = this.source.read(this.room());
@@ -352,25 +342,12 @@ export class QemuFileReader {
     return this.buffer.subarray(this.end, this.end + this.chunk);
   }
 
-  /** Goes on with another buffer, where one is free, since bytes of this one are in use. */
-  private replace(): boolean {
-    const buffer = this.buffers.take();
-    if (buffer === undefined) return false;
-    const left = this.buffer.subarray(this.position, this.end);
-    const next = buffer.length < left.length ? new Uint8Array(2 * left.length) : buffer;
-    next.set(left);
-    this.buffers.give(this.buffer);
-    if (next !== buffer) this.buffers.give(buffer);
-    return this.adopt({ buffer: next, position: 0, end: left.length });
-  }
-
   /** Moves the unread bytes to the front, and grows the buffer when `n` bytes do not fit. */
   private makeRoom(n: number): void {
     const left = this.end - this.position;
     if (n > this.buffer.length) {
       const grown = new Uint8Array(Math.max(n, this.buffer.length * 2));
       grown.set(this.buffer.subarray(this.position, this.end));
-      this.buffers.give(this.buffer);
       this.buffer = grown;
       this.data = new DataView(grown.buffer);
     } else if (this.position > 0) {

@@ -34,12 +34,6 @@ export interface StreamOptions {
    * Let another thread read ahead where the source can. Default true, unless `bufferSize` is given.
    */
   readAhead?: boolean;
-  /**
-   * @internal
-   * Asked before bytes change that a batch has shown: settles when nobody uses that buffer any more; undefined: nobody
-   * does.
-   */
-  inUse?: ((buffer: Uint8Array) => Promise<unknown> | undefined) | undefined;
   /** Absolute offset of the source's first byte, for errors. */
   offset?: number;
   /**

@@ -83,9 +83,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
     this.diagnostics = new Diagnostics({ lenient: options.lenient ?? false });
     this.diagnostics.warnings.push(...(source.warnings ?? []));
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
-    const { bufferSize, offset, readAhead = bufferSize === undefined, inUse } = options;
-    const sized = bufferSize === undefined ? {} : { bufferSize };
-    this.reader = new QemuFileReader(source, { ...sized, offset, readAhead, inUse });
+    const { bufferSize, offset, readAhead = bufferSize === undefined } = options;
+    this.reader = new QemuFileReader(source, { ...(bufferSize !== undefined && { bufferSize }), offset, readAhead });
     // No record is shorter than 8 bytes: a small stream needs no room for thousands.
     this.batch = new RamBatch(Math.max(1, Math.min(BATCH_RECORDS, Math.ceil((source.length ?? Infinity) / 8))));
     this.start = this.reader.offset;

@@ -35,9 +35,6 @@ export function fileOffset({ at, by }: Split, offset: number): number {
 
 const WHOLE: Split = { at: 0, by: 0 };
 
-/** Pages of a run from which another thread writes it: shorter ones are collected faster than handed over. */
-const DIRECT = 16;
-
 /** One block as a sparse file. */
 interface BlockFile {
   fd: number;
@@ -69,8 +66,8 @@ export class BlockFiles implements PageStore {
 
   /**
    * @param folder an existing folder
-   * @param threadAfter bytes after which other threads write long runs from the batch's buffer, if that pays off: it
-   * must not change while it is `busy`; call `settle` before pages or the files are read, and `end`
+   * @param threadAfter bytes after which another thread writes, if that pays off; then call `settle` before the files
+   * are read, and `end`
    */
   constructor(
     readonly folder: string,
@@ -111,14 +108,9 @@ export class BlockFiles implements PageStore {
     return this.files.size;
   }
 
-  /** Whether other threads write long runs. */
+  /** Whether another thread writes. */
   get isThreaded(): boolean {
     return this.writer.isThreaded;
-  }
-
-  /** Settles when no other thread writes pages out of this buffer; undefined: none does. */
-  busy(buffer: Uint8Array): Promise<unknown> | undefined {
-    return this.writer.busy(buffer);
   }
 
   /**
@@ -142,40 +134,11 @@ export class BlockFiles implements PageStore {
 
   read(block: RamBlock, offset: number, into: Uint8Array): void {
     const target = this.fileOf(block);
-    if (this.owner === target && offset < this.start + this.used && offset + into.length > this.start) this.flush();
+    if (this.isThreaded) this.settle();
+    else if (this.owner === target && offset < this.start + this.used && offset + into.length > this.start)
+      this.flush();
     const done = readAll(target.path, target.fd, into, fileOffset(target.split, offset));
     into.fill(0, done);
-  }
-
-  /** Has the adjacent pages [from, to) of a batch written out of its buffer. */
-  private direct(target: BlockFile, { buffer, offset, bodyStart }: RamBatch, from: number, to: number): void {
-    const { pageSize, writer } = this;
-    const { split } = target;
-    this.flush();
-    this.owner = undefined;
-    let pieces: Uint8Array[] = [];
-    let start = offset[from]!;
-    for (let k = from; k < to; k++) {
-      // On both sides of a split bytes that are adjacent in the block are apart in the file.
-      if (offset[k] === split.at && pieces.length > 0) {
-        writer.direct(target, pieces, fileOffset(split, start), buffer);
-        pieces = [];
-        start = offset[k]!;
-      }
-      pieces.push(buffer.subarray(bodyStart[k], bodyStart[k]! + pageSize));
-    }
-    writer.direct(target, pieces, fileOffset(split, start), buffer);
-  }
-
-  /** Collects the adjacent pages [from, to) of a batch. */
-  private gatherRun(target: BlockFile, { buffer, offset, bodyStart }: RamBatch, from: number, to: number): void {
-    const { pageSize, writer } = this;
-    this.flushUnlessAdjacent(target, offset[from]!);
-    for (let k = from; k < to; k++) {
-      if (this.used === this.limit) this.begin(target, offset[k]!);
-      writer.memory.set(buffer.subarray(bodyStart[k], bodyStart[k]! + pageSize), this.used);
-      this.used += pageSize;
-    }
   }
 
   write(block: RamBlock, offset: number, page: Uint8Array): void {
@@ -186,14 +149,24 @@ export class BlockFiles implements PageStore {
   }
 
   writeRun(batch: RamBatch, i: number): number {
-    const { count, flag, block, offset } = batch;
+    const { count, flag, block, offset, bodyStart } = batch;
     const { pageSize } = this;
     const owner = block[i]!;
     const target = this.fileOf(owner);
     target.touched = true;
+    const { writer } = this;
+    const { buffer } = batch;
     let next = offset[i]!;
+    this.flushUnlessAdjacent(target, next);
     let k = i;
     do {
+      const start = bodyStart[k]!;
+      if (this.used === this.limit || !writer.suits(start, this.used)) {
+        this.begin(target, next);
+        writer.suits(start, 0);
+      }
+      writer.memory.set(buffer.subarray(start, start + pageSize), writer.base + this.used);
+      this.used += pageSize;
       next += pageSize;
       k++;
     } while (
@@ -203,8 +176,6 @@ export class BlockFiles implements PageStore {
       block[k] === owner &&
       offset[k] === next
     );
-    if (this.isThreaded && k - i >= DIRECT) this.direct(target, batch, i, k);
-    else this.gatherRun(target, batch, i, k);
     target.written.add(offset[i]! / pageSize, k - i);
     return k - i;
   }
@@ -217,9 +188,9 @@ export class BlockFiles implements PageStore {
   }
 
   /** Waits until everything is in the files. Errors: io. */
-  async settle(): Promise<void> {
+  settle(): void {
     this.flush();
-    await this.writer.settle();
+    this.writer.settle();
   }
 
   /** Writes the collected pages. */
@@ -239,7 +210,7 @@ export class BlockFiles implements PageStore {
 
   /** Closes the files when no other thread writes to them any more, even if `settle` was not called. */
   async end(): Promise<void> {
-    await this.writer.end();
+    await this.writer.close();
     this.close();
   }
 
@@ -252,7 +223,11 @@ export class BlockFiles implements PageStore {
 
   private gather(target: BlockFile, offset: number, page: Uint8Array): void {
     this.flushUnlessAdjacent(target, offset);
-    this.writer.memory.set(page, this.used);
+    if (!this.writer.suits(0, this.used)) {
+      this.begin(target, offset);
+      this.writer.suits(0, 0);
+    }
+    this.writer.memory.set(page, this.writer.base + this.used);
     this.used += page.length;
   }
 

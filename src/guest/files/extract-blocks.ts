@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { QevmError, type Diagnostics, type Warning } from "../../bytes/errors.js";
 import type { ByteSource } from "../../bytes/source.js";
-import { PAGE_ENCODINGS, type RamBatch, type RamBlock } from "../../codec/ram/index.js";
+import type { RamBlock } from "../../codec/ram/index.js";
 import { StreamReader, type StreamItem, type StreamOptions } from "../../codec/stream/index.js";
 import { AtomicFolder } from "../../io/transport/folder.js";
 import { writeNewFile } from "../../io/transport/temporary.js";
@@ -65,8 +65,9 @@ export async function extractBlocks(
 }
 
 async function writeBlocks(source: ByteSource, folder: string, options: ExtractOptions): Promise<ExtractedBlocks> {
+  // Another thread writes, which is the longer half: a third one that reads ahead takes its processor away.
+  const reader = new StreamReader(source, { readAhead: false, ...options });
   let files: BlockFiles | undefined;
-  const reader = new StreamReader(source, { ...options, inUse: (buffer) => files?.busy(buffer) });
   let applier: RecordApplier | undefined;
   try {
     for await (const item of reader) {
@@ -79,13 +80,12 @@ async function writeBlocks(source: ByteSource, folder: string, options: ExtractO
           applier = new RecordApplier(files, pageSize, [`section ${item.sectionId} "ram"`], reader.diagnostics);
         }
         files.addNew(reader.ram.blocks, (block) => options.split?.(block, reader.machine));
-        if (readsBack(batch)) await files.settle();
         await applier.apply(batch);
       }
     }
     if (files === undefined)
       throw new QevmError("unsupported", "the stream has no RAM section", { offset: reader.offset });
-    await files.settle();
+    files.settle();
     const { machine, complete, diagnostics } = reader;
     const { pageSize } = reader.ram;
     const blocks = files.list();
@@ -102,12 +102,6 @@ async function writeBlocks(source: ByteSource, folder: string, options: ExtractO
   } finally {
     await files?.end();
   }
-}
-
-/** Whether pages of the batch are made of what the files hold. */
-function readsBack({ flag, count }: RamBatch): boolean {
-  for (let i = 0; i < count; i++) if (PAGE_ENCODINGS.get(flag[i]!)?.delta === true) return true;
-  return false;
 }
 
 function threadAfter({ length }: ByteSource): number {
