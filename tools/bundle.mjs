@@ -32,7 +32,9 @@ function seldom(from) {
 function importedNames(folder) {
   const names = new Map();
   for (const file of readdirSync(folder, { recursive: true }).filter((name) => name.endsWith(".js"))) {
-    for (const [, list, path] of readFileSync(folder + file, "utf8").matchAll(/import\s*\{([^}]*)\}\s*from\s*"([^"]+)"/g)) {
+    for (const [, list, path] of readFileSync(folder + file, "utf8").matchAll(
+      /import\s*\{([^}]*)\}\s*from\s*"([^"]+)"/g,
+    )) {
       if (!SELDOM.test(path)) continue;
       if (!names.has(path)) names.set(path, new Set());
       for (const name of list.split(",")) if (name.trim() !== "") names.get(path).add(name.trim().split(" ")[0]);

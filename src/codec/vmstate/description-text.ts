@@ -16,9 +16,10 @@ const DIGITS = 15;
  * @param maxDepth bound on nested objects and arrays, in levels of JSON
  */
 export function readQemuText(text: string, maxDepth: number): VmDescription | undefined {
-  if (OTHER.test(text)) return undefined;
+  const depth = Math.floor(maxDepth / LEVELS) - 1;
+  if (depth < 1 || OTHER.test(text)) return undefined;
   try {
-    return new TextReader(text, Math.floor(maxDepth / LEVELS) - 1).whole();
+    return new TextReader(text, depth).whole();
   } catch (error) {
     if (error instanceof OtherForm) return undefined;
     throw error;
