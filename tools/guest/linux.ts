@@ -1,7 +1,7 @@
 /**
- * A Linux guest of 1 GiB or more for measurements: Debian's kernel, its programs and libraries in the page cache, and processes
- * whose memory holds Python and Perl data. Everything comes from Debian's packages and is kept in one folder, so that
- * the guest boots once per machine.
+ * A Linux guest of 1 GiB or more for measurements: Debian's kernel, its programs and libraries in the page cache, and
+ * processes whose memory holds Python and Perl data. Everything comes from Debian's packages and is kept in one folder,
+ * so that the guest boots once per machine.
  */
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
@@ -124,9 +124,10 @@ export async function linuxGuest(qemu: QemuBinary, folder = linuxFolder(), gibib
     "-device",
     "isa-serial,chardev=serial",
   ];
-  if (existsSync(stream)) return { stream, args };
+  const hasFiles = existsSync(kernel) && existsSync(files);
+  if (existsSync(stream) && hasFiles) return { stream, args };
   mkdirSync(folder, { recursive: true });
-  if (!existsSync(kernel) || !existsSync(files)) makeFiles(folder, kernel, files);
+  if (!hasFiles) makeFiles(folder, kernel, files);
   const vm = await QemuProcess.start(qemu, args);
   try {
     await waitReady(vm);
