@@ -56,7 +56,10 @@ function holdPublicNames() {
   writeFileSync(stamp, want);
 }
 
-/** Rebuilds dist/src/engine/page.wasm, page-simd.wasm and unzstd-shared.wasm when a source, the compiler or its options changed. */
+/**
+ * Rebuilds dist/src/engine/page.wasm, page-simd.wasm and unzstd-shared.wasm when a source, the compiler or its options
+ * changed.
+ */
 function buildPageEngine() {
   const sources = `${root}src/engine/wasm/`;
   const common = [
@@ -96,8 +99,8 @@ function buildPageEngine() {
 }
 
 /**
- * Writes the zstd library's compressor as WebAssembly, out of the package `@oneidentity/zstd-js`, whose own wrapper does
- * not flush; and zstd's licence with it.
+ * Writes the zstd library's compressor as WebAssembly, out of the package `@oneidentity/zstd-js`, whose own wrapper
+ * does not flush; and zstd's licence with it.
  */
 function extractZstd() {
   const to = `${root}dist/src/engine/`;

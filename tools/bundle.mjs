@@ -53,7 +53,9 @@ const besideModules = {
   },
 };
 
-/** Threads that are one CommonJS file each, without Node's ES module loader: it takes 30 ms, and a reader waits for it. */
+/**
+ * Threads that are one CommonJS file each, without Node's ES module loader: it takes 30 ms, and a reader waits for it.
+ */
 const SOON = {
   "hash-worker": "analyse/report/hash-worker.js",
   "lane-worker": "io/container/threads/lane-worker.js",

@@ -25,7 +25,9 @@ export interface ByteSource {
   readonly stored?: { readonly what?: string | undefined; readonly endless?: boolean } | undefined;
   /** Warnings from opening the source, for its reader to report. */
   readonly warnings?: readonly Warning[] | undefined;
-  /** The containers that its opener removed, from the outside in; undefined: the source was not opened by `openInput`. */
+  /**
+   * The containers that its opener removed, from the outside in; undefined: the source was not opened by `openInput`.
+   */
   readonly containers?: readonly Wrapping[] | undefined;
   /**
    * Reads at a position of the source in another thread. The caller must not touch `into` until the promise resolves,
@@ -35,7 +37,8 @@ export interface ByteSource {
   readonly readAhead?: ((position: number, into: Uint8Array) => Promise<number>) | undefined;
   /**
    * Reads at a position of the source at once, also while `readAhead` is reading. Present only where `readAhead` is and
-   * where the order of the reads does not matter; then `seek` may be called meanwhile, too. Needs no `this`. Errors: io.
+   * where the order of the reads does not matter; then `seek` may be called meanwhile, too. Needs no `this`. Errors:
+   * io.
    */
   readonly readBeside?: ((position: number, into: Uint8Array) => number) | undefined;
   /** The open file behind it, which other threads may read at a position: regular files only. */

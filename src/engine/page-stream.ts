@@ -18,8 +18,8 @@ const WINDOW = 1 << 15;
 const GROWTH = 8;
 
 /**
- * One zlib stream of many pages that is flushed and never finished, by the page engine: a block for a few pages, none of
- * which refers to another one. Memory: the largest part, twice.
+ * One zlib stream of many pages that is flushed and never finished, by the page engine: a block for a few pages, none
+ * of which refers to another one. Memory: the largest part, twice.
  */
 export class PageStreamDeflater {
   private readonly work: number;
@@ -94,7 +94,10 @@ export class PageStreamInflater {
     return this.memory.bytes.slice(this.output - this.history, this.output);
   }
 
-  /** The next part's `length` bytes, valid until the next call; undefined, and nothing changed, unless it gives just these. */
+  /**
+   * The next part's `length` bytes, valid until the next call; undefined, and nothing changed, unless it gives just
+   * these.
+   */
   inflate(part: Uint8Array, length: number): Uint8Array | undefined {
     const { memory } = this;
     this.settle();

@@ -26,7 +26,8 @@ const INPUT = 1 << 19;
 const OUTPUT = INPUT + (INPUT >> 7) + (1 << 12);
 
 /**
- * The zstd library's compressor, for one frame that is flushed and never ended. Memory: 3 MB at level 1, 200 MB at level 20.
+ * The zstd library's compressor, for one frame that is flushed and never ended. Memory: 3 MB at level 1, 200 MB at
+ * level 20.
  */
 export class ZstdCompressor {
   private readonly stream: number;
@@ -59,7 +60,10 @@ export class ZstdCompressor {
     return new ZstdCompressor(await zstdInstance<Exports>(), level);
   }
 
-  /** Space for bytes, where `flush` finds them without copying; valid until the next call. Undefined for more than 512 KiB. */
+  /**
+   * Space for bytes, where `flush` finds them without copying; valid until the next call. Undefined for more than 512
+   * KiB.
+   */
   room(length: number): Uint8Array | undefined {
     return length > INPUT ? undefined : new Uint8Array(this.exports.memory.buffer, this.input, length);
   }

@@ -26,8 +26,8 @@ export function ringSize(window: number, unread = 0): number {
 }
 
 /**
- * A decoder of zstd's frames (RFC 8878) by the page engine, a block at a time. Memory: the largest window of the frames,
- * and 1 MB.
+ * A decoder of zstd's frames (RFC 8878) by the page engine, a block at a time. Memory: the largest window of the
+ * frames, and 1 MB.
  */
 export class ZstdDecoder {
   private readonly work: number;
@@ -72,7 +72,9 @@ export class ZstdDecoder {
     this.memory.exports.unzstdBegin(this.work, window, this.ring, this.size, hashed);
   }
 
-  /** The content of the frame's next block, which is given with its header. Valid until the next one. Errors: `Error`. */
+  /**
+   * The content of the frame's next block, which is given with its header. Valid until the next one. Errors: `Error`.
+   */
   block(bytes: Uint8Array): Uint8Array {
     if (bytes.length > LARGEST_BLOCK) throw new RangeError(`${bytes.length} bytes of a block`);
     const { memory, work, job, input } = this;

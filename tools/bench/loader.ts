@@ -1,6 +1,6 @@
 /**
- * Our side of a load, in a process of its own, so that its environment can be chosen: with `GLIBC_TUNABLES`, memory comes
- * in huge pages (spec/41-load.md). It stays for all rounds of a row.
+ * Our side of a load, in a process of its own, so that its environment can be chosen: with `GLIBC_TUNABLES`, memory
+ * comes in huge pages (spec/41-load.md). It stays for all rounds of a row.
  *
  * As a program: for each line of standard input, `FILE` or `unix:PATH`, one load, and its time as JSON.
  */

@@ -10,9 +10,9 @@ const OTHER = /[^ -[\]-~]/u;
 const DIGITS = 15;
 
 /**
- * Reads a VMDESCRIPTION that is written exactly as QEMU 6.0 and later write it: members in QEMU's order, one blank after
- * commas and colons, no escapes. Undefined where anything differs: then `parseJson` reads it and says what is wrong. All
- * descriptions that QEMU writes are of this form; they are read in a tenth of the time, without a JSON tree.
+ * Reads a VMDESCRIPTION that is written exactly as QEMU 6.0 and later write it: members in QEMU's order, one blank
+ * after commas and colons, no escapes. Undefined where anything differs: then `parseJson` reads it and says what is
+ * wrong. What these QEMUs write is read in a tenth of the time, without a JSON tree.
  * @param maxDepth bound on nested objects and arrays, in levels of JSON
  */
 export function readQemuText(text: string, maxDepth: number): VmDescription | undefined {

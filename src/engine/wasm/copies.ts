@@ -3,16 +3,25 @@ import { PERIODS } from "./memory";
 /** Bytes that must be accessible after the end of a decoder's input and of its output: copies are made in pieces. */
 export const SLACK: u32 = 32;
 
-/** Copies `length` bytes forwards in pieces of 16; writes and reads up to 15 bytes more. Regions apart by 16 or more. */
+/** Copies sixteen bytes that do not overlap. */
+export function copy16(to: u32, from: u32): void {
+  if (ASC_FEATURE_SIMD) {
+    v128.store(to, v128.load(from));
+  } else {
+    const low = load<u64>(from);
+    const high = load<u64>(from + 8);
+    store<u64>(to, low);
+    store<u64>(to + 8, high);
+  }
+}
+
+/**
+ * Copies `length` bytes forwards in pieces of 16; writes and reads up to 15 bytes more. Regions apart by 16 or more.
+ */
 export function copyPieces(to: u32, from: u32, length: u32): void {
   const end = to + length;
   do {
-    if (ASC_FEATURE_SIMD) {
-      v128.store(to, v128.load(from));
-    } else {
-      store<u64>(to, load<u64>(from));
-      store<u64>(to + 8, load<u64>(from + 8));
-    }
+    copy16(to, from);
     to += 16;
     from += 16;
   } while (to < end);

@@ -1,33 +1,8 @@
-import { assignCodes, listUsed } from "./canonical";
-import {
-  bitBuffer,
-  bitCount,
-  bitOut,
-  continueBits,
-  putBits,
-  putEnd,
-  putFlush,
-  putSequences,
-  putStored,
-  startBits,
-} from "./encode";
-import { addPartners, FEW_BITS, fixedBits, STORED_OVERHEAD } from "./fast";
-import { putFastHeader } from "./fast-header";
+import { putFlush, putSequences, startBits } from "./encode";
+import { beginBlock, blockDistances, blockLiterals, endBlock } from "./fast-block";
 import { findMatches, lastLiterals } from "./fast-matches";
 import { startCounting } from "./histogram";
-import { logCode } from "./log-code";
-import {
-  DISTANCE_BITS,
-  DISTANCE_CODE,
-  DISTANCE_FREQUENCY,
-  DISTANCES_USED,
-  FIXED_DISTANCE,
-  FIXED_LITERAL,
-  LITERAL_BITS,
-  LITERAL_CODE,
-  LITERAL_FREQUENCY,
-  LITERALS_USED,
-} from "./memory";
+import { LITERAL_FREQUENCY } from "./memory";
 
 /** Pages of a block: their codes are built and sent once. */
 const GROUP: u32 = 8;
@@ -36,7 +11,9 @@ const FREQUENCIES: u32 = 0x500;
 /** A page with fewer sequences, and more literals than three quarters of it, has a block of its own. */
 const FEW: u32 = 64;
 
-/** The workspace: frequencies put aside, and of the page alone; where each page's sequences end, and its last literals. */
+/**
+ * The workspace: frequencies put aside, and of the page alone; where each page's sequences end, and its last literals.
+ */
 const ASIDE: u32 = 0;
 const ALONE: u32 = ASIDE + FREQUENCIES;
 const PAGES: u32 = ALONE + FREQUENCIES;
@@ -101,47 +78,16 @@ function takeAway(work: u32): void {
 /** The block of the pages `from` to `until` of the workspace, by the counted frequencies. */
 function putBlock(work: u32, data: u32, length: u32, from: u32, until: u32, first: u32): void {
   const size = (until - from) * length;
-  const literals = listUsed(LITERAL_FREQUENCY, 286, LITERALS_USED);
-  const literalBits = logCode(LITERALS_USED, literals, LITERAL_FREQUENCY, LITERAL_BITS);
-  if (literalBits >> 3 >= size) return putStored(data, size, 0);
-  addPartners();
-  const distances = listUsed(DISTANCE_FREQUENCY, 30, DISTANCES_USED);
-  const distanceBits = logCode(DISTANCES_USED, distances, DISTANCE_FREQUENCY, DISTANCE_BITS);
-  const buffer = bitBuffer;
-  const count = bitCount;
-  const out = bitOut;
-  putFastHeader(LITERALS_USED, literals, LITERAL_BITS, DISTANCES_USED, distances, DISTANCE_BITS, 0);
-  const bits = (bitOut - out) * 8 + bitCount - count + literalBits + distanceBits;
-  if (bits < FEW_BITS && fixedBits(literals, distances) <= bits) {
-    continueBits(buffer, count, out);
-    putBits(2, 3);
-    putPages(work, data, length, from, until, first, FIXED_LITERAL, FIXED_DISTANCE);
-  } else {
-    assignCodes(LITERALS_USED, literals, LITERAL_BITS, LITERAL_CODE);
-    assignCodes(DISTANCES_USED, distances, DISTANCE_BITS, DISTANCE_CODE);
-    putPages(work, data, length, from, until, first, LITERAL_CODE, DISTANCE_CODE);
-  }
-  // Longer than a stored one.
-  if (bitOut - out + 1 <= size + STORED_OVERHEAD) return;
-  continueBits(buffer, count, out);
-  putStored(data, size, 0);
-}
-
-function putPages(
-  work: u32,
-  data: u32,
-  length: u32,
-  from: u32,
-  until: u32,
-  first: u32,
-  literalCode: u32,
-  distanceCode: u32,
-): void {
+  beginBlock(data, size, 0);
+  if (blockLiterals == 0) return;
+  let page = data;
+  let sequences = first;
   for (let i = from; i < until; i++) {
     const stop = load<u32>(work + PAGES + i * 8);
-    putSequences(data, first, stop, load<u32>(work + PAGES + i * 8 + 4), literalCode, distanceCode);
-    first = stop;
-    data += length;
+    const tail = load<u32>(work + PAGES + i * 8 + 4);
+    putSequences(page, sequences, stop, tail, blockLiterals, blockDistances);
+    sequences = stop;
+    page += length;
   }
-  putEnd(literalCode);
+  endBlock(data, size, 0);
 }

@@ -1,5 +1,6 @@
 import { adler32 } from "./adler";
 import { reverse } from "./canonical";
+import { copy16 } from "./copies";
 import { buildTable, DISTANCE_TABLE_BITS, LITERAL_TABLE_BITS, SPECIAL } from "./inflate-tables";
 import {
   CODE_LENGTHS,
@@ -337,16 +338,4 @@ function copyMatch(out: u32, distance: u32, length: u32): u32 {
     } while (out < done);
   }
   return done;
-}
-
-/** Copies sixteen bytes that do not overlap. */
-function copy16(to: u32, from: u32): void {
-  if (ASC_FEATURE_SIMD) {
-    v128.store(to, v128.load(from));
-  } else {
-    const low = load<u64>(from);
-    const high = load<u64>(from + 8);
-    store<u64>(to, low);
-    store<u64>(to + 8, high);
-  }
 }

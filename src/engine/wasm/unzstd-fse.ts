@@ -51,8 +51,8 @@ export function readCounts(work: u32, from: u32, end: u32, most: u32, mostLog: u
 }
 
 /**
- * Builds a decoding table of 1 << `log` states from `COUNTS` of `symbols` symbols. A state gets the first eight bytes of
- * its symbol at `bases`, which say its value.
+ * Builds a decoding table of 1 << `log` states from `COUNTS` of `symbols` symbols. A state gets the first eight bytes
+ * of its symbol at `bases`, which say its value.
  */
 export function buildStates(work: u32, table: u32, symbols: u32, log: u32, bases: u32): void {
   const size: u32 = 1 << log;

@@ -181,7 +181,10 @@ function buildTree(work: u32, count: u32): bool {
   return true;
 }
 
-/** The first bits of a stream that is read backwards: below its last 1 bit, which `last` has; bit 0 marks where they end. */
+/**
+ * The first bits of a stream that is read backwards: below its last 1 bit, which `last` has; bit 0 marks where they
+ * end.
+ */
 function firstBits(at: u32): u64 {
   const word = load<u64>(at);
   return (word | 1) << ((clz(word) + 1) as u64);

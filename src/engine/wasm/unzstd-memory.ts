@@ -11,7 +11,10 @@
  * A job is one block between the two stages, which may be in two threads.
  */
 
-/** First stage. Current tables: address and bits of a state. Literal lengths, offsets, match lengths, in the order of a block. */
+/**
+ * First stage. Current tables: address and bits of a state. Literal lengths, offsets, match lengths, in the order of a
+ * block.
+ */
 export const CURRENT: u32 = 0;
 /** Whether there is a tree, for literals without one. */
 export const HAS_TREE: u32 = 24;
@@ -32,7 +35,9 @@ export const OFFSETS_3: u32 = 148;
 /** The ring that the content is written to: where it begins and ends. */
 export const RING: u32 = 152;
 export const RING_END: u32 = 156;
-/** The next byte of the content, the first one since the ring began again, and the end of those before and their number. */
+/**
+ * The next byte of the content, the first one since the ring began again, and the end of those before and their number.
+ */
 export const OUT: u32 = 160;
 export const FIRST: u32 = 164;
 export const TAIL: u32 = 168;

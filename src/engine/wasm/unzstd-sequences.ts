@@ -58,7 +58,10 @@ export function readSequences(work: u32, job: u32, from: u32, end: u32, most: u3
   return decode(work, job, from, end, count, literals, most);
 }
 
-/** Makes a table the current one, by its mode (section 3.1.1.3.2.1.2). Returns the address after its description, 0 on damage. */
+/**
+ * Makes a table the current one, by its mode (section 3.1.1.3.2.1.2). Returns the address after its description, 0 on
+ * damage.
+ */
 function readCode(
   work: u32,
   current: u32,

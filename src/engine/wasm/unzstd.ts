@@ -85,8 +85,8 @@ function shares(work: u32, first: u64, second: u64, third: u64): void {
 }
 
 /**
- * Begins a frame whose content goes to the ring at `ring` of `size` bytes: at least the window and a block. Up to 32 bytes
- * are written after the ring.
+ * Begins a frame whose content goes to the ring at `ring` of `size` bytes: at least the window and a block. Up to 32
+ * bytes are written after the ring.
  */
 export function unzstdBegin(work: u32, window: u32, ring: u32, size: u32, hashed: bool): void {
   memory.fill(work + CURRENT, 0, 24);

@@ -54,8 +54,8 @@ const HEADER = 16;
 const padded = (bytes: number): number => (bytes + 63) & ~63;
 
 /**
- * Where bytes are put in shared memory, `from` or up to seven bytes later: where both sides have the same alignment they
- * are copied by words, otherwise byte by byte, which takes eight times as long (1 ms a megabyte).
+ * Where bytes are put in shared memory, `from` or up to seven bytes later: where both sides have the same alignment
+ * they are copied by words, otherwise byte by byte, which takes eight times as long (1 ms a megabyte).
  */
 export function aligned(bytes: Uint8Array, from = 0): number {
   return from + ((bytes.byteOffset - from) & 7);

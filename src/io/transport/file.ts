@@ -14,8 +14,8 @@ import { moveInto, outputPlace, type OutputPlace } from "./output-place.js";
 export { attempt } from "./attempt.js";
 
 /**
- * A file as a source. Reads are synchronous, which is the fastest way in Node for one thread; the codecs read a megabyte
- * at a time, and let another thread read beside this one (`src/bytes/read-ahead.ts`).
+ * A file as a source. Reads are synchronous, which is the fastest way in Node for one thread; the codecs read a
+ * megabyte at a time, and let another thread read beside this one (`src/bytes/read-ahead.ts`).
  */
 export class FileSource implements ByteSource {
   readonly length: number | undefined;
@@ -181,9 +181,9 @@ async function readAsync(fd: number, into: Uint8Array): Promise<number> {
 }
 
 /**
- * The process cannot end while one of its threads waits for a pipe, and the writer may stay silent for ever. A byte of our
- * own, which is not read, ends that wait. Where that is not possible (a socket, a terminal, not Linux) SIGKILL ends the
- * process: everything else has been done by now.
+ * The process cannot end while one of its threads waits for a pipe, and the writer may stay silent for ever. A byte of
+ * our own, which is not read, ends that wait. Where that is not possible (a socket, a terminal, not Linux) SIGKILL ends
+ * the process: everything else has been done by now.
  */
 function wakeAll(): void {
   for (const fd of waited) {

@@ -3,7 +3,9 @@ import { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import type { ByteSource } from "../../bytes/source.js";
 
-/** The descriptor of a socket, which Node keeps in its handle; -1 where it has none (Windows), undefined once closed. */
+/**
+ * The descriptor of a socket, which Node keeps in its handle; -1 where it has none (Windows), undefined once closed.
+ */
 interface Opened {
   readonly _handle?: { readonly fd?: number } | null;
 }

@@ -5,8 +5,8 @@ import type { Section, Survey } from "./types.js";
 
 /**
  * Walks a stream and keeps everything but its pages. Memory: the device part, which `limits.deviceBytes` bounds.
- * Errors: as `StreamReader`; truncated (no EOF, in lenient mode too); unsupported (device state without a description, a
- * switch to postcopy).
+ * Errors: as `StreamReader`; truncated (no EOF, in lenient mode too); unsupported (device state without a description,
+ * a switch to postcopy).
  */
 export async function survey(source: ByteSource, options: StreamOptions): Promise<Survey> {
   const reader = new StreamReader(source, { ...options, skipMappedPages: true });

@@ -23,7 +23,9 @@ export interface Planning {
   readonly pattern: Survey;
   /** The block list has come: nothing was written before. Errors: those of a plan that is refused. */
   setup(): Pick<AdaptPlan, "blocks" | "sections">;
-  /** Takes an item, in order; its records are not read. "stop": the rest need not be read. Else what is written of it. */
+  /**
+   * Takes an item, in order; its records are not read. "stop": the rest need not be read. Else what is written of it.
+   */
   item(item: StreamItem): "stop" | Command | undefined;
   /** The stream has ended. The device part, in the order in which it is written. Errors: as `setup`. */
   devices(): readonly Section[];

@@ -14,8 +14,8 @@ import { PacketThreads } from "../threads/packet-threads.js";
 import type { LoadSink } from "../threads/load-sink.js";
 
 /**
- * The multifd channels of a load, read side by side while the main channel is read, each up to its next SYNC, and decoded
- * by threads.
+ * The multifd channels of a load, read side by side while the main channel is read, each up to its next SYNC, and
+ * decoded by threads.
  *
  * Source: QEMU migration/multifd.c multifd_recv_sync_main, migration/ram.c ram_load_precopy (7.2 to 11.1).
  */

@@ -22,7 +22,9 @@ import type { LoadSink } from "../threads/load-sink.js";
 
 /** How RAM is loaded; parameters have the names of QEMU. */
 export interface LoadOptions extends OpenOptions {
-  /** QEMU's `decompress-threads`, default 2; of multifd channels: default one for each processor, at most one a channel. */
+  /**
+   * QEMU's `decompress-threads`, default 2; of multifd channels: default one for each processor, at most one a channel.
+   */
   decompressThreads?: number | undefined;
   engine?: EngineKind | undefined;
   /** QEMU's `decompress-error-check`. As in QEMU, the default is on, and off for machine types up to 2.12. */
@@ -52,9 +54,9 @@ export interface Loaded {
  * side and decoded by threads, as those of a recording are. The source must not wait for an answer (no return path).
  * Pages have 4096 bytes unless `pageSize` says otherwise: what is not sent yet cannot show it.
  *
- * A source that was given stays open. Errors: as `openInput` and `StreamReader`; bad-compressed-data and bad-xbzrle with
- * the record's byte offset, block and page; truncated where the stream has no EOF; bad-value where connections are not
- * the channels of one migration.
+ * A source that was given stays open. Errors: as `openInput` and `StreamReader`; bad-compressed-data and bad-xbzrle
+ * with the record's byte offset, block and page; truncated where the stream has no EOF; bad-value where connections are
+ * not the channels of one migration.
  */
 export async function loadStream(
   input: StreamInput | readonly (AsyncIterable<Uint8Array> | ByteSource)[],

@@ -15,8 +15,8 @@ export interface ChannelSetup extends PayloadOptions {
 }
 
 /**
- * Makes the payload of a packet, whose channel is the slot's tag. Pages of a memory are copied before they are looked at:
- * the guest may write them meanwhile.
+ * Makes the payload of a packet, whose channel is the slot's tag. Pages of a memory are copied before they are looked
+ * at: the guest may write them meanwhile.
  */
 export class ChannelWork implements SlotWork {
   private readonly pageSize: number;

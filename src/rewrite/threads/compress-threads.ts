@@ -9,8 +9,8 @@ const DEFAULT_BATCH = 64;
 /** How many threads compress, and how. */
 export interface CompressOptions {
   /**
-   * Worker threads; QEMU's `compress-threads`, where the default is 8. Where the owner helps, at most one for each other
-   * processor that this process may use.
+   * Worker threads; QEMU's `compress-threads`, where the default is 8. Where the owner helps, at most one for each
+   * other processor that this process may use.
    */
   threads: number;
   /** Default "page". */

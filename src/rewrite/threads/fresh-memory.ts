@@ -5,8 +5,8 @@ const EXPENSIVE = 6;
 
 /**
  * What the first touch of a page costs here, measured by reads into memory that is new. Where it is much more than the
- * copy (17 us were measured in a virtual machine without huge pages), several threads that touch are faster than one that
- * copies nothing twice.
+ * copy (17 us were measured in a virtual machine without huge pages), several threads that touch are faster than one
+ * that copies nothing twice.
  */
 export class FreshMemory {
   private bytes = 0;

@@ -10,8 +10,8 @@ export interface PacketSetup {
 }
 
 /**
- * Decodes a packet's payload: `lengths[0]` bytes of the slot's input from `starts[0]` on, in the method of the packet's flags, which
- * are `flags[0]`, of the channel that is the slot's tag.
+ * Decodes a packet's payload: `lengths[0]` bytes of the slot's input from `starts[0]` on, in the method of the packet's
+ * flags, which are `flags[0]`, of the channel that is the slot's tag.
  */
 export class PacketWork {
   private readonly decoders = new Map<number, PayloadDecoder>();

@@ -10,9 +10,10 @@ export const HEADER_MAGIC: readonly number[] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x
 export const FOOTER_MAGIC: readonly number[] = [0x59, 0x5a];
 
 /**
- * xz (.xz file format 1.2.1): one or more streams with padding, blocks of LZMA2, before it perhaps x86 and delta filters,
- * every check. LZMA2 is decoded in WebAssembly. What follows the last stream is ignored. Memory: the dictionary (8 MiB
- * for `xz -6`), at most `window` bytes. Errors: truncated, limit, bad-compressed-data, bad-length, unsupported.
+ * xz (.xz file format 1.2.1): one or more streams with padding, blocks of LZMA2, before it perhaps x86 and delta
+ * filters, every check. LZMA2 is decoded in WebAssembly. What follows the last stream is ignored. Memory: the
+ * dictionary (8 MiB for `xz -6`), at most `window` bytes. Errors: truncated, limit, bad-compressed-data, bad-length,
+ * unsupported.
  */
 export async function* unxz(
   reader: QemuFileReader,

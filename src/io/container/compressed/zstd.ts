@@ -166,7 +166,9 @@ interface FrameHeader {
   window: number;
 }
 
-/** Reads a frame header. Errors: limit, for a window of more than `most` bytes; unsupported, for one of more than 2 GiB. */
+/**
+ * Reads a frame header. Errors: limit, for a window of more than `most` bytes; unsupported, for one of more than 2 GiB.
+ */
 export async function frameHeader(reader: QemuFileReader, most: number): Promise<FrameHeader> {
   const at = reader.offset;
   await reader.need(6, "a zstd frame header");

@@ -10,8 +10,8 @@ const MEMBER = 1 << 20;
 const AT_ONCE = 4;
 
 /**
- * A gzip file of members of 1 MiB, compressed side by side by Node's thread pool; every gunzip reads the members one after
- * the other. Memory: 9 MiB. `write` takes the chunk at once.
+ * A gzip file of members of 1 MiB, compressed side by side by Node's thread pool; every gunzip reads the members one
+ * after the other. Memory: 9 MiB. `write` takes the chunk at once.
  */
 export class GzipMembers {
   private piece = new Uint8Array(MEMBER);

@@ -40,8 +40,9 @@ interface InThreads {
 
 /**
  * Decompresses the rest of a file by other threads: xz's and bzip2's blocks side by side, zstd's frames as well or by
- * one thread that is ahead, anything else in one thread while this one decodes what came before. Undefined where there is one processor only. Memory: up to
- * 128 MiB of plain bytes that wait, and a decompressor for each thread. Errors when reading: as in this thread.
+ * one thread that is ahead, anything else in one thread while this one decodes what came before. Undefined where there
+ * is one processor only. Memory: up to 128 MiB of plain bytes that wait, and a decompressor for each thread. Errors
+ * when reading: as in this thread.
  */
 export async function inThreads(
   kind: Compression,

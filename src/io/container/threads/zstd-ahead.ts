@@ -25,8 +25,8 @@ import {
 const LOST = 120_000;
 
 /**
- * A decoder of zstd's frames that has a thread: as soon as it runs, it reads the blocks of a file ahead and does the first
- * stage of their decoding, and the second one where the owner is slow. Until then the owner decodes by itself.
+ * A decoder of zstd's frames that has a thread: as soon as it runs, it reads the blocks of a file ahead and does the
+ * first stage of their decoding, and the second one where the owner is slow. Until then the owner decodes by itself.
  */
 export class ZstdAhead implements BlocksAhead {
   /** Offset in the file after the last content. */

@@ -3,8 +3,8 @@ import { LARGEST_BLOCK, ringSize } from "../../../engine/zstd-decoder.js";
 
 /**
  * The memory that two threads decode zstd in. The first stage (what a block says) is the worker's; the second one (its
- * content) is done by whoever comes to it: the owner where it has nothing to read, the worker where all jobs are in use.
- * Three numbers of jobs increase: decoded, written, taken. Job k has place k modulo {@link JOBS}.
+ * content) is done by whoever comes to it: the owner where it has nothing to read, the worker where all jobs are in
+ * use. Three numbers of jobs increase: decoded, written, taken. Job k has place k modulo {@link JOBS}.
  *
  * | control word | meaning                                                          |
  * | ------------ | ---------------------------------------------------------------- |

@@ -14,7 +14,9 @@ import {
   type SharedZstd,
 } from "./zstd-shared.js";
 
-/** The module of a thread that does the first stage of zstd for another one (src/io/container/threads/zstd-ahead.ts). */
+/**
+ * The module of a thread that does the first stage of zstd for another one (src/io/container/threads/zstd-ahead.ts).
+ */
 const { shared, fd } = workerData as { shared: SharedZstd; fd: number };
 const jobs = new ZstdJobs(shared);
 const { bytes, control } = jobs;
