@@ -27,6 +27,19 @@ process.on("uncaughtException", (error: unknown) => {
   process.exit(70);
 });
 
+/** Commands that are over when they return: what they wrote is in its files, and no peer is to be told anything. */
+const FINISHED = new Set(["inspect", "devices", "dump", "verify", "explain", "report", "diff", "extract", "unpack"]);
+
+/**
+ * Ends the process when its output is written; an output that fails ends it by its error. Left alone, Node gives back
+ * all memory first, for 20 to 50 ms.
+ */
+function leave(): void {
+  process.stdout.write("", (failed) => {
+    if (failed == null) process.stderr.write("", () => process.exit());
+  });
+}
+
 async function main([name, ...args]: string[]): Promise<void> {
   if (name === undefined || name === "--help" || name === "-h" || name === "help") {
     const topic = name === "help" ? args[0] : undefined;
@@ -47,6 +60,7 @@ async function main([name, ...args]: string[]): Promise<void> {
   } else {
     const { start } = await import("./start.js");
     process.exitCode = await start(name, args);
+    if (FINISHED.has(name)) leave();
   }
 }
 
