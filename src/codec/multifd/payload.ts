@@ -21,15 +21,21 @@ const raw: PayloadDecoder = {
 /**
  * The decoder for a method; undefined where there is none (qatzip: a proprietary container of Intel's hardware). Errors:
  * io, where the WebAssembly file of zstd is missing.
+ *
+ * @param module the compiled page engine, where it is at hand
  */
-export async function payloadDecoder(method: MultifdMethod, pageSize: number): Promise<PayloadDecoder | undefined> {
+export async function payloadDecoder(
+  method: MultifdMethod,
+  pageSize: number,
+  module?: WebAssembly.Module,
+): Promise<PayloadDecoder | undefined> {
   switch (method) {
     case "none":
       return raw;
     case "zlib":
-      return await FastZlibStreamDecoder.create().catch(() => new ZlibStreamDecoder());
+      return await FastZlibStreamDecoder.create(module).catch(() => new ZlibStreamDecoder());
     case "zstd":
-      return await ZstdStreamDecoder.create();
+      return await ZstdStreamDecoder.create(module);
     case "qpl":
     case "uadk":
       return new PageTableDecoder(method, pageSize);

@@ -71,8 +71,8 @@ export class FastZlibStreamDecoder implements PayloadDecoder {
   private constructor(private readonly inflater: PageStreamInflater) {}
 
   /** Errors: io, where the WebAssembly file is missing. */
-  static async create(): Promise<FastZlibStreamDecoder> {
-    return new FastZlibStreamDecoder(await PageStreamInflater.create());
+  static async create(module?: WebAssembly.Module): Promise<FastZlibStreamDecoder> {
+    return new FastZlibStreamDecoder(await PageStreamInflater.create(module));
   }
 
   decode(payload: Uint8Array, into: Uint8Array): Uint8Array {

@@ -22,8 +22,8 @@ export class ZstdStreamDecoder implements PayloadDecoder {
   private constructor(private readonly decoder: ZstdDecoder) {}
 
   /** Errors: io, where the WebAssembly file is missing. */
-  static async create(): Promise<ZstdStreamDecoder> {
-    return new ZstdStreamDecoder(await ZstdDecoder.create());
+  static async create(module?: WebAssembly.Module): Promise<ZstdStreamDecoder> {
+    return new ZstdStreamDecoder(await ZstdDecoder.create(module));
   }
 
   decode(payload: Uint8Array, into: Uint8Array): Uint8Array {

@@ -140,18 +140,18 @@ export class ThreadPool {
     const until = performance.now() + LOST;
     while (!this.ring.isBack(slot)) {
       this.checkThreads(until);
-      if (!this.help()) this.ring.sleepOn(this.ring.slot(this.oldest + Math.min(ahead, this.pending - 1)), 1000);
+      if (!this.help()) this.ring.sleepOn(this.last(ahead), 1000);
     }
     return this.finished(slot);
   }
 
   /** Like `take`, but the event loop runs meanwhile, and the owner processes no batches if there are threads. */
-  async taken(): Promise<Slot> {
+  async taken(ahead = 0): Promise<Slot> {
     const slot = this.first();
     const until = performance.now() + LOST;
     while (!this.ring.isBack(slot)) {
       this.checkThreads(until);
-      if (this.workers.length > 0 || !this.help()) await this.ring.whenBack(slot, 1000);
+      if (this.workers.length > 0 || !this.help()) await this.ring.whenBack(this.last(ahead), 1000);
     }
     return this.finished(slot);
   }
@@ -172,6 +172,11 @@ export class ThreadPool {
     this.ring.stop();
     for (const worker of this.workers) worker.ref();
     await Promise.all(this.workers.filter(({ threadId }) => threadId >= 0).map(ended));
+  }
+
+  /** The batch that comes `ahead` after the oldest one, or the last. */
+  private last(ahead: number): Slot {
+    return this.ring.slot(this.oldest + Math.min(ahead, this.pending - 1));
   }
 
   private first(): Slot {

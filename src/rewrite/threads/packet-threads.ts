@@ -10,13 +10,16 @@ import {
   type RamPacket,
 } from "../../codec/multifd/index.js";
 import type { RamBlock } from "../../codec/ram/index.js";
+import { loadPageModule } from "../../engine/page-module.js";
 import { aligned, ThreadPool, type Slot } from "../../io/threads/index.js";
 import { FreshMemory } from "./fresh-memory.js";
 import type { LoadSink } from "./load-sink.js";
 import type { PacketSetup } from "./packet-work.js";
 
 /** Packets that a thread may have in hand; a power of two. */
-const SLOTS = 4;
+const SLOTS = 8;
+/** Of these, how many have to come back after the oldest before a full lane goes on: to wake a thread takes 26 us. */
+const AHEAD = 4;
 
 type PagesItem = Extract<ChannelItem, { kind: "pages" }>;
 
@@ -116,7 +119,11 @@ export class PacketThreads {
     this.checkMethod(item, channel, path);
     if (item.placed === true) return;
     const lane = this.lanes[channel % this.lanes.length]!;
-    const pool = (lane.pool ??= this.begin());
+    if (lane.pool === undefined) {
+      const module = await loadPageModule().catch(() => undefined);
+      lane.pool ??= this.begin(module);
+    }
+    const { pool } = lane;
     const before = lane.turn;
     const done: (() => void)[] = [];
     lane.turn = new Promise((resolve) => {
@@ -149,7 +156,7 @@ export class PacketThreads {
 
   /** Resolves when all pages were applied. Errors: as `add`. */
   async flush(): Promise<void> {
-    for (const { pool, given } of this.lanes) while (given.length > 0) await this.retire(pool!, given);
+    for (const { pool, given } of this.lanes) while (given.length > 0) await this.retire(pool!, given, SLOTS);
   }
 
   /** Ends the threads. Packets that were not flushed are lost. */
@@ -157,20 +164,21 @@ export class PacketThreads {
     await Promise.all(this.lanes.map(async ({ pool }) => await pool?.close()));
   }
 
-  private begin(): ThreadPool {
+  private begin(module: WebAssembly.Module | undefined): ThreadPool {
     const { pageSize, memories } = this;
     const capacity = pagesPerPacket(pageSize);
     const size = capacity * pageSize;
     const lent = Array.from(memories.values(), ({ bytes }) => bytes.buffer as SharedArrayBuffer);
-    const data: PacketSetup = { pageSize, memories: lent };
+    const data: PacketSetup = { pageSize, memories: lent, module };
     const shape = { slots: SLOTS, capacity, input: payloadBound(size), output: size };
     return ThreadPool.begin({ threads: 1, shape, script: new URL("packet-worker.js", import.meta.url), data });
   }
 
-  private async retire(pool: ThreadPool, given: Given[]): Promise<void> {
+  /** @param ahead as of `ThreadPool.take` */
+  private async retire(pool: ThreadPool, given: Given[], ahead = AHEAD): Promise<void> {
     const { slot, block, offset, path } = given.shift()!;
     try {
-      await pool.taken();
+      await pool.taken(ahead);
     } catch (error) {
       if (!(error instanceof QevmError) || error.offset !== undefined) throw error;
       const { code, what, expected, found } = error;

@@ -7,6 +7,8 @@ export interface PacketSetup {
   pageSize: number;
   /** Memories that pages are written to; a slot's `source` is the index, -1 its output. */
   memories: readonly SharedArrayBuffer[];
+  /** The compiled page engine; undefined where its file is missing. */
+  module?: WebAssembly.Module | undefined;
 }
 
 /**
@@ -39,11 +41,11 @@ export class PacketWork {
 
   /** Errors: those of the decoder. */
   async run(slot: Slot): Promise<void> {
-    const { pageSize } = this.setup;
+    const { pageSize, module } = this.setup;
     const { count, tag } = slot;
     let decoder = this.decoders.get(tag);
     if (decoder === undefined) {
-      decoder = await payloadDecoder(methodOf(slot.flags[0]!)!, pageSize);
+      decoder = await payloadDecoder(methodOf(slot.flags[0]!)!, pageSize, module);
       if (decoder === undefined) throw new QevmError("unsupported", "no codec opens this payload");
       this.decoders.set(tag, decoder);
     }
