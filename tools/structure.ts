@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 import { projectRoot } from "./corpus.js";
 
 /** One import of a module. */
-export interface Import {
+interface Import {
   /** The specifier in the source. */
   readonly specifier: string;
   /** The imported file below `src`; undefined: a package or a part of Node. */

@@ -14,7 +14,7 @@ export interface CoreNote {
   content: Buffer;
 }
 
-export interface CoreParts {
+interface CoreParts {
   loads: Piece[];
   notes: CoreNote[];
   /** All of the PT_NOTE segment. */

@@ -22,7 +22,7 @@ export function qemuOf(t: Test, version: string, program = usualProgram): QemuBi
   return found;
 }
 
-export interface LoadsOptions extends Omit<LikeOptions, "stream"> {
+interface LoadsOptions extends Omit<LikeOptions, "stream"> {
   /** Blocks whose bytes are not compared. */
   except?: readonly string[];
   /** Called with the loaded machine. */

@@ -54,7 +54,7 @@ export function hello(channel: number, uuid = 0): Uint8Array {
 }
 
 /** Multifd hellos, and main channels that end before their RAM, of a stream with RAM. */
-export function lookAlikes(stream: Buffer): Uint8Array[] {
+function lookAlikes(stream: Buffer): Uint8Array[] {
   const ram = stream.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) - 5;
   return [hello(99, 0xaa), hello(0, 0xaa), stream.subarray(0, ram), stream.subarray(0, ram + 12)];
 }

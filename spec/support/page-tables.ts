@@ -10,7 +10,7 @@ export interface TableRoom {
 }
 
 /** One level: an index of `bits` bits of the address from bit `shift` on. */
-export interface TableLevel {
+interface TableLevel {
   shift: number;
   bits: number;
 }
@@ -107,7 +107,7 @@ export class PageTables {
 }
 
 /** Levels with indexes of `stride` bits above pages of `page` bits, for `size` bits of address. */
-export function levelsFor(page: number, stride: number, size: number): TableLevel[] {
+function levelsFor(page: number, stride: number, size: number): TableLevel[] {
   const levels: TableLevel[] = [];
   for (let shift = page; shift < size; shift += stride) levels.unshift({ shift, bits: Math.min(stride, size - shift) });
   return levels;

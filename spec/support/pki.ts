@@ -4,13 +4,13 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** A certificate authority. */
-export interface Authority {
+interface Authority {
   readonly name: string;
   readonly pem: string;
   readonly key: KeyObject;
 }
 
-export interface Issued {
+interface Issued {
   /** The common name; the others are C=CH, O=Lab. */
   readonly name: string;
   /** DNS names, and `127.0.0.1` with them. */

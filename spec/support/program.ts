@@ -142,7 +142,7 @@ export function plainEnvironment(): NodeJS.ProcessEnv {
 }
 
 /** A command that starts the shipped program with a preloaded module. */
-export function plainCommand(module: string): [string, ...string[]] {
+function plainCommand(module: string): [string, ...string[]] {
   return [process.execPath, "--import", module, PLAIN_PROGRAM];
 }
 

@@ -46,7 +46,7 @@ const pc = (...more: string[]): string[] => ["-machine", "pc-i440fx-7.2", "-m", 
 const q35 = (...more: string[]): string[] => ["-machine", "pc-q35-7.2", "-m", "8", ...more];
 
 /** Offset of a FULL or START section's type byte, by its name. */
-export const sectionAt =
+const sectionAt =
   (name: string) =>
   (stream: Buffer): number =>
     stream.indexOf(Buffer.concat([Buffer.from([name.length]), Buffer.from(name)])) - 5;

@@ -1,7 +1,7 @@
 /** An independent parser of reports: it takes a page apart and reports everything that a report may not contain. */
 import { SCRIPT } from "../../src/analyse/report/script.js";
 
-export interface PageTable {
+interface PageTable {
   caption: string;
   head: string[];
   rows: string[][];

@@ -15,11 +15,11 @@ export const u32 = (name: string): FieldDescription => field(name, "uint32", 4);
 export const u64 = (name: string): FieldDescription => field(name, "uint64", 8);
 export const i32 = struct("test/i32", [field("i", "int32", 4)]);
 /** Four pointers to structs, the second NULL: the bytes of row A10, as each era of QEMU describes them. */
-export const A10 = "00000000 30 00000002 00000003";
-export const A10_VALUES = { ar: [{ i: 0 }, null, { i: 2 }, { i: 3 }] };
+const A10 = "00000000 30 00000002 00000003";
+const A10_VALUES = { ar: [{ i: 0 }, null, { i: 2 }, { i: 3 }] };
 export const element = (more: Partial<FieldDescription> = {}): FieldDescription =>
   field("ar", "struct", 4, { struct: i32, ...more });
-export const eras: [string, FieldDescription[]][] = [
+const eras: [string, FieldDescription[]][] = [
   ["7.2: NULL not mentioned", [element({ arrayLength: 4 })]],
   [
     "7.2: element by element",

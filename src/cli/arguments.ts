@@ -187,7 +187,7 @@ export async function streamOptions(args: Arguments): Promise<DecodeOptions> {
 const shipped: CatalogueOption = async () => await (await import("../io/catalogue/load.js")).loadCatalogue();
 
 /** The options of commands that decode device state. */
-export type DecodeOptions = ReadOptions & { schema?: VmDescription[]; catalogue?: CatalogueOption };
+type DecodeOptions = ReadOptions & { schema?: VmDescription[]; catalogue?: CatalogueOption };
 
 /** Parses `8M`, `4G`, `4096` to bytes; undefined for anything else. */
 export function sizeOf(text: string): number | undefined {
@@ -230,7 +230,7 @@ export function limitsOf(args: Arguments): Partial<StreamLimits> {
 }
 
 /** The options that need no file. */
-export interface ReadOptions {
+interface ReadOptions {
   lenient: boolean;
   pageSize?: number;
   limits: Partial<StreamLimits>;

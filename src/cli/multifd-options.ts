@@ -3,7 +3,7 @@ import type { WrittenMethod } from "../codec/multifd/index.js";
 import { UsageError, type Arguments } from "./arguments.js";
 
 /** How multifd channels are written. */
-export interface MultifdOptions {
+interface MultifdOptions {
   method: WrittenMethod;
   level: number | undefined;
   release: number | undefined;

@@ -1,5 +1,5 @@
 /** What a row of the table of options says of its value, beside its description. */
-export interface ValueKind {
+interface ValueKind {
   /** May be given more than once. */
   many?: boolean;
   /** The values that the option takes. */

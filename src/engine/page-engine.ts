@@ -34,7 +34,7 @@ export function payloadBound(pageSize: number): number {
 }
 
 /** Bytes moved at a time when source and target have the same alignment. */
-export const WORD = 8;
+const WORD = 8;
 
 /** Space for a payload in a batch's input, at any alignment within a word. */
 export function payloadRoom(pageSize: number): number {

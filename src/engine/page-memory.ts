@@ -12,7 +12,7 @@ export interface UnzstdExports {
 }
 
 /** The exports of src/engine/wasm/index.ts. All addresses and lengths are unsigned 32-bit numbers. */
-export interface PageExports extends UnzstdExports {
+interface PageExports extends UnzstdExports {
   readonly memory: WebAssembly.Memory;
   /** First free byte of the memory. */
   readonly SCRATCH_END: WebAssembly.Global;

@@ -56,7 +56,7 @@ export interface DeviceSummary {
   note: string;
 }
 
-export interface SectionPlace {
+interface SectionPlace {
   name: string;
   offset: number;
   length: number;

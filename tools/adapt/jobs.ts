@@ -36,7 +36,7 @@ export const MATRIX: readonly Span[] = [
 ];
 
 /** How the cells are run. */
-export interface JobOptions {
+interface JobOptions {
   readonly under: readonly Target["under"][];
   readonly run: number;
   readonly linux: Cell["linux"];

@@ -20,7 +20,7 @@ export interface BlockTruth {
 }
 
 /** A guest-physical range as the guest sees it. */
-export interface RangeTruth {
+interface RangeTruth {
   readonly start: number;
   readonly length: number;
   readonly sha256: string;

@@ -18,7 +18,7 @@ interface RandomDevice {
 }
 
 /** A guest: its parts, some of which may have to be left out. */
-export interface RandomGuest {
+interface RandomGuest {
   readonly machine: string;
   machineOptions: string[];
   readonly memory: number;
@@ -34,7 +34,7 @@ export interface RandomGuest {
 }
 
 /** What a QEMU has to choose from. */
-export interface Offer {
+interface Offer {
   readonly machines: readonly string[];
   readonly cpus: readonly string[];
   readonly devices: ReadonlyMap<string, string>;

@@ -1,5 +1,5 @@
 /** Options of our servers that this sets. */
-export interface Serving {
+interface Serving {
   readonly signal: AbortSignal;
   readonly onListening: () => void;
 }

@@ -3,7 +3,7 @@ import type { ByteSource } from "../../src/bytes/source.js";
 import { StreamReader } from "../../src/codec/stream/index.js";
 
 /** A page as it is in a stream: plain or compressed. */
-export interface CapturedPage {
+interface CapturedPage {
   compressed: boolean;
   /** A copy of the record's body. */
   body: Uint8Array;

@@ -95,7 +95,7 @@ sleep(1000) while 1;
 `;
 
 /** The folder for the packages, the guest's files and the stream. */
-export function linuxFolder(): string {
+function linuxFolder(): string {
   const { QEVM_LINUX_DIR: folder, XDG_CACHE_HOME: cache } = process.env;
   return folder ?? join(cache ?? join(homedir(), ".cache"), "qevm", "linux");
 }

@@ -33,10 +33,10 @@ export interface Region {
 }
 
 /** First byte of the dirty guest's groups. */
-export const dirtyBase = 0x200000;
+const dirtyBase = 0x200000;
 
 /** The dirty guest's groups in address order: name and number of pages. */
-export const dirtyGroups = [
+const dirtyGroups = [
   ["few", 48],
   ["edges", 8],
   ["alternate", 32],

@@ -1,6 +1,6 @@
 /** Files as an initial file system of Linux: cpio's "newc" format. */
 
-export interface CpioFile {
+interface CpioFile {
   readonly name: string;
   readonly mode: number;
   /** Empty for folders. */

@@ -31,7 +31,7 @@ while :; do /bin/busybox sleep 1000; done
 `;
 
 /** The folder of all guests: `QEVM_GUESTS_DIR`, or one in the user's cache. */
-export function guestsFolder(): string {
+function guestsFolder(): string {
   const { QEVM_GUESTS_DIR: folder, XDG_CACHE_HOME: cache } = process.env;
   return folder ?? join(cache ?? join(homedir(), ".cache"), "qevm", "guests");
 }

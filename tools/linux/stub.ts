@@ -8,7 +8,7 @@ import { whileServing } from "../clients/serving.js";
 import type { QemuProcess } from "../qemu/process.js";
 import type { System } from "./systems.js";
 
-export interface StubResult {
+interface StubResult {
   readonly modes: readonly string[];
   /** Of all CPUs. */
   readonly registers: number;

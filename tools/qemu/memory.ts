@@ -14,7 +14,7 @@ import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import type { QemuProcess } from "./process.js";
 
 /** One line of `info ramblock`, with the host address where it was found. */
-export interface LocatedBlock {
+interface LocatedBlock {
   readonly name: string;
   /** Used length in bytes, as in the stream. */
   readonly used: number;
@@ -99,7 +99,7 @@ export function firstDifference(
 }
 
 /** Lines of `info ramblock`: name, page size, offset, used, total, and from 10.0 on the host address. */
-export function parseRamBlocks(text: string): Line[] {
+function parseRamBlocks(text: string): Line[] {
   const pattern = /^\s*(\S+)\s+\d+ [KMG]iB\s+0x[0-9a-f]+\s+0x([0-9a-f]+)\s+0x([0-9a-f]+)(?:\s+0x([0-9a-f]+))?/u;
   return text.split("\n").flatMap((line) => {
     const match = pattern.exec(line);

@@ -22,7 +22,7 @@ export interface Recipe {
 const PAGES = 600;
 
 /** Memory of a machine without CPU: zeros, counters, text, sparse and noisy pages, by their number. */
-export function memoryImage(pages = PAGES): Uint8Array {
+function memoryImage(pages = PAGES): Uint8Array {
   const image = new Uint8Array(pages * 4096);
   const text = new TextEncoder().encode("a page of words that repeat, as text in memory does; ");
   let noise = 1;

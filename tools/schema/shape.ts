@@ -6,7 +6,7 @@ export interface Shape {
 }
 
 /** A member that may be absent. */
-export class Optional {
+class Optional {
   constructor(readonly shape: Shape) {}
 }
 

@@ -35,7 +35,7 @@ export interface PlainOptions {
   part?: number;
 }
 
-export interface PlainCounts {
+interface PlainCounts {
   normal: number;
   zero: number;
 }

@@ -14,7 +14,7 @@ export interface DumpOptions extends StreamOptions {
 }
 
 /** What is at a byte of a stream. */
-export interface ByteAnswer {
+interface ByteAnswer {
   at: number;
   unit: DumpUnit;
   field: DumpField;

@@ -1,7 +1,7 @@
 import { QemuFileWriter } from "../../bytes/index.js";
 
 /** One value that an encoder wrote. */
-export interface WrittenValue {
+interface WrittenValue {
   offset: number;
   length: number;
   value: number | bigint | Uint8Array;

@@ -30,7 +30,7 @@ export interface DumpUnit {
 }
 
 /** A RAM record, or an entry of the block list. */
-export interface DumpRecord {
+interface DumpRecord {
   /** Number in its section. */
   recordIndex: number;
   /** zero, normal, compressed, xbzrle, blocks, eos, ... */

@@ -10,7 +10,7 @@ import { TracedWriter } from "./traced-writer.js";
 import type { DumpField, DumpUnit } from "./types.js";
 
 /** What of a stream is wanted. */
-export interface UnitOptions {
+interface UnitOptions {
   /** RAM records that end at or before this byte are left out. */
   from: number;
   /** Payloads of sections of this name only. */

@@ -6,7 +6,7 @@ import type { DumpField, DumpUnit } from "./types.js";
 import { unitsOf } from "./units.js";
 
 /** Where decoding can begin: an item of the stream, and what is known before it. */
-export interface Checkpoint {
+interface Checkpoint {
   offset: number;
   known: Continued;
   /** The RAM block that CONTINUE stands for. */

@@ -27,7 +27,7 @@ const MODULE = 2 << 20;
 type Block = readonly [name: string, entry: { length: number }];
 
 /** What memory is made of. */
-export interface MemoryArguments {
+interface MemoryArguments {
   arguments: string[];
   /** Properties of the machine. */
   machine: string[];

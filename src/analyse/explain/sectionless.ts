@@ -7,7 +7,7 @@ const BRIDGE =
   /^(?:pci_bridge|pcie-root-port|ioh-3240-express-root-port|pcie-pci-bridge|i82801b11_bridge|xio3130-express-(?:up|down)stream-port)$/u;
 
 /** A bridge without a section. */
-export interface HiddenBridge {
+interface HiddenBridge {
   /** The section of its bus. */
   bus: SurveyedDevice;
   /** Its options of a place: known where something is behind it. */

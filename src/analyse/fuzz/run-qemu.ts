@@ -18,7 +18,7 @@ export interface QemuResult extends QemuOutcome {
 }
 
 /** The first line of a file of results: what they are results of. */
-export interface QemuRunHeader {
+interface QemuRunHeader {
   readonly qevm: "fuzz qemu";
   /** SHA-256 of the good stream. */
   readonly base: string;
@@ -28,7 +28,7 @@ export interface QemuRunHeader {
   readonly repair: boolean | null;
 }
 
-export interface QemuRunOptions extends QemuCaseOptions {
+interface QemuRunOptions extends QemuCaseOptions {
   seed: number;
   cases: number;
   /** Destinations at a time. */

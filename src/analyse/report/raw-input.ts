@@ -11,7 +11,7 @@ import type { Progress } from "./types.js";
 const READ = 1 << 20;
 
 /** A file with its containers, which can be read repeatedly. */
-export interface RawInput {
+interface RawInput {
   open(): RandomSource;
   /** Of its bytes, where they were all read already. */
   readonly sha256: string | undefined;
@@ -66,7 +66,7 @@ async function copied(source: ByteSource, progress: Progress): Promise<RawInput>
 }
 
 /** A file's source to read, and its SHA-256 in hexadecimal digits (errors: io). */
-export interface Hashed {
+interface Hashed {
   readonly source: RandomSource;
   sha256(): Promise<string>;
   close(): Promise<void>;

@@ -59,7 +59,7 @@ export type Verified =
   | { kind: "refused"; error: QevmError }
   | { kind: "left out" };
 
-export interface ReportBlock {
+interface ReportBlock {
   strip: BlockStrip;
   /** Place in the inspection's list. */
   index: number;

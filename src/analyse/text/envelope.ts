@@ -13,7 +13,7 @@ export interface About {
 }
 
 /** Something odd that costs nothing. */
-export interface Notice {
+interface Notice {
   code: ErrorCode;
   message: string;
   /** Absent: nowhere in the stream. */
@@ -22,7 +22,7 @@ export interface Notice {
 }
 
 /** What lenient mode passed over, or put something else in the place of. */
-export interface DamageNotice extends Notice {
+interface DamageNotice extends Notice {
   /** A page's RAM block; only where a page was replaced, as the following. */
   block?: string;
   blockOffset?: number;
@@ -31,7 +31,7 @@ export interface DamageNotice extends Notice {
 }
 
 /** The error of a document without a result. */
-export interface ErrorDocument extends Notice {
+interface ErrorDocument extends Notice {
   expected?: string | undefined;
   found?: string | undefined;
   /** `diff`: in which of the two. */

@@ -20,7 +20,7 @@ export function placeOf(args: Arguments): InputOptions {
   return { snapshot: args.text("snapshot"), offset: streamOffset(args) };
 }
 
-export interface CaseChoice {
+interface CaseChoice {
   seed: number;
   cases: number | undefined;
   kinds: string[] | undefined;

@@ -342,7 +342,7 @@ export class DevicePart {
 }
 
 /** The stream around a device section. */
-export interface DevicePlace {
+interface DevicePlace {
   footers: boolean | undefined;
   packageEnd: number | undefined;
   machine: string | undefined;

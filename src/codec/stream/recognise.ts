@@ -1,7 +1,7 @@
 import { roleOf } from "./roles.js";
 
 /** What bytes are that are not a migration stream. */
-export interface Recognised {
+interface Recognised {
   /** With its article: "a zip archive". */
   what: string;
   /** What to do with it, as a sentence without a capital. */

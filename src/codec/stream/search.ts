@@ -14,7 +14,7 @@ const LOOK = 32;
 const WINDOW = 1 << 20;
 
 /** Where streams begin. */
-export interface FoundStreams {
+interface FoundStreams {
   /** Absolute offsets, ascending; at most eight. */
   offsets: number[];
   /** The input was searched to its end. */

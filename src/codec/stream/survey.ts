@@ -31,7 +31,7 @@ export interface Surveyed {
 }
 
 /** The stream around the sections that are surveyed. */
-export interface SurveyPlace {
+interface SurveyPlace {
   /** Whether sections have footers; undefined: not known yet. */
   footers: boolean | undefined;
   /** Absolute offset of the end of the package that the sections are in. */

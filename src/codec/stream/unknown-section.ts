@@ -11,7 +11,7 @@ const FOOTER = 5;
 const LOOK_AHEAD = 1 + 4 + 1 + 255 + 8 + 8;
 
 /** Facts from the stream before the section, which the bytes after it must fit. */
-export interface BeforeUnknown {
+interface BeforeUnknown {
   /** Every section by its id. */
   sections: ReadonlyMap<number, SectionHeader>;
   /** Ids of iterative sections whose END was read. */

@@ -38,7 +38,7 @@ export class JsonTaken extends JsonObject {
   }
 }
 
-export interface JsonMember {
+interface JsonMember {
   key: string;
   value: JsonValue;
   /** Absolute offset of the key. */

@@ -22,7 +22,7 @@ import type { FieldValue } from "./state.js";
  *
  * Source: QEMU migration/vmstate-types.c, migration/savevm.c, target/arm/machine.c (5.2 to 11.x).
  */
-export interface Primitive {
+interface Primitive {
   readonly size: number;
   read(reader: QemuFileReader): FieldValue;
   /** @throws QevmError `does-not-fit` */

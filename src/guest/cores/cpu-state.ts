@@ -24,7 +24,7 @@ export function cpuStateOf(instance: number, state: DeviceState): CpuState | und
 }
 
 /** The kind of CPU that has these fields: each QEMU names its registers differently (target/X/machine.c, 7.2). */
-export function architectureOf(fields: CpuFields): Architecture | undefined {
+function architectureOf(fields: CpuFields): Architecture | undefined {
   if (fields.has("env.segs") && fields.has("env.eip")) return "x86";
   if (fields.has("env.xregs")) return fields.has("cpreg_vmstate_indexes") && hasFpcr(fields) ? "aarch64" : "arm";
   if (fields.has("env.gpr") && fields.has("env.mstatus")) return "riscv";

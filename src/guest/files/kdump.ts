@@ -17,7 +17,7 @@ import { UTS_NAME } from "./utsname.js";
  *
  * Source: QEMU dump/dump.c, include/sysemu/dump.h (7.2).
  */
-export interface Kdump {
+interface Kdump {
   pageSize: number;
   littleEndian: boolean;
   /** Name of the machine, as `uname -m` prints it. */

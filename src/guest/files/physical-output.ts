@@ -27,7 +27,7 @@ export interface LaidRange extends Segment {
 }
 
 /** What is written beside the memory itself. */
-export interface PhysicalParts {
+interface PhysicalParts {
   format: "raw" | "elf" | "lime";
   /** For elf. */
   notes: CoreNotes;

@@ -9,7 +9,7 @@ import type { PageStore } from "./page-store.js";
 export type PageBefore = Pick<PageStore, "read">;
 
 /** Where a page record is, for errors. */
-export interface PageAddress {
+interface PageAddress {
   /** Absolute stream offset of the record. */
   position: number;
   block: string;
@@ -19,7 +19,7 @@ export interface PageAddress {
   path: readonly string[];
 }
 
-export interface PageDecoderOptions {
+interface PageDecoderOptions {
   /** Steps to the section, for errors; default `['section "ram"']`. */
   path?: readonly string[];
   /** Default: damage is refused. */

@@ -39,7 +39,7 @@ export interface PageFinder {
 }
 
 /** One page with its records. */
-export interface PlacedPage {
+interface PlacedPage {
   block: string;
   offset: number;
   /** Absolute offset of the last record that holds it whole; 0: none. */

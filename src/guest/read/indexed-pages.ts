@@ -7,7 +7,7 @@ import { PageIndex, stampFile, writeIndex, type FileStamp } from "./page-index.j
 import { isSameFile } from "../../io/transport/same-file.js";
 import type { PagePlaces } from "../pages/page-places.js";
 
-export interface IndexOptions extends ScanOptions {
+interface IndexOptions extends ScanOptions {
   /** The file that people hold. */
   file: string;
   /** Where its index is, or is to be. */

@@ -16,7 +16,7 @@ import { indexedPages, variantOf, type IndexedPages } from "./indexed-pages.js";
 import { blockRange, physicalRange, readParts } from "./range.js";
 
 /** Where an index of the pages is kept next to a file. */
-export interface IndexPlace {
+interface IndexPlace {
   /** The file that the stream is in. */
   file: string;
   /** The index, made where it is not there or does not fit. */
@@ -174,7 +174,7 @@ export class GuestMemory {
 }
 
 /** The CPU of that number, or the first. Errors: usage, with the numbers that there are. */
-export function cpuNumbered(cpus: readonly CpuState[], number: number | undefined): CpuState {
+function cpuNumbered(cpus: readonly CpuState[], number: number | undefined): CpuState {
   const found = number === undefined ? cpus[0] : cpus.find(({ instance }) => instance === number);
   if (found !== undefined) return found;
   if (cpus.length === 0) throw new QevmError("unsupported", "the stream has no CPU whose registers are known");

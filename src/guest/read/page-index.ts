@@ -23,7 +23,7 @@ import type { PageFinder, PagePlaces, PageParts } from "../pages/page-places.js"
  * A chunk holds 12 bytes a record: u32 page in the chunk, the top bit set for an XBZRLE record; f64 absolute stream
  * offset. Little-endian. Chunks are read when a page in them is wanted, and checked then.
  */
-export interface IndexHead {
+interface IndexHead {
   /** The file it is about. */
   stamp: FileStamp;
   /** Which stream in the file: container, snapshot, the options that change how it is read. */

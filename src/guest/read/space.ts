@@ -6,10 +6,10 @@ import type { GuestPages } from "./guest-memory.js";
 import { blockRange, layoutParts, readParts, WINDOW } from "./range.js";
 
 /** What is at a range of addresses: no memory, memory that is known to be zeros without reading it, other memory. */
-export type ExtentKind = "hole" | "zero" | "data";
+type ExtentKind = "hole" | "zero" | "data";
 
 /** A range of addresses of one kind. */
-export interface Extent {
+interface Extent {
   /** Bytes. */
   length: number;
   kind: ExtentKind;

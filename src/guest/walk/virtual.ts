@@ -29,7 +29,7 @@ export async function* virtualParts(space: AddressSpace, address: bigint, length
 }
 
 /** The error for an address that is not mapped. */
-export function notMapped(virtual: bigint, fault: string): QevmError {
+function notMapped(virtual: bigint, fault: string): QevmError {
   return new QevmError("usage", `virtual address ${hex(virtual)} is not mapped: ${fault}`);
 }
 

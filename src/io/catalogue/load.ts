@@ -28,7 +28,7 @@ export async function loadCatalogue(): Promise<Catalogue> {
 }
 
 /** The data that is shipped. Errors: io, bad-description. */
-export function readShipped(): CatalogueData {
+function readShipped(): CatalogueData {
   const found = SHIPPED.map((place) => fileURLToPath(new URL(place, import.meta.url))).find((file) => existsSync(file));
   if (found === undefined) throw new QevmError("io", "the shipped catalogue is missing: install qevm again");
   return readCatalogue(found);

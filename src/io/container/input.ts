@@ -33,7 +33,7 @@ export interface OpenOptions extends Omit<StreamOptions, "offset"> {
 export type ReadingOf<O extends OpenOptions> = Omit<O, "offset" | "snapshot">;
 
 /** For a file that is not finished, or a recording that is not complete, which is opened all the same. */
-export type AsItIs = Pick<InputOptions, "unfinished" | "incomplete">;
+type AsItIs = Pick<InputOptions, "unfinished" | "incomplete">;
 
 const inNode = globalThis.process?.versions?.node !== undefined;
 

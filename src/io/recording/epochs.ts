@@ -8,7 +8,7 @@ import type { RecordedChannel } from "./recording.js";
 export type PagesItem = Extract<ChannelItem, { kind: "pages" }>;
 
 /** Receives a packet with pages of a channel, by its index. Returns a promise where it has to wait. */
-export type TakePacket = (item: PagesItem, channel: number, path: readonly string[]) => void | Promise<void>;
+type TakePacket = (item: PagesItem, channel: number, path: readonly string[]) => void | Promise<void>;
 
 interface Channel {
   readonly index: number;

@@ -4,7 +4,7 @@ import type { RecordedChannel, Recording } from "./recording.js";
 import { roleOf, type ChannelRole } from "../../codec/stream/index.js";
 
 /** A possible channel, with the first `ROLE_BYTES` bytes of its file. */
-export interface FoundChannel extends RecordedChannel {
+interface FoundChannel extends RecordedChannel {
   readonly head: Uint8Array;
 }
 

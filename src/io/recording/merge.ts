@@ -252,11 +252,7 @@ class Merger {
 }
 
 /** Of a packet whose payload no codec here opens. */
-export function unsupportedMethod(
-  method: string | undefined,
-  { offset }: PagesItem,
-  path: readonly string[],
-): QevmError {
+function unsupportedMethod(method: string | undefined, { offset }: PagesItem, path: readonly string[]): QevmError {
   return new QevmError("unsupported", `no codec opens the ${method} payload`, { offset, path });
 }
 

@@ -3,7 +3,7 @@ import type { RecordedChannel, Recording } from "./recording.js";
 import { readTimeline, type Arrival } from "./timeline.js";
 
 /** A clock in milliseconds, and a way to wait. */
-export interface Clock {
+interface Clock {
   now(): number;
   sleep(milliseconds: number): Promise<void>;
 }

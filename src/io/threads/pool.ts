@@ -14,7 +14,7 @@ export interface WorkerStart<D> {
   data: D;
 }
 
-export interface PoolOptions<D> {
+interface PoolOptions<D> {
   /** Number of worker threads, 1 to 64; 0 with `work`: the owner does all of it. */
   threads: number;
   shape: RingShape;

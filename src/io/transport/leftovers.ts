@@ -3,7 +3,7 @@ import { basename, dirname, join, resolve } from "node:path";
 import { temporaryPattern } from "./temporary.js";
 
 /** What a run that was killed (SIGKILL, loss of power) has left beside an output. */
-export interface Leftover {
+interface Leftover {
   path: string;
   /** Bytes of its files. */
   bytes: number;

@@ -4,7 +4,7 @@ import type { TlsConnector } from "./tls/connector.js";
 import { sendStream, type SendOptions } from "./send.js";
 
 /** One channel to send; `open` begins at its first byte. */
-export interface SentChannel {
+interface SentChannel {
   open(): ByteSource;
 }
 

@@ -23,7 +23,7 @@ export interface Caller {
 }
 
 /** What the gate needs to know about the migration. */
-export interface GateFacts {
+interface GateFacts {
   /** Whether the main channel has connected. */
   mainIsHere(): boolean;
   /**

@@ -8,7 +8,7 @@ import { allHere, PacketCount } from "./packet-count.js";
 import type { Recorder } from "./recorder.js";
 
 /** A channel besides the main one. */
-export interface SideChannel {
+interface SideChannel {
   readonly connection: Connection;
   readonly file: ChannelHead;
   readonly id: number | undefined;

@@ -1,7 +1,7 @@
 import { fieldGroups, type FieldGroup, type StructDescription } from "../../codec/vmstate/index.js";
 
 /** A field of one struct beside that of the other. */
-export interface AlignedField {
+interface AlignedField {
   /** The name that the result gives it. */
   key: string;
   mine?: FieldGroup;

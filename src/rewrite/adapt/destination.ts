@@ -12,7 +12,7 @@ import {
 import { propertiesBetween, type Property } from "./properties.js";
 
 /** What the destination's QEMU is, by what it says itself. */
-export interface DestinationFacts {
+interface DestinationFacts {
   /** Full name of its machine type. */
   machine: string;
   /** Its own release: `11.1`. */

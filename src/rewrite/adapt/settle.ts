@@ -10,7 +10,7 @@ export interface Asked {
 }
 
 /** A destination with the properties that the guest needs. */
-export interface Settled<T> {
+interface Settled<T> {
   readonly asked: T;
   /** Arguments that set them. */
   readonly args: readonly string[];

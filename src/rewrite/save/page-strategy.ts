@@ -13,7 +13,7 @@ import type { MigrationStatistics } from "./statistics.js";
 export type SavePageHook = (block: GuestBlock, offset: number, page: Uint8Array) => boolean;
 
 /** The parts of a strategy; omitted parts are off. */
-export interface StrategyParts {
+interface StrategyParts {
   hook?: SavePageHook | undefined;
   threads?: CompressThreads<GuestBlock> | undefined;
   cache?: PageCache | undefined;

@@ -6,7 +6,7 @@
 export const NBD_MAGIC = Buffer.from("NBDMAGIC", "latin1");
 export const OPTION_MAGIC = Buffer.from("IHAVEOPT", "latin1");
 const OPTION_REPLY_MAGIC = 0x3e889_0455_65a9n;
-export const REQUEST_MAGIC = 0x2560_9513;
+const REQUEST_MAGIC = 0x2560_9513;
 const SIMPLE_REPLY_MAGIC = 0x6744_6698;
 const STRUCTURED_REPLY_MAGIC = 0x668e_33ef;
 

@@ -22,7 +22,7 @@ export function systemRegisters(fields: Readonly<Record<string, FieldValue>> | u
 }
 
 /** Id of an AArch64 system register. */
-export function registerId(op0: number, op1: number, crn: number, crm: number, op2: number): bigint {
+function registerId(op0: number, op1: number, crn: number, crm: number, op2: number): bigint {
   return 0x6030_0000_0013_0000n | BigInt((op0 << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2);
 }
 
@@ -68,7 +68,7 @@ const MIDR_MODELS: Readonly<Record<number, string>> = {
 };
 
 /** What the registers say of the CPU. */
-export interface ArmCpu {
+interface ArmCpu {
   /** Model for -cpu; undefined where no model that is known has these registers. */
   model: string | undefined;
   /** Whether KVM saved it: the model is the host's. */

@@ -112,7 +112,7 @@ export function names(text: string): ReadonlySet<string> {
 export const EVERYWHERE = "timer cpu_common cpu fw_cfg PCIHost PCIBUS globalstate slirp audio";
 
 /** The virtio-mmio transports of a machine. */
-export interface Transports {
+interface Transports {
   /** Address of the first. */
   base: number;
   /** From one to the next, in bytes. */

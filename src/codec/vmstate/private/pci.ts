@@ -48,7 +48,7 @@ export function pciConfig(walk: Walk, size: number): PciConfig {
 }
 
 /** The parts of a configuration space that other codecs need. */
-export interface PciConfig {
+interface PciConfig {
   /** The registers from the capability with this id on; undefined where the device has none. */
   capability: (id: number) => Uint8Array | undefined;
 }

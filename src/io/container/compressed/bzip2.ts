@@ -64,7 +64,7 @@ export async function* bunzip2(reader: QemuFileReader, from?: Bzip2Place): Async
 }
 
 /** A place between blocks. */
-export interface Bzip2Place {
+interface Bzip2Place {
   /** The first bit of the reader's next byte. */
   bit: number;
   /** Most bytes of a block of this stream. */

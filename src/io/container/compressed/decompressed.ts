@@ -33,7 +33,7 @@ export interface Expansion extends Bounds {
 }
 
 /** A decompressed file. */
-export interface Decompressed extends ByteSource {
+interface Decompressed extends ByteSource {
   /** Bytes read so far of the outermost compressed file. */
   readonly compressed: () => number;
 }

@@ -2,7 +2,7 @@ import type { QemuFileReader } from "../../../bytes/reader.js";
 import type { Compression } from "../detect.js";
 
 /** The plain bytes of the rest of a reader's input. Pieces are valid until the next one. */
-export type Decompressor = (reader: QemuFileReader, bounds?: Bounds) => AsyncGenerator<Uint8Array>;
+type Decompressor = (reader: QemuFileReader, bounds?: Bounds) => AsyncGenerator<Uint8Array>;
 
 /** What a decompressor may take. */
 export interface Bounds {

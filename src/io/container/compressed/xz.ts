@@ -7,7 +7,7 @@ import { CHECKS } from "./xz-check.js";
 /** Bytes of a stream's header, and of its footer. */
 export const ENDS = 12;
 export const HEADER_MAGIC: readonly number[] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
-export const FOOTER_MAGIC: readonly number[] = [0x59, 0x5a];
+const FOOTER_MAGIC: readonly number[] = [0x59, 0x5a];
 
 /**
  * xz (.xz file format 1.2.1): one or more streams with padding, blocks of LZMA2, before it perhaps x86 and delta

@@ -96,7 +96,7 @@ export function withMachine(xml: string, machine: string | undefined): string {
 const TYPE = /(<type\b[^<>]*?\bmachine=)(["'])(?<machine>[^"'<>]*)\2/u;
 
 /** A sink whose end must be awaited. */
-export type EndedSink = ByteSink & { end(): Promise<void> };
+type EndedSink = ByteSink & { end(): Promise<void> };
 
 /**
  * The sink for a save image's stream, after the existing contents of the file: raw, as gzip members by node:zlib,

@@ -12,7 +12,7 @@ import { inflateRaw } from "../compressed/inflate-raw.js";
 import { unzstd } from "../compressed/zstd.js";
 
 /** A qcow2 image: its header, its snapshots, and the name of its external data file. */
-export interface Qcow2Image {
+interface Qcow2Image {
   header: Qcow2Header;
   snapshots: Qcow2Snapshot[];
   dataFile: string | undefined;

@@ -29,7 +29,7 @@ export const STOP = word(3);
 export const DECODED = word(4);
 export const WRITTEN = word(5);
 export const TAKEN = word(6);
-export const WRITER = word(7);
+const WRITER = word(7);
 /** A float: where the blocks begin in the file. */
 const START = word(8) / 2;
 

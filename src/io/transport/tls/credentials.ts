@@ -7,7 +7,7 @@ import { attempt, textOf } from "../attempt.js";
 import { expiry } from "./words.js";
 
 /** Which side of a connection these credentials are for: the listener is the server. */
-export type Endpoint = "server" | "client";
+type Endpoint = "server" | "client";
 
 /** Credentials as QEMU's objects `tls-creds-x509` and `tls-creds-psk` hold them. */
 export type Credentials =

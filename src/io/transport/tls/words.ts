@@ -10,7 +10,7 @@ export function expiry(certificate: X509Certificate, now = Date.now()): string |
 }
 
 /** What a failed verification is judged by. */
-export interface Judged {
+interface Judged {
   /** Of the peer; undefined: it sent none. */
   certificate: X509Certificate | undefined;
   /** The folder with our ca-cert.pem. */
