@@ -21,37 +21,42 @@ const PROGRAMS: readonly (readonly [string, readonly string[]])[] = [
   ["zstd", ["-c", "-q"]],
   ["lz4", ["-c", "-q"]],
   ["lzop", ["-c"]],
+  ["lzop", ["-c", "--crc32"]],
 ];
 
 for (const [program, args] of PROGRAMS) {
   const there = spawnSync(program, ["--version"]).error === undefined;
-  test(`whole files by the program ${program}`, there ? {} : { skip: `no ${program} here` }, async (t) => {
-    const plain = corpusEntry("pc-fill").open();
-    const packed = spawnSync(program, args, { input: plain, maxBuffer: 1 << 26 }).stdout;
-    const input = await openContainers(new IterableSource([packed.subarray(0, 7), packed.subarray(7)]));
-    t.equal(input.containers[0]?.kind, program);
-    t.ok(plain.equals(await bytesOf(input)), "the same bytes");
-    const twice = await openContainers(new MemorySource(Buffer.concat([packed, packed, Buffer.alloc(512)])));
-    t.equal((await bytesOf(twice)).length, 2 * plain.length, "two in a row, and padding");
-    const cut = await refusal(
-      async () => await bytesOf(await openContainers(new MemorySource(packed.subarray(0, packed.length >> 1)))),
-    );
-    t.equal(cut?.code, "truncated", `cut: ${cut?.message}`);
-    t.ok((cut?.offset ?? -1) > 0 && (cut?.offset ?? 0) <= packed.length, "its place");
-    let silent = 0;
-    for (let k = 1; k < 12; k++) {
-      const broken = Buffer.from(packed);
-      const at = Math.floor((packed.length * k) / 12);
-      broken[at] = broken[at]! ^ 0x10;
-      const error = await refusal(async () => {
-        if (plain.equals(await bytesOf(await openContainers(new MemorySource(broken))))) return;
-        silent++;
-      });
-      if (error !== undefined && error.offset === undefined) t.fail(`no place: ${error.message}`);
-    }
-    t.equal(silent, 0, "no flipped bit passes unseen");
-    t.end();
-  });
+  test(
+    `whole files by the program ${program} ${args.join(" ")}`,
+    there ? {} : { skip: `no ${program} here` },
+    async (t) => {
+      const plain = corpusEntry("pc-fill").open();
+      const packed = spawnSync(program, args, { input: plain, maxBuffer: 1 << 26 }).stdout;
+      const input = await openContainers(new IterableSource([packed.subarray(0, 7), packed.subarray(7)]));
+      t.equal(input.containers[0]?.kind, program);
+      t.ok(plain.equals(await bytesOf(input)), "the same bytes");
+      const twice = await openContainers(new MemorySource(Buffer.concat([packed, packed, Buffer.alloc(512)])));
+      t.equal((await bytesOf(twice)).length, 2 * plain.length, "two in a row, and padding");
+      const cut = await refusal(
+        async () => await bytesOf(await openContainers(new MemorySource(packed.subarray(0, packed.length >> 1)))),
+      );
+      t.equal(cut?.code, "truncated", `cut: ${cut?.message}`);
+      t.ok((cut?.offset ?? -1) > 0 && (cut?.offset ?? 0) <= packed.length, "its place");
+      let silent = 0;
+      for (let k = 1; k < 12; k++) {
+        const broken = Buffer.from(packed);
+        const at = Math.floor((packed.length * k) / 12);
+        broken[at] = broken[at]! ^ 0x10;
+        const error = await refusal(async () => {
+          if (plain.equals(await bytesOf(await openContainers(new MemorySource(broken))))) return;
+          silent++;
+        });
+        if (error !== undefined && error.offset === undefined) t.fail(`no place: ${error.message}`);
+      }
+      t.equal(silent, 0, "no flipped bit passes unseen");
+      t.end();
+    },
+  );
 }
 
 test("two files of one kind at once: each has a decompressor of its own", async (t) => {

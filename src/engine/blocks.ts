@@ -36,6 +36,8 @@ export class BlockDecoder {
   private linked = false;
   /** Bytes of lz4 blocks in the output. */
   private filled = 0;
+  /** The tables of CRC-32 are built. */
+  private hasCrc = false;
 
   private constructor(private readonly memory: PageMemory) {
     this.input = new Region(memory);
@@ -91,11 +93,22 @@ export class BlockDecoder {
     return wrong < 0 ? this.memory.bytes.subarray(out, out + size) : wrong;
   }
 
-  /** Adler-32 of bytes; of a result of this decoder where it is, without a copy. */
+  /** Adler-32 of bytes; of a result of this decoder without a copy. */
   adler32(bytes: Uint8Array): number {
-    const own = bytes.buffer === this.memory.bytes.buffer;
-    const at = own ? bytes.byteOffset : this.take(bytes);
-    return this.memory.exports.adler32Long(at, bytes.length) >>> 0;
+    return this.memory.exports.adler32Long(this.placeOf(bytes), bytes.length) >>> 0;
+  }
+
+  /** CRC-32 of bytes; of a result of this decoder without a copy. */
+  crc32(bytes: Uint8Array): number {
+    const { exports } = this.memory;
+    if (!this.hasCrc) exports.crc32Begin();
+    this.hasCrc = true;
+    return exports.crc32(0, this.placeOf(bytes), bytes.length) >>> 0;
+  }
+
+  /** The address of bytes in the engine: of a copy, where they are not there. */
+  private placeOf(bytes: Uint8Array): number {
+    return bytes.buffer === this.memory.bytes.buffer ? bytes.byteOffset : this.take(bytes);
   }
 
   /** The address of a copy of `bytes`. */

@@ -10,7 +10,10 @@ const BZIP2_CRC = table((value) => {
   return crc;
 });
 
-/** CRC-32 as in gzip, zip, lzop, xz (reflected, 0xedb88320) of what gave `before`, and these bytes. */
+/**
+ * CRC-32 as in xz (reflected, 0xedb88320) of what gave `before`, and these bytes. For headers and indexes, which are read
+ * without an engine; long data has `Crc` and `BlockDecoder` (src/engine).
+ */
 export function crc32(bytes: Uint8Array, before = 0): number {
   let crc = ~before;
   for (const byte of bytes) crc = (crc >>> 8) ^ CRC[(crc ^ byte) & 0xff]!;

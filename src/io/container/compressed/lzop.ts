@@ -1,4 +1,3 @@
-import { crc32 } from "./checksums.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
 import { BlockDecoder } from "../../../engine/blocks.js";
 
@@ -14,7 +13,6 @@ const Flag = {
   CRC_PACKED: 0x200,
   MULTIPART: 0x400,
   FILTER: 0x800,
-  HEADER_CRC: 0x1000,
 };
 
 /**
@@ -24,8 +22,8 @@ const Flag = {
  * bytes], [checksums of the packed ones, when shorter], the bytes. Source: lzop 1.04 lzop.c.
  *
  * Decoded here because no package reads the file format (the LZO packages need bare blocks, and two of three are native
- * code); the blocks in WebAssembly. Memory: two blocks (lzop makes 256 KiB, the format allows 64 MiB). Errors: truncated, bad-compressed-data,
- * limit, unsupported.
+ * code); the blocks in WebAssembly. The header's own checksum is not checked. Memory: two blocks (lzop makes 256 KiB, the
+ * format allows 64 MiB). Errors: truncated, bad-compressed-data, limit, unsupported.
  */
 export async function* unlzop(reader: QemuFileReader): AsyncGenerator<Uint8Array> {
   const blocks = await BlockDecoder.create();
@@ -50,39 +48,48 @@ export async function* unlzop(reader: QemuFileReader): AsyncGenerator<Uint8Array
           expected: `at most ${plain}`,
           found: `${packed}`,
         });
-      const sums = [flags & Flag.ADLER_PLAIN, flags & Flag.CRC_PLAIN];
-      if (packed < plain) sums.push(flags & Flag.ADLER_PACKED, flags & Flag.CRC_PACKED);
-      const expected: (number | undefined)[] = [];
-      for (const wanted of sums) {
-        if (wanted !== 0) await reader.need(4, "an lzop checksum");
-        expected.push(wanted === 0 ? undefined : reader.u32());
-      }
+      const plainSums = await checksums(reader, flags & Flag.ADLER_PLAIN, flags & Flag.CRC_PLAIN);
+      const isStored = packed === plain;
+      const packedSums = isStored ? {} : await checksums(reader, flags & Flag.ADLER_PACKED, flags & Flag.CRC_PACKED);
       const start = reader.offset;
       await reader.needLarge(packed, "an lzop block");
       const block = reader.view(packed);
-      if (
-        ((expected[2] ?? -1) >= 0 && blocks.adler32(block) !== expected[2]) ||
-        ((expected[3] ?? -1) >= 0 && crc32(block) !== expected[3])
-      ) {
+      if (!agrees(blocks, block, packedSums)) {
         throw reader.error("bad-compressed-data", "lzop checksum of the compressed block", { offset: start });
       }
-      let out = block;
-      if (packed < plain) {
-        const decoded = blocks.lzo1x(block, plain);
-        if (typeof decoded === "number") {
-          throw reader.error("bad-compressed-data", "lzop block", { offset: start + decoded });
-        }
-        out = decoded;
+      const out = isStored ? block : blocks.lzo1x(block, plain);
+      if (typeof out === "number") {
+        throw reader.error("bad-compressed-data", "lzop block", { offset: start + out });
       }
-      if (
-        ((expected[0] ?? -1) >= 0 && blocks.adler32(out) !== expected[0]) ||
-        ((expected[1] ?? -1) >= 0 && crc32(out) !== expected[1])
-      ) {
+      if (!agrees(blocks, out, plainSums)) {
         throw reader.error("bad-compressed-data", "lzop checksum of the plain block", { offset: start });
       }
       yield out;
     }
   }
+}
+
+/** What a block says about its bytes. */
+interface Checksums {
+  adler?: number;
+  crc?: number;
+}
+
+/** Reads the checksums that the flags announce. */
+async function checksums(reader: QemuFileReader, adler: number, crc: number): Promise<Checksums> {
+  const sums: Checksums = {};
+  if (adler !== 0) sums.adler = await checksum(reader);
+  if (crc !== 0) sums.crc = await checksum(reader);
+  return sums;
+}
+
+async function checksum(reader: QemuFileReader): Promise<number> {
+  await reader.need(4, "an lzop checksum");
+  return reader.u32();
+}
+
+function agrees(blocks: BlockDecoder, bytes: Uint8Array, { adler, crc }: Checksums): boolean {
+  return (adler === undefined || blocks.adler32(bytes) === adler) && (crc === undefined || blocks.crc32(bytes) === crc);
 }
 
 async function startsWithMagic(reader: QemuFileReader): Promise<boolean> {

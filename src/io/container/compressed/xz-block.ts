@@ -5,6 +5,7 @@ import { littleU32 } from "../little.js";
 import { crc32 } from "./checksums.js";
 import { unlzma2 } from "./lzma2.js";
 import { beginCheck, CHECK_BYTES } from "./xz-check.js";
+import { readXzNumber } from "./xz-number.js";
 import { delta, filtered, x86, type Filter } from "./xz-filters.js";
 
 /** Filters (.xz file format 1.2.1, section 5.3). */
@@ -25,8 +26,6 @@ const FILTERS = 3;
 const RESERVED = 0x3c;
 const HAS_LENGTH = 0x40;
 const HAS_PLAIN = 0x80;
-/** A size's bytes at most, and a filter's identifier's. */
-const MOST_DIGITS = 9;
 
 /** What a block is, as an index has it. */
 export interface BlockSizes {
@@ -153,16 +152,13 @@ class Fields {
     private readonly start: number,
   ) {}
 
-  /** A number of seven bits a byte, the low ones first. */
   number(): number {
-    let value = 0;
-    for (let k = 0, weight = 1; k < MOST_DIGITS; k++, weight *= 128) {
-      const byte = this.bytes[this.at++];
-      if (byte === undefined || (byte === 0 && k > 0)) break;
-      value += (byte & 127) * weight;
-      if (byte < 128) return value;
+    const number = readXzNumber(this.bytes, this.at);
+    if (number === undefined) {
+      throw this.reader.error("bad-compressed-data", "number in an xz block header", { offset: this.start });
     }
-    throw this.reader.error("bad-compressed-data", "number in an xz block header", { offset: this.start });
+    this.at = number.next;
+    return number.value;
   }
 
   filter(): { id: number; properties: Uint8Array } {

@@ -3,10 +3,13 @@ import { littleU32 } from "../little.js";
 import { crc32 } from "./checksums.js";
 import { XzBlocks, type BlockSizes } from "./xz-block.js";
 import { CHECKS } from "./xz-check.js";
+import { xzNumber } from "./xz-number.js";
 
 /** Bytes of a stream's header, and of its footer. */
 export const ENDS = 12;
-export const HEADER_MAGIC: readonly number[] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
+/** Where a header has the kind of check. */
+export const CHECK_AT = 7;
+const HEADER_MAGIC: readonly number[] = [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00];
 const FOOTER_MAGIC: readonly number[] = [0x59, 0x5a];
 
 /**
@@ -38,15 +41,23 @@ async function streamHeader(reader: QemuFileReader): Promise<number> {
   const start = reader.offset;
   await reader.need(ENDS, "an xz stream header");
   const bytes = reader.view(ENDS);
-  if (!HEADER_MAGIC.every((byte, k) => byte === bytes[k])) throw reader.error("bad-magic", "no xz stream");
-  if (littleU32(bytes, 8) !== crc32(bytes.subarray(6, 8))) {
+  const wrong = wrongInHeader(bytes);
+  if (wrong === "magic") throw reader.error("bad-magic", "no xz stream");
+  if (wrong === "checksum") {
     throw reader.error("bad-compressed-data", "xz: checksum of the stream header", { offset: start });
   }
-  const flags = bytes[7]!;
-  if (bytes[6] !== 0 || !CHECKS.includes(flags)) {
-    throw reader.error("unsupported", "xz: kind of check", { offset: start + 6, found: `0x${flags.toString(16)}` });
+  const check = bytes[CHECK_AT]!;
+  if (wrong === "flags") {
+    throw reader.error("unsupported", "xz: kind of check", { offset: start + 6, found: `0x${check.toString(16)}` });
   }
-  return flags;
+  return check;
+}
+
+/** The first thing that is not as in a stream's header whose kind of check, at {@link CHECK_AT}, exists. */
+export function wrongInHeader(bytes: Uint8Array): "magic" | "checksum" | "flags" | undefined {
+  if (!HEADER_MAGIC.every((byte, k) => byte === bytes[k])) return "magic";
+  if (littleU32(bytes, 8) !== crc32(bytes.subarray(6, 8))) return "checksum";
+  return bytes[6] === 0 && CHECKS.includes(bytes[CHECK_AT]!) ? undefined : "flags";
 }
 
 /** What the index of a stream has to list. */
@@ -58,7 +69,7 @@ class Records {
   sum = 0;
 
   add({ length, plain }: BlockSizes): void {
-    const record = Uint8Array.from([...variable(length), ...variable(plain)]);
+    const record = Uint8Array.from([...xzNumber(length), ...xzNumber(plain)]);
     this.count++;
     this.bytes += record.length;
     this.sum = crc32(record, this.sum);
@@ -66,21 +77,13 @@ class Records {
 
   /** The index up to the first record. */
   get head(): Uint8Array {
-    return Uint8Array.from([0, ...variable(this.count)]);
+    return Uint8Array.from([0, ...xzNumber(this.count)]);
   }
 
   /** Of the index with padding and checksum. */
   get indexBytes(): number {
     return Math.ceil((this.head.length + this.bytes) / 4) * 4 + 4;
   }
-}
-
-/** Seven bits a byte, the low ones first. */
-function variable(value: number): number[] {
-  const bytes: number[] = [];
-  let left = value;
-  for (; left >= 128; left = Math.floor(left / 128)) bytes.push((left % 128) + 128);
-  return [...bytes, left];
 }
 
 /** Reads the index, which has to list the blocks that were there. */

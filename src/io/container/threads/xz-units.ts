@@ -1,7 +1,7 @@
 import { crc32 } from "../compressed/checksums.js";
 import { XzBlocks } from "../compressed/xz-block.js";
-import { ENDS, HEADER_MAGIC, readFooter } from "../compressed/xz.js";
-import { CHECKS } from "../compressed/xz-check.js";
+import { CHECK_AT, ENDS, readFooter, wrongInHeader } from "../compressed/xz.js";
+import { readXzNumber } from "../compressed/xz-number.js";
 import { littleU32 } from "../little.js";
 import { READ, readerAt, type OpenFile } from "./file-part.js";
 import type { LaneStart, XzBlock } from "./lane-start.js";
@@ -51,45 +51,38 @@ export async function xzBlocks(file: OpenFile, start: number, length: number): P
     streamsFromEnd.push(stream.blocks);
     end = stream.from;
     const header = await bytesAt(file, end, ENDS);
-    if (header === undefined || !isHeader(header, footer.check)) return undefined;
+    if (header === undefined || wrongInHeader(header) !== undefined) return undefined;
+    if (header[CHECK_AT] !== footer.check) return undefined;
   }
   return streamsFromEnd.toReversed().flat();
-}
-
-function isHeader(bytes: Uint8Array, check: number): boolean {
-  const isMagic = HEADER_MAGIC.every((byte, k) => byte === bytes[k]);
-  return (
-    isMagic &&
-    CHECKS.includes(check) &&
-    bytes[6] === 0 &&
-    bytes[7] === check &&
-    littleU32(bytes, 8) === crc32(bytes.subarray(6, 8))
-  );
 }
 
 /** The blocks of an index that begins at `at`, and where their stream begins. */
 function blocksOf(index: Uint8Array, at: number, check: number): { blocks: XzBlock[]; from: number } | undefined {
   const end = index.length - 4;
   if (index[0] !== 0 || littleU32(index, end) !== crc32(index.subarray(0, end))) return undefined;
-  let position = 1;
-  const next = (): number => {
-    let value = 0;
-    for (let weight = 1; position < end; weight *= 128) {
-      const byte = index[position++]!;
-      value += (byte & 127) * weight;
-      if (byte < 128) break;
-    }
-    return value;
-  };
-  const sizes = Array.from({ length: Math.min(next(), index.length) }, () => ({ length: next(), plain: next() }));
+  const [count = Infinity, ...sizes] = numbersIn(index.subarray(1, end));
+  if (sizes.length < 2 * count) return undefined;
   let from = at;
   const blocks: XzBlock[] = [];
-  for (const { length, plain } of sizes.toReversed()) {
+  for (let k = count - 1; k >= 0; k--) {
+    const length = sizes[2 * k]!;
+    const plain = sizes[2 * k + 1]!;
     from -= Math.ceil(length / 4) * 4;
     if (length === 0 || plain === 0 || from < ENDS) return undefined;
     blocks.push({ at: from, length, plain, check });
   }
   return { blocks: blocks.toReversed(), from: from - ENDS };
+}
+
+/** Numbers of an index, one after the other, up to what is none. Its padding gives zeros. */
+function* numbersIn(bytes: Uint8Array): Generator<number> {
+  for (let at = 0; ;) {
+    const number = readXzNumber(bytes, at);
+    if (number === undefined) return;
+    yield number.value;
+    at = number.next;
+  }
 }
 
 async function bytesAt(file: OpenFile, at: number, length: number): Promise<Uint8Array | undefined> {
