@@ -2,18 +2,39 @@ import { QevmError } from "../bytes/errors.js";
 import { PageMemory } from "./page-memory.js";
 import { loadPageModule } from "./page-module.js";
 
+const BLOCK = 1 << 17;
+/** Bytes of a block's header. */
+export const BLOCK_HEADER = 3;
 /** A block with its header. */
-export const LARGEST_BLOCK = (1 << 17) + 3;
+export const LARGEST_BLOCK = BLOCK_HEADER + BLOCK;
 /** `--long=31`, zstd's largest window: 2 GiB. */
 export const LARGEST_WINDOW = 2 ** 31;
 /** What the engine may read after a block, and write after the ring. */
 const READ_SLACK = 64;
 const WRITE_SLACK = 64;
-const BLOCK = 1 << 17;
+/** Kinds of blocks: one byte that is repeated, and none. */
+const REPEATED = 1;
+const RESERVED = 3;
 
 /** What becomes of an error of the engine: the texts of zstd's library for what a block can have. */
 export function zstdError(code: number): Error {
   return new Error(code === 30 ? "dictionary is corrupted" : "data corruption detected");
+}
+
+/**
+ * The header of a block (RFC 8878 section 3.1.1.2): its bits, the block's bytes with the header, undefined where there
+ * is no such block, and whether it is the frame's last.
+ */
+export function readBlockHeader(
+  bytes: Uint8Array,
+  at: number,
+): { bits: number; length: number | undefined; last: boolean } {
+  const bits = bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16);
+  const kind = (bits >> 1) & 3;
+  const size = bits >> 3;
+  const isBlock = kind !== RESERVED && size <= BLOCK;
+  const length = isBlock ? BLOCK_HEADER + (kind === REPEATED ? 1 : size) : undefined;
+  return { bits, length, last: (bits & 1) === 1 };
 }
 
 /**

@@ -1,5 +1,6 @@
 import { latin1 } from "../../bytes/reader.js";
-import { isSkippable, littleU32 } from "./little.js";
+import { littleU32 } from "./little.js";
+import { isSkippable } from "./skippable.js";
 import { LIBVIRT_XEN_MAGIC, LIBXL_MAGIC, SIGNATURES, XL_MAGIC } from "./xen/magics.js";
 
 /** Compression of a whole stream. */

@@ -7,8 +7,3 @@ export function littleU32(bytes: Uint8Array, at: number): number {
 export function littleU64(bytes: Uint8Array, at: number): bigint {
   return BigInt(littleU32(bytes, at)) | (BigInt(littleU32(bytes, at + 4)) << 32n);
 }
-
-/** Whether this little-endian u32 is the magic of a skippable frame (zstd and lz4). */
-export function isSkippable(magic: number): boolean {
-  return (magic & 0xfffffff0) >>> 0 === 0x184d2a50;
-}

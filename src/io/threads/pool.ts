@@ -42,7 +42,12 @@ function checkCount(threads: number, least: number): void {
 }
 
 /** Time limit for one batch in milliseconds; after it the thread counts as lost. */
-const LOST = 120_000;
+export const LOST_AFTER = 120_000;
+
+/** The error of a lost thread. */
+export function lostThread(): QevmError {
+  return new QevmError("io", `a worker thread did not finish in ${LOST_AFTER} ms`);
+}
 
 /**
  * Worker threads over a ring of batches: open a slot, fill it, publish it, and take the oldest back.
@@ -137,7 +142,7 @@ export class ThreadPool {
    */
   take(ahead = 0): Slot {
     const slot = this.first();
-    const until = performance.now() + LOST;
+    const until = performance.now() + LOST_AFTER;
     while (!this.ring.isBack(slot)) {
       this.checkThreads(until);
       if (!this.help()) this.ring.sleepOn(this.last(ahead), 1000);
@@ -148,7 +153,7 @@ export class ThreadPool {
   /** Like `take`, but the event loop runs meanwhile, and the owner processes no batches if there are threads. */
   async taken(ahead = 0): Promise<Slot> {
     const slot = this.first();
-    const until = performance.now() + LOST;
+    const until = performance.now() + LOST_AFTER;
     while (!this.ring.isBack(slot)) {
       this.checkThreads(until);
       if (this.workers.length > 0 || !this.help()) await this.ring.whenBack(this.last(ahead), 1000);
@@ -186,7 +191,7 @@ export class ThreadPool {
 
   private checkThreads(until: number): void {
     if (this.lost !== undefined) throw new QevmError("io", "a worker thread failed", { cause: this.lost });
-    if (performance.now() > until) throw new QevmError("io", `a worker thread did not finish in ${LOST} ms`);
+    if (performance.now() > until) throw lostThread();
   }
 
   private finished(slot: Slot): Slot {

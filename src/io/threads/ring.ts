@@ -61,6 +61,14 @@ export function aligned(bytes: Uint8Array, from = 0): number {
   return from + ((bytes.byteOffset - from) & 7);
 }
 
+/**
+ * Copies bytes from or to shared memory. Like `set`, which does it a word at a time there and takes three to four times
+ * as long.
+ */
+export function copyShared(into: Uint8Array, bytes: Uint8Array, at = 0): void {
+  Buffer.prototype.fill.call(into, bytes, at, at + bytes.length);
+}
+
 /** One batch. Only the thread that currently holds the slot may write to it. */
 export class Slot {
   /** The low and high halves of each page's word. */

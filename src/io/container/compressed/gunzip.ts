@@ -10,6 +10,7 @@ import {
 } from "pako";
 import { QemuFileReader } from "../../../bytes/reader.js";
 import { isRandom, readingFrom, type ByteSource, type RandomSource } from "../../../bytes/source.js";
+import { withoutFirst } from "./progress.js";
 
 /** Bytes that are given at a time. */
 const PIECE = 1 << 16;
@@ -58,12 +59,7 @@ export async function* gunzipAgain(
   const again: ByteSource = { ...readingFrom(source, start), offset: (source.offset ?? 0) + start };
   const second = new QemuFileReader(again, { bufferSize: PIECE });
   second.path.push(...reader.path);
-  let left = given;
-  for await (const chunk of gunzipByPako(second)) {
-    const known = Math.min(left, chunk.length);
-    left -= known;
-    if (known < chunk.length) yield chunk.subarray(known);
-  }
+  yield* withoutFirst(gunzipByPako(second), given);
 }
 
 /** Errors: `TypeError` for what it does not decompress; those of the source. */

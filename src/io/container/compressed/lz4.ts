@@ -1,6 +1,7 @@
 import type { QemuFileReader } from "../../../bytes/reader.js";
 import { BlockDecoder } from "../../../engine/blocks.js";
-import { isSkippable, littleU32, littleU64 } from "../little.js";
+import { littleU32, littleU64 } from "../little.js";
+import { isSkippable, skipFrame } from "../skippable.js";
 
 const MAGIC = 0x184d2204;
 const LEGACY_MAGIC = 0x184c2102;
@@ -24,8 +25,7 @@ export async function* unlz4(reader: QemuFileReader): AsyncGenerator<Uint8Array>
     const at = reader.offset;
     const magic = (await reader.fill(4)) ? littleU32(reader.buffer, reader.position) : 0;
     if (isSkippable(magic)) {
-      await reader.need(8, "a skippable lz4 frame");
-      await reader.discard(littleU32(reader.view(8), 4), "a skippable lz4 frame");
+      await skipFrame(reader, "a skippable lz4 frame");
       continue;
     }
     if (magic === LEGACY_MAGIC) {

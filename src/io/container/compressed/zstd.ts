@@ -1,10 +1,13 @@
 import { QevmError } from "../../../bytes/errors.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
-import { LARGEST_WINDOW, ZstdDecoder } from "../../../engine/zstd-decoder.js";
+import { BLOCK_HEADER, LARGEST_WINDOW, readBlockHeader, ZstdDecoder } from "../../../engine/zstd-decoder.js";
 import { DEFAULT_LIMITS } from "../../../codec/stream/limits.js";
-import { isSkippable, littleU32, littleU64 } from "../little.js";
+import { littleU32, littleU64 } from "../little.js";
+import { isSkippable, skipFrame } from "../skippable.js";
 
 const MAGIC = 0xfd2fb528;
+/** What is read where it is passed over. */
+export const SKIPPABLE = "a skippable zstd frame";
 /** Bytes of a frame's content that another thread is worth waking for. */
 const LONG = 1n << 19n;
 
@@ -21,9 +24,7 @@ export async function* unzstd(
   for (let frames = 0; reader.offset < end; frames++) {
     const kind = await frameKind(reader);
     if (kind === "skippable") {
-      await reader.need(8, "a skippable zstd frame");
-      const length = littleU32(reader.view(8), 4);
-      await reader.discard(length, "a skippable zstd frame");
+      await skipFrame(reader, SKIPPABLE);
       continue;
     }
     if (kind === "none") {
@@ -40,7 +41,7 @@ export async function* unzstd(
         total += length;
         if (isLast) break;
       }
-      await reader.need(3, "a zstd block header");
+      await reader.need(BLOCK_HEADER, "a zstd block header");
       const block = blockLength(reader);
       ({ last } = block);
       await reader.need(block.length, "a zstd block");
@@ -145,15 +146,14 @@ export async function frameKind(reader: QemuFileReader): Promise<"frame" | "skip
   return isSkippable(magic) ? "skippable" : "none";
 }
 
-/** Bytes of a block with its header, of which 3 bytes are there; whether it is the frame's last. */
+/** Bytes of a block with its header, which is there; whether it is the frame's last. */
 export function blockLength(reader: QemuFileReader): { length: number; last: boolean } {
   const { buffer, position } = reader;
-  const header = buffer[position]! | (buffer[position + 1]! << 8) | (buffer[position + 2]! << 16);
-  const type = (header >> 1) & 3;
-  if (type === 3 || header >> 3 > 1 << 17) {
-    throw reader.error("bad-compressed-data", "zstd block header", { found: `0x${header.toString(16)}` });
+  const { bits, length, last } = readBlockHeader(buffer, position);
+  if (length === undefined) {
+    throw reader.error("bad-compressed-data", "zstd block header", { found: `0x${bits.toString(16)}` });
   }
-  return { length: 3 + (type === 1 ? 1 : header >> 3), last: (header & 1) === 1 };
+  return { length, last };
 }
 
 /** What a frame header says. */

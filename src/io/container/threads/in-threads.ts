@@ -1,9 +1,10 @@
 import { availableParallelism } from "node:os";
 import type { QemuFileReader } from "../../../bytes/reader.js";
 import { bzip2Limit } from "../compressed/bzip2.js";
-import type { Progress } from "../compressed/progress.js";
+import { withoutFirst, type Progress } from "../compressed/progress.js";
 import { DECOMPRESSORS } from "../compressed/decompressors.js";
 import { unzstd } from "../compressed/zstd.js";
+import { copyShared } from "../../threads/index.js";
 import type { Compression } from "../detect.js";
 import { Bzip2Check } from "./bzip2-check.js";
 import type { OpenFile } from "./file-part.js";
@@ -74,11 +75,6 @@ export async function inThreads(
     if (ahead !== undefined) return new AheadProgress(reader, ahead, window);
   }
   return new ThreadProgress(reader, { ...start, lanes: 1 }, SLOTS);
-}
-
-/** Copies bytes of shared memory: typed arrays do it a word at a time, which takes three times as long. */
-function copyShared(into: Uint8Array, bytes: Uint8Array): void {
-  Buffer.prototype.fill.call(into, bytes, 0, bytes.length);
 }
 
 /** zstd with a thread that is ahead. */
@@ -170,15 +166,11 @@ class ThreadProgress implements Progress {
 
   /** This thread's decompressor, without its first `known` bytes, which were given. */
   private async *here(chunks: AsyncGenerator<Uint8Array>, known: number): AsyncGenerator<Uint8Array> {
-    let left = known;
-    for await (const chunk of chunks) {
-      const skipped = Math.min(left, chunk.length);
-      left -= skipped;
-      if (skipped === chunk.length) continue;
+    for await (const chunk of withoutFirst(chunks, known)) {
       this.offset = this.reader.offset;
-      this.given += chunk.length - skipped;
+      this.given += chunk.length;
       this.plain = this.given;
-      yield chunk.subarray(skipped);
+      yield chunk;
     }
   }
 }

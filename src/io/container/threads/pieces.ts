@@ -1,4 +1,4 @@
-import type { Slot } from "../../threads/index.js";
+import { copyShared, type Slot } from "../../threads/index.js";
 
 /**
  * What a lane (a thread that decompresses) hands over in a slot: up to `count` entries, plain bytes or marks.
@@ -73,8 +73,7 @@ export class LaneWork {
     slot.setWord(i, offset, 0);
     slot.flags[i] = mark?.kind ?? 0;
     const n = Math.min(bytes.length - this.used, LOAD - filled);
-    // Like `slot.output.set`, which takes four times as long where memory is shared.
-    if (n > 0) Buffer.prototype.fill.call(slot.output, bytes.subarray(this.used, this.used + n), filled, filled + n);
+    if (n > 0) copyShared(slot.output, bytes.subarray(this.used, this.used + n), filled);
     this.used += n;
     slot.starts[i] = mark?.bit ?? bytes.length - this.used;
     slot.lengths[i] = mark?.sum ?? n;

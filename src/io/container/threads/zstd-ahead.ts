@@ -1,8 +1,8 @@
 import { Worker } from "node:worker_threads";
-import { QevmError } from "../../../bytes/errors.js";
 import { readBeside } from "../../../engine/beside.js";
 import { isSimd } from "../../../engine/page-module.js";
 import { LARGEST_BLOCK, zstdError, ZstdDecoder } from "../../../engine/zstd-decoder.js";
+import { LOST_AFTER, lostThread } from "../../threads/index.js";
 import type { BlocksAhead } from "../compressed/zstd.js";
 import type { OpenFile } from "./file-part.js";
 import {
@@ -20,9 +20,6 @@ import {
   zstdMemory,
   type SharedZstd,
 } from "./zstd-shared.js";
-
-/** Time limit for one block in milliseconds; after it the thread counts as lost. */
-const LOST = 120_000;
 
 /**
  * A decoder of zstd's frames that has a thread: as soon as it runs, it reads the blocks of a file ahead and does the
@@ -127,7 +124,7 @@ export class ZstdAhead implements BlocksAhead {
     Atomics.store(control, STOP, 1);
     Atomics.notify(control, COMMAND);
     Atomics.notify(control, TAKEN);
-    const until = performance.now() + LOST;
+    const until = performance.now() + LOST_AFTER;
     for (let done = Atomics.load(control, FINISHED); done !== this.command; done = Atomics.load(control, FINISHED)) {
       Atomics.wait(control, FINISHED, done, 1000);
       if (performance.now() > until) return;
@@ -136,8 +133,7 @@ export class ZstdAhead implements BlocksAhead {
 
   /** Sleeps until a number of jobs has changed, and the worker says so. Errors: io, for a thread that is lost. */
   private sleep(word: number, k: number): void {
-    if (Atomics.wait(this.jobs.control, word, k, LOST) === "timed-out")
-      throw new QevmError("io", `a worker thread did not finish in ${LOST} ms`);
+    if (Atomics.wait(this.jobs.control, word, k, LOST_AFTER) === "timed-out") throw lostThread();
   }
 
   private take(): void {

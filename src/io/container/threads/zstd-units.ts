@@ -1,9 +1,9 @@
 import { QevmError } from "../../../bytes/errors.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
 import { DEFAULT_LIMITS } from "../../../codec/stream/limits.js";
-import { ZstdDecoder } from "../../../engine/zstd-decoder.js";
-import { blockLength, frameHeader, frameKind, unzstd } from "../compressed/zstd.js";
-import { littleU32 } from "../little.js";
+import { BLOCK_HEADER, ZstdDecoder } from "../../../engine/zstd-decoder.js";
+import { blockLength, frameHeader, frameKind, SKIPPABLE, unzstd } from "../compressed/zstd.js";
+import { skipFrame } from "../skippable.js";
 import { READ, readerAt, type OpenFile } from "./file-part.js";
 import type { LaneStart } from "./lane-start.js";
 import { UNIT_END, type Piece } from "./pieces.js";
@@ -53,17 +53,12 @@ export async function firstWindow(
 ): Promise<number> {
   const reader = readerAt(file, start, { bufferSize: 64 });
   try {
-    while ((await frameKind(reader)) === "skippable") await skipFrame(reader);
+    while ((await frameKind(reader)) === "skippable") await skipFrame(reader, SKIPPABLE);
     return (await frameHeader(reader, most)).window;
   } catch (error) {
     if (error instanceof QevmError) return 0;
     throw error;
   }
-}
-
-async function skipFrame(reader: QemuFileReader): Promise<void> {
-  await reader.need(8, "");
-  await reader.discard(littleU32(reader.view(8), 4));
 }
 
 /** Passes over frames without decompressing them. */
@@ -105,13 +100,13 @@ class FrameWalk {
   private async frame(): Promise<void> {
     const { reader } = this;
     if ((await frameKind(reader)) === "skippable") {
-      await skipFrame(reader);
+      await skipFrame(reader, SKIPPABLE);
       return;
     }
     const { checksum, window } = await frameHeader(reader, Infinity);
     if (window > this.most.window) throw reader.error("limit", "zstd window");
     for (let last = false; !last;) {
-      await reader.need(3, "");
+      await reader.need(BLOCK_HEADER, "a zstd block header");
       const block = blockLength(reader);
       last = block.last;
       await reader.discard(block.length);

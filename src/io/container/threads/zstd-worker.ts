@@ -1,5 +1,6 @@
 import { readSync } from "node:fs";
 import { workerData } from "node:worker_threads";
+import { BLOCK_HEADER, readBlockHeader } from "../../../engine/zstd-decoder.js";
 import {
   COMMAND,
   DECODED,
@@ -20,8 +21,6 @@ import {
 const { shared, fd } = workerData as { shared: SharedZstd; fd: number };
 const jobs = new ZstdJobs(shared);
 const { bytes, control } = jobs;
-/** A block's header. */
-const HEADER = 3;
 
 function isStopped(): boolean {
   return Atomics.load(control, STOP) !== 0;
@@ -51,20 +50,20 @@ function decode(): void {
   let k = Atomics.load(control, DECODED);
   if (!hasRoom(k)) return;
   let input = jobs.input(k);
-  let got = readSync(fd, bytes, input, HEADER, at);
+  let got = readSync(fd, bytes, input, BLOCK_HEADER, at);
   for (let last = false; !last; k++) {
-    const header = bytes[input]! | (bytes[input + 1]! << 8) | (bytes[input + 2]! << 16);
-    const size = ((header >> 1) & 3) === 1 ? 1 : header >> 3;
-    const length = HEADER + size;
-    if (got < HEADER || size > 1 << 17) return publish(k, Kind.STOP, at, at);
-    last = (header & 1) === 1;
-    got = readSync(fd, bytes, input + HEADER, size + HEADER, at + HEADER) - size;
+    const header = readBlockHeader(bytes, input);
+    const { length } = header;
+    if (got < BLOCK_HEADER || length === undefined) return publish(k, Kind.STOP, at, at);
+    ({ last } = header);
+    // The next block's header is read, too.
+    got = readSync(fd, bytes, input + BLOCK_HEADER, length, at + BLOCK_HEADER) - (length - BLOCK_HEADER);
     if (got < 0 || jobs.decode(k, length) !== 0) return publish(k, Kind.STOP, at, at);
     publish(k, last ? Kind.LAST : Kind.BLOCK, at, at + length);
     at += length;
     if (last || !hasRoom(k + 1)) return;
     const next = jobs.input(k + 1);
-    bytes.copyWithin(next, input + length, input + length + HEADER);
+    bytes.copyWithin(next, input + length, input + length + BLOCK_HEADER);
     input = next;
   }
 }
