@@ -1,90 +1,25 @@
-import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createConnection } from "node:net";
-import { tmpdir } from "node:os";
+/** Recordings of postcopy, read: commands, answers, pages, connections that broke, damaged packages. */
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import test, { type Test } from "tape";
+import test from "tape";
 import { QevmError } from "../src/bytes/errors.js";
-import { openRecording } from "../src/io/container/index.js";
-import { convertToFile } from "../src/rewrite/convert/convert-file.js";
-import { verifyRecording, type RecordingVerification } from "../src/analyse/inspect/recording.js";
+import { verifyRecording } from "../src/analyse/inspect/recording.js";
 import { verifyStream } from "../src/analyse/inspect/verify.js";
-import { extractBlocks } from "../src/guest/files/extract-blocks.js";
-import { MemorySink, MemorySource, QemuFileReader, QemuFileWriter, type ByteSource } from "../src/bytes/index.js";
-import { encodeRecords, RamState } from "../src/codec/ram/index.js";
-import {
-  mergedSource,
-  mergeRecording,
-  preemptRecords,
-  type RecordedChannel,
-  type Recording as Channels,
-} from "../src/io/recording/index.js";
+import { MemorySink, MemorySource, QemuFileReader, type ByteSource } from "../src/bytes/index.js";
+import { RamState } from "../src/codec/ram/index.js";
+import { mergeRecording, preemptRecords, type RecordedChannel } from "../src/io/recording/index.js";
 import {
   decodeReturnMessage,
-  descriptionOf,
-  ExactWriter,
   ReturnPathReader,
   StreamReader,
   type Command,
   type ReturnMessage,
 } from "../src/codec/stream/index.js";
-import { Schema, type VmDescription } from "../src/codec/vmstate/index.js";
-import { corpusEntry, projectRoot } from "../tools/corpus.js";
-import { compare, startDestination } from "../tools/destination/index.js";
-import { recordPostcopy, type RecordedPostcopy } from "../tools/postcopy/record.js";
-import { recipes } from "../tools/postcopy/recipes.js";
-import type { QemuBinary } from "../tools/qemu/find.js";
-import type { QemuProcess } from "../tools/qemu/process.js";
-import { recordingNamed, unpackRecording } from "../tools/recording/corpus.js";
+import { Schema } from "../src/codec/vmstate/index.js";
+import { projectRoot } from "../tools/corpus.js";
+import { recordingNamed } from "../tools/recording/corpus.js";
 import { fromHex, refusal } from "./support/bytes.js";
-import { qemuOf } from "./support/loads.js";
-
-/** Which capture's description fits which recording. */
-const LENDERS: Readonly<Record<string, string>> = {
-  "postcopy-7.2": "live",
-  "postcopy-7.2-preempt": "live",
-  "postcopy-7.2-dirty": "compress-0",
-  "postcopy-7.2-recovered": "live",
-  "postcopy-10.0-preempt": "v10.0-live",
-  "postcopy-11.1": "v11.1-live",
-};
-
-async function schemaOf(name: string): Promise<VmDescription[]> {
-  return [await descriptionOf(new MemorySource(corpusEntry(LENDERS[name]!).open()))];
-}
-
-/** A recording of the corpus as a folder, for as long as `use` takes. */
-async function opened(name: string, use: (channels: Channels, beside: string) => Promise<void>): Promise<void> {
-  const beside = mkdtempSync(join(tmpdir(), "qevm-postcopy-"));
-  try {
-    unpackRecording(recordingNamed(name), join(beside, "rec"));
-    await use(openRecording(join(beside, "rec")), beside);
-  } finally {
-    rmSync(beside, { recursive: true, force: true });
-  }
-}
-
-async function memoryIs(
-  t: Test,
-  channels: Channels,
-  beside: string,
-  blocks: readonly { name: string; sha256: string | null }[],
-): Promise<void> {
-  const found = await extractBlocks(mergedSource(channels), join(beside, "blocks"));
-  t.ok(found.complete, "complete");
-  for (const { block: name, file } of found.blocks) {
-    const expected = blocks.find((one) => one.name === name)?.sha256;
-    if (expected === null) continue;
-    const sha256 = createHash("sha256").update(readFileSync(join(beside, "blocks", file)));
-    t.equal(sha256.digest("hex"), expected, `${name}: the destination's`);
-  }
-}
-
-function understood(t: Test, result: RecordingVerification): void {
-  t.ok(result.identical && result.complete, "every channel is written again from its fields");
-  t.equal(result.opaqueBytes, 0, "every byte is understood");
-}
+import { LENDERS, memoryIs, opened, schemaOf, understood } from "./support/postcopy.js";
 
 for (const name of Object.keys(LENDERS)) {
   test(`${name}: with a lent schema every byte is understood`, async (t) => {
@@ -334,130 +269,4 @@ test("packages damaged by seed are refused with an address, or come back byte fo
     }
   }
   t.ok(refused > 50 && taken > 100, `${refused} refused, ${taken} taken`);
-});
-
-/** The main channel, written again from its fields alone. */
-async function rewritten(name: string): Promise<Uint8Array> {
-  const sink = new MemorySink();
-  const writer = new ExactWriter(sink);
-  const schema = await schemaOf(name);
-  const source = new MemorySource(recordingNamed(name).open("main.bin"));
-  for await (const item of new StreamReader(source, { schema })) {
-    if (item.kind === "section" && item.content.kind === "opaque") throw new Error(`${item.idstr} is opaque`);
-    await writer.item(item);
-  }
-  await writer.finish();
-  return sink.bytes();
-}
-
-/** The preempt channel, written again from its fields alone. */
-async function rewrittenPreempt(name: string): Promise<Uint8Array> {
-  const recording = recordingNamed(name);
-  const reader = new StreamReader(new MemorySource(recording.open("main.bin")));
-  for await (const item of reader) if (reader.ram.blocks.length > 0 && item.kind === "footer") break;
-  const sink = new MemorySink();
-  const writer = new QemuFileWriter(sink);
-  const source = new MemorySource(recording.open("preempt.bin"));
-  for await (const batch of preemptRecords(source, reader.ram, reader.diagnostics)) encodeRecords(writer, batch);
-  await writer.finish();
-  return sink.bytes();
-}
-
-/** Gives each channel a connection of its own, the main one first. */
-async function play(vm: QemuProcess, channels: readonly Uint8Array[]): Promise<void> {
-  for (const bytes of channels) {
-    const socket = createConnection(vm.file("in.sock"));
-    await new Promise<void>((resolve, reject) => {
-      socket.once("connect", resolve);
-      socket.once("error", reject);
-    });
-    // What the destination answers is heard and not acted upon: all pages come by themselves.
-    socket.on("error", () => socket.destroy());
-    socket.resume();
-    socket.write(bytes);
-    await sleep(100);
-  }
-}
-
-for (const name of Object.keys(LENDERS).filter((one) => !one.endsWith("-recovered"))) {
-  test(`${name}: written again, a real destination takes it, postcopy and all`, async (t) => {
-    const { version } = recordingNamed(name);
-    const qemu = qemuOf(t, version);
-    const { args, files, capabilities } = recipes.find((one) => one.name === name)!;
-    if (qemu === undefined) return;
-    const channels = [await rewritten(name)];
-    if (capabilities.includes("postcopy-preempt")) channels.push(await rewrittenPreempt(name));
-    const { vm, result } = await startDestination({
-      qemu,
-      args,
-      files,
-      capabilities: ["postcopy-ram", ...capabilities],
-      stream: "unix:$DIR/in.sock",
-      onListening: (started) => play(started, channels),
-    });
-    try {
-      t.equal(result.status, "completed", result.error);
-      const found = await compare(vm, recordingNamed(name).truth);
-      t.deepEqual(found.differentBlocks, [], "memory equal");
-      t.ok(found.equalBlocks.length > 0, `${found.equalBlocks.length} blocks compared`);
-    } finally {
-      await vm.close();
-    }
-  });
-}
-
-test("in one round it loads from a file, as any other stream, and describes itself if it is to", async (t) => {
-  const name = "postcopy-7.2-preempt";
-  await opened(name, async (channels, beside) => {
-    const qemu = qemuOf(t, "7.2");
-    const schema = await schemaOf(name);
-    for (const options of [{}, { schema, addVmdescription: true }]) {
-      const described = "schema" in options;
-      const out = join(beside, described ? "described" : "plain");
-      await convertToFile(mergedSource(channels), out, { flatten: true, ...options });
-      const result = await verifyStream(new MemorySource(readFileSync(out)));
-      t.ok(result.identical && result.complete, "what was made verifies");
-      t.equal(result.opaqueBytes === 0, described, `${result.opaqueBytes} bytes are opaque without a schema`);
-      if (qemu !== undefined) await loads(t, qemu, name, out, described);
-    }
-  });
-});
-
-async function loads(t: Test, qemu: QemuBinary, name: string, stream: string, described: boolean): Promise<void> {
-  const { args, files } = recipes.find((one) => one.name === name)!;
-  const { vm, result } = await startDestination({ qemu, args, files, stream });
-  try {
-    t.equal(result.status, "completed", result.error);
-    if (described) t.equal(result.error, "", "and QEMU misses nothing");
-    else t.match(result.error, /vmdescription/iu, "QEMU misses the description, and loads all the same");
-    const found = await compare(vm, recordingNamed(name).truth);
-    t.deepEqual(found.differentBlocks, [], "memory equal");
-  } finally {
-    await vm.close();
-  }
-}
-
-function filesOf({ channels }: RecordedPostcopy): Map<string, Uint8Array> {
-  return new Map(channels.map(({ connection, direction, bytes }) => [`${connection}-${direction}`, bytes]));
-}
-
-test("recorded anew between two real QEMUs: understood whole, memory equal", async (t) => {
-  const qemu = qemuOf(t, "7.2");
-  if (qemu === undefined) return;
-  const beside = mkdtempSync(join(tmpdir(), "qevm-postcopy-"));
-  try {
-    const recorded = await recordPostcopy(
-      qemu,
-      recipes.find((one) => one.name === "postcopy-7.2-preempt")!,
-    );
-    for (const [file, bytes] of filesOf(recorded)) writeFileSync(join(beside, file), bytes);
-    const channels = openRecording(beside);
-    t.deepEqual([channels.preempt.length, channels.returnPath.length], [1, 1], "three channels");
-    const schema = await schemaOf("postcopy-7.2-preempt");
-    understood(t, await verifyRecording(channels, { schema, keepMemory: false }));
-    await memoryIs(t, channels, beside, recorded.truth.blocks);
-    t.ok((await mergeRecording(channels, { write: () => undefined }, { schema })).complete, "and merged");
-  } finally {
-    rmSync(beside, { recursive: true, force: true });
-  }
 });

@@ -1,135 +1,15 @@
-/** `qevm serve nbd`: guest memory as a block device, for NBD's own clients and for hostile ones. */
-import { spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+/** NBD byte by byte: negotiation, requests, holes, hostile clients. */
+import { readFileSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gunzipSync } from "node:zlib";
 import test from "tape";
 import { MemorySource } from "../src/bytes/index.js";
 import { layoutOf, scanPages, type GuestPages } from "../src/guest/read/guest-memory.js";
-import { indexedPages, variantOf } from "../src/guest/read/indexed-pages.js";
 import { MemorySpace } from "../src/guest/read/space.js";
-import { openInput } from "../src/io/container/index.js";
-import { NbdExports, serveNbd, type NbdOptions } from "../src/serve/nbd/index.js";
-import { whileServing } from "../tools/clients/serving.js";
+import { NbdExports } from "../src/serve/nbd/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { contexts, named, NbdClient } from "./support/nbd-client.js";
-import { PROGRAM, qevm } from "./support/program.js";
-import { flatDocument } from "./support/document.js";
-
-const work = mkdtempSync(join(tmpdir(), "qevm-nbd-"));
-test.onFinish(() => rmSync(work, { recursive: true, force: true }));
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
-const missing = ["nbdcopy", "nbdinfo", "qemu-img"].filter((tool) => spawnSync(tool, ["--version"]).status !== 0);
-const needsTools = missing.length === 0 ? {} : { skip: `not installed: ${missing.join(", ")}` };
-
-let sockets = 0;
-
-/** Serves memory while `ask` runs. */
-async function serving(
-  exports: NbdExports,
-  ask: (path: string) => Promise<void>,
-  options: NbdOptions = {},
-): Promise<void> {
-  const path = join(work, `${sockets++}.sock`);
-  await whileServing(
-    async (how) => await serveNbd(`unix:${path}`, exports, { ...options, ...how }),
-    async () => await ask(path),
-  );
-}
-
-function exportsOf(pages: GuestPages): NbdExports {
-  const physical = MemorySpace.physical(pages, layoutOf(pages));
-  const ram = MemorySpace.block(pages, "pc.ram");
-  return new NbdExports([
-    { name: "physical", description: "all", space: physical },
-    { name: "pc.ram", description: "RAM", space: ram },
-  ]);
-}
-
-async function scanned(name: string): Promise<GuestPages> {
-  return await scanPages(new MemorySource(corpusEntry(name).open()), { devices: true });
-}
-
-/** Runs a program that talks to a server of this process. */
-async function runTool(command: string, ...args: readonly string[]): Promise<{ code: number | null; text: string }> {
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], timeout: 60_000 });
-  let text = "";
-  for (const stream of [child.stdout, child.stderr]) stream.on("data", (bytes: Buffer) => (text += String(bytes)));
-  const code = await new Promise<number | null>((resolve, reject) => child.on("error", reject).on("close", resolve));
-  return { code, text };
-}
-
-const URI = (path: string, name = ""): string => `nbd+unix:///${name}?socket=${path}`;
-
-for (const name of ["live", "compress-live", "xbzrle", "pc-fill"]) {
-  test(`nbdcopy of a saved guest is pmemsave of the same guest: ${name}`, needsTools, async (t) => {
-    const { truth } = corpusEntry(name);
-    const pages = await scanned(name);
-    await serving(exportsOf(pages), async (path) => {
-      const out = join(work, name);
-      const copied = await runTool("nbdcopy", URI(path), out);
-      t.equal(copied.code, 0, copied.text);
-      const bytes = readFileSync(out);
-      let compared = 0;
-      for (const { start, length, sha256: shown } of truth.pmemsave) {
-        if (start + length > bytes.length) continue;
-        t.equal(sha256(bytes.subarray(start, start + length)), shown, `0x${start.toString(16)}`);
-        compared++;
-      }
-      t.ok(compared > 0, `${compared} ranges`);
-      const block = truth.blocks.find((one) => one.name === "pc.ram")!;
-      const converted = await runTool("qemu-img", "convert", "-O", "raw", URI(path, "pc.ram"), `${out}.ram`);
-      t.equal(converted.code, 0, converted.text);
-      t.equal(sha256(readFileSync(`${out}.ram`)), block.sha256, "qemu-img convert of pc.ram");
-      t.ok(statSync(`${out}.ram`).blocks * 512 < block.length, "a copy is sparse");
-    });
-    t.end();
-  });
-}
-
-test("nbdinfo shows the holes, by a scan and by an index", needsTools, async (t) => {
-  const file = join(work, "live.mig");
-  writeFileSync(file, corpusEntry("live").open());
-  for (const how of ["scan", "index made", "index used"]) {
-    const input = await openInput(file);
-    const options = { devices: true, file, index: `${file}.index`, variant: variantOf([], {}), say: () => undefined };
-    const pages = how === "scan" ? await scanPages(input, options) : (await indexedPages(input, options)).pages;
-    const layout = how === "index used" ? layoutOf(await scanned("live")) : layoutOf(pages);
-    const space = MemorySpace.physical(pages, layout);
-    await serving(new NbdExports([{ name: "physical", description: "", space }]), async (path) => {
-      const { code, text } = await runTool("nbdinfo", "--map", "--json", URI(path));
-      t.equal(code, 0, how);
-      const map = JSON.parse(text) as { offset: number; length: number; type: number }[];
-      const all = Buffer.alloc(space.size);
-      await space.read(0, all);
-      let at = 0;
-      for (const { offset, length, type } of map) {
-        t.equal(offset, at, "one after the other");
-        at += length;
-        const memory = space.memoryAt(offset, length);
-        if ((type & 1) === 1) t.equal(memory, 0, `a hole at 0x${offset.toString(16)} is no memory`);
-        else t.equal(memory, length, `0x${offset.toString(16)} is memory`);
-        if ((type & 2) === 2)
-          t.ok(
-            all.subarray(offset, at).every((byte) => byte === 0),
-            "zeros where it says so",
-          );
-      }
-      t.equal(at, space.size, "up to the end");
-      t.ok(
-        map.some(({ offset, type }) => type === 3 && offset >= 0xa0000 && offset < 0x100000),
-        "a hole below 1 MiB",
-      );
-      t.ok(map.filter(({ type }) => type === 2).length > 3 && map.some(({ type }) => type === 0), "zeros and data");
-    });
-    pages.close();
-    await input.close?.();
-  }
-  t.end();
-});
+import { exportsOf, ready, scanned, serving } from "./support/nbd-serving.js";
 
 test("a negotiation, option by option", async (t) => {
   await serving(exportsOf(await scanned("live")), async (path) => {
@@ -200,19 +80,6 @@ test("a negotiation, option by option", async (t) => {
   });
   t.end();
 });
-
-/** A client past the negotiation. */
-async function ready(path: string): Promise<NbdClient> {
-  const client = await NbdClient.connect(path);
-  await client.greet();
-  client.option(8);
-  await client.reply();
-  client.option(10, contexts("", "base:allocation"));
-  await client.reply();
-  await client.reply();
-  await client.go();
-  return client;
-}
 
 test("the map of a mapped-ram file is by its bitmaps", async (t) => {
   const bytes = gunzipSync(readFileSync(new URL("../../spec/support/mapped-ram-10.0.gz", import.meta.url)));
@@ -388,48 +255,5 @@ test("memory that cannot be read is an error of that request alone", async (t) =
     t.ok(typeof (await client.read(offset ^ 4096, 16)) === "object", "and the next request is served");
     client.socket.destroy();
   });
-  t.end();
-});
-
-test("qevm serve nbd", async (t) => {
-  const file = join(work, "served.mig");
-  writeFileSync(file, corpusEntry("live").open());
-  const path = join(work, "cli.sock");
-  const child = spawn(process.execPath, [
-    PROGRAM,
-    "serve",
-    "nbd",
-    file,
-    "--listen",
-    `unix:${path}`,
-    "--once",
-    "--json",
-  ]);
-  let out = "";
-  child.stdout.on("data", (text: Buffer) => (out += String(text)));
-  while (!out.includes("\n")) await sleep(20);
-  const ended = new Promise<number | null>((resolve) => child.on("close", resolve));
-  const told = flatDocument(out) as { uri: string; nbd: string; exports: { export: string; exportLength: number }[] };
-  t.deepEqual(
-    [told.uri, told.nbd, told.exports[0]],
-    [`unix:${path}`, URI(path), { export: "physical", description: "guest-physical memory", exportLength: 8 << 20 }],
-  );
-  (await NbdClient.connect(path)).socket.destroy();
-  await sleep(600);
-  t.equal(child.exitCode, null, "a connection that says nothing is not the last client");
-  const client = await ready(path);
-  t.ok(typeof (await client.read(0, 4096)) === "object");
-  client.socket.destroy();
-  t.equal(await ended, 0, "--once ends after the last client");
-  for (const [args, message] of [
-    [["serve"], /expected nbd/u],
-    [["serve", "nbd", file, "--listen", "exec:cat"], /tcp:HOST:PORT or unix:PATH/u],
-    [["serve", "nbd", file, "--block", "nothing"], /no RAM block "nothing"/u],
-    [["serve", "nbd", file, "--layout", "x"], /--layout takes/u],
-  ] as const) {
-    const run = await qevm(args);
-    t.equal(run.code, 2, args.join(" "));
-    t.match(run.stderr, message);
-  }
   t.end();
 });

@@ -6,7 +6,8 @@ import { applies } from "../tools/destination/refusals.js";
 import { brokenCause } from "./support/broken-causes.js";
 import { qemuOf } from "./support/loads.js";
 import { inParallel } from "./support/parallel.js";
-import { REFUSED, refuse, streamOf, type Refused } from "./support/refused.js";
+import type { Refused } from "./support/refused-case.js";
+import { REFUSED, refuse, streamOf } from "./support/refused.js";
 
 /** Each is really given to a destination that does not fit; its very words are explained. */
 for (const version of ["7.2", "10.0", "11.1"]) {

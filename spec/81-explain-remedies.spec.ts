@@ -7,7 +7,8 @@ import type { QemuBinary } from "../tools/qemu/find.js";
 import { merged, run, setBy, withOwnThings } from "./support/cures.js";
 import { qemuOf } from "./support/loads.js";
 import { inParallel } from "./support/parallel.js";
-import { REFUSED, refuse, streamOf, type Refused } from "./support/refused.js";
+import type { Refused } from "./support/refused-case.js";
+import { REFUSED, refuse, streamOf } from "./support/refused.js";
 
 const remediesOf = ({ findings }: Explanation): Remedy[] => findings.flatMap(({ remedies }) => remedies);
 
