@@ -36,7 +36,7 @@ export const configuration: fc.Arbitrary<Configuration> = fc.record({
   ),
 });
 
-export const range = fc.record({ start: fc.maxSafeNat(), length: fc.maxSafeNat() });
+const range = fc.record({ start: fc.maxSafeNat(), length: fc.maxSafeNat() });
 export const command: fc.Arbitrary<Command> = fc.oneof(
   fc
     .constantFrom(
@@ -130,7 +130,7 @@ export const libvirtHeader = fc.record({
 });
 
 /** Page records of two blocks, as a batch. */
-export interface Records {
+interface Records {
   flags: number[];
   blocks: number[];
   offsets: number[];

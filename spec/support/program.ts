@@ -4,6 +4,7 @@ import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import test from "tape";
 import { COMMANDS } from "../../src/cli/help.js";
+import { HUGE_PAGES } from "../../tools/environment.mjs";
 import { checkDocuments } from "./schemas.js";
 import type { Done, Job } from "./warm.js";
 
@@ -137,7 +138,7 @@ async function started(args: readonly string[], options: RunOptions): Promise<En
 
 /** The environment without what the test run adds: coverage and huge pages would count as the program's memory. */
 export function plainEnvironment(): NodeJS.ProcessEnv {
-  const added = new Set(["NODE_OPTIONS", "QEVM_COVERAGE", "GLIBC_TUNABLES"]);
+  const added = new Set(["NODE_OPTIONS", "QEVM_COVERAGE", ...Object.keys(HUGE_PAGES)]);
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !added.has(name)));
 }
 

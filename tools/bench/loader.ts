@@ -14,7 +14,8 @@ import { fileURLToPath } from "node:url";
 import { FileSource } from "../../src/io/transport/file.js";
 import { FlatMemory, loadStream } from "../../src/rewrite/load/index.js";
 import type { Side } from "./pair.js";
-import { HUGE_PAGES, makeResident } from "./resident.js";
+import { HUGE_PAGES } from "../environment.mjs";
+import { makeResident } from "./resident.js";
 
 const SELF = fileURLToPath(import.meta.url);
 

@@ -8,6 +8,7 @@ import { readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { CERTIFICATES } from "../environment.mjs";
 import { machine, type BenchOptions, type BenchRow } from "./pair.js";
 
 /** The exports of each measurement. */
@@ -44,8 +45,7 @@ function table(rows: readonly BenchRow[]): string {
 }
 
 async function main(): Promise<void> {
-  // Where it is set, every start of Node parses the whole file: 40 ms for a system's certificates.
-  delete process.env["NODE_EXTRA_CA_CERTS"];
+  delete process.env[CERTIFICATES];
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: { json: { type: "boolean" }, runs: { type: "string" }, cores: { type: "string" } },

@@ -1,10 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { freemem } from "node:os";
+import { HUGE_PAGES } from "../environment.mjs";
 
 const PIECE = 1 << 28;
-
-/** What makes glibc (2.35 and later) ask for huge pages, for a process that is started with it. */
-export const HUGE_PAGES = { GLIBC_TUNABLES: "glibc.malloc.hugetlb=1" };
 
 /**
  * Makes `bytes` of this machine's free memory resident (of half of it, at most), in a process that exits at once. The

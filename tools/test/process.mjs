@@ -2,6 +2,7 @@
 // that a crashed test started) is killed with it.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
+import { CERTIFICATES, HUGE_PAGES } from "../environment.mjs";
 
 export const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -14,15 +15,6 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
 }
 
 /**
- * Large allocations in huge pages: on a virtual machine the first access to a page costs more than most that is done
- * with it, and chapters allocate much for a short time. A third of their processor time (glibc 2.35 and later).
- */
-const HUGE_PAGES = { GLIBC_TUNABLES: process.env.GLIBC_TUNABLES ?? "glibc.malloc.hugetlb=1" };
-
-/** Where this is set, every start of Node parses the whole file (40 ms for a system's certificates). */
-const FEW_CERTIFICATES = { NODE_EXTRA_CA_CERTS: undefined };
-
-/**
  * Runs `node ARGS`; resolves to how it ended. `onOutput` receives stdout as it arrives. stderr (and stdout without
  * `onOutput`) is kept, at most its last 64 KiB.
  */
@@ -33,9 +25,10 @@ export function node(args, { timeout = 600_000, onOutput, env = {} } = {}) {
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
     env: {
-      ...process.env,
+      // Chapters allocate much for a short time: huge pages take a third of their processor time.
       ...HUGE_PAGES,
-      ...FEW_CERTIFICATES,
+      ...process.env,
+      [CERTIFICATES]: undefined,
       ...(process.stdout.isTTY ? {} : { NO_COLOR: "1", FORCE_COLOR: "0" }),
       ...env,
     },
