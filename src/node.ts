@@ -117,7 +117,7 @@ export type { LiveOptions } from "./live/receive/live-main.js";
 export { receiveInto, type Received, type ReceiveOptions } from "./live/receive/receive.js";
 export type { ChannelFact } from "./live/receive/recorder.js";
 export type { RecordOptions } from "./live/relay/record.js";
-export { relay, type Relayed, type RelayOptions } from "./live/relay/relay.js";
+export { relay, type Relayed, type RelayOptions } from "./live/relay/index.js";
 export type { RelayAdapt } from "./live/relay/types.js";
 export type { PassingOptions } from "./rewrite/adapt/live.js";
 export { openDestination, type Destination, type TakeAnswers } from "./io/transport/destination-uri.js";

@@ -8,6 +8,8 @@ import {
   ramPacketLength,
 } from "../../codec/multifd/index.js";
 import type { RamState } from "../../codec/ram/index.js";
+import { LOOK } from "./checks.js";
+import { anotherOf, OTHER_GUEST } from "./foreign.js";
 import { withFirst } from "./pending.js";
 
 /** A connection that begins like a multifd channel. */
@@ -37,8 +39,6 @@ const GRACE = 2000;
  * accepted while this process is suspended, or waits for its disk.
  */
 const LATE = 100;
-/** Interval in milliseconds between two checks. */
-const LOOK = 20;
 
 /**
  * Decides which multifd channels are of this migration. All of them have the same uuid, and each an id of its own. Where
@@ -110,8 +110,8 @@ export class ChannelHold {
   private verdict(candidate: Candidate, since: number): string | undefined {
     if (this.begun === undefined) return undefined;
     const { uuid, id, head } = candidate;
-    if (this.uuid !== undefined && this.uuid !== uuid) return "it is a multifd channel of another guest";
-    if (this.ids.has(id)) return `it is another multifd channel ${id}`;
+    if (this.uuid !== undefined && this.uuid !== uuid) return OTHER_GUEST;
+    if (this.ids.has(id)) return anotherOf(id);
     if (candidate.late) return "it came after the channels of the migration";
     const early = candidate.order < this.main;
     const age = performance.now() - Math.max(since, this.begun);

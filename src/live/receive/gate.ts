@@ -4,9 +4,11 @@ import type { ChannelRole } from "../../io/recording/index.js";
 import type { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import type { Connection, Refused } from "../../io/transport/connection.js";
 import { ChannelHold, type Candidate } from "./channel-hold.js";
+import { LOOK } from "./checks.js";
 import { CPR, identifiedRole, mayTell, startsWith, TLS } from "./first-bytes.js";
 import { withoutMemory } from "./live-main.js";
 import { MainProof, type Proof } from "./main-proof.js";
+import { SECOND_MAIN } from "./foreign.js";
 import { isSilent, silence, withFirst } from "./pending.js";
 import { brokeOff, reasonOf, saidBy, type Waiting } from "./waiting.js";
 
@@ -35,11 +37,6 @@ interface GateFacts {
   readonly takesSilent?: boolean;
 }
 
-/**
- * Checks, 20 ms each, after which connections that are not identified are no longer waited for at the beginning or end of
- * a migration: new ones that send a byte now and then may come for ever.
- */
-export const STRANGERS = 100;
 /** Time limit in milliseconds for a connection to identify itself. */
 const LIMIT = 30_000;
 /** Maximum number of open unidentified connections, more than a migration has (255 multifd channels). */
@@ -56,9 +53,6 @@ const MOST_HELD = 1 << 18;
 const GRACE = 2000;
 /** Milliseconds of silence after its block list in which a source without a return path may prepare its pages. */
 const PREPARES = 5000;
-const SECOND = "it is a second main channel";
-/** Interval in milliseconds between two checks. */
-const LOOK = 20;
 
 /** Distinguishes the connections of a migration from others, which are closed and reported. */
 export class Gate {
@@ -155,7 +149,7 @@ export class Gate {
   /** Call this when the main channel has connected. */
   wake(): void {
     if (this.facts.mainIsHere()) {
-      for (const waiting of this.waiting) if (waiting.main !== undefined) this.refuseWaiting(waiting, SECOND);
+      for (const waiting of this.waiting) if (waiting.main !== undefined) this.refuseWaiting(waiting, SECOND_MAIN);
     }
     this.wakeAll();
   }
@@ -285,7 +279,7 @@ export class Gate {
   ): Promise<Caller | undefined> {
     const { connection } = waiting;
     if (this.facts.mainIsHere()) {
-      waiting.why ??= SECOND;
+      waiting.why ??= SECOND_MAIN;
       return undefined;
     }
     const proof = new MainProof();
@@ -327,7 +321,7 @@ export class Gate {
       const how = verdict === "ended" ? "ended before its RAM" : "is damaged";
       waiting.why ??= `it begins like a main channel, but ${how}`;
     }
-    if (this.facts.mainIsHere()) waiting.why ??= SECOND;
+    if (this.facts.mainIsHere()) waiting.why ??= SECOND_MAIN;
     if (waiting.why !== undefined) return undefined;
     const whole = next === undefined ? rest : { next: withFirst(next, rest) };
     this.hold.begin(proof.ram, waiting.order);

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
 import { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
@@ -8,8 +9,10 @@ import type { Refused } from "../../io/transport/connection.js";
 import type { TlsFacts, TlsListener } from "../../io/transport/tls/listener.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
 import type { ChannelFile } from "./channel-files.js";
-import { Gate, STRANGERS, type Caller } from "./gate.js";
+import { countSame, LOOK, STRANGERS } from "./checks.js";
+import { Gate, type Caller } from "./gate.js";
 import { LiveMain, returnBytes, type LiveOptions, withoutMemory } from "./live-main.js";
+import { SECOND_MAIN } from "./foreign.js";
 import { Recorder, type ChannelFact, type RecordingFacts } from "./recorder.js";
 import { SideChannels } from "./side-channels.js";
 
@@ -54,8 +57,6 @@ export interface ReceiveOptions extends LiveOptions {
   keep?: (received: Received, reason: string) => void;
 }
 
-/** Interval in milliseconds between two checks for completion. */
-const LOOK = 20;
 /** Number of checks without new data or connections after which everything in flight has arrived. */
 const QUIET = 10;
 /** Milliseconds to wait for other channels after the main one has failed. */
@@ -163,7 +164,7 @@ class Receiver {
     }
     if (caller.role !== "main") await this.side.receive(caller, this.main?.live);
     else if (this.main === undefined) await this.follow(caller);
-    else this.gate.refuse(connection, caller.head.length, "it is a second main channel");
+    else this.gate.refuse(connection, caller.head.length, SECOND_MAIN);
   }
 
   /** Reads the main channel from its first byte to its last. */
@@ -226,7 +227,7 @@ class Receiver {
       if ((!open && looks >= QUIET) || looks >= PATIENCE / LOOK) {
         throw new QevmError("truncated", "packets of the multifd channels are missing");
       }
-      await pause(LOOK);
+      await sleep(LOOK);
     }
     if (live.lacksMemory && this.side.channels.length === 0) throw withoutMemory("cpr-transfer or cpr-exec");
   }
@@ -234,23 +235,16 @@ class Receiver {
   /** Waits briefly for data in flight on the other channels. */
   private async drained(): Promise<void> {
     const quiet = this.countQuiet();
-    for (let k = 0; k < MOMENT / LOOK && (quiet() < QUIET || this.gate.busy); k++) await pause(LOOK);
+    for (let k = 0; k < MOMENT / LOOK && (quiet() < QUIET || this.gate.busy); k++) await sleep(LOOK);
   }
 
   /**
-   * Counts checks without new data. It counts checks and not time, because data may wait to be read while this process
-   * is suspended.
+   * Counts checks without new data.
    * @param strangers whether data of connections that are not identified counts, too
    */
   private countQuiet(strangers = true): () => number {
-    let looks = 0;
-    let before = -1;
-    return () => {
-      const now = this.recorder.bytes + (strangers ? this.gate.seen : 0);
-      looks = now === before ? looks + 1 : 0;
-      before = now;
-      return looks;
-    };
+    const same = countSame();
+    return () => same(this.recorder.bytes + (strangers ? this.gate.seen : 0));
   }
 
   private isOpen(): boolean {
@@ -273,11 +267,11 @@ class Receiver {
   private async untilClosed(): Promise<void> {
     const { bytes } = this.recorder;
     const start = performance.now();
-    while (this.isOpen() && performance.now() - start < PATIENCE) await pause(LOOK);
+    while (this.isOpen() && performance.now() - start < PATIENCE) await sleep(LOOK);
     this.connections.endOutputs();
     const refused = this.refusals();
     this.gate.close();
-    await pause(LOOK);
+    await sleep(LOOK);
     if (this.recorder.bytes !== bytes || this.refusals() !== refused) this.recorder.settle(this.facts(true));
   }
 
@@ -348,12 +342,6 @@ class Receiver {
 async function nextChunk(rest: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
   const { done, value } = await rest.next();
   return done === true ? undefined : value;
-}
-
-async function pause(milliseconds: number): Promise<void> {
-  await new Promise<void>((resolve) => {
-    setTimeout(resolve, milliseconds);
-  });
 }
 
 function failed(error: unknown): QevmError {

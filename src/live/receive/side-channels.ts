@@ -1,9 +1,11 @@
 import { QevmError } from "../../bytes/errors.js";
+import type { ChannelRole } from "../../io/recording/index.js";
 import { textOf } from "../../io/transport/attempt.js";
 import type { Connection } from "../../io/transport/listen-uri.js";
 import type { ChannelHead } from "./channel-files.js";
 import type { Caller, Gate } from "./gate.js";
 import type { LiveMain } from "./live-main.js";
+import { whyForeign } from "./foreign.js";
 import { allHere, PacketCount } from "./packet-count.js";
 import type { Recorder } from "./recorder.js";
 
@@ -11,6 +13,7 @@ import type { Recorder } from "./recorder.js";
 interface SideChannel {
   readonly connection: Connection;
   readonly file: ChannelHead;
+  readonly role: ChannelRole;
   readonly id: number | undefined;
   readonly uuid: string | undefined;
   /** Of a multifd channel. */
@@ -42,7 +45,7 @@ export class SideChannels {
     }
     const file = this.recorder.open(role, id);
     const count = role === "multifd" ? new PacketCount(main?.pageSize ?? 4096) : undefined;
-    const channel: SideChannel = { connection, file, id, uuid, count, open: true };
+    const channel: SideChannel = { connection, file, role, id, uuid, count, open: true };
     this.channels.push(channel);
     let failure: unknown;
     try {
@@ -68,17 +71,13 @@ export class SideChannels {
   }
 
   /** Why a connection does not belong to this migration; undefined if it does. */
-  private why({ role, id, uuid, head }: Caller, main: LiveMain | undefined): string | undefined {
-    if (role === "preempt") {
-      if (main?.postcopy !== true) return "it is a preempt channel, and this migration has none";
-      if (this.channels.some((channel) => channel.id === undefined)) return "it is a second preempt channel";
-      const name = Buffer.from(head.subarray(9, 9 + (head[8] ?? 0))).toString("latin1");
-      if (head.length > 8 && !main.hasBlock(name)) return `it names an unknown RAM block ${JSON.stringify(name)}`;
-      return undefined;
-    }
-    const rival = this.channels.find((one) => one.id !== undefined && (one.id === id || one.uuid !== uuid));
-    if (rival === undefined) return undefined;
-    return rival.uuid === uuid ? `it is another multifd channel ${id}` : "it is a multifd channel of another guest";
+  private why(caller: Caller, main: LiveMain | undefined): string | undefined {
+    const why = whyForeign(caller, this.channels, main?.postcopy === true);
+    if (why !== undefined || caller.role !== "preempt") return why;
+    const { head } = caller;
+    const name = Buffer.from(head.subarray(9, 9 + (head[8] ?? 0))).toString("latin1");
+    const isKnown = head.length <= 8 || main?.hasBlock(name) === true;
+    return isKnown ? undefined : `it names an unknown RAM block ${JSON.stringify(name)}`;
   }
 
   private drop(channel: SideChannel, why: string): void {

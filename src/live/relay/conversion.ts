@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
 import type { ByteSink, ByteSource } from "../../bytes/source.js";
 import { Handover, mergeRecording } from "../../io/recording/index.js";
@@ -91,23 +90,6 @@ export function openedLater(open: () => Promise<ByteSink>): ByteSink {
     },
   };
 }
-
-/**
- * Waits until `seen`, given the number of the check, has been the same in so many checks; undefined is never the same.
- * It counts checks and not time, because connections may wait to be accepted while this process is suspended.
- */
-export async function quiet(seen: (check: number) => number | undefined, checks: number): Promise<void> {
-  let before = seen(0);
-  for (let [k, same] = [1, 0]; before === undefined || same < checks; k++) {
-    await sleep(LOOK);
-    const now = seen(k);
-    same = now === before ? same + 1 : 0;
-    before = now;
-  }
-}
-
-/** Interval in milliseconds between two checks. */
-const LOOK = 20;
 
 /** The two ends of a conversion. */
 interface Ends {

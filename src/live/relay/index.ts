@@ -1,2 +1,3 @@
 /** Relays a live migration between source and destination. */
-export { relay, type Relayed, type RelayOptions } from "./relay.js";
+export { relay } from "./relay.js";
+export type { Relayed, RelayOptions } from "./types.js";

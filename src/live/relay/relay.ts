@@ -1,6 +1,16 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
-import { Gate, KeptTail, STRANGERS, StreamEnd, type Caller, type ChannelHead } from "../receive/index.js";
+import {
+  countSame,
+  Gate,
+  KeptTail,
+  LOOK,
+  whyForeign,
+  STRANGERS,
+  StreamEnd,
+  type Caller,
+  type ChannelHead,
+} from "../receive/index.js";
 import type { ChannelRole } from "../../io/recording/index.js";
 import { checkDestination, openDestination, type Destination } from "../../io/transport/destination-uri.js";
 import { AllowedPeers } from "../../io/transport/allowed-peers.js";
@@ -13,12 +23,10 @@ import { openListener, type Connection, type Listening } from "../../io/transpor
 import type { TlsFacts } from "../../io/transport/tls/listener.js";
 import type { PassingAdapt } from "../../rewrite/adapt/live.js";
 import { Announcement } from "./announcement.js";
-import { convertMain, openedLater, quiet, type Converted } from "./conversion.js";
+import { convertMain, openedLater, type Converted } from "./conversion.js";
 import { Ahead } from "./pump.js";
 import { RelayRecord } from "./record.js";
 import type { Relayed, RelayOptions } from "./types.js";
-
-export type { Relayed, RelayOptions } from "./types.js";
 
 /**
  * Relays one migration: every connection of the source becomes one to the destination, in the same order, and replies
@@ -142,7 +150,7 @@ class Relay {
       await connection.ended();
       throw new QevmError("truncated", "the source sent no stream header");
     }
-    const why = this.why(caller);
+    const why = whyForeign(caller, this.callers, this.announcement.is.postcopy);
     if (why !== undefined) {
       this.gate.refuse(connection, caller.head.length, why);
       return;
@@ -154,19 +162,7 @@ class Relay {
     } finally {
       this.open--;
     }
-    this.ended();
-  }
-
-  /** Why a connection does not belong to this migration; undefined if it does. */
-  private why({ role, id, uuid }: Caller): string | undefined {
-    const same = this.callers.filter((caller) => caller.role === role);
-    if (role === "main") return same.length > 0 ? "it is a second main channel" : undefined;
-    if (role === "preempt") {
-      if (!this.announcement.is.postcopy) return "it is a preempt channel, and this migration has none";
-      return same.length > 0 ? "it is a second preempt channel" : undefined;
-    }
-    if (same.some((caller) => caller.uuid !== uuid)) return "it is a multifd channel of another guest";
-    return same.some((caller) => caller.id === id) ? `it is another multifd channel ${id}` : undefined;
+    void this.ended();
   }
 
   /** Relays one connection from its first byte to its last. */
@@ -245,11 +241,13 @@ class Relay {
    * its RAM is sent on the main channel.
    */
   private async settled(): Promise<void> {
-    await quiet((k) => {
+    const same = countSame();
+    const seen = (k: number): number | undefined => {
       const { pumps } = this.ahead;
       if (k >= STRANGERS) return pumps.length;
       return this.gate.busy ? undefined : pumps.length + this.gate.seen;
-    }, QUIET);
+    };
+    for (let k = 0; same(seen(k)) < QUIET; k++) await sleep(LOOK);
     this.ahead.begin();
   }
 
@@ -326,13 +324,14 @@ class Relay {
   /**
    * When all connections have ended, the migration has ended. Connections that wait to be identified are handled first.
    */
-  private ended(looks = 0, all = 0): void {
-    const { seen } = this.gate;
-    setTimeout(() => {
+  private async ended(): Promise<void> {
+    const same = countSame();
+    for (let k = 0; ; k++) {
+      const looks = same(this.gate.seen);
+      await sleep(LOOK);
       if (this.open > 0 || !this.mainEnded) return;
-      if ((looks >= QUIET && !this.gate.busy) || all >= STRANGERS) this.over?.resolve();
-      else this.ended(seen === this.gate.seen ? looks + 1 : 0, all + 1);
-    }, LOOK);
+      if ((looks >= QUIET && !this.gate.busy) || k >= STRANGERS) return this.over?.resolve();
+    }
   }
 
   /** Whether the main channel ends like a stream. */
@@ -388,7 +387,5 @@ function closedEarly(uri: string): QevmError {
  * ended.
  */
 const PATIENCE = 10_000;
-/** Interval in milliseconds between two checks. */
-const LOOK = 20;
 /** Number of checks without a new connection or byte after which none is in flight. */
 const QUIET = 8;
