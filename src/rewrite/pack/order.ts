@@ -1,4 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
+import { readLeb128, writeLeb128 } from "../../bytes/leb128.js";
+import { RamFlag } from "../../codec/ram/index.js";
 
 /**
  * `records.bin`: the order of the RAM records, a run of like records in a few bytes. Contents are elsewhere: the last
@@ -9,11 +11,11 @@ import { QevmError } from "../../bytes/errors.js";
  * |------------------|------------------------------------------------------------------------------------|
  * | u8               | bits 0 to 3 kind, 0x10 named, 0x20 jump, 0x40 many                                 |
  * | u8               | kinds with a detail: level of COMPRESSED, fill of FILL and FILL_OLD                |
- * | varint block     | named: the first record of the run names its block (place in the block list)       |
- * | varint page      | jump: page number of the first; else the one after the record before. Kinds without page: the upper bits of the record |
- * | varint count     | many: records in the run, pages ascending; else 1                                  |
+ * | number block     | named: the first record of the run names its block (place in the block list)       |
+ * | number page      | jump: page number of the first; else the one after the record before. Kinds without page: the upper bits of the record |
+ * | number count     | many: records in the run, pages ascending; else 1                                  |
  *
- * varint: seven bits a byte, low ones first, 0x80 on all but the last. A chunk ends with its EOS.
+ * Numbers are LEB128 (src/bytes/leb128.ts). A chunk ends with its EOS.
  */
 export const Kind = {
   EOS: 0,
@@ -39,6 +41,13 @@ export const Kind = {
   FILL: 14,
   FILL_OLD: 15,
 } as const;
+
+/** The kinds of records that are neither pages nor block lists, and their flags. */
+export const MARKS: readonly (readonly [kind: number, flag: number])[] = [
+  [Kind.EOS, RamFlag.EOS],
+  [Kind.FLUSH, RamFlag.MULTIFD_FLUSH],
+  [Kind.HOOK, RamFlag.HOOK],
+];
 
 const NAMED = 0x10;
 const JUMP = 0x20;
@@ -105,20 +114,15 @@ export class OrderWriter {
     const many = run.count > 1;
     this.bytes[this.used++] = run.kind | (run.named < 0 ? 0 : NAMED) | (jump ? JUMP : 0) | (many ? MANY : 0);
     if (DETAILED.has(run.kind)) this.bytes[this.used++] = run.detail;
-    if (run.named >= 0) this.varint(run.named);
-    if (jump) this.varint(run.page);
-    if (many) this.varint(run.count);
+    if (run.named >= 0) this.number(run.named);
+    if (jump) this.number(run.page);
+    if (many) this.number(run.count);
     if (paged) this.next = run.page + run.count;
     this.run = undefined;
   }
 
-  private varint(value: number): void {
-    let left = value;
-    while (left >= 0x80) {
-      this.bytes[this.used++] = (left % 0x80) | 0x80;
-      left = Math.floor(left / 0x80);
-    }
-    this.bytes[this.used++] = left;
+  private number(value: number): void {
+    this.used = writeLeb128(value, this.bytes, this.used);
   }
 }
 
@@ -141,9 +145,9 @@ export class OrderReader {
     const kind = first & 0x0f;
     const paged = isPageKind(kind);
     const detail = DETAILED.has(kind) ? this.u8() : 0;
-    const named = (first & NAMED) === 0 ? -1 : this.varint();
-    const page = (first & JUMP) === 0 ? (paged ? this.nextPage : 0) : this.varint();
-    const count = (first & MANY) === 0 ? 1 : this.varint();
+    const named = (first & NAMED) === 0 ? -1 : this.number();
+    const page = (first & JUMP) === 0 ? (paged ? this.nextPage : 0) : this.number();
+    const count = (first & MANY) === 0 ? 1 : this.number();
     if (paged) this.nextPage = page + count;
     if ((first & 0x80) !== 0 || !Number.isSafeInteger(this.nextPage)) throw this.error("is damaged");
     return { kind, detail, named, page, count };
@@ -159,13 +163,11 @@ export class OrderReader {
     return byte;
   }
 
-  private varint(): number {
-    let value = 0;
-    for (let scale = 1; ; scale *= 0x80) {
-      const byte = this.u8();
-      value += (byte & 0x7f) * scale;
-      if (!Number.isSafeInteger(value)) throw this.error("is damaged");
-      if (byte < 0x80) return value;
-    }
+  private number(): number {
+    const number = readLeb128(this.bytes, this.at);
+    if (number === "cut") throw this.error("ends early");
+    if (number === "wrong" || !Number.isSafeInteger(number.value)) throw this.error("is damaged");
+    this.at = number.next;
+    return number.value;
   }
 }

@@ -13,7 +13,7 @@ import { FileSource } from "../../io/transport/file.js";
 import { Turns } from "../../io/transport/turns.js";
 import { QemuFileReader } from "../../bytes/index.js";
 import type { ManifestRam } from "./manifest.js";
-import { isPageKind, Kind, OrderReader, type Run } from "./order.js";
+import { isPageKind, Kind, MARKS, OrderReader, type Run } from "./order.js";
 import { DEFAULT_LIMITS } from "../../codec/stream/limits.js";
 import { RamFile } from "./ram-files.js";
 
@@ -30,12 +30,7 @@ export interface RamEdits {
 /** A guest whose memory is mostly untouched: bytes without a record for each that its files take on the disk. */
 const HOLE_RATIO = 1024;
 
-/** Records that are neither pages nor block lists. */
-const FLAGS: ReadonlyMap<number, number> = new Map([
-  [Kind.EOS, RamFlag.EOS],
-  [Kind.FLUSH, RamFlag.MULTIFD_FLUSH],
-  [Kind.HOOK, RamFlag.HOOK],
-]);
+const FLAGS = new Map(MARKS);
 
 /** Writes the RAM chunks of an unpacked stream: order from records.bin, contents from the blocks' files. */
 export class RamPacker {

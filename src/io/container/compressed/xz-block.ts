@@ -1,3 +1,4 @@
+import { readLeb128 } from "../../../bytes/leb128.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
 import { DEFAULT_LIMITS } from "../../../codec/stream/limits.js";
 import { LARGEST_DICTIONARY, Lzma2Decoder } from "../../../engine/lzma2.js";
@@ -5,7 +6,6 @@ import { littleU32 } from "../little.js";
 import { crc32 } from "./checksums.js";
 import { unlzma2 } from "./lzma2.js";
 import { beginCheck, CHECK_BYTES } from "./xz-check.js";
-import { readXzNumber } from "./xz-number.js";
 import { delta, filtered, x86, type Filter } from "./xz-filters.js";
 
 /** Filters (.xz file format 1.2.1, section 5.3). */
@@ -153,8 +153,8 @@ class Fields {
   ) {}
 
   number(): number {
-    const number = readXzNumber(this.bytes, this.at);
-    if (number === undefined) {
+    const number = readLeb128(this.bytes, this.at);
+    if (typeof number === "string") {
       throw this.reader.error("bad-compressed-data", "number in an xz block header", { offset: this.start });
     }
     this.at = number.next;

@@ -1,9 +1,9 @@
+import { writeLeb128 } from "../../../bytes/leb128.js";
 import type { QemuFileReader } from "../../../bytes/reader.js";
 import { littleU32 } from "../little.js";
 import { crc32 } from "./checksums.js";
 import { XzBlocks, type BlockSizes } from "./xz-block.js";
 import { CHECKS } from "./xz-check.js";
-import { xzNumber } from "./xz-number.js";
 
 /** Bytes of a stream's header, and of its footer. */
 export const ENDS = 12;
@@ -69,7 +69,7 @@ class Records {
   sum = 0;
 
   add({ length, plain }: BlockSizes): void {
-    const record = Uint8Array.from([...xzNumber(length), ...xzNumber(plain)]);
+    const record = numbers(length, plain);
     this.count++;
     this.bytes += record.length;
     this.sum = crc32(record, this.sum);
@@ -77,13 +77,21 @@ class Records {
 
   /** The index up to the first record. */
   get head(): Uint8Array {
-    return Uint8Array.from([0, ...xzNumber(this.count)]);
+    return Uint8Array.of(0, ...numbers(this.count));
   }
 
   /** Of the index with padding and checksum. */
   get indexBytes(): number {
     return Math.ceil((this.head.length + this.bytes) / 4) * 4 + 4;
   }
+}
+
+function numbers(...values: readonly number[]): Uint8Array {
+  const bytes = new Uint8Array(16);
+  return bytes.subarray(
+    0,
+    values.reduce((at, value) => writeLeb128(value, bytes, at), 0),
+  );
 }
 
 /** Reads the index, which has to list the blocks that were there. */

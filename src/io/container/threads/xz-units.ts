@@ -1,7 +1,7 @@
+import { readLeb128 } from "../../../bytes/leb128.js";
 import { crc32 } from "../compressed/checksums.js";
 import { XzBlocks } from "../compressed/xz-block.js";
 import { CHECK_AT, ENDS, readFooter, wrongInHeader } from "../compressed/xz.js";
-import { readXzNumber } from "../compressed/xz-number.js";
 import { littleU32 } from "../little.js";
 import { READ, readerAt, type OpenFile } from "./file-part.js";
 import type { LaneStart, XzBlock } from "./lane-start.js";
@@ -78,8 +78,8 @@ function blocksOf(index: Uint8Array, at: number, check: number): { blocks: XzBlo
 /** Numbers of an index, one after the other, up to what is none. Its padding gives zeros. */
 function* numbersIn(bytes: Uint8Array): Generator<number> {
   for (let at = 0; ;) {
-    const number = readXzNumber(bytes, at);
-    if (number === undefined) return;
+    const number = readLeb128(bytes, at);
+    if (typeof number === "string") return;
     yield number.value;
     at = number.next;
   }
