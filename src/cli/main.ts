@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The program. It imports only the help texts, so that `qevm --help` starts quickly; each command loads its own code.
-import { COMMANDS, helpFor, overview } from "./help.js";
+import { COMMANDS } from "./help.js";
+import { helpFor, overview } from "./help-text.js";
 
 const isCommand = (text: string): boolean => Object.hasOwn(COMMANDS, text);
 

@@ -1,5 +1,5 @@
 import { QevmError } from "../bytes/errors.js";
-import { helpFor } from "./help.js";
+import { helpFor } from "./help-text.js";
 import { subject, UsageError } from "./arguments.js";
 import { endBySignals } from "../io/transport/unfinished.js";
 import { refusal } from "../analyse/text/lines.js";

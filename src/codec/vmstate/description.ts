@@ -1,15 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
-import {
-  JSON_LIMITS,
-  JsonMatcher,
-  JsonNumber,
-  JsonObject,
-  JsonTaken,
-  parseJson,
-  JsonWriter,
-  type JsonLimits,
-  type JsonValue,
-} from "./json.js";
+import { JSON_LIMITS, JsonNumber, JsonObject, JsonTaken, parseJson, type JsonLimits, type JsonValue } from "./json.js";
+import { JsonMatcher, JsonWriter } from "./json-print.js";
 import { readQemuText } from "./description-text.js";
 import type { DeviceDescription, FieldDescription, StructDescription, VmDescription } from "./description-types.js";
 

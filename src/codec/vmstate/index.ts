@@ -16,15 +16,8 @@ export {
   type VmDescription,
 } from "./description.js";
 export { findVmDescription, type VmDescriptionCandidate } from "./find.js";
-export {
-  JsonNumber,
-  JsonObject,
-  parseJson,
-  printJson,
-  type JsonLimits,
-  type JsonStyle,
-  type JsonValue,
-} from "./json.js";
+export { JsonNumber, JsonObject, parseJson, type JsonLimits, type JsonStyle, type JsonValue } from "./json.js";
+export { printJson } from "./json-print.js";
 export { fieldGroups, type FieldGroup } from "./groups.js";
 export { measureStruct, measureValue } from "./measure.js";
 export { deviceFromPlain, deviceToPlain, type PlainDevice } from "./plain.js";
