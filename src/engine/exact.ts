@@ -23,6 +23,7 @@ import {
   type PageDeflater,
   type PageInflater,
 } from "./page-engine.js";
+import { giveInput, giveOutput } from "./pako-buffers.js";
 import { PlainDeflateBatch, PlainInflateBatch } from "./plain-batch.js";
 
 const DEFLATED = 8;
@@ -62,12 +63,8 @@ export class ExactDeflater implements PageDeflater {
     checkPage(page, this.pageSize);
     const { stream, output } = this;
     zlibDeflateReset(stream);
-    stream.input = page;
-    stream.next_in = 0;
-    stream.avail_in = page.length;
-    stream.output = output;
-    stream.next_out = 0;
-    stream.avail_out = output.length;
+    giveInput(stream, page);
+    giveOutput(stream, output);
     const status = zlibDeflate(stream, Z_FINISH);
     if (status !== Z_STREAM_END) throw new QevmError("does-not-fit", `pako cannot deflate the page (status ${status})`);
     return output.subarray(0, stream.next_out);
@@ -96,13 +93,8 @@ export class ExactInflater implements PageInflater {
     const { stream } = this;
     zlibInflateReset(stream);
     stream.msg = "";
-    stream.input = payload;
-    stream.next_in = 0;
-    stream.avail_in = payload.length;
-    // pako only calls `set` on it and reads it by index, so a page in shared memory works too.
-    stream.output = into as Uint8Array<ArrayBuffer>;
-    stream.next_out = 0;
-    stream.avail_out = into.length;
+    giveInput(stream, payload);
+    giveOutput(stream, into);
     const status = zlibInflate(stream, Z_FINISH);
     this.produced = stream.next_out;
     if (status === Z_STREAM_END && stream.avail_in === 0 && this.produced === this.pageSize) return;
@@ -128,9 +120,7 @@ export class ExactInflater implements PageInflater {
     if (damage !== undefined) return damage;
     if (this.produced === pageSize) {
       // The page is full. One spare output byte distinguishes a stream that is too long from one whose end is missing.
-      stream.output = this.spare;
-      stream.next_out = 0;
-      stream.avail_out = 1;
+      giveOutput(stream, this.spare);
       zlibInflate(stream, Z_FINISH);
       if (stream.next_out > 0) return refuse(`longer than a page of ${count(pageSize)} bytes`);
       const later = this.damage();

@@ -58,7 +58,7 @@ export function virtioProperties(
     ["packed", has(34n) ? "on" : undefined],
     ["ats", extendedCapability(identity, EXTENDED.ats) === undefined ? undefined : "on"],
     ["aer", extendedCapability(identity, EXTENDED.aer) === undefined ? undefined : "on"],
-    ["max_outputs", name === "virtio-gpu" ? unusual(findRecord(state, "max_outputs") ?? outputs(state), 1) : undefined],
+    ...outputProperties(kind, state),
     ...queueProperties(kind, state),
     ...networkProperties(kind, state, has(3n)),
     ...memoryProperties(kind, state),
@@ -68,14 +68,17 @@ export function virtioProperties(
 /** Properties of a virtio device on any bus that its state must fit in, `name=value`. */
 export function busProperties(kind: DeviceKind, state: DeviceState | undefined): string[] {
   if (state === undefined) return [];
-  const maxOutputs =
-    kind.name === "virtio-gpu" ? unusual(findRecord(state, "max_outputs") ?? outputs(state), 1) : undefined;
-  const found: Property[] = [["max_outputs", maxOutputs], ...queueProperties(kind, state)];
+  const found = [...outputProperties(kind, state), ...queueProperties(kind, state)];
   return found.flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${value}`]));
 }
 
+function outputProperties({ name }: DeviceKind, state: DeviceState): Property[] {
+  if (name !== "virtio-gpu") return [];
+  return [["max_outputs", unusual(findRecord(state, "max_outputs") ?? outputs(state), 1)]];
+}
+
 /**
- * The number in a state of bytes: after the end of no resources (be32 0) and be32 enable. Source: QEMU
+ * The number of outputs in a state of bytes: after the end of no resources (be32 0) and be32 enable. Source: QEMU
  * hw/display/virtio-gpu.c (11.1).
  */
 function outputs({ fields }: DeviceState): number | undefined {

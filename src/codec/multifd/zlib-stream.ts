@@ -11,6 +11,7 @@ import {
   ZStream,
 } from "pako";
 import { QevmError } from "../../bytes/errors.js";
+import { giveInput, giveOutput } from "../../engine/pako-buffers.js";
 import { PageStreamInflater } from "../../engine/page-stream.js";
 import type { PayloadDecoder } from "./payload-decoder.js";
 
@@ -32,12 +33,8 @@ export class ZlibStreamDecoder implements PayloadDecoder {
   decode(payload: Uint8Array, into: Uint8Array): Uint8Array {
     const { stream } = this;
     stream.msg = "";
-    stream.input = payload;
-    stream.next_in = 0;
-    stream.avail_in = payload.length;
-    stream.output = into as Uint8Array<ArrayBuffer>;
-    stream.next_out = 0;
-    stream.avail_out = into.length;
+    giveInput(stream, payload);
+    giveOutput(stream, into);
     const status = zlibInflate(stream, Z_SYNC_FLUSH);
     if ((status !== Z_OK && status !== Z_BUF_ERROR) || stream.next_out !== into.length || stream.avail_in > 0) {
       const words = stream.msg === "" ? `status ${status}` : stream.msg;
@@ -109,13 +106,9 @@ export class ZlibStreamEncoder {
   /** The payload for whole pages; valid until the next call. */
   encode(pages: Uint8Array): Uint8Array {
     const { stream, pageSize } = this;
-    stream.output = this.output;
-    stream.next_out = 0;
-    stream.avail_out = this.output.length;
+    giveOutput(stream, this.output);
     for (let at = 0; at < pages.length; at += pageSize) {
-      stream.input = pages.subarray(at, at + pageSize);
-      stream.next_in = 0;
-      stream.avail_in = pageSize;
+      giveInput(stream, pages.subarray(at, at + pageSize));
       this.run(at + pageSize >= pages.length ? Z_SYNC_FLUSH : Z_NO_FLUSH);
     }
     return this.output.subarray(0, stream.next_out);

@@ -30,7 +30,7 @@ import {
   SLOTS,
 } from "./memory";
 
-/** A probability is 0 bit's, in 2048ths; each bit moves it by a 32nd of what is left. */
+/** A probability is that of a 0, in 2048ths; each bit moves it by a 32nd of what is left. */
 const ONE: u32 = 2048;
 const SHIFT: u32 = 5;
 /** Bytes of a literal context: 0x300 probabilities. */
@@ -57,7 +57,8 @@ function moved(prob: u32, zero: bool): u32 {
  *
  * A bit is decoded by its probability: `bound` is the part of the range that means 0. Which of literal and match comes
  * next is a branch; the bits of values are selected, since the processor could not foretell them. In a tree the
- * probabilities of both next bits are loaded before this one is known.
+ * probabilities of both next bits are loaded before this one is known. The steps of a bit are written out wherever one
+ * is decoded: a function would have to return `range`, `code` and the bit through memory.
  */
 export function lzmaDecode(to: u32, limit: u32, end: u32): u32 {
   let from = load<u32>(LZMA_STATE, FROM);

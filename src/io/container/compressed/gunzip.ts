@@ -10,6 +10,7 @@ import {
 } from "pako";
 import { QemuFileReader } from "../../../bytes/reader.js";
 import { isRandom, readingFrom, type ByteSource, type RandomSource } from "../../../bytes/source.js";
+import { giveInput, giveOutput } from "../../../engine/pako-buffers.js";
 import { withoutFirst } from "./progress.js";
 
 /** Bytes that are given at a time. */
@@ -113,15 +114,12 @@ async function* gunzipByPako(reader: QemuFileReader): AsyncGenerator<Uint8Array>
       between = false;
     }
     const piece = reader.buffer.subarray(reader.position, reader.position + Math.min(reader.available, PIECE));
-    stream.input = piece;
-    stream.next_in = 0;
-    stream.avail_in = piece.length;
+    giveInput(stream, piece);
     do {
-      stream.output = new Uint8Array(CHUNK);
-      stream.next_out = 0;
-      stream.avail_out = CHUNK;
+      const space = new Uint8Array(CHUNK);
+      giveOutput(stream, space);
       const status = zlibInflate(stream, Z_NO_FLUSH);
-      if (stream.next_out > 0) yield stream.output.subarray(0, stream.next_out);
+      if (stream.next_out > 0) yield space.subarray(0, stream.next_out);
       if (status === Z_STREAM_END) {
         between = true;
         break;
