@@ -1,6 +1,6 @@
 import { copyPieces, repeat } from "./copies";
 
-/** Length of the last part of a length that goes on. */
+/** A byte of a length that another one follows. */
 const MORE: u32 = 255;
 
 /**

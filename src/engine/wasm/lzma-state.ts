@@ -2,7 +2,7 @@ import { IS_MATCH, LZMA_END, LZMA_STATE } from "./memory";
 
 /** Below it the range is shifted by a byte. */
 export const TOP: u32 = 1 << 24;
-/** A probability that is nothing known, in 2048ths. */
+/** The probability of a 0 of which nothing is known yet, in 2048ths. */
 const EVEN: u16 = 1024;
 
 /** Fields in LZMA_STATE: of the range coder, of the model. */
@@ -21,8 +21,8 @@ export const NEAREST_TOO_FAR: usize = 52;
 export const WRAPPED: usize = 56;
 
 /**
- * Begins a dictionary of `most` bytes in a ring of `size` bytes at `base`, a multiple of 16 both. The ring is larger by
- * 512 at least; `base` has a byte before it and 320 after its end, which are written.
+ * Begins a dictionary of `most` bytes in a ring of `size` bytes at `base`, both multiples of 16. The ring is at least
+ * 512 bytes larger; one byte before it and 320 after its end are written, too.
  */
 export function lzmaRing(base: u32, size: u32, most: u32): void {
   store<u32>(LZMA_STATE, base, BASE);

@@ -85,7 +85,7 @@ export const JOB_SEQUENCES_END: u32 = 8;
 export const JOB_LENGTH: u32 = 12;
 export const JOB_OWN_LITERALS: u32 = 64;
 export const JOB_SEQUENCES: u32 = JOB_OWN_LITERALS + BLOCK + 64;
-/** A sequence is eight bytes, and gives three bytes at least; two of a block may have lengths beyond 16 bits. */
+/** A sequence has eight bytes and gives at least three; two of a block may have lengths beyond 16 bits (eight more). */
 export const UNZSTD_JOB: u32 = JOB_SEQUENCES + (BLOCK / 3 + 8) * 8;
 
 /** Errors, as zstd's library numbers them. */

@@ -18,7 +18,7 @@ import {
   OFFSET_DEFAULT,
 } from "./unzstd-memory";
 
-/** A refill gives 57 bits at least; the next states take up to 26 of them, and what all three values take is beside. */
+/** A refill gives at least 57 bits. The next states take up to 26; the three values may take these without a refill. */
 const BESIDE: u64 = 57 - 26;
 /** A length that does not fit into 16 bits is zero literals and this match length, and both follow as u32. */
 export const LONG: u32 = 0xffff;
@@ -154,7 +154,7 @@ function decode(work: u32, job: u32, start: u32, end: u32, count: u32, literals:
     matchSum += match;
     store<u32>(out, offset);
     if ((match | literal) >= LONG) {
-      // What there can be two of in a block, at most: more is damage, and has to end before the place does.
+      // A block has at most two of these. More is damage, and has to be found before the job's space is full.
       if (literalSum > literals || matchSum > BLOCK + LONG) return false;
       store<u32>(out + 4, LONG << 16);
       store<u32>(out + 8, literal);
