@@ -29,9 +29,7 @@ interface PageExports extends UnzstdExports {
     zero: number,
     words: number,
   ): number;
-  /** Bytes of the workspace of `deflateBlocks`. */
-  readonly BLOCKS_WORK: WebAssembly.Global;
-  deflateBlocks(work: number, pages: number, length: number, count: number, out: number): number;
+  deflateBlocks(pages: number, length: number, count: number, out: number): number;
   inflatePage(data: number, length: number, out: number, size: number): number;
   /** Bytes of zstd's workspace. */
   readonly ZSTD_WORK: WebAssembly.Global;

@@ -18,11 +18,10 @@ const WINDOW = 1 << 15;
 const GROWTH = 8;
 
 /**
- * One zlib stream of many pages that is flushed and never finished, by the page engine: a block for a few pages, none
- * of which refers to another one. Memory: the largest part, twice.
+ * One zlib stream of many pages that is flushed and never finished, by the page engine: a block for some pages, whose
+ * codes are made of what came before. No part refers to an earlier one. Memory: the largest part, twice.
  */
 export class PageStreamDeflater {
-  private readonly work: number;
   private begun = false;
   private size = 0;
   private input = 0;
@@ -31,9 +30,7 @@ export class PageStreamDeflater {
   private constructor(
     private readonly memory: PageMemory,
     private readonly pageSize: number,
-  ) {
-    this.work = memory.allocate(memory.exports.BLOCKS_WORK.value as number);
-  }
+  ) {}
 
   /** Errors: usage, where the engine has no pages of that size; io, where the WebAssembly file is missing. */
   static async create(pageSize: number, module?: WebAssembly.Module): Promise<PageStreamDeflater> {
@@ -59,7 +56,7 @@ export class PageStreamDeflater {
     const room = this.room(pages.length);
     if (pages.buffer !== room.buffer || pages.byteOffset !== room.byteOffset) room.set(pages);
     const start = this.output + HEADER.length;
-    const end = memory.exports.deflateBlocks(this.work, this.input, pageSize, count, start);
+    const end = memory.exports.deflateBlocks(this.input, pageSize, count, start);
     if (this.begun) return memory.bytes.subarray(start, end);
     this.begun = true;
     memory.bytes.set(HEADER, this.output);

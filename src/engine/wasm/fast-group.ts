@@ -1,93 +1,99 @@
-import { putFlush, putSequences, startBits } from "./encode";
-import { beginBlock, blockDistances, blockLiterals, endBlock } from "./fast-block";
-import { findMatches, lastLiterals } from "./fast-matches";
-import { startCounting } from "./histogram";
-import { LITERAL_FREQUENCY } from "./memory";
+import { assignCodes, listUsed } from "./canonical";
+import { bitBuffer, bitCount, bitOut, continueBits, putEnd, putFlush, putStored, startBits } from "./encode";
+import { putFastHeader } from "./fast-header";
+import { forgetPages, putPage } from "./fast-page";
+import { logCode } from "./log-code";
+import {
+  DISTANCE_BITS,
+  DISTANCE_CODE,
+  DISTANCE_FREQUENCY,
+  DISTANCES_USED,
+  LENGTH_CODES,
+  LENGTHS,
+  LITERAL_BITS,
+  LITERAL_CODE,
+  LITERAL_FREQUENCY,
+  LITERALS_USED,
+} from "./memory";
 
-/** Pages of a block: their codes are built and sent once. */
-const GROUP: u32 = 8;
-/** Bytes of both frequencies, which follow each other. */
-const FREQUENCIES: u32 = 0x500;
-/** A page with fewer sequences, and more literals than three quarters of it, has a block of its own. */
-const FEW: u32 = 64;
+/** Most pages of a block: their codes are built and sent once. */
+const GROUP: u32 = 32;
+const LITERALS: u32 = 286;
+const DISTANCES: u32 = 30;
+/** Bytes by which a stored page is longer than its data, without the end of the block before. */
+const STORED_OVERHEAD: u32 = 5;
+
+/** Pages of the stream so far. */
+let seen: u32 = 0;
 
 /**
- * The workspace: frequencies put aside, and of the page alone; where each page's sequences end, and its last literals.
+ * Compresses `count` pages side by side to the next blocks of the instance's deflate stream, which goes on, and flushes
+ * it. `out` is a byte boundary. Pages refer to those before them of the same call. Returns the address after the blocks.
+ *
+ * A block's codes are made of what was counted in the blocks before it, so that each page is read once. The first
+ * blocks are short, so that the codes are soon those of such pages.
  */
-const ASIDE: u32 = 0;
-const ALONE: u32 = ASIDE + FREQUENCIES;
-const PAGES: u32 = ALONE + FREQUENCIES;
-const FOUND: u32 = PAGES + GROUP * 8;
-/** Bytes of the workspace: a page has at most one sequence in four bytes. */
-export const BLOCKS_WORK: u32 = FOUND + (GROUP + 1) * 4096 + 64;
-
-/**
- * Compresses `count` pages side by side to the next blocks of a deflate stream that goes on, and flushes it. `out` is a
- * byte boundary. No page refers to another one. Returns the address after the blocks.
- */
-export function deflateBlocks(work: u32, pages: u32, length: u32, count: u32, out: u32): u32 {
+export function deflateBlocks(pages: u32, length: u32, count: u32, out: u32): u32 {
   startBits(out);
-  for (let i: u32 = 0; i < count;) {
-    const first = pages + i * length;
-    let to = work + FOUND;
-    let n: u32 = 0;
-    let poor = false;
-    startCounting();
-    do {
-      if (n != 0) memory.copy(work + ASIDE, LITERAL_FREQUENCY, FREQUENCIES);
-      const stop = findMatches(first + n * length, length, to);
-      store<u32>(work + PAGES + n * 8, stop);
-      store<u32>(work + PAGES + n * 8 + 4, lastLiterals);
-      n++;
-      poor = isPoor(to, stop, length);
-      if (poor) break;
-      to = stop;
-    } while (n < GROUP && i + n < count);
-    i += n;
-    if (poor && n != 1) {
-      n--;
-      takeAway(work);
-      putBlock(work, first, length, 0, n, work + FOUND);
-      memory.copy(LITERAL_FREQUENCY, work + ALONE, FREQUENCIES);
-      putBlock(work, first + n * length, length, n, n + 1, to);
-    } else {
-      putBlock(work, first, length, 0, n, work + FOUND);
-    }
+  forgetPages();
+  const end = pages + count * length;
+  for (let first = pages; first < end;) {
+    const group = max<u32>(1, min(seen, GROUP));
+    const next = min(first + group * length, end);
+    makeCodes();
+    putGroup(first, next, length);
+    seen += (next - first) / length;
+    first = next;
   }
   return putFlush();
 }
 
-/** Whether a page's codes would spoil those of others: it is hardly compressed. */
-function isPoor(first: u32, stop: u32, length: u32): bool {
-  if (stop - first >= FEW * 4) return false;
-  let literals = lastLiterals;
-  for (let at = first; at < stop; at += 4) literals += load<u32>(at) >> 20;
-  return literals * 4 > length * 3;
+/** The pages of a group; one that does not compress is stored, and a block begins after it. */
+function putGroup(first: u32, end: u32, length: u32): void {
+  let open = false;
+  for (let page = first; page < end; page += length) {
+    const buffer = bitBuffer;
+    const count = bitCount;
+    const out = bitOut;
+    if (!open) putHeader();
+    if (putPage(page, length) && bitOut - out <= length + STORED_OVERHEAD) {
+      open = true;
+      continue;
+    }
+    continueBits(buffer, count, out);
+    if (open) putEnd(LITERAL_CODE);
+    putStored(page, length, 0);
+    open = false;
+  }
+  if (open) putEnd(LITERAL_CODE);
 }
 
-/** Puts the counts of the last page alone aside, and goes back to those before it. */
-function takeAway(work: u32): void {
-  for (let at: u32 = 0; at < FREQUENCIES; at += 4) {
-    const before = load<u32>(work + ASIDE + at);
-    store<u32>(work + ALONE + at, load<u32>(LITERAL_FREQUENCY + at) - before);
-    store<u32>(LITERAL_FREQUENCY + at, before);
+/** Codes for all symbols, by what was counted so far; the older, the less it counts. */
+function makeCodes(): void {
+  age(LITERAL_FREQUENCY, LITERALS);
+  age(DISTANCE_FREQUENCY, DISTANCES);
+  const literals = listUsed(LITERAL_FREQUENCY, LITERALS, LITERALS_USED);
+  logCode(LITERALS_USED, literals, LITERAL_FREQUENCY, LITERAL_BITS);
+  assignCodes(LITERALS_USED, literals, LITERAL_BITS, LITERAL_CODE);
+  const distances = listUsed(DISTANCE_FREQUENCY, DISTANCES, DISTANCES_USED);
+  logCode(DISTANCES_USED, distances, DISTANCE_FREQUENCY, DISTANCE_BITS);
+  assignCodes(DISTANCES_USED, distances, DISTANCE_BITS, DISTANCE_CODE);
+  for (let at: u32 = 0; at < 1024; at += 4) {
+    const entry = load<u32>(LENGTHS + at);
+    const code = load<u32>(LITERAL_CODE + (entry & 0xffff) * 4);
+    const bits = code >> 16;
+    const extra = (entry >> 16) & 0xff;
+    store<u32>(LENGTH_CODES + at, (code & 0xffff) | ((entry >> 24) << bits) | ((bits + extra) << 24));
   }
-  store<u32>(work + ALONE + 256 * 4, 1);
 }
 
-/** The block of the pages `from` to `until` of the workspace, by the counted frequencies. */
-function putBlock(work: u32, data: u32, length: u32, from: u32, until: u32, first: u32): void {
-  const size = (until - from) * length;
-  beginBlock(data, size, 0);
-  if (blockLiterals == 0) return;
-  let page = data;
-  let sequences = first;
-  for (let i = from; i < until; i++) {
-    const stop = load<u32>(work + PAGES + i * 8);
-    const tail = load<u32>(work + PAGES + i * 8 + 4);
-    putSequences(page, sequences, stop, tail, blockLiterals, blockDistances);
-    sequences = stop;
-    page += length;
-  }
-  endBlock(data, size, 0);
+/** Halves counts; none is 0 then, so that every symbol has a code. */
+function age(frequency: u32, symbols: u32): void {
+  for (let at = frequency; at < frequency + symbols * 4; at += 4) store<u32>(at, (load<u32>(at) >> 1) + 1);
+}
+
+function putHeader(): void {
+  const literals = LITERALS_USED + LITERALS * 2;
+  const distances = DISTANCES_USED + DISTANCES * 2;
+  putFastHeader(LITERALS_USED, literals, LITERAL_BITS, DISTANCES_USED, distances, DISTANCE_BITS, 0);
 }

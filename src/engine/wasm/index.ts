@@ -9,7 +9,7 @@ export { init } from "./init";
 export { SCRATCH_END } from "./memory";
 export { inflatePage, inflatePart } from "./inflate";
 export { adler32Long } from "./adler";
-export { BLOCKS_WORK, deflateBlocks } from "./fast-group";
+export { deflateBlocks } from "./fast-group";
 export { decodeLz4 } from "./lz4";
 export { decodeLzo1x } from "./lzo1x";
 export { lzmaDecode } from "./lzma";

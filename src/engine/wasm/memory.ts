@@ -91,5 +91,9 @@ export const LZMA_END: u32 = 0x33f80;
 /** Eight tables of 256 for the checksum that was begun last. */
 export const CRC_TABLES: u32 = 0x34000;
 
+/** A stream of pages: hash heads, addresses (2,048 of u32); for each match length - 3: its code with extra bits | bits << 24. */
+export const PAGE_HEADS: u32 = 0x38000;
+export const LENGTH_CODES: u32 = 0x3a000;
+
 /** First byte that belongs to the caller. */
-export const SCRATCH_END: u32 = 0x38000;
+export const SCRATCH_END: u32 = 0x3a400;
