@@ -1,7 +1,8 @@
 /** The page engine's zlib streams of many pages: zlib gives the pages back, whatever their counts of symbols are. */
 import test from "tape";
 import { constants, inflateSync } from "node:zlib";
-import { PageStreamDeflater } from "../src/engine/page-stream.js";
+import { load } from "../src/engine/page-module.js";
+import { PageStreamDeflater, PageStreamInflater } from "../src/engine/page-stream.js";
 
 const PAGE = 4096;
 
@@ -38,21 +39,33 @@ const GROUPS: Readonly<Record<string, () => Buffer[]>> = {
     Array.from({ length: 200 }, () =>
       [() => noise(), () => mixed(random(4000)), () => Buffer.alloc(PAGE)][random(3)]!(),
     ),
+  "pages that come again after one to ten others": () => {
+    const pages = Array.from({ length: 12 }, noise);
+    return Array.from({ length: 300 }, (_, k) => pages[k % (1 + (Math.floor(k / 30) % 10))]!);
+  },
   "noise, and one byte": () => [...Array.from({ length: 20 }, noise), Buffer.alloc(PAGE, 7), Buffer.alloc(PAGE)],
 };
 
 for (const [name, pagesOf] of Object.entries(GROUPS)) {
   test(`zlib inflates what the page engine flushes: ${name}`, async (t) => {
     const encoder = await PageStreamDeflater.create(PAGE);
+    const plain = await PageStreamDeflater.create(PAGE, await load(false));
+    const decoder = await PageStreamInflater.create();
     const pages = pagesOf();
     const payloads: Buffer[] = [];
+    let wrong = 0;
     // Packets of 1 to 128 pages.
     for (let at = 0; at < pages.length;) {
       const packet = Buffer.concat(pages.slice(at, at + 1 + random(128)));
-      payloads.push(Buffer.from(encoder.encode(packet)));
+      const payload = Buffer.from(encoder.encode(packet));
+      if (!payload.equals(plain.encode(packet))) wrong++;
+      const own = decoder.inflate(payload.subarray(at === 0 ? 2 : 0), packet.length);
+      if (own === undefined || !packet.equals(own)) wrong++;
+      payloads.push(payload);
       at += packet.length / PAGE;
       t.deepEqual([...payloads.at(-1)!.subarray(-4)], [0, 0, 0xff, 0xff], `${packet.length / PAGE} pages are flushed`);
     }
+    t.equal(wrong, 0, "the same bytes without SIMD, and our decoder gives the pages back");
     const whole = Buffer.concat(payloads);
     const { Z_SYNC_FLUSH } = constants;
     const got = inflateSync(whole, { finishFlush: Z_SYNC_FLUSH });
@@ -60,3 +73,15 @@ for (const [name, pagesOf] of Object.entries(GROUPS)) {
     t.ok(whole.length < pages.length * (PAGE + 8) + 1024, "no page grows much");
   });
 }
+
+test("what is found: a page that came before, and what fills the rest of one", async (t) => {
+  const encoder = await PageStreamDeflater.create(PAGE);
+  const size = (...pages: Buffer[]): number => encoder.encode(Buffer.concat(pages)).length;
+  const page = noise();
+  const between = Array.from({ length: 6 }, noise);
+  const most = 8 * (PAGE + 8);
+  t.ok(size(page, ...between, page) < most - 3500, "a page that came seven pages before");
+  t.ok(size(page, noise(), ...between, page) > most, "not one that is 32 KiB before");
+  const half = Buffer.concat([noise().subarray(0, PAGE / 2), Buffer.alloc(PAGE / 2)]);
+  t.ok(size(half) < PAGE / 2 + 600, "noise, and zeros after it");
+});

@@ -70,7 +70,7 @@ export {
   MULTIFD_VERSION,
   type InitPacket,
 } from "./codec/multifd/init-packet.js";
-export type { WrittenMethod } from "./codec/multifd/payload.js";
+export type { WrittenMethod } from "./codec/multifd/payload-encoder.js";
 export type { PayloadDecoder } from "./codec/multifd/payload-decoder.js";
 export { decodePageTable, encodePageTable } from "./codec/multifd/page-table.js";
 export {

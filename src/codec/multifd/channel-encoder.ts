@@ -1,7 +1,7 @@
 import { QevmError } from "../../bytes/errors.js";
 import { flagOf, MultifdFlag } from "./flags.js";
 import { encodeInitPacket, MULTIFD_MAGIC, MULTIFD_VERSION } from "./init-packet.js";
-import { payloadEncoder, type WrittenMethod } from "./payload.js";
+import { payloadEncoder, type WrittenMethod } from "./payload-encoder.js";
 import type { PayloadEncoder } from "./payload-decoder.js";
 import { encodePlacedPacket, pagesPerPacket, type RamPacket } from "./ram-packet.js";
 

@@ -4,7 +4,7 @@ import type { ByteSource } from "../../bytes/source.js";
 import { decodeDevicePacket, DEVICE_PACKET_LENGTH, type DevicePacket } from "./device-packet.js";
 import { KNOWN_FLAGS, methodOf, MultifdFlag } from "./flags.js";
 import { checkMagic, decodeInitPacket, INIT_LENGTH, type InitPacket } from "./init-packet.js";
-import { payloadBound } from "./payload.js";
+import { payloadBound } from "./payload-encoder.js";
 import { decodeRamPacket, pagesPerPacket, ramPacketLength, type RamPacket } from "./ram-packet.js";
 
 /** An item of a channel. Views are valid until the next item is requested; `payloadOffset` is absolute. */

@@ -15,7 +15,8 @@ export {
   type InitPacket,
 } from "./init-packet.js";
 export { decodePageTable, encodePageTable } from "./page-table.js";
-export { payloadBound, payloadDecoder, payloadEncoder, type PayloadOptions, type WrittenMethod } from "./payload.js";
+export { payloadDecoder } from "./payload.js";
+export { payloadBound, payloadEncoder, type PayloadOptions, type WrittenMethod } from "./payload-encoder.js";
 export type { PayloadDecoder, PayloadEncoder } from "./payload-decoder.js";
 export { decodeRamPacket, encodeRamPacket, pagesPerPacket, ramPacketLength, type RamPacket } from "./ram-packet.js";
 export { ZlibStreamDecoder, ZlibStreamEncoder } from "./zlib-stream.js";

@@ -15,10 +15,10 @@ import {
 
 /** Largest block (RFC 8878 section 3.1.1.2.4). */
 const BLOCK: u32 = 1 << 17;
-/** Entries of the hash table: 2^14, positions from the first byte of the part, u32 each. */
-const HASH_BITS: u32 = 14;
-/** The step grows by one after every 64 misses, so incompressible data is skipped quickly. */
-const SKIP_SHIFT: u32 = 6;
+/** Entries of the hash table: 2^13, positions from the first byte of the part, u32 each: 32 KB, as the first cache. */
+const HASH_BITS: u32 = 13;
+/** The step grows by one after every 32 misses, so incompressible data is skipped quickly. */
+const SKIP_SHIFT: u32 = 5;
 const SLACK: u32 = 64;
 
 /** The workspace: codes, hash table, literals of a block, its sequences (u64 each). */

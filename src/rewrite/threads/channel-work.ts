@@ -1,5 +1,6 @@
 import { isZero } from "../../bytes/zero.js";
-import { payloadEncoder, type PayloadEncoder, type PayloadOptions } from "../../codec/multifd/index.js";
+import type { PayloadEncoder } from "../../codec/multifd/payload-decoder.js";
+import { payloadEncoder, type PayloadOptions } from "../../codec/multifd/payload-encoder.js";
 import { aligned, type Slot, type SlotWork } from "../../io/threads/index.js";
 import type { SharedMemory } from "./compress-work.js";
 
