@@ -30,26 +30,25 @@ export let blockLiterals: u32 = 0;
 export let blockDistances: u32 = 0;
 
 /**
- * Begins a block of `length` bytes by the counted frequencies: with dynamic codes, or with fixed ones where that is
- * smaller. Where the literals alone are not smaller than the bytes it is stored. `last`: 1 for the last one of the
- * stream, else 0.
+ * Begins a stream's only block, of `length` bytes, by the counted frequencies: with dynamic codes, or with fixed ones
+ * where that is smaller. Where the literals alone are not smaller than the bytes it is stored.
  */
-export function beginBlock(data: u32, length: u32, last: u32): void {
+export function beginBlock(data: u32, length: u32): void {
   const literals = listUsed(LITERAL_FREQUENCY, 286, LITERALS_USED);
   const literalBits = logCode(LITERALS_USED, literals, LITERAL_FREQUENCY, LITERAL_BITS);
   if (literalBits >> 3 >= length) {
     blockLiterals = 0;
-    return putStored(data, length, last);
+    return putStored(data, length, 1);
   }
   addPartners();
   const distances = listUsed(DISTANCE_FREQUENCY, 30, DISTANCES_USED);
   const distanceBits = logCode(DISTANCES_USED, distances, DISTANCE_FREQUENCY, DISTANCE_BITS);
   start();
-  putFastHeader(LITERALS_USED, literals, LITERAL_BITS, DISTANCES_USED, distances, DISTANCE_BITS, last);
+  putFastHeader(LITERALS_USED, literals, LITERAL_BITS, DISTANCES_USED, distances, DISTANCE_BITS, 1);
   const bits = (bitOut - startOut) * 8 + bitCount - startCount + literalBits + distanceBits;
   if (bits < FEW_BITS && fixedBits(literals, distances) <= bits) {
     continueBits(startBuffer, startCount, startOut);
-    return beginFixed(last);
+    return beginFixed();
   }
   assignCodes(LITERALS_USED, literals, LITERAL_BITS, LITERAL_CODE);
   assignCodes(DISTANCES_USED, distances, DISTANCE_BITS, DISTANCE_CODE);
@@ -58,19 +57,19 @@ export function beginBlock(data: u32, length: u32, last: u32): void {
 }
 
 /** Begins a block with fixed codes. */
-export function beginFixed(last: u32): void {
+export function beginFixed(): void {
   start();
-  putBits(2 | last, 3);
+  putBits(3, 3);
   blockLiterals = FIXED_LITERAL;
   blockDistances = FIXED_DISTANCE;
 }
 
 /** Ends a block that is not stored, after its sequences; where it is longer than a stored one, it becomes one. */
-export function endBlock(data: u32, length: u32, last: u32): void {
+export function endBlock(data: u32, length: u32): void {
   putEnd(blockLiterals);
   if (bitOut - startOut + 1 <= length + STORED_OVERHEAD) return;
   continueBits(startBuffer, startCount, startOut);
-  putStored(data, length, last);
+  putStored(data, length, 1);
 }
 
 function start(): void {

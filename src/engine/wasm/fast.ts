@@ -27,11 +27,11 @@ function deflate(data: u32, length: u32, out: u32, isFixed: bool): u32 {
   startCounting();
   const stop = findMatches(data, length, SEQUENCES);
   const tail = lastLiterals;
-  if (isFixed) beginFixed(1);
-  else beginBlock(data, length, 1);
+  if (isFixed) beginFixed();
+  else beginBlock(data, length);
   if (blockLiterals != 0) {
     putSequences(data, SEQUENCES, stop, tail, blockLiterals, blockDistances);
-    endBlock(data, length, 1);
+    endBlock(data, length);
   }
   return putChecksum(adler32(data, length));
 }
