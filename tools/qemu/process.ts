@@ -3,7 +3,7 @@
  * Arguments and QMP steps refer to the working folder as `$DIR`, so that recordings contain no local paths.
  */
 import { spawn, type ChildProcess } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { closeSync, existsSync, mkdtempSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../src/bytes/errors.js";
@@ -27,6 +27,9 @@ export const commonArguments: readonly string[] =
 
 /** util-linux: the kernel ends QEMU when this program is killed and cannot run its handlers. */
 const dieWithParent = existsSync("/usr/bin/setpriv") ? ["/usr/bin/setpriv", "--pdeathsig", "KILL", "--"] : [];
+
+/** The descriptor under which QEMU finds a file that was opened for it. */
+export const OPENED = 3;
 
 const running = new Set<QemuProcess>();
 
@@ -66,11 +69,17 @@ export class QemuProcess {
    *
    * QEMU 7.2 greets, but about once in 2000 starts it never replies to a command; some of these reply on a new
    * connection, some do not. So a QEMU that is silent is ended and started again, twice at most.
+   * @param open path of a file that QEMU gets opened for reading, as descriptor {@link OPENED}
    */
-  static async start(qemu: QemuBinary, args: readonly string[], folder = makeWorkFolder(qemu)): Promise<QemuProcess> {
+  static async start(
+    qemu: QemuBinary,
+    args: readonly string[],
+    folder = makeWorkFolder(qemu),
+    open?: string,
+  ): Promise<QemuProcess> {
     try {
       for (const timeout of silences) {
-        const started = await QemuProcess.#attempt(qemu, args, folder, timeout);
+        const started = await QemuProcess.#attempt(qemu, args, folder, timeout, open);
         if (started !== undefined) return started;
       }
       throw new QevmError("io", `QEMU's monitor greets and does not reply, ${silences.length} times`);
@@ -86,6 +95,7 @@ export class QemuProcess {
     args: readonly string[],
     folder: string,
     timeout: number,
+    open: string | undefined,
   ): Promise<QemuProcess | undefined> {
     const inner = innerPath(qemu, folder);
     const [file = "", ...lead] = [...dieWithParent, ...qemu.command];
@@ -94,7 +104,9 @@ export class QemuProcess {
       .replace(args.includes("-serial") ? "-serial none " : "", "")
       .split(" ");
     const full = [...lead, ...common, ...args].map((text) => text.replaceAll("$DIR", inner));
-    const child = spawn(file, full, { stdio: ["ignore", "ignore", "pipe"] });
+    const opened = open === undefined ? [] : [openSync(open, "r")];
+    const child = spawn(file, full, { stdio: ["ignore", "ignore", "pipe", ...opened] });
+    for (const descriptor of opened) closeSync(descriptor);
     const state = watch(child);
     const kill = (): boolean => child.kill("SIGKILL");
     process.once("exit", kill);
