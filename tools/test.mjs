@@ -22,8 +22,8 @@ const { values: options, positionals: filters } = parseArgs({
     "no-lint": { type: "boolean" },
     "no-coverage": { type: "boolean" },
     "no-package": { type: "boolean" },
-    // One more than cores: chapters wait for QEMU, for a disk, for a time to pass.
-    jobs: { type: "string", default: String(Math.min(4, availableParallelism() + 1)) },
+    // Two more than cores: chapters wait for QEMU, for a disk, for a time to pass. Three on two cores left a tenth idle.
+    jobs: { type: "string", default: String(Math.min(4, availableParallelism() + 2)) },
     timeout: { type: "string", default: "600" },
   },
 });
@@ -33,7 +33,17 @@ const total = { passed: 0, failed: 0 };
 /** The skip reasons of a test where no QEMU is installed, or not 7.2, which most of them need. */
 const NO_QEMU = /no (?:qemu-system-x86_64|QEMU 7\.2) here/u;
 const skipped = [];
-/** Long chapters that run on `dist`: other chapters cover their code, and counting doubles their time. */
+/** What takes longest begins first (measured), so that nothing long is left alone at the end. */
+const LONGEST = [
+  ...["83-page", "40-save-grid", "22-versions", "22-versions-convert", "60-libvirt-restore", "82-report"],
+  ...["66-catalogue", "71-bounds", "12-program", "84-advice", "70-fuzz", "30-convert", "34-receive"],
+  ...["81-explain-cures", "83-page-folder", "83-page-firefox", "60-compressed", "82-report-hostile", "35-relay-libvirt"],
+  ...["63-dump-encoders", "61-physical", "35-relay-qemu", "34-receive-hostile", "36-tls-qemu", "81-explain-remedies"],
+  ...["61-core-targets", "59-to-multifd", "81-explain-qemu", "81-explain", "40-save", "41-load", "12-cli", "11-hostile"],
+  ...["37-evidence", "80-diff-command", "10-corpus", "86-fleet", "61-machines", "61-device-memory", "07-page-engine"],
+  ...["62-virtual-qemu", "82-report-command", "00-code-generation", "60-qcow2", "22-versions-generate", "60-threads"],
+];
+/** Long chapters that run on `dist`: other chapters cover their code, and counting adds a fifth. */
 const UNCOUNTED = new RegExp(
   String.raw`^(?:10-corpus|12-(?:outputs|program)|22-versions.*|30-convert|31-pack-corpus|40-save-grid|` +
     String.raw`61-core-targets|61-device-memory|61-physical|63-dump-encoders|70-fuzz|71-bounds|` +
@@ -54,8 +64,10 @@ function step(name, { code, signal, timedOut, output, seconds }) {
   return false;
 }
 
-async function chapter(file) {
+/** @param instrumented resolves to whether there is a counted copy */
+async function chapter(file, instrumented) {
   const counted = collect && !UNCOUNTED.test(file);
+  if (counted && !(await instrumented)) return;
   const folder = counted ? "dist-cov" : "dist";
   const tap = new TapReader();
   const run = await node([bin("tape/bin/tape"), `${root}${folder}/spec/${file}`], {
@@ -102,42 +114,50 @@ function isWanted(name) {
   return whole || filters.some((part) => name.includes(part));
 }
 
-async function specification() {
+function place(file) {
+  const at = LONGEST.indexOf(file.replace(/\.spec\.js$/u, ""));
+  return at < 0 ? LONGEST.length : at;
+}
+
+async function specification(instrumented) {
   const files = readdirSync(`${root}dist/spec`, { recursive: true })
     .filter((name) => existsSync(`${root}spec/${name.replace(/\.js$/u, ".ts")}`))
     .filter((name) => name.endsWith(".spec.js") && isWanted(name))
-    // Later chapters take longer: starting with them keeps all cores busy to the end.
-    .toSorted()
-    .toReversed();
+    // Of the others, later chapters take longer.
+    .toSorted((a, b) => place(a) - place(b) || (a < b ? 1 : -1));
   if (files.length === 0) step("specification", { code: 1, output: `no chapter matches ${filters.join(" ")}` });
   const jobs = Array.from({ length: Math.max(1, Number(options.jobs)) }, async () => {
-    for (let file = files.shift(); file !== undefined; file = files.shift()) await chapter(file);
+    for (let file = files.shift(); file !== undefined; file = files.shift()) await chapter(file, instrumented);
   });
   await Promise.all(jobs);
 }
 
 async function main() {
-  // The build and the instruments use one core, lint and format the other.
+  // The build uses one core, lint and format the other.
   const linted = whole && options["no-lint"] !== true ? lint() : undefined;
   await specified();
   await linted;
-  if (whole && options["no-package"] !== true) for (const { name, ...run } of await checkPackage()) step(name, run);
 }
 
-/** Build, chapters and their coverage. */
+async function packaged() {
+  for (const { name, ...run } of await checkPackage()) step(name, run);
+}
+
+/** Build, then the package, the instruments and the chapters side by side, and the coverage. */
 async function specified() {
   if (!step("build", await node([`${root}tools/build.mjs`, ...(whole ? ["--clean"] : [])]))) return;
-  if (collect && !step("instrument", await instrument())) return;
-  await specification();
-  if (collect) {
-    const { table, unloaded } = await report();
-    console.log(`\n${table}`);
-    for (const name of unloaded) console.log(`never loaded by any test: ${name}`);
-    // Code that only a real QEMU exercises is not covered where there is none, so separate thresholds apply.
-    const without = skipped.filter((text) => NO_QEMU.test(text)).length;
-    if (without > 0) console.log(`coverage without a real QEMU (${without} tests skipped): lower thresholds`);
-    step("coverage thresholds", await check(without > 0 ? "without-qemu" : "with-qemu"));
-  }
+  const instrumented = collect ? instrument().then((run) => step("instrument", run)) : Promise.resolve(false);
+  const checked = whole && options["no-package"] !== true ? packaged() : undefined;
+  await specification(instrumented);
+  await checked;
+  if (!(await instrumented)) return;
+  const { table, unloaded } = await report();
+  console.log(`\n${table}`);
+  for (const name of unloaded) console.log(`never loaded by any test: ${name}`);
+  // Code that only a real QEMU exercises is not covered where there is none, so separate thresholds apply.
+  const without = skipped.filter((text) => NO_QEMU.test(text)).length;
+  if (without > 0) console.log(`coverage without a real QEMU (${without} tests skipped): lower thresholds`);
+  step("coverage thresholds", await check(without > 0 ? "without-qemu" : "with-qemu"));
 }
 
 await main();
