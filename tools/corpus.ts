@@ -43,9 +43,9 @@ export function listCorpus(): CorpusEntry[] {
 
 /** One entry by name. Throws `QevmError` (usage) when there is none. */
 export function corpusEntry(name: string): CorpusEntry {
-  const found = listCorpus().find((item) => item.name === name);
-  if (found === undefined) throw new QevmError("usage", `no corpus entry ${name}`);
-  return found;
+  const folder = join(projectRoot(), "corpus", name);
+  if (!existsSync(join(folder, "stream.gz"))) throw new QevmError("usage", `no corpus entry ${name}`);
+  return load(folder, name);
 }
 
 function load(folder: string, name: string): CorpusEntry {
