@@ -182,14 +182,25 @@ function fitElement(ctx: FitContext, group: GroupData, length: number): FieldDes
 function fitOneOf(ctx: FitContext, ids: readonly number[]): StructDescription {
   const layouts = ids.map((id) => ctx.book.layouts[id]!);
   const isAny = ctx.each || conditionsOf(layouts[0]?.name) !== undefined;
-  return fitStruct(ctx, choose(ctx, isAny ? likely(ctx.book, layouts) : layouts, ids.join(" ")));
+  const key = ids.join(" ");
+  return fitStruct(ctx, choose(ctx, isAny ? likely(ctx.book, layouts, key) : layouts, key));
 }
 
-/** The layouts, and then all others of their vmsds in their versions. */
-function likely({ layouts }: Book, seen: readonly Layout[]): Layout[] {
-  const isAlike = (one: Layout): boolean =>
-    one.name !== undefined && seen.some(({ name, version }) => name === one.name && version === one.version);
-  return [...new Set([...seen, ...layouts.filter((one) => isAlike(one))])];
+/** What {@link likely} found in a book's layouts: at most one list for each list of layouts that a group has. */
+const alike = new WeakMap<Book, Map<string, readonly Layout[]>>();
+
+/** The layouts, and then all others of their vmsds in their versions. @param key their numbers in the book */
+function likely(book: Book, seen: readonly Layout[], key: string): readonly Layout[] {
+  const known = alike.get(book) ?? new Map<string, readonly Layout[]>();
+  alike.set(book, known);
+  let all = known.get(key);
+  if (all === undefined) {
+    const isAlike = (one: Layout): boolean =>
+      one.name !== undefined && seen.some(({ name, version }) => name === one.name && version === one.version);
+    all = [...new Set([...seen, ...book.layouts.filter((one) => isAlike(one))])];
+    known.set(key, all);
+  }
+  return all;
 }
 
 function fitTree(ctx: FitContext, { n: name, t: type, l = [], k }: GroupData): FieldDescription {
