@@ -6,7 +6,8 @@ import { attempt, readAll } from "../../io/transport/attempt.js";
 import { createFile } from "../../io/transport/temporary.js";
 import { FileNames } from "./file-names.js";
 import { PageBits } from "../pages/page-bits.js";
-import { GATHER, PieceWriter } from "./piece-writer.js";
+import { PieceWriter } from "./piece-writer.js";
+import { GATHER } from "./write-thread.js";
 import type { PageStore } from "../pages/page-store.js";
 
 /** The extracted file of one block. */
@@ -161,10 +162,7 @@ export class BlockFiles implements PageStore {
     let k = i;
     do {
       const start = bodyStart[k]!;
-      if (this.used === this.limit || !writer.suits(start, this.used)) {
-        this.begin(target, next);
-        writer.suits(start, 0);
-      }
+      if (this.used === this.limit) this.begin(target, next);
       writer.memory.set(buffer.subarray(start, start + pageSize), writer.base + this.used);
       this.used += pageSize;
       next += pageSize;
@@ -210,7 +208,7 @@ export class BlockFiles implements PageStore {
 
   /** Closes the files when no other thread writes to them any more, even if `settle` was not called. */
   async end(): Promise<void> {
-    await this.writer.close();
+    this.writer.close();
     this.close();
   }
 
@@ -223,10 +221,6 @@ export class BlockFiles implements PageStore {
 
   private gather(target: BlockFile, offset: number, page: Uint8Array): void {
     this.flushUnlessAdjacent(target, offset);
-    if (!this.writer.suits(0, this.used)) {
-      this.begin(target, offset);
-      this.writer.suits(0, 0);
-    }
     this.writer.memory.set(page, this.writer.base + this.used);
     this.used += page.length;
   }

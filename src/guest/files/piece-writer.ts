@@ -1,14 +1,9 @@
-import { availableParallelism } from "node:os";
-import { readFileSync } from "node:fs";
 import { writeAll } from "../../io/transport/attempt.js";
-import { WriteThread, type PieceFile } from "./write-thread.js";
+import { GATHER, WriteThread, type WrittenFile } from "./write-thread.js";
 
-/**
- * Bytes collected before a write; a write never crosses a multiple of this in the file. Measured on ext4 (Linux 6.18):
- * 1.5 GiB in writes of 128 KiB took 0.33 to 0.35 s, of 64 KiB 0.42 to 0.63, of 512 KiB and 1 MiB 0.4 to 1.6 (the page
- * cache then looks for larger pieces of memory). Unaligned writes took a third longer.
- */
-export const GATHER = 1 << 17;
+/** Bytes and pieces that are given to another thread together, at most. */
+const LOAD = 1 << 19;
+const PIECES = 512;
 
 /**
  * Writes pieces that were collected in its memory, in order. Put a piece of at most `GATHER` bytes at `memory[base ..)`
@@ -24,23 +19,12 @@ export class PieceWriter {
   private thread: WriteThread | undefined;
   /** A thread that may not run yet. */
   private starting: WriteThread | undefined;
-  private ending: Promise<void> | undefined;
+  /** The pieces in `memory` that the thread is to write, and their file. */
+  private pieces: number[] = [];
+  private target: WrittenFile | undefined;
 
   /** @param threadAfter bytes written by this thread before another one is started; Infinity: never */
   constructor(private threadAfter: number) {}
-
-  /**
-   * Whether a page at `start` of another buffer may be appended to the first `used` bytes of the piece. Shared memory
-   * is copied by words only if source and target have the same alignment, else byte by byte. Before the first page
-   * `base` is moved to the right alignment.
-   */
-  suits(start: number, used: number): boolean {
-    if (this.thread === undefined) return true;
-    const apart = (start - this.base - used) & 7;
-    if (used > 0) return apart === 0;
-    this.base += apart;
-    return true;
-  }
 
   /** Whether another thread may be writing, so that the files are not up to date. */
   get isThreaded(): boolean {
@@ -51,32 +35,21 @@ export class PieceWriter {
    * Writes `memory[base .. base + length)` to `at` of a file, now or later. Errors: io, including errors of earlier
    * pieces.
    */
-  write(to: PieceFile, length: number, at: number): void {
-    const { thread, memory, base } = this;
-    if (thread !== undefined) {
-      thread.add(to, base, length, at);
-      this.memory = thread.memory;
-      this.base = thread.base;
+  write(to: WrittenFile, length: number, at: number): void {
+    if (this.thread !== undefined) {
+      this.collect(to, length, at);
       return;
     }
-    writeAll(to.path, to.fd, memory.subarray(base, base + length), at);
+    writeAll(to.path, to.fd, this.memory.subarray(this.base, this.base + length), at);
     this.written += length;
-    if (this.starting === undefined && this.written >= this.threadAfter) this.begin();
+    if (this.written >= this.threadAfter) {
+      this.threadAfter = Number.POSITIVE_INFINITY;
+      this.starting = WriteThread.start();
+    }
     if (this.starting?.isRunning !== true) return;
     this.thread = this.starting;
-    this.memory = this.thread.memory;
-    this.base = this.thread.base;
-  }
-
-  /** Starts the thread, once. */
-  private begin(): void {
-    this.threadAfter = Number.POSITIVE_INFINITY;
-    if (!isThreadSafe()) return;
-    try {
-      this.starting = new WriteThread(GATHER);
-    } catch {
-      // The system refuses a thread, or the module's path is unknown (a bundle): continue without.
-    }
+    this.memory = new Uint8Array(LOAD);
+    this.base = 0;
   }
 
   /**
@@ -84,34 +57,38 @@ export class PieceWriter {
    * Errors: io.
    */
   settle(): void {
-    const { starting, thread } = this;
     this.threadAfter = Number.POSITIVE_INFINITY;
-    thread?.settle();
-    this.ending ??= starting?.close();
+    if (this.pieces.length > 0) this.handOver();
+    this.thread?.settle();
+    this.close();
+  }
+
+  /** Ends the thread. After this nothing is written; pieces that `settle` has not waited for are lost. */
+  close(): void {
+    this.starting?.close();
     this.starting = undefined;
-    if (thread === undefined) return;
+    if (this.thread === undefined) return;
     this.thread = undefined;
     this.memory = new Uint8Array(GATHER);
     this.base = 0;
   }
 
-  /** Ends the thread. After this nothing is written; pieces that `settle` has not waited for are lost. */
-  async close(): Promise<void> {
-    this.ending ??= this.starting?.close();
-    await this.ending;
+  private collect(to: WrittenFile, length: number, at: number): void {
+    if (this.pieces.length > 0 && this.target !== to) {
+      // Another file: the piece moves to the next memory.
+      const piece = this.memory.slice(this.base, this.base + length);
+      this.handOver();
+      this.memory.set(piece);
+    }
+    this.target = to;
+    this.pieces.push(this.base, length, at);
+    this.base += length;
+    if (this.pieces.length === 3 * PIECES || this.base + GATHER > LOAD) this.handOver();
   }
-}
 
-/**
- * Whether another thread is useful and safe. Where the address space is limited, its heap may abort the process,
- * because V8 does not throw.
- */
-function isThreadSafe(): boolean {
-  if (availableParallelism() < 2) return false;
-  try {
-    return !/^Max address space +\d/mu.test(readFileSync("/proc/self/limits", "latin1"));
-  } catch {
-    // Not Linux.
-    return true;
+  private handOver(): void {
+    this.memory = this.thread!.post(this.target!, this.memory, this.pieces);
+    this.pieces = [];
+    this.base = 0;
   }
 }
