@@ -149,18 +149,21 @@ export class ReadAhead {
     this.source.seek?.(this.position);
     if (got === 0) return undefined;
     const left = now.buffer.subarray(now.position, now.end);
+    const isPiece = now.buffer.length === MARGIN + this.piece;
+    if (isPiece) this.spare.push(now.buffer);
     if (left.length > MARGIN) {
-      const all = joined(left, buffer.subarray(MARGIN, MARGIN + got), now.buffer);
       this.spare.push(buffer);
-      return all;
+      return joined(left, buffer.subarray(MARGIN, MARGIN + got), isPiece ? undefined : now.buffer);
     }
     buffer.set(left, MARGIN - left.length);
-    if (now.buffer.length === MARGIN + this.piece) this.spare.push(now.buffer);
     return { buffer, position: MARGIN - left.length, end: MARGIN + got };
   }
 
   private room(): Uint8Array {
-    return this.spare.pop() ?? new Uint8Array(MARGIN + this.piece);
+    const spare = this.spare.pop();
+    if (spare === undefined) return new Uint8Array(MARGIN + this.piece);
+    this.source.beforeReuse?.(spare);
+    return spare;
   }
 }
 
@@ -170,10 +173,14 @@ function hasEnded(buffer: Uint8Array): boolean {
   return false;
 }
 
-/** A long structure is being collected: the buffer doubles as the bytes arrive. */
-function joined(left: Uint8Array, more: Uint8Array, buffer: Uint8Array): NextBuffer {
+/**
+ * A long structure is being collected: the buffer doubles as the bytes arrive. @param buffer of an earlier call, which
+ * is used again; never a piece's, at which the source may look (`ByteSource.beforeReuse`)
+ */
+function joined(left: Uint8Array, more: Uint8Array, buffer: Uint8Array | undefined): NextBuffer {
   const end = left.length + more.length;
-  const room = end <= buffer.length ? buffer : new Uint8Array(Math.max(end, buffer.length * 2));
+  const fits = buffer !== undefined && end <= buffer.length;
+  const room = fits ? buffer : new Uint8Array(Math.max(end, (buffer?.length ?? end) * 2));
   room.set(left);
   room.set(more, left.length);
   return { buffer: room, position: 0, end };

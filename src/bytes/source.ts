@@ -41,6 +41,11 @@ export interface ByteSource {
    * io.
    */
   readonly readBeside?: ((position: number, into: Uint8Array) => number) | undefined;
+  /**
+   * Called before memory that `readAhead` or `readBeside` has filled is used again: a source may look at its bytes until
+   * then, and they are as they were read.
+   */
+  beforeReuse?(memory: Uint8Array): void;
   /** The open file behind it, which other threads may read at a position: regular files only. */
   readonly openFile?: { readonly path: string; readonly fd: number } | undefined;
   /** Moves `read` forward to an absolute position without reading the bytes between. Present only where possible. */

@@ -12,11 +12,16 @@ interface Kept {
   bytes: Uint8Array;
   from: number;
   to: number;
+  /** Of the source's byte at `from`. */
+  position: number;
+  /** Whether `bytes` are a piece of this source's memory, not lent or left over. */
+  own: boolean;
 }
 
 /**
  * A source that keeps what it has handed out until a sink has compared it: decoding and encoding run side by side over
- * one pass, and memory holds no more than what is between them.
+ * one pass, and memory holds no more than what is between them. What is read ahead is compared where it was read to,
+ * without a copy: that memory is read into again only after its bytes were decoded.
  */
 export class Tap implements ByteSource {
   readonly length: number | undefined;
@@ -25,15 +30,21 @@ export class Tap implements ByteSource {
   readonly stored: ByteSource["stored"];
   readonly warnings: ByteSource["warnings"];
   readonly readAt?: (position: number, into: Uint8Array) => number | Promise<number>;
-  /** Pieces are kept in their order, so there is no `readBeside`; every byte is read, so there is no `seek`. */
+  /** Every byte is read, so there is no `seek`. */
   readonly readAhead: ByteSource["readAhead"];
+  readonly readBeside: ByteSource["readBeside"];
+  /** What encodes the bytes again into `sink`: it passes on what it has before memory is used again. */
+  writer: { flush(): void | Promise<void> } | undefined;
   /** Offset of the first byte that was encoded differently; undefined: none so far. */
   difference: number | undefined;
   /** Bytes compared. */
   compared = 0;
+  /** In the order of their positions. */
   private readonly kept: Kept[] = [];
   /** Memory of pieces that were compared. New memory for each costs more than the comparison. */
   private readonly spare: Uint8Array[] = [];
+  /** Position of the next byte that `read` hands out. */
+  private next = 0;
 
   constructor(private readonly source: ByteSource) {
     this.length = source.length;
@@ -41,14 +52,13 @@ export class Tap implements ByteSource {
     this.within = source.within;
     this.stored = source.stored;
     this.warnings = source.warnings;
-    const { readAhead } = source;
+    const { readAhead, readBeside } = source;
     this.readAhead =
       readAhead &&
-      (async (position, into) => {
-        const n = await readAhead(position, into);
-        source.seek?.(position + n);
-        return this.keep(into, n);
-      });
+      ((position, into) => readAhead(position, into).then((n) => this.lend(position, into, n)));
+    this.readBeside =
+      readBeside &&
+      ((position, into) => this.lend(position, into, readBeside(position, into)));
     if (isRandom(source)) this.readAt = (position, into) => source.readAt(position, into);
   }
 
@@ -56,6 +66,18 @@ export class Tap implements ByteSource {
     const got = this.source.read(into);
     if (typeof got === "number") return this.keep(into, got);
     return got.then((n) => this.keep(into, n));
+  }
+
+  /** What was lent of the memory and is not encoded again yet (a part of a structure) is copied. */
+  beforeReuse(memory: Uint8Array): void {
+    if (!this.kept.some(({ bytes }) => bytes.buffer === memory.buffer)) return;
+    void this.writer?.flush();
+    for (const kept of this.kept) {
+      if (kept.bytes.buffer !== memory.buffer) continue;
+      kept.bytes = new Uint8Array(kept.bytes.subarray(kept.from, kept.to));
+      kept.to -= kept.from;
+      kept.from = 0;
+    }
   }
 
   /** Bytes that were read and not written again yet. */
@@ -74,25 +96,40 @@ export class Tap implements ByteSource {
     return this.source.close?.();
   }
 
+  /** Copies bytes, since nothing says how long they stay where they were read to. */
   private keep(into: Uint8Array, n: number): number {
     for (let at = 0; at < n;) {
       let last = this.kept.at(-1);
       if (last === undefined || last.to === last.bytes.length) {
-        last = { bytes: this.spare.pop() ?? new Uint8Array(PIECE), from: 0, to: 0 };
+        last = { bytes: this.spare.pop() ?? new Uint8Array(PIECE), from: 0, to: 0, position: this.next, own: true };
         this.kept.push(last);
       }
       const taken = Math.min(n - at, last.bytes.length - last.to);
       last.bytes.set(into.subarray(at, at + taken), last.to);
       last.to += taken;
       at += taken;
+      this.next += taken;
     }
+    return n;
+  }
+
+  /** Keeps the place of bytes that were read ahead, at `position` of the source. */
+  private lend(position: number, into: Uint8Array, n: number): number {
+    const { kept } = this;
+    let i = kept.length;
+    while (i > 0 && kept[i - 1]!.position > position) i--;
+    // After a short read, what another thread has read behind it is read again.
+    if (kept[i]?.position !== position + n) kept.length = i;
+    if (n > 0) kept.splice(i, 0, { bytes: into.subarray(0, n), from: 0, to: n, position, own: false });
+    this.next = Math.max(this.next, position + n);
+    this.source.seek?.(this.next);
     return n;
   }
 
   private compare(bytes: Uint8Array): void {
     for (let at = 0; at < bytes.length;) {
       const head = this.kept[0];
-      if (head === undefined) {
+      if (head === undefined || head.position !== this.compared) {
         this.difference ??= this.compared;
         this.compared += bytes.length - at;
         return;
@@ -105,9 +142,10 @@ export class Tap implements ByteSource {
       this.compared += n;
       at += n;
       head.from += n;
+      head.position += n;
       if (head.from < head.to) continue;
       this.kept.shift();
-      if (this.spare.length < SPARE) this.spare.push(head.bytes);
+      if (head.own && this.spare.length < SPARE) this.spare.push(head.bytes);
     }
   }
 }

@@ -83,7 +83,9 @@ export async function verifyRecording(
   const recompressed = { ...main.recompressed, levels: [...main.recompressed.levels] };
   for (const [role, channel] of others(recording)) {
     const tap = new Tap(channel.open());
-    const facts = await walkChannel(role, channel, tap, ram, options, { writer: new QemuFileWriter(tap.sink) });
+    const writer = new QemuFileWriter(tap.sink);
+    tap.writer = writer;
+    const facts = await walkChannel(role, channel, tap, ram, options, { writer });
     await tap.close();
     all.push(facts);
     files.push(fileOf(tap, facts));

@@ -76,6 +76,7 @@ export async function verifySource(source: ByteSource, options: CheckOptions = {
   const tap = new Tap(source);
   const reader = new StreamReader(tap, { ...options, skipUnsetPages: false });
   const writer = new ExactWriter(tap.sink);
+  tap.writer = writer.file;
   const tally = new Tally(reader, true);
   const pages = new PageChecks(
     reader.ram,
@@ -146,6 +147,8 @@ class PageChecks implements StreamVisitor {
     for (let i = 0; i < batch.count; i++) {
       if (batch.block[i] === undefined) continue;
       const flag = batch.flag[i];
+      // Nothing is inside these, and nobody looks at them again.
+      if (memory === undefined && (flag === RamFlag.PAGE || flag === RamFlag.ZERO)) continue;
       const page = decoder.applyTo(memory, batch, i, old);
       if (flag === RamFlag.COMPRESS_PAGE) this.recompressor!.check(page!, batch.body(i));
       else if (flag === RamFlag.XBZRLE) this.delta(old!.page, page!, batch.body(i));

@@ -96,34 +96,31 @@ async function file(input: Exclude<StreamInput, RecordedFiles>, how: How): Promi
       openContainers(source, { snapshot, offset, unfinished: true, stream: reading });
     const hashed = await hashing(raw.open());
     const watch = new ReportWatch();
-    let explained: Explanation;
-    let containers: readonly Container[];
-    let sha256: string;
-    let afterDamage: SectionItem[] = [];
     try {
       const opened = await open(hashed.source);
-      ({ containers } = opened);
-      explained = await explain(opened, { ...how, containers, watch });
-      if (explained.faults.length > 0 && !explained.inspection.complete)
-        afterDamage = await sectionsAfterDamage(opened, watch.reader, reading);
-      sha256 = raw.sha256 ?? (await hashed.sha256());
+      const { containers } = opened;
+      const explained = await explain(opened, { ...how, containers, watch });
+      const isCut = explained.faults.length > 0 && !explained.inspection.complete;
+      const afterDamage = isCut ? await sectionsAfterDamage(opened, watch.reader, reading) : [];
+      const { inspection } = explained;
+      const verified = await verifyInput(() => open(raw.open()), inspection, how);
+      // Last: another thread may be hashing all the while.
+      const sha256 = raw.sha256 ?? (await hashed.sha256());
+      const files = [{ name, bytes: hashed.source.length, sha256 }];
+      return {
+        watch,
+        explained,
+        inspection,
+        files,
+        verified,
+        containers,
+        copied: raw.copied,
+        afterDamage,
+        times: undefined,
+      };
     } finally {
       await hashed.close();
     }
-    const { inspection } = explained;
-    const verified = await verifyInput(() => open(raw.open()), inspection, how);
-    const files = [{ name, bytes: hashed.source.length, sha256 }];
-    return {
-      watch,
-      explained,
-      inspection,
-      files,
-      verified,
-      containers,
-      copied: raw.copied,
-      afterDamage,
-      times: undefined,
-    };
   } finally {
     raw.close();
   }

@@ -217,9 +217,9 @@ export function decodeArea(
   return n;
 }
 
-/** The twin of `decodeArea`. */
-export function encodeArea(writer: QemuFileWriter, batch: RamBatch): void {
-  for (let i = 0; i < batch.count; i++) {
+/** The twin of `decodeArea`. @param from,to only pages [from, to) of the batch */
+export function encodeArea(writer: QemuFileWriter, batch: RamBatch, from = 0, to = batch.count): void {
+  for (let i = from; i < to; i++) {
     if (batch.bodyLength[i] === 0) writeZeros(writer, Number(batch.block[i]!.mapped!.pageSize));
     else writer.bytes(batch.body(i));
   }

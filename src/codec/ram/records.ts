@@ -139,11 +139,11 @@ export function decodeRecords(
   return status;
 }
 
-/** Writes the records of a batch exactly as their fields say. */
-export function encodeRecords(writer: QemuFileWriter, batch: RamBatch): void {
+/** Writes the records of a batch exactly as their fields say. @param from,to only records [from, to) of it */
+export function encodeRecords(writer: QemuFileWriter, batch: RamBatch, from = 0, to = batch.count): void {
   if (batch.mappedBlock !== undefined) encodeMappedBlock(writer, batch.mappedBlock);
-  else if (batch.area) encodeArea(writer, batch);
-  else for (let i = 0; i < batch.count; i++) encodeRecord(writer, batch, i);
+  else if (batch.area) encodeArea(writer, batch, from, to);
+  else for (let i = from; i < to; i++) encodeRecord(writer, batch, i);
 }
 
 /** Writes one record of a batch exactly as its fields say. */
