@@ -180,7 +180,7 @@ for (const [how, threadAfter] of [
         "and they are not all zeros",
       );
     } finally {
-      await files.end();
+      files.close();
       rmSync(work, { recursive: true, force: true });
     }
     t.end();
@@ -234,7 +234,7 @@ test("where address space is limited no thread is started: its heap may end the 
       if (offset % (1 << 20) === 0) await new Promise((resolve) => setTimeout(resolve, 1));
     }
     console.log(files.isThreaded);
-    await files.end();`;
+    files.close();`;
   const program = join(work, "program.mjs");
   writeFileSync(program, script);
   const run = (limit: string, wait: number): string => {
@@ -273,7 +273,7 @@ test("what another thread cannot write is an error with the file's path, and the
   });
   t.match(`${error?.code}: ${error?.what}`, /^io: \S*\/ram: EBADF/u);
   openSync("/dev/null", "r");
-  await files.end();
+  files.close();
   rmSync(work, { recursive: true });
   t.end();
 });

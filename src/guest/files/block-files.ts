@@ -68,7 +68,7 @@ export class BlockFiles implements PageStore {
   /**
    * @param folder an existing folder
    * @param threadAfter bytes after which another thread writes, if that pays off; then call `settle` before the files
-   * are read, and `end`
+   * are read
    */
   constructor(
     readonly folder: string,
@@ -200,16 +200,11 @@ export class BlockFiles implements PageStore {
     this.used = 0;
   }
 
-  /** Closes the files. Collected bytes are lost. */
+  /** Closes the files when no other thread writes to them any more. Collected bytes are lost. */
   close(): void {
+    this.writer.close();
     for (const { fd } of this.files.values()) closeSync(fd);
     this.files.clear();
-  }
-
-  /** Closes the files when no other thread writes to them any more, even if `settle` was not called. */
-  async end(): Promise<void> {
-    this.writer.close();
-    this.close();
   }
 
   private lengthen(target: BlockFile): void {

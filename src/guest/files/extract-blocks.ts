@@ -7,6 +7,7 @@ import { AtomicFolder } from "../../io/transport/folder.js";
 import { writeNewFile } from "../../io/transport/temporary.js";
 import { RecordApplier } from "../pages/apply.js";
 import { BlockFiles, type BlockFileEntry, type Split } from "./block-files.js";
+import { THREAD_AFTER } from "./piece-writer.js";
 import type { PageBits } from "../pages/page-bits.js";
 
 /** What was extracted, as `blocks.json` says it. */
@@ -100,11 +101,11 @@ async function writeBlocks(source: ByteSource, folder: string, options: ExtractO
       blocks,
     };
   } finally {
-    await files?.end();
+    files?.close();
   }
 }
 
 function threadAfter({ length }: ByteSource): number {
-  if (length === undefined) return LONG / 4;
+  if (length === undefined) return THREAD_AFTER;
   return length < LONG ? Number.POSITIVE_INFINITY : 0;
 }

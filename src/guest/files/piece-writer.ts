@@ -1,6 +1,9 @@
 import { writeAll } from "../../io/transport/attempt.js";
 import { GATHER, WriteThread, type WrittenFile } from "./write-thread.js";
 
+/** Bytes after which another thread pays off where nothing says how many there will be. */
+export const THREAD_AFTER = 1 << 25;
+
 /** Bytes and pieces that are given to another thread together, at most. */
 const LOAD = 1 << 19;
 const PIECES = 512;

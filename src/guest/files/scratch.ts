@@ -8,11 +8,12 @@ export class ScratchMemory {
   private readonly folder: TemporaryFolder;
 
   /**
-   * @param parent folder for the temporary folder, which is removed by `close` or when the process exits. Errors: io.
+   * @param parent folder for the temporary folder, which is removed by `close` or when the process exits
+   * @param threadAfter as of `BlockFiles`. Errors: io.
    */
-  constructor(parent: string, pageSize: number) {
+  constructor(parent: string, pageSize: number, threadAfter?: number) {
     this.folder = temporaryFolder(parent, "qevm-memory");
-    this.files = new BlockFiles(this.folder.path, pageSize);
+    this.files = new BlockFiles(this.folder.path, pageSize, threadAfter);
   }
 
   /** The same; a block becomes a file when it is first asked for. */

@@ -1,6 +1,7 @@
 import { isZero } from "../../bytes/zero.js";
 import { RecordApplier } from "../../guest/pages/apply.js";
 import { PageSet } from "../../guest/pages/page-set.js";
+import { THREAD_AFTER } from "../../guest/files/piece-writer.js";
 import { ScratchMemory } from "../../guest/files/scratch.js";
 import { encodeBlockList, PAGE_FLAGS, type RamBatch } from "../../codec/ram/index.js";
 import {
@@ -11,6 +12,7 @@ import {
 } from "../../codec/stream/index.js";
 import { createEncoder } from "./conversion.js";
 import { OneRound } from "./one-round.js";
+import { PageWindow } from "./page-window.js";
 import { tallyBatch } from "./records.js";
 import type { ConvertOptions, PageEncoder } from "./types.js";
 
@@ -64,7 +66,7 @@ export class FlattenRounds extends OneRound {
     tallyBatch(this.pages.in, batch);
     const { pageSize, blocks } = this.reader.ram;
     if (this.memory === undefined) {
-      this.memory = new ScratchMemory(this.scratch, pageSize);
+      this.memory = new ScratchMemory(this.scratch, pageSize, THREAD_AFTER);
       this.seen = new PageSet(pageSize);
       const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
       this.applier = new RecordApplier(this.memory.files, pageSize, path, this.reader.diagnostics);
@@ -83,13 +85,13 @@ export class FlattenRounds extends OneRound {
     const { memory, seen } = this;
     if (memory === undefined || seen === undefined) return;
     const { pageSize, blocks } = this.reader.ram;
-    memory.files.flush();
+    memory.files.settle();
     const encoder = (this.encoder ??= await createEncoder(this.writer, this.options, pageSize));
     this.pages.out = encoder.pages;
-    const page = new Uint8Array(pageSize);
+    const window = new PageWindow(memory.files, pageSize);
     for (const block of blocks) {
       for (const offset of seen.offsets(block)) {
-        memory.files.read(block, offset, page);
+        const page = window.page(block, offset);
         const wait = encoder.page(block, offset, isZero(page) ? undefined : page);
         if (wait !== undefined) await wait;
       }

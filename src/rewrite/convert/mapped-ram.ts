@@ -3,6 +3,7 @@ import { QevmError } from "../../bytes/errors.js";
 import { RecordApplier } from "../../guest/pages/apply.js";
 import { PageSet } from "../../guest/pages/page-set.js";
 import { PageBits } from "../../guest/pages/page-bits.js";
+import { THREAD_AFTER } from "../../guest/files/piece-writer.js";
 import { ScratchMemory } from "../../guest/files/scratch.js";
 import {
   bitmapLength,
@@ -26,6 +27,7 @@ import {
 } from "../../codec/stream/index.js";
 import { Turns } from "../../io/transport/turns.js";
 import { OneRound } from "./one-round.js";
+import { PageWindow } from "./page-window.js";
 import { tallyBatch } from "./records.js";
 
 /**
@@ -51,7 +53,7 @@ export class ToMappedRam extends OneRound {
   protected async section(item: SectionItem): Promise<void> {
     const { pageSize, blocks } = this.reader.ram;
     const path = [`section ${item.sectionId} ${JSON.stringify(item.idstr)}`];
-    this.memory ??= new ScratchMemory(this.scratch, pageSize);
+    this.memory ??= new ScratchMemory(this.scratch, pageSize, THREAD_AFTER);
     this.applier ??= new RecordApplier(this.memory.files, pageSize, path, this.reader.diagnostics);
     for await (const batch of item.records()) {
       tallyBatch(this.pages.in, batch);
@@ -80,18 +82,20 @@ export class ToMappedRam extends OneRound {
     encodeSectionHeader(file, owed);
     const { blocks } = this.reader.ram;
     file.length64(blocks.reduce((sum, block) => sum + block.usedLength, 0) + RamFlag.MEM_SIZE);
-    this.memory?.files.flush();
-    for (const block of blocks) await this.block(block);
+    if (this.memory === undefined) return;
+    const { files } = this.memory;
+    files.settle();
+    const window = new PageWindow(files, this.reader.ram.pageSize);
+    for (const block of blocks) await this.block(block, window);
   }
 
-  private async block(block: RamBlock): Promise<void> {
+  private async block(block: RamBlock, window: PageWindow): Promise<void> {
     const { file } = this.writer;
     const { pageSize } = this.reader.ram;
     const { pageSize: _, ...plain } = block;
     if (block.usedLength % pageSize !== 0) {
       throw new QevmError("unsupported", `RAM block "${block.idstr}" is not made of whole pages`);
     }
-    const page = new Uint8Array(pageSize);
     const pages = block.usedLength / pageSize;
     this.bitmaps += bitmapLength(pages);
     const { bitmapBytes } = this.reader.limits;
@@ -103,11 +107,9 @@ export class ToMappedRam extends OneRound {
     }
     const bitmap = new Uint8Array(bitmapLength(pages));
     const present = new PageBits();
-    const { files } = this.memory!;
-    const written = files.written(block.idstr);
+    const written = this.memory!.files.written(block.idstr);
     for (let i = written.next(0, pages); i < pages; i = written.next(i + 1, pages)) {
-      files.read(block, i * pageSize, page);
-      if (!isZero(page)) present.add(i);
+      if (!isZero(window.page(block, i * pageSize))) present.add(i);
       const turn = this.turns.due();
       if (turn !== undefined) await turn;
     }
@@ -119,8 +121,7 @@ export class ToMappedRam extends OneRound {
     let next = 0;
     for (const i of present.pages()) {
       await file.zeros((i - next) * pageSize);
-      files.read(block, i * pageSize, page);
-      file.bytes(page);
+      file.bytes(window.page(block, i * pageSize));
       this.pages.out.normal++;
       this.pages.out.zero += i - next;
       next = i + 1;
