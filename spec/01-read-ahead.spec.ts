@@ -12,7 +12,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
 import { refusal } from "./support/bytes.js";
-import { QemuFileReader, type ByteSource } from "../src/bytes/index.js";
+import { Tap } from "../src/analyse/inspect/compare.js";
+import { QemuFileReader, QemuFileWriter, type ByteSource } from "../src/bytes/index.js";
 import { FileSource } from "../src/io/transport/file.js";
 
 /** Enough for many pieces: they are 512 KiB, and nothing is read ahead in files below 8 MiB. */
@@ -136,6 +137,48 @@ test("read-ahead returns the same bytes", async (t) => {
         if (!way.startsWith("pages")) continue;
         t.ok(calls.ahead > 20 && calls.reads < 6, `${calls.ahead} pieces were read ahead`);
         t.equal(calls.beside > 20, beside, `${calls.beside} beside them`);
+      }
+    }
+  }
+});
+
+/** Writes what it reads in pieces of the given lengths again, with the byte at `wrong` changed, to what kept it. */
+async function again(source: ByteSource, lengths: readonly number[], wrong?: number): Promise<Tap> {
+  const tap = new Tap(source);
+  const reader = new QemuFileReader(tap, { readAhead: true });
+  const writer = new QemuFileWriter(tap.sink);
+  tap.writer = writer;
+  for (let i = 0; reader.offset < LENGTH; i++) {
+    const { offset } = reader;
+    const n = Math.min(lengths[i % lengths.length]!, LENGTH - offset);
+    await reader.need(n);
+    const bytes = reader.bytes(n);
+    if (wrong !== undefined && wrong >= offset && wrong < offset + n) bytes[wrong - offset]! ^= 1;
+    writer.bytes(bytes);
+    await writer.drain();
+  }
+  await reader.fill(1);
+  await writer.flush();
+  return tap;
+}
+
+test("what was read ahead is compared before its memory is used again", async (t) => {
+  const pages = [8, 4096];
+  const ways = { pages, "longer than a piece": [4104, 9_000_000], "more than the room before a piece": [70_000, 8] };
+  for (const [how, shorten] of Object.entries({ whole: Infinity, "odd ones": 777_777, short: 300_001 })) {
+    for (const beside of [false, true]) {
+      const source = (calls = noCalls()): ByteSource => lateSource((n) => Math.min(n, shorten), calls, { beside });
+      const name = `pieces ${how}${beside ? ", read by two" : ""}`;
+      for (const [way, lengths] of Object.entries(ways)) {
+        const calls = noCalls();
+        const { difference, compared, pending } = await again(source(calls), lengths);
+        t.deepEqual([difference, compared, pending], [undefined, LENGTH, 0], `${way}, ${name}: the same`);
+        t.ok(calls.ahead > 10, `${calls.ahead} pieces were read ahead`);
+      }
+      // The last byte of a piece of 512 KiB and the first of the next, in the middle, the very last.
+      for (const wrong of [(1 << 23) - 1, 1 << 23, 20_000_001, LENGTH - 1]) {
+        const { difference } = await again(source(), pages, wrong);
+        t.equal(difference, wrong, `${name}: byte ${wrong} differs`);
       }
     }
   }
