@@ -54,11 +54,8 @@ export class Tap implements ByteSource {
     this.warnings = source.warnings;
     const { readAhead, readBeside } = source;
     this.readAhead =
-      readAhead &&
-      ((position, into) => readAhead(position, into).then((n) => this.lend(position, into, n)));
-    this.readBeside =
-      readBeside &&
-      ((position, into) => this.lend(position, into, readBeside(position, into)));
+      readAhead && ((position, into) => readAhead(position, into).then((n) => this.lend(position, into, n)));
+    this.readBeside = readBeside && ((position, into) => this.lend(position, into, readBeside(position, into)));
     if (isRandom(source)) this.readAt = (position, into) => source.readAt(position, into);
   }
 

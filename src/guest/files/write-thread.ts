@@ -133,9 +133,9 @@ export class WriteThread {
 
   /** The next memory that came back, if there is one. Errors: io. */
   private received(): Uint8Array | undefined {
-    const message = receiveMessageOnPort(this.port) as { message: WrittenJob } | undefined;
-    if (message === undefined) return undefined;
-    const { memory, error } = message.message;
+    const answer: { message: WrittenJob } | undefined = receiveMessageOnPort(this.port);
+    if (answer === undefined) return undefined;
+    const { memory, error } = answer.message;
     const to = this.files.shift();
     if (error !== undefined) throw new QevmError("io", `${to?.path}: ${error}`);
     return memory;

@@ -10,7 +10,7 @@ Atomics.store(control, Control.RUNNING, 1);
 for (;;) {
   // Before the look for a job, so that none is slept through.
   const sent = Atomics.load(control, Control.SENT);
-  const next = receiveMessageOnPort(port) as { message: WriteJob } | undefined;
+  const next: { message: WriteJob } | undefined = receiveMessageOnPort(port);
   if (next !== undefined) {
     const done = written(next.message);
     // oxlint-disable-next-line unicorn/require-post-message-target-origin -- a thread's port, not a window's
