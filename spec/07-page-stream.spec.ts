@@ -32,6 +32,27 @@ function noise(): Buffer {
   return Buffer.from(Uint8Array.from({ length: PAGE }, () => random(256)));
 }
 
+/** Three bytes that are rare elsewhere, then a long copy of such a page's bytes, again and again. */
+function rareAndLong(other: Buffer): Buffer {
+  const page = Buffer.alloc(PAGE);
+  for (let at = 0; at < PAGE;) {
+    for (let k = 0; k < 3 && at < PAGE; k++) page[at++] = 120 + random(136);
+    const from = random(PAGE - 258);
+    at += other.copy(page, at, from, from + 131 + random(127));
+  }
+  return page;
+}
+
+/** Literals below 98, the low ones most often, so that other literals and long copies get the longest codes. */
+function few(): Buffer {
+  return Buffer.from(Uint8Array.from({ length: PAGE }, () => Math.min(random(98), random(98), random(98))));
+}
+
+function longCodes(): Buffer[] {
+  const first = few();
+  return [first, ...Array.from({ length: 6 }, () => rareAndLong(first))];
+}
+
 const GROUPS: Readonly<Record<string, () => Buffer[]>> = {
   "symbols of every number in a block": () =>
     Array.from({ length: 150 }, (_, k) => Array.from({ length: 8 }, () => mixed(25 * k))).flat(),
@@ -43,6 +64,9 @@ const GROUPS: Readonly<Record<string, () => Buffer[]>> = {
     const pages = Array.from({ length: 12 }, noise);
     return Array.from({ length: 300 }, (_, k) => pages[k % (1 + (Math.floor(k / 30) % 10))]!);
   },
+  // Three literals and a length by codes of 13 bits, with 5 bits more and 7 pending ones, are 64 bits.
+  "the longest codes side by side": () =>
+    Array.from({ length: 8 }, () => [...Array.from({ length: 192 }, few), ...longCodes()]).flat(),
   "noise, and one byte": () => [...Array.from({ length: 20 }, noise), Buffer.alloc(PAGE, 7), Buffer.alloc(PAGE)],
 };
 

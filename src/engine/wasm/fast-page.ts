@@ -2,7 +2,7 @@ import { bitBuffer, bitCount, bitOut, continueBits } from "./encode";
 import { countMatch, distanceSymbol } from "./histogram";
 import { DISTANCE_CODE, LENGTH_CODES, LITERAL_CODE, LITERAL_FREQUENCY, PAGE_HEADS } from "./memory";
 
-/** Entries of the hash table: 2^11, addresses. More of them find more, but do not stay in the first cache. */
+/** Entries of the hash table: 2^11, addresses; 0 is none, and farther than the window from any page. More of them find more, but do not stay in the first cache. */
 const HASH_BITS: u32 = 11;
 /** The last of so many positions is at most `POSITIONS - 1 + 8` bytes before the end of a page. */
 const POSITIONS: u32 = 4;
@@ -132,13 +132,14 @@ export function putPage(data: u32, length: u32): bool {
       // Never leave one or two bytes: a match cannot be that short.
       const part: u32 = take <= LONGEST ? take : take > LONGEST + 2 ? LONGEST : take - 3;
       countMatch(part - 3, less);
-      // At most 18 bits beside 46, and 28 beside seven.
+      // At most 18 bits beside 46, and 28 beside seven. All 64 bits go in two halves: a shift by 64 is one by 0.
       const lengthCode = load<u32>((part - 3) << 2, LENGTH_CODES);
       buffer |= ((lengthCode & 0xffffff) as u64) << n;
       n += lengthCode >> 24;
       store<u64>(out, buffer);
       out += n >> 3;
-      buffer >>= n & 56;
+      const half: u64 = (n >> 3) << 2;
+      buffer = (buffer >> half) >> half;
       n &= 7;
       buffer |= distance << n;
       n += distanceBits;
