@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import test from "tape";
 import { COMMANDS } from "../src/cli/help.js";
@@ -139,6 +139,7 @@ test("the program's version without its package.json", (t) => {
   const folder = mkdtempSync(join(tmpdir(), "qevm-program-"));
   const program = join(folder, "qevm.cjs");
   copyFileSync(PLAIN_PROGRAM, program);
+  copyFileSync(join(dirname(PLAIN_PROGRAM), "help.cjs"), join(folder, "help.cjs"));
   const version = (): string =>
     spawnSync(process.execPath, [program, "--version"], { encoding: "utf8", timeout: 20_000 }).stdout;
   t.equal(version(), "unknown\n", "none above it");

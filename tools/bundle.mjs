@@ -53,6 +53,15 @@ const besideModules = {
   },
 };
 
+/** The options of all commands, which every command needs: one file for all. */
+const HELP = "cli/help.js";
+const sharedHelp = {
+  name: "one file of help",
+  setup(bundle) {
+    bundle.onResolve({ filter: /^\.\/help\.js$/ }, () => ({ path: "./help.cjs", external: true }));
+  },
+};
+
 /**
  * Threads that are one CommonJS file each, without Node's ES module loader: it takes 30 ms, and a reader waits for it.
  */
@@ -75,7 +84,7 @@ const soonStarted = {
 
 /**
  * Writes the bin folder of a build: the program as it is shipped, one file per command and per thread, with all our
- * code in it. Packages stay external dependencies. Finding and reading a hundred and thirty modules took Node 45 ms
+ * code in it but the options of the commands. Packages stay external dependencies. Finding and reading a hundred and thirty modules took Node 45 ms
  * more at each start, and its ES module loader 20 ms more than `require` of one file; therefore the commands are
  * CommonJS.
  */
@@ -98,7 +107,7 @@ export async function bundleProgram(folder) {
     ...common,
     format: "cjs",
     define: { "import.meta.url": "moduleUrl" },
-    plugins: [besideModules, soonStarted, seldom(from)],
+    plugins: [sharedHelp, besideModules, soonStarted, seldom(from)],
     // Names are kept for stack traces. Removing whitespace saves a third of the bytes, of which each command has a
     // copy.
     minifyWhitespace: true,
@@ -130,11 +139,12 @@ export async function bundleProgram(folder) {
   };
   await build({
     ...command,
-    plugins: [start, besideModules, seldom(from)],
+    plugins: [start, sharedHelp, besideModules, seldom(from)],
     entryPoints: [`${from}cli/main.js`],
     outfile: `${to}qevm.cjs`,
   });
   chmodSync(`${to}qevm.cjs`, 0o755);
+  await build({ ...command, entryPoints: [from + HELP], outfile: `${to}help.cjs` });
   for (const [name, module] of Object.entries(SOON)) {
     await build({ ...command, entryPoints: [from + module], outfile: `${to}${name}.cjs` });
   }
