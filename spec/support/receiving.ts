@@ -1,7 +1,7 @@
 /** Runs listening commands for the chapters, and connects to them. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
-import { connect, createServer, type AddressInfo, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PROGRAM, type Ended } from "./program.js";
@@ -64,17 +64,27 @@ export async function dial(uri: string): Promise<Socket> {
   return socket;
 }
 
-/** A free port of 127.0.0.1. */
+/** Of ports below those that the system gives out by itself: so many for each process of a test run. */
+const PORTS = 16;
+let turn = 0;
+
+/**
+ * A free port of 127.0.0.1, which no other chapter gets meanwhile: one that the system gives may be given to another
+ * before it is listened on, which then migrates into the wrong QEMU.
+ */
 export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => {
-    server.listen(0, "127.0.0.1", resolve);
-  });
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => {
-    server.close(resolve);
-  });
-  return port;
+  for (;;) {
+    const port = 10_000 + (process.pid % 1400) * PORTS + (turn++ % PORTS);
+    const server = createServer();
+    const free = await new Promise<boolean>((resolve) => {
+      server.once("error", () => resolve(false)).listen(port, "127.0.0.1", () => resolve(true));
+    });
+    if (!free) continue;
+    await new Promise((resolve) => {
+      server.close(resolve);
+    });
+    return port;
+  }
 }
 
 /** A stream whose source asks for a return path before its first section, and sends PING 1 so many times. */
