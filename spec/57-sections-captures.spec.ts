@@ -19,11 +19,12 @@ import {
   type BlockRecord,
   type SectionRecord,
 } from "../src/codec/sections/index.js";
-import { ExactWriter, StreamReader } from "../src/codec/stream/index.js";
+import { StreamReader } from "../src/codec/stream/index.js";
 import { deviceToPlain } from "../src/codec/vmstate/index.js";
 import { smallDisk } from "../tools/capture/entries/sections.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { destinationLike, startDestination } from "../tools/destination/index.js";
+import { changedRecords } from "./support/changed-records.js";
 import { loads, qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
 
@@ -131,18 +132,8 @@ test("inspect names them with counts", async (t) => {
 test("a changed record makes a changed disk in QEMU 7.2", async (t) => {
   if (qemuOf(t, "7.2") === undefined) return;
   const entry = corpusEntry("block");
-  const sink = new MemorySink();
-  const writer = new ExactWriter(sink);
-  for await (const item of new StreamReader(new MemorySource(entry.open()))) {
-    if (item.kind !== "section" || item.content.kind !== "records") {
-      await writer.item(item);
-      continue;
-    }
-    const { entries } = item.content;
-    await writer.item({ ...item, content: { kind: "records", entries: () => changed(entries()) } });
-  }
-  await writer.finish();
-  const { vm, result } = await startDestination(destinationLike(entry, { stream: sink.bytes() }));
+  const stream = await changedRecords(entry.open(), changed);
+  const { vm, result } = await startDestination(destinationLike(entry, { stream }));
   try {
     t.ok(result.loaded, `loaded ${result.error}`);
     const want = Buffer.from(smallDisk.content());
@@ -153,16 +144,11 @@ test("a changed record makes a changed disk in QEMU 7.2", async (t) => {
   }
 });
 
-async function* changed(records: AsyncGenerator<SectionRecord>): AsyncGenerator<SectionRecord> {
-  for await (const record of records) {
-    if (record.section !== "block" || record.kind !== "data" || record.position > 0) {
-      yield record;
-      continue;
-    }
-    const data = Buffer.from(record.data);
-    data.write("changed on the way", 5000);
-    yield { ...record, data };
-  }
+function changed(record: SectionRecord): SectionRecord {
+  if (record.section !== "block" || record.kind !== "data" || record.position > 0) return record;
+  const data = Buffer.from(record.data);
+  data.write("changed on the way", 5000);
+  return { ...record, data };
 }
 
 /** A stream converted, in memory. */

@@ -10,13 +10,14 @@ import { verifyStream } from "../src/analyse/inspect/verify.js";
 import { extractPhysical } from "../src/guest/files/extract-physical.js";
 import { MemorySink, MemorySource } from "../src/bytes/index.js";
 import { ownRecord, type SectionRecord } from "../src/codec/sections/index.js";
-import { ExactWriter, StreamReader } from "../src/codec/stream/index.js";
+import { StreamReader } from "../src/codec/stream/index.js";
 import { deviceToPlain, type PlainValue } from "../src/codec/vmstate/index.js";
 import { targetEntries } from "../tools/capture/entries/targets.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { destinationLike, startDestination } from "../tools/destination/index.js";
 import { hashTableEntries, storageKeyPages } from "../tools/guest/targets.js";
 import { arrivals } from "./support/arrivals.js";
+import { changedRecords } from "./support/changed-records.js";
 import { loads, qemuOf } from "./support/loads.js";
 
 const scratch = mkdtempSync(join(tmpdir(), "qevm-58-"));
@@ -222,18 +223,8 @@ test("registers of big-endian processors are those of `info registers`", async (
 test("a changed storage key is the key that QEMU 7.2 then has", async (t) => {
   if (qemuOf(t, "7.2", "qemu-system-s390x") === undefined) return;
   const entry = corpusEntry("s390x");
-  const sink = new MemorySink();
-  const writer = new ExactWriter(sink);
-  for await (const item of new StreamReader(new MemorySource(entry.open()))) {
-    if (item.kind !== "section" || item.idstr !== "s390-skeys" || item.content.kind !== "records") {
-      await writer.item(item);
-      continue;
-    }
-    const { entries } = item.content;
-    await writer.item({ ...item, content: { kind: "records", entries: () => changed(entries()) } });
-  }
-  await writer.finish();
-  const { vm, result } = await startDestination(destinationLike(entry, { stream: sink.bytes() }));
+  const stream = await changedRecords(entry.open(), changed);
+  const { vm, result } = await startDestination(destinationLike(entry, { stream }));
   try {
     t.ok(result.loaded, `loaded ${result.error}`);
     t.ok(/key: 0xb0\b/iu.test(await vm.human("info skeys 0x40000")), await vm.human("info skeys 0x40000"));
@@ -243,16 +234,11 @@ test("a changed storage key is the key that QEMU 7.2 then has", async (t) => {
   }
 });
 
-async function* changed(records: AsyncGenerator<SectionRecord>): AsyncGenerator<SectionRecord> {
-  for await (const record of records) {
-    if (record.section !== "s390-storage" || record.kind !== "values") {
-      yield record;
-      continue;
-    }
-    const values = record.values.slice();
-    values[64] = 0xb0;
-    yield { ...record, values };
-  }
+function changed(record: SectionRecord): SectionRecord {
+  if (record.section !== "s390-storage" || record.kind !== "values") return record;
+  const values = record.values.slice();
+  values[64] = 0xb0;
+  return { ...record, values };
 }
 
 test("pages of 1 KiB, compressed here", async (t) => {

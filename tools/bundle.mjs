@@ -84,9 +84,9 @@ const soonStarted = {
 
 /**
  * Writes the bin folder of a build: the program as it is shipped, one file per command and per thread, with all our
- * code in it but the options of the commands. Packages stay external dependencies. Finding and reading a hundred and thirty modules took Node 45 ms
- * more at each start, and its ES module loader 20 ms more than `require` of one file; therefore the commands are
- * CommonJS.
+ * code in it but the options of the commands. Packages stay external dependencies. Finding and reading a hundred and
+ * thirty modules took Node 45 ms more at each start, and its ES module loader 20 ms more than `require` of one file;
+ * therefore the commands are CommonJS.
  */
 export async function bundleProgram(folder) {
   const from = `${folder}src/`;

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { MessageChannel, receiveMessageOnPort, Worker } from "node:worker_threads";
 import { QevmError } from "../../bytes/errors.js";
+import { LOST_AFTER, lostThread } from "../../io/threads/index.js";
 
 /** A file to write. */
 export interface WrittenFile {
@@ -36,9 +37,6 @@ export const Control = { RUNNING: 0, SENT: 1, BACK: 2, STOP: 3 } as const;
 /** Memories on their way, at most, and bytes of one that is kept. More is fresh memory, which costs more than it saves. */
 const MEMORIES = 8;
 const LONGEST = 1 << 20;
-
-/** Time limit for one job in milliseconds; after it the thread counts as lost. */
-const LOST = 120_000;
 
 /**
  * Another thread that writes what it is given, in order. Memory goes to it and comes back by transfer, so that nothing
@@ -120,12 +118,12 @@ export class WriteThread {
 
   /** The next memory that came back; waits for it. */
   private taken(): Uint8Array {
-    const until = performance.now() + LOST;
+    const until = performance.now() + LOST_AFTER;
     for (;;) {
       const back = Atomics.load(this.control, Control.BACK);
       const memory = this.received();
       if (memory !== undefined) return memory;
-      if (performance.now() > until) this.failure ??= new Error(`nothing was written in ${LOST} ms`);
+      if (performance.now() > until) this.failure ??= lostThread();
       if (this.failure !== undefined) throw new QevmError("io", "the writing thread failed", { cause: this.failure });
       Atomics.wait(this.control, Control.BACK, back, 1000);
     }
