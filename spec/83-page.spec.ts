@@ -266,6 +266,28 @@ test(
   },
 );
 
+test("the tabs stay where they are while a stream is read, so that no click is lost", options, async (t) => {
+  const name = put("plain.mig", corpusEntry("pc-4.2").open());
+  const page = await openPage();
+  await page.page.evaluate(() => {
+    const places = new Set<string>();
+    Object.assign(globalThis, { places });
+    new MutationObserver(() => {
+      const tabs = document.querySelector("[role=tablist]");
+      const reading = document.querySelector("progress") === null ? "read" : "reading";
+      if (tabs !== null) places.add(`${reading}: ${tabs.getBoundingClientRect().top}`);
+    }).observe(document.body, { childList: true, subtree: true });
+  });
+  await page.choose(join(work, name));
+  await page.whole();
+  const places = await page.page.evaluate<string[]>("[...places]");
+  const [whileRead = "", after = ""] = places;
+  t.match(whileRead, /^reading: \d+/u, "the progress is shown");
+  t.deepEqual(places, [whileRead, after], "two states");
+  t.equal(after, whileRead.replace("reading", "read"), "at one place");
+  await finish(t, page);
+});
+
 /** Names that stop a careless page from being what it was meant to be. */
 const NAMES = [
   "<img src=x onerror=\"document.title='owned'\">",

@@ -11,7 +11,8 @@ button:hover{background:var(--line)}
 .choose label+label{margin-top:1rem}
 .choose.small label+label{margin-top:.3rem}
 .choose input{display:block;margin:.6rem auto 0}
-.progress{position:sticky;top:0;z-index:2;background:var(--bg);padding:.4rem 0;display:flex;flex-wrap:wrap;gap:.2rem .8rem;align-items:center}
+.progress{position:fixed;left:0;right:0;bottom:0;z-index:2;background:var(--bg);border-top:1px solid var(--line);padding:.4rem 1rem;display:flex;flex-wrap:wrap;gap:.2rem .8rem;align-items:center}
+footer{margin-bottom:4rem}
 .progress progress{flex:1 1 10rem}
 .tabs{display:flex;flex-wrap:wrap;gap:.2rem;border-bottom:2px solid var(--line);margin-top:1rem}
 .tabs button{border-radius:4px 4px 0 0;border-bottom:none;background:var(--bg)}
