@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { deflateRawSync, deflateSync } from "node:zlib";
 import test from "tape";
@@ -6,6 +5,7 @@ import { createDeflater, createInflater, ExactDeflater, payloadBound, type PageI
 import { QevmError } from "../src/bytes/errors.js";
 import { makePage, PAGE_MAKERS, Random } from "../tools/engine/pages.js";
 import { pythonDecompress, pythonZlibVersion } from "../tools/engine/python-zlib.js";
+import { sha256Of } from "../tools/sha256.js";
 
 interface Vectors {
   madeBy: string;
@@ -15,7 +15,7 @@ interface Vectors {
 const vectors = JSON.parse(
   readFileSync(new URL("../../spec/06-engine.vectors.json", import.meta.url), "utf8"),
 ) as Vectors;
-const sha = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex").slice(0, 32);
+const sha = (bytes: Uint8Array): string => sha256Of(bytes).slice(0, 32);
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
 const KINDS = Object.keys(PAGE_MAKERS);
 

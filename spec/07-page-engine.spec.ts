@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { deflateSync, inflateSync } from "node:zlib";
 import test from "tape";
@@ -18,12 +17,13 @@ import { capturedPages } from "../tools/engine/capture-payloads.js";
 import { damage } from "../tools/engine/damage.js";
 import { makePage, PAGE_MAKERS, Random } from "../tools/engine/pages.js";
 import { pythonDecompress, pythonZlibVersion } from "../tools/engine/python-zlib.js";
+import { sha256Of } from "../tools/sha256.js";
 
 const PAGE_KINDS = ["page", "page-fixed", "page-exact"] as const;
 const MAKERS = Object.keys(PAGE_MAKERS);
 const PAGE = 4096;
 const same = (a: Uint8Array, b: Uint8Array): boolean => Buffer.compare(a, b) === 0;
-const sha = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex").slice(0, 32);
+const sha = (bytes: Uint8Array): string => sha256Of(bytes).slice(0, 32);
 
 /** The refusal of a payload, in words. */
 function refusal(inflater: PageInflater, payload: Uint8Array, into: Uint8Array): string {

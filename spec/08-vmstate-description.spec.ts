@@ -15,6 +15,7 @@ import {
   type VmDescription,
 } from "../src/codec/vmstate/index.js";
 import { refusal } from "./support/bytes.js";
+import { processorClock } from "./support/processor-time.js";
 
 /** As QEMU 7.2 and 5.2 wrote it for `-machine none` (the first device only). */
 const COMPACT =
@@ -196,9 +197,9 @@ test("hostile texts are bounded", async (t) => {
   const names = Array.from({ length: 100_000 }, (_, i) => `{"name": "${i % 2}", "type": "uint8", "size": 1}`).join(
     ", ",
   );
-  const started = performance.now();
+  const spent = processorClock();
   parseVmDescription(`{"page_size": 1, "devices": [{"name": "x", "instance_id": 0, "fields": [${names}]}]}`);
-  t.ok(performance.now() - started < 5000, "100,000 fields");
+  t.ok(spent() < 5000, "100,000 fields");
   t.end();
 });
 
@@ -253,8 +254,8 @@ test("the position of a VMDESCRIPTION is found in a window of bytes", (t) => {
   t.deepEqual(cut, [{ position: at, start: at + 5, length: text.length, complete: false }], "cut off: not complete");
   t.deepEqual([...findVmDescription(record, 0, 10)], [], "longer than allowed");
   t.deepEqual([...findVmDescription(new Uint8Array(0))], [], "nothing in nothing");
-  const started = performance.now();
+  const spent = processorClock();
   t.equal([...findVmDescription(new Uint8Array(1 << 24).fill(0x7b))].length, 0, "16 MiB of braces");
-  t.ok(performance.now() - started < 5000, "in one pass");
+  t.ok(spent() < 5000, "in one pass");
   t.end();
 });

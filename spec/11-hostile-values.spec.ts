@@ -1,6 +1,5 @@
 /** Unexpected exceptions: sizes and nesting from a file that exceed what the language supports. */
 import { spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,6 +9,7 @@ import { parseJson } from "../src/io/transport/parse-json.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { qcow2 } from "../tools/hunt/bases.js";
 import { PLAIN_PROGRAM } from "./support/program.js";
+import { indexWith } from "../tools/streams/page-index.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-values-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -135,11 +135,7 @@ test("a page index with a right checksum that is not JSON is made again", (t) =>
   const { stdout } = read();
   const good = readFileSync(index);
   for (const text of ["{", "[".repeat(100_000) + "]".repeat(100_000), "null", '{"stamp":{}}']) {
-    const json = Buffer.from(text);
-    const lead = Buffer.from(good.subarray(0, 48));
-    lead.writeUInt32LE(json.length, 12);
-    lead.write(createHash("sha256").update(json).digest("hex"), 16, "hex");
-    writeFileSync(index, Buffer.concat([lead, json, good.subarray(48 + good.readUInt32LE(12))]));
+    writeFileSync(index, indexWith(good, text));
     const again = read();
     t.deepEqual([again.code, again.stdout], [0, stdout], text.slice(0, 20));
     t.match(again.stderr, /it is damaged; made now/);

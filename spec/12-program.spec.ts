@@ -1,5 +1,4 @@
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -8,6 +7,7 @@ import test from "tape";
 import { COMMANDS } from "../src/cli/help.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { inWarm, PLAIN_PROGRAM, plainEnvironment } from "./support/program.js";
+import { sha256Of } from "../tools/sha256.js";
 
 /** Every command, in an order in which each finds its inputs: `vm` is a capture with compressed pages. */
 const LINES = `
@@ -92,7 +92,7 @@ function contents(folder: string): Record<string, string> {
   const named = files.map(({ parentPath, name }) => {
     const path = join(parentPath, name);
     const bytes = name === "timeline.jsonl" ? "" : readFileSync(path);
-    return [path.slice(folder.length), createHash("sha256").update(bytes).digest("hex")] as const;
+    return [path.slice(folder.length), sha256Of(bytes)] as const;
   });
   return Object.fromEntries(named.toSorted(([a], [b]) => a.localeCompare(b)));
 }

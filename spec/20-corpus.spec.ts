@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import test from "tape";
@@ -6,9 +5,9 @@ import { entries } from "../tools/capture/entries/index.js";
 import { type CorpusEntry, listCorpus, projectRoot } from "../tools/corpus.js";
 import { firmwareAround } from "../tools/guest/listing.js";
 import { fillGuest } from "../tools/guest/patterns.js";
+import { sha256Of } from "../tools/sha256.js";
 
 const corpus = listCorpus();
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 test("the corpus matches the list of entries, and is complete and small", (t) => {
   const names = corpus.map(({ name }) => name);
@@ -32,7 +31,7 @@ test("the corpus matches the list of entries, and is complete and small", (t) =>
 test("every stream matches its capture.json", (t) => {
   for (const { name, capture, open } of corpus) {
     const bytes = open();
-    const whole = bytes.length === capture.stream.length && sha256(bytes) === capture.stream.sha256;
+    const whole = bytes.length === capture.stream.length && sha256Of(bytes) === capture.stream.sha256;
     t.ok(whole && bytes.toString("latin1", 0, 4) === "QEVM", `${name}: ${bytes.length} bytes`);
   }
   t.end();
@@ -126,8 +125,8 @@ test("memory of the fill firmware follows its rules", (t) => {
     { start: 0x10_0000, end: 0x20_0000 },
     { start: 0x60_0000, end: 0x62_0000 },
   ];
-  const firmware = sha256(firmwareAround(fillGuest(regions)));
-  const expected = sha256(filledMemory());
+  const firmware = sha256Of(firmwareAround(fillGuest(regions)));
+  const expected = sha256Of(filledMemory());
   const filled = corpus.filter(
     ({ capture }) => !capture.command.includes("-S") && capture.files.some((file) => file.sha256 === firmware),
   );

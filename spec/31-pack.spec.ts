@@ -31,6 +31,7 @@ import { refusal } from "./support/bytes.js";
 import { qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
 import { mostlyHole, stopped } from "./support/signalled.js";
+import { sha256Of } from "../tools/sha256.js";
 
 test("what cannot be written is told with its whole path: which disk is full", async (t) => {
   const folder = mkdtempSync(join(tmpdir(), "qevm-"));
@@ -129,10 +130,7 @@ test("RAM files hold the source's memory", async (t) => {
   for (const name of ["live", "xbzrle", "compress-live"]) {
     await unpacked(name, async (_, dir) => {
       for (const { name: block, sha256 } of corpusEntry(name).truth.blocks) {
-        const { createHash } = await import("node:crypto");
-        const found = createHash("sha256")
-          .update(readFileSync(ramFile(dir, block)))
-          .digest("hex");
+        const found = sha256Of(readFileSync(ramFile(dir, block)));
         t.equal(found, sha256, `${name}: ${block}`);
       }
     });

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import test from "tape";
 import { verifyStream } from "../src/analyse/inspect/verify.js";
 import { namedFill } from "../src/rewrite/generate/fill.js";
@@ -13,6 +12,7 @@ import { readRamBlock, readStatus, startDestination } from "../tools/destination
 import { refusal } from "./support/bytes.js";
 import { loads, qemuOf } from "./support/loads.js";
 import { mappedRamFile } from "./support/mapped-ram-file.js";
+import { sha256Of } from "../tools/sha256.js";
 
 async function made(options: Partial<NoneOptions>): Promise<Uint8Array> {
   const sink = new MemorySink();
@@ -118,7 +118,7 @@ test("a template with other memory and another register", async (t) => {
     pmemsave: [],
     registers: "",
     blocks: entry.truth.blocks.map((block) =>
-      block.name === "pc.ram" ? { ...block, sha256: createHash("sha256").update(image).digest("hex") } : block,
+      block.name === "pc.ram" ? { ...block, sha256: sha256Of(image) } : block,
     ),
   };
   await loads(t, { ...entry, truth }, bytes, "the template's stream");

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import test from "tape";
@@ -14,15 +13,14 @@ import { qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
 import { receiving, type Receiving } from "./support/receiving.js";
 import { flatDocument } from "./support/document.js";
+import { sha256Of } from "../tools/sha256.js";
 
 /** SHA-256 of every block, as `extract` finds it in a recording. */
 async function extracted(recording: string, out: string): Promise<Truth["blocks"]> {
   const run = await qevm(["extract", recording, "--out", out, "--format", "blocks", "--json"]);
   const { blocks } = flatDocument(run.stdout) as { blocks: { block: string; file: string; blockLength: number }[] };
   return blocks.map(({ block: name, file, blockLength: length }) => {
-    const sha256 = createHash("sha256")
-      .update(readFileSync(join(out, file)))
-      .digest("hex");
+    const sha256 = sha256Of(readFileSync(join(out, file)));
     return { name, length, sha256, how: "extract" };
   });
 }

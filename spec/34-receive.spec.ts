@@ -1,5 +1,4 @@
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -12,6 +11,7 @@ import { LiveMain, type LiveOptions } from "../src/live/receive/live-main.js";
 import { PROGRAM, qevm } from "./support/program.js";
 import { asking, dial, receiving } from "./support/receiving.js";
 import { flatDocument } from "./support/document.js";
+import { sha256Of } from "../tools/sha256.js";
 
 /** What the other side answers until it closes, while this side stays open. */
 async function answers(socket: Socket): Promise<string> {
@@ -73,9 +73,7 @@ test("as one stream: a plain one as it came, others with all pages in it", async
     t.deepEqual(readdirSync(folder), ["vm.mig"]);
     const run = await qevm(["extract", join(folder, "vm.mig"), "--out", join(folder, "out"), "--format", "blocks"]);
     t.equal(run.code, 0, run.stderr);
-    const sha256 = createHash("sha256")
-      .update(readFileSync(join(folder, "out", "ram")))
-      .digest("hex");
+    const sha256 = sha256Of(readFileSync(join(folder, "out", "ram")));
     t.equal(sha256, truth.blocks[0]?.sha256);
   });
 });

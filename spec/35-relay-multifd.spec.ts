@@ -1,5 +1,4 @@
 /** Pages of multifd channels changed on their way, in one process: recordings as sources, a destination that records. */
-import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync } from "node:fs";
 import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -13,19 +12,13 @@ import { relay, type RelayOptions, type Relayed } from "../src/live/relay/index.
 import { recordingNamed } from "../tools/recording/corpus.js";
 import { inFolder, sendUntil } from "./support/cut.js";
 import { dial } from "./support/receiving.js";
+import { sha256Of } from "../tools/sha256.js";
 
 /** SHA-256 of every block of a recording. */
 async function memoryOf(folder: string, out: string): Promise<Record<string, string>> {
   const input = await openInput(folder);
   const { blocks } = await extractBlocks(input, out).finally(() => input.close?.());
-  return Object.fromEntries(
-    blocks.map(({ block: name, file }) => [
-      name,
-      createHash("sha256")
-        .update(readFileSync(join(out, file)))
-        .digest("hex"),
-    ]),
-  );
+  return Object.fromEntries(blocks.map(({ block: name, file }) => [name, sha256Of(readFileSync(join(out, file)))]));
 }
 
 /** Sends channels like a QEMU: the multifd channels are closed after the main one is, which the destination closes. */

@@ -1,5 +1,4 @@
 /** Loads of multifd channels side by side: recordings of real QEMUs, and connections of a live one. */
-import { createHash } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -15,6 +14,7 @@ import { ChannelReader } from "../src/codec/multifd/index.js";
 import { MemorySource, type ByteSource } from "../src/bytes/index.js";
 import { FlatMemory, loadStream, sinkOf } from "../src/rewrite/load/index.js";
 import { qemuOf } from "./support/loads.js";
+import { sha256Of } from "../tools/sha256.js";
 
 /** The channels of a recording as connections, which do not know their ends before they come. */
 function connections(name: string, change: (bytes: Buffer, file: string) => Buffer = (bytes) => bytes): ByteSource[] {
@@ -31,7 +31,7 @@ function checkMemory(t: Test, memory: FlatMemory, truth: readonly BlockTruth[]):
     const bytes = memory.blocks.get(name);
     if (sha256 === null || bytes === undefined) continue;
     compared++;
-    if (createHash("sha256").update(bytes).digest("hex") !== sha256) t.fail(`${name} differs`);
+    if (sha256Of(bytes) !== sha256) t.fail(`${name} differs`);
   }
   t.ok(compared > 0, `${compared} blocks as in the source`);
 }

@@ -8,6 +8,7 @@ import { corpusEntry } from "../tools/corpus.js";
 import { destinationLike, readRamBlock, startDestination } from "../tools/destination/index.js";
 import { fillMemory } from "../tools/guest/fill-memory.js";
 import { findQemu } from "../tools/qemu/find.js";
+import { processorClock } from "./support/processor-time.js";
 
 /** A block as long as one likes that takes no memory: every 64th page is text, the others are zeros. */
 function simulated(usedLength: number): GuestBlock {
@@ -31,11 +32,11 @@ async function cost(usedLength: number): Promise<{ perPage: number; grown: numbe
       most = Math.max(most, process.memoryUsage.rss());
     },
   });
-  const start = process.cpuUsage();
+  const spent = processorClock();
   const statistics = await RamSave.run(file, [simulated(usedLength)], { compressThreads: 2, maxBandwidth: 0 });
-  const { user, system } = process.cpuUsage(start);
+  const time = spent();
   if (statistics.compression.pages < usedLength / 4096 / 64 - 1) throw new Error("pages are missing");
-  return { perPage: (user + system) / (usedLength / 4096), grown: most - before };
+  return { perPage: (1000 * time) / (usedLength / 4096), grown: most - before };
 }
 
 test("the cost of a page does not depend on the size of the guest", async (t) => {

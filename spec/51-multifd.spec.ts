@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { deflateRawSync, deflateSync } from "node:zlib";
 import test from "tape";
 import { QevmError } from "../src/bytes/errors.js";
@@ -21,6 +20,7 @@ import {
 import { MemorySink, MemorySource, QemuFileWriter, type ByteSource } from "../src/bytes/index.js";
 import { listRecordings, recordingNamed } from "../tools/recording/corpus.js";
 import { arrivals } from "./support/arrivals.js";
+import { sha256Of } from "../tools/sha256.js";
 
 const PAGE = 4096;
 const recordings = listRecordings();
@@ -100,7 +100,7 @@ for (const { name, files, open, truth } of recordings) {
         zero += pages.zero.length;
       });
     }
-    t.equal(createHash("sha256").update(memory).digest("hex"), truth.blocks[0]!.sha256);
+    t.equal(sha256Of(memory), truth.blocks[0]!.sha256);
     t.equal(zero > 0, /1\d\.\d/u.test(name), `${zero} zero pages in packets`);
   });
 }
@@ -323,7 +323,7 @@ function outcomes(decoder: PayloadDecoder, payloads: readonly Buffer[]): string[
   return payloads.map((payload, k) => {
     try {
       const into = new Uint8Array((3 - k) * PAGE);
-      return createHash("sha256").update(decoder.decode(payload, into)).digest("hex");
+      return sha256Of(decoder.decode(payload, into));
     } catch (error) {
       return error instanceof QevmError ? error.code : String(error);
     }

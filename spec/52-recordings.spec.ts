@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,6 +25,7 @@ import { refusal } from "./support/bytes.js";
 import { qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
 import { flatDocument } from "./support/document.js";
+import { sha256Of } from "../tools/sha256.js";
 
 const multifd = listRecordings().filter(({ name }) => name.startsWith("recording-"));
 
@@ -81,9 +81,7 @@ for (const recording of multifd) {
       const { blocks } = flatDocument(run.stdout) as { blocks: { block: string; file: string }[] };
       t.equal(blocks.length, truth.blocks.length);
       for (const { block, file } of blocks) {
-        const sha256 = createHash("sha256")
-          .update(readFileSync(join(out, file)))
-          .digest("hex");
+        const sha256 = sha256Of(readFileSync(join(out, file)));
         t.equal(sha256, truth.blocks.find((one) => one.name === block)?.sha256, block);
       }
     });

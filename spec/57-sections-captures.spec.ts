@@ -1,5 +1,4 @@
 /** Sections with a grammar of their own in captures: disks, bitmaps, virtio-mem, and what QEMU makes of them. */
-import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -27,6 +26,7 @@ import { destinationLike, startDestination } from "../tools/destination/index.js
 import { changedRecords } from "./support/changed-records.js";
 import { loads, qemuOf } from "./support/loads.js";
 import { qevm } from "./support/program.js";
+import { sha256Of } from "../tools/sha256.js";
 
 /** The records of one section of a capture, with bytes of their own. */
 async function recordsOf(entry: string, name: string): Promise<SectionRecord[]> {
@@ -229,7 +229,7 @@ for (const options of [{ flatten: true }, { to: "mapped-ram" }] as const) {
       const { blocks } = await extractBlocks(new MemorySource(bytes), join(out, "ram"));
       for (const { name, sha256 } of entry.truth.blocks) {
         const file = join(out, "ram", blocks.find((block) => block.block === name)?.file ?? "none");
-        t.equal(createHash("sha256").update(readFileSync(file)).digest("hex"), sha256, name);
+        t.equal(sha256Of(readFileSync(file)), sha256, name);
       }
       if (qemuOf(t, "10.0") === undefined) return;
       const capabilities = "to" in options ? ["mapped-ram"] : [];

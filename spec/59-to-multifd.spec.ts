@@ -20,6 +20,7 @@ import { compare, destinationLike, startDestination } from "../tools/destination
 import { qemuOf } from "./support/loads.js";
 import { qevm, type Ended } from "./support/program.js";
 import { flatDocument } from "./support/document.js";
+import { sha256Of } from "../tools/sha256.js";
 
 /** Calls `use` with a folder that holds the capture as `stream`. */
 async function withStream(entry: CorpusEntry, use: (folder: string) => Promise<void>): Promise<void> {
@@ -45,9 +46,7 @@ async function converted(t: Test, folder: string, { truth }: CorpusEntry, option
   t.equal(extracted.code, 0, extracted.stderr);
   const { blocks } = flatDocument(extracted.stdout) as { blocks: { block: string; file: string }[] };
   for (const { block: name, file } of blocks) {
-    const sha256 = createHash("sha256")
-      .update(readFileSync(join(out, file)))
-      .digest("hex");
+    const sha256 = sha256Of(readFileSync(join(out, file)));
     const expected = truth.blocks.find((block) => block.name === name)?.sha256;
     if (expected !== null) t.equal(sha256, expected, name);
   }

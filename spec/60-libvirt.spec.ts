@@ -1,6 +1,5 @@
 /** libvirt save images written again: another XML, another stream, another compression, the container kept. */
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,6 +11,7 @@ import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
 import { flatDocument } from "./support/document.js";
+import { sha256Of } from "../tools/sha256.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-libvirt-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -67,9 +67,7 @@ async function checkMemory(t: test.Test, path: string, format: string): Promise<
   t.equal((await qevm(["extract", path, "--format", "raw", "--out", raw])).code, 0);
   const memory = readFileSync(raw);
   for (const { start, length, sha256 } of capture.pmemsave[format]!) {
-    const digest = createHash("sha256")
-      .update(memory.subarray(start, start + length))
-      .digest("hex");
+    const digest = sha256Of(memory.subarray(start, start + length));
     t.equal(digest, sha256, `memory from 0x${start.toString(16)}`);
   }
 }

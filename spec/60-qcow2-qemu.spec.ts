@@ -1,6 +1,5 @@
 /** Snapshots of a real QEMU, and every table of theirs spoilt. */
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +19,7 @@ import { QemuProcess } from "../tools/qemu/process.js";
 import { qevm } from "./support/program.js";
 import { bytesOf } from "./support/container-bytes.js";
 import { refusal } from "./support/bytes.js";
+import { sha256Of } from "../tools/sha256.js";
 
 const qemu = findQemus()[0];
 const noQemu =
@@ -51,11 +51,7 @@ for (const [name, options] of [
             await vm.execute("stop");
           }
           await vm.human(`pmemsave 0 0xa0000 "${join(work, "pmem")}"`);
-          truth.push(
-            createHash("sha256")
-              .update(readFileSync(join(work, "pmem")))
-              .digest("hex"),
-          );
+          truth.push(sha256Of(readFileSync(join(work, "pmem"))));
           await vm.human(`savevm "${mark}"`);
         }
       } finally {
@@ -71,7 +67,7 @@ for (const [name, options] of [
         const extracted = await qevm(["extract", file, "--snapshot", mark, "--format", "blocks", "--out", out]);
         t.equal(extracted.code, 0, extracted.stderr);
         const low = readFileSync(join(out, "pc.ram")).subarray(0, 0xa0000);
-        t.equal(createHash("sha256").update(low).digest("hex"), truth[k], `memory of ${mark}`);
+        t.equal(sha256Of(low), truth[k], `memory of ${mark}`);
       }
       const bytes = readFileSync(file);
       const header = decodeQcow2Header(bytes);

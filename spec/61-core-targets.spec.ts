@@ -1,6 +1,5 @@
 /** Cores of other machines than x86, against QEMU's own dump-guest-memory of a guest in the same state. */
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +10,7 @@ import { QemuProcess } from "../tools/qemu/process.js";
 import { coreParts } from "./support/cores.js";
 import { qevm } from "./support/program.js";
 import { saveStream } from "../tools/qemu/save-stream.js";
+import { sha256Of } from "../tools/sha256.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-targets-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
@@ -164,7 +164,7 @@ function other(value: Value, seed: string): Value {
   if (Array.isArray(value)) return value.map((one, k) => other(one, `${seed} ${k}`));
   if (typeof value === "object")
     return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, other(one, `${seed} ${key}`)]));
-  const digest = createHash("sha256").update(seed).digest("hex");
+  const digest = sha256Of(seed);
   if (typeof value === "number") return Number.parseInt(digest.slice(0, 8), 16) >>> 0;
   if (typeof value === "string" && value.startsWith("0x"))
     return `0x${BigInt(`0x${digest.slice(0, 16)}`).toString(16)}`;

@@ -4,6 +4,7 @@ import { findLayout } from "../src/guest/layout/layout.js";
 import type { Layout, LayoutFacts } from "../src/guest/layout-types.js";
 import { numaNodes } from "../src/guest/layout/srat.js";
 import { refusal } from "./support/bytes.js";
+import { processorClock } from "./support/processor-time.js";
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -166,12 +167,12 @@ test("tens of thousands of hot-plugged blocks are placed in time that grows with
   const blocks = Array.from({ length: count }, (_, i) => ({ name: `0000:00:02.0/m${i}`, length: 4096 }));
   const virtioMem = new Map([["0000:00:03.0", 5 * GIB]]);
   const told = { name: "0000:00:03.0/mem", length: 4 * MIB };
-  const started = performance.now();
+  const spent = processorClock();
   const layout = layoutOf("pc-i440fx-7.2", 1 * GIB, {
     blocks: [{ name: "pc.ram", length: GIB }, ...blocks, told],
     virtioMem,
   });
-  t.ok(performance.now() - started < 5000, "soon");
+  t.ok(spent() < 5000, "soon");
   const starts = layout.segments.filter(({ block }) => block.startsWith("0000:00:02.0/")).map(({ start }) => start);
   t.equal(starts.length, count);
   const free = Array.from({ length: count }, (_, i) => 4 * GIB + 2 * MIB * (i < 512 ? i : i + 2));

@@ -1,5 +1,4 @@
 /** Guest-physical memory on captures of the corpus, whose stopped sources told what they held: no QEMU is needed here. */
-import { createHash } from "node:crypto";
 import {
   closeSync,
   mkdirSync,
@@ -23,12 +22,11 @@ import { corpusEntry, listCorpus } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { coreParts, limeRanges, type Piece } from "./support/cores.js";
 import { shownRegisters } from "./support/info-registers.js";
+import { sha256Of } from "../tools/sha256.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-physical-corpus-"));
 const out = join(work, "out");
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
-
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 /** Bytes of a file that may be many GiB of holes. */
 function fileBytes(path: string, at: number, length: number): Buffer {
@@ -46,7 +44,7 @@ test("raw: every capture's memory is what pmemsave showed", async (t) => {
   for (const entry of corpus) {
     const result = await extractPhysical(new MemorySource(entry.open()), out, { format: "raw" });
     for (const { start, length, sha256: truth } of entry.truth.pmemsave) {
-      t.equal(sha256(fileBytes(out, start, length)), truth, `${entry.name}: from 0x${start.toString(16)}`);
+      t.equal(sha256Of(fileBytes(out, start, length)), truth, `${entry.name}: from 0x${start.toString(16)}`);
     }
     t.equal(result.machine ?? entry.capture.machine, entry.capture.machine, "machine");
     t.equal(result.fileLength, statSync(out).size, "bytes");
@@ -82,13 +80,13 @@ for (const name of ["pc-fill", "live-q35", "q35-firmware", "numa", "microvm-firm
       "the same ranges",
     );
     for (const { start, length, sha256: truth } of entry.truth.pmemsave) {
-      t.equal(sha256(bytesAt(core, loads, start, length)), truth, `elf from 0x${start.toString(16)}`);
-      t.equal(sha256(bytesAt(file, ranges, start, length)), truth, `lime from 0x${start.toString(16)}`);
+      t.equal(sha256Of(bytesAt(core, loads, start, length)), truth, `elf from 0x${start.toString(16)}`);
+      t.equal(sha256Of(bytesAt(file, ranges, start, length)), truth, `lime from 0x${start.toString(16)}`);
     }
     const bios = entry.truth.blocks.find(({ name: block }) => block === "pc.bios");
     const top = loads.at(-1);
     t.equal(top === undefined ? 0 : top.address + top.length, 2 ** 32, "firmware ends at 4 GiB");
-    t.equal(sha256(core.subarray(top?.at)), bios?.sha256, "and is the block");
+    t.equal(sha256Of(core.subarray(top?.at)), bios?.sha256, "and is the block");
     t.deepEqual([...new Set(notes.map((note) => `${note.name} ${note.type}`))], ["CORE 1", "QEMU 0"], "notes");
     t.end();
   });
@@ -148,7 +146,7 @@ test("a part of memory", async (t) => {
   const bios = entry.truth.blocks.find(({ name }) => name === "pc.bios")!;
   const firmware = { format: "raw", from: 2 ** 32 - bios.length, length: bios.length } as const;
   await extractPhysical(new MemorySource(entry.open()), out, firmware);
-  t.equal(sha256(readFileSync(out)), bios.sha256, "firmware below 4 GiB");
+  t.equal(sha256Of(readFileSync(out)), bios.sha256, "firmware below 4 GiB");
   t.end();
 });
 
@@ -167,7 +165,7 @@ test("a layout stated by hand", async (t) => {
   );
   t.deepEqual(stated.layout, ["as stated by --layout"]);
   const high = entry.truth.pmemsave[1]!;
-  t.equal(sha256(bytesAt(readFileSync(out), loads, high.start, high.length)), high.sha256, "node-a, then node-b");
+  t.equal(sha256Of(bytesAt(readFileSync(out), loads, high.start, high.length)), high.sha256, "node-a, then node-b");
   t.end();
 });
 

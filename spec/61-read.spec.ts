@@ -1,7 +1,6 @@
 import { isRandom, type RandomSource } from "../src/bytes/source.js";
 /** `qevm read`: some bytes of guest memory without extracting it, with and without an index. */
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import {
   closeSync,
   ftruncateSync,
@@ -31,11 +30,12 @@ import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { qevm } from "./support/program.js";
 import { flatDocument } from "./support/document.js";
+import { sha256Of } from "../tools/sha256.js";
+import { indexParts, indexWith } from "../tools/streams/page-index.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-read-spec-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
 const PAGE = 4096;
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 
 /** A corpus stream as a file. */
 function streamFile(name: string): string {
@@ -77,14 +77,14 @@ for (const name of NAMES) {
       for (const block of truth.blocks) {
         if (block.sha256 === undefined || !pages.blocks.some((one) => one.name === block.name)) continue;
         const content = await all(pages, blockRange(pages.blocks, block.name, 0, block.length));
-        if (sha256(content) !== block.sha256) t.fail(`${how}: ${block.name}`);
+        if (sha256Of(content) !== block.sha256) t.fail(`${how}: ${block.name}`);
         compared++;
       }
       t.ok(compared >= 3, `${how}: ${compared} blocks are the same`);
       const layout = opened?.layout ?? layoutOf(pages);
       for (const { start, length, sha256: shown } of truth.pmemsave) {
         t.equal(
-          sha256(await all(pages, physicalRange(layout, start, length))),
+          sha256Of(await all(pages, physicalRange(layout, start, length))),
           shown,
           `${how}: 0x${start.toString(16)}`,
         );
@@ -105,8 +105,8 @@ test("an index is used only for the file that it is of", async (t) => {
     const run = await qevm(asked);
     t.equal(run.code, 0, `${what}: taken`);
     t.equal(
-      Buffer.from(run.stdout).length > 0 && sha256(Buffer.from(run.stdout)),
-      sha256(Buffer.from(text)),
+      Buffer.from(run.stdout).length > 0 && sha256Of(Buffer.from(run.stdout)),
+      sha256Of(Buffer.from(text)),
       `${what}: right`,
     );
     t.match(run.stderr, message, what);
@@ -183,24 +183,18 @@ test("a place with another record is not taken for the right one", async (t) => 
   await indexedPages(input, options);
   // An index whose checksums are right, and which is wrong: every record 4,104 bytes further on.
   const bytes = readFileSync(index);
-  const length = bytes.readUInt32LE(12);
-  const head = JSON.parse(bytes.toString("utf8", 48, 48 + length)) as {
-    chunks: { at: number; length: number; sha256: string }[];
-  };
-  const body = bytes.subarray(48 + length);
+  const parts = indexParts(bytes);
+  const head = JSON.parse(parts.head) as { chunks: { at: number; length: number; sha256: string }[] };
+  const { body } = parts;
   for (let at = 0; at < body.length; at += 12) body.writeDoubleLE(body.readDoubleLE(at + 4) + 4104, at + 4);
-  for (const chunk of head.chunks) chunk.sha256 = sha256(body.subarray(chunk.at, chunk.at + chunk.length));
-  const text = Buffer.from(JSON.stringify(head));
-  const lead = Buffer.from(bytes.subarray(0, 48));
-  lead.writeUInt32LE(text.length, 12);
-  lead.write(sha256(text), 16, "hex");
-  writeFileSync(index, Buffer.concat([lead, text, body]));
+  for (const chunk of head.chunks) chunk.sha256 = sha256Of(body.subarray(chunk.at, chunk.at + chunk.length));
+  writeFileSync(index, indexWith(bytes, JSON.stringify(head), body));
   const said: string[] = [];
   const moved = await indexedPages(input, { ...options, say: (line) => said.push(line) });
   t.equal(moved.index, "used");
   const content = await all(moved.pages, blockRange(moved.pages.blocks, "pc.ram", 0, 16 << 20));
   const truth = corpusEntry("pc-fill").truth.blocks.find(({ name }) => name === "pc.ram");
-  t.equal(sha256(content), truth?.sha256, "the memory is right all the same");
+  t.equal(sha256Of(content), truth?.sha256, "the memory is right all the same");
   t.deepEqual(said, [`index ${index}: no record of this page; rebuilt`]);
   moved.pages.close();
   await input.close?.();
@@ -258,7 +252,7 @@ test("pipes, compressed files and containers", async (t) => {
     const source = await openContainers(new MemorySource(gunzipSync(readFileSync(join(libvirt, `save.${format}.gz`)))));
     const pages = await scanPages(source, { devices: true });
     for (const { start, length, sha256: shown } of capture.pmemsave[format]!) {
-      t.equal(sha256(await all(pages, physicalRange(layoutOf(pages), start, length))), shown, `libvirt ${format}`);
+      t.equal(sha256Of(await all(pages, physicalRange(layoutOf(pages), start, length))), shown, `libvirt ${format}`);
     }
   }
   t.end();

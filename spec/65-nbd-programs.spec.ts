@@ -1,6 +1,5 @@
 /** Guest memory over NBD by programs that know nothing of ours: nbdcopy, nbdinfo, qemu-img; and `qevm serve nbd`. */
 import { spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -15,8 +14,8 @@ import { NbdClient } from "./support/nbd-client.js";
 import { PROGRAM, qevm } from "./support/program.js";
 import { flatDocument } from "./support/document.js";
 import { exportsOf, ready, scanned, serving, work } from "./support/nbd-serving.js";
+import { sha256Of } from "../tools/sha256.js";
 
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const missing = ["nbdcopy", "nbdinfo", "qemu-img"].filter((tool) => spawnSync(tool, ["--version"]).status !== 0);
 const needsTools = missing.length === 0 ? {} : { skip: `not installed: ${missing.join(", ")}` };
 
@@ -43,14 +42,14 @@ for (const name of ["live", "compress-live", "xbzrle", "pc-fill"]) {
       let compared = 0;
       for (const { start, length, sha256: shown } of truth.pmemsave) {
         if (start + length > bytes.length) continue;
-        t.equal(sha256(bytes.subarray(start, start + length)), shown, `0x${start.toString(16)}`);
+        t.equal(sha256Of(bytes.subarray(start, start + length)), shown, `0x${start.toString(16)}`);
         compared++;
       }
       t.ok(compared > 0, `${compared} ranges`);
       const block = truth.blocks.find((one) => one.name === "pc.ram")!;
       const converted = await runTool("qemu-img", "convert", "-O", "raw", URI(path, "pc.ram"), `${out}.ram`);
       t.equal(converted.code, 0, converted.text);
-      t.equal(sha256(readFileSync(`${out}.ram`)), block.sha256, "qemu-img convert of pc.ram");
+      t.equal(sha256Of(readFileSync(`${out}.ram`)), block.sha256, "qemu-img convert of pc.ram");
       t.ok(statSync(`${out}.ram`).blocks * 512 < block.length, "a copy is sparse");
     });
     t.end();

@@ -16,6 +16,7 @@ import { refusal } from "./support/bytes.js";
 import { mappedRamFile } from "./support/mapped-ram-file.js";
 import { qevm } from "./support/program.js";
 import { flatDocument } from "./support/document.js";
+import { processorClock } from "./support/processor-time.js";
 
 const tiny = corpusEntry("machine-none-tiny").open();
 const pc = corpusEntry("pc-firmware").open();
@@ -121,9 +122,9 @@ for (const { name, refused } of rows) {
     if (key === "deviceReadings" || key === "deviceWork") {
       // Nothing fits here; what the bound changes is how long that takes.
       t.ok(isOpaque(fine) && isOpaque(passed), "opaque, with its reason");
-      const start = performance.now();
+      const spent = processorClock();
       await outcome(bytes, { [key]: 1 });
-      t.ok(performance.now() - start < 1000, "soon");
+      t.ok(spent() < 1000, "soon");
       return;
     }
     if (refused === "opaque") t.ok(isOpaque(passed), `${name} = ${below ?? 1}: opaque`);
@@ -195,11 +196,11 @@ test("places that may hold a VMDESCRIPTION cost no more than the bytes around th
   const small = concat(...Array.from({ length: 400 }, () => concat([0, 6], be(head.length + 1, 4), head, [0x7d])));
   t.equal([...triedVmDescriptions(small)].length, 64, "small ones: 64");
   const section = concat([4], be(3, 4), str8("dev"), be(0, 4), be(1, 4), decoys);
-  const started = performance.now();
+  const spent = processorClock();
   const result = await outcome(concat(HEADER, section), {});
   t.ok(isOpaque(result), "and the stream is told");
   await refusal(() => descriptionOf(new MemorySource(concat(HEADER, section))));
-  t.ok(performance.now() - started < 5000, "soon");
+  t.ok(spent() < 5000, "soon");
 });
 
 test("--limit on the command line", async (t) => {
@@ -334,7 +335,7 @@ test("a block of 8 TiB in a file of 4 KiB costs what the file is worth", async (
   const folder = mkdtempSync(join(tmpdir(), "qevm-bounds-"));
   t.teardown(() => rmSync(folder, { recursive: true, force: true }));
   const at = (name: string): string => join(folder, name);
-  const started = performance.now();
+  const spent = processorClock();
   writeFileSync(at("huge"), hugeBlock(1n << 43n));
   const mapped = await qevm(["convert", at("huge"), "--to", "mapped-ram", "--out", at("mapped")]);
   t.equal(mapped.code, 2);
@@ -353,7 +354,7 @@ test("a block of 8 TiB in a file of 4 KiB costs what the file is worth", async (
   t.equal((await qevm([...second, "--limit", "absentBytes=1M"])).code, 2, "a bound of one's own");
   t.equal((await qevm(second)).code, 0, "1 GiB is searched");
   t.deepEqual(readFileSync(at("again")), readFileSync(at("small")), "and the stream is the same");
-  t.ok(performance.now() - started < 60_000, "soon");
+  t.ok(spent() < 60_000, "soon");
 });
 
 test("8 TiB of hole after a stream are counted, not read", async (t) => {

@@ -8,6 +8,7 @@ import { createStreamWriter, type Configuration, type StreamItem } from "../src/
 import { corpusEntry } from "../tools/corpus.js";
 import { rewrite } from "./support/rewrite.js";
 import { made, named, PAGE, told, u32 } from "./support/diff.js";
+import { processorClock } from "./support/processor-time.js";
 
 const live = corpusEntry("live").open();
 
@@ -107,9 +108,9 @@ test("very many sections of one name cost no more each than a few", async (t) =>
   const some = Array.from({ length: count }, () => section);
   const a = concat(be(0x5145564d00000003n, 8), ...some, ends);
   const b = concat(be(0x5145564d00000003n, 8), ...some, section, ends);
-  const started = performance.now();
+  const spent = processorClock();
   const found = await diffStreams(a, b);
-  t.ok(performance.now() - started < 10_000, "soon");
+  t.ok(spent() < 10_000, "soon");
   t.deepEqual(named(found, "meaning"), [`section dev/0#${count + 1}`], "the last one is told by its number");
 });
 

@@ -6,6 +6,7 @@ import { explainStream, MemorySource, type Explanation } from "../src/index.js";
 import { matchTexts } from "../src/analyse/explain/match.js";
 import { openInput } from "../src/io/container/input.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
+import { processorClock } from "./support/processor-time.js";
 
 /** A text as QEMU or libvirt prints it, with values put in; the releases whose program has it. */
 interface Sample {
@@ -132,9 +133,9 @@ test("the bits of virtio features come from the text where the file has others",
 
 test("a log of a MiB of braces and backslashes is looked through in less than a second", (t) => {
   for (const part of ['{"a":"', '\\"', '{"', "\\", "\\n", "a", "A_", "0 ", '{"a":{"a":', "&quot;{"]) {
-    const begin = performance.now();
+    const spent = processorClock();
     matchTexts(part.repeat((1 << 20) / part.length));
-    const took = performance.now() - begin;
+    const took = spent();
     t.ok(took < 3000, `${JSON.stringify(part)}: ${Math.round(took)} ms`);
   }
   t.end();

@@ -1,5 +1,4 @@
 /** The pieces of a report, each against a judge of its own. */
-import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import test from "tape";
@@ -18,6 +17,7 @@ import { FileSource } from "../src/io/transport/file.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { makePlainStream } from "../tools/streams/plain.js";
 import { readReport } from "./support/report-page.js";
+import { sha256Of } from "../tools/sha256.js";
 
 const KIND = new Map<number, number>([
   [RamFlag.ZERO, PageKind.ZERO],
@@ -157,7 +157,7 @@ test("damage is marked where it is on the map of its block", async (t) => {
 
 test("a source is hashed once, in whatever order it is read", async (t) => {
   const bytes = Uint8Array.from({ length: 3_000_000 }, (_, k) => (k * 7 + (k >> 9)) & 0xff);
-  const right = createHash("sha256").update(bytes).digest("hex");
+  const right = sha256Of(bytes);
   for (const [name, read] of [
     ["not at all", () => undefined],
     [
@@ -187,7 +187,7 @@ test("a source is hashed once, in whatever order it is read", async (t) => {
 
 test("SHA-256 of a long file, by another thread", async (t) => {
   const file = FileSource.open(join(projectRoot(), "spec", "87-json.md"));
-  const right = createHash("sha256").update(readFileSync(file.path)).digest("hex");
+  const right = sha256Of(readFileSync(file.path));
   t.equal(HashThread.over(file.openFile!, 1 << 20, 2), undefined, "a short one has none");
   t.equal(HashThread.over(file.openFile!, 1 << 30, 1), undefined, "nor has one processor");
   t.equal(await HashThread.over(file.openFile!, 1 << 30, 2)!.digest, right, "the digest");

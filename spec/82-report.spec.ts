@@ -1,5 +1,4 @@
 /** A stream as one HTML page. */
-import { createHash } from "node:crypto";
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -14,12 +13,12 @@ import { corpusEntry, listCorpus, projectRoot } from "../tools/corpus.js";
 import { refusal } from "./support/bytes.js";
 import { mappedRamFile } from "./support/mapped-ram-file.js";
 import { readReport, type ReportPage } from "./support/report-page.js";
+import { sha256Of } from "../tools/sha256.js";
 
 const work = mkdtempSync(join(tmpdir(), "qevm-report-spec-"));
 test.onFinish(() => rmSync(work, { recursive: true, force: true }));
 
 const grouped = (n: number): string => n.toLocaleString("en-US");
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
 const number = (text: string | undefined): number => Number((text ?? "").replaceAll(",", ""));
 
 function tableOf(page: ReportPage, caption: RegExp): { head: string[]; rows: string[][] } {
@@ -90,7 +89,7 @@ test("the whole corpus: what inspect, devices and verify say", { timeout: 400_00
     holdAgainst(t, page, inspection, name);
     addUp(t, page, bytes.length, name);
     t.deepEqual([damage, identical], [[], true], `${name}: no damage, identical`);
-    t.equal(page.facts.get("SHA-256 of the file"), sha256(bytes));
+    t.equal(page.facts.get("SHA-256 of the file"), sha256Of(bytes));
     t.match(page.facts.get("Verified") ?? "", /^identical/u);
   }
 });
@@ -112,7 +111,7 @@ test("recordings, and every file of them", async (t) => {
     t.equal(files.length, inspection.channels.length + 1, `${files.length} channels`);
     for (const [file = "", , bytes, , , hash] of files) {
       const raw = readFileSync(join(folder, file));
-      t.deepEqual([number(bytes), hash], [raw.length, sha256(raw)], file);
+      t.deepEqual([number(bytes), hash], [raw.length, sha256Of(raw)], file);
     }
     t.equal(tableOf(page, /^Channels$/u).rows.length, files.length, "each was verified");
   }
@@ -128,7 +127,7 @@ test("containers are seen through; the SHA-256 is that of the file", async (t) =
     t.deepEqual(page.complaints, [], name);
     t.equal(identical, true, "identical");
     t.match(page.facts.get("Wrapped in") ?? "", /libvirt/u);
-    t.equal(page.facts.get("SHA-256 of the file"), sha256(readFileSync(path)), "of the file as it lies there");
+    t.equal(page.facts.get("SHA-256 of the file"), sha256Of(readFileSync(path)), "of the file as it lies there");
     t.ok(
       page.pres.some((text) => text.startsWith("<domain")),
       "the domain XML",

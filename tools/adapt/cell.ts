@@ -1,5 +1,4 @@
 /** One cell of the matrix: a guest saved by one QEMU under an old machine type, adapted, loaded by another. */
-import { createHash } from "node:crypto";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -22,6 +21,7 @@ import { describesState } from "./cells.js";
 import { innerPath, type QemuBinary } from "../qemu/find.js";
 import { makeWorkFolder, QemuProcess } from "../qemu/process.js";
 import { saveStream } from "../qemu/save-stream.js";
+import { sha256Of } from "../sha256.js";
 
 export interface Cell {
   readonly old: QemuBinary;
@@ -171,7 +171,7 @@ async function memoryOf(vm: QemuProcess, { args, from }: Cell): Promise<string> 
   const path = vm.file("memory");
   const words = [start, length].map((number) => `0x${number.toString(16)}`).join(" ");
   await vm.human(`pmemsave ${words} "${innerPath(vm.qemu, path)}"`);
-  const hash = createHash("sha256").update(readFileSync(path)).digest("hex");
+  const hash = sha256Of(readFileSync(path));
   rmSync(path);
   return hash;
 }

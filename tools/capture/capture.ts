@@ -1,14 +1,14 @@
 /** Makes one entry of the corpus: start, steps, truth, files. */
-import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { constants, gzipSync } from "node:zlib";
 import { QevmError } from "../../src/bytes/errors.js";
 import { checkLoad } from "../destination/check.js";
 import { findQemu } from "../qemu/find.js";
 import { commonArguments, makeWorkFolder, QemuProcess } from "../qemu/process.js";
 import { type JsonObject, textOf } from "../../src/io/transport/qmp.js";
+import { sha256Of } from "../sha256.js";
 import type { Entry, Step } from "./entry.js";
+import { packed, pretty } from "./recorded.js";
 import { runStep } from "./steps.js";
 import { takeTruth, type Truth } from "./truth.js";
 
@@ -40,9 +40,6 @@ export interface Made {
   readonly left: Readonly<Record<string, Uint8Array>>;
 }
 
-const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
-const pretty = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
-
 /**
  * Makes a capture without storing it: starts QEMU, runs the steps, records the truth. The stream is in `$DIR/stream`.
  * Rejects with QEMU's error text when anything fails. `look` is called with the source before it ends.
@@ -57,7 +54,7 @@ export async function takeCapture(
   const files = entry.files.map(({ name, content }) => {
     const bytes = content();
     writeFileSync(join(folder, name), bytes);
-    return { name, length: bytes.length, sha256: sha256(bytes) };
+    return { name, length: bytes.length, sha256: sha256Of(bytes) };
   });
   const vm = await QemuProcess.start(qemu, entry.args, folder);
   try {
@@ -86,7 +83,7 @@ export async function takeCapture(
       capabilities: entry.capabilities,
       parameters: entry.parameters,
       steps: entry.steps,
-      stream: { length: stream.length, sha256: sha256(stream) },
+      stream: { length: stream.length, sha256: sha256Of(stream) },
     };
     return { capture, stream, left, truth: { ...taken, destination: null } };
   } finally {
@@ -99,11 +96,11 @@ export async function makeCapture(entry: Entry, corpus: string): Promise<Made & 
   const made = await takeCapture(entry);
   const qemu = findQemu(entry.qemu, entry.program)!;
   const truth: Truth = { ...made.truth, destination: await checkLoad(qemu, entry, made.stream, made.truth, made.left) };
-  const packed = gzipSync(made.stream, { level: constants.Z_BEST_COMPRESSION });
+  const small = packed(made.stream);
   const target = join(corpus, entry.name);
   mkdirSync(target, { recursive: true });
-  writeFileSync(join(target, "stream.gz"), packed);
+  writeFileSync(join(target, "stream.gz"), small);
   writeFileSync(join(target, "capture.json"), pretty(made.capture));
   writeFileSync(join(target, "truth.json"), pretty(truth));
-  return { ...made, truth, packedBytes: packed.length };
+  return { ...made, truth, packedBytes: small.length };
 }

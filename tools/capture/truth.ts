@@ -1,5 +1,4 @@
 /** The state of the stopped source, recorded without the decoder's code. */
-import { createHash } from "node:crypto";
 import { readFileSync, rmSync } from "node:fs";
 import type { LoadCheck } from "../destination/check.js";
 import { usualProgram } from "../qemu/find.js";
@@ -7,6 +6,7 @@ import { hashBlock, locateBlocks } from "../qemu/memory.js";
 import type { QemuProcess } from "../qemu/process.js";
 import type { Entry } from "./entry.js";
 import type { Json, JsonObject } from "../../src/io/transport/qmp.js";
+import { sha256Of } from "../sha256.js";
 
 /** One RAM block of the source. */
 export interface BlockTruth {
@@ -64,9 +64,7 @@ export async function takeTruth(
 /** SHA-256 of a guest-physical range by `pmemsave`. */
 export async function hashRange(vm: QemuProcess, start: number, length: number): Promise<string> {
   await vm.execute("pmemsave", { val: start, size: length, filename: "$DIR/range" });
-  const sha256 = createHash("sha256")
-    .update(readFileSync(vm.file("range")))
-    .digest("hex");
+  const sha256 = sha256Of(readFileSync(vm.file("range")));
   rmSync(vm.file("range"));
   return sha256;
 }

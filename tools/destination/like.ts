@@ -1,7 +1,6 @@
 /**
  * A destination that matches the source of a capture: the same machine, capabilities, hot-plugged devices and files.
  */
-import { createHash } from "node:crypto";
 import { QevmError } from "../../src/bytes/errors.js";
 import type { Capture } from "../capture/capture.js";
 import type { Step } from "../capture/entry.js";
@@ -10,6 +9,7 @@ import type { CorpusEntry } from "../corpus.js";
 import { findQemu, type QemuBinary } from "../qemu/find.js";
 import { commonArguments } from "../qemu/process.js";
 import type { DestinationOptions } from "./destination.js";
+import { sha256Of } from "../sha256.js";
 
 /** Differences from the source. */
 export interface LikeOptions {
@@ -39,7 +39,7 @@ export function destinationLike({ name, capture, open }: CorpusEntry, change: Li
   const own = change.files === undefined ? capture.files : [];
   const files = own.map((file) => {
     const bytes = made.find((item) => item.name === file.name)?.content();
-    if (bytes === undefined || createHash("sha256").update(bytes).digest("hex") !== file.sha256) {
+    if (bytes === undefined || sha256Of(bytes) !== file.sha256) {
       throw new QevmError("usage", `${file.name} is no longer what ${name} was captured with: capture it again`);
     }
     return [file.name, bytes] as const;

@@ -2,12 +2,12 @@
  * Writes spec/06-engine.vectors.json: C zlib's output for known pages at every level. Run it only where python3 has the
  * zlib that QEMU is linked with (1.2.13 in Debian 12): `node dist/tools/engine/make-vectors.js`.
  */
-import { createHash } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { makePage, PAGE_MAKERS } from "./pages.js";
 import { pythonCompress, pythonZlibVersion } from "./python-zlib.js";
+import { sha256Of } from "../sha256.js";
 
-const sha = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex").slice(0, 32);
+const sha = (bytes: Uint8Array): string => sha256Of(bytes).slice(0, 32);
 const SEEDS = 3;
 
 const pages: { kind: string; seed: number; page: string; levels: string[] }[] = [];

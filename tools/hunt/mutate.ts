@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import { edge, type Random } from "../../src/analyse/fuzz/random.js";
+import { indexParts, indexWith } from "../streams/page-index.js";
 
 /** Damages bytes where structures are likely: near bytes that change, mostly at the start and the end. */
 export function damageBytes(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } {
@@ -194,12 +194,6 @@ export function damageDescription(bytes: Uint8Array, random: Random): { bytes: U
 
 /** Damages the head of a page index as JSON and corrects the checksum. */
 export function damageIndex(bytes: Uint8Array, random: Random): { bytes: Uint8Array; did: string } {
-  const all = Buffer.from(bytes);
-  const length = all.readUInt32LE(12);
-  const { text, did } = damageJson(all.toString("utf8", 48, 48 + length), random);
-  const json = Buffer.from(text);
-  const lead = Buffer.from(all.subarray(0, 48));
-  lead.writeUInt32LE(json.length, 12);
-  lead.write(createHash("sha256").update(json).digest("hex"), 16, "hex");
-  return { bytes: Buffer.concat([lead, json, all.subarray(48 + length)]), did: `index: ${did}` };
+  const { text, did } = damageJson(indexParts(bytes).head, random);
+  return { bytes: indexWith(bytes, text), did: `index: ${did}` };
 }

@@ -1,5 +1,4 @@
 /** Common code of all rows: comparing, and describing the results. */
-import { createHash } from "node:crypto";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +7,7 @@ import type { ByteSource } from "../../src/bytes/index.js";
 import type { Truth } from "../capture/truth.js";
 import type { Comparison } from "../destination/compare.js";
 import type { Proven } from "./feature.js";
+import { sha256Of } from "../sha256.js";
 
 /** One attempt. */
 export interface Once {
@@ -69,8 +69,6 @@ export function judge(findings: Findings): Once {
   };
 }
 
-const hash = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
-
 /** SHA-256 of every block whose pages are in the stream, as qevm extracts it. */
 export async function hashesOf(source: ByteSource): Promise<Map<string, string>> {
   const folder = mkdtempSync(join(tmpdir(), "qevm-matrix-"));
@@ -78,7 +76,7 @@ export async function hashesOf(source: ByteSource): Promise<Map<string, string>>
     const out = join(folder, "blocks");
     const { blocks } = await extractBlocks(source, out);
     const sent = blocks.filter(({ inStream }) => inStream);
-    return new Map(sent.map(({ block: name, file }) => [name, hash(readFileSync(join(out, file)))]));
+    return new Map(sent.map(({ block: name, file }) => [name, sha256Of(readFileSync(join(out, file)))]));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -90,7 +88,7 @@ export function differing(
   read: ReadonlyMap<string, string>,
   left: Readonly<Record<string, Uint8Array>>,
 ): string[] {
-  const shared = new Set(Object.values(left).map(hash));
+  const shared = new Set(Object.values(left).map(sha256Of));
   return blocks.flatMap(({ name, sha256 }) => {
     if (sha256 === null || read.get(name) === sha256 || (!read.has(name) && shared.has(sha256))) return [];
     return [name];
