@@ -6,9 +6,15 @@ import { dial } from "./receiving.js";
 
 /**
  * Runs `work` among 1,000 idle connections and 100 with wrong first bytes before it, and while it runs slow ones that
- * begin like a main channel, forged channels with the ids of the guest's own and later another one, and 100 idle ones.
+ * begin like a main channel and fall silent before their RAM, forged channels with the ids of the guest's own (and with
+ * another one, once it `isLate`), and 100 idle ones.
  */
-export async function amongStrangers(uri: string, stream: Buffer, work: () => Promise<void>): Promise<void> {
+export async function amongStrangers(
+  uri: string,
+  stream: Buffer,
+  work: () => Promise<void>,
+  isLate: () => Promise<boolean>,
+): Promise<void> {
   const sockets: Socket[] = [];
   const call = async (bytes?: Uint8Array): Promise<Socket> => {
     const socket = await dial(uri);
@@ -16,17 +22,19 @@ export async function amongStrangers(uri: string, stream: Buffer, work: () => Pr
     if (bytes !== undefined) socket.write(bytes);
     return socket;
   };
+  const setup = stream.subarray(0, ramAt(stream));
   for (let k = 0; k < 1100; k++) await call(k % 11 === 0 ? Buffer.from("GET / HTTP/1.1\r\n\r\n") : undefined);
-  const start = performance.now();
+  let late = false;
   const over = new AbortController();
   const disturb = async (): Promise<void> => {
     const slow = [await call(), await call(), await call()];
     for (let k = 0; !over.signal.aborted; k++) {
-      for (const socket of slow) if (socket.writable) socket.write(stream.subarray(k, k + 1));
+      for (const socket of slow) if (socket.writable && k < setup.length) socket.write(setup.subarray(k, k + 1));
       if (k < 100) await call();
       if (k % 10 === 0) {
         // A new id is a forgery where it comes late: at first only those of the guest's own.
-        const channel = (k / 10) % (performance.now() - start < 4000 ? 2 : 3);
+        late ||= await isLate();
+        const channel = (k / 10) % (late ? 3 : 2);
         const encoder = await ChannelEncoder.create({ channel, uuid: new Uint8Array(16) });
         await call(Buffer.concat([encoder.init(), encoder.sync(0)]));
       }
@@ -34,6 +42,8 @@ export async function amongStrangers(uri: string, stream: Buffer, work: () => Pr
     }
   };
   const disturbing = disturb();
+  // It is said where it is waited for.
+  disturbing.catch(() => undefined);
   try {
     await work();
   } finally {
@@ -53,9 +63,14 @@ export function hello(channel: number, uuid = 0): Uint8Array {
   });
 }
 
+/** Where the setup of RAM begins: up to there a stranger's stream is no migration, and with all of it, it is one. */
+function ramAt(stream: Buffer): number {
+  return stream.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) - 5;
+}
+
 /** Multifd hellos, and main channels that end before their RAM, of a stream with RAM. */
 function lookAlikes(stream: Buffer): Uint8Array[] {
-  const ram = stream.indexOf(Buffer.from("\x03ram\0\0\0\0\0\0\0\x04", "latin1")) - 5;
+  const ram = ramAt(stream);
   return [hello(99, 0xaa), hello(0, 0xaa), stream.subarray(0, ram), stream.subarray(0, ram + 12)];
 }
 

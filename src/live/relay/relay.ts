@@ -68,6 +68,8 @@ class Relay {
   private closed = false;
   private mainIsHere = false;
   private mainEnded = false;
+  /** Why the first multifd channel was lost that the destination did not take to its end. */
+  private lost: unknown;
   /** Connections are made one after the other, so that the destination sees them in the source's order. */
   private connected: Promise<unknown> = Promise.resolve();
   private listening: Listening | undefined;
@@ -169,16 +171,19 @@ class Relay {
   private async channel(caller: Caller): Promise<void> {
     const { connection, role } = caller;
     const isMain = role === "main";
-    const channel = this.record.open(role, caller.id);
     if (role === "multifd" && this.changesPages) {
-      await this.pump(caller, channel);
+      await this.pump(caller, this.record.open(role, caller.id));
       return;
     }
+    const early = isMain ? this.record.open(role) : undefined;
     // The destination goes on waiting, for another try.
     if (isMain) await this.adapt?.look(caller.head, this.options.adapt?.stream);
     // It says nothing: a destination that still waits for multifd channels would wait for its first bytes.
     if (role === "preempt" && this.options.multifd !== undefined) await this.channelsAreOpen;
-    const destination = await this.connect((bytes) => this.answer(connection, bytes, isMain));
+    const connected = this.connect((bytes) => this.answer(connection, bytes, isMain));
+    const destination = role === "multifd" ? await this.unlessRefused(connected, caller) : await connected;
+    if (destination === undefined) return;
+    const channel = early ?? this.record.open(role, caller.id);
     if (isMain) {
       this.mainIsHere = true;
       this.gate.wake();
@@ -188,7 +193,7 @@ class Relay {
       gone = { error };
       // The source sees that the destination closes, as if it were connected directly.
       connection.output?.end();
-      if (isMain) setTimeout(() => void this.left(error), PATIENCE).unref();
+      setTimeout(() => (isMain ? void this.left(error) : connection.destroy()), PATIENCE).unref();
     });
     try {
       await this.forward(role, this.record.through(caller, channel), destination);
@@ -204,11 +209,27 @@ class Relay {
     } catch (error) {
       if (!(await this.isExcused(error, isMain))) {
         channel.reason ??= textOf(error);
-        throw error;
+        if (role !== "multifd") throw error;
+        // The main channel shows whether the migration has failed by it.
+        this.lost ??= error;
+        connection.destroy();
+        return;
       }
     }
     await connection.ended();
     if (isMain) this.mainEnded = true;
+  }
+
+  /** A destination that has all its multifd channels refuses another one, which is no reason to end the migration. */
+  private async unlessRefused(connected: Promise<Destination>, caller: Caller): Promise<Destination | undefined> {
+    try {
+      return await connected;
+    } catch (error) {
+      this.callers.splice(this.callers.indexOf(caller), 1);
+      const why = `the destination takes no further channel: ${textOf(error)}`;
+      this.gate.refuse(caller.connection, caller.head.length, why);
+      return undefined;
+    }
   }
 
   /** The source goes on though the destination has closed: an error, unless it was told that its guest is loaded. */
@@ -345,6 +366,7 @@ class Relay {
   private async checkLoaded(): Promise<void> {
     const shut = await this.tail.shut();
     if (shut === 0) return;
+    if (this.lost !== undefined && !this.hasEnded()) throw this.lost;
     if (shut !== undefined || this.announcement.is.returnPath || this.record.hasAnswers) throw notLoaded(shut);
     if (!this.hasEnded()) {
       throw new QevmError("truncated", "the connections ended before the stream did", { offset: this.main.length });
