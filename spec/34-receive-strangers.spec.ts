@@ -6,7 +6,6 @@ import { Readable } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import test, { type Test } from "tape";
 import { MemorySource } from "../src/bytes/index.js";
-import { ChannelEncoder } from "../src/codec/multifd/index.js";
 import { RamState } from "../src/codec/ram/index.js";
 import { StreamReader } from "../src/codec/stream/index.js";
 import { AllowedPeers } from "../src/io/transport/allowed-peers.js";
@@ -17,7 +16,7 @@ import { receiveInto, type Refused } from "../src/live/receive/index.js";
 import { relay } from "../src/live/relay/index.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
-import { hello } from "./support/look-alikes.js";
+import { channelOf, hello } from "./support/look-alikes.js";
 import { inFolder, sendUntil } from "./support/cut.js";
 import { dial } from "./support/receiving.js";
 
@@ -55,12 +54,16 @@ async function reading(use: (uri: string, came: () => Buffer[]) => Promise<void>
   }
 }
 
-/** Receives, or relays, while `act` connects. Returns who was refused, and the recording's channels. */
+/**
+ * Receives, or relays, while `act` connects. Returns who was refused, and the recording's channels.
+ * @param strays connections that are relayed, and not in the recording
+ */
 async function among(
   how: "receive" | "relay",
   folder: string,
   act: (uri: string) => Promise<void>,
   allow?: readonly string[],
+  strays = 0,
 ): Promise<{ refused: readonly Refused[]; files: string[] }> {
   mkdirSync(folder);
   const acting: Promise<void>[] = [];
@@ -70,7 +73,8 @@ async function among(
   else {
     await reading(async (to, came) => {
       outcome = await relay("tcp::0", to, { onListening, record: folder, allow });
-      if (came().length !== outcome.channels.length) throw new Error(`${came().length} connections were relayed`);
+      if (came().length !== outcome.channels.length + strays)
+        throw new Error(`${came().length} connections were relayed`);
     });
   }
   await Promise.all(acting);
@@ -84,12 +88,6 @@ function same(t: Test, folder: string, files: readonly string[], open: (file: st
 const { files, open } = recordingNamed("recording-7.2-zlib");
 const names = ["main.bin", ...files.filter((file) => file !== "main.bin")];
 const total = names.reduce((sum, file) => sum + open(file).length, 0);
-
-/** A forged channel: its first packet and some SYNC packets. */
-async function channelOf(channel: number, uuid: Uint8Array, syncs: number): Promise<Buffer> {
-  const encoder = await ChannelEncoder.create({ channel, uuid });
-  return Buffer.concat([encoder.init(), ...Array.from({ length: syncs }, (_, k) => encoder.sync(k))]);
-}
 
 for (const how of ["receive", "relay"] as const) {
   test(`${how}: a whole setup that breaks off before any page is not the source`, async (t) => {
@@ -129,6 +127,34 @@ for (const how of ["receive", "relay"] as const) {
       t.equal(reasons.filter((why) => why === "it is a multifd channel of another guest").length >= 3, true);
       t.equal(reasons.filter((why) => /^it is another multifd channel [01]$/u.test(why)).length >= 2, true);
       t.deepEqual(found.toSorted(), files);
+      same(t, join(folder, "rec"), files, open);
+    });
+  });
+
+  test(`${how}: one more channel of the same UUID, which says no more, is not in the recording`, async (t) => {
+    await inFolder(async (folder) => {
+      const stray = await channelOf(9, open(names[1]!).subarray(8, 24), 1);
+      const act = async (uri: string): Promise<void> => {
+        const sockets = [];
+        for (const name of names) {
+          const socket = await dial(uri);
+          socket.write(open(name).subarray(0, -100));
+          sockets.push(socket);
+        }
+        const stranger = await dial(uri);
+        stranger.write(stray);
+        await sleep(600);
+        for (const [k, name] of names.entries()) sockets[k]!.end(open(name).subarray(-100));
+      };
+      const { files: found } = await among(how, join(folder, "rec"), act, undefined, 1);
+      t.deepEqual(found.toSorted(), files);
+      const { channels } = JSON.parse(readFileSync(join(folder, "rec", "recording.json"), "utf8")) as {
+        channels: { file: string; refused?: string }[];
+      };
+      t.match(
+        channels.find(({ file }) => file === "multifd-9.bin")?.refused ?? "",
+        /^it has no pages, and fewer SYNC/u,
+      );
       same(t, join(folder, "rec"), files, open);
     });
   });

@@ -1,27 +1,31 @@
 /** A multifd channel that is one too many for the destination: a stranger's, or of a source that is set otherwise. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test, { type Test } from "tape";
-import { ChannelEncoder, decodeInitPacket, INIT_LENGTH } from "../src/codec/multifd/index.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
+import { channelOf } from "./support/look-alikes.js";
+import { qevm } from "./support/program.js";
 import { dial, listening } from "./support/receiving.js";
 
 const { files, open } = recordingNamed("recording-7.2-zlib");
 const NAMES = ["main.bin", ...files.filter((name) => name.startsWith("multifd"))];
 
+type After = "refuses" | "closes" | "keeps";
+
 /** Takes so many connections; with the last one it closes its listener (QEMU 7.2), or closes what comes after (10.0). */
 async function destinationFor(
   count: number,
-  after: "refuses" | "closes",
+  after: After,
   use: (to: string, lengths: () => number[]) => Promise<void>,
 ): Promise<void> {
   const heard: { socket: Socket; bytes: number }[] = [];
   const server: Server = createServer({ allowHalfOpen: true }, (socket) => {
     socket.on("error", () => undefined);
     if (heard.length === count) {
-      socket.destroy();
+      if (after === "closes") socket.destroy();
+      else socket.resume().on("end", () => socket.end());
       return;
     }
     const one = { socket, bytes: 0 };
@@ -42,14 +46,7 @@ async function destinationFor(
   }
 }
 
-/** A channel with the migration's own uuid and a new id, early enough to be taken for one of it. */
-async function forged(): Promise<Buffer> {
-  const { uuid } = decodeInitPacket(open(NAMES[1]!).subarray(0, INIT_LENGTH), 0, []);
-  const encoder = await ChannelEncoder.create({ channel: 9, uuid });
-  return Buffer.concat([encoder.init(), encoder.sync(0)]);
-}
-
-async function relayed(t: Test, after: "refuses" | "closes", writes: boolean): Promise<void> {
+async function relayed(t: Test, after: After, writes: boolean): Promise<void> {
   await destinationFor(NAMES.length, after, async (to, lengths) => {
     await listening(["relay", "tcp:127.0.0.1:0", to, "--out", "$DIR/rec"], async ({ uri, folder, ended }) => {
       const sockets: Socket[] = [];
@@ -61,7 +58,7 @@ async function relayed(t: Test, after: "refuses" | "closes", writes: boolean): P
       while (lengths().length < NAMES.length) await sleep(20);
       // It never closes by itself.
       const stranger = connect({ port: Number(uri.split(":").at(-1)), allowHalfOpen: true });
-      stranger.on("error", () => undefined).write(await forged());
+      stranger.on("error", () => undefined).write(await channelOf(9, open(NAMES[1]!).subarray(8, 24), 1));
       const writing = setInterval(() => {
         if (writes && stranger.writable) stranger.write(Buffer.alloc(5000));
       }, 20);
@@ -78,11 +75,16 @@ async function relayed(t: Test, after: "refuses" | "closes", writes: boolean): P
       );
       const list = JSON.parse(readFileSync(join(folder, "rec", "recording.json"), "utf8")) as { complete: boolean };
       t.equal(list.complete, true);
+      t.equal((await qevm(["verify", join(folder, "rec")])).code, 0, "the recording verifies");
+      t.deepEqual(
+        readdirSync(join(folder, "rec")).filter((file) => file.startsWith("multifd")),
+        NAMES.slice(1),
+      );
     });
   });
 }
 
-for (const after of ["refuses", "closes"] as const) {
+for (const after of ["refuses", "closes", "keeps"] as const) {
   for (const writes of [false, true]) {
     const what = `a destination that ${after} a channel too many, which ${writes ? "goes on" : "is silent"}`;
     test(`${what}: the migration goes on`, { timeout: 60_000 }, async (t) => await relayed(t, after, writes));

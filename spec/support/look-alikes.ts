@@ -35,8 +35,7 @@ export async function amongStrangers(
         // A new id is a forgery where it comes late: at first only those of the guest's own.
         late ||= await isLate();
         const channel = (k / 10) % (late ? 3 : 2);
-        const encoder = await ChannelEncoder.create({ channel, uuid: new Uint8Array(16) });
-        await call(Buffer.concat([encoder.init(), encoder.sync(0)]));
+        await call(await channelOf(channel, new Uint8Array(16), 1));
       }
       await sleep(5);
     }
@@ -50,6 +49,12 @@ export async function amongStrangers(
     over.abort();
     await disturbing.finally(() => sockets.forEach((socket) => socket.destroy()));
   }
+}
+
+/** A forged channel: its first packet and some SYNC packets. */
+export async function channelOf(channel: number, uuid: Uint8Array, syncs: number): Promise<Buffer> {
+  const encoder = await ChannelEncoder.create({ channel, uuid });
+  return Buffer.concat([encoder.init(), ...Array.from({ length: syncs }, (_, k) => encoder.sync(k))]);
 }
 
 /** The hello of a multifd channel. */

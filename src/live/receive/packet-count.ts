@@ -7,6 +7,10 @@ import { FedSource } from "./fed-source.js";
  */
 export class PacketCount {
   packets = 0;
+  /** Packets with SYNC. A source sends equally many on each of its channels. */
+  syncs = 0;
+  /** Pages have come. */
+  hasPages = false;
   /** Highest packet number; packets are counted over all channels of a migration. */
   last = -1n;
   /**
@@ -56,6 +60,8 @@ export class PacketCount {
         this.packets++;
         if (packetNum > this.last) this.last = packetNum;
         const [pages, syncs] = [normalPages + zeroPages > 0, (flags & MultifdFlag.SYNC) !== 0];
+        if (syncs) this.syncs++;
+        if (pages) this.hasPages = true;
         if (pages || !syncs) this.owes = pages && syncs;
       }
     } catch (error) {
@@ -67,8 +73,23 @@ export class PacketCount {
   }
 }
 
-/** Whether every packet that these channels refer to has arrived. */
-export function allHere(channels: readonly PacketCount[]): boolean {
+/** Why a channel is dropped that is `idle` when all packets are here. */
+export const IDLE = "it has no pages, and fewer SYNC packets than the channels of the migration";
+
+/**
+ * Channels that are late, or of nobody: without pages, and with fewer SYNC packets than others. Packets are numbered over
+ * all channels, so that one of the migration that is late lacks a number, and a stranger's does not.
+ */
+export function idle(channels: readonly PacketCount[]): ReadonlySet<PacketCount> {
+  // Of none is anything known where no channel can be read (another page size).
+  const most = channels.reduce((sum, { counts, syncs }) => (counts ? Math.max(sum, syncs) : sum), 0);
+  return new Set(channels.filter(({ hasPages, syncs }) => !hasPages && syncs < most));
+}
+
+/** Whether every packet that these channels refer to has arrived, without those that are `idle`. */
+export function allHere(all: readonly PacketCount[]): boolean {
+  const without = idle(all);
+  const channels = all.filter((channel) => !without.has(channel));
   if (channels.some(({ counts }) => !counts)) return true;
   if (channels.some(({ atBorder }) => !atBorder)) return false;
   const packets = channels.reduce((sum, channel) => sum + channel.packets + (channel.owes ? 1 : 0), 0);

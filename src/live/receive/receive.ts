@@ -229,6 +229,7 @@ class Receiver {
       }
       await sleep(LOOK);
     }
+    this.side.dropIdle();
     if (live.lacksMemory && this.side.channels.length === 0) throw withoutMemory("cpr-transfer or cpr-exec");
   }
 
@@ -248,7 +249,7 @@ class Receiver {
   }
 
   private isOpen(): boolean {
-    return this.main?.open === true || this.side.channels.some((channel) => channel.open);
+    return this.main?.open === true || this.side.isOpen;
   }
 
   private async confirm(): Promise<void> {

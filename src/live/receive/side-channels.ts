@@ -6,7 +6,7 @@ import type { ChannelHead } from "./channel-files.js";
 import type { Caller, Gate } from "./gate.js";
 import type { LiveMain } from "./live-main.js";
 import { whyForeign } from "./foreign.js";
-import { allHere, PacketCount } from "./packet-count.js";
+import { allHere, idle, IDLE, PacketCount } from "./packet-count.js";
 import type { Recorder } from "./recorder.js";
 
 /** A channel besides the main one. */
@@ -32,7 +32,23 @@ export class SideChannels {
 
   /** Whether every packet that is referred to has arrived. */
   get allHere(): boolean {
-    return allHere(this.channels.flatMap(({ count }) => count ?? []));
+    return allHere(this.counts);
+  }
+
+  /** Whether more may come on one of them, but on those that are of nobody. */
+  get isOpen(): boolean {
+    const without = idle(this.counts);
+    return this.channels.some(({ open, count }) => open && (count === undefined || !without.has(count)));
+  }
+
+  /** Removes the channels that are of nobody. Call it when all packets are here. */
+  dropIdle(): void {
+    const without = idle(this.counts);
+    for (const channel of [...this.channels]) if (without.has(channel.count!)) this.drop(channel, IDLE);
+  }
+
+  private get counts(): PacketCount[] {
+    return this.channels.flatMap(({ count }) => count ?? []);
   }
 
   /** Reads one channel from its first byte to its last. Errors: io. */

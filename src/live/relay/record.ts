@@ -1,7 +1,19 @@
 import { QevmError } from "../../bytes/errors.js";
-import { Recorder, type Caller, type ChannelFact, type ChannelHead, type RecordingFacts } from "../receive/index.js";
+import {
+  idle,
+  IDLE,
+  PacketCount,
+  Recorder,
+  type Caller,
+  type ChannelFact,
+  type ChannelHead,
+  type RecordingFacts,
+} from "../receive/index.js";
 import type { ChannelRole } from "../../io/recording/index.js";
 import { textOf } from "../../io/transport/attempt.js";
+
+/** Of nearly all targets; with another one packets are not counted. */
+const PAGE_SIZE = 4096;
 
 /** How a relay records the migration. */
 export interface RecordOptions {
@@ -31,6 +43,8 @@ export class RelayRecord {
   /** The recording has its name; later data is appended. */
   private confirmed = false;
   private settled = false;
+  /** Of multifd channels, to tell those that are of nobody. */
+  private readonly counts = new Map<PacketCount, ChannelHead>();
   /** The error that stopped recording. */
   private broken: QevmError | undefined;
 
@@ -65,20 +79,18 @@ export class RelayRecord {
   }
 
   /** The chunks of a connection, recorded as they arrive. Errors: io. */
-  async *through({ head, rest }: Caller, channel: ChannelHead): AsyncGenerator<Uint8Array> {
-    let next: Uint8Array | undefined = head.length === 0 ? undefined : head;
-    for (;;) {
-      if (next !== undefined) {
+  async *through({ head, rest, role }: Caller, channel: ChannelHead): AsyncGenerator<Uint8Array> {
+    const count = role === "multifd" && this.options.record !== undefined ? new PacketCount(PAGE_SIZE) : undefined;
+    if (count !== undefined) this.counts.set(count, channel);
+    try {
+      for (let next: Uint8Array | undefined = head; next !== undefined; next = await nextOf(rest)) {
+        if (next.length === 0) continue;
         this.note(channel, next);
+        await count?.feed(next);
         yield next;
       }
-      try {
-        const { done, value } = await rest.next();
-        if (done === true) return;
-        next = value;
-      } catch (error) {
-        throw new QevmError("io", `the source's connection: ${textOf(error)}`, { cause: error });
-      }
+    } finally {
+      count?.end();
     }
   }
 
@@ -104,6 +116,7 @@ export class RelayRecord {
   async confirm(): Promise<void> {
     if (this.confirmed || this.broken !== undefined) return;
     try {
+      for (const count of idle([...this.counts.keys()])) this.recorder.drop(this.counts.get(count)!, IDLE);
       this.recorder.settle(this.list(true));
       await this.options.confirm?.();
       this.confirmed = true;
@@ -154,5 +167,14 @@ export class RelayRecord {
 
   private list(complete: boolean, reason?: string): RecordingFacts {
     return { ...this.about(), complete, ...(reason === undefined ? {} : { reason }) };
+  }
+}
+
+async function nextOf(rest: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
+  try {
+    const { done, value } = await rest.next();
+    return done === true ? undefined : value;
+  } catch (error) {
+    throw new QevmError("io", `the source's connection: ${textOf(error)}`, { cause: error });
   }
 }

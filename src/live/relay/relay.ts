@@ -232,9 +232,14 @@ class Relay {
     }
   }
 
-  /** The source goes on though the destination has closed: an error, unless it was told that its guest is loaded. */
+  /**
+   * A connection goes on though the destination has closed its main one: an error, unless the source was told that its
+   * guest is loaded, or asked for no answer and has sent all.
+   */
   private async left(error: unknown): Promise<void> {
-    if ((await this.tail.shut()) === 0) this.over?.resolve();
+    const shut = await this.tail.shut();
+    const unasked = shut === undefined && !this.announcement.is.returnPath && this.hasEnded();
+    if (shut === 0 || (unasked && error === undefined)) this.over?.resolve();
     else this.over?.reject(error ?? closedEarly(this.to));
   }
 
