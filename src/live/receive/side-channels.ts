@@ -44,7 +44,8 @@ export class SideChannels {
   /** Removes the channels that are of nobody. Call it when all packets are here. */
   dropIdle(): void {
     const without = idle(this.counts);
-    for (const channel of [...this.channels]) if (without.has(channel.count!)) this.drop(channel, IDLE);
+    const ofNobody = this.channels.filter(({ count }) => count !== undefined && without.has(count));
+    for (const channel of ofNobody) this.drop(channel, IDLE);
   }
 
   private get counts(): PacketCount[] {
