@@ -4,12 +4,14 @@ import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync }
 import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
 import test from "tape";
 import { QevmError } from "../src/bytes/errors.js";
 import { MemorySource } from "../src/bytes/index.js";
+import { followChannel, followStream, type Follower } from "../src/io/transport/followed.js";
 import { sendChannels } from "../src/io/transport/send-channels.js";
 import { sendStream } from "../src/io/transport/send.js";
-import { corpusEntry } from "../tools/corpus.js";
+import { corpusEntry, projectRoot } from "../tools/corpus.js";
 import { compare, destinationLike, startDestination } from "../tools/destination/index.js";
 import { refusal } from "./support/bytes.js";
 import { qemuOf } from "./support/loads.js";
@@ -100,8 +102,12 @@ for (const kind of ["unix", "tcp"] as const) {
         const { port } = server.address() as AddressInfo;
         const uri = kind === "tcp" ? `tcp:127.0.0.1:${port}` : `unix:${path}`;
         const ended = await qevm(["send", file, uri]);
-        t.equal(ended.code, 2, ended.stdout);
-        t.match(ended.stderr, /ECONNRESET: the destination closed after all 152 bytes/u);
+        // The stream is cut, too.
+        t.equal(ended.code, 1, ended.stdout);
+        t.match(
+          ended.stderr,
+          /ECONNRESET: the destination closed after all 152 bytes.*: the input ends inside RAM block/u,
+        );
       } finally {
         server.close();
       }
@@ -172,6 +178,76 @@ test("exec: and fd: get every byte", async (t) => {
       (await qevm(["send", file, "exec:head -c 1000 > /dev/null"])).stderr,
       /the destination closed after \d+ of/u,
     );
+  });
+});
+
+/** A channel of a recording of the corpus. */
+function recorded(name: string, channel: string): Buffer {
+  return gunzipSync(readFileSync(join(projectRoot(), "corpus", name, `${channel}.bin.gz`)));
+}
+
+/** What a follower says of bytes that end there. */
+async function followed(follower: Follower, bytes: Uint8Array): Promise<QevmError | undefined> {
+  for (let at = 0; at < bytes.length; at += 1 << 18) await follower.feed(bytes.subarray(at, at + (1 << 18)));
+  return await refusal(() => follower.end());
+}
+
+test("a cut stream is sent as far as it came, and is no success: where it ends and what is missing", async (t) => {
+  await withStream(async (folder) => {
+    const cut = entry.open().subarray(0, 400_000);
+    const [file, out] = [join(folder, "cut"), join(folder, "out")];
+    writeFileSync(file, cut);
+    for (const [what, stdin] of [
+      [file, undefined],
+      ["-", cut],
+    ] as const) {
+      const ended = await qevm(["send", what, `exec:cat > '${out}'`, "--json"], stdin && { stdin });
+      const { error } = JSON.parse(ended.stdout) as { error: Record<string, unknown> };
+      t.equal(ended.code, 1, what);
+      t.ok(readFileSync(out).equals(cut), "every byte was sent");
+      const { code, message, streamOffset, path, expected, found } = error;
+      t.equal(message, "sent as far as it came, 400000 bytes: the input ends inside page data");
+      t.deepEqual([code, streamOffset, path], ["truncated", 400_000, ['section 2 "ram"', "record 19"]]);
+      t.deepEqual([expected, found], ["4104 bytes from 398395", "1605"]);
+    }
+    t.equal((await qevm(["send", file, "exec:cat > /dev/null", "--lenient"])).code, 0, "--lenient asks nothing");
+    const gone = await qevm(["send", file, "exec:exit 7"]);
+    t.deepEqual([gone.code, /ended with exit code 7/u.test(gone.stderr)], [2, true], "not all of it was sent");
+  });
+});
+
+test("what ends a stream of each kind is its end, and nothing before", async (t) => {
+  const streams = ["live", "xbzrle-small-cache", "block", "suppress-vmdesc", "machine-none", "dirty-bitmap", "pc-1.4"];
+  const all: [string, Buffer][] = [
+    ...streams.map((name) => [name, corpusEntry(name).open()] as [string, Buffer]),
+    ["postcopy", recorded("postcopy-11.1", "main")],
+  ];
+  for (const [name, whole] of all) {
+    t.equal(await followed(followStream(), whole), undefined, name);
+    for (const left of [1, 200, whole.length >> 1, whole.length - 9]) {
+      const error = await followed(followStream(), whole.subarray(0, whole.length - left));
+      t.equal(error?.code, "truncated", `${name} without its last ${left} bytes: ${error?.message}`);
+    }
+  }
+  const channel = recorded("recording-7.2-zlib", "multifd-0");
+  t.equal(await followed(followChannel(4096), channel), undefined, "a channel");
+  const error = await followed(followChannel(4096), channel.subarray(0, channel.length - 1));
+  t.equal(error?.code, "truncated", error?.message);
+});
+
+test("channels: a cut one is no success", async (t) => {
+  await withStream(async (folder) => {
+    const server = createServer((socket) => socket.on("error", () => undefined).resume());
+    const path = join(folder, "socket");
+    await once(server.listen(path), "listening");
+    try {
+      const cut = recorded("recording-7.2-zlib", "multifd-0").subarray(0, 5000);
+      const channels = [entry.open(), cut].map((bytes) => ({ open: () => new MemorySource(bytes) }));
+      const error = await refusal(() => sendChannels(channels, `unix:${path}`, { checks: true }));
+      t.match(error?.message ?? "", /sent as far as it came, 5000 bytes: /u);
+    } finally {
+      server.close();
+    }
   });
 });
 

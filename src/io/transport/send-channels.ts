@@ -1,11 +1,20 @@
 import type { ByteSource } from "../../bytes/source.js";
 import { openDestination, type Destination, type TakeAnswers } from "./destination-uri.js";
+import { followChannel, followStream, pageSizeOf, type Follower } from "./followed.js";
 import type { TlsConnector } from "./tls/connector.js";
 import { sendStream, type SendOptions } from "./send.js";
 
 /** One channel to send; `open` begins at its first byte. */
 interface SentChannel {
   open(): ByteSource;
+}
+
+/** How channels are sent. */
+interface ChannelOptions extends Pick<SendOptions, "maxBandwidth"> {
+  tls?: TlsConnector | undefined;
+  answers?: TakeAnswers | undefined;
+  /** Each has to end where it should: the first is a stream, the others are multifd channels. */
+  checks?: boolean;
 }
 
 /**
@@ -19,24 +28,29 @@ interface SentChannel {
 export async function sendChannels(
   channels: readonly SentChannel[],
   uri: string,
-  { maxBandwidth, tls, answers }: SendOptions & { tls?: TlsConnector | undefined; answers?: TakeAnswers } = {},
+  { maxBandwidth, tls, answers, checks = false }: ChannelOptions = {},
 ): Promise<number> {
   const destinations: Destination[] = [];
   const share = maxBandwidth === undefined ? undefined : Math.ceil(maxBandwidth / channels.length);
-  const send = async (channel: SentChannel, to: Destination): Promise<number> => {
-    const source = channel.open();
+  const pageSize = checks ? await shownBy(channels[0]!) : undefined;
+  const followerOf = (k: number): Follower | undefined => {
+    if (pageSize === undefined) return undefined;
+    return k === 0 ? followStream() : followChannel(pageSize);
+  };
+  const send = async (k: number, to: Destination): Promise<number> => {
+    const source = channels[k]!.open();
     try {
-      return await sendStream(source, to, { maxBandwidth: share });
+      return await sendStream(source, to, { maxBandwidth: share, follower: followerOf(k) });
     } finally {
       await source.close?.();
     }
   };
   try {
     const sent: Promise<number>[] = [];
-    for (const [k, channel] of channels.entries()) {
+    for (const k of channels.keys()) {
       const destination = await openDestination(uri, k === 0 ? answers : undefined, tls);
       destinations.push(destination);
-      const sending = send(channel, k === 0 ? destination : aside(destination));
+      const sending = send(k, k === 0 ? destination : aside(destination));
       sending.catch(() => undefined);
       sent.push(sending);
     }
@@ -50,4 +64,14 @@ export async function sendChannels(
 /** A channel whose end is ignored. */
 function aside(destination: Destination): Destination {
   return { ...destination, end: () => destination.end(true).catch(() => undefined) };
+}
+
+/** Target page size in bytes of the stream in a main channel. */
+async function shownBy(main: SentChannel): Promise<number> {
+  const source = main.open();
+  try {
+    return await pageSizeOf(source);
+  } finally {
+    await source.close?.();
+  }
 }

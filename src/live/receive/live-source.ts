@@ -1,4 +1,4 @@
-import { FedSource } from "./fed-source.js";
+import { FedSource } from "../../bytes/fed-source.js";
 import type { StreamEnd } from "./stream-end.js";
 
 /** Milliseconds without data after which a stream that looks complete counts as ended. */

@@ -1,7 +1,7 @@
 import { QevmError } from "../../bytes/errors.js";
 import { PAGE_FLAGS, type RamState } from "../../codec/ram/index.js";
 import { StreamReader } from "../../codec/stream/index.js";
-import { FedSource } from "./fed-source.js";
+import { FedSource } from "../../bytes/fed-source.js";
 
 /** How a connection that begins with a stream header goes on. */
 export type Proof = "ram" | "damaged" | "ended";

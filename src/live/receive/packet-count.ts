@@ -1,6 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
 import { ChannelReader, MultifdFlag } from "../../codec/multifd/index.js";
-import { FedSource } from "./fed-source.js";
+import { FedSource } from "../../bytes/fed-source.js";
 
 /**
  * Parses a multifd channel while it arrives, to know how many packets have come and whether the last one is complete.

@@ -1,4 +1,4 @@
-import type { ByteSource } from "../../bytes/source.js";
+import type { ByteSource } from "./source.js";
 
 /** A source that bytes are fed to: `feed` waits until its chunk was consumed, so that one chunk is held. */
 export class FedSource implements ByteSource {
