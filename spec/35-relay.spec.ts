@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type AddressInfo, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import { encodeReturnMessage, type ReturnMessage } from "../src/codec/stream/ind
 import { corpusEntry } from "../tools/corpus.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
 import { qevm } from "./support/program.js";
-import { dial, listening } from "./support/receiving.js";
+import { dial, freePort, listening } from "./support/receiving.js";
 import { flatDocument } from "./support/document.js";
 
 /** A destination that keeps what comes, connection by connection. */
@@ -27,9 +27,9 @@ class Heard {
     this.connections.push(connection);
   });
 
-  async listen(): Promise<string> {
+  async listen(port = 0): Promise<string> {
     await new Promise<void>((resolve) => {
-      this.server.listen(0, "127.0.0.1", resolve);
+      this.server.listen(port, "127.0.0.1", resolve);
     });
     return `tcp:127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
@@ -106,6 +106,55 @@ test("every channel passes as it is, in its order, and the answers go back", asy
       }
       t.equal((await qevm(["verify", join(folder, "rec")])).code, 0);
     });
+  });
+});
+
+test("a migration that goes on after a break in postcopy passes as it is, and waits for its destination", async (t) => {
+  const { open } = recordingNamed("postcopy-7.2-recovered");
+  const [sent, replies] = [open("resumed-1.bin"), open("return-path-1.bin")];
+  const port = await freePort();
+  const args = ["relay", "tcp:127.0.0.1:0", `tcp:127.0.0.1:${port}`, "--ram", "normal", "--out", "$DIR/rec", "--json"];
+  await listening(args, async ({ uri, folder, child, ended }) => {
+    const said = new Promise<string>((resolve) => {
+      child.stderr?.on("data", (text: string) => text.includes("migrate-recover") && resolve(text));
+    });
+    const socket = await dial(uri);
+    let heardBack = Buffer.alloc(0);
+    let lost = false;
+    socket.on("data", (bytes: Buffer) => (heardBack = Buffer.concat([heardBack, bytes])));
+    socket.once("close", () => (lost = true));
+    socket.write(sent);
+    t.match(
+      await said,
+      /ECONNREFUSED.*: say migrate-recover tcp:127\.0\.0\.1:\d+ at the destination; the source waits/u,
+    );
+    t.equal(lost, false, "7.2 that loses this connection cannot go on any more");
+    const heard = new Heard();
+    try {
+      await heard.listen(port);
+      t.equal(await heard.until(0, sent.length), sent.length);
+      heard.connections[0]!.socket.end(replies);
+      const second = await dial(uri).then(async (other) => {
+        other.write(sent);
+        return await new Promise((resolve) => {
+          other.once("close", () => resolve("refused"));
+        });
+      });
+      t.equal(second, "refused", "another one that goes on");
+      socket.end();
+      const { code, stdout, stderr } = await ended();
+      t.equal(code, 0, stderr);
+      t.ok(heard.connections[0]!.bytes.equals(sent) && heardBack.equals(replies), "both directions");
+      const report = flatDocument(stdout) as { loaded: boolean; converted: unknown; channels: { role: string }[] };
+      t.deepEqual([report.loaded, report.converted], [true, null]);
+      t.deepEqual(report.channels.map(({ role }) => role).toSorted(), ["resumed", "return-path"]);
+      t.ok(readFileSync(join(folder, "rec", "resumed.bin")).equals(sent));
+      // Beside what came before the break it is one migration.
+      writeFileSync(join(folder, "rec", "main.bin"), open("main.bin"));
+      t.equal((await qevm(["verify", join(folder, "rec")])).code, 0);
+    } finally {
+      heard.close();
+    }
   });
 });
 

@@ -334,7 +334,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       JSON_OUT,
     ],
     text:
-      "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too.\nExit 1 if the destination reports failure or --like refuses something (the\nguest stays with the source), 2 if a side is lost.\n" +
+      "In the source: migrate LISTEN-URI; the destination waits at CONNECT-URI\n(tcp:HOST:PORT, unix:PATH). Without options every byte is relayed\nunchanged, in both directions and on every channel, postcopy too; one that\nbroke off in postcopy goes on through another relay (migrate -r).\nExit 1 if the destination reports failure or --like refuses something (the\nguest stays with the source), 2 if a side is lost.\n" +
       `${LISTEN_TEXT}\n${TLS_TEXT}`,
   },
   catalogue: {

@@ -28,7 +28,10 @@ export async function run(argv: string[]): Promise<number> {
   const connectTls = await connectorTls(args, "connect-tls");
   checkInClear(args, listenTls ?? connectTls, out);
   const onListening = (uri: string): void => tellSource((planned.listenUri = uri));
-  const sides = { listenTls, connectTls, allow: args.list("allow"), onListening };
+  const onWaiting = ({ what }: QevmError): void => {
+    tell(`${what}: say migrate-recover ${to} at the destination; the source waits, and may not lose this connection`);
+  };
+  const sides = { listenTls, connectTls, allow: args.list("allow"), onListening, onWaiting };
   const how = { convert, multifd, adapt, ...sides };
   let relayed: Relayed;
   try {
@@ -184,6 +187,9 @@ function lines(
     ...(split === null ? [] : [`${count(split.pages.normal)} pages in ${count(split.packets)} multifd packets`]),
     ...(adapted === null ? [] : adaptLines(adapted, `adapted on its way: ${fileSize(adapted.streamLength ?? 0)}`)),
     ...tlsLines(tls),
+    ...(channels.some(({ role }) => role === "resumed")
+      ? ["a migration that goes on in postcopy: passed unchanged"]
+      : []),
     loaded === true
       ? "the destination confirmed that it has loaded everything"
       : "no return path: the destination cannot confirm",

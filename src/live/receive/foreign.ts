@@ -14,14 +14,19 @@ interface Known {
  * @param postcopy whether the migration may switch to postcopy
  */
 export function whyForeign({ role, id, uuid }: Known, others: readonly Known[], postcopy: boolean): string | undefined {
+  if (leads(role)) return others.some((one) => leads(one.role)) ? SECOND_MAIN : undefined;
   const same = others.filter((one) => one.role === role);
-  if (role === "main") return same.length > 0 ? SECOND_MAIN : undefined;
   if (role === "preempt") {
     if (!postcopy) return "it is a preempt channel, and this migration has none";
     return same.length > 0 ? "it is a second preempt channel" : undefined;
   }
   if (same.some((one) => one.uuid !== uuid)) return OTHER_GUEST;
   return same.some((one) => one.id === id) ? anotherOf(id) : undefined;
+}
+
+/** Whether it is the channel that the others go with. */
+export function leads(role: ChannelRole): boolean {
+  return role === "main" || role === "resumed";
 }
 
 export const SECOND_MAIN = "it is a second main channel";

@@ -35,6 +35,8 @@ interface GateFacts {
   mayBeSilent(): boolean;
   /** Accept a silent connection as the preempt channel before it sends anything. */
   readonly takesSilent?: boolean;
+  /** A migration that broke off in postcopy may go on: another connection takes the main channel's place. */
+  readonly takesResumed?: boolean;
 }
 
 /** Time limit in milliseconds for a connection to identify itself. */
@@ -194,9 +196,16 @@ export class Gate {
       return undefined;
     }
     if (role === undefined) return undefined;
-    if (role === "return-path" || role === "resumed") {
-      waiting.why ??= role === "resumed" ? "it resumes another migration" : "it begins with return path messages";
+    if (role === "return-path" || (role === "resumed" && this.facts.takesResumed !== true)) {
+      waiting.why ??=
+        role === "resumed"
+          ? "it resumes a migration that broke off in postcopy: only its destination, or qevm relay, can take it"
+          : "it begins with return path messages";
       return undefined;
+    }
+    if (role === "resumed") {
+      if (this.facts.mainIsHere()) waiting.why ??= SECOND_MAIN;
+      return waiting.why === undefined ? { connection, role, id: undefined, uuid: undefined, head, rest } : undefined;
     }
     if (role === "main" && this.cpr) throw withoutMemory("cpr-transfer");
     if (role === "main" && !alone) return await this.prove(waiting, head, rest);

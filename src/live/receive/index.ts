@@ -4,7 +4,7 @@ export type { ChannelHead } from "./channel-files.js";
 export { countSame, LOOK, STRANGERS } from "./checks.js";
 export { Gate, type Caller } from "./gate.js";
 export type { Refused } from "../../io/transport/connection.js";
-export { whyForeign } from "./foreign.js";
+export { leads, whyForeign } from "./foreign.js";
 export { LiveSource } from "./live-source.js";
 export { idle, IDLE, PacketCount } from "./packet-count.js";
 export { Recorder, type ChannelFact, type RecordingFacts } from "./recorder.js";

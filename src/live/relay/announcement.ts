@@ -10,6 +10,12 @@ export class Announcement {
   /** The first bytes of the main channel, until the announcement is complete. */
   private head: Uint8Array | undefined = new Uint8Array(0);
 
+  /** It was made on another connection, which broke off after the switch to postcopy. */
+  resume(): void {
+    this.is = { returnPath: true, postcopy: true, all: true };
+    this.head = undefined;
+  }
+
   /** Takes the next bytes of the main channel. */
   async note(chunk: Uint8Array): Promise<void> {
     if (this.head === undefined) return;

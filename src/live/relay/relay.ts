@@ -4,6 +4,7 @@ import {
   countSame,
   Gate,
   KeptTail,
+  leads,
   LOOK,
   whyForeign,
   STRANGERS,
@@ -90,6 +91,7 @@ class Relay {
       mainIsHere: () => this.mainIsHere,
       mayBeSilent: () => this.announcement.is.postcopy,
       takesSilent: true,
+      takesResumed: true,
     };
     const allowed = new AllowedPeers(options.allow ?? [], from);
     this.gate = new Gate(facts, (refused) => options.onRefused?.(refused), allowed);
@@ -170,17 +172,19 @@ class Relay {
   /** Relays one connection from its first byte to its last. */
   private async channel(caller: Caller): Promise<void> {
     const { connection, role } = caller;
-    const isMain = role === "main";
+    const isMain = leads(role);
+    if (role === "resumed") this.announcement.resume();
     if (role === "multifd" && this.changesPages) {
       await this.pump(caller, this.record.open(role, caller.id));
       return;
     }
     const early = isMain ? this.record.open(role) : undefined;
     // The destination goes on waiting, for another try.
-    if (isMain) await this.adapt?.look(caller.head, this.options.adapt?.stream);
+    if (role === "main") await this.adapt?.look(caller.head, this.options.adapt?.stream);
     // It says nothing: a destination that still waits for multifd channels would wait for its first bytes.
-    if (role === "preempt" && this.options.multifd !== undefined) await this.channelsAreOpen;
-    const connected = this.connect((bytes) => this.answer(connection, bytes, isMain));
+    if (role === "preempt" && this.options.multifd !== undefined && !this.resumes) await this.channelsAreOpen;
+    const answers = (bytes: Uint8Array): Promise<void> => this.answer(connection, bytes, isMain);
+    const connected = role === "resumed" ? this.reconnect(answers) : this.connect(answers);
     const destination = role === "multifd" ? await this.unlessRefused(connected, caller) : await connected;
     if (destination === undefined) return;
     const channel = early ?? this.record.open(role, caller.id);
@@ -253,6 +257,22 @@ class Relay {
     return destination;
   }
 
+  /**
+   * Connects to the destination of a migration that goes on, once it listens: a source of 7.2 that loses this
+   * connection, too, stays in postcopy-recover for ever, and its guest is lost (10.0 and 11.1 do not).
+   */
+  private async reconnect(answers: (bytes: Uint8Array) => Promise<void>): Promise<Destination> {
+    for (let k = 0; ; k++) {
+      try {
+        return await this.connect(answers);
+      } catch (error) {
+        if (this.closed || !(error instanceof QevmError) || error.code !== "io") throw error;
+        if (k === 0) this.options.onWaiting?.(error);
+        await sleep(AGAIN);
+      }
+    }
+  }
+
   /** A multifd channel whose pages are changed: it has no connection of its own to the destination. */
   private async pump(caller: Caller, channel: ChannelHead): Promise<void> {
     await this.ahead.add(this.record.through(caller, channel)).done.catch((error: unknown) => {
@@ -293,7 +313,7 @@ class Relay {
   }
 
   private async forward(role: ChannelRole, chunks: AsyncGenerator<Uint8Array>, to: Destination): Promise<void> {
-    const passing = role === "main" ? this.kept(chunks) : chunks;
+    const passing = leads(role) ? this.kept(chunks) : chunks;
     const changes = this.conversion !== undefined || this.adapt !== undefined;
     if (role === "main" && changes) await this.convert(passing, to);
     else for await (const chunk of passing) await to.write(chunk);
@@ -384,6 +404,14 @@ class Relay {
     return multifd !== undefined || this.adapt !== undefined || (this.conversion?.ram ?? "keep") !== "keep";
   }
 
+  /**
+   * The migration broke off after the switch to postcopy, and goes on. What a relay changes came before, or is not in
+   * postcopy: pages are plain, and the device part is loaded.
+   */
+  private get resumes(): boolean {
+    return this.callers.some(({ role }) => role === "resumed");
+  }
+
   /** That of the source's multifd channels. */
   private get uuid(): Uint8Array | undefined {
     const uuid = this.callers.find(({ role }) => role === "multifd")?.uuid;
@@ -391,7 +419,7 @@ class Relay {
   }
 
   private get tls(): TlsFacts | null {
-    return this.callers.find(({ role }) => role === "main")?.connection.tls ?? null;
+    return this.callers.find(({ role }) => leads(role))?.connection.tls ?? null;
   }
 
   private async relayed(): Promise<Relayed> {
@@ -414,5 +442,7 @@ function closedEarly(uri: string): QevmError {
  * ended.
  */
 const PATIENCE = 10_000;
+/** Milliseconds between tries to connect to a destination that is not there yet. */
+const AGAIN = 300;
 /** Number of checks without a new connection or byte after which none is in flight. */
 const QUIET = 8;

@@ -1,3 +1,4 @@
+import type { QevmError } from "../../bytes/errors.js";
 import type { StreamOptions } from "../../codec/stream/index.js";
 import type { TlsConnector } from "../../io/transport/tls/connector.js";
 import type { TlsFacts, TlsListener } from "../../io/transport/tls/listener.js";
@@ -28,6 +29,11 @@ export interface RelayOptions extends RecordOptions {
   allow?: readonly string[] | undefined;
   /** Called when a source can connect, with the URI to connect to. */
   onListening?: (uri: string) => void;
+  /**
+   * Called once where a migration goes on after a break in postcopy, and the destination does not listen yet. The source
+   * is kept waiting.
+   */
+  onWaiting?: (error: QevmError) => void;
   /** Called for every connection that does not belong to this migration, after it was closed. */
   onRefused?: (refused: Refused) => void;
 }
