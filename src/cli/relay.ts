@@ -28,7 +28,10 @@ export async function run(argv: string[]): Promise<number> {
   const connectTls = await connectorTls(args, "connect-tls");
   checkInClear(args, listenTls ?? connectTls, out);
   const onListening = (uri: string): void => tellSource((planned.listenUri = uri));
+  let waits = false;
   const onWaiting = ({ what }: QevmError): void => {
+    if (waits) return;
+    waits = true;
     tell(`${what}: say migrate-recover ${to} at the destination; the source waits, and may not lose this connection`);
   };
   const sides = { listenTls, connectTls, allow: args.list("allow"), onListening, onWaiting };

@@ -102,6 +102,7 @@ export async function surveyStream(
     stopped = error;
   }
   const inspection = await tally.result();
+  damage.push(...skippedWarnings(source.diagnostics?.()));
   if (damage.length === 0 && !inspection.complete)
     damage.push(...cutWarnings(reader.diagnostics), ...cutRest(survey, reader));
   return { ...survey.result, disks: survey.disks.found, inspection, start: reader.start, damage, stopped };
@@ -131,6 +132,14 @@ function keepAnomalies(diagnostics: Diagnostics): QevmError[] {
 
 /** Anomalies that are kept. */
 const MOST = 100;
+
+/** What was skipped while the channels of a recording were merged. */
+function skippedWarnings(made: Diagnostics | undefined): QevmError[] {
+  const skipped = made?.warnings.filter(({ skipped: is }) => is === true) ?? [];
+  return skipped
+    .slice(0, MOST)
+    .map(({ code, message, offset, path }) => new QevmError(code, message, { offset, path }));
+}
 
 /** A cut stream ends with a warning: it is damage. */
 function cutWarnings({ warnings }: Diagnostics): QevmError[] {

@@ -275,10 +275,11 @@ const ROWS: readonly Row[] = [
   [
     "multifd-packet",
     0,
-    ["7.2"],
+    RECENT,
     /multifd: received (?:packet magic|packet version|channel version|uuid|id) '?(?<received>[0-9a-f-]+)'?(?: and)?(?: expected(?: magic| uuid)? '?(?<local>[0-9a-f-]+)'?)?(?: for channel \d+)?/u,
     commands.multifd,
   ],
+  ["multifd-magic", 0, ["11.1"], /unknown channel magic: (?<received>\d+)/u, commands.multifd],
   ["multifd-receive", 0, [], /failed to receive packet via multifd channel \d+[^\n]*/u, commands.multifd],
   // Others.
   ["block-device", 0, ["7.2"], /Error unknown (?<what>block) device (?<device>\S+)/u, general.blockDevice],

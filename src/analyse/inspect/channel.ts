@@ -137,7 +137,7 @@ class Walk {
       lenient: this.options.lenient,
       block: (idstr) => ram.find(idstr),
     });
-    const pages = new ChannelPages(ram.pageSize);
+    const pages = new ChannelPages(ram.pageSize, this.diagnostics);
     this.settled = reader.offset;
     for await (const item of reader) {
       this.settled = reader.offset;
@@ -219,11 +219,11 @@ class Walk {
     this.count(packet.idstr, normalPages, zeroPages);
     for (let k = normalPages + zeroPages; k < offsets.length; k++) if (offsets[k] !== 0n) facts.stale += 8;
     if (normalPages === 0) return;
-    const { data } = await pages.open(item, path);
+    const { data, normal } = await pages.open(item, path);
     if (data === undefined) {
       const reason = `${pages.method} payload: no codec opens it`;
       facts.undecoded.push({ streamOffset: item.payloadOffset, length: payload.length, reason });
-    } else if (methodOf(packet.flags) === "zlib" && this.again !== undefined) {
+    } else if (normal.length > 0 && methodOf(packet.flags) === "zlib" && this.again !== undefined) {
       facts.recompressed ??= new StreamRecompressor(this.ram.pageSize);
       facts.recompressed.check(data, payload);
     }

@@ -1,4 +1,4 @@
-import { QevmError } from "../../bytes/errors.js";
+import { Diagnostics, QevmError } from "../../bytes/errors.js";
 import type { ChannelItem } from "./channel-reader.js";
 import { methodOf, type MultifdMethod } from "./flags.js";
 import { payloadDecoder } from "./payload.js";
@@ -7,7 +7,7 @@ import type { PayloadDecoder } from "./payload-decoder.js";
 /** The pages of one packet; valid until the next packet is opened. */
 export interface PacketPages {
   readonly idstr: string;
-  /** Offsets of the pages in their block in bytes, in the order of `data`. */
+  /** Offsets of the pages in their block in bytes, in the order of `data`; none where lenient mode left them out. */
   readonly normal: readonly bigint[];
   /** Offsets of all-zero pages. */
   readonly zero: readonly bigint[];
@@ -22,11 +22,17 @@ export class ChannelPages {
   private decoder: PayloadDecoder | undefined;
   private room: Uint8Array = new Uint8Array(0);
 
-  constructor(private readonly pageSize: number) {}
+  /** A payload was damaged, and those behind it refer to it. */
+  private lost = false;
+
+  constructor(
+    private readonly pageSize: number,
+    private readonly diagnostics = new Diagnostics(),
+  ) {}
 
   /**
-   * Errors: bad-compressed-data, bad-length with the payload's offset; bad-value where the method changes within a
-   * channel.
+   * Errors: bad-compressed-data, bad-length with the payload's offset (lenient mode leaves out the pages of this packet,
+   * and of all behind it where the method keeps state); bad-value where the method changes within a channel.
    */
   async open(item: Extract<ChannelItem, { kind: "pages" }>, path: readonly string[]): Promise<PacketPages> {
     const { packet, payload } = item;
@@ -37,13 +43,16 @@ export class ChannelPages {
     await this.choose(methodOf(packet.flags)!, item.offset, path);
     const length = normalPages * this.pageSize;
     if (this.room.length < length) this.room = new Uint8Array(length);
+    const offset = item.offset + 320 + 8 * offsets.length;
     try {
+      if (this.lost) throw new QevmError("bad-compressed-data", "a payload behind a damaged one of its channel");
       return { idstr, normal, zero, data: this.decoder?.decode(payload, this.room.subarray(0, length)) };
     } catch (error) {
       if (!(error instanceof QevmError)) throw error;
       const { expected, found } = error;
-      const offset = item.offset + 320 + 8 * offsets.length;
-      throw new QevmError(error.code, error.what, { offset, path, expected, found, cause: error });
+      this.diagnostics.anomaly(new QevmError(error.code, error.what, { offset, path, expected, found, cause: error }));
+      this.lost = this.method === "zlib" || this.method === "zstd";
+      return { idstr, normal: [], zero, data: this.room.subarray(0, 0) };
     }
   }
 

@@ -11,10 +11,13 @@ export function recordingOptions({ snapshot, offset, incomplete, stream }: Input
 }
 
 /** A recording as one stream. */
-export async function merged(recording: Recording, { stream }: InputOptions): Promise<Input> {
+export async function merged(recording: Recording, { stream, incomplete = false }: InputOptions): Promise<Input> {
   const { main, multifd, preempt, returnPath, resumed = [] } = recording;
   const channels = [main, ...multifd, ...preempt, ...returnPath, ...resumed];
   const postcopy = await isPostcopy(recording);
   const container: Container = { kind: "recording", files: channels.map(({ name }) => name), postcopy };
-  return Object.assign(mergedSource(recording, stream), { containers: [container], recording });
+  return Object.assign(mergedSource(recording, { ...stream, lenient: stream?.lenient === true || incomplete }), {
+    containers: [container],
+    recording,
+  });
 }

@@ -58,7 +58,7 @@ export interface InputOptions {
   unfinished?: boolean | undefined;
   /** Options for reading the channels of a recording. */
   stream?: StreamOptions | undefined;
-  /** Read a recording of a failed migration even in strict mode, for analysing it. */
+  /** Read a recording of a failed migration, or with damaged channels, even in strict mode, for analysing it. */
   incomplete?: boolean | undefined;
 }
 

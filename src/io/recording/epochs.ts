@@ -164,9 +164,14 @@ export class MultifdEpochs {
   /** Passes on the pages of one packet. True: it has SYNC. */
   private async passItem(channel: Channel): Promise<boolean> {
     const { reader, items } = channel;
-    const { done, value: item } = await items.next();
+    const { done, value: item } = await items.next().catch((error: unknown) => {
+      if (!(error instanceof QevmError) || error.code === "io") throw error;
+      // What is behind it cannot be found.
+      this.diagnostics.anomaly(error);
+      return { done: true, value: undefined } as const;
+    });
     if (done === true) {
-      for (const warning of reader.diagnostics.warnings) this.diagnostics.warnings.push(warning);
+      this.diagnostics.absorb(reader.diagnostics);
       channel.ended = true;
       return false;
     }

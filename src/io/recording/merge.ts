@@ -237,7 +237,7 @@ class Merger {
   private async packet(item: PagesItem, channel: number, path: readonly string[]): Promise<void> {
     const { file, wire } = this.writer;
     const { pageSize } = this.reader.ram;
-    const decoder = (this.decoders[channel] ??= new ChannelPages(pageSize));
+    const decoder = (this.decoders[channel] ??= new ChannelPages(pageSize, this.reader.diagnostics));
     const { idstr, normal, zero, data } = await decoder.open(item, path);
     if (data === undefined) throw unsupportedMethod(decoder.method, item, path);
     const block = this.reader.ram.find(idstr)!;

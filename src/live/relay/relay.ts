@@ -25,6 +25,7 @@ import type { TlsFacts } from "../../io/transport/tls/listener.js";
 import type { PassingAdapt } from "../../rewrite/adapt/live.js";
 import { Announcement } from "./announcement.js";
 import { convertMain, openedLater, type Converted } from "./conversion.js";
+import { closedEarly, onceThere } from "./destination.js";
 import { Ahead } from "./pump.js";
 import { RelayRecord } from "./record.js";
 import type { Relayed, RelayOptions } from "./types.js";
@@ -183,8 +184,9 @@ class Relay {
     if (role === "main") await this.adapt?.look(caller.head, this.options.adapt?.stream);
     // It says nothing: a destination that still waits for multifd channels would wait for its first bytes.
     if (role === "preempt" && this.options.multifd !== undefined && !this.resumes) await this.channelsAreOpen;
-    const answers = (bytes: Uint8Array): Promise<void> => this.answer(connection, bytes, isMain);
-    const connected = role === "resumed" ? this.reconnect(answers) : this.connect(answers);
+    const connect = (): Promise<Destination> => this.connect((bytes) => this.answer(connection, bytes, isMain));
+    const { onWaiting } = this.options;
+    const connected = role === "resumed" ? onceThere(connect, onWaiting, () => this.closed) : connect();
     const destination = role === "multifd" ? await this.unlessRefused(connected, caller) : await connected;
     if (destination === undefined) return;
     const channel = early ?? this.record.open(role, caller.id);
@@ -255,22 +257,6 @@ class Relay {
     this.destinations.push(destination);
     if (this.closed) destination.abort();
     return destination;
-  }
-
-  /**
-   * Connects to the destination of a migration that goes on, once it listens: a source of 7.2 that loses this
-   * connection, too, stays in postcopy-recover for ever, and its guest is lost (10.0 and 11.1 do not).
-   */
-  private async reconnect(answers: (bytes: Uint8Array) => Promise<void>): Promise<Destination> {
-    for (let k = 0; ; k++) {
-      try {
-        return await this.connect(answers);
-      } catch (error) {
-        if (this.closed || !(error instanceof QevmError) || error.code !== "io") throw error;
-        if (k === 0) this.options.onWaiting?.(error);
-        await sleep(AGAIN);
-      }
-    }
   }
 
   /** A multifd channel whose pages are changed: it has no connection of its own to the destination. */
@@ -404,10 +390,7 @@ class Relay {
     return multifd !== undefined || this.adapt !== undefined || (this.conversion?.ram ?? "keep") !== "keep";
   }
 
-  /**
-   * The migration broke off after the switch to postcopy, and goes on. What a relay changes came before, or is not in
-   * postcopy: pages are plain, and the device part is loaded.
-   */
+  /** The migration goes on after a break in postcopy: what a relay changes came before, or is not there. */
   private get resumes(): boolean {
     return this.callers.some(({ role }) => role === "resumed");
   }
@@ -433,16 +416,10 @@ class Relay {
   }
 }
 
-function closedEarly(uri: string): QevmError {
-  return new QevmError("io", `${uri}: the destination closed before the source did`);
-}
-
 /**
  * Milliseconds to wait for the source after the destination has closed, and for the final reply after the channels have
  * ended.
  */
 const PATIENCE = 10_000;
-/** Milliseconds between tries to connect to a destination that is not there yet. */
-const AGAIN = 300;
 /** Number of checks without a new connection or byte after which none is in flight. */
 const QUIET = 8;

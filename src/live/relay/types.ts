@@ -30,8 +30,8 @@ export interface RelayOptions extends RecordOptions {
   /** Called when a source can connect, with the URI to connect to. */
   onListening?: (uri: string) => void;
   /**
-   * Called once where a migration goes on after a break in postcopy, and the destination does not listen yet. The source
-   * is kept waiting.
+   * Called at each try to connect, where a migration goes on after a break in postcopy and the destination does not
+   * listen yet. The source is kept waiting.
    */
   onWaiting?: (error: QevmError) => void;
   /** Called for every connection that does not belong to this migration, after it was closed. */

@@ -134,7 +134,7 @@ const ROWS: readonly PlainRow[] = [
     "multifd-sync",
     0,
     /(?:multifd(?: \d+)?: (?:flags received [^\n]*|packet size received [^\n]*|received (?:packet|SYNC|empty|channel id)[^\n]*|unknown ram block (?<block>[^\n]*)|unexpected EOF after packet header|offset too long [^\n]*|(?:in|de)flate [^\n]*|out of memory[^\n]*|next_packet_size [^\n]*|expected empty packet|decompressStream[^\n]*|init?DStream[^\n]*|zstd createDStream failed)|multifd \d+: [^\n]*|unterminated multifd device state idstr)/u,
-    "a packet on a multifd channel is not what this QEMU expects: another number of channels, another compression (multifd-compression), another release's packet, or damaged bytes",
+    "a packet on a multifd channel is not what this QEMU expects: another number of channels, another compression (multifd-compression), another release's packet, or damaged bytes. Only of a channel's first packet is this told: behind it QEMU 7.2 to 11.1 say nothing, and hang",
     [{ what: "make one plain stream of the recording", command: ["qevm", "convert", "FILE", "--out", "NEW"] }],
   ],
   [
