@@ -156,6 +156,55 @@ test("a virtio field that others follow ends by what is in it, and no private fi
   t.deepEqual(found, sizes(16), "a size that was not seen");
 });
 
+test("a private field of a size that was not seen makes nothing certain, and rules nobody out", async (t) => {
+  const layouts = (origin: string, name: string, cpu: object): [string, string, object[]][] => [
+    ["cpu", origin, [field("x", "uint8", 1), cpu]],
+    ["kbd", origin, [field(name, "uint8", 1)]],
+  ];
+  const catalogue = learnt(
+    // AVR's codec of one byte.
+    ...layouts("avr 1.0", "old", field("eind", "eind", 1)),
+    ...layouts("x86_64 1.0", "new", field("y", "uint16", 2)),
+  );
+  const of = async (cpu: string): Promise<(boolean | undefined)[]> =>
+    (await devicesOf(stream(section(1, "cpu", cpu), section(2, "kbd", "05")), { catalogue })).devices.map(
+      ({ catalogue: mark }) => mark?.certain,
+    );
+  t.deepEqual(await of("0102"), [true, true], "as AVR has it");
+  t.deepEqual(await of("0102030405"), [false, false], "the CPU of a target that the catalogue does not have");
+});
+
+/** Without footers. */
+const bare = (...sections: string[]): Uint8Array =>
+  stream(...sections.map((text) => text.slice(0, text.lastIndexOf("7e"))));
+
+test("without footers, layouts that end at different bytes: a device's name says more than zeros", async (t) => {
+  const dev = (length: number): [string, string, object[]] => [
+    "dev",
+    "x86_64 1.0",
+    [field("n", "uint8", 1), field(`list${length}`, "uint8", 1, { array_len: length })],
+  ];
+  const mark: [string, string, object[]] = ["mark", "x86_64 1.0", [field("m", "buffer", 8)]];
+  const zeros = "00".repeat(8);
+  // `list26` takes the next header in, and ends where zeros are up to the end of the stream.
+  const catalogue = learnt(dev(26), dev(3), dev(5), mark);
+  const { devices } = await devicesOf(bare(section(1, "dev", "01 020304"), section(2, "mark", zeros)), { catalogue });
+  t.deepEqual(
+    devices.map(({ idstr, length, catalogue: how }) => [idstr, length, how?.certain]),
+    [
+      ["dev", 4, true],
+      ["mark", 8, true],
+    ],
+    "the next section is read, and other layouts make nothing uncertain",
+  );
+  const last = await devicesOf(bare(section(1, "dev", "01 020304 0000")), { catalogue });
+  t.deepEqual(
+    last.devices.map(({ length, catalogue: how }) => [length, how?.certain]),
+    [[6, false]],
+    "with zeros alone the last place counts, and nothing is certain",
+  );
+});
+
 test("a device that the catalogue does not know is opaque, and the next one is read", async (t) => {
   const catalogue = learnt(["dev", "x86_64 1.0", [field("pad", "unused_buffer", 1), field("x", "uint8", 1)]]);
   const bytes = stream(section(1, "other", "0102030405"), section(2, "dev", "0007"), section(3, "dev", "0207"));

@@ -52,6 +52,9 @@ interface Found {
   exhausted: boolean;
 }
 
+/** A layout with the absolute offset at which it ends. */
+type Ending = CatalogueFit & { readonly end: number };
+
 const FOOTER = 5;
 /** Bytes of a command before its payload. */
 const COMMAND = 5;
@@ -127,32 +130,52 @@ class Survey {
   private readings(
     fits: readonly CatalogueFit[],
     endsAt: (offset: number) => boolean,
-  ): { fits: CatalogueFit[]; end: number } | undefined {
+  ): { fits: readonly CatalogueFit[]; end: number } | undefined {
     const { reader, place } = this;
     const start = reader.position;
-    const seen = new Map<string, CatalogueFit>();
-    let end: number | undefined;
+    const seen = new Map<string, Ending>();
     for (const fit of fits) {
       try {
         const state = decodeDevice(reader, fit.description, { endsAt, ...deviceLimits(place.limits) });
-        end ??= reader.offset;
-        const plain = fits.length === 1 ? "" : JSON.stringify(deviceToPlain(state));
-        const same = seen.get(plain);
-        seen.set(plain, same === undefined ? fit : { ...same, from: same.from | fit.from, may: same.may | fit.may });
+        const end = reader.offset;
+        const plain = fits.length === 1 ? "" : `${end} ${JSON.stringify(deviceToPlain(state))}`;
+        const same = seen.get(plain) ?? { ...fit, from: 0n, may: 0n, end };
+        seen.set(plain, { ...same, from: same.from | fit.from, may: same.may | fit.may });
       } catch (error) {
         if (!(error instanceof QevmError)) throw error;
       } finally {
         reader.position = start;
       }
     }
-    return end === undefined ? undefined : { fits: [...seen.values()], end };
+    return this.oneEnd([...seen.values()]);
+  }
+
+  /**
+   * Without footers layouts may end at several places. Where the name of a device or a command follows, the section ends;
+   * zeros up to the end of the stream may as well be its own, or those of sections that a longer layout takes in. With
+   * zeros only the last place counts, since QEMU writes nothing after them, and nothing is certain.
+   */
+  private oneEnd(found: readonly Ending[]): { fits: readonly CatalogueFit[]; end: number } | undefined {
+    if (found.length === 0) return undefined;
+    const sure = found.filter(({ end }) => !this.isZeroEnd(end));
+    const ends = new Set((sure.length > 0 ? sure : found).map((fit) => fit.end));
+    const end = sure.length > 0 ? Math.min(...ends) : Math.max(...ends);
+    const fits = found.filter((fit) => fit.end === end);
+    return { fits: ends.size === 1 ? fits : fits.map((fit) => ({ ...fit, guessed: true })), end };
+  }
+
+  /** Whether only zeros say that a section ends at this absolute offset. */
+  private isZeroEnd(end: number): boolean {
+    const { reader, place } = this;
+    return end !== place.packageEnd && this.footers !== true && reader.peek(end - reader.offset) === TypeByte.EOF;
   }
 
   /** What each section comes to, when all were found. */
   result(): Map<number, Surveyed> {
     const { catalogue, found, place } = this;
     const evidence = found.map(({ idstr, fits }) => ({
-      has: originsIn(fits),
+      // What fits as any bytes would rules nobody out.
+      has: fits.every(({ guessed }) => guessed === true) ? 0n : originsIn(fits),
       may: fits.reduce((bits, { may }) => bits | may, 0n),
       knows: catalogue.knownBy(idstr),
     }));

@@ -237,10 +237,13 @@ function fitSized(ctx: FitContext, group: GroupData): FieldDescription {
   if (type === "unused_buffer" && !isZero(bytes)) {
     throw reader.error("bad-value", "unused bytes that are not 0");
   }
-  // With one size only, or at the section's end, what the codec does not take may stay bytes, as with a description.
-  const isSure = (s.length === 1 && s[0] === size) || (ctx.open && ctx.endsAt(reader.offset));
-  if (codec !== undefined && !isSure && tryRecord(codec, bytes) === undefined) {
-    throw reader.error("bad-value", `this is not ${JSON.stringify(type)}`);
+  const isOnlySize = s.length === 1 && s[0] === size;
+  if (codec !== undefined && !isOnlySize && tryRecord(codec, bytes) === undefined) {
+    // With one size only, or at the section's end, what the codec does not take may stay bytes, as with a description.
+    if (!ctx.open || !ctx.endsAt(reader.offset)) {
+      throw reader.error("bad-value", `this is not ${JSON.stringify(type)}`);
+    }
+    ctx.guessed ||= !s.includes(size);
   }
   if (type === "pci config") ctx.vectors = isRecordValue(value) ? msixVectors(capabilitiesOf(bytes)) : 0;
   return entry;

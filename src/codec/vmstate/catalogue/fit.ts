@@ -17,7 +17,7 @@ export interface CatalogueFit {
   readonly from: bigint;
   /** Origins that may have all its parts: they have some of them with more or fewer fields. */
   readonly may: bigint;
-  /** Nothing is certain: another split of its arrays may fit as well. */
+  /** Nothing is certain, and it tells nothing of who wrote the stream: any bytes may be split in this way. */
   readonly guessed?: boolean;
 }
 
