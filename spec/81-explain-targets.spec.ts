@@ -3,6 +3,9 @@ import test from "tape";
 import { qevm } from "./support/program.js";
 import { registerName } from "../src/analyse/explain/causes/cpreg.js";
 import { transportPlace } from "../src/analyse/explain/device-places.js";
+import { pcOptions } from "../src/analyse/explain/pc-options.js";
+import type { Survey } from "../src/analyse/explain/survey.js";
+import { pseries } from "../src/analyse/explain/targets/pseries.js";
 import { onMmio } from "../src/analyse/explain/targets/place.js";
 import { explainStream, MemorySource, type Explanation } from "../src/index.js";
 import { corpusEntry, projectRoot } from "../tools/corpus.js";
@@ -89,11 +92,48 @@ test("boards: their own memory is not taken for backends", async (t) => {
     "arm-microbit": ["-machine", "microbit"],
     "avr-uno": ["-machine", "arduino-uno"],
     "m68k-virt": ["-machine", "virt-7.2", "-m", "2M"],
+    // Its firmware is QEMU's own, of 64 KiB.
+    "microvm-firmware": ["-machine", "microvm,rtc=on", "-m", "8M", "-nodefaults"],
   };
   for (const [name, args] of Object.entries(expected)) {
     const { destination } = await explainStream(new MemorySource(corpusEntry(name).open()));
     t.deepEqual(destination.arguments, args, name);
   }
+});
+
+/** What is needed of a survey of devices with these section names. */
+function surveyOf(...names: string[]): Survey {
+  const devices = names.map((name) => {
+    return { name, instance: 0, version: 1, offset: 0, payload: 0, length: 0, state: undefined };
+  });
+  const inspection = { machine: null, footers: true, undecoded: [] };
+  return { devices, inspection, blocks: new Map(), damage: [], eof: 0 } as unknown as Survey;
+}
+
+test("microvm: PCI Express, USB and one IOAPIC are its properties", (t) => {
+  const machine = (...names: string[]): string[] =>
+    pcOptions({
+      ...surveyOf("i8254", "i8259", ...names),
+      configuration: { value: { machine: "microvm" } },
+    } as unknown as Survey);
+  const all = ["acpi-ged", "ioapic", "ioapic", "0000:00:00.0/gpex_root", "xhci-sysbus"];
+  t.deepEqual(machine(...all), ["pcie=on", "usb=on"]);
+  t.deepEqual(machine("acpi-ged", "ioapic"), ["ioapic2=off"]);
+  t.deepEqual(machine("ioapic"), ["acpi=off"], "without ACPI there is one");
+  t.end();
+});
+
+test("pseries: terminals before the NVRAM are those of -serial, which the machine makes before it", (t) => {
+  const of = (...names: string[]): [string[], string[]] => {
+    const { arguments: args, devices } = pseries.advise(surveyOf(...names));
+    return [args, devices.map(({ argument }) => argument.replace(/,.*/u, ""))];
+  };
+  const [none, serial] = [[], ["-serial", "null"]];
+  t.deepEqual(of("nvram@71000000/spapr_nvram"), [none, []]);
+  t.deepEqual(of("vty@71000000/spapr_vty", "nvram@71000001/spapr_nvram"), [serial, []]);
+  const two = ["vty@71000000/spapr_vty", "vty@71000001/spapr_vty", "nvram@71000002/spapr_nvram"];
+  t.deepEqual(of(...two, "vty@30000000/spapr_vty"), [[...serial, ...serial], ["spapr-vty"]], "and one of -device");
+  t.end();
 });
 
 /** A device at this address of virtio-mmio, on ARM's virt. */

@@ -17,13 +17,11 @@ import {
   wholeModules,
 } from "./memory-arguments.js";
 import { isCapabilityName, isId, isMachineName } from "./names.js";
+import { firmwareArguments, hotplugArguments, pcOptions } from "./pc-options.js";
 import { processorArguments } from "./processors.js";
 import type { Survey } from "./survey.js";
 import { adviseTarget, mainMemory, type TargetAdvice } from "./targets/index.js";
 import type { Destination } from "./types.js";
-
-/** Blocks of this length are what QEMU's own firmware file gives (pc-bios/bios-256k.bin, pc machine types 2.0 on). */
-const USUAL_BIOS = 256 * 1024;
 
 /**
  * What a destination of the file must look like: its arguments, inferred from the stream, and what cannot be inferred.
@@ -177,64 +175,6 @@ function targetMemory(
   const room = sizeText((Math.ceil((total + sizes) / 2 ** 30) + 4 * Math.max(most, 1)) * 2 ** 30);
   const growing = most > 0 || devices.length > 0 ? `,slots=${most},maxmem=${room}` : "";
   return ["-m", `${sizeText(total)}${growing}`, ...objects, ...devices, ...dimms.flatMap((dimm) => ["-device", dimm])];
-}
-
-/** Firmware by -bios, where it is not of the usual length, and in pflash. */
-function firmwareArguments({ blocks }: Survey, notes: string[]): string[] {
-  const bios = blocks.get("pc.bios");
-  const found: string[] = [];
-  if (bios !== undefined && bios.length !== USUAL_BIOS) {
-    notes.push(`block "pc.bios" is ${bios.length} bytes: -bios needs a file of that length`);
-    found.push("-bios", "BIOS");
-  }
-  for (const unit of [0, 1]) {
-    const flash = blocks.get(`system.flash${unit}`);
-    if (flash === undefined) continue;
-    const readonly = unit === 0 && blocks.has("system.flash1") ? ",readonly=on" : "";
-    found.push("-drive", `if=pflash,unit=${unit},format=raw${readonly},file=FLASH${unit}`);
-    notes.push(
-      `block "system.flash${unit}": firmware in pflash; FLASH${unit} stands for a file of ${flash.length} bytes`,
-    );
-  }
-  return found;
-}
-
-/**
- * PIIX4's state has a place for each bus, or for the root bus alone where hot plug behind bridges is off, as machine
- * types up to 1.6 have it.
- * Source: QEMU hw/acpi/piix4.c (5.2 to 11.1).
- */
-function hotplugArguments({ devices, configuration }: Survey): string[] {
-  const state = devices.find(({ name }) => name === "0000:00:01.3/piix4_pm")?.state;
-  const old = /^pc-(?:i440fx-)?[01]\./u.test(configuration?.value.machine ?? "pc-1.");
-  return state === undefined || old || "acpi_pci_hotplug.hotplug_select" in state.fields
-    ? []
-    : ["-global", "PIIX4_PM.acpi-pci-hotplug-with-bridge-support=off"];
-}
-
-/** What a PC has by default, and this one has not; only for a stream that was read completely. */
-function pcOptions({ devices, damage, eof, inspection, configuration }: Survey): string[] {
-  const machine = configuration?.value.machine ?? "";
-  if (damage.length > 0 || eof === undefined || devices.length === 0 || inspection.undecoded.length > 0) return [];
-  const names = new Set(devices.map(({ name }) => name));
-  const lacks = (name: string): boolean => !names.has(name);
-  if (machine === "microvm")
-    return [
-      ...(lacks("acpi-ged") ? ["acpi=off"] : []),
-      ...(lacks("i8254") ? ["pit=off"] : []),
-      ...(lacks("i8259") ? ["pic=off"] : []),
-      ...(lacks("mc146818rtc") ? [] : ["rtc=on"]),
-    ];
-  if (!/^pc-(?:i440fx|q35)-/u.test(machine)) return [];
-  const q35 = names.has("0000:00:00.0/mch");
-  return [
-    ...(lacks("hpet") ? ["hpet=off"] : []),
-    ...(lacks("vmmouse") ? ["vmport=off"] : []),
-    ...(lacks("i8254") ? ["pit=off"] : []),
-    ...(q35 && lacks("0000:00:1f.2/ich9_ahci") ? ["sata=off"] : []),
-    ...(q35 && lacks("0000:00:1f.3/ich9_smb") ? ["smbus=off"] : []),
-    ...(!q35 && lacks("0000:00:01.3/piix4_pm") ? ["acpi=off"] : []),
-  ];
 }
 
 const SHARED =

@@ -201,6 +201,7 @@ export const OF_PC: ReadonlySet<string> = new Set([
   ..."timer cpu_common cpu kvm-tpr-opt apic fw_cfg PCIHost PCIBUS dma i8259 ioapic hpet mc146818rtc i8254".split(" "),
   ..."pcspk ps2kbd ps2mouse pckbd vmmouse port92 i2c_bus acpi_build globalstate kvmclock mch microvm".split(" "),
   ..."0000:00:00.0/I440FX 0000:00:01.0/PIIX3 0000:00:01.1/ide 0000:00:01.3/piix4_pm".split(" "),
+  ..."acpi-ged xhci-sysbus 0000:00:00.0/gpex_root".split(" "),
   ..."0000:00:00.0/mch 0000:00:1f.0/ICH9LPC 0000:00:1f.2/ich9_ahci 0000:00:1f.3/ich9_smb".split(" "),
 ]);
 

@@ -5,7 +5,7 @@ import { EVERYWHERE, likely, names, onPci, scsiDevice, type Named } from "./plac
 import { count, first, has, smpArguments, type Target } from "./types.js";
 
 const OWN = names(`${EVERYWHERE} spapr/htab ics xive-source spapr-xive icp/server xive-tctx spapr_cpu spapr/rtc
-  nvram@71000000/spapr_nvram spapr_iommu spapr_pci spapr spapr_drc spapr_nvdimm timebase spapr/rng`);
+  spapr_iommu spapr_pci spapr spapr_drc spapr_nvdimm timebase spapr/rng`);
 
 export const pseries: Target = {
   fits: ({ blocks, inspection, devices }) =>
@@ -13,7 +13,8 @@ export const pseries: Target = {
     (blocks.has("ppc_spapr.ram") || devices.some(({ name }) => name === "spapr")),
   advise(survey) {
     const bridges = hostBridges(survey);
-    const vio = onVio(survey);
+    const own = ownVio(survey);
+    const vio = onVio(survey, own);
     const named = bridges.map((index) => onBridge(survey, index, bridges.length > 1));
     const model = cpuModel(survey);
     return {
@@ -24,6 +25,7 @@ export const pseries: Target = {
         ...(model === undefined ? [] : ["-cpu", model]),
         ...smp(survey),
         ...bridges.flatMap((index) => (index > 0 ? ["-device", bridge(index)] : [])),
+        ...own.serial.flatMap(() => ["-serial", "null"]),
       ],
       own: (block) => /^(?:ppc_spapr\.|\/rom@)/u.test(block) && block !== "ppc_spapr.ram",
       // Slots do not show; a memory device needs one.
@@ -91,12 +93,31 @@ const VIO: Readonly<Record<string, [device: string, ...options: string[]]>> = {
   spapr_nvram: ["spapr-nvram"],
 };
 
-function onVio(survey: Survey): Pick<Named, "devices" | "unnamed"> {
+/** Where the machine puts its own devices on that bus: a terminal for each -serial, then its NVRAM. */
+const OWN_VIO = 0x7100_0000;
+
+/** Names of sections that the machine makes of itself on the virtual I/O bus. */
+interface OwnVio {
+  serial: string[];
+  nvram: string | undefined;
+}
+
+function ownVio(survey: Survey): OwnVio {
+  const serial: string[] = [];
+  const at = (kind: string, path: string): string => `${path}@${(OWN_VIO + serial.length).toString(16)}/spapr_${kind}`;
+  while (has(survey, at("vty", "vty"))) serial.push(at("vty", "vty"));
+  const nvram = at("nvram", "nvram");
+  // Without it after them these are devices of -device, which the machine's own one would be in the way of.
+  return has(survey, nvram) ? { serial, nvram } : { serial: [], nvram: undefined };
+}
+
+function onVio(survey: Survey, own: OwnVio): Pick<Named, "devices" | "unnamed"> {
   const devices: LikelyDevice[] = [];
   const unnamed: string[] = [];
   for (const device of survey.devices) {
     const [path, register] = /^(?!pci@)[\w-]+@([0-9a-f]+)(?=\/)/u.exec(device.name) ?? [];
-    if (path === undefined || register === undefined || OWN.has(device.name)) continue;
+    if (path === undefined || register === undefined || device.name === own.nvram) continue;
+    if (own.serial.includes(device.name)) continue;
     const found = vioDevice(device, path, register);
     if (found === undefined) unnamed.push(`${device.name}/${device.instance}`);
     else devices.push(found);
