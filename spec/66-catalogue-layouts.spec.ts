@@ -156,11 +156,13 @@ test("a virtio field that others follow ends by what is in it, and no private fi
   t.deepEqual(found, sizes(16), "a size that was not seen");
 });
 
+/** A CPU with a field of its own, and a keyboard, of a QEMU. */
+const layouts = (origin: string, name: string, cpu: object): [string, string, object[]][] => [
+  ["cpu", origin, [field("x", "uint8", 1), cpu]],
+  ["kbd", origin, [field(name, "uint8", 1)]],
+];
+
 test("a private field of a size that was not seen makes nothing certain, and rules nobody out", async (t) => {
-  const layouts = (origin: string, name: string, cpu: object): [string, string, object[]][] => [
-    ["cpu", origin, [field("x", "uint8", 1), cpu]],
-    ["kbd", origin, [field(name, "uint8", 1)]],
-  ];
   const catalogue = learnt(
     // AVR's codec of one byte.
     ...layouts("avr 1.0", "old", field("eind", "eind", 1)),
@@ -174,20 +176,22 @@ test("a private field of a size that was not seen makes nothing certain, and rul
   t.deepEqual(await of("0102030405"), [false, false], "the CPU of a target that the catalogue does not have");
 });
 
+/** A device with an array of so many elements. */
+const listed = (length: number): [string, string, object[]] => [
+  "dev",
+  "x86_64 1.0",
+  [field("n", "uint8", 1), field(`list${length}`, "uint8", 1, { array_len: length })],
+];
+
 /** Without footers. */
 const bare = (...sections: string[]): Uint8Array =>
   stream(...sections.map((text) => text.slice(0, text.lastIndexOf("7e"))));
 
 test("without footers, layouts that end at different bytes: a device's name says more than zeros", async (t) => {
-  const dev = (length: number): [string, string, object[]] => [
-    "dev",
-    "x86_64 1.0",
-    [field("n", "uint8", 1), field(`list${length}`, "uint8", 1, { array_len: length })],
-  ];
   const mark: [string, string, object[]] = ["mark", "x86_64 1.0", [field("m", "buffer", 8)]];
   const zeros = "00".repeat(8);
   // `list26` takes the next header in, and ends where zeros are up to the end of the stream.
-  const catalogue = learnt(dev(26), dev(3), dev(5), mark);
+  const catalogue = learnt(listed(26), listed(3), listed(5), mark);
   const { devices } = await devicesOf(bare(section(1, "dev", "01 020304"), section(2, "mark", zeros)), { catalogue });
   t.deepEqual(
     devices.map(({ idstr, length, catalogue: how }) => [idstr, length, how?.certain]),

@@ -110,29 +110,36 @@ function surveyOf(...names: string[]): Survey {
   return { devices, inspection, blocks: new Map(), damage: [], eof: 0 } as unknown as Survey;
 }
 
+/** Properties of a microvm with these sections, beside its timer and PIC. */
+function microvm(...names: string[]): string[] {
+  const survey = surveyOf("i8254", "i8259", ...names);
+  return pcOptions({ ...survey, configuration: { value: { machine: "microvm" } } } as unknown as Survey);
+}
+
+/** Arguments and devices of a pseries with these sections. */
+function onPseries(...names: string[]): [string[], string[]] {
+  const { arguments: args, devices } = pseries.advise(surveyOf(...names));
+  return [args, devices.map(({ argument }) => argument.replace(/,.*/u, ""))];
+}
+
 test("microvm: PCI Express, USB and one IOAPIC are its properties", (t) => {
-  const machine = (...names: string[]): string[] =>
-    pcOptions({
-      ...surveyOf("i8254", "i8259", ...names),
-      configuration: { value: { machine: "microvm" } },
-    } as unknown as Survey);
   const all = ["acpi-ged", "ioapic", "ioapic", "0000:00:00.0/gpex_root", "xhci-sysbus"];
-  t.deepEqual(machine(...all), ["pcie=on", "usb=on"]);
-  t.deepEqual(machine("acpi-ged", "ioapic"), ["ioapic2=off"]);
-  t.deepEqual(machine("ioapic"), ["acpi=off"], "without ACPI there is one");
+  t.deepEqual(microvm(...all), ["pcie=on", "usb=on"]);
+  t.deepEqual(microvm("acpi-ged", "ioapic"), ["ioapic2=off"]);
+  t.deepEqual(microvm("ioapic"), ["acpi=off"], "without ACPI there is one");
   t.end();
 });
 
 test("pseries: terminals before the NVRAM are those of -serial, which the machine makes before it", (t) => {
-  const of = (...names: string[]): [string[], string[]] => {
-    const { arguments: args, devices } = pseries.advise(surveyOf(...names));
-    return [args, devices.map(({ argument }) => argument.replace(/,.*/u, ""))];
-  };
   const [none, serial] = [[], ["-serial", "null"]];
-  t.deepEqual(of("nvram@71000000/spapr_nvram"), [none, []]);
-  t.deepEqual(of("vty@71000000/spapr_vty", "nvram@71000001/spapr_nvram"), [serial, []]);
+  t.deepEqual(onPseries("nvram@71000000/spapr_nvram"), [none, []]);
+  t.deepEqual(onPseries("vty@71000000/spapr_vty", "nvram@71000001/spapr_nvram"), [serial, []]);
   const two = ["vty@71000000/spapr_vty", "vty@71000001/spapr_vty", "nvram@71000002/spapr_nvram"];
-  t.deepEqual(of(...two, "vty@30000000/spapr_vty"), [[...serial, ...serial], ["spapr-vty"]], "and one of -device");
+  t.deepEqual(
+    onPseries(...two, "vty@30000000/spapr_vty"),
+    [[...serial, ...serial], ["spapr-vty"]],
+    "and one of -device",
+  );
   t.end();
 });
 

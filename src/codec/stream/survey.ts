@@ -50,6 +50,8 @@ interface Found {
   /** Those that give different values. */
   fits: readonly CatalogueFit[];
   exhausted: boolean;
+  /** Any bytes would fit in these ways, or the section may end elsewhere: nothing is certain, and nobody is ruled out. */
+  guessed: boolean;
 }
 
 /** A layout with the absolute offset at which it ends. */
@@ -118,7 +120,8 @@ class Survey {
     const found = this.readings(fits, endsAt);
     const end = found?.end ?? this.searchEnd(sectionId);
     if (end === undefined) return false;
-    this.found.push({ idstr, payload, end, exhausted, fits: found?.fits ?? [] });
+    const guessed = found?.guessed ?? false;
+    this.found.push({ idstr, payload, end, exhausted, guessed, fits: found?.fits ?? [] });
     reader.skip(end - payload);
     const footer = reader.peek() === TypeByte.SECTION_FOOTER;
     this.footers ??= footer;
@@ -130,7 +133,7 @@ class Survey {
   private readings(
     fits: readonly CatalogueFit[],
     endsAt: (offset: number) => boolean,
-  ): { fits: readonly CatalogueFit[]; end: number } | undefined {
+  ): Pick<Found, "fits" | "end" | "guessed"> | undefined {
     const { reader, place } = this;
     const start = reader.position;
     const seen = new Map<string, Ending>();
@@ -155,13 +158,13 @@ class Survey {
    * zeros up to the end of the stream may as well be its own, or those of sections that a longer layout takes in. With
    * zeros only the last place counts, since QEMU writes nothing after them, and nothing is certain.
    */
-  private oneEnd(found: readonly Ending[]): { fits: readonly CatalogueFit[]; end: number } | undefined {
+  private oneEnd(found: readonly Ending[]): Pick<Found, "fits" | "end" | "guessed"> | undefined {
     if (found.length === 0) return undefined;
     const sure = found.filter(({ end }) => !this.isZeroEnd(end));
     const ends = new Set((sure.length > 0 ? sure : found).map((fit) => fit.end));
     const end = sure.length > 0 ? Math.min(...ends) : Math.max(...ends);
     const fits = found.filter((fit) => fit.end === end);
-    return { fits: ends.size === 1 ? fits : fits.map((fit) => ({ ...fit, guessed: true })), end };
+    return { fits, end, guessed: ends.size > 1 || fits.every((fit) => fit.guessed === true) };
   }
 
   /** Whether only zeros say that a section ends at this absolute offset. */
@@ -173,9 +176,8 @@ class Survey {
   /** What each section comes to, when all were found. */
   result(): Map<number, Surveyed> {
     const { catalogue, found, place } = this;
-    const evidence = found.map(({ idstr, fits }) => ({
-      // What fits as any bytes would rules nobody out.
-      has: fits.every(({ guessed }) => guessed === true) ? 0n : originsIn(fits),
+    const evidence = found.map(({ idstr, fits, guessed }) => ({
+      has: guessed ? 0n : originsIn(fits),
       may: fits.reduce((bits, { may }) => bits | may, 0n),
       knows: catalogue.knownBy(idstr),
     }));
@@ -183,7 +185,7 @@ class Survey {
     return new Map(found.map((section) => [section.payload, this.judge(section, writers)]));
   }
 
-  private judge({ idstr, payload, end, fits, exhausted }: Found, { possible, near }: Writers): Surveyed {
+  private judge({ idstr, payload, end, fits, exhausted, guessed }: Found, { possible, near }: Writers): Surveyed {
     const { catalogue } = this;
     const possibly = fits.filter(({ from }) => (from & possible) !== 0n);
     const left = possibly.length > 0 ? possibly : fits;
@@ -197,7 +199,7 @@ class Survey {
     // A field may have been renamed in any release between two of the catalogue.
     const compared = [...left, ...fits.filter((fit) => !left.includes(fit) && (fit.from & near) !== 0n)];
     const result = { end, description: first.description, schema, others: compared.length - 1 };
-    if (!exhausted || first.guessed === true || (possibly.length === 0 && !isCommon)) {
+    if (!exhausted || guessed || first.guessed === true || (possibly.length === 0 && !isCommon)) {
       return { ...result, uncertain: { fields: [], bytes: end - payload } };
     }
     if (compared.length === 1) return result;
