@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { brotliDecompressSync } from "node:zlib";
 import test from "tape";
+import { explainStream } from "../src/analyse/explain/index.js";
 import { inspectSource } from "../src/analyse/inspect/inspect.js";
 import { verifyStream } from "../src/analyse/inspect/verify.js";
 import type { Warning } from "../src/bytes/errors.js";
@@ -117,6 +118,21 @@ test("cut at 200 places in the device part: every whole device before the cut is
     return mark?.certain === true && valuesOf(state!) !== valuesOf(truth[at]!.state!);
   });
   t.deepEqual(unlike, [], "certain ones have the values of the description that was cut off");
+});
+
+test("cut inside the VMDESCRIPTION: all devices are decoded, and the stream is not complete", async (t) => {
+  const whole = corpusEntry("pc-never-run").open();
+  const { described, devices } = await devicesOf(whole, { catalogue: loadCatalogue });
+  for (const more of [1, 5, 1000]) {
+    const cut = whole.subarray(0, described! + more);
+    const { inspection, complete, identical } = await verifyStream(new MemorySource(cut), { catalogue: loadCatalogue });
+    t.deepEqual([identical, complete, inspection.complete], [true, false, false], `${more} bytes of it`);
+    t.equal(inspection.catalogue?.deviceCount, devices.length, "its devices");
+    const undecoded = inspection.undecoded.map(({ streamOffset, length }) => [streamOffset, length]);
+    t.deepEqual(undecoded, [[described, more]], "only the rest of it is not understood");
+    const { faults } = await explainStream(new MemorySource(cut), "", { catalogue: loadCatalogue });
+    t.match(faults[0]?.error.what ?? "", /ends inside the VMDESCRIPTION/u, "explain says where it is cut");
+  }
 });
 
 test("convert --add-vmdescription of devices that are not certain: refused by name, as bytes, or by layout", async (t) => {

@@ -1,7 +1,8 @@
 import type { CommandHelp, OptionRow } from "./option-table.js";
 
-export const FILE_TEXT =
-  "FILE may be - (standard input) or a folder (recording).\nContainers are opened automatically: libvirt, qcow2, gzip, bzip2,\nxz, lzop, lz4, zstd.";
+export const CONTAINERS_TEXT =
+  "Containers are opened automatically: libvirt, qcow2, gzip, bzip2,\nxz, lzop, lz4, zstd.";
+export const FILE_TEXT = `FILE may be - (standard input) or a folder (recording).\n${CONTAINERS_TEXT}`;
 export const LENIENT: OptionRow = ["--lenient", "skip recoverable errors, with warnings"];
 export const ACCEPT_DAMAGE: OptionRow = ["--accept-damage", "--lenient: exit 0 if all that was skipped is listed"];
 export const LIMIT: OptionRow = ["--limit NAME=N", "change a decoder limit, e.g. deviceBytes=1G", { many: true }];

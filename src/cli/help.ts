@@ -2,6 +2,7 @@ import {
   ACCEPT_DAMAGE,
   ALLOW,
   CATALOGUE,
+  CONTAINERS_TEXT,
   FILE_TEXT,
   FUZZ,
   IN_CLEAR,
@@ -115,7 +116,7 @@ export const COMMANDS: Readonly<Record<string, CommandHelp>> = {
       ["--stream-offset N", "where a stream begins in its file; twice: A and B", { many: true }],
       LIMIT,
     ],
-    text: `Exit 0: a destination gets the same of both (in the same bytes, or written in\nanother way); 1: it does not; 2: a file is refused (the message on stderr\nsays which and at which byte, --json has "error"), or usage. Compared are the\nlast contents of pages, device values, sections, block list, configuration.\nA or B may be - (standard input) or a folder (recording); what cannot be read\ntwice is kept in a temporary file.\n${FILE_TEXT.split("\n")[1]}`,
+    text: `Exit 0: a destination gets the same of both (in the same bytes, or written in\nanother way); 1: it does not; 2: a file is refused (the message on stderr\nsays which and at which byte, --json has "error"), or usage. Compared are the\nlast contents of pages, device values, sections, block list, configuration.\nA or B may be - (standard input) or a folder (recording); what cannot be read\ntwice is kept in a temporary file.\n${CONTAINERS_TEXT}`,
   },
   extract: {
     usage: "FILE --out PATH --format blocks|raw|elf|lime|kdump",

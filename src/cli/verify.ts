@@ -39,7 +39,7 @@ function found(verification: Verification, lines: readonly string[]): OneFile {
     lines,
     warn: () => printWarnings(inspection.warnings),
     // Bytes come back as they were from a damaged page, too: its content does not.
-    status: identical ? soundness(inspection.warnings) : 1,
+    status: identical ? soundness(inspection) : 1,
   };
 }
 

@@ -5,6 +5,7 @@ import { RamFlag, type RamBatch } from "../../codec/ram/index.js";
 import type { SectionRecord } from "../../codec/sections/index.js";
 import {
   StreamReader,
+  ENDS_INSIDE,
   UNDESCRIBED,
   type Configuration,
   type OpaqueItem,
@@ -112,12 +113,16 @@ export async function surveyStream(
  * Device state that nothing describes, and that does not end as a stream does: the description is missing since the end
  * is.
  */
-function cutRest(survey: Surveyor, { offset }: StreamReader): QevmError[] {
-  if (survey.rest?.reason !== UNDESCRIBED) return [];
-  const what = `the input ends before the stream's EOF, in device state that began at byte ${hex(survey.rest.offset)}`;
-  return [
-    new QevmError("truncated", what, { offset, expected: "EOF and VMDESCRIPTION", found: "the end of the input" }),
-  ];
+function cutRest({ rest }: Surveyor, { offset }: StreamReader): QevmError[] {
+  if (rest === undefined) return [];
+  const found = "the end of the input";
+  if (rest.reason === ENDS_INSIDE) {
+    const what = "the input ends inside the VMDESCRIPTION, after the whole device state";
+    return [new QevmError("truncated", what, { offset, expected: "the rest of its text", found })];
+  }
+  if (rest.reason !== UNDESCRIBED) return [];
+  const what = `the input ends before the stream's EOF, in device state that began at byte ${hex(rest.offset)}`;
+  return [new QevmError("truncated", what, { offset, expected: "EOF and VMDESCRIPTION", found })];
 }
 
 /** Anomalies that lenient reading passes over, kept with all they say; other warnings are none. */

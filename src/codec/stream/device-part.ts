@@ -15,7 +15,7 @@ import type { SectionContent } from "./items.js";
 import { descriptionLimits, deviceLimits, type StreamLimits } from "./limits.js";
 import { HEADER, type SectionHeader } from "./section.js";
 import type { Surveyed } from "./survey.js";
-import { TypeByte } from "./types.js";
+import { DESCRIPTION_HEADER, TypeByte } from "./types.js";
 
 /** Why device state is not decoded in a stream that does not describe it. */
 export const UNDESCRIBED = "device state that no VMDESCRIPTION describes";
@@ -93,11 +93,21 @@ export class DevicePart {
     return this.surveyed.get(payload)?.description === undefined ? "absent" : "ready";
   }
 
-  /** A VMDESCRIPTION follows that was not taken: it is damaged, and reading must not end at it. */
+  /** A whole VMDESCRIPTION follows that was not taken: it is damaged, and reading must not end at it. */
   private hasDamagedDescription(): boolean {
     const { reader } = this;
     const bytes = reader.buffer.subarray(reader.position, reader.end);
-    return findVmDescription(bytes, 0, this.limits.descriptionBytes).next().done !== true;
+    return [...findVmDescription(bytes, 0, this.limits.descriptionBytes)].some(({ complete }) => complete);
+  }
+
+  /** At a VMDESCRIPTION after devices that the catalogue described: whether the input ends inside it. */
+  isDescriptionCut(): boolean {
+    const { reader } = this;
+    if (this.surveyed.size === 0 || !this.whole || reader.peek() !== TypeByte.VMDESCRIPTION) return false;
+    if (reader.available < DESCRIPTION_HEADER) return true;
+    const { buffer, position } = reader;
+    const length = new DataView(buffer.buffer, buffer.byteOffset + position + 1, 4).getUint32(0);
+    return reader.available < DESCRIPTION_HEADER + length;
   }
 
   private async prepareOwn(packageEnd: number | undefined): Promise<"ready" | "absent"> {

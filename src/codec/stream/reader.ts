@@ -21,6 +21,7 @@ import { ramRecords, type MappedSkips } from "./ram-section.js";
 import {
   BEHIND,
   BROKEN,
+  ENDS_INSIDE,
   endOfStream,
   leavable,
   noRecords,
@@ -193,6 +194,11 @@ export class StreamReader implements AsyncIterable<StreamItem> {
           reader.skip(1);
           this.complete = true;
           yield { kind: "eof", offset };
+          if ((await reader.fill(1)) && this.devices.isDescriptionCut()) {
+            yield* restOfStream(this, reader, ENDS_INSIDE);
+            this.complete = false;
+            return;
+          }
           yield* endOfStream(reader, this.limits, this.devices, this.colo ? "checkpoints of COLO" : BEHIND);
           return;
         case TypeByte.COMMAND:
