@@ -218,11 +218,10 @@ test("a stream truncated in undescribed device state is processed with a warning
     const code = args[0] === "convert" ? 1 : 0;
     t.deepEqual([status, stderr], [code, "warning: the stream ends before its EOF\n"], args[0]);
   }
-  for (const command of ["verify", "inspect"]) {
-    const { status, stdout } = await qevm([command, cut]);
-    t.match(stdout, /NOT\s+complete/u, command);
-    t.equal(status, 1, "which is bad news");
-  }
+  const { status, stdout } = await qevm(["verify", cut]);
+  t.match(stdout, /the stream is NOT complete/u);
+  t.equal(status, 1, "which is bad news");
+  t.match((await qevm(["inspect", cut])).stdout, /NOT\s+complete/u);
 });
 
 test("inspect reports the contents, from a file and from a pipe", async (t) => {

@@ -28,7 +28,7 @@ async function single(file: string, args: Arguments): Promise<OneFile> {
       document: inspectDocument(inspection, containers),
       lines: inspectLines(named(file), inspection, containers),
       warn: () => printWarnings(inspection.warnings),
-      status: soundness(inspection),
+      status: soundness(inspection.warnings),
     };
   } finally {
     source.done();
@@ -47,6 +47,6 @@ async function recording(folder: string, args: Arguments): Promise<OneFile> {
     document: inspectDocument(inspection),
     lines: recordingLines(folder, inspection),
     warn: () => printWarnings(inspection.warnings),
-    status: soundness(inspection),
+    status: soundness(inspection.warnings),
   };
 }

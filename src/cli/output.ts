@@ -50,9 +50,9 @@ export function printWarnings(warnings: readonly Warning[]): void {
   for (const warning of warnings) tell(warningText(warning));
 }
 
-/** The exit status of a command that reports: 1 where lenient mode skipped something, or the stream is cut off. */
-export function soundness({ complete, warnings }: { complete: boolean; warnings: readonly Warning[] }): 0 | 1 {
-  return !complete || warnings.some(({ skipped }) => skipped === true) ? 1 : 0;
+/** The exit status of a command that reports: 1 where lenient mode skipped something. */
+export function soundness(warnings: readonly Warning[]): 0 | 1 {
+  return warnings.some(({ skipped }) => skipped === true) ? 1 : 0;
 }
 
 /**

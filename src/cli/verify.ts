@@ -38,8 +38,8 @@ function found(verification: Verification, lines: readonly string[]): OneFile {
     document: verifyDocument(verification),
     lines,
     warn: () => printWarnings(inspection.warnings),
-    // Bytes come back as they were from a damaged page, too: its content does not.
-    status: identical ? soundness(inspection) : 1,
+    // Bytes come back as they were from a damaged page, too: its content does not. Nor does what was cut off.
+    status: identical && inspection.complete ? soundness(inspection.warnings) : 1,
   };
 }
 

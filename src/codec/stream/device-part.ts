@@ -101,9 +101,10 @@ export class DevicePart {
   }
 
   /** At a VMDESCRIPTION after devices that the catalogue described: whether the input ends inside it. */
-  isDescriptionCut(): boolean {
+  async isDescriptionCut(): Promise<boolean> {
     const { reader } = this;
-    if (this.surveyed.size === 0 || !this.whole || reader.peek() !== TypeByte.VMDESCRIPTION) return false;
+    if (this.surveyed.size === 0 || !this.whole || !(await reader.fill(1))) return false;
+    if (reader.peek() !== TypeByte.VMDESCRIPTION) return false;
     if (reader.available < DESCRIPTION_HEADER) return true;
     const { buffer, position } = reader;
     const length = new DataView(buffer.buffer, buffer.byteOffset + position + 1, 4).getUint32(0);

@@ -194,12 +194,8 @@ export class StreamReader implements AsyncIterable<StreamItem> {
           reader.skip(1);
           this.complete = true;
           yield { kind: "eof", offset };
-          if ((await reader.fill(1)) && this.devices.isDescriptionCut()) {
-            yield* restOfStream(this, reader, ENDS_INSIDE);
-            this.complete = false;
-            return;
-          }
-          yield* endOfStream(reader, this.limits, this.devices, this.colo ? "checkpoints of COLO" : BEHIND);
+          if (await this.devices.isDescriptionCut()) yield* restOfStream(this, reader, ENDS_INSIDE);
+          else yield* endOfStream(reader, this.limits, this.devices, this.colo ? "checkpoints of COLO" : BEHIND);
           return;
         case TypeByte.COMMAND:
           yield* this.command(offset);

@@ -26,7 +26,7 @@ export async function* restOfStream(
       tail.splice(0, tail.length - 6);
       yield chunk;
     }
-    stream.complete = endsInEof();
+    stream.complete = reason !== ENDS_INSIDE && endsInEof();
   }
   yield { kind: "opaque", offset: reader.offset, reason, endsInEof, chunks };
   for await (const _ of chunks());
