@@ -2,6 +2,7 @@ import { Diagnostics, QevmError } from "../../bytes/errors.js";
 import { ChannelReader, MultifdFlag, type ChannelItem, type ChannelOptions } from "../../codec/multifd/index.js";
 import { derive, type ByteSource } from "../../bytes/source.js";
 import type { RamState } from "../../codec/ram/index.js";
+import { allNumbered, idle, lastNumber, PacketNumbers } from "./packet-numbers.js";
 import type { RecordedChannel } from "./recording.js";
 
 /** A packet of pages, as it comes. */
@@ -16,15 +17,23 @@ interface Channel {
   readonly source: ByteSource;
   readonly reader: ChannelReader;
   readonly items: AsyncIterator<ChannelItem>;
-  /** SYNC was set on a packet with pages, and the following empty packet has not come yet. */
-  owes: boolean;
+  readonly numbers: PacketNumbers;
+  /** Where the highest packet number is. */
+  lastPlace: { offset: number | undefined; path: string[] };
   ended: boolean;
   /** The next SYNC was read before its mark. */
   synced: boolean;
   /** Bytes that the reader has taken from the source. */
   taken: () => number;
-  readonly ready: (() => boolean) | undefined;
+  readonly recorded: RecordedChannel;
+  /** It is of nobody. */
+  stray: boolean;
 }
+
+/** Milliseconds between two looks at a channel that is still being received. */
+const LOOK = 50;
+/** Looks after which a channel that is late is of nobody (10 s). */
+const LATE = 200;
 
 /**
  * The multifd channels of a recording, read up to their SYNC packets. Packets before the n-th SYNC of each channel
@@ -37,10 +46,6 @@ export class MultifdEpochs {
   /** Number of marks passed. */
   count = 0;
   private channels: Channel[] | undefined;
-  private packets = 0;
-  private last = -1n;
-  /** Offset and path of the last packet number. */
-  private lastPlace: { offset: number | undefined; path: string[] } = { offset: undefined, path: [] };
 
   constructor(
     private readonly recorded: readonly RecordedChannel[],
@@ -61,9 +66,9 @@ export class MultifdEpochs {
   async sync(): Promise<void> {
     this.count++;
     await this.each(async (channel) => {
-      const synced = channel.synced || (await this.passPages(channel, true));
+      const synced = channel.synced || (await this.toSync(channel));
       channel.synced = false;
-      if (synced) return;
+      if (synced || channel.stray) return;
       const what = `the channel ends before SYNC ${this.count}, which the main channel has a mark for`;
       this.diagnostics.anomaly(
         new QevmError("truncated", what, { offset: channel.reader.offset, path: [channel.name] }),
@@ -74,14 +79,14 @@ export class MultifdEpochs {
   /** Reads every channel up to its next SYNC, which `sync` then has. Errors: as `ChannelReader`. */
   async ahead(): Promise<void> {
     await this.each(async (channel) => {
-      channel.synced ||= await this.passPages(channel, true);
+      channel.synced ||= await this.toSync(channel);
     });
   }
 
   /** Passes on what has come of channels that are still being received, up to their next SYNC. */
   async arrived(): Promise<void> {
     for (const channel of this.open()) {
-      const more = (): boolean => channel.taken() > channel.reader.offset || channel.ready?.() === true;
+      const more = (): boolean => channel.taken() > channel.reader.offset || channel.recorded.ready?.() === true;
       while (!channel.ended && !channel.synced && more()) {
         channel.synced = await this.passItem(channel);
       }
@@ -98,13 +103,14 @@ export class MultifdEpochs {
 
   /** Checks that every packet has come that the packets so far refer to. Anomaly: unknown-reference. */
   checkCount(): void {
-    // Packets are numbered over all channels. Until 8.2 SYNC may overtake pages that wait for their thread: then it is
-    // set on these pages' packet, and the packet number occurs again on a following empty packet. That packet is not
-    // sent any more when the migration has just ended.
-    const unsent = this.open().filter(({ owes }) => owes).length;
-    if (BigInt(this.packets + unsent) > this.last) return;
+    const channels = this.open().filter(({ stray }) => !stray);
+    const numbers = channels.map((channel) => channel.numbers);
+    if (allNumbered(numbers)) return;
+    const last = lastNumber(numbers);
+    const { lastPlace } = channels.find((channel) => channel.numbers.last === last)!;
+    const found = numbers.reduce((sum, { packets }) => sum + packets, 0);
     const what = "packets are missing: a channel of this migration is not here, or is cut off";
-    const place = { ...this.lastPlace, expected: `${this.last + 1n} packets`, found: `${this.packets}` };
+    const place = { ...lastPlace, expected: `${last + 1n} packets`, found: `${found}` };
     this.diagnostics.anomaly(new QevmError("unknown-reference", what, place));
   }
 
@@ -145,14 +151,42 @@ export class MultifdEpochs {
         source,
         reader,
         items: reader[Symbol.asyncIterator](),
-        owes: false,
+        numbers: new PacketNumbers(),
+        lastPlace: { offset: undefined, path: [] },
         ended: false,
         synced: false,
         taken: () => taken,
-        ready: channel.ready === undefined ? undefined : () => channel.ready!(),
+        recorded: channel,
+        stray: false,
       };
     });
     return this.channels;
+  }
+
+  /** Passes on pages up to the next SYNC. False: the channel ends before it, or is of nobody. */
+  private async toSync(channel: Channel): Promise<boolean> {
+    const passing = this.passPages(channel, true);
+    const { leave } = channel.recorded;
+    if (leave === undefined) return await passing;
+    let looks = 0;
+    let timer: ReturnType<typeof setInterval> | undefined;
+    const left = new Promise<false>((resolve) => {
+      timer = setInterval(() => {
+        looks = this.isOfNobody(channel) ? looks + 1 : 0;
+        if (looks < LATE) return;
+        channel.stray = true;
+        resolve(false);
+        leave();
+      }, LOOK);
+    });
+    return await Promise.race([passing, left]).finally(() => clearInterval(timer));
+  }
+
+  /** It is late, and no packet is missing without it. */
+  private isOfNobody({ numbers }: Channel): boolean {
+    const all = this.open().flatMap((channel) => (channel.stray ? [] : channel.numbers));
+    const without = idle(all);
+    return without.has(numbers) && allNumbered(all.filter((one) => !without.has(one)));
   }
 
   /** Passes on pages up to a SYNC (true) or the end (false). */
@@ -176,19 +210,14 @@ export class MultifdEpochs {
       return false;
     }
     if (item.kind !== "pages") return false;
-    this.packets++;
-    if (item.packet.packetNum > this.last) {
-      this.last = item.packet.packetNum;
-      this.lastPlace = { offset: item.offset + 24, path: [...reader.path] };
-    }
-    const pagesHere = item.packet.normalPages + item.packet.zeroPages > 0;
-    const syncs = (item.packet.flags & MultifdFlag.SYNC) !== 0;
-    // Only an empty packet without SYNC settles this: another SYNC may overtake that one too.
-    if (pagesHere || !syncs) channel.owes = pagesHere && syncs;
-    if (pagesHere) {
+    const { packet } = item;
+    if (packet.packetNum > channel.numbers.last)
+      channel.lastPlace = { offset: item.offset + 24, path: [...reader.path] };
+    channel.numbers.note(packet);
+    if (packet.normalPages + packet.zeroPages > 0) {
       const wait = this.take(item, channel.index, reader.path);
       if (wait !== undefined) await wait;
     }
-    return syncs;
+    return (packet.flags & MultifdFlag.SYNC) !== 0;
   }
 }

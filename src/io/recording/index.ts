@@ -4,6 +4,7 @@ export { MultifdEpochs, type PagesItem } from "./epochs.js";
 export { gatherRecording, type GatheredRecording } from "./gather.js";
 export { Handover } from "./handover.js";
 export { mergedSource, mergeRecording, type MergeOptions, type MergeReport } from "./merge.js";
+export { allNumbered, idle, PacketNumbers } from "./packet-numbers.js";
 export { pacedRecording } from "./paced.js";
 export { preemptRecords } from "./preempt.js";
 export { type RecordedChannel, type Recording } from "./recording.js";

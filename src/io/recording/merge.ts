@@ -259,10 +259,8 @@ function unsupportedMethod(method: string | undefined, { offset }: PagesItem, pa
 /** A recording whose channels have everything written before they wait for more. */
 function prompt(recording: Recording, { file }: ExactWriter): Recording {
   const with_ = (channel: RecordedChannel): RecordedChannel => ({
-    name: channel.name,
-    length: channel.length,
+    ...channel,
     open: () => flushing(channel.open(), file),
-    ...(channel.ready === undefined ? {} : { ready: () => channel.ready!() }),
   });
   const { main, multifd, preempt, returnPath, resumed = [] } = recording;
   return {

@@ -6,6 +6,6 @@ export { Gate, type Caller } from "./gate.js";
 export type { Refused } from "../../io/transport/connection.js";
 export { leads, whyForeign } from "./foreign.js";
 export { LiveSource } from "./live-source.js";
-export { idle, IDLE, PacketCount } from "./packet-count.js";
+export { IDLE, PacketCount } from "./packet-count.js";
 export { Recorder, type ChannelFact, type RecordingFacts } from "./recorder.js";
 export { KeptTail, StreamEnd } from "./stream-end.js";

@@ -1,12 +1,12 @@
 import { QevmError } from "../../bytes/errors.js";
-import type { ChannelRole } from "../../io/recording/index.js";
+import { idle, type ChannelRole } from "../../io/recording/index.js";
 import { textOf } from "../../io/transport/attempt.js";
 import type { Connection } from "../../io/transport/listen-uri.js";
 import type { ChannelHead } from "./channel-files.js";
 import type { Caller, Gate } from "./gate.js";
 import type { LiveMain } from "./live-main.js";
 import { whyForeign } from "./foreign.js";
-import { allHere, idle, IDLE, PacketCount } from "./packet-count.js";
+import { allHere, IDLE, PacketCount } from "./packet-count.js";
 import type { Recorder } from "./recorder.js";
 
 /** A channel besides the main one. */

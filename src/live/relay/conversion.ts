@@ -157,6 +157,7 @@ async function merge(main: ByteSource, end: StreamEnd, ahead: Ahead, sink: ByteS
     length: 0,
     open: () => pump,
     ready: () => pump.ready,
+    leave: () => pump.leave(),
   }));
   const channel = { name: "main.bin", length: 0, open: () => waiting };
   const recording = { main: channel, multifd, preempt: [], returnPath: [] };

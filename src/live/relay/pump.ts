@@ -17,10 +17,13 @@ export class Ahead {
   readonly pumps: ChannelPump[] = [];
   private begun = false;
 
-  /** Errors: unsupported after `begin`. */
-  add(chunks: AsyncIterable<Uint8Array>): ChannelPump {
+  /**
+   * Errors: unsupported after `begin`.
+   * @param onLeft is called where the channel turns out to be of nobody
+   */
+  add(chunks: AsyncIterable<Uint8Array>, onLeft: () => void): ChannelPump {
     if (this.begun) throw new QevmError("unsupported", "a multifd channel came after its migration had begun");
-    const pump = new ChannelPump(chunks, this);
+    const pump = new ChannelPump(chunks, this, onLeft);
     this.pumps.push(pump);
     return pump;
   }
@@ -48,10 +51,12 @@ class ChannelPump implements ByteSource {
   private file: ReturnType<typeof temporaryFile> | undefined;
   private written = 0;
   private closed = false;
+  private isLeft = false;
 
   constructor(
     private readonly chunks: AsyncIterable<Uint8Array>,
     private readonly ahead: Ahead,
+    private readonly onLeft: () => void,
   ) {
     this.done = this.pump();
     this.done.catch(() => undefined);
@@ -94,6 +99,13 @@ class ChannelPump implements ByteSource {
     return n;
   }
 
+  /** The channel is of nobody: how it ends is not asked. */
+  leave(): void {
+    this.isLeft = true;
+    this.close();
+    this.onLeft();
+  }
+
   /** Lets go of the file. */
   close(): void {
     this.closed = true;
@@ -120,6 +132,7 @@ class ChannelPump implements ByteSource {
         this.wakeReader?.();
       }
     } catch (error) {
+      if (this.isLeft) return;
       this.failure = error;
       throw error;
     } finally {

@@ -1,6 +1,6 @@
 import { QevmError } from "../../bytes/errors.js";
+import { idle, type ChannelRole } from "../../io/recording/index.js";
 import {
-  idle,
   IDLE,
   PacketCount,
   Recorder,
@@ -9,7 +9,6 @@ import {
   type ChannelHead,
   type RecordingFacts,
 } from "../receive/index.js";
-import type { ChannelRole } from "../../io/recording/index.js";
 import { textOf } from "../../io/transport/attempt.js";
 
 /** Of nearly all targets; with another one packets are not counted. */

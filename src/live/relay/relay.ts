@@ -3,12 +3,11 @@ import { QevmError } from "../../bytes/errors.js";
 import {
   countSame,
   Gate,
-  KeptTail,
+  IDLE,
   leads,
   LOOK,
   whyForeign,
   STRANGERS,
-  StreamEnd,
   type Caller,
   type ChannelHead,
 } from "../receive/index.js";
@@ -17,15 +16,14 @@ import { checkDestination, openDestination, type Destination } from "../../io/tr
 import { AllowedPeers } from "../../io/transport/allowed-peers.js";
 import { textOf } from "../../io/transport/attempt.js";
 import { writeDrained } from "../../io/transport/drained.js";
-import { notLoaded, ReturnTail } from "../../io/transport/return-tail.js";
 import { beforeEnd } from "../../io/transport/unfinished.js";
 import { OpenConnections } from "../../io/transport/connection.js";
 import { openListener, type Connection, type Listening } from "../../io/transport/listen-uri.js";
 import type { TlsFacts } from "../../io/transport/tls/listener.js";
 import type { PassingAdapt } from "../../rewrite/adapt/live.js";
-import { Announcement } from "./announcement.js";
 import { convertMain, openedLater, type Converted } from "./conversion.js";
 import { closedEarly, onceThere } from "./destination.js";
+import { Outcome } from "./outcome.js";
 import { Ahead } from "./pump.js";
 import { RelayRecord } from "./record.js";
 import type { Relayed, RelayOptions } from "./types.js";
@@ -57,11 +55,9 @@ class Relay {
   private readonly gate: Gate;
   private readonly connections = new OpenConnections();
   private readonly destinations: Destination[] = [];
-  private readonly tail = new ReturnTail();
-  private readonly main = new KeptTail();
+  private readonly outcome = new Outcome();
   private readonly callers: Caller[] = [];
   private readonly conversion: RelayOptions["convert"];
-  private readonly announcement = new Announcement();
   private done: Converted | undefined;
   /** The source's multifd channels, where pages are changed. */
   private readonly ahead = new Ahead();
@@ -70,8 +66,6 @@ class Relay {
   private closed = false;
   private mainIsHere = false;
   private mainEnded = false;
-  /** Why the first multifd channel was lost that the destination did not take to its end. */
-  private lost: unknown;
   /** Connections are made one after the other, so that the destination sees them in the source's order. */
   private connected: Promise<unknown> = Promise.resolve();
   private listening: Listening | undefined;
@@ -90,7 +84,7 @@ class Relay {
     this.conversion = options.convert ?? (options.multifd === undefined ? undefined : { ram: "normal" });
     const facts = {
       mainIsHere: () => this.mainIsHere,
-      mayBeSilent: () => this.announcement.is.postcopy,
+      mayBeSilent: () => this.outcome.announcement.is.postcopy,
       takesSilent: true,
       takesResumed: true,
     };
@@ -116,7 +110,7 @@ class Relay {
       this.from = this.listening.uri;
       this.options.onListening?.(this.from);
       await ended;
-      await this.checkLoaded();
+      await this.outcome.check(this.record.hasAnswers);
       this.gate.close();
       await this.record.settle();
       return await this.relayed();
@@ -155,7 +149,7 @@ class Relay {
       await connection.ended();
       throw new QevmError("truncated", "the source sent no stream header");
     }
-    const why = whyForeign(caller, this.callers, this.announcement.is.postcopy);
+    const why = whyForeign(caller, this.callers, this.outcome.announcement.is.postcopy);
     if (why !== undefined) {
       this.gate.refuse(connection, caller.head.length, why);
       return;
@@ -174,7 +168,7 @@ class Relay {
   private async channel(caller: Caller): Promise<void> {
     const { connection, role } = caller;
     const isMain = leads(role);
-    if (role === "resumed") this.announcement.resume();
+    if (role === "resumed") this.outcome.announcement.resume();
     if (role === "multifd" && this.changesPages) {
       await this.pump(caller, this.record.open(role, caller.id));
       return;
@@ -187,7 +181,10 @@ class Relay {
     const connect = (): Promise<Destination> => this.connect((bytes) => this.answer(connection, bytes, isMain));
     const { onWaiting } = this.options;
     const connected = role === "resumed" ? onceThere(connect, onWaiting, () => this.closed) : connect();
-    const destination = role === "multifd" ? await this.unlessRefused(connected, caller) : await connected;
+    const destination = await connected.catch((error: unknown) => {
+      if (role !== "multifd") throw error;
+      return this.disown(caller, error);
+    });
     if (destination === undefined) return;
     const channel = early ?? this.record.open(role, caller.id);
     if (isMain) {
@@ -204,11 +201,11 @@ class Relay {
     try {
       await this.forward(role, this.record.through(caller, channel), destination);
       // A source that tries again must not send its guest to a relay that is about to end.
-      if (isMain && !this.hasEnded()) this.listening?.close();
+      if (isMain && !this.outcome.hasEnded()) this.listening?.close();
       // A destination that is done may have closed already.
       if (gone === undefined) await destination.end(role === "multifd");
       else if (gone.error !== undefined) throw gone.error;
-      channel.whole = isMain && this.hasEnded();
+      channel.whole = isMain && this.outcome.hasEnded();
       channel.reason ??= isMain
         ? "it ended before the stream did"
         : "its source closed it before the migration was over";
@@ -217,7 +214,7 @@ class Relay {
         channel.reason ??= textOf(error);
         if (role !== "multifd") throw error;
         // The main channel shows whether the migration has failed by it.
-        this.lost ??= error;
+        this.outcome.lost ??= error;
         connection.destroy();
         return;
       }
@@ -227,15 +224,11 @@ class Relay {
   }
 
   /** A destination that has all its multifd channels refuses another one, which is no reason to end the migration. */
-  private async unlessRefused(connected: Promise<Destination>, caller: Caller): Promise<Destination | undefined> {
-    try {
-      return await connected;
-    } catch (error) {
-      this.callers.splice(this.callers.indexOf(caller), 1);
-      const why = `the destination takes no further channel: ${textOf(error)}`;
-      this.gate.refuse(caller.connection, caller.head.length, why);
-      return undefined;
-    }
+  private disown(caller: Caller, error: unknown): undefined {
+    this.callers.splice(this.callers.indexOf(caller), 1);
+    const why = `the destination takes no further channel: ${textOf(error)}`;
+    this.gate.refuse(caller.connection, caller.head.length, why);
+    return undefined;
   }
 
   /**
@@ -243,9 +236,8 @@ class Relay {
    * guest is loaded, or asked for no answer and has sent all.
    */
   private async left(error: unknown): Promise<void> {
-    const shut = await this.tail.shut();
-    const unasked = shut === undefined && !this.announcement.is.returnPath && this.hasEnded();
-    if (shut === 0 || (unasked && error === undefined)) this.over?.resolve();
+    const unasked = error === undefined && (await this.outcome.isSentUnasked());
+    if (unasked || (await this.outcome.isLoaded())) this.over?.resolve();
     else this.over?.reject(error ?? closedEarly(this.to));
   }
 
@@ -261,7 +253,8 @@ class Relay {
 
   /** A multifd channel whose pages are changed: it has no connection of its own to the destination. */
   private async pump(caller: Caller, channel: ChannelHead): Promise<void> {
-    await this.ahead.add(this.record.through(caller, channel)).done.catch((error: unknown) => {
+    const left = (): void => this.gate.refuse(caller.connection, channel.length, IDLE);
+    await this.ahead.add(this.record.through(caller, channel), left).done.catch((error: unknown) => {
       channel.reason ??= textOf(error);
       // A destination that has loaded everything lets the source go.
       if (!this.mainEnded) throw error;
@@ -290,7 +283,7 @@ class Relay {
   private async isExcused(error: unknown, isMain: boolean): Promise<boolean> {
     if (!(error instanceof QevmError) || error.code !== "io") return false;
     for (const start = performance.now(); ;) {
-      if ((await this.tail.shut()) === 0) return true;
+      if (await this.outcome.isLoaded()) return true;
       if (isMain || this.closed) return false;
       if (this.mainEnded) return true;
       if (performance.now() - start > PATIENCE) return false;
@@ -307,8 +300,7 @@ class Relay {
 
   private async *kept(chunks: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
     for await (const chunk of chunks) {
-      this.main.add(chunk);
-      await this.announcement.note(chunk);
+      await this.outcome.note(chunk);
       yield chunk;
     }
   }
@@ -319,7 +311,7 @@ class Relay {
     const opened: Destination[] = [];
     this.done = await convertMain({
       chunks,
-      tail: this.main,
+      tail: this.outcome.main,
       ahead: this.ahead,
       to,
       convert: this.conversion,
@@ -346,9 +338,9 @@ class Relay {
   private async answer({ output }: Connection, bytes: Uint8Array, isMain: boolean): Promise<void> {
     if (isMain) {
       this.record.answer(bytes);
-      this.tail.note(bytes);
+      this.outcome.replies.note(bytes);
       // The source ends its guest on this message.
-      if ((await this.tail.shut()) === 0) await this.record.confirm();
+      if (await this.outcome.isLoaded()) await this.record.confirm();
     }
     if (output !== undefined) await writeDrained(output, bytes);
   }
@@ -363,24 +355,6 @@ class Relay {
       await sleep(LOOK);
       if (this.open > 0 || !this.mainEnded) return;
       if ((looks >= QUIET && !this.gate.busy) || k >= STRANGERS) return this.over?.resolve();
-    }
-  }
-
-  /** Whether the main channel ends like a stream. */
-  private hasEnded(): boolean {
-    const end = new StreamEnd(this.main);
-    end.note(this.main.length);
-    return end.isHere || end.mayBeHere;
-  }
-
-  /** Errors: bad-value or truncated where the destination has not loaded everything. */
-  private async checkLoaded(): Promise<void> {
-    const shut = await this.tail.shut();
-    if (shut === 0) return;
-    if (this.lost !== undefined && !this.hasEnded()) throw this.lost;
-    if (shut !== undefined || this.announcement.is.returnPath || this.record.hasAnswers) throw notLoaded(shut);
-    if (!this.hasEnded()) {
-      throw new QevmError("truncated", "the connections ended before the stream did", { offset: this.main.length });
     }
   }
 
@@ -410,7 +384,7 @@ class Relay {
     const { converted = null, adapted = null, split = null } = this.done ?? {};
     const { facts: channels } = this.record;
     const { refused, refusedMore } = this.gate;
-    const loaded = (await this.tail.shut()) === 0 ? true : null;
+    const loaded = (await this.outcome.isLoaded()) ? true : null;
     const done = { converted, split, adapted };
     return { listenUri: from, connectUri: to, channels, ...done, loaded, refused, refusedMore, tls: this.tls };
   }
