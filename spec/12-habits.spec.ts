@@ -46,6 +46,22 @@ test("-o, -q and -v", async (t) => {
   t.notOk(/more/u.test(all.stdout), "-v lists all");
 });
 
+test("a name with a line break stays in one line", async (t) => {
+  const named = put("two\nlines.mig", stream.subarray(0, 5000));
+  const missing = join(work, "not\nhere", "x");
+  const runs = [
+    await inProcess("inspect", [join(work, "no\nsuch")]),
+    await inProcess("verify", [named]),
+    await inProcess("verify", [named, none]),
+    await inProcess("explain", [named]),
+    await inProcess("convert", [file, `--out=${missing}`]),
+  ];
+  for (const { stdout, stderr } of runs) {
+    t.notOk(/(?:no|two|not)\n/u.test(stdout + stderr), "no line ends in a name");
+    t.match(stdout + stderr, /(?:no|two|not)\\x0a(?:such|lines|here)/u);
+  }
+});
+
 test("several files: one that is refused costs its own report", async (t) => {
   const { code, stdout, stderr } = await inProcess("inspect", [file, none, join(work, "missing"), other]);
   t.equal(code, 2);

@@ -4,7 +4,8 @@ import { qevm } from "./support/program.js";
 import { registerName } from "../src/analyse/explain/causes/cpreg.js";
 import { transportPlace } from "../src/analyse/explain/device-places.js";
 import { pcOptions } from "../src/analyse/explain/pc-options.js";
-import type { Survey } from "../src/analyse/explain/survey.js";
+import { destinationFor } from "../src/analyse/explain/destination.js";
+import { surveyStream, type Survey } from "../src/analyse/explain/survey.js";
 import { pseries } from "../src/analyse/explain/targets/pseries.js";
 import { onMmio } from "../src/analyse/explain/targets/place.js";
 import { explainStream, MemorySource, type Explanation } from "../src/index.js";
@@ -99,6 +100,20 @@ test("boards: their own memory is not taken for backends", async (t) => {
     const { destination } = await explainStream(new MemorySource(corpusEntry(name).open()));
     t.deepEqual(destination.arguments, args, name);
   }
+});
+
+test("virtio-mem of 8.0 and later: where it is, and memory modules after it; what 11.1 refuses of 10.0", async (t) => {
+  const bytes = corpusEntry("v10.0-virtio-mem").open();
+  const { versions } = await explainStream(new MemorySource(bytes));
+  t.equal(versions.lastRelease, "11.0");
+  const rule = versions.rules.find(({ lastRelease }) => lastRelease !== undefined);
+  t.match(rule?.why ?? "", /"0000:00:01\.0\/virtio-mem" .* says 1024 entries/u);
+  const survey = await surveyStream(new MemorySource(bytes));
+  const blocks = new Map([...survey.blocks, ["m1", survey.blocks.get("pc.ram")!]]);
+  t.deepEqual(given(destinationFor({ ...survey, blocks }).arguments, "-device"), [
+    "virtio-mem-pci,addr=0x1,memaddr=0x100000000,block-size=0x100000,memdev=plugged",
+    "pc-dimm,memdev=m1",
+  ]);
 });
 
 /** What is needed of a survey of devices with these section names. */

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import test from "tape";
 import { explainStream } from "../src/index.js";
-import { adaptToFile, checkAdapt } from "../src/node.js";
+import { adaptToFile, askPattern, checkAdapt } from "../src/node.js";
 import { corpusEntry } from "../tools/corpus.js";
 import { patternOf } from "./support/pattern.js";
 
@@ -77,4 +77,24 @@ test("explain says how far adapt reaches, with the command", async (t) => {
     "no machine that the rules know",
   );
   t.end();
+});
+
+test("a QEMU that is asked and does not save: the error is why, not what it warned of", async (t) => {
+  const answers = `process.stderr.write("warning: nic has no peer\\n");
+    console.log('{"QMP":{}}');
+    let rest = "";
+    process.stdin.on("data", (part) => {
+      const lines = (rest + part).split("\\n");
+      rest = lines.pop();
+      for (const line of lines.filter((one) => one.trim() !== "")) {
+        const { id, execute } = JSON.parse(line);
+        console.log(JSON.stringify({ id, ...(execute === "qmp_capabilities" ? { return: {} } : { error: { desc: "no such folder" } }) }));
+      }
+    });`;
+  try {
+    await askPattern([process.execPath, "-e", answers, "--"], "pc-i440fx-7.2");
+    t.fail("it cannot answer");
+  } catch (error) {
+    t.match(String(error), /no such folder.*it also said: warning: nic has no peer/su);
+  }
 });

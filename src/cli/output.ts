@@ -1,5 +1,6 @@
 import type { Warning } from "../bytes/errors.js";
 import { derive, type ByteSource } from "../bytes/source.js";
+import { escaped } from "../bytes/text.js";
 import { escapedControls, warningText } from "../analyse/text/lines.js";
 import { voice } from "../analyse/text/voice.js";
 import { Progress } from "./progress.js";
@@ -8,9 +9,22 @@ import { colored, hasColor } from "./voice.js";
 export { table, wrapped } from "../analyse/text/lines.js";
 export { count, fileSize, grouped, memorySize, safe } from "../bytes/text.js";
 
+/** Parts of paths on the command line that hold line breaks. */
+let broken: readonly string[] = [];
+
+/** The arguments of this command: where one holds a line break, messages and reports show it escaped. */
+export function beginOutput(args: readonly string[]): void {
+  broken = args.flatMap((one) => one.split(/[/=]/u)).filter((part) => /[^\n\r][\n\r]|[\n\r][^\n\r]/u.test(part));
+}
+
+/** A name stays in one line; the line breaks of the text itself stay. */
+function inOneLine(text: string): string {
+  return broken.reduce((all, name) => all.replaceAll(name, () => name.replaceAll(/[\n\r]/gu, escaped)), text);
+}
+
 /** Prints a message on stderr. Names from the stream may contain terminal control characters, which are escaped. */
 export function tell(message: string): void {
-  const text = escapedControls(message);
+  const text = escapedControls(inOneLine(message));
   const shown = hasColor(process.stderr) ? text.split("\n").map(colored).join("\n") : text;
   process.stderr.write(`${shown}\n`);
 }
@@ -42,7 +56,8 @@ export function tellIncomplete({ complete }: { complete: boolean }): void {
 /** Prints a report, not with `--quiet`. */
 export function print(lines: readonly string[]): void {
   if (voice.quiet) return;
-  process.stdout.write(`${(hasColor(process.stdout) ? lines.map(colored) : lines).join("\n")}\n`);
+  const shown = broken.length === 0 ? lines : lines.map(inOneLine);
+  process.stdout.write(`${(hasColor(process.stdout) ? shown.map(colored) : shown).join("\n")}\n`);
 }
 
 export function printWarnings(warnings: readonly Warning[]): void {

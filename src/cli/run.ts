@@ -4,7 +4,7 @@ import { subject, UsageError } from "./arguments.js";
 import { endBySignals } from "../io/transport/unfinished.js";
 import { refusal } from "../analyse/text/lines.js";
 import { beginDocument, printFailure } from "./document.js";
-import { tell } from "./output.js";
+import { beginOutput, tell } from "./output.js";
 import { statusOf } from "./status.js";
 
 /** The exports of a command's module. */
@@ -16,6 +16,7 @@ export interface Command {
 export async function run(name: string, args: string[], load: () => Promise<Command>): Promise<number> {
   endBySignals();
   beginDocument(name, args);
+  beginOutput(args);
   const inOneLine = args.includes("--jsonl");
   const isJson = inOneLine || args.includes("--json");
   try {

@@ -68,6 +68,8 @@ export function destinationFor(survey: Survey, domain?: Domain): Destination {
     notes.push("the serial number of an NVMe controller is not in the stream: SERIAL stands for the source's");
   if (pc && listed.length > 0 && ide && domain === undefined)
     notes.push("IDE and SATA disks are not visible in the stream: attach those of the source");
+  // What has an address must be there before modules, which take the first that is free.
+  const settled = listed.some(({ argument }) => argument.includes(",memaddr="));
   if (survey.devices.length === 0 && inspection.sections.length > 0)
     notes.push("its devices are not known: none was read, or nothing describes them");
   else if (damage.length > 0 && survey.eof === undefined && inspection.sections.length > 0)
@@ -78,6 +80,7 @@ export function destinationFor(survey: Survey, domain?: Domain): Destination {
       ...cpu,
       ...(pc ? hotplugArguments(survey) : []),
       ...memory.arguments,
+      ...(settled ? [] : memory.modules),
       ...smp,
       ...firmware,
       ...(pc && survey.devices.length > 0 ? ["-nodefaults"] : []),
@@ -85,6 +88,7 @@ export function destinationFor(survey: Survey, domain?: Domain): Destination {
       ...soundArguments(survey, listed),
       ...disks.arguments,
       ...listed.flatMap(({ argument }) => ["-device", argument]),
+      ...(settled ? memory.modules : []),
     ],
     diskArguments: known?.arguments ?? [],
     devices: listed,

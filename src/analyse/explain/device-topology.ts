@@ -1,4 +1,6 @@
 /** Where the devices of a PC are: PCI paths, bridges and ports, and the ids that the proposed options give them. */
+import { isEarlySection } from "../../codec/stream/early.js";
+import type { DeviceState } from "../../codec/vmstate/index.js";
 import { machineRelease, releaseNumber } from "../../guest/machines/index.js";
 import { expanderPath, FIRST_PORTS, idOf, kindOf } from "./device-places.js";
 import { pciPlace, type PciPlace } from "./pci.js";
@@ -28,6 +30,9 @@ export class Topology {
   /** Names of the RAM blocks of a device, after its path. */
   private readonly memory = new Map<string, string[]>();
 
+  /** What devices save before the pages, by path. */
+  private readonly early = new Map<string, DeviceState>();
+
   private readonly sections: ReadonlySet<string>;
 
   constructor(survey: Survey) {
@@ -47,6 +52,7 @@ export class Topology {
     }
     for (const { name, state } of survey.devices) {
       const place = pciPlace(name);
+      if (place !== undefined && state !== undefined && isEarlySection(name)) this.early.set(place.path, state);
       const kind = place === undefined || place.rest.includes("/") ? undefined : kindOf(place.rest, state);
       if (kind === undefined) continue;
       if (PORTS.has(kind.device)) this.ports.add(place!.path);
@@ -79,6 +85,7 @@ export class Topology {
       behindPort: bridge !== undefined && this.ports.has(bridge),
       release: this.release,
       highestPort: this.highest.get(path) ?? 0,
+      early: this.early.get(path),
     };
   }
 

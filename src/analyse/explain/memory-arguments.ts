@@ -1,6 +1,7 @@
 /** `-m`, memory backends and memory devices as a stream shows them. */
 import { cmosMemory, isDeviceBlock } from "../../guest/layout/main-memory.js";
-import { isStructState } from "../../codec/vmstate/index.js";
+import { isEarlySection } from "../../codec/stream/early.js";
+import { isStructState, type DeviceState, type FieldValue } from "../../codec/vmstate/index.js";
 import { byNumber } from "./disks.js";
 import { isId } from "./names.js";
 import { placesOf } from "./processors.js";
@@ -29,6 +30,8 @@ type Block = readonly [name: string, entry: { length: number }];
 /** What memory is made of. */
 interface MemoryArguments {
   arguments: string[];
+  /** Memory modules, which take the first place that is free. */
+  modules: string[];
   /** Properties of the machine. */
   machine: string[];
 }
@@ -46,7 +49,7 @@ export function memoryArguments(survey: Survey, notes: string[]): MemoryArgument
   const own = [...blocks].find(([name]) => MAIN.has(name));
   const { main, modules } = backendsOf(survey, own !== undefined, notes);
   const total = own?.[1].length ?? sum(main);
-  if (total === 0) return { arguments: [], machine: [] };
+  if (total === 0) return { arguments: [], modules: [], machine: [] };
   const slots = placesOf(survey, "acpi_memory_hotplug")?.length ?? 0;
   const nvdimm = blocks.has(NVDIMM);
   const records = recordsBlock(survey);
@@ -81,13 +84,19 @@ export function memoryArguments(survey: Survey, notes: string[]): MemoryArgument
         "-object",
         `memory-backend-ram,id=${id},size=${sizeText(length)}${ivshmem ? ",share=on" : ""}`,
       ]),
-      ...modules.flatMap(([name]) => ["-device", `${nvdimm ? "nvdimm" : "pc-dimm"},memdev=${idName(name)}`]),
     ],
+    modules: modules.flatMap(([name]) => ["-device", `${nvdimm ? "nvdimm" : "pc-dimm"},memdev=${idName(name)}`]),
     machine: [
       ...(main.length === 1 ? [`memory-backend=${idName(main[0]![0])}`] : []),
       ...(nvdimm ? ["nvdimm=on"] : []),
     ],
   };
+}
+
+/** Where virtio-mem is, as its state up to 7.2 or its early section says. */
+function memoryAddress(name: string, state: DeviceState): FieldValue | undefined {
+  if (isEarlySection(name)) return findStructField(state, "addr");
+  return name.endsWith("/virtio-mem") ? findRecord(state, "addr") : undefined;
 }
 
 /** Bytes of maxmem; 0 where nothing can be plugged in. Each module may be aligned to 1 GiB. */
@@ -106,7 +115,7 @@ function memoryEnd(
     [...modules, ...device].reduce((all, [, { length }]) => all + whole(length) + GIB, 0),
   );
   for (const { name, state } of survey.devices) {
-    const address = state !== undefined && name.endsWith("/virtio-mem") ? findRecord(state, "addr") : undefined;
+    const address = state === undefined ? undefined : memoryAddress(name, state);
     // Memory devices are above main memory, which continues above 4 GiB.
     if (typeof address === "bigint" && address < 2n ** 46n)
       room = Math.max(room, room + whole(Number(address)) - 4 * GIB);

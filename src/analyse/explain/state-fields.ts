@@ -18,6 +18,8 @@ export interface Surroundings {
   release: number | undefined;
   /** The highest root port of this USB controller with a device. */
   highestPort: number;
+  /** What the device saves before the pages (virtio-mem from 8.0 on). */
+  early: DeviceState | undefined;
 }
 
 /** The value where it is a number other than the usual one. */

@@ -1,5 +1,6 @@
 import { upstreamMachine } from "../../guest/machines/index.js";
 import { RamFlag } from "../../codec/ram/index.js";
+import { hasTooLongQueues } from "./virtio-properties.js";
 import { at, distributionWords } from "./words.js";
 import type { Survey } from "./survey.js";
 import type { ErrorCode } from "../../bytes/errors.js";
@@ -74,6 +75,7 @@ const RULES: readonly Rule[] = [
   fill,
   block,
   early,
+  longQueues,
   capabilities,
   dirtyBitmap,
   uuid,
@@ -194,6 +196,22 @@ function early({ devices }: Survey): VersionRule | undefined {
       why: `section "${section.name}" ${at(section.offset)}: virtio-mem writes it from 8.0 on`,
     }
   );
+}
+
+/** Loads: QEMU hw/virtio/virtio.c virtio_load of 11.1 takes no more entries than a queue has, 10.0 any number. */
+function longQueues({ devices }: Survey, file: string): VersionRule | undefined {
+  const device = devices.find(
+    ({ name, state }) => state !== undefined && hasTooLongQueues(name.slice(name.lastIndexOf("/") + 1), state),
+  );
+  if (device === undefined) return undefined;
+  return {
+    lastRelease: "11.0",
+    why: `every queue of "${device.name}" ${at(device.offset)} says 1024 entries, as QEMU 10.0 saves of a device that no driver has set up: 11.1 takes no more than the queue has`,
+    remedy: {
+      what: "write the numbers that this destination's queues have",
+      command: ["qevm", "adapt", file, "--out", "NEW", "--", "QEMU", "ARGS..."],
+    },
+  };
 }
 
 /** QEMU migration/savevm.c: configuration/capabilities, 4.0. */

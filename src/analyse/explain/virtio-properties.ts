@@ -3,7 +3,7 @@
  * hw/virtio, hw/net, hw/block (5.2 to 11.1).
  */
 import { isZero } from "../../bytes/zero.js";
-import type { DeviceState } from "../../codec/vmstate/index.js";
+import type { DeviceState, FieldValue } from "../../codec/vmstate/index.js";
 import type { DeviceKind } from "./device-table.js";
 import {
   EXTENDED,
@@ -13,7 +13,15 @@ import {
   vendorCapabilities,
   type PciIdentity,
 } from "./pci.js";
-import { findRecord, guestFeatures, queueLengths, unusual, type Property, type Surroundings } from "./state-fields.js";
+import {
+  findRecord,
+  findStructField,
+  guestFeatures,
+  queueLengths,
+  unusual,
+  type Property,
+  type Surroundings,
+} from "./state-fields.js";
 
 /** Entries of a virtqueue where no property says another number. */
 const USUAL_QUEUE = 256;
@@ -61,7 +69,7 @@ export function virtioProperties(
     ...outputProperties(kind, state),
     ...queueProperties(kind, state),
     ...networkProperties(kind, state, has(3n)),
-    ...memoryProperties(kind, state),
+    ...memoryProperties(kind, surroundings.early ?? state),
   ];
 }
 
@@ -154,6 +162,23 @@ export function isUnset(state: DeviceState): boolean {
   return all.length > 0 && all.every((length) => length === UNSET_QUEUE);
 }
 
+/**
+ * Devices whose queues no property makes longer, and of which none has 1024 entries. Source: QEMU hw/virtio, hw/char,
+ * hw/display, hw/input (5.2 to 11.1).
+ */
+const SHORT_QUEUES = new Set(
+  "virtio-balloon virtio-rng virtio-console virtio-gpu virtio-input virtio-iommu virtio-mem".split(" "),
+);
+
+/**
+ * Whether queues say 1024 entries of a device that cannot have as many: virtio-net with its control queue is one, where
+ * the number of queues is odd.
+ */
+export function hasTooLongQueues(name: string, state: DeviceState): boolean {
+  const short = SHORT_QUEUES.has(name) || (name === "virtio-net" && queueLengths(state).length % 2 === 1);
+  return short && isUnset(state);
+}
+
 /** The configuration of virtio-net is there once the guest has read it: queue pairs at 8, MTU at 10. */
 function networkProperties({ name }: DeviceKind, state: DeviceState, mtu: boolean): Property[] {
   if (name !== "virtio-net") return [];
@@ -167,16 +192,20 @@ function networkProperties({ name }: DeviceKind, state: DeviceState, mtu: boolea
   ];
 }
 
-/** Where virtio-mem is, and how it is divided, which must be equal. */
+/**
+ * Where virtio-mem is, and how it is divided, which must be equal. Source: QEMU hw/virtio/virtio-mem.c
+ * "sanity-checks", in the device's state up to 7.2, in its early section from 8.0 on.
+ */
 function memoryProperties({ name }: DeviceKind, state: DeviceState): Property[] {
   if (name !== "virtio-mem") return [];
+  const field = (key: string): FieldValue | undefined => findRecord(state, key) ?? findStructField(state, key);
   const value = (key: string): string | undefined => {
-    const found = findRecord(state, key);
+    const found = field(key);
     return typeof found === "bigint" || typeof found === "number" ? `0x${found.toString(16)}` : undefined;
   };
   return [
     ["memaddr", value("addr")],
     ["block-size", value("block_size")],
-    ["node", unusual(findRecord(state, "node"), 0)],
+    ["node", unusual(field("node"), 0)],
   ];
 }

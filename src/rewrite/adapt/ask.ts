@@ -158,7 +158,9 @@ async function inQemu<T>(command: readonly string[], work: (qmp: QmpClient) => P
     if (!(error instanceof QevmError)) throw error;
     const end = await Promise.race([qemu.ended, sleep(1000, undefined, { ref: false })]);
     const words = end?.missing ?? qemu.text.trim();
-    throw new QevmError("io", `${command[0] ?? ""}: ${words === "" ? error.message : words}`, { cause: error });
+    // One that still runs has only warned: what failed is the error's.
+    const what = [...(end === undefined || words === "" ? [error.what] : []), ...(words === "" ? [] : [words])];
+    throw new QevmError("io", `${command[0] ?? ""}: ${what.join("; it also said: ")}`, { cause: error });
   } finally {
     await qemu.stop();
   }
