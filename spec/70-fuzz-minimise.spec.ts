@@ -11,6 +11,16 @@ import { corpusEntry } from "../tools/corpus.js";
 import { qevm } from "./support/program.js";
 import { flatDocument } from "./support/document.js";
 
+test("what a destination says is its error, not a warning that every case has", (t) => {
+  const [warning, error] = [
+    "qemu-system-x86_64: warning: nic n0 has no peer",
+    "qemu-system-x86_64: Not a migration stream",
+  ];
+  t.equal(plainText(`${warning}\n${error}\nmore\n`), "Not a migration stream");
+  t.equal(plainText(`${warning}\n`), "warning: nic n0 has no peer", "one that only warns");
+  t.end();
+});
+
 const judge = async (bytes: Uint8Array): Promise<string> => {
   const { outcome, message } = await decodeCase(bytes, false);
   return message === undefined ? outcome : `${outcome}: ${plainText(message)}`;

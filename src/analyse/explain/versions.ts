@@ -206,7 +206,7 @@ function longQueues({ devices }: Survey, file: string): VersionRule | undefined 
   if (device === undefined) return undefined;
   return {
     lastRelease: "11.0",
-    why: `every queue of "${device.name}" ${at(device.offset)} says 1024 entries, as QEMU 10.0 saves of a device that no driver has set up: 11.1 takes no more than the queue has`,
+    why: `every queue of "${device.name}" ${at(device.offset)} says 1024 entries, as QEMU 10.0 saves of queues that no driver made smaller: 11.1 takes no more than a queue has`,
     remedy: {
       what: "write the numbers that this destination's queues have",
       command: ["qevm", "adapt", file, "--out", "NEW", "--", "QEMU", "ARGS..."],

@@ -42,9 +42,13 @@ export function reportOf(results: readonly QemuResult[]): QemuReport {
   return report;
 }
 
-/** A program's output, without what differs from case to case: its name, addresses, numbers, names in quotes. */
+/**
+ * What a program says first, its warnings after all else, without what differs from case to case: its name, addresses,
+ * numbers, names in quotes.
+ */
 export function plainText(text: string): string {
-  const first = text.trim().split("\n")[0] ?? "";
+  const lines = text.trim().split("\n");
+  const first = lines.find((line) => !/^(?:\S+: )?warning: /u.test(line)) ?? lines[0] ?? "";
   return first
     .replace(/^[^ ]*qemu-system-[a-z0-9_]+: /u, "")
     .replace(/^at byte 0x[0-9a-f]+(?:, [^:]*)?: /u, "")
