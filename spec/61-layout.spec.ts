@@ -132,6 +132,27 @@ test("machines with one run of memory", (t) => {
   t.end();
 });
 
+test("main memory is no block with a memory module's name, as libvirt gives them", (t) => {
+  const told = new Uint8Array(128);
+  // 128 MiB: what is above 16 MiB, in units of 64 KiB.
+  new DataView(told.buffer).setUint16(0x34, (112 * MIB) / (64 * 1024), true);
+  const rows: [module: number, memory: Uint8Array | undefined, how: RegExp][] = [
+    [128 * MIB, told, /^guess: main memory is "ram-node0", .* RTC's CMOS says, and the only one without/u],
+    [256 * MIB, undefined, /^guess: main memory is "ram-node0" by its name$/u],
+  ];
+  for (const [length, memory, how] of rows) {
+    const blocks = [{ name: "memdimm0", length }, { name: "ram-node0", length: 128 * MIB }, ...SMALL_BLOCKS];
+    const found = findLayout({ machine: "pc-q35-7.2", blocks, cmos: memory });
+    t.ok(
+      found.how.some((line) => how.test(line)),
+      found.how.join("; "),
+    );
+    t.equal(parts(found, "ram-node0")[0]?.[0], MIB, "it is at the first megabyte");
+    t.equal(parts(found, "memdimm0")[0]?.[0], 4 * GIB);
+  }
+  t.end();
+});
+
 test("what the stream does not say is called a guess", async (t) => {
   const nodes = [10, 2, 1].map((n) => ({ name: `ram-node${n}`, length: GIB }));
   const numa = findLayout({ machine: "pc-q35-7.2", blocks: [...nodes, ...SMALL_BLOCKS] });

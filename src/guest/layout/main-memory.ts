@@ -10,6 +10,9 @@ const MAIN = new Set(["pc.ram", "microvm.ram", "mach-virt.ram", "riscv_virt_boar
 /** virtio-mem, virtio-pmem and others: the block is named by the PCI path and the device. */
 const OF_DEVICE = /^[0-9a-f]{4}:[0-9a-f]{2}:/u;
 
+/** Ids of memory modules, as libvirt and most people give them: `memdimm0`, `dimm1`. */
+const MODULE = /dimm/iu;
+
 /** Main memory below and above 4 GiB in bytes, from the RTC's CMOS, where a PC writes it for its firmware. */
 export function cmosMemory(cmos: Uint8Array | undefined): { low: number; high: number } | undefined {
   if (cmos === undefined || cmos.length < 0x5e) return undefined;
@@ -35,9 +38,15 @@ export function mainMemory({ blocks, cmos, nodes }: LayoutFacts, how: string[]):
   const nodesFill = nodes?.reduce((sum, length) => sum + length, 0) === total;
   const nodeBlocks = nodesFill ? byNodes(others, nodes, how) : undefined;
   if (nodeBlocks !== undefined) return nodeBlocks;
-  const [whole, second] = others.filter(({ length }) => length === total);
+  const fitting = others.filter(({ length }) => length === total);
+  const plain = fitting.filter(({ name }) => !MODULE.test(name));
+  const [whole, second] = fitting.length > 1 ? plain : fitting;
   if (whole !== undefined && second === undefined) {
-    how.push(`main memory is ${JSON.stringify(whole.name)}, the block of the length that the RTC's CMOS says`);
+    const [mark, why] =
+      fitting.length > 1 ? ["guess: ", ", and the only one without a memory module's name"] : ["", ""];
+    how.push(
+      `${mark}main memory is ${JSON.stringify(whole.name)}, the block of the length that the RTC's CMOS says${why}`,
+    );
     return [whole];
   }
   return byNodes(others, nodes, how) ?? guess(others, total, how);
@@ -66,9 +75,10 @@ function byNodes(others: readonly Block[], nodes: readonly number[] | undefined,
 
 function guess(others: readonly Block[], total: number | undefined, how: string[]): Block[] {
   const sum = others.reduce((all, { length }) => all + length, 0);
-  const nodes = sum === total ? others : others.filter(({ name }) => /node/u.test(name));
-  if (nodes.length > 1) {
-    how.push(`guess: main memory is ${list(nodes)} in this order`);
+  const named = others.filter(({ name }) => /node/u.test(name));
+  const nodes = sum === total ? others : named;
+  if (nodes.length > 1 || named.length === 1) {
+    how.push(`guess: main memory is ${list(nodes)} ${nodes.length > 1 ? "in this order" : "by its name"}`);
     return [...nodes];
   }
   const [largest] = others.toSorted((a, b) => b.length - a.length);
