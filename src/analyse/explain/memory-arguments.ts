@@ -1,5 +1,5 @@
 /** `-m`, memory backends and memory devices as a stream shows them. */
-import { cmosMemory, isDeviceBlock } from "../../guest/layout/main-memory.js";
+import { cmosMemory, isDeviceBlock, isModuleName } from "../../guest/layout/main-memory.js";
 import { isEarlySection } from "../../codec/stream/early.js";
 import { isStructState, type DeviceState, type FieldValue } from "../../codec/vmstate/index.js";
 import { byNumber } from "./disks.js";
@@ -140,8 +140,8 @@ function backendsOf(survey: Survey, own: boolean, notes: string[]): Backends {
     (place) => isStructState(place) && place.fields["is_enabled"] === true,
   ).length;
   const order = [
-    ...backends.filter(([name]) => !/dimm/iu.test(name)),
-    ...backends.filter(([name]) => /dimm/iu.test(name)),
+    ...backends.filter(([name]) => !isModuleName(name)),
+    ...backends.filter(([name]) => isModuleName(name)),
   ];
   const many = Math.max(1, order.length - taken);
   const told = toldMemory(survey);

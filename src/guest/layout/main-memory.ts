@@ -10,8 +10,10 @@ const MAIN = new Set(["pc.ram", "microvm.ram", "mach-virt.ram", "riscv_virt_boar
 /** virtio-mem, virtio-pmem and others: the block is named by the PCI path and the device. */
 const OF_DEVICE = /^[0-9a-f]{4}:[0-9a-f]{2}:/u;
 
-/** Ids of memory modules, as libvirt and most people give them: `memdimm0`, `dimm1`. */
-const MODULE = /dimm/iu;
+/** Whether a block's name is an id of a memory module, as libvirt and most people give it: `memdimm0`, `dimm1`. */
+export function isModuleName(name: string): boolean {
+  return /dimm/iu.test(name);
+}
 
 /** Main memory below and above 4 GiB in bytes, from the RTC's CMOS, where a PC writes it for its firmware. */
 export function cmosMemory(cmos: Uint8Array | undefined): { low: number; high: number } | undefined {
@@ -39,7 +41,7 @@ export function mainMemory({ blocks, cmos, nodes }: LayoutFacts, how: string[]):
   const nodeBlocks = nodesFill ? byNodes(others, nodes, how) : undefined;
   if (nodeBlocks !== undefined) return nodeBlocks;
   const fitting = others.filter(({ length }) => length === total);
-  const plain = fitting.filter(({ name }) => !MODULE.test(name));
+  const plain = fitting.filter(({ name }) => !isModuleName(name));
   const [whole, second] = fitting.length > 1 ? plain : fitting;
   if (whole !== undefined && second === undefined) {
     const [mark, why] =
