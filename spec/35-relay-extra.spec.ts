@@ -4,6 +4,8 @@ import { connect, createServer, type AddressInfo, type Server, type Socket } fro
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import test, { type Test } from "tape";
+import { MultifdFlag, type RamPacket } from "../src/codec/multifd/index.js";
+import { idle, PacketNumbers } from "../src/io/recording/index.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
 import { channelOf } from "./support/look-alikes.js";
 import { qevm } from "./support/program.js";
@@ -105,4 +107,29 @@ async function relayed(t: Test, { what, after, writes = false, changes = false, 
 
 test("a multifd channel that is one too many is no end of the migration", { timeout: 120_000 }, async (t) => {
   await Promise.all(CASES.map(async (one) => await relayed(t, one)));
+});
+
+/** A channel with packets of these numbers: s is an empty one with SYNC, p has pages, b has both. */
+function numbered(...packets: string[]): PacketNumbers {
+  const numbers = new PacketNumbers();
+  for (const [kind, ...digits] of packets) {
+    const [flags, normalPages] = [kind === "p" ? 0 : MultifdFlag.SYNC, kind === "s" ? 0 : 1];
+    numbers.note({ flags, normalPages, zeroPages: 0, packetNum: BigInt(digits.join("")) } as RamPacket);
+  }
+  return numbers;
+}
+
+test("a channel of the source that is late is not taken for a stranger's", (t) => {
+  const rows: [what: string, channel: PacketNumbers, others: PacketNumbers[], isOfNobody: boolean][] = [
+    ["its first SYNC has the highest number", numbered(), [numbered("s0"), numbered("s1")], false],
+    ["its second one is late", numbered("s1"), [numbered("s0", "p3", "s4"), numbered("s2", "s5")], false],
+    ["a SYNC of 5.2 has overtaken pages", numbered("s0"), [numbered("s1", "b4"), numbered("s2", "b5")], false],
+    ["its number is another's, too", numbered("s0"), [numbered("s0", "p2", "s3"), numbered("s1", "s4")], true],
+    ["it has missed two", numbered(), [numbered("s0", "p2", "s3"), numbered("s1", "s4")], true],
+    ["with any number", numbered("s99"), [numbered("s0", "s2", "s4"), numbered("s1", "s3", "s5")], true],
+  ];
+  for (const [what, channel, others, isOfNobody] of rows) {
+    t.deepEqual([...idle([...others, channel])], isOfNobody ? [channel] : [], what);
+  }
+  t.end();
 });

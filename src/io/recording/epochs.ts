@@ -182,11 +182,8 @@ export class MultifdEpochs {
     return await Promise.race([passing, left]).finally(() => clearInterval(timer));
   }
 
-  /** It is late, and no packet is missing without it. */
   private isOfNobody({ numbers }: Channel): boolean {
-    const all = this.open().flatMap((channel) => (channel.stray ? [] : channel.numbers));
-    const without = idle(all);
-    return without.has(numbers) && allNumbered(all.filter((one) => !without.has(one)));
+    return idle(this.open().flatMap((channel) => (channel.stray ? [] : channel.numbers))).has(numbers);
   }
 
   /** Passes on pages up to a SYNC (true) or the end (false). */

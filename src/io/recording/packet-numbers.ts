@@ -31,12 +31,20 @@ export class PacketNumbers {
 }
 
 /**
- * Those that are late, or of nobody: without pages, and with fewer SYNC packets than others. Of the migration is one
- * whose packets the others' numbers lack.
+ * Those that are proven to be of nobody. They have no pages and fewer SYNC packets than others, and so may be late; but
+ * the others have every number up to their highest one, which leaves none for a packet of these that has come, or for a
+ * SYNC that they have missed: a source waits until each channel has sent one before it numbers what follows.
+ *
+ * Source: QEMU migration/multifd.c multifd_send_sync_main (5.2 to 11.1).
  */
 export function idle<T extends PacketNumbers>(channels: readonly T[]): ReadonlySet<T> {
   const most = channels.reduce((sum, { counts, syncs }) => (counts ? Math.max(sum, syncs) : sum), 0);
-  return new Set(channels.filter(({ hasPages, syncs }) => !hasPages && syncs < most));
+  const late = channels.filter(({ hasPages, syncs }) => !hasPages && syncs < most);
+  const others = channels.filter((channel) => !late.includes(channel));
+  const last = lastNumber(others);
+  const packets = others.reduce((sum, { packets: own }) => sum + own, 0);
+  if (BigInt(packets) <= last || others.some(({ counts }) => !counts)) return new Set();
+  return new Set(late.filter((one) => (one.packets > 0 && one.last <= last) || one.syncs + 1 < most));
 }
 
 /** The highest packet number of them. */

@@ -50,8 +50,8 @@ export class PacketCount extends PacketNumbers {
   }
 }
 
-/** Why a channel is dropped that is `idle` when all packets are here. */
-export const IDLE = "it has no pages, and fewer SYNC packets than the channels of the migration";
+/** Why a channel is dropped that is `idle`. */
+export const IDLE = "it has no pages, and no packet of the migration is missing without it";
 
 /** Whether every packet that these channels refer to has arrived, without those that are `idle`. */
 export function allHere(all: readonly PacketCount[]): boolean {
