@@ -2,10 +2,16 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { connect, createServer, type AddressInfo, type Server, type Socket } from "node:net";
 import { join } from "node:path";
+import { mock } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import test, { type Test } from "tape";
 import { MultifdFlag, type RamPacket } from "../src/codec/multifd/index.js";
-import { idle, PacketNumbers } from "../src/io/recording/index.js";
+import { MemorySource } from "../src/bytes/index.js";
+import { Diagnostics, QevmError } from "../src/bytes/errors.js";
+import { FedSource } from "../src/bytes/fed-source.js";
+import { RamState } from "../src/codec/ram/index.js";
+
+import { idle, MultifdEpochs, PacketNumbers } from "../src/io/recording/index.js";
 import { recordingNamed } from "../tools/recording/corpus.js";
 import { channelOf } from "./support/look-alikes.js";
 import { qevm } from "./support/program.js";
@@ -132,4 +138,26 @@ test("a channel of the source that is late is not taken for a stranger's", (t) =
     t.deepEqual([...idle([...others, channel])], isOfNobody ? [channel] : [], what);
   }
   t.end();
+});
+
+test("a channel that the source does not close with all others is waited for one minute", async (t) => {
+  const whole = new MemorySource(await channelOf(0, new Uint8Array(16), 1));
+  const others = [whole, new FedSource(), new FedSource()].map((source, k) => {
+    const more = { ready: () => false, isClosed: () => k === 0, leave: () => t.fail("nothing proves it a stranger's") };
+    return { name: `multifd-${k}.bin`, length: 0, open: () => source, ...more };
+  });
+  mock.timers.enable({ apis: ["setInterval"] });
+  const epochs = new MultifdEpochs(others, new RamState(4096), new Diagnostics(), () => undefined, true);
+  let error: unknown;
+  const synced = epochs.sync().catch((reason: unknown) => (error = reason));
+  // Until the first channel is read.
+  await sleep(100);
+  mock.timers.tick(59_000);
+  await sleep(10);
+  t.equal(error, undefined);
+  mock.timers.tick(2000);
+  await synced;
+  mock.timers.reset();
+  t.ok(error instanceof QevmError && error.code === "truncated", String(error));
+  await epochs.close();
 });

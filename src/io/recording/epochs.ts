@@ -34,6 +34,8 @@ interface Channel {
 const LOOK = 50;
 /** Looks after which a channel that is late is of nobody (10 s). */
 const LATE = 200;
+/** Looks after which a channel that the source has not closed with all others is waited for no longer (60 s). */
+const LEFT = 1200;
 
 /**
  * The multifd channels of a recording, read up to their SYNC packets. Packets before the n-th SYNC of each channel
@@ -168,18 +170,25 @@ export class MultifdEpochs {
     const passing = this.passPages(channel, true);
     const { leave } = channel.recorded;
     if (leave === undefined) return await passing;
-    let looks = 0;
+    let [looks, alone] = [0, 0];
     let timer: ReturnType<typeof setInterval> | undefined;
     const left = new Promise<false>((resolve) => {
       timer = setInterval(() => {
         looks = this.isOfNobody(channel) ? looks + 1 : 0;
-        if (looks < LATE) return;
-        channel.stray = true;
+        alone = this.isLeft(channel) ? alone + 1 : 0;
+        if (looks < LATE && alone < LEFT) return;
+        channel.stray = looks >= LATE;
         resolve(false);
-        leave();
+        if (channel.stray) leave();
       }, LOOK);
     });
     return await Promise.race([passing, left]).finally(() => clearInterval(timer));
+  }
+
+  /** The source has closed all that are not late, as it does where it cancels. */
+  private isLeft({ numbers }: Channel): boolean {
+    const others = this.open().filter((one) => one.numbers.syncs > numbers.syncs);
+    return others.length > 0 && others.every(({ recorded }) => recorded.isClosed?.() === true);
   }
 
   private isOfNobody({ numbers }: Channel): boolean {

@@ -9,6 +9,8 @@ export interface RecordedChannel {
   open(): ByteSource;
   /** Of a channel that is still being received: whether bytes have come that were not read. */
   ready?(): boolean;
+  /** Of a channel that is still being received: whether the source has closed it. */
+  isClosed?(): boolean;
   /** Of a channel that is still being received: it is of nobody, and no longer read. */
   leave?: () => void;
 }

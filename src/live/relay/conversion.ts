@@ -157,6 +157,7 @@ async function merge(main: ByteSource, end: StreamEnd, ahead: Ahead, sink: ByteS
     length: 0,
     open: () => pump,
     ready: () => pump.ready,
+    isClosed: () => pump.isClosed,
     leave: () => pump.leave(),
   }));
   const channel = { name: "main.bin", length: 0, open: () => waiting };

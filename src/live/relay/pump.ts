@@ -67,6 +67,11 @@ class ChannelPump implements ByteSource {
     return this.pieces.length > 0;
   }
 
+  /** Whether the source has closed it. */
+  get isClosed(): boolean {
+    return this.ended;
+  }
+
   /** The main channel is waited for: reads on. */
   goOn(): void {
     this.wakePump?.();
