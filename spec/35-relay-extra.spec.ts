@@ -111,8 +111,28 @@ async function relayed(t: Test, { what, after, writes = false, changes = false, 
   });
 }
 
+/** The source ends in the middle, and the destination hangs, as one does that has the wrong channels. */
+async function deserted(t: Test): Promise<void> {
+  const sockets: Socket[] = [];
+  const server = createServer({ allowHalfOpen: true }, (socket) => sockets.push(socket.resume()));
+  await new Promise<void>((resolve) => {
+    server.listen(0, "127.0.0.1", resolve);
+  });
+  const to = `tcp:127.0.0.1:${(server.address() as AddressInfo).port}`;
+  await listening(["relay", "tcp:127.0.0.1:0", to], async ({ uri, ended }) => {
+    const source = await dial(uri);
+    const stream = open("main.bin");
+    source.end(stream.subarray(0, stream.length >> 1));
+    const { code, stderr } = await ended();
+    t.equal(code, 2, stderr);
+    t.match(stderr, /the source ended before its stream did, and the destination still waits/u);
+  });
+  for (const socket of sockets) socket.destroy();
+  server.close();
+}
+
 test("a multifd channel that is one too many is no end of the migration", { timeout: 120_000 }, async (t) => {
-  await Promise.all(CASES.map(async (one) => await relayed(t, one)));
+  await Promise.all([deserted(t), ...CASES.map(async (one) => await relayed(t, one))]);
 });
 
 /** A channel with packets of these numbers: s is an empty one with SYNC, p has pages, b has both. */
@@ -143,8 +163,14 @@ test("a channel of the source that is late is not taken for a stranger's", (t) =
 test("a channel that the source does not close with all others is waited for one minute", async (t) => {
   const whole = new MemorySource(await channelOf(0, new Uint8Array(16), 1));
   const others = [whole, new FedSource(), new FedSource()].map((source, k) => {
-    const more = { ready: () => false, isClosed: () => k === 0, leave: () => t.fail("nothing proves it a stranger's") };
-    return { name: `multifd-${k}.bin`, length: 0, open: () => source, ...more };
+    return {
+      name: `multifd-${k}.bin`,
+      length: 0,
+      open: () => source,
+      ready: () => false,
+      isClosed: () => k === 0,
+      leave: () => t.fail("nothing proves it a stranger's"),
+    };
   });
   mock.timers.enable({ apis: ["setInterval"] });
   const epochs = new MultifdEpochs(others, new RamState(4096), new Diagnostics(), () => undefined, true);

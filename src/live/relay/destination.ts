@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { QevmError } from "../../bytes/errors.js";
+import type { Destination } from "../../io/transport/destination-uri.js";
 
 /** Milliseconds between tries. */
 const AGAIN = 300;
@@ -24,6 +25,28 @@ export async function onceThere<T>(
       await sleep(AGAIN);
     }
   }
+}
+
+/** Milliseconds that a destination has to close after a source that ended before its stream did. */
+const CLOSES = 10_000;
+
+/**
+ * Ends a connection to the destination. Errors: truncated, where it does not close, though the source has ended `early`:
+ * a QEMU that waits for a multifd channel's packets does not see that its main channel has ended (11.1).
+ * @param early the destination's URI, where it cannot load what it got
+ */
+export async function endOf(destination: Destination, notify: boolean, early: string | undefined): Promise<void> {
+  const ended = destination.end(notify);
+  if (early === undefined) {
+    await ended;
+    return;
+  }
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    const what = `${early}: the source ended before its stream did, and the destination still waits for the rest`;
+    timer = setTimeout(() => reject(new QevmError("truncated", what)), CLOSES);
+  });
+  await Promise.race([ended, late]).finally(() => clearTimeout(timer));
 }
 
 export function closedEarly(uri: string): QevmError {

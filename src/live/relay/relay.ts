@@ -22,7 +22,7 @@ import { openListener, type Connection, type Listening } from "../../io/transpor
 import type { TlsFacts } from "../../io/transport/tls/listener.js";
 import type { PassingAdapt } from "../../rewrite/adapt/live.js";
 import { convertMain, openedLater, type Converted } from "./conversion.js";
-import { closedEarly, onceThere } from "./destination.js";
+import { closedEarly, endOf, onceThere } from "./destination.js";
 import { Outcome } from "./outcome.js";
 import { Ahead } from "./pump.js";
 import { RelayRecord } from "./record.js";
@@ -173,7 +173,7 @@ class Relay {
       await this.pump(caller, this.record.open(role, caller.id));
       return;
     }
-    const early = isMain ? this.record.open(role) : undefined;
+    const first = isMain ? this.record.open(role) : undefined;
     // The destination goes on waiting, for another try.
     if (role === "main") await this.adapt?.look(caller.head, this.options.adapt?.stream);
     // It says nothing: a destination that still waits for multifd channels would wait for its first bytes.
@@ -186,7 +186,7 @@ class Relay {
       return this.disown(caller, error);
     });
     if (destination === undefined) return;
-    const channel = early ?? this.record.open(role, caller.id);
+    const channel = first ?? this.record.open(role, caller.id);
     if (isMain) {
       this.mainIsHere = true;
       this.gate.wake();
@@ -203,7 +203,8 @@ class Relay {
       // A source that tries again must not send its guest to a relay that is about to end.
       if (isMain && !this.outcome.hasEnded()) this.listening?.close();
       // A destination that is done may have closed already.
-      if (gone === undefined) await destination.end(role === "multifd");
+      const early = isMain && !this.outcome.hasEnded() ? this.to : undefined;
+      if (gone === undefined) await endOf(destination, role === "multifd", early);
       else if (gone.error !== undefined) throw gone.error;
       channel.whole = isMain && this.outcome.hasEnded();
       channel.reason ??= isMain
