@@ -66,9 +66,6 @@ const sharedHelp = {
  * Threads that are one CommonJS file each, without Node's ES module loader: it takes 30 ms, and a reader waits for it.
  */
 const SOON = {
-  "channel-worker": "rewrite/threads/channel-worker.js",
-  "compress-worker": "rewrite/threads/compress-worker.js",
-  "decompress-worker": "rewrite/threads/decompress-worker.js",
   "hash-worker": "analyse/report/hash-worker.js",
   "lane-worker": "io/container/threads/lane-worker.js",
   "write-worker": "guest/files/write-worker.js",
@@ -76,14 +73,11 @@ const SOON = {
 };
 
 /** The names by which the modules start these threads. */
-const THREAD = new RegExp(`"(${Object.keys(SOON).join("|")})\\.js"`, "u");
 const soonStarted = {
   name: "threads as CommonJS",
   setup(bundle) {
-    const starters =
-      /[\\/](?:channel-lane|compress-threads|decompress-work|hash-thread|lanes|write-thread|zstd-ahead)\.js$/;
-    bundle.onLoad({ filter: starters }, ({ path }) => ({
-      contents: readFileSync(path, "utf8").replace(THREAD, '"$1.cjs"'),
+    bundle.onLoad({ filter: /[\\/](?:hash-thread|lanes|write-thread|zstd-ahead)\.js$/ }, ({ path }) => ({
+      contents: readFileSync(path, "utf8").replace(/"((?:hash|lane|write|zstd)-worker)\.js"/u, '"$1.cjs"'),
     }));
   },
 };
@@ -161,6 +155,9 @@ export async function bundleProgram(folder) {
     outdir: to,
     // The names by which the modules start the threads: all files end up in one folder.
     entryPoints: {
+      "channel-worker": `${from}rewrite/threads/channel-worker.js`,
+      "compress-worker": `${from}rewrite/threads/compress-worker.js`,
+      "decompress-worker": `${from}rewrite/threads/decompress-worker.js`,
       "decode-case": `${from}analyse/fuzz/decode-case.js`,
       "decode-thread": `${from}analyse/fuzz/decode-thread.js`,
     },

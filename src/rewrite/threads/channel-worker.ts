@@ -4,4 +4,4 @@ import { ChannelWork, type ChannelSetup } from "./channel-work.js";
 
 /** The entry module of a thread that makes the payloads of multifd channels. */
 const { ring, data } = workerData as WorkerStart<ChannelSetup>;
-void ChannelWork.create(data, ring.shape.capacity).then(async (work) => await serve(ring, work));
+await serve(ring, await ChannelWork.create(data, ring.shape.capacity));

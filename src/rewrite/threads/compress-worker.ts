@@ -4,4 +4,4 @@ import { CompressWork, type CompressSetup } from "./compress-work.js";
 
 /** The entry module of a compress thread. */
 const { ring, data } = workerData as WorkerStart<CompressSetup>;
-void CompressWork.create(data).then(async (work) => await serve(ring, work));
+await serve(ring, await CompressWork.create(data));

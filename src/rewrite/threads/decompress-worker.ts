@@ -4,4 +4,4 @@ import { DecompressWork, type DecompressSetup } from "./decompress-work.js";
 
 /** The entry module of a decompress thread. */
 const { ring, data } = workerData as WorkerStart<DecompressSetup>;
-void DecompressWork.create(data).then(async (work) => await serve(ring, work));
+await serve(ring, await DecompressWork.create(data));
