@@ -23,7 +23,9 @@ const LENGTHS = NAMES.map((name) => open(name).length);
 
 type After = "refuses" | "closes" | "keeps";
 
-/** Takes so many connections; with the last one it closes its listener (QEMU 7.2), or closes what comes after (10.0). */
+/**
+ * Takes so many connections; with the last one it closes its listener (QEMU 7.2), or closes what comes after (10.0).
+ */
 async function destinationFor(
   count: number,
   after: After,

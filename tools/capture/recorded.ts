@@ -24,8 +24,8 @@ interface RecordedEntry {
 }
 
 /**
- * Makes the recipes named on the command line, or all, and ends the process: with 1 where one failed. A recipe whose QEMU
- * is not here is skipped, in words.
+ * Makes the recipes named on the command line, or all, and ends the process: with 1 where one failed. A recipe whose
+ * QEMU is not here is skipped, in words.
  */
 export async function makeAgain<R extends RecordingRecipe>(
   recipes: readonly R[],

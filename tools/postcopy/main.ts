@@ -1,4 +1,6 @@
-/** `node dist/tools/postcopy/main.js [NAME...]`: makes the postcopy recordings of the corpus again, or the named ones. */
+/**
+ * `node dist/tools/postcopy/main.js [NAME...]`: makes the postcopy recordings of the corpus again, or the named ones.
+ */
 import { makeAgain, writeRecorded } from "../capture/recorded.js";
 import type { QemuBinary } from "../qemu/find.js";
 import { recordPostcopy, type PostcopyRecipe } from "./record.js";

@@ -31,8 +31,8 @@ export class ChannelPages {
   ) {}
 
   /**
-   * Errors: bad-compressed-data, bad-length with the payload's offset (lenient mode leaves out the pages of this packet,
-   * and of all behind it where the method keeps state); bad-value where the method changes within a channel.
+   * Errors: bad-compressed-data, bad-length with the payload's offset (lenient mode leaves out the pages of this
+   * packet, and of all behind it where the method keeps state); bad-value where the method changes within a channel.
    */
   async open(item: Extract<ChannelItem, { kind: "pages" }>, path: readonly string[]): Promise<PacketPages> {
     const { packet, payload } = item;

@@ -50,7 +50,9 @@ interface Found {
   /** Those that give different values. */
   fits: readonly CatalogueFit[];
   exhausted: boolean;
-  /** Any bytes would fit in these ways, or the section may end elsewhere: nothing is certain, and nobody is ruled out. */
+  /**
+   * Any bytes would fit in these ways, or the section may end elsewhere: nothing is certain, and nobody is ruled out.
+   */
   guessed: boolean;
 }
 
@@ -154,9 +156,9 @@ class Survey {
   }
 
   /**
-   * Without footers layouts may end at several places. Where the name of a device or a command follows, the section ends;
-   * zeros up to the end of the stream may as well be its own, or those of sections that a longer layout takes in. With
-   * zeros only the last place counts, since QEMU writes nothing after them, and nothing is certain.
+   * Without footers layouts may end at several places. Where the name of a device or a command follows, the section
+   * ends; zeros up to the end of the stream may as well be its own, or those of sections that a longer layout takes in.
+   * With zeros only the last place counts, since QEMU writes nothing after them, and nothing is certain.
    */
   private oneEnd(found: readonly Ending[]): Pick<Found, "fits" | "end" | "guessed"> | undefined {
     if (found.length === 0) return undefined;

@@ -14,8 +14,8 @@ export class PacketNumbers {
   /** Its packets can be read; else nothing is known of it. */
   counts = true;
   /**
-   * SYNC was set on a packet with pages. Until 8.2 SYNC may overtake pages that wait for their thread: its packet number
-   * occurs again on a following empty packet, which is not sent any more when the migration has just ended.
+   * SYNC was set on a packet with pages. Until 8.2 SYNC may overtake pages that wait for their thread: its packet
+   * number occurs again on a following empty packet, which is not sent any more when the migration has just ended.
    */
   owes = false;
 

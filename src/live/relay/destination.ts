@@ -31,8 +31,8 @@ export async function onceThere<T>(
 const CLOSES = 10_000;
 
 /**
- * Ends a connection to the destination. Errors: truncated, where it does not close, though the source has ended `early`:
- * a QEMU that waits for a multifd channel's packets does not see that its main channel has ended (11.1).
+ * Ends a connection to the destination. Errors: truncated, where it does not close, though the source has ended
+ * `early`: a QEMU that waits for a multifd channel's packets does not see that its main channel has ended (11.1).
  * @param early the destination's URI, where it cannot load what it got
  */
 export async function endOf(destination: Destination, notify: boolean, early: string | undefined): Promise<void> {

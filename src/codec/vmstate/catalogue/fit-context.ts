@@ -28,8 +28,8 @@ export interface FitContext extends DecodeContext {
   /** The current struct has no more than one array. */
   alone: boolean;
   /**
-   * An array has a length that was not seen, beside others whose lengths may not be those seen either; or a private field
-   * has a size that was not seen, of bytes that its codec does not take.
+   * An array has a length that was not seen, beside others whose lengths may not be those seen either; or a private
+   * field has a size that was not seen, of bytes that its codec does not take.
    */
   guessed: boolean;
   /** Integers of the current struct. */
