@@ -192,7 +192,7 @@ async function followed(follower: Follower, bytes: Uint8Array): Promise<QevmErro
   return await refusal(() => follower.end());
 }
 
-test("a cut stream is sent as far as it came, and is no success: where it ends and what is missing", async (t) => {
+test("a cut stream is sent as far as it came, and is an error: where it ends and what is missing", async (t) => {
   await withStream(async (folder) => {
     const cut = entry.open().subarray(0, 400_000);
     const [file, out] = [join(folder, "cut"), join(folder, "out")];
@@ -235,7 +235,7 @@ test("what ends a stream of each kind is its end, and nothing before", async (t)
   t.equal(error?.code, "truncated", error?.message);
 });
 
-test("channels: a cut one is no success", async (t) => {
+test("channels: a cut one is an error", async (t) => {
   await withStream(async (folder) => {
     const server = createServer((socket) => socket.on("error", () => undefined).resume());
     const path = join(folder, "socket");

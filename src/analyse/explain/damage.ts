@@ -5,7 +5,6 @@ import { distributionWords } from "./words.js";
 import type { Context } from "./context.js";
 import type { Damage, Remedy } from "./types.js";
 
-/** What is wrong in the file itself, in plain words. */
 /**
  * What becomes of a destination one of whose multifd channels is damaged or cut behind its first packet: its main
  * thread waits for a thread that has ended. Measured with 7.2, 10.0 and 11.1, methods none, zlib and zstd (chapter 81).
@@ -13,6 +12,7 @@ import type { Damage, Remedy } from "./types.js";
 const SILENT_DESTINATION =
   "a QEMU (7.2 to 11.1) one of whose multifd channels is damaged or ends early hangs and says nothing: its monitor does not reply, closing the connections does not end it, only SIGKILL does; the source keeps the guest: it goes on after migrate_cancel, or after cont where the source says completed (no return path)";
 
+/** What is wrong in the file itself, in plain words. */
 export function explainDamage(context: Context): Damage[] {
   const { survey } = context;
   const all = kinds(survey.damage);

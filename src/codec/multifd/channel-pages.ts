@@ -43,7 +43,7 @@ export class ChannelPages {
     await this.choose(methodOf(packet.flags)!, item.offset, path);
     const length = normalPages * this.pageSize;
     if (this.room.length < length) this.room = new Uint8Array(length);
-    const offset = item.offset + 320 + 8 * offsets.length;
+    const offset = item.payloadOffset;
     try {
       if (this.lost) throw new QevmError("bad-compressed-data", "a payload behind a damaged one of its channel");
       return { idstr, normal, zero, data: this.decoder?.decode(payload, this.room.subarray(0, length)) };

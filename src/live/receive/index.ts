@@ -8,4 +8,5 @@ export { leads, whyForeign } from "./foreign.js";
 export { LiveSource } from "./live-source.js";
 export { IDLE, PacketCount } from "./packet-count.js";
 export { Recorder, type ChannelFact, type RecordingFacts } from "./recorder.js";
+export { nextChunk, sourceFailed } from "./source-chunks.js";
 export { KeptTail, StreamEnd } from "./stream-end.js";

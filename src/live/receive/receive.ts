@@ -15,6 +15,7 @@ import { LiveMain, returnBytes, type LiveOptions, withoutMemory } from "./live-m
 import { SECOND_MAIN } from "./foreign.js";
 import { Recorder, type ChannelFact, type RecordingFacts } from "./recorder.js";
 import { SideChannels } from "./side-channels.js";
+import { nextChunk, sourceFailed } from "./source-chunks.js";
 
 /** The result of receiving. */
 export interface Received {
@@ -184,7 +185,7 @@ class Receiver {
       // A source that is done may reset the connection, because it no longer reads replies.
       if (!live.complete) {
         file.reason ??= `it broke off: ${textOf(error)}`;
-        throw failed(error);
+        throw sourceFailed(error);
       }
     } finally {
       live.end();
@@ -338,14 +339,4 @@ class Receiver {
     const returnPath = this.main?.live.returnPath ?? false;
     return { uri: this.uri, channels, returnPath, receivedBytes: bytes, complete, refused, refusedMore, tls: this.tls };
   }
-}
-
-async function nextChunk(rest: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
-  const { done, value } = await rest.next();
-  return done === true ? undefined : value;
-}
-
-function failed(error: unknown): QevmError {
-  if (error instanceof QevmError) return error;
-  return new QevmError("io", `the source's connection: ${textOf(error)}`, { cause: error });
 }

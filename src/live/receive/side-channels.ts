@@ -37,15 +37,18 @@ export class SideChannels {
 
   /** Whether more may come on one of them, but on those that are of nobody. */
   get isOpen(): boolean {
-    const without = idle(this.counts);
-    return this.channels.some(({ open, count }) => open && (count === undefined || !without.has(count)));
+    const { ofNobody } = this;
+    return this.channels.some((channel) => channel.open && !ofNobody.includes(channel));
   }
 
   /** Removes the channels that are of nobody. Call it when all packets are here. */
   dropIdle(): void {
-    const without = idle(this.counts);
-    const ofNobody = this.channels.filter(({ count }) => count !== undefined && without.has(count));
-    for (const channel of ofNobody) this.drop(channel, IDLE);
+    for (const channel of this.ofNobody) this.drop(channel, IDLE);
+  }
+
+  private get ofNobody(): SideChannel[] {
+    const found = idle(this.counts);
+    return this.channels.filter(({ count }) => count !== undefined && found.has(count));
   }
 
   private get counts(): PacketCount[] {

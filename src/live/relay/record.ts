@@ -2,8 +2,10 @@ import { QevmError } from "../../bytes/errors.js";
 import { idle, type ChannelRole } from "../../io/recording/index.js";
 import {
   IDLE,
+  nextChunk,
   PacketCount,
   Recorder,
+  sourceFailed,
   type Caller,
   type ChannelFact,
   type ChannelHead,
@@ -82,7 +84,7 @@ export class RelayRecord {
     const count = role === "multifd" && this.options.record !== undefined ? new PacketCount(PAGE_SIZE) : undefined;
     if (count !== undefined) this.counts.set(count, channel);
     try {
-      for (let next: Uint8Array | undefined = head; next !== undefined; next = await nextOf(rest)) {
+      for (let next: Uint8Array | undefined = head; next !== undefined; next = await nextChunk(rest).catch(rethrow)) {
         if (next.length === 0) continue;
         this.note(channel, next);
         await count?.feed(next);
@@ -169,11 +171,6 @@ export class RelayRecord {
   }
 }
 
-async function nextOf(rest: AsyncIterator<Uint8Array>): Promise<Uint8Array | undefined> {
-  try {
-    const { done, value } = await rest.next();
-    return done === true ? undefined : value;
-  } catch (error) {
-    throw new QevmError("io", `the source's connection: ${textOf(error)}`, { cause: error });
-  }
+function rethrow(error: unknown): never {
+  throw sourceFailed(error);
 }
